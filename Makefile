@@ -1,0 +1,56 @@
+# `make help` lists the targets. Everything runs in .venv, which `make setup` makes.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DATA ?= shapes
+PORT ?= 5000
+ARGS ?=
+export OMP_WAIT_POLICY ?= PASSIVE# spinning threads of two processes stop each other
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check ui sweep-h sweep-C_it sweep-C_ii bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+setup: $(BIN)/.installed ## make .venv and install clipgan with its development tools
+
+$(BIN)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "clipgan needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --editable '.[dev]'
+	@touch $@
+
+demo: setup ## prepare data and encoders, sweep h=0.1,0.5,2, print the table (DATA=emoji: real pictures)
+	$(BIN)/python -m clipgan.prepare data=$(DATA) $(ARGS)
+	$(BIN)/python train.py -m loss=symmetric h=0.1,0.5,2 data=$(DATA) $(ARGS)
+	@echo "MLflow UI: make ui, then open http://127.0.0.1:$(PORT)"
+
+test: setup ## run the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+check: setup ## ruff, type checker, tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+ui: setup ## MLflow UI on loopback, at PORT
+	$(BIN)/mlflow ui --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db} --host 127.0.0.1 --port $(PORT)
+
+sweep-h: setup ## sweep the notes' five values of h
+	$(BIN)/python train.py -m grid=h data=$(DATA) $(ARGS)
+
+sweep-C_it: setup ## sweep the notes' five values of C_it
+	$(BIN)/python train.py -m grid=C_it data=$(DATA) $(ARGS)
+
+sweep-C_ii: setup ## sweep the notes' five values of C_ii
+	$(BIN)/python train.py -m grid=C_ii data=$(DATA) $(ARGS)
+
+bench: setup ## time the parts of a training step
+	$(BIN)/python -m bench.train_step $(ARGS)
+
+clean: ## remove .venv and what tools leave behind; runs, studies and the cache stay
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache *.egg-info dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""CLIP-guided text-to-image GANs: data, encoders, losses, networks, training and metrics."""

@@ -1,0 +1,329 @@
+"""The typed configuration: YAML becomes these dataclasses once, at the door, and bad values are refused here.
+
+Units: kimg = 1000 real images shown to the discriminator. `null` means what the field's comment says.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from clipgan.errors import UserError
+
+SPACES = ("D", "CLIP", "ResNet")
+PAIRS = ("it", "ii")
+HETEROLOGOUS = ("direction", "source")
+SIMILARITIES = ("cos", "exp_cos")
+FEATURES = ("preprocessed", "online")
+DATA_SETS = ("shapes", "emoji", "folder")
+EXTRACTORS = ("inception", "clip_tiny")
+
+
+def _require(condition: bool, key: str, value: Any, allowed: str) -> None:
+    if not condition:
+        raise UserError(f"{key}={value} is not allowed: {key} must be {allowed}")
+
+
+def _one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
+    _require(value in allowed, key, value, "one of " + ", ".join(allowed))
+
+
+def _weight(key: str, value: float) -> None:
+    _require(math.isfinite(value) and value >= 0, key, value, "a finite number >= 0")
+
+
+def _positive(key: str, value: float) -> None:
+    _require(math.isfinite(value) and value > 0, key, value, "a finite number > 0")
+
+
+def _at_least(key: str, value: int, least: int) -> None:
+    _require(value >= least, key, value, f"an integer >= {least}")
+
+
+@dataclass
+class SpaceWeights:
+    """Structure parameters S_s, one for each space (source notes: 1 : 2 : 1)."""
+
+    D: float = 1.0
+    CLIP: float = 2.0
+    ResNet: float = 1.0
+
+    def __post_init__(self) -> None:
+        for space in SPACES:
+            _weight(f"S.{space}", getattr(self, space))
+
+
+@dataclass
+class Temperatures:
+    """InfoNCE temperature tau of each space."""
+
+    D: float = 0.5
+    CLIP: float = 0.5
+    ResNet: float = 0.5
+
+    def __post_init__(self) -> None:
+        for space in SPACES:
+            _positive(f"loss.temperature.{space}", getattr(self, space))
+
+
+@dataclass
+class LossConfig:
+    """A loss structure: which pairs each space carries in each network's loss, and how the two directions weigh."""
+
+    name: str = "symmetric"
+    generator: dict[str, list[str]] = field(default_factory=dict)  # space -> pairs, in the generator's loss
+    discriminator: dict[str, list[str]] = field(default_factory=dict)  # space -> pairs; only D trains in it
+    homologous: float = 1.0  # factor of L(a -> b), anchor the image
+    heterologous: float = 1.0  # factor of L(b -> a), anchor the target; the YAML says ${h}
+    reading: str = "direction"  # what "heterologous" means: direction | source
+    temperature: Temperatures = field(default_factory=Temperatures)
+    similarity: str = "cos"  # inside the softmax: cos / tau, or LAFITE's published exp(cos / tau)
+
+    def __post_init__(self) -> None:
+        _one_of("loss.reading", self.reading, HETEROLOGOUS)
+        _one_of("loss.similarity", self.similarity, SIMILARITIES)
+        for phase, allowed in (("generator", SPACES), ("discriminator", ("D",))):
+            for space, pairs in getattr(self, phase).items():
+                _one_of(f"loss.{phase}", space, allowed)
+                for pair in pairs:
+                    _one_of(f"loss.{phase}.{space}", pair, PAIRS)
+                _require(len(set(pairs)) == len(pairs), f"loss.{phase}.{space}", pairs, "a list without repetitions")
+
+
+@dataclass
+class TinyClipTraining:
+    """How the small CLIP is trained on the data set itself."""
+
+    seed: int = 0
+    steps: int = 1000
+    batch: int = 64
+    lr: float = 1e-3  # peak of the cosine schedule
+    min_attribute_accuracy: float = 0.85  # gate on the shapes set; other sets have no attributes to swap
+
+    def __post_init__(self) -> None:
+        _at_least("clip.train.steps", self.steps, 1)
+        _at_least("clip.train.batch", self.batch, 4)
+        _positive("clip.train.lr", self.lr)
+        _require(0 <= self.min_attribute_accuracy <= 1, "clip.train.min_attribute_accuracy",
+                 self.min_attribute_accuracy, "between 0 and 1")  # fmt: skip
+
+
+@dataclass
+class ClipConfig:
+    """The frozen CLIP backbone."""
+
+    name: str = "tiny"  # how this project calls it
+    model: str = "clipgan-tiny"  # open_clip's model name
+    pretrained: str | None = None  # open_clip's tag of the weights; null: train (tiny) or checkpoint
+    checkpoint: str | None = None  # a weights file, in place of `pretrained`
+    train: TinyClipTraining | None = None  # set for `tiny` only
+
+    def __post_init__(self) -> None:
+        sources = (self.pretrained, self.checkpoint, self.train)
+        _require(any(source is not None for source in sources), "clip.checkpoint", self.checkpoint,
+                 "a weights file where neither clip.pretrained nor clip.train is set")  # fmt: skip
+
+
+@dataclass
+class TinyResNetTraining:
+    """How the small ResNet is trained on the data set itself, by plain SimCLR."""
+
+    seed: int = 0
+    steps: int = 400
+    batch: int = 128
+    lr: float = 1e-3
+    temperature: float = 0.2
+
+    def __post_init__(self) -> None:
+        _at_least("resnet.train.steps", self.steps, 1)
+        _at_least("resnet.train.batch", self.batch, 2)
+        _positive("resnet.train.lr", self.lr)
+        _positive("resnet.train.temperature", self.temperature)
+
+
+@dataclass
+class ResNetConfig:
+    """The frozen ResNet."""
+
+    name: str = "tiny"  # tiny | resnet50
+    pretrained: str | None = None  # torchvision's name of the weights
+    checkpoint: str | None = None  # a state dict, in place of `pretrained`
+    train: TinyResNetTraining | None = None  # set for `tiny` only
+    ridge: float = 1e-3  # strength of the ridge regression from text embeddings to ResNet features, per sample
+
+    def __post_init__(self) -> None:
+        _positive("resnet.ridge", self.ridge)
+        sources = (self.pretrained, self.checkpoint, self.train)
+        _require(any(source is not None for source in sources), "resnet.checkpoint", self.checkpoint,
+                 "a weights file where neither resnet.pretrained nor resnet.train is set")  # fmt: skip
+
+
+@dataclass
+class DataConfig:
+    """The captioned images."""
+
+    name: str = "shapes"
+    path: str | None = None  # folder: the images; emoji: an unpacked or packed emoji-datasource-google, null: npm
+    n_train: int = 20000  # shapes only
+    n_heldout: int = 2000  # shapes only
+    heldout_fraction: float = 0.1  # emoji, folder
+    seed: int = 0  # of the drawing (shapes) and of the split
+    fid_split: str = "heldout"  # whose images are FID's real ones and whose captions its prompts: train | heldout
+    x_flip: bool = True  # mirror half of the images; off where captions say left and right
+
+    def __post_init__(self) -> None:
+        _one_of("data.name", self.name, DATA_SETS)
+        _at_least("data.n_train", self.n_train, 2)
+        _at_least("data.n_heldout", self.n_heldout, 2)
+        _require(0 < self.heldout_fraction < 1, "data.heldout_fraction", self.heldout_fraction, "between 0 and 1")
+        _one_of("data.fid_split", self.fid_split, ("train", "heldout"))
+        _require(self.name != "folder" or self.path is not None, "data.path", self.path, "a folder for data=folder")
+
+
+@dataclass
+class ModelConfig:
+    """Generator, discriminator and their optimisation, in StyleGAN2's terms."""
+
+    name: str = "tiny"
+    z_dim: int = 128
+    w_dim: int = 128
+    text_dim: int = 128  # width of the text condition inside G's styles and D's projection
+    mapping_layers: int = 4
+    channel_base: int = 1024  # channels at resolution r: min(channel_base / r, channel_max)
+    channel_max: int = 64
+    mbstd_group: int = 4  # minibatch-stddev group size
+    g_lr: float = 2e-3
+    d_lr: float = 2e-3
+    r1_gamma: float = 1.0
+    r1_interval: int = 16  # steps between lazy R1
+    pl_weight: float = 2.0  # path-length regularisation; 0: off
+    pl_interval: int = 4
+    style_mixing: float = 0.9  # probability
+    ema_kimg: float = 5.0  # half-life of G's moving average
+    ema_rampup: float = 0.05  # half-life is at most this fraction of the kimg so far
+    text_noise: float = 0.1  # level of LAFITE's normalised noise on text features
+
+    def __post_init__(self) -> None:
+        for key in ("z_dim", "w_dim", "text_dim", "mapping_layers", "channel_base", "channel_max", "mbstd_group",
+                    "r1_interval", "pl_interval"):  # fmt: skip
+            _at_least(f"model.{key}", getattr(self, key), 1)
+        for key in ("g_lr", "d_lr", "ema_kimg"):
+            _positive(f"model.{key}", getattr(self, key))
+        for key in ("r1_gamma", "pl_weight", "ema_rampup", "text_noise"):
+            _weight(f"model.{key}", getattr(self, key))
+        _require(0 <= self.style_mixing <= 1, "model.style_mixing", self.style_mixing, "between 0 and 1")
+
+
+@dataclass
+class MetricsConfig:
+    """FID: its extractor, its sample size, and what a trial returns."""
+
+    name: str = "fid_clip_tiny"
+    extractor: str = "clip_tiny"
+    inception_weights: str | None = None  # null: torch-fidelity's usual cache
+    n_images: int = 2000  # generated images, and real ones at most
+    batch: int = 64
+    objective: str = "last"  # what a trial returns: its last FID, or its best
+    judge: TinyClipTraining | None = None  # clip_tiny: the CLIP that judges, never the one that guides
+
+    def __post_init__(self) -> None:
+        _one_of("metrics.extractor", self.extractor, EXTRACTORS)
+        _one_of("metrics.objective", self.objective, ("last", "best"))
+        _at_least("metrics.n_images", self.n_images, 2)
+        _at_least("metrics.batch", self.batch, 1)
+        _require(self.extractor != "clip_tiny" or self.judge is not None, "metrics.judge", self.judge,
+                 "how to train the judge where metrics.extractor=clip_tiny")  # fmt: skip
+
+
+@dataclass
+class MlflowConfig:
+    """Where the figures go besides metrics.jsonl."""
+
+    enabled: bool = True
+    tracking_uri: str = "sqlite:///mlflow.db"
+    experiment: str = "clipgan"
+
+
+@dataclass
+class Config:
+    """One training."""
+
+    loss: LossConfig
+    clip: ClipConfig
+    resnet: ResNetConfig
+    data: DataConfig
+    model: ModelConfig
+    metrics: MetricsConfig
+    mlflow: MlflowConfig
+    S: SpaceWeights
+    h: float = 0.5
+    C_it: float = 1.25
+    C_ii: float = 1.25
+    seed: int = 0
+    batch: int = 16
+    kimg: int = 10
+    snapshot_kimg: int = 2  # kimg between two snapshots (FID, sample grid, checkpoint)
+    resolution: int = 32
+    features: str = "preprocessed"  # of the real images: preprocessed once, or online in every step
+    device: str = "auto"  # auto | cpu | cuda | cuda:1 ...
+    threads: int | None = None  # CPU threads of torch; null: as many as cores
+    resume: str = "auto"  # auto: the run directory's last checkpoint if any | none | a checkpoint file
+    cache_dir: str | None = None  # null: clipgan/ in the user's cache home
+    sample_prompts: int = 6  # rows of the sample grid
+    sample_latents: int = 8  # columns of the sample grid
+
+    def __post_init__(self) -> None:
+        for key in ("h", "C_it", "C_ii"):
+            _weight(key, getattr(self, key))
+        for key in ("homologous", "heterologous"):  # after h, which they are made of, so that a bad h is called h
+            _weight(f"loss.{key}", getattr(self.loss, key))
+        _at_least("batch", self.batch, 2)
+        for key in ("kimg", "snapshot_kimg", "sample_prompts", "sample_latents"):
+            _at_least(key, getattr(self, key), 1)
+        _require(self.seed >= 0, "seed", self.seed, "an integer >= 0")
+        power_of_two = self.resolution > 0 and self.resolution & (self.resolution - 1) == 0
+        _require(power_of_two and 8 <= self.resolution <= 1024, "resolution", self.resolution,
+                 "a power of two from 8 to 1024")  # fmt: skip
+        _one_of("features", self.features, FEATURES)
+        group = min(self.model.mbstd_group, self.batch)
+        _require(self.batch % group == 0, "batch", self.batch, f"a multiple of model.mbstd_group={group}")
+        if self.threads is not None:
+            _at_least("threads", self.threads, 1)
+
+
+def from_yaml(node: Any) -> Config:
+    """The door: a composed OmegaConf node becomes a `Config`.
+
+    Args:
+        node: an OmegaConf DictConfig (or a plain mapping) with every key of `Config` that has no default.
+
+    Raises:
+        UserError: an unknown key, a value of the wrong type, or a value out of range; the message quotes it.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(Config), node)
+        config = OmegaConf.to_object(merged)
+    except OmegaConfBaseException as error:
+        reason = str(error.msg if hasattr(error, "msg") and error.msg else error).splitlines()[0]
+        key = getattr(error, "full_key", None)
+        raise UserError(f"{key}: {reason}" if key else reason) from error
+    assert isinstance(config, Config)
+    return config
+
+
+def flatten(config: Config | Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted keys to plain values, for parameters in a tracker."""
+    flat: dict[str, Any] = {}
+
+    def walk(prefix: str, value: Any) -> None:
+        if isinstance(value, Mapping):
+            for key, child in value.items():
+                walk(f"{prefix}.{key}" if prefix else str(key), child)
+        else:
+            flat[prefix] = value
+
+    walk("", config if isinstance(config, Mapping) else asdict(config))
+    return flat

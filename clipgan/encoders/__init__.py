@@ -1,0 +1,1 @@
+"""Frozen encoders: CLIP and a ResNet, from published weights or trained here on the data set itself."""

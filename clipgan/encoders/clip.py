@@ -1,0 +1,135 @@
+"""The frozen CLIP that guides or judges: an open_clip model, pretrained, from a file, or trained here."""
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import open_clip
+import torch
+import torch.nn.functional as F
+from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
+from open_clip.pretrained import download_pretrained
+
+from clipgan.config import ClipConfig
+from clipgan.data.pack import PackedData
+from clipgan.encoders.frozen import FrozenEncoder
+from clipgan.encoders.preprocess import Preprocess
+from clipgan.encoders.tiny_clip import MEAN, STD, TINY_MODEL, build_clip, register_tiny_model, tiny_clip_weights
+from clipgan.encoders.weights import load_strictly, read_state_dict, unreachable
+from clipgan.errors import UserError
+
+TEXT_BATCH = 256
+
+
+class FrozenClip(FrozenEncoder):
+    """A CLIP whose image tower passes gradients to the image and nowhere else."""
+
+    def __init__(
+        self, model: open_clip.CLIP | open_clip.CustomTextCLIP, name: str, mean: Sequence[float], std: Sequence[float]
+    ) -> None:
+        """
+        Args:
+            model: open_clip's, with its weights.
+            name: what open_clip calls the architecture.
+            mean: of the images that the weights were trained on, RGB in [0, 1].
+            std: likewise.
+        """
+        architecture = open_clip.get_model_config(name)
+        size = architecture["vision_cfg"]["image_size"]
+        super().__init__(model, Preprocess(size, mean, std), architecture["embed_dim"], architecture)
+        self.tokenizer = open_clip.get_tokenizer(name)
+
+    def image_features_raw(self, images: torch.Tensor) -> torch.Tensor:
+        """Images [N, 3, R, R] in [-1, 1] to float32 [N, dim], before normalisation; differentiable."""
+        return self.backbone.encode_image(self.preprocess(images)).float()
+
+    def encode_image(self, images: torch.Tensor) -> torch.Tensor:
+        """Images [N, 3, R, R] in [-1, 1] to float32 [N, dim] of unit length; differentiable."""
+        return F.normalize(self.image_features_raw(images), dim=-1)
+
+    @torch.no_grad()
+    def encode_text(self, texts: list[str]) -> torch.Tensor:
+        """N texts to float32 [N, dim] of unit length; a text beyond the context length is cut."""
+        device = self.preprocess.mean.device
+        features = [
+            self.backbone.encode_text(self.tokenizer(texts[start : start + TEXT_BATCH]).to(device)).float()
+            for start in range(0, len(texts), TEXT_BATCH)
+        ]
+        return F.normalize(torch.cat(features), dim=-1)
+
+
+def load_clip(config: ClipConfig, data: PackedData, cache_dir: Path, device: torch.device) -> FrozenClip:
+    """The CLIP that `config` names: from its checkpoint if there is one, trained on `data` (and cached) if it says how
+    to train, else pretrained.
+
+    Raises:
+        UserError: an unknown model or tag, a missing or foreign weights file, weights that cannot be downloaded, or a
+            training that misses its gate.
+    """
+    register_tiny_model()
+    if open_clip.get_model_config(config.model) is None:
+        close = difflib.get_close_matches(config.model, open_clip.list_models(), n=5, cutoff=0.3)
+        raise UserError(f"clip.model={config.model} is no model of open_clip; close names: {', '.join(close)}")
+    pretrained = _pretrained_settings(config)
+    if config.checkpoint is not None:
+        path, source = Path(config.checkpoint), f"clip.checkpoint={config.checkpoint}"
+    elif config.train is not None:
+        if config.model != TINY_MODEL:
+            raise UserError(f"clip.model={config.model} cannot be trained here: clip.train belongs to {TINY_MODEL}")
+        path = tiny_clip_weights(config.train, data, cache_dir, device)
+        source = str(path)
+    else:
+        path = _pretrained_file(config, pretrained)
+        source = f"clip.pretrained={config.pretrained} ({path})"
+    model = build_clip(config.model)
+    load_strictly(model, read_state_dict(path, "clip.checkpoint"), source, config.model)
+    if config.model == TINY_MODEL:
+        mean, std = MEAN, STD
+    else:  # open_clip's own default, too, is OpenAI's
+        mean, std = pretrained.get("mean", OPENAI_DATASET_MEAN), pretrained.get("std", OPENAI_DATASET_STD)
+    return FrozenClip(model, config.model, mean, std).to(device)
+
+
+def _pretrained_settings(config: ClipConfig) -> dict[str, Any]:
+    """open_clip's entry for the tag (where its weights are, mean and std, activation); empty without a tag."""
+    if config.pretrained is None:
+        return {}
+    settings = open_clip.get_pretrained_cfg(config.model, config.pretrained)
+    if not settings:
+        tags = ", ".join(open_clip.list_pretrained_tags_by_model(config.model)) or "none"
+        raise UserError(f"clip.pretrained={config.pretrained} is not among open_clip's tags of {config.model}: {tags}")
+    quick_gelu = bool(open_clip.get_model_config(config.model).get("quick_gelu", False))
+    if quick_gelu != bool(settings.get("quick_gelu", False)):
+        raise UserError(
+            f"clip.pretrained={config.pretrained} was trained with {'GELU' if quick_gelu else 'QuickGELU'}, "
+            f"clip.model={config.model} computes {'QuickGELU' if quick_gelu else 'GELU'}; "
+            f"use clip.model={config.model.removesuffix('-quickgelu') if quick_gelu else config.model + '-quickgelu'}"
+        )
+    return settings
+
+
+def _pretrained_file(config: ClipConfig, settings: dict[str, Any]) -> Path:
+    """The weights file of a tag, from the local hub cache or downloaded."""
+    repository, _, name = settings.get("hf_hub", "").rpartition("/")
+    names = [name] if name else ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"]
+    for name in names:
+        cached = huggingface_hub.try_to_load_from_cache(repository, name) if repository else None
+        if isinstance(cached, str):
+            return Path(cached)
+    url = huggingface_hub.hf_hub_url(repository, names[0]) if repository else settings.get("url", "")
+    offline = huggingface_hub.constants.HF_HUB_OFFLINE
+    reason = "HF_HUB_OFFLINE is set" if repository and offline else unreachable(url)
+    if reason is None:
+        try:
+            return Path(download_pretrained(settings))
+        except Exception as error:  # whatever the hub's client or its transport raises
+            reason = str(error).splitlines()[0]
+    where = f"{names[0]} of {repository} on the Hugging Face hub" if repository else url
+    original = f", or the original {Path(settings['url']).name}" if settings.get("url") else ""
+    raise UserError(
+        f"clip.model={config.model} clip.pretrained={config.pretrained}: its weights are not cached here and {url} "
+        f"cannot be reached ({reason}). Fetch {where}{original} on another machine and give it with "
+        "clip.checkpoint=FILE"
+    )

@@ -1,0 +1,1 @@
+"""Contrastive terms, the structures that choose them, and the adversarial losses."""

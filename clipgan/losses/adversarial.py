@@ -1,0 +1,54 @@
+"""The adversarial losses of StyleGAN2 and its two lazy regularisers.
+
+Shapes: N batch, R resolution, L layers, W style width.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def generator_loss(fake_logits: Tensor) -> Tensor:
+    """Non-saturating loss softplus(-D(g)), the mean over [N] (arXiv:1406.2661)."""
+    return F.softplus(-fake_logits).mean()
+
+
+def discriminator_loss(fake_logits: Tensor, real_logits: Tensor) -> Tensor:
+    """Logistic loss softplus(D(g)) + softplus(-D(x)), the mean over [N]."""
+    return F.softplus(fake_logits).mean() + F.softplus(-real_logits).mean()
+
+
+def r1_penalty(real_logits: Tensor, real_images: Tensor) -> Tensor:
+    """E |grad_x D(x)|^2 (arXiv:1801.04406), before the factor gamma / 2.
+
+    Args:
+        real_logits: [N], computed from `real_images`.
+        real_images: [N, 3, R, R], requires grad.
+    """
+    (gradient,) = torch.autograd.grad(real_logits.sum(), real_images, create_graph=True)
+    return gradient.square().sum(dim=(1, 2, 3)).mean()
+
+
+def path_length_penalty(
+    images: Tensor, ws: Tensor, mean: Tensor, decay: float = 0.01, generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor]:
+    """E (|J_w^T y| - a)^2, y ~ N(0, I) (arXiv:1912.04958, section 3.2).
+
+    Args:
+        images: [N, 3, R, R], computed from `ws`.
+        ws: [N, L, W], requires grad.
+        mean: a, the moving average of the lengths, a scalar.
+        decay: how far `mean` moves towards this batch.
+        generator: draws y.
+
+    Returns:
+        The penalty, and the new `mean` without gradient.
+    """
+    noise = torch.randn(images.shape, generator=generator, device=images.device)
+    noise = noise / math.sqrt(images.shape[2] * images.shape[3])
+    (gradient,) = torch.autograd.grad((images * noise).sum(), ws, create_graph=True)
+    lengths = gradient.square().sum(dim=2).mean(dim=1).sqrt()
+    new_mean = mean.lerp(lengths.detach().mean(), decay)
+    return (lengths - new_mean).square().mean(), new_mean

@@ -1,0 +1,1 @@
+"""FID through torch-fidelity, by an extractor whose name is in the metric's."""

@@ -1,0 +1,165 @@
+"""FID of a generator's images against a split of the data set, through torch-fidelity (no formula of our own).
+
+The metric's key states its extractor: `fid` is torch-fidelity's Inception and nothing else.
+Shapes: N images, R resolution, C width of CLIP's embedding.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+from torch_fidelity import calculate_metrics, register_feature_extractor
+from torch_fidelity.feature_extractor_base import FeatureExtractorBase
+from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
+
+from clipgan.cache import file_digest
+from clipgan.config import MetricsConfig
+from clipgan.data.pack import PackedData, Split
+from clipgan.encoders.clip import FrozenClip
+from clipgan.features import Features, SplitFeatures
+from clipgan.metrics.inception import find_inception_weights
+from clipgan.networks.generator import Generator
+from clipgan.randomness import stream
+
+INCEPTION = "inception-v3-compat"
+
+
+def register_clip_extractor(judge: FrozenClip) -> str:
+    """Make torch-fidelity know the image tower of `judge`, and return the name that it goes by there."""
+    name = f"clip-{judge.key}"
+    if name in FEATURE_EXTRACTORS_REGISTRY:
+        return name
+
+    class ClipExtractor(FeatureExtractorBase):
+        """The embedding at unit length, from uint8 images [N, 3, R, R]: no scale of the judge's enters the distance."""
+
+        def __init__(self, name: str, features_list: Sequence[str], **_unused: object) -> None:
+            super().__init__(name, features_list)
+            self.judge = judge
+
+        def forward(self, images: Tensor) -> tuple[Tensor]:
+            return (self.judge.encode_image(images.float() / 127.5 - 1),)
+
+        @staticmethod
+        def get_provided_features_list() -> tuple[str, ...]:
+            return ("embedding",)
+
+        @staticmethod
+        def get_default_feature_layer_for_metric(metric: str) -> str:
+            return "embedding"
+
+        @staticmethod
+        def can_be_compiled() -> bool:
+            return False
+
+        @staticmethod
+        def get_dummy_input_for_compile() -> Tensor:
+            return torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
+
+    register_feature_extractor(name, ClipExtractor)
+    return name
+
+
+class RealImages(Dataset):
+    """The first images of a split, as torch-fidelity wants them: uint8 [3, R, R]."""
+
+    def __init__(self, split: Split, count: int) -> None:
+        self.images = split.images[:count]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return torch.from_numpy(self.images[index].copy())
+
+
+class GeneratedImages(Dataset):
+    """A generator's images for the captions of a split, made when they are asked for, a batch at a time.
+
+    Image i has the first caption of the split's image i (cyclically) and a latent of its own, which depends on the
+    seed and on i alone, so that neither the batch size nor earlier evaluations change it.
+    """
+
+    def __init__(
+        self, generator: Generator, features: SplitFeatures, count: int, seed: int, device: torch.device
+    ) -> None:
+        self.generator, self.features, self.count, self.seed, self.device = generator, features, count, seed, device
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Tensor:
+        return self.__getitems__([index])[0]
+
+    @torch.no_grad()
+    def __getitems__(self, indices: list[int]) -> list[Tensor]:
+        """uint8 [3, R, R] each."""
+        rows = [int(self.features.caption_start[index % (len(self.features.caption_start) - 1)]) for index in indices]
+        condition = torch.from_numpy(self.features.clip_text[rows]).to(self.device)
+        randoms = [stream(self.seed, "evaluation", index) for index in indices]
+        z = torch.stack([torch.randn(self.generator.z_dim, generator=random) for random in randoms])
+        noise = stream(self.seed, "evaluation noise", indices[0], self.device)
+        images = self.generator(z.to(self.device), condition, generator=noise)
+        return list(to_uint8(images).cpu())
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """[-1, 1] -> 0..255, clamped."""
+    return (images * 127.5 + 128).clamp(0, 255).to(torch.uint8)
+
+
+class Fid:
+    """FID of a generator against one split of one data set."""
+
+    def __init__(
+        self,
+        config: MetricsConfig,
+        data: PackedData,
+        split: str,
+        features: Features,
+        judge: FrozenClip | None,
+        cache_dir: Path,
+        device: torch.device,
+    ) -> None:
+        """
+        Args:
+            split: whose images are the real ones and whose captions are the prompts.
+            judge: the CLIP that judges where the extractor is `clip_tiny`.
+            cache_dir: keeps the real images' statistics.
+        """
+        self.config, self.device = config, device
+        self.split: Split = getattr(data, split)
+        self.features: SplitFeatures = getattr(features, split)
+        self.cache_root = cache_dir / "fidelity"
+        if judge is not None:
+            self.key, self.extractor, self.weights, weights_id = "fid_clip_tiny", register_clip_extractor(judge), "", ""
+        else:
+            path = find_inception_weights(config.inception_weights)
+            self.key, self.extractor, self.weights, weights_id = "fid", INCEPTION, str(path), file_digest(path)
+        self.n_real = min(config.n_images, len(self.split))
+        self.real_name = f"{data.fingerprint}-{split}-{self.n_real}-{weights_id}"
+
+    def __call__(self, generator: Generator, seed: int) -> float:
+        """The FID of `generator` (in evaluation mode); `seed` chooses the latents."""
+        generated = GeneratedImages(generator, self.features, self.config.n_images, seed, self.device)
+        return self.between(generated, RealImages(self.split, self.n_real), self.real_name)
+
+    def between(self, first: Dataset, second: Dataset, second_name: str | None = None) -> float:
+        """FID between two data sets of uint8 [3, R, R]; the statistics of a named second one are cached."""
+        metrics = calculate_metrics(
+            input1=first,
+            input2=second,
+            fid=True,
+            cuda=self.device.type == "cuda",
+            batch_size=self.config.batch,
+            feature_extractor=self.extractor,
+            feature_extractor_weights_path=self.weights or None,
+            input2_cache_name=second_name,
+            cache=second_name is not None,
+            cache_root=str(self.cache_root),
+            save_cpu_ram=True,  # no worker processes: the data sets are in memory
+            verbose=False,
+        )
+        return float(metrics["frechet_inception_distance"])

@@ -1,0 +1,34 @@
+"""Where torch-fidelity's Inception weights lie; looked for before anything long starts."""
+
+from pathlib import Path
+
+from clipgan.errors import UserError
+
+FILE_NAME = "weights-inception-2015-12-05-6726825d.pth"
+
+
+def find_inception_weights(given: str | None) -> Path:
+    """The weights file, checked to hold tensors only.
+
+    Args:
+        given: `metrics.inception_weights`; None looks into torch hub's cache, where torch-fidelity puts its download.
+
+    Raises:
+        UserError: the file is missing or is no state dict of that network.
+    """
+    import torch
+
+    path = Path(given) if given else Path(torch.hub.get_dir()) / "checkpoints" / FILE_NAME
+    if not path.is_file():
+        raise UserError(
+            f"metrics=fid needs torch-fidelity's Inception weights, and {path} does not exist: put {FILE_NAME} "
+            "(torch-fidelity's release v0.2.0) there, or name it with metrics.inception_weights=FILE, "
+            "or choose metrics=fid_clip_tiny"
+        )
+    try:  # torch-fidelity unpickles the file as it is: nothing but tensors may come to it
+        state = torch.load(path, weights_only=True, mmap=True)
+    except Exception as error:
+        raise UserError(f"metrics.inception_weights={path} cannot be loaded: {str(error).splitlines()[0]}") from error
+    if not isinstance(state, dict) or "Conv2d_1a_3x3.conv.weight" not in state:
+        raise UserError(f"metrics.inception_weights={path} holds no weights of torch-fidelity's Inception")
+    return path

@@ -1,0 +1,1 @@
+"""StyleGAN2-type generator and discriminator with a text condition."""

@@ -1,0 +1,77 @@
+"""Residual StyleGAN2 discriminator with a text-conditional logit and a semantic head.
+
+Shapes: N batch, R resolution, C width of CLIP's embedding, T width of the text projection.
+"""
+
+import math
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from clipgan.config import ModelConfig
+from clipgan.networks.layers import Conv, Linear, channels_at, minibatch_stddev, normalise_second_moment
+
+
+class Judgement(NamedTuple):
+    """What the discriminator says of a batch."""
+
+    logits: Tensor  # [N], high for real
+    semantic: Tensor  # [N, C], f_D before it is scaled to unit length
+
+
+class ResidualBlock(nn.Module):
+    """Two 3 x 3 convolutions beside a 1 x 1 one, at half the resolution after."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = Conv(inputs, inputs, 3, activate=True)
+        self.down = Conv(inputs, outputs, 3, down=True, activate=True)
+        self.skip = Conv(inputs, outputs, 1, bias=False, down=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, I, H, H] -> [N, O, H/2, H/2]."""
+        return (self.down(self.conv(x)) + self.skip(x)) * math.sqrt(0.5)
+
+
+class Discriminator(nn.Module):
+    """D(x, c): image and text condition to a logit, and image to CLIP's space."""
+
+    def __init__(self, model: ModelConfig, clip_dim: int, resolution: int) -> None:
+        super().__init__()
+
+        def channels(size: int) -> int:
+            return channels_at(size, model.channel_base, model.channel_max)
+
+        self.from_rgb = Conv(3, channels(resolution), 1, activate=True)
+        blocks = []
+        size = resolution
+        while size > 4:
+            blocks.append(ResidualBlock(channels(size), channels(size // 2)))
+            size //= 2
+        self.blocks = nn.Sequential(*blocks)
+        self.group = model.mbstd_group
+        width = channels(4)
+        self.conv = Conv(width + 1, width, 3, activate=True)
+        self.features = Linear(width * 4 * 4, width, activate=True)
+        self.logit = Linear(width, 1)
+        self.image_projection = Linear(width, model.text_dim)
+        self.text_projection = Linear(clip_dim, model.text_dim)
+        self.semantic = Linear(width, clip_dim)
+
+    def forward(self, images: Tensor, condition: Tensor) -> Judgement:
+        """Judge images against their text.
+
+        Args:
+            images: [N, 3, R, R], in [-1, 1].
+            condition: [N, C], unit length.
+
+        Returns:
+            The logit D(x, c) = D(x) + <p(x), q(c)> / sqrt T (projection, arXiv:1802.05637), and f_D(x), which does not
+            depend on the text.
+        """
+        x = self.blocks(self.from_rgb(images))
+        x = self.conv(minibatch_stddev(x, self.group))
+        h = self.features(x.flatten(1))
+        text = self.text_projection(normalise_second_moment(condition))
+        projection = (self.image_projection(h) * text).sum(dim=1) / math.sqrt(text.shape[1])
+        return Judgement(self.logit(h).squeeze(1) + projection, self.semantic(h))

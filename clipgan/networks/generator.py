@@ -1,0 +1,139 @@
+"""Text-conditional StyleGAN2 generator: the text joins every style, as in LAFITE (arXiv:2111.13792).
+
+Shapes: N batch, Z latent width, W style width, C width of CLIP's embedding, T width of the text code, L layers.
+"""
+
+import itertools
+
+import torch
+from torch import Tensor, nn
+
+from clipgan.config import ModelConfig
+from clipgan.networks.layers import Linear, StyledLayer, ToRGB, channels_at, normalise_second_moment, upsample
+
+
+class Mapping(nn.Module):
+    """z -> w, with the moving average of w that truncation pulls towards."""
+
+    w_average: Tensor
+
+    def __init__(self, z_dim: int, w_dim: int, layers: int, decay: float = 0.998) -> None:
+        super().__init__()
+        widths = [z_dim] + [w_dim] * layers
+        self.layers = nn.ModuleList(
+            Linear(inputs, outputs, lr_multiplier=0.01, activate=True)
+            for inputs, outputs in itertools.pairwise(widths)
+        )
+        self.decay = decay
+        self.register_buffer("w_average", torch.zeros(w_dim))
+
+    def forward(self, z: Tensor, update_average: bool = False) -> Tensor:
+        """[N, Z] -> [N, W]."""
+        w = normalise_second_moment(z)
+        for layer in self.layers:
+            w = layer(w)
+        if update_average:
+            self.w_average.lerp_(w.detach().mean(dim=0), 1 - self.decay)
+        return w
+
+
+class TextCode(nn.Module):
+    """Text condition -> text code; one small network shared by all layers (LAFITE has one for each)."""
+
+    def __init__(self, clip_dim: int, text_dim: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            Linear(clip_dim, text_dim, activate=True),
+            Linear(text_dim, text_dim, activate=True),
+        )
+
+    def forward(self, condition: Tensor) -> Tensor:
+        """[N, C] unit length -> [N, T]."""
+        return self.layers(normalise_second_moment(condition))
+
+
+class Synthesis(nn.Module):
+    """Styles -> image: a learned constant, two styled layers a resolution, RGB summed over the resolutions (skips)."""
+
+    def __init__(self, style: int, resolution: int, channel_base: int, channel_max: int) -> None:
+        super().__init__()
+        channels = channels_at(4, channel_base, channel_max)
+        self.constant = nn.Parameter(torch.randn(1, channels, 4, 4))
+        self.first = StyledLayer(channels, channels, style)
+        self.first_rgb = ToRGB(channels, style)
+        self.ups, self.convs, self.rgbs = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
+        size = 8
+        while size <= resolution:
+            inputs, channels = channels, channels_at(size, channel_base, channel_max)
+            self.ups.append(StyledLayer(inputs, channels, style, up=True))
+            self.convs.append(StyledLayer(channels, channels, style))
+            self.rgbs.append(ToRGB(channels, style))
+            size *= 2
+        self.n_styles = 2 + 2 * len(self.ups)  # an RGB layer shares the style of the next convolution
+
+    def forward(self, styles: Tensor, generator: torch.Generator | None) -> Tensor:
+        """[N, L, S] -> [N, 3, R, R], about [-1, 1]."""
+        x = self.constant.expand(styles.shape[0], -1, -1, -1).contiguous(memory_format=torch.channels_last)
+        x = self.first(x, styles[:, 0], generator)
+        rgb = self.first_rgb(x, styles[:, 1])
+        for index, (up, conv, to_rgb) in enumerate(zip(self.ups, self.convs, self.rgbs, strict=True)):
+            x = up(x, styles[:, 2 * index + 1], generator)
+            x = conv(x, styles[:, 2 * index + 2], generator)
+            rgb = upsample(rgb) + to_rgb(x, styles[:, 2 * index + 3])
+        return rgb
+
+
+class Generator(nn.Module):
+    """G(z, c): latent and text condition to an image."""
+
+    def __init__(self, model: ModelConfig, clip_dim: int, resolution: int) -> None:
+        super().__init__()
+        self.z_dim = model.z_dim
+        self.mapping = Mapping(model.z_dim, model.w_dim, model.mapping_layers)
+        self.text_code = TextCode(clip_dim, model.text_dim)
+        self.synthesis = Synthesis(
+            model.w_dim + model.text_dim, resolution, model.channel_base, model.channel_max
+        )
+
+    def broadcast(self, w: Tensor) -> Tensor:
+        """[N, W] -> [N, L, W], the same w in every layer."""
+        return w[:, None].expand(-1, self.synthesis.n_styles, -1)
+
+    def mix(self, z: Tensor, probability: float, generator: torch.Generator | None) -> Tensor:
+        """Style mixing: [N, Z] -> [N, L, W]; with `probability` the layers from a random one on take a second w.
+
+        The crossover layer is drawn once for the batch, as in StyleGAN2-ADA. Updates the average of w.
+        """
+        ws = self.broadcast(self.mapping(z, update_average=True))
+        if probability > 0:
+            draw, place = torch.rand(2, generator=generator, device=z.device).tolist()
+            if draw < probability:
+                layers = self.synthesis.n_styles
+                cutoff = 1 + int(place * (layers - 1))
+                second = self.broadcast(self.mapping(torch.randn(z.shape, generator=generator, device=z.device)))
+                ws = torch.cat([ws[:, :cutoff], second[:, cutoff:]], dim=1)
+        return ws
+
+    def synthesise(self, ws: Tensor, condition: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """[N, L, W], [N, C] -> [N, 3, R, R]; the gradient with respect to `ws` is the path-length Jacobian's."""
+        text = self.text_code(condition)[:, None].expand(-1, ws.shape[1], -1)
+        return self.synthesis(torch.cat([ws, text], dim=2), generator)
+
+    def forward(
+        self, z: Tensor, condition: Tensor, truncation: float = 1.0, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Generate images.
+
+        Args:
+            z: [N, Z], standard normal.
+            condition: [N, C], unit length.
+            truncation: psi; 1 leaves w as it is, 0 puts it at its average.
+            generator: draws the noise; the global one if None.
+
+        Returns:
+            [N, 3, R, R], about [-1, 1], not clamped.
+        """
+        w = self.mapping(z)
+        if truncation != 1:
+            w = self.mapping.w_average.lerp(w, truncation)
+        return self.synthesise(self.broadcast(w), condition, generator)

@@ -1,0 +1,154 @@
+"""Layers of StyleGAN2 (Karras et al. 2020, arXiv:1912.04958) in a form that ordinary convolutions run fast.
+
+Shapes: N batch, I and O channels in and out, H = W resolution, S style width.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+SQRT2 = math.sqrt(2)
+
+
+def leaky_relu(x: Tensor) -> Tensor:
+    """Leaky ReLU of slope 0.2, scaled by sqrt 2 to keep the variance."""
+    return F.leaky_relu(x, 0.2) * SQRT2
+
+
+def normalise_second_moment(x: Tensor) -> Tensor:
+    """Scale each row of [N, C] to mean square 1."""
+    return x * (x.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
+
+
+def downsample(x: Tensor) -> Tensor:
+    """Halve height and width by 2 x 2 averages."""
+    return F.avg_pool2d(x, 2)
+
+
+def upsample(x: Tensor) -> Tensor:
+    """Double height and width bilinearly: StyleGAN2's [1, 3, 3, 1] filter, but for the border."""
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+class Linear(nn.Module):
+    """Fully connected layer with equalised learning rate."""
+
+    def __init__(
+        self, inputs: int, outputs: int, *, bias: float = 0.0, lr_multiplier: float = 1.0, activate: bool = False
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs) / lr_multiplier)
+        self.bias = nn.Parameter(torch.full((outputs,), bias / lr_multiplier))
+        self.gain = lr_multiplier / math.sqrt(inputs)
+        self.lr_multiplier = lr_multiplier
+        self.activate = activate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, inputs] -> [N, outputs]."""
+        y = F.linear(x, self.weight * self.gain, self.bias * self.lr_multiplier)
+        return leaky_relu(y) if self.activate else y
+
+
+class Conv(nn.Module):
+    """Convolution with equalised learning rate; `down` averages before it, which costs a quarter of striding after."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, *, bias: bool = True, down: bool = False, activate: bool = False
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
+        self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
+        self.gain = 1 / math.sqrt(inputs * kernel * kernel)
+        self.padding = kernel // 2
+        self.down = down
+        self.activate = activate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, I, H, H] -> [N, O, H, H], or [N, O, H/2, H/2] with `down`."""
+        if self.down:
+            x = downsample(x)
+        y = F.conv2d(x, self.weight * self.gain, self.bias, padding=self.padding)
+        return leaky_relu(y) if self.activate else y
+
+
+class ModulatedConv(nn.Module):
+    """Modulated convolution (arXiv:1912.04958, eq. 1-3).
+
+    The input is scaled by the style and the output by the demodulation, so that one ordinary convolution serves the
+    whole batch: conv(x, w s) d = d conv(s x, w).
+    """
+
+    def __init__(self, inputs: int, outputs: int, style: int, kernel: int, demodulate: bool = True) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
+        self.affine = Linear(style, inputs, bias=1.0)
+        self.gain = 1 / math.sqrt(inputs * kernel * kernel)
+        self.padding = kernel // 2
+        self.demodulate = demodulate
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """[N, I, H, H], [N, S] -> [N, O, H, H]."""
+        scale = self.affine(style)  # [N, I]
+        weight = self.weight * self.gain
+        y = F.conv2d(x * scale[:, :, None, None], weight, padding=self.padding)
+        if not self.demodulate:
+            return y
+        energy = weight.square().sum(dim=(2, 3))  # [O, I]
+        demodulation = (scale.square() @ energy.T + 1e-8).rsqrt()  # [N, O]
+        return y * demodulation[:, :, None, None]
+
+
+class StyledLayer(nn.Module):
+    """Modulated 3 x 3 convolution, then noise, bias and activation; `up` doubles the resolution in between."""
+
+    def __init__(self, inputs: int, outputs: int, style: int, up: bool = False) -> None:
+        super().__init__()
+        self.conv = ModulatedConv(inputs, outputs, style, kernel=3)
+        self.noise_strength = nn.Parameter(torch.zeros(()))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.up = up
+
+    def forward(self, x: Tensor, style: Tensor, generator: torch.Generator | None) -> Tensor:
+        """[N, I, H, H], [N, S] -> [N, O, H, H], or [N, O, 2H, 2H] with `up`; `generator` draws the noise."""
+        y = self.conv(x, style)
+        if self.up:
+            y = upsample(y)
+        noise = torch.randn(y.shape[0], 1, *y.shape[2:], generator=generator, device=y.device)
+        return leaky_relu(y + noise * self.noise_strength + self.bias[:, None, None])
+
+
+class ToRGB(nn.Module):
+    """Modulated 1 x 1 convolution to RGB, without demodulation."""
+
+    def __init__(self, inputs: int, style: int) -> None:
+        super().__init__()
+        self.conv = ModulatedConv(inputs, 3, style, kernel=1, demodulate=False)
+        self.bias = nn.Parameter(torch.zeros(3))
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """[N, I, H, H], [N, S] -> [N, 3, H, H]."""
+        return self.conv(x, style) + self.bias[:, None, None]
+
+
+def minibatch_stddev(x: Tensor, group: int) -> Tensor:
+    """Append one channel: the mean standard deviation over groups of `group` samples (Karras et al. 2018).
+
+    Args:
+        x: [N, I, H, H], N a multiple of `group`.
+        group: samples in a group; the last batch of an evaluation may be smaller than it.
+    """
+    n, _, height, width = x.shape
+    group = math.gcd(n, group)
+    grouped = x.reshape(group, n // group, -1)
+    centred = grouped - grouped.mean(dim=0)
+    variance = centred.square().mean(dim=0)  # [N / group, I H H]; twice as fast as var() on a CPU
+    deviation = (variance + 1e-8).sqrt().mean(dim=1)  # [N / group]
+    channel = deviation.repeat(group).reshape(n, 1, 1, 1).expand(n, 1, height, width)
+    return torch.cat([x, channel], dim=1)
+
+
+def channels_at(resolution: int, base: int, maximum: int) -> int:
+    """Feature maps at a resolution: min(base / resolution, maximum)."""
+    return max(1, min(base // resolution, maximum))

@@ -1,0 +1,107 @@
+"""Everything that runs share: packed data, frozen encoders, cached features. Also a command of its own:
+
+    python -m clipgan.prepare data=emoji resolution=64
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from clipgan.cache import default_cache_dir
+from clipgan.config import ClipConfig, Config, from_yaml
+from clipgan.data import load_data
+from clipgan.data.pack import PackedData
+from clipgan.encoders.clip import FrozenClip, load_clip
+from clipgan.encoders.resnet import FrozenResNet, load_resnet
+from clipgan.errors import UserError, messages_not_tracebacks
+from clipgan.features import Features, load_features
+from clipgan.losses.structure import active_terms
+from clipgan.metrics.inception import find_inception_weights
+from clipgan.progress import console
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What training takes from the cache."""
+
+    data: PackedData
+    clip: FrozenClip
+    resnet: FrozenResNet | None  # None where no term needs it
+    features: Features
+    judge: FrozenClip | None  # None where FID uses Inception
+    cache_dir: Path
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is the GPU where there is one.
+
+    Raises:
+        UserError: an unknown device, or one that this machine lacks.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f"device={name} is not allowed: device must be auto, cpu, cuda or cuda:N") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(f"device={name} is not here: this machine has {torch.cuda.device_count()} CUDA devices")
+    return device
+
+
+def check_files(config: Config) -> None:
+    """Find missing files in the first second, not after an hour.
+
+    Raises:
+        UserError: a file that the configuration names does not exist.
+    """
+    for key, path in (("clip.checkpoint", config.clip.checkpoint), ("resnet.checkpoint", config.resnet.checkpoint)):
+        if path is not None and not Path(path).is_file():
+            raise UserError(f"{key}={path} does not exist; give a file with the weights")
+    if config.metrics.extractor == "inception":
+        find_inception_weights(config.metrics.inception_weights)
+    if config.resume not in ("auto", "none") and not Path(config.resume).is_file():
+        raise UserError(f"resume={config.resume} does not exist; give a checkpoint file, auto or none")
+
+
+def prepare(config: Config, device: torch.device) -> Prepared:
+    """Load what the run needs, making first what the cache does not have.
+
+    Raises:
+        UserError: data or weights are missing or do not fit.
+    """
+    check_files(config)
+    cache_dir = Path(config.cache_dir) if config.cache_dir else default_cache_dir()
+    data = load_data(config.data, config.resolution, cache_dir)
+    if data.skipped:
+        console.print(f"data: {len(data.skipped)} files skipped: {'; '.join(data.skipped[:3])}", markup=False)
+    clip = load_clip(config.clip, data, cache_dir, device)
+    needs_resnet = any(term.space == "ResNet" for term in active_terms(config))
+    resnet = load_resnet(config.resnet, data, cache_dir, device) if needs_resnet else None
+    features = load_features(data, clip, resnet, config.resnet.ridge, cache_dir, device)
+    judge = None
+    if config.metrics.extractor == "clip_tiny":
+        judging = ClipConfig(name="tiny", model="clipgan-tiny", train=config.metrics.judge)
+        judge = load_clip(judging, data, cache_dir, device)
+        if judge.key == clip.key:
+            console.print("fid_clip_tiny: the CLIP that judges is the one that guides; give metrics.judge another seed")
+    return Prepared(data, clip, resnet, features, judge, cache_dir)
+
+
+def main() -> None:
+    """Prepare what the command line's overrides need, as `train.py` would."""
+    from hydra import compose, initialize_config_dir
+
+    conf = Path(__file__).parent.parent / "conf"
+    with messages_not_tracebacks():
+        with initialize_config_dir(str(conf), version_base="1.3"):
+            config = from_yaml(compose("config", overrides=sys.argv[1:]))
+        prepared = prepare(config, choose_device(config.device))
+        data = prepared.data
+        console.print(f"{data.name}: {len(data.train)} training and {len(data.heldout)} held-out images, ready")
+
+
+if __name__ == "__main__":
+    main()

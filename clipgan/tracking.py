@@ -1,0 +1,164 @@
+"""A run's figures: every one to `metrics.jsonl` first, then to MLflow, which may be away and come back."""
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from clipgan.config import MlflowConfig
+from clipgan.progress import console
+
+MAX_PARAM = 500  # characters; longer values are cut
+BATCH = 100  # what MLflow takes in one call
+
+
+class RunLog:
+    """The record of one run."""
+
+    def __init__(
+        self,
+        run_dir: Path,
+        config: MlflowConfig,
+        name: str,
+        params: Mapping[str, Any],
+        parent_run_id: str | None,
+        resumed_at: int | None,
+    ) -> None:
+        """
+        Args:
+            run_dir: where `metrics.jsonl` and the artifacts are.
+            name: the run's name in MLflow.
+            params: dotted keys to plain values.
+            parent_run_id: the MLflow run of the sweep, if there is one.
+            resumed_at: the step that a resumed run goes on from; later records are dropped. None starts afresh.
+        """
+        self.path = run_dir / "metrics.jsonl"
+        self._truncate(resumed_at)
+        self._sink = _MlflowSink(config, run_dir, name, params, parent_run_id) if config.enabled else None
+
+    @property
+    def mlflow_run_id(self) -> str | None:
+        """None while MLflow has not been reached, or is off."""
+        return self._sink.run_id if self._sink else None
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """Record values at a step (whole kimg)."""
+        record = {"step": step, "time": round(time.time(), 3), **values}
+        with self.path.open("a") as file:
+            file.write(json.dumps(record) + "\n")
+        if self._sink:
+            self._sink.put(record)
+
+    def artifact(self, path: Path) -> None:
+        """Record a file that lies in the run directory."""
+        if self._sink:
+            self._sink.put(path)
+
+    def finish(self, status: str) -> None:
+        """Close the run with MLflow's FINISHED, FAILED or KILLED."""
+        if self._sink:
+            self.artifact(self.path)
+            self._sink.finish(status)
+
+    def _truncate(self, resumed_at: int | None) -> None:
+        kept = []
+        if resumed_at is not None and self.path.exists():
+            kept = [line for line in self.path.read_text().splitlines() if json.loads(line)["step"] <= resumed_at]
+        self.path.write_text("".join(line + "\n" for line in kept))
+
+
+class _MlflowSink:
+    """What MLflow has not got yet waits here; a failed call is tried again with the next one."""
+
+    def __init__(
+        self, config: MlflowConfig, run_dir: Path, name: str, params: Mapping[str, Any], parent_run_id: str | None
+    ) -> None:
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+        self.config, self.name, self.params, self.parent_run_id = config, name, params, parent_run_id
+        self.id_file = run_dir / "mlflow_run_id.txt"
+        self.run_id: str | None = None
+        self.waiting: list[dict[str, Any] | Path] = []
+        self.warned = False
+        self._client: Any = None
+        self._attempt()
+
+    def put(self, item: dict[str, Any] | Path) -> None:
+        self.waiting.append(item)
+        self._attempt()
+
+    def finish(self, status: str) -> None:
+        self._attempt()
+        if self.waiting or self.run_id is None:
+            console.print(f"MLflow never came back: {len(self.waiting)} records are in the run directory only")
+        else:
+            self._client.set_terminated(self.run_id, status)
+
+    def _attempt(self) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            if self.run_id is None:
+                self._start()
+            self._send()
+        except (MlflowException, OSError) as error:
+            if not self.warned:
+                reason = str(error).splitlines()[0]
+                console.print(f"MLflow cannot be reached ({reason}); the figures wait in {self.id_file.parent}")
+            self.warned = True
+
+    def _start(self) -> None:
+        import mlflow
+        from mlflow.entities import Param
+        from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
+
+        uri = self.config.tracking_uri
+        with first_touch(uri):
+            self._client = mlflow.MlflowClient(uri)
+            experiment = self._client.get_experiment_by_name(self.config.experiment)
+            experiment_id = experiment.experiment_id if experiment else self._client.create_experiment(
+                self.config.experiment
+            )  # fmt: skip
+        if self.id_file.exists():
+            run_id = self.id_file.read_text().strip()
+            self._client.update_run(run_id, status="RUNNING")
+        else:
+            tags = {MLFLOW_RUN_NAME: self.name}
+            if self.parent_run_id:
+                tags[MLFLOW_PARENT_RUN_ID] = self.parent_run_id
+            run_id = self._client.create_run(experiment_id, tags=tags).info.run_id
+            params = [Param(key, str(value)[:MAX_PARAM]) for key, value in self.params.items()]
+            for start in range(0, len(params), BATCH):
+                self._client.log_batch(run_id, params=params[start : start + BATCH])
+            self.id_file.write_text(run_id + "\n")
+        self.run_id = run_id
+
+    def _send(self) -> None:
+        while self.waiting:
+            item = self.waiting[0]
+            if isinstance(item, Path):
+                self._client.log_artifact(self.run_id, str(item))
+            else:
+                self._client.log_batch(self.run_id, metrics=_metrics(item))
+            del self.waiting[0]
+
+
+def _metrics(record: Mapping[str, Any]) -> list[Any]:
+    from mlflow.entities import Metric
+
+    when, step = int(record["time"] * 1000), record["step"]
+    return [Metric(key, value, when, step) for key, value in record.items() if key not in ("step", "time")]
+
+
+def first_touch(uri: str) -> AbstractContextManager[Any]:
+    """A lock for the first use of a tracking store: two processes that create one SQLite database at once break it."""
+    if not uri.startswith("sqlite:///"):
+        return nullcontext()
+    path = Path(uri.removeprefix("sqlite:///"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(f"{path}.lock")

@@ -1,0 +1,270 @@
+"""The training loop: discriminator step, generator step, moving average; at each snapshot FID, grid and checkpoint."""
+
+import math
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from clipgan.config import Config, flatten
+from clipgan.data.batches import Batches
+from clipgan.errors import DivergenceError, UserError
+from clipgan.losses.structure import active_terms
+from clipgan.metrics.fid import Fid
+from clipgan.prepare import Prepared, choose_device, prepare
+from clipgan.progress import console, track
+from clipgan.randomness import stream
+from clipgan.sample_grid import SampleGrid
+from clipgan.tracking import RunLog
+from clipgan.training.checkpoint import checkpoint_path, keep_only, load_checkpoint, resume_path, save_checkpoint
+from clipgan.training.ema import ema_decay, update_ema
+from clipgan.training.spaces import FrozenSpaces
+from clipgan.training.state import new_state, parameter_count
+from clipgan.training.steps import Objective, discriminator_step, generator_step, path_length_step, r1_step
+from clipgan.weight_table import weight_table
+
+Report = Callable[[float, int], None]  # (FID, whole kimg)
+
+# What may change between a run and its resumption: nothing that the figures depend on.
+RESUMABLE = (
+    "kimg", "snapshot_kimg", "device", "threads", "resume", "cache_dir", "mlflow.", "sample_", "metrics.objective",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run comes to."""
+
+    objective: float  # its last or its best FID, as `metrics.objective` says
+    metric: str  # the FID's key
+    sec_per_kimg: float  # of the training alone, without snapshots
+
+
+def train(config: Config, run_dir: Path, report: Report | None = None, parent_run_id: str | None = None) -> Result:
+    """One training, from its last checkpoint if there is one.
+
+    Args:
+        config: the run.
+        run_dir: where its files go; made if missing.
+        report: called with the FID at each snapshot, so that a sweep can watch it.
+        parent_run_id: the MLflow run of the sweep, if there is one.
+
+    Raises:
+        UserError: data, weights or a checkpoint are missing or do not fit.
+        DivergenceError: a loss is no longer finite.
+    """
+    run_dir.mkdir(parents=True, exist_ok=True)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    device = choose_device(config.device)
+    training = Training(config, run_dir, prepare(config, device), device, report)
+    return training.run(parent_run_id)
+
+
+def run_name(config: Config) -> str:
+    """`symmetric h=0.5 tiny shapes`: loss structure, h, CLIP and data set, for a person to read."""
+    return f"{config.loss.name} h={config.h:g} {config.clip.name} {config.data.name}"
+
+
+class Training:
+    """One run: its state, its data, its measures."""
+
+    def __init__(
+        self, config: Config, run_dir: Path, prepared: Prepared, device: torch.device, report: Report | None
+    ) -> None:
+        self.config, self.run_dir, self.device, self.report = config, run_dir, device, report
+        features = prepared.features
+        terms = active_terms(config)
+        self.objective = Objective(
+            model=config.model,
+            generator_terms=[term for term in terms if term.phase == "G"],
+            discriminator_terms=[term for term in terms if term.phase == "D"],
+            spaces=FrozenSpaces(
+                prepared.clip, prepared.resnet, features.text_to_resnet, online=config.features == "online"
+            ),
+        )
+        x_flip = prepared.data.x_flip
+        self.batches = Batches(prepared.data.train, features.train, config.batch, config.seed, device, x_flip)
+        self.state = new_state(config, prepared.clip.dim, device)
+        split = config.data.fid_split
+        self.fid = Fid(config.metrics, prepared.data, split, features, prepared.judge, prepared.cache_dir, device)
+        prompts = [texts[0] for texts in prepared.data.heldout.captions[: config.sample_prompts]]
+        rows = features.heldout.caption_start[: len(prompts)]
+        self.grid = SampleGrid(
+            prompts, torch.from_numpy(features.heldout.clip_text[rows]), config.sample_latents,
+            config.model.z_dim, config.seed, device,
+        )  # fmt: skip
+        self.history: list[tuple[int, float]] = []  # (kimg, FID)
+        self.train_seconds = 0.0
+        self.text_to_resnet_r2 = features.text_to_resnet_r2
+        console.print(weight_table(terms))
+
+    def run(self, parent_run_id: str | None) -> Result:
+        """Train to `config.kimg` and return the figures."""
+        resumed_at = self._resume()
+        params = flatten(self.config) | {
+            "parameters/G": parameter_count(self.state.generator),
+            "parameters/D": parameter_count(self.state.discriminator),
+            "text_to_resnet_r2": self.text_to_resnet_r2,
+            "fid_key": self.fid.key,
+        }
+        log = RunLog(self.run_dir, self.config.mlflow, run_name(self.config), params, parent_run_id, resumed_at)
+        status = "FAILED"
+        try:
+            log.artifact(self._save_config())
+            if resumed_at is None:
+                self._snapshot(log, 0, {})
+            self._steps(log)
+            status = "FINISHED"
+        except KeyboardInterrupt:
+            status = "KILLED"
+            raise
+        finally:
+            log.finish(status)
+        fids = [fid for _, fid in self.history]
+        objective = fids[-1] if self.config.metrics.objective == "last" else min(fids)
+        return Result(objective, self.fid.key, self._sec_per_kimg())
+
+    def _steps(self, log: RunLog) -> None:
+        config, state = self.config, self.state
+        total = math.ceil(config.kimg * 1000 / config.batch)
+        tick = _Tick()
+        remaining = range(state.step, total)
+        for step in track(remaining, f"training {run_name(config)}", len(remaining)):
+            tick.add(self._step(step))
+            before, kimg = (images // 1000 for images in (step * config.batch, state.step * config.batch))
+            if state.step == total:
+                kimg = config.kimg
+            if kimg == before:
+                continue
+            self.train_seconds += tick.seconds()
+            values = tick.means(state.step)
+            values["sec_per_kimg"] = tick.seconds() / (tick.steps * config.batch / 1000)
+            values["memory_gb"] = self._memory()
+            if kimg // config.snapshot_kimg > before // config.snapshot_kimg or state.step == total:
+                self._snapshot(log, kimg, values)
+            else:
+                log.metrics(kimg, values)
+            tick = _Tick()
+
+    def _step(self, step: int) -> dict[str, Tensor]:
+        """The algorithm: D, G, the lazy regularisers, the moving average."""
+        config, state, objective = self.config, self.state, self.objective
+        batch = self.batches.at(step)
+        random = stream(config.seed, "training", step, self.device)
+        values = discriminator_step(state, batch, objective, random)
+        values |= generator_step(state, batch, objective, random)
+        if config.model.r1_gamma and step % config.model.r1_interval == 0:
+            values |= r1_step(state, batch, objective, random)
+        if config.model.pl_weight and step % config.model.pl_interval == 0:
+            values |= path_length_step(state, batch, objective, random)
+        state.step = step + 1
+        decay = ema_decay(config.model, state.step * config.batch, config.batch)
+        update_ema(state.generator_ema, state.generator, decay)
+        return values
+
+    def _snapshot(self, log: RunLog, kimg: int, values: dict[str, float]) -> None:
+        """FID, sample grid, checkpoint, and the record of them."""
+        start = time.perf_counter()
+        fid = self.fid(self.state.generator_ema, self.config.seed)
+        if not math.isfinite(fid):
+            raise DivergenceError(f"{self.fid.key} is {fid} at {kimg} kimg")
+        self.history.append((kimg, fid))
+        best_kimg, best = min(self.history, key=lambda entry: entry[1])
+        grid = self.run_dir / f"samples-{kimg:06d}.png"
+        self.grid.save(self.state.generator_ema, grid)
+        path = checkpoint_path(self.run_dir, kimg)
+        save_checkpoint(path, self._checkpoint())
+        keep_only(self.run_dir, {path, checkpoint_path(self.run_dir, best_kimg)})
+        seconds = time.perf_counter() - start
+        log.metrics(kimg, {**values, self.fid.key: fid, f"{self.fid.key}_best": best, "snapshot_seconds": seconds})
+        log.artifact(grid)
+        speed = f"  {values['sec_per_kimg']:.2f} s/kimg" if values else ""
+        console.print(f"{kimg:>6} kimg  {self.fid.key} {fid:.4g}  best {best:.4g}{speed}")
+        if self.report:
+            self.report(fid, kimg)
+
+    def _checkpoint(self) -> dict[str, Any]:
+        return {
+            "state": self.state.state_dict(),
+            "history": self.history,
+            "train_seconds": self.train_seconds,
+            "config": asdict(self.config),
+        }
+
+    def _resume(self) -> int | None:
+        """Take over the checkpoint that `config.resume` means; its kimg, or None where there is none."""
+        path = resume_path(self.config.resume, self.run_dir)
+        if path is None:
+            return None
+        checkpoint = load_checkpoint(path, self.device)
+        refuse_other_run(path, checkpoint["config"], self.config)
+        self.state.load_state_dict(checkpoint["state"])
+        self.history = [(kimg, fid) for kimg, fid in checkpoint["history"]]
+        self.train_seconds = checkpoint["train_seconds"]
+        kimg = self.history[-1][0]
+        console.print(f"resumed at {kimg} kimg from {path}")
+        return kimg
+
+    def _save_config(self) -> Path:
+        from omegaconf import OmegaConf
+
+        path = self.run_dir / "config.yaml"
+        OmegaConf.save(OmegaConf.create(asdict(self.config)), path)
+        return path
+
+    def _sec_per_kimg(self) -> float:
+        return self.train_seconds / (self.state.step * self.config.batch / 1000)
+
+    def _memory(self) -> float:
+        """Peak memory in GB: the GPU's where training runs on one, else the process's."""
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device) / 1e9
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux, bytes on macOS
+        return peak / 1e9 if sys.platform == "darwin" else peak * 1024 / 1e9
+
+
+class _Tick:
+    """Means of the values between two records."""
+
+    def __init__(self) -> None:
+        self.start = time.perf_counter()
+        self.sums: dict[str, Tensor] = {}
+        self.counts: dict[str, int] = {}
+        self.steps = 0
+
+    def add(self, values: dict[str, Tensor]) -> None:
+        self.steps += 1
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0) + value
+            self.counts[name] = self.counts.get(name, 0) + 1
+
+    def seconds(self) -> float:
+        return time.perf_counter() - self.start
+
+    def means(self, step: int) -> dict[str, float]:
+        """One number a name; a value that was not finite in any step makes its sum so, and raises."""
+        means = {name: float(total) / self.counts[name] for name, total in self.sums.items()}
+        for name, mean in means.items():
+            if not math.isfinite(mean):
+                raise DivergenceError(f"{name} became {mean} by step {step}")
+        return means
+
+
+def refuse_other_run(path: Path, theirs: dict[str, Any], ours: Config) -> None:
+    """Refuse the checkpoint of a run whose figures would not be this one's.
+
+    Raises:
+        UserError: names the first keys that differ.
+    """
+    there, here = flatten(theirs), flatten(ours)
+    keys = [key for key in sorted(there.keys() | here.keys()) if not key.startswith(RESUMABLE)]
+    changed = [f"{key}={there.get(key)} there, {here.get(key)} here" for key in keys if there.get(key) != here.get(key)]
+    if changed:
+        raise UserError(f"checkpoint {path} is of another run: {'; '.join(changed[:3])}; resume=none starts afresh")

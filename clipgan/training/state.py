@@ -1,0 +1,87 @@
+"""All that training changes: two networks, the moving average, two optimisers, the path-length mean, the step."""
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from clipgan.config import Config
+from clipgan.networks.discriminator import Discriminator
+from clipgan.networks.generator import Generator
+from clipgan.randomness import stream_seed
+
+
+@dataclass
+class TrainingState:
+    """The state of one run; `state_dict` is what a checkpoint holds."""
+
+    generator: Generator
+    discriminator: Discriminator
+    generator_ema: Generator
+    generator_optimizer: torch.optim.Adam
+    discriminator_optimizer: torch.optim.Adam
+    path_length_mean: Tensor  # a scalar
+    step: int = 0  # batches done
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and plain data only."""
+        return {
+            "generator": self.generator.state_dict(),
+            "discriminator": self.discriminator.state_dict(),
+            "generator_ema": self.generator_ema.state_dict(),
+            "generator_optimizer": self.generator_optimizer.state_dict(),
+            "discriminator_optimizer": self.discriminator_optimizer.state_dict(),
+            "path_length_mean": self.path_length_mean,
+            "step": self.step,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave.
+
+        Raises:
+            RuntimeError: the networks have other shapes.
+        """
+        for name in ("generator", "discriminator", "generator_ema", "generator_optimizer", "discriminator_optimizer"):
+            getattr(self, name).load_state_dict(state[name])
+        self.path_length_mean = state["path_length_mean"].to(self.path_length_mean.device)
+        self.step = state["step"]
+
+
+def new_state(config: Config, clip_dim: int, device: torch.device) -> TrainingState:
+    """Freshly initialised networks and optimisers.
+
+    Args:
+        config: the run; its seed alone decides the initial weights.
+        clip_dim: C, the width of the CLIP embedding.
+        device: where the networks live.
+    """
+    model = config.model
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stream_seed(config.seed, "initial weights"))
+        generator = Generator(model, clip_dim, config.resolution)
+        discriminator = Discriminator(model, clip_dim, config.resolution)
+    generator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    discriminator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return TrainingState(
+        generator=generator,
+        discriminator=discriminator,
+        generator_ema=copy.deepcopy(generator).eval().requires_grad_(False),
+        generator_optimizer=_adam(generator, model.g_lr, model.pl_interval if model.pl_weight else None),
+        discriminator_optimizer=_adam(discriminator, model.d_lr, model.r1_interval if model.r1_gamma else None),
+        path_length_mean=torch.zeros((), device=device),
+    )
+
+
+def _adam(network: torch.nn.Module, lr: float, interval: int | None) -> torch.optim.Adam:
+    """StyleGAN2's Adam; a lazy regulariser adds a step every `interval`, so rate and memory shrink by that ratio."""
+    ratio = 1.0 if interval is None else interval / (interval + 1)
+    return torch.optim.Adam(network.parameters(), lr=lr * ratio, betas=(0.0, 0.99**ratio), eps=1e-8, fused=True)
+
+
+def parameter_count(network: torch.nn.Module) -> int:
+    """Number of scalars that train."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+

@@ -1,0 +1,28 @@
+"""Who runs a trial, and whether that process still lives."""
+
+import os
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+import psutil
+
+SAME_START = 2.0  # seconds; a start time is derived from the boot time, which moves a little with the clock
+
+
+def this_process() -> dict[str, Any]:
+    """Host, process id and start time (seconds since the epoch) of this process."""
+    return {"host": socket.gethostname(), "pid": os.getpid(), "started": psutil.Process().create_time()}
+
+
+def is_dead(owner: Mapping[str, Any]) -> bool:
+    """Whether the owner surely runs no more; of a process on another host nothing is known, so False."""
+    if owner["host"] != socket.gethostname():
+        return False
+    try:
+        process = psutil.Process(owner["pid"])
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return True
+        return abs(process.create_time() - owner["started"]) > SAME_START  # another process got the number
+    except psutil.NoSuchProcess:
+        return True

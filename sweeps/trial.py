@@ -1,0 +1,70 @@
+"""The job's side of a sweep: which trial runs here, and how it reports."""
+
+import operator
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+# The storage URL may hold a password, so it travels in the environment alone; the others in `hydra.job.env_set`, which
+# any launcher hands to the job and Hydra takes back when the job ends.
+STORAGE = "SWEEPS_STORAGE"
+STUDY = "SWEEPS_STUDY"
+TRIAL = "SWEEPS_TRIAL"
+PARENT_RUN = "SWEEPS_PARENT_RUN"
+
+
+@dataclass(frozen=True)
+class RunningTrial:
+    """The trial that this process runs."""
+
+    storage: str  # URL of the study's database
+    study: str  # Optuna's study name
+    number: int  # Optuna's trial number
+    parent_run_id: str | None  # MLflow run of the study, if it has one
+
+    def report(self, value: float, step: int) -> None:
+        """Tell the study how far the objective is.
+
+        Args:
+            value: the objective so far; NaN is kept as it is.
+            step: a whole number that all trials share, such as kimg; a step reported twice keeps the later value.
+
+        Raises:
+            TypeError: `step` is no whole number (Optuna would truncate 0.5 to 0).
+        """
+        self._storage().set_trial_intermediate_value(self._id(), operator.index(step), float(value))
+
+    def set(self, name: str, value: Any) -> None:
+        """Keep a JSON value with the trial, such as `sec_per_kimg`; it becomes a column of the sweep's table."""
+        from sweeps.study import JOB
+
+        self._storage().set_trial_user_attr(self._id(), f"{JOB}{name}", value)
+
+    def _storage(self) -> Any:
+        from sweeps.storage import open_storage
+
+        return open_storage(self.storage)
+
+    def _id(self) -> int:
+        from sweeps.study import trial_id
+
+        return trial_id(self._storage(), self.study, self.number)
+
+
+def current_trial() -> RunningTrial | None:
+    """The trial that this process runs, or None outside a sweep."""
+    if TRIAL not in os.environ or STORAGE not in os.environ:
+        return None
+    return RunningTrial(
+        storage=os.environ[STORAGE],
+        study=os.environ[STUDY],
+        number=int(os.environ[TRIAL]),
+        parent_run_id=os.environ.get(PARENT_RUN),
+    )
+
+
+def job_environment(study: str, number: int, parent_run_id: str | None) -> Mapping[str, str]:
+    """The variables, apart from the storage URL, that make a trial known to its job."""
+    variables = {STUDY: study, TRIAL: str(number)}
+    return variables if parent_run_id is None else {**variables, PARENT_RUN: parent_run_id}

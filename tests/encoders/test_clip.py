@@ -1,0 +1,178 @@
+"""The frozen CLIP: sources of weights, freezing, agreement with open_clip."""
+
+import time
+
+import open_clip
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+
+from clipgan.config import ClipConfig, TinyClipTraining
+from clipgan.encoders import clip as clip_module
+from clipgan.encoders.clip import load_clip
+from clipgan.encoders.tiny_clip import TINY_MODEL, build_clip, register_tiny_model
+from clipgan.errors import UserError
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def tiny_checkpoint(tmp_path_factory):
+    """Random weights of the small architecture, and running statistics that are not those of a fresh network."""
+    register_tiny_model()
+    torch.manual_seed(0)
+    model = build_clip(TINY_MODEL).train()
+    for _ in range(3):
+        model.encode_image(torch.randn(16, 3, 32, 32))
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, path)
+    return path
+
+
+def load_tiny(path, data, tmp_path):
+    return load_clip(ClipConfig(checkpoint=str(path)), data, tmp_path, CPU)
+
+
+def test_frozen_whatever_train_says(tiny_checkpoint, shapes_data, tmp_path):
+    frozen = load_tiny(tiny_checkpoint, shapes_data, tmp_path)
+    parent = torch.nn.ModuleList([frozen])
+    images = torch.rand(4, 3, 32, 32) * 2 - 1
+    before = frozen.encode_image(images)
+    parent.train()
+    frozen.train(True)
+    assert not any(module.training for module in frozen.modules())
+    assert not any(parameter.requires_grad for parameter in frozen.parameters())
+    torch.testing.assert_close(frozen.encode_image(images), before, rtol=0, atol=0)
+
+
+def test_unit_length_and_independent_of_the_batch(tiny_checkpoint, shapes_data, tmp_path):
+    frozen = load_tiny(tiny_checkpoint, shapes_data, tmp_path)
+    images = torch.rand(5, 3, 64, 64) * 2 - 1
+    image, text = frozen.encode_image(images), frozen.encode_text(["a red circle"] * 300 + ["a blue square"])
+    assert frozen.dim == 128
+    assert image.shape == (5, 128)
+    assert text.shape == (301, 128)
+    for embedding in (image, text):
+        assert embedding.dtype == torch.float32
+        torch.testing.assert_close(embedding.norm(dim=1), torch.ones(len(embedding)))
+    torch.testing.assert_close(frozen.encode_image(images[2:3]), image[2:3], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(frozen.encode_text(["a blue square"])[0], text[300], rtol=1e-4, atol=1e-5)
+    assert not text.requires_grad
+    torch.testing.assert_close(F.normalize(frozen.image_features_raw(images), dim=1), image)
+    assert (frozen.image_features_raw(images).norm(dim=1) - 1).abs().min() > 1e-3
+
+
+def test_gradient_reaches_the_image(tiny_checkpoint, shapes_data, tmp_path):
+    frozen = load_tiny(tiny_checkpoint, shapes_data, tmp_path)
+    images = (torch.rand(2, 3, 64, 64) * 2 - 1).requires_grad_()
+    target = frozen.encode_text(["a red circle", "a blue square"])
+    (frozen.encode_image(images) * target).sum().backward()
+    assert images.grad is not None
+    assert torch.isfinite(images.grad).all()
+    assert (images.grad.flatten(1).abs().sum(1) > 0).all()
+    assert all(parameter.grad is None for parameter in frozen.parameters())
+
+
+def test_the_key_follows_the_weights(tiny_checkpoint, shapes_data, tmp_path):
+    frozen = load_tiny(tiny_checkpoint, shapes_data, tmp_path)
+    assert frozen.key == load_tiny(tiny_checkpoint, shapes_data, tmp_path).key
+    state = {name: value.clone() for name, value in frozen.backbone.state_dict().items()}
+    state["visual.conv1.weight"][0, 0, 0, 0] += 1e-3
+    save_file(state, tmp_path / "other.safetensors")
+    assert load_tiny(tmp_path / "other.safetensors", shapes_data, tmp_path).key != frozen.key
+
+
+def test_agrees_with_open_clip(tiny_checkpoint, shapes_data, tmp_path):
+    """open_clip's own factory, loader, transform and tokenizer on the same file give the same embeddings."""
+    frozen = load_tiny(tiny_checkpoint, shapes_data, tmp_path)
+    model = open_clip.create_model(TINY_MODEL, pretrained=str(tiny_checkpoint)).eval()
+    texts = ["a small red circle on a white background", "a large blue star, gray background"]
+    images = torch.rand(3, 3, 32, 32)
+    with torch.no_grad():
+        image = model.encode_image((images - 0.5) / 0.5, normalize=True)
+        text = model.encode_text(open_clip.get_tokenizer(TINY_MODEL)(texts), normalize=True)
+    torch.testing.assert_close(frozen.encode_image(images * 2 - 1), image, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(frozen.encode_text(texts), text, rtol=1e-4, atol=1e-5)
+
+
+def test_missing_checkpoint(shapes_data, tmp_path):
+    with pytest.raises(UserError, match=r"clip\.checkpoint=/no/such\.pt: there is no such file"):
+        load_clip(ClipConfig(checkpoint="/no/such.pt"), shapes_data, tmp_path, CPU)
+
+
+def test_a_checkpoint_of_another_architecture(tiny_checkpoint, shapes_data, tmp_path):
+    config = ClipConfig(model="RN50-quickgelu", checkpoint=str(tiny_checkpoint))
+    with pytest.raises(UserError) as caught:
+        load_clip(config, shapes_data, tmp_path, CPU)
+    message = str(caught.value)
+    assert message.startswith(f"clip.checkpoint={tiny_checkpoint} does not fit RN50-quickgelu: ")
+    assert "positional_embedding is [24, 128], RN50-quickgelu has [77, 512]" in message
+
+
+def test_unknown_model_and_tag(shapes_data, tmp_path):
+    with pytest.raises(UserError, match=r"clip\.model=ViT-B32 is no model of open_clip; close names: .*ViT-B-32"):
+        load_clip(ClipConfig(model="ViT-B32", pretrained="openai"), shapes_data, tmp_path, CPU)
+    with pytest.raises(UserError, match=r"clip\.pretrained=closedai is not among .*ViT-B-16-quickgelu: openai"):
+        load_clip(ClipConfig(model="ViT-B-16-quickgelu", pretrained="closedai"), shapes_data, tmp_path, CPU)
+
+
+def test_the_wrong_activation_is_refused(shapes_data, tmp_path):
+    with pytest.raises(UserError, match=r"trained with QuickGELU.*use clip\.model=ViT-B-32-quickgelu"):
+        load_clip(ClipConfig(model="ViT-B-32", pretrained="openai"), shapes_data, tmp_path, CPU)
+
+
+def test_only_the_small_model_is_trained(shapes_data, tmp_path):
+    config = ClipConfig(model="ViT-B-32-quickgelu", train=TinyClipTraining())
+    with pytest.raises(UserError, match=r"clip\.train belongs to clipgan-tiny"):
+        load_clip(config, shapes_data, tmp_path, CPU)
+
+
+@pytest.mark.parametrize(
+    ("model", "repository", "original"),
+    [
+        ("ViT-B-32-quickgelu", "timm/vit_base_patch32_clip_224.openai", "ViT-B-32.pt"),
+        ("ViT-B-16-quickgelu", "timm/vit_base_patch16_clip_224.openai", "ViT-B-16.pt"),
+        ("ViT-L-14-336-quickgelu", "timm/vit_large_patch14_clip_336.openai", "ViT-L-14-336px.pt"),
+    ],
+)
+def test_without_a_hub_the_message_says_which_file(model, repository, original, shapes_data, tmp_path, monkeypatch):
+    monkeypatch.setattr(clip_module.huggingface_hub, "try_to_load_from_cache", lambda *_: None)
+    monkeypatch.setattr(clip_module, "unreachable", lambda url: "Name or service not known")
+    monkeypatch.setattr(clip_module, "download_pretrained", lambda *_: pytest.fail("tried to download"))
+    start = time.monotonic()
+    with pytest.raises(UserError) as caught:
+        load_clip(ClipConfig(model=model, pretrained="openai"), shapes_data, tmp_path, CPU)
+    assert time.monotonic() - start < 2
+    message = str(caught.value)
+    assert "Name or service not known" in message
+    assert f"open_clip_model.safetensors of {repository} on the Hugging Face hub" in message
+    assert f"or the original {original}" in message
+    assert message.endswith("clip.checkpoint=FILE")
+
+
+@pytest.mark.slow
+def test_a_real_architecture_from_a_file_equals_open_clip(shapes_data, tmp_path):
+    torch.manual_seed(0)
+    name = "ViT-B-32-quickgelu"
+    path = tmp_path / "vit.pt"
+    model = open_clip.create_model(name, pretrained_text=False).eval()
+    torch.save({key: value.half() for key, value in model.state_dict().items()}, path)
+    model = open_clip.create_model(name, pretrained=str(path)).eval()
+    frozen = load_clip(ClipConfig(model=name, pretrained="openai", checkpoint=str(path)), shapes_data, tmp_path, CPU)
+    assert frozen.dim == 512
+    mean, std = (
+        torch.tensor(value).view(3, 1, 1) for value in (open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD)
+    )
+    images = torch.rand(2, 3, 224, 224)
+    texts = ["a diagram", "a photo of a cat left of a dog"]
+    with torch.no_grad():
+        image = model.encode_image((images - mean) / std, normalize=True)
+        text = model.encode_text(open_clip.get_tokenizer(name)(texts), normalize=True)
+    torch.testing.assert_close(frozen.encode_image(images * 2 - 1), image, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(frozen.encode_text(texts), text, rtol=1e-4, atol=1e-5)
+    small = (torch.rand(1, 3, 64, 64) * 2 - 1).requires_grad_()
+    (frozen.encode_image(small) * text[:1]).sum().backward()
+    assert small.grad is not None
+    assert torch.isfinite(small.grad).all()
+    assert small.grad.abs().sum() > 0

@@ -1,0 +1,23 @@
+"""What several tests share: composing the shipped configuration, and small data."""
+
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from clipgan.config import Config, from_yaml
+
+ROOT = Path(__file__).parent.parent
+
+
+def compose_node(*overrides: str):
+    """The composed node of `train.py` with these overrides."""
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return compose("config", overrides=list(overrides))
+
+
+def make_config(*overrides: str) -> Config:
+    """What `train.py` makes of these overrides."""
+    node = compose_node(*overrides)
+    OmegaConf.resolve(node)
+    return from_yaml(node)

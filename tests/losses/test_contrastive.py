@@ -1,0 +1,56 @@
+"""InfoNCE against an independent computation: loops over samples, in NumPy and float64."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from clipgan.losses.contrastive import contrast, info_nce, unit
+
+
+def reference(anchors: np.ndarray, candidates: np.ndarray, tau: float, published: bool = False) -> float:
+    """L(anchors -> candidates), term by term."""
+    total = 0.0
+    for i in range(len(anchors)):
+        logits = [float(np.dot(anchors[i], candidates[j])) / tau for j in range(len(candidates))]
+        if published:
+            logits = [math.exp(logit) for logit in logits]
+        total -= math.log(math.exp(logits[i]) / sum(math.exp(logit) for logit in logits))
+    return total / len(anchors)
+
+
+def rows(seed: int, n: int = 7, d: int = 12) -> np.ndarray:
+    x = np.random.default_rng(seed).normal(size=(n, d))
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    ("similarity", "tau"), [("cos", 0.07), ("cos", 0.5), ("cos", 1.0), ("exp_cos", 0.5), ("exp_cos", 1.0)]
+)
+def test_both_directions_equal_the_loop(similarity, tau):
+    a, b = rows(1), rows(2)
+    ours = contrast(torch.tensor(a).float(), torch.tensor(b).float(), tau, similarity)
+    published = similarity == "exp_cos"
+    assert float(ours.homologous) == pytest.approx(reference(a, b, tau, published), rel=1e-5)
+    assert float(ours.heterologous) == pytest.approx(reference(b, a, tau, published), rel=1e-5)
+    assert abs(float(ours.homologous) - float(ours.heterologous)) > 1e-4  # the directions differ
+
+
+def test_one_sample_has_nothing_to_contrast():
+    assert float(info_nce(torch.tensor([[3.0]]))) == 0.0
+
+
+def test_identical_images_cost_the_log_of_the_batch():
+    same = torch.ones(5, 4) / 2
+    assert float(contrast(same, same, 0.5).homologous) == pytest.approx(math.log(5), rel=1e-6)
+
+
+def test_perfect_match_costs_nothing_when_cold():
+    eye = torch.eye(6)
+    assert float(contrast(eye, eye, 0.01).homologous) < 1e-6
+
+
+def test_unit_rows():
+    lengths = unit(torch.randn(4, 9) * 7).norm(dim=1)
+    torch.testing.assert_close(lengths, torch.ones(4))

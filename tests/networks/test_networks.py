@@ -1,0 +1,118 @@
+"""Generator and discriminator: shapes, the modulated convolution against its definition, what depends on what."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from clipgan.config import ModelConfig
+from clipgan.networks.discriminator import Discriminator
+from clipgan.networks.generator import Generator
+from clipgan.networks.layers import Linear, ModulatedConv, minibatch_stddev, upsample
+
+MODEL = ModelConfig(z_dim=12, w_dim=10, text_dim=6, mapping_layers=2, channel_base=128, channel_max=16)
+C = 24
+
+
+@pytest.fixture(scope="module", params=[8, 32, 64])
+def networks(request):
+    torch.manual_seed(0)
+    resolution = request.param
+    return resolution, Generator(MODEL, C, resolution), Discriminator(MODEL, C, resolution)
+
+
+def unit(n):
+    return F.normalize(torch.randn(n, C), dim=1)
+
+
+def test_shapes(networks):
+    resolution, generator, discriminator = networks
+    images = generator(torch.randn(4, 12), unit(4))
+    assert images.shape == (4, 3, resolution, resolution)
+    judged = discriminator(images, unit(4))
+    assert judged.logits.shape == (4,)
+    assert judged.semantic.shape == (4, C)
+
+
+def test_text_and_latent_change_the_image(networks):
+    _, generator, _ = networks
+    z, text = torch.randn(2, 12), unit(2)
+
+    def draw(z, text):
+        return generator(z, text, generator=torch.Generator().manual_seed(0))
+
+    base = draw(z, text)
+    torch.testing.assert_close(draw(z, text), base)
+    assert (draw(z, text.flip(0)) - base).abs().max() > 1e-3
+    assert (draw(z.flip(0), text) - base).abs().max() > 1e-3
+
+
+def test_the_logit_depends_on_text_and_the_semantic_head_does_not(networks):
+    resolution, _, discriminator = networks
+    images, text = torch.randn(4, 3, resolution, resolution), unit(4)
+    first, second = discriminator(images, text), discriminator(images, text.flip(0))
+    torch.testing.assert_close(first.semantic, second.semantic)
+    assert (first.logits - second.logits).abs().max() > 1e-3
+
+
+def test_gradient_reaches_every_parameter(networks):
+    _, generator, discriminator = networks
+    judged = discriminator(generator(torch.randn(4, 12), unit(4)), unit(4))
+    (judged.logits.sum() + judged.semantic.square().sum()).backward()
+    for network in (generator, discriminator):
+        for name, parameter in network.named_parameters():
+            assert parameter.grad is not None, name
+            assert parameter.grad.isfinite().all(), name
+            assert parameter.grad.abs().max() > 0, name
+        network.zero_grad()
+
+
+def test_modulated_convolution_is_its_definition():
+    """Equations 1 to 3 of arXiv:1912.04958, a weight for each sample."""
+    torch.manual_seed(0)
+    conv = ModulatedConv(5, 7, 4, kernel=3)
+    x, style = torch.randn(2, 5, 6, 6), torch.randn(2, 4)
+    for sample in range(2):
+        scale = conv.affine(style)[sample]
+        weight = conv.weight / (5 * 9) ** 0.5 * scale[None, :, None, None]
+        weight = weight / (weight.square().sum(dim=(1, 2, 3), keepdim=True) + 1e-8).sqrt()
+        expected = F.conv2d(x[sample : sample + 1], weight, padding=1)
+        torch.testing.assert_close(conv(x, style)[sample : sample + 1], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_upsampling_is_the_1331_filter_inside():
+    x = torch.randn(1, 1, 6, 6)
+    kernel = torch.tensor([1.0, 3, 3, 1])
+    kernel = (kernel[:, None] * kernel / 64 * 4)[None, None]
+    zeros = torch.zeros(1, 1, 12, 12)
+    zeros[:, :, ::2, ::2] = x
+    expected = F.conv2d(F.pad(zeros, (2, 1, 2, 1)), kernel)
+    torch.testing.assert_close(upsample(x)[:, :, 2:-2, 2:-2], expected[:, :, 2:-2, 2:-2])
+
+
+def test_minibatch_stddev_is_the_mean_over_the_group():
+    x = torch.randn(4, 3, 2, 2)
+    channel = minibatch_stddev(x, 4)[:, 3:]
+    expected = (x.var(dim=0, unbiased=False) + 1e-8).sqrt().mean()
+    torch.testing.assert_close(channel, expected.expand(4, 1, 2, 2))
+
+
+def test_linear_has_the_scale_of_its_inputs():
+    torch.manual_seed(0)
+    y = Linear(400, 300)(torch.randn(200, 400))
+    assert float(y.std()) == pytest.approx(1, abs=0.03)
+
+
+def test_truncation_zero_is_the_average_latent(networks):
+    _, generator, _ = networks
+    text = unit(1).expand(3, C)
+    images = generator(torch.randn(3, 12), text, truncation=0.0, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(images[0], images[1], rtol=0, atol=1e-4)  # noise strength starts at zero
+
+
+def test_style_mixing_crosses_two_latents(networks):
+    _, generator, _ = networks
+    ws = generator.mix(torch.randn(2, 12), 1.0, torch.Generator().manual_seed(1))
+    assert ws.shape == (2, generator.synthesis.n_styles, 10)
+    assert not torch.equal(ws[:, 0], ws[:, -1])
+    plain = generator.mix(torch.randn(2, 12), 0.0, None)
+    assert torch.equal(plain[:, 0], plain[:, -1])

@@ -1,0 +1,214 @@
+"""Sweeps as a user runs them: real processes, a real study."""
+
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from mlflow import MlflowClient
+from optuna.trial import TrialState
+from sweep_app import REPOSITORY, App
+
+GRIDS = f"hydra.searchpath=[file://{REPOSITORY}/conf]"
+
+
+def run_dirs(app: App) -> dict[str, Path]:
+    """Run number -> directory, of the only study family."""
+    return {path.name: path for path in app.cwd.glob("runs/*/*")}
+
+
+@pytest.mark.slow
+def test_a_grid_runs_once_and_grows(app: App) -> None:
+    out = app.run("loss=symmetric", "h=0.1,0.5,2")
+    assert app.started() == ["0 0.1 symmetric", "1 0.5 symmetric", "2 2 symmetric"]
+    assert [trial.value for trial in app.trials()] == pytest.approx([0.16, 0.0, 2.25])
+    name = app.study().study_name
+    assert re.fullmatch(r"h-[0-9a-f]{8}", name)
+    assert f"best: trial 1  h=0.5  value 0  in runs/{name}/1" in out
+    assert re.search(r"trial 3 of 3  h=2  COMPLETE 2.25 in \d+ s", out)
+    dirs = run_dirs(app)
+    assert yaml.safe_load((dirs["2"] / ".hydra" / "overrides.yaml").read_text()) == ["loss=symmetric", "h=2"]
+    assert dirs["2"].parent.name == name
+
+    out = app.run("loss=symmetric", "h=0.1,0.5,2.0")
+    assert f"0 trials run: all 3 points are already in study {name}" in out
+    assert len(app.started()) == 3
+
+    out = app.run("loss=symmetric", "h=0.1,0.5,2,1", "cache_dir=/elsewhere")
+    assert app.started()[3:] == ["3 1 symmetric"]
+    assert "trial 4 of 4  h=1  COMPLETE 0.25" in out
+
+
+@pytest.mark.slow
+def test_groups_and_a_new_choice(app: App) -> None:
+    app.run("loss=symmetric,asymmetric", "clip=ViT-B32,ViT-L14@336", "h=0.5")
+    name = app.study().study_name
+    assert [(t.params["loss"], t.params["clip"], t.value) for t in app.trials()] == [
+        ("symmetric", "ViT-B32", 0.0),
+        ("symmetric", "ViT-L14@336", 0.0),
+        ("asymmetric", "ViT-B32", 1.0),
+        ("asymmetric", "ViT-L14@336", 1.0),
+    ]
+    assert yaml.safe_load((run_dirs(app)["1"] / ".hydra" / "config.yaml").read_text())["clip"]["name"] == "ViT-L14@336"
+
+    out = app.run("loss=glob(*)", "clip=ViT-B32,ViT-L14@336", "h=0.5")
+    assert out.count("has new choices") == 1
+    assert app.started()[4:] == ["4 0.5 lafite", "5 0.5 lafite"]
+    assert len(app.trials(f"{name}.2")) == 6
+    assert [path.name for path in app.cwd.glob("runs/*")] == [name]  # one directory for the whole family
+
+
+@pytest.mark.slow
+def test_a_failure_is_told_and_run_again_only_when_asked(app: App) -> None:
+    out = app.run("h=0.1,0.5,2", "mode=raise", "only_at=0.5", status=1)
+    assert [trial.state.name for trial in app.trials()] == ["COMPLETE", "FAIL", "COMPLETE"]
+    name = app.study().study_name
+    assert f"failed: trial 1  h=0.5  DivergenceError: loss is nan at h=0.5  in runs/{name}/1" in out
+    assert "hydra.sweeper.retry_failed=true" in out
+    error = app.cwd / "runs" / name / "1" / "error.txt"
+    assert "in misbehave" in error.read_text()
+
+    app.run("h=0.1,0.5,2")  # nothing is left to run, and nothing failed now
+    assert len(app.started()) == 3
+
+    out = app.run("h=0.1,0.5,2", "hydra.sweeper.retry_failed=true")
+    assert app.started()[3:] == ["1 0.5 symmetric"]
+    assert "failed:" not in out
+    assert not error.exists()
+
+
+@pytest.mark.slow
+def test_what_is_no_objective_is_a_failure(app: App) -> None:
+    out = app.run("mode=not_a_number,raise,text", status=1)
+    assert "best:" not in out
+    assert [(trial.state.name, trial.user_attrs["reason"]) for trial in app.trials()] == [
+        ("FAIL", "ValueError: the objective must be finite, not nan"),
+        ("FAIL", "DivergenceError: loss is nan at h=0.5"),
+        ("FAIL", "TypeError: the objective must be a number, not 'good' (str)"),
+    ]
+
+
+@pytest.mark.slow
+def test_a_killed_leader_loses_nothing(app: App) -> None:
+    leader = app.start("h=0.1,0.5,2", "mode=hang", "only_at=0.5")
+    app.await_file("hanging")
+    leader.kill()  # and not reaped yet: a zombie
+    (app.cwd / "go").touch()
+    out = app.run("h=0.1,0.5,2", "mode=hang", "only_at=0.5")
+    assert app.started() == ["0 0.1 symmetric", "1 0.5 symmetric", "1 0.5 symmetric", "2 2 symmetric"]
+    [orphan] = app.trials(state=TrialState.FAIL)
+    assert (orphan.number, orphan.user_attrs["reason"]) == (1, "orphaned")
+    assert len(app.trials(state=TrialState.COMPLETE)) == 3
+    assert "not shown: 1 earlier trials" in out
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_and_the_same_command_goes_on(app: App) -> None:
+    leader = app.start("h=0.1,0.5,2", "mode=hang", "only_at=0.5")
+    app.await_file("hanging")
+    leader.send_signal(signal.SIGINT)
+    out = app.end(leader, status=130)
+    assert "trial 2 of 3  h=0.5  stopped by KeyboardInterrupt: it waits again, and the same command goes on" in out
+    assert "Traceback" not in out
+    assert [trial.state.name for trial in app.trials()] == ["COMPLETE", "FAIL", "WAITING", "WAITING"]
+    (app.cwd / "go").touch()
+    app.run("h=0.1,0.5,2", "mode=hang", "only_at=0.5")
+    assert app.started()[2:] == ["1 0.5 symmetric", "2 2 symmetric"]
+
+
+@pytest.mark.slow
+def test_a_job_that_exits_stops_the_sweep_and_waits_again(app: App) -> None:
+    app.run("h=0.1,0.5", "mode=exit", "only_at=0.1", status=3)
+    app.run("h=0.1,0.5")
+    assert sorted(app.started()) == ["0 0.1 symmetric", "0 0.1 symmetric", "1 0.5 symmetric"]
+
+
+@pytest.mark.slow
+def test_two_leaders_share_the_points(app: App) -> None:
+    command = ("h=range(0,12)", "mode=hang")
+    leaders = [app.start(*command), app.start(*command)]
+    app.wait_until(lambda: len(app.started()) == 2)  # both have one
+    (app.cwd / "go").touch()
+    outs = [app.end(leader) for leader in leaders]
+    assert sorted(app.started(), key=lambda line: int(line.split()[0])) == [f"{n} {n} symmetric" for n in range(12)]
+    assert len(app.trials()) == 12
+    assert all(f"trial {n + 1} of 12" in "".join(outs) for n in range(12))
+
+
+@pytest.mark.slow
+def test_grids_combine_and_the_command_line_replaces_an_axis(app: App) -> None:
+    app.run("grid=[h,C_it]", GRIDS, "h=0.3,0.4", "C_it=range(1,3)")
+    assert {(t.params["h"], t.params["C_it"]) for t in app.trials()} == {(0.3, 1), (0.3, 2), (0.4, 1), (0.4, 2)}
+    app.run("grid=all", GRIDS, "h=1", "C_ii=0.5")
+    study = next(path.name for path in app.cwd.glob("runs/C_it-*"))
+    assert [trial.params for trial in app.trials(study)] == [{"C_it": c} for c in (0.5, 1.25, 2.5, 3.75, 5)]
+    assert [trial.value for trial in app.trials(study)] == [0.25] * 5  # h=1 it was
+    message = app.run("grid=h,C_it", GRIDS, status=1)
+    assert "grid=h cannot be swept over" in message
+    assert "as in grid=[h,C_it]" in message
+
+
+@pytest.mark.parametrize(
+    ("grid", "axes"),
+    [("h", {"h"}), ("C_it", {"C_it"}), ("C_ii", {"C_ii"}), ("all", {"h", "C_it", "C_ii"})],
+)
+def test_each_grid_opens_with_its_command_and_composes(grid: str, axes: set[str]) -> None:
+    from hydra import compose, initialize_config_dir
+
+    values = {"h": "0.1,0.2,0.5,1,2", "C_it": "0.5,1.25,2.5,3.75,5", "C_ii": "0.5,1.25,2.5,3.75,5"}
+    lines = (REPOSITORY / "conf" / "grid" / f"{grid}.yaml").read_text().splitlines()
+    assert lines[:2] == ["# @package _global_", f"# python train.py -m grid={grid}"]
+    with initialize_config_dir(str(Path(__file__).parent / "app" / "conf"), version_base="1.3"):
+        config = compose("config", [f"grid={grid}", GRIDS], return_hydra_config=True)
+    assert dict(config.hydra.sweeper.params) == {axis: values[axis] for axis in axes}
+
+
+@pytest.mark.slow
+def test_the_job_reports_to_its_trial_and_knows_its_parent_run(app: App) -> None:
+    mlflow = ("hydra.sweeper.mlflow_tracking_uri=sqlite:///mlflow.db", "hydra.sweeper.mlflow_experiment=t")
+    out = app.run("h=0.5,2", "mode=report", "hydra.job.chdir=true", "hydra.sweeper.direction=maximize", *mlflow)
+    trials = app.trials()
+    assert [trial.intermediate_values for trial in trials] == [{1: 10.0, 2: 5.0}, {1: 12.25, 2: 7.25}]
+    assert [trial.user_attrs["job.sec_per_kimg"] for trial in trials] == [1.5, 1.5]
+    rows = [line.split() for line in out.splitlines()]
+    assert ["trial", "h", "step", "1", "step", "2", "best", "step", "value", "sec_per_kimg", "value", "state"] in rows
+    assert ["1", "2", "12.25", "7.25", "12.25", "1.5", "2.25", "COMPLETE"] in rows
+    run_id = app.study().user_attrs["mlflow_run_id"]
+    assert {(path / "parent.txt").read_text() for path in run_dirs(app).values()} == {run_id}
+    run = MlflowClient(f"sqlite:///{app.cwd}/mlflow.db").get_run(run_id)
+    assert (run.info.run_name, run.info.status, run.data.params) == (app.study().study_name, "FINISHED", {"h": "0.5,2"})
+    assert run.data.metrics == {"best_value": 2.25, "n_complete": 2.0, "n_fail": 0.0}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["hydra.sweeper.direction=up"], "direction=up is not allowed: it must be minimize or maximize"),
+        (["hydra.sweeper.storage=sqlite:///no/x.db"], "storage=sqlite:///no/x.db cannot be made: there is no"),
+        (["loss=symmetric,misspelt"], "Could not find 'loss/misspelt'"),
+    ],
+)
+def test_a_mistake_costs_one_message_and_no_trial(app: App, overrides: list[str], message: str) -> None:
+    out = app.run(*overrides, status=1)
+    assert message in out
+    assert "Traceback" not in out
+    assert app.started() == []
+
+
+@pytest.mark.slow
+def test_without_an_axis_one_trial_runs_and_a_named_study_keeps_its_name(app: App) -> None:
+    app.run("h=0.5", "hydra.sweeper.study_name=my study")
+    assert app.study().study_name == "my study"
+    assert (app.cwd / "runs" / "my study" / "0").is_dir()
+    assert app.started() == ["0 0.5 symmetric"]
+
+
+def test_the_plugin_is_light() -> None:
+    heavy = ("optuna", "mlflow", "rich", "sqlalchemy", "psutil", "filelock", "torch")
+    code = f"import sys, hydra_plugins.clipgan_sweeper; print([m for m in {heavy!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,94 @@
+"""The door: what it takes over, what it refuses, and what it says then."""
+
+import pytest
+from omegaconf import OmegaConf
+
+from clipgan.config import flatten, from_yaml
+from clipgan.errors import UserError
+from tests.helpers import ROOT, compose_node, make_config
+
+SWEPT = ("clip", "loss", "model", "resnet", "metrics", "data")
+
+
+def options(group):
+    return sorted(path.stem for path in (ROOT / "conf" / group).glob("*.yaml"))
+
+
+@pytest.mark.parametrize(("group", "option"), [(group, option) for group in SWEPT for option in options(group)])
+def test_every_shipped_option_passes_the_door(group, option):
+    extra = ["data.path=somewhere"] if option == "folder" else []
+    config = make_config(f"{group}={option}", *extra)
+    assert getattr(config, group).name == option
+
+
+def test_the_defaults_are_the_notes():
+    config = make_config()
+    assert (config.S.D, config.S.CLIP, config.S.ResNet) == (1, 2, 1)
+    assert config.loss.name == "symmetric"
+    assert config.loss.heterologous == config.h
+    assert config.clip.train is not None
+    assert config.metrics.judge is not None
+    assert config.clip.train.seed != config.metrics.judge.seed  # the judge is not the guide
+
+
+def test_text_becomes_numbers():
+    config = make_config("h=2", "batch=8", "C_it=2.5")
+    assert (config.h, config.batch, config.C_it) == (2.0, 8, 2.5)
+    assert isinstance(config.h, float)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["h=-1"], ["h=-1", ">= 0"]),
+        (["h=abc"], ["h", "abc"]),
+        (["h=nan"], ["h=nan", "finite"]),
+        (["resolution=48"], ["resolution=48", "power of two"]),
+        (["resolution=4"], ["resolution=4", "8 to 1024"]),
+        (["batch=1"], ["batch=1", ">= 2"]),
+        (["batch=18"], ["batch=18", "multiple of model.mbstd_group=4"]),
+        (["kimg=0"], ["kimg=0"]),
+        (["kimg=1.5"], ["kimg", "1.5"]),
+        (["+nonsense=1"], ["nonsense"]),
+        (["+model.nonsense=1"], ["nonsense"]),
+        (["features=sometimes"], ["features=sometimes", "preprocessed, online"]),
+        (["loss.reading=x"], ["loss.reading=x", "direction, source"]),
+        (["loss.generator.CLIP=[tt]"], ["loss.generator.CLIP=tt", "it, ii"]),
+        (["+loss.discriminator.CLIP=[it]"], ["loss.discriminator=CLIP", "D"]),
+        (["loss.temperature.D=0"], ["loss.temperature.D=0", "> 0"]),
+        (["S.CLIP=-2"], ["S.CLIP=-2"]),
+        (["data=folder"], ["data.path"]),
+        (["clip.train=null"], ["clip.checkpoint"]),
+        (["metrics.judge=null"], ["metrics.judge"]),
+    ],
+)
+def test_bad_values_are_quoted(overrides, words):
+    with pytest.raises(UserError) as caught:
+        make_config(*overrides)
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+def test_every_yaml_key_is_a_field_and_every_field_has_a_yaml_key():
+    """No option that nothing reads: the composed default names every field that is no `null` subtree."""
+    node = compose_node()
+    OmegaConf.resolve(node)
+    given = set(flatten(OmegaConf.to_container(node)))
+    known = set(flatten(from_yaml(node)))
+    assert given - known == set()
+    assert {key.split(".")[0] for key in known} == {key.split(".")[0] for key in given}
+
+
+@pytest.mark.parametrize(("option", "axes"), [("C_it", 1), ("C_ii", 1), ("h", 1), ("all", 3)])
+def test_grids_hold_the_notes_values(option, axes):
+    from hydra import compose, initialize_config_dir
+
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        node = compose("config", overrides=[f"grid={option}"], return_hydra_config=True)
+    params = dict(node.hydra.sweeper.params)
+    assert len(params) == axes
+    for axis, values in params.items():
+        expected = [0.1, 0.2, 0.5, 1, 2] if axis == "h" else [0.5, 1.25, 2.5, 3.75, 5]
+        assert [float(value) for value in str(values).split(",")] == expected

@@ -1,0 +1,50 @@
+"""One training, or with -m a sweep of them: an entry and nothing else.
+
+    python train.py
+    python train.py -m loss=symmetric h=0.1,0.5,2
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import hydra
+
+from clipgan.errors import messages_not_tracebacks
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="config")
+def main(cfg: Any) -> float:
+    """Train as `cfg` says and return the objective, for a sweep."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads of two processes stop each other
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    from clipgan.config import from_yaml
+    from clipgan.errors import UserError
+    from sweeps.trial import current_trial
+
+    run, trial = HydraConfig.get(), current_trial()
+    try:
+        config = from_yaml(cfg)
+        from clipgan.training.loop import train
+
+        result = train(
+            config,
+            Path(run.runtime.output_dir),
+            report=trial.report if trial else None,
+            parent_run_id=trial.parent_run_id if trial else None,
+        )
+    except UserError as error:
+        if run.mode == RunMode.MULTIRUN:
+            raise  # the sweeper records it as the reason of this trial's failure and goes on
+        sys.exit(str(error))
+    if trial:
+        trial.set("sec_per_kimg", result.sec_per_kimg)
+    return result.objective
+
+
+if __name__ == "__main__":
+    with messages_not_tracebacks():
+        main()
