@@ -35,27 +35,17 @@ RELATIONS = {  # the relation seen from the other object
     "above": "below",
     "below": "above",
 }
-SIDES = {  # where the relation puts either object
-    "left of": ("left", "right"),
-    "right of": ("right", "left"),
-    "above": ("top", "bottom"),
-    "below": ("bottom", "top"),
-}
 ATTRIBUTES = ("colour", "size", "shape", "relation", "background")
 SIZE_JITTER = 0.06  # of the radius, either way
 SIZE_WORDS = {"small": ("small", "little"), "large": ("large", "big")}
-ONE_OBJECT = (
-    "a {first} on a {background} background",
-    "{first}, {background} background",
-    "on a {background} background, a {first}",
-)
+# The first object always stands at the same place of a sentence. With a leading "on a white background," or with verbs in
+# between, a small text tower still learns the attributes, but takes left of for right of after a minute of training.
+ONE_OBJECT = ("a {first} on a {background} background", "a {first}, {background} background")
 TWO_OBJECTS = (
     "a {first} {relation} a {second} on a {background} background",
     "a {second} {inverse} a {first} on a {background} background",
-    "a {first} is {relation} a {second}, {background} background",
-    "on a {background} background, a {first} {relation} a {second}",
-    "a {first} at the {side} and a {second} at the {opposite} on a {background} background",
-    "a {second} at the {opposite}, a {first} at the {side}, {background} background",
+    "a {first} {relation} a {second}, {background} background",
+    "a {second} {inverse} a {first}, {background} background",
 )
 
 
@@ -165,10 +155,9 @@ def caption(scene: Scene, rng: np.random.Generator) -> str:
         chosen = ONE_OBJECT[int(template * len(ONE_OBJECT))]
         return chosen.format(first=described[0], background=scene.background)
     chosen = TWO_OBJECTS[int(template * len(TWO_OBJECTS))]
-    side, opposite = SIDES[scene.relation]
     return chosen.format(
         first=described[0], second=described[1], relation=scene.relation, inverse=RELATIONS[scene.relation],
-        side=side, opposite=opposite, background=scene.background,
+        background=scene.background,
     )  # fmt: skip
 
 

@@ -1,58 +1,84 @@
 """The batches that the small CLIP learns from.
 
 Retrieval within a random batch is solved by colour and place: shapes are told apart only when the candidates differ in
-nothing else. So batches of the shapes set are made of groups, each a scene and its one-attribute swaps, drawn afresh.
+nothing else. So batches of the shapes set are made of twins, a scene and a one-attribute swap of it, drawn afresh.
 Other sets have no attributes to swap: their batches are random images with one of their captions each.
 """
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from clipgan.data.pack import PackedData, Split
-from clipgan.data.shapes import Scene, caption, render, sample_scene, swap_attribute
+from clipgan.data.shapes import RELATIONS, Scene, caption, render, sample_scene, swap_attribute
+from clipgan.encoders.scene_codes import SceneCodes
 
-Batch = tuple[np.ndarray, list[str]]  # uint8 [N, 3, R, R], N captions
-
-GROUP = 2  # a scene and one swap of it
+SWAPS = {"shape": 0.35, "relation": 0.35, "size": 0.15, "colour": 0.1, "background": 0.05}  # the hard ones more often
+INVERSE = 0.7  # of the relation swaps exchange the places: left of, right of
 DRAWN_RESOLUTION = 64  # the tower sees 32 pixels: drawing more than twice that is time lost
 SHIFT = 8  # packed images are moved by up to a SHIFTth of their side
 SIDED = re.compile(r"\b(left|right|clockwise|anticlockwise|counterclockwise)\b", re.IGNORECASE)
 
 
-def training_batches(data: PackedData, batch: int, steps: int, seed: int) -> Iterator[Batch]:
-    """`steps` batches of `batch` captioned images, the same for the same seed."""
+@dataclass(frozen=True)
+class CaptionedImages:
+    """A batch of N."""
+
+    images: np.ndarray  # uint8 [N, 3, R, R]
+    captions: list[str]
+    codes: np.ndarray | None  # float32 [N, dim] where the scenes are known
+
+
+def training_batches(data: PackedData, batch: int, steps: int, seed: int, dim: int) -> Iterator[CaptionedImages]:
+    """`steps` batches of `batch` captioned images, the same for the same seed; `dim` is the width of the codes."""
     rng = np.random.default_rng([seed, 0x7261696E])
     if data.name == "shapes":
-        return hard_batches(batch, steps, min(data.train.images.shape[-1], DRAWN_RESOLUTION), rng)
+        resolution = min(data.train.images.shape[-1], DRAWN_RESOLUTION)
+        return twin_batches(batch, steps, resolution, SceneCodes(dim, rng), rng)
     return packed_batches(data.train, batch, steps, data.x_flip, rng)
 
 
-def hard_batches(batch: int, steps: int, resolution: int, rng: np.random.Generator) -> Iterator[Batch]:
-    """Groups of scenes that differ from their first in one attribute; unflipped, for captions say left and right."""
+def twin_batches(
+    batch: int, steps: int, resolution: int, codes: SceneCodes, rng: np.random.Generator
+) -> Iterator[CaptionedImages]:
+    """Scenes in turn with a scene that differs in one attribute; never mirrored, since captions say left and right."""
     for _ in range(steps):
         scenes: list[Scene] = []
         while len(scenes) < batch:
             scene = sample_scene(rng)
-            scenes += [scene, *(swap_attribute(scene, rng)[0] for _ in range(GROUP - 1))]
-        images = np.stack([render(scene, resolution) for scene in scenes[:batch]])
-        yield images.transpose(0, 3, 1, 2), [caption(scene, rng) for scene in scenes[:batch]]
+            scenes += [scene, twin(scene, rng)]
+        scenes = scenes[:batch]
+        images = np.stack([render(scene, resolution) for scene in scenes]).transpose(0, 3, 1, 2)
+        yield CaptionedImages(images, [caption(scene, rng) for scene in scenes], codes(scenes))
 
 
-def packed_batches(split: Split, batch: int, steps: int, x_flip: bool, rng: np.random.Generator) -> Iterator[Batch]:
+def twin(scene: Scene, rng: np.random.Generator) -> Scene:
+    """`scene` with one attribute swapped, chosen by the shares in `SWAPS`."""
+    shares = {name: share for name, share in SWAPS.items() if name != "relation" or scene.relation is not None}
+    edges = np.cumsum(list(shares.values()))
+    attribute = list(shares)[int(np.searchsorted(edges, rng.random() * edges[-1], side="right"))]
+    if attribute == "relation" and scene.relation is not None and rng.random() < INVERSE:
+        return replace(scene, relation=RELATIONS[scene.relation])
+    return swap_attribute(scene, rng, attribute)[0]
+
+
+def packed_batches(
+    split: Split, batch: int, steps: int, x_flip: bool, rng: np.random.Generator
+) -> Iterator[CaptionedImages]:
     """Random images with a random caption, a little shifted; `x_flip` mirrors half of those that name no side."""
     reach = max(1, split.images.shape[-1] // SHIFT)
     for _ in range(steps):
         chosen = rng.choice(len(split), size=batch, replace=len(split) < batch)
         captions = [split.captions[i][int(rng.integers(len(split.captions[i])))] for i in chosen]
-        images = split.images[chosen]
+        images = np.array(split.images[chosen])
         flips = (rng.random(batch) < 0.5) & x_flip
         for k in range(batch):
             if flips[k] and not SIDED.search(captions[k]):
                 images[k] = images[k, :, :, ::-1]
             images[k] = shifted(images[k], *rng.integers(-reach, reach + 1, 2))
-        yield images, captions
+        yield CaptionedImages(images, captions, None)
 
 
 def shifted(image: np.ndarray, down: int, right: int) -> np.ndarray:

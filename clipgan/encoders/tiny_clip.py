@@ -109,16 +109,18 @@ def _train(directory: Path, config: TinyClipTraining, data: PackedData, device: 
     preprocess = tiny_preprocess().to(device)
     optimizers = _optimizers(model, config.lr)
     schedules = [torch.optim.lr_scheduler.LambdaLR(each, warmup_cosine(config.steps)) for each in optimizers]
-    batches = training_batches(data, config.batch, config.steps, config.seed)
+    batches = training_batches(data, config.batch, config.steps, config.seed, model.text_projection.shape[1])
     model.train()
     name = f"training the small CLIP (seed {config.seed})"
-    for step, (images, captions) in enumerate(track(batches, name, config.steps)):
-        pixels = torch.from_numpy(np.ascontiguousarray(images)).to(device).float() / 127.5 - 1
-        loss = clip_loss(
-            model.encode_image(preprocess(pixels).contiguous(memory_format=torch.channels_last)),
-            model.encode_text(tokenizer(captions).to(device)),
-            model.logit_scale.clamp(max=MAX_LOGIT_SCALE).exp(),
-        )
+    for step, batch in enumerate(track(batches, name, config.steps)):
+        pixels = torch.from_numpy(np.ascontiguousarray(batch.images)).to(device).float() / 127.5 - 1
+        image = model.encode_image(preprocess(pixels).contiguous(memory_format=torch.channels_last))
+        text = model.encode_text(tokenizer(batch.captions).to(device))
+        scale = model.logit_scale.clamp(max=MAX_LOGIT_SCALE).exp()
+        loss = clip_loss(image, text, scale)
+        if batch.codes is not None:
+            codes = torch.from_numpy(batch.codes).to(device)
+            loss = loss + clip_loss(image, codes, scale) + clip_loss(text, codes, scale)
         if not torch.isfinite(loss):
             raise DivergenceError(f"the small CLIP's loss is {loss.item()} at step {step}")
         for optimizer in optimizers:

@@ -60,11 +60,14 @@ def train(config: Config, run_dir: Path, report: Report | None = None, parent_ru
         DivergenceError: a loss is no longer finite.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
-    if config.threads:
-        torch.set_num_threads(config.threads)
     device = choose_device(config.device)
-    training = Training(config, run_dir, prepare(config, device), device, report)
-    return training.run(parent_run_id)
+    prepared = prepare(config, device)  # on all cores, whatever the training takes
+    before = torch.get_num_threads()
+    torch.set_num_threads(config.threads or before)
+    try:
+        return Training(config, run_dir, prepared, device, report).run(parent_run_id)
+    finally:
+        torch.set_num_threads(before)
 
 
 def run_name(config: Config) -> str:

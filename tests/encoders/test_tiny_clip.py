@@ -1,6 +1,8 @@
 """Training the small CLIP: its batches, its loss, its cache, its gate."""
 
 import json
+from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import open_clip
@@ -9,9 +11,10 @@ import torch
 from safetensors.torch import load_file
 
 from clipgan.config import ClipConfig, TinyClipTraining
-from clipgan.data.shapes import ATTRIBUTES
+from clipgan.data.shapes import ATTRIBUTES, sample_scene
 from clipgan.encoders.clip import load_clip
-from clipgan.encoders.clip_batches import packed_batches, shifted, training_batches
+from clipgan.encoders.clip_batches import packed_batches, shifted, training_batches, twin
+from clipgan.encoders.scene_codes import SceneCodes, facts
 from clipgan.encoders.tiny_clip import WEIGHTS, clip_loss, train_tiny_clip
 from clipgan.errors import UserError
 
@@ -33,7 +36,10 @@ def test_loss_equals_the_formula():
 
 
 def test_batches_of_shapes_hold_near_twins(shapes_data):
-    [(images, captions)] = training_batches(shapes_data, 16, 1, seed=0)
+    [batch] = training_batches(shapes_data, 16, 1, seed=0, dim=8)
+    images, captions = batch.images, batch.captions
+    assert batch.codes is not None
+    assert batch.codes.shape == (16, 8)
     assert images.shape == (16, 3, 32, 32)
     assert images.dtype == np.uint8
     assert len(set(captions)) == 16
@@ -44,15 +50,16 @@ def test_batches_of_shapes_hold_near_twins(shapes_data):
 
 def test_batches_follow_the_seed(shapes_data, folder_data):
     for data in (shapes_data, folder_data):
-        first, again, other = (list(training_batches(data, 8, 2, seed)) for seed in (1, 1, 2))
-        assert [captions for _, captions in first] == [captions for _, captions in again]
-        assert all((a == b).all() for (a, _), (b, _) in zip(first, again, strict=True))
-        assert [captions for _, captions in first] != [captions for _, captions in other]
+        first, again, other = (list(training_batches(data, 8, 2, seed, dim=4)) for seed in (1, 1, 2))
+        assert [batch.captions for batch in first] == [batch.captions for batch in again]
+        assert all((a.images == b.images).all() for a, b in zip(first, again, strict=True))
+        assert [batch.captions for batch in first] != [batch.captions for batch in other]
 
 
 def test_images_whose_caption_names_a_side_are_never_mirrored(folder_data):
-    for images, captions in packed_batches(folder_data.train, 40, 5, x_flip=True, rng=np.random.default_rng(0)):
-        for image, caption in zip(images, captions, strict=True):
+    for batch in packed_batches(folder_data.train, 40, 2, x_flip=True, rng=np.random.default_rng(0)):
+        assert batch.codes is None
+        for image, caption in zip(batch.images, batch.captions, strict=True):
             row = next(k for k, known in enumerate(folder_data.train.captions) if caption in known)
             original = folder_data.train.images[row]
             moved = [shifted(original, dy, dx) for dy in range(-8, 9) for dx in range(-8, 9)]
@@ -64,6 +71,33 @@ def test_shift_moves_and_repeats_the_edge():
     image = np.arange(9, dtype=np.uint8).reshape(1, 3, 3)
     assert shifted(image, 1, 0)[0].tolist() == [[0, 1, 2], [0, 1, 2], [3, 4, 5]]
     assert shifted(image, 0, -1)[0].tolist() == [[1, 2, 2], [4, 5, 5], [7, 8, 8]]
+
+
+def test_twins_differ_in_one_attribute_often_the_hard_ones():
+    rng = np.random.default_rng(0)
+    swapped = Counter()
+    for _ in range(2000):
+        scene = sample_scene(rng)
+        other = twin(scene, rng)
+        changed = set(facts(scene)) ^ set(facts(other))
+        swapped["relation" if scene.relation != other.relation else next(iter(changed))[0]] += 1
+        if scene.relation == other.relation:
+            assert len(changed) == 2
+    assert swapped["relation"] / 2000 == pytest.approx(2 / 3 * 0.35, abs=0.03)
+
+
+def test_a_code_is_the_sum_of_the_scenes_facts():
+    codes = SceneCodes(6, np.random.default_rng(0))
+    rng = np.random.default_rng(1)
+    scene = next(scene for scene in iter(lambda: sample_scene(rng), None) if scene.relation == "above")
+    upper, lower = scene.things
+    expected = [("top", value) for value in (upper.colour, upper.size, upper.shape)]
+    expected += [("bottom", value) for value in (lower.colour, lower.size, lower.shape)]
+    expected += [("background", scene.background)]
+    assert facts(scene) == expected
+    np.testing.assert_allclose(codes([scene])[0], sum(codes.table[codes.index[fact]] for fact in expected), rtol=1e-6)
+    turned = replace(scene, relation="below", things=(lower, upper))  # the same picture in other words
+    np.testing.assert_allclose(codes([turned]), codes([scene]), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.slow
@@ -111,8 +145,8 @@ def test_a_set_without_attributes_has_no_gate(folder_data, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_minute_less_of_training_already_tells_colours(shapes_data, tmp_path):
-    config = TinyClipTraining(steps=60, batch=32, lr=1e-3, min_attribute_accuracy=0.0)
+def test_a_few_seconds_of_training_tell_colours(shapes_data, tmp_path):
+    config = TinyClipTraining(steps=80, batch=32, lr=1e-3, min_attribute_accuracy=0.0)
     entry = train_tiny_clip(config, shapes_data, tmp_path)
     accuracy = json.loads((entry / "report.json").read_text())["attribute_accuracy"]
     assert accuracy["colour"] > 0.8

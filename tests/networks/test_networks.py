@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from clipgan.config import ModelConfig
 from clipgan.networks.discriminator import Discriminator
 from clipgan.networks.generator import Generator
-from clipgan.networks.layers import Linear, ModulatedConv, minibatch_stddev, upsample
+from clipgan.networks.layers import Conv, Linear, ModulatedConv, StyledLayer, minibatch_stddev, upsample
 
 MODEL = ModelConfig(z_dim=12, w_dim=10, text_dim=6, mapping_layers=2, channel_base=128, channel_max=16)
 C = 24
@@ -77,6 +77,33 @@ def test_modulated_convolution_is_its_definition():
         weight = weight / (weight.square().sum(dim=(1, 2, 3), keepdim=True) + 1e-8).sqrt()
         expected = F.conv2d(x[sample : sample + 1], weight, padding=1)
         torch.testing.assert_close(conv(x, style)[sample : sample + 1], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_styled_layer_is_its_definition():
+    """lrelu(conv(x) + strength * noise + bias) * sqrt 2."""
+    torch.manual_seed(0)
+    layer = StyledLayer(5, 7, 4)
+    with torch.no_grad():
+        layer.noise_strength.fill_(0.3)
+        layer.bias.normal_()
+    x, style = torch.randn(2, 5, 6, 6), torch.randn(2, 4)
+    y = layer.conv(x, style)
+    noise = torch.randn(2, 1, 6, 6, generator=torch.Generator().manual_seed(4))
+    expected = F.leaky_relu(y + 0.3 * noise + layer.bias[:, None, None], 0.2) * 2**0.5
+    torch.testing.assert_close(layer(x, style, torch.Generator().manual_seed(4)), expected)
+
+
+@pytest.mark.parametrize("activate", [True, False])
+def test_convolution_is_its_definition(activate):
+    torch.manual_seed(0)
+    conv = Conv(5, 7, 3, activate=activate)
+    with torch.no_grad():
+        conv.bias.normal_()
+    x = torch.randn(2, 5, 6, 6)
+    expected = F.conv2d(x, conv.weight / 45**0.5, conv.bias, padding=1)
+    if activate:
+        expected = F.leaky_relu(expected, 0.2) * 2**0.5
+    torch.testing.assert_close(conv(x), expected)
 
 
 def test_upsampling_is_the_1331_filter_inside():

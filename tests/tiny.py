@@ -1,0 +1,30 @@
+"""Overrides that make a whole training a matter of seconds: little data, weak encoders, a small network."""
+
+from pathlib import Path
+
+TINY = (
+    "data.n_train=96",
+    "data.n_heldout=32",
+    "resolution=16",
+    "clip.train.steps=2",
+    "clip.train.batch=8",
+    "clip.train.min_attribute_accuracy=0",
+    "resnet.train.steps=2",
+    "resnet.train.batch=8",
+    "metrics.judge.steps=2",
+    "metrics.judge.batch=8",
+    "metrics.judge.min_attribute_accuracy=0",
+    "metrics.n_images=32",
+    "model.channel_base=64",
+    "model.channel_max=16",
+    "batch=32",
+    "kimg=2",
+    "snapshot_kimg=1",
+    "sample_prompts=2",
+    "sample_latents=3",
+)
+
+
+def tiny(cache_dir: Path, *overrides: str) -> list[str]:
+    """`TINY` with a cache of its own."""
+    return [*TINY, f"cache_dir={cache_dir}", *overrides]
