@@ -39,7 +39,9 @@ class RunLog:
         """
         self.path = run_dir / "metrics.jsonl"
         self._truncate(resumed_at)
-        self._sink = _MlflowSink(config, run_dir, name, params, parent_run_id) if config.enabled else None
+        self._sink = None
+        if config.enabled:
+            self._sink = _MlflowSink(config, run_dir, name, params, parent_run_id, resumed_at is not None)
 
     @property
     def mlflow_run_id(self) -> str | None:
@@ -76,12 +78,20 @@ class _MlflowSink:
     """What MLflow has not got yet waits here; a failed call is tried again with the next one."""
 
     def __init__(
-        self, config: MlflowConfig, run_dir: Path, name: str, params: Mapping[str, Any], parent_run_id: str | None
+        self,
+        config: MlflowConfig,
+        run_dir: Path,
+        name: str,
+        params: Mapping[str, Any],
+        parent_run_id: str | None,
+        resumed: bool,
     ) -> None:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
         self.config, self.name, self.params, self.parent_run_id = config, name, params, parent_run_id
         self.id_file = run_dir / "mlflow_run_id.txt"
+        if not resumed:
+            self.id_file.unlink(missing_ok=True)
         self.run_id: str | None = None
         self.waiting: list[dict[str, Any] | Path] = []
         self.warned = False

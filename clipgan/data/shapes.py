@@ -38,8 +38,8 @@ RELATIONS = {  # the relation seen from the other object
 ATTRIBUTES = ("colour", "size", "shape", "relation", "background")
 SIZE_JITTER = 0.06  # of the radius, either way
 SIZE_WORDS = {"small": ("small", "little"), "large": ("large", "big")}
-# The first object always stands at the same place of a sentence. With a leading "on a white background," or with verbs in
-# between, a small text tower still learns the attributes, but takes left of for right of after a minute of training.
+# The objects always stand at the same places of a sentence. With a leading "on a white background," or with verbs in
+# between, a small text tower still learns the attributes, but not in a minute which object is left of which.
 ONE_OBJECT = ("a {first} on a {background} background", "a {first}, {background} background")
 TWO_OBJECTS = (
     "a {first} {relation} a {second} on a {background} background",

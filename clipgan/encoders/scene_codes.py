@@ -1,7 +1,7 @@
 """Fixed codes of drawn scenes, from which both towers of the small CLIP learn what belongs to which object.
 
-Image against caption alone, a small CLIP soon knows which colours, shapes and directions occur, and for minutes not which
-object is left of which: as long as one tower does not tell, the other gains nothing by telling. A code that binds
+From images and captions alone, a small CLIP soon knows which colours, shapes and directions occur, but for minutes not
+which object is left of which: as long as one tower does not tell, the other gains nothing by telling. A code that binds
 attributes to places from the start, and that each tower is contrasted with as well, removes the deadlock.
 """
 

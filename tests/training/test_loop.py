@@ -1,0 +1,174 @@
+"""Whole short trainings in process: what they write, that they go on from a checkpoint, that divergence is loud."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from mlflow import MlflowClient
+from PIL import Image
+
+from clipgan.errors import DivergenceError, UserError
+from clipgan.training.checkpoint import load_checkpoint, save_checkpoint
+from clipgan.training.loop import train
+from tests.helpers import make_config
+from tests.tiny import tiny
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def configure(cache_dir, tmp_path):
+    def make(*overrides):
+        return make_config(*tiny(cache_dir, f"mlflow.tracking_uri=sqlite:///{tmp_path}/mlflow.db", *overrides))
+
+    return make
+
+
+def records(run_dir):
+    return [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+
+
+def weights(run_dir, kimg):
+    return load_checkpoint(run_dir / f"checkpoint-{kimg:06d}.pt", CPU)["state"]
+
+
+def assert_same(first, second):
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        if isinstance(value, dict):
+            assert_same(value, second[name])
+        elif isinstance(value, torch.Tensor):
+            torch.testing.assert_close(value, second[name], rtol=0, atol=0)
+        else:
+            assert value == second[name], name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", ["symmetric", "asymmetric", "lafite"])
+def test_a_run_records_every_active_term(configure, tmp_path, loss):
+    config = configure(f"loss={loss}", "mlflow.enabled=false")
+    reported = []
+    result = train(config, tmp_path / "run", report=lambda value, kimg: reported.append((kimg, value)))
+    rows = records(tmp_path / "run")
+    assert [row["step"] for row in rows] == [0, 1, 2]
+    assert reported == [(row["step"], row["fid_clip_tiny"]) for row in rows]
+    assert result.objective == rows[-1]["fid_clip_tiny"]
+    assert rows[-1]["fid_clip_tiny_best"] == min(value for _, value in reported)
+    per_network = {
+        "symmetric": {"G": ("D/it", "D/ii", "CLIP/it", "CLIP/ii", "ResNet/it", "ResNet/ii"), "D": ("D/it", "D/ii")},
+        "asymmetric": {"G": ("D/it", "CLIP/it", "CLIP/ii", "ResNet/ii"), "D": ("D/it",)},
+        "lafite": {"G": ("D/it", "CLIP/it"), "D": ("D/it",)},
+    }[loss]
+    expected = {
+        f"{network}/{term}{direction}"
+        for network, terms in per_network.items()
+        for term in terms
+        for direction in ("", "_het")
+    }
+    assert {key for key in rows[-1] if key.count("/") == 2} == expected
+    assert all(math.isfinite(value) for row in rows for value in row.values())
+    assert rows[-1]["sec_per_kimg"] > 0
+    assert rows[-1]["memory_gb"] > 0
+
+
+@pytest.mark.slow
+def test_mlflow_gets_what_the_file_has(configure, tmp_path):
+    config = configure("features=online")
+    train(config, tmp_path / "run")
+    client = MlflowClient(config.mlflow.tracking_uri)
+    [run] = client.search_runs([client.get_experiment_by_name("clipgan").experiment_id])
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["mlflow.runName"] == "symmetric h=0.5 tiny shapes"
+    assert run.data.params["loss.generator.CLIP"] == "['it', 'ii']"
+    assert run.data.params["S.CLIP"] == "2.0"
+    for key in ("fid_clip_tiny", "fid_clip_tiny_best", "G/CLIP/it", "G/CLIP/it_het", "sec_per_kimg", "memory_gb"):
+        ours = [(row["step"], row[key]) for row in records(tmp_path / "run") if key in row]
+        theirs = [(metric.step, metric.value) for metric in client.get_metric_history(run.info.run_id, key)]
+        assert theirs == ours
+    artifacts = {item.path for item in client.list_artifacts(run.info.run_id)}
+    assert artifacts == {"config.yaml", "metrics.jsonl", *(f"samples-{kimg:06d}.png" for kimg in (0, 1, 2))}
+
+
+@pytest.mark.slow
+def test_resuming_goes_on_as_if_nothing_had_happened(configure, tmp_path):
+    quiet = "mlflow.enabled=false"
+    train(configure("kimg=2", quiet), tmp_path / "whole")
+    train(configure("kimg=1", quiet), tmp_path / "halves")
+    (tmp_path / "halves" / "metrics.jsonl").open("a").write('{"step": 9, "time": 0}\n')  # after the checkpoint: dropped
+    train(configure("kimg=2", quiet), tmp_path / "halves")
+    assert_same(weights(tmp_path / "whole", 2), weights(tmp_path / "halves", 2))
+    timeless = ("time", "sec_per_kimg", "memory_gb", "snapshot_seconds")
+    whole, halves = (
+        [{key: value for key, value in row.items() if key not in timeless} for row in records(tmp_path / name)]
+        for name in ("whole", "halves")
+    )
+    assert whole == halves
+
+
+@pytest.mark.slow
+def test_a_finished_run_trains_no_more_and_another_run_is_refused(configure, tmp_path):
+    quiet = "mlflow.enabled=false"
+    first = train(configure("kimg=1", quiet), tmp_path)
+    before = (tmp_path / "checkpoint-000001.pt").stat().st_mtime_ns
+    assert train(configure("kimg=1", quiet), tmp_path).objective == first.objective
+    assert (tmp_path / "checkpoint-000001.pt").stat().st_mtime_ns == before
+    with pytest.raises(UserError, match=r"another run: h=0\.5 there, 2\.0 here.*resume=none"):
+        train(configure("kimg=1", "h=2", quiet), tmp_path)
+    again = train(configure("kimg=1", "resume=none", quiet), tmp_path)
+    assert again.objective == first.objective
+
+
+@pytest.mark.slow
+def test_divergence_names_the_term(configure, tmp_path, monkeypatch):
+    import clipgan.training.loop as loop
+
+    def broken(*arguments):
+        return {"G/CLIP/it": torch.tensor(float("nan"))}
+
+    monkeypatch.setattr(loop, "generator_step", broken)
+    with pytest.raises(DivergenceError, match=r"G/CLIP/it became nan by step 32"):
+        train(configure("mlflow.enabled=false"), tmp_path)
+
+
+@pytest.mark.slow
+def test_the_sample_grid_has_the_same_prompts_at_every_snapshot(configure, tmp_path):
+    train(configure("kimg=1", "mlflow.enabled=false"), tmp_path)
+    first, second = (np.asarray(Image.open(tmp_path / f"samples-{kimg:06d}.png")) for kimg in (0, 1))
+    assert first.shape == second.shape == (2 * (64 + 18), 3 * 64, 3)
+    for row in range(2):
+        caption = slice(row * 82, row * 82 + 18)
+        np.testing.assert_array_equal(first[caption], second[caption])
+    assert (first != second).any()
+
+
+def test_a_checkpoint_never_executes_code(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (print, ("executed",))
+
+    torch.save({"state": Evil()}, tmp_path / "checkpoint-000001.pt")
+    with pytest.raises(UserError, match="cannot be loaded"):
+        load_checkpoint(tmp_path / "checkpoint-000001.pt", CPU)
+
+
+def test_an_interrupted_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
+    path = tmp_path / "checkpoint-000001.pt"
+    save_checkpoint(path, {"step": 1})
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(OSError, match="No space"):
+        save_checkpoint(path, {"step": 2})
+    assert load_checkpoint(path, CPU) == {"step": 1}
+
+
+def test_truncated_checkpoint_is_one_message(tmp_path):
+    path = tmp_path / "checkpoint-000001.pt"
+    save_checkpoint(path, {"weights": torch.zeros(1000)})
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(UserError, match="cannot be loaded"):
+        load_checkpoint(path, CPU)
