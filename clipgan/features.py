@@ -45,7 +45,7 @@ class Features:
 
 def to_images(packed: np.ndarray, device: torch.device) -> Tensor:
     """uint8 [N, 3, R, R] -> float32 [N, 3, R, R] in [-1, 1], channels last."""
-    images = torch.from_numpy(np.ascontiguousarray(packed)).to(device)
+    images = torch.from_numpy(np.array(packed)).to(device)  # a copy: the packed array is read-only
     return (images.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
 
 

@@ -88,6 +88,7 @@ class _MlflowSink:
     ) -> None:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
         self.config, self.name, self.params, self.parent_run_id = config, name, params, parent_run_id
         self.id_file = run_dir / "mlflow_run_id.txt"
         if not resumed:

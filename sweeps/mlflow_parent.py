@@ -74,6 +74,7 @@ def connect(tracking_uri: str, experiment: str) -> tuple["MlflowClient", str]:
     # MLflow's defaults block for minutes where a server is down
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     logging.getLogger("alembic").setLevel(logging.WARNING)  # its lines about every migration
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # its line about every retry
     from mlflow import MlflowClient

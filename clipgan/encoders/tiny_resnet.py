@@ -25,7 +25,7 @@ from clipgan.progress import console, track
 
 VERSION = 1  # part of the cache key: raise it when the same settings would train other weights
 SIZE = 32  # pixels
-WIDTHS = (32, 64, 128)
+WIDTHS = (16, 32, 64, 128)
 PROJECTION = 64  # width of the space in which the contrast is computed, dropped after training
 CROP_AREA = (0.4, 1.0)  # of the image, SimCLR's random resized crop
 COLOUR_JITTER = 0.4  # brightness, contrast and saturation are scaled by 1 ± this

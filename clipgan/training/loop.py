@@ -131,6 +131,7 @@ class Training:
         finally:
             log.finish(status)
         fids = [fid for _, fid in self.history]
+        console.print(f"sample grids: {self.run_dir}/samples-*.png")
         objective = fids[-1] if self.config.metrics.objective == "last" else min(fids)
         return Result(objective, self.fid.key, self._sec_per_kimg())
 

@@ -1,0 +1,156 @@
+"""`train.py` as a user starts it: a process of its own, the shipped configuration, real stores."""
+
+import subprocess
+import sys
+
+import numpy as np
+import optuna
+import pytest
+import torch
+from mlflow import MlflowClient
+from PIL import Image
+
+from tests.helpers import ROOT
+from tests.tiny import tiny
+
+TRAIN = [sys.executable, str(ROOT / "train.py")]
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Runs a command in an empty folder; returns (exit status, stdout, stderr)."""
+
+    def run(*arguments, command=TRAIN):
+        result = subprocess.run(
+            [*command, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300
+        )
+        return result.returncode, result.stdout, result.stderr
+
+    return run
+
+
+def test_help_is_a_manual(run):
+    status, out, _ = run("--help")
+    assert status == 0
+    for words in ("train.py -m loss=symmetric h=0.1,0.5,2", "== Groups", "ViT-L14@336", "S.CLIP", "retry_failed"):
+        assert words in out
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys, runpy\nsys.argv = ['train.py', '--help']\n"
+        f"try:\n    runpy.run_path({str(ROOT / 'train.py')!r}, run_name='__main__')\n"
+        "except SystemExit:\n    pass\n"
+        "heavy = {'torch', 'mlflow', 'optuna', 'open_clip', 'torchvision', 'torch_fidelity'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_cfg_job_shows_the_configuration(run):
+    status, out, _ = run("--cfg", "job", "loss=asymmetric", "clip=ViT-L14@336")
+    assert status == 0
+    assert "name: asymmetric" in out
+    assert "model: ViT-L-14-336-quickgelu" in out
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["foo=1"], ["foo"]),
+        (["+foo=1"], ["foo"]),
+        (["loss=square"], ["square", "asymmetric"]),
+        (["h=-1"], ["h=-1.0", ">= 0"]),
+        (["h=abc"], ["h", "abc"]),
+        (["resolution=33"], ["resolution=33", "power of two"]),
+        (["data=folder", "data.path=/nowhere"], ["data.path=/nowhere"]),
+        (["metrics=fid", "metrics.inception_weights=/nowhere.pth"], ["/nowhere.pth", "metrics.inception_weights"]),
+        (["clip=ViT-B32", "clip.checkpoint=/nowhere.pt"], ["clip.checkpoint=/nowhere.pt"]),
+        (["resume=/nowhere.pt"], ["resume=/nowhere.pt", "auto"]),
+        (["hydra.run.dir=/proc/nowhere"], ["/proc/nowhere", "cannot be written", "hydra.run.dir"]),
+        (["cache_dir=/proc/nowhere"], ["cache_dir=/proc/nowhere", "cannot be written"]),
+        (["device=tpu9"], ["device=tpu9"]),
+    ],
+)
+def test_a_mistake_is_one_message(run, overrides, words):
+    status, _, err = run(*overrides)
+    assert status == 1
+    assert "Traceback" not in err
+    for word in words:
+        assert word in err
+
+
+@pytest.mark.slow
+def test_a_clip_of_another_architecture_and_a_batch_too_large(run, cache_dir, tmp_path):
+    torch.save({"visual.conv1.weight": torch.zeros(3)}, tmp_path / "other.pt")
+    status, _, err = run(*tiny(cache_dir, "clip=ViT-B32", "clip.checkpoint=other.pt")[:3],
+                         f"cache_dir={cache_dir}", "clip=ViT-B32", "clip.checkpoint=other.pt")  # fmt: skip
+    assert (status, "Traceback" in err) == (1, False)
+    assert "other.pt" in err
+    assert "ViT-B-32-quickgelu" in err
+    status, _, err = run(*tiny(cache_dir, "batch=128"))
+    assert (status, "Traceback" in err) == (1, False)
+    assert "batch=128 is larger than the data set" in err
+
+
+@pytest.mark.slow
+def test_no_hub_says_which_file_to_give(run, cache_dir, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(cache_dir / "hub"))
+    status, _, err = run("data.n_train=96", "data.n_heldout=32", f"cache_dir={cache_dir}", "clip=ViT-B16")
+    assert (status, "Traceback" in err) == (1, False)
+    assert "clip.checkpoint=FILE" in err
+
+
+@pytest.mark.slow
+def test_a_sweep_runs_each_point_once_and_extends(run, cache_dir, tmp_path):
+    """The issue in small: a grid, the same command again, one more point; a bad point fails alone."""
+    command = ["-m", *tiny(cache_dir, "kimg=1"), "loss=lafite"]
+
+    def h_values(state):
+        [summary] = optuna.get_all_study_summaries(f"sqlite:///{tmp_path}/sweeps.db")
+        study = optuna.load_study(study_name=summary.study_name, storage=f"sqlite:///{tmp_path}/sweeps.db")
+        return sorted(trial.params["h"] for trial in study.trials if trial.state.name == state)
+
+    status, out, err = run(*command, "h=0.1,2")
+    assert status == 0, err
+    assert h_values("COMPLETE") == [0.1, 2.0]
+    assert "sec_per_kimg" in out
+    status, out, _ = run(*command, "h=0.1,2")
+    assert status == 0
+    assert "0 trials run" in out
+    status, out, err = run(*command, "h=0.1,2,1,-1")
+    assert status == 1  # one point failed, and the command says so
+    assert h_values("COMPLETE") == [0.1, 1.0, 2.0]
+    assert h_values("FAIL") == [-1.0]
+    assert "h=-1.0 is not allowed" in out
+    assert "Traceback" not in err
+
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    runs = client.search_runs([client.get_experiment_by_name("clipgan").experiment_id])
+    parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    assert len(parents) == 1
+    children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parents[0].info.run_id]
+    assert sorted(run.data.params["h"] for run in children) == ["0.1", "1.0", "2.0"]
+    assert all("fid_clip_tiny_best" in run.data.metrics for run in children)
+
+
+@pytest.mark.slow
+def test_a_folder_of_pictures_end_to_end(run, cache_dir, tmp_path):
+    random = np.random.default_rng(0)
+    for index in range(80):
+        pixels = random.integers(256, size=(16, 16, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{index}.png")
+        (tmp_path / f"{index}.txt").write_text(f"noise number {index}\n")
+    (tmp_path / "3.png").write_bytes(b"broken")
+    settings = [text for text in tiny(cache_dir, "kimg=1") if not text.startswith("data.")]
+    status, out, err = run("data=folder", f"data.path={tmp_path}", *settings)
+    assert status == 0, err
+    assert "1 files skipped" in out
+    assert "3.png" in out
+    [grid] = (tmp_path / "runs" / "single").glob("*/samples-000001.png")
+    assert Image.open(grid).size == (3 * 64, 2 * 82)
+    module = [sys.executable, "-m", "clipgan.prepare"]
+    status, out, err = run("data=folder", f"data.path={tmp_path}", *settings, command=module)
+    assert status == 0, err
+    assert "71 training and 8 held-out images, ready" in out
