@@ -1,7 +1,7 @@
 """One training, or with -m a sweep of them: an entry and nothing else.
 
-    python train.py
-    python train.py -m loss=symmetric h=0.1,0.5,2
+python train.py
+python train.py -m loss=symmetric h=0.1,0.5,2
 """
 
 import os

@@ -30,9 +30,7 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
-def cache_entry(
-    root: Path, kind: str, description: Mapping[str, Any], build: Callable[[Path], None]
-) -> Path:
+def cache_entry(root: Path, kind: str, description: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
     """The directory `root/kind/<digest of description>`, built first if it is not there yet.
 
     `build(directory)` fills a temporary directory, which is renamed into place when it is complete: readers never see

@@ -95,7 +95,7 @@ class TinyClipTraining:
     """How the small CLIP is trained on the data set itself."""
 
     seed: int = 0
-    steps: int = 1000
+    steps: int = 500
     batch: int = 64
     lr: float = 1e-3  # peak of the cosine schedule
     min_attribute_accuracy: float = 0.85  # gate on the shapes set; other sets have no attributes to swap
@@ -129,7 +129,7 @@ class TinyResNetTraining:
     """How the small ResNet is trained on the data set itself, by plain SimCLR."""
 
     seed: int = 0
-    steps: int = 400
+    steps: int = 300
     batch: int = 128
     lr: float = 1e-3
     temperature: float = 0.2
@@ -261,7 +261,7 @@ class Config:
     C_ii: float = 1.25
     seed: int = 0
     batch: int = 16
-    kimg: int = 10
+    kimg: int = 8
     snapshot_kimg: int = 2  # kimg between two snapshots (FID, sample grid, checkpoint)
     resolution: int = 32
     features: str = "preprocessed"  # of the real images: preprocessed once, or online in every step

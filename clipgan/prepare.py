@@ -1,6 +1,6 @@
 """Everything that runs share: packed data, frozen encoders, cached features. Also a command of its own:
 
-    python -m clipgan.prepare data=emoji resolution=64
+python -m clipgan.prepare data=emoji resolution=64
 """
 
 import sys
@@ -15,6 +15,7 @@ from clipgan.data import load_data
 from clipgan.data.pack import PackedData
 from clipgan.encoders.clip import FrozenClip, load_clip
 from clipgan.encoders.resnet import FrozenResNet, load_resnet
+from clipgan.encoders.side_by_side import train_side_by_side
 from clipgan.errors import UserError, messages_not_tracebacks
 from clipgan.features import Features, load_features
 from clipgan.losses.structure import active_terms
@@ -77,8 +78,20 @@ def prepare(config: Config, device: torch.device) -> Prepared:
     data = load_data(config.data, config.resolution, cache_dir)
     if data.skipped:
         console.print(f"data: {len(data.skipped)} files skipped: {'; '.join(data.skipped[:3])}", markup=False)
-    clip = load_clip(config.clip, data, cache_dir, device)
+    if config.batch > len(data.train):
+        raise UserError(f"batch={config.batch} is larger than the data set: it has {len(data.train)} training images")
     needs_resnet = any(term.space == "ResNet" for term in active_terms(config))
+    wanted = [
+        training
+        for training, needed in (
+            (config.clip.train, config.clip.checkpoint is None),
+            (config.metrics.judge, config.metrics.extractor == "clip_tiny"),
+            (config.resnet.train, needs_resnet),
+        )
+        if training is not None and needed
+    ]
+    train_side_by_side(wanted, config.data, config.resolution, cache_dir, device)
+    clip = load_clip(config.clip, data, cache_dir, device)
     resnet = load_resnet(config.resnet, data, cache_dir, device) if needs_resnet else None
     features = load_features(data, clip, resnet, config.resnet.ridge, cache_dir, device)
     judge = None
@@ -90,16 +103,24 @@ def prepare(config: Config, device: torch.device) -> Prepared:
     return Prepared(data, clip, resnet, features, judge, cache_dir)
 
 
-def main() -> None:
-    """Prepare what the command line's overrides need, as `train.py` would."""
+def compose_config(overrides: list[str]) -> Config:
+    """What `train.py` would make of these overrides.
+
+    Raises:
+        UserError: see `from_yaml`.
+        HydraException: an unknown key, group or option.
+    """
     from hydra import compose, initialize_config_dir
 
-    conf = Path(__file__).parent.parent / "conf"
+    with initialize_config_dir(str(Path(__file__).parent.parent / "conf"), version_base="1.3"):
+        return from_yaml(compose("config", overrides=overrides))
+
+
+def main() -> None:
+    """Prepare what the command line's overrides need."""
     with messages_not_tracebacks():
-        with initialize_config_dir(str(conf), version_base="1.3"):
-            config = from_yaml(compose("config", overrides=sys.argv[1:]))
-        prepared = prepare(config, choose_device(config.device))
-        data = prepared.data
+        config = compose_config(sys.argv[1:])
+        data = prepare(config, choose_device(config.device)).data
         console.print(f"{data.name}: {len(data.train)} training and {len(data.heldout)} held-out images, ready")
 
 

@@ -176,9 +176,7 @@ class StudySweeper(Sweeper):
                 self.say(f"{label}  FAIL {outcome.reason} {seconds}")
         return n_run, n_failed
 
-    def _run(
-        self, study: "SweepStudy", claim: "Claim", fixed: Sequence[str], parent: "ParentRun | None"
-    ) -> "Outcome":
+    def _run(self, study: "SweepStudy", claim: "Claim", fixed: Sequence[str], parent: "ParentRun | None") -> "Outcome":
         from sweeps.outcome import Outcome, outcome_of, reason_of
         from sweeps.trial import job_environment
 

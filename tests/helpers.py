@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 
-from clipgan.config import Config, from_yaml
+from clipgan.config import Config
+from clipgan.prepare import compose_config
 
 ROOT = Path(__file__).parent.parent
 
@@ -18,6 +18,4 @@ def compose_node(*overrides: str):
 
 def make_config(*overrides: str) -> Config:
     """What `train.py` makes of these overrides."""
-    node = compose_node(*overrides)
-    OmegaConf.resolve(node)
-    return from_yaml(node)
+    return compose_config(list(overrides))

@@ -1,7 +1,6 @@
 """The frozen CLIP that guides or judges: an open_clip model, pretrained, from a file, or trained here."""
 
 import difflib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from clipgan.config import ClipConfig
 from clipgan.data.pack import PackedData
 from clipgan.encoders.frozen import FrozenEncoder
 from clipgan.encoders.preprocess import Preprocess
-from clipgan.encoders.tiny_clip import MEAN, STD, TINY_MODEL, build_clip, register_tiny_model, tiny_clip_weights
+from clipgan.encoders.tiny_clip import TINY_MODEL, build_clip, register_tiny_model, tiny_clip_weights, tiny_preprocess
 from clipgan.encoders.weights import load_strictly, read_state_dict, unreachable
 from clipgan.errors import UserError
 
@@ -26,19 +25,15 @@ TEXT_BATCH = 256
 class FrozenClip(FrozenEncoder):
     """A CLIP whose image tower passes gradients to the image and nowhere else."""
 
-    def __init__(
-        self, model: open_clip.CLIP | open_clip.CustomTextCLIP, name: str, mean: Sequence[float], std: Sequence[float]
-    ) -> None:
+    def __init__(self, model: open_clip.CLIP | open_clip.CustomTextCLIP, name: str, preprocess: Preprocess) -> None:
         """
         Args:
             model: open_clip's, with its weights.
             name: what open_clip calls the architecture.
-            mean: of the images that the weights were trained on, RGB in [0, 1].
-            std: likewise.
+            preprocess: as in the training of the weights.
         """
         architecture = open_clip.get_model_config(name)
-        size = architecture["vision_cfg"]["image_size"]
-        super().__init__(model, Preprocess(size, mean, std), architecture["embed_dim"], architecture)
+        super().__init__(model, preprocess, architecture["embed_dim"], architecture)
         self.tokenizer = open_clip.get_tokenizer(name)
 
     def image_features_raw(self, images: torch.Tensor) -> torch.Tensor:
@@ -85,11 +80,19 @@ def load_clip(config: ClipConfig, data: PackedData, cache_dir: Path, device: tor
         source = f"clip.pretrained={config.pretrained} ({path})"
     model = build_clip(config.model)
     load_strictly(model, read_state_dict(path, "clip.checkpoint"), source, config.model)
-    if config.model == TINY_MODEL:
-        mean, std = MEAN, STD
-    else:  # open_clip's own default, too, is OpenAI's
-        mean, std = pretrained.get("mean", OPENAI_DATASET_MEAN), pretrained.get("std", OPENAI_DATASET_STD)
-    return FrozenClip(model, config.model, mean, std).to(device)
+    return FrozenClip(model, config.model, _preprocess(config.model, pretrained)).to(device)
+
+
+def _preprocess(model: str, pretrained: dict[str, Any]) -> Preprocess:
+    """Of the small CLIP its own; else the tag's; without a tag OpenAI's, which is open_clip's default as well."""
+    if model == TINY_MODEL:
+        return tiny_preprocess()
+    return Preprocess(
+        open_clip.get_model_config(model)["vision_cfg"].get("image_size", 224),
+        pretrained.get("mean", OPENAI_DATASET_MEAN),
+        pretrained.get("std", OPENAI_DATASET_STD),
+        "bilinear" if pretrained.get("interpolation") == "bilinear" else "bicubic",
+    )
 
 
 def _pretrained_settings(config: ClipConfig) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from clipgan.data.pack import PackedData
 from clipgan.encoders.clip_batches import training_batches
 from clipgan.encoders.clip_report import attribute_accuracy, retrieval_top1
 from clipgan.encoders.preprocess import Preprocess
-from clipgan.encoders.schedule import warmup_cosine
+from clipgan.encoders.training import seeded_on_one_thread, warmup_cosine
 from clipgan.errors import DivergenceError, UserError
 from clipgan.progress import console, track
 
@@ -72,26 +72,34 @@ def train_tiny_clip(
         DivergenceError: the loss is not finite.
     """
     register_tiny_model()
+
+    def build(directory: Path) -> None:
+        with seeded_on_one_thread(config.seed):
+            _train(directory, config, data, device or torch.device("cpu"))
+
+    entry = cache_entry(cache_dir, "clip", clip_description(config, data), build)
+    report = json.loads((entry / "report.json").read_text())
+    reached = report.get("attribute_accuracy", {}).get("mean")
+    if reached is not None and reached < config.min_attribute_accuracy:
+        raise UserError(
+            f"the small CLIP (seed {config.seed}) tells the captioned attribute from a swapped one in {reached:.3f} of "
+            f"the cases after {config.steps} steps; min_attribute_accuracy={config.min_attribute_accuracy} asks for "
+            "more: give it more steps"
+        )
+    return entry
+
+
+def clip_description(config: TinyClipTraining, data: PackedData) -> dict[str, Any]:
+    """What the weights depend on; the gate judges them and does not make them."""
     training = asdict(config)
-    gate = training.pop("min_attribute_accuracy")  # judges the weights, does not make them
-    description = {
+    del training["min_attribute_accuracy"]
+    return {
         "data": data.fingerprint,
         "x_flip": data.x_flip,
         "training": training,
-        "architecture": open_clip.get_model_config(TINY_MODEL),
+        "architecture": json.loads(MODEL_CONFIG.read_text()),
         "version": VERSION,
     }
-    entry = cache_entry(
-        cache_dir, "clip", description, lambda to: _train(to, config, data, device or torch.device("cpu"))
-    )
-    report = json.loads((entry / "report.json").read_text())
-    reached = report.get("attribute_accuracy", {}).get("mean")
-    if reached is not None and reached < gate:
-        raise UserError(
-            f"the small CLIP (seed {config.seed}) tells the captioned attribute from a swapped one in {reached:.3f} of "
-            f"the cases after {config.steps} steps; min_attribute_accuracy={gate} asks for more: give it more steps"
-        )
-    return entry
 
 
 def tiny_clip_weights(config: TinyClipTraining, data: PackedData, cache_dir: Path, device: torch.device) -> Path:
@@ -101,9 +109,7 @@ def tiny_clip_weights(config: TinyClipTraining, data: PackedData, cache_dir: Pat
 
 def _train(directory: Path, config: TinyClipTraining, data: PackedData, device: torch.device) -> None:
     start, cpu_start = time.monotonic(), time.process_time()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        model = open_clip.CLIP(**open_clip.get_model_config(TINY_MODEL)).to(device)
+    model = open_clip.CLIP(**open_clip.get_model_config(TINY_MODEL)).to(device)
     _channels_last(model)
     tokenizer = open_clip.get_tokenizer(TINY_MODEL)
     preprocess = tiny_preprocess().to(device)

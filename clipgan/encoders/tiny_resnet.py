@@ -8,6 +8,7 @@ import json
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from clipgan.cache import cache_entry
 from clipgan.config import TinyResNetTraining
 from clipgan.data.pack import PackedData, Split
 from clipgan.encoders.preprocess import Preprocess
-from clipgan.encoders.schedule import warmup_cosine
+from clipgan.encoders.training import seeded_on_one_thread, warmup_cosine
 from clipgan.errors import DivergenceError
 from clipgan.progress import console, track
 
@@ -83,18 +84,23 @@ def train_tiny_resnet(
         A directory with `resnet.safetensors` and `report.json` (`view_retrieval_top1`: among 256 held-out images, how
         often a view's nearest neighbour is the same image's other view; seconds).
     """
-    description = {"data": data.fingerprint, "x_flip": data.x_flip, "training": asdict(config), "version": VERSION}
-    return cache_entry(
-        cache_dir, "resnet", description, lambda to: _train(to, config, data, device or torch.device("cpu"))
-    )
+
+    def build(directory: Path) -> None:
+        with seeded_on_one_thread(config.seed):
+            _train(directory, config, data, device or torch.device("cpu"))
+
+    return cache_entry(cache_dir, "resnet", resnet_description(config, data), build)
+
+
+def resnet_description(config: TinyResNetTraining, data: PackedData) -> dict[str, Any]:
+    """What the weights depend on."""
+    return {"data": data.fingerprint, "x_flip": data.x_flip, "training": asdict(config), "version": VERSION}
 
 
 def _train(directory: Path, config: TinyResNetTraining, data: PackedData, device: torch.device) -> None:
     start, cpu_start = time.monotonic(), time.process_time()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        network = TinyResNet()
-        head = nn.Sequential(nn.Linear(network.dim, network.dim), nn.ReLU(), nn.Linear(network.dim, PROJECTION))
+    network = TinyResNet()
+    head = nn.Sequential(nn.Linear(network.dim, network.dim), nn.ReLU(), nn.Linear(network.dim, PROJECTION))
     model = nn.Sequential(network, head).to(device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=0.01, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, warmup_cosine(config.steps))

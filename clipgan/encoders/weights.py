@@ -2,6 +2,7 @@
 
 import urllib.error
 import urllib.request
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,9 @@ def read_state_dict(path: Path, key: str) -> dict[str, torch.Tensor]:
 
 def _read_torch(path: Path) -> dict[str, Any]:
     if _is_torchscript(path):
-        archive = torch.jit.load(path, map_location="cpu")  # compiles the archive's code and runs none of it
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # TorchScript is deprecated, its archives of published weights stay
+            archive = torch.jit.load(path, map_location="cpu")  # compiles the archive's code and runs none of it
         return {name: value for name, value in archive.state_dict().items() if name not in OPENAI_ARCHIVE_EXTRAS}
     content = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(content, dict):

@@ -21,8 +21,7 @@ class Mapping(nn.Module):
         super().__init__()
         widths = [z_dim] + [w_dim] * layers
         self.layers = nn.ModuleList(
-            Linear(inputs, outputs, lr_multiplier=0.01, activate=True)
-            for inputs, outputs in itertools.pairwise(widths)
+            Linear(inputs, outputs, lr_multiplier=0.01, activate=True) for inputs, outputs in itertools.pairwise(widths)
         )
         self.decay = decay
         self.register_buffer("w_average", torch.zeros(w_dim))
@@ -91,9 +90,7 @@ class Generator(nn.Module):
         self.z_dim = model.z_dim
         self.mapping = Mapping(model.z_dim, model.w_dim, model.mapping_layers)
         self.text_code = TextCode(clip_dim, model.text_dim)
-        self.synthesis = Synthesis(
-            model.w_dim + model.text_dim, resolution, model.channel_base, model.channel_max
-        )
+        self.synthesis = Synthesis(model.w_dim + model.text_dim, resolution, model.channel_base, model.channel_max)
 
     def broadcast(self, w: Tensor) -> Tensor:
         """[N, W] -> [N, L, W], the same w in every layer."""

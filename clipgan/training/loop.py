@@ -106,10 +106,11 @@ class Training:
         self.history: list[tuple[int, float]] = []  # (kimg, FID)
         self.train_seconds = 0.0
         self.text_to_resnet_r2 = features.text_to_resnet_r2
-        console.print(weight_table(terms))
+        self.terms = terms
 
     def run(self, parent_run_id: str | None) -> Result:
         """Train to `config.kimg` and return the figures."""
+        console.print(weight_table(self.terms))
         resumed_at = self._resume()
         params = flatten(self.config) | {
             "parameters/G": parameter_count(self.state.generator),
@@ -141,7 +142,7 @@ class Training:
         tick = _Tick()
         remaining = range(state.step, total)
         for step in track(remaining, f"training {run_name(config)}", len(remaining)):
-            tick.add(self._step(step))
+            tick.add(self.step(step))
             before, kimg = (images // 1000 for images in (step * config.batch, state.step * config.batch))
             if state.step == total:
                 kimg = config.kimg
@@ -157,8 +158,8 @@ class Training:
                 log.metrics(kimg, values)
             tick = _Tick()
 
-    def _step(self, step: int) -> dict[str, Tensor]:
-        """The algorithm: D, G, the lazy regularisers, the moving average."""
+    def step(self, step: int) -> dict[str, Tensor]:
+        """One step of the algorithm: D, G, the lazy regularisers, the moving average. Returns values to log."""
         config, state, objective = self.config, self.state, self.objective
         batch = self.batches.at(step)
         random = stream(config.seed, "training", step, self.device)

@@ -83,5 +83,3 @@ def _adam(network: torch.nn.Module, lr: float, interval: int | None) -> torch.op
 def parameter_count(network: torch.nn.Module) -> int:
     """Number of scalars that train."""
     return sum(parameter.numel() for parameter in network.parameters())
-
-

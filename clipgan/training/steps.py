@@ -65,9 +65,7 @@ def discriminator_step(
         return objective.spaces.image_target("CLIP", batch)  # f_D is as wide as CLIP and learns its features
 
     adversarial = discriminator_loss(fake_logits, real.logits)
-    contrastive, values = structure_loss(
-        objective.discriminator_terms, lambda space: unit(real.semantic), target
-    )
+    contrastive, values = structure_loss(objective.discriminator_terms, lambda space: unit(real.semantic), target)
     loss = adversarial + contrastive
     _update(state.discriminator_optimizer, loss)
     return {
@@ -108,9 +106,7 @@ def generator_step(
     return {"loss/G": loss.detach(), "loss/G_adversarial": adversarial.detach(), **values}
 
 
-def r1_step(
-    state: TrainingState, batch: Batch, objective: Objective, random: torch.Generator
-) -> dict[str, Tensor]:
+def r1_step(state: TrainingState, batch: Batch, objective: Objective, random: torch.Generator) -> dict[str, Tensor]:
     """Lazy R1: gamma / 2 * E |grad D(x)|^2, times the interval at which it is called."""
     model = objective.model
     images = batch.images.detach().requires_grad_(True)

@@ -71,7 +71,7 @@ def test_no_mirror_where_captions_have_sides(split_and_features):
 def test_images_are_in_range(split_and_features):
     images = batches(split_and_features).at(0).images
     assert images.dtype == torch.float32
-    assert -1 <= float(images.min())
+    assert float(images.min()) >= -1
     assert float(images.max()) <= 1
 
 

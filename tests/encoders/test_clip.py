@@ -138,6 +138,7 @@ def test_only_the_small_model_is_trained(shapes_data, tmp_path):
 )
 def test_without_a_hub_the_message_says_which_file(model, repository, original, shapes_data, tmp_path, monkeypatch):
     monkeypatch.setattr(clip_module.huggingface_hub, "try_to_load_from_cache", lambda *_: None)
+    monkeypatch.setattr(clip_module.huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(clip_module, "unreachable", lambda url: "Name or service not known")
     monkeypatch.setattr(clip_module, "download_pretrained", lambda *_: pytest.fail("tried to download"))
     start = time.monotonic()
@@ -149,6 +150,24 @@ def test_without_a_hub_the_message_says_which_file(model, repository, original, 
     assert f"open_clip_model.safetensors of {repository} on the Hugging Face hub" in message
     assert f"or the original {original}" in message
     assert message.endswith("clip.checkpoint=FILE")
+
+
+def test_an_offline_hub_is_not_asked(shapes_data, tmp_path, monkeypatch):
+    monkeypatch.setattr(clip_module.huggingface_hub, "try_to_load_from_cache", lambda *_: None)
+    monkeypatch.setattr(clip_module.huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(clip_module, "unreachable", lambda url: pytest.fail("asked the hub"))
+    with pytest.raises(UserError, match="HF_HUB_OFFLINE is set"):
+        load_clip(ClipConfig(model="ViT-B-32-quickgelu", pretrained="openai"), shapes_data, tmp_path, CPU)
+
+
+def test_preprocessing_is_that_of_the_weights():
+    openai = clip_module._pretrained_settings(ClipConfig(model="ViT-L-14-336-quickgelu", pretrained="openai"))
+    assert clip_module._preprocess("ViT-L-14-336-quickgelu", openai).describe() == {
+        "size": 336,
+        "interpolation": "bicubic",
+        "mean": [0.481455, 0.457828, 0.408211],
+        "std": [0.268630, 0.261303, 0.275777],
+    }
 
 
 @pytest.mark.slow

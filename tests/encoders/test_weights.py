@@ -18,7 +18,7 @@ def linear():
 
 def save_archive(module, path):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore")  # TorchScript is deprecated
         torch.jit.save(torch.jit.trace(module, torch.zeros(1, 2)), path)
 
 

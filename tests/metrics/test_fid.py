@@ -145,7 +145,7 @@ def test_the_value_is_repeatable_and_independent_of_the_batch(setting):
 
 
 def test_a_changed_data_set_is_not_served_the_old_statistics(setting, cache_dir):
-    _, _, fid, generator = setting
+    _, _, fid, _ = setting
     config = make_config(*tiny(cache_dir, "data.seed=5"))
     prepared = prepare(config, CPU)
     other = Fid(config.metrics, prepared.data, "heldout", prepared.features, prepared.judge, prepared.cache_dir, CPU)

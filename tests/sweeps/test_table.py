@@ -23,9 +23,7 @@ RECORDS = [
 
 def printed(records: list[TrialRecord], n_run: int = 2, n_superseded: int = 0) -> list[str]:
     console = Console(file=io.StringIO(), width=PIPED_WIDTH, highlight=False, markup=False)
-    print_summary(
-        console, records, direction="minimize", study="s", n_points=5, n_run=n_run, n_superseded=n_superseded
-    )
+    print_summary(console, records, direction="minimize", study="s", n_points=5, n_run=n_run, n_superseded=n_superseded)
     assert isinstance(console.file, io.StringIO)
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
 

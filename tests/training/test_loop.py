@@ -122,7 +122,7 @@ def test_a_finished_run_trains_no_more_and_another_run_is_refused(configure, tmp
 
 @pytest.mark.slow
 def test_divergence_names_the_term(configure, tmp_path, monkeypatch):
-    import clipgan.training.loop as loop
+    from clipgan.training import loop
 
     def broken(*arguments):
         return {"G/CLIP/it": torch.tensor(float("nan"))}

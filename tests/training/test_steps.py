@@ -43,6 +43,4 @@ def test_ema_of_every_parameter_and_buffer():
 def test_streams_depend_on_seed_name_and_index_only():
     seeds = {stream_seed(seed, name, index) for seed in (0, 1) for name in ("a", "b") for index in (0, 1)}
     assert len(seeds) == 8
-    torch.testing.assert_close(
-        torch.randn(3, generator=stream(1, "a", 5)), torch.randn(3, generator=stream(1, "a", 5))
-    )
+    torch.testing.assert_close(torch.randn(3, generator=stream(1, "a", 5)), torch.randn(3, generator=stream(1, "a", 5)))

@@ -1,0 +1,1 @@
+"""Timings; tests assert values, these print ratios."""

@@ -1,0 +1,37 @@
+"""What the trainings of the small encoders share."""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+
+WARMUP = 0.05  # of the steps
+
+
+def warmup_cosine(steps: int) -> Callable[[int], float]:
+    """Step (0, 1, ...) to a factor of the peak rate: a linear rise over 5 % of the steps, then half a cosine."""
+    warmup = max(1, round(WARMUP * steps))
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / warmup
+        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+    return factor
+
+
+@contextmanager
+def seeded_on_one_thread(seed: int) -> Iterator[None]:
+    """Run with torch's random state set to `seed` and with one CPU thread, and put both back.
+
+    These networks are too small for more: a second thread slows them down, and weights depend on the number of threads.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            yield
+    finally:
+        torch.set_num_threads(threads)
