@@ -257,11 +257,11 @@ class Config:
     mlflow: MlflowConfig
     S: SpaceWeights
     h: float = 0.5
-    C_it: float = 1.25
-    C_ii: float = 1.25
+    C_it: float = 0.5
+    C_ii: float = 0.5
     seed: int = 0
     batch: int = 16
-    kimg: int = 8
+    kimg: int = 10
     snapshot_kimg: int = 2  # kimg between two snapshots (FID, sample grid, checkpoint)
     resolution: int = 32
     features: str = "preprocessed"  # of the real images: preprocessed once, or online in every step
