@@ -37,6 +37,7 @@ class StudySweeper(Sweeper):
         self,
         *,
         direction: str,
+        step_name: str,
         storage: str,
         study_name: str | None,
         not_identity: Sequence[str],
@@ -46,6 +47,7 @@ class StudySweeper(Sweeper):
         mlflow_experiment: str | None,
     ) -> None:
         self.direction = direction
+        self.step_name = step_name
         self.storage = storage
         self.study_name = study_name
         self.not_identity = list(not_identity)
@@ -213,6 +215,7 @@ class StudySweeper(Sweeper):
             new_console(),
             study.records(),
             direction=self.direction,
+            step_name=self.step_name,
             study=study.name,
             n_points=n_points,
             n_run=n_run,

@@ -25,12 +25,12 @@ def new_console() -> Console:
     return console
 
 
-def study_table(records: Sequence[TrialRecord], direction: str) -> Table:
-    """One row for each point: its newest trial, axes, reported steps, best step value, attributes, objective, state."""
+def study_table(records: Sequence[TrialRecord], direction: str, step_name: str = "step") -> Table:
+    """One row for each point: its newest trial, axes, reported steps and their best, attributes, value, state."""
     axes = _names(record.point for record in records)
     attributes = _names(record.attributes for record in records)
     steps = shown_steps(sorted({step for record in records for step in record.steps}))
-    columns = ["trial", *axes, *(f"step {step}" for step in steps), *(["best step value"] if steps else [])]
+    columns = ["trial", *axes, *(f"{step_name} {step}" for step in steps), *(["best"] if steps else [])]
     table = Table(box=box.SIMPLE_HEAD)
     for column in (*columns, *attributes, "value", "state"):
         table.add_column(column, justify="left" if column == "state" else "right", overflow="fold")
@@ -70,6 +70,7 @@ def print_summary(
     records: Sequence[TrialRecord],
     *,
     direction: str,
+    step_name: str,
     study: str,
     n_points: int,
     n_run: int,
@@ -81,13 +82,14 @@ def print_summary(
         console: where to print.
         records: the newest trial of each point of the study.
         direction: minimize | maximize.
+        step_name: what a reported step counts.
         study: name of the study.
         n_points: points that this invocation was asked for.
         n_run: trials that this invocation has run.
         n_superseded: older trials of the same points, which the table leaves out.
     """
     console.print(f"\nstudy {study}")
-    console.print(study_table(records, direction), soft_wrap=False)
+    console.print(study_table(records, direction, step_name), soft_wrap=False)
     for line in (
         *_notes(records, n_superseded),
         *_best_line(records, direction),

@@ -160,6 +160,6 @@ class Fid:
             cache=second_name is not None,
             cache_root=str(self.cache_root),
             save_cpu_ram=True,  # no worker processes: the data sets are in memory
-            verbose=False,
+            verbose=self.extractor == INCEPTION,  # minutes on a CPU: torch-fidelity's own bars
         )
         return float(metrics["frechet_inception_distance"])

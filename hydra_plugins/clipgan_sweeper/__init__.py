@@ -21,6 +21,7 @@ class StudySweeperConf:
 
     _target_: str = "hydra_plugins.clipgan_sweeper.StudySweeper"
     direction: str = "minimize"  # minimize | maximize what a job returns
+    step_name: str = "step"  # what a step counts that a job reports, as the table calls it
     storage: str = "sqlite:///sweeps.db"  # or postgresql://USER@HOST/DATABASE
     study_name: str | None = None  # null: derived from the axes and the config, as in h-3f2a91c0
     not_identity: list[str] = field(default_factory=list)  # dotted key prefixes that make no other study: cache_dir ...

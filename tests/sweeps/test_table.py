@@ -23,14 +23,14 @@ RECORDS = [
 
 def printed(records: list[TrialRecord], n_run: int = 2, n_superseded: int = 0) -> list[str]:
     console = Console(file=io.StringIO(), width=PIPED_WIDTH, highlight=False, markup=False)
-    print_summary(console, records, direction="minimize", study="s", n_points=5, n_run=n_run, n_superseded=n_superseded)
+    print_summary(console, records, direction="minimize", step_name="kimg", study="s", n_points=5, n_run=n_run, n_superseded=n_superseded)
     assert isinstance(console.file, io.StringIO)
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
 
 
 def test_one_row_for_each_point() -> None:
     lines = printed(RECORDS)
-    header = ["trial", "h", "loss", "step", "2", "step", "4", "best", "step", "value", "sec_per_kimg", "value", "state"]
+    header = ["trial", "h", "loss", "kimg", "2", "kimg", "4", "best", "sec_per_kimg", "value", "state"]
     assert lines[1] == "study s"
     assert lines[3].split() == header
     assert [line.split() for line in lines[5:10]] == [
@@ -76,6 +76,6 @@ def test_of_many_steps_an_even_choice_with_the_last() -> None:
 
 def test_a_narrow_terminal_loses_no_digit() -> None:
     console = Console(file=io.StringIO(), width=40, force_terminal=True, no_color=True)
-    print_summary(console, RECORDS, direction="minimize", study="s", n_points=5, n_run=1, n_superseded=0)
+    print_summary(console, RECORDS, direction="minimize", step_name="kimg", study="s", n_points=5, n_run=1, n_superseded=0)
     assert isinstance(console.file, io.StringIO)
     assert "…" not in console.file.getvalue()
