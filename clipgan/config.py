@@ -75,12 +75,10 @@ class LossConfig:
     discriminator: dict[str, list[str]] = field(default_factory=dict)  # space -> pairs; only D trains in it
     homologous: float = 1.0  # factor of L(a -> b), anchor the image
     heterologous: float = 1.0  # factor of L(b -> a), anchor the target; the YAML says ${h}
-    reading: str = "direction"  # what "heterologous" means: direction | source
     temperature: Temperatures = field(default_factory=Temperatures)
     similarity: str = "cos"  # inside the softmax: cos / tau, or LAFITE's published exp(cos / tau)
 
     def __post_init__(self) -> None:
-        _one_of("loss.reading", self.reading, HETEROLOGOUS)
         _one_of("loss.similarity", self.similarity, SIMILARITIES)
         for phase, allowed in (("generator", SPACES), ("discriminator", ("D",))):
             for space, pairs in getattr(self, phase).items():
@@ -256,7 +254,8 @@ class Config:
     metrics: MetricsConfig
     mlflow: MlflowConfig
     S: SpaceWeights
-    h: float = 0.5
+    h: float = 0.5  # heterologous parameter: factor of the primed terms
+    heterologous: str = "direction"  # what they are: direction: anchor the target; source: terms on generated images
     C_it: float = 0.5
     C_ii: float = 0.5
     seed: int = 0
@@ -277,6 +276,7 @@ class Config:
             _weight(key, getattr(self, key))
         for key in ("homologous", "heterologous"):  # after h, which they are made of, so that a bad h is called h
             _weight(f"loss.{key}", getattr(self.loss, key))
+        _one_of("heterologous", self.heterologous, HETEROLOGOUS)
         _at_least("batch", self.batch, 2)
         for key in ("kimg", "snapshot_kimg", "sample_prompts", "sample_latents"):
             _at_least(key, getattr(self, key), 1)

@@ -21,6 +21,14 @@ def test_every_shipped_option_passes_the_door(group, option):
     assert getattr(config, group).name == option
 
 
+@pytest.mark.parametrize("name", options("experiment"))
+def test_every_experiment_composes_and_opens_with_its_command(name):
+    package, command = (ROOT / "conf" / "experiment" / f"{name}.yaml").read_text().splitlines()[:2]
+    assert package == "# @package _global_"  # Hydra reads it in the first line only
+    assert command == f"# python train.py experiment={name}"
+    assert make_config(f"experiment={name}") != make_config()
+
+
 def test_the_defaults_are_the_notes():
     config = make_config()
     assert (config.S.D, config.S.CLIP, config.S.ResNet) == (1, 2, 1)
@@ -52,7 +60,7 @@ def test_text_becomes_numbers():
         (["+nonsense=1"], ["nonsense"]),
         (["+model.nonsense=1"], ["nonsense"]),
         (["features=sometimes"], ["features=sometimes", "preprocessed, online"]),
-        (["loss.reading=x"], ["loss.reading=x", "direction, source"]),
+        (["heterologous=x"], ["heterologous=x", "direction, source"]),
         (["loss.generator.CLIP=[tt]"], ["loss.generator.CLIP=tt", "it, ii"]),
         (["+loss.discriminator.CLIP=[it]"], ["loss.discriminator=CLIP", "D"]),
         (["loss.temperature.D=0"], ["loss.temperature.D=0", "> 0"]),

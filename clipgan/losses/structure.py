@@ -38,7 +38,7 @@ def active_terms(config: Config) -> list[Term]:
     """The terms whose weight is not zero.
 
     w = S_s * C_pair * 1 for the homologous direction and S_s * C_pair * h for the heterologous one
-    (`loss.homologous` and `loss.heterologous` hold the two factors). With `loss.reading=source` the factor belongs to
+    (`loss.homologous` and `loss.heterologous` hold the two factors). With `heterologous=source` the factor belongs to
     the term instead (1 where D trains on real images, h where G trains), and each term is the mean of both directions.
     """
     loss = config.loss
@@ -49,7 +49,7 @@ def active_terms(config: Config) -> list[Term]:
                 if pair not in structure.get(space, []):
                     continue
                 weight = getattr(config.S, space) * {"it": config.C_it, "ii": config.C_ii}[pair]
-                if loss.reading == "direction":
+                if config.heterologous == "direction":
                     homologous, heterologous = weight * loss.homologous, weight * loss.heterologous
                 else:
                     factor = loss.homologous if phase == "D" else loss.heterologous

@@ -44,7 +44,7 @@ def test_symmetric_has_the_twelve_weights_of_the_generator():
 
 
 def test_source_reading_puts_h_on_the_generator():
-    terms = terms_of("asymmetric", "loss.reading=source")
+    terms = terms_of("asymmetric", "heterologous=source")
     for term in terms:
         weight = S[term.space] * C[term.pair] * (H if term.phase == "G" else 1)
         assert (term.homologous, term.heterologous) == pytest.approx((weight / 2, weight / 2))
