@@ -8,7 +8,7 @@ ARGS ?=
 export OMP_WAIT_POLICY ?= PASSIVE# spinning threads of two processes stop each other
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check ui sweep-h sweep-C_it sweep-C_ii bench clean
+.PHONY: help setup demo test lint check ui sweep-h sweep-C_it sweep-C_ii bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -30,11 +30,12 @@ demo: setup ## prepare data and encoders, sweep h=0.1,0.5,2, print the table (DA
 test: setup ## run the tests
 	$(BIN)/python -m pytest $(ARGS)
 
-check: setup ## ruff, type checker, tests
+lint: setup ## ruff and type checker
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+
+check: lint test ## ruff, type checker, tests
 
 ui: setup ## MLflow UI on loopback, at PORT
 	$(BIN)/mlflow ui --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db} --host 127.0.0.1 --port $(PORT)

@@ -11,7 +11,7 @@ from typing import Any
 
 import hydra
 
-from clipgan.errors import messages_not_tracebacks
+from clipgan.command import messages_not_tracebacks
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
@@ -27,6 +27,8 @@ def main(cfg: Any) -> float:
 
     run, trial = HydraConfig.get(), current_trial()
     try:
+        if run.mode == RunMode.RUN and run.sweeper.params:
+            raise UserError(f"grid={run.runtime.choices.grid} is for a sweep: python train.py -m grid=...")
         config = from_yaml(cfg)
         from clipgan.training.loop import train
 

@@ -21,7 +21,8 @@ def main() -> None:
     """Measure and print the table."""
     import torch
 
-    from clipgan.prepare import choose_device, compose_config, prepare
+    from clipgan.command import compose_config
+    from clipgan.prepare import choose_device, prepare
     from clipgan.progress import console, track
     from clipgan.training.loop import Training
 

@@ -237,8 +237,7 @@ class MetricsConfig:
 class MlflowConfig:
     """Where the figures go besides metrics.jsonl."""
 
-    enabled: bool = True
-    tracking_uri: str = "sqlite:///mlflow.db"
+    tracking_uri: str | None = "sqlite:///mlflow.db"  # null: no MLflow
     experiment: str = "clipgan"
 
 
@@ -260,7 +259,7 @@ class Config:
     C_ii: float = 0.5
     seed: int = 0
     batch: int = 16
-    kimg: int = 10
+    kimg: int = 8
     snapshot_kimg: int = 2  # kimg between two snapshots (FID, sample grid, checkpoint)
     resolution: int = 32
     features: str = "preprocessed"  # of the real images: preprocessed once, or online in every step
@@ -277,6 +276,8 @@ class Config:
         for key in ("homologous", "heterologous"):  # after h, which they are made of, so that a bad h is called h
             _weight(f"loss.{key}", getattr(self.loss, key))
         _one_of("heterologous", self.heterologous, HETEROLOGOUS)
+        _require(self.heterologous == "direction" or self.loss.homologous > 0, "heterologous", self.heterologous,
+                 f"direction for loss={self.loss.name}, which has no homologous part")  # fmt: skip
         _at_least("batch", self.batch, 2)
         for key in ("kimg", "snapshot_kimg", "sample_prompts", "sample_latents"):
             _at_least(key, getattr(self, key), 1)

@@ -10,13 +10,14 @@ from pathlib import Path
 import torch
 
 from clipgan.cache import default_cache_dir
-from clipgan.config import ClipConfig, Config, from_yaml
+from clipgan.command import compose_config, messages_not_tracebacks
+from clipgan.config import ClipConfig, Config
 from clipgan.data import load_data
 from clipgan.data.pack import PackedData
 from clipgan.encoders.clip import FrozenClip, load_clip
 from clipgan.encoders.resnet import FrozenResNet, load_resnet
 from clipgan.encoders.side_by_side import train_side_by_side
-from clipgan.errors import UserError, messages_not_tracebacks
+from clipgan.errors import UserError
 from clipgan.features import Features, load_features
 from clipgan.losses.structure import active_terms
 from clipgan.metrics.inception import find_inception_weights
@@ -45,8 +46,10 @@ def choose_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-    except RuntimeError as error:
-        raise UserError(f"device={name} is not allowed: device must be auto, cpu, cuda or cuda:N") from error
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type not in ("cpu", "cuda"):
+        raise UserError(f"device={name} is not allowed: device must be auto, cpu, cuda or cuda:N")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(f"device={name} is not here: this machine has {torch.cuda.device_count()} CUDA devices")
     return device
@@ -74,25 +77,29 @@ def prepare(config: Config, device: torch.device) -> Prepared:
         UserError: data or weights are missing or do not fit.
     """
     check_files(config)
-    cache_dir = Path(config.cache_dir) if config.cache_dir else default_cache_dir()
+    cache_dir = Path(config.cache_dir).expanduser() if config.cache_dir else default_cache_dir()
     data = load_data(config.data, config.resolution, cache_dir)
     if data.skipped:
-        console.print(f"data: {len(data.skipped)} files skipped: {'; '.join(data.skipped[:3])}", markup=False)
+        first = "; ".join(data.skipped[:3])
+        rest = f"; all of them in {data.skipped_file}" if len(data.skipped) > 3 else ""
+        console.print(f"data: {len(data.skipped)} files skipped: {first}{rest}", markup=False)
     if config.batch > len(data.train):
         raise UserError(f"batch={config.batch} is larger than the data set: it has {len(data.train)} training images")
     needs_resnet = any(term.space == "ResNet" for term in active_terms(config))
-    wanted = [
-        training
-        for training, needed in (
-            (config.clip.train, config.clip.checkpoint is None),
-            (config.metrics.judge, config.metrics.extractor == "clip_tiny"),
-            (config.resnet.train, needs_resnet),
-        )
-        if training is not None and needed
-    ]
+    # what is only loaded comes before what trains, so that a missing file is known at once
+    trains = {
+        "clip": config.clip.train if config.clip.checkpoint is None else None,
+        "judge": config.metrics.judge if config.metrics.extractor == "clip_tiny" else None,
+        "resnet": config.resnet.train if config.resnet.checkpoint is None and needs_resnet else None,
+    }
+    loaded_clip = None if trains["clip"] else load_clip(config.clip, data, cache_dir, device)
+    loaded_resnet = None
+    if needs_resnet and not trains["resnet"]:
+        loaded_resnet = load_resnet(config.resnet, data, cache_dir, device)
+    wanted = [training for training in trains.values() if training is not None]
     train_side_by_side(wanted, config.data, config.resolution, cache_dir, device)
-    clip = load_clip(config.clip, data, cache_dir, device)
-    resnet = load_resnet(config.resnet, data, cache_dir, device) if needs_resnet else None
+    clip = loaded_clip or load_clip(config.clip, data, cache_dir, device)
+    resnet = loaded_resnet or (load_resnet(config.resnet, data, cache_dir, device) if needs_resnet else None)
     features = load_features(data, clip, resnet, config.resnet.ridge, cache_dir, device)
     judge = None
     if config.metrics.extractor == "clip_tiny":
@@ -101,19 +108,6 @@ def prepare(config: Config, device: torch.device) -> Prepared:
         if judge.key == clip.key:
             console.print("fid_clip_tiny: the CLIP that judges is the one that guides; give metrics.judge another seed")
     return Prepared(data, clip, resnet, features, judge, cache_dir)
-
-
-def compose_config(overrides: list[str]) -> Config:
-    """What `train.py` would make of these overrides.
-
-    Raises:
-        UserError: see `from_yaml`.
-        HydraException: an unknown key, group or option.
-    """
-    from hydra import compose, initialize_config_dir
-
-    with initialize_config_dir(str(Path(__file__).parent.parent / "conf"), version_base="1.3"):
-        return from_yaml(compose("config", overrides=overrides))
 
 
 def main() -> None:

@@ -40,7 +40,7 @@ class RunLog:
         self.path = run_dir / "metrics.jsonl"
         self._truncate(resumed_at)
         self._sink = None
-        if config.enabled:
+        if config.tracking_uri is not None:
             self._sink = _MlflowSink(config, run_dir, name, params, parent_run_id, resumed_at is not None)
 
     @property
@@ -104,23 +104,22 @@ class _MlflowSink:
         self._attempt()
 
     def finish(self, status: str) -> None:
-        self._attempt()
+        self._attempt(status)
         if self.waiting or self.run_id is None:
             console.print(f"MLflow never came back: {len(self.waiting)} records are in the run directory only")
-        else:
-            self._client.set_terminated(self.run_id, status)
 
-    def _attempt(self) -> None:
-        from mlflow.exceptions import MlflowException
-
+    def _attempt(self, status: str | None = None) -> None:
         try:
             if self.run_id is None:
                 self._start()
             self._send()
-        except (MlflowException, OSError) as error:
+            if status is not None:
+                self._client.set_terminated(self.run_id, status)
+        except Exception as error:  # of whatever driver or transport: no figure is worth less because MLflow is away
             if not self.warned:
-                reason = str(error).splitlines()[0]
-                console.print(f"MLflow cannot be reached ({reason}); the figures wait in {self.id_file.parent}")
+                reason = (str(error).splitlines() or [type(error).__name__])[0]
+                where = self.id_file.parent
+                console.print(f"MLflow cannot be reached ({reason}); the figures wait in {where}", markup=False)
             self.warned = True
 
     def _start(self) -> None:
@@ -129,6 +128,7 @@ class _MlflowSink:
         from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
         uri = self.config.tracking_uri
+        assert uri is not None
         with first_touch(uri):
             self._client = mlflow.MlflowClient(uri)
             experiment = self._client.get_experiment_by_name(self.config.experiment)
@@ -143,10 +143,10 @@ class _MlflowSink:
             if self.parent_run_id:
                 tags[MLFLOW_PARENT_RUN_ID] = self.parent_run_id
             run_id = self._client.create_run(experiment_id, tags=tags).info.run_id
+            self.id_file.write_text(run_id + "\n")
             params = [Param(key, str(value)[:MAX_PARAM]) for key, value in self.params.items()]
             for start in range(0, len(params), BATCH):
                 self._client.log_batch(run_id, params=params[start : start + BATCH])
-            self.id_file.write_text(run_id + "\n")
         self.run_id = run_id
 
     def _send(self) -> None:

@@ -85,6 +85,7 @@ class StudySweeper(Sweeper):
         axes, fixed = self._parse(arguments)
         self._check_choices(axes, fixed)
         study = self._open_study(axes, fixed)
+        self._check_folder()
         grid = points(axes)
         study.enqueue(grid, space_of(axes), self.retry_failed)
         parent = self._open_parent(study, space_of(axes))
@@ -105,11 +106,21 @@ class StudySweeper(Sweeper):
         if self.direction not in DIRECTIONS:
             allowed = " or ".join(DIRECTIONS)
             raise SweepError(f"hydra.sweeper.direction={self.direction} is not allowed: it must be {allowed}")
-        if (self.mlflow_tracking_uri is None) != (self.mlflow_experiment is None):
+
+    def _check_folder(self) -> None:
+        """Find out before a point is queued whether the jobs' folder can be written."""
+        import tempfile
+        from pathlib import Path
+
+        folder = Path(str(self.config.hydra.sweep.dir))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
             raise SweepError(
-                f"hydra.sweeper.mlflow_tracking_uri={self.mlflow_tracking_uri} and"
-                f" hydra.sweeper.mlflow_experiment={self.mlflow_experiment}: give both, or neither"
-            )
+                f"hydra.sweep.dir={folder} cannot be written ({error.strerror}); give another with hydra.sweep.dir=DIR"
+            ) from error
 
     def _parse(self, arguments: Sequence[str]) -> "tuple[list[Axis], list[str]]":
         """The axes and the fixed overrides; the command line comes after the config's axes, and so replaces them."""

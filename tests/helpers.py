@@ -4,8 +4,8 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 
+from clipgan.command import compose_config
 from clipgan.config import Config
-from clipgan.prepare import compose_config
 
 ROOT = Path(__file__).parent.parent
 
@@ -18,4 +18,4 @@ def compose_node(*overrides: str):
 
 def make_config(*overrides: str) -> Config:
     """What `train.py` makes of these overrides."""
-    return compose_config(list(overrides))
+    return compose_config(overrides)

@@ -9,6 +9,7 @@ from pathlib import Path
 from clipgan.cache import cache_entry
 from clipgan.data.files import CaptionedFile
 from clipgan.errors import UserError
+from clipgan.progress import console
 
 PACKAGE = "emoji-datasource-google@16.0.0"
 IMAGES = "img/google/64"
@@ -27,13 +28,17 @@ def captioned_files(path: str | None, cache_dir: Path) -> list[CaptionedFile]:
     package = _package(path, cache_dir)
     try:
         entries = json.loads((package / "emoji.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        files = [
+            CaptionedFile(package / IMAGES / entry["image"], captions(entry))
+            for entry in entries
+            if entry["has_img_google"]
+        ]
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise UserError(f"data.path={path} is not {PACKAGE}: emoji.json cannot be read ({error})") from error
-    return [
-        CaptionedFile(package / IMAGES / entry["image"], captions(entry))
-        for entry in entries
-        if entry["has_img_google"]
-    ]
+    missing = [file.path for file in files if not file.path.is_file()]
+    if missing or len(files) < 2:
+        raise UserError(f"data.path={path} is not {PACKAGE}: {len(missing)} of its {len(files)} images are missing")
+    return files
 
 
 def captions(entry: dict) -> list[str]:
@@ -63,6 +68,7 @@ def _fetch(directory: Path) -> None:
             f"data=emoji fetches {PACKAGE} with npm, which is not installed: install it "
             "(apt-get install npm), or give the package with data.path=FILE.tgz"
         )
+    console.print(f"fetching {PACKAGE} with npm (74 MB)")
     result = subprocess.run(
         [npm, "pack", "--silent", PACKAGE], cwd=directory, capture_output=True, text=True, check=False
     )

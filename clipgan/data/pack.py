@@ -5,7 +5,7 @@ Shapes: N images, R resolution. An entry of the cache holds, for each split, `im
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,6 +47,7 @@ class PackedData:
     heldout: Split
     x_flip: bool  # whether a mirrored image still fits its caption
     skipped: list[str]  # files that could not be used, with the reason
+    skipped_file: Path  # the same, one a line
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Source:
     description: Mapping[str, Any]  # all that its images, captions and split depend on, as plain JSON values
     sizes: Mapping[str, int]  # split -> number of images, before any is refused
     read: Callable[[str, int], Iterator[Record | str]]  # (split, resolution); a string says why an image is refused
+    skipped: Sequence[str] = ()  # what was refused before, each with its reason
 
 
 def write_pack(directory: Path, source: Source, resolution: int) -> None:
@@ -64,14 +66,17 @@ def write_pack(directory: Path, source: Source, resolution: int) -> None:
     Raises:
         UserError: a split has no usable image.
     """
-    skipped: list[str] = []
+    skipped = list(source.skipped)
     for split in SPLITS:
         total = source.sizes[split]
         items = track(source.read(split, resolution), f"packing {split} images", total)
         count = _write_split(directory / split, items, total, resolution, skipped)
         if count == 0:
             reasons = "; ".join(skipped[:3]) or "it is empty"
-            raise UserError(f"no usable image for the {split} split of {source.description['name']}: {reasons}")
+            raise UserError(
+                f"no usable image for the {split} split of data={source.description['name']}: {reasons}; "
+                "mend them, or choose another data.seed or data.heldout_fraction"
+            )
     (directory / "skipped.txt").write_text("".join(line + "\n" for line in skipped), encoding="utf-8")
 
 
@@ -105,7 +110,9 @@ def open_pack(name: str, entry: Path, x_flip: bool) -> PackedData:
         images = np.load(entry / split / "images.npy", mmap_mode="r")
         splits[split] = Split(images=images, captions=[json.loads(line) for line in lines])
     skipped = (entry / "skipped.txt").read_text(encoding="utf-8").splitlines()
-    return PackedData(name=name, fingerprint=entry.name, x_flip=x_flip, skipped=skipped, **splits)
+    return PackedData(
+        name=name, fingerprint=entry.name, x_flip=x_flip, skipped=skipped, skipped_file=entry / "skipped.txt", **splits
+    )
 
 
 def square(image: Image.Image, resolution: int) -> np.ndarray:

@@ -27,16 +27,19 @@ class FrozenResNet(FrozenEncoder):
 
 
 def load_resnet(config: ResNetConfig, data: PackedData, cache_dir: Path, device: torch.device) -> FrozenResNet:
-    """The ResNet that `config` names: small, trained on `data` and cached, if it says how to train; else torchvision's
-    resnet50 from its checkpoint or pretrained.
+    """The ResNet that `config` names: the small one if it says how to train it, else torchvision's resnet50; from its
+    checkpoint if there is one, else trained on `data` (and cached) or pretrained.
 
     Raises:
         UserError: an unknown name of weights, a missing or foreign file, or weights that cannot be downloaded.
     """
     if config.train is not None:
-        path = train_tiny_resnet(config.train, data, cache_dir, device) / WEIGHTS
         network = TinyResNet()
-        load_strictly(network, read_state_dict(path, "cache"), str(path), "the small ResNet")
+        if config.checkpoint is not None:
+            path = Path(config.checkpoint)
+        else:
+            path = train_tiny_resnet(config.train, data, cache_dir, device) / WEIGHTS
+        load_strictly(network, read_state_dict(path, "resnet.checkpoint"), str(path), "the small ResNet")
         frozen = FrozenResNet(network, tiny_resnet_preprocess(), network.dim, {"name": "tiny"})
     else:
         frozen = _load_resnet50(config)

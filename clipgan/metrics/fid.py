@@ -76,33 +76,39 @@ class RealImages(Dataset):
 
 
 class GeneratedImages(Dataset):
-    """A generator's images for the captions of a split, made when they are asked for, a batch at a time.
+    """A generator's images for the captions of a split, made in chunks when they are asked for.
 
-    Image i has the first caption of the split's image i (cyclically) and a latent of its own, which depends on the
-    seed and on i alone, so that neither the batch size nor earlier evaluations change it.
+    Image i has the first caption of the split's image i (cyclically). Its latent and noise depend on the seed and on i
+    alone: chunks are the same whatever the batch size, and earlier evaluations change nothing.
     """
+
+    CHUNK = 50
 
     def __init__(
         self, generator: Generator, features: SplitFeatures, count: int, seed: int, device: torch.device
     ) -> None:
         self.generator, self.features, self.count, self.seed, self.device = generator, features, count, seed, device
+        self._number, self._chunk = -1, torch.empty(0)
 
     def __len__(self) -> int:
         return self.count
 
     def __getitem__(self, index: int) -> Tensor:
-        return self.__getitems__([index])[0]
+        """uint8 [3, R, R]."""
+        number, place = divmod(index, self.CHUNK)
+        if number != self._number:
+            self._number, self._chunk = number, self._generate(number)
+        return self._chunk[place]
 
     @torch.no_grad()
-    def __getitems__(self, indices: list[int]) -> list[Tensor]:
-        """uint8 [3, R, R] each."""
-        rows = [int(self.features.caption_start[index % (len(self.features.caption_start) - 1)]) for index in indices]
+    def _generate(self, number: int) -> Tensor:
+        """uint8 [CHUNK, 3, R, R]."""
+        first = number * self.CHUNK
+        rows = self.features.caption_start[:-1].take(range(first, first + self.CHUNK), mode="wrap")
         condition = torch.from_numpy(self.features.clip_text[rows]).to(self.device)
-        randoms = [stream(self.seed, "evaluation", index) for index in indices]
-        z = torch.stack([torch.randn(self.generator.z_dim, generator=random) for random in randoms])
-        noise = stream(self.seed, "evaluation noise", indices[0], self.device)
-        images = self.generator(z.to(self.device), condition, generator=noise)
-        return list(to_uint8(images).cpu())
+        random = stream(self.seed, "evaluation", number, self.device)
+        z = torch.randn(self.CHUNK, self.generator.z_dim, generator=random, device=self.device)
+        return to_uint8(self.generator(z, condition, generator=random)).cpu()
 
 
 def to_uint8(images: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from clipgan.errors import UserError
 
 PATTERN = "checkpoint-*.pt"
+KEYS = {"state", "history", "train_seconds", "config"}
 
 
 def checkpoint_path(run_dir: Path, kimg: int) -> Path:
@@ -35,9 +36,12 @@ def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"resume={path} does not exist; give a checkpoint file, auto or none")
     try:
-        return torch.load(path, map_location=device, weights_only=True)
+        content = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:
         raise UserError(f"checkpoint {path} cannot be loaded: {str(error).splitlines()[0]}") from error
+    if not isinstance(content, dict) or not content.keys() >= KEYS:
+        raise UserError(f"checkpoint {path} is none of this project: it lacks some of {', '.join(sorted(KEYS))}")
+    return content
 
 
 def resume_path(resume: str, run_dir: Path) -> Path | None:

@@ -61,6 +61,7 @@ def train(config: Config, run_dir: Path, report: Report | None = None, parent_ru
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     device = choose_device(config.device)
+    torch.set_flush_denormal(True)  # tiny gradients would take some 25 x as long; a GPU flushes them anyway
     prepared = prepare(config, device)  # on all cores, whatever the training takes
     before = torch.get_num_threads()
     torch.set_num_threads(config.threads or before)
@@ -132,7 +133,7 @@ class Training:
         finally:
             log.finish(status)
         fids = [fid for _, fid in self.history]
-        console.print(f"sample grids: {self.run_dir}/samples-*.png")
+        console.print(f"sample grids: {self.run_dir}/samples-*.png", markup=False)
         objective = fids[-1] if self.config.metrics.objective == "last" else min(fids)
         return Result(objective, self.fid.key, self._sec_per_kimg())
 
@@ -184,14 +185,15 @@ class Training:
         best_kimg, best = min(self.history, key=lambda entry: entry[1])
         grid = self.run_dir / f"samples-{kimg:06d}.png"
         self.grid.save(self.state.generator_ema, grid)
-        path = checkpoint_path(self.run_dir, kimg)
-        save_checkpoint(path, self._checkpoint())
-        keep_only(self.run_dir, {path, checkpoint_path(self.run_dir, best_kimg)})
         seconds = time.perf_counter() - start
         log.metrics(kimg, {**values, self.fid.key: fid, f"{self.fid.key}_best": best, "snapshot_seconds": seconds})
         log.artifact(grid)
         speed = f"  {values['sec_per_kimg']:.2f} s/kimg" if values else ""
         console.print(f"{kimg:>6} kimg  {self.fid.key} {fid:.4g}  best {best:.4g}{speed}")
+        # the record comes before the checkpoint: a kill in between repeats this stretch and drops the later record
+        path = checkpoint_path(self.run_dir, kimg)
+        save_checkpoint(path, self._checkpoint())
+        keep_only(self.run_dir, {path, checkpoint_path(self.run_dir, best_kimg)})
         if self.report:
             self.report(fid, kimg)
 
@@ -214,7 +216,10 @@ class Training:
         self.history = [(kimg, fid) for kimg, fid in checkpoint["history"]]
         self.train_seconds = checkpoint["train_seconds"]
         kimg = self.history[-1][0]
-        console.print(f"resumed at {kimg} kimg from {path}")
+        console.print(f"resumed at {kimg} kimg from {path}", markup=False)
+        if self.report:
+            for known_kimg, fid in self.history:  # a kill may have come before the last was reported
+                self.report(fid, known_kimg)
         return kimg
 
     def _save_config(self) -> Path:

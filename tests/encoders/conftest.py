@@ -1,5 +1,7 @@
 """A packed shapes set small enough for tests."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,9 @@ def packed(name, count, resolution, x_flip=False):
         drawn = list(records(count, seed, resolution))
         images = np.stack([record.image for record in drawn]).transpose(0, 3, 1, 2)
         splits[split] = Split(np.ascontiguousarray(images), [record.captions for record in drawn])
-    return PackedData(name=name, fingerprint=f"{name}-{count}-{resolution}", x_flip=x_flip, skipped=[], **splits)
+    return PackedData(
+        name=name, fingerprint=f"{name}-{count}-{resolution}", x_flip=x_flip, skipped=[], skipped_file=Path(), **splits
+    )
 
 
 @pytest.fixture(scope="session")

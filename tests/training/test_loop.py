@@ -48,7 +48,7 @@ def assert_same(first, second):
 @pytest.mark.slow
 @pytest.mark.parametrize("loss", ["symmetric", "asymmetric", "lafite"])
 def test_a_run_records_every_active_term(configure, tmp_path, loss):
-    config = configure(f"loss={loss}", "mlflow.enabled=false")
+    config = configure(f"loss={loss}", "mlflow.tracking_uri=null")
     reported = []
     result = train(config, tmp_path / "run", report=lambda value, kimg: reported.append((kimg, value)))
     rows = records(tmp_path / "run")
@@ -93,7 +93,7 @@ def test_mlflow_gets_what_the_file_has(configure, tmp_path):
 
 @pytest.mark.slow
 def test_resuming_goes_on_as_if_nothing_had_happened(configure, tmp_path):
-    quiet = "mlflow.enabled=false"
+    quiet = "mlflow.tracking_uri=null"
     train(configure("kimg=2", quiet), tmp_path / "whole")
     train(configure("kimg=1", quiet), tmp_path / "halves")
     (tmp_path / "halves" / "metrics.jsonl").open("a").write('{"step": 9, "time": 0}\n')  # after the checkpoint: dropped
@@ -109,7 +109,7 @@ def test_resuming_goes_on_as_if_nothing_had_happened(configure, tmp_path):
 
 @pytest.mark.slow
 def test_a_finished_run_trains_no_more_and_another_run_is_refused(configure, tmp_path):
-    quiet = "mlflow.enabled=false"
+    quiet = "mlflow.tracking_uri=null"
     first = train(configure("kimg=1", quiet), tmp_path)
     before = (tmp_path / "checkpoint-000001.pt").stat().st_mtime_ns
     assert train(configure("kimg=1", quiet), tmp_path).objective == first.objective
@@ -129,12 +129,12 @@ def test_divergence_names_the_term(configure, tmp_path, monkeypatch):
 
     monkeypatch.setattr(loop, "generator_step", broken)
     with pytest.raises(DivergenceError, match=r"G/CLIP/it became nan by step 32"):
-        train(configure("mlflow.enabled=false"), tmp_path)
+        train(configure("mlflow.tracking_uri=null"), tmp_path)
 
 
 @pytest.mark.slow
 def test_the_sample_grid_has_the_same_prompts_at_every_snapshot(configure, tmp_path):
-    train(configure("kimg=1", "mlflow.enabled=false"), tmp_path)
+    train(configure("kimg=1", "mlflow.tracking_uri=null"), tmp_path)
     first, second = (np.asarray(Image.open(tmp_path / f"samples-{kimg:06d}.png")) for kimg in (0, 1))
     assert first.shape == second.shape == (2 * (64 + 18), 3 * 64, 3)
     for row in range(2):
@@ -155,7 +155,8 @@ def test_a_checkpoint_never_executes_code(tmp_path):
 
 def test_an_interrupted_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     path = tmp_path / "checkpoint-000001.pt"
-    save_checkpoint(path, {"step": 1})
+    old = {"state": {"step": 1}, "history": [], "train_seconds": 0.0, "config": {}}
+    save_checkpoint(path, old)
 
     def fail(*_):
         raise OSError(28, "No space left on device")
@@ -163,7 +164,7 @@ def test_an_interrupted_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     monkeypatch.setattr(torch, "save", fail)
     with pytest.raises(OSError, match="No space"):
         save_checkpoint(path, {"step": 2})
-    assert load_checkpoint(path, CPU) == {"step": 1}
+    assert load_checkpoint(path, CPU) == old
 
 
 def test_truncated_checkpoint_is_one_message(tmp_path):
@@ -172,3 +173,9 @@ def test_truncated_checkpoint_is_one_message(tmp_path):
     path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(UserError, match="cannot be loaded"):
         load_checkpoint(path, CPU)
+
+
+def test_a_file_of_another_kind_is_one_message(tmp_path):
+    torch.save({"weights": torch.zeros(2)}, tmp_path / "other.pt")
+    with pytest.raises(UserError, match="none of this project"):
+        load_checkpoint(tmp_path / "other.pt", CPU)

@@ -1,0 +1,50 @@
+"""The command line's side of the commands: composing overrides, and showing mistakes. Hydra is known here alone."""
+
+import errno
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from clipgan.config import Config, from_yaml
+from clipgan.errors import UserError
+
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOENT, errno.ENOTDIR)
+
+
+def compose_config(overrides: Sequence[str]) -> Config:
+    """What `train.py` makes of these overrides.
+
+    Raises:
+        UserError: see `from_yaml`.
+        HydraException: an unknown key, group or option.
+    """
+    from hydra import compose, initialize_config_dir
+
+    with initialize_config_dir(str(Path(__file__).parent.parent / "conf"), version_base="1.3"):
+        return from_yaml(compose("config", overrides=list(overrides)))
+
+
+@contextmanager
+def messages_not_tracebacks() -> Iterator[None]:
+    """Around an entry point: a user's mistake ends it with one message and status 1.
+
+    Set HYDRA_FULL_ERROR=1 to see the traceback all the same.
+    """
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    if os.environ.get("HYDRA_FULL_ERROR") == "1":
+        yield
+        return
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra lets exceptions through as they are, and they are shown here
+    try:
+        yield
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        sys.exit(str(error))
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        where = error.filename or "the output folder"
+        sys.exit(f"{where} cannot be written ({error.strerror}); choose another with hydra.run.dir=DIR")
