@@ -7,6 +7,7 @@ Shapes: N images, R resolution, C width of CLIP's embedding.
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -63,22 +64,28 @@ def register_clip_extractor(judge: FrozenClip) -> str:
 
 
 class RealImages(Dataset):
-    """The first images of a split, as torch-fidelity wants them: uint8 [3, R, R]."""
+    """Images of a split, evenly chosen, as torch-fidelity wants them: uint8 [3, R, R]."""
 
     def __init__(self, split: Split, count: int) -> None:
-        self.images = split.images[:count]
+        self.images, self.chosen = split.images, evenly(len(split), count)
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.chosen)
 
     def __getitem__(self, index: int) -> Tensor:
-        return torch.from_numpy(self.images[index].copy())
+        return torch.from_numpy(self.images[self.chosen[index]].copy())
+
+
+def evenly(available: int, count: int) -> np.ndarray:
+    """Indices of at most `count` of `available` items: all of them, or evenly spaced ones (a folder may be sorted)."""
+    count = min(available, count)
+    return np.arange(count) * available // count
 
 
 class GeneratedImages(Dataset):
     """A generator's images for the captions of a split, made in chunks when they are asked for.
 
-    Image i has the first caption of the split's image i (cyclically). Its latent and noise depend on the seed and on i
+    Image i has the first caption of the i-th real image (cyclically, see `RealImages`). Its latent and noise depend on the seed and on i
     alone: chunks are the same whatever the batch size, and earlier evaluations change nothing.
     """
 
@@ -104,7 +111,8 @@ class GeneratedImages(Dataset):
     def _generate(self, number: int) -> Tensor:
         """uint8 [CHUNK, 3, R, R]."""
         first = number * self.CHUNK
-        rows = self.features.caption_start[:-1].take(range(first, first + self.CHUNK), mode="wrap")
+        real = evenly(len(self.features.caption_start) - 1, self.count)
+        rows = self.features.caption_start[real.take(range(first, first + self.CHUNK), mode="wrap")]
         condition = torch.from_numpy(self.features.clip_text[rows]).to(self.device)
         random = stream(self.seed, "evaluation", number, self.device)
         z = torch.randn(self.CHUNK, self.generator.z_dim, generator=random, device=self.device)

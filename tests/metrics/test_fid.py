@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch.utils.data import TensorDataset
 
-from clipgan.metrics.fid import Fid, GeneratedImages, RealImages, to_uint8
+from clipgan.metrics.fid import Fid, GeneratedImages, RealImages, evenly, to_uint8
 from clipgan.metrics.inception import find_inception_weights
 from clipgan.prepare import prepare
 from clipgan.training.state import new_state
@@ -154,6 +154,11 @@ def test_a_changed_data_set_is_not_served_the_old_statistics(setting, cache_dir)
     prepared = prepare(config, CPU)
     other = Fid(config.metrics, prepared.data, "heldout", prepared.features, prepared.judge, prepared.cache_dir, CPU)
     assert other.real_name != fid.real_name
+
+
+def test_images_are_evenly_chosen():
+    assert evenly(10, 5).tolist() == [0, 2, 4, 6, 8]
+    assert evenly(3, 8).tolist() == [0, 1, 2]
 
 
 def test_pixels_are_rounded_into_range():
