@@ -85,8 +85,8 @@ def evenly(available: int, count: int) -> np.ndarray:
 class GeneratedImages(Dataset):
     """A generator's images for the captions of a split, made in chunks when they are asked for.
 
-    Image i has the first caption of the i-th real image (cyclically, see `RealImages`). Its latent and noise depend on the seed and on i
-    alone: chunks are the same whatever the batch size, and earlier evaluations change nothing.
+    Image i has the first caption of the i-th real image (cyclically, see `RealImages`). Its latent and noise depend on
+    the seed and on i alone: chunks are the same whatever the batch size, and earlier evaluations change nothing.
     """
 
     CHUNK = 50
