@@ -85,6 +85,8 @@ class StudySweeper(Sweeper):
         axes, fixed = self._parse(arguments)
         self._check_choices(axes, fixed)
         study = self._open_study(axes, fixed)
+        with read_write(self.config.hydra):
+            self.config.hydra.sweeper.study_name = study.family  # which `hydra.sweep.dir` may name
         self._check_folder()
         grid = points(axes)
         study.enqueue(grid, space_of(axes), self.retry_failed)
@@ -217,7 +219,6 @@ class StudySweeper(Sweeper):
         own += [f"++hydra.job.env_set.{name}={_quoted(value)}" for name, value in variables.items()]
         with read_write(self.config.hydra):
             self.config.hydra.overrides.hydra = [*given, *own]
-            self.config.hydra.sweeper.study_name = study.family  # a launcher makes `hydra.sweep.dir` itself
 
     def _summarise(self, study: "SweepStudy", n_points: int, n_run: int) -> None:
         from sweeps.table import new_console, print_summary

@@ -70,6 +70,10 @@ def test_cfg_job_shows_the_configuration(run):
         (["hydra.run.dir=/proc/nowhere"], ["/proc/nowhere", "cannot be written", "hydra.run.dir"]),
         (["cache_dir=/proc/nowhere"], ["cache_dir=/proc/nowhere", "cannot be written"]),
         (["device=tpu9"], ["device=tpu9"]),
+        (["device=meta"], ["device=meta"]),
+        (["grid=h"], ["train.py -m grid="]),
+        (["loss=lafite", "heterologous=source"], ["heterologous=source", "lafite"]),
+        (["-m", "h=1,2", "hydra.sweep.dir=/proc/nowhere"], ["hydra.sweep.dir=/proc/nowhere", "cannot be written"]),
     ],
 )
 def test_a_mistake_is_one_message(run, overrides, words):
@@ -115,6 +119,8 @@ def test_a_sweep_runs_each_point_once_and_extends(run, cache_dir, tmp_path):
     status, out, err = run(*command, "h=0.1,2")
     assert status == 0, err
     assert h_values("COMPLETE") == [0.1, 2.0]
+    [folder] = (tmp_path / "runs").iterdir()
+    assert sorted(path.name for path in folder.iterdir()) == ["0", "1"]
     assert "sec_per_kimg" in out
     status, out, _ = run(*command, "h=0.1,2")
     assert status == 0
