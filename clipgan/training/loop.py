@@ -16,7 +16,7 @@ from clipgan.config import Config, flatten
 from clipgan.data.batches import Batches
 from clipgan.errors import DivergenceError, UserError
 from clipgan.losses.structure import active_terms
-from clipgan.metrics.fid import Fid
+from clipgan.metrics.fid import Fid, evenly
 from clipgan.prepare import Prepared, choose_device, prepare
 from clipgan.progress import console, track
 from clipgan.randomness import stream
@@ -98,8 +98,9 @@ class Training:
         self.state = new_state(config, prepared.clip.dim, device)
         split = config.data.fid_split
         self.fid = Fid(config.metrics, prepared.data, split, features, prepared.judge, prepared.cache_dir, device)
-        prompts = [texts[0] for texts in prepared.data.heldout.captions[: config.sample_prompts]]
-        rows = features.heldout.caption_start[: len(prompts)]
+        chosen = evenly(len(prepared.data.heldout), config.sample_prompts)  # a set may be sorted
+        prompts = [prepared.data.heldout.captions[index][0] for index in chosen]
+        rows = features.heldout.caption_start[chosen]
         self.grid = SampleGrid(
             prompts, torch.from_numpy(features.heldout.clip_text[rows]), config.sample_latents,
             config.model.z_dim, config.seed, device,
