@@ -61,7 +61,6 @@ def train(config: Config, run_dir: Path, report: Report | None = None, parent_ru
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     device = choose_device(config.device)
-    torch.set_flush_denormal(True)  # tiny gradients would take some 25 x as long; a GPU flushes them anyway
     prepared = prepare(config, device)  # on all cores, whatever the training takes
     before = torch.get_num_threads()
     torch.set_num_threads(config.threads or before)
@@ -83,6 +82,7 @@ class Training:
         self, config: Config, run_dir: Path, prepared: Prepared, device: torch.device, report: Report | None
     ) -> None:
         self.config, self.run_dir, self.device, self.report = config, run_dir, device, report
+        torch.set_flush_denormal(True)  # on a CPU, multiplying denormal gradients takes some 25 x as long
         features = prepared.features
         terms = active_terms(config)
         self.objective = Objective(
