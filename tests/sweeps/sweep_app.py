@@ -1,6 +1,7 @@
 """A small Hydra app to sweep with, run as a user runs it."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -25,6 +26,8 @@ class App:
 
     def start(self, *overrides: str) -> subprocess.Popen[str]:
         """Start `app.py -m OVERRIDES`."""
+        # tests started in the background of a shell ignore SIGINT, and so would their children
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         process = subprocess.Popen(
             [sys.executable, str(APP), "-m", *overrides],
             cwd=self.cwd,
