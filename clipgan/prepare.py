@@ -13,6 +13,7 @@ from clipgan.cache import default_cache_dir
 from clipgan.command import compose_config, messages_not_tracebacks
 from clipgan.config import ClipConfig, Config
 from clipgan.data import load_data
+from clipgan.data.batches import check_batch_size
 from clipgan.data.pack import PackedData
 from clipgan.encoders.clip import FrozenClip, load_clip
 from clipgan.encoders.resnet import FrozenResNet, load_resnet
@@ -83,8 +84,7 @@ def prepare(config: Config, device: torch.device) -> Prepared:
         first = "; ".join(data.skipped[:3])
         rest = f"; all of them in {data.skipped_file}" if len(data.skipped) > 3 else ""
         console.print(f"data: {len(data.skipped)} files skipped: {first}{rest}", markup=False)
-    if config.batch > len(data.train):
-        raise UserError(f"batch={config.batch} is larger than the data set: it has {len(data.train)} training images")
+    check_batch_size(config.batch, data.train)
     needs_resnet = any(term.space == "ResNet" for term in active_terms(config))
     # what is only loaded comes before what trains, so that a missing file is known at once
     trains = {

@@ -25,6 +25,16 @@ class Batch:
     resnet_image: Tensor | None  # r, float32 [N, Q]
 
 
+def check_batch_size(size: int, split: Split) -> None:
+    """Refuse a batch that is larger than the split.
+
+    Raises:
+        UserError: quotes both numbers.
+    """
+    if size > len(split):
+        raise UserError(f"batch={size} is larger than the data set: it has {len(split)} training images")
+
+
 class Batches:
     """Shuffled batches without end: every image once an epoch, mirrored half of the time, one of its captions drawn."""
 
@@ -38,8 +48,7 @@ class Batches:
         Raises:
             UserError: `size` is larger than the split.
         """
-        if size > len(split):
-            raise UserError(f"batch={size} is larger than the data set: it has {len(split)} training images")
+        check_batch_size(size, split)
         self.split, self.features, self.size, self.seed, self.device = split, features, size, seed, device
         self.x_flip = x_flip
         self.per_epoch = len(split) // size

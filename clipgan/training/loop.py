@@ -42,7 +42,6 @@ class Result:
     """What a run comes to."""
 
     objective: float  # its last or its best FID, as `metrics.objective` says
-    metric: str  # the FID's key
     sec_per_kimg: float  # of the training alone, without snapshots
 
 
@@ -136,7 +135,7 @@ class Training:
         fids = [fid for _, fid in self.history]
         console.print(f"sample grids: {self.run_dir}/samples-*.png", markup=False)
         objective = fids[-1] if self.config.metrics.objective == "last" else min(fids)
-        return Result(objective, self.fid.key, self._sec_per_kimg())
+        return Result(objective, self._sec_per_kimg())
 
     def _steps(self, log: RunLog) -> None:
         config, state = self.config, self.state
