@@ -8,7 +8,7 @@ ARGS ?=
 export OMP_WAIT_POLICY ?= PASSIVE# spinning threads of two processes stop each other
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint check ui sweep-h sweep-C_it sweep-C_ii bench clean
+.PHONY: help setup demo test test-all lint check ui sweep-h sweep-C_it sweep-C_ii bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -29,6 +29,9 @@ demo: setup ## prepare data and encoders, sweep h=0.1,0.5,2, print the table (DA
 
 test: setup ## run the tests
 	$(BIN)/python -m pytest $(ARGS)
+
+test-all: setup ## the tests with those that take minutes
+	$(BIN)/python -m pytest -m '' $(ARGS)
 
 lint: setup ## ruff and type checker
 	$(BIN)/ruff check .
