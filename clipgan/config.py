@@ -17,6 +17,8 @@ SIMILARITIES = ("cos", "exp_cos")
 FEATURES = ("preprocessed", "online")
 DATA_SETS = ("shapes", "emoji", "folder")
 EXTRACTORS = ("inception", "clip_tiny")
+PAIR_SELECTIONS = ("plain", "add_new_positive", "drop_false_positive", "drop_false_negative", "drop_easy_negative",
+                   "weakly_supervised")  # fmt: skip
 
 
 def _require(condition: bool, key: str, value: Any, allowed: str) -> None:
@@ -67,12 +69,34 @@ class Temperatures:
 
 
 @dataclass
+class TermConfig:
+    """What one term has of its own; null: what the whole structure has."""
+
+    S: float | None = None
+    C: float | None = None
+    h: float | None = None  # factor of its heterologous direction
+    temperature: float | None = None
+
+
+@dataclass
+class SpaceTerms:
+    """The pairs that one space carries in one network's loss."""
+
+    it: TermConfig | None = None  # image-text
+    ii: TermConfig | None = None  # image-image
+
+
+@dataclass
 class LossConfig:
-    """A loss structure: which pairs each space carries in each network's loss, and how the two directions weigh."""
+    """A loss structure: which pairs each space carries in each network's loss, and how the two directions weigh.
+
+    `generator` and `discriminator` map a space to its pairs, and a pair to what its term has of its own (mostly
+    nothing): `CLIP: {it: {h: 0.1}, ii: {}}`.
+    """
 
     name: str = "symmetric"
-    generator: dict[str, list[str]] = field(default_factory=dict)  # space -> pairs, in the generator's loss
-    discriminator: dict[str, list[str]] = field(default_factory=dict)  # space -> pairs; only D trains in it
+    generator: dict[str, SpaceTerms] = field(default_factory=dict)  # by space, in the generator's loss
+    discriminator: dict[str, SpaceTerms] = field(default_factory=dict)  # in the discriminator's; only D trains in it
     homologous: float = 1.0  # factor of L(a -> b), anchor the image
     heterologous: float = 1.0  # factor of L(b -> a), anchor the target; the YAML says ${h}
     temperature: Temperatures = field(default_factory=Temperatures)
@@ -83,9 +107,59 @@ class LossConfig:
         for phase, allowed in (("generator", SPACES), ("discriminator", ("D",))):
             for space, pairs in getattr(self, phase).items():
                 _one_of(f"loss.{phase}", space, allowed)
-                for pair in pairs:
-                    _one_of(f"loss.{phase}.{space}", pair, PAIRS)
-                _require(len(set(pairs)) == len(pairs), f"loss.{phase}.{space}", pairs, "a list without repetitions")
+                for pair in PAIRS:
+                    _check_term(f"loss.{phase}.{space}.{pair}", getattr(pairs, pair))
+
+
+def _check_term(key: str, term: TermConfig | None) -> None:
+    given = {} if term is None else {name: value for name, value in vars(term).items() if value is not None}
+    for name, value in given.items():
+        (_positive if name == "temperature" else _weight)(f"{key}.{name}", value)
+
+
+@dataclass
+class PairsConfig:
+    """Pair selection: which candidates are positives, and which negatives count, by the cached CLIP similarities."""
+
+    name: str = "plain"
+    fraction: float | None = None  # drop_*: how many of the N positives, or of an anchor's negatives, are dropped
+    k: int | None = None  # add_new_positive, weakly_supervised: how many nearest neighbours
+    similarity: str = "image"  # between samples i and j: image: v_i . v_j | text: u_i . u_j
+
+    def __post_init__(self) -> None:
+        _one_of("pairs.name", self.name, PAIR_SELECTIONS)
+        _one_of("pairs.similarity", self.similarity, ("image", "text"))
+        if self.name.startswith("drop_"):
+            _require(self.fraction is not None and 0 <= self.fraction < 1, "pairs.fraction", self.fraction,
+                     f"a number from 0 to less than 1 for pairs={self.name}")  # fmt: skip
+        if self.name in ("add_new_positive", "weakly_supervised"):
+            _require(self.k is not None and self.k >= 1, "pairs.k", self.k, f"an integer >= 1 for pairs={self.name}")
+
+
+@dataclass
+class ConditionConfig:
+    """What G and D are told of an image (LAFITE, arXiv:2111.13792, section 3): its caption, or a pseudo text."""
+
+    name: str = "text"
+    text_noise: float = 0.1  # length of the noise on a caption's features, relative to them
+    language_free: float = 0.0  # probability that pseudo text stands for the caption; 1: no caption is ever read
+    image_noise: float = 0.75  # length of the noise that makes an image's features a pseudo text, relative to them
+
+    def __post_init__(self) -> None:
+        _weight("condition.text_noise", self.text_noise)
+        _weight("condition.image_noise", self.image_noise)
+        _require(0 <= self.language_free <= 1, "condition.language_free", self.language_free, "between 0 and 1")
+
+
+@dataclass
+class ContrastConfig:
+    """More to contrast against, without more passes through an encoder."""
+
+    negatives: int = 0  # K targets of other images, drawn from the feature cache in each step
+    grad_cache: bool = False  # with accumulate > 1: contrast over the whole batch (arXiv:2101.06983)
+
+    def __post_init__(self) -> None:
+        _at_least("contrast.negatives", self.negatives, 0)
 
 
 @dataclass
@@ -199,7 +273,6 @@ class ModelConfig:
     style_mixing: float = 0.9  # probability
     ema_kimg: float = 5.0  # half-life of G's moving average
     ema_rampup: float = 0.05  # half-life is at most this fraction of the kimg so far
-    text_noise: float = 0.1  # level of LAFITE's normalised noise on text features
 
     def __post_init__(self) -> None:
         for key in ("z_dim", "w_dim", "text_dim", "mapping_layers", "channel_base", "channel_max", "mbstd_group",
@@ -207,7 +280,7 @@ class ModelConfig:
             _at_least(f"model.{key}", getattr(self, key), 1)
         for key in ("g_lr", "d_lr", "ema_kimg"):
             _positive(f"model.{key}", getattr(self, key))
-        for key in ("r1_gamma", "pl_weight", "ema_rampup", "text_noise"):
+        for key in ("r1_gamma", "pl_weight", "ema_rampup"):
             _weight(f"model.{key}", getattr(self, key))
         _require(0 <= self.style_mixing <= 1, "model.style_mixing", self.style_mixing, "between 0 and 1")
 
@@ -253,12 +326,16 @@ class Config:
     metrics: MetricsConfig
     mlflow: MlflowConfig
     S: SpaceWeights
+    pairs: PairsConfig = field(default_factory=PairsConfig)
+    condition: ConditionConfig = field(default_factory=ConditionConfig)
+    contrast: ContrastConfig = field(default_factory=ContrastConfig)
     h: float = 0.5  # heterologous parameter: factor of the primed terms
     heterologous: str = "direction"  # what they are: direction: anchor the target; source: terms on generated images
     C_it: float = 0.5
     C_ii: float = 0.5
     seed: int = 0
-    batch: int = 16
+    batch: int = 16  # images a step
+    accumulate: int = 1  # micro-batches that a step is computed in, one after the other, to save memory
     kimg: int = 8
     snapshot_kimg: int = 2  # kimg between two snapshots (FID, sample grid, checkpoint)
     resolution: int = 32
@@ -288,6 +365,14 @@ class Config:
         _one_of("features", self.features, FEATURES)
         group = min(self.model.mbstd_group, self.batch)
         _require(self.batch % group == 0, "batch", self.batch, f"a multiple of model.mbstd_group={group}")
+        _at_least("accumulate", self.accumulate, 1)
+        _require(self.batch % (self.accumulate * group) == 0, "accumulate", self.accumulate,
+                 f"such that batch={self.batch} splits into equal multiples of model.mbstd_group={group}")  # fmt: skip
+        if self.condition.language_free:
+            _require(self.pairs.name != "drop_false_positive", "pairs", self.pairs.name,
+                     "another where condition.language_free > 0: no pseudo text says how well it fits")  # fmt: skip
+            _require(self.pairs.similarity == "image", "pairs.similarity", self.pairs.similarity,
+                     "image where condition.language_free > 0")  # fmt: skip
         if self.threads is not None:
             _at_least("threads", self.threads, 1)
 
@@ -304,6 +389,11 @@ def from_yaml(node: Any) -> Config:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
+    for phase in ("generator", "discriminator"):
+        for space, pairs in (OmegaConf.select(OmegaConf.create(node), f"loss.{phase}") or {}).items():
+            _require(
+                OmegaConf.is_dict(pairs), f"loss.{phase}.{space}", pairs, "a mapping, such as {it: {}, ii: {h: 0.1}}"
+            )
     try:
         merged = OmegaConf.merge(OmegaConf.structured(Config), node)
         config = OmegaConf.to_object(merged)

@@ -28,7 +28,7 @@ class SplitFeatures:
     """The features of one split."""
 
     caption_start: np.ndarray  # int [N + 1]: the captions of image i are rows caption_start[i] to caption_start[i + 1]
-    clip_text: np.ndarray  # u, [M, C]
+    clip_text: np.ndarray  # u, [M, C]; M = 0 in a set without captions
     clip_image: np.ndarray  # v, [F, N, C]
     resnet_image: np.ndarray | None  # r, [F, N, Q]; None where no term needs the ResNet space
 
@@ -50,7 +50,13 @@ def to_images(packed: np.ndarray, device: torch.device) -> Tensor:
 
 
 def load_features(
-    data: PackedData, clip: FrozenClip, resnet: FrozenResNet | None, ridge: float, cache_dir: Path, device: torch.device
+    data: PackedData,
+    clip: FrozenClip,
+    resnet: FrozenResNet | None,
+    ridge: float,
+    cache_dir: Path,
+    device: torch.device,
+    captions: bool = True,
 ) -> Features:
     """The cached features, computed first where the cache does not have them.
 
@@ -58,9 +64,10 @@ def load_features(
         data: the packed data set.
         clip: the guiding CLIP.
         resnet: None where no term needs the ResNet space.
-        ridge: strength of the ridge regression from captions to ResNet features, per sample.
+        ridge: strength of the ridge regression from text embeddings to ResNet features, per sample.
         cache_dir: the root of the cache.
         device: where the encoders run.
+        captions: whether that regression learns from the captions; else from v, of which pseudo texts are made.
     """
     base = {"data": data.fingerprint, "x_flip": data.x_flip, "version": VERSION}
     clip_entry = cache_entry(
@@ -88,8 +95,8 @@ def load_features(
     entry = cache_entry(
         cache_dir,
         "ridge",
-        {"clip": clip_entry.name, "resnet": resnet_entry.name, "ridge": ridge},
-        lambda to: _write_ridge(to, splits["train"], splits["heldout"], ridge),
+        {"clip": clip_entry.name, "resnet": resnet_entry.name, "ridge": ridge, "captions": captions},
+        lambda to: _write_ridge(to, splits["train"], splits["heldout"], ridge, captions),
     )
     weights = torch.from_numpy(np.array(_read(entry, "weights"))).to(device)
     return Features(**splits, text_to_resnet=weights, text_to_resnet_r2=float(_read(entry, "r2")))
@@ -135,7 +142,7 @@ def _write_clip(directory: Path, data: PackedData, clip: FrozenClip, device: tor
             clip.encode_text(captions[start : start + CHUNK]).cpu().numpy()
             for start in track(chunks, f"CLIP features of {name} captions", len(chunks))
         ]
-        np.save(directory / f"{name}_text.npy", np.concatenate(rows))
+        np.save(directory / f"{name}_text.npy", np.concatenate([np.empty((0, clip.dim), dtype=np.float32), *rows]))
 
 
 def _write_images(
@@ -153,14 +160,18 @@ def _write_images(
         np.save(directory / f"{name}_image.npy", np.stack([np.concatenate(rows) for rows in features]))
 
 
-def _write_ridge(directory: Path, train: SplitFeatures, heldout: SplitFeatures, strength: float) -> None:
-    weights = ridge_regression(*_text_and_resnet(train), strength)
+def _write_ridge(
+    directory: Path, train: SplitFeatures, heldout: SplitFeatures, strength: float, captions: bool
+) -> None:
+    weights = ridge_regression(*_clip_and_resnet(train, captions), strength)
     np.save(directory / "weights.npy", weights)
-    np.save(directory / "r2.npy", r_squared(*_text_and_resnet(heldout), weights))
+    np.save(directory / "r2.npy", r_squared(*_clip_and_resnet(heldout, captions), weights))
 
 
-def _text_and_resnet(split: SplitFeatures) -> tuple[np.ndarray, np.ndarray]:
-    """Each caption beside its image's unmirrored feature."""
+def _clip_and_resnet(split: SplitFeatures, captions: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Each caption, or each unmirrored image, in CLIP beside the unmirrored image in the ResNet."""
     assert split.resnet_image is not None
+    if not captions:
+        return split.clip_image[0], split.resnet_image[0]
     counts = np.diff(split.caption_start)
     return split.clip_text, split.resnet_image[0].repeat(counts, axis=0)

@@ -84,7 +84,7 @@ def prepare(config: Config, device: torch.device) -> Prepared:
         first = "; ".join(data.skipped[:3])
         rest = f"; all of them in {data.skipped_file}" if len(data.skipped) > 3 else ""
         console.print(f"data: {len(data.skipped)} files skipped: {first}{rest}", markup=False)
-    check_batch_size(config.batch, data.train)
+    check_batch_size(config, data.train)
     needs_resnet = any(term.space == "ResNet" for term in active_terms(config))
     # what is only loaded comes before what trains, so that a missing file is known at once
     trains = {
@@ -100,7 +100,15 @@ def prepare(config: Config, device: torch.device) -> Prepared:
     train_side_by_side(wanted, config.data, config.resolution, cache_dir, device)
     clip = loaded_clip or load_clip(config.clip, data, cache_dir, device)
     resnet = loaded_resnet or (load_resnet(config.resnet, data, cache_dir, device) if needs_resnet else None)
-    features = load_features(data, clip, resnet, config.resnet.ridge, cache_dir, device)
+    features = load_features(
+        data,
+        clip,
+        resnet,
+        config.resnet.ridge,
+        cache_dir,
+        device,
+        captions=config.condition.language_free < 1,
+    )
     judge = None
     if config.metrics.extractor == "clip_tiny":
         judging = ClipConfig(name="tiny", model="clipgan-tiny", train=config.metrics.judge)

@@ -4,9 +4,15 @@ So an evaluation or a sample grid in between changes no training, and a resumed 
 """
 
 import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
+from torch import Tensor
+
+Draw = Callable[[Sequence[int]], Tensor]  # a shape to standard normals
 
 
 def stream_seed(seed: int, stream: str, index: int = 0) -> int:
@@ -18,3 +24,41 @@ def stream_seed(seed: int, stream: str, index: int = 0) -> int:
 def stream(seed: int, name: str, index: int = 0, device: torch.device | str = "cpu") -> torch.Generator:
     """A torch generator for one use of a stream."""
     return torch.Generator(device).manual_seed(stream_seed(seed, name, index))
+
+
+def normals(generator: torch.Generator) -> Draw:
+    """Standard normals from a generator, on its device."""
+    return partial(torch.randn, generator=generator, device=generator.device)
+
+
+@dataclass(frozen=True)
+class StepRandom:
+    """What one training step draws.
+
+    Each block of rows has streams of its own. So a batch draws the same whole, in micro-batches, or over several
+    processes, as long as all of them take whole blocks.
+    """
+
+    seed: int
+    step: int
+    block: int  # rows
+    device: torch.device
+
+    def shared(self, name: str) -> torch.Generator:
+        """For what the whole batch shares; on the CPU."""
+        return stream(self.seed, name, self.step)
+
+    def rows(self, name: str, rows: range) -> Draw:
+        """For what each row has of its own: draws of shape [len(rows), ...], `rows` counted in the whole batch."""
+        assert rows.start % self.block == 0
+        sizes = [min(self.block, rows.stop - first) for first in rows[:: self.block]]
+        streams = [stream(self.seed, f"{name} {first}", self.step, self.device) for first in rows[:: self.block]]
+
+        def draw(shape: Sequence[int]) -> Tensor:
+            parts = [
+                torch.randn(size, *shape[1:], generator=generator, device=self.device)
+                for size, generator in zip(sizes, streams, strict=True)
+            ]
+            return torch.cat(parts)
+
+        return draw

@@ -7,9 +7,10 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from clipgan.data.pack import Split
 from clipgan.metrics.fid import to_uint8
 from clipgan.networks.generator import Generator
-from clipgan.randomness import stream
+from clipgan.randomness import normals, stream
 
 CAPTION_HEIGHT = 18  # pixels
 MIN_CELL = 64  # pixels; smaller images are enlarged by a whole factor
@@ -35,8 +36,14 @@ class SampleGrid:
     @torch.no_grad()
     def save(self, generator: Generator, path: Path) -> None:
         """Draw the grid of `generator` (in evaluation mode) into a PNG."""
-        noise = stream(self.seed, "sample grid noise", 0, self.device)
-        draw_grid(to_uint8(generator(self.z, self.conditions, generator=noise)).cpu(), self.prompts).save(path)
+        draw = normals(stream(self.seed, "sample grid noise", 0, self.device))
+        draw_grid(to_uint8(generator(self.z, self.conditions, draw)).cpu(), self.prompts).save(path)
+
+
+def title(split: Split, index: int) -> str:
+    """What stands above a row: the first caption of an image, or its number in a set without captions."""
+    captions = split.captions[index]
+    return captions[0] if captions else f"like held-out image {index}"
 
 
 def draw_grid(images: Tensor, captions: Sequence[str]) -> Image.Image:

@@ -1,13 +1,15 @@
 """The door: what it takes over, what it refuses, and what it says then."""
 
+from dataclasses import asdict
+
 import pytest
 from omegaconf import OmegaConf
 
-from clipgan.config import flatten, from_yaml
+from clipgan.config import SpaceTerms, TermConfig, flatten, from_yaml
 from clipgan.errors import UserError
 from tests.helpers import ROOT, compose_node, make_config
 
-SWEPT = ("clip", "loss", "model", "resnet", "metrics", "data")
+SWEPT = ("clip", "loss", "pairs", "condition", "model", "resnet", "metrics", "data")
 
 
 def options(group):
@@ -61,8 +63,25 @@ def test_text_becomes_numbers():
         (["+model.nonsense=1"], ["nonsense"]),
         (["features=sometimes"], ["features=sometimes", "preprocessed, online"]),
         (["heterologous=x"], ["heterologous=x", "direction, source"]),
-        (["loss.generator.CLIP=[tt]"], ["loss.generator.CLIP=tt", "it, ii"]),
-        (["+loss.discriminator.CLIP=[it]"], ["loss.discriminator=CLIP", "D"]),
+        (["+loss.generator.CLIP.tt={}"], ["loss.generator.CLIP.tt", "tt"]),
+        (["+loss.discriminator.CLIP={it: {}}"], ["loss.discriminator=CLIP", "D"]),
+        (["+loss.generator.CLIP.it.q=1"], ["loss.generator.CLIP.it.q", "'q'"]),
+        (["+loss.generator.CLIP.it.h=-1"], ["loss.generator.CLIP.it.h=-1", ">= 0"]),
+        (["+loss.generator.CLIP.it.temperature=x"], ["loss.generator.CLIP.it.temperature", "'x'"]),
+        (["+loss.generator.CLIP.it.temperature=0"], ["loss.generator.CLIP.it.temperature=0", "> 0"]),
+        (["~loss.generator", "+loss.generator={CLIP: [it]}"], ["loss.generator.CLIP=['it']", "{it: {}"]),
+        (["~loss.generator", "+loss.generator={VGG: {it: {}}}"], ["loss.generator=VGG", "D, CLIP, ResNet"]),
+        (["pairs.name=x"], ["pairs.name=x", "weakly_supervised"]),
+        (["pairs=drop_easy_negative", "pairs.fraction=1"], ["pairs.fraction=1", "less than 1"]),
+        (["pairs=weakly_supervised", "pairs.k=0"], ["pairs.k=0", ">= 1"]),
+        (["pairs=drop_false_negative", "pairs.similarity=D"], ["pairs.similarity=D", "image, text"]),
+        (["pairs=drop_false_positive", "condition=mixed"], ["pairs=drop_false_positive", "language_free"]),
+        (["pairs=add_new_positive", "pairs.similarity=text", "condition=language_free"], ["pairs.similarity=text"]),
+        (["condition.language_free=1.5"], ["condition.language_free=1.5", "between 0 and 1"]),
+        (["condition.image_noise=-1"], ["condition.image_noise=-1", ">= 0"]),
+        (["contrast.negatives=-1"], ["contrast.negatives=-1", ">= 0"]),
+        (["accumulate=3"], ["accumulate=3", "batch=16", "mbstd_group=4"]),
+        (["accumulate=8"], ["accumulate=8", "mbstd_group=4"]),
         (["loss.temperature.D=0"], ["loss.temperature.D=0", "> 0"]),
         (["S.CLIP=-2"], ["S.CLIP=-2"]),
         (["data=folder"], ["data.path"]),
@@ -100,3 +119,14 @@ def test_grids_hold_the_notes_values(option, axes):
     for axis, values in params.items():
         expected = [0.1, 0.2, 0.5, 1, 2] if axis == "h" else [0.5, 1.25, 2.5, 3.75, 5]
         assert [float(value) for value in str(values).split(",")] == expected
+
+
+def test_a_term_may_have_weights_of_its_own():
+    config = make_config("+loss.generator.CLIP.it={h: 0.1, S: 3}", "+loss.generator.D.it.temperature=0.07")
+    assert config.loss.generator["CLIP"] == SpaceTerms(it=TermConfig(S=3.0, h=0.1), ii=TermConfig())
+    assert config.loss.generator["D"].it == TermConfig(temperature=0.07)
+
+
+def test_a_configuration_passes_the_door_again():
+    config = make_config("+loss.generator.CLIP.it.h=0.1", "pairs=drop_easy_negative")
+    assert from_yaml(OmegaConf.create(asdict(config))) == config

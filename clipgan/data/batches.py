@@ -1,57 +1,93 @@
 """Training batches with their cached features; the batch of a step depends on the seed and the step alone.
 
-Shapes: N batch, R resolution, C width of CLIP's embedding, Q width of the ResNet's.
+Shapes: N batch, K further targets, R resolution, C width of CLIP's embedding, Q width of the ResNet's.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from clipgan.conditions import perturb
+from clipgan.config import Config
 from clipgan.data.pack import Split
 from clipgan.errors import UserError
 from clipgan.features import SplitFeatures, to_images
-from clipgan.randomness import stream_seed
+from clipgan.randomness import normals, stream, stream_seed
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Real images, and what is known of them."""
+class Targets:
+    """Features of some real images, to contrast against."""
 
-    images: Tensor  # x, float32 [N, 3, R, R], in [-1, 1]
-    text: Tensor  # u, float32 [N, C]: one caption of each image, drawn
+    text: Tensor  # u, float32 [N, C]: a caption of each image, drawn, or its pseudo text
     clip_image: Tensor  # v, float32 [N, C]
     resnet_image: Tensor | None  # r, float32 [N, Q]
 
 
-def check_batch_size(size: int, split: Split) -> None:
-    """Refuse a batch that is larger than the split.
+@dataclass(frozen=True)
+class Batch(Targets):
+    """Real images, and what is known of them."""
+
+    images: Tensor  # x, float32 [N, 3, R, R], in [-1, 1]
+    condition: Tensor  # c, float32 [N, C]: what G and D are told
+    further: Targets | None  # of K other images
+    rows: range  # which rows of the step's whole batch these are
+
+    def part(self, rows: range) -> Self:
+        """Some of the rows, counted in the whole batch."""
+        place = slice(rows.start - self.rows.start, rows.stop - self.rows.start)
+        return replace(
+            self,
+            text=self.text[place],
+            clip_image=self.clip_image[place],
+            resnet_image=None if self.resnet_image is None else self.resnet_image[place],
+            images=self.images[place],
+            condition=self.condition[place],
+            rows=rows,
+        )
+
+    def parts(self, count: int) -> list[Self]:
+        """`count` equal runs of rows."""
+        size = len(self.rows) // count
+        starts = range(self.rows.start, self.rows.stop, size)
+        return [self if count == 1 else self.part(range(start, start + size)) for start in starts]
+
+
+def check_batch_size(config: Config, split: Split) -> None:
+    """Refuse a batch that the split cannot fill.
 
     Raises:
-        UserError: quotes both numbers.
+        UserError: quotes the numbers.
     """
-    if size > len(split):
-        raise UserError(f"batch={size} is larger than the data set: it has {len(split)} training images")
+    if config.batch > len(split):
+        raise UserError(f"batch={config.batch} is larger than the data set: it has {len(split)} training images")
+    if config.batch + config.contrast.negatives > len(split):
+        raise UserError(
+            f"contrast.negatives={config.contrast.negatives} is too many: beside batch={config.batch} the data set has "
+            f"{len(split) - config.batch} training images"
+        )
 
 
 class Batches:
     """Shuffled batches without end: every image once an epoch, mirrored half of the time, one of its captions drawn."""
 
     def __init__(
-        self, split: Split, features: SplitFeatures, size: int, seed: int, device: torch.device, x_flip: bool
+        self, config: Config, split: Split, features: SplitFeatures, device: torch.device, x_flip: bool
     ) -> None:
         """
         Args:
             x_flip: whether images are mirrored.
 
         Raises:
-            UserError: `size` is larger than the split.
+            UserError: the split has too few images.
         """
-        check_batch_size(size, split)
-        self.split, self.features, self.size, self.seed, self.device = split, features, size, seed, device
-        self.x_flip = x_flip
-        self.per_epoch = len(split) // size
+        check_batch_size(config, split)
+        self.config, self.split, self.features, self.device, self.x_flip = config, split, features, device, x_flip
+        self.size, self.seed = config.batch, config.seed
+        self.per_epoch = len(split) // self.size
         self._epoch = -1
         self._order = np.empty(0, dtype=np.int64)
 
@@ -61,20 +97,49 @@ class Batches:
         if epoch != self._epoch:
             self._order = np.random.default_rng(stream_seed(self.seed, "order", epoch)).permutation(len(self.split))
             self._epoch = epoch
-        index = self._order[place * self.size : (place + 1) * self.size]
+        mine = slice(place * self.size, (place + 1) * self.size)
+        index = self._order[mine]
         random = np.random.default_rng(stream_seed(self.seed, "flips and captions", step))
-        flip = random.integers(2, size=self.size) if self.x_flip else np.zeros(self.size, dtype=np.int64)
-        first, last = self.features.caption_start[index], self.features.caption_start[index + 1]
-        caption = random.integers(first, last)
+        flip = self._flips(random, self.size)
+        targets, levels = self._targets(index, flip, random, step, "batch")
         packed = self.split.images[index]
         packed = np.where(flip[:, None, None, None] == 1, packed[..., ::-1], packed)
-        resnet = self.features.resnet_image
+        draw = normals(stream(self.seed, "text noise", step, self.device))
+        further = None
+        if count := self.config.contrast.negatives:
+            places = random.choice(len(self.split) - self.size, count, replace=False)
+            others = self._order[np.where(places < mine.start, places, places + self.size)]  # none of this batch
+            further, _ = self._targets(others, self._flips(random, count), random, step, "further")
         return Batch(
+            text=targets.text,
+            clip_image=targets.clip_image,
+            resnet_image=targets.resnet_image,
             images=to_images(packed, self.device),
-            text=self._tensor(self.features.clip_text[caption]),
-            clip_image=self._tensor(self.features.clip_image[flip, index]),
-            resnet_image=None if resnet is None else self._tensor(resnet[flip, index]),
+            condition=perturb(targets.text, levels, draw),
+            further=further,
+            rows=range(self.size),
         )
+
+    def _flips(self, random: np.random.Generator, count: int) -> np.ndarray:
+        return random.integers(2, size=count) if self.x_flip else np.zeros(count, dtype=np.int64)
+
+    def _targets(
+        self, index: np.ndarray, flip: np.ndarray, random: np.random.Generator, step: int, use: str
+    ) -> tuple[Targets, Tensor]:
+        """Features of some images, and the level of noise that the condition of each has: [N, 1]."""
+        condition, features = self.config.condition, self.features
+        clip_image = self._tensor(features.clip_image[flip, index])
+        text, levels = clip_image, torch.full((len(index), 1), condition.text_noise, device=self.device)
+        if condition.language_free < 1:
+            first, last = features.caption_start[index], features.caption_start[index + 1]
+            text = self._tensor(features.clip_text[random.integers(first, last)])
+        if condition.language_free > 0:
+            draw = normals(stream(self.seed, f"pseudo text of {use}", step, self.device))
+            chosen = self._tensor(random.random((len(index), 1)) < condition.language_free)
+            text = torch.where(chosen, perturb(clip_image, condition.image_noise, draw), text)
+            levels = levels.masked_fill(chosen, 0.0)  # a pseudo text has its noise already
+        resnet = features.resnet_image
+        return Targets(text, clip_image, None if resnet is None else self._tensor(resnet[flip, index])), levels
 
     def _tensor(self, rows: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(rows)).to(self.device, non_blocking=True)

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from clipgan.randomness import Draw
+
 
 def generator_loss(fake_logits: Tensor) -> Tensor:
     """Non-saturating loss softplus(-D(g)), the mean over [N] (arXiv:1406.2661)."""
@@ -32,7 +34,7 @@ def r1_penalty(real_logits: Tensor, real_images: Tensor) -> Tensor:
 
 
 def path_length_penalty(
-    images: Tensor, ws: Tensor, mean: Tensor, decay: float = 0.01, generator: torch.Generator | None = None
+    images: Tensor, ws: Tensor, mean: Tensor, draw: Draw, decay: float = 0.01
 ) -> tuple[Tensor, Tensor]:
     """E (|J_w^T y| - a)^2, y ~ N(0, I) (arXiv:1912.04958, section 3.2).
 
@@ -40,14 +42,13 @@ def path_length_penalty(
         images: [N, 3, R, R], computed from `ws`.
         ws: [N, L, W], requires grad.
         mean: a, the moving average of the lengths, a scalar.
+        draw: makes y.
         decay: how far `mean` moves towards this batch.
-        generator: draws y.
 
     Returns:
         The penalty, and the new `mean` without gradient.
     """
-    noise = torch.randn(images.shape, generator=generator, device=images.device)
-    noise = noise / math.sqrt(images.shape[2] * images.shape[3])
+    noise = draw(images.shape) / math.sqrt(images.shape[2] * images.shape[3])
     (gradient,) = torch.autograd.grad((images * noise).sum(), ws, create_graph=True)
     lengths = gradient.square().sum(dim=2).mean(dim=1).sqrt()
     new_mean = mean.lerp(lengths.detach().mean(), decay)

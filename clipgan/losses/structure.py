@@ -5,13 +5,14 @@
 and loss_D likewise with its own terms.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from clipgan.config import PAIRS, SPACES, Config
-from clipgan.losses.contrastive import Contrast, contrast
+from clipgan.config import PAIRS, SPACES, Config, TermConfig
+from clipgan.losses.contrastive import ALL_PLAIN, contrast
+from clipgan.losses.pairs import Selections
 
 HETEROLOGOUS_SUFFIX = "_het"  # names the primed terms: MLflow refuses an apostrophe
 
@@ -40,49 +41,84 @@ def active_terms(config: Config) -> list[Term]:
     w = S_s * C_pair * 1 for the homologous direction and S_s * C_pair * h for the heterologous one
     (`loss.homologous` and `loss.heterologous` hold the two factors). With `heterologous=source` the factor belongs to
     the term instead (1 where D trains on real images, h where G trains), and each term is the mean of both directions.
+    A term's own S, C, h and temperature stand before the common ones.
     """
     loss = config.loss
     terms = []
     for phase, structure in (("G", loss.generator), ("D", loss.discriminator)):
         for space in SPACES:
             for pair in PAIRS:
-                if pair not in structure.get(space, []):
+                own: TermConfig | None = getattr(structure.get(space), pair, None)
+                if own is None:
                     continue
-                weight = getattr(config.S, space) * {"it": config.C_it, "ii": config.C_ii}[pair]
+                weight = _first(own.S, getattr(config.S, space)) * _first(
+                    own.C, {"it": config.C_it, "ii": config.C_ii}[pair]
+                )
+                primed = _first(own.h, loss.heterologous)
                 if config.heterologous == "direction":
-                    homologous, heterologous = weight * loss.homologous, weight * loss.heterologous
+                    homologous, heterologous = weight * loss.homologous, weight * primed
                 else:
-                    factor = loss.homologous if phase == "D" else loss.heterologous
+                    factor = loss.homologous if phase == "D" else primed
                     homologous = heterologous = weight * factor / 2
                 if homologous or heterologous:
-                    temperature = getattr(loss.temperature, space)
+                    temperature = _first(own.temperature, getattr(loss.temperature, space))
                     terms.append(Term(phase, space, pair, homologous, heterologous, temperature, loss.similarity))
     return terms
 
 
+def _first(own: float | None, common: float) -> float:
+    return common if own is None else own
+
+
 def structure_loss(
     terms: Sequence[Term],
-    images: Callable[[str], Tensor],
+    images: Mapping[str, Tensor],
     targets: Callable[[str, str], Tensor],
+    selections: Selections = ALL_PLAIN,
 ) -> tuple[Tensor | float, dict[str, Tensor]]:
-    """The weighted sum of `terms` and the unweighted value of each direction.
+    """The weighted sum of `terms` and the unweighted value of each direction that has a weight.
 
     Args:
         terms: those of one phase.
-        images: space -> the embeddings a, [N, d_space], unit length; called once for each space that has a term.
-        targets: (space, pair) -> the embeddings b, [N, d_space], unit length, without gradient.
+        images: space -> the embeddings a, [N, d_space], unit length.
+        targets: (space, pair) -> the embeddings b, [N + K, d_space], unit length, without gradient.
+        selections: the pairs that count, the same for all terms.
 
     Returns:
         The scalar to add to the network's loss (0.0 without terms), and `name -> value`, `name_het -> value`, detached.
     """
     total: Tensor | float = 0.0
     values: dict[str, Tensor] = {}
-    embedded = {space: images(space) for space in dict.fromkeys(term.space for term in terms)}
     for term in terms:
-        value: Contrast = contrast(
-            embedded[term.space], targets(term.space, term.pair), term.temperature, term.similarity
-        )
-        total = total + term.homologous * value.homologous + term.heterologous * value.heterologous
-        values[term.name] = value.homologous.detach()
-        values[term.name + HETEROLOGOUS_SUFFIX] = value.heterologous.detach()
+        found = targets(term.space, term.pair)
+        both = _for_targets(selections, len(found))
+        directions = (term.homologous > 0, term.heterologous > 0)
+        value = contrast(images[term.space], found, term.temperature, term.similarity, both, directions)
+        for loss, weight, suffix in (
+            (value.homologous, term.homologous, ""),
+            (value.heterologous, term.heterologous, HETEROLOGOUS_SUFFIX),
+        ):
+            if loss is not None:
+                total = total + weight * loss
+                values[term.name + suffix] = loss.detach()
     return total, values
+
+
+def weighted_sum(terms: Sequence[Term], values: Mapping[str, Tensor]) -> Tensor | float:
+    """What `structure_loss` adds up, from its values: for the logs."""
+    return sum(
+        (
+            weight * values[name]
+            for term in terms
+            for weight, name in ((term.homologous, term.name), (term.heterologous, term.name + HETEROLOGOUS_SUFFIX))
+            if weight
+        ),
+        0.0,
+    )
+
+
+def _for_targets(selections: Selections, count: int) -> Selections:
+    """The selections for a term that has no further targets where others have some: f_D(x) is in no cache."""
+    chosen = selections.homologous
+    fits = all(part is None or part.shape[1] == count for part in (chosen.positives, chosen.excluded))
+    return selections if fits else Selections(selections.heterologous, selections.heterologous)

@@ -19,10 +19,9 @@ from clipgan.cache import file_digest
 from clipgan.config import MetricsConfig
 from clipgan.data.pack import PackedData, Split
 from clipgan.encoders.clip import FrozenClip
-from clipgan.features import Features, SplitFeatures
 from clipgan.metrics.inception import find_inception_weights
 from clipgan.networks.generator import Generator
-from clipgan.randomness import stream
+from clipgan.randomness import normals, stream
 
 INCEPTION = "inception-v3-compat"
 
@@ -83,18 +82,21 @@ def evenly(available: int, count: int) -> np.ndarray:
 
 
 class GeneratedImages(Dataset):
-    """A generator's images for the captions of a split, made in chunks when they are asked for.
+    """A generator's images for the prompts of a split, made in chunks when they are asked for.
 
-    Image i has the first caption of the i-th real image (cyclically, see `RealImages`). Its latent and noise depend on
+    Image i has the prompt of the i-th real image (cyclically, see `RealImages`). Its latent and noise depend on
     the seed and on i alone: chunks are the same whatever the batch size, and earlier evaluations change nothing.
     """
 
     CHUNK = 50
 
-    def __init__(
-        self, generator: Generator, features: SplitFeatures, count: int, seed: int, device: torch.device
-    ) -> None:
-        self.generator, self.features, self.count, self.seed, self.device = generator, features, count, seed, device
+    def __init__(self, generator: Generator, prompts: Tensor, count: int, seed: int, device: torch.device) -> None:
+        """
+        Args:
+            prompts: the conditions of the split's images, [N, C], unit length.
+            count: how many images.
+        """
+        self.generator, self.prompts, self.count, self.seed, self.device = generator, prompts, count, seed, device
         self._number, self._chunk = -1, torch.empty(0)
 
     def __len__(self) -> int:
@@ -111,12 +113,11 @@ class GeneratedImages(Dataset):
     def _generate(self, number: int) -> Tensor:
         """uint8 [CHUNK, 3, R, R]."""
         first = number * self.CHUNK
-        real = evenly(len(self.features.caption_start) - 1, self.count)
-        rows = self.features.caption_start[real.take(range(first, first + self.CHUNK), mode="wrap")]
-        condition = torch.from_numpy(self.features.clip_text[rows]).to(self.device)
+        real = evenly(len(self.prompts), self.count)
+        condition = self.prompts[real.take(range(first, first + self.CHUNK), mode="wrap")].to(self.device)
         random = stream(self.seed, "evaluation", number, self.device)
         z = torch.randn(self.CHUNK, self.generator.z_dim, generator=random, device=self.device)
-        return to_uint8(self.generator(z, condition, generator=random)).cpu()
+        return to_uint8(self.generator(z, condition, normals(random))).cpu()
 
 
 def to_uint8(images: Tensor) -> Tensor:
@@ -132,20 +133,20 @@ class Fid:
         config: MetricsConfig,
         data: PackedData,
         split: str,
-        features: Features,
+        prompts: Tensor,
         judge: FrozenClip | None,
         cache_dir: Path,
         device: torch.device,
     ) -> None:
         """
         Args:
-            split: whose images are the real ones and whose captions are the prompts.
+            split: whose images are the real ones.
+            prompts: the conditions of that split's images, [N, C], unit length.
             judge: the CLIP that judges where the extractor is `clip_tiny`.
             cache_dir: keeps the real images' statistics.
         """
-        self.config, self.device = config, device
+        self.config, self.device, self.prompts = config, device, prompts
         self.split: Split = getattr(data, split)
-        self.features: SplitFeatures = getattr(features, split)
         self.cache_root = cache_dir / "fidelity"
         if judge is not None:
             self.key, self.extractor, self.weights, weights_id = "fid_clip_tiny", register_clip_extractor(judge), "", ""
@@ -157,7 +158,7 @@ class Fid:
 
     def __call__(self, generator: Generator, seed: int) -> float:
         """The FID of `generator` (in evaluation mode); `seed` chooses the latents."""
-        generated = GeneratedImages(generator, self.features, self.config.n_images, seed, self.device)
+        generated = GeneratedImages(generator, self.prompts, self.config.n_images, seed, self.device)
         return self.between(generated, RealImages(self.split, self.n_real), self.real_name)
 
     def between(self, first: Dataset, second: Dataset, second_name: str | None = None) -> float:

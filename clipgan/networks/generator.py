@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from clipgan.config import ModelConfig
 from clipgan.networks.layers import Linear, StyledLayer, ToRGB, channels_at, normalise_second_moment, upsample
+from clipgan.randomness import Draw
 
 
 class Mapping(nn.Module):
@@ -26,14 +27,16 @@ class Mapping(nn.Module):
         self.decay = decay
         self.register_buffer("w_average", torch.zeros(w_dim))
 
-    def forward(self, z: Tensor, update_average: bool = False) -> Tensor:
+    def forward(self, z: Tensor) -> Tensor:
         """[N, Z] -> [N, W]."""
         w = normalise_second_moment(z)
         for layer in self.layers:
             w = layer(w)
-        if update_average:
-            self.w_average.lerp_(w.detach().mean(dim=0), 1 - self.decay)
         return w
+
+    def track(self, mean: Tensor) -> None:
+        """Move the average of w towards the mean of a batch, [W]."""
+        self.w_average.lerp_(mean, 1 - self.decay)
 
 
 class TextCode(nn.Module):
@@ -70,14 +73,14 @@ class Synthesis(nn.Module):
             size *= 2
         self.n_styles = 2 + 2 * len(self.ups)  # an RGB layer shares the style of the next convolution
 
-    def forward(self, styles: Tensor, generator: torch.Generator | None) -> Tensor:
-        """[N, L, S] -> [N, 3, R, R], about [-1, 1]."""
+    def forward(self, styles: Tensor, draw: Draw) -> Tensor:
+        """[N, L, S] -> [N, 3, R, R], about [-1, 1]; `draw` makes the noise of each layer."""
         x = self.constant.expand(styles.shape[0], -1, -1, -1).contiguous(memory_format=torch.channels_last)
-        x = self.first(x, styles[:, 0], generator)
+        x = self.first(x, styles[:, 0], draw)
         rgb = self.first_rgb(x, styles[:, 1])
         for index, (up, conv, to_rgb) in enumerate(zip(self.ups, self.convs, self.rgbs, strict=True)):
-            x = up(x, styles[:, 2 * index + 1], generator)
-            x = conv(x, styles[:, 2 * index + 2], generator)
+            x = up(x, styles[:, 2 * index + 1], draw)
+            x = conv(x, styles[:, 2 * index + 2], draw)
             rgb = upsample(rgb) + to_rgb(x, styles[:, 2 * index + 3])
         return rgb
 
@@ -96,36 +99,26 @@ class Generator(nn.Module):
         """[N, W] -> [N, L, W], the same w in every layer."""
         return w[:, None].expand(-1, self.synthesis.n_styles, -1)
 
-    def mix(self, z: Tensor, probability: float, generator: torch.Generator | None) -> Tensor:
-        """Style mixing: [N, Z] -> [N, L, W]; with `probability` the layers from a random one on take a second w.
+    def mix(self, z: Tensor, second: Tensor, crossover: int) -> Tensor:
+        """Style mixing: two latents [N, Z] -> [N, L, W]; the layers from `crossover` on take the second's w."""
+        ws = self.broadcast(self.mapping(z))
+        if crossover >= self.synthesis.n_styles:
+            return ws
+        return torch.cat([ws[:, :crossover], self.broadcast(self.mapping(second))[:, crossover:]], dim=1)
 
-        The crossover layer is drawn once for the batch, as in StyleGAN2-ADA. Updates the average of w.
-        """
-        ws = self.broadcast(self.mapping(z, update_average=True))
-        if probability > 0:
-            draw, place = torch.rand(2, generator=generator, device=z.device).tolist()
-            if draw < probability:
-                layers = self.synthesis.n_styles
-                cutoff = 1 + int(place * (layers - 1))
-                second = self.broadcast(self.mapping(torch.randn(z.shape, generator=generator, device=z.device)))
-                ws = torch.cat([ws[:, :cutoff], second[:, cutoff:]], dim=1)
-        return ws
-
-    def synthesise(self, ws: Tensor, condition: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def synthesise(self, ws: Tensor, condition: Tensor, draw: Draw) -> Tensor:
         """[N, L, W], [N, C] -> [N, 3, R, R]; the gradient with respect to `ws` is the path-length Jacobian's."""
         text = self.text_code(condition)[:, None].expand(-1, ws.shape[1], -1)
-        return self.synthesis(torch.cat([ws, text], dim=2), generator)
+        return self.synthesis(torch.cat([ws, text], dim=2), draw)
 
-    def forward(
-        self, z: Tensor, condition: Tensor, truncation: float = 1.0, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def forward(self, z: Tensor, condition: Tensor, draw: Draw, truncation: float = 1.0) -> Tensor:
         """Generate images.
 
         Args:
             z: [N, Z], standard normal.
             condition: [N, C], unit length.
+            draw: makes the noise of each layer.
             truncation: psi; 1 leaves w as it is, 0 puts it at its average.
-            generator: draws the noise; the global one if None.
 
         Returns:
             [N, 3, R, R], about [-1, 1], not clamped.
@@ -133,4 +126,4 @@ class Generator(nn.Module):
         w = self.mapping(z)
         if truncation != 1:
             w = self.mapping.w_average.lerp(w, truncation)
-        return self.synthesise(self.broadcast(w), condition, generator)
+        return self.synthesise(self.broadcast(w), condition, draw)

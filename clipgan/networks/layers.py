@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from clipgan.randomness import Draw
+
 SQRT2 = math.sqrt(2)
 
 
@@ -110,12 +112,12 @@ class StyledLayer(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.up = up
 
-    def forward(self, x: Tensor, style: Tensor, generator: torch.Generator | None) -> Tensor:
-        """[N, I, H, H], [N, S] -> [N, O, H, H], or [N, O, 2H, 2H] with `up`; `generator` draws the noise."""
+    def forward(self, x: Tensor, style: Tensor, draw: Draw) -> Tensor:
+        """[N, I, H, H], [N, S] -> [N, O, H, H], or [N, O, 2H, 2H] with `up`; `draw` makes the noise."""
         y = self.conv(x, style)
         if self.up:
             y = upsample(y)
-        noise = torch.randn(y.shape[0], 1, *y.shape[2:], generator=generator, device=y.device)
+        noise = draw((y.shape[0], 1, *y.shape[2:]))
         return leaky_relu(y + noise * self.noise_strength + self.bias[:, None, None])
 
 
@@ -135,17 +137,19 @@ class ToRGB(nn.Module):
 def minibatch_stddev(x: Tensor, group: int) -> Tensor:
     """Append one channel: the mean standard deviation over groups of `group` samples (Karras et al. 2018).
 
+    A group is a run of neighbours, so that a micro-batch has the groups that the whole batch would have.
+
     Args:
         x: [N, I, H, H], N a multiple of `group`.
         group: samples in a group; the last batch of an evaluation may be smaller than it.
     """
     n, _, height, width = x.shape
     group = math.gcd(n, group)
-    grouped = x.reshape(group, n // group, -1)
-    centred = grouped - grouped.mean(dim=0)
-    variance = centred.square().mean(dim=0)  # [N / group, I H H]; twice as fast as var() on a CPU
+    grouped = x.reshape(n // group, group, -1)
+    centred = grouped - grouped.mean(dim=1, keepdim=True)
+    variance = centred.square().mean(dim=1)  # [N / group, I H H]; twice as fast as var() on a CPU
     deviation = (variance + 1e-8).sqrt().mean(dim=1)  # [N / group]
-    channel = deviation.repeat(group).reshape(n, 1, 1, 1).expand(n, 1, height, width)
+    channel = deviation.repeat_interleave(group).reshape(n, 1, 1, 1).expand(n, 1, height, width)
     return torch.cat([x, channel], dim=1)
 
 

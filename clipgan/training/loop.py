@@ -12,15 +12,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from clipgan.conditions import prompts
 from clipgan.config import Config, flatten
 from clipgan.data.batches import Batches
 from clipgan.errors import DivergenceError, UserError
 from clipgan.losses.structure import active_terms
 from clipgan.metrics.fid import Fid, evenly
+from clipgan.metrics.retrieval import Retrieval
 from clipgan.prepare import Prepared, choose_device, prepare
 from clipgan.progress import console, track
-from clipgan.randomness import stream
-from clipgan.sample_grid import SampleGrid
+from clipgan.randomness import StepRandom
+from clipgan.sample_grid import SampleGrid, title
 from clipgan.tracking import RunLog
 from clipgan.training.checkpoint import checkpoint_path, keep_only, load_checkpoint, resume_path, save_checkpoint
 from clipgan.training.ema import ema_decay, update_ema
@@ -85,25 +87,23 @@ class Training:
         features = prepared.features
         terms = active_terms(config)
         self.objective = Objective(
-            model=config.model,
+            config=config,
             generator_terms=[term for term in terms if term.phase == "G"],
             discriminator_terms=[term for term in terms if term.phase == "D"],
             spaces=FrozenSpaces(
                 prepared.clip, prepared.resnet, features.text_to_resnet, online=config.features == "online"
             ),
         )
-        x_flip = prepared.data.x_flip
-        self.batches = Batches(prepared.data.train, features.train, config.batch, config.seed, device, x_flip)
+        self.batches = Batches(config, prepared.data.train, features.train, device, prepared.data.x_flip)
         self.state = new_state(config, prepared.clip.dim, device)
         split = config.data.fid_split
-        self.fid = Fid(config.metrics, prepared.data, split, features, prepared.judge, prepared.cache_dir, device)
-        chosen = evenly(len(prepared.data.heldout), config.sample_prompts)  # a set may be sorted
-        prompts = [prepared.data.heldout.captions[index][0] for index in chosen]
-        rows = features.heldout.caption_start[chosen]
-        self.grid = SampleGrid(
-            prompts, torch.from_numpy(features.heldout.clip_text[rows]), config.sample_latents,
-            config.model.z_dim, config.seed, device,
-        )  # fmt: skip
+        conditions = prompts(getattr(features, split), config.condition, config.seed)
+        self.fid = Fid(config.metrics, prepared.data, split, conditions, prepared.judge, prepared.cache_dir, device)
+        heldout = prompts(features.heldout, config.condition, config.seed)
+        self.retrieval = Retrieval.of(prepared.judge, prepared.data.heldout, heldout, config.metrics, device)
+        chosen = evenly(len(heldout), config.sample_prompts)  # a set may be sorted
+        titles = [title(prepared.data.heldout, index) for index in chosen]
+        self.grid = SampleGrid(titles, heldout[chosen], config.sample_latents, config.model.z_dim, config.seed, device)
         self.history: list[tuple[int, float]] = []  # (kimg, FID)
         self.train_seconds = 0.0
         self.text_to_resnet_r2 = features.text_to_resnet_r2
@@ -111,12 +111,11 @@ class Training:
 
     def run(self, parent_run_id: str | None) -> Result:
         """Train to `config.kimg` and return the figures."""
-        console.print(weight_table(self.terms))
+        console.print(weight_table(self.terms, self.config))
         resumed_at = self._resume()
         params = flatten(self.config) | {
             "parameters/G": parameter_count(self.state.generator),
             "parameters/D": parameter_count(self.state.discriminator),
-            "text_to_resnet_r2": self.text_to_resnet_r2,
             "fid_key": self.fid.key,
         }
         log = RunLog(self.run_dir, self.config.mlflow, run_name(self.config), params, parent_run_id, resumed_at)
@@ -124,7 +123,8 @@ class Training:
         try:
             log.artifact(self._save_config())
             if resumed_at is None:
-                self._snapshot(log, 0, {})
+                r2 = self.text_to_resnet_r2
+                self._snapshot(log, 0, {} if r2 is None else {"text_to_resnet_r2": r2})
             self._steps(log)
             status = "FINISHED"
         except KeyboardInterrupt:
@@ -163,11 +163,11 @@ class Training:
         """One step of the algorithm: D, G, the lazy regularisers, the moving average. Returns values to log."""
         config, state, objective = self.config, self.state, self.objective
         batch = self.batches.at(step)
-        random = stream(config.seed, "training", step, self.device)
+        random = StepRandom(config.seed, step, min(config.model.mbstd_group, config.batch), self.device)
         values = discriminator_step(state, batch, objective, random)
         values |= generator_step(state, batch, objective, random)
         if config.model.r1_gamma and step % config.model.r1_interval == 0:
-            values |= r1_step(state, batch, objective, random)
+            values |= r1_step(state, batch, objective)
         if config.model.pl_weight and step % config.model.pl_interval == 0:
             values |= path_length_step(state, batch, objective, random)
         state.step = step + 1
@@ -183,12 +183,14 @@ class Training:
             raise DivergenceError(f"{self.fid.key} is {fid} at {kimg} kimg")
         self.history.append((kimg, fid))
         best_kimg, best = min(self.history, key=lambda entry: entry[1])
+        if self.retrieval is not None:
+            values = values | {self.retrieval.key: self.retrieval(self.state.generator_ema, self.config.seed)}
         grid = self.run_dir / f"samples-{kimg:06d}.png"
         self.grid.save(self.state.generator_ema, grid)
         seconds = time.perf_counter() - start
         log.metrics(kimg, {**values, self.fid.key: fid, f"{self.fid.key}_best": best, "snapshot_seconds": seconds})
         log.artifact(grid)
-        speed = f"  {values['sec_per_kimg']:.2f} s/kimg" if values else ""
+        speed = f"  {values['sec_per_kimg']:.2f} s/kimg" if "sec_per_kimg" in values else ""
         console.print(f"{kimg:>6} kimg  {self.fid.key} {fid:.4g}  best {best:.4g}{speed}")
         # the record comes before the checkpoint: a kill in between repeats this stretch and drops the later record
         path = checkpoint_path(self.run_dir, kimg)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from clipgan.data.batches import Batch
+from clipgan.data.batches import Batch, Targets
 from clipgan.encoders.clip import FrozenClip
 from clipgan.encoders.resnet import FrozenResNet
 from clipgan.losses.contrastive import unit
@@ -30,19 +30,21 @@ class FrozenSpaces:
         assert self.resnet is not None
         return self.resnet.encode_image(images)
 
-    def text_target(self, space: str, text: Tensor) -> Tensor:
-        """The target of an image-text pair: u, or u W for the ResNet, which has no text tower; unit length."""
-        if space != "ResNet":
-            return text
+    @torch.no_grad()
+    def target(self, space: str, pair: str, of: Targets) -> Tensor:
+        """What a pair contrasts an image with in a frozen space: [N, C] or [N, Q], unit length.
+
+        `it`: u, or u W for the ResNet, which has no text tower. `ii`: v or r, of a batch online where asked for.
+        """
+        if pair == "it":
+            return of.text if space == "CLIP" else self._text_in_resnet(of.text)
+        if self.online and isinstance(of, Batch):
+            return self.embed(space, of.images)
+        if space == "CLIP":
+            return of.clip_image
+        assert of.resnet_image is not None
+        return of.resnet_image
+
+    def _text_in_resnet(self, text: Tensor) -> Tensor:
         assert self.text_to_resnet is not None
         return unit(text @ self.text_to_resnet)
-
-    @torch.no_grad()
-    def image_target(self, space: str, batch: Batch) -> Tensor:
-        """The target of an image-image pair in a frozen space: v or r, unit length."""
-        if self.online:
-            return self.embed(space, batch.images)
-        if space == "CLIP":
-            return batch.clip_image
-        assert batch.resnet_image is not None
-        return batch.resnet_image

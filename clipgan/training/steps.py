@@ -1,135 +1,191 @@
 """The steps of the training algorithm: discriminator, generator, and the two lazy regularisers.
 
-Shapes: N batch, R resolution, L layers, W style width, C width of CLIP's embedding.
+Shapes: N batch, K further targets, L layers, W style width, C width of CLIP's embedding.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from clipgan.config import ModelConfig
-from clipgan.data.batches import Batch
+from clipgan.config import Config, PairsConfig
+from clipgan.data.batches import Batch, Targets
+from clipgan.distributed import gather, sum_gradients, total, world_size
 from clipgan.losses.adversarial import discriminator_loss, generator_loss, path_length_penalty, r1_penalty
-from clipgan.losses.contrastive import unit
-from clipgan.losses.structure import Term, structure_loss
+from clipgan.losses.contrastive import ALL_PLAIN, unit
+from clipgan.losses.pairs import Selections, select
+from clipgan.losses.structure import Term, structure_loss, weighted_sum
 from clipgan.networks.discriminator import Judgement
+from clipgan.randomness import StepRandom
+from clipgan.training.accumulate import Embeddings, Values, backward
 from clipgan.training.spaces import FrozenSpaces
 from clipgan.training.state import TrainingState
 
 
 @dataclass(frozen=True)
 class Objective:
-    """What the networks are trained on besides the adversarial loss."""
+    """What the networks are trained on."""
 
-    model: ModelConfig
+    config: Config
     generator_terms: Sequence[Term]
     discriminator_terms: Sequence[Term]
     spaces: FrozenSpaces
 
 
-def condition_on(text: Tensor, level: float, random: torch.Generator) -> Tensor:
-    """LAFITE's text condition (arXiv:2111.13792, eq. 3): u plus noise of length `level`, scaled back to unit length.
-
-    Args:
-        text: u, [N, C], unit length.
-        level: length of the noise relative to u; 0 leaves u as it is.
-        random: draws the noise.
-    """
-    if level == 0:
-        return text
-    noise = torch.randn(text.shape, generator=random, device=text.device)
-    return unit(text + level * unit(noise))
-
-
-def _latents(state: TrainingState, count: int, random: torch.Generator) -> Tensor:
-    device = state.path_length_mean.device
-    return torch.randn(count, state.generator.z_dim, generator=random, device=device)
-
-
-def discriminator_step(
-    state: TrainingState, batch: Batch, objective: Objective, random: torch.Generator
-) -> dict[str, Tensor]:
+def discriminator_step(state: TrainingState, batch: Batch, objective: Objective, random: StepRandom) -> Values:
     """One update of D on softplus(D(g)) + softplus(-D(x)) + its contrastive terms on the real images."""
-    condition = condition_on(batch.text, objective.model.text_noise, random)
+    config, terms = objective.config, objective.discriminator_terms
     with torch.no_grad():
-        ws = state.generator.mix(_latents(state, len(condition), random), objective.model.style_mixing, random)
-        fake = state.generator.synthesise(ws, condition, random)
-    fake_logits = state.discriminator(fake, condition).logits
-    real: Judgement = state.discriminator(batch.images, condition)
+        ws = _styles(state, batch, objective, random, "D")
+        state.generator.mapping.track(total(ws[:, 0].mean(dim=0)) / world_size())
+    logits: list[Tensor] = []  # means over the rows of a part
 
-    def target(space: str, pair: str) -> Tensor:
-        if pair == "it":
-            return batch.text
-        return objective.spaces.image_target("CLIP", batch)  # f_D is as wide as CLIP and learns its features
+    def forward(part: Batch) -> tuple[Tensor, Embeddings]:
+        place = slice(part.rows.start - batch.rows.start, part.rows.stop - batch.rows.start)
+        with torch.no_grad():
+            fake = state.generator.synthesise(ws[place], part.condition, random.rows("D noise", part.rows))
+        fake_logits = state.discriminator(fake, part.condition).logits
+        real: Judgement = state.discriminator(part.images, part.condition)
+        logits.append(torch.stack([real.logits.detach().mean(), fake_logits.detach().mean()]))
+        return discriminator_loss(fake_logits, real.logits), {"D": unit(real.semantic)} if terms else {}
 
-    adversarial = discriminator_loss(fake_logits, real.logits)
-    contrastive, values = structure_loss(objective.discriminator_terms, lambda space: unit(real.semantic), target)
-    loss = adversarial + contrastive
-    _update(state.discriminator_optimizer, loss)
+    def embed(part: Batch) -> Embeddings:
+        return {"D": unit(state.discriminator(part.images, part.condition).semantic)} if terms else {}
+
+    def target(of: Targets, space: str, pair: str) -> Tensor:
+        return objective.spaces.target("CLIP", pair, of)  # f_D is as wide as CLIP and learns its features
+
+    def contrast(embedded: Embeddings, parts: Sequence[Batch]) -> tuple[Tensor | float, Values]:
+        return _contrast(terms, embedded, parts, target, config)
+
+    state.discriminator_optimizer.zero_grad(set_to_none=True)
+    parts = batch.parts(config.accumulate)
+    adversarial, values = backward(parts, forward, contrast, embed if config.contrast.grad_cache else None)
+    _update(state.discriminator_optimizer)
+    real, fake = total(torch.stack(logits).mean(dim=0)) / world_size()
     return {
-        "loss/D": loss.detach(),
-        "loss/D_adversarial": adversarial.detach(),
-        "logits/real": real.logits.detach().mean(),
-        "logits/fake": fake_logits.detach().mean(),
+        "loss/D": adversarial + weighted_sum(terms, values),
+        "loss/D_adversarial": adversarial,
+        "logits/real": real,
+        "logits/fake": fake,
         **values,
     }
 
 
-def generator_step(
-    state: TrainingState, batch: Batch, objective: Objective, random: torch.Generator
-) -> dict[str, Tensor]:
+def generator_step(state: TrainingState, batch: Batch, objective: Objective, random: StepRandom) -> Values:
     """One update of G on softplus(-D(g)) + its contrastive terms."""
+    config, terms, spaces = objective.config, objective.generator_terms, objective.spaces
     state.discriminator.requires_grad_(False)
-    condition = condition_on(batch.text, objective.model.text_noise, random)
-    ws = state.generator.mix(_latents(state, len(condition), random), objective.model.style_mixing, random)
-    fake = state.generator.synthesise(ws, condition, random)
-    judged: Judgement = state.discriminator(fake, condition)
 
-    def embed(space: str) -> Tensor:
-        return unit(judged.semantic) if space == "D" else objective.spaces.embed(space, fake)
+    def forward(part: Batch) -> tuple[Tensor, Embeddings]:
+        ws = _styles(state, part, objective, random, "G")
+        fake = state.generator.synthesise(ws, part.condition, random.rows("G noise", part.rows))
+        judged: Judgement = state.discriminator(fake, part.condition)
+        needed = dict.fromkeys(term.space for term in terms)
+        embedded = {space: unit(judged.semantic) if space == "D" else spaces.embed(space, fake) for space in needed}
+        return generator_loss(judged.logits), embedded
 
-    def target(space: str, pair: str) -> Tensor:
-        if pair == "it":
-            return objective.spaces.text_target(space, batch.text)
-        if space == "D":
-            with torch.no_grad():
-                return unit(state.discriminator(batch.images, condition).semantic)
-        return objective.spaces.image_target(space, batch)
+    def target(of: Targets, space: str, pair: str) -> Tensor | None:
+        if space == "D" and pair == "ii":  # what D makes of the real image now: no cache has it
+            return unit(state.discriminator(of.images, of.condition).semantic) if isinstance(of, Batch) else None
+        return spaces.target("CLIP" if space == "D" else space, pair, of)
 
-    adversarial = generator_loss(judged.logits)
-    contrastive, values = structure_loss(objective.generator_terms, embed, target)
-    loss = adversarial + contrastive
-    _update(state.generator_optimizer, loss)
+    def contrast(embedded: Embeddings, parts: Sequence[Batch]) -> tuple[Tensor | float, Values]:
+        return _contrast(terms, embedded, parts, target, config)
+
+    state.generator_optimizer.zero_grad(set_to_none=True)
+    embed = (lambda part: forward(part)[1]) if config.contrast.grad_cache else None
+    adversarial, values = backward(batch.parts(config.accumulate), forward, contrast, embed)
+    _update(state.generator_optimizer)
     state.discriminator.requires_grad_(True)
-    return {"loss/G": loss.detach(), "loss/G_adversarial": adversarial.detach(), **values}
+    return {"loss/G": adversarial + weighted_sum(terms, values), "loss/G_adversarial": adversarial, **values}
 
 
-def r1_step(state: TrainingState, batch: Batch, objective: Objective, random: torch.Generator) -> dict[str, Tensor]:
+def r1_step(state: TrainingState, batch: Batch, objective: Objective) -> Values:
     """Lazy R1: gamma / 2 * E |grad D(x)|^2, times the interval at which it is called."""
-    model = objective.model
-    images = batch.images.detach().requires_grad_(True)
-    logits = state.discriminator(images, condition_on(batch.text, model.text_noise, random)).logits
-    penalty = r1_penalty(logits, images)
-    _update(state.discriminator_optimizer, penalty * (model.r1_gamma / 2 * model.r1_interval))
-    return {"loss/r1": penalty.detach()}
+    config, model = objective.config, objective.config.model
+    share = 1 / (config.accumulate * world_size())
+    penalty = torch.zeros((), device=batch.images.device)
+    state.discriminator_optimizer.zero_grad(set_to_none=True)
+    for part in batch.parts(config.accumulate):
+        images = part.images.detach().requires_grad_(True)
+        own = r1_penalty(state.discriminator(images, part.condition).logits, images) * share
+        (own * (model.r1_gamma / 2 * model.r1_interval)).backward()
+        penalty += own.detach()
+    _update(state.discriminator_optimizer)
+    return {"loss/r1": total(penalty)}
 
 
-def path_length_step(
-    state: TrainingState, batch: Batch, objective: Objective, random: torch.Generator
-) -> dict[str, Tensor]:
-    """Lazy path-length regularisation on half a batch, times the interval at which it is called."""
-    model = objective.model
-    text = batch.text[: max(1, len(batch.text) // 2)]
-    ws = state.generator.mix(_latents(state, len(text), random), model.style_mixing, random)
-    images = state.generator.synthesise(ws, condition_on(text, model.text_noise, random), random)
-    penalty, state.path_length_mean = path_length_penalty(images, ws, state.path_length_mean, generator=random)
-    _update(state.generator_optimizer, penalty * (model.pl_weight * model.pl_interval))
-    return {"loss/path_length": penalty.detach(), "path_length": state.path_length_mean}
+def path_length_step(state: TrainingState, batch: Batch, objective: Objective, random: StepRandom) -> Values:
+    """Lazy path-length regularisation on half of each part, times the interval at which it is called."""
+    config, model = objective.config, objective.config.model
+    share = 1 / (config.accumulate * world_size())
+    penalty = torch.zeros((), device=batch.images.device)
+    state.generator_optimizer.zero_grad(set_to_none=True)
+    for part in batch.parts(config.accumulate):
+        half = part.part(part.rows[: max(1, len(part.rows) // 2)])
+        ws = _styles(state, half, objective, random, "path length")
+        images = state.generator.synthesise(ws, half.condition, random.rows("path length noise", half.rows))
+        draw = random.rows("path length direction", half.rows)
+        own, mean = path_length_penalty(images, ws, state.path_length_mean, draw)
+        state.path_length_mean = total(mean) / world_size()
+        (own * (share * model.pl_weight * model.pl_interval)).backward()
+        penalty += own.detach() * share
+    _update(state.generator_optimizer)
+    return {"loss/path_length": total(penalty), "path_length": state.path_length_mean}
 
 
-def _update(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+def _styles(state: TrainingState, batch: Batch, objective: Objective, random: StepRandom, use: str) -> Tensor:
+    """Styles from new latents, two of them mixed with the model's probability: [N, L, W]."""
+    generator = state.generator
+    shape = (len(batch.rows), generator.z_dim)
+    chance, place = torch.rand(2, generator=random.shared(f"{use} style mixing")).tolist()
+    layers = generator.synthesis.n_styles
+    crossover = 1 + int(place * (layers - 1)) if chance < objective.config.model.style_mixing else layers
+    first, second = (random.rows(f"{use} {which} latent", batch.rows)(shape) for which in ("first", "second"))
+    return generator.mix(first, second, crossover)
+
+
+def _contrast(
+    terms: Sequence[Term],
+    embedded: Embeddings,
+    parts: Sequence[Batch],
+    target: Callable[[Targets, str, str], Tensor | None],
+    config: Config,
+) -> tuple[Tensor | float, Values]:
+    """The terms over the rows of `parts` of all processes, against their targets and the further ones."""
+    if not terms:
+        return 0.0, {}
+    further = parts[0].further
+
+    @torch.no_grad()
+    def targets(space: str, pair: str) -> Tensor:
+        rows = gather(torch.cat([_present(target(part, space, pair)) for part in parts]))
+        more = None if further is None else target(further, space, pair)
+        return rows if more is None else torch.cat([rows, more])
+
+    images = {space: gather(rows) for space, rows in embedded.items()}
+    return structure_loss(terms, images, targets, _select(config.pairs, parts))
+
+
+@torch.no_grad()
+def _select(pairs: PairsConfig, parts: Sequence[Batch]) -> Selections:
+    """The pairs that count, by the cached features of all processes' rows and of the further targets."""
+    if pairs.name == "plain":
+        return ALL_PLAIN
+    further = parts[0].further
+    text, image = (gather(torch.cat([getattr(part, name) for part in parts])) for name in ("text", "clip_image"))
+    anchors, more = (text, "text") if pairs.similarity == "text" else (image, "clip_image")
+    candidates = anchors if further is None else torch.cat([anchors, getattr(further, more)])
+    return select(pairs, anchors @ candidates.T, (text * image).sum(dim=1))
+
+
+def _present(target: Tensor | None) -> Tensor:
+    assert target is not None  # every row of a batch has its targets
+    return target
+
+
+def _update(optimizer: torch.optim.Optimizer) -> None:
+    sum_gradients(parameter for group in optimizer.param_groups for parameter in group["params"])
     optimizer.step()

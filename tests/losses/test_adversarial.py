@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from clipgan.losses.adversarial import discriminator_loss, generator_loss, path_length_penalty, r1_penalty
+from clipgan.randomness import normals
 
 
 def test_losses_at_known_logits():
@@ -28,8 +29,8 @@ def test_path_length_of_a_linear_generator():
     matrix = torch.randn(6, 3 * 8 * 8)
     ws = torch.randn(4, 2, 6, requires_grad=True)
     images = (ws.sum(dim=1) @ matrix).reshape(4, 3, 8, 8)
-    random = torch.Generator().manual_seed(3)
-    penalty, mean = path_length_penalty(images, ws, torch.zeros(()), generator=random)
+    draw = normals(torch.Generator().manual_seed(3))
+    penalty, mean = path_length_penalty(images, ws, torch.zeros(()), draw)
     y = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(3)) / 8
     lengths = (y.reshape(4, -1) @ matrix.T).norm(dim=1)  # the same in both layers
     assert float(mean) == pytest.approx(0.01 * float(lengths.mean()), rel=1e-5)

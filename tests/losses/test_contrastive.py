@@ -10,7 +10,7 @@ from clipgan.losses.contrastive import contrast, info_nce, unit
 
 
 def reference(anchors: np.ndarray, candidates: np.ndarray, tau: float, published: bool = False) -> float:
-    """L(anchors -> candidates), term by term."""
+    """L(anchors -> candidates), term by term; candidate i is anchor i's positive, and there may be more of them."""
     total = 0.0
     for i in range(len(anchors)):
         logits = [float(np.dot(anchors[i], candidates[j])) / tau for j in range(len(candidates))]
@@ -25,16 +25,37 @@ def rows(seed: int, n: int = 7, d: int = 12) -> np.ndarray:
     return x / np.linalg.norm(x, axis=1, keepdims=True)
 
 
+def tensors(*arrays: np.ndarray) -> list[torch.Tensor]:
+    return [torch.tensor(array).float() for array in arrays]
+
+
 @pytest.mark.parametrize(
     ("similarity", "tau"), [("cos", 0.07), ("cos", 0.5), ("cos", 1.0), ("exp_cos", 0.5), ("exp_cos", 1.0)]
 )
-def test_both_directions_equal_the_loop(similarity, tau):
-    a, b = rows(1), rows(2)
-    ours = contrast(torch.tensor(a).float(), torch.tensor(b).float(), tau, similarity)
+@pytest.mark.parametrize("further", [0, 5])
+def test_both_directions_equal_the_loop(similarity, tau, further):
+    a, b = rows(1), rows(2, n=7 + further)
+    ours = contrast(*tensors(a, b), tau, similarity)
     published = similarity == "exp_cos"
     assert float(ours.homologous) == pytest.approx(reference(a, b, tau, published), rel=1e-5)
-    assert float(ours.heterologous) == pytest.approx(reference(b, a, tau, published), rel=1e-5)
+    assert float(ours.heterologous) == pytest.approx(reference(b[:7], a, tau, published), rel=1e-5)
     assert abs(float(ours.homologous) - float(ours.heterologous)) > 1e-4  # the directions differ
+
+
+def test_the_gradient_equals_finite_differences():
+    a, b = (torch.tensor(rows(seed, n=4, d=3), requires_grad=seed == 1) for seed in (1, 2))
+
+    def both(images):
+        value = contrast(images, b, 0.3)
+        return value.homologous + 0.2 * value.heterologous
+
+    assert torch.autograd.gradcheck(both, (a,))
+
+
+def test_a_direction_that_is_not_asked_for_is_not_computed():
+    a, b = tensors(rows(1), rows(2))
+    assert contrast(a, b, 0.5, directions=(True, False)).heterologous is None
+    assert contrast(a, b, 0.5, directions=(False, True)).homologous is None
 
 
 def test_one_sample_has_nothing_to_contrast():

@@ -12,6 +12,8 @@ import torch
 from PIL import Image
 from torch.utils.data import TensorDataset
 
+from clipgan.conditions import prompts
+from clipgan.config import ConditionConfig
 from clipgan.metrics.fid import Fid, GeneratedImages, RealImages, evenly, to_uint8
 from clipgan.metrics.inception import find_inception_weights
 from clipgan.prepare import prepare
@@ -43,11 +45,20 @@ def command_line(extractor_code, arguments):
     return json.loads(result.stdout[result.stdout.index("{") :])["frechet_inception_distance"]
 
 
+def heldout_prompts(prepared):
+    return prompts(prepared.features.heldout, ConditionConfig(), 0)
+
+
+def fid_of(metrics, prepared):
+    conditions = heldout_prompts(prepared)
+    return Fid(metrics, prepared.data, "heldout", conditions, prepared.judge, prepared.cache_dir, CPU)
+
+
 @pytest.fixture(scope="module")
 def setting(cache_dir):
     config = make_config(*tiny(cache_dir))
     prepared = prepare(config, CPU)
-    fid = Fid(config.metrics, prepared.data, "heldout", prepared.features, prepared.judge, prepared.cache_dir, CPU)
+    fid = fid_of(config.metrics, prepared)
     generator = new_state(config, prepared.clip.dim, CPU).generator_ema
     return config, prepared, fid, generator
 
@@ -60,7 +71,7 @@ def test_the_stand_in_carries_its_own_name(setting):
 def test_command_line_on_pngs_agrees(setting, tmp_path, cache_dir):
     _, prepared, fid, generator = setting
     value = fid(generator, seed=3)
-    generated = GeneratedImages(generator, prepared.features.heldout, 32, 3, CPU)
+    generated = GeneratedImages(generator, heldout_prompts(prepared), 32, 3, CPU)
     write_pngs(tmp_path / "fake", [generated[index] for index in range(32)])
     write_pngs(tmp_path / "real", prepared.data.heldout.images)
     overrides = tiny(cache_dir)
@@ -98,7 +109,7 @@ def test_inception_from_a_file_agrees_with_the_command_line(setting, tmp_path, c
     overrides = tiny(cache_dir, "metrics=fid", f"metrics.inception_weights={weights}", "metrics.n_images=12")
     overrides = [text for text in overrides if not text.startswith("metrics.judge")]
     config, prepared = make_config(*overrides), setting[1]
-    fid = Fid(config.metrics, prepared.data, "heldout", prepared.features, None, tmp_path / "cache", CPU)
+    fid = Fid(config.metrics, prepared.data, "heldout", heldout_prompts(prepared), None, tmp_path / "cache", CPU)
     assert fid.key == "fid"
     first, second = prepared.data.train.images[:12], prepared.data.heldout.images[:12]
     value = fid.between(Images(torch.from_numpy(first.copy())), Images(torch.from_numpy(second.copy())))
@@ -142,7 +153,7 @@ def test_the_value_is_repeatable_and_independent_of_the_batch(setting):
         if name.endswith("noise_strength"):  # zero in an untrained network, which would hide the noise
             parameter.fill_(0.5)
     other = dataclasses.replace(config.metrics, batch=5)
-    smaller = Fid(other, prepared.data, "heldout", prepared.features, prepared.judge, prepared.cache_dir, CPU)
+    smaller = fid_of(other, prepared)
     assert fid(generator, 0) == fid(generator, 0)
     assert smaller(generator, 0) == pytest.approx(fid(generator, 0), rel=1e-4)
     assert abs(fid(generator, 1) / fid(generator, 0) - 1) > 1e-3
@@ -152,7 +163,7 @@ def test_a_changed_data_set_is_not_served_the_old_statistics(setting, cache_dir)
     _, _, fid, _ = setting
     config = make_config(*tiny(cache_dir, "data.seed=5"))
     prepared = prepare(config, CPU)
-    other = Fid(config.metrics, prepared.data, "heldout", prepared.features, prepared.judge, prepared.cache_dir, CPU)
+    other = fid_of(config.metrics, prepared)
     assert other.real_name != fid.real_name
 
 

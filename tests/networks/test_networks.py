@@ -8,6 +8,7 @@ from clipgan.config import ModelConfig
 from clipgan.networks.discriminator import Discriminator
 from clipgan.networks.generator import Generator
 from clipgan.networks.layers import Conv, Linear, ModulatedConv, StyledLayer, minibatch_stddev, upsample
+from clipgan.randomness import normals
 
 MODEL = ModelConfig(z_dim=12, w_dim=10, text_dim=6, mapping_layers=2, channel_base=128, channel_max=16)
 C = 24
@@ -26,7 +27,7 @@ def unit(n):
 
 def test_shapes(networks):
     resolution, generator, discriminator = networks
-    images = generator(torch.randn(4, 12), unit(4))
+    images = generator(torch.randn(4, 12), unit(4), torch.randn)
     assert images.shape == (4, 3, resolution, resolution)
     judged = discriminator(images, unit(4))
     assert judged.logits.shape == (4,)
@@ -38,7 +39,7 @@ def test_text_and_latent_change_the_image(networks):
     z, text = torch.randn(2, 12), unit(2)
 
     def draw(z, text):
-        return generator(z, text, generator=torch.Generator().manual_seed(0))
+        return generator(z, text, normals(torch.Generator().manual_seed(0)))
 
     base = draw(z, text)
     torch.testing.assert_close(draw(z, text), base)
@@ -56,7 +57,7 @@ def test_the_logit_depends_on_text_and_the_semantic_head_does_not(networks):
 
 def test_gradient_reaches_every_parameter(networks):
     _, generator, discriminator = networks
-    judged = discriminator(generator(torch.randn(4, 12), unit(4)), unit(4))
+    judged = discriminator(generator(torch.randn(4, 12), unit(4), torch.randn), unit(4))
     (judged.logits.sum() + judged.semantic.square().sum()).backward()
     for network in (generator, discriminator):
         for name, parameter in network.named_parameters():
@@ -90,7 +91,7 @@ def test_styled_layer_is_its_definition():
     y = layer.conv(x, style)
     noise = torch.randn(2, 1, 6, 6, generator=torch.Generator().manual_seed(4))
     expected = F.leaky_relu(y + 0.3 * noise + layer.bias[:, None, None], 0.2) * 2**0.5
-    torch.testing.assert_close(layer(x, style, torch.Generator().manual_seed(4)), expected)
+    torch.testing.assert_close(layer(x, style, normals(torch.Generator().manual_seed(4))), expected)
 
 
 @pytest.mark.parametrize("activate", [True, False])
@@ -123,6 +124,13 @@ def test_minibatch_stddev_is_the_mean_over_the_group():
     torch.testing.assert_close(channel, expected.expand(4, 1, 2, 2))
 
 
+def test_a_micro_batch_has_the_groups_of_the_whole():
+    x = torch.randn(8, 3, 2, 2)
+    parts = torch.cat([minibatch_stddev(part, 4) for part in x.chunk(2)])
+    torch.testing.assert_close(minibatch_stddev(x, 4), parts)
+    assert float(parts[0, 3, 0, 0]) != float(parts[4, 3, 0, 0])
+
+
 def test_linear_has_the_scale_of_its_inputs():
     torch.manual_seed(0)
     y = Linear(400, 300)(torch.randn(200, 400))
@@ -132,14 +140,17 @@ def test_linear_has_the_scale_of_its_inputs():
 def test_truncation_zero_is_the_average_latent(networks):
     _, generator, _ = networks
     text = unit(1).expand(3, C)
-    images = generator(torch.randn(3, 12), text, truncation=0.0, generator=torch.Generator().manual_seed(0))
+    images = generator(torch.randn(3, 12), text, torch.randn, truncation=0.0)
     torch.testing.assert_close(images[0], images[1], rtol=0, atol=1e-4)  # noise strength starts at zero
 
 
 def test_style_mixing_crosses_two_latents(networks):
     _, generator, _ = networks
-    ws = generator.mix(torch.randn(2, 12), 1.0, torch.Generator().manual_seed(1))
-    assert ws.shape == (2, generator.synthesis.n_styles, 10)
-    assert not torch.equal(ws[:, 0], ws[:, -1])
-    plain = generator.mix(torch.randn(2, 12), 0.0, None)
-    assert torch.equal(plain[:, 0], plain[:, -1])
+    first, second = torch.randn(2, 2, 12)
+    ws, layers = generator.mix(first, second, 2), generator.synthesis.n_styles
+    assert ws.shape == (2, layers, 10)
+    for layer in range(layers):
+        expected = generator.mapping(first if layer < 2 else second)
+        torch.testing.assert_close(ws[:, layer], expected)
+    plain = generator.mix(first, second, layers)
+    torch.testing.assert_close(plain[:, -1], generator.mapping(first))

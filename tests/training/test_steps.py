@@ -1,34 +1,27 @@
 """The steps: what each updates, and the moving average against its closed form."""
 
 import copy
+import itertools
+import socket
 
 import pytest
 import torch
 
 from clipgan.config import ModelConfig
+from clipgan.losses.adversarial import path_length_penalty, r1_penalty
 from clipgan.networks.generator import Generator
 from clipgan.prepare import prepare
-from clipgan.randomness import stream, stream_seed
+from clipgan.randomness import StepRandom, stream, stream_seed
 from clipgan.training import steps
 from clipgan.training.ema import ema_decay, update_ema
 from clipgan.training.loop import Training
-from clipgan.training.steps import condition_on, discriminator_step, generator_step
+from clipgan.training.steps import discriminator_step, generator_step
 from tests.helpers import make_config
 from tests.losses.test_contrastive import reference
 from tests.tiny import tiny
 
+CPU = torch.device("cpu")
 MODEL = ModelConfig(z_dim=4, w_dim=4, text_dim=4, mapping_layers=1, channel_base=32, channel_max=4)
-
-
-def test_text_noise_has_the_given_length_before_normalisation():
-    text = torch.nn.functional.normalize(torch.randn(1000, 16), dim=1)
-    noisy = condition_on(text, 0.1, stream(0, "test"))
-    torch.testing.assert_close(noisy.norm(dim=1), torch.ones(1000))
-    # |u + 0.1 n| = 1 has the angle arcsin(0.1) at most, and about that where n is orthogonal to u
-    angles = (noisy * text).sum(1).clamp(-1, 1).acos()
-    assert float(angles.max()) <= 0.1002
-    assert float(angles.mean()) == pytest.approx(0.0965, abs=0.002)
-    assert condition_on(text, 0.0, stream(0, "test")) is text
 
 
 def test_ema_decay_is_a_half_life():
@@ -54,62 +47,241 @@ def test_streams_depend_on_seed_name_and_index_only():
     torch.testing.assert_close(torch.randn(3, generator=stream(1, "a", 5)), torch.randn(3, generator=stream(1, "a", 5)))
 
 
+def test_rows_draw_the_same_whole_and_in_parts():
+    def draw(first, last, name="noise", step=3):
+        return StepRandom(1, step, 4, CPU).rows(name, range(first, last))((last - first, 2, 5))
+
+    whole = draw(0, 12)
+    torch.testing.assert_close(torch.cat([draw(0, 8), draw(8, 12)]), whole)
+    assert whole.unique().numel() == whole.numel()
+    assert not torch.equal(draw(0, 4), draw(0, 4, name="latent"))
+    assert not torch.equal(draw(0, 4), draw(0, 4, step=4))
+
+
+@pytest.fixture
+def make_training(cache_dir, tmp_path):
+    def make(*overrides):
+        config = make_config(*tiny(cache_dir, "mlflow.tracking_uri=null", *overrides))
+        return with_noise(Training(config, tmp_path, prepare(config, CPU), CPU, None))
+
+    return make
+
+
+def with_noise(training):
+    """Let the noise show: its strength is zero in an untrained network."""
+    for parameter in training.state.generator.parameters():
+        if parameter.ndim == 0:
+            torch.nn.init.constant_(parameter, 0.3)
+    return training
+
+
+def assert_close(ours, theirs):
+    """Every gradient to 1e-5 of the largest entry in its step: a scalar is a sum of many that nearly cancel."""
+    assert ours.keys() == theirs.keys()
+    for step in ("D", "G", "R1"):
+        names = [name for name in theirs if name.startswith(f"{step} ")]
+        scale = max(float(theirs[name].abs().max()) for name in names)
+        for name in names:
+            torch.testing.assert_close(ours[name], theirs[name], rtol=0, atol=1e-5 * scale, msg=name)
+
+
+def step_random(training, step=3):
+    return StepRandom(training.config.seed, step, training.config.model.mbstd_group, CPU)
+
+
 @pytest.mark.parametrize("features", ["preprocessed", "online"])
 @pytest.mark.parametrize("loss", ["symmetric", "asymmetric", "lafite"])
-def test_every_term_of_a_step_contrasts_what_the_notation_says(cache_dir, tmp_path, loss, features):
+def test_every_term_of_a_step_contrasts_what_the_notation_says(make_training, loss, features):
     """Runs the real steps on a real batch, and recomputes each value from embeddings, in loops and float64."""
-    config = make_config(*tiny(cache_dir, f"loss={loss}", f"features={features}", "mlflow.tracking_uri=null"))
-    prepared = prepare(config, torch.device("cpu"))
-    training = Training(config, tmp_path, prepared, torch.device("cpu"), None)
-    state, batch, temperature = training.state, training.batches.at(3), 0.5
+    training = make_training(f"loss={loss}", f"features={features}")
+    state, batch, temperature, spaces = training.state, training.batches.at(3), 0.5, training.objective.spaces
 
     def unit(x):
         return torch.nn.functional.normalize(x, dim=1).detach().double().numpy()
 
-    with torch.no_grad():  # the same draws as generator_step makes: noise on the text, z, mixing, layer noise
-        random = stream(5, "test")
-        condition = condition_on(batch.text, 0.1, random)
-        z = torch.randn(32, config.model.z_dim, generator=random)
-        generator = copy.deepcopy(state.generator)
-        fake = generator.synthesise(generator.mix(z, config.model.style_mixing, random), condition, random)
-        f_d = {name: state.discriminator(images, condition).semantic for name, images in
+    with torch.no_grad():
+        random = step_random(training)
+        ws = steps._styles(state, batch, training.objective, random, "G")
+        fake = state.generator.synthesise(ws, batch.condition, random.rows("G noise", batch.rows))
+        f_d = {name: state.discriminator(images, batch.condition).semantic for name, images in
                (("fake", fake), ("real", batch.images))}  # fmt: skip
-        u, v = batch.text, prepared.clip.encode_image(batch.images)
-        anchors = {"G/D": f_d["fake"], "D/D": f_d["real"], "G/CLIP": prepared.clip.encode_image(fake)}
+        u, v = batch.text, spaces.clip.encode_image(batch.images)
+        anchors = {"G/D": f_d["fake"], "D/D": f_d["real"], "G/CLIP": spaces.clip.encode_image(fake)}
         targets = {"G/D/it": u, "G/CLIP/it": u, "D/D/it": u, "G/D/ii": f_d["real"], "G/CLIP/ii": v, "D/D/ii": v}
-        if prepared.resnet is not None:
-            anchors["G/ResNet"] = prepared.resnet.encode_image(fake)
-            targets["G/ResNet/it"] = u @ prepared.features.text_to_resnet
-            targets["G/ResNet/ii"] = prepared.resnet.encode_image(batch.images)
-    values = generator_step(copy.deepcopy(state), batch, training.objective, stream(5, "test"))
-    values |= {
-        name: value
-        for name, value in discriminator_step(state, batch, training.objective, stream(5, "test")).items()
-        if name.startswith("D/")
-    }
-    names = [term.name for term in training.terms]
-    assert set(names) == {name.removesuffix("_het") for name in values if name.count("/") == 2}
-    for name in names:
-        a, b = unit(anchors[name.rsplit("/", 1)[0]]), unit(targets[name])
-        assert float(values[name]) == pytest.approx(reference(a, b, temperature), rel=1e-5), name
-        assert float(values[name + "_het"]) == pytest.approx(reference(b, a, temperature), rel=1e-5), name
+        if spaces.resnet is not None:
+            anchors["G/ResNet"] = spaces.resnet.encode_image(fake)
+            targets["G/ResNet/it"] = u @ spaces.text_to_resnet
+            targets["G/ResNet/ii"] = spaces.resnet.encode_image(batch.images)
+    values = generator_step(copy.deepcopy(state), batch, training.objective, step_random(training))
+    others = discriminator_step(state, batch, training.objective, step_random(training))
+    values |= {name: value for name, value in others.items() if name.startswith("D/")}
+    logged = {name for name in values if name.count("/") == 2}
+    factors = {"": loss != "lafite", "_het": True}  # lafite's homologous direction has weight 0
+    assert logged == {term.name + suffix for term in training.terms for suffix, on in factors.items() if on}
+    for name in logged:
+        term = name.removesuffix("_het")
+        a, b = unit(anchors[term.rsplit("/", 1)[0]]), unit(targets[term])
+        expected = reference(b, a, temperature) if name.endswith("_het") else reference(a, b, temperature)
+        assert float(values[name]) == pytest.approx(expected, rel=1e-5), name
 
 
-def test_lazy_regularisers_correct_adam_and_keep_their_weight(cache_dir, tmp_path, monkeypatch):
-    config = make_config(*tiny(cache_dir, "mlflow.tracking_uri=null"))
-    training = Training(config, tmp_path, prepare(config, torch.device("cpu")), torch.device("cpu"), None)
-    model = config.model
+def test_a_space_whose_terms_are_all_off_is_never_run(make_training, monkeypatch):
+    """Counts the passes through the frozen encoders, of generated images as of real ones."""
+    counts = {}
+
+    def count(space, overrides):
+        training = make_training("features=online", *overrides)
+        batch, encoder = training.batches.at(0), getattr(training.objective.spaces, space)
+        if encoder is None:
+            return 0
+        counts[space] = 0
+
+        def encode(images, original=encoder.encode_image):
+            counts[space] += 1
+            return original(images)
+
+        monkeypatch.setattr(encoder, "encode_image", encode)
+        generator_step(training.state, batch, training.objective, step_random(training))
+        discriminator_step(training.state, batch, training.objective, step_random(training))
+        return counts[space]
+
+    assert count("clip", []) == 3  # generated images; v for G and for D
+    assert count("clip", ["S.CLIP=0"]) == 1  # v for D's own ii term
+    assert count("clip", ["S.CLIP=0", "C_ii=0"]) == 0
+    assert count("resnet", []) == 2
+    assert count("resnet", ["S.ResNet=0"]) == 0
+    assert count("resnet", ["loss=lafite"]) == 0
+
+
+@pytest.mark.parametrize(("overrides", "passes"), [([], 2), (["C_ii=0"], 1)])
+def test_the_discriminator_sees_real_images_only_where_a_term_wants_them(make_training, monkeypatch, overrides, passes):
+    """In the generator's step: generated images, and real ones as the targets of the D space's ii term."""
+    training, calls = make_training(*overrides), []
+    forward = training.state.discriminator.forward
+    monkeypatch.setattr(training.state.discriminator, "forward", lambda *x: calls.append(1) or forward(*x))
+    generator_step(training.state, training.batches.at(0), training.objective, step_random(training))
+    assert len(calls) == passes
+
+
+VARIANTS = {
+    "symmetric": [],
+    "asymmetric": ["loss=asymmetric"],
+    "selection and further targets": ["pairs=drop_false_negative", "contrast.negatives=20"],
+    "pseudo-classes, mixed": ["pairs=weakly_supervised", "condition=mixed"],
+    "source": ["heterologous=source", "features=online"],
+}
+
+
+def first_steps(training, batch):
+    """The gradients and values of each kind of step, each from the initial state: Adam would amplify rounding."""
+    objective, random, found, values = training.objective, step_random(training), {}, {}
+    for name, network, step in (
+        ("D", "discriminator", lambda state: discriminator_step(state, batch, objective, random)),
+        ("G", "generator", lambda state: generator_step(state, batch, objective, random)),
+        ("R1", "discriminator", lambda state: steps.r1_step(state, batch, objective)),
+    ):
+        state = copy.deepcopy(training.state)
+        values |= {key: float(value) for key, value in step(state).items()}
+        gradients = {key: parameter.grad for key, parameter in getattr(state, network).named_parameters()}
+        found |= {f"{name} {key}": gradient for key, gradient in gradients.items() if gradient is not None}
+    return found, values
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_gradient_caching_equals_the_large_batch(make_training, variant):
+    whole = make_training(*VARIANTS[variant])
+    parts = make_training(*VARIANTS[variant], "accumulate=4", "contrast.grad_cache=true")
+    batch = whole.batches.at(2)
+    expected, expected_values = first_steps(whole, batch)
+    found, values = first_steps(parts, batch)
+    assert values == pytest.approx(expected_values, rel=1e-5)
+    assert_close(found, expected)
+
+
+def test_without_caching_each_part_contrasts_with_itself(make_training):
+    training = make_training("accumulate=4")
+    batch = training.batches.at(2)
+    _, values = first_steps(training, batch)
+    other = make_training()
+    with torch.no_grad():
+        parts = [
+            reference(*(x.double().numpy() for x in (
+                torch.nn.functional.normalize(other.state.discriminator(part.images, part.condition).semantic, dim=1),
+                part.text,
+            )), 0.5)
+            for part in batch.parts(4)
+        ]  # fmt: skip
+    assert float(values["D/D/it"]) == pytest.approx(sum(parts) / 4, rel=1e-5)
+
+
+def test_path_lengths_in_parts(make_training):
+    """Half of each part; the mean moves part by part."""
+    training = make_training("accumulate=4")
+    batch, state, objective, random = training.batches.at(2), training.state, training.objective, step_random(training)
+    mean, penalties = torch.zeros(()), []
+    for part in batch.parts(4):
+        half = part.part(part.rows[:4])
+        ws = steps._styles(state, half, objective, random, "path length")
+        images = state.generator.synthesise(ws, half.condition, random.rows("path length noise", half.rows))
+        draw = random.rows("path length direction", half.rows)
+        penalty, mean = path_length_penalty(images, ws, mean, draw)
+        penalties.append(float(penalty.detach()))
+    values = steps.path_length_step(state, batch, objective, random)
+    assert float(values["loss/path_length"]) == pytest.approx(sum(penalties) / 4, rel=1e-5)
+    assert float(state.path_length_mean) == pytest.approx(float(mean), rel=1e-5)
+
+
+PROCESSES = ("symmetric", "selection and further targets")  # variants that are tried with two
+CACHED = ["accumulate=2", "contrast.grad_cache=true"]
+
+
+def one_of_two_processes(rank, address, overrides, results):
+    torch.distributed.init_process_group("gloo", init_method=address, rank=rank, world_size=2)
+    torch.set_num_threads(1)
+    for variant in PROCESSES:
+        for name, more in (("plain", []), ("cached", CACHED)):
+            config = make_config(*overrides, *VARIANTS[variant], *more)
+            training = with_noise(Training(config, results, prepare(config, CPU), CPU, None))
+            batch = training.batches.at(2).part(range(16 * rank, 16 * rank + 16))
+            torch.save(first_steps(training, batch), results / f"{variant} {name} {rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_processes_equal_one(make_training, cache_dir, tmp_path):
+    """Two gloo ranks, each with half of the batch, whole or in micro-batches."""
+    expected = {}
+    for variant in PROCESSES:
+        training = make_training(*VARIANTS[variant])
+        expected[variant] = first_steps(training, training.batches.at(2))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    overrides = tiny(cache_dir, "mlflow.tracking_uri=null")
+    torch.multiprocessing.spawn(one_of_two_processes, (address, overrides, tmp_path), nprocs=2)
+    for variant, (gradients, values) in expected.items():
+        for name, rank in itertools.product(("plain", "cached"), range(2)):
+            ours, our_values = torch.load(tmp_path / f"{variant} {name} {rank}.pt")
+            assert our_values == pytest.approx(values, rel=1e-5)
+            assert_close(ours, gradients)
+
+
+def test_lazy_regularisers_correct_adam_and_keep_their_weight(make_training):
+    training = make_training()
+    model, state, batch = training.config.model, training.state, training.batches.at(0)
     for optimizer, lr, interval in (
-        (training.state.generator_optimizer, model.g_lr, model.pl_interval),
-        (training.state.discriminator_optimizer, model.d_lr, model.r1_interval),
+        (state.generator_optimizer, model.g_lr, model.pl_interval),
+        (state.discriminator_optimizer, model.d_lr, model.r1_interval),
     ):
         [group] = optimizer.param_groups
         ratio = interval / (interval + 1)
         assert group["lr"] == pytest.approx(lr * ratio)
         assert group["betas"] == pytest.approx((0.0, 0.99**ratio))
-    losses = []
-    monkeypatch.setattr(steps, "_update", lambda optimizer, loss: losses.append(float(loss.detach())))
-    batch, random = training.batches.at(0), stream(0, "test")
-    r1 = float(steps.r1_step(training.state, batch, training.objective, random)["loss/r1"])
-    path = float(steps.path_length_step(training.state, batch, training.objective, random)["loss/path_length"])
-    assert losses == pytest.approx([r1 * model.r1_gamma / 2 * 16, path * model.pl_weight * 4])
+    images = batch.images.detach().requires_grad_()
+    penalty = r1_penalty(state.discriminator(images, batch.condition).logits, images)
+    parameters = [parameter for parameter in state.discriminator.parameters()]
+    expected = torch.autograd.grad(penalty * model.r1_gamma / 2 * 16, parameters, allow_unused=True)
+    steps.r1_step(state, batch, training.objective)
+    for parameter, gradient in zip(parameters, expected, strict=True):
+        if gradient is not None:
+            torch.testing.assert_close(parameter.grad, gradient)
