@@ -65,6 +65,7 @@ class StudySweeper(Sweeper):
         axes, fixed = composition.parse(self.settings.params, arguments)
         composition.check_choices(axes, fixed)
         study = self._open_study(composition, axes, fixed)
+        self._note_command(study, fixed)
         composition.name_study(study.family)
         grid = points(axes)
         study.enqueue(grid, space_of(axes), self.settings.retry_failed)
@@ -92,6 +93,13 @@ class StudySweeper(Sweeper):
         identity = identity_of(composition.without_axes(fixed), names, settings.not_identity)
         name = settings.study_name or derived_name(identity)
         return SweepStudy(settings.storage, name, settings.direction, identity, self.say)
+
+    def _note_command(self, study: "SweepStudy", fixed: Sequence[str]) -> None:
+        """Keep with the study what a report of it needs to know."""
+        from sweeps.reproduce import ATTRIBUTE, note
+
+        study.set_attribute(ATTRIBUTE, note(fixed))
+        study.set_attribute("step_name", self.settings.step_name)
 
     def _worker(
         self,
