@@ -14,7 +14,7 @@ from sweeps.errors import SweepError
 from sweeps.search_space import axes_and_fixed
 
 if TYPE_CHECKING:
-    from sweeps.search_space import Axis
+    from sweeps.search_space import AnyAxis
 
 STORAGE_KEY = "hydra.sweeper.storage"
 
@@ -32,25 +32,25 @@ class Composition:
         self._config = config
         self._hydra_overrides = list(config.hydra.overrides.hydra)
 
-    def parse(self, params: Mapping[str, Any], arguments: Sequence[str]) -> "tuple[list[Axis], list[str]]":
+    def parse(self, params: Mapping[str, Any], arguments: Sequence[str]) -> "tuple[list[AnyAxis], list[str]]":
         """The axes and the fixed overrides; the command line comes after the config's axes, and so replaces them."""
         parser = OverridesParser.create(config_loader=self._loader)
         lines = [f"{axis}={values}" for axis, values in params.items()]
         return axes_and_fixed(parser.parse_overrides([*lines, *arguments]))
 
-    def check_choices(self, axes: "Sequence[Axis]", fixed: Sequence[str]) -> None:
+    def check_choices(self, axes: "Sequence[AnyAxis]", fixed: Sequence[str]) -> None:
         """Compose each choice of a group and one value of each key, so that a misspelt one is reported at once."""
-        first = {axis.name: f"{axis.key}={axis.choices[0].spelling}" for axis in axes}
+        first = {axis.name: axis.override(axis.examples[0]) for axis in axes}
         for axis in axes:
             is_group = bool(self._loader.get_group_options(axis.name.partition("@")[0]))
-            for choice in axis.choices if is_group else axis.choices[:1]:
-                override = f"{axis.key}={choice.spelling}"
+            for value in axis.examples if is_group else axis.examples[:1]:
+                override = axis.override(value)
                 overrides = [*fixed, *{**first, axis.name: override}.values()]
                 config = self._loader.load_sweep_config(self._config, overrides)
                 if config.hydra.sweeper.params != self._config.hydra.sweeper.params:
                     raise SweepError(
                         f"{override} cannot be swept over: it changes the sweep itself (hydra.sweeper.params);"
-                        f" choose it once, as in {axis.name}=[{','.join(c.spelling for c in axis.choices)}]"
+                        f" choose it once, as in {axis.name}=[{','.join(map(str, axis.examples))}]"
                     )
 
     def without_axes(self, fixed: Sequence[str]) -> DictConfig:

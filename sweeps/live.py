@@ -1,12 +1,12 @@
 """What a sweep shows while it runs: one line for each start and each end of a trial."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sweeps.outcome import Outcome
-    from sweeps.search_space import Point
+    from sweeps.plan import Plan
     from sweeps.study import Claim
 
 
@@ -15,12 +15,12 @@ class Lines:
 
     Args:
         say: shows one line.
-        points: what the sweep runs, in order.
+        plan: what the sweep runs.
     """
 
-    def __init__(self, say: Callable[[str], None], points: "Sequence[Point]") -> None:
+    def __init__(self, say: Callable[[str], None], plan: "Plan") -> None:
         self._say = say
-        self._points = points
+        self._plan = plan
         self._start = 0.0
 
     def started(self, claim: "Claim") -> None:
@@ -39,4 +39,4 @@ class Lines:
         self._say(f"{label}  stopped by {type(by).__name__}: it waits again, and the same command goes on")
 
     def _label(self, claim: "Claim") -> str:
-        return f"trial {self._points.index(claim.point) + 1} of {len(self._points)}  {claim.point}"
+        return f"trial {self._plan.label(claim.task, claim.run)}"

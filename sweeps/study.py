@@ -1,11 +1,11 @@
-"""A study as a queue of points: claim one, run it, tell what came out.
+"""A study as a queue of tasks: claim one, run it, tell what came out.
 
-Each trial carries in its user attributes what it is: `point` (axis -> value), `overrides` (as the user spelled them),
-`run` (number of its run directory), `owner` (the process that claimed it), `reason` (why it failed), `run_dir`, and
-`job.NAME` for what the job itself has set.
+Each trial carries in its user attributes what it is: `point` (axis -> value), `replica` (number of its seed),
+`overrides` (as the user spelled them), `run` (number of its run directory), `owner` (the process that claimed it),
+`reason` (why it failed), `run_dir`, and `job.NAME` for what the job itself has set.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,11 +16,13 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweeps import owner
 from sweeps.family import StudyFamily, distribution_of
-from sweeps.records import JOB, TrialRecord, record_of
-from sweeps.search_space import Point, Space, Value, conform, point_id
+from sweeps.plan import Plan, Task
+from sweeps.records import JOB, TrialRecord, record_of, trial_task_id
+from sweeps.search_space import Point, Space, Value, conform
 from sweeps.storage import absolute_url, exclusive, open_storage
 
 ORPHANED, INTERRUPTED = "orphaned", "interrupted"
+KEPT = ("replica", "overrides", "run")  # attributes of a trial that its successor has too
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Claim:
     """A trial that this process runs now."""
 
     number: int  # Optuna's trial number
-    point: Point
+    task: Task
     run: int  # number of the run directory; a requeued trial has its predecessor's
 
 
@@ -79,8 +81,8 @@ class SweepStudy:
         """Keep a note (a JSON value) with the study."""
         self._family.study.set_user_attr(name, value)
 
-    def enqueue(self, points: Sequence[Point], space: Space, retry_failed: bool) -> None:
-        """Queue each point that the study does not have yet, and where asked those that have failed.
+    def enqueue(self, plan: Plan, space: Space, retry_failed: bool) -> None:
+        """Queue each task that the study does not have yet, and where asked those that have failed.
 
         Raises:
             SweepError: a new choice on an axis of names while another leader runs a trial of this study.
@@ -89,32 +91,17 @@ class SweepStudy:
             self._family.follow_successors()
             self._requeue_orphans()
             self._family.extend(space)
-            newest = self._newest()
-            run = max((trial.user_attrs["run"] for trial in newest.values()), default=-1)
-            for point in points:
-                values = conform(point.values, self._family.space)
-                known = newest.get(point_id(values))
-                if known is None:
-                    run += 1
-                    self._queue(values, {"overrides": list(point.overrides), "run": run})
-                elif known.state == TrialState.FAIL and retry_failed:
-                    self._queue_again(known)
+            for trial in self._newest().values() if retry_failed else ():
+                if trial.state == TrialState.FAIL and plan.wants(record_of(trial)):
+                    self._queue_again(trial)
+            self._queue_more(plan)
 
-    def claim(self, points: Sequence[Point]) -> Claim | None:
-        """Take the next waiting trial of one of `points`, or None where none waits."""
+    def claim(self, plan: Plan) -> Claim | None:
+        """Take the next waiting trial that the plan wants, or None where there is none now."""
         with self.locked():
             self._family.follow_successors()
             self._requeue_orphans()
-            wanted = {point_id(conform(point.values, self._family.space)): point for point in points}
-            waiting = self._family.trials(TrialState.WAITING)
-            for trial in sorted(waiting, key=lambda trial: trial.user_attrs["run"]):  # requeued ones keep their turn
-                point = wanted.get(point_id(trial.user_attrs["point"]))
-                if point is not None:
-                    # the owner first: a process killed between the two leaves a trial that still waits
-                    self._set(trial.number, "owner", owner.this_process())
-                    self._set_state(trial.number, TrialState.RUNNING)
-                    return Claim(trial.number, point, trial.user_attrs["run"])
-        return None
+            return self._take(plan) or (self._take(plan) if self._queue_more(plan) else None)
 
     def complete(self, claim: Claim, value: float, run_dir: str | None) -> None:
         """Tell the objective's value, a finite number."""
@@ -132,22 +119,39 @@ class SweepStudy:
         with self.locked():
             self._requeue(self._family.study.get_trials(deepcopy=False)[claim.number], INTERRUPTED)
 
-    def records(self, points: Sequence[Point] | None = None) -> list[TrialRecord]:
-        """The newest trial of each point (of `points`, or of the whole study), by trial number."""
-        newest = self._newest()
-        if points is not None:
-            wanted = {point_id(conform(point.values, self._family.space)) for point in points}
-            newest = {key: trial for key, trial in newest.items() if key in wanted}
-        return [record_of(trial) for trial in sorted(newest.values(), key=lambda trial: trial.number)]
+    def records(self) -> list[TrialRecord]:
+        """The newest trial of each task, by trial number."""
+        return [record_of(trial) for trial in sorted(self._newest().values(), key=lambda trial: trial.number)]
 
     @property
     def n_superseded(self) -> int:
-        """How many trials were interrupted, orphaned or retried, and so have a newer one of the same point."""
+        """How many trials were interrupted, orphaned or retried, and so have a newer one of the same task."""
         return len(self._family.trials()) - len(self._newest())
 
     def _newest(self) -> dict[str, FrozenTrial]:
-        """Point -> its newest trial."""
-        return {point_id(trial.user_attrs["point"]): trial for trial in self._family.trials()}
+        """Task -> its newest trial."""
+        return {trial_task_id(trial): trial for trial in self._family.trials()}
+
+    def _take(self, plan: Plan) -> Claim | None:
+        waiting = self._family.trials(TrialState.WAITING)
+        for trial in sorted(waiting, key=lambda trial: trial.user_attrs["run"]):  # requeued ones keep their turn
+            record = record_of(trial)
+            if plan.wants(record):
+                # the owner first: a process killed between the two leaves a trial that still waits
+                self._set(trial.number, "owner", owner.this_process())
+                self._set_state(trial.number, TrialState.RUNNING)
+                overrides = tuple(trial.user_attrs["overrides"])
+                point = Point(record.point, overrides[: len(record.point)])
+                return Claim(trial.number, Task(point, record.replica, overrides), trial.user_attrs["run"])
+        return None
+
+    def _queue_more(self, plan: Plan) -> bool:
+        tasks = plan.more(self.records())
+        run = max((trial.user_attrs["run"] for trial in self._family.trials()), default=-1)
+        for number, task in enumerate(tasks, start=run + 1):
+            attributes = {"replica": task.replica, "overrides": list(task.overrides), "run": number}
+            self._queue(conform(task.point.values, self._family.space), attributes)
+        return bool(tasks)
 
     def _requeue_orphans(self) -> None:
         for trial in self._family.trials(TrialState.RUNNING):
@@ -156,15 +160,15 @@ class SweepStudy:
 
     def _requeue(self, trial: FrozenTrial, reason: str) -> None:
         # the new one first: a process killed between the two leaves a trial whose owner is dead, and no second copy
-        if self._newest()[point_id(trial.user_attrs["point"])].number == trial.number:
+        if self._newest()[trial_task_id(trial)].number == trial.number:
             self._queue_again(trial)
         self._set(trial.number, "reason", reason)
         self._set_state(trial.number, TrialState.FAIL)
 
     def _queue_again(self, trial: FrozenTrial) -> None:
-        """Queue a trial's point once more, in the same run directory and with what it has reported."""
+        """Queue a trial's task once more, in the same run directory and with what it has reported."""
         attributes = trial.user_attrs
-        kept = {key: attributes[key] for key in attributes if key in ("overrides", "run") or key.startswith(JOB)}
+        kept = {key: attributes[key] for key in attributes if key in KEPT or key.startswith(JOB)}
         self._queue(attributes["point"], kept, trial.intermediate_values)
 
     def _queue(self, values: Mapping[str, Value], attributes: Mapping[str, Any], steps: Any = None) -> None:

@@ -15,7 +15,8 @@ from sweeps.settings import Settings
 if TYPE_CHECKING:
     from sweeps.composition import Composition
     from sweeps.mlflow_parent import ParentRun
-    from sweeps.search_space import Axis, Point, Space
+    from sweeps.plan import Plan
+    from sweeps.search_space import AnyAxis, Space
     from sweeps.study import SweepStudy
     from sweeps.worker import Worker
 
@@ -56,7 +57,8 @@ class StudySweeper(Sweeper):
             SystemExit: status 1 if a trial failed now or no point is complete, 130 after Ctrl-C.
         """
         from sweeps.composition import Composition
-        from sweeps.search_space import points, space_of
+        from sweeps.plan import Grid, Plan
+        from sweeps.search_space import only_choices, points, space_of
         from sweeps.table import new_console
 
         self.settings.check()
@@ -67,23 +69,23 @@ class StudySweeper(Sweeper):
         study = self._open_study(composition, axes, fixed)
         self._note_command(study, fixed)
         composition.name_study(study.family)
-        grid = points(axes)
-        study.enqueue(grid, space_of(axes), self.settings.retry_failed)
+        plan = Plan(Grid(points(only_choices(axes))))
+        study.enqueue(plan, space_of(axes), self.settings.retry_failed)
         parent = self._open_parent(study, space_of(axes))
-        worker = self._worker(study, grid, fixed, composition, parent)
+        worker = self._worker(study, plan, fixed, composition, parent)
         try:
             worker.work()
         except (KeyboardInterrupt, SystemExit) as stop:
             self._close_parent(parent, study, "KILLED")
             raise SystemExit(INTERRUPTED if isinstance(stop, KeyboardInterrupt) else stop.code) from None
-        self._summarise(study, len(grid), worker.n_run)
-        n_complete = sum(record.state == "COMPLETE" for record in study.records(grid))
+        self._summarise(study, len(plan), worker.n_run)
+        n_complete = sum(record.state == "COMPLETE" and plan.wants(record) for record in study.records())
         succeeded = worker.n_failed == 0 and n_complete > 0
         self._close_parent(parent, study, "FINISHED" if succeeded else "FAILED")
         if not succeeded:
             raise SystemExit(1)
 
-    def _open_study(self, composition: "Composition", axes: "Sequence[Axis]", fixed: Sequence[str]) -> "SweepStudy":
+    def _open_study(self, composition: "Composition", axes: "Sequence[AnyAxis]", fixed: Sequence[str]) -> "SweepStudy":
         """The study of this command, made if it is new."""
         from sweeps.identity import derived_name, identity_of
         from sweeps.study import SweepStudy
@@ -104,7 +106,7 @@ class StudySweeper(Sweeper):
     def _worker(
         self,
         study: "SweepStudy",
-        grid: "Sequence[Point]",
+        plan: "Plan",
         fixed: Sequence[str],
         composition: "Composition",
         parent: "ParentRun | None",
@@ -114,11 +116,11 @@ class StudySweeper(Sweeper):
 
         return Worker(
             study=study,
-            points=grid,
+            plan=plan,
             fixed=fixed,
             composition=composition,
             launcher=self.launcher,
-            view=Lines(self.say, grid),
+            view=Lines(self.say, plan),
             parent_run_id=None if parent is None else parent.run_id,
         )
 

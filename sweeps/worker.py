@@ -10,7 +10,7 @@ from hydra.plugins.launcher import Launcher
 from sweeps.composition import Composition
 from sweeps.live import Lines
 from sweeps.outcome import Outcome, outcome_of, reason_of
-from sweeps.search_space import Point
+from sweeps.plan import Plan
 from sweeps.study import Claim, SweepStudy
 from sweeps.trial import STORAGE, job_environment
 
@@ -20,7 +20,7 @@ class Worker:
     """Runs trials of a study, one at a time."""
 
     study: SweepStudy
-    points: Sequence[Point]  # those that this command was asked for
+    plan: Plan
     fixed: Sequence[str]  # overrides that they share
     composition: Composition
     launcher: Launcher
@@ -30,13 +30,13 @@ class Worker:
     n_failed: int = field(default=0, init=False)
 
     def work(self) -> None:
-        """Claim, run, tell, until no point waits.
+        """Claim, run, tell, until nothing is left.
 
         Raises:
             KeyboardInterrupt, SystemExit: the job was stopped; its trial waits again.
         """
         with _environment(self.study.url):
-            while (claim := self.study.claim(self.points)) is not None:
+            while (claim := self.study.claim(self.plan)) is not None:
                 self.view.started(claim)
                 try:
                     outcome = self._run(claim)
@@ -52,7 +52,7 @@ class Worker:
             self.study.family, job_environment(self.study.name, claim.number, self.parent_run_id)
         )
         try:
-            [job] = self.launcher.launch([[*self.fixed, *claim.point.overrides]], initial_job_idx=claim.run)
+            [job] = self.launcher.launch([[*self.fixed, *claim.task.overrides]], initial_job_idx=claim.run)
         except Exception as error:  # the job could not even start: this point's failure, not the sweep's
             return Outcome(None, reason_of(error), None)
         return outcome_of(job)

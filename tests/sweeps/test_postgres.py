@@ -3,6 +3,7 @@
 import postgres as server
 import pytest
 
+from sweeps.plan import Grid, Plan
 from sweeps.search_space import Point
 from sweeps.study import SweepStudy
 
@@ -11,9 +12,9 @@ from sweeps.study import SweepStudy
 def test_a_study_lives_in_it(postgres: server.Server) -> None:
     url = postgres.create("lives")
     study = SweepStudy(url, "s", "minimize", {"axes": ["h"], "config": {}}, print)
-    points = [Point({"h": h}, (f"h={h}",)) for h in (1.0, 2.0)]
-    study.enqueue(points, {"h": [1.0, 2.0]}, retry_failed=False)
-    claim = study.claim(points)
+    plan = Plan(Grid([Point({"h": h}, (f"h={h}",)) for h in (1.0, 2.0)]))
+    study.enqueue(plan, {"h": [1.0, 2.0]}, retry_failed=False)
+    claim = study.claim(plan)
     assert claim is not None
     study.complete(claim, 3.5, None)
     again = SweepStudy(url, "s", "minimize", {"axes": ["h"], "config": {}}, print)
