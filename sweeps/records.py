@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
@@ -27,6 +28,8 @@ class TrialRecord:
     values: tuple[float, ...] = ()  # all objectives of a complete trial
     origin: str | None = None  # STUDY#NUMBER of a trial taken over from another study
     system: Mapping[str, Any] = field(default_factory=dict)  # what Optuna's samplers and pruners keep with it
+    started: datetime | None = None  # by the clock of the host that ran it
+    ended: datetime | None = None
 
 
 def task_id(point: Mapping[str, Value], replica: int) -> str:
@@ -55,4 +58,6 @@ def record_of(trial: FrozenTrial) -> TrialRecord:
         run_dir=attributes.get("run_dir"),
         origin=attributes.get("origin"),
         system=trial.system_attrs,
+        started=trial.datetime_start,
+        ended=trial.datetime_complete,
     )

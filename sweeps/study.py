@@ -1,10 +1,15 @@
-"""A study as a queue of tasks: claim one, run it, tell what came out.
+"""A study as a queue of points: claim one, run it, tell what came out.
 
 Each trial carries in its user attributes what it is: `point` (axis -> value), `replica` (number of its seed),
-`overrides` (as the user spelled them), `run` (number of its run directory), `owner` (the process that claimed it),
-`reason` (why it failed), `run_dir`, and `job.NAME` for what the job itself has set.
+`overrides` (as the user spelled them), `run` (number of its run directory), `owner` (the process that claimed it, and
+its `leader`), `attempt` (how often its task has crashed before), `reason` (why it failed), `run_dir`, and `job.NAME`
+for what the job itself has set.
+
+A trial that must run again fails, and a new one waits in its place: so a result that comes too late finds its trial
+closed, whoever brings it.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,17 +17,18 @@ from typing import Any
 
 import optuna
 from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import TrialState
 
-from sweeps import owner
-from sweeps.family import StudyFamily, distribution_of
+from sweeps.family import StudyFamily
+from sweeps.owner import this_process
 from sweeps.plan import Plan, Task
-from sweeps.records import JOB, TrialRecord, record_of, trial_task_id
-from sweeps.search_space import Point, Space, Value, conform
+from sweeps.queue import Limits, Queue, attempt_of, turn
+from sweeps.records import TrialRecord
+from sweeps.search_space import Point, Space, conform
 from sweeps.storage import absolute_url, exclusive, open_storage
+from sweeps.trials import Trials
 
-ORPHANED, INTERRUPTED = "orphaned", "interrupted"
-KEPT = ("replica", "overrides", "run")  # attributes of a trial that its successor has too
+INTERRUPTED = "interrupted"
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,7 @@ class Claim:
     number: int  # Optuna's trial number
     task: Task
     run: int  # number of the run directory; a requeued trial has its predecessor's
+    attempt: int = 0  # how often the task has crashed before
 
 
 class SweepStudy:
@@ -43,19 +50,33 @@ class SweepStudy:
         direction: minimize or maximize.
         identity: what all trials have in common, from `identity_of`.
         say: shows one line to the user.
+        limits: the same for all leaders, if they are wise.
+        leader: the process that watches this one, and deals with its trial if it dies; None if none does.
 
     Raises:
         SweepError: the storage cannot be used, or the study of that name is another one.
     """
 
     def __init__(
-        self, storage: str, name: str, direction: str, identity: Mapping[str, Any], say: Callable[[str], None]
+        self,
+        storage: str,
+        name: str,
+        direction: str,
+        identity: Mapping[str, Any],
+        say: Callable[[str], None],
+        limits: Limits = Limits(),  # noqa: B008  # frozen
+        leader: Mapping[str, Any] | None = None,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.url = absolute_url(storage)
         self._storage: RDBStorage = open_storage(self.url)
         with self.locked():
             self._family = StudyFamily(self._storage, name, direction, identity, say)
+        self._owner = {**this_process(), "leader": leader}
+        self._queue = Queue(self._storage, self._family, limits)
+        self._seen = Trials(self._storage, self.name)  # by who asks for changes
+        self._asked: Plan | None = None
+        self._answers: dict[int, bool] = {}  # trial -> whether that plan wants it
 
     @property
     def name(self) -> str:
@@ -87,106 +108,136 @@ class SweepStudy:
         Raises:
             SweepError: a new choice on an axis of names while another leader runs a trial of this study.
         """
-        with self.locked():
-            self._family.follow_successors()
-            self._requeue_orphans()
+        with self._fresh():
+            self._queue.requeue_lost()
             self._family.extend(space)
-            for trial in self._newest().values() if retry_failed else ():
-                if trial.state == TrialState.FAIL and plan.wants(record_of(trial)):
-                    self._queue_again(trial)
+            self._queue.refresh()
+            for record in list(self._queue.trials.newest.values()) if retry_failed else ():
+                if record.state == "FAIL" and plan.wants(record):
+                    self._queue.add_again(self._queue.trials.all[record.number], attempt=0)
             self._queue_more(plan)
 
     def claim(self, plan: Plan) -> Claim | None:
         """Take the next waiting trial that the plan wants, or None where there is none now."""
-        with self.locked():
-            self._family.follow_successors()
-            self._requeue_orphans()
+        with self._fresh():
+            self._queue.requeue_lost()
             return self._take(plan) or (self._take(plan) if self._queue_more(plan) else None)
 
-    def complete(self, claim: Claim, value: float, run_dir: str | None) -> None:
-        """Tell the objective's value, a finite number."""
-        self._set(claim.number, "run_dir", run_dir)
-        self._family.study.tell(claim.number, value, state=TrialState.COMPLETE)
+    def beat(self, claim: Claim) -> None:
+        """Show the other hosts that a claimed trial's process lives."""
+        self._queue.beat(claim.number)
 
-    def fail(self, claim: Claim, reason: str, run_dir: str | None) -> None:
-        """Tell that a trial has failed, and why; its point is not run again unasked."""
-        self._set(claim.number, "run_dir", run_dir)
-        self._set(claim.number, "reason", reason)
-        self._family.study.tell(claim.number, state=TrialState.FAIL)
+    def complete(self, claim: Claim, value: float, run_dir: str | None) -> bool:
+        """Tell the objective's value, a finite number; False if the trial was taken away meanwhile."""
+        with self._if_ours(claim) as ours:
+            if ours:
+                self._queue.set(claim.number, "run_dir", run_dir)
+                self._family.study.tell(claim.number, value, state=TrialState.COMPLETE)
+            return ours
+
+    def fail(self, claim: Claim, reason: str, run_dir: str | None, crashed: bool = True) -> bool:
+        """Tell that a trial has failed, and why; False if it was taken away meanwhile.
+
+        Its task waits again if it `crashed` and has retries left; otherwise it is not run again unasked.
+        """
+        with self._if_ours(claim) as ours:
+            if ours:
+                self._queue.set(claim.number, "run_dir", run_dir)
+                self._queue.end(self._queue.trials.all[claim.number], reason, crashed)
+            return ours
 
     def give_back(self, claim: Claim) -> None:
-        """Let the point of an interrupted trial wait again."""
-        with self.locked():
-            self._requeue(self._family.study.get_trials(deepcopy=False)[claim.number], INTERRUPTED)
+        """Let the task of an interrupted trial wait again."""
+        with self._if_ours(claim) as ours:
+            if ours:
+                self._queue.requeue(self._queue.trials.all[claim.number], INTERRUPTED)
+
+    def abandon(self, pid: int, reason: str | None) -> int | None:
+        """End the trial of a dead worker that this process has watched.
+
+        Args:
+            pid: its process id.
+            reason: why it died: a crash, which may be retried; None: it was stopped, and its task waits again.
+
+        Returns:
+            The trial's number, or None where it had none.
+        """
+        with self._fresh():
+            for trial in list(self._queue.trials.running.values()):
+                by = trial.user_attrs["owner"]
+                if by["pid"] == pid and by["leader"] == this_process():
+                    if reason is None:
+                        self._queue.requeue(trial, INTERRUPTED)
+                    else:
+                        self._queue.end(trial, reason, crashed=True)
+                    return trial.number
+        return None
+
+    def count(self, plan: Plan) -> Counter[str]:
+        """State -> how many of the plan's tasks are in it; those of dead and silent owners wait."""
+        with self._fresh():
+            self._queue.requeue_lost()
+            self._queue_more(plan)
+            return Counter(record.state for record in self._queue.trials.newest.values() if self._wants(plan, record))
 
     def records(self) -> list[TrialRecord]:
         """The newest trial of each task, by trial number."""
-        return [record_of(trial) for trial in sorted(self._newest().values(), key=lambda trial: trial.number)]
+        self._family.follow_successors()
+        self._queue.refresh(with_running=True)
+        return sorted(self._queue.trials.newest.values(), key=lambda record: record.number)
+
+    def changes(self) -> list[TrialRecord]:
+        """The trials that are new or different since this was last asked, reports included."""
+        if self._seen.study != self.name:
+            self._seen = Trials(self._storage, self.name)
+        return self._seen.refresh(with_running=True)
 
     @property
     def n_superseded(self) -> int:
         """How many trials were interrupted, orphaned or retried, and so have a newer one of the same task."""
-        return len(self._family.trials()) - len(self._newest())
+        return len(self._queue.trials.all) - len(self._queue.trials.newest)
 
-    def _newest(self) -> dict[str, FrozenTrial]:
-        """Task -> its newest trial."""
-        return {trial_task_id(trial): trial for trial in self._family.trials()}
+    @contextmanager
+    def _fresh(self) -> Iterator[None]:
+        """The lock, and the newest trials of the newest study."""
+        with self.locked():
+            self._family.follow_successors()
+            self._queue.refresh()
+            yield
+
+    @contextmanager
+    def _if_ours(self, claim: Claim) -> Iterator[bool]:
+        """The lock, and whether a claimed trial still is this process's."""
+        with self._fresh():
+            yield claim.number in self._queue.trials.running
 
     def _take(self, plan: Plan) -> Claim | None:
-        waiting = self._family.trials(TrialState.WAITING)
-        for trial in sorted(waiting, key=lambda trial: trial.user_attrs["run"]):  # requeued ones keep their turn
-            record = record_of(trial)
-            if plan.wants(record):
-                # the owner first: a process killed between the two leaves a trial that still waits
-                self._set(trial.number, "owner", owner.this_process())
-                self._set_state(trial.number, TrialState.RUNNING)
-                overrides = tuple(trial.user_attrs["overrides"])
-                point = Point(record.point, overrides[: len(record.point)])
-                return Claim(trial.number, Task(point, record.replica, overrides), trial.user_attrs["run"])
-        return None
+        trials = self._queue.trials
+        waiting = [trial for number, trial in trials.waiting.items() if self._wants(plan, trials.records[number])]
+        if not waiting:
+            return None
+        trial = min(waiting, key=turn)
+        self._queue.start(trial, self._owner)
+        record, overrides = trials.records[trial.number], tuple(trial.user_attrs["overrides"])
+        task = Task(Point(record.point, overrides[: len(record.point)]), record.replica, overrides)
+        return Claim(trial.number, task, trial.user_attrs["run"], attempt_of(trial))
 
     def _queue_more(self, plan: Plan) -> bool:
-        tasks = plan.more(self.records())
-        run = max((trial.user_attrs["run"] for trial in self._family.trials()), default=-1)
+        tasks = plan.more(list(self._queue.trials.newest.values()))
+        run = max((trial.user_attrs["run"] for trial in self._queue.trials.all.values()), default=-1)
         for number, task in enumerate(tasks, start=run + 1):
             attributes = {"replica": task.replica, "overrides": list(task.overrides), "run": number}
-            self._queue(conform(task.point.values, self._family.space), attributes)
+            self._queue.add(conform(task.point.values, self._family.space), attributes)
+        self._queue.refresh()
         return bool(tasks)
 
-    def _requeue_orphans(self) -> None:
-        for trial in self._family.trials(TrialState.RUNNING):
-            if owner.is_dead(trial.user_attrs["owner"]):
-                self._requeue(trial, ORPHANED)
-
-    def _requeue(self, trial: FrozenTrial, reason: str) -> None:
-        # the new one first: a process killed between the two leaves a trial whose owner is dead, and no second copy
-        if self._newest()[trial_task_id(trial)].number == trial.number:
-            self._queue_again(trial)
-        self._set(trial.number, "reason", reason)
-        self._set_state(trial.number, TrialState.FAIL)
-
-    def _queue_again(self, trial: FrozenTrial) -> None:
-        """Queue a trial's task once more, in the same run directory and with what it has reported."""
-        attributes = trial.user_attrs
-        kept = {key: attributes[key] for key in attributes if key in KEPT or key.startswith(JOB)}
-        self._queue(attributes["point"], kept, trial.intermediate_values)
-
-    def _queue(self, values: Mapping[str, Value], attributes: Mapping[str, Any], steps: Any = None) -> None:
-        self._family.study.add_trial(
-            create_trial(
-                state=TrialState.WAITING,
-                params=dict(values),
-                distributions={axis: distribution_of(self._family.space[axis]) for axis in values},
-                user_attrs={"point": dict(values), **attributes},
-                intermediate_values=steps,
-            )
-        )
-
-    def _set(self, number: int, name: str, value: Any) -> None:
-        self._storage.set_trial_user_attr(trial_id(self._storage, self.name, number), name, value)
-
-    def _set_state(self, number: int, state: TrialState) -> None:
-        self._storage.set_trial_state_values(trial_id(self._storage, self.name, number), state)
+    def _wants(self, plan: Plan, record: TrialRecord) -> bool:
+        """What the plan says of a trial, asked once: a queue may be long."""
+        if self._asked is not plan:
+            self._asked, self._answers = plan, {}
+        if record.number not in self._answers:
+            self._answers[record.number] = plan.wants(record)
+        return self._answers[record.number]
 
 
 def trial_id(storage: RDBStorage, study: str, number: int) -> int:
