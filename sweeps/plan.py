@@ -19,6 +19,11 @@ class Task:
     replica: int  # number of its seed, from 0
     overrides: tuple[str, ...]  # of the point and of the seed
 
+    @classmethod
+    def of(cls, record: TrialRecord) -> "Task":
+        """What a trial runs or has run."""
+        return cls(Point(record.point, record.overrides[: len(record.point)]), record.replica, record.overrides)
+
     @property
     def id(self) -> str:
         """One text for one task."""

@@ -23,6 +23,7 @@ class Limits:
     """When a trial is given up, or taken from its owner."""
 
     max_retries: int = 0  # of a trial that crashes
+    max_failure_rate: float = 1.0  # of a command's tasks; with more failures no trial is claimed
     grace: int = 120  # seconds without a heartbeat
 
 
@@ -91,6 +92,7 @@ class Queue:
 
     def requeue(self, trial: FrozenTrial, reason: str, attempt: int | None = None) -> None:
         """Close a trial and let its task wait again; as another attempt, or as the same one."""
+        self.set(trial.number, "requeued", True)
         # the new one first: a process killed between the two leaves a trial whose owner is dead, and no second copy
         if self.trials.newest[trial_task_id(trial)].number == trial.number:
             self.add_again(trial, attempt_of(trial) if attempt is None else attempt)

@@ -30,6 +30,10 @@ class TrialRecord:
     system: Mapping[str, Any] = field(default_factory=dict)  # what Optuna's samplers and pruners keep with it
     started: datetime | None = None  # by the clock of the host that ran it
     ended: datetime | None = None
+    overrides: tuple[str, ...] = ()  # of the point and of the seed
+    run: int = 0  # number of its run directory
+    attempt: int = 0  # how often its task has crashed before
+    requeued: bool = False  # it failed, and its task was queued again
 
 
 def task_id(point: Mapping[str, Value], replica: int) -> str:
@@ -60,4 +64,8 @@ def record_of(trial: FrozenTrial) -> TrialRecord:
         system=trial.system_attrs,
         started=trial.datetime_start,
         ended=trial.datetime_complete,
+        overrides=tuple(attributes["overrides"]),
+        run=attributes["run"],
+        attempt=attributes.get("attempt", 0),
+        requeued=attributes.get("requeued", False),
     )

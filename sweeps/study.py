@@ -11,20 +11,21 @@ closed, whoever brings it.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from sweeps.family import StudyFamily
 from sweeps.owner import this_process
 from sweeps.plan import Plan, Task
-from sweeps.queue import Limits, Queue, attempt_of, turn
+from sweeps.queue import Limits, Queue, turn
 from sweeps.records import TrialRecord
-from sweeps.search_space import Point, Space, conform
+from sweeps.search_space import Space, conform
 from sweeps.storage import absolute_url, exclusive, open_storage
 from sweeps.trials import Trials
 
@@ -35,10 +36,22 @@ INTERRUPTED = "interrupted"
 class Claim:
     """A trial that this process runs now."""
 
-    number: int  # Optuna's trial number
-    task: Task
-    run: int  # number of the run directory; a requeued trial has its predecessor's
-    attempt: int = 0  # how often the task has crashed before
+    record: TrialRecord
+
+    @property
+    def number(self) -> int:
+        """Optuna's trial number."""
+        return self.record.number
+
+    @property
+    def task(self) -> Task:
+        """What it runs."""
+        return Task.of(self.record)
+
+    @property
+    def run(self) -> int:
+        """Number of its run directory; a requeued trial has its predecessor's."""
+        return self.record.run
 
 
 class SweepStudy:
@@ -72,6 +85,7 @@ class SweepStudy:
         self._storage: RDBStorage = open_storage(self.url)
         with self.locked():
             self._family = StudyFamily(self._storage, name, direction, identity, say)
+        self.limits = limits
         self._owner = {**this_process(), "leader": leader}
         self._queue = Queue(self._storage, self._family, limits)
         self._seen = Trials(self._storage, self.name)  # by who asks for changes
@@ -121,11 +135,14 @@ class SweepStudy:
         """Take the next waiting trial that the plan wants, or None where there is none now."""
         with self._fresh():
             self._queue.requeue_lost()
+            if self._is_given_up(plan):
+                return None
             return self._take(plan) or (self._take(plan) if self._queue_more(plan) else None)
 
     def beat(self, claim: Claim) -> None:
-        """Show the other hosts that a claimed trial's process lives."""
-        self._queue.beat(claim.number)
+        """Show the other hosts that a claimed trial's process lives; a beat is missed where no database answers."""
+        with suppress(StorageInternalError):
+            self._queue.beat(claim.number)
 
     def complete(self, claim: Claim, value: float, run_dir: str | None) -> bool:
         """Tell the objective's value, a finite number; False if the trial was taken away meanwhile."""
@@ -173,12 +190,17 @@ class SweepStudy:
                     return trial.number
         return None
 
-    def count(self, plan: Plan) -> Counter[str]:
-        """State -> how many of the plan's tasks are in it; those of dead and silent owners wait."""
+    def is_finished(self, plan: Plan) -> bool:
+        """Whether none of the plan's tasks waits or runs, here or elsewhere, or so many have failed that none may."""
         with self._fresh():
-            self._queue.requeue_lost()
-            self._queue_more(plan)
-            return Counter(record.state for record in self._queue.trials.newest.values() if self._wants(plan, record))
+            states = self._states(plan)
+            return not (states["WAITING"] or states["RUNNING"]) or self._is_given_up(plan)
+
+    def n_open(self, plan: Plan) -> int:
+        """How many of the plan's tasks neither run nor have ended, due or not."""
+        with self._fresh():
+            states = self._states(plan)
+            return len(plan) - states.total() + states["WAITING"]
 
     def records(self) -> list[TrialRecord]:
         """The newest trial of each task, by trial number."""
@@ -191,6 +213,10 @@ class SweepStudy:
         if self._seen.study != self.name:
             self._seen = Trials(self._storage, self.name)
         return self._seen.refresh(with_running=True)
+
+    def failure_rate(self, plan: Plan) -> float:
+        """The share of the plan's tasks that have failed, as far as this process knows."""
+        return self._states(plan)["FAIL"] / len(plan)
 
     @property
     def n_superseded(self) -> int:
@@ -218,9 +244,7 @@ class SweepStudy:
             return None
         trial = min(waiting, key=turn)
         self._queue.start(trial, self._owner)
-        record, overrides = trials.records[trial.number], tuple(trial.user_attrs["overrides"])
-        task = Task(Point(record.point, overrides[: len(record.point)]), record.replica, overrides)
-        return Claim(trial.number, task, trial.user_attrs["run"], attempt_of(trial))
+        return Claim(trials.records[trial.number])
 
     def _queue_more(self, plan: Plan) -> bool:
         tasks = plan.more(list(self._queue.trials.newest.values()))
@@ -230,6 +254,13 @@ class SweepStudy:
             self._queue.add(conform(task.point.values, self._family.space), attributes)
         self._queue.refresh()
         return bool(tasks)
+
+    def _states(self, plan: Plan) -> Counter[str]:
+        return Counter(record.state for record in self._queue.trials.newest.values() if self._wants(plan, record))
+
+    def _is_given_up(self, plan: Plan) -> bool:
+        """Whether more of the plan's tasks have failed than may."""
+        return self.limits.max_failure_rate < 1 and self.failure_rate(plan) > self.limits.max_failure_rate
 
     def _wants(self, plan: Plan, record: TrialRecord) -> bool:
         """What the plan says of a trial, asked once: a queue may be long."""

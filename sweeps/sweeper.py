@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.plugins.launcher import Launcher
@@ -14,6 +15,8 @@ from sweeps.settings import Settings
 # Hydra imports every plugin for every command, `--help` included: Optuna, MLflow and rich are imported inside.
 if TYPE_CHECKING:
     from sweeps.composition import Composition
+    from sweeps.leader import Leader, Orders
+    from sweeps.live import View
     from sweeps.mlflow_parent import ParentRun
     from sweeps.plan import Plan
     from sweeps.search_space import AnyAxis, Space
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from sweeps.worker import Worker
 
 INTERRUPTED = 130  # exit status after Ctrl-C, as in a shell
+ENDED = ("COMPLETE", "PRUNED", "FAIL")
+WORKERS = "workers"  # folder in that of the sweep
 
 
 class StudySweeper(Sweeper):
@@ -38,15 +43,22 @@ class StudySweeper(Sweeper):
         self.config: DictConfig
         self.hydra_context: HydraContext
         self.launcher: Launcher
+        self.orders: Orders | None  # of the leader whose worker this process is
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra before `sweep`."""
         from hydra.core.plugins import Plugins
 
+        from sweeps.job import Job
+        from sweeps.leader import Orders
+
+        self.orders = Orders.received()
         self.hydra_context = hydra_context
         self.config = config
         self.launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
+            hydra_context=hydra_context,
+            task_function=Job(task_function, to_file=self.orders is not None),
+            config=config,
         )
 
     def sweep(self, arguments: list[str]) -> None:
@@ -54,33 +66,56 @@ class StudySweeper(Sweeper):
 
         Raises:
             SweepError: a setting, an axis or the storage is not allowed.
-            SystemExit: status 1 if a trial failed now or no point is complete, 130 after Ctrl-C.
+            SystemExit: status 1 if a trial failed now or no point is complete, 130 after Ctrl-C, 143 after SIGTERM,
+                75 if a job was preempted.
         """
         from sweeps.composition import Composition
         from sweeps.plan import Grid, Plan
         from sweeps.search_space import only_choices, points, space_of
+        from sweeps.stop import end_with_parent, stopping_on_sigterm
         from sweeps.table import new_console
 
         self.settings.check()
-        self.say = new_console().print
+        if self.orders is not None:
+            end_with_parent(self.orders.leader["pid"])
+        self.console = new_console()
         composition = Composition(self.hydra_context, self.config)
         axes, fixed = composition.parse(self.settings.params, arguments)
-        composition.check_choices(axes, fixed)
-        study = self._open_study(composition, axes, fixed)
-        self._note_command(study, fixed)
-        composition.name_study(study.family)
         plan = Plan(Grid(points(only_choices(axes))))
-        study.enqueue(plan, space_of(axes), self.settings.retry_failed)
-        parent = self._open_parent(study, space_of(axes))
-        worker = self._worker(study, plan, fixed, composition, parent)
+        if self.orders is None:
+            composition.check_choices(axes, fixed)
+        study = self._open_study(composition, axes, fixed)
+        composition.name_study(study.family)
+        with stopping_on_sigterm():
+            if self.orders is not None:
+                self._worker(study, plan, fixed, composition, self.orders.parent_run_id).work()
+            else:
+                self._note_command(study, fixed)
+                study.enqueue(plan, space_of(axes), self.settings.retry_failed)
+                self._lead(study, plan, space_of(axes), fixed, composition)
+
+    def _lead(
+        self, study: "SweepStudy", plan: "Plan", space: "Space", fixed: Sequence[str], composition: "Composition"
+    ) -> None:
+        """Run the plan in this process or in several, and say what came of it."""
+        before = {record.number for record in study.records() if record.state in ENDED}
+        parent = self._open_parent(study, space)
+        run_id = None if parent is None else parent.run_id
         try:
-            worker.work()
+            n_workers = min(self._fitting_workers(), study.n_open(plan))
+            if n_workers > 1:
+                self._leader(study, plan, n_workers, run_id).work()
+            else:
+                self._worker(study, plan, fixed, composition, run_id).work()
         except (KeyboardInterrupt, SystemExit) as stop:
             self._close_parent(parent, study, "KILLED")
+            self.say("stopped; the same command goes on")
             raise SystemExit(INTERRUPTED if isinstance(stop, KeyboardInterrupt) else stop.code) from None
-        self._summarise(study, len(plan), worker.n_run)
+        new = [record for record in study.records() if record.state in ENDED and record.number not in before]
+        self._summarise(study, len(plan), len(new))
+        n_failed = sum(record.state == "FAIL" and plan.wants(record) for record in new)
         n_complete = sum(record.state == "COMPLETE" and plan.wants(record) for record in study.records())
-        succeeded = worker.n_failed == 0 and n_complete > 0
+        succeeded = n_failed == 0 and n_complete > 0
         self._close_parent(parent, study, "FINISHED" if succeeded else "FAILED")
         if not succeeded:
             raise SystemExit(1)
@@ -88,13 +123,16 @@ class StudySweeper(Sweeper):
     def _open_study(self, composition: "Composition", axes: "Sequence[AnyAxis]", fixed: Sequence[str]) -> "SweepStudy":
         """The study of this command, made if it is new."""
         from sweeps.identity import derived_name, identity_of
+        from sweeps.queue import Limits
         from sweeps.study import SweepStudy
 
         settings = self.settings
         names = [axis.name for axis in axes]
         identity = identity_of(composition.without_axes(fixed), names, settings.not_identity)
         name = settings.study_name or derived_name(identity)
-        return SweepStudy(settings.storage, name, settings.direction, identity, self.say)
+        limits = Limits(settings.max_retries, settings.max_failure_rate, settings.grace)
+        leader = None if self.orders is None else self.orders.leader
+        return SweepStudy(settings.storage, name, settings.direction, identity, self.say, limits, leader)
 
     def _note_command(self, study: "SweepStudy", fixed: Sequence[str]) -> None:
         """Keep with the study what a report of it needs to know."""
@@ -103,15 +141,33 @@ class StudySweeper(Sweeper):
         study.set_attribute(ATTRIBUTE, note(fixed))
         study.set_attribute("step_name", self.settings.step_name)
 
+    def _fitting_workers(self) -> int:
+        from sweeps.machine import fitting_workers
+
+        return fitting_workers(self.settings)
+
+    def _leader(self, study: "SweepStudy", plan: "Plan", n_workers: int, parent_run_id: str | None) -> "Leader":
+        from sweeps.leader import Leader
+        from sweeps.machine import environment
+
+        folder = Path(str(self.config.hydra.sweep.dir)) / WORKERS
+        self.say(f"{n_workers} workers; their output is in {folder}, that of a trial in output.txt of its own folder")
+        return Leader(
+            study=study,
+            shares=[environment(self.settings, n_workers, place) for place in range(n_workers)],
+            parent_run_id=parent_run_id,
+            folder=folder,
+            view=self._view(plan, n_workers),
+        )
+
     def _worker(
         self,
         study: "SweepStudy",
         plan: "Plan",
         fixed: Sequence[str],
         composition: "Composition",
-        parent: "ParentRun | None",
+        parent_run_id: str | None,
     ) -> "Worker":
-        from sweeps.live import Lines
         from sweeps.worker import Worker
 
         return Worker(
@@ -120,15 +176,28 @@ class StudySweeper(Sweeper):
             fixed=fixed,
             composition=composition,
             launcher=self.launcher,
-            view=Lines(self.say, plan),
-            parent_run_id=None if parent is None else parent.run_id,
+            view=self._view(plan, n_workers=1),
+            parent_run_id=parent_run_id,
+            heartbeat=self.settings.heartbeat,
         )
 
+    def _view(self, plan: "Plan", n_workers: int) -> "View":
+        """A table where the terminal is ours alone, else lines: the one worker's job may draw its own progress."""
+        from sweeps.live import Board, Lines
+
+        if n_workers > 1 and self.console.is_terminal:
+            return Board(self.console, plan, self.settings.step_name, n_workers)
+        return Lines(self.say, plan, self.settings.step_name)
+
+    def say(self, line: str) -> None:
+        """Show one line."""
+        self.console.print(line)
+
     def _summarise(self, study: "SweepStudy", n_points: int, n_run: int) -> None:
-        from sweeps.table import new_console, print_summary
+        from sweeps.table import print_summary
 
         print_summary(
-            new_console(),
+            self.console,
             study.records(),
             direction=self.settings.direction,
             step_name=self.settings.step_name,
