@@ -27,7 +27,8 @@ def main(cfg: Any) -> float:
 
     run, trial = HydraConfig.get(), current_trial()
     try:
-        if run.mode == RunMode.RUN and run.sweeper.params:
+        given = {line.partition("=")[0].lstrip("+") for line in run.overrides.task}
+        if run.mode == RunMode.RUN and run.sweeper.params.keys() - given:  # a trial's own command gives every axis
             raise UserError(f"grid={run.runtime.choices.grid} is for a sweep: python train.py -m grid=...")
         config = from_yaml(cfg)
         from clipgan.training.loop import train

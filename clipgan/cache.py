@@ -30,7 +30,9 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
-def cache_entry(root: Path, kind: str, description: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
+def cache_entry(
+    root: Path, kind: str, description: Mapping[str, Any], build: Callable[[Path], None], resumable: bool = False
+) -> Path:
     """The directory `root/kind/<digest of description>`, built first if it is not there yet.
 
     `build(directory)` fills a temporary directory, which is renamed into place when it is complete: readers never see
@@ -41,6 +43,8 @@ def cache_entry(root: Path, kind: str, description: Mapping[str, Any], build: Ca
         kind: what the entry holds (`data`, `clip`, `features`, ...), for the human who looks into the cache.
         description: everything that the content depends on, as plain JSON values; kept in the entry as `entry.json`.
         build: writes the content into the directory that it is given.
+        resumable: `build` goes on with what an interrupted one left in its directory, which is kept for it; otherwise
+            each starts with an empty one.
 
     Raises:
         UserError: the cache directory cannot be written.
@@ -59,12 +63,14 @@ def cache_entry(root: Path, kind: str, description: Mapping[str, Any], build: Ca
         if entry.is_dir():  # another process built it while we waited
             return entry
         partial = Path(f"{entry}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir()
+        if not resumable:
+            shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(exist_ok=True)
         try:
             build(partial)
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
+        except BaseException as error:
+            if not resumable or isinstance(error, UserError):  # of a mistake, nothing is worth keeping
+                shutil.rmtree(partial, ignore_errors=True)
             raise
         (partial / "entry.json").write_text(json.dumps(description, indent=2, sort_keys=True) + "\n")
         partial.rename(entry)

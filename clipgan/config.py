@@ -15,7 +15,7 @@ PAIRS = ("it", "ii")
 HETEROLOGOUS = ("direction", "source")
 SIMILARITIES = ("cos", "exp_cos")
 FEATURES = ("preprocessed", "online")
-DATA_SETS = ("shapes", "emoji", "folder")
+DATA_SETS = ("shapes", "emoji", "folder", "metadata", "coco", "cub", "celeba_hq", "webdataset", "lafite_zip")
 EXTRACTORS = ("inception", "clip_tiny")
 PAIR_SELECTIONS = ("plain", "add_new_positive", "drop_false_positive", "drop_false_negative", "drop_easy_negative",
                    "weakly_supervised")  # fmt: skip
@@ -235,10 +235,13 @@ class DataConfig:
     """The captioned images."""
 
     name: str = "shapes"
-    path: str | None = None  # folder: the images; emoji: an unpacked or packed emoji-datasource-google, null: npm
+    path: str | None = None  # where the data lie; emoji: an unpacked or packed emoji-datasource-google, null: npm
+    heldout_path: str | None = None  # where held-out images lie, in the same format; null: the format's own validation
+    # split, or without one a random part of `path`; shapes and emoji have none
+    caption_column: str = "text"  # metadata only
     n_train: int = 20000  # shapes only
     n_heldout: int = 2000  # shapes only
-    heldout_fraction: float = 0.1  # emoji, folder
+    heldout_fraction: float = 0.1  # of a split drawn at random
     seed: int = 0  # of the drawing (shapes) and of the split
     fid_split: str = "heldout"  # whose images are FID's real ones and whose captions its prompts: train | heldout
     x_flip: bool = True  # mirror half of the images; off where captions say left and right
@@ -249,7 +252,9 @@ class DataConfig:
         _at_least("data.n_heldout", self.n_heldout, 2)
         _require(0 < self.heldout_fraction < 1, "data.heldout_fraction", self.heldout_fraction, "between 0 and 1")
         _one_of("data.fid_split", self.fid_split, ("train", "heldout"))
-        _require(self.name != "folder" or self.path is not None, "data.path", self.path, "a folder for data=folder")
+        _require(self.name in ("shapes", "emoji") or self.path is not None, "data.path", self.path,
+                 f"the place of the data for data={self.name}")  # fmt: skip
+        _require(bool(self.caption_column), "data.caption_column", self.caption_column, "the name of a column")
 
 
 @dataclass

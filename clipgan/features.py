@@ -4,7 +4,7 @@ Shapes: N images, M captions (of all images, in order), F flips (1, or 2 with th
 embedding, Q width of the ResNet's. All rows have unit length; all arrays are float32 and memory-mapped.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from clipgan.data.pack import SPLITS, PackedData, Split
 from clipgan.encoders.clip import FrozenClip
 from clipgan.encoders.resnet import FrozenResNet
 from clipgan.progress import track
+from clipgan.stored_features import checked, matching_features
 
 VERSION = 1
 CHUNK = 250
@@ -79,7 +80,7 @@ def load_features(
             cache_dir,
             "features",
             {**base, "encoder": resnet.key},
-            lambda to: _write_images(to, data, resnet.encode_image, "ResNet", device),
+            lambda to: _write_images(to, data, resnet.encode_image, "ResNet", device, given={}),
         )
     splits: dict[str, Any] = {
         name: SplitFeatures(
@@ -134,8 +135,20 @@ def _read(entry: Path, name: str) -> np.ndarray:
 
 
 def _write_clip(directory: Path, data: PackedData, clip: FrozenClip, device: torch.device) -> None:
-    _write_images(directory, data, clip.encode_image, "CLIP", device)
+    stored = {}
     for name in SPLITS:
+        split: Split = getattr(data, name)
+        if split.stored is not None:
+            with torch.no_grad():
+                encoded = clip.encode_image(to_images(split.images[checked(len(split))], device)).cpu().numpy()
+            stored[name] = matching_features(split, name, clip, encoded)
+    given = {name: features.image for name, features in stored.items() if features is not None}
+    _write_images(directory, data, clip.encode_image, "CLIP", device, given)
+    for name in SPLITS:
+        features = stored.get(name)
+        if features is not None and features.text is not None:
+            np.save(directory / f"{name}_text.npy", features.text)
+            continue
         captions = [text for texts in getattr(data, name).captions for text in texts]
         chunks = range(0, len(captions), CHUNK)
         rows = [
@@ -146,15 +159,25 @@ def _write_clip(directory: Path, data: PackedData, clip: FrozenClip, device: tor
 
 
 def _write_images(
-    directory: Path, data: PackedData, encode: Callable[[Tensor], Tensor], encoder: str, device: torch.device
+    directory: Path,
+    data: PackedData,
+    encode: Callable[[Tensor], Tensor],
+    encoder: str,
+    device: torch.device,
+    given: Mapping[str, np.ndarray | None],
 ) -> None:
+    """Encode both flips of every image, but take those in `given` (split -> [N, C], unmirrored) as they are."""
     for name in SPLITS:
         split: Split = getattr(data, name)
+        stored = given.get(name)
         features: list[list[np.ndarray]] = [[] for _ in range(1 + data.x_flip)]
         chunks = range(0, len(split), CHUNK)
         for start in track(chunks, f"{encoder} features of {name} images", len(chunks)):
             images = to_images(split.images[start : start + CHUNK], device)
             for flip, rows in enumerate(features):
+                if stored is not None and not flip:
+                    rows.append(stored[start : start + CHUNK])
+                    continue
                 with torch.no_grad():
                     rows.append(encode(images.flip(3) if flip else images).cpu().numpy())
         np.save(directory / f"{name}_image.npy", np.stack([np.concatenate(rows) for rows in features]))

@@ -71,6 +71,28 @@ def check_files(config: Config) -> None:
         raise UserError(f"resume={config.resume} does not exist; give a checkpoint file, auto or none")
 
 
+def report_files(data: PackedData) -> None:
+    """Say which files were left out and which images are there twice."""
+    for lines, what in ((data.skipped, "skipped"), (data.duplicates, "repeated")):
+        if lines:
+            rest = f"; all of them in {data.skipped_file.parent}/*.txt" if len(lines) > 3 else ""
+            console.print(f"data: {len(lines)} files {what}: {'; '.join(lines[:3])}{rest}", markup=False)
+
+
+def check_words(config: Config, data: PackedData) -> None:
+    """
+    Raises:
+        UserError: a CLIP would train on captions of which the words are missing.
+    """
+    stored = [split.stored for split in (data.train, data.heldout) if split.stored is not None]
+    trains = config.clip.checkpoint is None and config.clip.train is not None
+    if (trains or config.metrics.extractor == "clip_tiny") and not all(features.has_words for features in stored):
+        raise UserError(
+            f"data={data.name} has no words to train a small CLIP on, only features of captions: "
+            "choose the CLIP that made them (clip=ViT-B32) and metrics=fid"
+        )
+
+
 def prepare(config: Config, device: torch.device) -> Prepared:
     """Load what the run needs, making first what the cache does not have.
 
@@ -80,10 +102,8 @@ def prepare(config: Config, device: torch.device) -> Prepared:
     check_files(config)
     cache_dir = Path(config.cache_dir).expanduser() if config.cache_dir else default_cache_dir()
     data = load_data(config.data, config.resolution, cache_dir)
-    if data.skipped:
-        first = "; ".join(data.skipped[:3])
-        rest = f"; all of them in {data.skipped_file}" if len(data.skipped) > 3 else ""
-        console.print(f"data: {len(data.skipped)} files skipped: {first}{rest}", markup=False)
+    report_files(data)
+    check_words(config, data)
     check_batch_size(config, data.train)
     needs_resnet = any(term.space == "ResNet" for term in active_terms(config))
     # what is only loaded comes before what trains, so that a missing file is known at once

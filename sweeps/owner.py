@@ -8,16 +8,22 @@ from typing import Any
 import psutil
 
 SAME_START = 2.0  # seconds; a start time is derived from the boot time, which moves a little with the clock
+NAMESPACE = "/proc/self/ns/pid"  # containers may share a host's name, but not its process ids
 
 
 def this_process() -> dict[str, Any]:
     """Host, process id and start time (seconds since the epoch) of this process."""
-    return {"host": socket.gethostname(), "pid": os.getpid(), "started": psutil.Process().create_time()}
+    return {**_where(), "pid": os.getpid(), "started": psutil.Process().create_time()}
+
+
+def is_here(owner: Mapping[str, Any]) -> bool:
+    """Whether the owner's process id means something in this process."""
+    return all(owner[key] == value for key, value in _where().items())
 
 
 def is_dead(owner: Mapping[str, Any]) -> bool:
     """Whether the owner surely runs no more; of a process on another host nothing is known, so False."""
-    if owner["host"] != socket.gethostname():
+    if not is_here(owner):
         return False
     try:
         process = psutil.Process(owner["pid"])
@@ -26,3 +32,8 @@ def is_dead(owner: Mapping[str, Any]) -> bool:
         return abs(process.create_time() - owner["started"]) > SAME_START  # another process got the number
     except psutil.NoSuchProcess:
         return True
+
+
+def _where() -> dict[str, str]:
+    namespace = os.readlink(NAMESPACE) if os.path.exists(NAMESPACE) else ""
+    return {"host": socket.gethostname(), "namespace": namespace}

@@ -1,54 +1,57 @@
-"""A study as a queue of points: claim one, run it, tell what came out. All of Optuna's inner calls are here.
+"""A study as a queue of points: claim one, run it, tell what came out.
 
-Each trial carries in its user attributes what it is: `point` (axis -> value), `overrides` (as the user spelled them),
-`run` (number of its run directory), `owner` (the process that claimed it), `reason` (why it failed), `run_dir`, and
-`job.NAME` for what the job itself has set.
+Each trial carries in its user attributes what it is: `point` (axis -> value), `replica` (number of its seed),
+`overrides` (as the user spelled them), `run` (number of its run directory), `owner` (the process that claimed it, and
+its `leader`), `attempt` (how often its task has crashed before), `reason` (why it failed), `run_dir`, and `job.NAME`
+for what the job itself has set.
+
+A trial that must run again fails, and a new one waits in its place: so a result that comes too late finds its trial
+closed, whoever brings it.
 """
 
-import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
-from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import TrialState
 
-from sweeps import owner
-from sweeps.errors import SweepError
-from sweeps.identity import differences
-from sweeps.search_space import Point, Space, Value, conform, is_numeric, merge, point_id
+from sweeps.family import StudyFamily
+from sweeps.owner import this_process
+from sweeps.plan import Plan, Task
+from sweeps.queue import Limits, Queue, turn
+from sweeps.records import TrialRecord
+from sweeps.search_space import Space, conform
 from sweeps.storage import absolute_url, exclusive, open_storage
+from sweeps.trials import Trials
 
-JOB = "job."  # prefix of the attributes that a job sets
-ORPHANED, INTERRUPTED = "orphaned", "interrupted"
-MAX_DIFFERENCES = 5  # quoted in an error message
+INTERRUPTED = "interrupted"
 
 
 @dataclass(frozen=True)
 class Claim:
     """A trial that this process runs now."""
 
-    number: int  # Optuna's trial number
-    point: Point
-    run: int  # number of the run directory; a requeued trial has its predecessor's
+    record: TrialRecord
 
+    @property
+    def number(self) -> int:
+        """Optuna's trial number."""
+        return self.record.number
 
-@dataclass(frozen=True)
-class TrialRecord:
-    """What is known of a trial."""
+    @property
+    def task(self) -> Task:
+        """What it runs."""
+        return Task.of(self.record)
 
-    number: int
-    state: str  # WAITING | RUNNING | COMPLETE | FAIL
-    point: Mapping[str, Value]
-    value: float | None = None
-    steps: Mapping[int, float] = field(default_factory=dict)  # step -> reported value
-    attributes: Mapping[str, Any] = field(default_factory=dict)  # set by the job
-    reason: str | None = None
-    run_dir: str | None = None
+    @property
+    def run(self) -> int:
+        """Number of its run directory; a requeued trial has its predecessor's."""
+        return self.record.run
 
 
 class SweepStudy:
@@ -60,33 +63,44 @@ class SweepStudy:
         direction: minimize or maximize.
         identity: what all trials have in common, from `identity_of`.
         say: shows one line to the user.
+        limits: the same for all leaders, if they are wise.
+        leader: the process that watches this one, and deals with its trial if it dies; None if none does.
 
     Raises:
         SweepError: the storage cannot be used, or the study of that name is another one.
     """
 
     def __init__(
-        self, storage: str, name: str, direction: str, identity: Mapping[str, Any], say: Callable[[str], None]
+        self,
+        storage: str,
+        name: str,
+        direction: str,
+        identity: Mapping[str, Any],
+        say: Callable[[str], None],
+        limits: Limits = Limits(),  # noqa: B008  # frozen
+        leader: Mapping[str, Any] | None = None,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.url = absolute_url(storage)
         self._storage: RDBStorage = open_storage(self.url)
-        self._say = say
         with self.locked():
-            names = optuna.get_all_study_names(self._storage)
-            self._study = self._load(name) if name in names else self._create(name, direction, identity, {}, name)
-            self._follow_successors()
-        self._refuse_another(name, direction, identity)
+            self._family = StudyFamily(self._storage, name, direction, identity, say)
+        self.limits = limits
+        self._owner = {**this_process(), "leader": leader}
+        self._queue = Queue(self._storage, self._family, limits)
+        self._seen = Trials(self._storage, self.name)  # by who asks for changes
+        self._asked: Plan | None = None
+        self._answers: dict[int, bool] = {}  # trial -> whether that plan wants it
 
     @property
     def name(self) -> str:
         """Optuna's name of the study."""
-        return self._study.study_name
+        return self._family.study.study_name
 
     @property
     def family(self) -> str:
         """The name that stays when the study is succeeded; run directories lie under it."""
-        return str(self._study.user_attrs["family"])
+        return self._family.name
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -96,219 +110,167 @@ class SweepStudy:
 
     def attribute(self, name: str) -> Any:
         """A note kept with the study, or None."""
-        return self._study.user_attrs.get(name)
+        return self._family.study.user_attrs.get(name)
 
     def set_attribute(self, name: str, value: Any) -> None:
         """Keep a note (a JSON value) with the study."""
-        self._study.set_user_attr(name, value)
+        self._family.study.set_user_attr(name, value)
 
-    def enqueue(self, points: Sequence[Point], space: Space, retry_failed: bool) -> None:
-        """Queue each point that the study does not have yet, and where asked those that have failed.
+    def enqueue(self, plan: Plan, space: Space, retry_failed: bool) -> None:
+        """Queue each task that the study does not have yet, and where asked those that have failed.
 
         Raises:
             SweepError: a new choice on an axis of names while another leader runs a trial of this study.
         """
-        with self.locked():
-            self._follow_successors()
-            self._requeue_orphans()
-            self._extend(space)
-            newest = self._newest()
-            run = max((trial.user_attrs["run"] for trial in newest.values()), default=-1)
-            for point in points:
-                values = conform(point.values, self._space)
-                known = newest.get(point_id(values))
-                if known is None:
-                    run += 1
-                    self._queue(values, {"overrides": list(point.overrides), "run": run})
-                elif known.state == TrialState.FAIL and retry_failed:
-                    self._queue_again(known)
+        with self._fresh():
+            self._queue.requeue_lost()
+            self._family.extend(space)
+            self._queue.refresh()
+            for record in list(self._queue.trials.newest.values()) if retry_failed else ():
+                if record.state == "FAIL" and plan.wants(record):
+                    self._queue.add_again(self._queue.trials.all[record.number], attempt=0)
+            self._queue_more(plan)
 
-    def claim(self, points: Sequence[Point]) -> Claim | None:
-        """Take the next waiting trial of one of `points`, or None where none waits."""
-        with self.locked():
-            self._follow_successors()
-            self._requeue_orphans()
-            wanted = {point_id(conform(point.values, self._space)): point for point in points}
-            waiting = self._trials(TrialState.WAITING)
-            for trial in sorted(waiting, key=lambda trial: trial.user_attrs["run"]):  # requeued ones keep their turn
-                point = wanted.get(point_id(trial.user_attrs["point"]))
-                if point is not None:
-                    # the owner first: a process killed between the two leaves a trial that still waits
-                    self._set(trial.number, "owner", owner.this_process())
-                    self._set_state(trial.number, TrialState.RUNNING)
-                    return Claim(trial.number, point, trial.user_attrs["run"])
-        return None
+    def claim(self, plan: Plan) -> Claim | None:
+        """Take the next waiting trial that the plan wants, or None where there is none now."""
+        with self._fresh():
+            self._queue.requeue_lost()
+            if self._is_given_up(plan):
+                return None
+            return self._take(plan) or (self._take(plan) if self._queue_more(plan) else None)
 
-    def complete(self, claim: Claim, value: float, run_dir: str | None) -> None:
-        """Tell the objective's value, a finite number."""
-        self._set(claim.number, "run_dir", run_dir)
-        self._study.tell(claim.number, value, state=TrialState.COMPLETE)
+    def beat(self, claim: Claim) -> None:
+        """Show the other hosts that a claimed trial's process lives; a beat is missed where no database answers."""
+        with suppress(StorageInternalError):
+            self._queue.beat(claim.number)
 
-    def fail(self, claim: Claim, reason: str, run_dir: str | None) -> None:
-        """Tell that a trial has failed, and why; its point is not run again unasked."""
-        self._set(claim.number, "run_dir", run_dir)
-        self._set(claim.number, "reason", reason)
-        self._study.tell(claim.number, state=TrialState.FAIL)
+    def complete(self, claim: Claim, value: float, run_dir: str | None) -> bool:
+        """Tell the objective's value, a finite number; False if the trial was taken away meanwhile."""
+        with self._if_ours(claim) as ours:
+            if ours:
+                self._queue.set(claim.number, "run_dir", run_dir)
+                self._family.study.tell(claim.number, value, state=TrialState.COMPLETE)
+            return ours
+
+    def fail(self, claim: Claim, reason: str, run_dir: str | None, crashed: bool = True) -> bool:
+        """Tell that a trial has failed, and why; False if it was taken away meanwhile.
+
+        Its task waits again if it `crashed` and has retries left; otherwise it is not run again unasked.
+        """
+        with self._if_ours(claim) as ours:
+            if ours:
+                self._queue.set(claim.number, "run_dir", run_dir)
+                self._queue.end(self._queue.trials.all[claim.number], reason, crashed)
+            return ours
 
     def give_back(self, claim: Claim) -> None:
-        """Let the point of an interrupted trial wait again."""
-        with self.locked():
-            self._requeue(self._study.get_trials(deepcopy=False)[claim.number], INTERRUPTED)
+        """Let the task of an interrupted trial wait again."""
+        with self._if_ours(claim) as ours:
+            if ours:
+                self._queue.requeue(self._queue.trials.all[claim.number], INTERRUPTED)
 
-    def records(self, points: Sequence[Point] | None = None) -> list[TrialRecord]:
-        """The newest trial of each point (of `points`, or of the whole study), by trial number."""
-        newest = self._newest()
-        if points is not None:
-            wanted = {point_id(conform(point.values, self._space)) for point in points}
-            newest = {key: trial for key, trial in newest.items() if key in wanted}
-        return [_record(trial) for trial in sorted(newest.values(), key=lambda trial: trial.number)]
+    def abandon(self, pid: int, reason: str | None) -> int | None:
+        """End the trial of a dead worker that this process has watched.
+
+        Args:
+            pid: its process id.
+            reason: why it died: a crash, which may be retried; None: it was stopped, and its task waits again.
+
+        Returns:
+            The trial's number, or None where it had none.
+        """
+        with self._fresh():
+            for trial in list(self._queue.trials.running.values()):
+                by = trial.user_attrs["owner"]
+                if by["pid"] == pid and by["leader"] == this_process():
+                    if reason is None:
+                        self._queue.requeue(trial, INTERRUPTED)
+                    else:
+                        self._queue.end(trial, reason, crashed=True)
+                    return trial.number
+        return None
+
+    def is_finished(self, plan: Plan) -> bool:
+        """Whether none of the plan's tasks waits or runs, here or elsewhere, or so many have failed that none may."""
+        with self._fresh():
+            states = self._states(plan)
+            return not (states["WAITING"] or states["RUNNING"]) or self._is_given_up(plan)
+
+    def n_open(self, plan: Plan) -> int:
+        """How many of the plan's tasks neither run nor have ended, due or not."""
+        with self._fresh():
+            states = self._states(plan)
+            return len(plan) - states.total() + states["WAITING"]
+
+    def records(self) -> list[TrialRecord]:
+        """The newest trial of each task, by trial number."""
+        self._family.follow_successors()
+        self._queue.refresh(with_running=True)
+        return sorted(self._queue.trials.newest.values(), key=lambda record: record.number)
+
+    def changes(self) -> list[TrialRecord]:
+        """The trials that are new or different since this was last asked, reports included."""
+        if self._seen.study != self.name:
+            self._seen = Trials(self._storage, self.name)
+        return self._seen.refresh(with_running=True)
+
+    def failure_rate(self, plan: Plan) -> float:
+        """The share of the plan's tasks that have failed, as far as this process knows."""
+        return self._states(plan)["FAIL"] / len(plan)
 
     @property
     def n_superseded(self) -> int:
-        """How many trials were interrupted, orphaned or retried, and so have a newer one of the same point."""
-        return len(self._trials()) - len(self._newest())
+        """How many trials were interrupted, orphaned or retried, and so have a newer one of the same task."""
+        return len(self._queue.trials.all) - len(self._queue.trials.newest)
 
-    @property
-    def _space(self) -> Space:
-        return dict(self._study.user_attrs["space"])
+    @contextmanager
+    def _fresh(self) -> Iterator[None]:
+        """The lock, and the newest trials of the newest study."""
+        with self.locked():
+            self._family.follow_successors()
+            self._queue.refresh()
+            yield
 
-    def _load(self, name: str) -> optuna.Study:
-        # no sampler: all points of a grid are queued
-        return optuna.load_study(study_name=name, storage=self._storage, sampler=optuna.samplers.RandomSampler())
+    @contextmanager
+    def _if_ours(self, claim: Claim) -> Iterator[bool]:
+        """The lock, and whether a claimed trial still is this process's."""
+        with self._fresh():
+            yield claim.number in self._queue.trials.running
 
-    def _create(
-        self, name: str, direction: str, identity: Mapping[str, Any], space: Space, family: str
-    ) -> optuna.Study:
-        optuna.create_study(study_name=name, storage=self._storage, direction=StudyDirection[direction.upper()])
-        study = self._load(name)
-        for key, value in {"identity": identity, "space": space, "family": family}.items():
-            study.set_user_attr(key, value)
-        return study
+    def _take(self, plan: Plan) -> Claim | None:
+        trials = self._queue.trials
+        waiting = [trial for number, trial in trials.waiting.items() if self._wants(plan, trials.records[number])]
+        if not waiting:
+            return None
+        trial = min(waiting, key=turn)
+        self._queue.start(trial, self._owner)
+        return Claim(trials.records[trial.number])
 
-    def _refuse_another(self, name: str, direction: str, identity: Mapping[str, Any]) -> None:
-        attributes = self._study.user_attrs
-        if "identity" not in attributes:
-            raise SweepError(f"study {name} was not made by this sweeper; give another hydra.sweeper.study_name")
-        if self._study.direction.name.lower() != direction:
-            raise SweepError(
-                f"hydra.sweeper.direction={direction}, but study {name} has {self._study.direction.name.lower()};"
-                " give another hydra.sweeper.study_name"
-            )
-        different = differences(attributes["identity"], identity)
-        if different:
-            more = f", and {len(different) - MAX_DIFFERENCES} more" if len(different) > MAX_DIFFERENCES else ""
-            raise SweepError(
-                f"study {name} belongs to another configuration: {'; '.join(different[:MAX_DIFFERENCES])}{more}."
-                " Give another hydra.sweeper.study_name, or null to have one derived"
-            )
+    def _queue_more(self, plan: Plan) -> bool:
+        tasks = plan.more(list(self._queue.trials.newest.values()))
+        run = max((trial.user_attrs["run"] for trial in self._queue.trials.all.values()), default=-1)
+        for number, task in enumerate(tasks, start=run + 1):
+            attributes = {"replica": task.replica, "overrides": list(task.overrides), "run": number}
+            self._queue.add(conform(task.point.values, self._family.space), attributes)
+        self._queue.refresh()
+        return bool(tasks)
 
-    def _follow_successors(self) -> None:
-        while (successor := self._study.user_attrs.get("successor")) is not None:
-            self._study = self._load(successor)
+    def _states(self, plan: Plan) -> Counter[str]:
+        return Counter(record.state for record in self._queue.trials.newest.values() if self._wants(plan, record))
 
-    def _extend(self, space: Space) -> None:
-        merged = merge(self._space, space)
-        if merged == self._space:
-            return
-        changed = [name for name in self._space if _distribution(merged[name]) != _distribution(self._space[name])]
-        if all(is_numeric(merged[name]) for name in changed):  # Optuna lets a range widen
-            self._study.set_user_attr("space", merged)
-        else:
-            self._succeed(merged, changed)
+    def _is_given_up(self, plan: Plan) -> bool:
+        """Whether more of the plan's tasks have failed than may."""
+        return self.limits.max_failure_rate < 1 and self.failure_rate(plan) > self.limits.max_failure_rate
 
-    def _succeed(self, space: Space, changed: Sequence[str]) -> None:
-        """Go on in a new study that has the old one's trials: Optuna refuses a changed choice list."""
-        trials = copy.deepcopy(self._trials())
-        running = [trial for trial in trials if trial.state == TrialState.RUNNING]
-        axes = "; ".join(f"{name}={','.join(map(str, space[name]))}" for name in changed)
-        if running:
-            by = running[0].user_attrs["owner"]
-            raise SweepError(
-                f"{axes} adds a choice to study {self.name}, whose trial {running[0].number} is being run by process"
-                f" {by['pid']} on {by['host']}: run this again when that sweep has ended"
-            )
-        generation = 1 if self.name == self.family else int(self.name.removeprefix(f"{self.family}."))
-        name = f"{self.family}.{generation + 1}"
-        if name in optuna.get_all_study_names(self._storage):  # left by a process killed in the middle of the copy
-            optuna.delete_study(study_name=name, storage=self._storage)
-        notes = self._study.user_attrs
-        successor = self._create(name, self._study.direction.name.lower(), notes["identity"], space, self.family)
-        for trial in trials:
-            trial.params = conform(trial.user_attrs["point"], space)
-            trial.distributions = {axis: _distribution(space[axis]) for axis in trial.params}
-            trial.user_attrs["point"] = dict(trial.params)
-            successor.add_trial(trial)
-        for key in notes.keys() - {"identity", "space", "family"}:
-            successor.set_user_attr(key, notes[key])
-        self._study.set_user_attr("successor", name)  # from here on the copy counts
-        self._say(f"study {self.name} has new choices ({axes}): it goes on as {name}, with its {len(trials)} trials")
-        self._study = successor
-
-    def _newest(self) -> dict[str, FrozenTrial]:
-        """Point -> its newest trial."""
-        return {point_id(trial.user_attrs["point"]): trial for trial in self._trials()}
-
-    def _trials(self, *states: TrialState) -> list[FrozenTrial]:
-        """The trials (in some states) by number, without any that another tool has added; not to be changed."""
-        trials = self._study.get_trials(deepcopy=False, states=states or None)
-        return [trial for trial in trials if "point" in trial.user_attrs]
-
-    def _requeue_orphans(self) -> None:
-        for trial in self._trials(TrialState.RUNNING):
-            if owner.is_dead(trial.user_attrs["owner"]):
-                self._requeue(trial, ORPHANED)
-
-    def _requeue(self, trial: FrozenTrial, reason: str) -> None:
-        # the new one first: a process killed between the two leaves a trial whose owner is dead, and no second copy
-        if self._newest()[point_id(trial.user_attrs["point"])].number == trial.number:
-            self._queue_again(trial)
-        self._set(trial.number, "reason", reason)
-        self._set_state(trial.number, TrialState.FAIL)
-
-    def _queue_again(self, trial: FrozenTrial) -> None:
-        """Queue a trial's point once more, in the same run directory and with what it has reported."""
-        attributes = trial.user_attrs
-        kept = {key: attributes[key] for key in attributes if key in ("overrides", "run") or key.startswith(JOB)}
-        self._queue(attributes["point"], kept, trial.intermediate_values)
-
-    def _queue(self, values: Mapping[str, Value], attributes: Mapping[str, Any], steps: Any = None) -> None:
-        self._study.add_trial(
-            create_trial(
-                state=TrialState.WAITING,
-                params=dict(values),
-                distributions={axis: _distribution(self._space[axis]) for axis in values},
-                user_attrs={"point": dict(values), **attributes},
-                intermediate_values=steps,
-            )
-        )
-
-    def _set(self, number: int, name: str, value: Any) -> None:
-        self._storage.set_trial_user_attr(trial_id(self._storage, self.name, number), name, value)
-
-    def _set_state(self, number: int, state: TrialState) -> None:
-        self._storage.set_trial_state_values(trial_id(self._storage, self.name, number), state)
+    def _wants(self, plan: Plan, record: TrialRecord) -> bool:
+        """What the plan says of a trial, asked once: a queue may be long."""
+        if self._asked is not plan:
+            self._asked, self._answers = plan, {}
+        if record.number not in self._answers:
+            self._answers[record.number] = plan.wants(record)
+        return self._answers[record.number]
 
 
 def trial_id(storage: RDBStorage, study: str, number: int) -> int:
     """Optuna's key of a trial in its storage."""
     return storage.get_trial_id_from_study_id_trial_number(storage.get_study_id_from_name(study), number)
-
-
-def _distribution(values: Sequence[Value]) -> BaseDistribution:
-    if is_numeric(values):
-        return FloatDistribution(float(min(values)), float(max(values)))
-    return CategoricalDistribution(list(values))
-
-
-def _record(trial: FrozenTrial) -> TrialRecord:
-    attributes = trial.user_attrs
-    return TrialRecord(
-        number=trial.number,
-        state=trial.state.name,
-        point=attributes["point"],
-        value=trial.value,
-        steps=dict(sorted(trial.intermediate_values.items())),
-        attributes={key.removeprefix(JOB): attributes[key] for key in attributes if key.startswith(JOB)},
-        reason=attributes.get("reason"),
-        run_dir=attributes.get("run_dir"),
-    )

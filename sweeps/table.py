@@ -10,8 +10,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from sweeps.records import TrialRecord
 from sweeps.search_space import name_of
-from sweeps.study import TrialRecord
 
 MAX_STEPS = 12  # columns; of more reported steps an even choice is shown, the last one included
 PIPED_WIDTH = 1000  # characters: nothing is wrapped or cut where the output is no terminal

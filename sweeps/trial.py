@@ -37,7 +37,7 @@ class RunningTrial:
 
     def set(self, name: str, value: Any) -> None:
         """Keep a JSON value with the trial, such as `sec_per_kimg`; it becomes a column of the sweep's table."""
-        from sweeps.study import JOB
+        from sweeps.records import JOB
 
         self._storage().set_trial_user_attr(self._id(), f"{JOB}{name}", value)
 

@@ -1,12 +1,25 @@
-"""Captioned images: drawn, brought by a package, or from a folder; each packed once at the target resolution."""
+"""Captioned images: drawn, brought by a package, or a data set on disk; each packed once at the target resolution."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
 from clipgan.cache import cache_entry
 from clipgan.config import DataConfig
-from clipgan.data import emoji, files, folder, shapes
-from clipgan.data.pack import SPLITS, PackedData, Record, Source, open_pack, write_pack
+from clipgan.data import celeba_hq, coco, cub, emoji, files, folder, lafite_zip, metadata, shapes, webdataset
+from clipgan.data.pack import SPLITS, Contents, PackedData, Record, Source, open_pack
+from clipgan.data.pack_writer import write_pack
+from clipgan.errors import UserError
+
+FORMATS: dict[str, Callable[[Path, DataConfig], files.Found]] = {
+    "folder": folder.find,
+    "metadata": metadata.find,
+    "coco": coco.find,
+    "cub": cub.find,
+    "celeba_hq": celeba_hq.find,
+    "webdataset": webdataset.find,
+    "lafite_zip": lafite_zip.find,
+}
 
 
 def load_data(config: DataConfig, resolution: int, cache_dir: Path) -> PackedData:
@@ -22,7 +35,7 @@ def load_data(config: DataConfig, resolution: int, cache_dir: Path) -> PackedDat
     """
     source = open_source(config, cache_dir)
     description = {"source": source.description, "resolution": resolution}
-    entry = cache_entry(cache_dir, "data", description, lambda to: write_pack(to, source, resolution))
+    entry = cache_entry(cache_dir, "data", description, lambda to: write_pack(to, source, resolution), resumable=True)
     return open_pack(config.name, entry, config.x_flip)
 
 
@@ -31,17 +44,27 @@ def open_source(config: DataConfig, cache_dir: Path) -> Source:
     if config.name == "shapes":
         return drawn_shapes(config)
     if config.name == "emoji":
-        return files.source(config, emoji.captioned_files(config.path, cache_dir))
-    assert config.path is not None
-    return files.source(config, folder.captioned_files(Path(config.path)))
+        return files.source(config, emoji.find(config.path, cache_dir))
+    train, heldout = (_find(config, key, path) for key, path in
+                      (("data.path", config.path), ("data.heldout_path", config.heldout_path)))  # fmt: skip
+    assert train is not None
+    return files.source(config, train, heldout)
+
+
+def _find(config: DataConfig, key: str, path: str | None) -> files.Found | None:
+    if path is None:
+        return None
+    if not Path(path).exists():
+        raise UserError(f"{key}={path} does not exist; give the place of the data for data={config.name}")
+    return FORMATS[config.name](Path(path), config)
 
 
 def drawn_shapes(config: DataConfig) -> Source:
     """The drawn set; each split has a seed of its own."""
     sizes = {"train": config.n_train, "heldout": config.n_heldout}
 
-    def read(split: str, resolution: int) -> Iterator[Record]:
-        return shapes.records(sizes[split], 2 * config.seed + SPLITS.index(split), resolution)
+    def read(split: str, resolution: int, start: int) -> Iterator[Record]:
+        return islice(shapes.records(sizes[split], 2 * config.seed + SPLITS.index(split), resolution), start, None)
 
     description = {"name": "shapes", "version": shapes.SHAPES_VERSION, "sizes": sizes, "seed": config.seed}
-    return Source(description, sizes, read)
+    return Source(description, lambda: Contents(sizes, read))

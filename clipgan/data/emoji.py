@@ -7,7 +7,8 @@ import tarfile
 from pathlib import Path
 
 from clipgan.cache import cache_entry
-from clipgan.data.files import CaptionedFile
+from clipgan.data.files import Found, Listing, found
+from clipgan.data.images import image_file
 from clipgan.errors import UserError
 from clipgan.progress import console
 
@@ -15,7 +16,7 @@ PACKAGE = "emoji-datasource-google@16.0.0"
 IMAGES = "img/google/64"
 
 
-def captioned_files(path: str | None, cache_dir: Path) -> list[CaptionedFile]:
+def find(path: str | None, cache_dir: Path) -> Found:
     """The base emoji with their names and categories as captions, in the package's order.
 
     Args:
@@ -28,17 +29,13 @@ def captioned_files(path: str | None, cache_dir: Path) -> list[CaptionedFile]:
     package = _package(path, cache_dir)
     try:
         entries = json.loads((package / "emoji.json").read_text(encoding="utf-8"))
-        files = [
-            CaptionedFile(package / IMAGES / entry["image"], captions(entry))
-            for entry in entries
-            if entry["has_img_google"]
-        ]
+        files = [(package / IMAGES / entry["image"], captions(entry)) for entry in entries if entry["has_img_google"]]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UserError(f"data.path={path} is not {PACKAGE}: emoji.json cannot be read ({error})") from error
-    missing = [file.path for file in files if not file.path.is_file()]
+    missing = [path for path, _ in files if not path.is_file()]
     if missing or len(files) < 2:
         raise UserError(f"data.path={path} is not {PACKAGE}: {len(missing)} of its {len(files)} images are missing")
-    return files
+    return found(Listing([image_file(path, package, texts) for path, texts in files]))
 
 
 def captions(entry: dict) -> list[str]:

@@ -1,49 +1,105 @@
-"""A data set of captioned image files: its split, its fingerprint, and reading with bad files named."""
+"""Data sets of image files or archives: their split, their fingerprint, reading with bad files named."""
 
 import hashlib
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from clipgan.config import DataConfig
-from clipgan.data.pack import SPLITS, Record, Source, square
+from clipgan.data.images import CaptionedImage, read_images
+from clipgan.data.pack import SPLITS, Contents, Extras, Record, Source
+from clipgan.errors import UserError
 
-VERSION = 1  # part of the packed set's cache key: raise it when the same files would be packed otherwise
-
-
-class CaptionedFile(NamedTuple):
-    """An image file and its captions; without captions it is refused by name."""
-
-    path: Path
-    captions: list[str]
+VERSION = 2  # part of the packed set's cache key: raise it when the same files would be packed otherwise
 
 
-def source(config: DataConfig, files: Sequence[CaptionedFile]) -> Source:
-    """The data set of `files`, split at random by `config.seed`.
+@dataclass(frozen=True)
+class Listing:
+    """What a format found at a path."""
 
-    Its fingerprint covers names, sizes and times of the images, not their bytes: reading those would take as long as
-    packing them.
+    images: list[CaptionedImage]
+    heldout: list[CaptionedImage] | None = None  # the format's own validation split; None: it has none
+    skipped: list[str] = field(default_factory=list)  # what cannot be used, each with its reason
+    extras: Extras | None = None  # writes what else the format knows of its images
+
+
+class Found(NamedTuple):
+    """A data set that was recognised, before it is listed."""
+
+    fingerprint: str  # changes whenever an image, a caption or the format's own split does
+    list: Callable[[], Listing]
+
+
+def found(listing: Listing) -> Found:
+    """What is listed already; its fingerprint covers names, sizes and times of the images, not their bytes: reading
+    those would take as long as packing them.
     """
-    captioned = [file for file in files if file.captions]
-    split = split_indices(len(captioned), config.heldout_fraction, config.seed)
+    images = ((image.name, image.state, image.captions) for image in [*listing.images, *(listing.heldout or [])])
+    return Found(fingerprint([len(listing.images), listing.skipped], images), lambda: listing)
 
-    def read(name: str, resolution: int) -> Iterator[Record | str]:
-        for index in split[name]:
-            yield read_record(captioned[index], resolution)
 
+def fingerprint(*parts: Iterable[object]) -> str:
+    """A digest of plain values."""
+    state = hashlib.sha256()
+    for part in parts:
+        for value in part:
+            state.update(repr(value).encode() + b"\n")
+    return state.hexdigest()[:16]
+
+
+def archive_states(archives: Iterable[Path]) -> Iterator[tuple[str, int, int]]:
+    """Name, size and modification time of each archive, for a fingerprint."""
+    for archive in archives:
+        stat = archive.stat()
+        yield archive.name, stat.st_size, stat.st_mtime_ns
+
+
+def source(config: DataConfig, train: Found, heldout: Found | None = None) -> Source:
+    """The data set as it is packed.
+
+    The held-out split is `heldout` where there is one, else the format's own, else drawn at random by `config.seed`.
+    """
     description = {
         "name": config.name,
         "version": VERSION,
-        "files": fingerprint(files),
+        "files": train.fingerprint,
+        "heldout_files": heldout and heldout.fingerprint,
         "heldout_fraction": config.heldout_fraction,
         "seed": config.seed,
     }
-    skipped = [f"{file.path}: no caption" for file in files if not file.captions]
-    return Source(description, {name: len(split[name]) for name in SPLITS}, read, skipped)
+    return Source(description, lambda: _contents(config, train.list(), heldout and heldout.list()))
+
+
+def _contents(config: DataConfig, listing: Listing, given: Listing | None) -> Contents:
+    train, heldout = listing.images, listing.heldout
+    if given is not None:
+        heldout = [*given.images, *(given.heldout or [])]
+    skipped = [*listing.skipped, *(given.skipped if given else []), *_without_caption([*train, *(heldout or [])])]
+    captioned = [image for image in train if image.captions]
+    if heldout is not None:
+        splits = {"train": captioned, "heldout": [image for image in heldout if image.captions]}
+    elif len(captioned) < 2:
+        reasons = "; ".join(skipped[:3]) or "it is empty"
+        raise UserError(
+            f"data.path={config.path} has {len(train)} images but {len(captioned)} with captions: {reasons}"
+        )
+    else:
+        split = split_indices(len(captioned), config.heldout_fraction, config.seed)
+        splits = {name: [captioned[index] for index in split[name]] for name in SPLITS}
+
+    def read(name: str, resolution: int, start: int) -> Iterator[Record | str]:
+        return read_images(splits[name][start:], resolution)
+
+    sources = {"train": listing, "heldout": given or listing}
+    extras = {name: part.extras for name, part in sources.items() if part.extras is not None}
+    return Contents({name: len(splits[name]) for name in SPLITS}, read, skipped, extras)
+
+
+def _without_caption(images: Iterable[CaptionedImage]) -> list[str]:
+    return [f"{image.name}: no caption" for image in images if not image.captions]
 
 
 def split_indices(count: int, heldout_fraction: float, seed: int) -> dict[str, np.ndarray]:
@@ -51,24 +107,3 @@ def split_indices(count: int, heldout_fraction: float, seed: int) -> dict[str, n
     order = np.random.default_rng(seed).permutation(count)
     n_heldout = min(max(1, round(count * heldout_fraction)), count - 1)
     return {"heldout": np.sort(order[:n_heldout]), "train": np.sort(order[n_heldout:])}
-
-
-def fingerprint(files: Sequence[CaptionedFile]) -> str:
-    """A digest of the files' paths, sizes, modification times and captions."""
-    state = hashlib.sha256()
-    root = os.path.commonpath([file.path.parent.absolute() for file in files])
-    for file in files:
-        stat = file.path.stat()
-        state.update(
-            repr((os.path.relpath(file.path.absolute(), root), stat.st_size, stat.st_mtime_ns, file.captions)).encode()
-        )
-    return state.hexdigest()[:16]
-
-
-def read_record(file: CaptionedFile, resolution: int) -> Record | str:
-    """The image at the target resolution, or a sentence that says why it cannot be used."""
-    try:
-        with Image.open(file.path) as image:
-            return Record(square(image, resolution), file.captions)
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
-        return f"{file.path}: unreadable image ({error})"

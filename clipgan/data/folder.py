@@ -2,39 +2,49 @@
 
 from pathlib import Path
 
-from clipgan.data.files import CaptionedFile
+from clipgan.config import DataConfig
+from clipgan.data.files import Found, Listing, found
+from clipgan.data.images import SUFFIXES, CaptionedImage, image_file, read_captions
 from clipgan.errors import UserError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
-
-def captioned_files(folder: Path) -> list[CaptionedFile]:
+def find(folder: Path, config: DataConfig) -> Found:
     """The images below `folder`, sorted by path.
 
     Args:
         folder: holds `NAME.png` (or another of `SUFFIXES`) beside `NAME.txt`, at any depth.
+        config: not needed here.
 
     Raises:
         UserError: the folder is missing, has no image, or no image has a caption.
     """
+    files = image_paths(folder)
+    images = [image_file(path, folder, read_captions(path.with_suffix(".txt"))) for path in files]
+    check_captioned(images, folder, f"into a text file beside each, one a line: {files[0].with_suffix('.txt').name}")
+    return found(Listing(images))
+
+
+def image_paths(folder: Path) -> list[Path]:
+    """The image files below `folder`, at least one, sorted.
+
+    Raises:
+        UserError: the folder is missing or has no image.
+    """
     if not folder.is_dir():
-        raise UserError(f"data.path={folder} is no folder; give one with images and a .txt beside each")
-    images = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    if not images:
+        raise UserError(f"data.path={folder} is no folder; give one with images and their captions")
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not files:
         raise UserError(f"data.path={folder} has no image ({', '.join(SUFFIXES)})")
-    files = [CaptionedFile(image, read_captions(image.with_suffix(".txt"))) for image in images]
-    captioned = sum(bool(file.captions) for file in files)
-    if captioned < 2:
-        raise UserError(
-            f"data.path={folder} has {len(images)} images but {captioned} with captions; "
-            f"put captions into a text file beside each, one a line: {images[0].with_suffix('.txt').name}"
-        )
     return files
 
 
-def read_captions(path: Path) -> list[str]:
-    """The non-empty lines of a text file; none if it is missing."""
-    if not path.is_file():
-        return []
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    return [line.strip() for line in lines if line.strip()]
+def check_captioned(images: list[CaptionedImage], folder: Path, where: str) -> None:
+    """
+    Raises:
+        UserError: fewer than two images have a caption; says `where` captions belong.
+    """
+    captioned = sum(bool(image.captions) for image in images)
+    if captioned < 2:
+        raise UserError(
+            f"data.path={folder} has {len(images)} images but {captioned} with captions; put captions {where}"
+        )

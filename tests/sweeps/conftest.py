@@ -1,8 +1,9 @@
-"""The app as a fixture."""
+"""The app, and a database server, as fixtures."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
+import postgres as server
 import pytest
 from sweep_app import App
 
@@ -16,3 +17,13 @@ def app(tmp_path: Path) -> Iterator[App]:
         if process.poll() is None:
             process.kill()
             process.communicate()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[server.Server]:
+    """A PostgreSQL server; tests that need one are skipped where none is installed."""
+    reason = server.missing()
+    if reason is not None:
+        pytest.skip(reason)
+    with server.serve() as running:
+        yield running

@@ -4,10 +4,22 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from sweeps.errors import SweepError
-from sweeps.search_space import Axis, Space, axes_and_fixed, conform, merge, point_id, points, space_of
+from sweeps.search_space import (
+    AnyAxis,
+    Interval,
+    Space,
+    axes_and_fixed,
+    conform,
+    fits,
+    merge,
+    point_at,
+    point_id,
+    points,
+    space_of,
+)
 
 
-def parse(*lines: str) -> tuple[list[Axis], list[str]]:
+def parse(*lines: str) -> tuple[list[AnyAxis], list[str]]:
     return axes_and_fixed(OverridesParser.create().parse_overrides(list(lines)))
 
 
@@ -42,13 +54,16 @@ def test_a_choice_list_is_an_axis(line: str, name: str, values: list[object], ov
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("h=interval(0,1)", r"h=interval\(0,1\) is not allowed.*h=0.1,0.5,2"),
+        ("h=interval(1,1)", r"h=interval\(1,1\) is not allowed.*the first be less"),
+        ("h=interval(0,inf)", r"h=interval\(0,inf\) is not allowed.*finite"),
+        ("h=tag(log,interval(0,1))", r"is not allowed: a logarithmic interval must be above 0"),
+        ("h=tag(slow,interval(0,1))", r"is not allowed: the only tag of an axis is log, not slow"),
         ("h=inf,1", "h=inf,1 is not allowed.*finite"),
         ("h=nan,1", "h=nan,1 is not allowed.*finite"),
         ("n=range(1,1)", r"n=range\(1,1\) gives no value"),
     ],
 )
-def test_what_is_no_grid_axis_is_refused(line: str, message: str) -> None:
+def test_what_is_no_axis_is_refused(line: str, message: str) -> None:
     with pytest.raises(SweepError, match=message):
         parse(line)
 
@@ -97,4 +112,44 @@ def test_a_number_is_a_name_on_an_axis_of_names() -> None:
 
 def test_a_point_has_one_id_whatever_the_order_of_its_axes() -> None:
     assert point_id({"a": 1.0, "b": "x"}) == point_id({"b": "x", "a": 1.0})
-    assert point_id({"a": 1.0}) != point_id({"a": "1"})
+    assert point_id({"a": 1.0}) == point_id({"a": "1"})  # on an axis of names a number is its name
+    assert point_id({"a": 1.0}) != point_id({"a": 1.5})
+
+
+@pytest.mark.parametrize(
+    ("line", "interval"),
+    [
+        ("h=interval(0.1,2)", Interval("h", "h", 0.1, 2.0, log=False, integer=False)),
+        ("h=interval(1,8)", Interval("h", "h", 1.0, 8.0, log=False, integer=False)),
+        ("+n=int(interval(1,8))", Interval("n", "+n", 1.0, 8.0, log=False, integer=True)),
+        ("h=tag(log,interval(0.01,10))", Interval("h", "h", 0.01, 10.0, log=True, integer=False)),
+        ("h=tag(log,int(interval(1,100)))", Interval("h", "h", 1.0, 100.0, log=True, integer=True)),
+    ],
+)
+def test_an_interval_is_an_axis(line: str, interval: Interval) -> None:
+    [axis], _ = parse(line)
+    assert axis == interval
+    assert str(axis) == line.removeprefix("+")
+    assert space_of([axis]) == {axis.name: [interval.low, interval.high]}
+
+
+@pytest.mark.parametrize(
+    ("values", "fitting"),
+    [
+        ({"h": 2.0, "n": 8.0, "loss": "a"}, True),  # the bounds of an interval are included
+        ({"h": 2.1, "n": 8.0, "loss": "a"}, False),
+        ({"h": 0.5, "n": 2.5, "loss": "a"}, False),
+        ({"h": 0.5, "n": 2.0, "loss": "c"}, False),
+        ({"h": "auto", "n": 2.0, "loss": "a"}, False),
+        ({"h": 0.5, "n": 2.0}, False),
+    ],
+)
+def test_what_fits_a_space(values: dict[str, float | str], fitting: bool) -> None:
+    axes, _ = parse("h=interval(0.1,2)", "n=int(interval(1,8))", "loss=a,b")
+    assert fits(axes, values) is fitting
+
+
+def test_a_point_is_spelled_for_its_job() -> None:
+    axes, _ = parse("+h=interval(0,2)", "n=int(interval(1,8))", "x='a b',c", "k=1e0,2")
+    point = point_at(axes, {"k": 1.0, "x": "a b", "n": 3.0, "h": 0.00001})
+    assert point.overrides == ("+h=1e-05", "n=3", "x='a b'", "k=1.0")

@@ -9,6 +9,7 @@ import pytest
 from optuna.trial import TrialState
 
 from sweeps.errors import SweepError
+from sweeps.plan import Grid, Plan
 from sweeps.search_space import Point, Space, Value
 from sweeps.storage import open_storage
 from sweeps.study import SweepStudy, trial_id
@@ -33,8 +34,8 @@ def study(tmp_path: Path) -> Study:
     return Study(tmp_path)
 
 
-def points(*values: Value) -> list[Point]:
-    return [Point({"h": value}, (f"h={value}",)) for value in values]
+def points(*values: Value) -> Plan:
+    return Plan(Grid([Point({"h": value}, (f"h={value}",)) for value in values]))
 
 
 def space(*values: Value) -> Space:
@@ -46,8 +47,8 @@ def test_each_point_is_claimed_once_in_order(study: Study) -> None:
     queue.enqueue(grid, space(0.1, 0.5), retry_failed=False)
     queue.enqueue(grid, space(0.1, 0.5), retry_failed=False)
     first, second = queue.claim(grid), queue.claim(grid)
-    assert (first.number, first.point, first.run) == (0, grid[0], 0)
-    assert (second.number, second.point, second.run) == (1, grid[1], 1)
+    assert (first.number, first.task.point.values, first.task.overrides, first.run) == (0, {"h": 0.1}, ("h=0.1",), 0)
+    assert (second.number, second.task.point.values, second.run) == (1, {"h": 0.5}, 1)
     assert queue.claim(grid) is None
 
 
@@ -55,14 +56,14 @@ def test_another_commands_points_stay_in_the_queue(study: Study) -> None:
     queue = study.open()
     queue.enqueue(points(0.1, 0.5), space(0.1, 0.5), retry_failed=False)
     claim = queue.claim(points(0.5))
-    assert claim.point.values == {"h": 0.5}
+    assert claim.task.point.values == {"h": 0.5}
     assert queue.claim(points(0.5)) is None
     assert queue.claim(points(0.1)) is not None
 
 
 def test_what_a_trial_keeps(study: Study) -> None:
     queue = study.open()
-    queue.enqueue([Point({"h": 2.0}, ("h=2",))], space(2.0), retry_failed=False)
+    queue.enqueue(Plan(Grid([Point({"h": 2.0}, ("h=2",))])), space(2.0), retry_failed=False)
     claim = queue.claim(points(2.0))
     queue.complete(claim, 3.5, "/runs/0")
     [trial] = optuna.load_study(study_name="s", storage=study.storage).trials
@@ -83,7 +84,7 @@ def test_failed_points_are_retried_only_when_asked_and_in_their_directory(study:
     assert queue.records()[1].reason == "DivergenceError: nan"
     queue.enqueue(grid, space(0.1, 0.5), retry_failed=True)
     claim = queue.claim(grid)
-    assert (claim.number, claim.run, claim.point) == (2, 1, grid[1])
+    assert (claim.number, claim.run, claim.task.point.values) == (2, 1, {"h": 0.5})
     assert queue.claim(grid) is None
     assert (len(queue.records()), queue.n_superseded) == (2, 1)
 
@@ -107,13 +108,13 @@ def test_the_trial_of_a_dead_process_is_requeued_and_of_a_living_one_is_not(stud
     queue.enqueue(grid, space(0.1, 0.5), retry_failed=False)
     queue.claim(grid)
     claim_and_die = (
-        "import sys; from sweeps.search_space import Point; from sweeps.study import SweepStudy;"
+        "import sys; from sweeps.plan import *; from sweeps.study import SweepStudy;"
         f"s = SweepStudy({study.storage!r}, 's', 'minimize', {IDENTITY!r}, print);"
-        "s.claim([Point({'h': 0.5}, ('h=0.5',))])"
+        "s.claim(Plan(Grid([Point({'h': 0.5}, ('h=0.5',))])))"
     )
     subprocess.run([sys.executable, "-c", claim_and_die], check=True, cwd=Path(__file__).parents[2])
     claim = queue.claim(grid)
-    assert (claim.number, claim.point, claim.run) == (2, grid[1], 1)
+    assert (claim.number, claim.task.point.values, claim.run) == (2, {"h": 0.5}, 1)
     assert queue.claim(grid) is None
     trials = optuna.load_study(study_name="s", storage=study.storage).trials
     assert [trial.state for trial in trials] == [TrialState.RUNNING, TrialState.FAIL, TrialState.RUNNING]
@@ -145,7 +146,7 @@ def test_a_name_extends_it_into_a_successor(study: Study) -> None:
         ("b", "WAITING", None),
         ("c", "WAITING", None),
     ]
-    assert old_leader.claim(before).point.values == {"h": "b"}  # it goes on in the successor
+    assert old_leader.claim(before).task.point.values == {"h": "b"}  # it goes on in the successor
     assert (old_leader.name, study.open().name) == ("s.2", "s.2")
 
 
@@ -161,12 +162,12 @@ def test_a_name_on_an_axis_of_numbers(study: Study) -> None:
     queue = study.open()
     queue.enqueue(points(0.5, 2.0), space(0.5, 2.0), retry_failed=False)
     queue.complete(queue.claim(points(2.0)), 1.5, None)
-    mixed = [*points("auto"), Point({"h": "2"}, ("h=2",))]
+    mixed = points("auto", "2")
     queue.enqueue(mixed, space("auto", "2"), retry_failed=False)
     assert [(r.point["h"], r.state) for r in queue.records()] == [
         ("0.5", "WAITING"), ("2", "COMPLETE"), ("auto", "WAITING"),
     ]  # fmt: skip
-    assert queue.claim(points(0.5)).point.overrides == ("h=0.5",)
+    assert queue.claim(points(0.5)).task.overrides == ("h=0.5",)
 
 
 def test_no_new_name_while_a_trial_runs(study: Study) -> None:

@@ -85,7 +85,7 @@ def test_what_is_no_objective_is_a_failure(app: App) -> None:
     out = app.run("mode=not_a_number,raise,text", status=1)
     assert "best:" not in out
     assert [(trial.state.name, trial.user_attrs["reason"]) for trial in app.trials()] == [
-        ("FAIL", "ValueError: the objective must be finite, not nan"),
+        ("FAIL", "not finite: the objective is nan"),
         ("FAIL", "DivergenceError: loss is nan at h=0.5"),
         ("FAIL", "TypeError: the objective must be a number, not 'good' (str)"),
     ]
@@ -111,19 +111,13 @@ def test_ctrl_c_stops_and_the_same_command_goes_on(app: App) -> None:
     app.await_file("hanging")
     leader.send_signal(signal.SIGINT)
     out = app.end(leader, status=130)
-    assert "trial 2 of 3  h=0.5  stopped by KeyboardInterrupt: it waits again, and the same command goes on" in out
+    assert re.search(r"trial 2 of 3  h=0.5  FAIL stopped by KeyboardInterrupt in \d s; it waits again\n", out)
+    assert out.endswith("stopped; the same command goes on\n")
     assert "Traceback" not in out
     assert [trial.state.name for trial in app.trials()] == ["COMPLETE", "FAIL", "WAITING", "WAITING"]
     (app.cwd / "go").touch()
     app.run("h=0.1,0.5,2", "mode=hang", "only_at=0.5")
     assert app.started()[2:] == ["1 0.5 symmetric", "2 2 symmetric"]
-
-
-@pytest.mark.slow
-def test_a_job_that_exits_stops_the_sweep_and_waits_again(app: App) -> None:
-    app.run("h=0.1,0.5", "mode=exit", "only_at=0.1", status=3)
-    app.run("h=0.1,0.5")
-    assert sorted(app.started()) == ["0 0.1 symmetric", "0 0.1 symmetric", "1 0.5 symmetric"]
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from sweeps.study import TrialRecord
+from sweeps.records import TrialRecord
 from sweeps.table import MAX_STEPS, PIPED_WIDTH, best, best_step_value, print_summary, shown_steps
 
 RECORDS = [

@@ -5,21 +5,24 @@ from pathlib import Path
 import optuna
 import pytest
 
+from sweeps.plan import Grid, Plan
 from sweeps.search_space import Point
 from sweeps.study import SweepStudy
 from sweeps.trial import STORAGE, RunningTrial, current_trial, job_environment
+
+PLAN = Plan(Grid([Point({"h": 1.0}, ("h=1",))]))
 
 
 @pytest.fixture
 def study(tmp_path: Path) -> SweepStudy:
     study = SweepStudy(f"sqlite:///{tmp_path}/s.db", "s", "minimize", {"axes": ["h"], "config": {}}, print)
-    study.enqueue([Point({"h": 1.0}, ("h=1",))], {"h": [1.0]}, retry_failed=False)
+    study.enqueue(PLAN, {"h": [1.0]}, retry_failed=False)
     return study
 
 
 @pytest.fixture
 def trial(study: SweepStudy, monkeypatch: pytest.MonkeyPatch) -> RunningTrial:
-    claim = study.claim([Point({"h": 1.0}, ("h=1",))])
+    claim = study.claim(PLAN)
     assert claim is not None
     monkeypatch.setenv(STORAGE, study.url)
     for name, value in job_environment(study.name, claim.number, "abc").items():

@@ -1,0 +1,52 @@
+"""The settings of a sweep: what stands under `hydra.sweeper`."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from sweeps.errors import SweepError
+
+DIRECTIONS = ("minimize", "maximize")
+AT_LEAST = {"workers": 1, "threads": 1, "gpus": 0, "memory_gb": 0, "max_retries": 0, "heartbeat": 1}
+
+
+@dataclass
+class Settings:
+    """Each field is a key under `hydra.sweeper`; null is None."""
+
+    direction: str = "minimize"  # minimize | maximize what a job returns
+    step_name: str = "step"  # what a step counts that a job reports, as the table calls it
+    storage: str = "sqlite:///sweeps.db"  # or postgresql://USER@HOST/DATABASE
+    study_name: str | None = None  # null: derived from the axes and the config, as in h-3f2a91c0
+    not_identity: list[str] = field(default_factory=list)  # dotted key prefixes that make no other study: cache_dir ...
+    retry_failed: bool = False  # run failed points again, in their own run directories
+    params: dict[str, Any] = field(default_factory=dict)  # axis -> values, as on the command line: h: 0.1,0.5,2
+    workers: int | None = None  # trials at a time; null: one for each GPU, else as many as the cores have threads for
+    threads: int | None = 1  # CPU threads of a trial; null: the cores are shared out among the workers
+    gpus: int | None = None  # to be shared out, one to a worker; null: those that there are
+    memory_gb: float | None = None  # what a trial needs, at most as many workers as that allows; null: not looked at
+    max_retries: int = 1  # how often a trial that crashes is tried again, from its checkpoint
+    max_failure_rate: float = 1.0  # the sweep ends when a greater share of its points has failed; 1: never
+    heartbeat: int = 20  # seconds between the signs of life that hosts sharing a study give each other
+    grace: int = 120  # seconds without one after which a host's trials are given to others
+    mlflow_tracking_uri: str | None = None  # null: no MLflow run for the study
+    mlflow_experiment: str | None = None  # the run's experiment; made if missing
+
+    def check(self) -> None:
+        """Refuse what a type cannot.
+
+        Raises:
+            SweepError: quotes the value and says what is allowed.
+        """
+        if self.direction not in DIRECTIONS:
+            self._refuse("direction", " or ".join(DIRECTIONS))
+        for name, least in AT_LEAST.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                self._refuse(name, f"at least {least}")
+        if not 0 <= self.max_failure_rate <= 1:
+            self._refuse("max_failure_rate", "in [0, 1]")
+        if self.grace < 2 * self.heartbeat:
+            self._refuse("grace", f"at least 2 x hydra.sweeper.heartbeat={self.heartbeat}")
+
+    def _refuse(self, name: str, allowed: str) -> None:
+        raise SweepError(f"hydra.sweeper.{name}={getattr(self, name)} is not allowed: it must be {allowed}")

@@ -1,0 +1,122 @@
+"""The loop of a sweep: claim a trial, run it, tell what came out, until nothing is left."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from hydra.plugins.launcher import Launcher
+
+from sweeps.composition import Composition
+from sweeps.job import REQUEUE
+from sweeps.live import View
+from sweeps.outcome import Outcome, failure, outcome_of
+from sweeps.plan import Plan
+from sweeps.records import TrialRecord
+from sweeps.study import Claim, SweepStudy
+from sweeps.trial import STORAGE, job_environment
+
+POLL = 0.5  # seconds between two looks whether a trial waits again that others run
+
+TOO_LATE = Outcome(None, "its result came too late: the trial had been given to another host", None)
+
+
+@dataclass
+class Worker:
+    """Runs trials of a study, one at a time."""
+
+    study: SweepStudy
+    plan: Plan
+    fixed: Sequence[str]  # overrides that they share
+    composition: Composition
+    launcher: Launcher
+    view: View
+    parent_run_id: str | None  # MLflow run of the study
+    heartbeat: float  # seconds between two signs of life
+
+    def work(self) -> None:
+        """Claim, run, tell, until nothing waits and nothing that could wait again runs elsewhere.
+
+        Raises:
+            KeyboardInterrupt, SystemExit: the job was stopped; its trial waits again.
+        """
+        with _environment(self.study.url):
+            while True:
+                claim = self.study.claim(self.plan)
+                if claim is not None:
+                    self._run_and_tell(claim)
+                elif self.study.is_finished(self.plan):
+                    return
+                else:
+                    time.sleep(POLL)
+
+    def _run_and_tell(self, claim: Claim) -> None:
+        record = replace(claim.record, state="RUNNING", started=datetime.now())
+        self.view.show([record])
+        try:
+            with _repeating(lambda: self.study.beat(claim), self.heartbeat):
+                outcome = self._run(claim)
+        except (KeyboardInterrupt, SystemExit) as stop:
+            self.study.give_back(claim)
+            self._show_end(record, Outcome(None, f"stopped by {type(stop).__name__}", None), waits_again=True)
+            raise
+        self._tell(claim, record, outcome)
+
+    def _run(self, claim: Claim) -> Outcome:
+        variables = job_environment(self.study.name, claim.number, self.parent_run_id)
+        self.composition.tell_next_job(self.study.family, variables)
+        overrides = [*self.fixed, *claim.task.overrides]
+        try:
+            [job] = self.launcher.launch([overrides], initial_job_idx=claim.run)
+        except Exception as error:  # the job could not even start: this trial's failure, not the sweep's
+            return failure(error, None)
+        return outcome_of(job)
+
+    def _tell(self, claim: Claim, record: TrialRecord, outcome: Outcome) -> None:
+        if outcome.preempted:
+            self.study.give_back(claim)
+            self._show_end(record, outcome, waits_again=True)
+            raise SystemExit(REQUEUE)
+        if outcome.value is not None:
+            told = self.study.complete(claim, outcome.value, outcome.run_dir)
+        else:
+            told = self.study.fail(claim, str(outcome.reason), outcome.run_dir, outcome.crashed)
+        again = outcome.crashed and claim.record.attempt < self.study.limits.max_retries
+        self._show_end(record, outcome if told else TOO_LATE, waits_again=told and again)
+
+    def _show_end(self, record: TrialRecord, outcome: Outcome, waits_again: bool) -> None:
+        state = "FAIL" if outcome.value is None else "COMPLETE"
+        end = replace(record, state=state, value=outcome.value, reason=outcome.reason, requeued=waits_again)
+        self.view.show([replace(end, ended=datetime.now())])
+
+
+@contextmanager
+def _repeating(action: Callable[[], None], every: float) -> Iterator[None]:
+    """Do something in a thread of its own, again and again, while the block lasts."""
+    ended = threading.Event()
+
+    def repeat() -> None:
+        while not ended.wait(every):
+            action()
+
+    thread = threading.Thread(target=repeat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+@contextmanager
+def _environment(storage: str) -> Iterator[None]:
+    """Make the storage known to the jobs of this process and its children, and to no file."""
+    before = os.environ.get(STORAGE)
+    os.environ[STORAGE] = storage
+    try:
+        yield
+    finally:
+        os.environ.pop(STORAGE) if before is None else os.environ.update({STORAGE: before})

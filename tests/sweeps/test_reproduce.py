@@ -1,0 +1,22 @@
+"""The command of one trial."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from sweeps.reproduce import command_of, note
+
+
+def test_a_command_for_a_shell() -> None:
+    known = {"program": "train.py", "fixed": ["kimg=2"]}
+    assert command_of(known, ["loss=symmetric", "h=0.5"], 1) == "python train.py kimg=2 loss=symmetric h=0.5 seed=1"
+    assert command_of(known, ["seed=3"], 3) == "python train.py kimg=2 seed=3"
+    assert command_of(None, ["name=it's $HOME"], None) == """python train.py 'name=it'"'"'s $HOME'"""
+
+
+def test_the_program_as_seen_from_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for given, shown in (("train.py", "train.py"), (f"{tmp_path}/a/b.py", "a/b.py"), ("/elsewhere/c.py",) * 2):
+        monkeypatch.setattr(sys, "argv", [given])
+        assert note(["kimg=2"]) == {"program": shown, "fixed": ["kimg=2"]}
