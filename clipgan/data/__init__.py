@@ -7,7 +7,7 @@ from pathlib import Path
 from clipgan.cache import cache_entry
 from clipgan.config import DataConfig
 from clipgan.data import celeba_hq, coco, cub, emoji, files, folder, lafite_zip, metadata, shapes, webdataset
-from clipgan.data.pack import SPLITS, Contents, PackedData, Record, Source, open_pack
+from clipgan.data.pack import FORMAT, SPLITS, Contents, PackedData, Record, Source, open_pack
 from clipgan.data.pack_writer import write_pack
 from clipgan.errors import UserError
 
@@ -34,7 +34,7 @@ def load_data(config: DataConfig, resolution: int, cache_dir: Path) -> PackedDat
         UserError: the source is missing or has no captioned image.
     """
     source = open_source(config, cache_dir)
-    description = {"source": source.description, "resolution": resolution}
+    description = {"source": source.description, "resolution": resolution, "format": FORMAT}
     entry = cache_entry(cache_dir, "data", description, lambda to: write_pack(to, source, resolution), resumable=True)
     return open_pack(config.name, entry, config.x_flip)
 

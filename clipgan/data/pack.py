@@ -16,6 +16,7 @@ import numpy as np
 from clipgan.data.stored import StoredFeatures, read_stored
 
 SPLITS = ("train", "heldout")
+FORMAT = 2  # part of the cache key: raise it when an entry holds other files
 Extras = Callable[[Path, Sequence[str]], None]  # (a split's directory, the names of its images) -> more files
 
 

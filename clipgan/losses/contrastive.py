@@ -5,13 +5,14 @@ embedding, b_i its target.
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from clipgan.losses.pairs import PLAIN, Selection, Selections
+from clipgan.losses.pairs import Selection, Selections
 
 ALL_PLAIN = Selections()
 
@@ -26,26 +27,6 @@ class Contrast(NamedTuple):
 def unit(x: Tensor) -> Tensor:
     """Scale the rows of [N, d] to length 1."""
     return F.normalize(x, dim=1)
-
-
-def info_nce(logits: Tensor, selection: Selection = PLAIN) -> Tensor:
-    """InfoNCE (arXiv:1807.03748): sum_i w_i ( log sum_{j not excluded} exp l_ij - sum_j p_ij l_ij ).
-
-    Plain, w_i = 1/N, nothing is excluded, and p picks the diagonal: -1/N sum_i log softmax_j(logits)_ii. Several
-    positives are averaged as in SupCon's L_out (arXiv:2004.11362), each over the whole denominator.
-
-    Args:
-        logits: [N, M], anchors in rows, candidates in columns, anchor i's own target in column i.
-        selection: positives, excluded candidates and weights of the anchors.
-
-    Returns:
-        A scalar; >= 0 where no positive is excluded, as `select` sees to.
-    """
-    positives, excluded, weights = selection
-    denominator = logits if excluded is None else logits.masked_fill(excluded, -math.inf)
-    own = logits.diagonal() if positives is None else torch.einsum("nm,nm->n", positives, logits)
-    losses = torch.logsumexp(denominator, dim=1) - own
-    return losses.mean() if weights is None else losses @ weights
 
 
 def contrast(
@@ -66,14 +47,71 @@ def contrast(
         temperature: tau > 0.
         similarity: `cos`: the logits are cos / tau; `exp_cos`: exp(cos / tau), as in LAFITE's published code, whose
             author calls it a mistake.
-        selections: the pairs that count, for [N, N + K] and [N, N].
+        selections: the pairs that count.
         directions: which of the two to compute.
     """
     logits = images @ (targets / temperature).T  # the smaller operand is scaled
     if similarity == "exp_cos":
         logits = logits.exp()
     forth, back = directions
-    return Contrast(
-        homologous=info_nce(logits, selections.homologous) if forth else None,
-        heterologous=info_nce(logits[:, : len(images)].T, selections.heterologous) if back else None,
+    homologous, heterologous = _InfoNce.apply(
+        logits, selections.homologous if forth else None, selections.heterologous if back else None
     )
+    return Contrast(homologous, heterologous)
+
+
+class _InfoNce(torch.autograd.Function):
+    """InfoNCE (arXiv:1807.03748) along the rows of one matrix of logits and along its columns.
+
+    sum_i w_i ( log sum_{j not excluded} exp l_ij - sum_j p_ij l_ij ). Plain, w_i = 1/N, nothing is excluded, and p
+    picks the diagonal: -1/N sum_i log softmax_j(l)_ii. Several positives are averaged as in SupCon's L_out
+    (arXiv:2004.11362), each over the whole denominator.
+
+    The gradient is written out, w_i ( softmax_ij - p_ij ) for either direction: autograd would walk over the matrix
+    about three times as often. It cannot be differentiated again.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, logits: Tensor, forth: Selection | None, back: Selection | None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """[N, N + K] -> a scalar for each direction; `forth` and `back` select its pairs, None: not wanted."""
+        square = logits[:, : len(logits)]
+        ctx.shape, ctx.options = logits.shape, {"dtype": logits.dtype, "device": logits.device}
+        ctx.forth = None if forth is None else _Direction(logits, forth, dim=1)
+        ctx.back = None if back is None else _Direction(square, back, dim=0)
+        return ctx.forth and ctx.forth.loss, ctx.back and ctx.back.loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_forth: Tensor, grad_back: Tensor) -> tuple[Tensor, None, None]:
+        """The gradient with respect to the logits."""
+        total = torch.zeros(ctx.shape, **ctx.options)
+        if ctx.forth is not None:
+            ctx.forth.add_gradient(total, grad_forth)
+        if ctx.back is not None:
+            ctx.back.add_gradient(total[:, : ctx.shape[0]], grad_back)
+        return total, None, None
+
+
+class _Direction:
+    """One direction: anchors in rows and candidates along dimension 1, or anchors in columns and candidates along 0."""
+
+    def __init__(self, logits: Tensor, selection: Selection, dim: int) -> None:
+        self.dim, self.positives = dim, selection.positives
+        kept = logits if selection.excluded is None else logits.masked_fill(selection.excluded, -math.inf)
+        log_softmax = torch.log_softmax(kept, dim)
+        diagonal = logits.diagonal()  # never excluded
+        log_sum = diagonal - log_softmax.diagonal()
+        losses = log_sum - (diagonal if self.positives is None else (self.positives * logits).sum(dim))
+        self.weights = torch.full_like(losses, 1 / len(losses)) if selection.weights is None else selection.weights
+        self.softmax = log_softmax.exp_()
+        self.loss = losses @ self.weights
+
+    def add_gradient(self, total: Tensor, gradient: Tensor) -> None:
+        scale = self.weights * gradient
+        total.addcmul_(self.softmax, scale.unsqueeze(self.dim))
+        if self.positives is None:
+            total.diagonal().sub_(scale)
+        else:
+            total.addcmul_(self.positives, scale.unsqueeze(self.dim), value=-1)

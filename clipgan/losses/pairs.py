@@ -1,6 +1,6 @@
 """Pair selection: from the CLIP similarities of a batch to positives, excluded negatives and weights of anchors.
 
-One mechanism serves every contrast: `info_nce` takes a `Selection`, and each strategy is a function that makes one.
+One mechanism serves every contrast: it takes a `Selection`, and each strategy is a function that makes one.
 The strategies are those of "On the Generalization of Multi-modal Contrastive Learning" (ICML 2023), and the
 pseudo-classes of Weakly Supervised Contrastive Learning (arXiv:2110.04770).
 
@@ -31,10 +31,11 @@ PLAIN = Selection()
 
 
 class Selections(NamedTuple):
-    """The selections of both directions; they differ where only the homologous one has further candidates."""
+    """The selections of a contrast, each laid out as its matrix of logits: images in rows, targets in columns."""
 
-    homologous: Selection = PLAIN
-    heterologous: Selection = PLAIN
+    homologous: Selection = PLAIN  # [N, M], anchors in rows
+    heterologous: Selection = PLAIN  # [N, N], anchors in columns
+    without_further: Selection = PLAIN  # [N, N], the homologous one of a term that has the batch's own targets only
 
 
 def select(config: PairsConfig, similarity: Tensor, fit: Tensor) -> Selections:
@@ -46,11 +47,17 @@ def select(config: PairsConfig, similarity: Tensor, fit: Tensor) -> Selections:
         fit: [N], CLIP's cosine between image i and its caption.
     """
     strategy = STRATEGIES[config.name]
-    count = len(similarity)
     homologous = strategy(config, similarity, fit)
-    if similarity.shape[1] == count:
-        return Selections(homologous, homologous)
-    return Selections(homologous, strategy(config, similarity[:, :count], fit))
+    within = homologous
+    if similarity.shape[1] > len(similarity):
+        within = strategy(config, similarity[:, : len(similarity)], fit)
+    return Selections(homologous, _transposed(within), within)
+
+
+def _transposed(selection: Selection) -> Selection:
+    positives, excluded, weights = selection
+    positives, excluded = (None if part is None else part.T.contiguous() for part in (positives, excluded))
+    return Selection(positives, excluded, weights)
 
 
 def add_new_positive(config: PairsConfig, similarity: Tensor, fit: Tensor) -> Selection:

@@ -91,9 +91,11 @@ def structure_loss(
     values: dict[str, Tensor] = {}
     for term in terms:
         found = targets(term.space, term.pair)
-        both = _for_targets(selections, len(found))
+        chosen = selections
+        if len(found) == len(images[term.space]):  # no further targets: f_D(x) is in no cache
+            chosen = selections._replace(homologous=selections.without_further)
         directions = (term.homologous > 0, term.heterologous > 0)
-        value = contrast(images[term.space], found, term.temperature, term.similarity, both, directions)
+        value = contrast(images[term.space], found, term.temperature, term.similarity, chosen, directions)
         for loss, weight, suffix in (
             (value.homologous, term.homologous, ""),
             (value.heterologous, term.heterologous, HETEROLOGOUS_SUFFIX),
@@ -115,10 +117,3 @@ def weighted_sum(terms: Sequence[Term], values: Mapping[str, Tensor]) -> Tensor 
         ),
         0.0,
     )
-
-
-def _for_targets(selections: Selections, count: int) -> Selections:
-    """The selections for a term that has no further targets where others have some: f_D(x) is in no cache."""
-    chosen = selections.homologous
-    fits = all(part is None or part.shape[1] == count for part in (chosen.positives, chosen.excluded))
-    return selections if fits else Selections(selections.heterologous, selections.heterologous)

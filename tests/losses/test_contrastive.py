@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from clipgan.losses.contrastive import contrast, info_nce, unit
+from clipgan.config import PairsConfig
+from clipgan.losses.contrastive import contrast, unit
+from clipgan.losses.pairs import select
 
 
 def reference(anchors: np.ndarray, candidates: np.ndarray, tau: float, published: bool = False) -> float:
@@ -42,14 +44,36 @@ def test_both_directions_equal_the_loop(similarity, tau, further):
     assert abs(float(ours.homologous) - float(ours.heterologous)) > 1e-4  # the directions differ
 
 
-def test_the_gradient_equals_finite_differences():
-    a, b = (torch.tensor(rows(seed, n=4, d=3), requires_grad=seed == 1) for seed in (1, 2))
+@pytest.mark.parametrize("further", [0, 3])
+@pytest.mark.parametrize("directions", [(True, True), (True, False), (False, True)])
+@pytest.mark.parametrize("similarity", ["cos", "exp_cos"])
+@pytest.mark.parametrize("pairs", [
+    PairsConfig(), PairsConfig("add_new_positive", k=1), PairsConfig("drop_false_positive", fraction=0.3),
+    PairsConfig("drop_easy_negative", fraction=0.4), PairsConfig("weakly_supervised", k=1),
+], ids=lambda pairs: pairs.name)  # fmt: skip
+def test_the_gradient_equals_finite_differences(pairs, similarity, directions, further):
+    a, b = (torch.tensor(rows(seed, n=n, d=3), requires_grad=True) for seed, n in ((1, 5), (2, 5 + further)))
+    image = torch.tensor(rows(3, n=5 + further))
+    selections = select(pairs, image[:5] @ image.T, torch.arange(5.0).double())
 
-    def both(images):
-        value = contrast(images, b, 0.3)
-        return value.homologous + 0.2 * value.heterologous
+    def weighted(images, targets):
+        value = contrast(images, targets, 0.3, similarity, selections, directions)
+        return sum(weight * loss for weight, loss in zip((1, 0.2), value, strict=True) if loss is not None)
 
-    assert torch.autograd.gradcheck(both, (a,))
+    assert torch.autograd.gradcheck(weighted, (a, b))
+
+
+@pytest.mark.parametrize("tau", [0.001, 0.01])
+def test_the_coldest_temperature_is_finite(tau):
+    """Logits of some hundreds, where exp alone would overflow or leave zero."""
+    a, b = tensors(rows(1), rows(2))
+    a.requires_grad_()
+    value = contrast(a, b, tau)
+    (value.homologous + value.heterologous).backward()
+    logits = rows(1) @ rows(2).T / tau
+    expected = [np.mean(np.logaddexp.reduce(x, axis=1) - x.diagonal()) for x in (logits, logits.T)]
+    assert [float(loss.detach()) for loss in value] == pytest.approx(expected, rel=1e-4)
+    assert a.grad.isfinite().all()
 
 
 def test_a_direction_that_is_not_asked_for_is_not_computed():
@@ -59,7 +83,8 @@ def test_a_direction_that_is_not_asked_for_is_not_computed():
 
 
 def test_one_sample_has_nothing_to_contrast():
-    assert float(info_nce(torch.tensor([[3.0]]))) == 0.0
+    value = contrast(torch.ones(1, 3), torch.ones(1, 3), 0.5)
+    assert (float(value.homologous), float(value.heterologous)) == (0, 0)
 
 
 def test_identical_images_cost_the_log_of_the_batch():
