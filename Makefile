@@ -8,7 +8,7 @@ ARGS ?=
 export OMP_WAIT_POLICY ?= PASSIVE# spinning threads of two processes stop each other
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint check ui sweep-h sweep-C_it sweep-C_ii bench clean
+.PHONY: help setup demo test test-all lint check ui sweep-h sweep-C_it sweep-C_ii report bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -51,6 +51,9 @@ sweep-C_it: setup ## sweep the notes' five values of C_it
 
 sweep-C_ii: setup ## sweep the notes' five values of C_ii
 	$(BIN)/python train.py -m grid=C_ii data=$(DATA) $(ARGS)
+
+report: setup ## a sweep as one HTML page and a Markdown table (STUDY=NAME; without it, the studies there are)
+	$(BIN)/python -m sweeps.report $(STUDY) $(ARGS)
 
 bench: setup ## time the parts of a training step
 	$(BIN)/python -m bench.train_step $(ARGS)

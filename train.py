@@ -45,6 +45,8 @@ def main(cfg: Any) -> float:
         sys.exit(str(error))
     if trial:
         trial.set("sec_per_kimg", result.sec_per_kimg)
+        if result.stopped:
+            trial.end_as_pruned()
     return result.objective
 
 

@@ -61,11 +61,16 @@ class RunLog:
         if self._sink:
             self._sink.put(path)
 
-    def finish(self, status: str) -> None:
-        """Close the run with MLflow's FINISHED, FAILED or KILLED."""
+    def finish(self, status: str, pruned: bool = False) -> None:
+        """Close the run with MLflow's FINISHED, FAILED or KILLED.
+
+        Args:
+            status: one of the three.
+            pruned: whether a sweep has ended the run early; its tag `pruned` says so.
+        """
         if self._sink:
             self.artifact(self.path)
-            self._sink.finish(status)
+            self._sink.finish(status, {"pruned": str(pruned).lower()})
 
     def _truncate(self, resumed_at: int | None) -> None:
         kept = []
@@ -103,16 +108,18 @@ class _MlflowSink:
         self.waiting.append(item)
         self._attempt()
 
-    def finish(self, status: str) -> None:
-        self._attempt(status)
+    def finish(self, status: str, tags: Mapping[str, str]) -> None:
+        self._attempt(status, tags)
         if self.waiting or self.run_id is None:
             console.print(f"MLflow never came back: {len(self.waiting)} records are in the run directory only")
 
-    def _attempt(self, status: str | None = None) -> None:
+    def _attempt(self, status: str | None = None, tags: Mapping[str, str] | None = None) -> None:
         try:
             if self.run_id is None:
                 self._start()
             self._send()
+            for name, text in (tags or {}).items():
+                self._client.set_tag(self.run_id, name, text)
             if status is not None:
                 self._client.set_terminated(self.run_id, status)
         except Exception as error:  # of whatever driver or transport: no figure is worth less because MLflow is away

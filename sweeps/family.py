@@ -23,7 +23,7 @@ class StudyFamily:
     Args:
         storage: where it lives; to be locked by the caller, here and in all methods that write.
         name: the family name; a study that had to be succeeded goes on under `name.2`, `name.3`, ...
-        direction: minimize or maximize.
+        directions: minimize or maximize, one for each objective.
         identity: what all trials have in common, from `identity_of`.
         say: shows one line to the user.
 
@@ -32,19 +32,28 @@ class StudyFamily:
     """
 
     def __init__(
-        self, storage: RDBStorage, name: str, direction: str, identity: Mapping[str, Any], say: Callable[[str], None]
+        self,
+        storage: RDBStorage,
+        name: str,
+        directions: Sequence[str],
+        identity: Mapping[str, Any],
+        say: Callable[[str], None],
     ) -> None:
         self._storage = storage
         self._say = say
         names = optuna.get_all_study_names(storage)
-        self.study = self._load(name) if name in names else self._create(name, direction, identity, {}, name)
+        self.study = self._load(name) if name in names else self._create(name, directions, identity, {}, name)
         self.follow_successors()
-        self._refuse_another(name, direction, identity)
+        self._refuse_another(name, directions, identity)
 
     @property
     def name(self) -> str:
         """The family name; run directories lie under it."""
         return str(self.study.user_attrs["family"])
+
+    @property
+    def _directions(self) -> list[str]:
+        return [direction.name.lower() for direction in self.study.directions]
 
     @property
     def space(self) -> Space:
@@ -61,21 +70,22 @@ class StudyFamily:
         return optuna.load_study(study_name=name, storage=self._storage, sampler=optuna.samplers.RandomSampler())
 
     def _create(
-        self, name: str, direction: str, identity: Mapping[str, Any], space: Space, family: str
+        self, name: str, directions: Sequence[str], identity: Mapping[str, Any], space: Space, family: str
     ) -> optuna.Study:
-        optuna.create_study(study_name=name, storage=self._storage, direction=StudyDirection[direction.upper()])
+        as_optuna = [StudyDirection[direction.upper()] for direction in directions]
+        optuna.create_study(study_name=name, storage=self._storage, directions=as_optuna)
         study = self._load(name)
         for key, value in {"identity": identity, "space": space, "family": family}.items():
             study.set_user_attr(key, value)
         return study
 
-    def _refuse_another(self, name: str, direction: str, identity: Mapping[str, Any]) -> None:
+    def _refuse_another(self, name: str, directions: Sequence[str], identity: Mapping[str, Any]) -> None:
         attributes = self.study.user_attrs
         if "identity" not in attributes:
             raise SweepError(f"study {name} was not made by this sweeper; give another hydra.sweeper.study_name")
-        if self.study.direction.name.lower() != direction:
+        if self._directions != list(directions):
             raise SweepError(
-                f"hydra.sweeper.direction={direction}, but study {name} has {self.study.direction.name.lower()};"
+                f"hydra.sweeper.direction={','.join(directions)}, but study {name} has {','.join(self._directions)};"
                 " give another hydra.sweeper.study_name"
             )
         different = differences(attributes["identity"], identity)
@@ -123,7 +133,7 @@ class StudyFamily:
         if name in optuna.get_all_study_names(self._storage):  # left by a process killed in the middle of the copy
             optuna.delete_study(study_name=name, storage=self._storage)
         notes = self.study.user_attrs
-        successor = self._create(name, self.study.direction.name.lower(), notes["identity"], space, self.name)
+        successor = self._create(name, self._directions, notes["identity"], space, self.name)
         for trial in trials:
             trial.params = conform(trial.user_attrs["point"], space)
             trial.distributions = {axis: distribution_of(space[axis]) for axis in trial.params}

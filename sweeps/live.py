@@ -154,10 +154,11 @@ def _events(before: TrialRecord | None, record: TrialRecord, step_name: str) -> 
 
 
 def _end(record: TrialRecord) -> str:
-    result = record.reason if record.value is None else f"{record.value:.6g}"
+    values = record.values or ([] if record.value is None else [record.value])
+    result = ", ".join(f"{value:.6g}" for value in values) or record.reason
     took = (record.ended - record.started).total_seconds() if record.ended and record.started else 0
     again = "; it waits again" if record.requeued else ""
-    return f"{record.state} {result} in {took:.0f} s{again}"
+    return f"{record.state} {f'{result} ' if result else ''}in {took:.0f} s{again}"
 
 
 def _clock(seconds: float | None) -> str:

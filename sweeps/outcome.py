@@ -1,10 +1,9 @@
-"""What came out of one job: an objective, or a reason why there is none."""
+"""What came out of one job: objectives, or a reason why there are none."""
 
 import errno
-import math
 import shutil
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from sweeps.job import Exited, Preempted
+from sweeps.objectives import NoObjectiveError, objectives
 
 MAX_REASON = 300  # characters
 TRACEBACK_FILE = "error.txt"  # in the run directory of a failed trial
@@ -23,45 +23,46 @@ FULL = 2**16  # bytes; with less room than that no file can be written, whatever
 
 @dataclass(frozen=True)
 class Outcome:
-    """The end of a job; exactly one of `value` and `reason` is None."""
+    """The end of a job."""
 
-    value: float | None
-    reason: str | None
-    run_dir: str | None  # None where the job did not get so far
+    state: str  # COMPLETE | PRUNED | FAIL
+    values: tuple[float, ...] = ()  # the objectives of a complete job
+    reason: str | None = None  # of a failure
+    run_dir: str | None = None  # None where the job did not get so far
     crashed: bool = False  # it raised something, which another attempt might not
     preempted: bool = False  # it wants to go on later
 
 
-def outcome_of(job: JobReturn) -> Outcome:
-    """Read a finished job; of a failed one the traceback is written into its run directory."""
+def outcome_of(job: JobReturn, names: Sequence[str] = ("value",), kept: Mapping[str, Any] | None = None) -> Outcome:
+    """Read a finished job; of a failed one the traceback is written into its run directory.
+
+    Args:
+        job: as a launcher returns it.
+        names: of the objectives.
+        kept: what the job has set on its trial.
+    """
+    from optuna import TrialPruned
+
     run_dir = None if job.hydra_cfg is None else str(job.hydra_cfg.hydra.runtime.output_dir)
     returned = job._return_value  # the public property raises the job's exception again
     if isinstance(returned, Preempted):
-        return Outcome(None, "preempted", run_dir, preempted=True)
+        return Outcome("FAIL", reason="preempted", run_dir=run_dir, preempted=True)
+    if isinstance(returned, TrialPruned):
+        _write_traceback(run_dir, None)
+        return Outcome("PRUNED", run_dir=run_dir)
     _write_traceback(run_dir, returned)
     if isinstance(returned, BaseException):
         return failure(returned, run_dir)
-    value, reason = objective(returned)
-    return Outcome(value, reason, run_dir)
+    try:
+        return Outcome("COMPLETE", objectives(returned, names, kept or {}), run_dir=run_dir)
+    except NoObjectiveError as error:
+        return Outcome("FAIL", reason=str(error), run_dir=run_dir)
 
 
 def failure(error: BaseException, run_dir: str | None) -> Outcome:
     """An exception of a job, or of the launcher that could not run it; a mistake in the config is not tried again."""
     mistake = isinstance(error, HydraException | OmegaConfBaseException)
-    return Outcome(None, reason_of(error, run_dir), run_dir, crashed=not mistake)
-
-
-def objective(returned: Any) -> tuple[float | None, str | None]:
-    """A job's return value as a finite number, or why it is none."""
-    try:
-        if isinstance(returned, bool | str):
-            raise TypeError
-        value = float(returned)
-    except (TypeError, ValueError, RuntimeError):
-        return None, f"TypeError: the objective must be a number, not {returned!r:.100} ({type(returned).__name__})"
-    if not math.isfinite(value):
-        return None, f"not finite: the objective is {value}"
-    return value, None
+    return Outcome("FAIL", reason=reason_of(error, run_dir), run_dir=run_dir, crashed=not mistake)
 
 
 def reason_of(error: BaseException, run_dir: str | None = None) -> str:

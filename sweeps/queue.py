@@ -90,6 +90,11 @@ class Queue:
         else:
             self._close(trial, reason)
 
+    def skip(self, trial: FrozenTrial, reason: str) -> None:
+        """Close a waiting trial as one that the sweep gives up."""
+        self.set(trial.number, "reason", reason)
+        self._storage.set_trial_state_values(trial._trial_id, TrialState.PRUNED)
+
     def requeue(self, trial: FrozenTrial, reason: str, attempt: int | None = None) -> None:
         """Close a trial and let its task wait again; as another attempt, or as the same one."""
         self.set(trial.number, "requeued", True)

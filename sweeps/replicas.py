@@ -42,7 +42,8 @@ class PointResult:
     @property
     def by_seed(self) -> dict[int, float]:
         """Replica -> its first objective, of the complete ones."""
-        return {record.replica: record.values[0] for record in self.replicas if record.state == "COMPLETE"}
+        complete = [record for record in self.replicas if record.state == "COMPLETE"]
+        return {record.replica: record.value for record in complete if record.value is not None}
 
 
 def by_point(records: Sequence[TrialRecord], aggregate: Aggregate) -> list[PointResult]:

@@ -16,16 +16,12 @@ def note(fixed: Sequence[str]) -> Mapping[str, Any]:
     return {"program": str(shown), "fixed": list(fixed)}
 
 
-def command_of(note: Mapping[str, Any] | None, overrides: Sequence[str], seed: int | None) -> str:
+def command_of(note: Mapping[str, Any] | None, overrides: Sequence[str]) -> str:
     """A line for a shell that runs one trial alone.
 
     Args:
         note: the study's, or None of a study that has none.
-        overrides: of the trial's point, as the user spelled them.
-        seed: of a replica whose overrides do not say it.
+        overrides: of the trial's point and seed, as the user spelled them.
     """
     program, fixed = ("train.py", []) if note is None else (note["program"], note["fixed"])
-    lines = [*fixed, *overrides]
-    if seed is not None and not any(line.lstrip("+").startswith("seed=") for line in overrides):
-        lines.append(f"seed={seed}")
-    return shlex.join(["python", program, *lines])
+    return shlex.join(["python", program, *fixed, *overrides])

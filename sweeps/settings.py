@@ -6,6 +6,7 @@ from typing import Any
 from sweeps.errors import SweepError
 
 DIRECTIONS = ("minimize", "maximize")
+BOTH = " or ".join(DIRECTIONS)
 AT_LEAST = {"workers": 1, "threads": 1, "gpus": 0, "memory_gb": 0, "max_retries": 0, "heartbeat": 1}
 
 
@@ -13,8 +14,12 @@ AT_LEAST = {"workers": 1, "threads": 1, "gpus": 0, "memory_gb": 0, "max_retries"
 class Settings:
     """Each field is a key under `hydra.sweeper`; null is None."""
 
-    direction: str = "minimize"  # minimize | maximize what a job returns
+    direction: Any = "minimize"  # minimize | maximize what a job returns; a list: one for each of several objectives
+    objectives: list[str] = field(default_factory=list)  # names of several objectives; [] one, or as many as directions
     step_name: str = "step"  # what a step counts that a job reports, as the table calls it
+    max_step: int | None = None  # a trial's last step, as ${kimg}: for hyperband and the cost of a dry run
+    pruner: Any = None  # when a trial ends early; filled by the group: pruner=median
+    sampler: Any = None  # where points come from; filled by the group: sampler=tpe
     storage: str = "sqlite:///sweeps.db"  # or postgresql://USER@HOST/DATABASE
     study_name: str | None = None  # null: derived from the axes and the config, as in h-3f2a91c0
     not_identity: list[str] = field(default_factory=list)  # dotted key prefixes that make no other study: cache_dir ...
@@ -37,8 +42,12 @@ class Settings:
         Raises:
             SweepError: quotes the value and says what is allowed.
         """
-        if self.direction not in DIRECTIONS:
-            self._refuse("direction", " or ".join(DIRECTIONS))
+        if not set(self.directions) <= set(DIRECTIONS):
+            self._refuse("direction", BOTH)
+        if len(self.directions) != len(self.names):
+            self._refuse("direction", f"one, or one each for the {len(self.names)} objectives {', '.join(self.names)}")
+        if len(set(self.names)) < len(self.names):
+            self._refuse("objectives", "a list without a name twice")
         for name, least in AT_LEAST.items():
             value = getattr(self, name)
             if value is not None and value < least:
@@ -47,6 +56,28 @@ class Settings:
             self._refuse("max_failure_rate", "in [0, 1]")
         if self.grace < 2 * self.heartbeat:
             self._refuse("grace", f"at least 2 x hydra.sweeper.heartbeat={self.heartbeat}")
+
+    @property
+    def names(self) -> list[str]:
+        """One name for each objective."""
+        if self.objectives or isinstance(self.direction, str) or len(self.direction) < 2:
+            return self.objectives or ["value"]
+        return [f"value_{index}" for index in range(len(self.direction))]
+
+    @property
+    def directions(self) -> list[str]:
+        """One direction for each objective."""
+        return [self.direction] * len(self.names) if isinstance(self.direction, str) else list(self.direction)
+
+    @property
+    def has_pruner(self) -> bool:
+        """Whether trials may be ended early."""
+        return self.pruner is not None and self.pruner.get("_target_") is not None
+
+    @property
+    def retried(self) -> list[str]:
+        """States of trials that this command runs again; without a pruner those that one has ended go on."""
+        return [*(["FAIL"] if self.retry_failed else []), *([] if self.has_pruner else ["PRUNED"])]
 
     def _refuse(self, name: str, allowed: str) -> None:
         raise SweepError(f"hydra.sweeper.{name}={getattr(self, name)} is not allowed: it must be {allowed}")

@@ -10,7 +10,7 @@ closed, whoever brings it.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +25,7 @@ from sweeps.owner import this_process
 from sweeps.plan import Plan, Task
 from sweeps.queue import Limits, Queue, turn
 from sweeps.records import TrialRecord
-from sweeps.search_space import Space, conform
+from sweeps.search_space import Space, conform, point_id
 from sweeps.storage import absolute_url, exclusive, open_storage
 from sweeps.trials import Trials
 
@@ -60,7 +60,7 @@ class SweepStudy:
     Args:
         storage: its URL.
         name: the family name of the study; a study that had to be succeeded goes on under `name.2`, `name.3`, ...
-        direction: minimize or maximize.
+        directions: minimize or maximize, one for each objective; a single one as such.
         identity: what all trials have in common, from `identity_of`.
         say: shows one line to the user.
         limits: the same for all leaders, if they are wise.
@@ -74,7 +74,7 @@ class SweepStudy:
         self,
         storage: str,
         name: str,
-        direction: str,
+        directions: str | Sequence[str],
         identity: Mapping[str, Any],
         say: Callable[[str], None],
         limits: Limits = Limits(),  # noqa: B008  # frozen
@@ -84,7 +84,8 @@ class SweepStudy:
         self.url = absolute_url(storage)
         self._storage: RDBStorage = open_storage(self.url)
         with self.locked():
-            self._family = StudyFamily(self._storage, name, direction, identity, say)
+            as_list = [directions] if isinstance(directions, str) else list(directions)
+            self._family = StudyFamily(self._storage, name, as_list, identity, say)
         self.limits = limits
         self._owner = {**this_process(), "leader": leader}
         self._queue = Queue(self._storage, self._family, limits)
@@ -116,8 +117,13 @@ class SweepStudy:
         """Keep a note (a JSON value) with the study."""
         self._family.study.set_user_attr(name, value)
 
-    def enqueue(self, plan: Plan, space: Space, retry_failed: bool) -> None:
-        """Queue each task that the study does not have yet, and where asked those that have failed.
+    def enqueue(self, plan: Plan, space: Space, retry: Collection[str] = ()) -> None:
+        """Queue each task that the study does not have yet, and again those that ended in one of some states.
+
+        Args:
+            plan: of this command.
+            space: the values of its axes.
+            retry: FAIL, and PRUNED where no pruner decides any more.
 
         Raises:
             SweepError: a new choice on an axis of names while another leader runs a trial of this study.
@@ -126,8 +132,8 @@ class SweepStudy:
             self._queue.requeue_lost()
             self._family.extend(space)
             self._queue.refresh()
-            for record in list(self._queue.trials.newest.values()) if retry_failed else ():
-                if record.state == "FAIL" and plan.wants(record):
+            for record in list(self._queue.trials.newest.values()) if retry else ():
+                if record.state in retry and plan.wants(record):
                     self._queue.add_again(self._queue.trials.all[record.number], attempt=0)
             self._queue_more(plan)
 
@@ -144,12 +150,29 @@ class SweepStudy:
         with suppress(StorageInternalError):
             self._queue.beat(claim.number)
 
-    def complete(self, claim: Claim, value: float, run_dir: str | None) -> bool:
-        """Tell the objective's value, a finite number; False if the trial was taken away meanwhile."""
+    def attributes_of(self, claim: Claim) -> Mapping[str, Any]:
+        """What the job has set on its trial."""
+        with self._fresh():
+            self._queue.refresh(with_running=True)
+            return self._queue.trials.records[claim.number].attributes
+
+    def complete(self, claim: Claim, values: Sequence[float], run_dir: str | None) -> bool:
+        """Tell the objectives' values, finite numbers; False if the trial was taken away meanwhile."""
         with self._if_ours(claim) as ours:
             if ours:
                 self._queue.set(claim.number, "run_dir", run_dir)
-                self._family.study.tell(claim.number, value, state=TrialState.COMPLETE)
+                self._family.study.tell(claim.number, list(values), state=TrialState.COMPLETE)
+            return ours
+
+    def prune(self, claim: Claim, run_dir: str | None) -> bool:
+        """Tell that a trial was ended early; replicas of its point that wait are not run either."""
+        with self._if_ours(claim) as ours:
+            if ours:
+                self._queue.set(claim.number, "run_dir", run_dir)
+                for trial in list(self._queue.trials.waiting.values()):
+                    if point_id(trial.user_attrs["point"]) == point_id(claim.record.point):
+                        self._queue.skip(trial, f"its point was pruned with replica {claim.record.replica}")
+                self._family.study.tell(claim.number, state=TrialState.PRUNED)
             return ours
 
     def fail(self, claim: Claim, reason: str, run_dir: str | None, crashed: bool = True) -> bool:

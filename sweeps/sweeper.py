@@ -37,7 +37,8 @@ class StudySweeper(Sweeper):
 
     def __init__(self, **settings: Any) -> None:
         plain: dict[str, Any] = {
-            name: OmegaConf.to_container(v) if OmegaConf.is_config(v) else v for name, v in settings.items()
+            name: OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+            for name, value in settings.items()
         }
         self.settings = Settings(**plain)
         self.config: DictConfig
@@ -91,7 +92,7 @@ class StudySweeper(Sweeper):
                 self._worker(study, plan, fixed, composition, self.orders.parent_run_id).work()
             else:
                 self._note_command(study, fixed)
-                study.enqueue(plan, space_of(axes), self.settings.retry_failed)
+                study.enqueue(plan, space_of(axes), self.settings.retried)
                 self._lead(study, plan, space_of(axes), fixed, composition)
 
     def _lead(
@@ -112,7 +113,7 @@ class StudySweeper(Sweeper):
             self.say("stopped; the same command goes on")
             raise SystemExit(INTERRUPTED if isinstance(stop, KeyboardInterrupt) else stop.code) from None
         new = [record for record in study.records() if record.state in ENDED and record.number not in before]
-        self._summarise(study, len(plan), len(new))
+        self._summarise(study, plan, len(new))
         n_failed = sum(record.state == "FAIL" and plan.wants(record) for record in new)
         n_complete = sum(record.state == "COMPLETE" and plan.wants(record) for record in study.records())
         succeeded = n_failed == 0 and n_complete > 0
@@ -132,7 +133,7 @@ class StudySweeper(Sweeper):
         name = settings.study_name or derived_name(identity)
         limits = Limits(settings.max_retries, settings.max_failure_rate, settings.grace)
         leader = None if self.orders is None else self.orders.leader
-        return SweepStudy(settings.storage, name, settings.direction, identity, self.say, limits, leader)
+        return SweepStudy(settings.storage, name, settings.directions, identity, self.say, limits, leader)
 
     def _note_command(self, study: "SweepStudy", fixed: Sequence[str]) -> None:
         """Keep with the study what a report of it needs to know."""
@@ -177,6 +178,7 @@ class StudySweeper(Sweeper):
             composition=composition,
             launcher=self.launcher,
             view=self._view(plan, n_workers=1),
+            objectives=self.settings.names,
             parent_run_id=parent_run_id,
             heartbeat=self.settings.heartbeat,
         )
@@ -193,18 +195,20 @@ class StudySweeper(Sweeper):
         """Show one line."""
         self.console.print(line)
 
-    def _summarise(self, study: "SweepStudy", n_points: int, n_run: int) -> None:
+    def _summarise(self, study: "SweepStudy", plan: "Plan", n_run: int) -> None:
         from sweeps.table import print_summary
 
         print_summary(
             self.console,
             study.records(),
-            direction=self.settings.direction,
+            directions=self.settings.directions,
             step_name=self.settings.step_name,
             study=study.name,
-            n_points=n_points,
+            n_points=len(plan),
             n_run=n_run,
             n_superseded=study.n_superseded,
+            names=self.settings.names,
+            aggregate=plan.aggregate,
         )
 
     def _open_parent(self, study: "SweepStudy", space: "Space") -> "ParentRun | None":
@@ -222,7 +226,8 @@ class StudySweeper(Sweeper):
         from sweeps.table import best
 
         records = study.records()
-        leader = best(records, self.settings.direction)
+        single = len(self.settings.names) == 1
+        leader = best(records, self.settings.directions[0]) if single else None
         states = Counter(record.state for record in records)
         value = None if leader is None else leader.value
         or_warn(lambda: parent.finish(status, value, states["COMPLETE"], states["FAIL"]), self.say)

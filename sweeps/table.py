@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from rich import box
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sweeps.records import TrialRecord
+from sweeps.replicas import Aggregate
 from sweeps.search_space import name_of
 
 MAX_STEPS = 12  # columns; of more reported steps an even choice is shown, the last one included
@@ -25,22 +27,33 @@ def new_console() -> Console:
     return console
 
 
-def study_table(records: Sequence[TrialRecord], direction: str, step_name: str = "step") -> Table:
-    """One row for each point: its newest trial, axes, reported steps and their best, attributes, value, state."""
-    axes = _names(record.point for record in records)
+def study_table(
+    records: Sequence[TrialRecord], direction: str, step_name: str = "step", names: Sequence[str] = ("value",)
+) -> Table:
+    """One row for each point and seed: its newest trial, axes, reported steps, attributes, values, state.
+
+    Args:
+        records: the newest trial of each task.
+        direction: minimize | maximize, of the first objective.
+        step_name: what a reported step counts.
+        names: of the objectives.
+    """
+    axes = axis_names(records)
+    replicas = ["replica"] if any(record.replica for record in records) else []
     attributes = _names(record.attributes for record in records)
     steps = shown_steps(sorted({step for record in records for step in record.steps}))
-    columns = ["trial", *axes, *(f"{step_name} {step}" for step in steps), *(["best"] if steps else [])]
+    columns = ["trial", *axes, *replicas, *(f"{step_name} {step}" for step in steps), *(["best"] if steps else [])]
     table = Table(box=box.SIMPLE_HEAD)
-    for column in (*columns, *attributes, "value", "state"):
+    for column in (*columns, *attributes, *names, "state"):
         table.add_column(column, justify="left" if column == "state" else "right", overflow="fold")
-    leader = best(records, direction)
+    leader = best(records, direction) if len(names) == 1 and not replicas else None
     for record in records:
-        cells = [str(record.number), *(_axis_cell(record, axis) for axis in axes)]
-        cells += [_cell(record.steps.get(step)) for step in steps]
-        cells += [_cell(best_step_value(record, direction))] if steps else []
-        cells += [_cell(record.attributes.get(name)) for name in attributes]
-        table.add_row(*cells, _cell(record.value), record.state, style="bold" if record is leader else None)
+        cells = [str(record.number), *point_cells(record, axes), *(str(record.replica) for _ in replicas)]
+        cells += [cell(record.steps.get(step)) for step in steps]
+        cells += [cell(best_step_value(record, direction))] if steps else []
+        cells += [cell(record.attributes.get(name)) for name in attributes]
+        values: Sequence[float | None] = record.values or [record.value, *[None] * (len(names) - 1)]
+        table.add_row(*cells, *map(cell, values), _state(record), style="bold" if record is leader else None)
     return table
 
 
@@ -69,34 +82,40 @@ def print_summary(
     console: Console,
     records: Sequence[TrialRecord],
     *,
-    direction: str,
+    directions: Sequence[str],
     step_name: str,
     study: str,
     n_points: int,
     n_run: int,
     n_superseded: int,
+    names: Sequence[str] = ("value",),
+    aggregate: Aggregate = fmean,
 ) -> None:
     """The table and what follows from it.
 
     Args:
         console: where to print.
-        records: the newest trial of each point of the study.
-        direction: minimize | maximize.
+        records: the newest trial of each task of the study.
+        directions: minimize | maximize, one for each objective.
         step_name: what a reported step counts.
         study: name of the study.
         n_points: points that this invocation was asked for.
         n_run: trials that this invocation has run.
         n_superseded: older trials of the same points, which the table leaves out.
+        names: of the objectives.
+        aggregate: what the replicas of a point come to.
     """
+    from sweeps.verdict import verdict
+
     console.print(f"\nstudy {study}")
-    console.print(study_table(records, direction, step_name), soft_wrap=False)
+    console.print(study_table(records, directions[0], step_name, names), soft_wrap=False)
     for line in (
         *_notes(records, n_superseded),
-        *_best_line(records, direction),
+        *verdict(records, names, directions, aggregate),
         *_failures(records),
         *_unfinished(records),
     ):
-        console.print(line)
+        console.print(line, soft_wrap=isinstance(line, str))
     if n_run == 0:
         console.print(f"0 trials run: all {n_points} points are already in study {study}")
 
@@ -111,11 +130,9 @@ def _notes(records: Sequence[TrialRecord], n_superseded: int) -> list[str]:
     return lines
 
 
-def _best_line(records: Sequence[TrialRecord], direction: str) -> list[str]:
-    leader = best(records, direction)
-    if leader is None:
-        return []
-    return [f"best: trial {leader.number}  {point_text(leader)}  value {_cell(leader.value)}{_where(leader)}"]
+def best_line(leader: TrialRecord) -> str:
+    """What is said of the best trial."""
+    return f"best: trial {leader.number}  {point_text(leader)}  value {cell(leader.value)}{_where(leader)}"
 
 
 def _failures(records: Sequence[TrialRecord]) -> list[str]:
@@ -148,16 +165,27 @@ def _where(record: TrialRecord) -> str:
     return f"  in {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}"
 
 
+def axis_names(records: Sequence[TrialRecord]) -> list[str]:
+    """The axes of all trials, in order of appearance."""
+    return _names(record.point for record in records)
+
+
+def point_cells(record: TrialRecord, axes: Sequence[str]) -> list[str]:
+    """A trial's value on each axis, as text."""
+    return [name_of(record.point[axis]) if axis in record.point else "-" for axis in axes]
+
+
+def _state(record: TrialRecord) -> str:
+    return record.state if record.origin is None else f"{record.state} from {record.origin}"
+
+
 def _names(mappings: Any) -> list[str]:
     """The keys of all mappings, in order of appearance."""
     return list(dict.fromkeys(key for mapping in mappings for key in mapping))
 
 
-def _axis_cell(record: TrialRecord, axis: str) -> str:
-    return name_of(record.point[axis]) if axis in record.point else "-"
-
-
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """A value as text: six digits, and a whole number as such."""
     if value is None:
         return "-"
     if isinstance(value, float):

@@ -4,7 +4,7 @@ import operator
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 # The storage URL may hold a password, so it travels in the environment alone; the others in `hydra.job.env_set`, which
 # any launcher hands to the job and Hydra takes back when the job ends.
@@ -23,17 +23,32 @@ class RunningTrial:
     number: int  # Optuna's trial number
     parent_run_id: str | None  # MLflow run of the study, if it has one
 
-    def report(self, value: float, step: int) -> None:
-        """Tell the study how far the objective is.
+    def report(self, value: float, step: int) -> bool:
+        """Tell the study how far the objective is, and ask whether this trial is to end here.
 
         Args:
             value: the objective so far; NaN is kept as it is.
             step: a whole number that all trials share, such as kimg; a step reported twice keeps the later value.
 
+        Returns:
+            True where the sweep's pruner gives it up: the job then keeps what it has and calls `end_as_pruned`.
+
         Raises:
             TypeError: `step` is no whole number (Optuna would truncate 0.5 to 0).
         """
         self._storage().set_trial_intermediate_value(self._id(), operator.index(step), float(value))
+        settings = _pruner_settings()
+        if settings is None:
+            return False
+        from sweeps.pruning import is_to_end
+
+        return is_to_end(self._storage(), self.study, self.number, step, settings)
+
+    def end_as_pruned(self) -> NoReturn:
+        """End the job where `report` has said so; nothing that it has written is lost."""
+        from optuna import TrialPruned
+
+        raise TrialPruned
 
     def set(self, name: str, value: Any) -> None:
         """Keep a JSON value with the trial, such as `sec_per_kimg`; it becomes a column of the sweep's table."""
@@ -62,6 +77,18 @@ def current_trial() -> RunningTrial | None:
         number=int(os.environ[TRIAL]),
         parent_run_id=os.environ.get(PARENT_RUN),
     )
+
+
+def _pruner_settings() -> Mapping[str, Any] | None:
+    """`hydra.sweeper.pruner` of this job, or None."""
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
+
+    if not HydraConfig.initialized():
+        return None
+    node = HydraConfig.get().sweeper.get("pruner")
+    settings: Any = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else None
+    return settings if settings and settings.get("_target_") else None
 
 
 def job_environment(study: str, number: int, parent_run_id: str | None) -> Mapping[str, str]:

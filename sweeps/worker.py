@@ -21,7 +21,7 @@ from sweeps.trial import STORAGE, job_environment
 
 POLL = 0.5  # seconds between two looks whether a trial waits again that others run
 
-TOO_LATE = Outcome(None, "its result came too late: the trial had been given to another host", None)
+TOO_LATE = Outcome("FAIL", reason="its result came too late: the trial had been given to another host")
 
 
 @dataclass
@@ -34,6 +34,7 @@ class Worker:
     composition: Composition
     launcher: Launcher
     view: View
+    objectives: Sequence[str]  # names of what a job returns
     parent_run_id: str | None  # MLflow run of the study
     heartbeat: float  # seconds between two signs of life
 
@@ -61,7 +62,7 @@ class Worker:
                 outcome = self._run(claim)
         except (KeyboardInterrupt, SystemExit) as stop:
             self.study.give_back(claim)
-            self._show_end(record, Outcome(None, f"stopped by {type(stop).__name__}", None), waits_again=True)
+            self._show_end(record, Outcome("FAIL", reason=f"stopped by {type(stop).__name__}"), waits_again=True)
             raise
         self._tell(claim, record, outcome)
 
@@ -73,24 +74,27 @@ class Worker:
             [job] = self.launcher.launch([overrides], initial_job_idx=claim.run)
         except Exception as error:  # the job could not even start: this trial's failure, not the sweep's
             return failure(error, None)
-        return outcome_of(job)
+        kept = self.study.attributes_of(claim) if len(self.objectives) > 1 else {}
+        return outcome_of(job, self.objectives, kept)
 
     def _tell(self, claim: Claim, record: TrialRecord, outcome: Outcome) -> None:
         if outcome.preempted:
             self.study.give_back(claim)
             self._show_end(record, outcome, waits_again=True)
             raise SystemExit(REQUEUE)
-        if outcome.value is not None:
-            told = self.study.complete(claim, outcome.value, outcome.run_dir)
+        if outcome.state == "COMPLETE":
+            told = self.study.complete(claim, outcome.values, outcome.run_dir)
+        elif outcome.state == "PRUNED":
+            told = self.study.prune(claim, outcome.run_dir)
         else:
             told = self.study.fail(claim, str(outcome.reason), outcome.run_dir, outcome.crashed)
         again = outcome.crashed and claim.record.attempt < self.study.limits.max_retries
         self._show_end(record, outcome if told else TOO_LATE, waits_again=told and again)
 
     def _show_end(self, record: TrialRecord, outcome: Outcome, waits_again: bool) -> None:
-        state = "FAIL" if outcome.value is None else "COMPLETE"
-        end = replace(record, state=state, value=outcome.value, reason=outcome.reason, requeued=waits_again)
-        self.view.show([replace(end, ended=datetime.now())])
+        value = outcome.values[0] if outcome.values else None
+        end = replace(record, state=outcome.state, value=value, values=outcome.values, reason=outcome.reason)
+        self.view.show([replace(end, requeued=waits_again, ended=datetime.now())])
 
 
 @contextmanager

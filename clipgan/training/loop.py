@@ -31,7 +31,7 @@ from clipgan.training.state import new_state, parameter_count
 from clipgan.training.steps import Objective, discriminator_step, generator_step, path_length_step, r1_step
 from clipgan.weight_table import weight_table
 
-Report = Callable[[float, int], None]  # (FID, whole kimg)
+Report = Callable[[float, int], bool]  # (FID, whole kimg) -> whether the run is to end there
 
 # What may change between a run and its resumption: nothing that the figures depend on.
 RESUMABLE = (
@@ -45,6 +45,7 @@ class Result:
 
     objective: float  # its last or its best FID, as `metrics.objective` says
     sec_per_kimg: float  # of the training alone, without snapshots
+    stopped: bool  # whether `report` ended it before its last step
 
 
 def train(config: Config, run_dir: Path, report: Report | None = None, parent_run_id: str | None = None) -> Result:
@@ -53,7 +54,7 @@ def train(config: Config, run_dir: Path, report: Report | None = None, parent_ru
     Args:
         config: the run.
         run_dir: where its files go; made if missing.
-        report: called with the FID at each snapshot, so that a sweep can watch it.
+        report: called with the FID at each snapshot, so that a sweep can watch it and end it there.
         parent_run_id: the MLflow run of the sweep, if there is one.
 
     Raises:
@@ -106,11 +107,12 @@ class Training:
         self.grid = SampleGrid(titles, heldout[chosen], config.sample_latents, config.model.z_dim, config.seed, device)
         self.history: list[tuple[int, float]] = []  # (kimg, FID)
         self.train_seconds = 0.0
+        self.stopped = False
         self.text_to_resnet_r2 = features.text_to_resnet_r2
         self.terms = terms
 
     def run(self, parent_run_id: str | None) -> Result:
-        """Train to `config.kimg` and return the figures."""
+        """Train to `config.kimg`, or until the report says to stop, and return the figures."""
         console.print(weight_table(self.terms, self.config))
         resumed_at = self._resume()
         params = flatten(self.config) | {
@@ -126,16 +128,16 @@ class Training:
                 r2 = self.text_to_resnet_r2
                 self._snapshot(log, 0, {} if r2 is None else {"text_to_resnet_r2": r2})
             self._steps(log)
-            status = "FINISHED"
+            status = "KILLED" if self.stopped else "FINISHED"  # a comparison of finished runs leaves it out
         except KeyboardInterrupt:
             status = "KILLED"
             raise
         finally:
-            log.finish(status)
+            log.finish(status, pruned=self.stopped)
         fids = [fid for _, fid in self.history]
         console.print(f"sample grids: {self.run_dir}/samples-*.png", markup=False)
         objective = fids[-1] if self.config.metrics.objective == "last" else min(fids)
-        return Result(objective, self._sec_per_kimg())
+        return Result(objective, self._sec_per_kimg(), self.stopped)
 
     def _steps(self, log: RunLog) -> None:
         config, state = self.config, self.state
@@ -143,6 +145,8 @@ class Training:
         tick = _Tick()
         remaining = range(state.step, total)
         for step in track(remaining, f"training {run_name(config)}", len(remaining)):
+            if self.stopped:
+                break
             tick.add(self.step(step))
             before, kimg = (images // 1000 for images in (step * config.batch, state.step * config.batch))
             if state.step == total:
@@ -158,6 +162,7 @@ class Training:
             else:
                 log.metrics(kimg, values)
             tick = _Tick()
+        self.stopped = self.stopped and state.step < total
 
     def step(self, step: int) -> dict[str, Tensor]:
         """One step of the algorithm: D, G, the lazy regularisers, the moving average. Returns values to log."""
@@ -197,7 +202,7 @@ class Training:
         save_checkpoint(path, self._checkpoint())
         keep_only(self.run_dir, {path, checkpoint_path(self.run_dir, best_kimg)})
         if self.report:
-            self.report(fid, kimg)
+            self.stopped = self.report(fid, kimg) and kimg > 0  # nothing is trained yet at 0
 
     def _checkpoint(self) -> dict[str, Any]:
         return {
@@ -221,7 +226,7 @@ class Training:
         console.print(f"resumed at {kimg} kimg from {path}", markup=False)
         if self.report:
             for known_kimg, fid in self.history:  # a kill may have come before the last was reported
-                self.report(fid, known_kimg)
+                self.stopped = self.report(fid, known_kimg) and known_kimg > 0
         return kimg
 
     def _save_config(self) -> Path:

@@ -1,4 +1,6 @@
-"""Makes the sweeper known to Hydra as `hydra/sweeper: study`.
+"""Makes the sweeper known to Hydra as `hydra/sweeper: study`, with the groups `sampler` and `pruner`.
+
+An app has `sampler: auto` and `pruner: none` in its defaults list; `pruner=median` then fills `hydra.sweeper.pruner`.
 
 Hydra instantiates only classes that are defined under `hydra_plugins`, hence the empty subclass.
 """
@@ -8,6 +10,7 @@ from dataclasses import dataclass
 from hydra.core.config_store import ConfigStore
 
 from sweeps import sweeper
+from sweeps.options import PRUNERS, SAMPLERS
 from sweeps.settings import Settings
 
 
@@ -20,6 +23,11 @@ class StudySweeperConf(Settings):
     """What stands under `hydra.sweeper`: the settings, and Hydra's name of the class that has them."""
 
     _target_: str = "hydra_plugins.clipgan_sweeper.StudySweeper"
+    _recursive_: bool = False  # the pruner and the sampler are made where they are used
 
 
-ConfigStore.instance().store(group="hydra/sweeper", name="study", node=StudySweeperConf, provider="clipgan_sweeper")
+store = ConfigStore.instance().store
+store(group="hydra/sweeper", name="study", node=StudySweeperConf, provider="clipgan_sweeper")
+for group, options in (("pruner", PRUNERS), ("sampler", SAMPLERS)):
+    for name, node in options.items():
+        store(group=group, name=name, node=node, package=f"hydra.sweeper.{group}", provider="clipgan_sweeper")

@@ -1,31 +1,31 @@
-"""What counts as an objective."""
+"""How a job ends."""
 
-import math
+from hydra.core.utils import JobReturn, JobStatus
+from optuna import TrialPruned
 
-import numpy as np
-import pytest
-
-from sweeps.outcome import objective, reason_of
+from sweeps.outcome import outcome_of, reason_of
 
 
-@pytest.mark.parametrize("returned", [12.5, np.float32(12.5), np.array(12.5)])
-def test_a_finite_number_is_an_objective(returned: object) -> None:
-    assert objective(returned) == (12.5, None)
+def job(returned: object, status: JobStatus = JobStatus.COMPLETED) -> JobReturn:
+    return JobReturn(_return_value=returned, status=status)
 
 
-@pytest.mark.parametrize(
-    ("returned", "reason"),
-    [
-        (math.nan, "not finite: the objective is nan"),
-        (-math.inf, "not finite: the objective is -inf"),
-        (None, "TypeError: the objective must be a number, not None (NoneType)"),
-        ("1.5", "TypeError: the objective must be a number, not '1.5' (str)"),
-        (True, "TypeError: the objective must be a number, not True (bool)"),
-        ([1.0], "TypeError: the objective must be a number, not [1.0] (list)"),
-    ],
-)
-def test_anything_else_is_not(returned: object, reason: str) -> None:
-    assert objective(returned) == (None, reason)
+def test_the_three_ends() -> None:
+    done = outcome_of(job(12.5))
+    assert (done.state, done.values, done.reason) == ("COMPLETE", (12.5,), None)
+    pruned = outcome_of(job(TrialPruned(), JobStatus.FAILED))
+    assert (pruned.state, pruned.values, pruned.reason) == ("PRUNED", (), None)
+    failed = outcome_of(job(ValueError("no"), JobStatus.FAILED))
+    assert (failed.state, failed.values, failed.reason) == ("FAIL", (), "ValueError: no")
+    nothing = outcome_of(job(None))
+    assert (nothing.state, nothing.reason) == ("FAIL", "TypeError: the objective must be a number, not None (NoneType)")
+
+
+def test_several_objectives() -> None:
+    done = outcome_of(job(3.0), ["fid", "seconds"], {"seconds": 1.5})
+    assert (done.state, done.values) == ("COMPLETE", (3.0, 1.5))
+    failed = outcome_of(job(3.0), ["fid", "seconds"], {"other": 1.5})
+    assert failed.reason == "KeyError: no objective seconds: the job gave only other, fid"
 
 
 def test_a_reason_is_one_line() -> None:

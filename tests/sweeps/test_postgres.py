@@ -13,9 +13,9 @@ def test_a_study_lives_in_it(postgres: server.Server) -> None:
     url = postgres.create("lives")
     study = SweepStudy(url, "s", "minimize", {"axes": ["h"], "config": {}}, print)
     plan = Plan(Grid([Point({"h": h}, (f"h={h}",)) for h in (1.0, 2.0)]))
-    study.enqueue(plan, {"h": [1.0, 2.0]}, retry_failed=False)
+    study.enqueue(plan, {"h": [1.0, 2.0]})
     claim = study.claim(plan)
     assert claim is not None
-    study.complete(claim, 3.5, None)
+    study.complete(claim, (3.5,), None)
     again = SweepStudy(url, "s", "minimize", {"axes": ["h"], "config": {}}, print)
     assert [(record.state, record.value) for record in again.records()] == [("COMPLETE", 3.5), ("WAITING", None)]

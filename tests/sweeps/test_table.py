@@ -26,7 +26,7 @@ def printed(records: list[TrialRecord], n_run: int = 2, n_superseded: int = 0) -
     print_summary(
         console,
         records,
-        direction="minimize",
+        directions=["minimize"],
         step_name="kimg",
         study="s",
         n_points=5,
@@ -86,7 +86,7 @@ def test_of_many_steps_an_even_choice_with_the_last() -> None:
 def test_a_narrow_terminal_loses_no_digit() -> None:
     console = Console(file=io.StringIO(), width=40, force_terminal=True, no_color=True)
     print_summary(
-        console, RECORDS, direction="minimize", step_name="kimg", study="s", n_points=5, n_run=1, n_superseded=0
+        console, RECORDS, directions=["minimize"], step_name="kimg", study="s", n_points=5, n_run=1, n_superseded=0
     )
     assert isinstance(console.file, io.StringIO)
     assert "…" not in console.file.getvalue()

@@ -16,7 +16,7 @@ PLAN = Plan(Grid([Point({"h": 1.0}, ("h=1",))]))
 @pytest.fixture
 def study(tmp_path: Path) -> SweepStudy:
     study = SweepStudy(f"sqlite:///{tmp_path}/s.db", "s", "minimize", {"axes": ["h"], "config": {}}, print)
-    study.enqueue(PLAN, {"h": [1.0]}, retry_failed=False)
+    study.enqueue(PLAN, {"h": [1.0]})
     return study
 
 

@@ -110,6 +110,30 @@ def test_resuming_goes_on_as_if_nothing_had_happened(configure, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_run_that_is_told_to_stop_ends_at_that_snapshot_and_can_go_on(configure, tmp_path):
+    config = configure("kimg=3")
+    result = train(config, tmp_path / "run", report=lambda fid, kimg: kimg == 1)
+    assert result.stopped
+    assert [row["step"] for row in records(tmp_path / "run")] == [0, 1]
+    assert {path.name for path in (tmp_path / "run").glob("[cs]*-*")} == {
+        "checkpoint-000001.pt", *(f"samples-{kimg:06d}.png" for kimg in (0, 1)),
+        *({"checkpoint-000000.pt"} & {path.name for path in (tmp_path / "run").iterdir()}),  # kept if it is the best
+    }  # fmt: skip
+    client = MlflowClient(config.mlflow.tracking_uri)
+    [run] = client.search_runs([client.get_experiment_by_name("clipgan").experiment_id])
+    assert (run.info.status, run.data.tags["pruned"]) == ("KILLED", "true")
+    assert "samples-000001.png" in {item.path for item in client.list_artifacts(run.info.run_id)}
+
+    again = train(config, tmp_path / "run", report=lambda fid, kimg: kimg == 1)  # resumed at 1, and told so again
+    assert again.stopped
+    assert [row["step"] for row in records(tmp_path / "run")] == [0, 1]
+    assert not train(config, tmp_path / "run", report=lambda fid, kimg: kimg == 3).stopped  # its last step is its end
+    assert [row["step"] for row in records(tmp_path / "run")] == [0, 1, 2, 3]
+    [run] = client.search_runs([run.info.experiment_id])
+    assert (run.info.status, run.data.tags["pruned"]) == ("FINISHED", "false")
+
+
+@pytest.mark.slow
 def test_a_finished_run_trains_no_more_and_another_run_is_refused(configure, tmp_path):
     quiet = "mlflow.tracking_uri=null"
     first = train(configure("kimg=1", quiet), tmp_path)

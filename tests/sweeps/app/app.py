@@ -1,4 +1,4 @@
-"""A task to sweep with: its objective is (h - 0.5)^2 plus the offset of the loss group."""
+"""A task to sweep with: its objective is (h - 0.5)^2 plus the offset of the loss group, and noise of the seed."""
 
 import math
 import time
@@ -35,7 +35,7 @@ def misbehave(config: DictConfig) -> None:
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def main(config: DictConfig) -> object:
     note(config)
-    value = (config.h - 0.5) ** 2 + config.loss.offset
+    value = (config.h - 0.5) ** 2 + config.loss.offset + config.noise * math.sin(config.seed)
     bad = config.only_at is None or config.only_at == config.h
     trial = current_trial()
     if config.mode == "report" and trial is not None:
@@ -43,6 +43,11 @@ def main(config: DictConfig) -> object:
             trial.report(value + 10 / step, step)
         trial.set("sec_per_kimg", 1.5)
         Path(HydraConfig.get().runtime.output_dir, "parent.txt").write_text(str(trial.parent_run_id))
+    if config.mode == "curve" and trial is not None:
+        trial.set("sec_per_step", 0.5 * config.C_it)
+        for step in range(config.steps + 1):
+            if trial.report(value + 10 / (step + 1), step) and step < config.steps:
+                trial.end_as_pruned()
     if bad:
         misbehave(config)
         if config.mode in ("not_a_number", "text"):

@@ -1,0 +1,66 @@
+"""python -m sweeps.report STUDY [--storage URL] [--out FILE.html]: a page to read and a table for papers beside it."""
+
+import argparse
+import os
+import re
+import sys
+from pathlib import Path
+
+from sweeps.errors import SweepError
+
+
+def main() -> None:
+    """Write both files, or end with one message."""
+    arguments = _parser().parse_args()
+    try:
+        page, table = write(arguments.study, arguments.storage, arguments.out, arguments.pictures)
+    except SweepError as error:
+        sys.exit(str(error))
+    except OSError as error:
+        sys.exit(f"{error.filename} cannot be written ({error.strerror}); choose another with --out FILE.html")
+    print(f"{page}\n{table}")
+
+
+def write(study: str | None, storage: str, out: Path | None, pictures: str) -> tuple[Path, Path]:
+    """Write the page and the table, and return their paths.
+
+    Raises:
+        SweepError: there is no such study.
+        OSError: a file cannot be written.
+    """
+    from sweeps.report.markdown import markdown
+    from sweeps.report.page import render
+    from sweeps.report.points import results
+    from sweeps.report.reading import read
+
+    sweep = read(storage, study)
+    points = results(sweep)
+    safe_name = re.sub(r"[^\w.-]+", "_", sweep.name)
+    page = out or Path(f"report-{safe_name}.html")
+    table = page.with_suffix(".md")
+    page.write_text(render(sweep, points, pictures), encoding="utf-8")
+    table.write_text(markdown(sweep, points), encoding="utf-8")
+    return page, table
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m sweeps.report", description=__doc__)
+    parser.add_argument("study", nargs="?", help="name of the study; may be left out where there is only one")
+    parser.add_argument(
+        "--storage",
+        default=os.environ.get("SWEEPS_STORAGE", "sqlite:///sweeps.db"),
+        help="URL as in hydra.sweeper.storage; default: $SWEEPS_STORAGE, which keeps a password off the command line,"
+        " or sqlite:///sweeps.db",
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE.html", help="default: report-STUDY.html here")
+    parser.add_argument(
+        "--pictures",
+        default="samples-*.png",
+        metavar="GLOB",
+        help="pictures in a run directory, the newest is shown; default: %(default)s",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    main()

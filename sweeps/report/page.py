@@ -1,0 +1,206 @@
+"""The page: sections of figures, tables and pictures, in one file that needs no network."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Union
+
+from sweeps.report import curves, effects, optuna_figures, tables
+from sweeps.report.images import Picture, newest_picture
+from sweeps.report.points import Standing, has_replicas
+from sweeps.report.reading import Sweep, Trial
+from sweeps.report.tables import Table
+from sweeps.statistics import RELIABLE
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+TOP = 4  # points whose pictures are shown
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure as HTML, or a note in its place."""
+
+    title: str | None
+    html: str | None
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page under a title."""
+
+    title: str
+    lead: str | None = None
+    drawings: tuple[Drawing, ...] = ()
+    table: Table | None = None
+    pictures: tuple[tuple[str, Picture], ...] = ()
+
+
+def render(sweep: Sweep, points: Sequence[Standing], pictures: str) -> str:
+    """The whole page.
+
+    Args:
+        sweep: what is shown.
+        points: its complete points, from `results`.
+        pictures: glob pattern of the pictures in a run directory.
+    """
+    from jinja2 import Environment, StrictUndefined
+    from plotly.offline import get_plotlyjs
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.globals["zip"] = zip
+    template = environment.from_string(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
+    return template.render(
+        sweep=sweep,
+        plotly=get_plotlyjs(),
+        counts=_counts(sweep),
+        goal=_goal(sweep),
+        n_open=len(sweep.in_state("WAITING", "RUNNING")),
+        leaders=_leaders(sweep, points),
+        when=datetime.now().strftime("%Y-%m-%d %H:%M"),
+        sections=[section for section in _sections(sweep, points, pictures) if section is not None],
+    )
+
+
+def _sections(sweep: Sweep, points: Sequence[Standing], pictures: str) -> list[Section | None]:
+    return [
+        _curves(sweep, points),
+        _replicas(sweep, points),
+        _effects(sweep, points),
+        _across(sweep, points),
+        _front(sweep, points),
+        _pictures(sweep, points, pictures),
+        _failures(sweep),
+        _pruned(sweep),
+        _trials(sweep, points),
+    ]
+
+
+def _curves(sweep: Sweep, points: Sequence[Standing]) -> Section | None:
+    if not sweep.trials:
+        return None
+    drawn = _drawing("curves", curves.curves(sweep, points) or "No trial has reported anything on its way.")
+    return Section(f"{sweep.objectives[0]} against {sweep.step_name}", drawings=(drawn,))
+
+
+def _replicas(sweep: Sweep, points: Sequence[Standing]) -> Section | None:
+    if not points:
+        return None
+    table = tables.point_table(sweep, points, has_replicas(points))
+    if not has_replicas(points):
+        lead = "One trial a point: what the seed does to these figures is not known. Replicas would tell."
+        return Section("Points", lead, table=table)
+    lead = (
+        "The mean of each point's replicas with its 95 % interval (seeded bootstrap, widened for small samples)."
+        " A point is within noise of the best where the interval of the difference contains 0; each is compared with"
+        " the best alone, and of twenty such comparisons one errs by chance."
+    )
+    if min(result.first.n for result in points if result.first.n > 1) < RELIABLE:
+        lead += f" With fewer than {RELIABLE} replicas an interval covers less than it says, with three about 75 %."
+    return Section("Points and their replicas", lead, (_drawing("replicas", effects.replicas(sweep, points)),), table)
+
+
+def _effects(sweep: Sweep, points: Sequence[Standing]) -> Section | None:
+    many = [axis for axis in sweep.axes if len(effects.axis_values(points, axis)) > effects.MAX_GRID]
+    if len(sweep.axes) == 1 and len(points) > 1 and not many:
+        [axis] = sweep.axes
+        return Section(f"Effect of {axis}", drawings=(_drawing("axis", effects.one_axis(sweep, points, axis)),))
+    drawn = [
+        _drawing(f"map{index}", effects.heat_map(sweep, points, *pair), f"{pair[1]} and {pair[0]}")
+        for index, pair in enumerate(effects.grid_pairs(sweep, points))
+    ]
+    drawn += [_drawing("slices", optuna_figures.slices(sweep, many))] if many else []
+    if not drawn:
+        return None
+    others = len(sweep.axes) > 2 and not many
+    return Section(
+        "Effects of the axes", "Means over replicas; over the other axes the best." if others else None, tuple(drawn)
+    )
+
+
+def _across(sweep: Sweep, points: Sequence[Standing]) -> Section | None:
+    if not points or len(sweep.axes) < 2:
+        return None
+    return Section(
+        "All axes at once",
+        drawings=(
+            _drawing("parallel", optuna_figures.parallel_coordinates(sweep), "Parallel coordinates"),
+            _drawing("importances", optuna_figures.importances(sweep), "Importance of the axes (fANOVA)"),
+        ),
+    )
+
+
+def _front(sweep: Sweep, points: Sequence[Standing]) -> Section | None:
+    if len(sweep.objectives) < 2 or not points:
+        return None
+    return Section("Pareto front", drawings=(_drawing("front", optuna_figures.pareto_front(sweep)),))
+
+
+def _pictures(sweep: Sweep, points: Sequence[Standing], pattern: str) -> Section | None:
+    if not points:
+        return None
+    title = "Pictures of the best points"
+    trials = [_best_replica(sweep, result) for result in points[:TOP]]
+    found = [newest_picture(trial.run_dir, pattern) for trial in trials]
+    if not any(picture.uri for picture in found):
+        return Section(title, f"There are none: {found[0].note}.")
+    return Section(title, pictures=tuple((f"trial {t.number}  {t}", p) for t, p in zip(trials, found, strict=True)))
+
+
+def _failures(sweep: Sweep) -> Section | None:
+    table = tables.failure_table(sweep)
+    return Section("Failures", table=table) if table.rows else None
+
+
+def _pruned(sweep: Sweep) -> Section | None:
+    table = tables.pruned_table(sweep)
+    return Section("Pruned trials", table=table) if table.rows else None
+
+
+def _trials(sweep: Sweep, points: Sequence[Standing]) -> Section:
+    if not sweep.trials:
+        return Section("Trials", "The study has no trial yet.")
+    best = _best_replica(sweep, points[0]).number if points and len(sweep.objectives) == 1 else None
+    return Section(
+        "Trials", "Each with the command that runs it alone.", table=tables.trial_table(sweep, sweep.trials, best)
+    )
+
+
+def _best_replica(sweep: Sweep, result: Standing) -> Trial:
+    pick = min if sweep.minimize[0] else max
+    return pick(result.trials, key=lambda trial: trial.values[0])
+
+
+def _drawing(name: str, figure: Union["Figure", str], title: str | None = None) -> Drawing:
+    if isinstance(figure, str):
+        return Drawing(title, None, figure)
+    config = {"displaylogo": False, "responsive": True}
+    return Drawing(title, figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config=config))
+
+
+def _counts(sweep: Sweep) -> str:
+    counts = Counter(trial.state.lower() for trial in sweep.trials)
+    told = ", ".join(f"{n} {state}" for state, n in counts.items()) or "no trials"
+    earlier = len(sweep.superseded)
+    return f"{told}, {earlier} earlier attempt{'s' if earlier > 1 else ''}" if earlier else told
+
+
+def _goal(sweep: Sweep) -> str:
+    goals = zip(sweep.objectives, sweep.minimize, strict=True)
+    return ", ".join(f"{name} to be {'minimized' if least else 'maximized'}" for name, least in goals)
+
+
+def _leaders(sweep: Sweep, points: Sequence[Standing]) -> list[str]:
+    if not points:
+        return []
+    if len(sweep.objectives) > 1:
+        return [f"{sum(result.on_front for result in points)} of {len(points)} points are on the Pareto front."]
+    lines = [f"Best: {points[0]} with {points[0].first}"]
+    same = [str(result) for result in points if result.noise]
+    if same:
+        lines.append(f"Within noise of it: {'; '.join(same[:TOP])}{' and others' if len(same) > TOP else ''}")
+    return lines

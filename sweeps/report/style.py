@@ -1,0 +1,51 @@
+"""One look for all figures: light, thin lines, few colours."""
+
+import html
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from sweeps.report.reading import point_text
+from sweeps.search_space import Value
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+# Okabe and Ito's colours, which the colour-blind can tell apart, without yellow
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#4d4d4d", "#8c564b")
+GREY = "#c4c9d0"
+TEXT = "#30363d"
+SCALE = ((0, "#dce8f4"), (0.5, "#6aaed6"), (1, "#08306b"))  # from a blue that is not the white of an empty cell
+MAX_LABEL = 60  # characters
+
+
+def styled(figure: "Figure", height: int) -> "Figure":
+    """The figure in the report's look."""
+    figure.update_layout(
+        template="plotly_white",
+        height=height,
+        title=None,
+        font={"family": "system-ui, sans-serif", "size": 13, "color": TEXT},
+        margin={"l": 70, "r": 30, "t": 40, "b": 55},
+        hoverlabel={"bgcolor": "white", "align": "left"},
+    )
+    return figure
+
+
+def label(text: str) -> str:
+    """Text for Plotly, cut where it is very long."""
+    return verbatim(text if len(text) <= MAX_LABEL else f"{text[: MAX_LABEL - 1]}…")
+
+
+def verbatim(text: str) -> str:
+    """Text that Plotly shows as it is; it reads some HTML, and mathematics between dollars."""
+    return html.escape(text, quote=False).replace("$", "&#36;")
+
+
+def point_label(point: Mapping[str, Value]) -> str:
+    """A point for Plotly."""
+    return label(point_text(point))
+
+
+def figure_text(value: float) -> str:
+    """A figure with as many digits as a plot needs."""
+    return f"{value:.4g}"

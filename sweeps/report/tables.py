@@ -1,0 +1,128 @@
+"""The tables of a report, for the page and for papers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sweeps.report.points import Standing
+from sweeps.report.reading import Sweep, Trial
+from sweeps.search_space import Value, name_of
+from sweeps.statistics import Summary
+
+NOISE = {None: "unknown", True: "within noise", False: "differs"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column and how its cells are set."""
+
+    name: str
+    number: bool = False  # to the right
+    code: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """The cells of a row as text."""
+
+    cells: tuple[str, ...]
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns and rows of text."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+
+
+def point_table(sweep: Sweep, points: Sequence[Standing], replicas: bool) -> Table:
+    """One row for each complete point, the best first; with replicas also spread, interval and noise."""
+    columns = [Column(axis) for axis in sweep.axes]
+    several = len(sweep.objectives) > 1
+    for name in sweep.objectives:
+        columns.append(Column(name, number=True))
+        columns += [Column("sd", number=True), Column("95 % interval", number=True)] if replicas else []
+    columns += [Column("n", number=True)] if replicas else []
+    columns += [Column("on the front")] if several else [Column("against the best")] if replicas else []
+    rows = []
+    for index, result in enumerate(points):
+        cells = [_axis(result.point, axis) for axis in sweep.axes]
+        for summary in result.summaries:
+            cells += _summary(summary, replicas)
+        cells += [str(result.first.n)] if replicas else []
+        if several:
+            cells.append("yes" if result.on_front else "")
+        elif replicas:
+            cells.append("best" if index == 0 else NOISE[result.noise])
+        rows.append(Row(tuple(cells), best=result.on_front if several else index == 0))
+    return Table(tuple(columns), tuple(rows))
+
+
+def trial_table(sweep: Sweep, trials: Sequence[Trial], best: int | None) -> Table:
+    """One row for each trial, with the command that runs it again."""
+    replicas = len({trial.replica for trial in sweep.trials}) > 1
+    attributes = list(dict.fromkeys(name for trial in trials for name in trial.attributes))
+    columns = [Column("trial", number=True), *(Column(axis) for axis in sweep.axes)]
+    columns += [Column("replica", number=True)] if replicas else []
+    columns += [Column(name, number=True) for name in (*sweep.objectives, *attributes)]
+    columns += [Column("state"), Column("to run it again", code=True)]
+    rows = []
+    for trial in trials:
+        cells = [str(trial.number), *(_axis(trial.point, axis) for axis in sweep.axes)]
+        cells += [str(trial.replica)] if replicas else []
+        cells += [_value(value) for value in trial.values] or ["-"] * len(sweep.objectives)
+        cells += [_value(trial.attributes.get(name)) for name in attributes]
+        rows.append(Row((*cells, trial.state.lower(), trial.command), best=trial.number == best))
+    return Table(tuple(columns), tuple(rows))
+
+
+def failure_table(sweep: Sweep) -> Table:
+    """The failed trials with their reasons, and the earlier attempts of trials that were run again."""
+    later = {(str(trial), trial.replica): trial.number for trial in sweep.trials}
+    columns = (Column("trial", number=True), Column("point"), Column("reason"), Column("run again as"), Column("where"))
+    failed = [trial for trial in (*sweep.trials, *sweep.superseded) if trial.state == "FAIL"]
+    rows = []
+    for trial in sorted(failed, key=lambda trial: trial.number):
+        newest = later[str(trial), trial.replica]
+        again = "" if newest == trial.number else f"trial {newest}"
+        rows.append(Row((str(trial.number), str(trial), trial.reason or "-", again, trial.run_dir or "-")))
+    return Table(columns, tuple(rows))
+
+
+def pruned_table(sweep: Sweep) -> Table:
+    """The pruned trials, and how far they came."""
+    columns = (
+        Column("trial", number=True),
+        Column("point"),
+        Column(f"last {sweep.step_name}", number=True),
+        Column("value there", number=True),
+        Column("seconds", number=True),
+    )
+    rows = []
+    for trial in sweep.in_state("PRUNED"):
+        step, value = list(trial.steps.items())[-1] if trial.steps else (None, None)
+        seconds = None if trial.frozen.duration is None else trial.frozen.duration.total_seconds()
+        rows.append(Row((str(trial.number), str(trial), _value(step), _value(value), _value(seconds))))
+    return Table(columns, tuple(rows))
+
+
+def _axis(point: Mapping[str, Value], axis: str) -> str:
+    """A choice as it is named; of a sampled number six digits."""
+    if axis not in point:
+        return "-"
+    value = point[axis]
+    return f"{value:.6g}" if isinstance(value, float) and not value.is_integer() else name_of(value)
+
+
+def _value(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _summary(summary: Summary, replicas: bool) -> list[str]:
+    if not replicas:
+        return [_value(summary.mean)]
+    interval = "-" if summary.interval is None else f"{summary.interval[0]:.4g} to {summary.interval[1]:.4g}"
+    return [_value(summary.mean), "-" if summary.deviation is None else f"{summary.deviation:.2g}", interval]

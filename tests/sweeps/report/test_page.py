@@ -1,0 +1,127 @@
+"""The page as text; how a browser shows it is tested in test_browser.py."""
+
+import re
+from pathlib import Path
+
+import pytest
+from optuna.trial import TrialState
+from PIL import Image
+from studies import HOSTILE, Studies, add, grid, hostile
+
+from sweeps.report.page import render
+
+
+def text_of(studies: Studies, name: str) -> str:
+    """The page's own text: without scripts, tags and repeated blanks."""
+    page = re.sub(r"<(script|style).*?</\1>", "", render(*studies.read(name), "samples-*.png"), flags=re.DOTALL)
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page))
+
+
+def test_what_stands_on_a_page(studies: Studies, tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "samples-1.png")
+    study = studies.make("h-1")
+    grid(study, replicas=3)
+    add(study, {"loss": "symmetric", "h": 0.5}, [1.0], run_dir=str(tmp_path), replica=0)
+    page = render(*studies.read("h-1"), "samples-*.png")
+    text = text_of(studies, "h-1")
+    assert text.startswith(" h-1 h-1 24 complete, 3 fail, 3 pruned, 1 earlier attempt · objective to be minimized")
+    assert "Best: loss=symmetric h=0.5 with 13.77 ± 11" in text
+    for drawing in ("curves", "replicas", "map0", "parallel"):
+        assert f'id="{drawing}"' in page
+    assert "Needs at least 10 complete points to say anything; there are 8." in text
+    assert page.count("<img src") == 1
+    assert "asymmetric 1 9.5" not in text
+    assert "loss=asymmetric h=1 DivergenceError: nan" in text
+    assert "python train.py kimg=8 loss=symmetric h=0.1" in text
+    assert page.count("plotly.js v") == 1
+
+
+def test_it_names_no_other_host(studies: Studies) -> None:
+    grid(studies.make("s"))
+    page = re.sub(r"<script>/\*\*.*?</script>", "", render(*studies.read("s"), "*"), flags=re.DOTALL)
+    assert not re.search(r"(src|href)=[\"']?https?:", page)
+
+
+def test_names_are_text_and_no_markup(studies: Studies) -> None:
+    hostile(studies.make(HOSTILE))
+    page = render(*studies.read(HOSTILE), "*")
+    assert HOSTILE not in page
+    assert "<img" not in page.replace("&lt;img", "")
+    assert "&lt;/script&gt;&lt;script&gt;" in page
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("empty", "no trials · objective to be minimized"),
+        ("failures", "2 fail ·"),
+        ("one", "Best: (no axis) with 1 "),
+        ("running", "1 complete, 1 waiting · objective to be minimized"),
+        ("equal", "All objectives are equal: there is nothing to explain."),
+    ],
+)
+def test_odd_studies(studies: Studies, name: str, words: str) -> None:
+    study = studies.make(name)
+    if name == "failures":
+        for h in (1.0, 2.0):
+            add(study, {"h": h}, state=TrialState.FAIL, reason="OutOfMemoryError: CUDA out of memory")
+    if name == "one":
+        add(study, {}, [1.0])
+    if name == "running":
+        add(study, {"h": 1.0}, [1.0])
+        add(study, {"h": 2.0}, state=TrialState.WAITING)
+    if name == "equal":
+        for h in range(12):
+            add(study, {"h": float(h % 11), "loss": "symmetric" if h < 11 else "plain"}, [1.0])
+    assert words in text_of(studies, name)
+
+
+def test_importances_find_the_axis_that_matters(studies: Studies) -> None:
+    from sweeps.report.optuna_figures import importances
+
+    study = studies.make("s")
+    for h in range(10):
+        for loss in ("symmetric", "plain"):
+            add(study, {"h": float(h), "loss": loss}, [h + 0.1 * (loss == "plain")])
+    figure = importances(studies.read("s")[0])
+    assert not isinstance(figure, str)
+    [bars] = figure.data
+    shares = dict(zip(bars.y, bars.x, strict=True))
+    assert shares["h"] > 0.95
+    assert sum(shares.values()) == pytest.approx(1)
+
+
+def test_two_objectives_and_an_axis_of_many_values(studies: Studies) -> None:
+    study = studies.make("s", directions=["minimize", "minimize"])
+    for n in range(20):
+        add(study, {"h": n / 4, "C_it": 1.0 + n % 2}, [abs(n - 7.0), float(n)])
+    page = render(*studies.read("s"), "*")
+    assert 'id="front"' in page
+    assert 'id="slices"' in page
+    assert "8 of 20 points are on the Pareto front." in text_of(studies, "s")
+
+
+def test_heat_map_cells(studies: Studies) -> None:
+    from sweeps.report.effects import grid_pairs, heat_map
+
+    study = studies.make("s")
+    grid(study, replicas=2)
+    sweep, points = studies.read("s")
+    assert grid_pairs(sweep, points) == [("loss", "h")]
+    [cells] = heat_map(sweep, points, "h", "loss").data
+    assert list(cells.z[0]) == pytest.approx([24.05, 23.05, 20.05, 25.05, 35.05])
+    assert list(cells.z[1][3:]) == [None, None]  # failed, pruned
+
+
+def test_curves_end_where_the_trials_do(studies: Studies) -> None:
+    from sweeps.report.curves import curves
+
+    grid(studies.make("s"))
+    sweep, points = studies.read("s")
+    figure = curves(sweep, points)
+    assert figure is not None
+    by_name = {trace.name: trace for trace in figure.data}
+    assert list(by_name["loss=symmetric  h=0.5"].x) == [2, 4, 6, 8]
+    assert list(by_name["loss=symmetric  h=0.5"].y) == [40.0, 30.0, pytest.approx(26.667, abs=1e-3), 25.0]
+    assert (list(by_name["pruned"].x), list(by_name["pruned"].y)) == ([2], [56.0])
+    assert figure.layout.yaxis.type == "log"

@@ -1,0 +1,44 @@
+"""Points in the order of their merit."""
+
+from studies import Studies, add
+
+from sweeps.report.points import has_replicas
+
+
+def test_replicas_are_summed_up_and_compared_with_the_best(studies: Studies) -> None:
+    study = studies.make("s")
+    for h, values in ((0.1, [9.0, 9.2, 8.9]), (0.5, [5.0, 5.3, 4.9]), (1.0, [5.1, 5.2, 5.0]), (2.0, [4.0])):
+        for replica, value in enumerate(values):
+            add(study, {"h": h}, [value], replica=replica)
+    _, points = studies.read("s")
+    assert has_replicas(points)
+    assert [point.point["h"] for point in points] == [2.0, 0.5, 1.0, 0.1]
+    assert [point.noise for point in points] == [None, None, None, None]  # nothing is known of the best one's noise
+    add(study, {"h": 2.0}, [7.0], replica=1)
+    _, points = studies.read("s")
+    assert [(point.point["h"], point.noise) for point in points] == [
+        (0.5, None),
+        (1.0, True),
+        (2.0, True),
+        (0.1, False),
+    ]
+    assert points[0].first.interval == (4.9, 5.3)
+    assert [point.on_front for point in points] == [True, False, False, False]
+
+
+def test_the_best_of_a_maximized_objective_comes_first(studies: Studies) -> None:
+    study = studies.make("s", directions=["maximize"])
+    for h in (1.0, 2.0, 3.0):
+        add(study, {"h": h}, [h])
+    _, points = studies.read("s")
+    assert [point.point["h"] for point in points] == [3.0, 2.0, 1.0]
+    assert not has_replicas(points)
+
+
+def test_the_front_of_two_objectives(studies: Studies) -> None:
+    study = studies.make("s", directions=["minimize", "maximize"])
+    for h, values in ((1.0, (1.0, 1.0)), (2.0, (2.0, 5.0)), (3.0, (3.0, 4.0)), (4.0, (4.0, 6.0))):
+        add(study, {"h": h}, values)
+    sweep, points = studies.read("s")
+    assert sweep.objectives == ("objective 1", "objective 2")
+    assert [point.on_front for point in points] == [True, True, False, True]

@@ -1,0 +1,86 @@
+"""What a report knows of a study."""
+
+from pathlib import Path
+
+import pytest
+from optuna.trial import TrialState
+from studies import Studies, add, grid
+
+from sweeps.errors import SweepError
+from sweeps.report.reading import read, shown_url
+
+
+def test_a_study_with_its_trials(studies: Studies) -> None:
+    grid(studies.make("s"))
+    sweep = read(studies.url, "s")
+    assert (sweep.name, sweep.axes, sweep.objectives, sweep.minimize) == ("s", ("loss", "h"), ("objective",), (True,))
+    assert sweep.step_name == "kimg"
+    assert [len(sweep.in_state(state)) for state in ("COMPLETE", "PRUNED", "FAIL")] == [8, 1, 1]
+    first = sweep.trials[0]
+    assert (first.values, first.steps[2], first.attributes) == ((24.0,), 44.0, {"sec_per_kimg": 9.5})
+    assert first.command == "python train.py kimg=8 loss=symmetric h=0.1"
+    assert sweep.in_state("PRUNED")[0].values == ()  # Optuna gives it the last reported value
+
+
+def test_the_newest_trial_of_a_point_and_replica_counts(studies: Studies) -> None:
+    study = studies.make("s")
+    add(study, {"h": 1.0}, state=TrialState.FAIL, reason="orphaned")
+    add(study, {"h": 1.0}, [3.0], replica=1)
+    add(study, {"h": 1.0}, [2.0])
+    sweep = read(studies.url, "s")
+    assert [trial.number for trial in sweep.trials] == [1, 2]
+    assert [trial.number for trial in sweep.superseded] == [0]
+
+
+def test_an_axis_of_seeds_gives_replicas(studies: Studies) -> None:
+    study = studies.make("s")
+    for seed in (0.0, 1.0, 7.0):
+        add(study, {"h": 1.0, "seed": seed}, [seed])
+    sweep, [point] = studies.read("s")
+    assert sweep.axes == ("h",)
+    assert [trial.replica for trial in point.trials] == [0, 1, 7]
+    assert point.first.n == 3
+    assert sweep.trials[2].command == "python train.py kimg=8 h=1 seed=7"
+
+
+def test_a_family_is_followed_to_its_newest_study(studies: Studies) -> None:
+    studies.make("s", successor="s.2")
+    add(studies.make("s.2"), {"h": 1.0}, [1.0])
+    assert read(studies.url, "s").name == "s.2"
+
+
+def test_the_only_study_needs_no_name(studies: Studies) -> None:
+    studies.make("only")
+    assert read(studies.url, None).name == "only"
+    studies.make("another")
+    with pytest.raises(SweepError, match=r"which study in sqlite:.*: those there are: another, only"):
+        read(studies.url, None)
+
+
+def test_a_study_that_is_not_there(studies: Studies, tmp_path: Path) -> None:
+    with pytest.raises(SweepError, match=r"there is no study yet: .*sweeps\.db does not exist"):
+        read(studies.url, "s")
+    assert not list(tmp_path.iterdir())  # a look makes no database
+    studies.make("h-1")
+    with pytest.raises(SweepError, match=r"there is no study nonsense in .*: those there are: h-1"):
+        read(studies.url, "nonsense")
+
+
+def test_another_tools_study(studies: Studies) -> None:
+    import optuna
+
+    study = optuna.create_study(study_name="foreign", storage=studies.url, direction="maximize")
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1) + trial.suggest_int("n", 1, 3), n_trials=3)
+    sweep, points = studies.read("foreign")
+    assert set(sweep.axes) == {"x", "n"}
+    assert len(points) == 3
+    assert points[0].first.mean == study.best_value
+
+
+def test_passwords_stay_hidden(studies: Studies) -> None:
+    assert shown_url("postgresql://me:secret@host/db?password=secret") == "postgresql://me:***@host/db"
+    study = studies.make("s", command={"program": "t.py", "fixed": ["mlflow.tracking_uri=http://me:secret@host:5000"]})
+    add(study, {"h": 1.0}, state=TrialState.FAIL, reason="cannot reach http://me:secret@host")
+    [trial] = read(studies.url, "s").trials
+    assert trial.command == "python t.py mlflow.tracking_uri=http://me:***@host:5000 h=1"
+    assert trial.reason == "cannot reach http://me:***@host"
