@@ -33,5 +33,5 @@ def prompts(features: SplitFeatures, config: ConditionConfig, seed: int) -> Tens
     """
     if len(features.clip_text):
         return torch.from_numpy(features.clip_text[features.caption_start[:-1]])
-    images = torch.from_numpy(features.clip_image[0])
+    images = torch.from_numpy(features.clip_image[0].copy())  # the cache is read-only
     return perturb(images, config.image_noise, normals(stream(seed, "pseudo text of prompts")))

@@ -301,6 +301,7 @@ class MetricsConfig:
     batch: int = 64
     objective: str = "last"  # what a trial returns: its last FID, or its best
     judge: TinyClipTraining | None = None  # clip_tiny: the CLIP that judges, never the one that guides
+    judge_checkpoint: str | None = None  # its weights file, in place of training
 
     def __post_init__(self) -> None:
         _one_of("metrics.extractor", self.extractor, EXTRACTORS)

@@ -62,7 +62,11 @@ def check_files(config: Config) -> None:
     Raises:
         UserError: a file that the configuration names does not exist.
     """
-    for key, path in (("clip.checkpoint", config.clip.checkpoint), ("resnet.checkpoint", config.resnet.checkpoint)):
+    for key, path in (
+        ("clip.checkpoint", config.clip.checkpoint),
+        ("resnet.checkpoint", config.resnet.checkpoint),
+        ("metrics.judge_checkpoint", config.metrics.judge_checkpoint),
+    ):
         if path is not None and not Path(path).is_file():
             raise UserError(f"{key}={path} does not exist; give a file with the weights")
     if config.metrics.extractor == "inception":
@@ -79,17 +83,29 @@ def report_files(data: PackedData) -> None:
             console.print(f"data: {len(lines)} files {what}: {'; '.join(lines[:3])}{rest}", markup=False)
 
 
-def check_words(config: Config, data: PackedData) -> None:
+def check_captions(config: Config, data: PackedData) -> None:
     """
     Raises:
-        UserError: a CLIP would train on captions of which the words are missing.
+        UserError: the run or a CLIP that trains would need captions, or their words, that are not there.
     """
-    stored = [split.stored for split in (data.train, data.heldout) if split.stored is not None]
-    trains = config.clip.checkpoint is None and config.clip.train is not None
-    if (trains or config.metrics.extractor == "clip_tiny") and not all(features.has_words for features in stored):
+    captioned = any(data.train.captions)
+    if not captioned and config.condition.language_free < 1:
         raise UserError(
-            f"data={data.name} has no words to train a small CLIP on, only features of captions: "
-            "choose the CLIP that made them (clip=ViT-B32) and metrics=fid"
+            f"data={data.name} has no captions: put them into a text file beside each image (NAME.txt, one a line), "
+            "or train without any: condition=language_free"
+        )
+    stored = [split.stored for split in (data.train, data.heldout) if split.stored is not None]
+    has_words = captioned and all(features.has_words for features in stored)
+    what = "words to train a small CLIP on, only features of captions" if captioned else "captions to train it on"
+    if config.clip.checkpoint is None and config.clip.train is not None and not has_words:
+        raise UserError(
+            f"clip={config.clip.name} cannot be trained: data={data.name} has no {what}; "
+            "choose another (clip=ViT-B32), or give its weights with clip.checkpoint=FILE"
+        )
+    if config.metrics.extractor == "clip_tiny" and config.metrics.judge_checkpoint is None and not has_words:
+        raise UserError(
+            f"metrics={config.metrics.name} cannot train its judge, a small CLIP: data={data.name} has no {what}; "
+            "choose metrics=fid, or give its weights with metrics.judge_checkpoint=FILE"
         )
 
 
@@ -103,13 +119,17 @@ def prepare(config: Config, device: torch.device) -> Prepared:
     cache_dir = Path(config.cache_dir).expanduser() if config.cache_dir else default_cache_dir()
     data = load_data(config.data, config.resolution, cache_dir)
     report_files(data)
-    check_words(config, data)
+    check_captions(config, data)
     check_batch_size(config, data.train)
     needs_resnet = any(term.space == "ResNet" for term in active_terms(config))
+    judging = None
+    if config.metrics.extractor == "clip_tiny":
+        given = config.metrics.judge_checkpoint
+        judging = ClipConfig(name="tiny", model="clipgan-tiny", train=config.metrics.judge, checkpoint=given)
     # what is only loaded comes before what trains, so that a missing file is known at once
     trains = {
         "clip": config.clip.train if config.clip.checkpoint is None else None,
-        "judge": config.metrics.judge if config.metrics.extractor == "clip_tiny" else None,
+        "judge": judging.train if judging and judging.checkpoint is None else None,
         "resnet": config.resnet.train if config.resnet.checkpoint is None and needs_resnet else None,
     }
     loaded_clip = None if trains["clip"] else load_clip(config.clip, data, cache_dir, device)
@@ -130,8 +150,7 @@ def prepare(config: Config, device: torch.device) -> Prepared:
         captions=config.condition.language_free < 1,
     )
     judge = None
-    if config.metrics.extractor == "clip_tiny":
-        judging = ClipConfig(name="tiny", model="clipgan-tiny", train=config.metrics.judge)
+    if judging is not None:
         judge = load_clip(judging, data, cache_dir, device)
         if judge.key == clip.key:
             console.print("fid_clip_tiny: the CLIP that judges is the one that guides; give metrics.judge another seed")

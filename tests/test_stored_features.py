@@ -105,5 +105,5 @@ def test_no_small_clip_trains_without_words(tmp_path, cache_dir):
     path = samples.lafite_zip(tmp_path / "set.zip", count=48)
     config = make_config(*(item for item in tiny(cache_dir) if "data.n_" not in item),
                          "data=lafite_zip", f"data.path={path}")  # fmt: skip
-    with pytest.raises(UserError, match="data=lafite_zip has no words to train a small CLIP on"):
+    with pytest.raises(UserError, match="clip=tiny cannot be trained: data=lafite_zip has no words to train"):
         prepare(config, CPU)

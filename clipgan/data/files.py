@@ -74,21 +74,25 @@ def source(config: DataConfig, train: Found, heldout: Found | None = None) -> So
 
 
 def _contents(config: DataConfig, listing: Listing, given: Listing | None) -> Contents:
+    """Both splits. Images without captions are left out, except where no image has any: for language-free training."""
     train, heldout = listing.images, listing.heldout
     if given is not None:
         heldout = [*given.images, *(given.heldout or [])]
-    skipped = [*listing.skipped, *(given.skipped if given else []), *_without_caption([*train, *(heldout or [])])]
-    captioned = [image for image in train if image.captions]
+    skipped = [*listing.skipped, *(given.skipped if given else [])]
+    if any(image.captions for image in [*train, *(heldout or [])]):
+        skipped += _without_caption([*train, *(heldout or [])])
+        train = [image for image in train if image.captions]
+        heldout = None if heldout is None else [image for image in heldout if image.captions]
     if heldout is not None:
-        splits = {"train": captioned, "heldout": [image for image in heldout if image.captions]}
-    elif len(captioned) < 2:
+        splits = {"train": train, "heldout": heldout}
+    elif len(train) < 2:
         reasons = "; ".join(skipped[:3]) or "it is empty"
         raise UserError(
-            f"data.path={config.path} has {len(train)} images but {len(captioned)} with captions: {reasons}"
+            f"data.path={config.path} has {len(listing.images)} images but {len(train)} with captions: {reasons}"
         )
     else:
-        split = split_indices(len(captioned), config.heldout_fraction, config.seed)
-        splits = {name: [captioned[index] for index in split[name]] for name in SPLITS}
+        split = split_indices(len(train), config.heldout_fraction, config.seed)
+        splits = {name: [train[index] for index in split[name]] for name in SPLITS}
 
     def read(name: str, resolution: int, start: int) -> Iterator[Record | str]:
         return read_images(splits[name][start:], resolution)

@@ -1,4 +1,7 @@
-"""`data=folder`: images anywhere below a folder, each with a text file beside it, one caption a line."""
+"""`data=folder`: images anywhere below a folder, each with a text file beside it, one caption a line.
+
+Where none of them has a caption, the set is one for language-free training.
+"""
 
 from pathlib import Path
 
@@ -16,12 +19,10 @@ def find(folder: Path, config: DataConfig) -> Found:
         config: not needed here.
 
     Raises:
-        UserError: the folder is missing, has no image, or no image has a caption.
+        UserError: the folder is missing or has no image.
     """
     files = image_paths(folder)
-    images = [image_file(path, folder, read_captions(path.with_suffix(".txt"))) for path in files]
-    check_captioned(images, folder, f"into a text file beside each, one a line: {files[0].with_suffix('.txt').name}")
-    return found(Listing(images))
+    return found(Listing([image_file(path, folder, read_captions(path.with_suffix(".txt"))) for path in files]))
 
 
 def image_paths(folder: Path) -> list[Path]:

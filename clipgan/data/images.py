@@ -19,7 +19,7 @@ AHEAD = 8  # images in flight for each thread that decodes
 
 
 class CaptionedImage(NamedTuple):
-    """An image file, or one inside an archive, and its captions; without captions it is refused by name."""
+    """An image file, or one inside an archive, and its captions, if it has any."""
 
     name: str  # its path below the data set's root, for messages
     captions: list[str]

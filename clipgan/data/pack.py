@@ -33,7 +33,7 @@ class Split:
     """The images of one split and their captions."""
 
     images: np.ndarray  # uint8 [N, 3, R, R], sRGB, memory-mapped read-only
-    captions: list[list[str]]  # N lists of at least one caption
+    captions: list[list[str]]  # N lists of at least one caption; all empty in a set without captions
     stored: StoredFeatures | None = None  # CLIP features that came with the data set
 
     def __len__(self) -> int:

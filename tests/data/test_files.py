@@ -84,7 +84,7 @@ def test_bad_files_are_skipped_counted_and_named(folder, tmp_path):
 @pytest.mark.parametrize(
     ("prepare", "words"),
     [
-        (lambda root: [path.unlink() for path in root.rglob("*.txt")], ["10 images but 0 with captions", "0.txt"]),
+        (lambda root: [path.unlink() for path in sorted(root.rglob("*.txt"))[1:]], ["10 images but 1 with captions"]),
         (lambda root: [path.unlink() for path in root.rglob("*.png")], ["has no image", ".png"]),
         (lambda root: root.rename(root.with_name("gone")), ["does not exist"]),
         (lambda root: [path.write_bytes(b"") for path in root.rglob("*.png")], ["no usable image", "unreadable"]),
@@ -138,6 +138,15 @@ def archive(path, extra=()):
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
     return path
+
+
+def test_a_folder_without_any_caption_keeps_its_images(folder, tmp_path):
+    for path in folder.rglob("*.txt"):
+        path.unlink()
+    data = load(folder, tmp_path)
+    assert len(data.train) + len(data.heldout) == 10
+    assert not any(data.train.captions + data.heldout.captions)
+    assert data.skipped == []
 
 
 def test_emoji_captions_are_name_and_group():

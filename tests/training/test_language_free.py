@@ -1,0 +1,79 @@
+"""Language-free training: a folder without captions from end to end, and what is said where captions are wanted."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from clipgan.encoders.tiny_clip import build_clip, register_tiny_model
+from clipgan.errors import UserError
+from clipgan.training.loop import train
+from tests.helpers import make_config
+from tests.tiny import tiny
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A folder of 40 pictures without captions."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for index in range(40):
+        pixels = random.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{index}.png")
+    return folder
+
+
+@pytest.fixture
+def given_clips(tmp_path):
+    """Weights of two small CLIPs, as files: they cannot be trained on pictures without captions."""
+    register_tiny_model()
+    overrides = []
+    for seed, key in enumerate(("clip.checkpoint", "metrics.judge_checkpoint")):
+        torch.manual_seed(seed)
+        path = tmp_path / f"clip{seed}.pt"
+        torch.save(build_clip("clipgan-tiny").state_dict(), path)
+        overrides.append(f"{key}={path}")
+    return overrides
+
+
+def configure(cache_dir, pictures, *overrides):
+    small = [text for text in tiny(cache_dir) if not text.startswith("data.")]
+    return make_config(
+        *small, "data=folder", f"data.path={pictures}", "batch=16", "kimg=1", "mlflow.tracking_uri=null", *overrides
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", ["symmetric", "lafite"])
+def test_a_folder_without_captions_trains(cache_dir, tmp_path, pictures, given_clips, loss):
+    config = configure(cache_dir, pictures, "condition=language_free", f"loss={loss}", *given_clips)
+    train(config, tmp_path / "run")
+    first, last = (json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines())
+    assert last["fid_clip_tiny"] > 0
+    assert not any(key.startswith("retrieval") for key in last)  # there is no caption to find
+    assert ("text_to_resnet_r2" in first) == (loss == "symmetric")  # fitted on the images' own CLIP features
+    assert (tmp_path / "run" / "samples-000001.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ([], ["data=folder has no captions", "NAME.txt", "condition=language_free"]),
+        (["condition=mixed"], ["data=folder has no captions", "condition=language_free"]),
+        (["condition=language_free"], ["clip=tiny cannot be trained", "no captions", "clip.checkpoint=FILE"]),
+    ],
+)
+def test_captions_are_asked_for_where_they_are_needed(cache_dir, tmp_path, pictures, overrides, words):
+    with pytest.raises(UserError) as caught:
+        train(configure(cache_dir, pictures, *overrides), tmp_path / "run")
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_judge_without_captions_needs_weights(cache_dir, tmp_path, pictures, given_clips):
+    config = configure(cache_dir, pictures, "condition=language_free", given_clips[0])
+    with pytest.raises(UserError, match=r"metrics=fid_clip_tiny.*judge_checkpoint=FILE"):
+        train(config, tmp_path / "run")
