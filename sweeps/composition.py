@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.types import HydraContext, RunMode
-from omegaconf import DictConfig, read_write
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from sweeps.errors import SweepError
+from sweeps.identity import flat
 from sweeps.search_space import axes_and_fixed
 
 if TYPE_CHECKING:
@@ -60,6 +61,21 @@ class Composition:
             overrides=[*self._hydra_overrides, *fixed],
             run_mode=RunMode.MULTIRUN,
         )
+
+    def known_at(self, overrides: Sequence[str], axes: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Every key of the config that a job would have, by its dotted name; of a group the option that is chosen.
+
+        Args:
+            overrides: of the job.
+            axes: values of axes, by which these go in any case.
+        """
+        config = self._loader.load_sweep_config(self._config, list(overrides))
+        choices = {
+            str(name): choice for name, choice in config.hydra.runtime.choices.items() if "hydra" not in str(name)
+        }
+        with open_dict(config):
+            del config["hydra"]
+        return {**choices, **flat(OmegaConf.to_container(config, resolve=True)), **axes}
 
     def name_study(self, family: str) -> None:
         """Make the study's name known to `hydra.sweep.dir`, and see that this folder can be written.

@@ -20,9 +20,9 @@ def identity_of(config: DictConfig, axes: Sequence[str], ignored: Sequence[str])
         axes: names of the swept keys and groups, whose own values are no part of the identity.
         ignored: dotted key prefixes that do not matter, such as a cache directory.
     """
-    flat = dict(_flatten("", OmegaConf.to_container(config, resolve=False)))
+    every = flat(OmegaConf.to_container(config, resolve=False))
     dropped = ("hydra", *(_path(axis) for axis in axes), *ignored)
-    kept = {key: value for key, value in flat.items() if not any(_is_under(key, prefix) for prefix in dropped)}
+    kept = {key: value for key, value in every.items() if not any(_is_under(key, prefix) for prefix in dropped)}
     return {"axes": sorted(axes), "config": kept}
 
 
@@ -44,6 +44,11 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         if before != now:
             found.append(f"{key} is {now}, the study's {before}")
     return found
+
+
+def flat(node: Any) -> dict[str, Any]:
+    """A nested mapping as dotted keys to what they hold; an empty mapping stays as it is."""
+    return dict(_flatten("", node))
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ import functools
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from sweeps.records import TrialRecord, task_id
 from sweeps.replicas import Aggregate, PointResult, Seeds, best_points, by_point
@@ -33,6 +33,10 @@ class Task:
 class Source(Protocol):
     """Where points come from."""
 
+    @property
+    def is_listed(self) -> bool:
+        """Whether all points are known beforehand; one that is taken over from another study is then one of them."""
+
     def accepts(self, values: Mapping[str, Value]) -> bool:
         """Whether a point is one of this source's."""
 
@@ -43,12 +47,8 @@ class Source(Protocol):
             known: the study's points that this source accepts.
         """
 
-    def label(self, point: Point, run: int) -> str:
-        """Where a point stands among all, as in `3 of 25`.
-
-        Args:
-            run: number of its run directory.
-        """
+    def position(self, point: Point) -> int | None:
+        """Where a point stands among all, from 1; None where they have no order."""
 
     def __len__(self) -> int:
         """How many points there are to be in the end."""
@@ -60,6 +60,7 @@ class Grid:
     """Points that are known beforehand."""
 
     grid: Sequence[Point]
+    is_listed: ClassVar[bool] = True
 
     @functools.cached_property
     def _order(self) -> dict[str, int]:
@@ -73,9 +74,9 @@ class Grid:
         """All of them."""
         return list(self.grid)
 
-    def label(self, point: Point, run: int) -> str:
+    def position(self, point: Point) -> int | None:
         """Its place in the grid."""
-        return f"{self._order[point_id(point.values)] + 1} of {len(self)}"
+        return self._order[point_id(point.values)] + 1
 
     def __len__(self) -> int:
         return len(self.grid)
@@ -125,11 +126,18 @@ class Plan:
 
     def label(self, task: Task, run: int) -> str:
         """One line for a task, as in `3 of 25  h=0.5  seed=1`."""
-        return "  ".join((self.source.label(task.point, run), *(task.overrides or ("(no axis)",))))
+        place = self.source.position(task.point)
+        where = f"{run + 1} of {len(self)}" if place is None else f"{place} of {len(self.source)}"
+        return "  ".join((where, *(task.overrides or ("(no axis)",))))
 
     def _task(self, point: Point, replica: int) -> Task:
         seed = self.seeds.override(replica) if self.seeds else ()
         return Task(point, replica, (*point.overrides, *seed))
+
+    def n_open(self, records: Sequence[TrialRecord]) -> int:
+        """How many tasks neither run nor have ended, due or not."""
+        own = [record for record in records if self.wants(record) and (record.origin is None or self.source.is_listed)]
+        return len(self) - sum(record.state != "WAITING" for record in own)
 
     def __len__(self) -> int:
         """How many trials there are to be in the end."""

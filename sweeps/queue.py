@@ -43,13 +43,20 @@ class Queue:
             self.trials = Trials(self._storage, self._family.study.study_name)
         self.trials.refresh(with_running)
 
-    def add(self, values: Mapping[str, Value], attributes: Mapping[str, Any], steps: Any = None) -> None:
+    def add(
+        self,
+        values: Mapping[str, Value],
+        attributes: Mapping[str, Any],
+        steps: Any = None,
+        system: Mapping[str, Any] | None = None,
+    ) -> None:
         """Let a point wait.
 
         Args:
             values: the point, conforming to the space.
             attributes: to be kept with the trial.
             steps: step -> value, of an earlier trial that this one goes on from.
+            system: what a sampler has noted with it.
         """
         self._family.study.add_trial(
             create_trial(
@@ -58,6 +65,7 @@ class Queue:
                 distributions={axis: distribution_of(self._family.space[axis]) for axis in values},
                 user_attrs={"point": dict(values), **attributes},
                 intermediate_values=steps,
+                system_attrs=dict(system or {}),
             )
         )
 
@@ -65,7 +73,9 @@ class Queue:
         """Let a trial's task wait once more, in the same run directory and with what it has reported."""
         known = self._storage.get_trial(trial._trial_id)  # with its newest reports
         kept = {key: value for key, value in known.user_attrs.items() if key in KEPT or key.startswith(JOB)}
-        self.add(known.user_attrs["point"], {**kept, "attempt": attempt}, known.intermediate_values)
+        # a pruner would take what successive halving has noted for the new trial's own
+        system = {key: value for key, value in known.system_attrs.items() if not key.startswith("completed_rung_")}
+        self.add(known.user_attrs["point"], {**kept, "attempt": attempt}, known.intermediate_values, system)
 
     def start(self, trial: FrozenTrial, by: Mapping[str, Any]) -> None:
         """Give a waiting trial to its owner."""

@@ -37,7 +37,12 @@ class PointResult:
     @property
     def is_closed(self) -> bool:
         """Whether it gets no further replicas: one was pruned, or the point was taken over from another study."""
-        return self.state == "PRUNED" or any(record.origin is not None for record in self.replicas)
+        return self.state == "PRUNED" or self.origin is not None
+
+    @property
+    def origin(self) -> str | None:
+        """The trial of another study that it was taken over from."""
+        return self.replicas[0].origin
 
     @property
     def by_seed(self) -> dict[int, float]:

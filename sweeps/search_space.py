@@ -5,7 +5,8 @@ import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from hydra.core.override_parser.types import IntervalSweep, Override, QuotedString, Transformer
 
@@ -94,10 +95,11 @@ AnyAxis = Axis | Interval
 
 @dataclass(frozen=True)
 class Point:
-    """One combination of choices."""
+    """One value on each axis."""
 
     values: Values
     overrides: tuple[str, ...]
+    system: Mapping[str, Any] = field(default_factory=dict, compare=False)  # what a sampler notes with it
 
     def __str__(self) -> str:
         return "  ".join(self.overrides) or "(no axis)"
@@ -141,15 +143,16 @@ def only_choices(axes: Sequence[AnyAxis]) -> list[Axis]:
     for axis in axes:
         if isinstance(axis, Interval):
             raise SweepError(
-                f"{axis} is not allowed in a grid: an interval has no points of its own; give the values,"
-                f" as in {axis.name}=0.1,0.5,2 or {axis.name}=range(1,4)"
+                f"{axis} is not allowed in a grid: an interval has no points of its own; choose a sampler, as in"
+                f" sampler=tpe, or give the values, as in {axis.name}=0.1,0.5,2 or {axis.name}=range(1,4)"
             )
     return [axis for axis in axes if isinstance(axis, Axis)]
 
 
-def point_at(axes: Sequence[AnyAxis], values: Values) -> Point:
+def point_at(axes: Sequence[AnyAxis], values: Values, system: Mapping[str, Any] | None = None) -> Point:
     """The point with one value for each axis, all of them allowed."""
-    return Point({axis.name: values[axis.name] for axis in axes}, tuple(a.override(values[a.name]) for a in axes))
+    ordered = {axis.name: values[axis.name] for axis in axes}
+    return Point(ordered, tuple(axis.override(values[axis.name]) for axis in axes), system or {})
 
 
 def fits(axes: Sequence[AnyAxis], values: Values) -> bool:

@@ -7,7 +7,17 @@ from sweeps.errors import SweepError
 
 DIRECTIONS = ("minimize", "maximize")
 BOTH = " or ".join(DIRECTIONS)
-AT_LEAST = {"workers": 1, "threads": 1, "gpus": 0, "memory_gb": 0, "max_retries": 0, "heartbeat": 1}
+AT_LEAST = {
+    "n_trials": 1,
+    "replicas": 1,
+    "replicas_top": 1,
+    "workers": 1,
+    "threads": 1,
+    "gpus": 0,
+    "memory_gb": 0,
+    "max_retries": 0,
+    "heartbeat": 1,
+}
 
 
 @dataclass
@@ -20,6 +30,18 @@ class Settings:
     max_step: int | None = None  # a trial's last step, as ${kimg}: for hyperband and the cost of a dry run
     pruner: Any = None  # when a trial ends early; filled by the group: pruner=median
     sampler: Any = None  # where points come from; filled by the group: sampler=tpe
+    n_trials: int | None = None  # points that the study is to have; a sampler needs it, a grid has its own
+    where: str | None = None  # which points exist: a condition on axes and keys, as in C_it >= C_ii
+    enqueue: list[Any] = field(default_factory=list)  # points to begin with: [{h: 0.5, C_it: 1}, {h: 1}]
+    warm_start: list[str] = field(default_factory=list)  # studies in this storage whose complete trials are taken over
+    replicas: int = 1  # seeds of each point
+    replicas_top: int | None = None  # replicate only this many points, the best with one seed; null: all
+    seed_key: str = "seed"  # a replica has this key's own value plus 0, 1, ...
+    aggregate: str = "mean"  # what a point's replicas come to: mean | median | a quantile such as q75
+    dry_run: bool = False  # say what would run and what it would cost
+    dry_run_overrides: list[str] = field(
+        default_factory=list
+    )  # make a job short, so that a dry run can measure its speed
     storage: str = "sqlite:///sweeps.db"  # or postgresql://USER@HOST/DATABASE
     study_name: str | None = None  # null: derived from the axes and the config, as in h-3f2a91c0
     not_identity: list[str] = field(default_factory=list)  # dotted key prefixes that make no other study: cache_dir ...
@@ -48,6 +70,10 @@ class Settings:
             self._refuse("direction", f"one, or one each for the {len(self.names)} objectives {', '.join(self.names)}")
         if len(set(self.names)) < len(self.names):
             self._refuse("objectives", "a list without a name twice")
+        if self.replicas_top is not None and self.replicas == 1:
+            self._refuse("replicas_top", "null where hydra.sweeper.replicas=1")
+        if self.replicas_top is not None and len(self.names) > 1:
+            self._refuse("replicas_top", "null with several objectives, which have no best point")
         for name, least in AT_LEAST.items():
             value = getattr(self, name)
             if value is not None and value < least:

@@ -24,10 +24,11 @@ from sweeps.family import StudyFamily
 from sweeps.owner import this_process
 from sweeps.plan import Plan, Task
 from sweeps.queue import Limits, Queue, turn
-from sweeps.records import TrialRecord
+from sweeps.records import TrialRecord, trial_task_id
 from sweeps.search_space import Space, conform, point_id
 from sweeps.storage import absolute_url, exclusive, open_storage
 from sweeps.trials import Trials
+from sweeps.warm_start import complete_trials, taken_over
 
 INTERRUPTED = "interrupted"
 
@@ -87,6 +88,7 @@ class SweepStudy:
             as_list = [directions] if isinstance(directions, str) else list(directions)
             self._family = StudyFamily(self._storage, name, as_list, identity, say)
         self.limits = limits
+        self._say = say
         self._owner = {**this_process(), "leader": leader}
         self._queue = Queue(self._storage, self._family, limits)
         self._seen = Trials(self._storage, self.name)  # by who asks for changes
@@ -117,21 +119,25 @@ class SweepStudy:
         """Keep a note (a JSON value) with the study."""
         self._family.study.set_user_attr(name, value)
 
-    def enqueue(self, plan: Plan, space: Space, retry: Collection[str] = ()) -> None:
+    def enqueue(self, plan: Plan, space: Space, retry: Collection[str] = (), warm_start: Sequence[str] = ()) -> None:
         """Queue each task that the study does not have yet, and again those that ended in one of some states.
 
         Args:
             plan: of this command.
             space: the values of its axes.
             retry: FAIL, and PRUNED where no pruner decides any more.
+            warm_start: studies whose complete trials are taken over first, where the plan accepts their points.
 
         Raises:
-            SweepError: a new choice on an axis of names while another leader runs a trial of this study.
+            SweepError: a new choice on an axis of names while another leader runs a trial of this study, or a study to
+                start from is not there.
         """
         with self._fresh():
             self._queue.requeue_lost()
             self._family.extend(space)
             self._queue.refresh()
+            for name in warm_start:
+                self._take_over(name, plan)
             for record in list(self._queue.trials.newest.values()) if retry else ():
                 if record.state in retry and plan.wants(record):
                     self._queue.add_again(self._queue.trials.all[record.number], attempt=0)
@@ -222,8 +228,7 @@ class SweepStudy:
     def n_open(self, plan: Plan) -> int:
         """How many of the plan's tasks neither run nor have ended, due or not."""
         with self._fresh():
-            states = self._states(plan)
-            return len(plan) - states.total() + states["WAITING"]
+            return plan.n_open(list(self._queue.trials.newest.values()))
 
     def records(self) -> list[TrialRecord]:
         """The newest trial of each task, by trial number."""
@@ -269,12 +274,24 @@ class SweepStudy:
         self._queue.start(trial, self._owner)
         return Claim(trials.records[trial.number])
 
+    def _take_over(self, name: str, plan: Plan) -> None:
+        directions = [direction.name.lower() for direction in self._family.study.directions]
+        found = [
+            t for t in complete_trials(self._storage, name, directions) if plan.source.accepts(t.user_attrs["point"])
+        ]
+        new = [trial for trial in found if trial_task_id(trial) not in self._queue.trials.newest]
+        for trial in new:
+            self._family.study.add_trial(taken_over(trial, self._family.space))
+        self._queue.refresh()
+        self._say(f"{len(new)} complete trials of study {name} are taken over; {len(found) - len(new)} were known")
+
     def _queue_more(self, plan: Plan) -> bool:
         tasks = plan.more(list(self._queue.trials.newest.values()))
         run = max((trial.user_attrs["run"] for trial in self._queue.trials.all.values()), default=-1)
         for number, task in enumerate(tasks, start=run + 1):
             attributes = {"replica": task.replica, "overrides": list(task.overrides), "run": number}
-            self._queue.add(conform(task.point.values, self._family.space), attributes)
+            noted = task.point.system if task.replica == 0 else {}
+            self._queue.add(conform(task.point.values, self._family.space), attributes, system=noted)
         self._queue.refresh()
         return bool(tasks)
 

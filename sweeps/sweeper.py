@@ -71,8 +71,8 @@ class StudySweeper(Sweeper):
                 75 if a job was preempted.
         """
         from sweeps.composition import Composition
-        from sweeps.plan import Grid, Plan
-        from sweeps.search_space import only_choices, points, space_of
+        from sweeps.planning import plan_of
+        from sweeps.search_space import space_of
         from sweeps.stop import end_with_parent, stopping_on_sigterm
         from sweeps.table import new_console
 
@@ -82,7 +82,7 @@ class StudySweeper(Sweeper):
         self.console = new_console()
         composition = Composition(self.hydra_context, self.config)
         axes, fixed = composition.parse(self.settings.params, arguments)
-        plan = Plan(Grid(points(only_choices(axes))))
+        plan = plan_of(self.settings, axes, fixed, composition)
         if self.orders is None:
             composition.check_choices(axes, fixed)
         study = self._open_study(composition, axes, fixed)
@@ -92,7 +92,7 @@ class StudySweeper(Sweeper):
                 self._worker(study, plan, fixed, composition, self.orders.parent_run_id).work()
             else:
                 self._note_command(study, fixed)
-                study.enqueue(plan, space_of(axes), self.settings.retried)
+                study.enqueue(plan, space_of(axes), self.settings.retried, self.settings.warm_start)
                 self._lead(study, plan, space_of(axes), fixed, composition)
 
     def _lead(
