@@ -16,6 +16,7 @@ HETEROLOGOUS = ("direction", "source")
 SIMILARITIES = ("cos", "exp_cos")
 FEATURES = ("preprocessed", "online")
 DATA_SETS = ("shapes", "emoji", "folder", "metadata", "coco", "cub", "celeba_hq", "webdataset", "lafite_zip")
+PRECISIONS = ("float32", "bfloat16")
 EXTRACTORS = ("inception", "clip_tiny")
 PAIR_SELECTIONS = ("plain", "add_new_positive", "drop_false_positive", "drop_false_negative", "drop_easy_negative",
                    "weakly_supervised")  # fmt: skip
@@ -188,9 +189,11 @@ class ClipConfig:
     model: str = "clipgan-tiny"  # open_clip's model name
     pretrained: str | None = None  # open_clip's tag of the weights; null: train (tiny) or checkpoint
     checkpoint: str | None = None  # a weights file, in place of `pretrained`
+    precision: str = "float32"  # bfloat16: autocast; whether that is faster: python -m clipgan.encoders.cost
     train: TinyClipTraining | None = None  # set for `tiny` only
 
     def __post_init__(self) -> None:
+        _one_of("clip.precision", self.precision, PRECISIONS)
         sources = (self.pretrained, self.checkpoint, self.train)
         _require(any(source is not None for source in sources), "clip.checkpoint", self.checkpoint,
                  "a weights file where neither clip.pretrained nor clip.train is set")  # fmt: skip
@@ -220,11 +223,13 @@ class ResNetConfig:
     name: str = "tiny"  # tiny | resnet50
     pretrained: str | None = None  # torchvision's name of the weights
     checkpoint: str | None = None  # a state dict, in place of `pretrained`
+    precision: str = "float32"  # bfloat16: autocast
     train: TinyResNetTraining | None = None  # set for `tiny` only
     ridge: float = 1e-3  # strength of the ridge regression from text embeddings to ResNet features, per sample
 
     def __post_init__(self) -> None:
         _positive("resnet.ridge", self.ridge)
+        _one_of("resnet.precision", self.precision, PRECISIONS)
         sources = (self.pretrained, self.checkpoint, self.train)
         _require(any(source is not None for source in sources), "resnet.checkpoint", self.checkpoint,
                  "a weights file where neither resnet.pretrained nor resnet.train is set")  # fmt: skip
@@ -401,6 +406,9 @@ def from_yaml(node: Any) -> Config:
                 OmegaConf.is_dict(pairs), f"loss.{phase}.{space}", pairs, "a mapping, such as {it: {}, ii: {h: 0.1}}"
             )
     try:
+        missing = sorted(OmegaConf.missing_keys(node))
+        if missing:
+            raise UserError(f"{missing[0]} is missing: give {missing[0]}=VALUE")
         merged = OmegaConf.merge(OmegaConf.structured(Config), node)
         config = OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:

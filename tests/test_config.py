@@ -19,8 +19,10 @@ def options(group):
 @pytest.mark.parametrize(("group", "option"), [(group, option) for group in SWEPT for option in options(group)])
 def test_every_shipped_option_passes_the_door(group, option):
     extra = ["data.path=somewhere"] if group == "data" and option not in ("shapes", "emoji") else []
+    if option == "open_clip":
+        extra = ["clip.name=ViT-L-14", "clip.pretrained=openai"]
     config = make_config(f"{group}={option}", *extra)
-    assert getattr(config, group).name == option
+    assert getattr(config, group).name == (option if option != "open_clip" else "ViT-L-14")
 
 
 @pytest.mark.parametrize("name", options("experiment"))
@@ -88,6 +90,9 @@ def test_text_becomes_numbers():
         (["data=coco", "data.path=null"], ["data.path=None", "the place of the data for data=coco"]),
         (["data=metadata", "data.path=x", "data.caption_column="], ["data.caption_column", "the name of a column"]),
         (["clip.train=null"], ["clip.checkpoint"]),
+        (["clip.precision=half"], ["clip.precision=half", "float32, bfloat16"]),
+        (["resnet.precision=16"], ["resnet.precision=16", "float32, bfloat16"]),
+        (["clip=open_clip", "clip.pretrained=openai"], ["clip.name"]),
         (["metrics.judge=null"], ["metrics.judge"]),
     ],
 )

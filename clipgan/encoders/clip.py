@@ -1,6 +1,7 @@
 """The frozen CLIP that guides or judges: an open_clip model, pretrained, from a file, or trained here."""
 
 import difflib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from clipgan.data.pack import PackedData
 from clipgan.encoders.frozen import FrozenEncoder
 from clipgan.encoders.preprocess import Preprocess
 from clipgan.encoders.tiny_clip import TINY_MODEL, build_clip, register_tiny_model, tiny_clip_weights, tiny_preprocess
+from clipgan.encoders.torchscript import is_torchscript
 from clipgan.encoders.weights import load_strictly, read_state_dict, unreachable
 from clipgan.errors import UserError
 
@@ -25,20 +27,28 @@ TEXT_BATCH = 256
 class FrozenClip(FrozenEncoder):
     """A CLIP whose image tower passes gradients to the image and nowhere else."""
 
-    def __init__(self, model: open_clip.CLIP | open_clip.CustomTextCLIP, name: str, preprocess: Preprocess) -> None:
+    def __init__(
+        self,
+        model: open_clip.CLIP | open_clip.CustomTextCLIP,
+        name: str,
+        preprocess: Preprocess,
+        precision: str = "float32",
+    ) -> None:
         """
         Args:
             model: open_clip's, with its weights.
             name: what open_clip calls the architecture.
             preprocess: as in the training of the weights.
+            precision: see `FrozenEncoder`.
         """
         architecture = open_clip.get_model_config(name)
-        super().__init__(model, preprocess, architecture["embed_dim"], architecture)
-        self.tokenizer = open_clip.get_tokenizer(name)
+        super().__init__(model, preprocess, architecture["embed_dim"], architecture, precision)
+        self.tokenizer = load_tokenizer(name)
 
     def image_features_raw(self, images: torch.Tensor) -> torch.Tensor:
         """Images [N, 3, R, R] in [-1, 1] to float32 [N, dim], before normalisation; differentiable."""
-        return self.backbone.encode_image(self.preprocess(images)).float()
+        with self.autocast():
+            return self.backbone.encode_image(self.preprocess(images)).float()
 
     def encode_image(self, images: torch.Tensor) -> torch.Tensor:
         """Images [N, 3, R, R] in [-1, 1] to float32 [N, dim] of unit length; differentiable."""
@@ -48,10 +58,11 @@ class FrozenClip(FrozenEncoder):
     def encode_text(self, texts: list[str]) -> torch.Tensor:
         """N texts to float32 [N, dim] of unit length; a text beyond the context length is cut."""
         device = self.preprocess.mean.device
-        features = [
-            self.backbone.encode_text(self.tokenizer(texts[start : start + TEXT_BATCH]).to(device)).float()
-            for start in range(0, len(texts), TEXT_BATCH)
-        ]
+        with self.autocast():
+            features = [
+                self.backbone.encode_text(self.tokenizer(texts[start : start + TEXT_BATCH]).to(device)).float()
+                for start in range(0, len(texts), TEXT_BATCH)
+            ]
         return F.normalize(torch.cat(features), dim=-1)
 
 
@@ -68,7 +79,10 @@ def load_clip(config: ClipConfig, data: PackedData, cache_dir: Path, device: tor
         close = difflib.get_close_matches(config.model, open_clip.list_models(), n=5, cutoff=0.3)
         raise UserError(f"clip.model={config.model} is no model of open_clip; close names: {', '.join(close)}")
     pretrained = _pretrained_settings(config)
+    preprocess = choose_preprocess(config)
+    load_tokenizer(config.model)  # before gigabytes are fetched for nothing
     if config.checkpoint is not None:
+        _check_activation_of_archive(config)
         path, source = Path(config.checkpoint), f"clip.checkpoint={config.checkpoint}"
     elif config.train is not None:
         if config.model != TINY_MODEL:
@@ -80,19 +94,66 @@ def load_clip(config: ClipConfig, data: PackedData, cache_dir: Path, device: tor
         source = f"clip.pretrained={config.pretrained} ({path})"
     model = build_clip(config.model)
     load_strictly(model, read_state_dict(path, "clip.checkpoint"), source, config.model)
-    return FrozenClip(model, config.model, _preprocess(config.model, pretrained)).to(device)
+    return FrozenClip(model, config.model, preprocess, config.precision).to(device)
 
 
-def _preprocess(model: str, pretrained: dict[str, Any]) -> Preprocess:
-    """Of the small CLIP its own; else the tag's; without a tag OpenAI's, which is open_clip's default as well."""
-    if model == TINY_MODEL:
+def load_tokenizer(model: str) -> Callable[[list[str]], torch.Tensor]:
+    """open_clip's tokenizer for a model.
+
+    Raises:
+        UserError: it comes from a hub (as SigLIP's does), and it or the package that reads it is not here.
+    """
+    try:
+        return open_clip.get_tokenizer(model)
+    except Exception as error:  # a missing package, or whatever the hub's client raises
+        source = open_clip.get_model_config(model)["text_cfg"].get("hf_tokenizer_name", model)
+        raise UserError(
+            f"clip.model={model} reads texts with the tokenizer {source} of the Hugging Face hub, which is not here "
+            f"({' '.join(str(error).split())[:200]}); it needs the package transformers and, once, the hub"
+        ) from error
+
+
+def choose_preprocess(config: ClipConfig) -> Preprocess:
+    """Of the small CLIP its own; else the tag's. Without a tag that on which all of the model's tags agree, or, for a
+    model without tags, OpenAI's, which is open_clip's default as well.
+
+    Raises:
+        UserError: the model's tags differ, so that a file alone does not say how its images were prepared.
+    """
+    if config.model == TINY_MODEL:
         return tiny_preprocess()
-    return Preprocess(
-        open_clip.get_model_config(model)["vision_cfg"].get("image_size", 224),
-        pretrained.get("mean", OPENAI_DATASET_MEAN),
-        pretrained.get("std", OPENAI_DATASET_STD),
-        "bilinear" if pretrained.get("interpolation") == "bilinear" else "bicubic",
-    )
+    tags = open_clip.list_pretrained_tags_by_model(config.model) if config.pretrained is None else [config.pretrained]
+    all_settings = [open_clip.get_pretrained_cfg(config.model, tag) for tag in tags] or [{}]
+    settings = [
+        (
+            tuple(each.get("mean") or OPENAI_DATASET_MEAN),
+            tuple(each.get("std") or OPENAI_DATASET_STD),
+            "bilinear" if each.get("interpolation") == "bilinear" else "bicubic",
+        )
+        for each in all_settings
+    ]
+    if len(set(settings)) > 1:
+        raise UserError(
+            f"clip.checkpoint={config.checkpoint} does not say how {config.model} wants its images: its published "
+            f"weights differ in that; give clip.pretrained as well, the closest of {', '.join(tags)}"
+        )
+    size = open_clip.get_model_config(config.model)["vision_cfg"].get("image_size", 224)
+    return Preprocess(size, *settings[0])
+
+
+def _check_activation_of_archive(config: ClipConfig) -> None:
+    """
+    Raises:
+        UserError: the file is a TorchScript archive, as OpenAI alone publishes them, and the model has another
+            activation than OpenAI's.
+    """
+    assert config.checkpoint is not None
+    quick_gelu = open_clip.get_model_config(config.model).get("quick_gelu", False)
+    if config.model != TINY_MODEL and not quick_gelu and is_torchscript(Path(config.checkpoint)):
+        raise UserError(
+            f"clip.checkpoint={config.checkpoint} is an archive of OpenAI's, trained with QuickGELU, and "
+            f"clip.model={config.model} computes GELU; use clip.model={config.model}-quickgelu"
+        )
 
 
 def _pretrained_settings(config: ClipConfig) -> dict[str, Any]:

@@ -18,15 +18,41 @@ class FrozenEncoder(nn.Module):
     backbone: Any  # an nn.Module with methods of its own
     key: str  # identity of architecture, weights and preprocessing, for cache keys
 
-    def __init__(self, backbone: nn.Module, preprocess: Preprocess, dim: int, architecture: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        backbone: nn.Module,
+        preprocess: Preprocess,
+        dim: int,
+        architecture: Mapping[str, Any],
+        precision: str = "float32",
+    ) -> None:
+        """
+        Args:
+            backbone: with its weights.
+            preprocess: as in the training of the weights.
+            dim: width of its embedding.
+            architecture: what identifies it, as plain JSON values.
+            precision: float32, or bfloat16 for autocast to it; the embedding is float32 either way.
+        """
         super().__init__()
         self.dim = dim
+        self.precision = precision
         self.preprocess = preprocess
         self.backbone = backbone.requires_grad_(False)
         super().train(False)
-        self.key = digest(
-            {"architecture": architecture, "preprocess": preprocess.describe(), "weights": weights_digest(backbone)}
-        )
+        identity = {
+            "architecture": architecture,
+            "preprocess": preprocess.describe(),
+            "weights": weights_digest(backbone),
+        }
+        if precision != "float32":
+            identity["precision"] = precision
+        self.key = digest(identity)
+
+    def autocast(self) -> torch.autocast:
+        """The context in which the backbone runs."""
+        device = self.preprocess.mean.device.type
+        return torch.autocast(device, torch.bfloat16, enabled=self.precision == "bfloat16")
 
     def train(self, mode: bool = True) -> Self:
         """Stay in evaluation mode; `mode` is ignored."""

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torchvision.models import ResNet, ResNet50_Weights, resnet50
 
 from clipgan.config import ResNetConfig
 from clipgan.data.pack import PackedData
@@ -23,7 +24,9 @@ class FrozenResNet(FrozenEncoder):
 
     def encode_image(self, images: torch.Tensor) -> torch.Tensor:
         """Images [N, 3, R, R] in [-1, 1] to float32 [N, dim] of unit length; differentiable."""
-        return F.normalize(self.backbone(self.preprocess(images)).float(), dim=-1)
+        with self.autocast():
+            features = self.backbone(self.preprocess(images)).float()
+        return F.normalize(features, dim=-1)
 
 
 def load_resnet(config: ResNetConfig, data: PackedData, cache_dir: Path, device: torch.device) -> FrozenResNet:
@@ -40,15 +43,13 @@ def load_resnet(config: ResNetConfig, data: PackedData, cache_dir: Path, device:
         else:
             path = train_tiny_resnet(config.train, data, cache_dir, device) / WEIGHTS
         load_strictly(network, read_state_dict(path, "resnet.checkpoint"), str(path), "the small ResNet")
-        frozen = FrozenResNet(network, tiny_resnet_preprocess(), network.dim, {"name": "tiny"})
+        frozen = FrozenResNet(network, tiny_resnet_preprocess(), network.dim, {"name": "tiny"}, config.precision)
     else:
         frozen = _load_resnet50(config)
     return frozen.to(device)
 
 
 def _load_resnet50(config: ResNetConfig) -> FrozenResNet:
-    from torchvision.models import resnet50
-
     weights = _weights(config.pretrained or DEFAULT_WEIGHTS)
     if config.checkpoint is not None:
         path, source = Path(config.checkpoint), f"resnet.checkpoint={config.checkpoint}"
@@ -56,18 +57,22 @@ def _load_resnet50(config: ResNetConfig) -> FrozenResNet:
         path, source = _pretrained_file(config, weights.url), f"resnet.pretrained={config.pretrained}"
     network = resnet50()
     load_strictly(network, read_state_dict(path, "resnet.checkpoint"), source, ARCHITECTURE)
+    return freeze_resnet50(network, weights.name, config.precision)
+
+
+def freeze_resnet50(network: ResNet, weights: str, precision: str) -> FrozenResNet:
+    """torchvision's network without its classifier, with the preprocessing of these weights.
+
+    Their resize-and-crop is left out: a generated image is framed already, and fills the input.
+    """
     dim = network.fc.in_features
     network.fc = nn.Identity()
-    chosen = (
-        weights.transforms()
-    )  # without its resize-and-crop: a generated image is framed already, and fills the input
+    chosen = _weights(weights).transforms()
     preprocess = Preprocess(chosen.crop_size[0], chosen.mean, chosen.std, chosen.interpolation.value)
-    return FrozenResNet(network, preprocess, dim, {"name": ARCHITECTURE})
+    return FrozenResNet(network, preprocess, dim, {"name": ARCHITECTURE}, precision)
 
 
 def _weights(name: str):  # type: ignore[no-untyped-def]  # torchvision's enum of weights
-    from torchvision.models import ResNet50_Weights
-
     if name not in ResNet50_Weights.__members__:
         names = ", ".join(ResNet50_Weights.__members__)
         raise UserError(f"resnet.pretrained={name} is not among torchvision's weights of {ARCHITECTURE}: {names}")

@@ -2,8 +2,6 @@
 
 import urllib.error
 import urllib.request
-import warnings
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +9,19 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from clipgan.encoders.torchscript import is_torchscript, read_torchscript
 from clipgan.errors import UserError
 
 SHOWN = 3  # mismatching tensors that an error message names
-OPENAI_ARCHIVE_EXTRAS = ("input_resolution", "context_length", "vocab_size")  # numbers, kept as buffers
+# what OpenAI's archives keep beside the weights: numbers, and the text tower's causal mask
+ARCHIVE_EXTRAS = ("input_resolution", "context_length", "vocab_size", "attn_mask")
 
 
 def read_state_dict(path: Path, key: str) -> dict[str, torch.Tensor]:
     """The tensors in a weights file: safetensors, a `torch.save`d state dict, or a TorchScript archive.
 
-    Pickles are read with `weights_only=True`, and of an archive only the parameters and buffers are used. A state dict
-    may lie under `state_dict`, and its names may start with `module.`, as training scripts leave them.
+    Pickles are read with `weights_only=True`, archives by `read_torchscript`: neither runs what a file brings. A state
+    dict may lie under `state_dict`, and its names may start with `module.`, as training scripts leave them.
 
     Args:
         path: the file.
@@ -46,23 +46,13 @@ def read_state_dict(path: Path, key: str) -> dict[str, torch.Tensor]:
 
 
 def _read_torch(path: Path) -> dict[str, Any]:
-    if _is_torchscript(path):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # TorchScript is deprecated, its archives of published weights stay
-            archive = torch.jit.load(path, map_location="cpu")  # compiles the archive's code and runs none of it
-        return {name: value for name, value in archive.state_dict().items() if name not in OPENAI_ARCHIVE_EXTRAS}
+    if is_torchscript(path):
+        tensors = read_torchscript(path)
+        return {name: value for name, value in tensors.items() if name.rpartition(".")[2] not in ARCHIVE_EXTRAS}
     content = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(content, dict):
         raise TypeError(f"it holds a {type(content).__name__}, not a state dict")
     return content
-
-
-def _is_torchscript(path: Path) -> bool:
-    """TorchScript archives are zip files with a `constants.pkl`; those of `torch.save` have none."""
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
 
 
 def load_strictly(module: nn.Module, state: dict[str, torch.Tensor], source: str, model: str) -> None:

@@ -1,11 +1,15 @@
 """The frozen CLIP: sources of weights, freezing, agreement with open_clip."""
 
+import importlib.util
 import time
+import warnings
 
+import numpy as np
 import open_clip
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from safetensors.torch import save_file
 
 from clipgan.config import ClipConfig, TinyClipTraining
@@ -13,6 +17,8 @@ from clipgan.encoders import clip as clip_module
 from clipgan.encoders.clip import load_clip
 from clipgan.encoders.tiny_clip import TINY_MODEL, build_clip, register_tiny_model
 from clipgan.errors import UserError
+from clipgan.features import to_images
+from tests.helpers import make_config
 
 CPU = torch.device("cpu")
 
@@ -161,8 +167,8 @@ def test_an_offline_hub_is_not_asked(shapes_data, tmp_path, monkeypatch):
 
 
 def test_preprocessing_is_that_of_the_weights():
-    openai = clip_module._pretrained_settings(ClipConfig(model="ViT-L-14-336-quickgelu", pretrained="openai"))
-    assert clip_module._preprocess("ViT-L-14-336-quickgelu", openai).describe() == {
+    openai = clip_module.choose_preprocess(ClipConfig(model="ViT-L-14-336-quickgelu", pretrained="openai"))
+    assert openai.describe() == {
         "size": 336,
         "interpolation": "bicubic",
         "mean": [0.481455, 0.457828, 0.408211],
@@ -170,26 +176,79 @@ def test_preprocessing_is_that_of_the_weights():
     }
 
 
-@pytest.mark.slow
-def test_a_real_architecture_from_a_file_equals_open_clip(shapes_data, tmp_path):
+def test_a_file_without_a_tag_is_prepared_as_all_tags_of_its_model_say():
+    siglip = clip_module.choose_preprocess(ClipConfig(model="ViT-B-16-SigLIP", checkpoint="x"))
+    assert siglip.describe()["mean"] == [0.5, 0.5, 0.5]
+    with pytest.raises(
+        UserError, match=r"does not say how ViT-L-14 wants its images: .* give clip\.pretrained as well"
+    ):
+        clip_module.choose_preprocess(ClipConfig(model="ViT-L-14", checkpoint="x"))
+    laion = ClipConfig(model="ViT-L-14", checkpoint="x", pretrained="laion2b_s32b_b82k")
+    assert clip_module.choose_preprocess(laion).describe()["mean"] == [0.5, 0.5, 0.5]
+
+
+def test_siglip_is_refused_without_its_tokenizer(shapes_data, tmp_path):
+    if importlib.util.find_spec("transformers") is not None:
+        pytest.skip("transformers is here")
+    with pytest.raises(
+        UserError, match=r"ViT-B-16-SigLIP reads texts with the tokenizer timm/ViT-B-16-SigLIP .*transfo"
+    ):
+        load_clip(ClipConfig(model="ViT-B-16-SigLIP", pretrained="webli"), shapes_data, tmp_path, CPU)
+
+
+def test_an_archive_of_openai_wants_its_activation(shapes_data, tmp_path):
+    path = tmp_path / "ViT-B-32.pt"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TorchScript is deprecated
+        torch.jit.save(torch.jit.trace(torch.nn.Linear(2, 3), torch.zeros(1, 2)), path)
+    with pytest.raises(UserError, match=r"archive of OpenAI's, trained with QuickGELU.*clip\.model=ViT-B-32-quickgelu"):
+        load_clip(ClipConfig(model="ViT-B-32", checkpoint=str(path)), shapes_data, tmp_path, CPU)
+
+
+def test_bfloat16_is_near_and_has_its_own_key(tiny_checkpoint, shapes_data, tmp_path):
+    config = ClipConfig(checkpoint=str(tiny_checkpoint), precision="bfloat16")
+    rough, exact = load_clip(config, shapes_data, tmp_path, CPU), load_tiny(tiny_checkpoint, shapes_data, tmp_path)
+    assert rough.key != exact.key
+    images = torch.rand(4, 3, 32, 32) * 2 - 1
+    for encoder in (rough, exact):
+        assert encoder.encode_image(images).dtype == encoder.encode_text(["a"]).dtype == torch.float32
+    assert (rough.encode_image(images) != exact.encode_image(images)).any()
+    assert ((rough.encode_image(images) * exact.encode_image(images)).sum(1) > 0.999).all()
+    assert ((rough.encode_text(["a red circle"]) * exact.encode_text(["a red circle"])).sum(1) > 0.999).all()
+    images.requires_grad_()
+    gradients = [
+        torch.autograd.grad(each.encode_image(images)[:, 0].sum(), images)[0].flatten(1) for each in (rough, exact)
+    ]
+    assert (F.cosine_similarity(*gradients) > 0.9).all()
+
+
+@pytest.mark.parametrize(
+    ("option", "dim", "size"),
+    [
+        pytest.param("ViT-B32", 512, 224, marks=pytest.mark.slow),
+        pytest.param("ViT-B16", 512, 224, marks=pytest.mark.endurance),
+        pytest.param("ViT-L14@336", 768, 336, marks=pytest.mark.endurance),
+    ],
+)
+def test_a_real_architecture_from_a_file_equals_open_clip(option, dim, size, shapes_data, tmp_path):
+    """Random weights of the full size, in half precision as OpenAI's files are, against open_clip's own pipeline."""
+    path = tmp_path / "weights.pt"
+    config = make_config(f"clip={option}", f"clip.checkpoint={path}").clip
     torch.manual_seed(0)
-    name = "ViT-B-32-quickgelu"
-    path = tmp_path / "vit.pt"
-    model = open_clip.create_model(name, pretrained_text=False).eval()
+    model = open_clip.create_model(config.model, pretrained_text=False).eval()
     torch.save({key: value.half() for key, value in model.state_dict().items()}, path)
-    model = open_clip.create_model(name, pretrained=str(path)).eval()
-    frozen = load_clip(ClipConfig(model=name, pretrained="openai", checkpoint=str(path)), shapes_data, tmp_path, CPU)
-    assert frozen.dim == 512
-    mean, std = (
-        torch.tensor(value).view(3, 1, 1) for value in (open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD)
-    )
-    images = torch.rand(2, 3, 224, 224)
+    model, _, transform = open_clip.create_model_and_transforms(config.model, pretrained=str(path))
+    model.eval()
+    frozen = load_clip(config, shapes_data, tmp_path, CPU)
+    assert frozen.dim == dim
+    pixels = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), dtype=np.uint8)
     texts = ["a diagram", "a photo of a cat left of a dog"]
     with torch.no_grad():
-        image = model.encode_image((images - mean) / std, normalize=True)
-        text = model.encode_text(open_clip.get_tokenizer(name)(texts), normalize=True)
-    torch.testing.assert_close(frozen.encode_image(images * 2 - 1), image, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(frozen.encode_text(texts), text, rtol=1e-4, atol=1e-5)
+        image = model.encode_image(torch.stack([transform(Image.fromarray(each)) for each in pixels]), normalize=True)
+        text = model.encode_text(open_clip.get_tokenizer(config.model)(texts), normalize=True)
+        images = to_images(pixels.transpose(0, 3, 1, 2), CPU)
+        torch.testing.assert_close(frozen.encode_image(images), image, rtol=0, atol=1e-4)
+    torch.testing.assert_close(frozen.encode_text(texts), text, rtol=0, atol=1e-4)
     small = (torch.rand(1, 3, 64, 64) * 2 - 1).requires_grad_()
     (frozen.encode_image(small) * text[:1]).sum().backward()
     assert small.grad is not None

@@ -1,0 +1,100 @@
+"""What frozen encoders cost on this machine, in time and memory; random weights do for that. A command of its own:
+
+python -m clipgan.encoders.cost clip=ViT-B32 resnet=resnet50 batch=16 resolution=256
+"""
+
+import resource
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+from rich.table import Table
+from torchvision.models import resnet50
+
+from clipgan.command import compose_config, messages_not_tracebacks
+from clipgan.config import PRECISIONS, ClipConfig, Config, ResNetConfig
+from clipgan.encoders.clip import FrozenClip, choose_preprocess
+from clipgan.encoders.resnet import DEFAULT_WEIGHTS, FrozenResNet, freeze_resnet50
+from clipgan.encoders.tiny_clip import build_clip, register_tiny_model
+from clipgan.encoders.tiny_resnet import TinyResNet, tiny_resnet_preprocess
+from clipgan.prepare import choose_device
+from clipgan.progress import console
+
+REPEATS = 3
+
+
+def random_clip(config: ClipConfig, precision: str) -> FrozenClip:
+    """The configured architecture with random weights."""
+    register_tiny_model()
+    return FrozenClip(build_clip(config.model), config.model, choose_preprocess(config), precision)
+
+
+def random_resnet(config: ResNetConfig, precision: str) -> FrozenResNet:
+    """The configured architecture with random weights."""
+    if config.train is None:
+        return freeze_resnet50(resnet50(), DEFAULT_WEIGHTS, precision)
+    network = TinyResNet()
+    return FrozenResNet(network, tiny_resnet_preprocess(), network.dim, {"name": "tiny"}, precision)
+
+
+def milliseconds(encoder: FrozenClip | FrozenResNet, images: torch.Tensor, backward: bool) -> float:
+    """Median time an image of `encode_image`, with or without the gradient to the images.
+
+    Args:
+        encoder: the encoder.
+        images: float32 [N, 3, R, R] in [-1, 1].
+        backward: whether the gradient is computed.
+    """
+    seconds = []
+    for _ in range(1 + REPEATS):
+        start = time.perf_counter()
+        inputs = images.clone().requires_grad_(backward)
+        with torch.set_grad_enabled(backward):
+            features = encoder.encode_image(inputs)
+        if backward:
+            torch.autograd.grad(features[:, 0].sum(), inputs)
+        if images.device.type == "cuda":
+            torch.cuda.synchronize(images.device)
+        seconds.append(time.perf_counter() - start)
+    return 1000 * sorted(seconds[1:])[REPEATS // 2] / len(images)  # the first one warms up
+
+
+def peak_megabytes(device: torch.device) -> float:
+    """Of the GPU's tensors, or of this process, so far."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux, bytes on macOS
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+def report(config: Config) -> Table:
+    """A row for each encoder and precision."""
+    device = choose_device(config.device)
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    where = f"{torch.get_num_threads()} CPU threads" if device.type == "cpu" else str(device)
+    table = Table(title=f"ms an image: batch {config.batch}, {config.resolution} pixels, {where}")
+    for column in ("encoder", "precision", "forward", "with gradient", "peak so far, MB"):
+        table.add_column(column, justify="left" if column == "encoder" else "right")
+    builders: tuple[tuple[str, Callable[[str], FrozenClip | FrozenResNet]], ...] = (
+        (config.resnet.name, lambda precision: random_resnet(config.resnet, precision)),
+        (config.clip.name, lambda precision: random_clip(config.clip, precision)),
+    )
+    images = torch.rand(config.batch, 3, config.resolution, config.resolution, device=device) * 2 - 1
+    for name, build in builders:
+        for precision in PRECISIONS:
+            encoder = build(precision).to(device)
+            forward, both = (milliseconds(encoder, images, backward) for backward in (False, True))
+            table.add_row(name, precision, f"{forward:.1f}", f"{both:.1f}", f"{peak_megabytes(device):.0f}")
+    return table
+
+
+def main() -> None:
+    """Print what the encoders of the command line's overrides cost."""
+    with messages_not_tracebacks():
+        console.print(report(compose_config(sys.argv[1:])))
+
+
+if __name__ == "__main__":
+    main()
