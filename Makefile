@@ -55,7 +55,8 @@ sweep-C_ii: setup ## sweep the notes' five values of C_ii
 report: setup ## a sweep as one HTML page and a Markdown table (STUDY=NAME; without it, the studies there are)
 	$(BIN)/python -m sweeps.report $(STUDY) $(ARGS)
 
-bench: setup ## time the parts of a training step
+bench: setup ## time the losses and the training step
+	$(BIN)/python -m bench.losses $(ARGS)
 	$(BIN)/python -m bench.train_step $(ARGS)
 
 clean: ## remove .venv and what tools leave behind; runs, studies and the cache stay

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from clipgan.config import PairsConfig
+from clipgan.config import PairsConfig, from_yaml
 from clipgan.losses.contrastive import contrast
 from clipgan.losses.pairs import select
 from clipgan.losses.structure import active_terms, structure_loss, weighted_sum
-from tests.helpers import make_config
+from tests.helpers import ROOT, compose_node, make_config
 from tests.losses.test_contrastive import reference, rows
 
 S = {"D": 1.0, "CLIP": 2.0, "ResNet": 1.0}
@@ -69,6 +69,23 @@ def test_a_term_has_its_own_weights_first():
     first, second = terms[:2]
     assert (first.homologous, first.heterologous, first.temperature) == (12, 6, 0.07)
     assert (second.homologous, second.heterologous, second.temperature) == (2 * 0.5, 0, 0.5)
+
+
+def test_the_structure_of_the_docs_in_a_folder_of_its_own(tmp_path):
+    lines = (ROOT / "docs" / "losses.md").read_text().split("    name: mine\n")[1].split("\n\n")[0]
+    (tmp_path / "loss").mkdir()
+    (tmp_path / "loss" / "mine.yaml").write_text("name: mine\n" + lines.replace("\n    ", "\n").removeprefix("    "))
+    node = compose_node(f"hydra.searchpath=[file://{tmp_path}]", "loss=mine", "h=2", "C_it=0.5", "C_ii=0.5")
+    terms = {
+        term.name: (term.homologous, term.heterologous, term.temperature) for term in active_terms(from_yaml(node))
+    }
+    assert terms == {
+        "G/D/it": (0.5, 1, 0.5),
+        "G/CLIP/it": (1, 0.1, 0.07),
+        "G/CLIP/ii": (1, 2, 0.5),
+        "G/ResNet/ii": (2, 4, 0.5),
+        "D/D/it": (0.5, 1, 0.5),
+    }
 
 
 def test_a_terms_own_h_in_the_source_reading():
