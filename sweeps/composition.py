@@ -95,6 +95,12 @@ class Composition:
                 f"hydra.sweep.dir={folder} cannot be written ({error.strerror}); give another with hydra.sweep.dir=DIR"
             ) from error
 
+    def move_to(self, folder: str) -> None:
+        """Let the jobs that follow run in another folder."""
+        self._hydra_overrides.append(f"hydra.sweep.dir={_quoted(folder)}")
+        with read_write(self._config.hydra):
+            self._config.hydra.sweep.dir = folder
+
     def tell_next_job(self, family: str, variables: Mapping[str, str]) -> None:
         """Give the next job its study's name (for its directory) and its environment.
 

@@ -20,6 +20,7 @@ def mirror(
         trials: copied.
         sampler: what `ask` uses.
     """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would tell of each study in memory
     study = optuna.create_study(
         storage=InMemoryStorage(),
         study_name=name,

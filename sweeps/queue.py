@@ -100,9 +100,10 @@ class Queue:
         else:
             self._close(trial, reason)
 
-    def skip(self, trial: FrozenTrial, reason: str) -> None:
+    def skip(self, trial: FrozenTrial, by: Mapping[str, Any], reason: str) -> None:
         """Close a waiting trial as one that the sweep gives up."""
         self.set(trial.number, "reason", reason)
+        self.start(trial, by)  # Optuna copies no trial that has ended without a start
         self._storage.set_trial_state_values(trial._trial_id, TrialState.PRUNED)
 
     def requeue(self, trial: FrozenTrial, reason: str, attempt: int | None = None) -> None:

@@ -177,7 +177,9 @@ class SweepStudy:
                 self._queue.set(claim.number, "run_dir", run_dir)
                 for trial in list(self._queue.trials.waiting.values()):
                     if point_id(trial.user_attrs["point"]) == point_id(claim.record.point):
-                        self._queue.skip(trial, f"its point was pruned with replica {claim.record.replica}")
+                        self._queue.skip(
+                            trial, self._owner, f"its point was pruned with replica {claim.record.replica}"
+                        )
                 self._family.study.tell(claim.number, state=TrialState.PRUNED)
             return ours
 

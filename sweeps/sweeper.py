@@ -1,7 +1,7 @@
 """The Hydra sweeper: a grid of overrides becomes a study, and each of its points one job."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +85,13 @@ class StudySweeper(Sweeper):
         plan = plan_of(self.settings, axes, fixed, composition)
         if self.orders is None:
             composition.check_choices(axes, fixed)
-        study = self._open_study(composition, axes, fixed)
+        name, identity = self._name(composition, axes, fixed)
+        if self.settings.dry_run:
+            from sweeps.dry_run import DryRun
+
+            DryRun(self.settings, plan, axes, fixed, composition, self.launcher, self.say).tell(name)
+            return
+        study = self._open_study(name, identity)
         composition.name_study(study.family)
         with stopping_on_sigterm():
             if self.orders is not None:
@@ -121,16 +127,22 @@ class StudySweeper(Sweeper):
         if not succeeded:
             raise SystemExit(1)
 
-    def _open_study(self, composition: "Composition", axes: "Sequence[AnyAxis]", fixed: Sequence[str]) -> "SweepStudy":
-        """The study of this command, made if it is new."""
+    def _name(
+        self, composition: "Composition", axes: "Sequence[AnyAxis]", fixed: Sequence[str]
+    ) -> tuple[str, Mapping[str, Any]]:
+        """The name of this command's study, and what it stands for."""
         from sweeps.identity import derived_name, identity_of
+
+        names = [axis.name for axis in axes]
+        identity = identity_of(composition.without_axes(fixed), names, self.settings.not_identity)
+        return self.settings.study_name or derived_name(identity), identity
+
+    def _open_study(self, name: str, identity: Mapping[str, Any]) -> "SweepStudy":
+        """The study of this command, made if it is new."""
         from sweeps.queue import Limits
         from sweeps.study import SweepStudy
 
         settings = self.settings
-        names = [axis.name for axis in axes]
-        identity = identity_of(composition.without_axes(fixed), names, settings.not_identity)
-        name = settings.study_name or derived_name(identity)
         limits = Limits(settings.max_retries, settings.max_failure_rate, settings.grace)
         leader = None if self.orders is None else self.orders.leader
         return SweepStudy(settings.storage, name, settings.directions, identity, self.say, limits, leader)
