@@ -78,9 +78,9 @@ class _InfoNce(torch.autograd.Function):
         """[N, N + K] -> a scalar for each direction; `forth` and `back` select its pairs, None: not wanted."""
         square = logits[:, : len(logits)]
         ctx.shape, ctx.options = logits.shape, {"dtype": logits.dtype, "device": logits.device}
-        ctx.forth = None if forth is None else _Direction(logits, forth, dim=1)
-        ctx.back = None if back is None else _Direction(square, back, dim=0)
-        return ctx.forth and ctx.forth.loss, ctx.back and ctx.back.loss
+        ctx.forth, loss_forth = (None, None) if forth is None else _direction(logits, forth, dim=1)
+        ctx.back, loss_back = (None, None) if back is None else _direction(square, back, dim=0)
+        return loss_forth, loss_back
 
     @staticmethod
     @once_differentiable
@@ -94,24 +94,31 @@ class _InfoNce(torch.autograd.Function):
         return total, None, None
 
 
-class _Direction:
-    """One direction: anchors in rows and candidates along dimension 1, or anchors in columns and candidates along 0."""
+class _Direction(NamedTuple):
+    """What the gradient of one direction needs. Not its loss: a context that holds its own result is never freed."""
 
-    def __init__(self, logits: Tensor, selection: Selection, dim: int) -> None:
-        self.dim, self.positives = dim, selection.positives
-        kept = logits if selection.excluded is None else logits.masked_fill(selection.excluded, -math.inf)
-        log_softmax = torch.log_softmax(kept, dim)
-        diagonal = logits.diagonal()  # never excluded
-        log_sum = diagonal - log_softmax.diagonal()
-        losses = log_sum - (diagonal if self.positives is None else (self.positives * logits).sum(dim))
-        self.weights = torch.full_like(losses, 1 / len(losses)) if selection.weights is None else selection.weights
-        self.softmax = log_softmax.exp_()
-        self.loss = losses @ self.weights
+    dim: int  # of the candidates: anchors are in rows (1) or in columns (0)
+    softmax: Tensor  # as large as the logits, along `dim`
+    positives: Tensor | None
+    weights: Tensor  # [N]
 
     def add_gradient(self, total: Tensor, gradient: Tensor) -> None:
+        """Add `gradient` * w_i ( softmax_ij - p_ij ) to `total`."""
         scale = self.weights * gradient
         total.addcmul_(self.softmax, scale.unsqueeze(self.dim))
         if self.positives is None:
             total.diagonal().sub_(scale)
         else:
             total.addcmul_(self.positives, scale.unsqueeze(self.dim), value=-1)
+
+
+def _direction(logits: Tensor, selection: Selection, dim: int) -> tuple[_Direction, Tensor]:
+    """One direction along `dim`, and its loss."""
+    positives, excluded, weights = selection
+    kept = logits if excluded is None else logits.masked_fill(excluded, -math.inf)
+    log_softmax = torch.log_softmax(kept, dim)
+    own = logits.diagonal()  # never excluded
+    losses = own - log_softmax.diagonal() - (own if positives is None else (positives * logits).sum(dim))
+    if weights is None:
+        weights = torch.full_like(losses, 1 / len(losses))
+    return _Direction(dim, log_softmax.exp_(), positives, weights), losses @ weights

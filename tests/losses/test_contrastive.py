@@ -1,6 +1,8 @@
 """InfoNCE against an independent computation: loops over samples, in NumPy and float64."""
 
+import gc
 import math
+import weakref
 
 import numpy as np
 import pytest
@@ -100,3 +102,21 @@ def test_perfect_match_costs_nothing_when_cold():
 def test_unit_rows():
     lengths = unit(torch.randn(4, 9) * 7).norm(dim=1)
     torch.testing.assert_close(lengths, torch.ones(4))
+
+
+def test_a_contrast_frees_its_matrices_at_once():
+    """Python's collector does not see a cycle between a result and its context: a training would grow without end."""
+    gc.collect()
+    gc.disable()
+    try:
+        counts = []
+        for _ in range(3):
+            a, b = tensors(rows(1), rows(2))
+            value = contrast(a.requires_grad_(), b, 0.5)
+            (value.homologous + value.heterologous).backward()
+            nodes = [weakref.ref(loss.grad_fn) for loss in value]
+            del value, a, b
+            counts.append(sum(node() is not None for node in nodes))
+    finally:
+        gc.enable()
+    assert counts == [0, 0, 0]
