@@ -85,7 +85,7 @@ class StudySweeper(Sweeper):
         if self.settings.dry_run:
             from sweeps.dry_run import DryRun
 
-            DryRun(self.settings, plan, axes, fixed, composition, self.launcher, self.say).tell(name)
+            DryRun(self.settings, plan, axes, fixed, composition, self._launcher(), self.say).tell(name)
             return
         study = self._open_study(name, identity)
         composition.name_study(study.family)
@@ -192,7 +192,7 @@ class StudySweeper(Sweeper):
         )
 
     def _launcher(self) -> "Launcher":
-        """Only now that the study has its name: a launcher's own folder may lie in that of the sweep."""
+        """Not before the study has its name: a launcher's own folder may lie in that of the sweep."""
         from hydra.core.plugins import Plugins
 
         return Plugins.instance().instantiate_launcher(

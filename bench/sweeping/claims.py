@@ -17,7 +17,7 @@ def per_second(storage: str, workers: int) -> float:
     n = PER_WORKER * workers
     plan = _plan(n)
     study = _study(storage, f"claims-{workers}")
-    study.enqueue(plan, {"x": [float(x) for x in range(n)]}, retry_failed=False)
+    study.enqueue(plan, {"x": [float(x) for x in range(n)]})
     context = multiprocessing.get_context("spawn")
     ready, go = context.Barrier(workers + 1), context.Barrier(workers + 1)
     processes = [context.Process(target=_work, args=(storage, study.name, n, ready, go)) for _ in range(workers)]
