@@ -8,7 +8,7 @@ ARGS ?=
 export OMP_WAIT_POLICY ?= PASSIVE# spinning threads of two processes stop each other
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint check ui sweep-h sweep-C_it sweep-C_ii report bench clean
+.PHONY: help setup demo test test-all lint check ui sweep-h sweep-C_it sweep-C_ii report bench bench-sweep cache-info cache-clean clean
 
 help: ## list the targets
 	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -58,6 +58,15 @@ report: setup ## a sweep as one HTML page and a Markdown table (STUDY=NAME; with
 bench: setup ## time the losses and the training step
 	$(BIN)/python -m bench.losses $(ARGS)
 	$(BIN)/python -m bench.train_step $(ARGS)
+
+bench-sweep: setup ## time the sweeper against others (ARGS="trivial uneven claims long"; default: all but long)
+	$(BIN)/python -m bench.sweep $(ARGS)
+
+cache-info: setup ## list what the cache holds, and whether it is whole (ARGS=--cache-dir=DIR)
+	$(BIN)/python -m clipgan.cache_tool info $(ARGS)
+
+cache-clean: setup ## empty the cache (ARGS='--kind features' for a part of it)
+	$(BIN)/python -m clipgan.cache_tool clean $(ARGS)
 
 clean: ## remove .venv and what tools leave behind; runs, studies and the cache stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache *.egg-info dist

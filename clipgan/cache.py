@@ -1,16 +1,20 @@
-"""A content-addressed directory cache: what an entry is made of is its address."""
+"""A content-addressed directory cache: what an entry is made of is its address, and its files have checksums."""
 
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from clipgan.errors import UserError
+from clipgan.progress import console
+
+CHECKSUMS = "checksums.json"
+WAIT = 1.0  # seconds before a process says that it waits for another
 
 
 def default_cache_dir() -> Path:
@@ -33,7 +37,7 @@ def file_digest(path: Path) -> str:
 def cache_entry(
     root: Path, kind: str, description: Mapping[str, Any], build: Callable[[Path], None], resumable: bool = False
 ) -> Path:
-    """The directory `root/kind/<digest of description>`, built first if it is not there yet.
+    """The directory `root/kind/<digest of description>`, built first if it is not there yet, or is damaged.
 
     `build(directory)` fills a temporary directory, which is renamed into place when it is complete: readers never see
     half an entry, and of several processes that want the same one, one builds while the others wait.
@@ -50,30 +54,85 @@ def cache_entry(
         UserError: the cache directory cannot be written.
     """
     entry = root / kind / digest(description)
-    if entry.is_dir():
+    if entry.is_dir() and damage(entry) is None:
         return entry
+    lock = _lock(root, entry)
     try:
-        entry.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(f"{entry}.lock")
-        lock.acquire()
-    except OSError as error:
-        message = f"cache_dir={root} cannot be written ({error.strerror}); give another with cache_dir=DIR"
-        raise UserError(message) from error
-    try:
-        if entry.is_dir():  # another process built it while we waited
-            return entry
-        partial = Path(f"{entry}.partial")
-        if not resumable:
-            shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(exist_ok=True)
-        try:
-            build(partial)
-        except BaseException as error:
-            if not resumable or isinstance(error, UserError):  # of a mistake, nothing is worth keeping
-                shutil.rmtree(partial, ignore_errors=True)
-            raise
-        (partial / "entry.json").write_text(json.dumps(description, indent=2, sort_keys=True) + "\n")
-        partial.rename(entry)
+        if entry.is_dir():  # damaged, unless another process built it while we waited
+            reason = damage(entry)
+            if reason is None:
+                return entry
+            console.print(f"cache: {entry} is damaged ({reason}): making it anew", markup=False)
+            shutil.rmtree(entry)
+        _build(entry, description, build, resumable)
     finally:
         lock.release()
     return entry
+
+
+def damage(entry: Path, thorough: bool = False) -> str | None:
+    """What is wrong with a complete entry, or None.
+
+    A file of the recorded size and time is believed, one of another time (a copied cache) is read and compared.
+
+    Args:
+        entry: its directory; one without checksums, as earlier versions made them, is believed.
+        thorough: read and compare every file.
+    """
+    try:
+        recorded = json.loads((entry / CHECKSUMS).read_text())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        return f"{CHECKSUMS} cannot be read"
+    for name, (size, time, sha256) in recorded.items():
+        try:
+            stat = (entry / name).stat()
+        except OSError:
+            return f"{name} is missing"
+        if stat.st_size != size:
+            return f"{name} has {stat.st_size} bytes, not {size}"
+        if (thorough or stat.st_mtime_ns != time) and file_digest(entry / name) != sha256:
+            return f"{name} has other content than was written"
+    return None
+
+
+def files_of(entry: Path) -> Iterator[Path]:
+    """All files of an entry, sorted."""
+    return (path for path in sorted(entry.rglob("*")) if path.is_file())
+
+
+def _lock(root: Path, entry: Path) -> FileLock:
+    """The entry's lock, held."""
+    try:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(f"{entry}.lock")
+        try:
+            lock.acquire(timeout=WAIT)
+        except Timeout:
+            console.print(f"cache: waiting for another process that makes {entry}", markup=False)
+            lock.acquire()
+    except OSError as error:
+        message = f"cache_dir={root} cannot be written ({error.strerror}); give another with cache_dir=DIR"
+        raise UserError(message) from error
+    return lock
+
+
+def _build(entry: Path, description: Mapping[str, Any], build: Callable[[Path], None], resumable: bool) -> None:
+    partial = Path(f"{entry}.partial")
+    if not resumable:
+        shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(exist_ok=True)
+    try:
+        build(partial)
+    except BaseException as error:
+        if not resumable or isinstance(error, UserError):  # of a mistake, nothing is worth keeping
+            shutil.rmtree(partial, ignore_errors=True)
+        raise
+    (partial / "entry.json").write_text(json.dumps(description, indent=2, sort_keys=True) + "\n")
+    checksums = {}
+    for path in files_of(partial):
+        stat = path.stat()
+        checksums[path.relative_to(partial).as_posix()] = (stat.st_size, stat.st_mtime_ns, file_digest(path))
+    (partial / CHECKSUMS).write_text(json.dumps(checksums, indent=1) + "\n")
+    partial.rename(entry)

@@ -41,7 +41,7 @@ def matching_features(split: Split, name: str, clip: FrozenClip, image_rows: np.
         cosine["text"] = cosine["image"] if stored.text is not None else None
     kept = {kind: value is not None and value >= MIN_COSINE for kind, value in cosine.items()}
     found = ", ".join(f"{kind}: {_found(value, clip.dim)}" for kind, value in cosine.items())
-    if not (kept["text"] or stored.has_words):
+    if not (kept["text"] or stored.has_words) and any(split.captions):
         raise UserError(
             f"the captions of the {name} split are stored as CLIP features without their words, and this CLIP did not "
             f"make them ({found}): choose the one that did, or put NAME.txt beside each image"

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
@@ -14,7 +13,10 @@ from sweeps.settings import Settings
 
 # Hydra imports every plugin for every command, `--help` included: Optuna, MLflow and rich are imported inside.
 if TYPE_CHECKING:
+    from hydra.plugins.launcher import Launcher
+
     from sweeps.composition import Composition
+    from sweeps.job import Job
     from sweeps.leader import Leader, Orders
     from sweeps.live import View
     from sweeps.mlflow_parent import ParentRun
@@ -43,24 +45,18 @@ class StudySweeper(Sweeper):
         self.settings = Settings(**plain)
         self.config: DictConfig
         self.hydra_context: HydraContext
-        self.launcher: Launcher
+        self.job: Job
         self.orders: Orders | None  # of the leader whose worker this process is
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra before `sweep`."""
-        from hydra.core.plugins import Plugins
-
         from sweeps.job import Job
         from sweeps.leader import Orders
 
         self.orders = Orders.received()
         self.hydra_context = hydra_context
         self.config = config
-        self.launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context,
-            task_function=Job(task_function, to_file=self.orders is not None),
-            config=config,
-        )
+        self.job = Job(task_function, to_file=self.orders is not None)
 
     def sweep(self, arguments: list[str]) -> None:
         """Run the points that are left and print the study; their values are in the storage.
@@ -89,7 +85,7 @@ class StudySweeper(Sweeper):
         if self.settings.dry_run:
             from sweeps.dry_run import DryRun
 
-            DryRun(self.settings, plan, axes, fixed, composition, self.launcher, self.say).tell(name)
+            DryRun(self.settings, plan, axes, fixed, composition, self._launcher(), self.say).tell(name)
             return
         study = self._open_study(name, identity)
         composition.name_study(study.family)
@@ -188,11 +184,19 @@ class StudySweeper(Sweeper):
             plan=plan,
             fixed=fixed,
             composition=composition,
-            launcher=self.launcher,
+            launcher=self._launcher(),
             view=self._view(plan, n_workers=1),
             objectives=self.settings.names,
             parent_run_id=parent_run_id,
             heartbeat=self.settings.heartbeat,
+        )
+
+    def _launcher(self) -> "Launcher":
+        """Not before the study has its name: a launcher's own folder may lie in that of the sweep."""
+        from hydra.core.plugins import Plugins
+
+        return Plugins.instance().instantiate_launcher(
+            hydra_context=self.hydra_context, task_function=self.job, config=self.config
         )
 
     def _view(self, plan: "Plan", n_workers: int) -> "View":

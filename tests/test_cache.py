@@ -1,10 +1,16 @@
 """The content-addressed cache: built once, whole or not there."""
 
+import io
+import shutil
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from clipgan import cache as cache_module
 from clipgan.cache import cache_entry, digest
 from clipgan.errors import UserError
 
@@ -48,3 +54,79 @@ def test_unwritable_root_is_one_message():
 
 def test_digest_is_stable():
     assert digest({"a": 1}) == "015abd7f5cc57a2d"
+
+
+def writer(built):
+    def build(directory):
+        built.append(directory)
+        (directory / "part").mkdir()
+        (directory / "part" / "content").write_text("right")
+
+    return build
+
+
+@pytest.mark.parametrize(
+    ("harm", "reason"),
+    [
+        (lambda path: path.write_text("wrong"), "part/content has other content than was written"),
+        (lambda path: path.write_text("rig"), "part/content has 3 bytes, not 5"),
+        (lambda path: path.unlink(), "part/content is missing"),
+        (lambda path: (path.parents[1] / "checksums.json").write_text("{"), "checksums.json cannot be read"),
+    ],
+)
+def test_a_damaged_entry_is_made_anew_with_a_message(tmp_path, harm, reason, capsys):
+    built = []
+    entry = cache_entry(tmp_path, "kind", {}, writer(built))
+    harm(entry / "part" / "content")
+    assert cache_entry(tmp_path, "kind", {}, writer(built)) == entry
+    assert (entry / "part" / "content").read_text() == "right"
+    assert len(built) == 2
+    assert f"{entry} is damaged ({reason}): making it anew" in capsys.readouterr().out
+    cache_entry(tmp_path, "kind", {}, writer(built))
+    assert len(built) == 2
+
+
+def test_a_copied_cache_is_whole(tmp_path):
+    built = []
+    entry = cache_entry(tmp_path / "a", "kind", {}, writer(built))
+    shutil.copytree(tmp_path / "a", tmp_path / "b", copy_function=shutil.copyfile)  # without the files' times
+    assert cache_entry(tmp_path / "b", "kind", {}, writer(built)).name == entry.name
+    assert len(built) == 1
+
+
+def test_a_resumable_build_goes_on(tmp_path):
+    def build(directory):
+        steps = directory / "steps"
+        before = steps.read_text() if steps.exists() else ""
+        steps.write_text(before + "x")
+        if len(before) < 2:
+            raise KeyboardInterrupt
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            cache_entry(tmp_path, "kind", {}, build, resumable=True)
+    entry = cache_entry(tmp_path, "kind", {}, build, resumable=True)
+    assert (entry / "steps").read_text() == "xxx"
+
+
+def test_a_process_that_waits_says_so(tmp_path, monkeypatch):
+    out = io.StringIO()
+    monkeypatch.setattr(cache_module, "WAIT", 0.01)
+    monkeypatch.setattr(cache_module, "console", Console(file=out, soft_wrap=True))
+    release = threading.Event()
+    with ThreadPoolExecutor(2) as pool:
+        entered = threading.Event()
+
+        def slow(directory):
+            entered.set()
+            release.wait(10)
+
+        first = pool.submit(cache_entry, tmp_path, "kind", {}, slow)
+        entered.wait(10)
+        second = pool.submit(cache_entry, tmp_path, "kind", {}, slow)
+        deadline = time.monotonic() + 10
+        while "waiting for another process that makes" not in out.getvalue() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        release.set()
+        assert first.result() == second.result()
+    assert "waiting for another process that makes" in out.getvalue()

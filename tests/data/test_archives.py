@@ -150,20 +150,29 @@ def test_a_zip_that_leads_outside_is_refused(tmp_path, name, attributes, words):
         load("lafite_zip", path, tmp_path)
 
 
+def zip_with(path, table):
+    with zipfile.ZipFile(path, "w") as archive:
+        for k in range(4):
+            archive.writestr(f"{k}.png", picture(k))
+        if table is not None:
+            archive.writestr("dataset.json", table)
+    return path
+
+
 def test_a_zip_that_lafite_did_not_write(tmp_path):
     put(tmp_path / "text.zip", "no zip")
     with pytest.raises(UserError, match=r"text\.zip is no zip; give one that LAFITE's dataset_tool\.py wrote"):
         load("lafite_zip", tmp_path / "text.zip", tmp_path)
-    for table, words in ((None, "has no dataset.json"), ('{"clip_txt_features": [["a", 1', "clip_txt_features in its"),
-                         ('{"clip_txt_features": null}', "2 images but 0 with captions")):  # fmt: skip
-        path = tmp_path / "set.zip"
-        with zipfile.ZipFile(path, "w") as archive:
-            for k in range(2):
-                archive.writestr(f"{k}.png", picture(k))
-            if table is not None:
-                archive.writestr("dataset.json", table)
+    for table, words in ((None, "has no dataset.json"), ('{"clip_txt_features": [["a", 1', "clip_txt_features in its")):
         with pytest.raises(UserError, match=words):
-            load("lafite_zip", path, tmp_path)
+            load("lafite_zip", zip_with(tmp_path / "set.zip", table), tmp_path)
+
+
+def test_a_zip_of_images_alone_has_no_captions(tmp_path):
+    path = zip_with(tmp_path / "set.zip", '{"labels": null, "clip_img_features": null, "clip_txt_features": null}')
+    data = load("lafite_zip", path, tmp_path)
+    assert everything(data) == {k: [] for k in range(4)}
+    assert data.train.stored.text is None
 
 
 def test_features_of_some_images_only_are_not_used(tmp_path):

@@ -48,8 +48,8 @@ def missing() -> str | None:
 
 
 @contextmanager
-def serve(host: str = "127.0.0.1") -> Iterator[Server]:
-    """A server on a free port of `host`, for as long as the block lasts."""
+def serve(host: str = "127.0.0.1", durable: bool = False) -> Iterator[Server]:
+    """A server on a free port of `host`, for as long as the block lasts; `durable` as it is for real, and slower."""
     binaries = _binaries()
     assert binaries is not None
     account = _account()
@@ -60,7 +60,8 @@ def serve(host: str = "127.0.0.1") -> Iterator[Server]:
     data, port = directory / "data", _free_port(host)
     initdb = [binaries / "initdb", "-D", data, "-U", "sweeps", "--auth=trust", "--no-sync", "-E", "UTF8"]
     control = [binaries / "pg_ctl", "-D", data, "-w", "-s"]
-    options = f"-c listen_addresses={host} -c port={port} -c unix_socket_directories={directory} -c fsync=off"
+    options = f"-c listen_addresses={host} -c port={port} -c unix_socket_directories={directory}"
+    options += "" if durable else " -c fsync=off"
     try:
         subprocess.run(initdb, check=True, capture_output=True, cwd=directory, **who)  # type: ignore[call-overload]
         start = [*control, "-o", options, "-l", directory / "log", "start"]

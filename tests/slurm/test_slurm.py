@@ -1,0 +1,47 @@
+"""Sweeps whose trials are Slurm jobs, on a real Slurm: tests/slurm/cluster.sh starts one."""
+
+import re
+import subprocess
+
+import pytest
+from sweep_app import App
+
+SLURM = ("hydra/launcher=submitit_slurm", "hydra.launcher.cpus_per_task=1", "hydra.launcher.timeout_min=5")
+
+
+AT_ONCE = ("hydra.sweeper.pruner.n_startup_trials=1", "hydra.sweeper.pruner.n_warmup_steps=0")
+
+
+def jobs(app: App) -> dict[str, str]:
+    """Slurm's own record of the jobs that were started from this app's directory: id -> state."""
+    text = subprocess.run(["scontrol", "show", "jobs"], capture_output=True, text=True, check=True).stdout
+    found = [block for block in text.split("\n\n") if f"WorkDir={app.cwd}\n" in block]
+    return {re.findall(r"JobId=(\d+)", job)[0]: re.findall(r"JobState=(\w+)", job)[0] for job in found}
+
+
+@pytest.mark.slow
+def test_each_trial_is_a_job_and_reports_from_there(app: App) -> None:
+    app.run(*SLURM, "h=0.1,0.5,2", "mode=report", "hydra.sweeper.workers=2")
+    trials = app.trials()
+    assert [trial.value for trial in trials] == pytest.approx([0.16, 0.0, 2.25])
+    assert trials[1].intermediate_values == {1: 10.0, 2: 5.0}
+    assert list(jobs(app).values()) == ["COMPLETED"] * 3
+    folder = app.cwd / "runs" / app.study().study_name
+    assert {path.name for path in (folder / ".submitit").iterdir() if path.is_dir()} == set(jobs(app))
+    app.run(*SLURM, "h=0.1,0.5,2", "mode=report")
+    assert len(jobs(app)) == 3  # nothing was left to run
+
+
+@pytest.mark.slow
+def test_a_failure_in_a_job_keeps_its_reason_and_the_others_go_on(app: App) -> None:
+    out = app.run(*SLURM, "h=0.1,0.5", "mode=raise", "only_at=0.1", "hydra.sweeper.max_retries=0", status=1)
+    assert [trial.state.name for trial in app.trials()] == ["FAIL", "COMPLETE"]
+    assert "DivergenceError: loss is nan at h=0.1" in out
+
+
+@pytest.mark.slow
+def test_a_job_is_pruned(app: App) -> None:
+    app.run(*SLURM, "h=0.6,0.5,4", "mode=curve", "pruner=median", "hydra.sweeper.workers=1", *AT_ONCE)
+    assert [trial.state.name for trial in app.trials()] == ["COMPLETE", "COMPLETE", "PRUNED"]
+    assert list(app.trials()[2].intermediate_values) == [0]  # of five steps
+    assert list(jobs(app).values()) == ["COMPLETED"] * 3
