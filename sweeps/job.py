@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from hydra.types import TaskFunction
 from omegaconf import DictConfig
 
 from sweeps.stop import Stopped
+from sweeps.trial import current_trial
 
 OUTPUT_FILE = "output.txt"  # in the run directory, where several workers share a terminal
 REQUEUE = 75  # exit status of a job that wants to go on later, as after a preemption (EX_TEMPFAIL of sysexits.h)
@@ -32,8 +33,18 @@ class Job:
 
     task_function: TaskFunction
     to_file: bool  # its output goes to `OUTPUT_FILE`
+    worker: int = field(default_factory=os.getpid)  # the process that claims trials and launches them
 
     def __call__(self, config: DictConfig) -> Any:
+        trial = current_trial()
+        if trial is None or os.getpid() == self.worker:
+            return self._run(config)
+        from sweeps.fence import ending_with
+
+        with ending_with(trial):
+            return self._run(config)
+
+    def _run(self, config: DictConfig) -> Any:
         try:
             if not self.to_file:
                 return self.task_function(config)

@@ -4,7 +4,10 @@ import operator
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from optuna.trial import TrialState
 
 # The storage URL may hold a password, so it travels in the environment alone; the others in `hydra.job.env_set`, which
 # any launcher hands to the job and Hydra takes back when the job ends.
@@ -55,6 +58,10 @@ class RunningTrial:
         from sweeps.records import JOB
 
         self._storage().set_trial_user_attr(self._id(), f"{JOB}{name}", value)
+
+    def state(self) -> "TrialState":
+        """What the study says of it: RUNNING, unless it was taken away."""
+        return self._storage().get_trial(self._id()).state
 
     def _storage(self) -> Any:
         from sweeps.storage import open_storage

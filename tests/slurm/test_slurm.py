@@ -1,9 +1,11 @@
 """Sweeps whose trials are Slurm jobs, on a real Slurm: tests/slurm/cluster.sh starts one."""
 
 import re
+import signal
 import subprocess
 
 import pytest
+from optuna.trial import TrialState
 from sweep_app import App
 
 SLURM = ("hydra/launcher=submitit_slurm", "hydra.launcher.cpus_per_task=1", "hydra.launcher.timeout_min=5")
@@ -45,3 +47,18 @@ def test_a_job_is_pruned(app: App) -> None:
     assert [trial.state.name for trial in app.trials()] == ["COMPLETE", "COMPLETE", "PRUNED"]
     assert list(app.trials()[2].intermediate_values) == [0]  # of five steps
     assert list(jobs(app).values()) == ["COMPLETED"] * 3
+
+
+@pytest.mark.slow
+def test_jobs_end_when_their_sweep_is_stopped_and_the_same_command_goes_on(app: App) -> None:
+    command = (*SLURM, "h=0.1,0.5", "mode=hang", "hydra.sweeper.workers=2")
+    leader = app.start(*command)
+    app.wait_until(lambda: len(app.started()) == 2)
+    leader.send_signal(signal.SIGINT)
+    app.end(leader, status=130)
+    app.wait_until(lambda: "RUNNING" not in jobs(app).values())  # nothing writes where their successors will
+    assert list(jobs(app).values()) == ["FAILED"] * 2
+    (app.cwd / "go").touch()
+    app.run(*command)
+    assert [trial.state.name for trial in app.trials(state=TrialState.COMPLETE)] == ["COMPLETE"] * 2
+    assert list(jobs(app).values()) == ["FAILED"] * 2 + ["COMPLETED"] * 2
