@@ -43,8 +43,7 @@ class Composition:
         """Compose each choice of a group and one value of each key, so that a misspelt one is reported at once."""
         first = {axis.name: axis.override(axis.examples[0]) for axis in axes}
         for axis in axes:
-            is_group = bool(self._loader.get_group_options(axis.name.partition("@")[0]))
-            for value in axis.examples if is_group else axis.examples[:1]:
+            for value in axis.examples if self._is_group(axis.name) else axis.examples[:1]:
                 override = axis.override(value)
                 overrides = [*fixed, *{**first, axis.name: override}.values()]
                 config = self._loader.load_sweep_config(self._config, overrides)
@@ -53,6 +52,12 @@ class Composition:
                         f"{override} cannot be swept over: it changes the sweep itself (hydra.sweeper.params);"
                         f" choose it once, as in {axis.name}=[{','.join(map(str, axis.examples))}]"
                     )
+
+    def _is_group(self, axis: str) -> bool:
+        config_name, group = self._config.hydra.job.config_name, axis.partition("@")[0]
+        return bool(
+            self._loader.get_group_options(group, config_name=config_name, overrides=list(self._hydra_overrides))
+        )
 
     def without_axes(self, fixed: Sequence[str]) -> DictConfig:
         """The configuration with the fixed overrides alone; a mandatory group that an axis fills may be missing."""

@@ -18,6 +18,7 @@ from sweeps.job import REQUEUE
 from sweeps.live import View
 from sweeps.owner import this_process
 from sweeps.study import SweepStudy
+from sweeps.trial import STORAGE
 
 ORDERS = "SWEEPS_ORDERS"  # environment variable that makes a process a worker
 STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM, REQUEUE)  # exit statuses of a worker that gave its trial back
@@ -106,7 +107,7 @@ class Leader:
     def _start(self, place: int, orders: Orders, log: IO[bytes]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [sys.executable, *sys.orig_argv[1:]],
-            env={**os.environ, **self.shares[place], ORDERS: json.dumps(vars(orders))},
+            env={**os.environ, **self.shares[place], STORAGE: self.study.url, ORDERS: json.dumps(vars(orders))},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -15,6 +15,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from sweeps.errors import SweepError
+from sweeps.trial import STORAGE
 
 LOCK_TIMEOUT = 60  # seconds that SQLite waits for another writer
 ADVISORY_LOCK = zlib.crc32(b"sweeps")  # PostgreSQL names its locks by number
@@ -59,7 +60,8 @@ def open_storage(url: str) -> RDBStorage:
     options: dict[str, Any] = {"connect_args": {"timeout": LOCK_TIMEOUT}} if sqlite else {"pool_pre_ping": True}
     try:
         with exclusive(url):  # two first users would collide on CREATE TABLE
-            storage = RDBStorage(url, engine_kwargs=options)
+            made = os.environ.get(STORAGE) == url  # by the leader of this worker or job, with this very Optuna
+            storage = RDBStorage(url, engine_kwargs=options, skip_compatibility_check=made, skip_table_creation=made)
             if sqlite:
                 sqlalchemy.event.listen(storage.engine, "connect", _set_pragmas)
                 storage.engine.dispose()  # connections made before the listener

@@ -167,7 +167,7 @@ class SweepStudy:
         with self._if_ours(claim) as ours:
             if ours:
                 self._queue.set(claim.number, "run_dir", run_dir)
-                self._family.study.tell(claim.number, list(values), state=TrialState.COMPLETE)
+                self._queue.close(claim.number, TrialState.COMPLETE, values)
             return ours
 
     def prune(self, claim: Claim, run_dir: str | None) -> bool:

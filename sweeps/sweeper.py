@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,9 +53,12 @@ class StudySweeper(Sweeper):
         """Called by Hydra before `sweep`."""
         from sweeps.job import Job
         from sweeps.leader import Orders
+        from sweeps.reuse import ReusingLoader
 
         self.orders = Orders.received()
-        self.hydra_context = hydra_context
+        self.hydra_context = HydraContext(
+            ReusingLoader(hydra_context.config_loader.get_search_path()), hydra_context.callbacks
+        )
         self.config = config
         self.job = Job(task_function, to_file=self.orders is not None)
 
@@ -116,6 +120,12 @@ class StudySweeper(Sweeper):
             raise SystemExit(INTERRUPTED if isinstance(stop, KeyboardInterrupt) else stop.code) from None
         new = [record for record in study.records() if record.state in ENDED and record.number not in before]
         self._summarise(study, plan, len(new))
+        if study.failure_rate(plan) > self.settings.max_failure_rate:
+            self.say(
+                f"given up: {study.failure_rate(plan):.0%} of the trials have failed, which is more than"
+                f" hydra.sweeper.max_failure_rate={self.settings.max_failure_rate}; go on with a greater one, or with"
+                " hydra.sweeper.retry_failed=true"
+            )
         n_failed = sum(record.state == "FAIL" and plan.wants(record) for record in new)
         n_complete = sum(record.state == "COMPLETE" and plan.wants(record) for record in study.records())
         succeeded = n_failed == 0 and n_complete > 0
@@ -208,8 +218,9 @@ class StudySweeper(Sweeper):
         return Lines(self.say, plan, self.settings.step_name)
 
     def say(self, line: str) -> None:
-        """Show one line."""
-        self.console.print(line)
+        """Show one line; a worker does not die of a log that cannot be written, as where the disk is full."""
+        with suppress(OSError) if self.orders is not None else nullcontext():
+            self.console.print(line)
 
     def _summarise(self, study: "SweepStudy", plan: "Plan", n_run: int) -> None:
         from sweeps.table import print_summary

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import optuna
+import psutil
 from optuna.trial import FrozenTrial, TrialState
 
 REPOSITORY = Path(__file__).parents[2]
@@ -22,14 +23,23 @@ class App:
     """The app in a directory of its own."""
 
     cwd: Path
+    storage: str | None = None  # URL; None: the app's default, a file in its directory
+    timeout: float = TIMEOUT
+    prefix: tuple[str, ...] = ()  # of the command line, as `unshare --uts`
     processes: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        """Where its studies live."""
+        return self.storage or f"sqlite:///{self.cwd}/sweeps.db"
 
     def start(self, *overrides: str) -> subprocess.Popen[str]:
         """Start `app.py -m OVERRIDES`."""
         # tests started in the background of a shell ignore SIGINT, and so would their children
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        storage = () if self.storage is None else (f"hydra.sweeper.storage={self.storage}",)
         process = subprocess.Popen(
-            [sys.executable, str(APP), "-m", *overrides],
+            [*self.prefix, sys.executable, str(APP), "-m", *overrides, *storage],
             cwd=self.cwd,
             env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
             stdout=subprocess.PIPE,
@@ -45,9 +55,19 @@ class App:
 
     def end(self, process: subprocess.Popen[str], status: int = 0) -> str:
         """Wait for the end of a process and check its exit status."""
-        out, err = process.communicate(timeout=TIMEOUT)
+        out, err = process.communicate(timeout=self.timeout)
         assert process.returncode == status, out + err
         return out + err
+
+    def owner_of(self, h: float) -> int:
+        """Process id of the worker that runs the point h."""
+        [trial] = [trial for trial in self.trials(state=TrialState.RUNNING) if trial.params["h"] == h]
+        return int(trial.user_attrs["owner"]["pid"])
+
+    def workers(self) -> list[psutil.Process]:
+        """The worker processes of the commands that were started."""
+        leaders = [psutil.Process(process.pid) for process in self.processes if process.poll() is None]
+        return [child for leader in leaders for child in leader.children()]
 
     def await_file(self, name: str) -> None:
         """Wait for a file that a job makes."""
@@ -55,7 +75,7 @@ class App:
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
         """Wait for something that another process does."""
-        deadline = time.monotonic() + TIMEOUT
+        deadline = time.monotonic() + self.timeout
         while not condition():
             assert time.monotonic() < deadline
             time.sleep(0.02)
@@ -67,9 +87,10 @@ class App:
 
     def study(self, name: str | None = None) -> optuna.Study:
         """A study, or the only one."""
-        storage = f"sqlite:///{self.cwd}/sweeps.db"
-        return optuna.load_study(study_name=name, storage=storage)
+        return optuna.load_study(study_name=name, storage=self.url)
 
     def trials(self, name: str | None = None, state: TrialState | None = None) -> list[FrozenTrial]:
-        """The trials of a study, or those in one state."""
+        """The trials of a study, or those in one state; none where there is no study yet."""
+        if name is None and not optuna.get_all_study_names(self.url):
+            return []
         return self.study(name).get_trials(states=None if state is None else (state,))

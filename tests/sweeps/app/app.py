@@ -1,6 +1,10 @@
 """A task to sweep with: its objective is (h - 0.5)^2 plus the offset of the loss group, and noise of the seed."""
 
+import errno
 import math
+import os
+import signal
+import sys
 import time
 from pathlib import Path
 
@@ -10,9 +14,15 @@ from omegaconf import DictConfig
 
 from sweeps.trial import current_trial
 
+STEPS = 4  # of the mode `checkpoint`
+
 
 class DivergenceError(ArithmeticError):
     pass
+
+
+class OutOfMemoryError(RuntimeError):
+    """As torch names its own."""
 
 
 def note(config: DictConfig) -> None:
@@ -21,20 +31,71 @@ def note(config: DictConfig) -> None:
         file.write(f"{HydraConfig.get().job.num} {config.h} {config.loss.name}\n")
 
 
-def misbehave(config: DictConfig) -> None:
-    if config.mode == "raise":
+def run_dir() -> Path:
+    return Path(HydraConfig.get().runtime.output_dir)
+
+
+def wait(name: str) -> None:
+    """Until the file `go` is there."""
+    Path(name).touch()
+    while not Path("go").exists():
+        time.sleep(0.02)
+
+
+def train() -> None:
+    """A training that keeps its step in a file, and halts before the last one until the file `go` is there."""
+    counter = run_dir() / "step"
+    first = int(counter.read_text()) if counter.exists() else 0
+    with (run_dir() / "steps.log").open("a") as log:
+        for step in range(first + 1, STEPS + 1):
+            if step == STEPS:
+                wait("hanging")
+            print(f"step {step}", file=log, flush=True)
+            counter.write_text(str(step))
+
+
+def fill(path: Path) -> None:
+    """Write more than a small disk holds, and take it away again."""
+    try:
+        path.write_bytes(bytes(2**24))
+    finally:
+        path.unlink()
+
+
+def misbehave(mode: str, config: DictConfig) -> None:
+    if mode == "raise":
         raise DivergenceError(f"loss is nan at h={config.h}")
-    if config.mode == "exit":
+    if mode == "raise_once" and not Path("raised").exists():
+        Path("raised").touch()
+        raise DivergenceError(f"loss is nan at h={config.h}")
+    if mode == "exit":
         raise SystemExit(3)
-    if config.mode == "hang":
-        Path("hanging").touch()
-        while not Path("go").exists():
-            time.sleep(0.02)
+    if mode == "preempted" and not Path("preempted").exists():
+        Path("preempted").touch()
+        sys.exit(75)
+    if mode == "memory":
+        raise MemoryError
+    if mode == "gpu_memory":
+        raise OutOfMemoryError("CUDA out of memory")
+    if mode == "fill":
+        fill(run_dir() / "data")
+    if mode == "quota":
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+    if mode == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if mode == "stubborn":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if mode in ("hang", "stubborn"):
+        wait("hanging")
+    if mode == "checkpoint":
+        train()
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def main(config: DictConfig) -> object:
     note(config)
+    print(f"hello from h={config.h}")
+    time.sleep(config.seconds)
     value = (config.h - 0.5) ** 2 + config.loss.offset + config.noise * math.sin(config.seed)
     bad = config.only_at is None or config.only_at == config.h
     trial = current_trial()
@@ -49,7 +110,7 @@ def main(config: DictConfig) -> object:
             if trial.report(value + 10 / (step + 1), step) and step < config.steps:
                 trial.end_as_pruned()
     if bad:
-        misbehave(config)
+        misbehave(config.mode, config)
         if config.mode in ("not_a_number", "text"):
             return math.nan if config.mode == "not_a_number" else "good"
     return float(value)
