@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.errors import SweepError
 from sweeps.identity import differences
-from sweeps.search_space import Space, Value, conform, is_numeric, merge
+from sweeps.search_space import Space, Value, conform, is_numeric, merge, name_of
 
 MAX_DIFFERENCES = 5  # quoted in an error message
 
@@ -112,6 +112,10 @@ class StudyFamily:
             return
         changed = [name for name in self.space if distribution_of(merged[name]) != distribution_of(self.space[name])]
         if all(is_numeric(merged[name]) for name in changed):  # Optuna lets a range widen
+            grown = [name for name in self.space if len(merged[name]) > len(self.space[name])]
+            if grown:
+                axes = "; ".join(f"{name}={','.join(map(name_of, merged[name]))}" for name in grown)
+                self._say(f"study {self.study.study_name} is extended: {axes}")
             self.study.set_user_attr("space", merged)
         else:
             self._succeed(merged, changed)

@@ -9,6 +9,7 @@ A trial that must run again fails, and a new one waits in its place: so a result
 closed, whoever brings it.
 """
 
+import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import optuna
-from optuna.exceptions import StorageInternalError
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
@@ -118,6 +119,11 @@ class SweepStudy:
     def set_attribute(self, name: str, value: Any) -> None:
         """Keep a note (a JSON value) with the study."""
         self._family.study.set_user_attr(name, value)
+
+    def name_objectives(self, names: Sequence[str]) -> None:
+        """Give several objectives names, for whatever reads the study."""
+        with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
+            self._family.study.set_metric_names(list(names))
 
     def enqueue(self, plan: Plan, space: Space, retry: Collection[str] = (), warm_start: Sequence[str] = ()) -> None:
         """Queue each task that the study does not have yet, and again those that ended in one of some states.

@@ -159,6 +159,8 @@ class StudySweeper(Sweeper):
 
         study.set_attribute(ATTRIBUTE, note(fixed))
         study.set_attribute("step_name", self.settings.step_name)
+        if len(self.settings.names) > 1:
+            study.name_objectives(self.settings.names)
 
     def _fitting_workers(self) -> int:
         from sweeps.machine import fitting_workers

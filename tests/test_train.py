@@ -142,6 +142,25 @@ def test_a_sweep_runs_each_point_once_and_extends(run, cache_dir, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_pruner_ends_a_training_at_a_snapshot_and_without_one_it_goes_on(run, cache_dir, tmp_path):
+    command = ["-m", *tiny(cache_dir, "kimg=2"), "h=0.5"]
+    status, out, err = run(*command, "pruner=threshold", "hydra.sweeper.pruner.upper=0")
+    assert status == 1  # no trial is complete
+    assert "PRUNED" in out, err
+    assert "Traceback" not in err
+    [folder] = (tmp_path / "runs").glob("*/0")
+    assert (folder / "checkpoint-000001.pt").exists()
+    assert not (folder / "checkpoint-000002.pt").exists()
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    [child] = client.search_runs(["1"], "tags.pruned = 'true'")
+    assert child.info.status == "KILLED"
+    status, out, err = run(*command)
+    assert status == 0, err
+    assert "resumed at 1 kimg" in out
+    assert (folder / "checkpoint-000002.pt").exists()
+
+
+@pytest.mark.slow
 def test_a_folder_of_pictures_end_to_end(run, cache_dir, tmp_path):
     random = np.random.default_rng(0)
     for index in range(80):

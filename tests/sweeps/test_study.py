@@ -128,6 +128,7 @@ def test_a_number_extends_the_study(study: Study) -> None:
     queue = study.open()
     queue.enqueue(points(0.1, 0.5, 4.0), space(0.1, 0.5, 4.0))
     assert queue.name == "s"
+    assert study.said == ["study s is extended: h=0.1,0.5,4"]
     assert [record.point for record in queue.records()] == [{"h": 0.1}, {"h": 0.5}, {"h": 4.0}]
     assert queue.claim(points(4.0)).run == 2
 

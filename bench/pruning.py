@@ -1,0 +1,107 @@
+"""What pruning saves and what it costs: a grid of synthetic trainings with known FID curves, pruned as sweeps are.
+
+    python -m bench.pruning            # 10 landscapes for each pruner; about a minute
+
+A training's FID falls exponentially to a floor. Floor, speed and measurement noise depend on the point, and points that
+fall fast need not end low, so curves cross. Each pruner runs the whole grid in order through a real study.
+Printed: the share of the grid's kimg that was trained, and how far the best complete point's final FID lies above that
+of the grid's best point.
+"""
+
+import argparse
+import itertools
+import math
+import random
+import statistics
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from sweeps.options import PRUNERS
+from sweeps.plan import Grid, Plan
+from sweeps.pruning import is_to_end
+from sweeps.search_space import Axis, Choice, points, space_of
+from sweeps.storage import open_storage
+from sweeps.study import SweepStudy
+from sweeps.trial import RunningTrial
+
+H = (0.1, 0.2, 0.5, 1.0, 2.0)
+C = (0.5, 1.25, 2.5, 3.75, 5.0)
+KIMG = 16  # of a whole training, which reports at each
+Curve = Callable[[Mapping[str, Any], int], float]  # (point, kimg) -> FID
+
+
+def landscape(seed: int) -> Curve:
+    """FID curves over the grid, with the best point where the seed has put it."""
+    chance = random.Random(seed)
+    best_h, best_c = chance.choice(H), chance.choice(C)
+    speed = {(h, c): chance.uniform(2.0, 5.0) for h in H for c in C}  # kimg in which the distance falls to 1 / e
+    start = 120.0
+
+    def fid(point: Mapping[str, Any], kimg: int) -> float:
+        h, c = point["h"], point["C"]
+        floor = 10 + 6 * math.log(h / best_h) ** 2 + 4 * math.log(c / best_c) ** 2
+        noise = random.Random(f"{seed}/{h}/{c}/{kimg}").gauss(0, 0.01)
+        return (floor + (start - floor) * math.exp(-kimg / speed[h, c])) * (1 + noise)
+
+    return fid
+
+
+def grid() -> tuple[list[Axis], Plan]:
+    """The grid's axes and its plan."""
+    axes = [
+        Axis(name, name, tuple(Choice(value, str(value)) for value in values)) for name, values in (("h", H), ("C", C))
+    ]
+    return axes, Plan(Grid(points(axes)))
+
+
+def sweep(pruner: Mapping[str, Any], fid: Curve) -> tuple[float, float]:
+    """Run the grid. Returns the share of its kimg that was trained, and the regret: best found / best there is - 1."""
+    axes, plan = grid()
+    trained = 0
+    with tempfile.TemporaryDirectory() as folder:
+        study = SweepStudy(f"sqlite:///{folder}/s.db", "s", "minimize", {"axes": ["C", "h"], "config": {}}, print)
+        study.enqueue(plan, space_of(axes))
+        while (claim := study.claim(plan)) is not None:
+            trial = RunningTrial(study.url, study.name, claim.number, None)
+            for kimg in range(KIMG + 1):
+                value = fid(claim.record.point, kimg)
+                trial.report(value, kimg)
+                ends = is_to_end(open_storage(study.url), study.name, claim.number, kimg, pruner)
+                if ends and kimg < KIMG:
+                    study.prune(claim, None)
+                    break
+            else:
+                study.complete(claim, (value,), None)
+            trained += kimg
+        found = min(
+            record.value for record in study.records() if record.state == "COMPLETE" and record.value is not None
+        )
+        open_storage.cache_clear()
+    there = [fid({"h": h, "C": c}, KIMG) for h, c in itertools.product(H, C)]
+    return trained / (KIMG * len(there)), found / min(there) - 1
+
+
+def main() -> None:
+    """Print a row for each pruner."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--landscapes", type=int, default=10)
+    parser.add_argument("--pruners", nargs="+", default=["median", "hyperband", "successive_halving"])
+    arguments = parser.parse_args()
+    print(f"{'pruner':20} {'kimg':>6} {'worst':>6}   {'regret':>7} {'worst':>7}   within 2 %")
+    for name in arguments.pruners:
+        settings = asdict(PRUNERS[name]())
+        if "max_resource" in settings:
+            settings["max_resource"] = KIMG
+        rows = [sweep(settings, landscape(seed)) for seed in range(arguments.landscapes)]
+        shares, regrets = zip(*rows, strict=True)
+        good = sum(regret <= 0.02 for regret in regrets)
+        print(
+            f"{name:20} {statistics.mean(shares):6.1%} {max(shares):6.1%}   {statistics.mean(regrets):7.2%}"
+            f" {max(regrets):7.2%}   {good} of {len(rows)}"
+        )
+
+
+if __name__ == "__main__":
+    main()
