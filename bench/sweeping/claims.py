@@ -53,7 +53,7 @@ def _work(storage: str, name: str, n: int, ready: Any, go: Any) -> None:
     ready.wait()
     go.wait()
     while (claim := study.claim(plan)) is not None:
-        study.complete(claim, 1.0, None)
+        study.complete(claim, (1.0,), None)
 
 
 def _plan(n: int) -> Any:

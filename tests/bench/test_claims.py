@@ -1,0 +1,13 @@
+"""The loop of claims that the bench times: that it measures a study whose trials are all run."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.sweeping import claims
+
+
+@pytest.mark.slow
+def test_two_processes_claim_everything_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claims, "PER_WORKER", 4)
+    assert claims.per_second(f"sqlite:///{tmp_path}/c.db", 2) > 0  # which asserts that no trial is lost
