@@ -159,6 +159,8 @@ class StudySweeper(Sweeper):
 
         study.set_attribute(ATTRIBUTE, note(fixed))
         study.set_attribute("step_name", self.settings.step_name)
+        study.set_attribute("objectives", list(self.settings.names))
+        study.set_attribute("aggregate", self.settings.aggregate)
         if len(self.settings.names) > 1:
             study.name_objectives(self.settings.names)
 

@@ -99,6 +99,8 @@ def _replicas(sweep: Sweep, points: Sequence[Standing]) -> Section | None:
         " A point is within noise of the best where the interval of the difference contains 0; each is compared with"
         " the best alone, and of twenty such comparisons one errs by chance."
     )
+    if sweep.aggregate != "mean":
+        lead += f" The order is that of hydra.sweeper.aggregate={sweep.aggregate}."
     if min(result.first.n for result in points if result.first.n > 1) < RELIABLE:
         lead += f" With fewer than {RELIABLE} replicas an interval covers less than it says, with three about 75 %."
     return Section("Points and their replicas", lead, (_drawing("replicas", effects.replicas(sweep, points)),), table)

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from sweeps.replicas import aggregate_named
 from sweeps.report.reading import Sweep, Trial, point_text
 from sweeps.search_space import Value, point_id
 from sweeps.statistics import Summary, summary, within_noise
@@ -29,13 +30,14 @@ class Standing:
 
 
 def results(sweep: Sweep) -> list[Standing]:
-    """The points with a complete trial, the best mean of the first objective first."""
+    """The points with a complete trial, the best first: by the sweep's aggregate of the first objective."""
     groups: dict[str, list[Trial]] = defaultdict(list)
     for trial in sweep.in_state("COMPLETE"):
         groups[point_id(trial.point)].append(trial)
     sign = 1 if sweep.minimize[0] else -1
     described = [(tuple(trials), _summaries(trials)) for trials in groups.values()]
-    described.sort(key=lambda item: sign * item[1][0].mean)
+    aggregate = aggregate_named(sweep.aggregate)
+    described.sort(key=lambda item: sign * aggregate([trial.values[0] for trial in item[0]]))
     costs = [_costs(summaries, sweep.minimize) for _, summaries in described]
     return [
         Standing(

@@ -50,6 +50,7 @@ class Sweep:
     objectives: tuple[str, ...]  # their names
     minimize: tuple[bool, ...]
     step_name: str
+    aggregate: str  # what orders the points by their replicas: mean | median | a quantile such as q75
     trials: tuple[Trial, ...]  # the newest of each point and replica, by number
     superseded: tuple[Trial, ...]  # earlier trials of the same: interrupted, orphaned or retried
 
@@ -121,15 +122,17 @@ def _sweep(study: optuna.Study, storage: str) -> Sweep:
         objectives=_objectives(study),
         minimize=tuple(direction.name == "MINIMIZE" for direction in study.directions),
         step_name=study.user_attrs.get("step_name", "step"),
+        aggregate=study.user_attrs.get("aggregate", "mean"),
         trials=tuple(trial for trial in trials if trial.number in kept),
         superseded=tuple(trial for trial in trials if trial.number not in kept),
     )
 
 
 def _objectives(study: optuna.Study) -> tuple[str, ...]:
-    if study.metric_names:
-        return tuple(study.metric_names)
     n = len(study.directions)
+    names = study.user_attrs.get("objectives") or study.metric_names or ()
+    if len(names) == n:
+        return tuple(names)
     return ("objective",) if n == 1 else tuple(f"objective {index + 1}" for index in range(n))
 
 

@@ -74,7 +74,7 @@ def test_a_real_sweep_and_the_command_of_a_trial(app: App) -> None:
     name = app.study().study_name
     assert done.stdout.split() == [f"report-{name}.html", f"report-{name}.md"]
     page = (app.cwd / f"report-{name}.html").read_text()
-    assert "objective against kimg" in page
+    assert "value against kimg" in page
     command = f"python {APP} C_ii=2 mode=report loss=symmetric h=0.1"
     assert f"<code>{command}</code>" in page
 

@@ -42,3 +42,13 @@ def test_the_front_of_two_objectives(studies: Studies) -> None:
     sweep, points = studies.read("s")
     assert sweep.objectives == ("objective 1", "objective 2")
     assert [point.on_front for point in points] == [True, True, False, True]
+
+
+def test_the_sweeps_aggregate_orders_the_points(studies: Studies) -> None:
+    study = studies.make("s", aggregate="median", objectives=["FID"])
+    for h, values in ((1.0, (1.0, 1.0, 100.0)), (2.0, (2.0, 2.0, 2.0))):
+        for replica, value in enumerate(values):
+            add(study, {"h": h}, [value], replica=replica)
+    sweep, points = studies.read("s")
+    assert sweep.objectives == ("FID",)
+    assert [point.point["h"] for point in points] == [1.0, 2.0]
