@@ -37,7 +37,8 @@ class Job:
 
     def __call__(self, config: DictConfig) -> Any:
         trial = current_trial()
-        if trial is None or os.getpid() == self.worker:
+        leads = os.getpid() == self.worker and not self.to_file  # nobody would start another process in its place
+        if trial is None or leads:
             return self._run(config)
         from sweeps.fence import ending_with
 
