@@ -1,14 +1,14 @@
 """Hydra's side of a sweep: what its overrides mean, what they compose to, and what a job is handed."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.types import HydraContext, RunMode
-from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf import DictConfig, OmegaConf, read_write
 
 from sweeps.errors import SweepError
 from sweeps.identity import flat
@@ -67,20 +67,19 @@ class Composition:
             run_mode=RunMode.MULTIRUN,
         )
 
-    def known_at(self, overrides: Sequence[str], axes: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Every key of the config that a job would have, by its dotted name; of a group the option that is chosen.
+    def values_at(self, overrides: Sequence[str], names: Collection[str]) -> tuple[dict[str, Any], list[str]]:
+        """What a job's config has under some dotted names, and all the names that it has.
 
         Args:
             overrides: of the job.
-            axes: values of axes, by which these go in any case.
+            names: of keys, or of groups, whose value is the option that is chosen.
         """
         config = self._loader.load_sweep_config(self._config, list(overrides))
-        choices = {
-            str(name): choice for name, choice in config.hydra.runtime.choices.items() if "hydra" not in str(name)
-        }
-        with open_dict(config):
-            del config["hydra"]
-        return {**choices, **flat(OmegaConf.to_container(config, resolve=True)), **axes}
+        choices = {str(group): option for group, option in config.hydra.runtime.choices.items()}
+        every = [*choices, *flat(OmegaConf.to_container(config, resolve=False))]
+        found = {name: choices[name] for name in names if name in choices}
+        found |= {name: OmegaConf.select(config, name) for name in names if name in every and name not in found}
+        return found, [name for name in every if not name.startswith("hydra")]
 
     def name_study(self, family: str) -> None:
         """Make the study's name known to `hydra.sweep.dir`, and see that this folder can be written.

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.errors import SweepError
 from sweeps.identity import differences
-from sweeps.search_space import Space, Value, conform, is_numeric, merge, name_of
+from sweeps.search_space import Space, Value, Values, conform, is_numeric, merge, name_of
 
 MAX_DIFFERENCES = 5  # quoted in an error message
 
@@ -100,6 +100,23 @@ class StudyFamily:
         """Turn to the newest study, which another leader may have made."""
         while (successor := self.study.user_attrs.get("successor")) is not None:
             self.study = self._load(successor)
+
+    def conforming(self, values: Values) -> dict[str, Value]:
+        """A point as this study has it.
+
+        Raises:
+            SweepError: a number from an interval, on an axis that has names.
+        """
+        space = self.space
+        point = conform(values, space)
+        for axis, value in point.items():
+            if isinstance(value, str) and value not in space[axis]:
+                names = ", ".join(map(str, space[axis]))
+                raise SweepError(
+                    f"study {self.study.study_name} has names on the axis {axis} ({names}), so no number can be drawn"
+                    " there; give another hydra.sweeper.study_name"
+                )
+        return point
 
     def extend(self, space: Space) -> None:
         """Let each axis have these values too.

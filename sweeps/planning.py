@@ -146,10 +146,11 @@ def _exists(
 
     @functools.cache
     def decide(overrides: tuple[str, ...], names: tuple[str, ...], values: tuple[Value, ...]) -> bool:
-        known = composition.known_at([*fixed, *overrides], dict(zip(names, values, strict=True)))
-        for name in condition.names - known.keys():
-            raise condition.no_such(name, known)
-        return condition.holds(known)
+        axis_values = dict(zip(names, values, strict=True))
+        found, known = composition.values_at([*fixed, *overrides], condition.names - axis_values.keys())
+        for name in condition.names - found.keys() - axis_values.keys():
+            raise condition.no_such(name, [*known, *axis_values])
+        return condition.holds({**found, **axis_values})
 
     def exists(values: Values) -> bool:
         point = point_at(axes, values)

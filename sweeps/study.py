@@ -26,7 +26,7 @@ from sweeps.owner import this_process
 from sweeps.plan import Plan, Task
 from sweeps.queue import Limits, Queue, turn
 from sweeps.records import TrialRecord, trial_task_id
-from sweeps.search_space import Space, conform, point_id
+from sweeps.search_space import Space, point_id
 from sweeps.storage import absolute_url, exclusive, open_storage
 from sweeps.trials import Trials
 from sweeps.warm_start import complete_trials, taken_over
@@ -299,7 +299,7 @@ class SweepStudy:
         for number, task in enumerate(tasks, start=run + 1):
             attributes = {"replica": task.replica, "overrides": list(task.overrides), "run": number}
             noted = task.point.system if task.replica == 0 else {}
-            self._queue.add(conform(task.point.values, self._family.space), attributes, system=noted)
+            self._queue.add(self._family.conforming(task.point.values), attributes, system=noted)
         self._queue.refresh()
         return bool(tasks)
 

@@ -6,7 +6,7 @@ names, dotted names, numbers, strings and lists. Nothing of it is executed.
 
 import ast
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -70,7 +70,7 @@ class Condition:
             raise self._refused(f"it gives {result!r}, neither true nor false")
         return result
 
-    def no_such(self, name: str, known: Mapping[str, Any]) -> SweepError:
+    def no_such(self, name: str, known: Sequence[str]) -> SweepError:
         """What to say of a name that is neither an axis nor a key."""
         close = get_close_matches(name, known)
         hint = f"; did you mean {close[0]}?" if close else ""

@@ -171,6 +171,14 @@ def test_a_name_on_an_axis_of_numbers(study: Study) -> None:
     assert queue.claim(points(0.5)).task.overrides == ("h=0.5",)
 
 
+def test_no_interval_on_an_axis_of_names(study: Study) -> None:
+    queue = study.open()
+    queue.enqueue(points("auto", "2"), space("auto", "2"))
+    drawn = Plan(Grid([Point({"h": 1.37}, ("h=1.37",))]))
+    with pytest.raises(SweepError, match=r"study s\.2 has names on the axis h \(auto, 2, 1, 3\), so no number"):
+        queue.enqueue(drawn, space(1.0, 3.0))
+
+
 def test_no_new_name_while_a_trial_runs(study: Study) -> None:
     queue = study.open()
     queue.enqueue(points("a"), space("a"))

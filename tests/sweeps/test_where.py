@@ -75,5 +75,5 @@ def test_what_cannot_be_worked_out(text: str, message: str) -> None:
 
 
 def test_a_name_that_does_not_exist() -> None:
-    error = Condition("C_ib > 1").no_such("C_ib", VALUES)
+    error = Condition("C_ib > 1").no_such("C_ib", list(VALUES))
     assert "there is no axis and no key C_ib; did you mean C_i" in str(error)
