@@ -1,9 +1,10 @@
 """What pruning saves and what it costs: a grid of synthetic trainings with known FID curves, pruned as sweeps are.
 
-    python -m bench.pruning            # 10 landscapes for each pruner; about a minute
+    python -m bench.pruning            # 10 landscapes for each pruner; some minutes
 
 A training's FID falls exponentially to a floor. Floor, speed and measurement noise depend on the point, and points that
-fall fast need not end low, so curves cross. Each pruner runs the whole grid in order through a real study.
+fall fast need not end low, so curves cross. Each pruner runs the whole grid through a real study, in the order
+of a sweep that has a pruner.
 Printed: the share of the grid's kimg that was trained, and how far the best complete point's final FID lies above that
 of the grid's best point.
 """
@@ -19,7 +20,7 @@ from dataclasses import asdict
 from typing import Any
 
 from sweeps.options import PRUNERS
-from sweeps.plan import Grid, Plan
+from sweeps.plan import Grid, Plan, mixed
 from sweeps.pruning import is_to_end
 from sweeps.search_space import Axis, Choice, points, space_of
 from sweeps.storage import open_storage
@@ -53,7 +54,7 @@ def grid() -> tuple[list[Axis], Plan]:
     axes = [
         Axis(name, name, tuple(Choice(value, str(value)) for value in values)) for name, values in (("h", H), ("C", C))
     ]
-    return axes, Plan(Grid(points(axes)))
+    return axes, Plan(Grid(mixed(points(axes))))
 
 
 def sweep(pruner: Mapping[str, Any], fid: Curve) -> tuple[float, float]:

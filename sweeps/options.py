@@ -44,7 +44,7 @@ class HyperbandPruner:
     """Successive halving in several brackets, which begin to compare at different steps."""
 
     _target_: str = "optuna.pruners.HyperbandPruner"
-    min_resource: int = 1
+    min_resource: int = 2  # in the first step trainings differ by speed more than by where they end
     max_resource: int | None = "${hydra.sweeper.max_step}"  # type: ignore[assignment]  # a trial's last step
     reduction_factor: int = 3
     bootstrap_count: int = 0

@@ -12,7 +12,7 @@ from sweeps.composition import Composition
 from sweeps.drawing import Drawn, GridSampler
 from sweeps.errors import SweepError
 from sweeps.options import TPESampler, instance
-from sweeps.plan import Grid, Plan, Source
+from sweeps.plan import Grid, Plan, Source, mixed
 from sweeps.pruning import pruner_of
 from sweeps.replicas import Seeds, aggregate_named
 from sweeps.search_space import (
@@ -61,7 +61,7 @@ def _source(settings: Settings, axes: Sequence[AnyAxis], exists: Callable[[Value
                 f"hydra.sweeper.n_trials={settings.n_trials} is not allowed with a grid, which has its own points;"
                 " choose a sampler, as in sampler=random"
             )
-        return _grid(axes, first, exists, settings.where)
+        return _grid(axes, first, exists, settings)
     _check_sampler(sampler, settings, axes)
     assert settings.n_trials is not None
     return Drawn(axes, sampler, settings.n_trials, settings.directions, exists, first)
@@ -95,11 +95,11 @@ def _check_sampler(sampler: Mapping[str, Any], settings: Settings, axes: Sequenc
 
 
 def _grid(
-    axes: Sequence[AnyAxis], first: Sequence[Values], exists: Callable[[Values], bool], where: str | None
+    axes: Sequence[AnyAxis], first: Sequence[Values], exists: Callable[[Values], bool], settings: Settings
 ) -> Grid:
     every = [point for point in points(only_choices(axes)) if exists(point.values)]
     if not every:
-        raise SweepError(f"hydra.sweeper.where={where} holds for no point of the grid")
+        raise SweepError(f"hydra.sweeper.where={settings.where} holds for no point of the grid")
     for given in first:
         if len(given) < len(axes):
             raise SweepError(
@@ -107,7 +107,8 @@ def _grid(
                 f" {', '.join(axis.name for axis in axes)}"
             )
     ahead = {point_id(given): point_at(axes, given) for given in first}
-    return Grid([*ahead.values(), *(point for point in every if point_id(point.values) not in ahead)])
+    rest = [point for point in every if point_id(point.values) not in ahead]
+    return Grid([*ahead.values(), *(mixed(rest) if settings.has_pruner else rest)])
 
 
 def _given(entry: Any, axes: Sequence[AnyAxis], exists: Callable[[Values], bool], where: str | None) -> Values:

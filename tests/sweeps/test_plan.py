@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from sweeps.errors import SweepError
-from sweeps.plan import Grid, Plan, Task
+from sweeps.plan import Grid, Plan, Task, mixed
 from sweeps.records import TrialRecord
 from sweeps.replicas import Seeds, aggregate_named, by_point
 from sweeps.search_space import Point
@@ -72,6 +72,13 @@ def test_a_task_is_labelled() -> None:
     three = plan(replicas=2)
     tasks = three.more([])
     assert [three.label(tasks[1], 9), three.label(tasks[4], 9)] == ["2 of 3  h=2", "2 of 3  h=2  seed=8"]
+
+
+def test_a_mixed_grid_has_the_same_points_and_always_the_same_order() -> None:
+    grid = [Point({"h": float(h)}, (f"h={h}",)) for h in range(25)]
+    order = mixed(grid)
+    assert order == mixed(grid) != grid
+    assert sorted(order, key=lambda point: point.values["h"]) == grid
 
 
 def test_what_replicas_come_to() -> None:

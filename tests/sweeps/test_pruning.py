@@ -146,12 +146,13 @@ def test_several_objectives_have_no_pruner() -> None:
 
 @pytest.mark.slow
 def test_a_sweep_prunes_and_a_command_without_a_pruner_finishes_what_it_ended(app: App) -> None:
-    command = ("h=0.5,0.6,0.7,3,0.4", "mode=curve")
+    in_order = "hydra.sweeper.enqueue=[{h: 0.5}, {h: 0.6}, {h: 0.7}, {h: 3}, {h: 0.4}]"
+    command = ("h=0.5,0.6,0.7,3,0.4", "mode=curve", in_order)
     out = app.run(*command, "pruner=median")
     assert [trial.state.name for trial in app.trials()] == ["COMPLETE"] * 3 + ["PRUNED", "COMPLETE"]
     pruned = app.trials()[3]
     assert sorted(pruned.intermediate_values) == [0, 1]  # within one step of the decision
-    assert "trial 4 of 5  h=3  PRUNED in 0 s" in out
+    assert "trial 4 of 5  h=3  PRUNED in " in out
     assert "Traceback" not in out
     assert not list(app.cwd.glob("runs/*/3/error.txt"))
 
