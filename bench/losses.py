@@ -119,11 +119,18 @@ def share_of_a_step(overrides: list[str]) -> None:
     training = Training(config, Path("runs/bench"), prepare(config, device), device, None)
     training.step(1)
     step = statistics.median(milliseconds(lambda: training.step(1)) for _ in range(BASE_STEPS))
-    inputs, terms = Inputs(16), terms_of(config)
-    part = statistics.median(milliseconds(lambda: shared(terms, config.pairs, inputs)) for _ in range(50))
-    whole = part * len(active_terms(config)) / len(terms)
+    inputs = Inputs(16)
+    both = [[term for term in active_terms(config) if term.phase == phase] for phase in ("G", "D")]
+
+    def contrast() -> None:
+        for terms in both:
+            shared(terms, config.pairs, inputs)
+
+    contrast()
+    whole = statistics.median(milliseconds(contrast) for _ in range(50))
     console.print(
-        f"model=base at {config.resolution} pixels, batch 16: {step:.0f} ms a step, of which the contrast takes "
+        f"model=base at {config.resolution} pixels, batch 16, pairs={config.pairs.name}: "
+        f"{step:.0f} ms a step, of which the contrast takes "
         f"{whole:.2f} ms ({100 * whole / step:.2f} %)"
     )
 

@@ -14,6 +14,8 @@ SPACES = ("D", "CLIP", "ResNet")
 PAIRS = ("it", "ii")
 HETEROLOGOUS = ("direction", "source")
 SIMILARITIES = ("cos", "exp_cos")
+COLDEST = 1e-4  # temperature: below it float32 has no digits left for the differences of cosines over it
+COLDEST_EXP_COS = 0.02  # exp(1 / tau) is no number in float32 below about 0.0113
 FEATURES = ("preprocessed", "online")
 DATA_SETS = ("shapes", "emoji", "folder", "metadata", "coco", "cub", "celeba_hq", "webdataset", "lafite_zip")
 PRECISIONS = ("float32", "bfloat16")
@@ -37,6 +39,10 @@ def _weight(key: str, value: float) -> None:
 
 def _positive(key: str, value: float) -> None:
     _require(math.isfinite(value) and value > 0, key, value, "a finite number > 0")
+
+
+def _temperature(key: str, value: float) -> None:
+    _require(math.isfinite(value) and value >= COLDEST, key, value, f"a finite number >= {COLDEST}")
 
 
 def _at_least(key: str, value: int, least: int) -> None:
@@ -66,7 +72,7 @@ class Temperatures:
 
     def __post_init__(self) -> None:
         for space in SPACES:
-            _positive(f"loss.temperature.{space}", getattr(self, space))
+            _temperature(f"loss.temperature.{space}", getattr(self, space))
 
 
 @dataclass
@@ -81,7 +87,7 @@ class TermConfig:
 
 @dataclass
 class SpaceTerms:
-    """The pairs that one space carries in one network's loss."""
+    """The pairs that one space carries in one network's loss; null: not this one, {}: with the common weights."""
 
     it: TermConfig | None = None  # image-text
     ii: TermConfig | None = None  # image-image
@@ -95,11 +101,11 @@ class LossConfig:
     nothing): `CLIP: {it: {h: 0.1}, ii: {}}`.
     """
 
-    name: str = "symmetric"
-    generator: dict[str, SpaceTerms] = field(default_factory=dict)  # by space, in the generator's loss
-    discriminator: dict[str, SpaceTerms] = field(default_factory=dict)  # in the discriminator's; only D trains in it
+    name: str
+    generator: dict[str, SpaceTerms]  # by space, in the generator's loss
+    discriminator: dict[str, SpaceTerms]  # in the discriminator's; only D trains in it
+    heterologous: float  # factor of L(b -> a), anchor the target; the YAML says ${h}
     homologous: float = 1.0  # factor of L(a -> b), anchor the image
-    heterologous: float = 1.0  # factor of L(b -> a), anchor the target; the YAML says ${h}
     temperature: Temperatures = field(default_factory=Temperatures)
     similarity: str = "cos"  # inside the softmax: cos / tau, or LAFITE's published exp(cos / tau)
 
@@ -107,15 +113,30 @@ class LossConfig:
         _one_of("loss.similarity", self.similarity, SIMILARITIES)
         for phase, allowed in (("generator", SPACES), ("discriminator", ("D",))):
             for space, pairs in getattr(self, phase).items():
-                _one_of(f"loss.{phase}", space, allowed)
+                if space not in allowed:
+                    raise UserError(f"loss.{phase}.{space} is not allowed: it must be {' or '.join(allowed)}")
                 for pair in PAIRS:
                     _check_term(f"loss.{phase}.{space}.{pair}", getattr(pairs, pair))
+        if self.similarity == "exp_cos":
+            for key, value in self._temperatures().items():
+                _require(value >= COLDEST_EXP_COS, key, value, f">= {COLDEST_EXP_COS} with loss.similarity=exp_cos")
+
+    def _temperatures(self) -> dict[str, float]:
+        """Every temperature by its key."""
+        given = {f"loss.temperature.{space}": getattr(self.temperature, space) for space in SPACES}
+        for phase in ("generator", "discriminator"):
+            for space, pairs in getattr(self, phase).items():
+                for pair in PAIRS:
+                    term: TermConfig | None = getattr(pairs, pair)
+                    if term is not None and term.temperature is not None:
+                        given[f"loss.{phase}.{space}.{pair}.temperature"] = term.temperature
+        return given
 
 
 def _check_term(key: str, term: TermConfig | None) -> None:
     given = {} if term is None else {name: value for name, value in vars(term).items() if value is not None}
     for name, value in given.items():
-        (_positive if name == "temperature" else _weight)(f"{key}.{name}", value)
+        (_temperature if name == "temperature" else _weight)(f"{key}.{name}", value)
 
 
 @dataclass
@@ -130,10 +151,14 @@ class PairsConfig:
     def __post_init__(self) -> None:
         _one_of("pairs.name", self.name, PAIR_SELECTIONS)
         _one_of("pairs.similarity", self.similarity, ("image", "text"))
-        if self.name.startswith("drop_"):
+        neighbours = self.name in ("add_new_positive", "weakly_supervised")
+        _require(self.k is None or neighbours, "pairs.k", self.k, f"null for pairs={self.name}")
+        drops = self.name.startswith("drop_")
+        _require(self.fraction is None or drops, "pairs.fraction", self.fraction, f"null for pairs={self.name}")
+        if drops:
             _require(self.fraction is not None and 0 <= self.fraction < 1, "pairs.fraction", self.fraction,
                      f"a number from 0 to less than 1 for pairs={self.name}")  # fmt: skip
-        if self.name in ("add_new_positive", "weakly_supervised"):
+        if neighbours:
             _require(self.k is not None and self.k >= 1, "pairs.k", self.k, f"an integer >= 1 for pairs={self.name}")
 
 
@@ -376,6 +401,16 @@ class Config:
         _one_of("features", self.features, FEATURES)
         group = min(self.model.mbstd_group, self.batch)
         _require(self.batch % group == 0, "batch", self.batch, f"a multiple of model.mbstd_group={group}")
+        _require((self.pairs.k or 0) < self.batch - 1, "pairs.k", self.pairs.k,
+                 f"less than batch={self.batch} - 1: some candidates must stay negatives")  # fmt: skip
+        _require(self.contrast.negatives == 0 or self.loss.homologous > 0, "contrast.negatives",
+                 self.contrast.negatives, f"0 for loss={self.loss.name}, which has no homologous part")  # fmt: skip
+        if self.heterologous == "source":
+            for space, pairs in self.loss.discriminator.items():
+                for pair in PAIRS:
+                    own = getattr(pairs, pair)
+                    _require(own is None or own.h is None, f"loss.discriminator.{space}.{pair}.h", own and own.h,
+                             "null with heterologous=source, where h weighs terms on generated images")  # fmt: skip
         _at_least("accumulate", self.accumulate, 1)
         _require(self.batch % (self.accumulate * group) == 0, "accumulate", self.accumulate,
                  f"such that batch={self.batch} splits into equal multiples of model.mbstd_group={group}")  # fmt: skip
@@ -401,7 +436,9 @@ def from_yaml(node: Any) -> Config:
     from omegaconf.errors import OmegaConfBaseException
 
     for phase in ("generator", "discriminator"):
-        for space, pairs in (OmegaConf.select(OmegaConf.create(node), f"loss.{phase}") or {}).items():
+        terms = OmegaConf.select(OmegaConf.create(node), f"loss.{phase}")
+        _require(terms is None or OmegaConf.is_dict(terms), f"loss.{phase}", terms, "a mapping of spaces")
+        for space, pairs in (terms or {}).items():
             _require(
                 OmegaConf.is_dict(pairs), f"loss.{phase}.{space}", pairs, "a mapping, such as {it: {}, ii: {h: 0.1}}"
             )

@@ -1,7 +1,7 @@
 """Data parallelism over the processes of torch.distributed; with one process, and without it, nothing happens.
 
 Each process computes the contrastive loss of all rows. The rows of others are constants to it, so that the sum of all
-processes' gradients is the gradient of the whole batch.
+processes' gradients is the gradient of the whole batch. The steps of training work so; `train.py` starts one process.
 
 Shapes: n rows of this process, W processes.
 """

@@ -14,7 +14,7 @@ from clipgan.command import compose_config, messages_not_tracebacks
 from clipgan.config import ClipConfig, Config
 from clipgan.data import load_data
 from clipgan.data.batches import check_batch_size
-from clipgan.data.pack import PackedData
+from clipgan.data.pack import SPLITS, PackedData
 from clipgan.encoders.clip import FrozenClip, load_clip
 from clipgan.encoders.resnet import FrozenResNet, load_resnet
 from clipgan.encoders.side_by_side import train_side_by_side
@@ -88,10 +88,12 @@ def check_captions(config: Config, data: PackedData) -> None:
     Raises:
         UserError: the run or a CLIP that trains would need captions, or their words, that are not there.
     """
-    captioned = any(data.train.captions)
-    if not captioned and config.condition.language_free < 1:
+    bare = [name for name in SPLITS if not any(getattr(data, name).captions)]
+    captioned = "train" not in bare
+    if bare and config.condition.language_free < 1:
         raise UserError(
-            f"data={data.name} has no captions: put them into a text file beside each image (NAME.txt, one a line), "
+            f"data={data.name} has no captions ({' and '.join(bare)} images): put them into a text file beside each "
+            "image (NAME.txt, one a line), "
             "or train without any: condition=language_free"
         )
     stored = [split.stored for split in (data.train, data.heldout) if split.stored is not None]

@@ -14,7 +14,8 @@ def weight_table(terms: Sequence[Term], config: Config) -> Table:
     Below the table: what the images are contrasted with.
     """
     table = Table("loss of", "space", *(column for pair in PAIRS for column in (pair, f"{pair}'")), "tau")
-    table.caption, table.caption_justify = contrast_in_words(config), "left"
+    table.caption = contrast_in_words(config) if terms else "no contrastive term: every weight is 0"
+    table.caption_justify = "left"
     rows: dict[tuple[str, str], dict[str, Term]] = {}
     for active in terms:
         rows.setdefault((active.phase, active.space), {})[active.pair] = active
@@ -36,6 +37,10 @@ def contrast_in_words(config: Config) -> str:
     by = [f"by {pairs.similarity}"] if chosen and pairs.name != "drop_false_positive" else []
     words = [f"pairs: {pairs.name}" + (f" ({', '.join(chosen + by)})" if chosen else "")]
     words.append(f"condition: {condition.name}")
+    if config.loss.similarity != "cos":
+        words.append(f"similarity: {config.loss.similarity}")
+    if config.heterologous == "source":
+        words.append("heterologous: source (each term is the mean of both directions)")
     if contrast.negatives:
         words.append(f"further targets: {contrast.negatives}")
     if config.accumulate > 1:

@@ -74,15 +74,12 @@ def source(config: DataConfig, train: Found, heldout: Found | None = None) -> So
 
 
 def _contents(config: DataConfig, listing: Listing, given: Listing | None) -> Contents:
-    """Both splits. Images without captions are left out, except where no image has any: for language-free training."""
+    """Both splits. Images without captions are left out, except where a split has none: for language-free training."""
     train, heldout = listing.images, listing.heldout
     if given is not None:
         heldout = [*given.images, *(given.heldout or [])]
     skipped = [*listing.skipped, *(given.skipped if given else [])]
-    if any(image.captions for image in [*train, *(heldout or [])]):
-        skipped += _without_caption([*train, *(heldout or [])])
-        train = [image for image in train if image.captions]
-        heldout = None if heldout is None else [image for image in heldout if image.captions]
+    train, heldout = _usable(train, skipped), None if heldout is None else _usable(heldout, skipped)
     if heldout is not None:
         splits = {"train": train, "heldout": heldout}
     elif len(train) < 2:
@@ -102,8 +99,12 @@ def _contents(config: DataConfig, listing: Listing, given: Listing | None) -> Co
     return Contents({name: len(splits[name]) for name in SPLITS}, read, skipped, extras)
 
 
-def _without_caption(images: Iterable[CaptionedImage]) -> list[str]:
-    return [f"{image.name}: no caption" for image in images if not image.captions]
+def _usable(images: list[CaptionedImage], skipped: list[str]) -> list[CaptionedImage]:
+    """The images with captions, or all where none has one; adds the others to `skipped`."""
+    if not any(image.captions for image in images):
+        return images
+    skipped += [f"{image.name}: no caption" for image in images if not image.captions]
+    return [image for image in images if image.captions]
 
 
 def split_indices(count: int, heldout_fraction: float, seed: int) -> dict[str, np.ndarray]:

@@ -50,10 +50,12 @@ def contrast(
         selections: the pairs that count.
         directions: which of the two to compute.
     """
+    forth, back = directions
+    if not forth:
+        targets = targets[: len(images)]
     logits = images @ (targets / temperature).T  # the smaller operand is scaled
     if similarity == "exp_cos":
         logits = logits.exp()
-    forth, back = directions
     homologous, heterologous = _InfoNce.apply(
         logits, selections.homologous if forth else None, selections.heterologous if back else None
     )

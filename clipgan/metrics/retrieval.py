@@ -49,7 +49,7 @@ class Retrieval:
 
     @torch.no_grad()
     def __call__(self, generator: Generator, seed: int) -> float:
-        """The share of images whose own caption is found, 0 to 1; by chance 1 / candidates."""
+        """The share of images whose own caption is found, 0 to 1; by chance 1 / candidates where no caption repeats."""
         images = GeneratedImages(generator, self.prompts, len(self.prompts), seed, self.device)
         size = self.config.batch
         embedded = [

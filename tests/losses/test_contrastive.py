@@ -82,6 +82,9 @@ def test_a_direction_that_is_not_asked_for_is_not_computed():
     a, b = tensors(rows(1), rows(2))
     assert contrast(a, b, 0.5, directions=(True, False)).heterologous is None
     assert contrast(a, b, 0.5, directions=(False, True)).homologous is None
+    further = torch.full((3, 12), math.nan)  # candidates of the homologous direction alone
+    value = contrast(a, torch.cat([b, further]), 0.5, directions=(False, True)).heterologous
+    torch.testing.assert_close(value, contrast(a, b, 0.5).heterologous)
 
 
 def test_one_sample_has_nothing_to_contrast():

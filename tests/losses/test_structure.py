@@ -189,11 +189,12 @@ def test_every_target_is_used_once():
     assert np.unique(asked, axis=0).shape == (6, 2)
 
 
-@pytest.mark.parametrize("name", ["drop_false_negative", "weakly_supervised"])
-def test_a_target_without_further_ones_has_the_selection_of_the_batch(name):
+@pytest.mark.parametrize("config", [
+    PairsConfig("drop_false_negative", fraction=0.4), PairsConfig("weakly_supervised", k=1),
+], ids=lambda config: config.name)  # fmt: skip
+def test_a_target_without_further_ones_has_the_selection_of_the_batch(config):
     """f_D(x) is in no cache: its term contrasts within the batch where the others have further candidates."""
     n, image = 6, rows(5, n=10)
-    config = PairsConfig(name, fraction=0.4, k=1)
     similarity, fit = torch.from_numpy(image[:n] @ image.T), torch.ones(n)
     a, b = torch.from_numpy(rows(1, n=n)), torch.from_numpy(rows(2, n=n))
     [term] = [t for t in terms_of("asymmetric", "+loss.generator.D.ii={}") if t.name == "G/D/ii"]

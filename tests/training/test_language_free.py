@@ -7,8 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
+from clipgan.conditions import prompts
+from clipgan.config import ConditionConfig
 from clipgan.encoders.tiny_clip import build_clip, register_tiny_model
 from clipgan.errors import UserError
+from clipgan.features import SplitFeatures
 from clipgan.training.loop import train
 from tests.helpers import make_config
 from tests.tiny import tiny
@@ -44,6 +47,14 @@ def configure(cache_dir, pictures, *overrides):
     return make_config(
         *small, "data=folder", f"data.path={pictures}", "batch=16", "kimg=1", "mlflow.tracking_uri=null", *overrides
     )
+
+
+def test_prompts_without_captions_are_pseudo_texts():
+    image = torch.nn.functional.normalize(torch.randn(300, 64), dim=1)
+    features = SplitFeatures(np.zeros(301, dtype=np.int64), np.empty((0, 64), np.float32), image[None].numpy(), None)
+    conditions = prompts(features, ConditionConfig(image_noise=0.75), 0)
+    assert float((conditions * image).sum(dim=1).mean()) == pytest.approx(1 / (1 + 0.75**2) ** 0.5, abs=0.02)
+    torch.testing.assert_close(conditions, prompts(features, ConditionConfig(image_noise=0.75), 0))
 
 
 @pytest.mark.slow
