@@ -85,10 +85,15 @@ def exclusive(url: str) -> Iterator[None]:
 
 @contextmanager
 def _advisory_lock(url: URL) -> Iterator[None]:
-    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
-    with engine.connect() as connection:  # the lock ends with this connection's transaction
+    with _lock_engine(url).connect() as connection:  # the lock ends with this connection's transaction
         connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
         yield
+
+
+@functools.lru_cache
+def _lock_engine(url: URL) -> sqlalchemy.Engine:
+    """Connections for the lock alone, kept: to make one anew costs as much as a claim."""
+    return sqlalchemy.create_engine(url, pool_pre_ping=True)
 
 
 def _set_pragmas(connection: Any, _record: Any) -> None:

@@ -163,14 +163,11 @@ def kill_at_random(app: App, n_kills: int, n_points: int) -> None:
     generator = random.Random(0)
     retries = "hydra.sweeper.max_retries=1000"
     leader = app.start(f"h=range(0,{n_points})", "seconds=0.3", "hydra.sweeper.workers=3", retries)
-    killed = 0
-    while killed < n_kills:
-        time.sleep(generator.uniform(0.1, 1.5))
-        assert leader.poll() is None, "the sweep ended before the last kill"
-        workers = app.workers()
-        if workers:
-            generator.choice(workers).kill()
-            killed += 1
+    for _ in range(n_kills):
+        time.sleep(generator.uniform(0.0, 0.5))
+        app.wait_until(lambda: bool(app.trials(state=TrialState.RUNNING)))  # or none would ever get to a trial
+        generator.choice(app.workers()).kill()
+    assert leader.poll() is None, "the sweep ended before the last kill"
     app.end(leader)
     assert completed(app) == [float(h) for h in range(n_points)]
     assert all(reason == OOM for reason in reasons(app))
