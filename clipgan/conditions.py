@@ -1,4 +1,4 @@
-"""What stands for the text of an image: its caption, or for language-free training its own features with noise.
+"""What a generator is told when it is evaluated: captions, or pseudo texts in a set without captions.
 
 Shapes: N rows, C width of CLIP's embedding.
 """
@@ -7,23 +7,8 @@ import torch
 from torch import Tensor
 
 from clipgan.config import ConditionConfig
-from clipgan.features import SplitFeatures
-from clipgan.losses.contrastive import unit
-from clipgan.randomness import Draw, normals, stream
-
-
-def perturb(features: Tensor, level: Tensor | float, draw: Draw) -> Tensor:
-    """LAFITE's Gaussian perturbation (arXiv:2111.13792, eq. 3): f + level |f| n / |n| at unit length, n ~ N(0, I).
-
-    It makes a condition of a caption's features u, and a pseudo text of an image's features v. (LAFITE's public code
-    mixes (1 - a) f + a n / |n| instead: its a is a level of a / (1 - a) here.)
-
-    Args:
-        features: [N, C], unit length.
-        level: length of the noise relative to the features, >= 0; [N, 1] or one for all.
-        draw: makes n.
-    """
-    return unit(features + level * unit(draw(features.shape)))
+from clipgan.features import SplitFeatures, perturb
+from clipgan.randomness import normals, stream
 
 
 def prompts(features: SplitFeatures, config: ConditionConfig, seed: int) -> Tensor:

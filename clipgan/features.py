@@ -17,7 +17,9 @@ from clipgan.cache import cache_entry
 from clipgan.data.pack import SPLITS, PackedData, Split
 from clipgan.encoders.clip import FrozenClip
 from clipgan.encoders.resnet import FrozenResNet
+from clipgan.losses.contrastive import unit
 from clipgan.progress import track
+from clipgan.randomness import Draw, normals, stream
 from clipgan.stored_features import checked, matching_features
 
 VERSION = 1
@@ -57,7 +59,7 @@ def load_features(
     ridge: float,
     cache_dir: Path,
     device: torch.device,
-    captions: bool = True,
+    pseudo_text: float | None = None,
 ) -> Features:
     """The cached features, computed first where the cache does not have them.
 
@@ -68,7 +70,7 @@ def load_features(
         ridge: strength of the ridge regression from text embeddings to ResNet features, per sample.
         cache_dir: the root of the cache.
         device: where the encoders run.
-        captions: whether that regression learns from the captions; else from v, of which pseudo texts are made.
+        pseudo_text: level of the noise where that regression learns from pseudo texts; None: from the captions.
     """
     base = {"data": data.fingerprint, "x_flip": data.x_flip, "version": VERSION}
     clip_entry = cache_entry(
@@ -96,11 +98,25 @@ def load_features(
     entry = cache_entry(
         cache_dir,
         "ridge",
-        {"clip": clip_entry.name, "resnet": resnet_entry.name, "ridge": ridge, "captions": captions},
-        lambda to: _write_ridge(to, splits["train"], splits["heldout"], ridge, captions),
+        {"clip": clip_entry.name, "resnet": resnet_entry.name, "ridge": ridge, "pseudo_text": pseudo_text},
+        lambda to: _write_ridge(to, splits["train"], splits["heldout"], ridge, pseudo_text),
     )
     weights = torch.from_numpy(np.array(_read(entry, "weights"))).to(device)
     return Features(**splits, text_to_resnet=weights, text_to_resnet_r2=float(_read(entry, "r2")))
+
+
+def perturb(features: Tensor, level: Tensor | float, draw: Draw) -> Tensor:
+    """LAFITE's Gaussian perturbation (arXiv:2111.13792, eq. 3): f + level |f| n / |n| at unit length, n ~ N(0, I).
+
+    It makes a condition of a caption's features u, and a pseudo text of an image's features v. (LAFITE's public code
+    mixes (1 - a) f + a n / |n| instead: its a is a level of a / (1 - a) here.)
+
+    Args:
+        features: [N, C], unit length.
+        level: length of the noise relative to the features, >= 0; [N, 1] or one for all.
+        draw: makes n.
+    """
+    return unit(features + level * unit(draw(features.shape)))
 
 
 def caption_starts(captions: Sequence[Sequence[str]]) -> np.ndarray:
@@ -184,17 +200,20 @@ def _write_images(
 
 
 def _write_ridge(
-    directory: Path, train: SplitFeatures, heldout: SplitFeatures, strength: float, captions: bool
+    directory: Path, train: SplitFeatures, heldout: SplitFeatures, strength: float, pseudo_text: float | None
 ) -> None:
-    weights = ridge_regression(*_clip_and_resnet(train, captions), strength)
+    weights = ridge_regression(*_text_and_resnet(train, pseudo_text), strength)
     np.save(directory / "weights.npy", weights)
-    np.save(directory / "r2.npy", r_squared(*_clip_and_resnet(heldout, captions), weights))
+    np.save(directory / "r2.npy", r_squared(*_text_and_resnet(heldout, pseudo_text), weights))
 
 
-def _clip_and_resnet(split: SplitFeatures, captions: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Each caption, or each unmirrored image, in CLIP beside the unmirrored image in the ResNet."""
+def _text_and_resnet(split: SplitFeatures, pseudo_text: float | None) -> tuple[np.ndarray, np.ndarray]:
+    """Each caption, or a pseudo text of each image, in CLIP beside the unmirrored image in the ResNet."""
     assert split.resnet_image is not None
-    if not captions:
-        return split.clip_image[0], split.resnet_image[0]
+    if pseudo_text is not None:
+        images = torch.from_numpy(split.clip_image[0].copy())
+        return perturb(images, pseudo_text, normals(stream(0, "pseudo text of the ridge"))).numpy(), split.resnet_image[
+            0
+        ]
     counts = np.diff(split.caption_start)
     return split.clip_text, split.resnet_image[0].repeat(counts, axis=0)

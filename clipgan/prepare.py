@@ -149,7 +149,7 @@ def prepare(config: Config, device: torch.device) -> Prepared:
         config.resnet.ridge,
         cache_dir,
         device,
-        captions=config.condition.language_free < 1,
+        pseudo_text=config.condition.image_noise if config.condition.language_free == 1 else None,
     )
     judge = None
     if judging is not None:

@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clipgan.conditions import perturb
 from clipgan.config import Config
 from clipgan.data.pack import Split
 from clipgan.errors import UserError
-from clipgan.features import SplitFeatures, to_images
+from clipgan.features import SplitFeatures, perturb, to_images
 from clipgan.randomness import normals, stream, stream_seed
 
 
