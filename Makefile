@@ -28,7 +28,7 @@ demo: setup ## prepare data and encoders, sweep h=0.1,0.5,2, print the table (DA
 	@echo "MLflow UI: make ui, then open http://127.0.0.1:$(PORT)"
 
 test: setup ## run the tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 test-all: setup ## the tests with those that take minutes
 	$(BIN)/python -m pytest -m '' $(ARGS)

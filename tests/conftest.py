@@ -6,9 +6,14 @@ import pytest
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # tests reach no network
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # one process a core already
 
 
 @pytest.fixture(scope="session")
 def cache_dir(tmp_path_factory):
-    """One cache for all tests that train: encoders are made once."""
-    return tmp_path_factory.mktemp("cache")
+    """One cache for all tests that train, in all of pytest's processes: encoders are made once."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
+    folder.mkdir(exist_ok=True)
+    return folder
