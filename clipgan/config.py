@@ -3,8 +3,9 @@
 Units: kimg = 1000 real images shown to the discriminator. `null` means what the field's comment says.
 """
 
+import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -112,31 +113,35 @@ class LossConfig:
     def __post_init__(self) -> None:
         _one_of("loss.similarity", self.similarity, SIMILARITIES)
         for phase, allowed in (("generator", SPACES), ("discriminator", ("D",))):
-            for space, pairs in getattr(self, phase).items():
+            for space in getattr(self, phase):
                 if space not in allowed:
                     raise UserError(f"loss.{phase}.{space} is not allowed: it must be {' or '.join(allowed)}")
-                for pair in PAIRS:
-                    _check_term(f"loss.{phase}.{space}.{pair}", getattr(pairs, pair))
+        for phase, space, pair, term in self.terms():
+            _check_term(f"loss.{phase}.{space}.{pair}", term)
         if self.similarity == "exp_cos":
             for key, value in self._temperatures().items():
                 _require(value >= COLDEST_EXP_COS, key, value, f">= {COLDEST_EXP_COS} with loss.similarity=exp_cos")
 
+    def terms(self) -> Iterator[tuple[str, str, str, TermConfig]]:
+        """Phase (generator or discriminator), space, pair, and what the term has of its own; always in one order."""
+        for phase in ("generator", "discriminator"):
+            structure: dict[str, SpaceTerms] = getattr(self, phase)
+            for space, pair in itertools.product(SPACES, PAIRS):
+                term: TermConfig | None = getattr(structure.get(space), pair, None)
+                if term is not None:
+                    yield phase, space, pair, term
+
     def _temperatures(self) -> dict[str, float]:
         """Every temperature by its key."""
-        given = {f"loss.temperature.{space}": getattr(self.temperature, space) for space in SPACES}
-        for phase in ("generator", "discriminator"):
-            for space, pairs in getattr(self, phase).items():
-                for pair in PAIRS:
-                    term: TermConfig | None = getattr(pairs, pair)
-                    if term is not None and term.temperature is not None:
-                        given[f"loss.{phase}.{space}.{pair}.temperature"] = term.temperature
-        return given
+        common = {f"loss.temperature.{space}": getattr(self.temperature, space) for space in SPACES}
+        own = {f"loss.{'.'.join(place)}.temperature": term.temperature for *place, term in self.terms()}
+        return common | {key: value for key, value in own.items() if value is not None}
 
 
-def _check_term(key: str, term: TermConfig | None) -> None:
-    given = {} if term is None else {name: value for name, value in vars(term).items() if value is not None}
-    for name, value in given.items():
-        (_temperature if name == "temperature" else _weight)(f"{key}.{name}", value)
+def _check_term(key: str, term: TermConfig) -> None:
+    for name, value in vars(term).items():
+        if value is not None:
+            (_temperature if name == "temperature" else _weight)(f"{key}.{name}", value)
 
 
 @dataclass
@@ -406,11 +411,9 @@ class Config:
         _require(self.contrast.negatives == 0 or self.loss.homologous > 0, "contrast.negatives",
                  self.contrast.negatives, f"0 for loss={self.loss.name}, which has no homologous part")  # fmt: skip
         if self.heterologous == "source":
-            for space, pairs in self.loss.discriminator.items():
-                for pair in PAIRS:
-                    own = getattr(pairs, pair)
-                    _require(own is None or own.h is None, f"loss.discriminator.{space}.{pair}.h", own and own.h,
-                             "null with heterologous=source, where h weighs terms on generated images")  # fmt: skip
+            for phase, space, pair, own in self.loss.terms():
+                _require(phase == "generator" or own.h is None, f"loss.{phase}.{space}.{pair}.h", own.h,
+                         "null with heterologous=source, where h weighs terms on generated images")  # fmt: skip
         _at_least("accumulate", self.accumulate, 1)
         _require(self.batch % (self.accumulate * group) == 0, "accumulate", self.accumulate,
                  f"such that batch={self.batch} splits into equal multiples of model.mbstd_group={group}")  # fmt: skip

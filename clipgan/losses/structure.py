@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from clipgan.config import PAIRS, SPACES, Config, TermConfig
+from clipgan.config import Config
 from clipgan.losses.contrastive import ALL_PLAIN, contrast
 from clipgan.losses.pairs import Selections
 
@@ -45,24 +45,18 @@ def active_terms(config: Config) -> list[Term]:
     """
     loss = config.loss
     terms = []
-    for phase, structure in (("G", loss.generator), ("D", loss.discriminator)):
-        for space in SPACES:
-            for pair in PAIRS:
-                own: TermConfig | None = getattr(structure.get(space), pair, None)
-                if own is None:
-                    continue
-                weight = _first(own.S, getattr(config.S, space)) * _first(
-                    own.C, {"it": config.C_it, "ii": config.C_ii}[pair]
-                )
-                primed = _first(own.h, loss.heterologous)
-                if config.heterologous == "direction":
-                    homologous, heterologous = weight * loss.homologous, weight * primed
-                else:
-                    factor = loss.homologous if phase == "D" else primed
-                    homologous = heterologous = weight * factor / 2
-                if homologous or heterologous:
-                    temperature = _first(own.temperature, getattr(loss.temperature, space))
-                    terms.append(Term(phase, space, pair, homologous, heterologous, temperature, loss.similarity))
+    for network, space, pair, own in loss.terms():
+        phase = {"generator": "G", "discriminator": "D"}[network]
+        weight = _first(own.S, getattr(config.S, space)) * _first(own.C, {"it": config.C_it, "ii": config.C_ii}[pair])
+        primed = _first(own.h, loss.heterologous)
+        if config.heterologous == "direction":
+            homologous, heterologous = weight * loss.homologous, weight * primed
+        else:
+            factor = loss.homologous if phase == "D" else primed
+            homologous = heterologous = weight * factor / 2
+        if homologous or heterologous:
+            temperature = _first(own.temperature, getattr(loss.temperature, space))
+            terms.append(Term(phase, space, pair, homologous, heterologous, temperature, loss.similarity))
     return terms
 
 

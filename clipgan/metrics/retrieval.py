@@ -7,6 +7,7 @@ from typing import Self
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from clipgan.config import MetricsConfig
 from clipgan.data.pack import Split
@@ -51,12 +52,10 @@ class Retrieval:
     def __call__(self, generator: Generator, seed: int) -> float:
         """The share of images whose own caption is found, 0 to 1; by chance 1 / candidates where no caption repeats."""
         images = GeneratedImages(generator, self.prompts, len(self.prompts), seed, self.device)
-        size = self.config.batch
         embedded = [
-            self.judge.encode_image(torch.stack([images[i] for i in range(start, min(start + size, len(images)))])
-                                    .to(self.device).float() / 127.5 - 1)
-            for start in range(0, len(images), size)
-        ]  # fmt: skip
+            self.judge.encode_image(batch.to(self.device).float() / 127.5 - 1)
+            for batch in DataLoader(images, batch_size=self.config.batch)
+        ]
         return top_1(torch.cat(embedded), self.texts, self.candidates)
 
 

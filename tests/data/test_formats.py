@@ -11,6 +11,7 @@ from clipgan.data import load_data
 from clipgan.errors import UserError
 from tests.data import samples
 from tests.data.samples import number, picture, put
+from tests.helpers import Payload
 
 
 def load(name, path, tmp_path, **changes):
@@ -108,13 +109,6 @@ def test_celeba_hq(tmp_path):
     (root / "test" / "filenames.pickle").unlink()
     data = load("celeba_hq", root, tmp_path, heldout_fraction=0.25)
     assert (len(data.train), len(data.heldout)) == (9, 3)
-
-
-class Payload:
-    executed = False
-
-    def __reduce__(self):
-        return (setattr, (Payload, "executed", True))
 
 
 @pytest.mark.parametrize(

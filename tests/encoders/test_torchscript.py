@@ -12,6 +12,7 @@ from clipgan.encoders.tiny_clip import TINY_MODEL, register_tiny_model
 from clipgan.encoders.torchscript import is_torchscript, read_torchscript
 from clipgan.encoders.weights import read_state_dict
 from clipgan.errors import UserError
+from tests.helpers import Payload
 
 
 def save_archive(module, path, *inputs):
@@ -52,13 +53,6 @@ def test_views_halves_and_empty_tensors(tmp_path):
     assert read["rough"].tolist() == [0, 1, 2]
     assert read["rough"].dtype == torch.float16
     assert read["empty"].shape == (0,)
-
-
-class Payload:
-    executed = False
-
-    def __reduce__(self):
-        return (setattr, (Payload, "executed", True))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "sweeps"))
-from sweep_app import App
+from sweep_app import App, app_in
 
 
 @pytest.fixture(scope="session")
@@ -28,9 +28,5 @@ def slurm() -> None:
 @pytest.fixture
 def app(tmp_path: Path, slurm: None) -> Iterator[App]:
     """The app in an empty directory; what it leaves running is killed."""
-    app = App(tmp_path)
-    yield app
-    for process in app.processes:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
+    with app_in(tmp_path) as app:
+        yield app

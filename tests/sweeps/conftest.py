@@ -5,18 +5,14 @@ from pathlib import Path
 
 import postgres as server
 import pytest
-from sweep_app import App
+from sweep_app import App, app_in
 
 
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[App]:
     """The app in an empty directory; what it leaves running is killed."""
-    app = App(tmp_path)
-    yield app
-    for process in app.processes:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
+    with app_in(tmp_path) as app:
+        yield app
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -94,3 +95,14 @@ class App:
         if name is None and not optuna.get_all_study_names(self.url):
             return []
         return self.study(name).get_trials(states=None if state is None else (state,))
+
+
+@contextmanager
+def app_in(directory: Path) -> Iterator[App]:
+    """The app in an empty directory; what it leaves running is killed."""
+    app = App(directory)
+    yield app
+    for process in app.processes:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
