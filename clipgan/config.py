@@ -20,6 +20,7 @@ COLDEST_EXP_COS = 0.02  # exp(1 / tau) is no number in float32 below about 0.011
 FEATURES = ("preprocessed", "online")
 DATA_SETS = ("shapes", "emoji", "folder", "metadata", "coco", "cub", "celeba_hq", "webdataset", "lafite_zip")
 PRECISIONS = ("float32", "bfloat16")
+MLFLOW_RUN = "mlflow:"  # before the id of a run whose weights to start from
 EXTRACTORS = ("inception", "clip_tiny")
 PAIR_SELECTIONS = ("plain", "add_new_positive", "drop_false_positive", "drop_false_negative", "drop_easy_negative",
                    "weakly_supervised")  # fmt: skip
@@ -312,7 +313,7 @@ class ModelConfig:
     pl_interval: int = 4
     style_mixing: float = 0.9  # probability
     ema_kimg: float = 5.0  # half-life of G's moving average
-    ema_rampup: float = 0.05  # half-life is at most this fraction of the kimg so far
+    ema_rampup: float = 0.05  # half-life is at most this fraction of the kimg so far; not with init
 
     def __post_init__(self) -> None:
         for key in ("z_dim", "w_dim", "text_dim", "mapping_layers", "channel_base", "channel_max", "mbstd_group",
@@ -384,6 +385,8 @@ class Config:
     device: str = "auto"  # auto | cpu | cuda | cuda:1 ...
     threads: int | None = None  # CPU threads of torch; null: as many as cores
     resume: str = "auto"  # auto: the run directory's last checkpoint if any | none | a checkpoint file
+    init: str | None = None  # weights to start from: a checkpoint file | mlflow:RUN_ID; null: random
+    freeze_d: int = 0  # Freeze-D (arXiv:2002.10964): D's layers, counted from the image, that keep `init`'s weights
     cache_dir: str | None = None  # null: clipgan/ in the user's cache home
     sample_prompts: int = 6  # rows of the sample grid
     sample_latents: int = 8  # columns of the sample grid
@@ -403,6 +406,7 @@ class Config:
         power_of_two = self.resolution > 0 and self.resolution & (self.resolution - 1) == 0
         _require(power_of_two and 8 <= self.resolution <= 1024, "resolution", self.resolution,
                  "a power of two from 8 to 1024")  # fmt: skip
+        self._check_init()
         _one_of("features", self.features, FEATURES)
         group = min(self.model.mbstd_group, self.batch)
         _require(self.batch % group == 0, "batch", self.batch, f"a multiple of model.mbstd_group={group}")
@@ -424,6 +428,19 @@ class Config:
                      "image where condition.language_free > 0")  # fmt: skip
         if self.threads is not None:
             _at_least("threads", self.threads, 1)
+
+    def _check_init(self) -> None:
+        _require(self.init is None or self.resume in ("auto", "none"), "init", self.init,
+                 f"null with resume={self.resume}: a run goes on, or it starts from weights")  # fmt: skip
+        _require(self.init != MLFLOW_RUN, "init", self.init, "a checkpoint file, or mlflow: and the id of a run")
+        by_run = self.init is not None and self.init.startswith(MLFLOW_RUN)
+        _require(not by_run or self.mlflow.tracking_uri is not None, "init", self.init,
+                 "a file where mlflow.tracking_uri=null")  # fmt: skip
+        _require(self.freeze_d == 0 or self.init is not None, "freeze_d", self.freeze_d,
+                 "0 without init: random layers must train")  # fmt: skip
+        layers = 1 + 3 * (self.resolution.bit_length() - 3)  # from RGB, and three a block down to 4 x 4
+        _require(0 <= self.freeze_d <= layers, "freeze_d", self.freeze_d,
+                 f"from 0 to {layers} at resolution={self.resolution}")  # fmt: skip
 
 
 def from_yaml(node: Any) -> Config:

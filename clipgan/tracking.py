@@ -14,6 +14,7 @@ from clipgan.config import MlflowConfig
 from clipgan.progress import console
 
 MAX_PARAM = 500  # characters; longer values are cut
+RUN_DIR_TAG = "clipgan.run_dir"  # where a run's checkpoints lie
 BATCH = 100  # what MLflow takes in one call
 
 
@@ -154,6 +155,7 @@ class _MlflowSink:
             params = [Param(key, str(value)[:MAX_PARAM]) for key, value in self.params.items()]
             for start in range(0, len(params), BATCH):
                 self._client.log_batch(run_id, params=params[start : start + BATCH])
+        self._client.set_tag(run_id, RUN_DIR_TAG, str(self.id_file.parent.resolve()))
         self.run_id = run_id
 
     def _send(self) -> None:

@@ -4,6 +4,8 @@ Shapes: N batch, R resolution, C width of CLIP's embedding, T width of the text 
 """
 
 import math
+import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -75,3 +77,20 @@ class Discriminator(nn.Module):
         text = self.text_projection(normalise_second_moment(condition))
         projection = (self.image_projection(h) * text).sum(dim=1) / math.sqrt(text.shape[1])
         return Judgement(self.logit(h).squeeze(1) + projection, self.semantic(h))
+
+    def layers_from_image(self) -> list[nn.Module]:
+        """The convolutions in front of the minibatch deviation, in the order in which Freeze-D freezes them."""
+        return [self.from_rgb, *(layer for block in self.blocks for layer in block.children())]
+
+    @staticmethod
+    def renumbered(weights: Mapping[str, Tensor], there: int, here: int) -> dict[str, Tensor]:
+        """The weights of a D for images of `there` pixels, named as one for `here` pixels names them.
+
+        Blocks are counted from the image, so their numbers move. What read RGB at another resolution has no place.
+        """
+        shift = here.bit_length() - there.bit_length()
+
+        def name(old: str) -> str:
+            return re.sub(r"^blocks\.(\d+)", lambda match: f"blocks.{int(match[1]) + shift}", old)
+
+        return {name(old): value for old, value in weights.items() if shift == 0 or not old.startswith("from_rgb.")}

@@ -6,16 +6,17 @@ from clipgan.config import ModelConfig
 from clipgan.networks.generator import Generator
 
 
-def ema_decay(model: ModelConfig, images: int, batch: int) -> float:
+def ema_decay(model: ModelConfig, images: int, batch: int, fine_tuning: bool = False) -> float:
     """The decay of one step: half-life `ema_kimg`, shorter in the beginning (StyleGAN2-ADA's ramp-up).
 
     Args:
         model: its `ema_kimg` and `ema_rampup`.
         images: real images shown so far.
         batch: real images a step.
+        fine_tuning: whether the average began as an average, so that it is not to be forgotten at once: no ramp-up.
     """
     half_life = model.ema_kimg * 1000
-    if model.ema_rampup > 0:
+    if model.ema_rampup > 0 and not fine_tuning:
         half_life = min(half_life, images * model.ema_rampup)
     return 0.5 ** (batch / max(half_life, 1e-8))
 

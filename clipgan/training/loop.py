@@ -26,6 +26,7 @@ from clipgan.sample_grid import SampleGrid, title
 from clipgan.tracking import RunLog
 from clipgan.training.checkpoint import checkpoint_path, keep_only, load_checkpoint, resume_path, save_checkpoint
 from clipgan.training.ema import ema_decay, update_ema
+from clipgan.training.initial import InitialWeights, read_initial, start_from
 from clipgan.training.spaces import FrozenSpaces
 from clipgan.training.state import new_state, parameter_count
 from clipgan.training.steps import Objective, discriminator_step, generator_step, path_length_step, r1_step
@@ -63,11 +64,14 @@ def train(config: Config, run_dir: Path, report: Report | None = None, parent_ru
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     device = choose_device(config.device)
+    initial = None
+    if config.init is not None and resume_path(config.resume, run_dir) is None:
+        initial = read_initial(config)  # before the data, so that a mistake is known at once
     prepared = prepare(config, device)  # on all cores, whatever the training takes
     before = torch.get_num_threads()
     torch.set_num_threads(config.threads or before)
     try:
-        return Training(config, run_dir, prepared, device, report).run(parent_run_id)
+        return Training(config, run_dir, prepared, device, report, initial).run(parent_run_id)
     finally:
         torch.set_num_threads(before)
 
@@ -81,7 +85,13 @@ class Training:
     """One run: its state, its data, its measures."""
 
     def __init__(
-        self, config: Config, run_dir: Path, prepared: Prepared, device: torch.device, report: Report | None
+        self,
+        config: Config,
+        run_dir: Path,
+        prepared: Prepared,
+        device: torch.device,
+        report: Report | None,
+        initial: InitialWeights | None = None,
     ) -> None:
         self.config, self.run_dir, self.device, self.report = config, run_dir, device, report
         torch.set_flush_denormal(True)  # on a CPU, multiplying denormal gradients takes some 25 x as long
@@ -97,6 +107,8 @@ class Training:
         )
         self.batches = Batches(config, prepared.data.train, features.train, device, prepared.data.x_flip)
         self.state = new_state(config, prepared.clip.dim, device)
+        if initial is not None:
+            start_from(self.state, initial, config)
         split = config.data.fid_split
         conditions = prompts(getattr(features, split), config.condition, config.seed)
         self.fid = Fid(config.metrics, prepared.data, split, conditions, prepared.judge, prepared.cache_dir, device)
@@ -176,7 +188,7 @@ class Training:
         if config.model.pl_weight and step % config.model.pl_interval == 0:
             values |= path_length_step(state, batch, objective, random)
         state.step = step + 1
-        decay = ema_decay(config.model, state.step * config.batch, config.batch)
+        decay = ema_decay(config.model, state.step * config.batch, config.batch, fine_tuning=config.init is not None)
         update_ema(state.generator_ema, state.generator, decay)
         return values
 
@@ -218,6 +230,8 @@ class Training:
         if path is None:
             return None
         checkpoint = load_checkpoint(path, self.device)
+        if not checkpoint["history"]:
+            raise UserError(f"resume={path} holds weights and no training to go on with; init={path} starts from them")
         refuse_other_run(path, checkpoint["config"], self.config)
         self.state.load_state_dict(checkpoint["state"])
         self.history = [(kimg, fid) for kimg, fid in checkpoint["history"]]

@@ -25,6 +25,12 @@ class TrainingState:
     path_length_mean: Tensor  # a scalar
     step: int = 0  # batches done
 
+    def train_discriminator(self, on: bool) -> None:
+        """Whether gradients reach D's weights; those that Freeze-D keeps never get any."""
+        for group in self.discriminator_optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.requires_grad_(on)
+
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain data only."""
         return {
@@ -62,6 +68,8 @@ def new_state(config: Config, clip_dim: int, device: torch.device) -> TrainingSt
         torch.manual_seed(stream_seed(config.seed, "initial weights"))
         generator = Generator(model, clip_dim, config.resolution)
         discriminator = Discriminator(model, clip_dim, config.resolution)
+    for layer in discriminator.layers_from_image()[: config.freeze_d]:
+        layer.requires_grad_(False)
     generator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     discriminator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return TrainingState(
@@ -77,9 +85,10 @@ def new_state(config: Config, clip_dim: int, device: torch.device) -> TrainingSt
 def _adam(network: torch.nn.Module, lr: float, interval: int | None) -> torch.optim.Adam:
     """StyleGAN2's Adam; a lazy regulariser adds a step every `interval`, so rate and memory shrink by that ratio."""
     ratio = 1.0 if interval is None else interval / (interval + 1)
-    return torch.optim.Adam(network.parameters(), lr=lr * ratio, betas=(0.0, 0.99**ratio), eps=1e-8, fused=True)
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    return torch.optim.Adam(parameters, lr=lr * ratio, betas=(0.0, 0.99**ratio), eps=1e-8, fused=True)
 
 
 def parameter_count(network: torch.nn.Module) -> int:
     """Number of scalars that train."""
-    return sum(parameter.numel() for parameter in network.parameters())
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)

@@ -76,7 +76,7 @@ def discriminator_step(state: TrainingState, batch: Batch, objective: Objective,
 def generator_step(state: TrainingState, batch: Batch, objective: Objective, random: StepRandom) -> Values:
     """One update of G on softplus(-D(g)) + its contrastive terms."""
     config, terms, spaces = objective.config, objective.generator_terms, objective.spaces
-    state.discriminator.requires_grad_(False)
+    state.train_discriminator(False)
 
     def forward(part: Batch) -> tuple[Tensor, Embeddings]:
         ws = _styles(state, part, objective, random, "G")
@@ -98,7 +98,7 @@ def generator_step(state: TrainingState, batch: Batch, objective: Objective, ran
     embed = (lambda part: forward(part)[1]) if config.contrast.grad_cache else None
     adversarial, values = backward(batch.parts(config.accumulate), forward, contrast, embed)
     _update(state.generator_optimizer)
-    state.discriminator.requires_grad_(True)
+    state.train_discriminator(True)
     return {"loss/G": adversarial + weighted_sum(terms, values), "loss/G_adversarial": adversarial, **values}
 
 
