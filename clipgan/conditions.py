@@ -3,6 +3,7 @@
 Shapes: N rows, C width of CLIP's embedding.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,6 +18,6 @@ def prompts(features: SplitFeatures, config: ConditionConfig, seed: int) -> Tens
     An image's first caption; its pseudo text in a set that has no captions.
     """
     if len(features.clip_text):
-        return torch.from_numpy(features.clip_text[features.caption_start[:-1]])
-    images = torch.from_numpy(features.clip_image[0].copy())  # the cache is read-only
+        return torch.from_numpy(features.clip_text[features.caption_start[:-1]].astype(np.float32))
+    images = torch.from_numpy(features.clip_image[0].astype(np.float32))
     return perturb(images, config.image_noise, normals(stream(seed, "pseudo text of prompts")))

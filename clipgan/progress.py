@@ -12,31 +12,43 @@ console = Console(highlight=False, soft_wrap=True)
 
 
 def _duration(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
 
 
-def track(items: Iterable[T], description: str, total: int, every: float = 10.0) -> Iterator[T]:
+def track(
+    items: Iterable[T], description: str, total: int, every: float = 10.0, size: int = 1, done: int = 0
+) -> Iterator[T]:
     """Yield `items` and show how far they are.
 
     Args:
         items: what to iterate over.
         description: the words in front of the bar.
-        total: how many items there will be.
+        total: how much there will be, `done` included.
         every: seconds between two plain lines where the output is no terminal (nothing is printed before the first).
+        size: how much an item is (the last one may be less).
+        done: how much an interrupted run has done already.
     """
+    if done:
+        console.print(f"{description}: going on at {done} of {total}")
     if console.is_terminal:
         columns = (
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
             TextColumn("ETA"), TimeRemainingColumn(),
         )  # fmt: skip
         with Progress(*columns, console=console, transient=True) as progress:
-            yield from progress.track(items, total=total, description=description)
+            task = progress.add_task(description, total=total, completed=done)
+            for item in items:
+                yield item
+                progress.advance(task, size)
         return
     start = shown = time.monotonic()
-    for done, item in enumerate(items):
-        now = time.monotonic()
-        if now - shown >= every and done:
-            eta = (now - start) / done * (total - done)
-            console.print(f"{description}: {done}/{total}, {_duration(now - start)} elapsed, ETA {_duration(eta)}")
+    for number, item in enumerate(items):
+        now, fresh = time.monotonic(), number * size
+        if now - shown >= every and fresh:
+            rate = fresh / (now - start)
+            left = _duration((total - done - fresh) / rate)
+            figures = f"{done + fresh}/{total}, {_duration(now - start)} elapsed, {rate:.3g}/s, ETA {left}"
+            console.print(f"{description}: {figures}")
             shown = now
         yield item

@@ -9,8 +9,9 @@ from clipgan.config import ClipConfig, DataConfig
 from clipgan.data import load_data
 from clipgan.encoders.clip import load_clip
 from clipgan.encoders.tiny_clip import TINY_MODEL, build_clip, register_tiny_model
+from clipgan.encoding import to_images
 from clipgan.errors import UserError
-from clipgan.features import load_features, to_images
+from clipgan.features import load_features
 from clipgan.prepare import prepare
 from tests.data import samples
 from tests.helpers import make_config

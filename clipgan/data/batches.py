@@ -12,8 +12,9 @@ from torch import Tensor
 
 from clipgan.config import Config
 from clipgan.data.pack import Split
+from clipgan.encoding import to_images
 from clipgan.errors import UserError
-from clipgan.features import SplitFeatures, perturb, to_images
+from clipgan.features import SplitFeatures, perturb
 from clipgan.randomness import normals, stream, stream_seed
 
 
@@ -141,4 +142,5 @@ class Batches:
         return Targets(text, clip_image, None if resnet is None else self._tensor(resnet[flip, index])), levels
 
     def _tensor(self, rows: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(rows)).to(self.device, non_blocking=True)
+        tensor = torch.from_numpy(np.ascontiguousarray(rows)).to(self.device, non_blocking=True)
+        return tensor.float() if tensor.is_floating_point() else tensor  # features are stored in half precision

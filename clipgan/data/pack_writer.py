@@ -72,8 +72,7 @@ class SplitWriter:
         """Append what is missing, and finish the files."""
         total = contents.sizes[split]
         items = contents.read(split, self.resolution, self.done)
-        resumed = f" (from {self.done})" if self.done else ""
-        for item in track(items, f"packing {split} images{resumed}", total - self.done):
+        for item in track(items, f"packing {split} images", total, done=self.done):
             self._append(item)
             if self.done % CHUNK == 0:
                 self._save()

@@ -16,8 +16,8 @@ from clipgan.config import ClipConfig, TinyClipTraining
 from clipgan.encoders import clip as clip_module
 from clipgan.encoders.clip import load_clip
 from clipgan.encoders.tiny_clip import TINY_MODEL, build_clip, register_tiny_model
+from clipgan.encoding import to_images
 from clipgan.errors import UserError
-from clipgan.features import to_images
 from tests.helpers import make_config
 
 CPU = torch.device("cpu")
