@@ -27,8 +27,11 @@ def compose_config(overrides: Sequence[str]) -> Config:
 
 
 @contextmanager
-def messages_not_tracebacks() -> Iterator[None]:
+def messages_not_tracebacks(folder_key: str = "hydra.run.dir") -> Iterator[None]:
     """Around an entry point: a user's mistake ends it with one message and status 1.
+
+    Args:
+        folder_key: the setting that chooses the output folder, for the message when it cannot be written.
 
     Set HYDRA_FULL_ERROR=1 to see the traceback all the same.
     """
@@ -47,4 +50,4 @@ def messages_not_tracebacks() -> Iterator[None]:
         if error.errno not in UNWRITABLE:
             raise
         where = error.filename or "the output folder"
-        sys.exit(f"{where} cannot be written ({error.strerror}); choose another with hydra.run.dir=DIR")
+        sys.exit(f"{where} cannot be written ({error.strerror}); choose another with {folder_key}=DIR")

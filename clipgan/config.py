@@ -354,6 +354,7 @@ class MlflowConfig:
 
     tracking_uri: str | None = "sqlite:///mlflow.db"  # null: no MLflow
     experiment: str = "clipgan"
+    log_model: bool = True  # the generator, once, at the end of a training that reaches it
 
 
 @dataclass

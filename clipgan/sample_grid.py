@@ -4,16 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from clipgan.data.pack import Split
-from clipgan.metrics.fid import to_uint8
 from clipgan.networks.generator import Generator
+from clipgan.pixels import draw_grid, to_uint8
 from clipgan.randomness import normals, stream
-
-CAPTION_HEIGHT = 18  # pixels
-MIN_CELL = 64  # pixels; smaller images are enlarged by a whole factor
 
 
 class SampleGrid:
@@ -44,24 +40,3 @@ def title(split: Split, index: int) -> str:
     """What stands above a row: the first caption of an image, or its number in a set without captions."""
     captions = split.captions[index]
     return captions[0] if captions else f"like held-out image {index}"
-
-
-def draw_grid(images: Tensor, captions: Sequence[str]) -> Image.Image:
-    """Rows of images under their captions.
-
-    Args:
-        images: uint8 [rows * columns, 3, R, R], row by row.
-        captions: one a row.
-    """
-    columns, resolution = len(images) // len(captions), images.shape[-1]
-    cell = resolution * max(1, -(-MIN_CELL // resolution))
-    height = cell + CAPTION_HEIGHT
-    grid = Image.new("RGB", (columns * cell, len(captions) * height), "white")
-    draw, font = ImageDraw.Draw(grid), ImageFont.load_default(12)
-    for row, caption in enumerate(captions):
-        draw.text((4, row * height + 2), caption, fill="black", font=font)
-        for column in range(columns):
-            pixels = images[row * columns + column].permute(1, 2, 0).numpy()
-            picture = Image.fromarray(pixels).resize((cell, cell), Image.Resampling.NEAREST)
-            grid.paste(picture, (column * cell, row * height + CAPTION_HEIGHT))
-    return grid

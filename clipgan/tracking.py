@@ -2,9 +2,11 @@
 
 import json
 import os
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,20 @@ from clipgan.progress import console
 MAX_PARAM = 500  # characters; longer values are cut
 RUN_DIR_TAG = "clipgan.run_dir"  # where a run's checkpoints lie
 BATCH = 100  # what MLflow takes in one call
+MODEL_NAME = "generator"  # of the model that a run logs: models are served as runs:/RUN_ID/generator
+RUN_ID_FILE = "mlflow_run_id.txt"  # in the run directory
+
+
+@dataclass
+class _Model:
+    """A model to log."""
+
+    write: Callable[[Path], None]
+    step: int
+    model_id: str | None = None  # MLflow's, once it has been announced
+
+
+Item = dict[str, Any] | Path | _Model
 
 
 class RunLog:
@@ -62,6 +78,16 @@ class RunLog:
         if self._sink:
             self._sink.put(path)
 
+    def model(self, write: Callable[[Path], None], step: int) -> None:
+        """Record what was trained as a model of MLflow's.
+
+        Args:
+            write: makes an MLflow model in the folder that it is given, which is deleted once MLflow has it.
+            step: whole kimg.
+        """
+        if self._sink:
+            self._sink.put(_Model(write, step))
+
     def finish(self, status: str, pruned: bool = False) -> None:
         """Close the run with MLflow's FINISHED, FAILED or KILLED.
 
@@ -96,16 +122,16 @@ class _MlflowSink:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
         self.config, self.name, self.params, self.parent_run_id = config, name, params, parent_run_id
-        self.id_file = run_dir / "mlflow_run_id.txt"
+        self.id_file = run_dir / RUN_ID_FILE
         if not resumed:
             self.id_file.unlink(missing_ok=True)
         self.run_id: str | None = None
-        self.waiting: list[dict[str, Any] | Path] = []
+        self.waiting: list[Item] = []
         self.warned = False
         self._client: Any = None
         self._attempt()
 
-    def put(self, item: dict[str, Any] | Path) -> None:
+    def put(self, item: Item) -> None:
         self.waiting.append(item)
         self._attempt()
 
@@ -163,9 +189,24 @@ class _MlflowSink:
             item = self.waiting[0]
             if isinstance(item, Path):
                 self._client.log_artifact(self.run_id, str(item))
+            elif isinstance(item, _Model):
+                self._send_model(item)
             else:
                 self._client.log_batch(self.run_id, metrics=_metrics(item))
             del self.waiting[0]
+
+    def _send_model(self, model: _Model) -> None:
+        from mlflow.entities import LoggedModelOutput
+
+        if model.model_id is None:
+            experiment_id = self._client.get_run(self.run_id).info.experiment_id
+            announced = self._client.create_logged_model(experiment_id, MODEL_NAME, source_run_id=self.run_id)
+            model.model_id = announced.model_id
+        with tempfile.TemporaryDirectory() as folder:
+            model.write(Path(folder) / MODEL_NAME)
+            self._client.log_model_artifacts(model.model_id, str(Path(folder) / MODEL_NAME))
+        self._client.finalize_logged_model(model.model_id, "READY")
+        self._client.log_outputs(self.run_id, [LoggedModelOutput(model.model_id, model.step)])
 
 
 def _metrics(record: Mapping[str, Any]) -> list[Any]:

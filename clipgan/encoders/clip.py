@@ -33,6 +33,7 @@ class FrozenClip(FrozenEncoder):
         name: str,
         preprocess: Preprocess,
         precision: str = "float32",
+        file: Path | None = None,
     ) -> None:
         """
         Args:
@@ -40,10 +41,16 @@ class FrozenClip(FrozenEncoder):
             name: what open_clip calls the architecture.
             preprocess: as in the training of the weights.
             precision: see `FrozenEncoder`.
+            file: where the weights came from; None: they are random.
         """
         architecture = open_clip.get_model_config(name)
         super().__init__(model, preprocess, architecture["embed_dim"], architecture, precision)
         self.tokenizer = load_tokenizer(name)
+        self.file = file
+
+    def record(self) -> dict[str, str]:
+        """What a run writes down of it, so that it is found again: identity, and where its weights were."""
+        return {"key": self.key, "file": "" if self.file is None else str(self.file.resolve())}
 
     def image_features_raw(self, images: torch.Tensor) -> torch.Tensor:
         """Images [N, 3, R, R] in [-1, 1] to float32 [N, dim], before normalisation; differentiable."""
@@ -66,9 +73,9 @@ class FrozenClip(FrozenEncoder):
         return F.normalize(torch.cat(features), dim=-1)
 
 
-def load_clip(config: ClipConfig, data: PackedData, cache_dir: Path, device: torch.device) -> FrozenClip:
+def load_clip(config: ClipConfig, data: PackedData | None, cache_dir: Path, device: torch.device) -> FrozenClip:
     """The CLIP that `config` names: from its checkpoint if there is one, trained on `data` (and cached) if it says how
-    to train, else pretrained.
+    to train, else pretrained. Only training reads `data`.
 
     Raises:
         UserError: an unknown model or tag, a missing or foreign weights file, weights that cannot be downloaded, or a
@@ -87,6 +94,7 @@ def load_clip(config: ClipConfig, data: PackedData, cache_dir: Path, device: tor
     elif config.train is not None:
         if config.model != TINY_MODEL:
             raise UserError(f"clip.model={config.model} cannot be trained here: clip.train belongs to {TINY_MODEL}")
+        assert data is not None
         path = tiny_clip_weights(config.train, data, cache_dir, device)
         source = str(path)
     else:
@@ -94,7 +102,7 @@ def load_clip(config: ClipConfig, data: PackedData, cache_dir: Path, device: tor
         source = f"clip.pretrained={config.pretrained} ({path})"
     model = build_clip(config.model)
     load_strictly(model, read_state_dict(path, "clip.checkpoint"), source, config.model)
-    return FrozenClip(model, config.model, preprocess, config.precision).to(device)
+    return FrozenClip(model, config.model, preprocess, config.precision, path).to(device)
 
 
 def load_tokenizer(model: str) -> Callable[[list[str]], torch.Tensor]:

@@ -21,6 +21,7 @@ from clipgan.data.pack import PackedData, Split
 from clipgan.encoders.clip import FrozenClip
 from clipgan.metrics.inception import find_inception_weights
 from clipgan.networks.generator import Generator
+from clipgan.pixels import to_uint8
 from clipgan.randomness import normals, stream
 
 INCEPTION = "inception-v3-compat"
@@ -118,11 +119,6 @@ class GeneratedImages(Dataset):
         random = stream(self.seed, "evaluation", number, self.device)
         z = torch.randn(self.CHUNK, self.generator.z_dim, generator=random, device=self.device)
         return to_uint8(self.generator(z, condition, normals(random))).cpu()
-
-
-def to_uint8(images: Tensor) -> Tensor:
-    """[-1, 1] -> 0..255, clamped."""
-    return (images * 127.5 + 128).clamp(0, 255).to(torch.uint8)
 
 
 class Fid:

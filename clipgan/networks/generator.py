@@ -34,6 +34,10 @@ class Mapping(nn.Module):
             w = layer(w)
         return w
 
+    def truncate(self, w: Tensor, truncation: float) -> Tensor:
+        """Pull w, [N, W], towards its average; psi = 1 leaves it as it is, 0 puts it there."""
+        return w if truncation == 1 else self.w_average.lerp(w, truncation)
+
     def track(self, mean: Tensor) -> None:
         """Move the average of w towards the mean of a batch, [W]."""
         self.w_average.lerp_(mean, 1 - self.decay)
@@ -123,7 +127,5 @@ class Generator(nn.Module):
         Returns:
             [N, 3, R, R], about [-1, 1], not clamped.
         """
-        w = self.mapping(z)
-        if truncation != 1:
-            w = self.mapping.w_average.lerp(w, truncation)
+        w = self.mapping.truncate(self.mapping(z), truncation)
         return self.synthesise(self.broadcast(w), condition, draw)

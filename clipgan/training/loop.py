@@ -105,6 +105,7 @@ class Training:
                 prepared.clip, prepared.resnet, features.text_to_resnet, online=config.features == "online"
             ),
         )
+        self.clip, self.judge = prepared.clip, prepared.judge
         self.batches = Batches(config, prepared.data.train, features.train, device, prepared.data.x_flip)
         self.state = new_state(config, prepared.clip.dim, device)
         if initial is not None:
@@ -140,6 +141,8 @@ class Training:
                 r2 = self.text_to_resnet_r2
                 self._snapshot(log, 0, {} if r2 is None else {"text_to_resnet_r2": r2})
             self._steps(log)
+            if self.config.mlflow.log_model and not self.stopped:
+                log.model(self._write_model, self.config.kimg)
             status = "KILLED" if self.stopped else "FINISHED"  # a comparison of finished runs leaves it out
         except KeyboardInterrupt:
             status = "KILLED"
@@ -222,7 +225,14 @@ class Training:
             "history": self.history,
             "train_seconds": self.train_seconds,
             "config": asdict(self.config),
+            "clip": self.clip.record(),
+            "judge": self.judge.record() if self.judge else None,
         }
+
+    def _write_model(self, folder: Path) -> None:
+        from clipgan.sampling.served import write  # what it imports, a run without MLflow does without
+
+        write(folder, self.config, self.state.generator_ema, self.clip)
 
     def _resume(self) -> int | None:
         """Take over the checkpoint that `config.resume` means; its kimg, or None where there is none."""

@@ -1,6 +1,7 @@
 """From the id of an MLflow run to its checkpoint."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -31,17 +32,33 @@ def checkpoint_of_run(run_id: str, config: MlflowConfig, given: str) -> Path:
     return best if best.exists() else last
 
 
-def _run_dir(run_id: str, config: MlflowConfig, given: str) -> Path:
+def find_run(run_id: str, tracking_uri: str, given: str) -> Any:
+    """MLflow's run of this id.
+
+    Args:
+        run_id: of any run.
+        tracking_uri: which MLflow.
+        given: what the user wrote, for the messages.
+
+    Raises:
+        UserError: there is no such run, or no MLflow.
+    """
+    database = Path(tracking_uri.removeprefix("sqlite:///"))
+    if tracking_uri.startswith("sqlite:///") and not database.exists():  # MLflow would make an empty one
+        raise UserError(f"{given}: there is no MLflow at {tracking_uri}; give another with mlflow.tracking_uri=URI")
     from mlflow import MlflowClient
 
-    assert config.tracking_uri is not None
     try:
-        with first_touch(config.tracking_uri):
-            client = MlflowClient(config.tracking_uri)
-            tags = client.get_run(run_id).data.tags
+        with first_touch(tracking_uri):
+            return MlflowClient(tracking_uri).get_run(run_id)
     except Exception as error:  # an unknown id, or whatever a driver or transport has to say
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{given}: MLflow at {config.tracking_uri} does not give this run ({reason})") from error
+        raise UserError(f"{given}: MLflow at {tracking_uri} does not give this run ({reason})") from error
+
+
+def _run_dir(run_id: str, config: MlflowConfig, given: str) -> Path:
+    assert config.tracking_uri is not None
+    tags = find_run(run_id, config.tracking_uri, given).data.tags
     if RUN_DIR_TAG not in tags:
         raise UserError(f"{given}: this run has no checkpoint (no tag {RUN_DIR_TAG}): it is a sweep's own, or no "
                         "training of clipgan's; give the run of one training, or a checkpoint file")  # fmt: skip

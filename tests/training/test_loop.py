@@ -162,9 +162,9 @@ def test_divergence_names_the_term(configure, tmp_path, monkeypatch):
 def test_the_sample_grid_has_the_same_prompts_at_every_snapshot(configure, tmp_path):
     train(configure("kimg=1", "mlflow.tracking_uri=null"), tmp_path)
     first, second = (np.asarray(Image.open(tmp_path / f"samples-{kimg:06d}.png")) for kimg in (0, 1))
-    assert first.shape == second.shape == (2 * (64 + 18), 3 * 64, 3)
+    assert first.shape == second.shape == (2 * (2 * 18 + 64), 3 * 64, 3)  # a caption takes two lines
     for row in range(2):
-        caption = slice(row * 82, row * 82 + 18)
+        caption = slice(row * 100, row * 100 + 36)
         np.testing.assert_array_equal(first[caption], second[caption])
     assert (first != second).any()
 

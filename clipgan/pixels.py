@@ -1,0 +1,64 @@
+"""What becomes of a generator's output: bytes, and sheets of pictures that say what they show."""
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+LINE = 18  # pixels of a line of text
+MIN_CELL = 64  # pixels; smaller images are enlarged by a whole factor
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """[-1, 1] -> 0..255, clamped."""
+    return (images * 127.5 + 128).clamp(0, 255).to(torch.uint8)
+
+
+def to_picture(image: Tensor) -> Image.Image:
+    """uint8 [3, R, R], on the CPU, -> an RGB picture."""
+    return Image.fromarray(image.permute(1, 2, 0).numpy())
+
+
+def draw_grid(
+    images: Tensor, captions: Sequence[str], labels: Sequence[str] | None = None, min_cell: int = MIN_CELL
+) -> Image.Image:
+    """Rows of images under their captions, which are wrapped where they are wider than a row.
+
+    Args:
+        images: uint8 [rows * columns, 3, R, R], row by row.
+        captions: one a row.
+        labels: one an image, below it; None: none.
+        min_cell: pixels; smaller images are enlarged by a whole factor.
+    """
+    columns, resolution = len(images) // len(captions), images.shape[-1]
+    cell = resolution * max(1, -(-min_cell // resolution))
+    font = ImageFont.load_default(12)
+    texts = [wrap(caption, columns * cell - 8, font) for caption in captions]
+    heights = [LINE * len(lines) + cell + (LINE if labels else 0) for lines in texts]
+    grid = Image.new("RGB", (columns * cell, sum(heights)), "white")
+    draw = ImageDraw.Draw(grid)
+    for row, (top, lines) in enumerate(zip(itertools.accumulate(heights, initial=0), texts, strict=False)):
+        for number, line in enumerate(lines):
+            draw.text((4, top + LINE * number + 2), line, fill="black", font=font)
+        y = top + LINE * len(lines)
+        for column in range(columns):
+            index = row * columns + column
+            picture = to_picture(images[index]).resize((cell, cell), Image.Resampling.NEAREST)
+            grid.paste(picture, (column * cell, y))
+            if labels:
+                draw.text((column * cell + 4, y + cell + 2), labels[index], fill="black", font=font)
+    return grid
+
+
+def wrap(text: str, width: float, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> list[str]:
+    """The lines of a text, at least one, each at most `width` pixels wide where words allow it."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and font.getlength(longer) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines

@@ -1,0 +1,67 @@
+"""Pictures from a trained generator: a labelled grid and single PNGs.
+
+python -m clipgan.sample run=RUN_ID prompts="a red bird;a plate of food" seeds=0-7 truncation=0.7
+python -m clipgan.sample ckpt=runs/single/TIME/checkpoint-000008.pt prompts=prompts.txt seeds=0-63 rerank=8
+python -m clipgan.sample run=RUN_ID prompts="a red bird;a plate of food" seeds=0-3 interpolate=latent,text steps=8
+
+run=RUN_ID | ckpt=FILE      a run of MLflow (mlflow.tracking_uri=URI), or a checkpoint
+prompts=TEXT;TEXT | FILE    between semicolons, or a file with one a line
+seeds=0-7                   also 3 or 0,4,9-12; a prompt and a seed always give the same picture
+truncation=1                from 1, all that the generator can do, to 0, its average
+rerank=N                    keep the N seeds of each prompt that fit it best by CLIP
+rerank_clip=NAME            who judges them: judge (the run's), an option of conf/clip, or, not given, the run's guide
+rerank_clip.checkpoint=FILE its weights
+interpolate=latent,text     strips from seed to seed, and from prompt to prompt
+steps=8                     pictures of a strip
+out=FOLDER                  default: samples/ and a name made of the checkpoint's
+clip.checkpoint=FILE        the guiding CLIP's weights, where they are no longer where the run had them
+device=auto                 auto, cpu, cuda, cuda:N
+"""
+
+import sys
+from pathlib import Path
+
+from clipgan.command import messages_not_tracebacks
+from clipgan.sampling.options import SampleOptions, parse
+
+
+def sample(options: SampleOptions) -> list[Path]:
+    """Write the pictures; files of the same names are written over.
+
+    Returns:
+        The files: the grid, the single pictures, the strips.
+
+    Raises:
+        UserError: the model or a CLIP is not there.
+        OSError: the folder cannot be written.
+    """
+    from clipgan.prepare import choose_device
+    from clipgan.sampling.files import write_pictures, write_strips
+    from clipgan.sampling.rerank import scoring_clip
+    from clipgan.sampling.sampler import open_sampler
+    from clipgan.sampling.source import find_source
+
+    device = choose_device(options.device)
+    source = find_source(options.run, options.ckpt, options.mlflow_tracking_uri)
+    sampler = open_sampler(source, device, options.clip_checkpoint)
+    judge = None
+    if options.rerank is not None:
+        judge = scoring_clip(sampler, source, options.rerank_clip, options.rerank_clip_checkpoint, device)
+    folder = options.out or Path("samples") / source.name
+    folder.mkdir(parents=True, exist_ok=True)
+    files = write_pictures(folder, sampler, options, judge, source.name)
+    return files + write_strips(folder, sampler, options)
+
+
+def main() -> None:
+    """The command line."""
+    if set(sys.argv[1:]) & {"-h", "--help"}:
+        print(__doc__)
+        return
+    with messages_not_tracebacks("out"):
+        files = sample(parse(sys.argv[1:]))
+        print(f"{files[0]}: the grid; {len(files) - 1} more files beside it")
+
+
+if __name__ == "__main__":
+    main()

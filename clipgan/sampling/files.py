@@ -1,0 +1,113 @@
+"""The files that sampling leaves: a labelled grid, single pictures, strips; named by what they show."""
+
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL.PngImagePlugin import PngInfo
+from torch import Tensor
+
+from clipgan.encoders.clip import FrozenClip
+from clipgan.pixels import draw_grid, to_picture
+from clipgan.progress import track
+from clipgan.sampling.options import SampleOptions
+from clipgan.sampling.rerank import best, clip_scores
+from clipgan.sampling.sampler import Sampler
+from clipgan.sampling.strips import latent_strip, text_strip
+
+MIN_CELL = 128  # pixels; smaller pictures are enlarged by a whole factor in grids, never in files of their own
+NAME = 60  # characters of a prompt in a file's name
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture and how it came about."""
+
+    prompt: str
+    seed: int
+    image: Tensor  # uint8 [3, R, R]
+    score: float | None  # by CLIP; None where nobody judged
+
+    @property
+    def label(self) -> str:
+        """What stands below it in a grid."""
+        return f"seed {self.seed}" if self.score is None else f"seed {self.seed}: {self.score:.3f}"
+
+
+def write_pictures(
+    folder: Path, sampler: Sampler, options: SampleOptions, judge: FrozenClip | None, source: str
+) -> list[Path]:
+    """A grid with a row for each prompt, and each picture by itself.
+
+    Args:
+        folder: where to.
+        sampler: makes the pictures.
+        options: which.
+        judge: chooses among the seeds; None: all are kept.
+        source: the model's name, for the pictures' notes.
+    """
+    pictures = [picture for prompt in options.prompts for picture in chosen_pictures(sampler, prompt, options, judge)]
+    names = dict(zip(options.prompts, file_names(options.prompts), strict=True))
+    files = [folder / "grid.png"]
+    images = torch.stack([picture.image for picture in pictures])
+    draw_grid(images, options.prompts, [picture.label for picture in pictures], MIN_CELL).save(files[0])
+    for picture in pictures:
+        files.append(folder / f"{names[picture.prompt]}-seed-{picture.seed}.png")
+        save_picture(picture, options.truncation, source, files[-1])
+    return files
+
+
+def chosen_pictures(sampler: Sampler, prompt: str, options: SampleOptions, judge: FrozenClip | None) -> list[Picture]:
+    """A picture for each seed; with a judge the `options.rerank` best of them, the best first."""
+    condition = sampler.condition(prompt)
+    seeds = track(options.seeds, prompt, len(options.seeds))
+    images = torch.stack([sampler.image(condition, seed, options.truncation) for seed in seeds])
+    if judge is None:
+        return [Picture(prompt, seed, image, None) for seed, image in zip(options.seeds, images, strict=True)]
+    assert options.rerank is not None
+    scores = clip_scores(judge, images, prompt, sampler.device)
+    kept = best(scores, options.rerank)
+    return [Picture(prompt, options.seeds[index], images[index], float(scores[index])) for index in kept]
+
+
+def save_picture(picture: Picture, truncation: float, source: str, path: Path) -> None:
+    """Write a PNG that says in its text chunks how it was made."""
+    info = PngInfo()
+    made_of = {"prompt": picture.prompt, "seed": picture.seed, "truncation": truncation, "model": source}
+    for key, value in made_of.items():
+        info.add_itxt(key, str(value))
+    to_picture(picture.image).save(path, pnginfo=info)
+
+
+def write_strips(folder: Path, sampler: Sampler, options: SampleOptions) -> list[Path]:
+    """Of latents a sheet for each prompt, a row for each seed and the next; of texts a sheet for each prompt and the
+    next, a row for each seed."""
+    steps, truncation, files = options.steps, options.truncation, []
+    names = dict(zip(options.prompts, file_names(options.prompts), strict=True))
+    if "latent" in options.interpolate:
+        for prompt in options.prompts:
+            pairs = list(itertools.pairwise(options.seeds))
+            rows = [latent_strip(sampler, prompt, pair, steps, truncation) for pair in pairs]
+            captions = [f"{prompt}: seed {first} to seed {second}" for first, second in pairs]
+            files.append(folder / f"latent-{names[prompt]}.png")
+            draw_grid(torch.cat(rows), captions, min_cell=MIN_CELL).save(files[-1])
+    if "text" in options.interpolate:
+        for first, second in itertools.pairwise(options.prompts):
+            rows = [text_strip(sampler, (first, second), seed, steps, truncation) for seed in options.seeds]
+            captions = [f"{first} to {second}, seed {seed}" for seed in options.seeds]
+            files.append(folder / f"text-{names[first]}-to-{names[second]}.png")
+            draw_grid(torch.cat(rows), captions, min_cell=MIN_CELL).save(files[-1])
+    return files
+
+
+def file_names(prompts: Sequence[str]) -> list[str]:
+    """A part of a file's name for each prompt: its words with hyphens, and a number where two would be the same."""
+    names: list[str] = []
+    for prompt in prompts:
+        words = re.sub(r"\W+", "-", prompt.lower())[:NAME].strip("-_") or "prompt"
+        same = sum(name == words or name.startswith(f"{words}--") for name in names)
+        names.append(f"{words}--{same + 1}" if same else words)
+    return names

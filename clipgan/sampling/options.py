@@ -1,0 +1,177 @@
+"""What `python -m clipgan.sample` is told: KEY=VALUE, each checked before anything is loaded."""
+
+import difflib
+import math
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clipgan.errors import UserError
+
+MOST = 100_000  # seeds; more are a slip of the hand
+INTERPOLATIONS = ("latent", "text")
+
+
+@dataclass(frozen=True)
+class SampleOptions:
+    """The settings; a key's dots are underscores here."""
+
+    prompts: list[str]
+    run: str | None = None  # an MLflow run
+    ckpt: Path | None = None  # a checkpoint file; either this or `run`
+    seeds: tuple[int, ...] = tuple(range(8))  # of the latents and the noise; the same in every row
+    truncation: float = 1.0  # psi: 1 leaves styles as they are, 0 puts them at their average
+    rerank: int | None = None  # how many seeds of each prompt are kept, the best by CLIP; null: all
+    rerank_clip: str | None = None  # who judges: judge (the run's), or an option of conf/clip; null: the run's guide
+    rerank_clip_checkpoint: str | None = None  # its weights
+    interpolate: tuple[str, ...] = ()  # latent: from seed to seed; text: from prompt to prompt
+    steps: int = 8  # pictures of an interpolation, both ends included
+    out: Path | None = None  # the folder; null: samples/ and a name made of the checkpoint's
+    clip_checkpoint: str | None = None  # the guiding CLIP's weights, where they are no longer where they were
+    device: str = "auto"  # auto | cpu | cuda | cuda:1 ...
+    mlflow_tracking_uri: str = "sqlite:///mlflow.db"  # where `run` is looked for; the default is MLFLOW_TRACKING_URI's
+
+
+def parse(arguments: Sequence[str]) -> SampleOptions:
+    """The settings in a command line.
+
+    Raises:
+        UserError: an unknown key, a bad value, or settings that do not go together; the message quotes them.
+    """
+    given: dict[str, str] = {}
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if not equals:
+            raise UserError(f"{argument!r} is no setting: write KEY=VALUE, such as prompts='a red bird' seeds=0-7")
+        if key not in PARSERS:
+            close = difflib.get_close_matches(key, PARSERS, n=1)
+            hint = f" (did you mean {close[0]}?)" if close else ""
+            raise UserError(f"{argument}: there is no setting {key}{hint}; there are {', '.join(PARSERS)}")
+        if not value.strip():
+            raise UserError(f"{key}= is empty; give {key}=VALUE")
+        given[key] = value
+    if "prompts" not in given:
+        raise UserError("prompts is missing: give prompts='a red bird;a plate of food' or prompts=FILE, one a line")
+    if ("run" in given) == ("ckpt" in given):
+        what = f"run={given['run']} and ckpt={given['ckpt']} are both given" if "run" in given else "no model is given"
+        raise UserError(f"{what}: give run=RUN_ID of MLflow or ckpt=FILE")
+    values: dict[str, Any] = {key.replace(".", "_"): PARSERS[key](key, value) for key, value in given.items()}
+    if uri := os.environ.get("MLFLOW_TRACKING_URI"):
+        values.setdefault("mlflow_tracking_uri", uri)
+    options = SampleOptions(**values)
+    _check_together(options)
+    return options
+
+
+def _check_together(options: SampleOptions) -> None:
+    if options.rerank is not None and options.rerank > len(options.seeds):
+        raise UserError(f"rerank={options.rerank} is more than the {len(options.seeds)} seeds that it chooses among")
+    if options.rerank is None and (options.rerank_clip or options.rerank_clip_checkpoint):
+        raise UserError(f"rerank_clip={options.rerank_clip} does nothing without rerank=N, how many seeds are kept")
+    if "latent" in options.interpolate and len(options.seeds) < 2:
+        raise UserError(f"interpolate=latent goes from seed to seed, and seeds={options.seeds[0]} is one: give two")
+    if "text" in options.interpolate and len(options.prompts) < 2:
+        raise UserError(f"interpolate=text goes from prompt to prompt, and prompts={options.prompts[0]} is one")
+
+
+def parse_prompts(key: str, text: str) -> list[str]:
+    """Prompts between semicolons, or the lines of a file.
+
+    Raises:
+        UserError: the file is missing or is no text, or there is no prompt.
+    """
+    path = Path(text)
+    try:
+        is_file = path.is_file()
+    except OSError:  # a text longer than a name may be
+        is_file = False
+    if not is_file and path.suffix == ".txt":
+        raise UserError(f"{key}={text} does not exist; give prompts between semicolons, or a file with one a line")
+    try:
+        parts = path.read_text(encoding="utf-8").splitlines() if is_file else text.split(";")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{key}={text} is no text in UTF-8") from error
+    prompts = [" ".join(part.split()) for part in parts if part.strip()]
+    if not prompts:
+        raise UserError(f"{key}={text} holds no prompt; write {key}='a red bird;a plate of food'")
+    return list(dict.fromkeys(prompts))
+
+
+def parse_seeds(key: str, text: str) -> tuple[int, ...]:
+    """`0-7`, `3`, `0,4,9-12`: whole numbers from 0, each once.
+
+    Raises:
+        UserError: anything else.
+    """
+    seeds: dict[int, None] = {}
+    for part in text.split(","):
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip(), re.ASCII)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
+        if not first <= last < 2**63:
+            raise UserError(f"{key}={text} is not allowed: {part!r} is no whole number from 0, nor a range such as 0-7")
+        if last - first >= MOST or len(seeds) >= MOST:
+            raise UserError(f"{key}={text} is not allowed: more than {MOST} seeds")
+        seeds |= dict.fromkeys(range(first, last + 1))
+    return tuple(seeds)
+
+
+def parse_truncation(key: str, text: str) -> float:
+    """A number from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise UserError(f"{key}={text} is not allowed: {key} must be a number from 0 to 1")
+    return value
+
+
+def _whole_number(least: int) -> Callable[[str, str], int]:
+    def parse(key: str, text: str) -> int:
+        if not re.fullmatch(r"\d+", text, re.ASCII) or int(text) < least:
+            raise UserError(f"{key}={text} is not allowed: {key} must be a whole number from {least}")
+        return int(text)
+
+    return parse
+
+
+def _interpolations(key: str, text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(text.split(",")))
+    if not set(names) <= set(INTERPOLATIONS):
+        raise UserError(f"{key}={text} is not allowed: {key} must be latent, text or latent,text")
+    return names
+
+
+def _text(key: str, text: str) -> str:
+    return text
+
+
+def _checkpoint(key: str, text: str) -> Path:
+    if not Path(text).is_file():
+        raise UserError(f"{key}={text} does not exist; give a checkpoint file")
+    return Path(text)
+
+
+def _path(key: str, text: str) -> Path:
+    return Path(text)
+
+
+PARSERS: Mapping[str, Callable[[str, str], Any]] = {
+    "run": _text,
+    "ckpt": _checkpoint,
+    "prompts": parse_prompts,
+    "seeds": parse_seeds,
+    "truncation": parse_truncation,
+    "rerank": _whole_number(1),
+    "rerank_clip": _text,
+    "rerank_clip.checkpoint": _text,
+    "interpolate": _interpolations,
+    "steps": _whole_number(2),
+    "out": _path,
+    "clip.checkpoint": _text,
+    "device": _text,
+    "mlflow.tracking_uri": _text,
+}

@@ -1,0 +1,62 @@
+"""Which of many pictures of a prompt fit it best, by CLIP.
+
+Shapes: N pictures of one prompt, R resolution.
+"""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from clipgan.command import compose_config
+from clipgan.config import ClipConfig
+from clipgan.encoders.clip import FrozenClip
+from clipgan.errors import UserError
+from clipgan.sampling.sampler import Sampler, recorded_clip
+from clipgan.sampling.source import Source
+
+BATCH = 32
+
+
+@torch.no_grad()
+def clip_scores(clip: FrozenClip, images: Tensor, prompt: str, device: torch.device) -> Tensor:
+    """Cosines of the pictures' embeddings and the prompt's: uint8 [N, 3, R, R] -> [N], on the CPU."""
+    text = clip.encode_text([prompt])[0]
+    parts = [clip.encode_image(part.to(device).float() / 127.5 - 1) @ text for part in images.split(BATCH)]
+    return torch.cat(parts).cpu()
+
+
+def best(scores: Tensor, count: int) -> list[int]:
+    """Indices of the highest scores, the best first; of equals the earlier one."""
+    return scores.argsort(descending=True, stable=True)[:count].tolist()
+
+
+def scoring_clip(
+    sampler: Sampler, source: Source, name: str | None, checkpoint: str | None, device: torch.device
+) -> FrozenClip:
+    """Who judges.
+
+    Args:
+        sampler: its CLIP, the guide, judges where nothing else is said; it may like what it has led to.
+        source: knows the run's judge.
+        name: `judge`, an option of conf/clip, or None.
+        checkpoint: its weights.
+
+    Raises:
+        UserError: the run had no judge, or the CLIP's weights are not here.
+        HydraException: there is no such option.
+    """
+    if name is None and checkpoint is None:
+        return sampler.clip
+    key = "rerank_clip"
+    if name == "judge":
+        judge = source.config.metrics.judge
+        if judge is None or (source.judge is None and checkpoint is None):
+            raise UserError(f"{key}=judge: {source.name} knows no judge; give a CLIP of conf/clip, such as ViT-B32")
+        config = ClipConfig(name="judge", model="clipgan-tiny", train=judge)
+        return recorded_clip(config, source.judge, checkpoint, device, key)
+    config = source.config.clip if name is None else compose_config([f"clip={name}"]).clip
+    if checkpoint is None and config.train is not None:
+        raise UserError(f"{key}={name} is trained on a data set: give its weights with {key}.checkpoint=FILE")
+    config = replace(config, checkpoint=checkpoint or config.checkpoint)
+    return recorded_clip(config, None, checkpoint, device, key)

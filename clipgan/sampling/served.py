@@ -1,0 +1,124 @@
+"""The generator as a model of MLflow's: `mlflow models serve`, `mlflow.pyfunc.load_model`.
+
+The model is data and no code: the generator's weights (safetensors), the run's configuration, and the CLIP's weights
+where it was trained on the data set, since nobody publishes them; others are found as the configuration says. MLflow
+loads it by calling `_load_pyfunc` here, so clipgan must be installed where it is served.
+"""
+
+import base64
+import io
+import json
+import shutil
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pandas as pd
+import torch
+
+from clipgan.config import Config
+from clipgan.encoders.clip import FrozenClip
+from clipgan.errors import UserError
+from clipgan.networks.generator import Generator
+from clipgan.pixels import to_picture
+from clipgan.prepare import choose_device
+from clipgan.sampling.options import parse_truncation
+from clipgan.sampling.sampler import Sampler, open_sampler
+from clipgan.sampling.source import from_model
+from clipgan.tracking import MODEL_NAME
+
+REQUIREMENTS = ("torch", "torchvision", "open_clip_torch", "numpy", "pillow", "omegaconf", "mlflow")
+TRUNCATION = "truncation"
+
+
+class ServedGenerator:
+    """What MLflow calls: prompts and seeds in, pictures out."""
+
+    def __init__(self, sampler: Sampler) -> None:
+        self.sampler = sampler
+
+    def predict(self, rows: pd.DataFrame, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """
+        Args:
+            rows: columns `prompt` (text) and `seed` (whole numbers from 0).
+            params: `truncation`, 0 to 1; 1 where it is not given.
+
+        Returns:
+            A column `image`: PNGs in base64, row by row. The same prompt and seed give the picture that
+            `python -m clipgan.sample` gives.
+
+        Raises:
+            MlflowException: a seed or truncation that is not allowed; a server answers with status 400.
+        """
+        from mlflow.exceptions import MlflowException
+        from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+
+        try:
+            truncation = parse_truncation(TRUNCATION, str((params or {}).get(TRUNCATION, 1.0)))
+            pairs = [(str(prompt), _seed(seed)) for prompt, seed in zip(rows["prompt"], rows["seed"], strict=True)]
+        except UserError as error:
+            raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from error
+        conditions = {prompt: self.sampler.condition(prompt) for prompt, _ in pairs}
+        images = [self.sampler.image(conditions[prompt], seed, truncation) for prompt, seed in pairs]
+        return pd.DataFrame({"image": [_png(image) for image in images]})
+
+
+def _seed(number: Any) -> int:
+    if number < 0:
+        raise UserError(f"seed={number} is not allowed: seed must be a whole number from 0")
+    return int(number)
+
+
+def _png(image: torch.Tensor) -> str:
+    file = io.BytesIO()
+    to_picture(image).save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def _load_pyfunc(path: str) -> ServedGenerator:
+    """What MLflow looks for in a loader module."""
+    return ServedGenerator(open_sampler(from_model(Path(path), MODEL_NAME), choose_device("auto")))
+
+
+def write(folder: Path, config: Config, generator: Generator, clip: FrozenClip) -> None:
+    """Make an MLflow model in `folder`, which must not exist yet.
+
+    Args:
+        folder: where to.
+        config: the run.
+        generator: its moving average.
+        clip: the guide, whose text tower says what a prompt means.
+    """
+    import mlflow.pyfunc
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+    from omegaconf import OmegaConf
+    from safetensors.torch import save_file
+
+    signature = ModelSignature(
+        inputs=Schema([ColSpec("string", "prompt"), ColSpec("long", "seed")]),
+        outputs=Schema([ColSpec("string", "image")]),
+        params=ParamSchema([ParamSpec(TRUNCATION, "double", 1.0)]),
+    )
+    with TemporaryDirectory() as temporary, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # an input example would load the model to try it
+        data = Path(temporary) / MODEL_NAME
+        data.mkdir()
+        state = {name: value.cpu().contiguous() for name, value in generator.state_dict().items()}
+        save_file(state, data / "generator.safetensors")
+        OmegaConf.save(OmegaConf.create(asdict(config)), data / "config.yaml")
+        (data / "clip.json").write_text(json.dumps(clip.record(), indent=2) + "\n")
+        if config.clip.train is not None and config.clip.checkpoint is None:
+            assert clip.file is not None
+            shutil.copy(clip.file, data / "clip.safetensors")
+        mlflow.pyfunc.save_model(
+            folder,
+            loader_module=__name__,
+            data_path=data,
+            signature=signature,
+            pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in REQUIREMENTS],
+        )

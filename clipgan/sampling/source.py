@@ -1,0 +1,107 @@
+"""Where a generator comes from: a checkpoint, or a run of MLflow by its id."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from clipgan.config import Config, from_yaml
+from clipgan.errors import UserError
+from clipgan.tracking import MODEL_NAME, RUN_DIR_TAG, RUN_ID_FILE
+from clipgan.training.checkpoint import load_checkpoint, resume_path
+from clipgan.training.run_lookup import find_run
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Source:
+    """What sampling needs of a run."""
+
+    config: Config
+    generator: Mapping[str, Tensor]  # the state of the generator's moving average
+    clip: Mapping[str, str] | None  # the guiding CLIP's key and file; None: the run did not write it down
+    judge: Mapping[str, str] | None  # the same of the CLIP that judged
+    name: str  # for people: a part of a folder's name
+
+
+def find_source(run: str | None, checkpoint: Path | None, tracking_uri: str) -> Source:
+    """Of the two that one of is given: an MLflow run's id, or a checkpoint."""
+    if checkpoint is not None:
+        return from_checkpoint(checkpoint)
+    assert run is not None
+    return from_run(run, tracking_uri)
+
+
+def from_checkpoint(path: Path) -> Source:
+    """What a training wrote.
+
+    Raises:
+        UserError: the file is missing, damaged, or none of this project.
+    """
+    content = load_checkpoint(path, CPU)
+    return Source(
+        config=config_of(content["config"]),
+        generator=content["state"]["generator_ema"],
+        clip=content.get("clip"),
+        judge=content.get("judge"),
+        name="-".join([*path.resolve().parts[-3:-1], path.stem]),
+    )
+
+
+def from_model(folder: Path, name: str) -> Source:
+    """What `clipgan.sampling.served.write` wrote."""
+    from omegaconf import OmegaConf
+    from safetensors.torch import load_file
+
+    record = json.loads((folder / "clip.json").read_text())
+    own = folder / "clip.safetensors"
+    if own.exists():
+        record["file"] = str(own)
+    config = config_of(OmegaConf.load(folder / "config.yaml"))
+    return Source(config, load_file(folder / "generator.safetensors"), record, None, name)
+
+
+def from_run(run_id: str, tracking_uri: str) -> Source:
+    """The last checkpoint of an MLflow run if its directory is here, else the model that it logged.
+
+    Raises:
+        UserError: MLflow cannot be reached, there is no such run, or it has neither.
+    """
+    run = find_run(run_id, tracking_uri, f"run={run_id}")
+    checkpoint = checkpoint_of(run)
+    if checkpoint is not None:
+        return from_checkpoint(checkpoint)
+    outputs = run.outputs.model_outputs if run.outputs else []
+    if not outputs:
+        where = run.data.tags.get(RUN_DIR_TAG, "no known directory")
+        raise UserError(
+            f"run={run_id} ({run.info.run_name}) has no checkpoint here ({where}) and has logged no model "
+            f"{MODEL_NAME}; a sweep's parent run has none: give one of its trials"
+        )
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    from mlflow.artifacts import download_artifacts
+
+    folder = download_artifacts(f"models:/{outputs[-1].model_id}", tracking_uri=tracking_uri)
+    return from_model(Path(folder) / "data" / MODEL_NAME, run_id)
+
+
+def checkpoint_of(run: Any) -> Path | None:
+    """The last checkpoint in a run's directory; None if it is elsewhere, or belongs to another run by now."""
+    folder = Path(run.data.tags.get(RUN_DIR_TAG, ""))
+    known = folder / RUN_ID_FILE
+    if not known.is_file() or known.read_text().strip() != run.info.run_id:
+        return None
+    return resume_path("auto", folder)
+
+
+def config_of(node: Any) -> Config:
+    """The door, for a configuration that was written down."""
+    from omegaconf import OmegaConf
+
+    return from_yaml(OmegaConf.create(node))

@@ -1,0 +1,83 @@
+"""The command line of clipgan.sample: what it takes, and what it says of the rest."""
+
+import pytest
+
+from clipgan.errors import UserError
+from clipgan.sampling.options import parse, parse_prompts, parse_seeds
+
+CKPT = f"ckpt={__file__}"  # a file; nothing reads it here
+
+
+def test_defaults():
+    options = parse([CKPT, "prompts=a red bird"])
+    assert (options.prompts, options.seeds, options.truncation) == (["a red bird"], tuple(range(8)), 1.0)
+    assert (options.rerank, options.interpolate, options.steps) == (None, (), 8)
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"),
+    [("0-3", (0, 1, 2, 3)), ("5", (5,)), ("0,4,9-11", (0, 4, 9, 10, 11)), ("7,1-2, 7", (7, 1, 2)), ("3-3", (3,))],
+)
+def test_seeds(text, seeds):
+    assert parse_seeds("seeds", text) == seeds
+
+
+def test_prompts_of_a_line_and_of_a_file(tmp_path):
+    assert parse_prompts("prompts", "a red bird; a plate  of food;;a red bird") == ["a red bird", "a plate of food"]
+    file = tmp_path / "list"
+    file.write_text("a: red = bird\n\n ein grüner Vogel; zwei\n", encoding="utf-8")
+    assert parse_prompts("prompts", str(file)) == ["a: red = bird", "ein grüner Vogel; zwei"]
+    assert parse_prompts("prompts", "long " * 100) == [("long " * 100).strip()]  # no name of a file
+
+
+def test_mlflow_is_where_the_environment_says(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://there")
+    assert parse(["run=a", "prompts=b"]).mlflow_tracking_uri == "http://there"
+    assert parse(["run=a", "prompts=b", "mlflow.tracking_uri=sqlite:///x"]).mlflow_tracking_uri == "sqlite:///x"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["seeds=0-"], ["seeds=0-", "'0-'", "0-7"]),
+        (["seeds=-1"], ["seeds=-1", "'-1'"]),
+        (["seeds=7-3"], ["seeds=7-3"]),
+        (["seeds=1,,2"], ["seeds=1,,2", "''"]),
+        (["seeds=a"], ["seeds=a"]),
+        (["seeds=1.5"], ["seeds=1.5"]),
+        (["seeds=0-999999999"], ["seeds=0-999999999", "100000"]),
+        (["seeds="], ["seeds= is empty"]),
+        (["seeds=99999999999999999999"], ["seeds=99999999999999999999"]),
+        (["truncation=1.1"], ["truncation=1.1", "from 0 to 1"]),
+        (["truncation=-0.1"], ["truncation=-0.1"]),
+        (["truncation=nan"], ["truncation=nan"]),
+        (["truncation=half"], ["truncation=half"]),
+        (["prompts="], ["prompts= is empty"]),
+        (["prompts=;; "], ["prompts=;;", "holds no prompt"]),
+        (["prompts=nowhere.txt"], ["prompts=nowhere.txt", "does not exist"]),
+        (["ckpt=/nowhere.pt"], ["ckpt=/nowhere.pt", "does not exist"]),
+        (["truncaton=1"], ["truncaton=1", "did you mean truncation", "seeds"]),
+        (["red"], ["'red'", "KEY=VALUE"]),
+        (["run=x"], ["run=x", "ckpt=", "both"]),
+        (["rerank=0"], ["rerank=0", "from 1"]),
+        (["rerank=9"], ["rerank=9", "8 seeds"]),
+        (["rerank_clip=ViT-B32"], ["rerank_clip=ViT-B32", "rerank=N"]),
+        (["interpolate=noise"], ["interpolate=noise", "latent, text"]),
+        (["interpolate=latent", "seeds=3"], ["interpolate=latent", "seeds=3"]),
+        (["interpolate=text"], ["interpolate=text", "a bird"]),
+        (["steps=1"], ["steps=1", "from 2"]),
+    ],
+)
+def test_bad_settings_are_quoted(arguments, words):
+    with pytest.raises(UserError) as caught:
+        parse([CKPT, "prompts=a bird", *arguments])
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+@pytest.mark.parametrize(("arguments", "words"), [([CKPT], "prompts is missing"), (["prompts=a bird"], "run=RUN_ID")])
+def test_what_is_missing_is_named(arguments, words):
+    with pytest.raises(UserError, match=words):
+        parse(arguments)

@@ -1,0 +1,138 @@
+"""The generator as MLflow has it: the same pictures, by its signature, from a file without code."""
+
+import base64
+import io
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from mlflow import MlflowClient
+from PIL import Image
+
+from clipgan.sampling.sampler import open_sampler
+from clipgan.sampling.source import checkpoint_of, from_run
+from clipgan.tracking import RUN_ID_FILE
+from clipgan.training.run_lookup import find_run
+from tests.helpers import ROOT
+
+CPU = torch.device("cpu")
+PROMPT = "a large red circle on a blue background"
+
+
+def decode(text):
+    return torch.from_numpy(np.array(Image.open(io.BytesIO(base64.b64decode(text))))).permute(2, 0, 1)
+
+
+@pytest.fixture(scope="module")
+def model(run):
+    mlflow.set_tracking_uri(run.tracking_uri)
+    return mlflow.pyfunc.load_model(f"runs:/{run.id}/generator")
+
+
+def test_it_gives_the_pictures_of_clipgan_sample(model, sampler):
+    rows = pd.DataFrame({"prompt": [PROMPT, "a star", PROMPT], "seed": [3, 3, 4]})
+    for params, truncation in (({}, 1.0), ({"truncation": 0.5}, 0.5)):
+        images = model.predict(rows, params)["image"]
+        for image, prompt, seed in zip(images, rows["prompt"], rows["seed"], strict=True):
+            assert torch.equal(decode(image), sampler.image(sampler.condition(prompt), seed, truncation))
+
+
+@pytest.mark.parametrize(
+    ("rows", "params", "words"),
+    [
+        ({"prompt": ["a"], "seed": [-3]}, {}, "seed=-3 is not allowed"),
+        ({"prompt": ["a"], "seed": [3]}, {"truncation": 2.0}, "truncation=2.0 is not allowed"),
+        ({"prompt": ["a"]}, {}, "missing inputs"),
+    ],
+)
+def test_a_bad_request_is_refused(model, rows, params, words):
+    with pytest.raises(mlflow.MlflowException, match=words):
+        model.predict(pd.DataFrame(rows), params)
+
+
+def test_the_model_is_data_and_belongs_to_its_run(run, model):
+    client = MlflowClient(run.tracking_uri)
+    [output] = client.get_run(run.id).outputs.model_outputs
+    assert output.step == 1
+    logged = client.get_logged_model(output.model_id)
+    assert (logged.name, logged.status, logged.source_run_id) == ("generator", "READY", run.id)
+    folder = mlflow.artifacts.download_artifacts(f"models:/{output.model_id}")
+    names = {name for _, _, files in os.walk(folder) for name in files}
+    assert {"generator.safetensors", "clip.safetensors", "config.yaml", "clip.json"} <= names
+    assert not [name for name in names if name.endswith((".pkl", ".pt", ".py"))]
+    assert model.metadata.get_input_schema().input_names() == ["prompt", "seed"]
+
+
+def test_a_run_whose_directory_is_gone_gives_its_model(run, sampler, tmp_path):
+    moved = shutil.move(run.folder, tmp_path / "moved")
+    try:
+        run_id = (moved / RUN_ID_FILE).read_text().strip()
+        assert checkpoint_of(find_run(run_id, run.tracking_uri, "run")) is None
+        found = open_sampler(from_run(run_id, run.tracking_uri), CPU)
+    finally:
+        shutil.move(moved, run.folder)
+    assert torch.equal(found.image(found.condition(PROMPT), 3), sampler.image(sampler.condition(PROMPT), 3))
+
+
+def free_port():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+@pytest.mark.endurance
+def test_mlflow_serves_it(run, sampler, tmp_path):
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    command = ["mlflow", "models", "serve", "-m", f"runs:/{run.id}/generator", "--env-manager", "local"]
+    environment = os.environ | {
+        "MLFLOW_TRACKING_URI": run.tracking_uri,
+        "PYTHONPATH": str(ROOT),
+        "PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}",
+    }
+    with (tmp_path / "log").open("w") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", *command, "-h", "127.0.0.1", "-p", str(port)],
+            env=environment, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+    try:
+        wait_for(f"{url}/ping", server)
+        rows = {"columns": ["prompt", "seed"], "data": [[PROMPT, 3]]}
+        body = {"dataframe_split": rows, "params": {"truncation": 0.7}}
+        [answer] = ask(f"{url}/invocations", body)["predictions"]
+        assert torch.equal(decode(answer["image"]), sampler.image(sampler.condition(PROMPT), 3, 0.7))
+        rows["data"] = [[PROMPT, -1]]
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            ask(f"{url}/invocations", body)
+        assert caught.value.code == 400
+        assert "seed=-1 is not allowed" in caught.value.read().decode()
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(30)
+
+
+def wait_for(url, process, seconds=120):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            return urllib.request.urlopen(url, timeout=5).read()
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    raise AssertionError(f"nothing answers at {url}; the process's status is {process.poll()}")
+
+
+def ask(url, body):
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.loads(answer.read())
