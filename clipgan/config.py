@@ -294,10 +294,23 @@ class DataConfig:
 
 
 @dataclass
+class LafiteConfig:
+    """What LAFITE's published networks have beside StyleGAN2's widths."""
+
+    conv_clamp: float = 256.0  # activations are cut to +- this
+    joined_to: int = 256  # up to this resolution a style is a layer of [text, w]; above it text scales and shifts A w
+    unit_features: bool = False  # whether D's semantic feature has unit length before the text multiplies it
+
+    def __post_init__(self) -> None:
+        _require(self.conv_clamp > 0, "model.lafite.conv_clamp", self.conv_clamp, "a number > 0, or inf")
+
+
+@dataclass
 class ModelConfig:
     """Generator, discriminator and their optimisation, in StyleGAN2's terms."""
 
     name: str = "tiny"
+    lafite: LafiteConfig | None = None  # the architecture of LAFITE; null: this project's own
     z_dim: int = 128
     w_dim: int = 128
     text_dim: int = 128  # width of the text condition inside G's styles and D's projection

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from clipgan.data.pack import Split
-from clipgan.networks.generator import Generator
+from clipgan.networks.generator import TextToImage
 from clipgan.pixels import draw_grid, to_uint8
 from clipgan.randomness import normals, stream
 
@@ -30,7 +30,7 @@ class SampleGrid:
         self.conditions = conditions.repeat_interleave(columns, dim=0).to(device)
 
     @torch.no_grad()
-    def save(self, generator: Generator, path: Path) -> None:
+    def save(self, generator: TextToImage, path: Path) -> None:
         """Draw the grid of `generator` (in evaluation mode) into a PNG."""
         draw = normals(stream(self.seed, "sample grid noise", 0, self.device))
         draw_grid(to_uint8(generator(self.z, self.conditions, draw)).cpu(), self.prompts).save(path)

@@ -20,7 +20,7 @@ from clipgan.config import MetricsConfig
 from clipgan.data.pack import PackedData, Split
 from clipgan.encoders.clip import FrozenClip
 from clipgan.metrics.inception import find_inception_weights
-from clipgan.networks.generator import Generator
+from clipgan.networks.generator import TextToImage
 from clipgan.pixels import to_uint8
 from clipgan.randomness import normals, stream
 
@@ -91,7 +91,7 @@ class GeneratedImages(Dataset):
 
     CHUNK = 50
 
-    def __init__(self, generator: Generator, prompts: Tensor, count: int, seed: int, device: torch.device) -> None:
+    def __init__(self, generator: TextToImage, prompts: Tensor, count: int, seed: int, device: torch.device) -> None:
         """
         Args:
             prompts: the conditions of the split's images, [N, C], unit length.
@@ -152,7 +152,7 @@ class Fid:
         self.n_real = min(config.n_images, len(self.split))
         self.real_name = f"{data.fingerprint}-{split}-{self.n_real}-{weights_id}"
 
-    def __call__(self, generator: Generator, seed: int) -> float:
+    def __call__(self, generator: TextToImage, seed: int) -> float:
         """The FID of `generator` (in evaluation mode); `seed` chooses the latents."""
         generated = GeneratedImages(generator, self.prompts, self.config.n_images, seed, self.device)
         return self.between(generated, RealImages(self.split, self.n_real), self.real_name)

@@ -13,7 +13,7 @@ from clipgan.config import MetricsConfig
 from clipgan.data.pack import Split
 from clipgan.encoders.clip import FrozenClip
 from clipgan.metrics.fid import GeneratedImages, evenly
-from clipgan.networks.generator import Generator
+from clipgan.networks.generator import TextToImage
 
 CANDIDATES = 100  # captions that each image is compared with, its own among them
 IMAGES = 1000
@@ -49,7 +49,7 @@ class Retrieval:
         return cls(judge, texts, prompts[chosen], config, device)
 
     @torch.no_grad()
-    def __call__(self, generator: Generator, seed: int) -> float:
+    def __call__(self, generator: TextToImage, seed: int) -> float:
         """The share of images whose own caption is found, 0 to 1; by chance 1 / candidates where no caption repeats."""
         images = GeneratedImages(generator, self.prompts, len(self.prompts), seed, self.device)
         embedded = [

@@ -75,7 +75,6 @@ class Synthesis(nn.Module):
             self.convs.append(StyledLayer(channels, channels, style))
             self.rgbs.append(ToRGB(channels, style))
             size *= 2
-        self.n_styles = 2 + 2 * len(self.ups)  # an RGB layer shares the style of the next convolution
 
     def forward(self, styles: Tensor, draw: Draw) -> Tensor:
         """[N, L, S] -> [N, 3, R, R], about [-1, 1]; `draw` makes the noise of each layer."""
@@ -89,31 +88,28 @@ class Synthesis(nn.Module):
         return rgb
 
 
-class Generator(nn.Module):
-    """G(z, c): latent and text condition to an image."""
+class TextToImage(nn.Module):
+    """G(z, c): latent and text condition to an image. Its architectures differ in how text and styles become one."""
 
-    def __init__(self, model: ModelConfig, clip_dim: int, resolution: int) -> None:
+    def __init__(self, mapping: Mapping, z_dim: int, resolution: int) -> None:
         super().__init__()
-        self.z_dim = model.z_dim
-        self.mapping = Mapping(model.z_dim, model.w_dim, model.mapping_layers)
-        self.text_code = TextCode(clip_dim, model.text_dim)
-        self.synthesis = Synthesis(model.w_dim + model.text_dim, resolution, model.channel_base, model.channel_max)
+        self.mapping, self.z_dim = mapping, z_dim
+        self.n_styles = 2 * resolution.bit_length() - 4  # two a resolution from 4 on; RGB shares the next layer's
 
     def broadcast(self, w: Tensor) -> Tensor:
         """[N, W] -> [N, L, W], the same w in every layer."""
-        return w[:, None].expand(-1, self.synthesis.n_styles, -1)
+        return w[:, None].expand(-1, self.n_styles, -1)
 
     def mix(self, z: Tensor, second: Tensor, crossover: int) -> Tensor:
         """Style mixing: two latents [N, Z] -> [N, L, W]; the layers from `crossover` on take the second's w."""
         ws = self.broadcast(self.mapping(z))
-        if crossover >= self.synthesis.n_styles:
+        if crossover >= self.n_styles:
             return ws
         return torch.cat([ws[:, :crossover], self.broadcast(self.mapping(second))[:, crossover:]], dim=1)
 
     def synthesise(self, ws: Tensor, condition: Tensor, draw: Draw) -> Tensor:
         """[N, L, W], [N, C] -> [N, 3, R, R]; the gradient with respect to `ws` is the path-length Jacobian's."""
-        text = self.text_code(condition)[:, None].expand(-1, ws.shape[1], -1)
-        return self.synthesis(torch.cat([ws, text], dim=2), draw)
+        raise NotImplementedError
 
     def forward(self, z: Tensor, condition: Tensor, draw: Draw, truncation: float = 1.0) -> Tensor:
         """Generate images.
@@ -129,3 +125,17 @@ class Generator(nn.Module):
         """
         w = self.mapping.truncate(self.mapping(z), truncation)
         return self.synthesise(self.broadcast(w), condition, draw)
+
+
+class Generator(TextToImage):
+    """This project's own: one text code joins every style."""
+
+    def __init__(self, model: ModelConfig, clip_dim: int, resolution: int) -> None:
+        super().__init__(Mapping(model.z_dim, model.w_dim, model.mapping_layers), model.z_dim, resolution)
+        self.text_code = TextCode(clip_dim, model.text_dim)
+        self.synthesis = Synthesis(model.w_dim + model.text_dim, resolution, model.channel_base, model.channel_max)
+
+    def synthesise(self, ws: Tensor, condition: Tensor, draw: Draw) -> Tensor:
+        """See `TextToImage`."""
+        text = self.text_code(condition)[:, None].expand(-1, ws.shape[1], -1)
+        return self.synthesis(torch.cat([ws, text], dim=2), draw)

@@ -13,7 +13,8 @@ from torch import Tensor
 from clipgan.config import ClipConfig
 from clipgan.encoders.clip import FrozenClip, load_clip
 from clipgan.errors import UserError
-from clipgan.networks.generator import Generator
+from clipgan.networks.build import build_generator
+from clipgan.networks.generator import TextToImage
 from clipgan.pixels import to_uint8
 from clipgan.randomness import stream
 from clipgan.sampling.source import Source
@@ -25,7 +26,7 @@ class Sampler:
     Each picture is made by itself: a batch would change its last bits, and with them now and then a pixel.
     """
 
-    def __init__(self, generator: Generator, clip: FrozenClip, device: torch.device) -> None:
+    def __init__(self, generator: TextToImage, clip: FrozenClip, device: torch.device) -> None:
         """`generator` in evaluation mode, both on `device`."""
         self.generator, self.clip, self.device = generator, clip, device
 
@@ -68,7 +69,7 @@ def open_sampler(source: Source, device: torch.device, clip_checkpoint: str | No
     """
     config = source.config
     clip = recorded_clip(config.clip, source.clip, clip_checkpoint, device)
-    generator = Generator(config.model, clip.dim, config.resolution)
+    generator = build_generator(config.model, clip.dim, config.resolution)
     try:
         generator.load_state_dict(source.generator)
     except RuntimeError as error:

@@ -23,7 +23,7 @@ import torch
 from clipgan.config import Config
 from clipgan.encoders.clip import FrozenClip
 from clipgan.errors import UserError
-from clipgan.networks.generator import Generator
+from clipgan.networks.generator import TextToImage
 from clipgan.pixels import to_picture
 from clipgan.prepare import choose_device
 from clipgan.sampling.options import parse_truncation
@@ -84,7 +84,7 @@ def _load_pyfunc(path: str) -> ServedGenerator:
     return ServedGenerator(open_sampler(from_model(Path(path), MODEL_NAME), choose_device("auto")))
 
 
-def write(folder: Path, config: Config, generator: Generator, clip: FrozenClip) -> None:
+def write(folder: Path, config: Config, generator: TextToImage, clip: FrozenClip) -> None:
     """Make an MLflow model in `folder`, which must not exist yet.
 
     Args:

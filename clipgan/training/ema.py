@@ -3,7 +3,7 @@
 import torch
 
 from clipgan.config import ModelConfig
-from clipgan.networks.generator import Generator
+from clipgan.networks.generator import TextToImage
 
 
 def ema_decay(model: ModelConfig, images: int, batch: int, fine_tuning: bool = False) -> float:
@@ -22,7 +22,7 @@ def ema_decay(model: ModelConfig, images: int, batch: int, fine_tuning: bool = F
 
 
 @torch.no_grad()
-def update_ema(average: Generator, generator: Generator, decay: float) -> None:
+def update_ema(average: TextToImage, generator: TextToImage, decay: float) -> None:
     """average <- decay * average + (1 - decay) * generator; buffers are copied."""
     torch._foreach_lerp_(list(average.parameters()), list(generator.parameters()), 1 - decay)
     for mean, buffer in zip(average.buffers(), generator.buffers(), strict=True):

@@ -18,7 +18,7 @@ from clipgan.training.checkpoint import load_checkpoint
 from clipgan.training.run_lookup import checkpoint_of_run
 from clipgan.training.state import TrainingState
 
-WIDTHS = ("z_dim", "w_dim", "text_dim", "mapping_layers", "channel_base", "channel_max")
+WIDTHS = ("z_dim", "w_dim", "text_dim", "mapping_layers", "channel_base", "channel_max", "lafite.joined_to")
 SHOWN = 8  # layers that a line names
 
 
@@ -49,6 +49,7 @@ def read_initial(config: Config) -> InitialWeights:
             raise UserError(f"init={given} does not exist; give a checkpoint file, or {MLFLOW_RUN}RUN_ID")
     checkpoint = load_checkpoint(path, torch.device("cpu"))
     theirs, state = checkpoint["config"], checkpoint["state"]
+    _refuse_other_architecture(path, theirs["model"], config.model)
     _refuse_other_widths(path, theirs["model"], config.model)
     return InitialWeights(
         path, theirs["resolution"], theirs["clip"]["name"], state["generator_ema"], state["discriminator"]
@@ -98,6 +99,19 @@ def _layers(names: list[str]) -> str:
     layers = list(dict.fromkeys(name.rpartition(".")[0] or name for name in names))
     more = f" and {len(layers) - SHOWN} more" if len(layers) > SHOWN else ""
     return ", ".join(layers[:SHOWN]) + more
+
+
+def _refuse_other_architecture(path: Path, theirs: Mapping[str, Any], ours: ModelConfig) -> None:
+    """
+    Raises:
+        UserError: one has LAFITE's networks, the other has this project's own.
+    """
+    if (theirs.get("lafite") is None) != (ours.lafite is None):
+        there, here = "this project's own", "LAFITE's"
+        if ours.lafite is None:
+            there, here = here, there
+        raise UserError(f"init={path} has {there} networks, model={ours.name} has {here}; "
+                        f"choose the model that it has: model={theirs['name']}")  # fmt: skip
 
 
 def _refuse_other_widths(path: Path, theirs: Mapping[str, Any], ours: ModelConfig) -> None:

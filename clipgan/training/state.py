@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from clipgan.config import Config
-from clipgan.networks.discriminator import Discriminator
-from clipgan.networks.generator import Generator
+from clipgan.networks.build import AnyDiscriminator, build_discriminator, build_generator
+from clipgan.networks.generator import TextToImage
 from clipgan.randomness import stream_seed
 
 
@@ -17,9 +17,9 @@ from clipgan.randomness import stream_seed
 class TrainingState:
     """The state of one run; `state_dict` is what a checkpoint holds."""
 
-    generator: Generator
-    discriminator: Discriminator
-    generator_ema: Generator
+    generator: TextToImage
+    discriminator: AnyDiscriminator
+    generator_ema: TextToImage
     generator_optimizer: torch.optim.Adam
     discriminator_optimizer: torch.optim.Adam
     path_length_mean: Tensor  # a scalar
@@ -66,8 +66,8 @@ def new_state(config: Config, clip_dim: int, device: torch.device) -> TrainingSt
     model = config.model
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_seed(config.seed, "initial weights"))
-        generator = Generator(model, clip_dim, config.resolution)
-        discriminator = Discriminator(model, clip_dim, config.resolution)
+        generator = build_generator(model, clip_dim, config.resolution)
+        discriminator = build_discriminator(model, clip_dim, config.resolution)
     for layer in discriminator.layers_from_image()[: config.freeze_d]:
         layer.requires_grad_(False)
     generator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -141,7 +141,7 @@ def _styles(state: TrainingState, batch: Batch, objective: Objective, random: St
     generator = state.generator
     shape = (len(batch.rows), generator.z_dim)
     chance, place = torch.rand(2, generator=random.shared(f"{use} style mixing")).tolist()
-    layers = generator.synthesis.n_styles
+    layers = generator.n_styles
     crossover = 1 + int(place * (layers - 1)) if chance < objective.config.model.style_mixing else layers
     first, second = (random.rows(f"{use} {which} latent", batch.rows)(shape) for which in ("first", "second"))
     return generator.mix(first, second, crossover)

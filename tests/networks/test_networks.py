@@ -1,24 +1,28 @@
 """Generator and discriminator: shapes, the modulated convolution against its definition, what depends on what."""
 
+import dataclasses
+
 import pytest
 import torch
 import torch.nn.functional as F
 
-from clipgan.config import ModelConfig
-from clipgan.networks.discriminator import Discriminator
-from clipgan.networks.generator import Generator
+from clipgan.config import LafiteConfig, ModelConfig
+from clipgan.networks.build import build_discriminator, build_generator
 from clipgan.networks.layers import Conv, Linear, ModulatedConv, StyledLayer, minibatch_stddev, upsample
 from clipgan.randomness import normals
 
 MODEL = ModelConfig(z_dim=12, w_dim=10, text_dim=6, mapping_layers=2, channel_base=128, channel_max=16)
+LAFITE = dataclasses.replace(MODEL, lafite=LafiteConfig(joined_to=8))  # both of its kinds of styles
 C = 24
 
 
-@pytest.fixture(scope="module", params=[8, 32, 64])
+@pytest.fixture(
+    scope="module", params=[(8, MODEL), (32, MODEL), (64, MODEL), (16, LAFITE)], ids=["8", "32", "64", "LAFITE"]
+)
 def networks(request):
     torch.manual_seed(0)
-    resolution = request.param
-    return resolution, Generator(MODEL, C, resolution), Discriminator(MODEL, C, resolution)
+    resolution, model = request.param
+    return resolution, build_generator(model, C, resolution), build_discriminator(model, C, resolution)
 
 
 def unit(n):
@@ -147,7 +151,7 @@ def test_truncation_zero_is_the_average_latent(networks):
 def test_style_mixing_crosses_two_latents(networks):
     _, generator, _ = networks
     first, second = torch.randn(2, 2, 12)
-    ws, layers = generator.mix(first, second, 2), generator.synthesis.n_styles
+    ws, layers = generator.mix(first, second, 2), generator.n_styles
     assert ws.shape == (2, layers, 10)
     for layer in range(layers):
         expected = generator.mapping(first if layer < 2 else second)

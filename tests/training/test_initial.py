@@ -107,6 +107,28 @@ def test_other_widths_are_refused_with_the_settings_that_fit(configure, trained)
         read_initial(config)
 
 
+LAFITE = ("model=lafite", "model.z_dim=16", "model.w_dim=16", "model.text_dim=16")
+
+
+def test_lafite_from_another_resolution(configure, tmp_path):
+    config = configure(*LAFITE, "resolution=16", "seed=7")
+    source = new_state(config, C, CPU).state_dict()
+    content = {"state": source, "history": [], "train_seconds": 0.0, "config": asdict(config)}
+    save_checkpoint(tmp_path / "lafite.pt", content)
+    state, drawn = start(configure(*LAFITE, "resolution=32", f"init={tmp_path}/lafite.pt"))
+    new = {"generator": "synthesis.blocks.32.", "discriminator": ("from_rgb.", "blocks.32.")}
+    for network, prefix in new.items():
+        before = getattr(drawn, network).state_dict()
+        for name, value in getattr(state, network).state_dict().items():
+            expected = before if name.startswith(prefix) else source[network]
+            assert torch.equal(value, expected[name]), name
+
+
+def test_another_architecture_is_refused(configure, trained):
+    with pytest.raises(UserError, match=r"has this project's own networks, model=lafite has LAFITE's.*model=tiny"):
+        read_initial(configure(*LAFITE, "resolution=32", f"init={trained}"))
+
+
 def test_files_that_are_no_checkpoints_are_refused(configure, tmp_path):
     with pytest.raises(UserError, match=r"init=/nowhere\.pt does not exist.*mlflow:RUN_ID"):
         read_initial(configure("init=/nowhere.pt"))
@@ -182,6 +204,9 @@ def test_runs_without_checkpoint_are_refused(configure, logged_run, tmp_path):
 
     with pytest.raises(UserError, match=r"init=mlflow:0123: MLflow at sqlite.* does not give this run .*0123"):
         read("0123")
+    (run_dir / "mlflow_run_id.txt").write_text("another\n")
+    with pytest.raises(UserError, match=f"directory {run_dir} belongs to another run by now"):
+        read(run_id)
     for path in run_dir.glob("checkpoint-*"):
         path.unlink()
     with pytest.raises(UserError, match=f"directory {run_dir} holds no checkpoint"):

@@ -1,0 +1,85 @@
+"""Convert a published LAFITE pickle into a checkpoint.
+
+python -m clipgan.import_lafite FILE.pkl OUT.pt
+python -m clipgan.import_lafite FILE.pkl OUT.pt clip=ViT-B16
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import open_clip
+import torch
+
+from clipgan.command import compose_config, messages_not_tracebacks
+from clipgan.config import flatten
+from clipgan.encoders.tiny_clip import register_tiny_model
+from clipgan.encoders.weights import load_strictly
+from clipgan.errors import UserError
+from clipgan.import_lafite.convert import convert
+from clipgan.import_lafite.unpickle import read_pickle
+from clipgan.progress import console
+from clipgan.training.checkpoint import save_checkpoint
+from clipgan.training.state import new_state, parameter_count
+
+SHIPPED = "model=lafite"  # what the shipped option does not say is said in the command that is shown
+
+
+def import_lafite(source: Path, out: Path, overrides: Sequence[str]) -> list[str]:
+    """Write the checkpoint of the networks in a pickle: their weights, and a training that has not begun.
+
+    Args:
+        source: a pickle of LAFITE's training script.
+        out: the checkpoint.
+        overrides: of the configuration; the pickle does not say which CLIP it was trained with (`clip=ViT-B16`).
+
+    Returns:
+        The overrides with which a training starts from it, `init` left out.
+
+    Raises:
+        UserError: the pickle is none, names anything dangerous, or does not fit the architecture or the CLIP.
+    """
+    if out.exists():
+        raise UserError(f"{out} exists already; give another name")
+    found = convert(read_pickle(source), source)
+    shipped = flatten(asdict(compose_config([SHIPPED]).model))
+    own = [f"model.{key}={value}" for key, value in found.model.items() if shipped[key] != value]
+    settings = [SHIPPED, f"resolution={found.resolution}", *own, *(overrides or ["clip=ViT-B32"])]
+    config = compose_config(settings)
+    register_tiny_model()
+    architecture = open_clip.get_model_config(config.clip.model)
+    if architecture is None or architecture["embed_dim"] != found.clip_dim:
+        has = "is no model of open_clip" if architecture is None else f"has {architecture['embed_dim']} dimensions"
+        raise UserError(f"clip={config.clip.name} {has}, {source} was trained with a CLIP of {found.clip_dim}; "
+                        "say which: clip=ViT-B32, clip=ViT-B16, ...")  # fmt: skip
+    state = new_state(config, found.clip_dim, torch.device("cpu"))
+    for name in ("generator", "generator_ema", "discriminator"):
+        load_strictly(getattr(state, name), getattr(found, name), f"{source} ({name})", "LAFITE's architecture")
+    content = {"state": state.state_dict(), "history": [], "train_seconds": 0.0, "config": asdict(config)}
+    try:
+        save_checkpoint(out, content)
+    except OSError as error:
+        raise UserError(f"{out} cannot be written ({error.strerror}); give another place") from error
+    count = parameter_count(state.generator) / 1e6
+    size = f"{found.resolution} x {found.resolution}"
+    console.print(f"{out}: LAFITE at {size}, G of {count:.1f} M parameters, for clip={config.clip.name}", markup=False)
+    return settings
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m clipgan.import_lafite", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument("pickle", type=Path, metavar="FILE.pkl", help="nothing of it is executed")
+    parser.add_argument("out", type=Path, metavar="OUT.pt", help="the checkpoint to write")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="clip=ViT-B16; default: clip=ViT-B32")
+    given = parser.parse_args()
+    with messages_not_tracebacks():
+        settings = import_lafite(given.pickle, given.out, given.overrides)
+        console.print(f"train from it: python train.py {' '.join(settings)} init={given.out}", markup=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""From LAFITE's modules to this project's state: what they are, how their tensors are called here."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from clipgan.errors import UserError
+from clipgan.import_lafite.unpickle import Module
+from clipgan.networks.lafite.resample import kernel
+
+NETWORKS = {"G": "Generator", "G_ema": "Generator", "D": "Discriminator"}  # in a pickle, and their classes
+
+# Names there and here, applied one after the other.
+GENERATOR_NAMES = (
+    (r"^mapping\.fc(\d+)\.", r"mapping.layers.\1."),
+    (r"^mapping\.w_avg$", "mapping.w_average"),
+    (r"^synthesis\.b4\.const$", "synthesis.constant"),
+    (r"^synthesis\.b(\d+)\.", r"synthesis.blocks.\1."),
+    (r"\.conv0\.", ".up."),
+    (r"\.conv1\.", ".conv."),
+    (r"\.torgb\.", ".rgb."),
+    (r"\.noise_const$", ".noise"),
+    (r"\.affine(_0)?\.", ".style.affine."),
+    (r"\.pre_(\d)\.", r".style.text.\1."),
+    (r"\.scale_layer_(\d)\.", r".style.scale.\1."),
+    (r"\.bias_layer_(\d)\.", r".style.shift.\1."),
+)
+DISCRIMINATOR_NAMES = (
+    (r"^b\d+\.fromrgb\.", "from_rgb."),
+    (r"^b4\.conv\.", "conv."),
+    (r"^b4\.fc\.", "features."),
+    (r"^b4\.out\.", "logit."),
+    (r"^b4\.fts\.", "semantic."),
+    (r"^b(\d+)\.", r"blocks.\1."),
+    (r"\.conv0\.", ".conv."),
+    (r"\.conv1\.", ".down."),
+)
+# What these attributes must be, wherever a module has them: there is no other LAFITE here.
+SUPPORTED: Mapping[str, tuple[Any, ...]] = {
+    "c_dim": (0,),
+    "cmap_dim": (0,),
+    "img_channels": (3,),
+    "use_noise": (True,),
+    "use_fts": (True,),
+    "structure": (1, 2),
+    "num_channels": (1,),  # of the minibatch deviation
+}
+
+
+@dataclass(frozen=True)
+class Converted:
+    """The networks' tensors by their names here, and the configuration that they have."""
+
+    generator: dict[str, Tensor]
+    generator_ema: dict[str, Tensor]
+    discriminator: dict[str, Tensor]
+    resolution: int
+    clip_dim: int
+    model: dict[str, Any]  # keys of `ModelConfig`, dotted
+
+
+def convert(content: Mapping[str, Any], path: Path) -> Converted:
+    """
+    Args:
+        content: what `read_pickle` read.
+        path: where from, for the messages.
+
+    Raises:
+        UserError: a network is missing, or is another than LAFITE's published one.
+    """
+    networks: dict[str, Module] = {}
+    for name, class_name in NETWORKS.items():
+        network = content.get(name)
+        if not isinstance(network, Module) or network.class_name != class_name:
+            raise UserError(f"{path} has no network {name}: a LAFITE pickle holds G, D and G_ema")
+        _check(network, name, path)
+        networks[name] = network
+    generator, discriminator = networks["G_ema"], networks["D"]
+    tensors = dict(generator.tensors())
+    first, second = (_text_weight(tensors, layer) for layer in (0, 1))
+    if first is None or second is None:
+        raise UserError(f"{path} is a StyleGAN2 whose layers take no text, not LAFITE's")
+    try:
+        return Converted(
+            generator=_renamed(networks["G"], GENERATOR_NAMES),
+            generator_ema=_renamed(generator, GENERATOR_NAMES),
+            discriminator=_renamed(discriminator, DISCRIMINATOR_NAMES),
+            resolution=generator.attributes["img_resolution"],
+            clip_dim=first.shape[1],
+            model=_model(generator, discriminator, text_dim=second.shape[0]),
+        )
+    except KeyError as error:
+        raise UserError(f"{path}: its networks have no {error.args[0]}, which LAFITE's have") from error
+
+
+def _text_weight(tensors: Mapping[str, Tensor], layer: int) -> Tensor | None:
+    """Of the first style's text network, whichever kind of style it is."""
+    names = (f"synthesis.b4.conv1.{kind}_{layer}.weight" for kind in ("pre", "scale_layer"))
+    return next((tensors[name] for name in names if name in tensors), None)
+
+
+def _check(network: Module, name: str, path: Path) -> None:
+    """
+    Raises:
+        UserError: a module has a setting that the published training script never gives.
+    """
+    for place, module in network.walk():
+        for key, allowed in SUPPORTED.items():
+            if module.attributes.get(key, allowed[0]) not in allowed:
+                where = f"{name}.{place}" if place else name
+                wanted = " or ".join(str(value) for value in allowed)
+                raise UserError(f"{path}: {where} has {key}={module.attributes[key]}; only {wanted} is supported")
+    for place, value in network.tensors():
+        if place.endswith("resample_filter") and not torch.allclose(value, kernel(value.device, value.dtype)[0, 0]):
+            raise UserError(f"{path}: {name}.{place} is another filter than [1, 3, 3, 1]")
+
+
+def _renamed(network: Module, names: Sequence[tuple[str, str]]) -> dict[str, Tensor]:
+    tensors = {}
+    for there, value in network.tensors():
+        if there.endswith("resample_filter"):
+            continue  # a constant here
+        here = there
+        for pattern, replacement in names:
+            here = re.sub(pattern, replacement, here)
+        tensors[here] = value[None] if here == "synthesis.constant" else value
+    return tensors
+
+
+def _model(generator: Module, discriminator: Module, text_dim: int) -> dict[str, Any]:
+    """The settings that differ between LAFITEs; what a pickle leaves out has the published default."""
+    synthesis = generator.attributes["_init_kwargs"].get("synthesis_kwargs", {})
+    last = discriminator.children()["b4"]
+    clamp = synthesis.get("conv_clamp")
+    return {
+        "z_dim": generator.attributes["z_dim"],
+        "w_dim": generator.attributes["w_dim"],
+        "text_dim": text_dim,
+        "mapping_layers": generator.children()["mapping"].attributes["num_layers"],
+        "channel_base": synthesis.get("channel_base", 32768),
+        "channel_max": synthesis.get("channel_max", 512),
+        "mbstd_group": last.children()["mbstd"].attributes["group_size"],
+        "lafite.conv_clamp": math.inf if clamp is None else clamp,
+        "lafite.joined_to": synthesis.get("change", 256),
+        "lafite.unit_features": discriminator.attributes["use_norm"],
+    }

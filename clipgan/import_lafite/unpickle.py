@@ -1,0 +1,138 @@
+"""The contents of a network pickle of LAFITE or StyleGAN2-ADA, without running anything that it brings.
+
+Facts about the format, from NVlabs/stylegan2-ada-pytorch (torch_utils/persistence.py) and torch: each module is a call
+of `_reconstruct_persistent_obj` with its class's name, its attributes and the source code of its class, which the
+public loader executes and this one never looks at; a tensor's storage is a file of `torch.save` inside the pickle.
+"""
+
+import io
+import pickle
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from clipgan.errors import UserError
+
+PERSISTENCE_VERSION = 6
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module as inert data."""
+
+    class_name: str
+    attributes: Mapping[str, Any]
+
+    def children(self) -> Mapping[str, "Module"]:
+        """By name; those that are None left out."""
+        modules = self.attributes.get("_modules", {})
+        return {name: child for name, child in modules.items() if isinstance(child, Module)}
+
+    def tensors(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+        """Every parameter and buffer by its dotted name."""
+        for kind in ("_parameters", "_buffers"):
+            for name, value in self.attributes.get(kind, {}).items():
+                if isinstance(value, Tensor):
+                    yield f"{prefix}{name}", value
+        for name, child in self.children().items():
+            yield from child.tensors(f"{prefix}{name}.")
+
+    def walk(self, prefix: str = "") -> Iterator[tuple[str, "Module"]]:
+        """This module and all below it, by dotted name."""
+        yield prefix, self
+        for name, child in self.children().items():
+            yield from child.walk(f"{prefix}.{name}" if prefix else name)
+
+
+class Settings(dict):
+    """In place of `dnnlib.util.EasyDict`."""
+
+
+class Ignored:
+    """In place of what no weight depends on: numpy's scalars and types."""
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+class NetworkUnpickler(pickle.Unpickler):
+    """Knows the few names that such a pickle has a use for, each as an inert stand-in."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """What `module.name` stands for.
+
+        Raises:
+            UnpicklingError: it is none of the allowed names.
+        """
+        try:
+            return ALLOWED[module, name]
+        except KeyError:
+            raise pickle.UnpicklingError(f"it names {module}.{name}, which weights have no use for") from None
+
+
+def read_pickle(path: Path) -> dict[str, Any]:
+    """The dictionary that the pickle holds: networks as `Module`, settings as dictionaries.
+
+    Raises:
+        UserError: there is no such file, or it names anything else than networks and tensors need.
+    """
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; give a network pickle of LAFITE")
+    try:
+        with path.open("rb") as file:
+            content = NetworkUnpickler(file).load()
+    except Exception as error:  # a damaged pickle can raise anything
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{path} is not read: {reason[:300]}; nothing of it was run") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} holds a {type(content).__name__}, not the networks G, D and G_ema")
+    return content
+
+
+def _module(meta: Mapping[str, Any]) -> Module:
+    kind, version = meta["type"], meta["version"]
+    if (kind, version) != ("class", PERSISTENCE_VERSION):
+        raise pickle.UnpicklingError(f"its modules are of format {kind} {version}, not class {PERSISTENCE_VERSION}")
+    return Module(meta["class_name"], dict(meta["state"]))
+
+
+def _storage(content: bytes) -> Tensor:
+    """A storage as a flat tensor; `weights_only` runs nothing of the file in it."""
+    try:
+        storage = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # torch's own message advises to execute it
+        raise pickle.UnpicklingError("a tensor's storage holds something else than numbers") from error
+    if not isinstance(storage, torch.storage.TypedStorage):
+        raise pickle.UnpicklingError(f"a tensor's storage is a {type(storage).__name__}")
+    return torch.empty(0, dtype=storage.dtype).set_(storage)
+
+
+def _tensor(storage: Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any) -> Tensor:
+    """torch checks that the view lies within the storage."""
+    return storage.as_strided(size, stride, offset)
+
+
+def _parameter(data: Tensor, *_: Any) -> Tensor:
+    return data
+
+
+ALLOWED = {
+    ("torch_utils.persistence", "_reconstruct_persistent_obj"): _module,
+    ("torch.storage", "_load_from_bytes"): _storage,
+    ("torch._utils", "_rebuild_tensor_v2"): _tensor,
+    ("torch._utils", "_rebuild_parameter"): _parameter,
+    ("collections", "OrderedDict"): OrderedDict,
+    ("dnnlib.util", "EasyDict"): Settings,
+    ("builtins", "set"): set,
+    ("numpy", "dtype"): Ignored,
+    ("numpy.core.multiarray", "scalar"): Ignored,
+    ("numpy._core.multiarray", "scalar"): Ignored,
+}

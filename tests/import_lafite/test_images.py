@@ -1,0 +1,123 @@
+"""A converted pickle makes the images of the networks in it, and judges as they do."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from clipgan.command import compose_config
+from clipgan.import_lafite.__main__ import import_lafite
+from clipgan.training.checkpoint import load_checkpoint
+from clipgan.training.state import new_state
+from tests.import_lafite.conftest import C, public_networks
+from tests.import_lafite.pickles import dump
+
+CPU = torch.device("cpu")
+TOLERANCE = {"rtol": 0, "atol": 1e-3}
+
+
+def converted(pickle, out, *overrides):
+    """The state that a training with the printed settings would load."""
+    settings = import_lafite(pickle, out, overrides or ["clip=tiny"])
+    config = compose_config(settings)
+    state = new_state(config, load_checkpoint(out, CPU)["state"]["discriminator"]["semantic.weight"].shape[0], CPU)
+    state.load_state_dict(load_checkpoint(out, CPU)["state"])
+    state.generator.eval()
+    return state, config
+
+
+def inputs(count, z_dim=20, width=C):
+    return torch.randn(count, z_dim), F.normalize(torch.randn(count, width), dim=1)
+
+
+@pytest.fixture(scope="module")
+def state(public, tmp_path_factory):
+    return converted(public[1], tmp_path_factory.mktemp("out") / "lafite.pt")[0]
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [("generator", "G"), ("generator_ema", "G_ema")])
+@pytest.mark.parametrize("psi", [1.0, 0.7])
+@torch.no_grad()
+def test_the_same_latents_and_texts_give_the_same_images(public, state, ours, theirs, psi):
+    z, text = inputs(3)
+    expected = public[0][theirs](z, text, [None] * 5, psi)
+    generator = getattr(state, ours)
+    assert expected.std() > 0.1
+    torch.testing.assert_close(generator(z, text, generator.stored_noise(), psi), expected, **TOLERANCE)
+
+
+@torch.no_grad()
+def test_drawn_noise_enters_every_layer_as_there(public, state):
+    z, text = inputs(2)
+    noises = [torch.randn(2, 1, size, size) for size in (4, 8, 8, 16, 16)]
+    drawn = iter(noises)
+
+    def draw(shape):
+        noise = next(drawn)
+        assert noise.shape == shape
+        return noise
+
+    expected = public[0]["G_ema"](z, text, noises)
+    torch.testing.assert_close(state.generator_ema(z, text, draw), expected, **TOLERANCE)
+    constant = public[0]["G_ema"](z, text, [None] * 5)
+    assert (constant - expected).abs().max() > 0.01
+
+
+@torch.no_grad()
+def test_the_discriminator_gives_the_same_logits_and_features(public, state):
+    _, text = inputs(8)
+    images = torch.randn(8, 3, 16, 16)
+    groups = [0, 2, 4, 6, 1, 3, 5, 7]  # there a group takes every second image, here neighbours
+    logits, feature = public[0]["D"](images, text)
+    judged = state.discriminator(images[groups], text[groups])
+    torch.testing.assert_close(judged.logits, logits[groups, 0], **TOLERANCE)
+    torch.testing.assert_close(judged.semantic, feature[groups], **TOLERANCE)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"change": 256, "clamp": 0.7, "use_norm": True, "resolution": 8},  # as published below 512; clamps that bite
+        {"change": 0, "clamp": None, "freeze": 4, "resolution": 32},
+    ],
+    ids=["joined styles, clamped, unit features", "scaled styles, no clamp, frozen layers"],
+)
+@torch.no_grad()
+def test_other_settings_of_the_training_script(tmp_path, options):
+    torch.manual_seed(5)
+    networks = public_networks(**options)
+    state, _ = converted(dump(networks, tmp_path / "a.pkl"), tmp_path / "out.pt")
+    z, text = inputs(2)
+    size = options["resolution"]
+    expected = networks["G_ema"](z, text, [None] * 9)
+    if options["clamp"]:
+        assert networks["G_ema"].synthesis.b4.torgb(torch.ones(2, 12, 4, 4) * 9, z.new_zeros(2, 24), text).max() <= 0.7
+    ours = state.generator_ema(z, text, state.generator_ema.stored_noise())
+    torch.testing.assert_close(ours, expected, **TOLERANCE)
+    images = torch.randn(2, 3, size, size) * 3
+    logits, feature = networks["D"](images, text)
+    judged = state.discriminator(images, text)
+    torch.testing.assert_close(judged.logits, logits[:, 0], **TOLERANCE)
+    torch.testing.assert_close(judged.semantic, feature, **TOLERANCE)
+
+
+def test_the_default_is_the_published_clip_and_the_shipped_model(tmp_path):
+    networks = public_networks(resolution=8, change=256, f_dim=512)
+    _, config = converted(dump(networks, tmp_path / "a.pkl"), tmp_path / "out.pt", "clip=ViT-B32")
+    assert (config.clip.name, config.resolution, config.model.name) == ("ViT-B32", 8, "lafite")
+    assert (config.model.text_dim, config.model.z_dim, config.model.mapping_layers) == (512, 20, 3)
+    assert config.model.lafite.joined_to == 256
+    settings = import_lafite(tmp_path / "a.pkl", tmp_path / "again.pt", [])
+    assert settings[-1] == "clip=ViT-B32"
+
+
+@pytest.mark.endurance
+@torch.no_grad()
+def test_the_published_size(tmp_path):
+    """256 x 256 with all the widths of the public models: G has 69 M parameters."""
+    torch.manual_seed(9)
+    networks = public_networks(resolution=256, change=256, f_dim=512, base=32768, maximum=512)
+    state, _ = converted(dump(networks, tmp_path / "a.pkl"), tmp_path / "out.pt", "clip=ViT-B32")
+    z, text = inputs(1, width=512)
+    expected = networks["G_ema"](z, text, [None] * 13)
+    ours = state.generator_ema(z, text, state.generator_ema.stored_noise())
+    torch.testing.assert_close(ours, expected, **TOLERANCE)
