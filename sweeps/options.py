@@ -22,8 +22,8 @@ class MedianPruner:
     """Ends a trial whose best value so far is worse than the median of the complete trials at the same step."""
 
     _target_: str = "optuna.pruners.MedianPruner"
-    n_startup_trials: int = 3  # complete trials before any is ended
-    n_warmup_steps: int = 1  # no trial ends before this step; at 0 nothing is trained
+    n_startup_trials: int = 4  # complete trials before any is ended
+    n_warmup_steps: int | None = None  # no trial ends before this step; null: a fifth of hydra.sweeper.max_step
     interval_steps: int = 1
     n_min_trials: int = 1  # complete trials that have reported at the step
 
@@ -33,8 +33,8 @@ class SuccessiveHalvingPruner:
     """Ends all but the best 1 / reduction_factor at the steps min_resource x reduction_factor^n (asynchronously)."""
 
     _target_: str = "optuna.pruners.SuccessiveHalvingPruner"
-    min_resource: int = 1  # the first step at which trials are compared
-    reduction_factor: int = 3
+    min_resource: int | None = None  # the first step that compares; null: a fifth of hydra.sweeper.max_step
+    reduction_factor: int = 2
     min_early_stopping_rate: int = 0
     bootstrap_count: int = 0
 
@@ -44,8 +44,8 @@ class HyperbandPruner:
     """Successive halving in several brackets, which begin to compare at different steps."""
 
     _target_: str = "optuna.pruners.HyperbandPruner"
-    min_resource: int = 2  # in the first step trainings differ by speed more than by where they end
-    max_resource: int | None = "${hydra.sweeper.max_step}"  # type: ignore[assignment]  # a trial's last step
+    min_resource: int | None = None  # the first step that compares; null: an eighth of hydra.sweeper.max_step
+    max_resource: int | None = None  # a trial's last step; null: hydra.sweeper.max_step
     reduction_factor: int = 3
     bootstrap_count: int = 0
 
@@ -67,7 +67,7 @@ class ThresholdPruner:
     _target_: str = "optuna.pruners.ThresholdPruner"
     lower: float | None = None
     upper: float | None = None
-    n_warmup_steps: int = 1
+    n_warmup_steps: int | None = None  # null: a fifth of hydra.sweeper.max_step
     interval_steps: int = 1
 
 
@@ -133,6 +133,14 @@ class NSGAIISampler:
     population_size: int = 20
 
 
+# Null in a pruner's settings stands for this share of a trial's last step: early in a training, trials differ by how
+# fast they are more than by where they end, and how early that is depends on how long they are.
+SHARES: Mapping[str, Mapping[str, float]] = {
+    "MedianPruner": {"n_warmup_steps": 1 / 5},
+    "ThresholdPruner": {"n_warmup_steps": 1 / 5},
+    "SuccessiveHalvingPruner": {"min_resource": 1 / 5},
+    "HyperbandPruner": {"min_resource": 1 / 8, "max_resource": 1},
+}
 PRUNERS: Mapping[str, type] = {
     "none": NoPruner,
     "median": MedianPruner,

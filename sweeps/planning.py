@@ -40,7 +40,7 @@ def plan_of(settings: Settings, axes: Sequence[AnyAxis], fixed: Sequence[str], c
     Raises:
         SweepError: a setting is not allowed with these axes or with another setting.
     """
-    pruner_of(settings.pruner, len(settings.names))
+    pruner_of(settings.pruner, settings.max_step, len(settings.names))
     seeds = _seeds(settings, axes, fixed, composition) if settings.replicas > 1 else None
     return Plan(
         source=_source(settings, axes, _exists(settings, axes, fixed, composition)),

@@ -12,14 +12,21 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweeps.errors import SweepError
 from sweeps.mirror import mirror
-from sweeps.options import instance
+from sweeps.options import SHARES, instance
 from sweeps.records import trial_task_id
 from sweeps.storage import open_storage
 from sweeps.study import trial_id
 
 
-def pruner_of(settings: Mapping[str, Any] | None, n_objectives: int = 1) -> BasePruner | None:
+def pruner_of(
+    settings: Mapping[str, Any] | None, max_step: int | None = None, n_objectives: int = 1
+) -> BasePruner | None:
     """The pruner that `hydra.sweeper.pruner` describes, or None.
+
+    Args:
+        settings: its keys and values, `_target_` included.
+        max_step: a trial's last step, `hydra.sweeper.max_step`; None: unknown, and trials are compared from step 1 on.
+        n_objectives: of the sweep.
 
     Raises:
         SweepError: its arguments are not allowed, or there are several objectives.
@@ -31,24 +38,38 @@ def pruner_of(settings: Mapping[str, Any] | None, n_objectives: int = 1) -> Base
             f"hydra.sweeper.pruner={settings['_target_']} is not allowed with {n_objectives} objectives: a trial cannot"
             " be compared half-way by several; take pruner=none"
         )
-    if settings.get("max_resource", 1) is None:
+    if settings.get("max_resource", 1) is None and max_step is None:
         raise SweepError(
             "hydra.sweeper.max_step is missing: hyperband must know the last step of a trial, as in"
             " hydra.sweeper.max_step=100"
         )
-    pruner = instance(settings, "pruner")
+    pruner = instance({**settings, **_lengths(settings, max_step)}, "pruner")
     if not isinstance(pruner, BasePruner):
         raise SweepError(f"hydra.sweeper.pruner._target_={settings['_target_']} is no pruner of Optuna's")
     return pruner
 
 
-def is_to_end(storage: RDBStorage, study: str, number: int, step: int, settings: Mapping[str, Any]) -> bool:
+def _lengths(settings: Mapping[str, Any], max_step: int | None) -> dict[str, int]:
+    """The steps that are null in the settings: shares of a trial's length; at least 1, for at 0 nothing is trained."""
+    shares = SHARES.get(settings["_target_"].rpartition(".")[2], {})
+    unset = {name: share for name, share in shares.items() if settings.get(name, 0) is None}
+    return {name: max(1, round(share * (max_step or 0))) for name, share in unset.items()}
+
+
+def is_to_end(
+    storage: RDBStorage,
+    study: str,
+    number: int,
+    step: int,
+    settings: Mapping[str, Any],
+    max_step: int | None = None,
+) -> bool:
     """Whether the pruner gives up a running trial at a step that it has reported.
 
     The pruner sees the study without failed trials (an orphan's figures are also its successor's), and this trial
     only up to `step`: one that goes on from a checkpoint reports its old steps again.
     """
-    pruner = pruner_of(settings)
+    pruner = pruner_of(settings, max_step)
     if pruner is None:
         return False
     persisted = _study(storage.url, study)

@@ -18,6 +18,7 @@ from sweeps.errors import SweepError
 from sweeps.trial import STORAGE
 
 LOCK_TIMEOUT = 60  # seconds that SQLite waits for another writer
+LOCK_POLL = 0.002  # seconds between two tries to get SQLite's lock, which is held for some milliseconds
 ADVISORY_LOCK = zlib.crc32(b"sweeps")  # PostgreSQL names its locks by number
 ALLOWED = "sqlite:///FILE.db or postgresql://USER@HOST/DATABASE"
 
@@ -76,7 +77,7 @@ def exclusive(url: str) -> Iterator[None]:
     """Hold the one lock of a storage: SQLite hands one waiting trial to two claimers otherwise. Not reentrant."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
-        with FileLock(f"{parsed.database}.sweep.lock"):
+        with FileLock(f"{parsed.database}.sweep.lock").acquire(poll_interval=LOCK_POLL):
             yield
         return
     with _advisory_lock(parsed):

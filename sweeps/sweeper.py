@@ -67,8 +67,8 @@ class StudySweeper(Sweeper):
 
         Raises:
             SweepError: a setting, an axis or the storage is not allowed.
-            SystemExit: status 1 if a trial failed now or no point is complete, 130 after Ctrl-C, 143 after SIGTERM,
-                75 if a job was preempted.
+            SystemExit: status 1 if a trial failed now or no point is complete or pruned, 130 after Ctrl-C, 143 after
+                SIGTERM, 75 if a job was preempted.
         """
         from sweeps.composition import Composition
         from sweeps.planning import plan_of
@@ -127,8 +127,8 @@ class StudySweeper(Sweeper):
                 " hydra.sweeper.retry_failed=true"
             )
         n_failed = sum(record.state == "FAIL" and plan.wants(record) for record in new)
-        n_complete = sum(record.state == "COMPLETE" and plan.wants(record) for record in study.records())
-        succeeded = n_failed == 0 and n_complete > 0
+        n_done = sum(record.state in ("COMPLETE", "PRUNED") and plan.wants(record) for record in study.records())
+        succeeded = n_failed == 0 and n_done > 0
         self._close_parent(parent, study, "FINISHED" if succeeded else "FAILED")
         if not succeeded:
             raise SystemExit(1)

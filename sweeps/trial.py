@@ -40,12 +40,12 @@ class RunningTrial:
             TypeError: `step` is no whole number (Optuna would truncate 0.5 to 0).
         """
         self._storage().set_trial_intermediate_value(self._id(), operator.index(step), float(value))
-        settings = _pruner_settings()
+        settings, max_step = _pruner_settings()
         if settings is None:
             return False
         from sweeps.pruning import is_to_end
 
-        return is_to_end(self._storage(), self.study, self.number, step, settings)
+        return is_to_end(self._storage(), self.study, self.number, step, settings, max_step)
 
     def end_as_pruned(self) -> NoReturn:
         """End the job where `report` has said so; nothing that it has written is lost."""
@@ -86,16 +86,17 @@ def current_trial() -> RunningTrial | None:
     )
 
 
-def _pruner_settings() -> Mapping[str, Any] | None:
-    """`hydra.sweeper.pruner` of this job, or None."""
+def _pruner_settings() -> tuple[Mapping[str, Any] | None, int | None]:
+    """`hydra.sweeper.pruner` of this job, or None; and `hydra.sweeper.max_step`."""
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
     if not HydraConfig.initialized():
-        return None
-    node = HydraConfig.get().sweeper.get("pruner")
+        return None, None
+    sweeper = HydraConfig.get().sweeper
+    node = sweeper.get("pruner")
     settings: Any = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else None
-    return settings if settings and settings.get("_target_") else None
+    return (settings if settings and settings.get("_target_") else None), sweeper.get("max_step")
 
 
 def job_environment(study: str, number: int, parent_run_id: str | None) -> Mapping[str, str]:

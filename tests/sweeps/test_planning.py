@@ -77,7 +77,8 @@ def test_only_the_best_points_are_replicated_also_by_two_workers(app: App) -> No
 @pytest.mark.slow
 def test_a_pruned_replica_ends_its_point(app: App) -> None:
     in_order = "hydra.sweeper.enqueue=[{h: 0.5}, {h: 0.6}, {h: 0.7}, {h: 3}]"
-    app.run("h=0.5,0.6,0.7,3", "mode=curve", "pruner=median", "hydra.sweeper.replicas=2", in_order)
+    median = ("pruner=median", "hydra.sweeper.pruner.n_startup_trials=3")
+    app.run("h=0.5,0.6,0.7,3", "mode=curve", *median, "hydra.sweeper.replicas=2", in_order)
     bad = [trial for trial in app.trials() if trial.params["h"] == 3]
     assert [trial.state for trial in bad] == [TrialState.PRUNED] * 2
     assert bad[1].user_attrs["reason"] == "its point was pruned with replica 0"

@@ -1,5 +1,6 @@
 """Trials that end early: the pruners, asked as a job asks them, and whole sweeps."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from optuna.trial import TrialState
 from sweep_app import App
 
 from sweeps.errors import SweepError
-from sweeps.options import PRUNERS
+from sweeps.options import PRUNERS, HyperbandPruner, MedianPruner, SuccessiveHalvingPruner
 from sweeps.plan import Grid, Plan
 from sweeps.pruning import is_to_end, pruner_of
 from sweeps.search_space import Point
@@ -111,8 +112,8 @@ def test_each_option_makes_its_pruner(name: str) -> None:
     import hydra_plugins.clipgan_sweeper  # noqa: F401  # registers them
 
     node = ConfigStore.instance().load(f"pruner/{name}.yaml").node
-    settings = OmegaConf.create({"hydra": {"sweeper": {"max_step": 9, "pruner": node}}}).hydra.sweeper.pruner
-    pruner = pruner_of(OmegaConf.to_container(settings, resolve=True) | ({"upper": 3.0} if name == "threshold" else {}))
+    settings = OmegaConf.to_container(node) | ({"upper": 3.0} if name == "threshold" else {})
+    pruner = pruner_of(settings, max_step=16)
     expected = {
         "none": "NoneType",
         "median": "MedianPruner",
@@ -122,6 +123,26 @@ def test_each_option_makes_its_pruner(name: str) -> None:
         "threshold": "ThresholdPruner",
     }
     assert type(pruner).__name__ == expected[name]
+
+
+@pytest.mark.parametrize(("max_step", "first"), [(16, (3, 3, 2)), (25000, (5000, 5000, 3125)), (2, (1, 1, 1))])
+def test_what_is_early_depends_on_the_length_of_a_trial(max_step: int, first: tuple[int, int, int]) -> None:
+    median = pruner_of(asdict(MedianPruner()), max_step)
+    halving = pruner_of(asdict(SuccessiveHalvingPruner()), max_step)
+    hyperband = pruner_of(asdict(HyperbandPruner()), max_step)
+    assert isinstance(median, optuna.pruners.MedianPruner)
+    assert isinstance(halving, optuna.pruners.SuccessiveHalvingPruner)
+    assert isinstance(hyperband, optuna.pruners.HyperbandPruner)
+    assert (median._n_warmup_steps, halving._min_resource, hyperband._min_resource) == first
+    assert hyperband._max_resource == max_step
+
+
+def test_a_given_step_counts_and_without_a_length_all_may_end_from_step_1_on() -> None:
+    given = pruner_of(asdict(MedianPruner(n_warmup_steps=7)), 16)
+    unknown = pruner_of(asdict(MedianPruner()), None)
+    assert isinstance(given, optuna.pruners.MedianPruner)
+    assert isinstance(unknown, optuna.pruners.MedianPruner)
+    assert (given._n_warmup_steps, unknown._n_warmup_steps) == (7, 1)
 
 
 @pytest.mark.parametrize(
@@ -140,15 +161,15 @@ def test_bad_settings_are_one_message(settings: dict[str, Any], message: str) ->
 
 def test_several_objectives_have_no_pruner() -> None:
     with pytest.raises(SweepError, match=r"not allowed with 2 objectives.*pruner=none"):
-        pruner_of(MEDIAN, 2)
-    assert pruner_of(None, 2) is None
+        pruner_of(MEDIAN, 16, 2)
+    assert pruner_of(None, 16, 2) is None
 
 
 @pytest.mark.slow
 def test_a_sweep_prunes_and_a_command_without_a_pruner_finishes_what_it_ended(app: App) -> None:
     in_order = "hydra.sweeper.enqueue=[{h: 0.5}, {h: 0.6}, {h: 0.7}, {h: 3}, {h: 0.4}]"
     command = ("h=0.5,0.6,0.7,3,0.4", "mode=curve", in_order)
-    out = app.run(*command, "pruner=median")
+    out = app.run(*command, "pruner=median", "hydra.sweeper.pruner.n_startup_trials=3")
     assert [trial.state.name for trial in app.trials()] == ["COMPLETE"] * 3 + ["PRUNED", "COMPLETE"]
     pruned = app.trials()[3]
     assert sorted(pruned.intermediate_values) == [0, 1]  # within one step of the decision
@@ -161,3 +182,9 @@ def test_a_sweep_prunes_and_a_command_without_a_pruner_finishes_what_it_ended(ap
     app.run(*command)
     [again] = [trial for trial in app.trials(state=TrialState.COMPLETE) if trial.params["h"] == 3]
     assert (again.user_attrs["run"], again.value) == (3, 6.25)  # in its run directory
+
+
+@pytest.mark.slow
+def test_a_sweep_whose_trials_are_all_pruned_has_not_failed(app: App) -> None:
+    app.run("h=2,3", "mode=curve", "pruner=threshold", "hydra.sweeper.pruner.upper=0.1", status=0)
+    assert [trial.state.name for trial in app.trials()] == ["PRUNED"] * 2

@@ -35,10 +35,10 @@ def run_dir() -> Path:
     return Path(HydraConfig.get().runtime.output_dir)
 
 
-def wait(name: str) -> None:
-    """Until the file `go` is there."""
+def wait(name: str, until: str = "go") -> None:
+    """Make the file `name`, and wait for another."""
     Path(name).touch()
-    while not Path("go").exists():
+    while not Path(until).exists():
         time.sleep(0.02)
 
 
@@ -55,11 +55,13 @@ def train() -> None:
 
 
 def fill(path: Path) -> None:
-    """Write more than a small disk holds, and take it away again."""
+    """Write more than a small disk holds, and take it away again, while another job writes nothing."""
+    wait("ready", until="beside")
     try:
         path.write_bytes(bytes(2**24))
     finally:
         path.unlink()
+        Path("filled").touch()
 
 
 def misbehave(mode: str, config: DictConfig) -> None:
@@ -109,6 +111,8 @@ def main(config: DictConfig) -> object:
         for step in range(config.steps + 1):
             if trial.report(value + 10 / (step + 1), step) and step < config.steps:
                 trial.end_as_pruned()
+    if config.mode == "fill" and not bad:
+        wait("beside", until="filled")
     if bad:
         misbehave(config.mode, config)
         if config.mode in ("not_a_number", "text"):
