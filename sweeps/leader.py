@@ -86,6 +86,7 @@ class Leader:
         finally:
             self._dismiss()
             self.view.show(self.study.changes())
+            self.view.close()
 
     def _watch(self) -> None:
         shown = 0.0

@@ -1,10 +1,16 @@
 """What a sweep shows while it runs."""
 
 import io
+import os
+import pty
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import pytest
 from rich.console import Console
+from sweep_app import APP, REPOSITORY, App
 
 from sweeps.live import MAX_ENDED, Board, Lines, Pace
 from sweeps.plan import Grid, Plan
@@ -68,3 +74,23 @@ def test_the_table_has_the_running_trials_and_the_newest_ends() -> None:
     assert ["12", "h=12", "1", "7.25", "RUNNING", "0:01:18"] in rows
     assert ["13", "h=13", "-", "-", "RUNNING", "0:00:54"] in rows
     assert rows[-1][:9] == ["10", "of", "20", "ended,", "0", "failed,", "2", "running;", "ETA"]
+
+
+@pytest.mark.slow
+def test_on_a_terminal_the_table_is_gone_when_the_summary_comes(app: App) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, str(APP), "-m", "h=0.5,2", "mode=curve", "hydra.sweeper.workers=2"]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "TERM": "xterm", "COLUMNS": "120", "LINES": "40"}
+    with subprocess.Popen(command, cwd=app.cwd, env=environment, stdin=theirs, stdout=theirs, stderr=theirs):
+        os.close(theirs)
+        shown = "".join(chunk.decode(errors="replace") for chunk in iter(lambda: _read(ours), b""))
+    os.close(ours)
+    assert "2 of 2 ended, 0 failed, 0 running" in shown
+    assert "running; ETA" not in shown.partition("best: trial 0")[2]
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65536)
+    except OSError:  # Linux: the other side is closed
+        return b""
