@@ -43,7 +43,8 @@ def test_a_failure_in_a_job_keeps_its_reason_and_the_others_go_on(app: App) -> N
 
 @pytest.mark.slow
 def test_a_job_is_pruned(app: App) -> None:
-    app.run(*SLURM, "h=0.6,0.5,4", "mode=curve", "pruner=median", "hydra.sweeper.workers=1", *AT_ONCE)
+    in_order = "hydra.sweeper.enqueue=[{h: 0.6}, {h: 0.5}, {h: 4}]"
+    app.run(*SLURM, "h=0.6,0.5,4", "mode=curve", "pruner=median", "hydra.sweeper.workers=1", in_order, *AT_ONCE)
     assert [trial.state.name for trial in app.trials()] == ["COMPLETE", "COMPLETE", "PRUNED"]
     assert list(app.trials()[2].intermediate_values) == [0]  # of five steps
     assert list(jobs(app).values()) == ["COMPLETED"] * 3
