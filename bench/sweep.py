@@ -27,7 +27,7 @@ from bench.sweeping.systems import System, systems
 
 FOLDER = Path("runs/bench/sweep").absolute()
 ROUNDS, FEW, TRIALS = 3, 4, 40
-LONG, SHORT, UNEVEN = 6.0, 0.6, 8  # seconds, seconds, trials
+LONG, SHORT, UNEVEN = 30.0, 3.0, 8  # seconds, seconds, trials: short of a training, long beside a start
 LONG_STUDY, SLICE = 2000, 100  # trials
 WORKERS = (1, 2, 4, 8)
 console = Console(highlight=False, soft_wrap=True)

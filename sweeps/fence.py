@@ -26,7 +26,7 @@ def ending_with(trial: RunningTrial) -> Iterator[None]:
     def watch() -> None:
         while not over.wait(EVERY):
             if not _still_runs(trial) and not over.is_set():
-                print(f"trial {trial.number} was taken away: this job ends", file=sys.stderr, flush=True)
+                print(f"trial {trial.number} was taken away: this process ends", file=sys.stderr, flush=True)
                 os._exit(1)  # an exception would let the job write a last checkpoint over that of its successor
 
     thread = threading.Thread(target=watch, daemon=True)

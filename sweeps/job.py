@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,10 @@ class Job:
 
     task_function: TaskFunction
     to_file: bool  # its output goes to `OUTPUT_FILE`
-    worker: int = field(default_factory=os.getpid)  # the process that claims trials and launches them
 
     def __call__(self, config: DictConfig) -> Any:
         trial = current_trial()
-        leads = os.getpid() == self.worker and not self.to_file  # nobody would start another process in its place
-        if trial is None or leads:
+        if trial is None:
             return self._run(config)
         from sweeps.fence import ending_with
 

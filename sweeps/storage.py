@@ -2,25 +2,33 @@
 
 import functools
 import os
+import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import sqlalchemy
 from filelock import FileLock
+from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from sweeps.errors import SweepError
 from sweeps.trial import STORAGE
 
 LOCK_TIMEOUT = 60  # seconds that SQLite waits for another writer
 LOCK_POLL = 0.002  # seconds between two tries to get SQLite's lock, which is held for some milliseconds
+OUTAGE = 60.0  # seconds that a database may be away before its sweep ends
+RETRY = 0.5  # seconds between two tries to reach it
 ADVISORY_LOCK = zlib.crc32(b"sweeps")  # PostgreSQL names its locks by number
 ALLOWED = "sqlite:///FILE.db or postgresql://USER@HOST/DATABASE"
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def absolute_url(storage: str) -> str:
@@ -70,6 +78,31 @@ def open_storage(url: str) -> RDBStorage:
     except (SQLAlchemyError, NoSuchModuleError, ImportError, RuntimeError) as error:
         cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         raise SweepError(f"hydra.sweeper.storage={parsed.render_as_string()} cannot be used: {cause}") from error
+
+
+def patient(method: Callable[P, T]) -> Callable[P, T]:
+    """Let a method, which may be called twice, try again for a while where no database answers: servers restart.
+
+    Raises:
+        SweepError: none has answered for `OUTAGE` seconds.
+    """
+
+    @functools.wraps(method)
+    def insisting(*args: P.args, **kwargs: P.kwargs) -> T:
+        deadline = time.monotonic() + OUTAGE
+        while True:
+            try:
+                return method(*args, **kwargs)
+            except (StorageInternalError, OperationalError) as error:
+                if time.monotonic() > deadline:
+                    cause = str(error.__cause__ or error).strip().splitlines()[0]
+                    raise SweepError(
+                        f"hydra.sweeper.storage has not answered for {OUTAGE:.0f} s ({cause}); the same command goes on"
+                        " when it does"
+                    ) from error
+                time.sleep(RETRY)
+
+    return insisting
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from sweeps.plan import Plan, Task
 from sweeps.queue import Limits, Queue, turn
 from sweeps.records import TrialRecord, trial_task_id
 from sweeps.search_space import Space, point_id
-from sweeps.storage import absolute_url, exclusive, open_storage
+from sweeps.storage import absolute_url, exclusive, open_storage, patient
 from sweeps.trials import Trials
 from sweeps.warm_start import complete_trials, taken_over
 
@@ -149,10 +149,12 @@ class SweepStudy:
                     self._queue.add_again(self._queue.trials.all[record.number], attempt=0)
             self._queue_more(plan)
 
+    @patient
     def claim(self, plan: Plan) -> Claim | None:
         """Take the next waiting trial that the plan wants, or None where there is none now."""
         with self._fresh():
             self._queue.requeue_lost()
+            self._requeue_unheard()
             if self._is_given_up(plan):
                 return None
             return self._take(plan) or (self._take(plan) if self._queue_more(plan) else None)
@@ -162,12 +164,14 @@ class SweepStudy:
         with suppress(StorageInternalError):
             self._queue.beat(claim.number)
 
+    @patient
     def attributes_of(self, claim: Claim) -> Mapping[str, Any]:
         """What the job has set on its trial."""
         with self._fresh():
             self._queue.refresh(with_running=True)
             return self._queue.trials.records[claim.number].attributes
 
+    @patient
     def complete(self, claim: Claim, values: Sequence[float], run_dir: str | None) -> bool:
         """Tell the objectives' values, finite numbers; False if the trial was taken away meanwhile."""
         with self._if_ours(claim) as ours:
@@ -176,6 +180,7 @@ class SweepStudy:
                 self._queue.close(claim.number, TrialState.COMPLETE, values)
             return ours
 
+    @patient
     def prune(self, claim: Claim, run_dir: str | None) -> bool:
         """Tell that a trial was ended early; replicas of its point that wait are not run either."""
         with self._if_ours(claim) as ours:
@@ -189,6 +194,7 @@ class SweepStudy:
                 self._family.study.tell(claim.number, state=TrialState.PRUNED)
             return ours
 
+    @patient
     def fail(self, claim: Claim, reason: str, run_dir: str | None, crashed: bool = True) -> bool:
         """Tell that a trial has failed, and why; False if it was taken away meanwhile.
 
@@ -227,6 +233,7 @@ class SweepStudy:
                     return trial.number
         return None
 
+    @patient
     def is_finished(self, plan: Plan) -> bool:
         """Whether none of the plan's tasks waits or runs, here or elsewhere, or so many have failed that none may."""
         with self._fresh():
@@ -244,6 +251,7 @@ class SweepStudy:
         self._queue.refresh(with_running=True)
         return sorted(self._queue.trials.newest.values(), key=lambda record: record.number)
 
+    @patient
     def changes(self) -> list[TrialRecord]:
         """The trials that are new or different since this was last asked, reports included."""
         if self._seen.study != self.name:
@@ -281,6 +289,12 @@ class SweepStudy:
         trial = min(waiting, key=turn)
         self._queue.start(trial, self._owner)
         return Claim(trials.records[trial.number])
+
+    def _requeue_unheard(self) -> None:
+        """Let a trial wait again that was given to this process, which did not hear of it: the connection broke."""
+        for trial in list(self._queue.trials.running.values()):
+            if trial.user_attrs["owner"] == self._owner:
+                self._queue.requeue(trial, INTERRUPTED)
 
     def _take_over(self, name: str, plan: Plan) -> None:
         directions = [direction.name.lower() for direction in self._family.study.directions]

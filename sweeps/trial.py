@@ -39,7 +39,12 @@ class RunningTrial:
         Raises:
             TypeError: `step` is no whole number (Optuna would truncate 0.5 to 0).
         """
-        self._storage().set_trial_intermediate_value(self._id(), operator.index(step), float(value))
+        from sweeps.storage import patient
+
+        return patient(self._report)(float(value), operator.index(step))
+
+    def _report(self, value: float, step: int) -> bool:
+        self._storage().set_trial_intermediate_value(self._id(), step, value)
         settings, max_step = _pruner_settings()
         if settings is None:
             return False
@@ -56,8 +61,9 @@ class RunningTrial:
     def set(self, name: str, value: Any) -> None:
         """Keep a JSON value with the trial, such as `sec_per_kimg`; it becomes a column of the sweep's table."""
         from sweeps.records import JOB
+        from sweeps.storage import patient
 
-        self._storage().set_trial_user_attr(self._id(), f"{JOB}{name}", value)
+        patient(lambda: self._storage().set_trial_user_attr(self._id(), f"{JOB}{name}", value))()
 
     def state(self) -> "TrialState":
         """What the study says of it: RUNNING, unless it was taken away."""

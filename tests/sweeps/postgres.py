@@ -6,7 +6,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ class Server:
 
     host: str
     port: int
+    control: Callable[[str], None]  # `pg_ctl` with a command: start, stop
 
     def url(self, database: str) -> str:
         """The storage URL of a database."""
@@ -59,17 +60,21 @@ def serve(host: str = "127.0.0.1", durable: bool = False) -> Iterator[Server]:
     who = {"user": account} if account is not None else {}
     data, port = directory / "data", _free_port(host)
     initdb = [binaries / "initdb", "-D", data, "-U", "sweeps", "--auth=trust", "--no-sync", "-E", "UTF8"]
-    control = [binaries / "pg_ctl", "-D", data, "-w", "-s"]
+
+    def control(command: str) -> None:
+        given = ["-o", options, "-l", directory / "log"] if command == "start" else ["-m", "immediate"]
+        pg_ctl = [binaries / "pg_ctl", "-D", data, "-w", "-s", *given, command]
+        subprocess.run(pg_ctl, check=command == "start", cwd=directory, **who)  # type: ignore[call-overload]
+
     options = f"-c listen_addresses={host} -c port={port} -c unix_socket_directories={directory}"
     options += "" if durable else " -c fsync=off"
     try:
         subprocess.run(initdb, check=True, capture_output=True, cwd=directory, **who)  # type: ignore[call-overload]
-        start = [*control, "-o", options, "-l", directory / "log", "start"]
-        subprocess.run(start, check=True, cwd=directory, **who)  # type: ignore[call-overload]
+        control("start")
         try:
-            yield Server(host, port)
+            yield Server(host, port, control)
         finally:
-            subprocess.run([*control, "-m", "immediate", "stop"], check=False, cwd=directory, **who)  # type: ignore[call-overload]
+            control("stop")
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 

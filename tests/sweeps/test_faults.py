@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import postgres as server
 import psutil
 import pytest
 from optuna.trial import TrialState
@@ -158,6 +159,23 @@ def test_a_preempted_job_goes_on_later_and_is_no_failure(app: App) -> None:
     (app.cwd / "preempted").unlink()
     app.run(*command, "batch=8", TWO)  # workers are replaced
     assert app.started().count("0 0.1 symmetric") == 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_database_that_restarts_costs_no_trial(app: App, postgres: server.Server, workers: int) -> None:
+    app.storage = postgres.create(f"restarts{workers}")
+    leader = app.start(*CHECKPOINT, f"hydra.sweeper.workers={workers}")
+    app.await_file("hanging")
+    postgres.control("stop")
+    (app.cwd / "go").touch()
+    time.sleep(2)  # a trial ends, and nobody can be told
+    assert leader.poll() is None
+    postgres.control("start")
+    app.end(leader)
+    assert completed(app) == [0.1, 0.5, 2.0]
+    assert reasons(app) == []
+    assert len(app.started()) == 3
 
 
 def kill_at_random(app: App, n_kills: int, n_points: int) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 
+from sweeps import storage
 from sweeps.errors import SweepError
-from sweeps.storage import absolute_url, exclusive, has_password, open_storage
+from sweeps.storage import absolute_url, exclusive, has_password, open_storage, patient
 
 
 def test_a_relative_path_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,3 +71,19 @@ def test_the_lock_excludes(tmp_path: Path) -> None:
 def test_passwords_are_seen() -> None:
     assert has_password("postgresql://u:secret@host/db")
     assert not has_password("sqlite:///sweeps.db")
+
+
+def test_a_database_that_stays_away_is_told_in_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "OUTAGE", 0.1)
+    monkeypatch.setattr(storage, "RETRY", 0.02)
+    calls: list[int] = []
+
+    def ask(limit: int) -> int:
+        calls.append(limit)
+        if len(calls) < limit:
+            raise sqlalchemy.exc.OperationalError("SELECT", None, OSError("connection refused"))
+        return len(calls)
+
+    assert patient(ask)(3) == 3
+    with pytest.raises(SweepError, match=r"has not answered for 0 s.*connection refused.*the same command goes on"):
+        patient(ask)(10**9)
