@@ -5,6 +5,7 @@ python train.py -m loss=symmetric h=0.1,0.5,2
 """
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,8 @@ def main(cfg: Any) -> float:
     try:
         given = {line.partition("=")[0].lstrip("+") for line in run.overrides.task}
         if run.mode == RunMode.RUN and run.sweeper.params.keys() - given:  # a trial's own command gives every axis
-            raise UserError(f"grid={run.runtime.choices.grid} is for a sweep: python train.py -m grid=...")
+            command = shlex.join(["python", "train.py", "-m", *run.overrides.task])
+            raise UserError(f"grid={run.runtime.choices.grid} is for a sweep: {command}")
         config = from_yaml(cfg)
         from clipgan.training.loop import train
 

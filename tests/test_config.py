@@ -27,10 +27,14 @@ def test_every_shipped_option_passes_the_door(group, option):
 
 @pytest.mark.parametrize("name", options("experiment"))
 def test_every_experiment_composes_and_opens_with_its_command(name):
-    package, command = (ROOT / "conf" / "experiment" / f"{name}.yaml").read_text().splitlines()[:2]
+    text = (ROOT / "conf" / "experiment" / f"{name}.yaml").read_text()
+    package, command = text.splitlines()[:2]
     assert package == "# @package _global_"  # Hydra reads it in the first line only
-    assert command == f"# python train.py experiment={name}"
-    assert make_config(f"experiment={name}") != make_config()
+    flag = "-m " if "override /grid" in text else ""
+    place = "" if name == "quick" else " data.path=COCO"
+    assert command == f"# python train.py {flag}experiment={name}{place}"
+    *_, overrides = command.partition("experiment=")
+    assert make_config(*f"experiment={overrides}".split()) != make_config()
 
 
 def test_the_defaults_are_the_notes():
