@@ -72,9 +72,10 @@ def test_a_step_of_each_in_small(name, cache_dir, tmp_path):
     assert (config.loss, config.accumulate, config.features) == (whole.loss, whole.accumulate, whole.features)
     cpu = torch.device("cpu")
     training = Training(config, tmp_path, prepare(config, cpu), cpu, report=None)
-    before = training.state.generator.synthesis.constant.clone()
+    first = next(training.state.generator.synthesis.parameters())
+    before = first.clone()
     values = training.step(0)
     assert all(math.isfinite(float(value)) for value in values.values())
     spaces = {key.split("/")[1] for key in values if key.startswith("G/")}
     assert spaces == set(config.loss.generator)
-    assert not torch.equal(training.state.generator.synthesis.constant, before)
+    assert not torch.equal(first, before)
