@@ -20,6 +20,7 @@ COLDEST_EXP_COS = 0.02  # exp(1 / tau) is no number in float32 below about 0.011
 FEATURES = ("preprocessed", "online")
 DATA_SETS = ("shapes", "emoji", "folder", "metadata", "coco", "cub", "celeba_hq", "webdataset", "lafite_zip")
 PRECISIONS = ("float32", "bfloat16")
+TRAINING_PRECISIONS = ("auto", "fp32", "tf32", "bf16", "fp16")
 MLFLOW_RUN = "mlflow:"  # before the id of a run whose weights to start from
 EXTRACTORS = ("inception", "clip_tiny")
 PAIR_SELECTIONS = ("plain", "add_new_positive", "drop_false_positive", "drop_false_negative", "drop_easy_negative",
@@ -398,6 +399,7 @@ class Config:
     features: str = "preprocessed"  # of the real images: preprocessed once, or online in every step
     device: str = "auto"  # auto | cpu | cuda | cuda:1 ...
     threads: int | None = None  # CPU threads of torch; null: as many as cores
+    precision: str = "auto"  # of G and D in training: fp32 | tf32 | bf16 | fp16; auto: the device's fastest
     resume: str = "auto"  # auto: the run directory's last checkpoint if any | none | a checkpoint file
     init: str | None = None  # weights to start from: a checkpoint file | mlflow:RUN_ID; null: random
     freeze_d: int = 0  # Freeze-D (arXiv:2002.10964): D's layers, counted from the image, that keep `init`'s weights
@@ -422,6 +424,7 @@ class Config:
                  "a power of two from 8 to 1024")  # fmt: skip
         self._check_init()
         _one_of("features", self.features, FEATURES)
+        _one_of("precision", self.precision, TRAINING_PRECISIONS)
         group = min(self.model.mbstd_group, self.batch)
         _require(self.batch % group == 0, "batch", self.batch, f"a multiple of model.mbstd_group={group}")
         _require((self.pairs.k or 0) < self.batch - 1, "pairs.k", self.pairs.k,

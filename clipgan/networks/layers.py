@@ -99,7 +99,7 @@ class ModulatedConv(nn.Module):
             return y
         energy = weight.square().sum(dim=(2, 3))  # [O, I]
         demodulation = (scale.square() @ energy.T + 1e-8).rsqrt()  # [N, O]
-        return y * demodulation[:, :, None, None]
+        return y * demodulation[:, :, None, None].to(y.dtype)
 
 
 class StyledLayer(nn.Module):
@@ -118,7 +118,8 @@ class StyledLayer(nn.Module):
         if self.up:
             y = upsample(y)
         noise = draw((y.shape[0], 1, *y.shape[2:]))
-        return leaky_relu(y + noise * self.noise_strength + self.bias[:, None, None])
+        shift = noise * self.noise_strength + self.bias[:, None, None]
+        return leaky_relu(y + shift.to(y.dtype))
 
 
 class ToRGB(nn.Module):
@@ -145,12 +146,12 @@ def minibatch_stddev(x: Tensor, group: int) -> Tensor:
     """
     n, _, height, width = x.shape
     group = math.gcd(n, group)
-    grouped = x.reshape(n // group, group, -1)
+    grouped = x.reshape(n // group, group, -1).float()
     centred = grouped - grouped.mean(dim=1, keepdim=True)
     variance = centred.square().mean(dim=1)  # [N / group, I H H]; twice as fast as var() on a CPU
     deviation = (variance + 1e-8).sqrt().mean(dim=1)  # [N / group]
     channel = deviation.repeat_interleave(group).reshape(n, 1, 1, 1).expand(n, 1, height, width)
-    return torch.cat([x, channel], dim=1)
+    return torch.cat([x, channel.to(x.dtype)], dim=1)
 
 
 def channels_at(resolution: int, base: int, maximum: int) -> int:

@@ -22,6 +22,7 @@ def backward(
     forward: Callable[[Batch], tuple[Tensor, Embeddings]],
     contrast: Callable[[Embeddings, Sequence[Batch]], tuple[Tensor | float, Values]],
     embed: Callable[[Batch], Embeddings] | None,
+    scaler: torch.amp.GradScaler,
 ) -> tuple[Tensor, Values]:
     """Add a step's gradient to the parameters.
 
@@ -30,6 +31,7 @@ def backward(
         forward: a part's adversarial loss, a mean over its rows, and its embeddings; the same when called twice.
         contrast: the contrastive loss of the rows of some parts, over all processes, and its values to log.
         embed: the embeddings alone, for a contrast over the whole batch; None: a contrast over each part.
+        scaler: of the gradient, where its precision needs one.
 
     Returns:
         The adversarial loss of the whole batch, and the contrast's values.
@@ -51,7 +53,7 @@ def backward(
             contrastive, own = contrast(embedded, [part])
             contrastive = contrastive / len(parts)
             values = {name: values.get(name, 0.0) + value / len(parts) for name, value in own.items()}
-        (loss * share + contrastive).backward()
+        scaler.scale(loss * share + contrastive).backward()
     return total(torch.as_tensor(adversarial)), values
 
 

@@ -5,7 +5,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from clipgan.tracking import RunLog
 from clipgan.training.checkpoint import checkpoint_path, keep_only, load_checkpoint, resume_path, save_checkpoint
 from clipgan.training.ema import ema_decay, update_ema
 from clipgan.training.initial import InitialWeights, read_initial, start_from
+from clipgan.training.precision import choose_precision
 from clipgan.training.spaces import FrozenSpaces
 from clipgan.training.state import new_state, parameter_count
 from clipgan.training.steps import Objective, discriminator_step, generator_step, path_length_step, r1_step
@@ -64,6 +65,8 @@ def train(config: Config, run_dir: Path, report: Report | None = None, parent_ru
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     device = choose_device(config.device)
+    precision = choose_precision(config.precision, device)
+    config = replace(config, precision=precision.name)  # what `auto` came to is part of what the figures depend on
     initial = None
     if config.init is not None and resume_path(config.resume, run_dir) is None:
         initial = read_initial(config)  # before the data, so that a mistake is known at once
@@ -71,7 +74,8 @@ def train(config: Config, run_dir: Path, report: Report | None = None, parent_ru
     before = torch.get_num_threads()
     torch.set_num_threads(config.threads or before)
     try:
-        return Training(config, run_dir, prepared, device, report, initial).run(parent_run_id)
+        with precision.products():
+            return Training(config, run_dir, prepared, device, report, initial).run(parent_run_id)
     finally:
         torch.set_num_threads(before)
 

@@ -8,9 +8,12 @@ import torch
 from torch import Tensor
 
 from clipgan.config import Config
+from clipgan.distributed import sum_gradients
 from clipgan.networks.build import AnyDiscriminator, build_discriminator, build_generator
+from clipgan.networks.discriminator import Judgement
 from clipgan.networks.generator import TextToImage
-from clipgan.randomness import stream_seed
+from clipgan.randomness import Draw, stream_seed
+from clipgan.training.precision import Precision, choose_precision
 
 
 @dataclass
@@ -23,7 +26,26 @@ class TrainingState:
     generator_optimizer: torch.optim.Adam
     discriminator_optimizer: torch.optim.Adam
     path_length_mean: Tensor  # a scalar
+    precision: Precision
+    scaler: torch.amp.GradScaler
     step: int = 0  # batches done
+
+    def generate(self, ws: Tensor, condition: Tensor, draw: Draw) -> Tensor:
+        """G in the training's precision: [N, L, W], [N, C] -> float32 [N, 3, R, R]."""
+        with self.precision.autocast():
+            return self.generator.synthesise(ws, condition, draw).float()
+
+    def judge(self, images: Tensor, condition: Tensor) -> Judgement:
+        """D in the training's precision: [N, 3, R, R], [N, C] -> float32 logits and semantic features."""
+        with self.precision.autocast():
+            judged: Judgement = self.discriminator(images, condition)
+        return Judgement(judged.logits.float(), judged.semantic.float())
+
+    def update(self, optimizer: torch.optim.Optimizer) -> None:
+        """One step of an optimiser on the gradients that have gathered, over all processes."""
+        sum_gradients(parameter for group in optimizer.param_groups for parameter in group["params"])
+        self.scaler.step(optimizer)
+        self.scaler.update()
 
     def train_discriminator(self, on: bool) -> None:
         """Whether gradients reach D's weights; those that Freeze-D keeps never get any."""
@@ -40,6 +62,7 @@ class TrainingState:
             "generator_optimizer": self.generator_optimizer.state_dict(),
             "discriminator_optimizer": self.discriminator_optimizer.state_dict(),
             "path_length_mean": self.path_length_mean,
+            "scaler": self.scaler.state_dict(),
             "step": self.step,
         }
 
@@ -52,6 +75,7 @@ class TrainingState:
         for name in ("generator", "discriminator", "generator_ema", "generator_optimizer", "discriminator_optimizer"):
             getattr(self, name).load_state_dict(state[name])
         self.path_length_mean = state["path_length_mean"].to(self.path_length_mean.device)
+        self.scaler.load_state_dict(state["scaler"])
         self.step = state["step"]
 
 
@@ -62,8 +86,11 @@ def new_state(config: Config, clip_dim: int, device: torch.device) -> TrainingSt
         config: the run; its seed alone decides the initial weights.
         clip_dim: C, the width of the CLIP embedding.
         device: where the networks live.
+
+    Raises:
+        UserError: the device cannot compute in `config.precision`.
     """
-    model = config.model
+    model, precision = config.model, choose_precision(config.precision, device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_seed(config.seed, "initial weights"))
         generator = build_generator(model, clip_dim, config.resolution)
@@ -79,6 +106,8 @@ def new_state(config: Config, clip_dim: int, device: torch.device) -> TrainingSt
         generator_optimizer=_adam(generator, model.g_lr, model.pl_interval if model.pl_weight else None),
         discriminator_optimizer=_adam(discriminator, model.d_lr, model.r1_interval if model.r1_gamma else None),
         path_length_mean=torch.zeros((), device=device),
+        precision=precision,
+        scaler=precision.scaler(),
     )
 
 

@@ -11,12 +11,11 @@ from torch import Tensor
 
 from clipgan.config import Config, PairsConfig
 from clipgan.data.batches import Batch, Targets
-from clipgan.distributed import gather, sum_gradients, total, world_size
+from clipgan.distributed import gather, total, world_size
 from clipgan.losses.adversarial import discriminator_loss, generator_loss, path_length_penalty, r1_penalty
 from clipgan.losses.contrastive import ALL_PLAIN, unit
 from clipgan.losses.pairs import Selections, select
 from clipgan.losses.structure import Term, structure_loss, weighted_sum
-from clipgan.networks.discriminator import Judgement
 from clipgan.randomness import StepRandom
 from clipgan.training.accumulate import Embeddings, Values, backward
 from clipgan.training.spaces import FrozenSpaces
@@ -44,14 +43,14 @@ def discriminator_step(state: TrainingState, batch: Batch, objective: Objective,
     def forward(part: Batch) -> tuple[Tensor, Embeddings]:
         place = slice(part.rows.start - batch.rows.start, part.rows.stop - batch.rows.start)
         with torch.no_grad():
-            fake = state.generator.synthesise(ws[place], part.condition, random.rows("D noise", part.rows))
-        fake_logits = state.discriminator(fake, part.condition).logits
-        real: Judgement = state.discriminator(part.images, part.condition)
+            fake = state.generate(ws[place], part.condition, random.rows("D noise", part.rows))
+        fake_logits = state.judge(fake, part.condition).logits
+        real = state.judge(part.images, part.condition)
         logits.append(torch.stack([real.logits.detach().mean(), fake_logits.detach().mean()]))
         return discriminator_loss(fake_logits, real.logits), {"D": unit(real.semantic)} if terms else {}
 
     def embed(part: Batch) -> Embeddings:
-        return {"D": unit(state.discriminator(part.images, part.condition).semantic)} if terms else {}
+        return {"D": unit(state.judge(part.images, part.condition).semantic)} if terms else {}
 
     def target(of: Targets, space: str, pair: str) -> Tensor:
         return objective.spaces.target("CLIP", pair, of)  # f_D is as wide as CLIP and learns its features
@@ -61,8 +60,10 @@ def discriminator_step(state: TrainingState, batch: Batch, objective: Objective,
 
     state.discriminator_optimizer.zero_grad(set_to_none=True)
     parts = batch.parts(config.accumulate)
-    adversarial, values = backward(parts, forward, contrast, embed if config.contrast.grad_cache else None)
-    _update(state.discriminator_optimizer)
+    adversarial, values = backward(
+        parts, forward, contrast, embed if config.contrast.grad_cache else None, state.scaler
+    )
+    state.update(state.discriminator_optimizer)
     real, fake = total(torch.stack(logits).mean(dim=0)) / world_size()
     return {
         "loss/D": adversarial + weighted_sum(terms, values),
@@ -80,15 +81,15 @@ def generator_step(state: TrainingState, batch: Batch, objective: Objective, ran
 
     def forward(part: Batch) -> tuple[Tensor, Embeddings]:
         ws = _styles(state, part, objective, random, "G")
-        fake = state.generator.synthesise(ws, part.condition, random.rows("G noise", part.rows))
-        judged: Judgement = state.discriminator(fake, part.condition)
+        fake = state.generate(ws, part.condition, random.rows("G noise", part.rows))
+        judged = state.judge(fake, part.condition)
         needed = dict.fromkeys(term.space for term in terms)
         embedded = {space: unit(judged.semantic) if space == "D" else spaces.embed(space, fake) for space in needed}
         return generator_loss(judged.logits), embedded
 
     def target(of: Targets, space: str, pair: str) -> Tensor | None:
         if space == "D" and pair == "ii":  # what D makes of the real image now: no cache has it
-            return unit(state.discriminator(of.images, of.condition).semantic) if isinstance(of, Batch) else None
+            return unit(state.judge(of.images, of.condition).semantic) if isinstance(of, Batch) else None
         return spaces.target("CLIP" if space == "D" else space, pair, of)
 
     def contrast(embedded: Embeddings, parts: Sequence[Batch]) -> tuple[Tensor | float, Values]:
@@ -96,8 +97,8 @@ def generator_step(state: TrainingState, batch: Batch, objective: Objective, ran
 
     state.generator_optimizer.zero_grad(set_to_none=True)
     embed = (lambda part: forward(part)[1]) if config.contrast.grad_cache else None
-    adversarial, values = backward(batch.parts(config.accumulate), forward, contrast, embed)
-    _update(state.generator_optimizer)
+    adversarial, values = backward(batch.parts(config.accumulate), forward, contrast, embed, state.scaler)
+    state.update(state.generator_optimizer)
     state.train_discriminator(True)
     return {"loss/G": adversarial + weighted_sum(terms, values), "loss/G_adversarial": adversarial, **values}
 
@@ -110,10 +111,10 @@ def r1_step(state: TrainingState, batch: Batch, objective: Objective) -> Values:
     state.discriminator_optimizer.zero_grad(set_to_none=True)
     for part in batch.parts(config.accumulate):
         images = part.images.detach().requires_grad_(True)
-        own = r1_penalty(state.discriminator(images, part.condition).logits, images) * share
-        (own * (model.r1_gamma / 2 * model.r1_interval)).backward()
+        own = r1_penalty(state.judge(images, part.condition).logits, images) * share
+        state.scaler.scale(own * (model.r1_gamma / 2 * model.r1_interval)).backward()
         penalty += own.detach()
-    _update(state.discriminator_optimizer)
+    state.update(state.discriminator_optimizer)
     return {"loss/r1": total(penalty)}
 
 
@@ -126,13 +127,13 @@ def path_length_step(state: TrainingState, batch: Batch, objective: Objective, r
     for part in batch.parts(config.accumulate):
         half = part.part(part.rows[: max(1, len(part.rows) // 2)])
         ws = _styles(state, half, objective, random, "path length")
-        images = state.generator.synthesise(ws, half.condition, random.rows("path length noise", half.rows))
+        images = state.generate(ws, half.condition, random.rows("path length noise", half.rows))
         draw = random.rows("path length direction", half.rows)
         own, mean = path_length_penalty(images, ws, state.path_length_mean, draw)
         state.path_length_mean = total(mean) / world_size()
-        (own * (share * model.pl_weight * model.pl_interval)).backward()
+        state.scaler.scale(own * (share * model.pl_weight * model.pl_interval)).backward()
         penalty += own.detach() * share
-    _update(state.generator_optimizer)
+    state.update(state.generator_optimizer)
     return {"loss/path_length": total(penalty), "path_length": state.path_length_mean}
 
 
@@ -184,8 +185,3 @@ def _select(pairs: PairsConfig, parts: Sequence[Batch]) -> Selections:
 def _present(target: Tensor | None) -> Tensor:
     assert target is not None  # every row of a batch has its targets
     return target
-
-
-def _update(optimizer: torch.optim.Optimizer) -> None:
-    sum_gradients(parameter for group in optimizer.param_groups for parameter in group["params"])
-    optimizer.step()
