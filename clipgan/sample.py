@@ -11,7 +11,7 @@ truncation=1                from 1, all that the generator can do, to 0, its ave
 rerank=N                    keep the N seeds of each prompt that fit it best by CLIP
 rerank_clip=NAME            who judges them: judge (the run's), an option of conf/clip, or, not given, the run's guide
 rerank_clip.checkpoint=FILE its weights
-interpolate=latent,text     strips from seed to seed, and from prompt to prompt
+interpolate=latent,text     strips from seed to seed, and from prompt to prompt, of the seeds that are kept
 steps=8                     pictures of a strip
 out=FOLDER                  default: samples/ and a name made of the checkpoint's
 clip.checkpoint=FILE        the guiding CLIP's weights, where they are no longer where the run had them
@@ -36,7 +36,7 @@ def sample(options: SampleOptions) -> list[Path]:
         OSError: the folder cannot be written.
     """
     from clipgan.prepare import choose_device
-    from clipgan.sampling.files import write_pictures, write_strips
+    from clipgan.sampling.files import chosen_pictures, write_pictures, write_strips
     from clipgan.sampling.rerank import scoring_clip
     from clipgan.sampling.sampler import open_sampler
     from clipgan.sampling.source import find_source
@@ -49,8 +49,9 @@ def sample(options: SampleOptions) -> list[Path]:
         judge = scoring_clip(sampler, source, options.rerank_clip, options.rerank_clip_checkpoint, device)
     folder = options.out or Path("samples") / source.name
     folder.mkdir(parents=True, exist_ok=True)
-    files = write_pictures(folder, sampler, options, judge, source.name)
-    return files + write_strips(folder, sampler, options)
+    pictures = {prompt: chosen_pictures(sampler, prompt, options, judge) for prompt in options.prompts}
+    files = write_pictures(folder, pictures, options.truncation, source.name)
+    return files + write_strips(folder, sampler, options, pictures)
 
 
 def main() -> None:

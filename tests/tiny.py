@@ -22,6 +22,7 @@ TINY = (
     "snapshot_kimg=1",
     "sample_prompts=2",
     "sample_latents=3",
+    "mlflow.log_model=false",  # 27 MB a training; tests/sampling logs one
 )
 
 

@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,25 +38,24 @@ class Picture:
 
 
 def write_pictures(
-    folder: Path, sampler: Sampler, options: SampleOptions, judge: FrozenClip | None, source: str
+    folder: Path, pictures: Mapping[str, Sequence[Picture]], truncation: float, source: str
 ) -> list[Path]:
     """A grid with a row for each prompt, and each picture by itself.
 
     Args:
         folder: where to.
-        sampler: makes the pictures.
-        options: which.
-        judge: chooses among the seeds; None: all are kept.
-        source: the model's name, for the pictures' notes.
+        pictures: of each prompt, as many of one as of another.
+        truncation: theirs, for their notes.
+        source: the model's name, for their notes.
     """
-    pictures = [picture for prompt in options.prompts for picture in chosen_pictures(sampler, prompt, options, judge)]
-    names = dict(zip(options.prompts, file_names(options.prompts), strict=True))
+    names = dict(zip(pictures, file_names(list(pictures)), strict=True))
+    flat = list(itertools.chain(*pictures.values()))
     files = [folder / "grid.png"]
-    images = torch.stack([picture.image for picture in pictures])
-    draw_grid(images, options.prompts, [picture.label for picture in pictures], MIN_CELL).save(files[0])
-    for picture in pictures:
+    images = torch.stack([picture.image for picture in flat])
+    draw_grid(images, list(pictures), [picture.label for picture in flat], MIN_CELL).save(files[0])
+    for picture in flat:
         files.append(folder / f"{names[picture.prompt]}-seed-{picture.seed}.png")
-        save_picture(picture, options.truncation, source, files[-1])
+        save_picture(picture, truncation, source, files[-1])
     return files
 
 
@@ -82,22 +81,25 @@ def save_picture(picture: Picture, truncation: float, source: str, path: Path) -
     to_picture(picture.image).save(path, pnginfo=info)
 
 
-def write_strips(folder: Path, sampler: Sampler, options: SampleOptions) -> list[Path]:
-    """Of latents a sheet for each prompt, a row for each seed and the next; of texts a sheet for each prompt and the
-    next, a row for each seed."""
+def write_strips(
+    folder: Path, sampler: Sampler, options: SampleOptions, pictures: Mapping[str, Sequence[Picture]]
+) -> list[Path]:
+    """Between the pictures that were kept: of latents a sheet for each prompt, a row for each seed and the next; of
+    texts a sheet for each prompt and the next, a row for each seed of the first."""
     steps, truncation, files = options.steps, options.truncation, []
-    names = dict(zip(options.prompts, file_names(options.prompts), strict=True))
+    names = dict(zip(pictures, file_names(list(pictures)), strict=True))
+    seeds = {prompt: [picture.seed for picture in kept] for prompt, kept in pictures.items()}
     if "latent" in options.interpolate:
-        for prompt in options.prompts:
-            pairs = list(itertools.pairwise(options.seeds))
+        for prompt, kept in seeds.items():
+            pairs = list(itertools.pairwise(kept))
             rows = [latent_strip(sampler, prompt, pair, steps, truncation) for pair in pairs]
             captions = [f"{prompt}: seed {first} to seed {second}" for first, second in pairs]
             files.append(folder / f"latent-{names[prompt]}.png")
             draw_grid(torch.cat(rows), captions, min_cell=MIN_CELL).save(files[-1])
     if "text" in options.interpolate:
-        for first, second in itertools.pairwise(options.prompts):
-            rows = [text_strip(sampler, (first, second), seed, steps, truncation) for seed in options.seeds]
-            captions = [f"{first} to {second}, seed {seed}" for seed in options.seeds]
+        for first, second in itertools.pairwise(seeds):
+            rows = [text_strip(sampler, (first, second), seed, steps, truncation) for seed in seeds[first]]
+            captions = [f"{first} to {second}, seed {seed}" for seed in seeds[first]]
             files.append(folder / f"text-{names[first]}-to-{names[second]}.png")
             draw_grid(torch.cat(rows), captions, min_cell=MIN_CELL).save(files[-1])
     return files
@@ -107,7 +109,9 @@ def file_names(prompts: Sequence[str]) -> list[str]:
     """A part of a file's name for each prompt: its words with hyphens, and a number where two would be the same."""
     names: list[str] = []
     for prompt in prompts:
-        words = re.sub(r"\W+", "-", prompt.lower())[:NAME].strip("-_") or "prompt"
+        words = re.sub(r"\W+", "-", prompt.lower()).strip("-_") or "prompt"
+        if len(words) > NAME:
+            words = words[: words.rfind("-", 1, NAME)] if "-" in words[1:NAME] else words[:NAME]
         same = sum(name == words or name.startswith(f"{words}--") for name in names)
         names.append(f"{words}--{same + 1}" if same else words)
     return names

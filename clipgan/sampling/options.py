@@ -71,8 +71,9 @@ def _check_together(options: SampleOptions) -> None:
         raise UserError(f"rerank={options.rerank} is more than the {len(options.seeds)} seeds that it chooses among")
     if options.rerank is None and (options.rerank_clip or options.rerank_clip_checkpoint):
         raise UserError(f"rerank_clip={options.rerank_clip} does nothing without rerank=N, how many seeds are kept")
-    if "latent" in options.interpolate and len(options.seeds) < 2:
-        raise UserError(f"interpolate=latent goes from seed to seed, and seeds={options.seeds[0]} is one: give two")
+    if "latent" in options.interpolate and (options.rerank or len(options.seeds)) < 2:
+        one = "rerank=1 keeps one" if options.rerank else f"seeds={options.seeds[0]} is one"
+        raise UserError(f"interpolate=latent goes from seed to seed, and {one}: two are needed")
     if "text" in options.interpolate and len(options.prompts) < 2:
         raise UserError(f"interpolate=text goes from prompt to prompt, and prompts={options.prompts[0]} is one")
 

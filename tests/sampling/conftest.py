@@ -41,7 +41,8 @@ def run(cache_dir, tmp_path_factory):
     uri = f"sqlite:///{folder}/mlflow.db"
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)  # where MLflow keeps the artifacts of a database of its own
-        train(make_config(*tiny(cache_dir, "kimg=1", f"mlflow.tracking_uri={uri}")), folder / "run")
+        overrides = tiny(cache_dir, "kimg=1", f"mlflow.tracking_uri={uri}", "mlflow.log_model=true")
+        train(make_config(*overrides), folder / "run")
     return Run(folder / "run", uri)
 
 

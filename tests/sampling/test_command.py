@@ -55,12 +55,13 @@ def test_the_same_by_the_runs_id(run, tmp_path):
 
 
 def test_reranking_keeps_the_best(run, sampler, tmp_path):
-    settings = ["seeds=0-11", "rerank=2", "prompts=a red circle", f"out={tmp_path}"]
+    settings = ["seeds=0-11", "rerank=2", "interpolate=latent", "prompts=a red circle", f"out={tmp_path}"]
     files = sample(parse([f"ckpt={run.checkpoint}", *settings]))
     condition = sampler.condition("a red circle")
     images = torch.stack([sampler.image(condition, seed) for seed in range(12)])
     order = clip_scores(sampler.clip, images, "a red circle", CPU).argsort(descending=True)
-    assert [path.name for path in files[1:]] == [f"a-red-circle-seed-{seed}.png" for seed in order[:2]]
+    assert [path.name for path in files[1:3]] == [f"a-red-circle-seed-{seed}.png" for seed in order[:2]]
+    assert torch.equal(pixels(files[3])[:, 18::8, :128:8], images[order[0]])  # the strip begins with the best
 
 
 def test_a_run_of_mlflow_that_is_not_there(run, tmp_path):

@@ -64,6 +64,7 @@ def test_mlflow_is_where_the_environment_says(monkeypatch):
         (["rerank_clip=ViT-B32"], ["rerank_clip=ViT-B32", "rerank=N"]),
         (["interpolate=noise"], ["interpolate=noise", "latent, text"]),
         (["interpolate=latent", "seeds=3"], ["interpolate=latent", "seeds=3"]),
+        (["interpolate=latent", "rerank=1"], ["interpolate=latent", "rerank=1"]),
         (["interpolate=text"], ["interpolate=text", "a bird"]),
         (["steps=1"], ["steps=1", "from 2"]),
     ],
