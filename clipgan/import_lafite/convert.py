@@ -74,6 +74,18 @@ def convert(content: Mapping[str, Any], path: Path) -> Converted:
     Raises:
         UserError: a network is missing, or is another than LAFITE's published one.
     """
+    try:
+        converted = _convert(content, path)
+    except (KeyError, AttributeError, TypeError, RuntimeError) as error:  # any module may lack or hold anything
+        raise UserError(f"{path}: its networks are not built as LAFITE's are ({error!r})") from error
+    numbers = converted.model | {"img_resolution": converted.resolution}
+    for key, value in numbers.items():
+        if not isinstance(value, int | float):
+            raise UserError(f"{path}: {key} is no number but a {type(value).__name__}")
+    return converted
+
+
+def _convert(content: Mapping[str, Any], path: Path) -> Converted:
     networks: dict[str, Module] = {}
     for name, class_name in NETWORKS.items():
         network = content.get(name)
@@ -86,17 +98,14 @@ def convert(content: Mapping[str, Any], path: Path) -> Converted:
     first, second = (_text_weight(tensors, layer) for layer in (0, 1))
     if first is None or second is None:
         raise UserError(f"{path} is a StyleGAN2 whose layers take no text, not LAFITE's")
-    try:
-        return Converted(
-            generator=_renamed(networks["G"], GENERATOR_NAMES),
-            generator_ema=_renamed(generator, GENERATOR_NAMES),
-            discriminator=_renamed(discriminator, DISCRIMINATOR_NAMES),
-            resolution=generator.attributes["img_resolution"],
-            clip_dim=first.shape[1],
-            model=_model(generator, discriminator, text_dim=second.shape[0]),
-        )
-    except KeyError as error:
-        raise UserError(f"{path}: its networks have no {error.args[0]}, which LAFITE's have") from error
+    return Converted(
+        generator=_renamed(networks["G"], GENERATOR_NAMES),
+        generator_ema=_renamed(generator, GENERATOR_NAMES),
+        discriminator=_renamed(discriminator, DISCRIMINATOR_NAMES),
+        resolution=generator.attributes["img_resolution"],
+        clip_dim=first.shape[1],
+        model=_model(generator, discriminator, text_dim=second.shape[0]),
+    )
 
 
 def _text_weight(tensors: Mapping[str, Tensor], layer: int) -> Tensor | None:

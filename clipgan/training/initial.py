@@ -67,12 +67,12 @@ def start_from(state: TrainingState, weights: InitialWeights, config: Config) ->
     """
     new = _copy_fitting(state.generator, weights.generator)
     state.generator_ema.load_state_dict(state.generator.state_dict())
-    _report("G", new, weights)
+    _report("G", state.generator, new, weights.generator, weights.path)
     discriminator = state.discriminator
     new = _copy_fitting(
         discriminator, discriminator.renumbered(weights.discriminator, weights.resolution, config.resolution)
     )
-    _report("D", new, weights)
+    _report("D", discriminator, new, weights.discriminator, weights.path)
     frozen = [name for name, parameter in discriminator.named_parameters() if not parameter.requires_grad]
     if random := [name for name in frozen if name in new]:
         raise UserError(f"freeze_d={config.freeze_d} would keep layers that init={config.init} does not have "
@@ -89,9 +89,10 @@ def _copy_fitting(network: nn.Module, weights: Mapping[str, Tensor]) -> list[str
     return [name for name in own if name not in fitting]
 
 
-def _report(network: str, new: list[str], weights: InitialWeights) -> None:
-    what = f"but for new layers: {_layers(new)}" if new else "whole"
-    console.print(f"{network} starts from {weights.path}, {what}", markup=False)
+def _report(name: str, network: nn.Module, new: list[str], weights: Mapping[str, Tensor], path: Path) -> None:
+    taken = len(network.state_dict()) - len(new)
+    line = f"{name} starts from {taken} of {len(weights)} tensors of {path}"
+    console.print(line + (f"; new layers: {_layers(new)}" if new else ""), markup=False)
 
 
 def _layers(names: list[str]) -> str:

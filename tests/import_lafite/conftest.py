@@ -10,14 +10,17 @@ from tests.import_lafite.reference import Discriminator, Generator
 C = 128  # the width of the small CLIP
 
 
-def public_networks(resolution=16, change=8, clamp=256, f_dim=C, use_norm=False, freeze=0, base=128, maximum=12):
+def public_networks(
+    resolution=16, change=8, clamp=256, f_dim=C, use_norm=False, freeze=0, base=128, maximum=12,
+    z_dim=20, w_dim=24, num_layers=3,
+):  # fmt: skip
     """G, its average and D with other weights each, and the settings that a public pickle has beside them."""
     both = {"c_dim": 0, "img_resolution": resolution, "img_channels": 3}
     widths = {"channel_base": base, "channel_max": maximum, "num_fp16_res": 4, "conv_clamp": clamp}
     generator = both | {
-        "z_dim": 20,
-        "w_dim": 24,
-        "mapping_kwargs": EasyDict(num_layers=3),
+        "z_dim": z_dim,
+        "w_dim": w_dim,
+        "mapping_kwargs": EasyDict(num_layers=num_layers),
         "synthesis_kwargs": EasyDict(widths, change=change, f_dim=f_dim),
     }
     discriminator = (

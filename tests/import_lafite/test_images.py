@@ -113,11 +113,20 @@ def test_the_default_is_the_published_clip_and_the_shipped_model(tmp_path):
 @pytest.mark.endurance
 @torch.no_grad()
 def test_the_published_size(tmp_path):
-    """256 x 256 with all the widths of the public models: G has 69 M parameters."""
+    """256 x 256 with all the widths of the public models."""
     torch.manual_seed(9)
-    networks = public_networks(resolution=256, change=256, f_dim=512, base=32768, maximum=512)
-    state, _ = converted(dump(networks, tmp_path / "a.pkl"), tmp_path / "out.pt", "clip=ViT-B32")
-    z, text = inputs(1, width=512)
-    expected = networks["G_ema"](z, text, [None] * 13)
-    ours = state.generator_ema(z, text, state.generator_ema.stored_noise())
-    torch.testing.assert_close(ours, expected, **TOLERANCE)
+    widths = {"base": 32768, "maximum": 512, "z_dim": 512, "w_dim": 512, "num_layers": 8}
+    networks = public_networks(resolution=256, change=256, f_dim=512, **widths)
+    state, config = converted(dump(networks, tmp_path / "a.pkl"), tmp_path / "out.pt", "clip=ViT-B32")
+    assert config.model == compose_config(["model=lafite"]).model
+    z, text = inputs(1, z_dim=512, width=512)
+    for psi in (1.0, 0.7):
+        expected = networks["G_ema"](z, text, [None] * 13, psi)
+        ours = state.generator_ema(z, text, state.generator_ema.stored_noise(), psi)
+        torch.testing.assert_close(ours, expected, **TOLERANCE)
+    images = torch.cat([ours, torch.randn(3, 3, 256, 256)])
+    _, texts = inputs(4, width=512)
+    logits, feature = networks["D"](images, texts)
+    judged = state.discriminator(images, texts)
+    torch.testing.assert_close(judged.logits, logits[:, 0], **TOLERANCE)
+    torch.testing.assert_close(judged.semantic, feature, **TOLERANCE)

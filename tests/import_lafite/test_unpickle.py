@@ -3,14 +3,12 @@
 import io
 import os
 import pickle
-import subprocess
-import sys
 
 import pytest
 import torch
 
 from clipgan.errors import UserError
-from clipgan.import_lafite.__main__ import import_lafite
+from clipgan.import_lafite.__main__ import import_lafite, main
 from clipgan.import_lafite.unpickle import read_pickle
 from clipgan.training.checkpoint import load_checkpoint
 from tests.helpers import Payload
@@ -129,7 +127,9 @@ def changed(path, **attributes):
         (lambda: changed(["D", "b4"], use_fts=False), r"D\.b4 has use_fts=False; only True"),
         (lambda: changed(["G", "synthesis", "b4", "conv1"], structure=0), r"b4\.conv1 has structure=0; only 1 or 2"),
         (lambda: changed(["D", "b8"], resample_filter=torch.ones(4, 4)), r"D\.b8\.resample_filter is another filter"),
-        (lambda: changed(["G_ema"], _init_kwargs=GONE), "have no _init_kwargs, which LAFITE's have"),
+        (lambda: changed(["G_ema"], _init_kwargs=GONE), r"not built as LAFITE's are \(KeyError\('_init_kwargs'\)\)"),
+        (lambda: changed(["G_ema"], z_dim="${oc.env:HOME}"), "z_dim is no number but a str"),
+        (lambda: changed(["D", "b4"], mbstd=None), r"KeyError\('mbstd'\)"),
         (lambda: changed(["G", "synthesis", "b4", "torgb"], bias=None), r"generator\) does not fit .*blocks\.4\.rgb"),
         (lambda: changed(["G_ema", "synthesis", "b4", "conv1"], pre_0=None), "a StyleGAN2 whose layers take no text"),
     ],
@@ -152,19 +152,30 @@ def test_the_wrong_clip_and_an_existing_file_are_refused(public, tmp_path):
         import_lafite(public[1], tmp_path / "nowhere" / "out.pt", ["clip=tiny"])
 
 
-@pytest.mark.slow
-def test_the_command(public, tmp_path):
-    command = [sys.executable, "-m", "clipgan.import_lafite"]
+@pytest.fixture
+def command(tmp_path, monkeypatch):
+    """Runs the command line in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # which it changes, and which is put back after the test
 
     def run(*arguments):
-        result = subprocess.run([*command, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
-        return result.returncode, result.stdout, result.stderr
+        monkeypatch.setattr("sys.argv", ["import_lafite", *arguments])
+        main()
 
-    status, out, err = run(str(public[1]), "lafite.pt", "clip=tiny")
-    assert status == 0, err
-    assert "LAFITE at 16 x 16" in out
-    assert "python train.py model=lafite resolution=16 model.z_dim=20" in out
-    assert "init=lafite.pt" in out
+    return run
+
+
+def test_the_command(public, command, tmp_path, capsys):
+    command(str(public[1]), "lafite.pt", "clip=tiny")
+    said = capsys.readouterr().out
+    assert "lafite.pt: LAFITE at 16 x 16" in said
+    assert "python train.py model=lafite resolution=16 model.z_dim=20" in said
+    assert said.strip().endswith("clip=tiny init=lafite.pt")
     assert load_checkpoint(tmp_path / "lafite.pt", CPU)["config"]["model"]["lafite"]["joined_to"] == 8
-    status, _, err = run("nowhere.pkl", "b.pt")
-    assert (status, err.strip()) == (1, "nowhere.pkl does not exist; give a network pickle of LAFITE")
+
+
+def test_a_mistake_is_one_message(public, command):
+    with pytest.raises(SystemExit, match=r"^nowhere\.pkl does not exist; give a network pickle of LAFITE$"):
+        command("nowhere.pkl", "lafite.pt")
+    with pytest.raises(SystemExit, match="Could not override 'nonsense'"):
+        command(str(public[1]), "lafite.pt", "nonsense=1")

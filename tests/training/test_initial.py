@@ -84,7 +84,10 @@ def test_another_resolution_shares_the_layers_up_to_the_lower(
             expected = source["discriminator"][blocks.get(prefix, prefix) + name.removeprefix(prefix)]
         assert torch.equal(value, expected), name
     said = capsys.readouterr().out
-    assert "from_rgb" in said
+    assert "new layers: from_rgb" in said
+    source_g = len(source["generator_ema"])
+    taken = source_g - 14 if resolution == 16 else source_g  # two styled layers of 5 tensors and RGB's 4
+    assert f"G starts from {taken} of {source_g} tensors" in said
     assert ("synthesis.ups.3" in said) == (resolution == 64)
 
 
