@@ -135,6 +135,26 @@ def test_a_micro_batch_has_the_groups_of_the_whole():
     assert float(parts[0, 3, 0, 0]) != float(parts[4, 3, 0, 0])
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 0.05), (torch.float16, 0.01)])
+@torch.no_grad()
+def test_lafite_in_half_precision_stays_near(dtype, tolerance):
+    torch.manual_seed(0)
+    generator, discriminator = build_generator(LAFITE, C, 16), build_discriminator(LAFITE, C, 16)
+    text, z = unit(4), torch.randn(4, 12)
+    full = generator(z, text, generator.stored_noise())
+    judged = discriminator(full, text)
+    seen = []
+    generator.synthesis.blocks["16"].conv.register_forward_hook(lambda *args: seen.append(args[-1].dtype))
+    discriminator.blocks["8"].register_forward_hook(lambda *args: seen.append(args[-1].dtype))
+    with torch.autocast("cpu", dtype):
+        half = generator(z, text, generator.stored_noise())
+        half_judged = discriminator(full, text)
+    assert seen == [dtype, dtype]
+    for ours, theirs in [(half, full), (half_judged.logits, judged.logits), (half_judged.semantic, judged.semantic)]:
+        assert ours.dtype == torch.float32
+        assert (ours - theirs).abs().max() < tolerance * theirs.abs().max()
+
+
 def test_linear_has_the_scale_of_its_inputs():
     torch.manual_seed(0)
     y = Linear(400, 300)(torch.randn(200, 400))

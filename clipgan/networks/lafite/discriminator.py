@@ -79,10 +79,10 @@ class LafiteDiscriminator(nn.Module):
             x = block(x)
         x = self.conv(minibatch_stddev(x, self.group)).clamp(-self.clamp, self.clamp)
         h = self.features(x.flatten(1))
-        semantic = self.semantic(h)
+        semantic = self.semantic(h).float()
         if self.unit_features:
             semantic = semantic / semantic.norm(dim=1, keepdim=True)
-        return Judgement(self.logit(h).squeeze(1) + (semantic * condition).sum(), semantic)
+        return Judgement(self.logit(h).float().squeeze(1) + (semantic * condition).sum(), semantic)
 
     def layers_from_image(self) -> list[nn.Module]:
         """See `Discriminator.layers_from_image`."""

@@ -69,24 +69,25 @@ class LafiteLayer(nn.Module):
         self.noise_strength = nn.Parameter(torch.zeros(()))
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.register_buffer("noise", torch.randn(size, size))  # a constant map in place of drawn noise
+        self.gain = (inputs * 9) ** -0.5  # demodulation takes it out again; it keeps half precision in its range
         self.clamp, self.up = clamp, up
 
     def forward(self, x: Tensor, w: Tensor, text: Tensor, draw: Draw) -> Tensor:
         """[N, I, H, H], [N, W], [N, C] -> [N, O, H, H], or [N, O, 2H, 2H] with `up`."""
         y = self._convolve(x, self.style(w, text))
-        noise = draw((y.shape[0], 1, *y.shape[2:]))
-        y = leaky_relu(y + noise * self.noise_strength + self.bias[:, None, None])
-        return y.clamp(-self.clamp, self.clamp)
+        shift = draw((y.shape[0], 1, *y.shape[2:])) * self.noise_strength + self.bias[:, None, None]
+        return leaky_relu(y + shift.to(y.dtype)).clamp(-self.clamp, self.clamp)
 
     def _convolve(self, x: Tensor, scale: Tensor) -> Tensor:
         """Scaled by the style [N, I] before, demodulated after: one ordinary convolution for the batch."""
-        x = x * scale[:, :, None, None]
+        x, weight = x * scale[:, :, None, None], self.weight * self.gain
         if self.up:
-            y = blur(F.conv_transpose2d(x, self.weight.transpose(0, 1), stride=2), padding=1) * 4
+            y = blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), padding=1) * 4
         else:
-            y = F.conv2d(x, self.weight, padding=1)
-        energy = self.weight.square().sum(dim=(2, 3))  # [O, I]
-        return y * (scale.square() @ energy.T + 1e-8).rsqrt()[:, :, None, None]
+            y = F.conv2d(x, weight, padding=1)
+        energy = weight.square().sum(dim=(2, 3))  # [O, I]
+        demodulation = (scale.square() @ energy.T + 1e-8).rsqrt()  # [N, O]
+        return y * demodulation[:, :, None, None].to(y.dtype)
 
 
 class LafiteToRGB(nn.Module):
@@ -100,10 +101,10 @@ class LafiteToRGB(nn.Module):
         self.gain, self.clamp = inputs**-0.5, clamp
 
     def forward(self, x: Tensor, w: Tensor, text: Tensor) -> Tensor:
-        """[N, I, H, H], [N, W], [N, C] -> [N, 3, H, H]."""
+        """[N, I, H, H], [N, W], [N, C] -> float32 [N, 3, H, H]: colours add up in full precision."""
         scale = self.style(w, text) * self.gain
         y = F.conv2d(x * scale[:, :, None, None], self.weight, self.bias)
-        return y.clamp(-self.clamp, self.clamp)
+        return y.float().clamp(-self.clamp, self.clamp)
 
 
 class LafiteBlock(nn.Module):

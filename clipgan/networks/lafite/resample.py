@@ -1,5 +1,7 @@
 """StyleGAN2's resampling with the filter [1, 3, 3, 1] (arXiv:1912.04958, appendix B), zeros outside the image.
 
+Filters compute in the type of their input, whatever autocast is on: half for features, float32 for colours.
+
 Shapes: N batch, I channels, H = W resolution.
 """
 
@@ -22,10 +24,12 @@ def kernel(device: torch.device, dtype: torch.dtype) -> Tensor:
 def blur(x: Tensor, padding: int, stride: int = 1) -> Tensor:
     """[N, I, H, H] -> [N, I, H', H'] with H' = (H + 2 padding - 4) // stride + 1: an ordinary convolution a channel."""
     weight = kernel(x.device, x.dtype).expand(x.shape[1], 1, 4, 4)
-    return F.conv2d(x, weight, padding=padding, stride=stride, groups=x.shape[1])
+    with torch.autocast(x.device.type, enabled=False):
+        return F.conv2d(x, weight, padding=padding, stride=stride, groups=x.shape[1])
 
 
 def upsample(x: Tensor) -> Tensor:
     """[N, I, H, H] -> [N, I, 2H, 2H]: zeros between the pixels, then the filter with gain 4."""
     weight = (4 * kernel(x.device, x.dtype)).expand(x.shape[1], 1, 4, 4)
-    return F.conv_transpose2d(x, weight, stride=2, padding=1, groups=x.shape[1])
+    with torch.autocast(x.device.type, enabled=False):
+        return F.conv_transpose2d(x, weight, stride=2, padding=1, groups=x.shape[1])
