@@ -8,7 +8,7 @@ ARGS ?=
 export OMP_WAIT_POLICY ?= PASSIVE# spinning threads of two processes stop each other
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint check ui sweep-h sweep-C_it sweep-C_ii report bench bench-sweep cache-info cache-clean clean
+.PHONY: help setup demo test test-all lint check ui sweep-h sweep-C_it sweep-C_ii report bench bench-sweep bench-prepare cache-info cache-clean clean
 
 help: ## list the targets
 	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -61,6 +61,9 @@ bench: setup ## time the losses and the training step
 
 bench-sweep: setup ## time the sweeper against others (ARGS="trivial uneven claims long"; default: all but long)
 	$(BIN)/python -m bench.sweep $(ARGS)
+
+bench-prepare: setup ## time the preparation against a plain open_clip loop (ARGS: see bench/prepare.py)
+	$(BIN)/python -m bench.prepare $(if $(ARGS),$(ARGS),150 640x480 3 clip=ViT-B32 resolution=256)
 
 cache-info: setup ## list what the cache holds, and whether it is whole (ARGS=--cache-dir=DIR)
 	$(BIN)/python -m clipgan.cache_tool info $(ARGS)

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from clipgan.data.captions import caption_starts
+from clipgan.data.maps import forget
 from clipgan.data.pack import SPLITS, PackedData, Split
 from clipgan.encoders.clip import FrozenClip
 from clipgan.encoders.resnet import FrozenResNet
@@ -26,12 +28,6 @@ def to_images(packed: np.ndarray, device: torch.device) -> Tensor:
     """uint8 [N, 3, R, R] -> float32 [N, 3, R, R] in [-1, 1], channels last."""
     images = torch.from_numpy(np.array(packed)).to(device)  # a copy: the packed array is read-only
     return (images.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
-
-
-def caption_starts(captions: Sequence[Sequence[str]]) -> np.ndarray:
-    """Where each image's captions start in the list of all captions, and where the last one's end: int [N + 1]."""
-    counts = np.fromiter((len(texts) for texts in captions), dtype=np.int64, count=len(captions))
-    return np.concatenate([[0], np.cumsum(counts)])
 
 
 def write_clip_features(directory: Path, data: PackedData, clip: FrozenClip, device: torch.device) -> None:
@@ -98,6 +94,7 @@ def _image_rows(
                 assert ahead is not None
                 packed, ahead = ahead, next(reading, None)  # the next one is read while this one is encoded
                 yield flips_of(packed.result(), None if given is None else given[place])
+                forget(images)
 
     return encode
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from clipgan.cache import cache_entry
+from clipgan.data.maps import forget
 from clipgan.data.pack import SPLITS, PackedData
 from clipgan.encoders.clip import FrozenClip
 from clipgan.encoders.resnet import FrozenResNet
@@ -134,6 +135,8 @@ def _text_and_resnet(split: SplitFeatures, pseudo_text: float | None) -> Pairs:
     assert split.resnet_image is not None
     draw = normals(stream(0, "pseudo text of the ridge"))
     for start in range(0, split.resnet_image.shape[1], RIDGE_CHUNK):
+        forget(split.resnet_image)
+        forget(split.clip_text)
         resnet = split.resnet_image[0, start : start + RIDGE_CHUNK].astype(np.float32)
         if pseudo_text is not None:
             images = torch.from_numpy(split.clip_image[0, start : start + RIDGE_CHUNK].astype(np.float32))

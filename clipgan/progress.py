@@ -48,7 +48,8 @@ def track(
         if now - shown >= every and fresh:
             rate = fresh / (now - start)
             left = _duration((total - done - fresh) / rate)
-            figures = f"{done + fresh}/{total}, {_duration(now - start)} elapsed, {rate:.3g}/s, ETA {left}"
+            speed = f"{rate:.0f}/s" if rate >= 10 else f"{rate:.2f}/s"
+            figures = f"{done + fresh}/{total}, {_duration(now - start)} elapsed, {speed}, ETA {left}"
             console.print(f"{description}: {figures}")
             shown = now
         yield item

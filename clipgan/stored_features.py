@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from clipgan.data.captions import caption_starts
 from clipgan.data.pack import Split
 from clipgan.data.stored import StoredFeatures
 from clipgan.encoders.clip import FrozenClip
@@ -34,8 +35,10 @@ def matching_features(split: Split, name: str, clip: FrozenClip, image_rows: np.
         return None
     cosine = {"image": _mean_cosine(stored.image, image_rows)}
     if stored.has_words:
-        words = [text for texts in split.captions for text in texts]
-        chosen = [words[index] for index in checked(len(words))]
+        starts = caption_starts(split.captions)
+        rows = checked(int(starts[-1]))
+        of = np.searchsorted(starts, rows, side="right") - 1
+        chosen = [split.captions[int(image)][int(row - starts[image])] for image, row in zip(of, rows, strict=True)]
         cosine["text"] = _mean_cosine(stored.text, clip.encode_text(chosen).cpu().numpy())
     else:  # without words, captions go with the images: one CLIP made both
         cosine["text"] = cosine["image"] if stored.text is not None else None

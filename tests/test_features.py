@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from clipgan.encoding import caption_starts, to_images
+from clipgan.data.captions import caption_starts
+from clipgan.encoding import to_images
 from clipgan.feature_writer import ROW_ERROR
 from clipgan.prepare import prepare
 from tests.helpers import make_config

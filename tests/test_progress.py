@@ -33,8 +33,8 @@ def test_a_short_task_prints_nothing(lines):
 
 def test_a_line_now_and_then(lines):
     assert lines(25, total=25) == [
-        "packing: 10/25, 0:10 elapsed, 1/s, ETA 0:15",
-        "packing: 20/25, 0:20 elapsed, 1/s, ETA 0:05",
+        "packing: 10/25, 0:10 elapsed, 1.00/s, ETA 0:15",
+        "packing: 20/25, 0:20 elapsed, 1.00/s, ETA 0:05",
     ]
 
 

@@ -11,6 +11,7 @@ import ijson
 from clipgan.config import DataConfig
 from clipgan.data.files import Found, Listing, found
 from clipgan.data.images import CaptionedImage, image_file
+from clipgan.data.spool import Spool
 from clipgan.errors import UserError
 
 SPLITS = ("train", "val")
@@ -43,7 +44,7 @@ def _image_folder(root: Path, name: str) -> Path | None:
     return next((path for path in (root / name, root / "images" / name) if path.is_dir()), None)
 
 
-def _split(root: Path, name: str, skipped: list[str]) -> list[CaptionedImage]:
+def _split(root: Path, name: str, skipped: list[str]) -> Spool[CaptionedImage]:
     folder, annotations = _image_folder(root, name), root / "annotations" / f"captions_{name}.json"
     if folder is None or not annotations.is_file():
         raise UserError(f"data.path={root} is no MS-COCO: {name}/ or annotations/captions_{name}.json is missing")
@@ -51,7 +52,7 @@ def _split(root: Path, name: str, skipped: list[str]) -> list[CaptionedImage]:
         names, captions = _read(annotations)
     except (ijson.JSONError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"data.path={root}: {annotations} is no MS-COCO annotation file ({error!r})") from error
-    images = []
+    images: Spool[CaptionedImage] = Spool()
     for image_id, file_name in names.items():
         try:
             images.append(image_file(folder / Path(file_name).name, root, captions.get(image_id, [])))

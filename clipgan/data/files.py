@@ -1,8 +1,9 @@
 """Data sets of image files or archives: their split, their fingerprint, reading with bad files named."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ import numpy as np
 from clipgan.config import DataConfig
 from clipgan.data.images import CaptionedImage, read_images
 from clipgan.data.pack import SPLITS, Contents, Extras, Record, Source
+from clipgan.data.spool import Chosen
 from clipgan.errors import UserError
 
 VERSION = 2  # part of the packed set's cache key: raise it when the same files would be packed otherwise
@@ -20,8 +22,8 @@ VERSION = 2  # part of the packed set's cache key: raise it when the same files 
 class Listing:
     """What a format found at a path."""
 
-    images: list[CaptionedImage]
-    heldout: list[CaptionedImage] | None = None  # the format's own validation split; None: it has none
+    images: Sequence[CaptionedImage]
+    heldout: Sequence[CaptionedImage] | None = None  # the format's own validation split; None: it has none
     skipped: list[str] = field(default_factory=list)  # what cannot be used, each with its reason
     extras: Extras | None = None  # writes what else the format knows of its images
 
@@ -37,7 +39,8 @@ def found(listing: Listing) -> Found:
     """What is listed already; its fingerprint covers names, sizes and times of the images, not their bytes: reading
     those would take as long as packing them.
     """
-    images = ((image.name, image.state, image.captions) for image in [*listing.images, *(listing.heldout or [])])
+    both = chain(listing.images, listing.heldout or [])
+    images = ((image.name, image.state, image.captions) for image in both)
     return Found(fingerprint([len(listing.images), listing.skipped], images), lambda: listing)
 
 
@@ -77,7 +80,7 @@ def _contents(config: DataConfig, listing: Listing, given: Listing | None) -> Co
     """Both splits. Images without captions are left out, except where a split has none: for language-free training."""
     train, heldout = listing.images, listing.heldout
     if given is not None:
-        heldout = [*given.images, *(given.heldout or [])]
+        heldout = given.images if given.heldout is None else [*given.images, *given.heldout]
     skipped = [*listing.skipped, *(given.skipped if given else [])]
     train, heldout = _usable(train, skipped), None if heldout is None else _usable(heldout, skipped)
     if heldout is not None:
@@ -89,7 +92,7 @@ def _contents(config: DataConfig, listing: Listing, given: Listing | None) -> Co
         )
     else:
         split = split_indices(len(train), config.heldout_fraction, config.seed)
-        splits = {name: [train[index] for index in split[name]] for name in SPLITS}
+        splits = {name: Chosen(train, split[name]) for name in SPLITS}
 
     def read(name: str, resolution: int, start: int) -> Iterator[Record | str]:
         return read_images(splits[name][start:], resolution)
@@ -99,12 +102,13 @@ def _contents(config: DataConfig, listing: Listing, given: Listing | None) -> Co
     return Contents({name: len(splits[name]) for name in SPLITS}, read, skipped, extras)
 
 
-def _usable(images: list[CaptionedImage], skipped: list[str]) -> list[CaptionedImage]:
+def _usable(images: Sequence[CaptionedImage], skipped: list[str]) -> Sequence[CaptionedImage]:
     """The images with captions, or all where none has one; adds the others to `skipped`."""
-    if not any(image.captions for image in images):
+    captioned = [index for index, image in enumerate(images) if image.captions]
+    if not captioned or len(captioned) == len(images):
         return images
     skipped += [f"{image.name}: no caption" for image in images if not image.captions]
-    return [image for image in images if image.captions]
+    return Chosen(images, captioned)
 
 
 def split_indices(count: int, heldout_fraction: float, seed: int) -> dict[str, np.ndarray]:

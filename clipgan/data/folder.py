@@ -3,11 +3,15 @@
 Where none of them has a caption, the set is one for language-free training.
 """
 
+import os
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from clipgan.config import DataConfig
 from clipgan.data.files import Found, Listing, found
 from clipgan.data.images import SUFFIXES, CaptionedImage, image_file, read_captions
+from clipgan.data.spool import Spool
 from clipgan.errors import UserError
 
 
@@ -22,21 +26,32 @@ def find(folder: Path, config: DataConfig) -> Found:
         UserError: the folder is missing or has no image.
     """
     files = image_paths(folder)
-    return found(Listing([image_file(path, folder, read_captions(path.with_suffix(".txt"))) for path in files]))
+    return found(Listing(Spool(image_file(path, folder, read_captions(path.with_suffix(".txt"))) for path in files)))
 
 
-def image_paths(folder: Path) -> list[Path]:
-    """The image files below `folder`, at least one, sorted.
+def image_paths(folder: Path) -> Iterator[Path]:
+    """The image files below `folder`, at least one, sorted; one folder's names are in memory at a time.
 
     Raises:
         UserError: the folder is missing or has no image.
     """
     if not folder.is_dir():
         raise UserError(f"data.path={folder} is no folder; give one with images and their captions")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    if not files:
+    files = _images_below(folder)
+    first = next(files, None)
+    if first is None:
         raise UserError(f"data.path={folder} has no image ({', '.join(SUFFIXES)})")
-    return files
+    return chain([first], files)
+
+
+def _images_below(folder: Path) -> Iterator[Path]:
+    """In the order of their sorted paths; links to folders are not followed."""
+    for name in sorted(os.listdir(folder)):
+        path = folder / name
+        if name.lower().endswith(SUFFIXES) and path.is_file():
+            yield path
+        elif path.is_dir() and not path.is_symlink():
+            yield from _images_below(path)
 
 
 def check_captioned(images: list[CaptionedImage], folder: Path, where: str) -> None:

@@ -31,7 +31,7 @@ def find(folder: Path, config: DataConfig) -> Found:
     Raises:
         UserError: no folder, no image, no table, or no table with the columns.
     """
-    paths = image_paths(folder)
+    paths = list(image_paths(folder))
     tables = sorted(path for name in TABLES for path in folder.rglob(name))
     if not tables:
         raise UserError(

@@ -5,7 +5,6 @@ Shapes: N images, R resolution. An entry of the cache holds, for each split, `im
 `skipped.txt` (a refused file and its reason a line) and `duplicates.txt` (two names of one picture a line).
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from clipgan.data.captions import CaptionFile
 from clipgan.data.stored import StoredFeatures, read_stored
 
 SPLITS = ("train", "heldout")
@@ -33,7 +33,7 @@ class Split:
     """The images of one split and their captions."""
 
     images: np.ndarray  # uint8 [N, 3, R, R], sRGB, memory-mapped read-only
-    captions: list[list[str]]  # N lists of at least one caption; all empty in a set without captions
+    captions: Sequence[list[str]]  # N lists of at least one caption; all empty in a set without captions
     stored: StoredFeatures | None = None  # CLIP features that came with the data set
 
     def __len__(self) -> int:
@@ -77,10 +77,9 @@ def open_pack(name: str, entry: Path, x_flip: bool) -> PackedData:
     """The packed data set in a cache entry; no image is read yet."""
     splits = {}
     for split in SPLITS:
-        lines = (entry / split / "captions.jsonl").read_text(encoding="utf-8").splitlines()
         images = np.load(entry / split / "images.npy", mmap_mode="r")
         stored = read_stored(entry / split)
-        splits[split] = Split(images=images, captions=[json.loads(line) for line in lines], stored=stored)
+        splits[split] = Split(images, CaptionFile(entry / split / "captions.jsonl"), stored)
     skipped, duplicates = (
         (entry / f"{lines}.txt").read_text(encoding="utf-8").splitlines() for lines in ("skipped", "duplicates")
     )

@@ -14,6 +14,7 @@ from clipgan.config import DataConfig
 from clipgan.data.archives import check_member, open_span
 from clipgan.data.files import Found, Listing, archive_states, fingerprint
 from clipgan.data.images import SUFFIXES, CaptionedImage, caption_lines
+from clipgan.data.spool import Spool
 from clipgan.errors import UserError
 
 Members = dict[str, tarfile.TarInfo]  # suffix -> member, of one sample
@@ -37,7 +38,7 @@ def find(path: Path, config: DataConfig) -> Found:
 
 
 def _list(shards: list[Path], root: Path) -> Listing:
-    images: list[CaptionedImage] = []
+    images: Spool[CaptionedImage] = Spool()
     skipped: list[str] = []
     for shard in shards:
         name = shard.relative_to(root).as_posix()
@@ -73,7 +74,7 @@ def _samples(tar: tarfile.TarFile, shard: Path, name: str, skipped: list[str]) -
 
 
 def _add(
-    tar: tarfile.TarFile, shard: Path, name: str, members: Members, images: list[CaptionedImage], skipped: list[str]
+    tar: tarfile.TarFile, shard: Path, name: str, members: Members, images: Spool[CaptionedImage], skipped: list[str]
 ) -> None:
     suffix = next((suffix for suffix in SUFFIXES if suffix in members), None)
     if suffix is None:

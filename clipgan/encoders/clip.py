@@ -14,6 +14,7 @@ from open_clip.pretrained import download_pretrained
 
 from clipgan.config import ClipConfig
 from clipgan.data.pack import PackedData
+from clipgan.encoders.activation import with_lean_activations
 from clipgan.encoders.frozen import FrozenEncoder
 from clipgan.encoders.preprocess import Preprocess
 from clipgan.encoders.tiny_clip import TINY_MODEL, build_clip, register_tiny_model, tiny_clip_weights, tiny_preprocess
@@ -44,6 +45,7 @@ class FrozenClip(FrozenEncoder):
             file: where the weights came from; None: they are random.
         """
         architecture = open_clip.get_model_config(name)
+        with_lean_activations(model)
         super().__init__(model, preprocess, architecture["embed_dim"], architecture, precision)
         self.tokenizer = load_tokenizer(name)
         self.file = file

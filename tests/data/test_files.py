@@ -56,7 +56,7 @@ def test_images_keep_their_captions(folder, tmp_path):
             assert (image[1:] == 0).all()
             seen.add(texts[0])
     assert len(seen) == 10
-    assert any(texts == ["red 100", "or so"] for texts in data.train.captions + data.heldout.captions)
+    assert any(texts == ["red 100", "or so"] for texts in [*data.train.captions, *data.heldout.captions])
 
 
 def test_a_second_load_packs_nothing_and_a_change_packs_again(folder, tmp_path):
@@ -145,7 +145,7 @@ def test_a_folder_without_any_caption_keeps_its_images(folder, tmp_path):
         path.unlink()
     data = load(folder, tmp_path)
     assert len(data.train) + len(data.heldout) == 10
-    assert not any(data.train.captions + data.heldout.captions)
+    assert not any([*data.train.captions, *data.heldout.captions])
     assert data.skipped == []
 
 

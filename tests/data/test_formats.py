@@ -154,7 +154,7 @@ def test_imagefolder_with_bad_rows(tmp_path):
         '{"file_name": "0002.png", "text": null}\n{"file_name": "0003.png", "text": "three"}\n',
     )
     data = load("metadata", tmp_path / "set", tmp_path)
-    assert data.train.captions == [["one", "two"], ["three"]]
+    assert list(data.train.captions) == [["one", "two"], ["three"]]
     assert numbers(data.train) == [0, 3]
     skipped = "\n".join(data.skipped)
     for words in (

@@ -1,0 +1,117 @@
+"""Images a second of the preparation against a plain open_clip loop: open with Pillow, transform, encode in float32.
+
+Both read the same drawn JPEGs and encode each once, unmirrored, with random weights of the chosen architecture; the
+preparation also packs them at `resolution`, looks for duplicates and writes checksums. They take turns, round by round,
+in one process; printed are medians and ratios taken round by round. How many photos of which size for how many rounds
+comes first, then overrides as for train.py:
+
+    python -m bench.prepare 150 640x480 3 clip=ViT-B32 resolution=256
+"""
+
+import os
+import shutil
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import open_clip
+import torch
+from PIL import Image
+from rich.table import Table
+
+from clipgan.cache import cache_entry
+from clipgan.command import compose_config
+from clipgan.config import Config, DataConfig
+from clipgan.data import load_data
+from clipgan.encoders.clip import FrozenClip, choose_preprocess
+from clipgan.encoders.cost import random_clip
+from clipgan.encoders.preprocess import Preprocess
+from clipgan.encoders.tiny_clip import build_clip
+from clipgan.encoding import write_image_features
+from clipgan.prepare import choose_device
+from clipgan.progress import console, track
+
+FOLDER = Path("runs/bench/prepare")
+BATCHES = (16, 64)
+DISTINCT = 2000  # photos; more are further names of the same files
+
+
+def main() -> None:
+    """Measure and print the table."""
+    count, size, rounds = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    config = compose_config(sys.argv[4:])
+    device = choose_device(config.device)
+    photos = draw_photos(FOLDER / f"photos-{count}-{size}", count, *map(int, size.split("x")))
+    encoder = random_clip(config.clip, config.clip.precision).to(device)
+    model = build_clip(config.clip.model).to(device).eval()
+    cells: dict[str, Callable[[], None]] = {
+        f"plain loop, batch {batch}": partial(plain_loop, model, choose_preprocess(config.clip), photos, batch, device)
+        for batch in BATCHES
+    }
+    cells[f"clipgan, {config.clip.precision}"] = lambda: preparation(encoder, photos, config, device)
+    seconds: dict[str, list[float]] = {name: [] for name in cells}
+    for _ in track(range(rounds), "rounds", rounds):
+        for name, work in cells.items():
+            start = time.perf_counter()
+            work()
+            seconds[name].append(time.perf_counter() - start)
+    table = Table("", "images/s", *(f"ratio to batch {batch}" for batch in BATCHES))
+    table.title = f"{count} photos of {size}, {config.clip.name}, packed at {config.resolution} pixels, {device}"
+    loops = [seconds[f"plain loop, batch {batch}"] for batch in BATCHES]
+    for name, own in seconds.items():
+        ratios = (statistics.median(a / b for a, b in zip(loop, own, strict=True)) for loop in loops)
+        table.add_row(name, f"{count / statistics.median(own):.1f}", *(f"{ratio:.2f}" for ratio in ratios))
+    console.print(table)
+
+
+def draw_photos(folder: Path, count: int, width: int, height: int) -> Path:
+    """JPEGs of smooth colours with noise: about as many bytes as photos of this size have."""
+    if len(list(folder.glob("*.jpg"))) == count:
+        return folder
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    noise = random.integers(-12, 13, (height, width, 3))
+    for number in track(range(count), "drawing photos", count):
+        path = folder / f"{number:06d}.jpg"
+        if number >= DISTINCT:
+            os.link(folder / f"{number % DISTINCT:06d}.jpg", path)
+            continue
+        coarse = Image.fromarray(random.integers(0, 256, (9, 12, 3), dtype=np.uint8))
+        smooth = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), dtype=np.int64)
+        pixels = (smooth + np.roll(noise, number, axis=0)).clip(0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(path, quality=90)
+    return folder
+
+
+@torch.no_grad()
+def plain_loop(model: Any, wanted: Preprocess, photos: Path, batch: int, device: torch.device) -> None:
+    """What one writes first: open_clip's model and its own transform, one batch after the other."""
+    mean, std = wanted.mean.flatten().tolist(), wanted.std.flatten().tolist()
+    transform = open_clip.image_transform(wanted.size, is_train=False, mean=mean, std=std)
+    paths = sorted(photos.glob("*.jpg"))
+    rows = []
+    for start in range(0, len(paths), batch):
+        images = torch.stack([transform(Image.open(path)) for path in paths[start : start + batch]])
+        rows.append(model.encode_image(images.to(device), normalize=True).cpu())
+    np.save(photos.parent / "plain.npy", torch.cat(rows).numpy())
+
+
+def preparation(frozen: FrozenClip, photos: Path, config: Config, device: torch.device) -> None:
+    """Pack and encode, as `python -m clipgan.prepare` does, into an empty cache."""
+    cache = FOLDER / "cache"
+    shutil.rmtree(cache, ignore_errors=True)
+    data = load_data(DataConfig(name="folder", path=str(photos), x_flip=False), config.resolution, cache)
+    cache_entry(
+        cache, "features", {"encoder": frozen.key},
+        lambda to: write_image_features(to, data, frozen, "CLIP", device, given={}), resumable=True,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
