@@ -4,6 +4,7 @@ Shapes: N images, M captions (of all images, in order), F flips (1, or 2 with th
 embedding, Q width of the ResNet's. All rows have unit length; all arrays are float16 and memory-mapped.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ class Features:
     train: SplitFeatures
     heldout: SplitFeatures
     text_to_resnet: Tensor | None  # W, [C, Q]: u W is the ResNet's target for a caption
-    text_to_resnet_r2: float | None  # its R^2 on the held-out split
+    text_to_resnet_r2: float | None  # its R^2 on the held-out split; None where all of its images are the same
 
 
 def load_features(
@@ -101,7 +102,8 @@ def load_features(
         lambda to: _write_ridge(to, splits["train"], splits["heldout"], ridge, pseudo_text),
     )
     weights = torch.from_numpy(np.array(_read(entry, "weights"))).to(device)
-    return Features(**splits, text_to_resnet=weights, text_to_resnet_r2=float(_read(entry, "r2")))
+    r2 = float(_read(entry, "r2"))
+    return Features(**splits, text_to_resnet=weights, text_to_resnet_r2=None if math.isnan(r2) else r2)
 
 
 def perturb(features: Tensor, level: Tensor | float, draw: Draw) -> Tensor:

@@ -3,10 +3,14 @@
 Shapes: N rows in all chunks, C width of the inputs, Q of the outputs.
 """
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
 
+SMALLEST = (
+    1e-9  # total sum of squares, relative to that of the outputs themselves: below it they are equal, but rounded
+)
 Pairs = Iterable[tuple[np.ndarray, np.ndarray]]  # chunks of inputs [n, C] and outputs [n, Q]
 
 
@@ -31,7 +35,9 @@ def ridge_regression(pairs: Pairs, strength: float) -> np.ndarray:
 
 
 def r_squared(pairs: Pairs, weights: np.ndarray) -> float:
-    """1 - residual / total sum of squares of `inputs @ weights` as a prediction of the outputs."""
+    """1 - residual / total sum of squares of `inputs @ weights` as a prediction of the outputs; nan where those are all
+    equal.
+    """
     residual = squares = 0.0
     sums: np.ndarray | float = 0.0
     count = 0
@@ -40,4 +46,5 @@ def r_squared(pairs: Pairs, weights: np.ndarray) -> float:
         residual += float(np.square(y - inputs.astype(np.float64) @ weights).sum())
         squares += float(np.square(y).sum())
         sums, count = sums + y.sum(axis=0), count + len(y)
-    return 1 - residual / (squares - float(np.square(sums).sum()) / count)
+    total = squares - float(np.square(sums).sum()) / count
+    return 1 - residual / total if total > SMALLEST * squares else math.nan

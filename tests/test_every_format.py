@@ -39,8 +39,8 @@ def zip_of_features(path, clip):
 
 FORMATS = {
     "folder": lambda root, clip: folder(root),
-    "metadata": lambda root, clip: samples.imagefolder_jsonl(root, count=40),
-    "coco": lambda root, clip: samples.coco(root, n_train=40, n_val=10),
+    "metadata": lambda root, clip: samples.imagefolder_jsonl(root, count=16),
+    "coco": lambda root, clip: samples.coco(root, n_train=16, n_val=9),
     "cub": lambda root, clip: samples.cub(root, per_class=30),
     "celeba_hq": lambda root, clip: samples.celeba_hq(root, count=60, n_test=10),
     "webdataset": lambda root, clip: samples.img2dataset(root, per_shard=30),

@@ -49,3 +49,8 @@ def test_r_squared_of_known_predictions():
     y = np.array([[1.0], [2.0], [3.0]])
     assert r_squared([(y, y)], np.eye(1)) == 1.0
     assert r_squared([(np.ones((3, 1)), y)], np.array([[2.0]])) == 0.0
+
+
+def test_equal_outputs_have_no_r_squared():
+    y = np.full((7, 3), 0.1)
+    assert np.isnan(r_squared([(np.ones((7, 2)), y)], np.zeros((2, 3))))

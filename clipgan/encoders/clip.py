@@ -87,6 +87,8 @@ def load_clip(config: ClipConfig, data: PackedData | None, cache_dir: Path, devi
     if open_clip.get_model_config(config.model) is None:
         close = difflib.get_close_matches(config.model, open_clip.list_models(), n=5, cutoff=0.3)
         raise UserError(f"clip.model={config.model} is no model of open_clip; close names: {', '.join(close)}")
+    if "multimodal_cfg" in open_clip.get_model_config(config.model):
+        raise UserError(f"clip.model={config.model} writes captions as well (CoCa); choose one of two towers alone")
     pretrained = _pretrained_settings(config)
     preprocess = choose_preprocess(config)
     load_tokenizer(config.model)  # before gigabytes are fetched for nothing

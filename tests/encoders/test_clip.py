@@ -196,6 +196,11 @@ def test_siglip_is_refused_without_its_tokenizer(shapes_data, tmp_path):
         load_clip(ClipConfig(model="ViT-B-16-SigLIP", pretrained="webli"), shapes_data, tmp_path, CPU)
 
 
+def test_a_model_that_also_writes_is_refused(shapes_data, tmp_path):
+    with pytest.raises(UserError, match=r"clip\.model=coca_ViT-B-32 writes captions as well"):
+        load_clip(ClipConfig(model="coca_ViT-B-32", pretrained="laion2b_s13b_b90k"), shapes_data, tmp_path, CPU)
+
+
 def test_an_archive_of_openai_wants_its_activation(shapes_data, tmp_path):
     path = tmp_path / "ViT-B-32.pt"
     with warnings.catch_warnings():
@@ -223,20 +228,23 @@ def test_bfloat16_is_near_and_has_its_own_key(tiny_checkpoint, shapes_data, tmp_
 
 
 @pytest.mark.parametrize(
-    ("option", "dim", "size"),
+    ("option", "dim", "size", "suffix"),
     [
-        pytest.param("ViT-B32", 512, 224, marks=pytest.mark.slow),
-        pytest.param("ViT-B16", 512, 224, marks=pytest.mark.endurance),
-        pytest.param("ViT-L14@336", 768, 336, marks=pytest.mark.endurance),
+        pytest.param("ViT-B32", 512, 224, "pt", marks=pytest.mark.slow),
+        pytest.param("ViT-B16", 512, 224, "pt", marks=pytest.mark.endurance),
+        pytest.param("ViT-L14@336", 768, 336, "pt", marks=pytest.mark.endurance),
+        pytest.param("open_clip clip.name=ViT-B-32 clip.pretrained=laion2b_s34b_b79k", 512, 224, "safetensors",
+                     marks=pytest.mark.endurance),
     ],
-)
-def test_a_real_architecture_from_a_file_equals_open_clip(option, dim, size, shapes_data, tmp_path):
+)  # fmt: skip
+def test_a_real_architecture_from_a_file_equals_open_clip(option, dim, size, suffix, shapes_data, tmp_path):
     """Random weights of the full size, in half precision as OpenAI's files are, against open_clip's own pipeline."""
-    path = tmp_path / "weights.pt"
-    config = make_config(f"clip={option}", f"clip.checkpoint={path}").clip
+    path = tmp_path / f"weights.{suffix}"
+    config = make_config(*f"clip={option}".split(), f"clip.checkpoint={path}").clip
     torch.manual_seed(0)
     model = open_clip.create_model(config.model, pretrained_text=False).eval()
-    torch.save({key: value.half() for key, value in model.state_dict().items()}, path)
+    halves = {key: value.half().contiguous() for key, value in model.state_dict().items()}
+    (torch.save if suffix == "pt" else save_file)(halves, path)
     model, _, transform = open_clip.create_model_and_transforms(config.model, pretrained=str(path))
     model.eval()
     frozen = load_clip(config, shapes_data, tmp_path, CPU)
