@@ -7,10 +7,9 @@ The words of the captions are not in it, unless a `.txt` lies beside each PNG. `
 sets, so it is read as a stream.
 """
 
-import json
 import stat
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,10 @@ import numpy as np
 
 from clipgan.config import DataConfig
 from clipgan.data.archives import check_member
+from clipgan.data.captions import CaptionFile
 from clipgan.data.files import Found, Listing, archive_states, fingerprint
 from clipgan.data.images import SUFFIXES, CaptionedImage, caption_lines
-from clipgan.data.stored import write_stored
+from clipgan.data.stored import finish_stored, stored_rows
 from clipgan.errors import UserError
 
 TABLE = "dataset.json"
@@ -82,14 +82,21 @@ def _rows(path: Path, key: str) -> Iterator[tuple[str, Any]]:
 
 def _write_features(path: Path, has_words: bool, directory: Path, names: Sequence[str]) -> None:
     """The stored features of the packed images, as far as every image has them."""
-    lines = (directory / "captions.jsonl").read_text(encoding="utf-8").splitlines()
-    counts = [len(json.loads(line)) for line in lines]
-    image = _gather(names, [1] * len(names), ((name, [row]) for name, row in _rows(path, "clip_img_features")))
-    text = _gather(names, counts, _rows(path, "clip_txt_features"))
-    write_stored(directory, image, text, has_words)
+    counts = [len(captions) for captions in CaptionFile(directory / "captions.jsonl")]
+    images = ((name, [row]) for name, row in _rows(path, "clip_img_features"))
+    rows = {
+        "image": _gather(partial(stored_rows, directory, "image"), names, [1] * len(names), images),
+        "text": _gather(partial(stored_rows, directory, "text"), names, counts, _rows(path, "clip_txt_features")),
+    }
+    finish_stored(directory, rows, has_words)
 
 
-def _gather(names: Sequence[str], counts: Sequence[int], rows: Iterator[tuple[str, Any]]) -> np.ndarray | None:
+def _gather(
+    room: Callable[[int, int], np.ndarray],
+    names: Sequence[str],
+    counts: Sequence[int],
+    rows: Iterator[tuple[str, Any]],
+) -> np.ndarray | None:
     """The rows of each of `names`, in order: float32 [sum of counts, C]; None if some are missing or too many."""
     place = {name: (start, count) for name, start, count in zip(names, np.cumsum([0, *counts]), counts, strict=False)}
     gathered: np.ndarray | None = None
@@ -98,7 +105,7 @@ def _gather(names: Sequence[str], counts: Sequence[int], rows: Iterator[tuple[st
         if count == 0:
             continue
         if gathered is None and features:
-            gathered = np.empty((sum(counts), len(features[0])), dtype=np.float32)
+            gathered = room(sum(counts), len(features[0]))
         if gathered is None or np.shape(features) != (count, gathered.shape[1]):
             return None
         gathered[start : start + count] = features

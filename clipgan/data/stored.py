@@ -1,13 +1,17 @@
 """CLIP features that came with a data set, kept beside its packed images until a backbone is there to judge them."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from clipgan.data.maps import forget
+
 FILES = {"image": "stored_image.npy", "text": "stored_text.npy"}
 WORDS = "stored.json"
+CHUNK = 4096  # rows
 
 
 @dataclass(frozen=True)
@@ -19,12 +23,24 @@ class StoredFeatures:
     has_words: bool  # whether the captions are there as words too; else they are names for rows of `text`
 
 
-def write_stored(directory: Path, image: np.ndarray | None, text: np.ndarray | None, has_words: bool) -> None:
-    """Put features [rows, C], of any length, beside the packed images in `directory`."""
-    for name, rows in (("image", image), ("text", text)):
-        if rows is not None:
-            lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-            np.save(directory / FILES[name], rows / np.maximum(lengths, 1e-12))
+def stored_rows(directory: Path, kind: str, count: int, width: int) -> np.ndarray:
+    """Room for features of a `kind` (image or text) beside the packed images in `directory`: float32 [count, width], to
+    be filled; memory-mapped, for they may be gigabytes.
+    """
+    return np.lib.format.open_memmap(directory / FILES[kind], mode="w+", dtype=np.float32, shape=(count, width))
+
+
+def finish_stored(directory: Path, rows: Mapping[str, np.ndarray | None], has_words: bool) -> None:
+    """Bring the rows of each kind to unit length; None: they turned out to be incomplete, and their file is removed."""
+    for kind, file in FILES.items():
+        filled = rows[kind]
+        if filled is None:
+            (directory / file).unlink(missing_ok=True)
+            continue
+        for start in range(0, len(filled), CHUNK):
+            part = filled[start : start + CHUNK]
+            part /= np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12)
+            forget(filled)
     (directory / WORDS).write_text(json.dumps({"has_words": has_words}))
 
 
