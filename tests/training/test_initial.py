@@ -191,20 +191,15 @@ def logged_run(trained, tmp_path):
     return log.mlflow_run_id, mlflow.tracking_uri, run_dir
 
 
-def test_a_run_of_mlflow_gives_its_best_checkpoint(configure, logged_run):
-    run_id, uri, run_dir = logged_run
-    config = configure("resolution=32", f"init=mlflow:{run_id}", f"mlflow.tracking_uri={uri}")
-    weights = read_initial(config)
-    assert weights.path == run_dir / "checkpoint-000001.pt"
-    assert_equal(weights.generator, load_checkpoint(weights.path, CPU)["state"]["generator_ema"])
-
-
-def test_runs_without_checkpoint_are_refused(configure, logged_run, tmp_path):
+def test_a_run_of_mlflow_gives_its_best_checkpoint_or_one_message(configure, logged_run, tmp_path):
     run_id, uri, run_dir = logged_run
 
     def read(run):
-        return read_initial(configure(f"init=mlflow:{run}", f"mlflow.tracking_uri={uri}"))
+        return read_initial(configure("resolution=32", f"init=mlflow:{run}", f"mlflow.tracking_uri={uri}"))
 
+    weights = read(run_id)
+    assert weights.path == run_dir / "checkpoint-000001.pt"
+    assert_equal(weights.generator, load_checkpoint(weights.path, CPU)["state"]["generator_ema"])
     with pytest.raises(UserError, match=r"init=mlflow:0123: MLflow at sqlite.* does not give this run .*0123"):
         read("0123")
     (run_dir / "mlflow_run_id.txt").write_text("another\n")
