@@ -10,7 +10,7 @@ from pathlib import Path
 from clipgan.config import Config, from_yaml
 from clipgan.errors import UserError
 
-UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOENT, errno.ENOTDIR)
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOENT, errno.ENOTDIR, errno.EEXIST)
 
 
 def compose_config(overrides: Sequence[str]) -> Config:

@@ -19,7 +19,7 @@ from clipgan.sampling.sampler import Sampler
 from clipgan.sampling.strips import latent_strip, text_strip
 
 MIN_CELL = 128  # pixels; smaller pictures are enlarged by a whole factor in grids, never in files of their own
-NAME = 60  # characters of a prompt in a file's name
+NAME = 60  # bytes of a prompt in a file's name, which has two at most
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,9 @@ def file_names(prompts: Sequence[str]) -> list[str]:
     names: list[str] = []
     for prompt in prompts:
         words = re.sub(r"\W+", "-", prompt.lower()).strip("-_") or "prompt"
-        if len(words) > NAME:
-            words = words[: words.rfind("-", 1, NAME)] if "-" in words[1:NAME] else words[:NAME]
+        if len(words.encode()) > NAME:
+            start = words.encode()[:NAME].decode(errors="ignore")  # no half of a letter
+            words = start.rpartition("-")[0] or start
         same = sum(name == words or name.startswith(f"{words}--") for name in names)
         names.append(f"{words}--{same + 1}" if same else words)
     return names

@@ -11,7 +11,7 @@ from typing import Any
 
 from clipgan.errors import UserError
 
-MOST = 100_000  # seeds; more are a slip of the hand
+MOST = 10_000  # seeds; more are a slip of the hand
 INTERPOLATIONS = ("latent", "text")
 
 

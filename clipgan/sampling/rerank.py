@@ -3,8 +3,6 @@
 Shapes: N pictures of one prompt, R resolution.
 """
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 
@@ -58,5 +56,7 @@ def scoring_clip(
     config = source.config.clip if name is None else compose_config([f"clip={name}"]).clip
     if checkpoint is None and config.train is not None:
         raise UserError(f"{key}={name} is trained on a data set: give its weights with {key}.checkpoint=FILE")
-    config = replace(config, checkpoint=checkpoint or config.checkpoint)
-    return recorded_clip(config, None, checkpoint, device, key)
+    try:
+        return recorded_clip(config, None, checkpoint, device, key)
+    except UserError as error:
+        raise UserError(f"{key}={name}: {error} (here: {key}.checkpoint=FILE)") from error

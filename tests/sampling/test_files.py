@@ -12,3 +12,4 @@ def test_a_long_prompt_is_cut_between_words():
     first, second = file_names(["a red bird " * 20, "a red bird " * 30])
     assert first == "a-red-bird-" * 5 + "a"
     assert second == f"{first}--2"
+    assert file_names(["鳥" * 99]) == ["鳥" * 20]  # a name may have 255 bytes
