@@ -10,6 +10,7 @@ from pathlib import Path
 from clipgan.config import Config, from_yaml
 from clipgan.errors import UserError
 
+CONF = Path(__file__).parent.parent / "conf"
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOENT, errno.ENOTDIR, errno.EEXIST)
 
 
@@ -22,7 +23,7 @@ def compose_config(overrides: Sequence[str]) -> Config:
     """
     from hydra import compose, initialize_config_dir
 
-    with initialize_config_dir(str(Path(__file__).parent.parent / "conf"), version_base="1.3"):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
         return from_yaml(compose("config", overrides=list(overrides)))
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from clipgan.command import CONF
 from clipgan.errors import UserError
 
 MOST = 10_000  # seeds; more are a slip of the hand
@@ -146,6 +147,13 @@ def _interpolations(key: str, text: str) -> tuple[str, ...]:
     return names
 
 
+def _judge(key: str, text: str) -> str:
+    shipped = sorted(path.stem for path in (CONF / "clip").glob("*.yaml") if path.stem != "open_clip")
+    if text not in ("judge", *shipped):
+        raise UserError(f"{key}={text} is not allowed: {key} must be one of judge, {', '.join(shipped)}")
+    return text
+
+
 def _text(key: str, text: str) -> str:
     return text
 
@@ -167,7 +175,7 @@ PARSERS: Mapping[str, Callable[[str, str], Any]] = {
     "seeds": parse_seeds,
     "truncation": parse_truncation,
     "rerank": _whole_number(1),
-    "rerank_clip": _text,
+    "rerank_clip": _judge,
     "rerank_clip.checkpoint": _text,
     "interpolate": _interpolations,
     "steps": _whole_number(2),

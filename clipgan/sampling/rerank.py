@@ -42,7 +42,6 @@ def scoring_clip(
 
     Raises:
         UserError: the run had no judge, or the CLIP's weights are not here.
-        HydraException: there is no such option.
     """
     if name is None and checkpoint is None:
         return sampler.clip

@@ -59,6 +59,7 @@ def test_mlflow_is_where_the_environment_says(monkeypatch):
         (["truncaton=1"], ["truncaton=1", "did you mean truncation", "seeds"]),
         (["red"], ["'red'", "KEY=VALUE"]),
         (["run=x"], ["run=x", "ckpt=", "both"]),
+        (["rerank=2", "rerank_clip=foo"], ["rerank_clip=foo", "judge, ViT-B16, ViT-B32"]),
         (["rerank=0"], ["rerank=0", "from 1"]),
         (["rerank=9"], ["rerank=9", "8 seeds"]),
         (["rerank_clip=ViT-B32"], ["rerank_clip=ViT-B32", "rerank=N"]),
