@@ -190,8 +190,10 @@ class ContrastConfig:
 
     negatives: int = 0  # K targets of other images, drawn from the feature cache in each step
     grad_cache: bool = False  # with accumulate > 1: contrast over the whole batch (arXiv:2101.06983)
+    every: int = 1  # steps from one contrast to the next, which weighs as much more; the others are adversarial alone
 
     def __post_init__(self) -> None:
+        _at_least("contrast.every", self.every, 1)
         _at_least("contrast.negatives", self.negatives, 0)
 
 

@@ -6,7 +6,7 @@ and loss_D likewise with its own terms.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -33,6 +33,10 @@ class Term:
     def name(self) -> str:
         """`G/CLIP/it`: the key of its homologous value in the logs."""
         return f"{self.phase}/{self.space}/{self.pair}"
+
+    def times(self, factor: float) -> "Term":
+        """The same term with `factor` times its weights."""
+        return replace(self, homologous=self.homologous * factor, heterologous=self.heterologous * factor)
 
 
 def active_terms(config: Config) -> list[Term]:

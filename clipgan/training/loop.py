@@ -185,7 +185,7 @@ class Training:
 
     def step(self, step: int) -> dict[str, Tensor]:
         """One step of the algorithm: D, G, the lazy regularisers, the moving average. Returns values to log."""
-        config, state, objective = self.config, self.state, self.objective
+        config, state, objective = self.config, self.state, self.objective.at(step)
         batch = self.batches.at(step)
         random = StepRandom(config.seed, step, min(config.model.mbstd_group, config.batch), self.device)
         values = discriminator_step(state, batch, objective, random)

@@ -4,7 +4,7 @@ Shapes: N batch, K further targets, L layers, W style width, C width of CLIP's e
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -30,6 +30,17 @@ class Objective:
     generator_terms: Sequence[Term]
     discriminator_terms: Sequence[Term]
     spaces: FrozenSpaces
+
+    def at(self, step: int) -> "Objective":
+        """That of one step: with `contrast.every` = k, every k-th has the terms, k times as heavy."""
+        every = self.config.contrast.every
+        if every == 1:
+            return self
+        generator, discriminator = (
+            [term.times(every) for term in terms] if step % every == 0 else []
+            for terms in (self.generator_terms, self.discriminator_terms)
+        )
+        return replace(self, generator_terms=generator, discriminator_terms=discriminator)
 
 
 def discriminator_step(state: TrainingState, batch: Batch, objective: Objective, random: StepRandom) -> Values:

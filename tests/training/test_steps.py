@@ -218,6 +218,25 @@ def test_the_discriminator_sees_real_images_only_where_a_term_wants_them(make_tr
     assert len(calls) == passes
 
 
+def test_a_lazy_contrast_weighs_as_much_more_in_every_kth_step(make_training, monkeypatch):
+    plain, lazy = make_training(), make_training("contrast.every=3")
+    encoder, calls = lazy.objective.spaces.clip, []
+    encode = encoder.encode_image
+    monkeypatch.setattr(encoder, "encode_image", lambda images: calls.append(1) or encode(images))
+    batch, random = plain.batches.at(3), step_random(plain)
+    for step, factor in ((3, 3), (4, 0), (5, 0), (6, 3)):
+        calls.clear()
+        for network, update in (("discriminator", discriminator_step), ("generator", generator_step)):
+            ours = update(copy.deepcopy(lazy.state), batch, lazy.objective.at(step), random)
+            theirs = update(copy.deepcopy(plain.state), batch, plain.objective, random)
+            loss = f"loss/{network[0].upper()}"
+            adversarial = theirs[f"{loss}_adversarial"]
+            contrastive = theirs[loss] - adversarial
+            assert contrastive > 0
+            torch.testing.assert_close(ours[loss], adversarial + factor * contrastive)
+        assert len(calls) == (1 if factor else 0)  # generated images, where the contrast is
+
+
 VARIANTS = {
     "symmetric": [],
     "asymmetric": ["loss=asymmetric"],
