@@ -8,7 +8,7 @@ ARGS ?=
 export OMP_WAIT_POLICY ?= PASSIVE# spinning threads of two processes stop each other
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint check ui sweep-h sweep-C_it sweep-C_ii report bench bench-sweep bench-prepare cache-info cache-clean clean
+.PHONY: help setup demo test test-all lint check ui sweep-h sweep-C_it sweep-C_ii report bench bench-cost bench-sweep bench-prepare cache-info cache-clean clean
 
 help: ## list the targets
 	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -57,7 +57,10 @@ report: setup ## a sweep as one HTML page and a Markdown table (STUDY=NAME; with
 
 bench: setup ## time the losses and the training step
 	$(BIN)/python -m bench.losses $(ARGS)
-	$(BIN)/python -m bench.train_step $(ARGS)
+	$(BIN)/python -m bench.train_step
+
+bench-cost: setup ## time the loss structures, features of real images preprocessed and online (ARGS="model=base clip=ViT-B32")
+	$(BIN)/python -m bench.cost $(ARGS)
 
 bench-sweep: setup ## time the sweeper against others (ARGS="trivial uneven claims long"; default: all but long)
 	$(BIN)/python -m bench.sweep $(ARGS)

@@ -7,21 +7,19 @@ Hydra's own, and everything goes to runs/bench/sweep.json. Parts can be chosen (
 """
 
 import json
-import os
-import platform
 import shutil
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 from rich.console import Console
 from rich.table import Table
 
+from bench.machine import machine
 from bench.sweeping.claims import per_second, storages
 from bench.sweeping.systems import System, systems
 
@@ -133,24 +131,6 @@ def fresh(name: str) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
-
-
-def machine() -> dict[str, Any]:
-    """Where the figures are from."""
-    names: Sequence[str] = [
-        line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if "model name" in line
-    ]
-    return {
-        "cpu": names[0] if names else platform.processor(),
-        "cores": psutil.cpu_count(),
-        "memory_gb": round(psutil.virtual_memory().total / 1e9),
-        "load_before": os.getloadavg()[0],
-        "python": platform.python_version(),
-        "system": platform.platform(),
-        "when": time.strftime("%Y-%m-%d %H:%M"),
-    }
 
 
 if __name__ == "__main__":

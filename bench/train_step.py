@@ -1,60 +1,141 @@
-"""Seconds per kimg of the loss structures, with features of the real images preprocessed and online.
+"""The training step against a straightforward one, and against what the machine's matrix products could do.
 
-The cells take turns, round by round, in one process: a drift of the machine reaches all of them. Printed
-are medians, and ratios to the first cell taken round by round. Overrides as for train.py:
+    python -m bench.train_step                     # 32 and 64 pixels; fp32 and what precision=auto takes
+    python -m bench.train_step precision=bf16
 
-    python -m bench.train_step model=base clip=ViT-B32
+The adversarial step alone (no encoder, no contrast), with its lazy regularisers, optimisers and moving average. The two
+take turns, round by round, in one process. Printed are medians, the ratio taken round by round, and the share of the
+measured peak of matrix products; everything goes to runs/bench/train_step.json.
 """
 
+import copy
+import json
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import torch
 from rich.table import Table
+from torch.utils.flop_counter import FlopCounterMode
 
-ROUNDS, STEPS, WARM_UP = 7, 16, 4  # one lazy R1 and four path-length steps in each round
-CELLS = [(loss, features) for loss in ("asymmetric", "symmetric", "lafite") for features in ("preprocessed", "online")]
+from bench.machine import machine
+from bench.training.reference import ReferenceDiscriminator, ReferenceGenerator
+from clipgan.command import compose_config
+from clipgan.config import Config
+from clipgan.data.batches import Batch
+from clipgan.prepare import choose_device
+from clipgan.progress import console, track
+from clipgan.training.precision import AUTOCAST
+from clipgan.training.state import TrainingState, new_state
+from clipgan.training.steps import Objective, train_step
+
+ROUNDS, STEPS = 3, 16  # one lazy R1 and four path-length steps in each round
+SIZES = {32: (4096, 128), 64: (8192, 256)}  # resolution -> channel_base, channel_max
+CLIP_DIM = 512
+GEMM = 1024  # edge of the matrices of the peak
 
 
 def main() -> None:
-    """Measure and print the table."""
-    import torch
-
-    from clipgan.command import compose_config
-    from clipgan.prepare import choose_device, prepare
-    from clipgan.progress import console, track
-    from clipgan.training.loop import Training
-
-    configs = [compose_config([f"loss={loss}", f"features={features}", *sys.argv[1:]]) for loss, features in CELLS]
-    device = choose_device(configs[0].device)
-    prepared = [prepare(config, device) for config in configs]
-    torch.set_num_threads(configs[0].threads or torch.get_num_threads())
-    trainings = [
-        Training(config, Path("runs/bench"), ready, device, None)
-        for config, ready in zip(configs, prepared, strict=True)
-    ]
-
-    def seconds(training: Training, steps: range) -> float:
-        start = time.perf_counter()
-        for step in steps:
-            training.step(step)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        return time.perf_counter() - start
-
-    for training in trainings:
-        seconds(training, range(WARM_UP))
-    times: list[list[float]] = [[] for _ in trainings]
-    for number in track(range(ROUNDS), "rounds", ROUNDS):
-        for training, record in zip(trainings, times, strict=True):
-            kimg = STEPS * training.config.batch / 1000
-            record.append(seconds(training, range(number * STEPS, (number + 1) * STEPS)) / kimg)
-    table = Table("loss", "features of real images", "s/kimg", f"ratio to {' '.join(CELLS[0])}")
-    for (loss, features), record in zip(CELLS, times, strict=True):
-        ratios = [own / first for own, first in zip(record, times[0], strict=True)]
-        table.add_row(loss, features, f"{statistics.median(record):.2f}", f"{statistics.median(ratios):.3f}")
+    """Measure both resolutions and print the table."""
+    table = Table("pixels", "step", "s/kimg", "times as fast", "GFLOP a step", "GFLOP/s", "of the peak")
+    results: dict[str, Any] = {"machine": machine(), "cells": []}
+    for resolution, (base, most) in SIZES.items():
+        widths = (f"resolution={resolution}", f"model.channel_base={base}", f"model.channel_max={most}", "model=base")
+        for cell in measure([*widths, *sys.argv[1:]]):
+            results["cells"].append(cell)
+            table.add_row(
+                str(resolution), cell["step"], f"{cell['s/kimg']:.2f}", f"{cell['ratio']:.2f}", f"{cell['gflop']:.1f}",
+                f"{cell['gflop/s']:.0f}", f"{cell['gflop/s'] / cell['peak']:.0%}",
+            )  # fmt: skip
     console.print(table)
+    out = Path("runs/bench/train_step.json")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(results, indent=1))
+    console.print(f"written: {out}")
+
+
+def measure(overrides: list[str]) -> list[dict[str, Any]]:
+    """A row for the reference, for our step in fp32, and in the precision that is asked for if it is another."""
+    config = compose_config(overrides)
+    device = choose_device(config.device)
+    torch.set_num_threads(config.threads or torch.get_num_threads())
+    torch.set_flush_denormal(True)
+    full = compose_config([*overrides, "precision=fp32"])
+    states = {"reference": reference_state(full, device), "ours, fp32": new_state(full, CLIP_DIM, device)}
+    asked = new_state(config, CLIP_DIM, device)
+    if asked.precision.name != "fp32":
+        states[f"ours, {asked.precision.name}"] = asked
+    batch, objective = random_batch(config, device), Objective(config, [], [], None)  # type: ignore[arg-type]
+
+    def steps(state: TrainingState) -> None:
+        for step in range(STEPS):
+            train_step(state, batch, objective, step)
+
+    times: dict[str, list[float]] = {name: [] for name in states}
+    flops = {name: count(lambda state=state: steps(state)) / STEPS for name, state in states.items()}  # warms up too
+    for _ in track(range(ROUNDS), f"{config.resolution} pixels", ROUNDS):
+        for name, state in states.items():
+            times[name].append(seconds(lambda state=state: steps(state), device) / STEPS)
+    cells = []
+    for name, record in times.items():
+        ratios = [reference / own for reference, own in zip(times["reference"], record, strict=True)]
+        each = statistics.median(record)
+        peak = matrix_products(AUTOCAST.get(name.rpartition(" ")[2], torch.float32), device)
+        cells.append({
+            "resolution": config.resolution, "step": name, "s/kimg": each * 1000 / config.batch,
+            "ratio": statistics.median(ratios), "gflop": flops[name] / 1e9, "gflop/s": flops[name] / each / 1e9,
+            "peak": peak,
+        })  # fmt: skip
+    return cells
+
+
+def reference_state(config: Config, device: torch.device) -> TrainingState:
+    """A training state with the straightforward networks, contiguous in memory."""
+    state = new_state(config, CLIP_DIM, device)
+    generator = ReferenceGenerator(config.model, CLIP_DIM, config.resolution).to(device)
+    discriminator = ReferenceDiscriminator(config.model, CLIP_DIM, config.resolution).to(device)
+    state.generator, state.discriminator = generator, discriminator
+    state.generator_ema = copy.deepcopy(generator).requires_grad_(False)
+    for optimizer, network in (
+        (state.generator_optimizer, generator),
+        (state.discriminator_optimizer, discriminator),
+    ):
+        [group] = optimizer.param_groups
+        group["params"] = list(network.parameters())
+    return state
+
+
+def random_batch(config: Config, device: torch.device) -> Batch:
+    """Noise for images: what they show costs nothing."""
+    images = torch.rand(config.batch, 3, config.resolution, config.resolution, device=device) * 2 - 1
+    unit = torch.nn.functional.normalize(torch.randn(config.batch, CLIP_DIM, device=device))
+    return Batch(unit, unit, None, images, unit, None, range(config.batch))
+
+
+def seconds(action: Callable[[], None], device: torch.device) -> float:
+    """How long an action takes."""
+    start = time.perf_counter()
+    action()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start
+
+
+def count(action: Callable[[], None]) -> int:
+    """Floating-point operations of the matrix products and convolutions in an action."""
+    with FlopCounterMode(display=False) as counter:
+        action()
+    return int(counter.get_total_flops())
+
+
+def matrix_products(dtype: torch.dtype, device: torch.device) -> float:
+    """GFLOP/s of a product of two large square matrices, the best of some."""
+    a, b = (torch.randn(GEMM, GEMM, device=device, dtype=dtype) for _ in range(2))
+    times = [seconds(lambda: a @ b, device) for _ in range(20)]
+    return 2 * GEMM**3 / min(times) / 1e9
 
 
 if __name__ == "__main__":

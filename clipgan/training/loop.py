@@ -21,16 +21,14 @@ from clipgan.metrics.fid import Fid, evenly
 from clipgan.metrics.retrieval import Retrieval
 from clipgan.prepare import Prepared, choose_device, prepare
 from clipgan.progress import console, track
-from clipgan.randomness import StepRandom
 from clipgan.sample_grid import SampleGrid, title
 from clipgan.tracking import RunLog
 from clipgan.training.checkpoint import checkpoint_path, keep_only, load_checkpoint, resume_path, save_checkpoint
-from clipgan.training.ema import ema_decay, update_ema
 from clipgan.training.initial import InitialWeights, read_initial, start_from
 from clipgan.training.precision import choose_precision
 from clipgan.training.spaces import FrozenSpaces
 from clipgan.training.state import new_state, parameter_count
-from clipgan.training.steps import Objective, discriminator_step, generator_step, path_length_step, r1_step
+from clipgan.training.steps import Objective, train_step
 from clipgan.weight_table import weight_table
 
 Report = Callable[[float, int], bool]  # (FID, whole kimg) -> whether the run is to end there
@@ -184,20 +182,8 @@ class Training:
         self.stopped = self.stopped and state.step < total
 
     def step(self, step: int) -> dict[str, Tensor]:
-        """One step of the algorithm: D, G, the lazy regularisers, the moving average. Returns values to log."""
-        config, state, objective = self.config, self.state, self.objective.at(step)
-        batch = self.batches.at(step)
-        random = StepRandom(config.seed, step, min(config.model.mbstd_group, config.batch), self.device)
-        values = discriminator_step(state, batch, objective, random)
-        values |= generator_step(state, batch, objective, random)
-        if config.model.r1_gamma and step % config.model.r1_interval == 0:
-            values |= r1_step(state, batch, objective)
-        if config.model.pl_weight and step % config.model.pl_interval == 0:
-            values |= path_length_step(state, batch, objective, random)
-        state.step = step + 1
-        decay = ema_decay(config.model, state.step * config.batch, config.batch, fine_tuning=config.init is not None)
-        update_ema(state.generator_ema, state.generator, decay)
-        return values
+        """See `train_step`."""
+        return train_step(self.state, self.batches.at(step), self.objective, step)
 
     def _snapshot(self, log: RunLog, kimg: int, values: dict[str, float]) -> None:
         """FID, sample grid, checkpoint, and the record of them."""

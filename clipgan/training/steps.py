@@ -18,6 +18,7 @@ from clipgan.losses.pairs import Selections, select
 from clipgan.losses.structure import Term, structure_loss, weighted_sum
 from clipgan.randomness import StepRandom
 from clipgan.training.accumulate import Embeddings, Values, backward
+from clipgan.training.ema import ema_decay, update_ema
 from clipgan.training.spaces import FrozenSpaces
 from clipgan.training.state import TrainingState
 
@@ -41,6 +42,22 @@ class Objective:
             for terms in (self.generator_terms, self.discriminator_terms)
         )
         return replace(self, generator_terms=generator, discriminator_terms=discriminator)
+
+
+def train_step(state: TrainingState, batch: Batch, objective: Objective, step: int) -> Values:
+    """One step of the algorithm: D, G, the lazy regularisers, the moving average. Returns values to log."""
+    config, model, objective = objective.config, objective.config.model, objective.at(step)
+    random = StepRandom(config.seed, step, min(model.mbstd_group, config.batch), batch.images.device)
+    values = discriminator_step(state, batch, objective, random)
+    values |= generator_step(state, batch, objective, random)
+    if model.r1_gamma and step % model.r1_interval == 0:
+        values |= r1_step(state, batch, objective)
+    if model.pl_weight and step % model.pl_interval == 0:
+        values |= path_length_step(state, batch, objective, random)
+    state.step = step + 1
+    decay = ema_decay(model, state.step * config.batch, config.batch, fine_tuning=config.init is not None)
+    update_ema(state.generator_ema, state.generator, decay)
+    return values
 
 
 def discriminator_step(state: TrainingState, batch: Batch, objective: Objective, random: StepRandom) -> Values:

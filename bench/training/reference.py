@@ -1,0 +1,137 @@
+"""A straightforward StyleGAN2 with LAFITE's text networks, to compare the training step with.
+
+Same widths as clipgan/networks, in the form of the published code: per-sample weights in grouped convolutions,
+resampling by zero insertion and a 4-tap filter, contiguous NCHW, float32, and a text network for each layer.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from clipgan.config import ModelConfig
+from clipgan.networks.discriminator import Discriminator
+from clipgan.networks.generator import Mapping, TextCode, TextToImage
+from clipgan.networks.layers import Conv, Linear, channels_at, leaky_relu
+from clipgan.randomness import Draw
+
+
+def upfirdn(x: Tensor, up: int = 1, down: int = 1, pad: tuple[int, int] = (0, 0), gain: float = 1.0) -> Tensor:
+    """Insert zeros, pad, filter with [1, 3, 3, 1] x [1, 3, 3, 1] / 64, drop samples: [N, C, H, H] -> [N, C, H', H']."""
+    n, channels, height, width = x.shape
+    if up > 1:
+        x = F.pad(x.reshape(n, channels, height, 1, width, 1), [0, up - 1, 0, 0, 0, up - 1])
+        x = x.reshape(n, channels, height * up, width * up)
+    x = F.pad(x, [*pad, *pad])
+    taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+    kernel = (torch.outer(taps, taps) * gain).expand(channels, 1, 4, 4)
+    return F.conv2d(x, kernel.to(x), groups=channels)[:, :, ::down, ::down]
+
+
+class GroupedConv(nn.Module):
+    """Modulated convolution with one weight for each sample, all in one grouped convolution."""
+
+    def __init__(self, inputs: int, outputs: int, style: int, kernel: int, demodulate: bool, up: bool) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel) / math.sqrt(inputs * kernel * kernel))
+        self.affine = Linear(style, inputs, bias=1.0)
+        self.demodulate, self.up, self.padding = demodulate, up, kernel // 2
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """[N, I, H, H], [N, S] -> [N, O, H, H], or [N, O, 2H, 2H] with `up`."""
+        n, inputs, height, width = x.shape
+        weight = self.weight * self.affine(style)[:, None, :, None, None]  # [N, O, I, K, K]
+        if self.demodulate:
+            weight = weight * (weight.square().sum(dim=(2, 3, 4), keepdim=True) + 1e-8).rsqrt()
+        outputs, kernel = weight.shape[1], weight.shape[-1]
+        x = x.reshape(1, n * inputs, height, width)
+        if self.up:
+            weight = weight.transpose(1, 2).reshape(n * inputs, outputs, kernel, kernel)
+            y = F.conv_transpose2d(x, weight, stride=2, groups=n)
+            y = y.reshape(n, outputs, *y.shape[2:])
+            return upfirdn(y, pad=(1, 1), gain=4.0)
+        y = F.conv2d(x, weight.reshape(n * outputs, inputs, kernel, kernel), padding=self.padding, groups=n)
+        return y.reshape(n, outputs, *y.shape[2:])
+
+
+class Layer(nn.Module):
+    """A styled layer with its own text network."""
+
+    def __init__(self, inputs: int, outputs: int, model: ModelConfig, clip_dim: int, *, rgb: bool, up: bool) -> None:
+        super().__init__()
+        self.text_code = TextCode(clip_dim, model.text_dim)
+        style = model.w_dim + model.text_dim
+        self.conv = GroupedConv(inputs, outputs, style, 1 if rgb else 3, demodulate=not rgb, up=up)
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.noise_strength = None if rgb else nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor, w: Tensor, condition: Tensor, draw: Draw) -> Tensor:
+        """[N, I, H, H], [N, W], [N, C] -> [N, O, H', H']."""
+        y = self.conv(x, torch.cat([w, self.text_code(condition)], dim=1))
+        if self.noise_strength is not None:
+            y = y + draw((len(y), 1, *y.shape[2:])) * self.noise_strength
+        y = y + self.bias[None, :, None, None]
+        return y if self.noise_strength is None else leaky_relu(y)
+
+
+class ReferenceGenerator(TextToImage):
+    """The generator with the layers above."""
+
+    def __init__(self, model: ModelConfig, clip_dim: int, resolution: int) -> None:
+        super().__init__(Mapping(model.z_dim, model.w_dim, model.mapping_layers), model.z_dim, resolution)
+        channels = channels_at(4, model.channel_base, model.channel_max)
+        self.constant = nn.Parameter(torch.randn(1, channels, 4, 4))
+        self.blocks = nn.ModuleList()
+        size, inputs = 4, channels
+        while size <= resolution:
+            channels = channels_at(size, model.channel_base, model.channel_max)
+            block = nn.ModuleList() if size == 4 else nn.ModuleList(
+                [Layer(inputs, channels, model, clip_dim, rgb=False, up=True)]
+            )  # fmt: skip
+            block.append(Layer(channels, channels, model, clip_dim, rgb=False, up=False))
+            block.append(Layer(channels, 3, model, clip_dim, rgb=True, up=False))
+            self.blocks.append(block)
+            size, inputs = 2 * size, channels
+
+    def synthesise(self, ws: Tensor, condition: Tensor, draw: Draw) -> Tensor:
+        """[N, L, W], [N, C] -> [N, 3, R, R]."""
+        x, rgb, place = self.constant.expand(len(ws), -1, -1, -1), None, 0
+        for block in self.blocks:
+            *layers, to_rgb = block
+            for layer in layers:
+                x = layer(x, ws[:, place], condition, draw)
+                place += 1
+            own = to_rgb(x, ws[:, place], condition, draw)
+            rgb = own if rgb is None else upfirdn(rgb, up=2, pad=(2, 1), gain=4.0) + own
+        assert rgb is not None
+        return rgb
+
+
+class FilteredConv(nn.Module):
+    """A convolution of stride 2 behind the filter."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, *, activate: bool) -> None:
+        super().__init__()
+        self.conv = Conv(inputs, outputs, kernel, bias=activate)
+        self.activate = activate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, I, H, H] -> [N, O, H/2, H/2]."""
+        weight = self.conv.weight * self.conv.gain
+        if weight.shape[-1] == 1:
+            y = F.conv2d(upfirdn(x, down=2, pad=(1, 1)), weight, self.conv.bias)
+        else:
+            y = F.conv2d(upfirdn(x, pad=(2, 2)), weight, self.conv.bias, stride=2)
+        return leaky_relu(y) if self.activate else y
+
+
+class ReferenceDiscriminator(Discriminator):
+    """The discriminator with filtered, strided convolutions."""
+
+    def __init__(self, model: ModelConfig, clip_dim: int, resolution: int) -> None:
+        super().__init__(model, clip_dim, resolution)
+        for block in self.blocks:
+            inputs, outputs = block.down.weight.shape[1], block.down.weight.shape[0]
+            block.down = FilteredConv(inputs, outputs, 3, activate=True)
+            block.skip = FilteredConv(inputs, outputs, 1, activate=False)
