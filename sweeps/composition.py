@@ -47,9 +47,11 @@ class Composition:
                 override = axis.override(value)
                 overrides = [*fixed, *{**first, axis.name: override}.values()]
                 config = self._loader.load_sweep_config(self._config, overrides)
-                if config.hydra.sweeper.params != self._config.hydra.sweeper.params:
+                for key in ("params", "sampler", "pruner"):
+                    if config.hydra.sweeper.get(key) == self._config.hydra.sweeper.get(key):
+                        continue
                     raise SweepError(
-                        f"{override} cannot be swept over: it changes the sweep itself (hydra.sweeper.params);"
+                        f"{override} cannot be swept over: it changes the sweep itself (hydra.sweeper.{key});"
                         f" choose it once, as in {axis.name}=[{','.join(map(str, axis.examples))}]"
                     )
 

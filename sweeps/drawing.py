@@ -23,6 +23,7 @@ from sweeps.replicas import PointResult
 from sweeps.search_space import (
     AnyAxis,
     Axis,
+    Choice,
     Interval,
     Point,
     Value,
@@ -70,10 +71,12 @@ class Drawn:
         n_own = sum(result.origin is None for result in known)
         for given in self.first:
             if n_own < self.n_trials and not any(_matches(point.values, given) for point in due):
-                due.append(self._draw(known, given) if len(given) < len(self.axes) else point_at(self.axes, given))
+                point = self._draw(known, given) if len(given) < len(self.axes) else point_at(self.axes, given)
+                due += [] if point is None else [point]
                 n_own += 1
         if len(due) == len(known) and n_own < self.n_trials and not self._is_exhausted(known):
-            due.append(self._draw(known, {}))
+            point = self._draw(known, {})
+            due += [] if point is None else [point]
         return due
 
     def position(self, point: Point) -> int | None:
@@ -95,12 +98,17 @@ class Drawn:
         taken = {point_id(result.point) for result in known}
         return self._all is not None and all(point_id(point.values) in taken for point in self._all)
 
-    def _draw(self, known: Sequence[PointResult], given: Values) -> Point:
+    def _draw(self, known: Sequence[PointResult], given: Values) -> Point | None:
+        """A point that is not known; None where all that can be found are.
+
+        Raises:
+            SweepError: none can be found at all.
+        """
         taken = {point_id(result.point) for result in known}
         seed = self.sampler.get("seed")
         lot = None if seed is None else zlib.crc32(f"{seed}/{len(known)}".encode())  # another for each draw
         drawn = self._by_sampler(known, given, taken, lot) or self._at_random(given, taken, lot)
-        if drawn is None:
+        if drawn is None and not known:
             raise SweepError(
                 f"no point was found in {MAX_RANDOM_DRAWS} draws from {'  '.join(map(str, self.axes))} for which"
                 " hydra.sweeper.where holds: is there any?"
@@ -153,7 +161,13 @@ class Drawn:
 
 
 def _listed(axis: AnyAxis) -> Axis | None:
-    return axis if isinstance(axis, Axis) else None
+    """An axis as one of choices, where they can be counted."""
+    if isinstance(axis, Axis):
+        return axis
+    if not axis.integer or axis.high - axis.low >= MAX_LISTED:
+        return None
+    numbers = range(int(axis.low), int(axis.high) + 1)
+    return Axis(axis.name, axis.key, tuple(Choice(float(number), str(number)) for number in numbers))
 
 
 def _matches(values: Values, given: Values) -> bool:

@@ -13,6 +13,7 @@ from optuna.storages import RDBStorage
 from sqlalchemy.engine import make_url
 
 from sweeps.composition import Composition
+from sweeps.errors import SweepError
 from sweeps.live import Lines
 from sweeps.machine import fitting_workers
 from sweeps.plan import Grid, Plan, Task
@@ -22,6 +23,7 @@ from sweeps.settings import Settings
 from sweeps.storage import absolute_url, open_storage
 from sweeps.study import SweepStudy
 from sweeps.trials import Trials
+from sweeps.warm_start import complete_trials
 from sweeps.worker import Worker
 
 MAX_SHOWN = 50  # tasks
@@ -48,9 +50,11 @@ class DryRun:
         """
         storage = self._storage()
         records = [] if storage is None else _records(storage, study)
-        n_open = self.plan.n_open(records)
+        self._check_warm_start(storage)
+        again = [Task.of(r) for r in records if r.state in self.settings.retried and self.plan.wants(r)]
+        n_open = self.plan.n_open(records) + len(again)
         self.say(f"dry run of study {study}: {len(self.plan)} trials, {n_open} left to run; nothing is run")
-        due = self._due(records)
+        due = [*again, *self._due(records)]
         for run, task in enumerate(due[:MAX_SHOWN], start=len(records)):
             self.say(f"  {self.plan.label(task, run)}")
         if n_open > min(len(due), MAX_SHOWN):
@@ -58,6 +62,12 @@ class DryRun:
             self.say(f"  and {n_open - min(len(due), MAX_SHOWN)} {later}")
         if due:
             self.say(self._cost(n_open, *self._pace(storage, records, due[0])))
+
+    def _check_warm_start(self, storage: RDBStorage | None) -> None:
+        for name in self.settings.warm_start:
+            if storage is None:
+                raise SweepError(f"hydra.sweeper.warm_start: there is no study {name}, and no database yet")
+            list(complete_trials(storage, name, self.settings.directions))
 
     def _due(self, records: Sequence[TrialRecord]) -> list[Task]:
         waiting = [Task.of(r) for r in records if r.state == "WAITING" and self.plan.wants(r)]

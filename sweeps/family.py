@@ -148,6 +148,10 @@ class StudyFamily:
                 f"{axes} adds a choice to study {self.study.study_name}, whose trial {running[0].number}"
                 f" is being run by process {by['pid']} on {by['host']}: run this again when that sweep has ended"
             )
+        for name in changed:  # numbers that were drawn from an interval, of which the space has the bounds alone
+            had = [name_of(trial.user_attrs["point"][name]) for trial in trials if name in trial.user_attrs["point"]]
+            if not is_numeric(space[name]):
+                space[name] = list(dict.fromkeys([*space[name], *had]))
         old = self.study.study_name
         generation = 1 if old == self.name else int(old.removeprefix(f"{self.name}."))
         name = f"{self.name}.{generation + 1}"

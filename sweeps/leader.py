@@ -17,14 +17,16 @@ from sweeps.errors import SweepError
 from sweeps.job import REQUEUE
 from sweeps.live import View
 from sweeps.owner import this_process
+from sweeps.stop import Stop
 from sweeps.study import SweepStudy
 from sweeps.trial import STORAGE
 
 ORDERS = "SWEEPS_ORDERS"  # environment variable that makes a process a worker
 STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM, REQUEUE)  # exit statuses of a worker that gave its trial back
+HYDRAS_HINT = "Set the environment variable HYDRA_FULL_ERROR"  # comes after the message itself
 TICK = 0.05  # seconds between two looks at the workers
 SHOW = 1.0  # seconds between two looks at the study
-PATIENCE = 3.5  # seconds that workers have to stop before they are killed
+PATIENCE = 3.0  # seconds that workers have to stop before they are killed
 MAX_BARREN = 8  # workers in a row that die without having claimed a trial: something is wrong with all of them
 
 
@@ -52,7 +54,8 @@ class _Hand:
     def last_words(self) -> str:
         """The last line that it wrote."""
         lines = self.log.read_text(errors="replace").strip().splitlines()
-        return lines[-1].strip() if lines else "(it wrote nothing)"
+        told = [line.strip() for line in lines if line.strip() and not line.startswith(HYDRAS_HINT)]
+        return told[-1] if told else "(it wrote nothing)"
 
 
 @dataclass
@@ -68,6 +71,7 @@ class Leader:
     parent_run_id: str | None  # MLflow run of the study
     folder: Path  # where the workers' logs go
     view: View
+    stop: Stop = field(default_factory=Stop)
     _hands: dict[int, _Hand] = field(default_factory=dict, init=False)  # place -> worker
     _barren: int = field(default=0, init=False)
 
@@ -91,6 +95,7 @@ class Leader:
     def _watch(self) -> None:
         shown = 0.0
         while self._hands:
+            self.stop.check()
             for place, hand in list(self._hands.items()):
                 if hand.process.poll() is not None:
                     self._replace(place, self._hands.pop(place))
@@ -141,6 +146,7 @@ class Leader:
         finally:
             for hand in self._hands.values():
                 _kill(hand.process)
+            for hand in self._hands.values():
                 hand.process.wait()
                 self.study.abandon(hand.process.pid, None)
             self._hands.clear()

@@ -73,7 +73,8 @@ def reason_of(error: BaseException, run_dir: str | None = None) -> str:
         run_dir: where it wrote; torch hides that a disk is full.
     """
     text = str(error) if isinstance(error, Exited) else f"{type(error).__name__}: {error}"
-    return " ".join(f"{_kind(error, run_dir)}{text}".split())[:MAX_REASON]
+    line = " ".join(f"{_kind(error, run_dir)}{text}".split())[:MAX_REASON]
+    return line.encode("utf-8", "backslashreplace").decode()  # a file's name may hold bytes that are no text
 
 
 def _kind(error: BaseException, run_dir: str | None) -> str:
@@ -103,7 +104,7 @@ def _write_traceback(run_dir: str | None, returned: Any) -> None:
     path = Path(run_dir, TRACEBACK_FILE)
     try:
         if isinstance(returned, BaseException):
-            path.write_text("".join(traceback.format_exception(returned)))
+            path.write_text("".join(traceback.format_exception(returned)), "utf-8", "backslashreplace")
         else:
             path.unlink(missing_ok=True)
     except OSError:  # the reason is kept with the trial

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from difflib import get_close_matches
 from typing import Any
 
+from hydra.core.override_parser.types import Transformer
 from omegaconf import OmegaConf
 
 from sweeps.composition import Composition
@@ -124,7 +125,7 @@ def _given(entry: Any, axes: Sequence[AnyAxis], exists: Callable[[Values], bool]
         if axis is None:
             raise SweepError(f"hydra.sweeper.enqueue has {_text(entry)}: no axis {name}{_hint(str(name), by_name)}")
         number = isinstance(raw, int | float) and not isinstance(raw, bool)
-        found = axis.find(float(raw) if number else str(raw))
+        found = axis.find(float(raw) if number else str(Transformer.str(raw)))
         if found is None:
             raise SweepError(f"hydra.sweeper.enqueue has {_text(entry)}: {name}={raw} is not on the axis {axis}")
         values[axis.name] = found.value

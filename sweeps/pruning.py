@@ -73,9 +73,12 @@ def is_to_end(
     if pruner is None:
         return False
     persisted = _study(storage.url, study)
+    trials = persisted.get_trials(deepcopy=False)
+    if trials[number].user_attrs.get("replica", 0):
+        return False  # one seed decides whether a point is worth more of them; what these come to is a mean, or none
     family = persisted.user_attrs.get("family", study)  # its successors have the same trials with the same numbers
     directions = [direction.name for direction in persisted.directions]
-    view = mirror(family, directions, _seen(persisted.get_trials(deepcopy=False)))
+    view = mirror(family, directions, _seen(trials))
     trial = _up_to(view.get_trials(deepcopy=False)[number], step)
     verdict = pruner.prune(view, trial)
     for key, value in view.get_trials(deepcopy=False)[number].system_attrs.items():

@@ -1,11 +1,13 @@
 """How one trial of a study is run again by itself: the command that is shown for it."""
 
+import itertools
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+CONFIG_FLAGS = ("--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd")
 ATTRIBUTE = "command"  # note of the study
 
 
@@ -13,7 +15,7 @@ def note(fixed: Sequence[str]) -> Mapping[str, Any]:
     """What a study keeps of the command that runs it: the program, and the overrides that all trials share."""
     program = Path(sys.argv[0])
     shown = program.relative_to(Path.cwd()) if program.is_absolute() and program.is_relative_to(Path.cwd()) else program
-    return {"program": str(shown), "fixed": list(fixed)}
+    return {"program": str(shown), "flags": _config_flags(sys.argv[1:]), "fixed": list(fixed)}
 
 
 def command_of(note: Mapping[str, Any] | None, overrides: Sequence[str]) -> str:
@@ -23,5 +25,16 @@ def command_of(note: Mapping[str, Any] | None, overrides: Sequence[str]) -> str:
         note: the study's, or None of a study that has none.
         overrides: of the trial's point and seed, as the user spelled them.
     """
-    program, fixed = ("train.py", []) if note is None else (note["program"], note["fixed"])
-    return shlex.join(["python", program, *fixed, *overrides])
+    known = note or {"program": "train.py", "fixed": []}
+    return shlex.join(["python", known["program"], *known.get("flags", []), *known["fixed"], *overrides])
+
+
+def _config_flags(arguments: Sequence[str]) -> list[str]:
+    """Hydra's flags that say where the configuration is, with their values."""
+    flags: list[str] = []
+    for argument, value in itertools.zip_longest(arguments, arguments[1:]):
+        if argument in CONFIG_FLAGS and value is not None:
+            flags += [argument, value]
+        elif argument.partition("=")[0] in CONFIG_FLAGS and "=" in argument:
+            flags.append(argument)
+    return flags

@@ -1,5 +1,6 @@
 """The settings of a sweep: what stands under `hydra.sweeper`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,7 @@ AT_LEAST = {
     "memory_gb": 0,
     "max_retries": 0,
     "heartbeat": 1,
+    "max_step": 1,
 }
 
 
@@ -64,7 +66,10 @@ class Settings:
         Raises:
             SweepError: quotes the value and says what is allowed.
         """
-        if not set(self.directions) <= set(DIRECTIONS):
+        for name in ("pruner", "sampler"):
+            if not isinstance(getattr(self, name), Mapping | None):
+                self._refuse(name, f"filled by its group: {name}={getattr(self, name)} in place of this")
+        if not isinstance(self.direction, str | list) or not set(map(str, self.directions)) <= set(DIRECTIONS):
             self._refuse("direction", BOTH)
         if len(self.directions) != len(self.names):
             self._refuse("direction", f"one, or one each for the {len(self.names)} objectives {', '.join(self.names)}")

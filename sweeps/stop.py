@@ -19,21 +19,43 @@ class Stopped(SystemExit):
         super().__init__(128 + signal.SIGTERM)
 
 
-@contextmanager
-def stopping_on_sigterm() -> Iterator[None]:
-    """Raise `Stopped` on SIGTERM, as Python raises KeyboardInterrupt on SIGINT."""
+class Stop:
+    """The signal that asks this process to stop, if one came.
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        raise Stopped
+    What a handler raises may be lost: a library that is interrupted in the middle of its own clean-up raises something
+    else, and in a callback of C an exception goes nowhere. So the signal is remembered, and `check` raises it again.
+    """
 
-    if threading.current_thread() is not threading.main_thread():  # where Python allows no handler
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    def __init__(self) -> None:
+        self.signal: int | None = None
+
+    def check(self) -> None:
+        """Raise `Stopped` or KeyboardInterrupt where SIGTERM or SIGINT has come."""
+        if self.signal == signal.SIGTERM:
+            raise Stopped
+        if self.signal == signal.SIGINT:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def heeding(self) -> Iterator[None]:
+        """Heed both signals while the block lasts; SIGINT only where it would interrupt Python anyway."""
+
+        def heed(number: int, _frame: FrameType | None) -> None:
+            self.signal = number
+            self.check()
+
+        if threading.current_thread() is not threading.main_thread():  # where Python allows no handler
+            yield
+            return
+        before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        signal.signal(signal.SIGTERM, heed)
+        if before[signal.SIGINT] is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, heed)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def end_with_parent(parent: int) -> None:

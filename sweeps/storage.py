@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import sqlalchemy
 from filelock import FileLock
+from optuna import get_all_study_names
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from sqlalchemy.engine import URL, make_url
@@ -74,9 +75,11 @@ def open_storage(url: str) -> RDBStorage:
             if sqlite:
                 sqlalchemy.event.listen(storage.engine, "connect", _set_pragmas)
                 storage.engine.dispose()  # connections made before the listener
+        if not made:
+            get_all_study_names(storage)  # another program's tables may have the same names
         return storage
-    except (SQLAlchemyError, NoSuchModuleError, ImportError, RuntimeError) as error:
-        cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+    except (SQLAlchemyError, StorageInternalError, NoSuchModuleError, ImportError, RuntimeError) as error:
+        cause = str(getattr(error, "orig", None) or error.__cause__ or error).strip().splitlines()[0]
         raise SweepError(f"hydra.sweeper.storage={parsed.render_as_string()} cannot be used: {cause}") from error
 
 

@@ -93,6 +93,7 @@ class SweepStudy:
         self._owner = {**this_process(), "leader": leader}
         self._queue = Queue(self._storage, self._family, limits)
         self._seen = Trials(self._storage, self.name)  # by who asks for changes
+        self._in_doubt = False  # whether a claim has failed half-way
         self._asked: Plan | None = None
         self._answers: dict[int, bool] = {}  # trial -> whether that plan wants it
 
@@ -154,10 +155,14 @@ class SweepStudy:
         """Take the next waiting trial that the plan wants, or None where there is none now."""
         with self._fresh():
             self._queue.requeue_lost()
-            self._requeue_unheard()
+            if self._in_doubt:
+                self._requeue_unheard()
             if self._is_given_up(plan):
                 return None
-            return self._take(plan) or (self._take(plan) if self._queue_more(plan) else None)
+            self._in_doubt = True  # should the connection break, nobody knows what was claimed
+            claim = self._take(plan) or (self._take(plan) if self._queue_more(plan) else None)
+        self._in_doubt = False
+        return claim
 
     def beat(self, claim: Claim) -> None:
         """Show the other hosts that a claimed trial's process lives; a beat is missed where no database answers."""
@@ -291,7 +296,7 @@ class SweepStudy:
         return Claim(trials.records[trial.number])
 
     def _requeue_unheard(self) -> None:
-        """Let a trial wait again that was given to this process, which did not hear of it: the connection broke."""
+        """Let a trial wait again that was given to this process, which did not hear of it and runs nothing."""
         for trial in list(self._queue.trials.running.values()):
             if trial.user_attrs["owner"] == self._owner:
                 self._queue.requeue(trial, INTERRUPTED)

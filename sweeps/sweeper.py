@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sweeps.mlflow_parent import ParentRun
     from sweeps.plan import Plan
     from sweeps.search_space import AnyAxis, Space
+    from sweeps.stop import Stop
     from sweeps.study import SweepStudy
     from sweeps.worker import Worker
 
@@ -48,6 +49,7 @@ class StudySweeper(Sweeper):
         self.hydra_context: HydraContext
         self.job: Job
         self.orders: Orders | None  # of the leader whose worker this process is
+        self.stop: Stop
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra before `sweep`."""
@@ -70,16 +72,26 @@ class StudySweeper(Sweeper):
             SystemExit: status 1 if a trial failed now or no point is complete or pruned, 130 after Ctrl-C, 143 after
                 SIGTERM, 75 if a job was preempted.
         """
+        from sweeps.stop import Stop
+        from sweeps.table import new_console
+
+        self.stop, self.console = Stop(), new_console()
+        try:
+            with self.stop.heeding():
+                self._sweep(arguments)
+        except KeyboardInterrupt:
+            self.say("stopped; the same command goes on")
+            raise SystemExit(INTERRUPTED) from None
+
+    def _sweep(self, arguments: list[str]) -> None:
         from sweeps.composition import Composition
         from sweeps.planning import plan_of
         from sweeps.search_space import space_of
-        from sweeps.stop import end_with_parent, stopping_on_sigterm
-        from sweeps.table import new_console
+        from sweeps.stop import end_with_parent
 
         self.settings.check()
         if self.orders is not None:
             end_with_parent(self.orders.leader["pid"])
-        self.console = new_console()
         composition = Composition(self.hydra_context, self.config)
         axes, fixed = composition.parse(self.settings.params, arguments)
         plan = plan_of(self.settings, axes, fixed, composition)
@@ -93,13 +105,12 @@ class StudySweeper(Sweeper):
             return
         study = self._open_study(name, identity)
         composition.name_study(study.family)
-        with stopping_on_sigterm():
-            if self.orders is not None:
-                self._worker(study, plan, fixed, composition, self.orders.parent_run_id).work()
-            else:
-                self._note_command(study, fixed)
-                study.enqueue(plan, space_of(axes), self.settings.retried, self.settings.warm_start)
-                self._lead(study, plan, space_of(axes), fixed, composition)
+        if self.orders is not None:
+            self._worker(study, plan, fixed, composition, self.orders.parent_run_id).work()
+        else:
+            self._note_command(study, fixed)
+            study.enqueue(plan, space_of(axes), self.settings.retried, self.settings.warm_start)
+            self._lead(study, plan, space_of(axes), fixed, composition)
 
     def _lead(
         self, study: "SweepStudy", plan: "Plan", space: "Space", fixed: Sequence[str], composition: "Composition"
@@ -116,8 +127,9 @@ class StudySweeper(Sweeper):
                 self._worker(study, plan, fixed, composition, run_id).work()
         except (KeyboardInterrupt, SystemExit) as stop:
             self._close_parent(parent, study, "KILLED")
-            self.say("stopped; the same command goes on")
-            raise SystemExit(INTERRUPTED if isinstance(stop, KeyboardInterrupt) else stop.code) from None
+            if not isinstance(stop, KeyboardInterrupt):
+                self.say("stopped; the same command goes on")
+            raise
         new = [record for record in study.records() if record.state in ENDED and record.number not in before]
         self._summarise(study, plan, len(new))
         if study.failure_rate(plan) > self.settings.max_failure_rate:
@@ -146,9 +158,13 @@ class StudySweeper(Sweeper):
     def _open_study(self, name: str, identity: Mapping[str, Any]) -> "SweepStudy":
         """The study of this command, made if it is new."""
         from sweeps.queue import Limits
+        from sweeps.storage import absolute_url, open_storage
         from sweeps.study import SweepStudy
+        from sweeps.warm_start import complete_trials
 
         settings = self.settings
+        for known in settings.warm_start:  # before a study is made for nothing
+            list(complete_trials(open_storage(absolute_url(settings.storage)), known, settings.directions))
         limits = Limits(settings.max_retries, settings.max_failure_rate, settings.grace)
         leader = None if self.orders is None else self.orders.leader
         return SweepStudy(settings.storage, name, settings.directions, identity, self.say, limits, leader)
@@ -181,6 +197,7 @@ class StudySweeper(Sweeper):
             parent_run_id=parent_run_id,
             folder=folder,
             view=self._view(plan, n_workers),
+            stop=self.stop,
         )
 
     def _worker(
@@ -203,6 +220,7 @@ class StudySweeper(Sweeper):
             objectives=self.settings.names,
             parent_run_id=parent_run_id,
             heartbeat=self.settings.heartbeat,
+            stop=self.stop,
         )
 
     def _launcher(self) -> "Launcher":

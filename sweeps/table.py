@@ -116,7 +116,7 @@ def print_summary(
         *_unfinished(records),
     ):
         console.print(line, soft_wrap=isinstance(line, str))
-    if n_run == 0:
+    if n_run == 0 and not any(record.state == "WAITING" for record in records):
         console.print(f"0 trials run: all {n_points} points are already in study {study}")
 
 

@@ -29,6 +29,7 @@ OPERATORS: Mapping[type, Callable[[Any, Any], Any]] = {
     ast.In: lambda one, many: one in many,
     ast.NotIn: lambda one, many: one not in many,
 }
+SPELLED = {"true": True, "false": False, "null": None}  # as YAML has them; an axis has them as names
 LEAVES = (ast.Constant, ast.Name, ast.Attribute)
 BRANCHES = (ast.BoolOp, ast.BinOp, ast.UnaryOp, ast.Compare, ast.List, ast.Tuple, ast.And, ast.Or, ast.Not, ast.USub)
 
@@ -62,7 +63,7 @@ class Condition:
             SweepError: it compares what cannot be compared, or is no condition but a value.
         """
         try:
-            result = self._evaluate(self._tree, values)
+            result = self._evaluate(self._tree, {name: _meaning(value) for name, value in values.items()})
         except (TypeError, ZeroDivisionError) as error:
             given = ", ".join(f"{name}={values[name]}" for name in sorted(self.names))
             raise self._refused(f"at {given}: {error}") from error
@@ -81,7 +82,7 @@ class Condition:
         if isinstance(node, ast.Attribute):
             allowed = _dotted(node) is not None
         if isinstance(node, ast.Constant):
-            allowed = isinstance(node.value, bool | int | float | str)
+            allowed = isinstance(node.value, bool | int | float | str | None)
         if not allowed:
             what = ast.unparse(node) if isinstance(node, ast.expr) else type(node).__name__
             raise self._refused(f"{what} is not allowed in it")
@@ -95,20 +96,28 @@ class Condition:
             case ast.Constant():
                 return node.value
             case ast.Name() | ast.Attribute():
-                return values[str(_dotted(node))]
+                name = str(_dotted(node))
+                return SPELLED[name] if name in SPELLED else values[name]
             case ast.List() | ast.Tuple():
                 return [self._evaluate(element, values) for element in node.elts]
             case ast.UnaryOp():
-                inner = self._evaluate(node.operand, values)
-                return not inner if isinstance(node.op, ast.Not) else -inner
+                if isinstance(node.op, ast.Not):
+                    return not self._truth(node.operand, values)
+                return -self._evaluate(node.operand, values)
             case ast.BoolOp():
                 test = all if isinstance(node.op, ast.And) else any
-                return test(bool(self._evaluate(value, values)) for value in node.values)
+                return test(self._truth(value, values) for value in node.values)
             case ast.BinOp():
                 return OPERATORS[type(node.op)](self._evaluate(node.left, values), self._evaluate(node.right, values))
             case ast.Compare():
                 return self._compare(node, values)
         raise AssertionError(node)  # `_check` has refused it
+
+    def _truth(self, node: ast.expr, values: Mapping[str, Any]) -> bool:
+        found = self._evaluate(node, values)
+        if not isinstance(found, bool):
+            raise TypeError(f"{ast.unparse(node)} is {found!r}, neither true nor false")
+        return found
 
     def _compare(self, node: ast.Compare, values: Mapping[str, Any]) -> bool:
         left = self._evaluate(node.left, values)
@@ -123,9 +132,14 @@ class Condition:
         return SweepError(f"hydra.sweeper.where={self.text} is not allowed: {why}; it is a condition, {EXAMPLES}")
 
 
+def _meaning(value: Any) -> Any:
+    return SPELLED.get(value.lower(), value) if isinstance(value, str) else value
+
+
 def _names(node: ast.AST) -> list[str]:
     if isinstance(node, ast.Name | ast.Attribute):
-        return [str(_dotted(node))]
+        name = str(_dotted(node))
+        return [] if name in SPELLED else [name]
     return [name for child in ast.iter_child_nodes(node) for name in _names(child)]
 
 

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from hydra.plugins.launcher import Launcher
@@ -16,6 +16,7 @@ from sweeps.live import View
 from sweeps.outcome import Outcome, failure, outcome_of
 from sweeps.plan import Plan
 from sweeps.records import TrialRecord
+from sweeps.stop import Stop
 from sweeps.study import Claim, SweepStudy
 from sweeps.trial import STORAGE, job_environment
 
@@ -37,6 +38,7 @@ class Worker:
     objectives: Sequence[str]  # names of what a job returns
     parent_run_id: str | None  # MLflow run of the study
     heartbeat: float  # seconds between two signs of life
+    stop: Stop = field(default_factory=Stop)
 
     def work(self) -> None:
         """Claim, run, tell, until nothing waits and nothing that could wait again runs elsewhere.
@@ -46,6 +48,7 @@ class Worker:
         """
         with _environment(self.study.url):
             while True:
+                self.stop.check()
                 claim = self.study.claim(self.plan)
                 if claim is not None:
                     self._run_and_tell(claim)
@@ -58,9 +61,15 @@ class Worker:
         record = replace(claim.record, state="RUNNING", started=datetime.now())
         self.view.show([record])
         try:
+            self.stop.check()
             with _repeating(lambda: self.study.beat(claim), self.heartbeat):
                 outcome = self._run(claim)
+            if outcome.state == "FAIL":
+                self.stop.check()  # what failed may be what the signal has interrupted
         except (KeyboardInterrupt, SystemExit) as stop:
+            if isinstance(stop, KeyboardInterrupt) and self.stop.signal is None:  # the job's own
+                self._tell(claim, record, failure(stop, None))
+                return
             self.study.give_back(claim)
             self._show_end(record, Outcome("FAIL", reason=f"stopped by {type(stop).__name__}"), waits_again=True)
             raise

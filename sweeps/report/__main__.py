@@ -25,7 +25,7 @@ def write(study: str | None, storage: str, out: Path | None, pictures: str) -> t
     """Write the page and the table, and return their paths.
 
     Raises:
-        SweepError: there is no such study.
+        SweepError: there is no such study, or `out` is no .html file.
         OSError: a file cannot be written.
     """
     from sweeps.report.markdown import markdown
@@ -36,6 +36,8 @@ def write(study: str | None, storage: str, out: Path | None, pictures: str) -> t
     sweep = read(storage, study)
     points = results(sweep)
     safe_name = re.sub(r"[^\w.-]+", "_", sweep.name)
+    if out is not None and out.suffix not in (".html", ".htm"):
+        raise SweepError(f"--out {out} is not allowed: the page is a .html file; the table goes beside it as .md")
     page = out or Path(f"report-{safe_name}.html")
     table = page.with_suffix(".md")
     page.write_text(render(sweep, points, pictures), encoding="utf-8")

@@ -81,6 +81,27 @@ def test_a_small_space_is_drawn_to_its_end_and_no_point_twice(sampler: str) -> N
     assert len(run(source, lambda values: [float(values["h"])])) == 6
 
 
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_whole_numbers_are_drawn_to_their_end(sampler: str) -> None:
+    source = drawn(["h=int(interval(0,3))"], sampler)
+    assert len(source) == 4
+    assert sorted(known.point["h"] for known in run(source, lambda values: [values["h"]])) == [0, 1, 2, 3]
+
+
+def test_an_interval_ends_where_no_other_number_can_be_found() -> None:
+    known = run(drawn(["h=interval(0,1)"], exists=lambda values: not seen or point_id(values) in seen), seen_once)
+    assert len(known) == 1
+
+
+seen: set[str] = set()
+
+
+def seen_once(values: Values) -> list[float]:
+    """After the first point, nothing else exists."""
+    seen.add(point_id(values))
+    return [0.0]
+
+
 def test_points_that_do_not_exist_are_drawn_again() -> None:
     source = drawn(["h=interval(0,1)", "C=interval(0,1)"], exists=lambda values: values["C"] > values["h"] + 0.5)
     assert all(known.point["C"] > known.point["h"] + 0.5 for known in run(source, lambda values: [1.0]))

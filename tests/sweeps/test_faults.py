@@ -163,6 +163,30 @@ def test_a_preempted_job_goes_on_later_and_is_no_failure(app: App) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_became_another_exception_stops_all_the_same(app: App, number: int, workers: int) -> None:
+    command = ("h=0.1,0.5,2", "mode=swallow", f"hydra.sweeper.workers={workers}")
+    leader = app.start(*command)
+    app.wait_until(lambda: len(app.started()) == workers and (app.cwd / "hanging").exists())
+    leader.send_signal(number)
+    out = app.end(leader, status=128 + number)
+    assert "Traceback" not in out
+    assert len(app.started()) == workers  # no further trial
+    assert set(reasons(app)) == {"interrupted"}
+    (app.cwd / "go").touch()
+    app.run(*command)
+    assert completed(app) == [0.1, 0.5, 2.0]
+
+
+@pytest.mark.slow
+def test_a_job_that_raises_keyboard_interrupt_has_crashed(app: App) -> None:
+    app.run("h=0.1,0.5,2", "mode=interrupt", "only_at=0.5", TWO, "hydra.sweeper.max_retries=0", status=1)
+    assert reasons(app) == ["KeyboardInterrupt:"]
+    assert completed(app) == [0.1, 2.0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
 def test_a_database_that_restarts_costs_no_trial(app: App, postgres: server.Server, workers: int) -> None:
     app.storage = postgres.create(f"restarts{workers}")
     leader = app.start(*CHECKPOINT, f"hydra.sweeper.workers={workers}")

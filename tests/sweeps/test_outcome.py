@@ -1,6 +1,9 @@
 """How a job ends."""
 
+from pathlib import Path
+
 from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import OmegaConf
 from optuna import TrialPruned
 
 from sweeps.outcome import outcome_of, reason_of
@@ -31,3 +34,10 @@ def test_several_objectives() -> None:
 def test_a_reason_is_one_line() -> None:
     assert reason_of(ArithmeticError("loss is nan\n  at step 3")) == "ArithmeticError: loss is nan at step 3"
     assert len(reason_of(ValueError("x" * 1000))) == 300
+
+
+def test_a_text_that_is_none_is_told_and_written(tmp_path: Path) -> None:
+    failed = job(RuntimeError("cannot read a\udcffb.png"), JobStatus.FAILED)
+    failed.hydra_cfg = OmegaConf.create({"hydra": {"runtime": {"output_dir": str(tmp_path)}}})
+    assert outcome_of(failed).reason == "RuntimeError: cannot read a\\udcffb.png"
+    assert "a\\udcffb.png" in (tmp_path / "error.txt").read_text()

@@ -86,6 +86,17 @@ def test_a_pruned_replica_ends_its_point(app: App) -> None:
 
 
 @pytest.mark.slow
+def test_a_pruner_leaves_replicas_alone(app: App) -> None:
+    """A mean over the seeds that a pruner has let live would be that of the lucky ones."""
+    once = ("pruner=median", "hydra.sweeper.pruner.n_startup_trials=1", "hydra.sweeper.pruner.n_warmup_steps=0")
+    in_order = "hydra.sweeper.enqueue=[{h: 0.5}, {h: 2}]"
+    # with noise the second seed is worse than any first one
+    app.run("h=0.5,2", "mode=curve", *once, "hydra.sweeper.replicas=2", "noise=9", "hydra.sweeper.workers=1", in_order)
+    trials = app.trials(state=TrialState.COMPLETE)
+    assert sorted((t.params["h"], t.user_attrs["replica"]) for t in trials) == [(0.5, 0), (0.5, 1)]
+
+
+@pytest.mark.slow
 def test_several_objectives_have_a_front(app: App) -> None:
     several = ("hydra.sweeper.objectives=[fid,sec_per_step]", "mode=curve")
     out = app.run("h=0.5,2", "C_it=1,2", *several)
@@ -136,6 +147,10 @@ def test_a_dry_run_measures_one_short_job_and_leaves_nothing(app: App) -> None:
 
 
 REFUSED = [
+    (["h=1,2", "hydra.sweeper.pruner=median"], "must be filled by its group: pruner=median in place of this"),
+    (["h=1,2", "hydra.sweeper.sampler=tpe"], "must be filled by its group: sampler=tpe in place of this"),
+    (["h=1,2", "hydra.sweeper.direction=null"], "direction=None is not allowed: it must be minimize or maximize"),
+    (["h=1,2", "hydra.sweeper.max_step=0"], "max_step=0 is not allowed: it must be at least 1"),
     (["h=interval(1,2)"], "hydra.sweeper.n_trials is missing"),
     (["h=interval(1,2)", "sampler=grid"], "h=interval(1,2) is not allowed in a grid"),
     (["h=1,2", "hydra.sweeper.n_trials=3"], "n_trials=3 is not allowed with a grid"),
@@ -201,3 +216,26 @@ def test_the_options_of_both_groups_are_documented_in_the_manual() -> None:
     from sweeps.options import PRUNERS, SAMPLERS
 
     assert all(f"`{name}`" in readme for name in (*PRUNERS, *SAMPLERS))
+
+
+@pytest.mark.slow
+def test_a_dry_run_counts_what_would_be_tried_again(app: App) -> None:
+    command = ("h=0.1,0.5", "mode=raise", "only_at=0.1", "hydra.sweeper.max_retries=0")
+    app.run(*command, status=1)
+    dry = (*command, "hydra.sweeper.dry_run=true")
+    assert "2 trials, 0 left to run" in app.run(*dry)
+    assert "2 trials, 1 left to run; nothing is run\n  1 of 2  h=0.1\n" in app.run(
+        *dry, "hydra.sweeper.retry_failed=true"
+    )
+    assert "there is no study other" in app.run(*dry, "hydra.sweeper.warm_start=[other]", status=1)
+
+
+@pytest.mark.slow
+def test_a_name_joins_an_axis_of_numbers_that_were_drawn(app: App) -> None:
+    app.run("C_it=interval(0,3)", "sampler=random", "hydra.sweeper.n_trials=3")
+    drawn = [trial.params["C_it"] for trial in app.trials()]
+    out = app.run("C_it=1,null")
+    assert "it goes on as C_it-" in out
+    names = optuna.get_all_study_names(app.url)
+    trials = app.study(max(names)).trials
+    assert [trial.params["C_it"] for trial in trials] == [*map(repr, drawn), "1", "null"]

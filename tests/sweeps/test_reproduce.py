@@ -19,4 +19,12 @@ def test_the_program_as_seen_from_here(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.chdir(tmp_path)
     for given, shown in (("train.py", "train.py"), (f"{tmp_path}/a/b.py", "a/b.py"), ("/elsewhere/c.py",) * 2):
         monkeypatch.setattr(sys, "argv", [given])
-        assert note(["kimg=2"]) == {"program": shown, "fixed": ["kimg=2"]}
+        assert note(["kimg=2"]) == {"program": shown, "flags": [], "fixed": ["kimg=2"]}
+
+
+def test_where_the_configuration_was_is_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        sys, "argv", ["train.py", "--config-dir", "my conf", "-m", "h=1,2", "--config-name=other", "-cn"]
+    )
+    known = note(["kimg=2"])
+    assert command_of(known, ["h=1"]) == "python train.py --config-dir 'my conf' --config-name=other kimg=2 h=1"

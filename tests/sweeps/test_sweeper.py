@@ -184,6 +184,8 @@ def test_the_job_reports_to_its_trial_and_knows_its_parent_run(app: App) -> None
         (["hydra.sweeper.direction=up"], "direction=up is not allowed: it must be minimize or maximize"),
         (["hydra.sweeper.storage=sqlite:///no/x.db"], "storage=sqlite:///no/x.db cannot be made: there is no"),
         (["loss=symmetric,misspelt"], "Could not find 'loss/misspelt'"),
+        (["h=1,2", "pruner=none,median"], "pruner=median cannot be swept over: it changes the sweep itself"),
+        (["h=1,2", "hydra.sweeper.warm_start=[nosuch]"], "there is no study nosuch; those there are: none"),
     ],
 )
 def test_a_mistake_costs_one_message_and_no_trial(app: App, overrides: list[str], message: str) -> None:

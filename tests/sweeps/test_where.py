@@ -5,7 +5,18 @@ import pytest
 from sweeps.errors import SweepError
 from sweeps.where import Condition
 
-VALUES = {"h": 0.5, "C_it": 2.0, "C_ii": 1.0, "loss": "lafite", "S.CLIP": 2, "flag": True, "sizes": [1, 2]}
+VALUES = {
+    "on": "true",
+    "off": "False",
+    "empty": "null",
+    "h": 0.5,
+    "C_it": 2.0,
+    "C_ii": 1.0,
+    "loss": "lafite",
+    "S.CLIP": 2,
+    "flag": True,
+    "sizes": [1, 2],
+}
 
 
 @pytest.mark.parametrize(
@@ -26,6 +37,11 @@ VALUES = {"h": 0.5, "C_it": 2.0, "C_ii": 1.0, "loss": "lafite", "S.CLIP": 2, "fl
         ("C_it // 2 % 2 == 1", True),
         ("h - 0.25 <= 0.25", True),
         ("flag", True),
+        ("on", True),  # an axis has it as a name
+        ("off or h > 1", False),
+        ("not off and on == true", True),
+        ("empty == null", True),
+        ("h != None", True),
         ("flag and h > 1", False),
         ("loss != 'lafite' and h > 'text'", False),  # the second part is not looked at
     ],
@@ -64,6 +80,8 @@ def test_what_is_no_condition(text: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("h > 1 or C_it", "C_it is 2.0, neither true nor false"),
+        ("not loss", "loss is 'lafite', neither true nor false"),
         ("h > loss", "at h=0.5, loss=lafite: '>' not supported between"),
         ("h / 0 > 1", "division by zero"),
         ("h + 1", r"it gives 1\.5, neither true nor false"),

@@ -42,6 +42,14 @@ def wait(name: str, until: str = "go") -> None:
         time.sleep(0.02)
 
 
+def swallow() -> None:
+    """Wait, and make something else of the signal that ends it, as a library interrupted in its clean-up does."""
+    try:
+        wait("hanging")
+    except (KeyboardInterrupt, SystemExit):
+        raise AttributeError("the library's own") from None
+
+
 def train() -> None:
     """A training that keeps its step in a file, and halts before the last one until the file `go` is there."""
     counter = run_dir() / "step"
@@ -111,6 +119,10 @@ def main(config: DictConfig) -> object:
         for step in range(config.steps + 1):
             if trial.report(value + 10 / (step + 1), step) and step < config.steps:
                 trial.end_as_pruned()
+    if config.mode == "swallow":
+        swallow()
+    if config.mode == "interrupt" and bad:
+        raise KeyboardInterrupt
     if config.mode == "fill" and not bad:
         wait("beside", until="filled")
     if bad:
