@@ -19,7 +19,8 @@ from typing import Any
 
 import torch
 from rich.table import Table
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from bench.machine import machine
 from bench.training.reference import ReferenceDiscriminator, ReferenceGenerator
@@ -124,11 +125,26 @@ def seconds(action: Callable[[], None], device: torch.device) -> float:
     return time.perf_counter() - start
 
 
+class Counter(TorchDispatchMode):
+    """Counts the floating-point operations of matrix products and convolutions, forward and backward.
+
+    By PyTorch's own formulas; its FlopCounterMode follows modules as well, and stumbles over lazy regularisers.
+    """
+
+    total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        formula = flop_registry.get(func._overloadpacket)
+        self.total += formula(*args, **(kwargs or {}), out_val=out) if formula else 0
+        return out
+
+
 def count(action: Callable[[], None]) -> int:
-    """Floating-point operations of the matrix products and convolutions in an action."""
-    with FlopCounterMode(display=False) as counter:
+    """Floating-point operations in an action."""
+    with Counter() as counter:
         action()
-    return int(counter.get_total_flops())
+    return counter.total
 
 
 def matrix_products(dtype: torch.dtype, device: torch.device) -> float:
