@@ -15,7 +15,9 @@ import numpy as np
 from clipgan.errors import DivergenceError
 from clipgan.progress import track
 
-ROW_ERROR = 2.0**-11 + 2.0**-20  # the second part: 4,096 numbers too small for 11 bits, 2^-25 sqrt(4096) and some room
+# The second part is for numbers too small for 11 bits, up to 4,096 of them: they move by 2^-25 sqrt(4096) = 2^-19, at
+# right angles to the first, and so sqrt(2^-22 + 2^-38) together, which is less.
+ROW_ERROR = 2.0**-11 + 2.0**-20
 
 Encode = Callable[[Sequence[range]], Iterator[np.ndarray]]  # the numbers of rows in each chunk -> their features
 

@@ -45,8 +45,8 @@ def _open(path: Path) -> IO[bytes]:
 
 
 def caption_lines(text: str) -> list[str]:
-    """The non-empty lines of a text, each a caption."""
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    """The non-empty lines of a text, each a caption; a byte order mark is none of it."""
+    return [line.strip() for line in text.removeprefix("\ufeff").splitlines() if line.strip()]
 
 
 def read_captions(path: Path) -> list[str]:
@@ -86,11 +86,18 @@ def square(image: Image.Image, resolution: int) -> np.ndarray:
     """Composite on white, crop the centre square, resize it (Lanczos) to uint8 [resolution, resolution, 3].
 
     Crop and filter are those of `center-crop` in StyleGAN2-ADA's dataset_tool, which LAFITE uses as well.
+
+    Raises:
+        ValueError: whole numbers of 32 bits or floating-point ones, which have no white.
     """
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
+    if image.mode.startswith("I;16"):  # 16 bits of grey, which Pillow would cut at 255
+        image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ValueError(f"its numbers (mode {image.mode}) have no range that says what is white")
     image = image.convert("RGB")
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2

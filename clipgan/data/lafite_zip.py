@@ -52,15 +52,17 @@ def _list(path: Path) -> Listing:
     if TABLE not in members:
         raise UserError(f"data.path={path} has no {TABLE}, which LAFITE's dataset_tool.py writes")
     n_texts = {name: len(rows) for name, rows in _rows(path, "clip_txt_features")}
+    pictures = sorted(name for name in members if name.lower().endswith(SUFFIXES))
+    texts = {name: f"{name.rpartition('.')[0]}.txt" for name in pictures}
+    has_words = any(text in members for text in texts.values())  # words and stand-ins for them are never mixed
     images = []
-    for name in sorted(name for name in members if name.lower().endswith(SUFFIXES)):
-        texts = f"{name.rpartition('.')[0]}.txt"
-        if texts in members:
-            captions = caption_lines(archive.read(texts).decode("utf-8", errors="replace"))
+    for name in pictures:
+        if has_words:
+            text = archive.read(texts[name]).decode("utf-8", errors="replace") if texts[name] in members else ""
+            captions = caption_lines(text)
         else:
             captions = [f"(caption {k} of {name})" for k in range(1, n_texts.get(name, 0) + 1)]
         images.append(CaptionedImage(name, captions, partial(archive.open, name)))
-    has_words = any(name.lower().endswith(".txt") for name in members)
     return Listing(images, extras=partial(_write_features, path, has_words))
 
 

@@ -66,11 +66,26 @@ def _samples(tar: tarfile.TarFile, shard: Path, name: str, skipped: list[str]) -
                 if f".{suffix.lower()}" in sample:
                     skipped.append(f"{name}/{member.name}: the shard has a second one")
                 sample.setdefault(f".{suffix.lower()}", member)
+        if not _is_whole(tar, shard):
+            skipped.append(
+                f"{name}: the shard ends early (what follows its {len(tar.getmembers())} members is cut off)"
+            )
     except tarfile.ReadError as error:
         if not samples:
             raise
         skipped.append(f"{name}: the shard ends early ({error})")
     yield from samples.items()
+
+
+def _is_whole(tar: tarfile.TarFile, shard: Path) -> bool:
+    """Whether the block of zeros that ends an archive follows the last member: tarfile stops in silence without it."""
+    last = tar.getmembers()[-1:]
+    end = max(
+        (member.offset_data + -(-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE for member in last), default=0
+    )
+    with shard.open("rb") as file:
+        file.seek(end)
+        return file.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
 
 
 def _add(

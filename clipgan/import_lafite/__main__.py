@@ -1,6 +1,6 @@
 """Convert a published LAFITE pickle into a checkpoint.
 
-python -m clipgan.import_lafite FILE.pkl OUT.pt
+python -m clipgan.import_lafite FILE.pkl
 python -m clipgan.import_lafite FILE.pkl OUT.pt clip=ViT-B16
 """
 
@@ -73,12 +73,14 @@ def main() -> None:
         prog="python -m clipgan.import_lafite", description=(__doc__ or "").splitlines()[0]
     )
     parser.add_argument("pickle", type=Path, metavar="FILE.pkl", help="nothing of it is executed")
-    parser.add_argument("out", type=Path, metavar="OUT.pt", help="the checkpoint to write")
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="clip=ViT-B16; default: clip=ViT-B32")
+    parser.add_argument("more", nargs="*", metavar="[OUT.pt] [KEY=VALUE ...]",
+                        help="the checkpoint, default FILE.pt; clip=ViT-B16, default clip=ViT-B32")  # fmt: skip
     given = parser.parse_args()
+    named = given.more[:1] if given.more and "=" not in given.more[0] else []
+    out = Path(named[0]) if named else given.pickle.with_suffix(".pt")
     with messages_not_tracebacks():
-        settings = import_lafite(given.pickle, given.out, given.overrides)
-        console.print(f"train from it: python train.py {' '.join(settings)} init={given.out}", markup=False)
+        settings = import_lafite(given.pickle, out, given.more[len(named) :])
+        console.print(f"train from it: python train.py {' '.join(settings)} init={out}", markup=False)
 
 
 if __name__ == "__main__":

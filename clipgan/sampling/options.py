@@ -13,6 +13,7 @@ from clipgan.command import CONF
 from clipgan.errors import UserError
 
 MOST = 10_000  # seeds; more are a slip of the hand
+TEXT_FILES = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".md")  # a prompt that ends so means a file
 INTERPOLATIONS = ("latent", "text")
 
 
@@ -90,10 +91,11 @@ def parse_prompts(key: str, text: str) -> list[str]:
         is_file = path.is_file()
     except OSError:  # a text longer than a name may be
         is_file = False
-    if not is_file and path.suffix == ".txt":
-        raise UserError(f"{key}={text} does not exist; give prompts between semicolons, or a file with one a line")
+    if not is_file and (path.suffix in TEXT_FILES or (os.sep in text and path.parent.is_dir())):
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise UserError(f"{key}={text} {what}; give prompts between semicolons, or a file with one a line")
     try:
-        parts = path.read_text(encoding="utf-8").splitlines() if is_file else text.split(";")
+        parts = path.read_text(encoding="utf-8-sig").splitlines() if is_file else text.split(";")
     except UnicodeDecodeError as error:
         raise UserError(f"{key}={text} is no text in UTF-8") from error
     prompts = [" ".join(part.split()) for part in parts if part.strip()]

@@ -1,6 +1,8 @@
 """Checkpoints: tensors and plain data in one file, written atomically, loaded without executing code."""
 
 import os
+import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import torch
 from clipgan.errors import UserError
 
 PATTERN = "checkpoint-*.pt"
+PARTS = ("generator", "discriminator", "generator_ema")  # of the state
 KEYS = {"state", "history", "train_seconds", "config"}
 
 
@@ -36,11 +39,21 @@ def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"resume={path} does not exist; give a checkpoint file, auto or none")
     try:
-        content = torch.load(path, map_location=device, weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # of formats that are refused below
+            content = torch.load(path, map_location=device, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"checkpoint {path} holds more than tensors and plain data, or none at all: nothing of it is executed;"
+            " a pickle of LAFITE's is converted by python -m clipgan.import_lafite"
+        ) from error
     except Exception as error:
-        raise UserError(f"checkpoint {path} cannot be loaded: {str(error).splitlines()[0]}") from error
+        cause = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"checkpoint {path} cannot be loaded: {cause}") from error
     if not isinstance(content, dict) or not content.keys() >= KEYS:
         raise UserError(f"checkpoint {path} is none of this project: it lacks some of {', '.join(sorted(KEYS))}")
+    parts = (content["state"], PARTS), (content["config"], ("model", "clip", "resolution"))
+    if any(not isinstance(part, dict) or not part.keys() >= set(keys) for part, keys in parts):
+        raise UserError(f"checkpoint {path} is none of this version: its state or its config lacks a part")
     return content
 
 

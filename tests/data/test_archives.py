@@ -67,6 +67,20 @@ def test_a_shard_that_ends_early(tmp_path):
     assert any("00001.tar: the shard ends early" in line for line in data.skipped)
 
 
+def test_a_shard_that_ends_between_two_samples(tmp_path):
+    """tarfile takes a cut header for the end of the archive, and says nothing."""
+    shard = samples.img2dataset(tmp_path / "set") / "00001.tar"
+    content = shard.read_bytes()
+    with tarfile.open(shard) as tar:
+        third = tar.getmembers()[6]
+    shard.write_bytes(content[: third.offset + 100])
+    data = load("webdataset", tmp_path / "set", tmp_path)
+    assert set(everything(data)) == {0, 1, 2, 3, 4, 5, 6}
+    assert any(
+        "00001.tar: the shard ends early (what follows its 6 members is cut off)" in line for line in data.skipped
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "link", "words"),
     [
@@ -94,6 +108,29 @@ def test_a_tar_that_is_none(tmp_path):
         add(tar, "a.jpg", picture(1))
     with pytest.raises(UserError, match=r"0\.tar is no uncompressed tar \(.*\); unpack it"):
         load("webdataset", tmp_path, tmp_path)
+
+
+def test_a_stray_text_in_lafites_zip_makes_no_words(tmp_path):
+    path = samples.lafite_zip(tmp_path / "train.zip", words=False)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("README.txt", "about this set")
+    test = samples.lafite_zip(tmp_path / "test.zip", count=2, first=10, words=False)
+    data = load("lafite_zip", path, tmp_path, heldout_path=str(test))
+    assert not data.train.stored.has_words
+
+
+def test_an_image_without_words_among_others_is_named_and_gets_no_stand_in(tmp_path):
+    whole = samples.lafite_zip(tmp_path / "whole.zip", words=True)
+    path = tmp_path / "train.zip"
+    with zipfile.ZipFile(whole) as source, zipfile.ZipFile(path, "w") as archive:
+        texts = sorted(name for name in source.namelist() if name.endswith(".txt"))
+        for name in source.namelist():
+            if name != texts[0]:
+                archive.writestr(name, source.read(name))
+    test = samples.lafite_zip(tmp_path / "test.zip", count=2, first=10, words=True)
+    data = load("lafite_zip", path, tmp_path, heldout_path=str(test))
+    assert not any("(caption" in text for captions in data.train.captions for text in captions)
+    assert any("no caption" in line for line in data.skipped)
 
 
 @pytest.mark.parametrize("words", [False, True])

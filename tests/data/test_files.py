@@ -184,3 +184,10 @@ def test_without_npm_the_message_says_what_to_give(tmp_path, monkeypatch):
 def test_a_folder_that_is_no_package(tmp_path):
     with pytest.raises(UserError, match=r"emoji\.json cannot be read"):
         emoji_files(str(tmp_path), tmp_path / "cache")
+
+
+def test_sixteen_bits_of_grey_keep_their_range():
+    grey = Image.fromarray(np.full((8, 8), 20000, dtype=np.uint16))
+    assert (square(grey, 8) == 20000 // 257).all()
+    with pytest.raises(ValueError, match="mode F"):
+        square(Image.fromarray(np.ones((8, 8), dtype=np.float32)), 8)

@@ -148,12 +148,12 @@ def test_a_finished_run_trains_no_more_and_another_run_is_refused(configure, tmp
 
 @pytest.mark.slow
 def test_divergence_names_the_term(configure, tmp_path, monkeypatch):
-    from clipgan.training import loop
+    from clipgan.training import steps
 
     def broken(*arguments):
         return {"G/CLIP/it": torch.tensor(float("nan"))}
 
-    monkeypatch.setattr(loop, "generator_step", broken)
+    monkeypatch.setattr(steps, "generator_step", broken)
     with pytest.raises(DivergenceError, match=r"G/CLIP/it became nan by step 32"):
         train(configure("mlflow.tracking_uri=null"), tmp_path)
 
@@ -175,13 +175,29 @@ def test_a_checkpoint_never_executes_code(tmp_path):
             return (print, ("executed",))
 
     torch.save({"state": Evil()}, tmp_path / "checkpoint-000001.pt")
-    with pytest.raises(UserError, match="cannot be loaded"):
+    with pytest.raises(UserError, match=r"holds more than tensors and plain data.*nothing of it is executed"):
         load_checkpoint(tmp_path / "checkpoint-000001.pt", CPU)
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint"])
+def test_a_file_that_is_none_is_one_message(tmp_path, content):
+    (tmp_path / "c.pt").write_bytes(content)
+    with pytest.raises(UserError, match=r"checkpoint .*c\.pt (cannot be loaded: \w+|holds more)"):
+        load_checkpoint(tmp_path / "c.pt", CPU)
+
+
+def test_a_checkpoint_without_a_network_is_one_message(tmp_path):
+    content = {"state": {"step": 1}, "history": [], "train_seconds": 0.0, "config": {}}
+    save_checkpoint(tmp_path / "c.pt", content)
+    with pytest.raises(UserError, match="none of this version: its state or its config lacks a part"):
+        load_checkpoint(tmp_path / "c.pt", CPU)
 
 
 def test_an_interrupted_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     path = tmp_path / "checkpoint-000001.pt"
-    old = {"state": {"step": 1}, "history": [], "train_seconds": 0.0, "config": {}}
+    state = {key: {} for key in ("generator", "discriminator", "generator_ema")}
+    config = {"model": {}, "clip": {}, "resolution": 16}
+    old = {"state": state, "history": [], "train_seconds": 0.0, "config": config}
     save_checkpoint(path, old)
 
     def fail(*_):
