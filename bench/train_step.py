@@ -72,8 +72,9 @@ def measure(overrides: list[str]) -> list[dict[str, Any]]:
     batch, objective = random_batch(config, device), Objective(config, [], [], None)  # type: ignore[arg-type]
 
     def steps(state: TrainingState) -> None:
-        for step in range(STEPS):
-            train_step(state, batch, objective, step)
+        with state.precision.products():
+            for step in range(STEPS):
+                train_step(state, batch, objective, step)
 
     times: dict[str, list[float]] = {name: [] for name in states}
     flops = {name: count(lambda state=state: steps(state)) / STEPS for name, state in states.items()}  # warms up too
