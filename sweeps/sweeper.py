@@ -163,7 +163,7 @@ class StudySweeper(Sweeper):
         from sweeps.warm_start import complete_trials
 
         settings = self.settings
-        for known in settings.warm_start:  # before a study is made for nothing
+        for known in settings.warm_start if self.orders is None else ():  # before a study is made for nothing
             list(complete_trials(open_storage(absolute_url(settings.storage)), known, settings.directions))
         limits = Limits(settings.max_retries, settings.max_failure_rate, settings.grace)
         leader = None if self.orders is None else self.orders.leader
