@@ -33,7 +33,8 @@ class SampleGrid:
     def save(self, generator: TextToImage, path: Path) -> None:
         """Draw the grid of `generator` (in evaluation mode) into a PNG."""
         draw = normals(stream(self.seed, "sample grid noise", 0, self.device))
-        draw_grid(to_uint8(generator(self.z, self.conditions, draw)).cpu(), self.prompts).save(path)
+        noise = generator.draw_noise(len(self.z), draw)
+        draw_grid(to_uint8(generator(self.z, self.conditions, noise)).cpu(), self.prompts).save(path)
 
 
 def title(split: Split, index: int) -> str:

@@ -5,6 +5,7 @@ resampling by zero insertion and a 4-tap filter, contiguous NCHW, float32, and a
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +15,6 @@ from clipgan.config import ModelConfig
 from clipgan.networks.discriminator import Discriminator
 from clipgan.networks.generator import Mapping, TextCode, TextToImage
 from clipgan.networks.layers import Conv, Linear, channels_at, leaky_relu
-from clipgan.randomness import Draw
 
 
 def upfirdn(x: Tensor, up: int = 1, down: int = 1, pad: tuple[int, int] = (0, 0), gain: float = 1.0) -> Tensor:
@@ -66,11 +66,11 @@ class Layer(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.noise_strength = None if rgb else nn.Parameter(torch.zeros(()))
 
-    def forward(self, x: Tensor, w: Tensor, condition: Tensor, draw: Draw) -> Tensor:
-        """[N, I, H, H], [N, W], [N, C] -> [N, O, H', H']."""
+    def forward(self, x: Tensor, w: Tensor, condition: Tensor, noise: Tensor | None) -> Tensor:
+        """[N, I, H, H], [N, W], [N, C], noise unless to RGB -> [N, O, H', H']."""
         y = self.conv(x, torch.cat([w, self.text_code(condition)], dim=1))
         if self.noise_strength is not None:
-            y = y + draw((len(y), 1, *y.shape[2:])) * self.noise_strength
+            y = y + noise * self.noise_strength
         y = y + self.bias[None, :, None, None]
         return y if self.noise_strength is None else leaky_relu(y)
 
@@ -94,15 +94,15 @@ class ReferenceGenerator(TextToImage):
             self.blocks.append(block)
             size, inputs = 2 * size, channels
 
-    def synthesise(self, ws: Tensor, condition: Tensor, draw: Draw) -> Tensor:
+    def synthesise(self, ws: Tensor, condition: Tensor, noise: Sequence[Tensor]) -> Tensor:
         """[N, L, W], [N, C] -> [N, 3, R, R]."""
         x, rgb, place = self.constant.expand(len(ws), -1, -1, -1), None, 0
         for block in self.blocks:
             *layers, to_rgb = block
             for layer in layers:
-                x = layer(x, ws[:, place], condition, draw)
+                x = layer(x, ws[:, place], condition, noise[place])
                 place += 1
-            own = to_rgb(x, ws[:, place], condition, draw)
+            own = to_rgb(x, ws[:, place], condition, None)
             rgb = own if rgb is None else upfirdn(rgb, up=2, pad=(2, 1), gain=4.0) + own
         assert rgb is not None
         return rgb

@@ -118,7 +118,7 @@ class GeneratedImages(Dataset):
         condition = self.prompts[real.take(range(first, first + self.CHUNK), mode="wrap")].to(self.device)
         random = stream(self.seed, "evaluation", number, self.device)
         z = torch.randn(self.CHUNK, self.generator.z_dim, generator=random, device=self.device)
-        return to_uint8(self.generator(z, condition, normals(random))).cpu()
+        return to_uint8(self.generator(z, condition, self.generator.draw_noise(self.CHUNK, normals(random)))).cpu()
 
 
 class Fid:

@@ -4,6 +4,7 @@ Shapes: N batch, Z latent width, W style width, C width of CLIP's embedding, T w
 """
 
 import itertools
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -76,14 +77,14 @@ class Synthesis(nn.Module):
             self.rgbs.append(ToRGB(channels, style))
             size *= 2
 
-    def forward(self, styles: Tensor, draw: Draw) -> Tensor:
-        """[N, L, S] -> [N, 3, R, R], about [-1, 1]; `draw` makes the noise of each layer."""
+    def forward(self, styles: Tensor, noise: Sequence[Tensor]) -> Tensor:
+        """[N, L, S] and each layer's noise -> [N, 3, R, R], about [-1, 1]."""
         x = self.constant.expand(styles.shape[0], -1, -1, -1).contiguous(memory_format=torch.channels_last)
-        x = self.first(x, styles[:, 0], draw)
+        x = self.first(x, styles[:, 0], noise[0])
         rgb = self.first_rgb(x, styles[:, 1])
         for index, (up, conv, to_rgb) in enumerate(zip(self.ups, self.convs, self.rgbs, strict=True)):
-            x = up(x, styles[:, 2 * index + 1], draw)
-            x = conv(x, styles[:, 2 * index + 2], draw)
+            x = up(x, styles[:, 2 * index + 1], noise[2 * index + 1])
+            x = conv(x, styles[:, 2 * index + 2], noise[2 * index + 2])
             rgb = upsample(rgb) + to_rgb(x, styles[:, 2 * index + 3])
         return rgb
 
@@ -95,6 +96,8 @@ class TextToImage(nn.Module):
         super().__init__()
         self.mapping, self.z_dim = mapping, z_dim
         self.n_styles = 2 * resolution.bit_length() - 4  # two a resolution from 4 on; RGB shares the next layer's
+        sizes = [2**exponent for exponent in range(2, resolution.bit_length())]
+        self.noise_sizes = [size for size in sizes for _ in range(1 if size == 4 else 2)]  # one map a layer, pixels
 
     def broadcast(self, w: Tensor) -> Tensor:
         """[N, W] -> [N, L, W], the same w in every layer."""
@@ -107,24 +110,30 @@ class TextToImage(nn.Module):
             return ws
         return torch.cat([ws[:, :crossover], self.broadcast(self.mapping(second))[:, crossover:]], dim=1)
 
-    def synthesise(self, ws: Tensor, condition: Tensor, draw: Draw) -> Tensor:
-        """[N, L, W], [N, C] -> [N, 3, R, R]; the gradient with respect to `ws` is the path-length Jacobian's."""
+    def draw_noise(self, count: int, draw: Draw) -> list[Tensor]:
+        """The noise of each layer for `count` images: [count, 1, size, size] each, in one draw for all layers."""
+        pixels = [size * size for size in self.noise_sizes]
+        maps = draw((count, sum(pixels))).split(pixels, dim=1)
+        return [noise.unflatten(1, (1, size, size)) for noise, size in zip(maps, self.noise_sizes, strict=True)]
+
+    def synthesise(self, ws: Tensor, condition: Tensor, noise: Sequence[Tensor]) -> Tensor:
+        """[N, L, W], [N, C], noise -> [N, 3, R, R]; the gradient with respect to `ws` is the path-length Jacobian's."""
         raise NotImplementedError
 
-    def forward(self, z: Tensor, condition: Tensor, draw: Draw, truncation: float = 1.0) -> Tensor:
+    def forward(self, z: Tensor, condition: Tensor, noise: Sequence[Tensor], truncation: float = 1.0) -> Tensor:
         """Generate images.
 
         Args:
             z: [N, Z], standard normal.
             condition: [N, C], unit length.
-            draw: makes the noise of each layer.
+            noise: of each layer, see `draw_noise`.
             truncation: psi; 1 leaves w as it is, 0 puts it at its average.
 
         Returns:
             [N, 3, R, R], about [-1, 1], not clamped.
         """
         w = self.mapping.truncate(self.mapping(z), truncation)
-        return self.synthesise(self.broadcast(w), condition, draw)
+        return self.synthesise(self.broadcast(w), condition, noise)
 
 
 class Generator(TextToImage):
@@ -135,7 +144,7 @@ class Generator(TextToImage):
         self.text_code = TextCode(clip_dim, model.text_dim)
         self.synthesis = Synthesis(model.w_dim + model.text_dim, resolution, model.channel_base, model.channel_max)
 
-    def synthesise(self, ws: Tensor, condition: Tensor, draw: Draw) -> Tensor:
+    def synthesise(self, ws: Tensor, condition: Tensor, noise: Sequence[Tensor]) -> Tensor:
         """See `TextToImage`."""
         text = self.text_code(condition)[:, None].expand(-1, ws.shape[1], -1)
-        return self.synthesis(torch.cat([ws, text], dim=2), draw)
+        return self.synthesis(torch.cat([ws, text], dim=2), noise)

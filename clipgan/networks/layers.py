@@ -9,8 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from clipgan.randomness import Draw
-
 SQRT2 = math.sqrt(2)
 
 
@@ -112,12 +110,11 @@ class StyledLayer(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.up = up
 
-    def forward(self, x: Tensor, style: Tensor, draw: Draw) -> Tensor:
-        """[N, I, H, H], [N, S] -> [N, O, H, H], or [N, O, 2H, 2H] with `up`; `draw` makes the noise."""
+    def forward(self, x: Tensor, style: Tensor, noise: Tensor) -> Tensor:
+        """[N, I, H, H], [N, S], [N, 1, H', H'] -> [N, O, H', H'], H' = H, or 2H with `up`."""
         y = self.conv(x, style)
         if self.up:
             y = upsample(y)
-        noise = draw((y.shape[0], 1, *y.shape[2:]))
         shift = noise * self.noise_strength + self.bias[:, None, None]
         return leaky_relu(y + shift.to(y.dtype))
 

@@ -53,7 +53,7 @@ class Sampler:
             return torch.randn(*shape, generator=random).to(self.device)
 
         ws = self.generator.broadcast(self.generator.mapping.truncate(w, truncation))
-        return to_uint8(self.generator.synthesise(ws, condition, draw))[0].cpu()
+        return to_uint8(self.generator.synthesise(ws, condition, self.generator.draw_noise(1, draw)))[0].cpu()
 
 
 def open_sampler(source: Source, device: torch.device, clip_checkpoint: str | None = None) -> Sampler:

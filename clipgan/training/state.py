@@ -1,6 +1,7 @@
 """All that training changes: two networks, the moving average, two optimisers, the path-length mean, the step."""
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from clipgan.distributed import sum_gradients
 from clipgan.networks.build import AnyDiscriminator, build_discriminator, build_generator
 from clipgan.networks.discriminator import Judgement
 from clipgan.networks.generator import TextToImage
-from clipgan.randomness import Draw, stream_seed
+from clipgan.randomness import stream_seed
 from clipgan.training.precision import Precision, choose_precision
 
 
@@ -30,10 +31,10 @@ class TrainingState:
     scaler: torch.amp.GradScaler
     step: int = 0  # batches done
 
-    def generate(self, ws: Tensor, condition: Tensor, draw: Draw) -> Tensor:
+    def generate(self, ws: Tensor, condition: Tensor, noise: Sequence[Tensor]) -> Tensor:
         """G in the training's precision: [N, L, W], [N, C] -> float32 [N, 3, R, R]."""
         with self.precision.autocast():
-            return self.generator.synthesise(ws, condition, draw).float()
+            return self.generator.synthesise(ws, condition, noise).float()
 
     def judge(self, images: Tensor, condition: Tensor) -> Judgement:
         """D in the training's precision: [N, 3, R, R], [N, C] -> float32 logits and semantic features."""

@@ -71,7 +71,7 @@ def discriminator_step(state: TrainingState, batch: Batch, objective: Objective,
     def forward(part: Batch) -> tuple[Tensor, Embeddings]:
         place = slice(part.rows.start - batch.rows.start, part.rows.stop - batch.rows.start)
         with torch.no_grad():
-            fake = state.generate(ws[place], part.condition, random.rows("D noise", part.rows))
+            fake = state.generate(ws[place], part.condition, _noise(state, part, random, "D"))
         fake_logits = state.judge(fake, part.condition).logits
         real = state.judge(part.images, part.condition)
         logits.append(torch.stack([real.logits.detach().mean(), fake_logits.detach().mean()]))
@@ -109,7 +109,7 @@ def generator_step(state: TrainingState, batch: Batch, objective: Objective, ran
 
     def forward(part: Batch) -> tuple[Tensor, Embeddings]:
         ws = _styles(state, part, objective, random, "G")
-        fake = state.generate(ws, part.condition, random.rows("G noise", part.rows))
+        fake = state.generate(ws, part.condition, _noise(state, part, random, "G"))
         judged = state.judge(fake, part.condition)
         needed = dict.fromkeys(term.space for term in terms)
         embedded = {space: unit(judged.semantic) if space == "D" else spaces.embed(space, fake) for space in needed}
@@ -155,7 +155,7 @@ def path_length_step(state: TrainingState, batch: Batch, objective: Objective, r
     for part in batch.parts(config.accumulate):
         half = part.part(part.rows[: max(1, len(part.rows) // 2)])
         ws = _styles(state, half, objective, random, "path length")
-        images = state.generate(ws, half.condition, random.rows("path length noise", half.rows))
+        images = state.generate(ws, half.condition, _noise(state, half, random, "path length"))
         draw = random.rows("path length direction", half.rows)
         own, mean = path_length_penalty(images, ws, state.path_length_mean, draw)
         state.path_length_mean = total(mean) / world_size()
@@ -174,6 +174,11 @@ def _styles(state: TrainingState, batch: Batch, objective: Objective, random: St
     crossover = 1 + int(place * (layers - 1)) if chance < objective.config.model.style_mixing else layers
     first, second = (random.rows(f"{use} {which} latent", batch.rows)(shape) for which in ("first", "second"))
     return generator.mix(first, second, crossover)
+
+
+def _noise(state: TrainingState, batch: Batch, random: StepRandom, use: str) -> list[Tensor]:
+    """The noise of each of G's layers: [N, 1, size, size] each."""
+    return state.generator.draw_noise(len(batch.rows), random.rows(f"{use} noise", batch.rows))
 
 
 def _contrast(

@@ -31,7 +31,7 @@ def unit(n):
 
 def test_shapes(networks):
     resolution, generator, discriminator = networks
-    images = generator(torch.randn(4, 12), unit(4), torch.randn)
+    images = generator(torch.randn(4, 12), unit(4), generator.draw_noise(4, torch.randn))
     assert images.shape == (4, 3, resolution, resolution)
     judged = discriminator(images, unit(4))
     assert judged.logits.shape == (4,)
@@ -43,7 +43,8 @@ def test_text_and_latent_change_the_image(networks):
     z, text = torch.randn(2, 12), unit(2)
 
     def draw(z, text):
-        return generator(z, text, normals(torch.Generator().manual_seed(0)))
+        noise = generator.draw_noise(2, normals(torch.Generator().manual_seed(0)))
+        return generator(z, text, noise)
 
     base = draw(z, text)
     torch.testing.assert_close(draw(z, text), base)
@@ -61,7 +62,7 @@ def test_the_logit_depends_on_text_and_the_semantic_head_does_not(networks):
 
 def test_gradient_reaches_every_parameter(networks):
     _, generator, discriminator = networks
-    judged = discriminator(generator(torch.randn(4, 12), unit(4), torch.randn), unit(4))
+    judged = discriminator(generator(torch.randn(4, 12), unit(4), generator.draw_noise(4, torch.randn)), unit(4))
     (judged.logits.sum() + judged.semantic.square().sum()).backward()
     for network in (generator, discriminator):
         for name, parameter in network.named_parameters():
@@ -95,7 +96,7 @@ def test_styled_layer_is_its_definition():
     y = layer.conv(x, style)
     noise = torch.randn(2, 1, 6, 6, generator=torch.Generator().manual_seed(4))
     expected = F.leaky_relu(y + 0.3 * noise + layer.bias[:, None, None], 0.2) * 2**0.5
-    torch.testing.assert_close(layer(x, style, normals(torch.Generator().manual_seed(4))), expected)
+    torch.testing.assert_close(layer(x, style, noise), expected)
 
 
 @pytest.mark.parametrize("activate", [True, False])
@@ -164,7 +165,7 @@ def test_linear_has_the_scale_of_its_inputs():
 def test_truncation_zero_is_the_average_latent(networks):
     _, generator, _ = networks
     text = unit(1).expand(3, C)
-    images = generator(torch.randn(3, 12), text, torch.randn, truncation=0.0)
+    images = generator(torch.randn(3, 12), text, generator.draw_noise(3, torch.randn), truncation=0.0)
     torch.testing.assert_close(images[0], images[1], rtol=0, atol=1e-4)  # noise strength starts at zero
 
 

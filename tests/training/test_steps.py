@@ -116,7 +116,7 @@ def test_every_term_of_a_step_contrasts_what_the_notation_says(make_training, ov
     with torch.no_grad():
         random = step_random(training)
         ws = steps._styles(state, batch, training.objective, random, "G")
-        fake = state.generator.synthesise(ws, batch.condition, random.rows("G noise", batch.rows))
+        fake = state.generate(ws, batch.condition, steps._noise(state, batch, random, "G"))
         f_d = {name: state.discriminator(images, batch.condition).semantic for name, images in
                (("fake", fake), ("real", batch.images))}  # fmt: skip
         more = batch.further
@@ -295,7 +295,7 @@ def test_path_lengths_in_parts(make_training):
     for part in batch.parts(4):
         half = part.part(part.rows[:4])
         ws = steps._styles(state, half, objective, random, "path length")
-        images = state.generator.synthesise(ws, half.condition, random.rows("path length noise", half.rows))
+        images = state.generate(ws, half.condition, steps._noise(state, half, random, "path length"))
         draw = random.rows("path length direction", half.rows)
         penalty, mean = path_length_penalty(images, ws, mean, draw)
         penalties.append(float(penalty.detach()))

@@ -14,7 +14,6 @@ from clipgan.config import LafiteConfig, ModelConfig
 from clipgan.networks.generator import Mapping, TextToImage
 from clipgan.networks.lafite.resample import blur, upsample
 from clipgan.networks.layers import Linear, channels_at, leaky_relu
-from clipgan.randomness import Draw
 
 W_DECAY = 0.995  # of the moving average of w
 TEXT_LR = 0.01  # learning-rate multiplier of the text networks
@@ -72,10 +71,10 @@ class LafiteLayer(nn.Module):
         self.gain = (inputs * 9) ** -0.5  # demodulation takes it out again; it keeps half precision in its range
         self.clamp, self.up = clamp, up
 
-    def forward(self, x: Tensor, w: Tensor, text: Tensor, draw: Draw) -> Tensor:
-        """[N, I, H, H], [N, W], [N, C] -> [N, O, H, H], or [N, O, 2H, 2H] with `up`."""
+    def forward(self, x: Tensor, w: Tensor, text: Tensor, noise: Tensor) -> Tensor:
+        """[N, I, H, H], [N, W], [N, C], [N, 1, H', H'] -> [N, O, H', H'], H' = H, or 2H with `up`."""
         y = self._convolve(x, self.style(w, text))
-        shift = draw((y.shape[0], 1, *y.shape[2:])) * self.noise_strength + self.bias[:, None, None]
+        shift = noise * self.noise_strength + self.bias[:, None, None]
         return leaky_relu(y + shift.to(y.dtype)).clamp(-self.clamp, self.clamp)
 
     def _convolve(self, x: Tensor, scale: Tensor) -> Tensor:
@@ -124,12 +123,12 @@ class LafiteBlock(nn.Module):
         self.rgb = LafiteToRGB(outputs, style(outputs), clamp)
 
     def forward(
-        self, x: Tensor, image: Tensor | None, ws: Sequence[Tensor], text: Tensor, draw: Draw
+        self, x: Tensor, image: Tensor | None, ws: Sequence[Tensor], text: Tensor, noise: Sequence[Tensor]
     ) -> tuple[Tensor, Tensor]:
         """Features, the image so far and the block's styles -> features and image at this resolution."""
         if self.up is not None:
-            x = self.up(x, ws[0], text, draw)
-        x = self.conv(x, ws[-2], text, draw)
+            x = self.up(x, ws[0], text, noise[0])
+        x = self.conv(x, ws[-2], text, noise[-1])
         rgb = self.rgb(x, ws[-1], text)
         return x, rgb if image is None else upsample(image) + rgb
 
@@ -143,13 +142,14 @@ class LafiteSynthesis(nn.Module):
         sizes = [2**exponent for exponent in range(2, resolution.bit_length())]
         self.blocks = nn.ModuleDict({str(size): LafiteBlock(model, lafite, clip_dim, size) for size in sizes})
 
-    def forward(self, ws: Tensor, text: Tensor, draw: Draw) -> Tensor:
-        """[N, L, W], [N, C] -> [N, 3, R, R]."""
+    def forward(self, ws: Tensor, text: Tensor, noise: Sequence[Tensor]) -> Tensor:
+        """[N, L, W], [N, C], noise -> [N, 3, R, R]."""
         x = self.constant.expand(ws.shape[0], -1, -1, -1).contiguous(memory_format=torch.channels_last)
         image = None
         for number, block in enumerate(self.blocks.values()):
             own = ws[:, max(0, 2 * number - 1) : 2 * number + 2]  # RGB shares the next block's first style
-            x, image = block(x, image, own.unbind(dim=1), text, draw)
+            maps = noise[max(0, 2 * number - 1) : 2 * number + 1]
+            x, image = block(x, image, own.unbind(dim=1), text, maps)
         assert image is not None
         return image
 
@@ -161,11 +161,10 @@ class LafiteGenerator(TextToImage):
         super().__init__(Mapping(model.z_dim, model.w_dim, model.mapping_layers, W_DECAY), model.z_dim, resolution)
         self.synthesis = LafiteSynthesis(model, lafite, clip_dim, resolution)
 
-    def synthesise(self, ws: Tensor, condition: Tensor, draw: Draw) -> Tensor:
+    def synthesise(self, ws: Tensor, condition: Tensor, noise: Sequence[Tensor]) -> Tensor:
         """See `TextToImage`."""
-        return self.synthesis(ws, condition, draw)
+        return self.synthesis(ws, condition, noise)
 
-    def stored_noise(self) -> Draw:
-        """The constant noise maps in place of drawn ones, for one image or batch: the layers take them in turn."""
-        maps = (layer.noise for layer in self.modules() if isinstance(layer, LafiteLayer))
-        return lambda shape: next(maps).expand(*shape)
+    def stored_noise(self) -> list[Tensor]:
+        """The constant noise maps in place of drawn ones, the same for each image: [1, 1, size, size] each."""
+        return [layer.noise[None, None] for layer in self.modules() if isinstance(layer, LafiteLayer)]
