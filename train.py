@@ -23,7 +23,8 @@ def main(cfg: Any) -> float:
     from hydra.types import RunMode
 
     from clipgan.config import from_yaml
-    from clipgan.errors import UserError
+    from clipgan.errors import Interrupted, UserError
+    from sweeps.job import REQUEUE
     from sweeps.trial import current_trial
 
     run, trial = HydraConfig.get(), current_trial()
@@ -45,11 +46,21 @@ def main(cfg: Any) -> float:
         if run.mode == RunMode.MULTIRUN:
             raise  # the sweeper records it as the reason of this trial's failure and goes on
         sys.exit(str(error))
+    except Interrupted as interrupted:
+        if run.mode == RunMode.RUN:  # a sweep says itself what goes on
+            print(f"ended by {interrupted}; it goes on with: {_again(run)}", file=sys.stderr)
+        sys.exit(REQUEUE)
     if trial:
         trial.set("sec_per_kimg", result.sec_per_kimg)
         if result.stopped:
             trial.end_as_pruned()
     return result.objective
+
+
+def _again(run: Any) -> str:
+    """The command that goes on with this run, in its own directory."""
+    hydras = [line for line in run.overrides.hydra if not line.startswith(("hydra.run.dir=", "hydra.mode="))]
+    return shlex.join(["python", "train.py", *run.overrides.task, *hydras, f"hydra.run.dir={run.runtime.output_dir}"])
 
 
 if __name__ == "__main__":

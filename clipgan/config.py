@@ -402,7 +402,10 @@ class Config:
     device: str = "auto"  # auto | cpu | cuda | cuda:1 ...
     threads: int | None = None  # CPU threads of torch; null: as many as cores
     precision: str = "auto"  # of G and D in training: fp32 | tf32 | bf16 | fp16; auto: the device's fastest
-    resume: str = "auto"  # auto: the run directory's last checkpoint if any | none | a checkpoint file
+    keep_last: int | None = 2  # checkpoints of the newest snapshots that stay; null: all
+    keep_best: int = 1  # and of those with the lowest FID
+    checkpoint_minutes: float | None = 10.0  # at most so long between two checkpoints; null: at snapshots alone
+    resume: str = "auto"  # auto: the run directory's newest good checkpoint if any | none | a checkpoint file
     init: str | None = None  # weights to start from: a checkpoint file | mlflow:RUN_ID; null: random
     freeze_d: int = 0  # Freeze-D (arXiv:2002.10964): D's layers, counted from the image, that keep `init`'s weights
     cache_dir: str | None = None  # null: clipgan/ in the user's cache home
@@ -420,6 +423,11 @@ class Config:
         _at_least("batch", self.batch, 2)
         for key in ("kimg", "snapshot_kimg", "sample_prompts", "sample_latents"):
             _at_least(key, getattr(self, key), 1)
+        _at_least("keep_best", self.keep_best, 0)
+        if self.keep_last is not None:
+            _at_least("keep_last", self.keep_last, 1)
+        if self.checkpoint_minutes is not None:
+            _require(self.checkpoint_minutes >= 0, "checkpoint_minutes", self.checkpoint_minutes, "a number >= 0")
         _require(self.seed >= 0, "seed", self.seed, "an integer >= 0")
         power_of_two = self.resolution > 0 and self.resolution & (self.resolution - 1) == 0
         _require(power_of_two and 8 <= self.resolution <= 1024, "resolution", self.resolution,

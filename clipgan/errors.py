@@ -7,3 +7,10 @@ class UserError(Exception):
 
 class DivergenceError(ArithmeticError):
     """A loss, gradient or embedding is no longer finite: the message names it, the step and its value."""
+
+
+class Interrupted(BaseException):
+    """A signal has ended a training, which has left a checkpoint; the message is the signal's name.
+
+    No `Exception`: nothing that copes with failures may take it for one.
+    """

@@ -1,18 +1,26 @@
-"""Checkpoints: tensors and plain data in one file, written atomically, loaded without executing code."""
+"""Checkpoints: tensors and plain data in one file with a checksum, written atomically, loaded without executing code.
 
+A file is PyTorch's archive, and after its end `SHA256:` and the digest of all that comes before: 71 bytes, which
+`torch.load` does not look at.
+"""
+
+import hashlib
 import os
 import pickle
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, BinaryIO, cast
 
 import torch
 
+from clipgan.durable import replacing
 from clipgan.errors import UserError
 
 PATTERN = "checkpoint-*.pt"
 PARTS = ("generator", "discriminator", "generator_ema")  # of the state
 KEYS = {"state", "history", "train_seconds", "config"}
+MARK = b"SHA256:"
+FOOTER = len(MARK) + 64  # bytes
 
 
 def checkpoint_path(run_dir: Path, kimg: int) -> Path:
@@ -21,13 +29,20 @@ def checkpoint_path(run_dir: Path, kimg: int) -> Path:
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write a file beside `path`, flush it to the disk, rename it: `path` is whole or not there."""
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    """Write tensors and plain data to `path`, which is whole and new afterwards, or as it was.
+
+    Raises:
+        OSError: the file cannot be written, as where the disk is full.
+    """
+    with replacing(path) as file:
+        digesting = _Digesting(file)
+        try:
+            torch.save(content, cast(IO[bytes], digesting))
+        except RuntimeError as error:  # torch's archive writer says nothing of what went wrong below it
+            if isinstance(error.__context__, OSError):
+                raise OSError(error.__context__.errno, error.__context__.strerror, str(path)) from error
+            raise
+        file.write(MARK + digesting.digest.hexdigest().encode())
 
 
 def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
@@ -39,8 +54,11 @@ def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"resume={path} does not exist; give a checkpoint file, auto or none")
     try:
+        _verify(path)
         with warnings.catch_warnings(action="ignore"):  # of formats that are refused below
             content = torch.load(path, map_location=device, weights_only=True)
+    except UserError:
+        raise
     except pickle.UnpicklingError as error:
         raise UserError(
             f"checkpoint {path} holds more than tensors and plain data, or none at all: nothing of it is executed;"
@@ -57,17 +75,37 @@ def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     return content
 
 
-def resume_path(resume: str, run_dir: Path) -> Path | None:
-    """The checkpoint to start from: the run directory's last (auto), the named file, or None."""
-    if resume == "none":
-        return None
-    if resume == "auto":
-        return max(run_dir.glob(PATTERN), default=None)
-    return Path(resume)
+class _Digesting:
+    """What `torch.save` writes to: passes everything on, and adds it to a digest."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.digest = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self.digest.update(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()
 
 
-def keep_only(run_dir: Path, keep: set[Path]) -> None:
-    """Delete the run directory's other checkpoints."""
-    for path in run_dir.glob(PATTERN):
-        if path not in keep:
-            path.unlink()
+def _verify(path: Path) -> None:
+    """Compare a file with its checksum; one that has none is not of `save_checkpoint`, or of an earlier version.
+
+    Raises:
+        UserError: it was altered after it was written.
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END) - FOOTER
+        file.seek(max(size, 0))
+        footer = file.read()
+        if not footer.startswith(MARK):
+            return
+        file.seek(0)
+        digest = hashlib.sha256()
+        while size > 0 and (data := file.read(min(size, 2**20))):
+            digest.update(data)
+            size -= len(data)
+    if digest.hexdigest().encode() != footer.removeprefix(MARK):
+        raise UserError(f"checkpoint {path} is damaged: its content is not what was written (SHA-256)")

@@ -15,7 +15,7 @@ from torch import Tensor
 from clipgan.conditions import prompts
 from clipgan.config import Config, flatten
 from clipgan.data.batches import Batches
-from clipgan.errors import DivergenceError, UserError
+from clipgan.errors import DivergenceError, Interrupted, UserError
 from clipgan.losses.structure import active_terms
 from clipgan.metrics.fid import Fid, evenly
 from clipgan.metrics.retrieval import Retrieval
@@ -23,12 +23,15 @@ from clipgan.prepare import Prepared, choose_device, prepare
 from clipgan.progress import console, track
 from clipgan.sample_grid import SampleGrid, title
 from clipgan.tracking import RunLog
-from clipgan.training.checkpoint import checkpoint_path, keep_only, load_checkpoint, resume_path, save_checkpoint
+from clipgan.training import run_files
+from clipgan.training.checkpoint import checkpoint_path, save_checkpoint
 from clipgan.training.initial import InitialWeights, read_initial, start_from
+from clipgan.training.interruption import Interruption
 from clipgan.training.precision import choose_precision
 from clipgan.training.spaces import FrozenSpaces
 from clipgan.training.state import new_state, parameter_count
 from clipgan.training.steps import Objective, train_step
+from clipgan.training.tick import Tick
 from clipgan.weight_table import weight_table
 
 Report = Callable[[float, int], bool]  # (FID, whole kimg) -> whether the run is to end there
@@ -36,6 +39,7 @@ Report = Callable[[float, int], bool]  # (FID, whole kimg) -> whether the run is
 # What may change between a run and its resumption: nothing that the figures depend on.
 RESUMABLE = (
     "kimg", "snapshot_kimg", "device", "threads", "resume", "cache_dir", "mlflow.", "sample_", "metrics.objective",
+    "keep_", "checkpoint_minutes",
 )  # fmt: skip
 
 
@@ -60,13 +64,14 @@ def train(config: Config, run_dir: Path, report: Report | None = None, parent_ru
     Raises:
         UserError: data, weights or a checkpoint are missing or do not fit.
         DivergenceError: a loss is no longer finite.
+        Interrupted: SIGTERM or SIGINT came, and a checkpoint was written.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device)
     config = replace(config, precision=precision.name)  # what `auto` came to is part of what the figures depend on
     initial = None
-    if config.init is not None and resume_path(config.resume, run_dir) is None:
+    if config.init is not None and not run_files.exists(config.resume, run_dir):
         initial = read_initial(config)  # before the data, so that a mistake is known at once
     prepared = prepare(config, device)  # on all cores, whatever the training takes
     before = torch.get_num_threads()
@@ -122,6 +127,10 @@ class Training:
         self.grid = SampleGrid(titles, heldout[chosen], config.sample_latents, config.model.z_dim, config.seed, device)
         self.history: list[tuple[int, float]] = []  # (kimg, FID)
         self.train_seconds = 0.0
+        self.tick = Tick()
+        self.kimg = 0  # of the last record
+        self.interruption = Interruption()
+        self.saved_step, self.saved_at = 0, time.monotonic()  # of the last checkpoint
         self.stopped = False
         self.text_to_resnet_r2 = features.text_to_resnet_r2
         self.terms = terms
@@ -139,14 +148,15 @@ class Training:
         status = "FAILED"
         try:
             log.artifact(self._save_config())
-            if resumed_at is None:
-                r2 = self.text_to_resnet_r2
-                self._snapshot(log, 0, {} if r2 is None else {"text_to_resnet_r2": r2})
-            self._steps(log)
+            with self.interruption.heeding():
+                if resumed_at is None:
+                    r2 = self.text_to_resnet_r2
+                    self._snapshot(log, 0, {} if r2 is None else {"text_to_resnet_r2": r2})
+                self._steps(log)
             if self.config.mlflow.log_model and not self.stopped:
                 log.model(self._write_model, self.config.kimg)
             status = "KILLED" if self.stopped else "FINISHED"  # a comparison of finished runs leaves it out
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit, Interrupted):
             status = "KILLED"
             raise
         finally:
@@ -159,27 +169,62 @@ class Training:
     def _steps(self, log: RunLog) -> None:
         config, state = self.config, self.state
         total = math.ceil(config.kimg * 1000 / config.batch)
-        tick = _Tick()
-        remaining = range(state.step, total)
-        for step in track(remaining, f"training {run_name(config)}", len(remaining)):
-            if self.stopped:
-                break
-            tick.add(self.step(step))
-            before, kimg = (images // 1000 for images in (step * config.batch, state.step * config.batch))
-            if state.step == total:
-                kimg = config.kimg
-            if kimg == before:
-                continue
-            self.train_seconds += tick.seconds()
-            values = tick.means(state.step)
-            values["sec_per_kimg"] = tick.seconds() / (tick.steps * config.batch / 1000)
-            values["memory_gb"] = self._memory()
-            if kimg // config.snapshot_kimg > before // config.snapshot_kimg or state.step == total:
-                self._snapshot(log, kimg, values)
-            else:
-                log.metrics(kimg, values)
-            tick = _Tick()
+        try:
+            if self.tick.steps and not self.stopped:  # a snapshot may have been interrupted
+                self._after_step(log, total)
+            remaining = range(state.step, total)
+            for step in track(remaining, f"training {run_name(config)}", len(remaining)):
+                if self.stopped:
+                    break
+                self.tick.add(self.step(step))
+                self._after_step(log, total)
+                if state.step < total and not self.stopped:
+                    self._between_snapshots()
+        except Interrupted:
+            if state.step > self.saved_step:
+                self._save_latest()
+            raise
         self.stopped = self.stopped and state.step < total
+
+    def _after_step(self, log: RunLog, total: int) -> None:
+        """A record where the step has ended a kimg, with a snapshot where one is due."""
+        config, step = self.config, self.state.step
+        before, kimg = (images * config.batch // 1000 for images in (step - 1, step))
+        if step == total:
+            kimg = config.kimg
+        if kimg == before:
+            return
+        values = self.tick.means()
+        for name, mean in values.items():
+            if not math.isfinite(mean):
+                raise DivergenceError(f"{name} became {mean} by step {step}")
+        values["sec_per_kimg"] = self.tick.stop() / (self.tick.steps * config.batch / 1000)
+        values["memory_gb"] = self._memory()
+        if kimg // config.snapshot_kimg > before // config.snapshot_kimg or step == total:
+            self._snapshot(log, kimg, values)
+        else:
+            self._record(log, kimg, values)
+
+    def _record(self, log: RunLog, kimg: int, values: dict[str, float]) -> None:
+        log.metrics(kimg, values)
+        self.train_seconds += self.tick.seconds() if self.tick.steps else 0.0
+        self.tick, self.kimg = Tick(), kimg
+
+    def _between_snapshots(self) -> None:
+        """A checkpoint where it is time for one, or a signal has come.
+
+        Raises:
+            Interrupted: the latter.
+        """
+        self.interruption.check()
+        minutes = self.config.checkpoint_minutes
+        if minutes is not None and time.monotonic() - self.saved_at >= 60 * minutes:
+            self._save_latest()
+
+    def _save_latest(self) -> None:
+        path = self.run_dir / run_files.LATEST
+        self._save(path)
+        console.print(f"checkpoint after step {self.state.step}: {path}", markup=False)
 
     def step(self, step: int) -> dict[str, Tensor]:
         """See `train_step`."""
@@ -188,32 +233,40 @@ class Training:
     def _snapshot(self, log: RunLog, kimg: int, values: dict[str, float]) -> None:
         """FID, sample grid, checkpoint, and the record of them."""
         start = time.perf_counter()
-        fid = self.fid(self.state.generator_ema, self.config.seed)
-        if not math.isfinite(fid):
-            raise DivergenceError(f"{self.fid.key} is {fid} at {kimg} kimg")
-        self.history.append((kimg, fid))
-        best_kimg, best = min(self.history, key=lambda entry: entry[1])
-        if self.retrieval is not None:
-            values = values | {self.retrieval.key: self.retrieval(self.state.generator_ema, self.config.seed)}
         grid = self.run_dir / f"samples-{kimg:06d}.png"
-        self.grid.save(self.state.generator_ema, grid)
+        with self.interruption.at_once():
+            fid = self.fid(self.state.generator_ema, self.config.seed)
+            if not math.isfinite(fid):
+                raise DivergenceError(f"{self.fid.key} is {fid} at {kimg} kimg")
+            if self.retrieval is not None:
+                values = values | {self.retrieval.key: self.retrieval(self.state.generator_ema, self.config.seed)}
+            self.grid.save(self.state.generator_ema, grid)
+        self.history.append((kimg, fid))
+        best = min(fid for _, fid in self.history)
         seconds = time.perf_counter() - start
-        log.metrics(kimg, {**values, self.fid.key: fid, f"{self.fid.key}_best": best, "snapshot_seconds": seconds})
+        figures = {self.fid.key: fid, f"{self.fid.key}_best": best, "snapshot_seconds": seconds}
+        self._record(log, kimg, values | figures)
         log.artifact(grid)
         speed = f"  {values['sec_per_kimg']:.2f} s/kimg" if "sec_per_kimg" in values else ""
         console.print(f"{kimg:>6} kimg  {self.fid.key} {fid:.4g}  best {best:.4g}{speed}")
         # the record comes before the checkpoint: a kill in between repeats this stretch and drops the later record
-        path = checkpoint_path(self.run_dir, kimg)
-        save_checkpoint(path, self._checkpoint())
-        keep_only(self.run_dir, {path, checkpoint_path(self.run_dir, best_kimg)})
+        self._save(checkpoint_path(self.run_dir, kimg))
+        run_files.drop_latest(self.run_dir)
+        run_files.keep_only(self.run_dir, self.history, self.config.keep_last, self.config.keep_best)
         if self.report:
             self.stopped = self.report(fid, kimg) and kimg > 0  # nothing is trained yet at 0
+
+    def _save(self, path: Path) -> None:
+        save_checkpoint(path, self._checkpoint())
+        self.saved_step, self.saved_at = self.state.step, time.monotonic()
 
     def _checkpoint(self) -> dict[str, Any]:
         return {
             "state": self.state.state_dict(),
             "history": self.history,
             "train_seconds": self.train_seconds,
+            "kimg": self.kimg,
+            "tick": self.tick.state_dict() if self.tick.steps else None,
             "config": asdict(self.config),
             "clip": self.clip.record(),
             "judge": self.judge.record() if self.judge else None,
@@ -226,22 +279,25 @@ class Training:
 
     def _resume(self) -> int | None:
         """Take over the checkpoint that `config.resume` means; its kimg, or None where there is none."""
-        path = resume_path(self.config.resume, self.run_dir)
-        if path is None:
+        found = run_files.find(self.config.resume, self.run_dir, self.device)
+        if found is None:
             return None
-        checkpoint = load_checkpoint(path, self.device)
+        path, checkpoint = found
         if not checkpoint["history"]:
             raise UserError(f"resume={path} holds weights and no training to go on with; init={path} starts from them")
         refuse_other_run(path, checkpoint["config"], self.config)
         self.state.load_state_dict(checkpoint["state"])
         self.history = [(kimg, fid) for kimg, fid in checkpoint["history"]]
         self.train_seconds = checkpoint["train_seconds"]
-        kimg = self.history[-1][0]
-        console.print(f"resumed at {kimg} kimg from {path}", markup=False)
+        self.saved_step = self.state.step
+        self.kimg = checkpoint.get("kimg", self.history[-1][0])  # earlier versions wrote snapshots alone
+        if checkpoint.get("tick") is not None:
+            self.tick = Tick.resumed(checkpoint["tick"])
+        console.print(f"resumed at {self.kimg} kimg from {path}, step {self.state.step}", markup=False)
         if self.report:
             for known_kimg, fid in self.history:  # a kill may have come before the last was reported
                 self.stopped = self.report(fid, known_kimg) and known_kimg > 0
-        return kimg
+        return self.kimg
 
     def _save_config(self) -> Path:
         from omegaconf import OmegaConf
@@ -259,33 +315,6 @@ class Training:
             return torch.cuda.max_memory_allocated(self.device) / 1e9
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux, bytes on macOS
         return peak / 1e9 if sys.platform == "darwin" else peak * 1024 / 1e9
-
-
-class _Tick:
-    """Means of the values between two records."""
-
-    def __init__(self) -> None:
-        self.start = time.perf_counter()
-        self.sums: dict[str, Tensor] = {}
-        self.counts: dict[str, int] = {}
-        self.steps = 0
-
-    def add(self, values: dict[str, Tensor]) -> None:
-        self.steps += 1
-        for name, value in values.items():
-            self.sums[name] = self.sums.get(name, 0) + value
-            self.counts[name] = self.counts.get(name, 0) + 1
-
-    def seconds(self) -> float:
-        return time.perf_counter() - self.start
-
-    def means(self, step: int) -> dict[str, float]:
-        """One number a name; a value that was not finite in any step makes its sum so, and raises."""
-        means = {name: float(total) / self.counts[name] for name, total in self.sums.items()}
-        for name, mean in means.items():
-            if not math.isfinite(mean):
-                raise DivergenceError(f"{name} became {mean} by step {step}")
-        return means
 
 
 def refuse_other_run(path: Path, theirs: dict[str, Any], ours: Config) -> None:

@@ -8,7 +8,8 @@ import torch
 from clipgan.config import MlflowConfig
 from clipgan.errors import UserError
 from clipgan.tracking import RUN_DIR_TAG, RUN_ID_FILE, first_touch
-from clipgan.training.checkpoint import PATTERN, checkpoint_path, load_checkpoint
+from clipgan.training.checkpoint import PATTERN, checkpoint_path
+from clipgan.training.run_files import newest_good
 
 
 def checkpoint_of_run(run_id: str, config: MlflowConfig, given: str) -> Path:
@@ -23,14 +24,14 @@ def checkpoint_of_run(run_id: str, config: MlflowConfig, given: str) -> Path:
         UserError: MLflow has no such run, or the run's checkpoints are not here.
     """
     run_dir = _run_dir(run_id, config, given)
-    last, owner = max(run_dir.glob(PATTERN), default=None), run_dir / RUN_ID_FILE
-    if last is None or not owner.exists() or owner.read_text().strip() != run_id:
+    empty, owner = next(run_dir.glob(PATTERN), None) is None, run_dir / RUN_ID_FILE
+    if empty or not owner.exists() or owner.read_text().strip() != run_id:
         where = "is not on this machine"
         if run_dir.is_dir():
-            where = "holds no checkpoint" if last is None else "belongs to another run by now"
+            where = "holds no checkpoint" if empty else "belongs to another run by now"
         raise UserError(f"{given}: the run's directory {run_dir} {where}; give a checkpoint file of it")
-    history = load_checkpoint(last, torch.device("cpu"))["history"]
-    best = checkpoint_path(run_dir, min(history, key=lambda entry: entry[1])[0])
+    last, content = newest_good(run_dir, torch.device("cpu"))
+    best = checkpoint_path(run_dir, min(content["history"], key=lambda entry: entry[1])[0])
     return best if best.exists() else last
 
 

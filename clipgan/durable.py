@@ -1,0 +1,41 @@
+"""Files that survive a kill, a full disk and a power cut: whole and new, or as they were before."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write in place of `path`: beside it, then flushed to the disk and renamed.
+
+    Where the block raises, `path` stays as it was and nothing lies beside it; after a kill, a `.partial` may.
+    """
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        with partial.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)  # a full disk has room again
+        raise
+    _flush_folder(path.parent)
+
+
+def replace_text(path: Path, text: str) -> None:
+    """`Path.write_text` that is whole or not there."""
+    with replacing(path) as file:
+        file.write(text.encode())
+
+
+def _flush_folder(folder: Path) -> None:
+    """Let a rename survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

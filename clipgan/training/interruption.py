@@ -1,0 +1,92 @@
+"""SIGTERM and SIGINT in a training: the step under way ends, a checkpoint is written, then the process goes.
+
+A cluster that preempts a job sends SIGTERM (Slurm: and SIGKILL some 30 s later), a user presses Ctrl-C.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any
+
+from clipgan.errors import Interrupted
+
+OF_LAUNCHERS = ("SIGUSR1", "SIGUSR2")  # a scheduler's announcement of the end, where something in this process heeds it
+
+
+class Interruption:
+    """The signal that asks a training to stop, if one came.
+
+    The first one is remembered for `check`, or raised while `at_once` lasts. A second one goes to whom the first would
+    have gone without this: for Ctrl-C, KeyboardInterrupt.
+    """
+
+    def __init__(self) -> None:
+        self.signal: signal.Signals | None = None
+        self._at_once = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def check(self) -> None:
+        """
+        Raises:
+            Interrupted: a signal has come.
+        """
+        if self.signal is not None:
+            raise Interrupted(self.signal.name)
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """What the block does is done again later: a signal need not wait for its end.
+
+        Raises:
+            Interrupted: a signal came, now or before the block.
+        """
+        self._at_once = True
+        try:
+            self.check()
+            yield
+        finally:
+            self._at_once = False
+        self.check()  # a library may have swallowed what was raised
+
+    @contextmanager
+    def heeding(self) -> Iterator[None]:
+        """Heed the signals while the block lasts; one that came is handed on at its end, as far as anyone heeds it."""
+        if threading.current_thread() is not threading.main_thread():  # where Python allows no handler
+            yield
+            return
+        names = ["SIGTERM", "SIGINT", *(name for name in OF_LAUNCHERS if hasattr(signal, name))]
+        for name in names:
+            number = signal.Signals[name]
+            before = signal.getsignal(number)
+            if before not in (signal.SIG_IGN, None) and (name not in OF_LAUNCHERS or callable(before)):
+                self._before[number] = signal.signal(number, self._heed)
+        try:
+            yield
+        finally:
+            self._restore()
+            if self.signal is not None:
+                self._hand_on(self.signal)
+
+    def _heed(self, number: int, _frame: FrameType | None) -> None:
+        if self.signal is not None:
+            self._restore()
+            signal.raise_signal(number)
+            return
+        self.signal = signal.Signals(number)
+        with suppress(OSError):  # not by print, which the signal may have interrupted
+            os.write(2, f"{self.signal.name}: this training stops after its step; again: at once\n".encode())
+        if self._at_once:
+            self.check()
+
+    def _restore(self) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
+
+    def _hand_on(self, number: signal.Signals) -> None:
+        """To a handler of the program around this, such as a sweep's; not to Python's own, which only raises."""
+        handler: Callable[[int, FrameType | None], Any] | Any = self._before[number]
+        if callable(handler) and handler is not signal.default_int_handler:
+            handler(number, None)

@@ -1,0 +1,92 @@
+"""The checkpoints of a run directory: which one to go on from, and which to keep.
+
+A snapshot's are `checkpoint-000008.pt`. `latest.pt` is a training between two snapshots, as an interruption leaves it.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from clipgan.errors import UserError
+from clipgan.progress import console
+from clipgan.training.checkpoint import PATTERN, checkpoint_path, load_checkpoint
+
+LATEST = "latest.pt"
+
+Found = tuple[Path, dict[str, Any]]  # a checkpoint, and what is in it
+
+
+def exists(resume: str, run_dir: Path) -> bool:
+    """Whether there is something to go on from."""
+    return resume not in ("none", "auto") or (resume == "auto" and next(_newest_first(run_dir), None) is not None)
+
+
+def find(resume: str, run_dir: Path, device: torch.device) -> Found | None:
+    """The checkpoint to go on from, loaded: the run directory's newest good one (auto), the named file, or none.
+
+    Raises:
+        UserError: there is none that can be used, where there should be.
+    """
+    if not exists(resume, run_dir):
+        return None
+    if resume != "auto":
+        return Path(resume), load_checkpoint(Path(resume), device)
+    return newest_good(run_dir, device)
+
+
+def newest_good(run_dir: Path, device: torch.device) -> Found:
+    """The newest checkpoint of a directory that is what was written; a line tells of each that is not.
+
+    Raises:
+        UserError: not one of them is.
+    """
+    damaged: list[str] = []
+    for path in _newest_first(run_dir):
+        try:
+            content = load_checkpoint(path, device)
+        except UserError as error:
+            damaged.append(str(error))
+            console.print(f"{error}; trying the one before", markup=False)
+            continue
+        if path.name == LATEST and content["history"][-1][0] < _last_kimg(run_dir):
+            continue  # a kill came between a later snapshot and its removal
+        if damaged:
+            console.print(f"going on from {path} instead", markup=False)
+        return path, content
+    raise UserError(f"no checkpoint in {run_dir} can be used: {damaged[-1]}; resume=none starts afresh")
+
+
+def drop_latest(run_dir: Path) -> None:
+    """A snapshot makes `latest.pt` superfluous."""
+    (run_dir / LATEST).unlink(missing_ok=True)
+
+
+def keep_only(run_dir: Path, history: Sequence[tuple[int, float]], last: int | None, best: int) -> None:
+    """Delete the snapshots' checkpoints but for some.
+
+    Args:
+        run_dir: where they lie.
+        history: kimg and FID of all snapshots.
+        last: how many of the newest to keep; None: all.
+        best: how many of those with the lowest FID to keep besides.
+    """
+    if last is None:
+        return
+    ranked = sorted(history, key=lambda entry: entry[1])
+    kept = {checkpoint_path(run_dir, kimg) for kimg, _ in [*history[-last:], *ranked[:best]]}
+    for path in run_dir.glob(PATTERN):
+        if path not in kept:
+            path.unlink()
+
+
+def _newest_first(run_dir: Path) -> Iterator[Path]:
+    if (run_dir / LATEST).exists():
+        yield run_dir / LATEST
+    yield from sorted(run_dir.glob(PATTERN), reverse=True)
+
+
+def _last_kimg(run_dir: Path) -> int:
+    newest = max(run_dir.glob(PATTERN), default=None)
+    return 0 if newest is None else int(newest.stem.removeprefix("checkpoint-"))
