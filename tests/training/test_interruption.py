@@ -192,10 +192,10 @@ def test_a_measurement_is_not_waited_for(swallowed):
     interruption, reached = Interruption(), []
 
     def measure():
-        with interruption.heeding(), interruption.at_once():
-            with suppress(BaseException) if swallowed else nullcontext():  # as a library's clean-up may
-                signal.raise_signal(signal.SIGTERM)
-                reached.append("the end")
+        library = suppress(BaseException) if swallowed else nullcontext()  # as its clean-up may do
+        with interruption.heeding(), interruption.at_once(), library:
+            signal.raise_signal(signal.SIGTERM)
+            reached.append("the end")
 
     with pytest.raises(Interrupted, match="SIGTERM"):
         measure()
