@@ -130,7 +130,8 @@ class Training:
         self.tick = Tick()
         self.kimg = 0  # of the last record
         self.interruption = Interruption()
-        self.saved_step, self.saved_at = 0, time.monotonic()  # of the last checkpoint
+        self.saved: Path | None = None  # the last checkpoint
+        self.saved_step, self.saved_at = 0, time.monotonic()
         self.stopped = False
         self.text_to_resnet_r2 = features.text_to_resnet_r2
         self.terms = terms
@@ -194,10 +195,8 @@ class Training:
             kimg = config.kimg
         if kimg == before:
             return
+        self._refuse_divergence()
         values = self.tick.means()
-        for name, mean in values.items():
-            if not math.isfinite(mean):
-                raise DivergenceError(f"{name} became {mean} by step {step}")
         values["sec_per_kimg"] = self.tick.stop() / (self.tick.steps * config.batch / 1000)
         values["memory_gb"] = self._memory()
         if kimg // config.snapshot_kimg > before // config.snapshot_kimg or step == total:
@@ -257,8 +256,20 @@ class Training:
             self.stopped = self.report(fid, kimg) and kimg > 0  # nothing is trained yet at 0
 
     def _save(self, path: Path) -> None:
+        self._refuse_divergence()
         save_checkpoint(path, self._checkpoint())
-        self.saved_step, self.saved_at = self.state.step, time.monotonic()
+        self.saved, self.saved_step, self.saved_at = path, self.state.step, time.monotonic()
+
+    def _refuse_divergence(self) -> None:
+        """
+        Raises:
+            DivergenceError: what a step has computed is no number.
+        """
+        fault = self.state.watch.fault()
+        if fault is not None:
+            raise DivergenceError(
+                f"{fault.name} is not finite in step {fault.step + 1}; the last good checkpoint is {self.saved}"
+            )
 
     def _checkpoint(self) -> dict[str, Any]:
         return {
@@ -289,7 +300,7 @@ class Training:
         self.state.load_state_dict(checkpoint["state"])
         self.history = [(kimg, fid) for kimg, fid in checkpoint["history"]]
         self.train_seconds = checkpoint["train_seconds"]
-        self.saved_step = self.state.step
+        self.saved, self.saved_step = path, self.state.step
         self.kimg = checkpoint.get("kimg", self.history[-1][0])  # earlier versions wrote snapshots alone
         if checkpoint.get("tick") is not None:
             self.tick = Tick.resumed(checkpoint["tick"])

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from clipgan.networks.build import AnyDiscriminator, build_discriminator, build_
 from clipgan.networks.discriminator import Judgement
 from clipgan.networks.generator import TextToImage
 from clipgan.randomness import stream_seed
+from clipgan.training.divergence import Watch
 from clipgan.training.precision import Precision, choose_precision
 
 
@@ -30,6 +31,7 @@ class TrainingState:
     precision: Precision
     scaler: torch.amp.GradScaler
     step: int = 0  # batches done
+    watch: Watch = field(default_factory=Watch)  # no part of `state_dict`
 
     def generate(self, ws: Tensor, condition: Tensor, noise: Sequence[Tensor]) -> Tensor:
         """G in the training's precision: [N, L, W], [N, C] -> float32 [N, 3, R, R]."""
@@ -44,7 +46,10 @@ class TrainingState:
 
     def update(self, optimizer: torch.optim.Optimizer) -> None:
         """One step of an optimiser on the gradients that have gathered, over all processes."""
-        sum_gradients(parameter for group in optimizer.param_groups for parameter in group["params"])
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        sum_gradients(parameters)
+        if not self.scaler.is_enabled():  # which expects overflows, and skips their steps
+            self.watch.see_gradient(f"{'D' if optimizer is self.discriminator_optimizer else 'G'}/gradient", parameters)
         self.scaler.step(optimizer)
         self.scaler.update()
 

@@ -18,6 +18,7 @@ from clipgan.losses.pairs import Selections, select
 from clipgan.losses.structure import Term, structure_loss, weighted_sum
 from clipgan.randomness import StepRandom
 from clipgan.training.accumulate import Embeddings, Values, backward
+from clipgan.training.divergence import Watch
 from clipgan.training.ema import ema_decay, update_ema
 from clipgan.training.spaces import FrozenSpaces
 from clipgan.training.state import TrainingState
@@ -54,6 +55,8 @@ def train_step(state: TrainingState, batch: Batch, objective: Objective, step: i
         values |= r1_step(state, batch, objective)
     if model.pl_weight and step % model.pl_interval == 0:
         values |= path_length_step(state, batch, objective, random)
+    state.watch.see_all(values)
+    state.watch.end_step(step)
     state.step = step + 1
     decay = ema_decay(model, state.step * config.batch, config.batch, fine_tuning=config.init is not None)
     update_ema(state.generator_ema, state.generator, decay)
@@ -84,13 +87,14 @@ def discriminator_step(state: TrainingState, batch: Batch, objective: Objective,
         return objective.spaces.target("CLIP", pair, of)  # f_D is as wide as CLIP and learns its features
 
     def contrast(embedded: Embeddings, parts: Sequence[Batch]) -> tuple[Tensor | float, Values]:
-        return _contrast(terms, embedded, parts, target, config)
+        return _contrast(terms, embedded, parts, target, config, state.watch)
 
     state.discriminator_optimizer.zero_grad(set_to_none=True)
     parts = batch.parts(config.accumulate)
     adversarial, values = backward(
         parts, forward, contrast, embed if config.contrast.grad_cache else None, state.scaler
     )
+    state.watch.see_all({"loss/D_adversarial": adversarial, **values})
     state.update(state.discriminator_optimizer)
     real, fake = total(torch.stack(logits).mean(dim=0)) / world_size()
     return {
@@ -121,11 +125,12 @@ def generator_step(state: TrainingState, batch: Batch, objective: Objective, ran
         return spaces.target("CLIP" if space == "D" else space, pair, of)
 
     def contrast(embedded: Embeddings, parts: Sequence[Batch]) -> tuple[Tensor | float, Values]:
-        return _contrast(terms, embedded, parts, target, config)
+        return _contrast(terms, embedded, parts, target, config, state.watch)
 
     state.generator_optimizer.zero_grad(set_to_none=True)
     embed = (lambda part: forward(part)[1]) if config.contrast.grad_cache else None
     adversarial, values = backward(batch.parts(config.accumulate), forward, contrast, embed, state.scaler)
+    state.watch.see_all({"loss/G_adversarial": adversarial, **values})
     state.update(state.generator_optimizer)
     state.train_discriminator(True)
     return {"loss/G": adversarial + weighted_sum(terms, values), "loss/G_adversarial": adversarial, **values}
@@ -142,6 +147,7 @@ def r1_step(state: TrainingState, batch: Batch, objective: Objective) -> Values:
         own = r1_penalty(state.judge(images, part.condition).logits, images) * share
         state.scaler.scale(own * (model.r1_gamma / 2 * model.r1_interval)).backward()
         penalty += own.detach()
+    state.watch.see("loss/r1", penalty)
     state.update(state.discriminator_optimizer)
     return {"loss/r1": total(penalty)}
 
@@ -161,6 +167,7 @@ def path_length_step(state: TrainingState, batch: Batch, objective: Objective, r
         state.path_length_mean = total(mean) / world_size()
         state.scaler.scale(own * (share * model.pl_weight * model.pl_interval)).backward()
         penalty += own.detach() * share
+    state.watch.see("loss/path_length", penalty)
     state.update(state.generator_optimizer)
     return {"loss/path_length": total(penalty), "path_length": state.path_length_mean}
 
@@ -187,15 +194,19 @@ def _contrast(
     parts: Sequence[Batch],
     target: Callable[[Targets, str, str], Tensor | None],
     config: Config,
+    watch: Watch,
 ) -> tuple[Tensor | float, Values]:
     """The terms over the rows of `parts` of all processes, against their targets and the further ones."""
     if not terms:
         return 0.0, {}
-    further = parts[0].further
+    further, network = parts[0].further, terms[0].phase
+    for space, embeddings in embedded.items():
+        watch.see(f"{network}/{space}/embedding", embeddings)
 
     @torch.no_grad()
     def targets(space: str, pair: str) -> Tensor:
         rows = gather(torch.cat([_present(target(part, space, pair)) for part in parts]))
+        watch.see(f"{network}/{space}/{pair}/target", rows)
         more = None if further is None else target(further, space, pair)
         return rows if more is None else torch.cat([rows, more])
 

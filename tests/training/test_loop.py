@@ -9,7 +9,7 @@ import torch
 from mlflow import MlflowClient
 from PIL import Image
 
-from clipgan.errors import DivergenceError, UserError
+from clipgan.errors import UserError
 from clipgan.training.checkpoint import load_checkpoint, save_checkpoint
 from clipgan.training.loop import train
 from tests.helpers import make_config
@@ -143,18 +143,6 @@ def test_a_finished_run_trains_no_more_and_another_run_is_refused(configure, tmp
         train(configure("kimg=1", "h=2", quiet), tmp_path)
     again = train(configure("kimg=1", "resume=none", quiet), tmp_path)
     assert again.objective == first.objective
-
-
-@pytest.mark.slow
-def test_divergence_names_the_term(configure, tmp_path, monkeypatch):
-    from clipgan.training import steps
-
-    def broken(*arguments):
-        return {"G/CLIP/it": torch.tensor(float("nan"))}
-
-    monkeypatch.setattr(steps, "generator_step", broken)
-    with pytest.raises(DivergenceError, match=r"G/CLIP/it became nan by step 32"):
-        train(configure("mlflow.tracking_uri=null"), tmp_path)
 
 
 @pytest.mark.slow

@@ -1,0 +1,100 @@
+"""Numbers that are none: each kind is caused in a real step, and named."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from clipgan.errors import DivergenceError
+from clipgan.prepare import prepare
+from clipgan.training.divergence import Fault, Watch
+from clipgan.training.loop import Training, train
+from tests.helpers import make_config
+from tests.tiny import tiny
+
+CPU = torch.device("cpu")
+NAN = torch.tensor(float("nan"))
+
+
+@pytest.fixture
+def training(cache_dir, tmp_path):
+    config = make_config(*tiny(cache_dir, "mlflow.tracking_uri=null"))
+    return Training(config, tmp_path, prepare(config, CPU), CPU, None)
+
+
+def test_the_first_one_is_named_whatever_follows():
+    watch = Watch()
+    for step in range(3):
+        watch.see("a", torch.ones(3))
+        watch.see("b", torch.tensor([1.0, math.inf]) if step else torch.zeros(2))
+        watch.see("c", NAN if step == 1 else torch.ones(()))
+        watch.end_step(step)
+    assert watch.fault() == Fault("b", 1)
+    assert watch.fault() is None
+
+
+def spoil_weight(training):
+    torch.nn.init.constant_(next(training.state.generator.parameters()), math.inf)
+
+
+def spoil_gradient(training):
+    parameter = next(training.state.generator.parameters())
+    parameter.register_hook(lambda gradient: gradient * NAN)
+
+
+def spoil_features(training):
+    at = training.batches.at
+    training.batches.at = lambda step: dataclasses.replace(at(step), clip_image=at(step).clip_image * NAN)
+
+
+def spoil_embedding(training):
+    encode = training.clip.encode_image
+    training.clip.encode_image = lambda images: encode(images) * NAN
+
+
+def spoil_penalty(training):
+    """Of R1: the gradient of the logits in the images."""
+
+    def hook(module, given, judged):
+        if given[0].requires_grad and given[0].is_leaf:
+            given[0].register_hook(lambda gradient: gradient * NAN)
+
+    training.state.discriminator.register_forward_hook(hook)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "name"),
+    [
+        (spoil_weight, "loss/D_adversarial"),  # D judges generated images first
+        (spoil_gradient, "G/gradient"),
+        (spoil_features, "D/D/ii/target"),
+        (spoil_embedding, "G/CLIP/embedding"),
+        (spoil_penalty, "loss/r1"),
+    ],
+)
+def test_a_fault_in_a_step_is_found_where_it_began(training, spoil, name):
+    for step in range(14, 18):  # R1's turn is at 16
+        if step == 16:
+            spoil(training)
+        training.step(step)
+    assert training.state.watch.fault() == Fault(name, 16)
+
+
+@pytest.mark.slow
+def test_divergence_ends_the_run_and_leaves_the_last_good_checkpoint(cache_dir, tmp_path, monkeypatch):
+    step = Training.step
+
+    def spoilt(training, number):
+        if number == 40:
+            spoil_gradient(training)
+        return step(training, number)
+
+    config = make_config(*tiny(cache_dir, "mlflow.tracking_uri=null", "checkpoint_minutes=0"))
+    place = rf"G/gradient is not finite in step 41; the last good checkpoint is {tmp_path}/latest\.pt"
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "step", spoilt)
+        with pytest.raises(DivergenceError, match=place):
+            train(config, tmp_path)
+    assert "NaN" not in (tmp_path / "metrics.jsonl").read_text()
+    assert train(config, tmp_path).objective > 0  # from step 40 on
