@@ -52,6 +52,8 @@ def main(cfg: Any) -> float:
         sys.exit(REQUEUE)
     if trial:
         trial.set("sec_per_kimg", result.sec_per_kimg)
+        if result.objective_sd is not None:
+            trial.set("objective_sd", result.objective_sd)
         if result.stopped:
             trial.end_as_pruned()
     return result.objective

@@ -19,8 +19,8 @@ from clipgan.progress import console
 from clipgan.training.loop import Training
 
 SMALL = (
-    "data.n_train=32", "data.n_heldout=16", "metrics.n_images=16", "metrics.judge.steps=1",
-    "metrics.judge.min_attribute_accuracy=0", "clip.train.steps=1", "clip.train.min_attribute_accuracy=0",
+    "data.n_train=32", "data.n_heldout=16", "metrics.n_images=16", "metrics.judge.train.steps=1",
+    "metrics.judge.train.min_attribute_accuracy=0", "clip.train.steps=1", "clip.train.min_attribute_accuracy=0",
     "resnet.train.steps=1", "resnet.train.batch=8",
 )  # fmt: skip
 

@@ -7,15 +7,23 @@ Shapes: n rows of this process, W processes.
 """
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+T = TypeVar("T")
+
 
 def world_size() -> int:
     """W."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """This process's number, from 0."""
+    return dist.get_rank() if world_size() > 1 else 0
 
 
 def gather(rows: Tensor) -> Tensor:
@@ -35,6 +43,15 @@ def total(value: Tensor) -> Tensor:
     value = value.detach().clone()
     dist.all_reduce(value)
     return value
+
+
+def from_first(value: T, device: torch.device) -> T:
+    """Process 0's value of a plain object, in all of them."""
+    if world_size() == 1:
+        return value
+    held = [value]
+    dist.broadcast_object_list(held, src=0, device=device)
+    return held[0]
 
 
 def sum_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:

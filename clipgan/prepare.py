@@ -11,7 +11,7 @@ import torch
 
 from clipgan.cache import default_cache_dir
 from clipgan.command import compose_config, messages_not_tracebacks
-from clipgan.config import ClipConfig, Config
+from clipgan.config import Config
 from clipgan.data import load_data
 from clipgan.data.batches import check_batch_size
 from clipgan.data.pack import SPLITS, PackedData
@@ -33,7 +33,7 @@ class Prepared:
     clip: FrozenClip
     resnet: FrozenResNet | None  # None where no term needs it
     features: Features
-    judge: FrozenClip | None  # None where FID uses Inception
+    judge: FrozenClip | None  # None where no CLIP judges
     cache_dir: Path
 
 
@@ -65,7 +65,7 @@ def check_files(config: Config) -> None:
     for key, path in (
         ("clip.checkpoint", config.clip.checkpoint),
         ("resnet.checkpoint", config.resnet.checkpoint),
-        ("metrics.judge_checkpoint", config.metrics.judge_checkpoint),
+        ("metrics.judge.checkpoint", config.metrics.judge.checkpoint if config.metrics.judge else None),
     ):
         if path is not None and not Path(path).is_file():
             raise UserError(f"{key}={path} does not exist; give a file with the weights")
@@ -104,10 +104,11 @@ def check_captions(config: Config, data: PackedData) -> None:
             f"clip={config.clip.name} cannot be trained: data={data.name} has no {what}; "
             "choose another (clip=ViT-B32), or give its weights with clip.checkpoint=FILE"
         )
-    if config.metrics.extractor == "clip_tiny" and config.metrics.judge_checkpoint is None and not has_words:
+    judge = config.metrics.judge
+    if judge is not None and judge.checkpoint is None and judge.train is not None and not has_words:
         raise UserError(
             f"metrics={config.metrics.name} cannot train its judge, a small CLIP: data={data.name} has no {what}; "
-            "choose metrics=fid, or give its weights with metrics.judge_checkpoint=FILE"
+            "choose metrics=fid5k, or give its weights with metrics.judge.checkpoint=FILE"
         )
 
 
@@ -124,10 +125,7 @@ def prepare(config: Config, device: torch.device) -> Prepared:
     check_captions(config, data)
     check_batch_size(config, data.train)
     needs_resnet = any(term.space == "ResNet" for term in active_terms(config))
-    judging = None
-    if config.metrics.extractor == "clip_tiny":
-        given = config.metrics.judge_checkpoint
-        judging = ClipConfig(name="tiny", model="clipgan-tiny", train=config.metrics.judge, checkpoint=given)
+    judging = config.metrics.judge
     # what is only loaded comes before what trains, so that a missing file is known at once
     trains = {
         "clip": config.clip.train if config.clip.checkpoint is None else None,
@@ -151,11 +149,12 @@ def prepare(config: Config, device: torch.device) -> Prepared:
         device,
         pseudo_text=config.condition.image_noise if config.condition.language_free == 1 else None,
     )
-    judge = None
-    if judging is not None:
-        judge = load_clip(judging, data, cache_dir, device)
-        if judge.key == clip.key:
-            console.print("fid_clip_tiny: the CLIP that judges is the one that guides; give metrics.judge another seed")
+    judge = None if judging is None else load_clip(judging, data, cache_dir, device)
+    if judge is not None and judge.key == clip.key:
+        console.print(
+            "metrics.judge: the CLIP that judges is the one that guides, and every figure of its says so (_self); "
+            "give it another seed (metrics.judge.train.seed), or another backbone (clip@metrics.judge=NAME)"
+        )
     return Prepared(data, clip, resnet, features, judge, cache_dir)
 
 

@@ -43,8 +43,8 @@ def test_the_defaults_are_the_notes():
     assert config.loss.name == "symmetric"
     assert config.loss.heterologous == config.h
     assert config.clip.train is not None
-    assert config.metrics.judge is not None
-    assert config.clip.train.seed != config.metrics.judge.seed  # the judge is not the guide
+    assert config.metrics.judge.train is not None
+    assert config.clip.train.seed != config.metrics.judge.train.seed  # the judge is not the guide
 
 
 def test_text_becomes_numbers():

@@ -28,7 +28,7 @@ def overrides(tmp_path):
     torch.save(build_clip(TINY_MODEL).state_dict(), tmp_path / "clip.pt")
     return tiny(
         tmp_path / "cache", f"data.n_train={IMAGES}", "loss=lafite", "device=cpu",
-        f"clip.checkpoint={tmp_path}/clip.pt", f"metrics.judge_checkpoint={tmp_path}/clip.pt",
+        f"clip.checkpoint={tmp_path}/clip.pt", f"metrics.judge.checkpoint={tmp_path}/clip.pt",
     )  # fmt: skip
 
 

@@ -64,7 +64,7 @@ def test_cfg_job_shows_the_configuration(run):
         (["h=abc"], ["h", "abc"]),
         (["resolution=33"], ["resolution=33", "power of two"]),
         (["data=folder", "data.path=/nowhere"], ["data.path=/nowhere"]),
-        (["metrics=fid", "metrics.inception_weights=/nowhere.pth"], ["/nowhere.pth", "metrics.inception_weights"]),
+        (["metrics=fid5k", "metrics.inception_weights=/nowhere.pth"], ["/nowhere.pth", "metrics.inception_weights"]),
         (["clip=ViT-B32", "clip.checkpoint=/nowhere.pt"], ["clip.checkpoint=/nowhere.pt"]),
         (["resume=/nowhere.pt"], ["resume=/nowhere.pt", "auto"]),
         (["hydra.run.dir=/proc/nowhere"], ["/proc/nowhere", "cannot be written", "hydra.run.dir"]),
@@ -138,7 +138,7 @@ def test_a_sweep_runs_each_point_once_and_extends(run, cache_dir, tmp_path):
     assert len(parents) == 1
     children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parents[0].info.run_id]
     assert sorted(run.data.params["h"] for run in children) == ["0.1", "1.0", "2.0"]
-    assert all("fid_clip_tiny_best" in run.data.metrics for run in children)
+    assert all("fid32_clip_tiny_best" in run.data.metrics for run in children)
 
 
 @pytest.mark.slow

@@ -1,1 +1,1 @@
-"""FID through torch-fidelity, by an extractor whose name is in the metric's."""
+"""How good a generator's images are. The name of a figure states how it was measured; see `protocol`."""

@@ -21,9 +21,9 @@ def find_inception_weights(given: str | None) -> Path:
     path = Path(given) if given else Path(torch.hub.get_dir()) / "checkpoints" / FILE_NAME
     if not path.is_file():
         raise UserError(
-            f"metrics=fid needs torch-fidelity's Inception weights, and {path} does not exist: put {FILE_NAME} "
-            "(torch-fidelity's release v0.2.0) there, or name it with metrics.inception_weights=FILE, "
-            "or choose metrics=fid_clip_tiny"
+            f"metrics.extractor=inception needs torch-fidelity's Inception weights, and {path} does not exist: put "
+            f"{FILE_NAME} (torch-fidelity's release v0.2.0) there, or name it with metrics.inception_weights=FILE, "
+            "or choose metrics=fid2k_clip_tiny"
         )
     try:  # torch-fidelity unpickles the file as it is: nothing but tensors may come to it
         state = torch.load(path, weights_only=True, mmap=True)

@@ -1,73 +1,50 @@
-"""Does the picture show its caption? A CLIP that did not guide looks for the caption among others (R-precision).
+"""Does the picture show its caption? A CLIP that did not guide compares the two.
 
-Shapes: N images, C width of the judge's embedding.
+Shapes: N images and their captions, C width of the judge's embedding.
 """
 
-from typing import Self
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
-
-from clipgan.config import MetricsConfig
-from clipgan.data.pack import Split
-from clipgan.encoders.clip import FrozenClip
-from clipgan.metrics.fid import GeneratedImages, evenly
-from clipgan.networks.generator import TextToImage
 
 CANDIDATES = 100  # captions that each image is compared with, its own among them
-IMAGES = 1000
 
 
-class Retrieval:
-    """Top-1 retrieval of an image's caption among `CANDIDATES` held-out ones (or all, where there are fewer)."""
-
-    def __init__(
-        self, judge: FrozenClip, texts: Tensor, prompts: Tensor, config: MetricsConfig, device: torch.device
-    ) -> None:
-        """
-        Args:
-            judge: the CLIP that compares.
-            texts: the judge's embeddings of the captions, [N, C], unit length.
-            prompts: what the guiding CLIP makes of the same captions, in the same order: the generator's conditions.
-        """
-        self.judge, self.config, self.device = judge, config, device
-        self.candidates = min(CANDIDATES, len(texts))
-        count = len(texts) // self.candidates * self.candidates
-        self.texts, self.prompts = texts[:count], prompts[:count]
-        self.key = f"retrieval{self.candidates}_clip_tiny"
-
-    @classmethod
-    def of(
-        cls, judge: FrozenClip | None, split: Split, prompts: Tensor, config: MetricsConfig, device: torch.device
-    ) -> Self | None:
-        """The measure on a split's first captions; None without a judge, or without captions."""
-        if judge is None or not any(split.captions):
-            return None
-        chosen = evenly(len(split), IMAGES)
-        texts = judge.encode_text([split.captions[index][0] for index in chosen])
-        return cls(judge, texts, prompts[chosen], config, device)
-
-    @torch.no_grad()
-    def __call__(self, generator: TextToImage, seed: int) -> float:
-        """The share of images whose own caption is found, 0 to 1; by chance 1 / candidates where no caption repeats."""
-        images = GeneratedImages(generator, self.prompts, len(self.prompts), seed, self.device)
-        embedded = [
-            self.judge.encode_image(batch.to(self.device).float() / 127.5 - 1)
-            for batch in DataLoader(images, batch_size=self.config.batch)
-        ]
-        return top_1(torch.cat(embedded), self.texts, self.candidates)
-
-
-def top_1(images: Tensor, texts: Tensor, candidates: int) -> float:
-    """The share of images that no other caption of their group fits better than their own.
+def clip_score(images: Tensor, texts: Tensor) -> float:
+    """The mean of 100 max(cos, 0) over images and their captions, as torchmetrics scales it (arXiv:2104.08718 has 2.5).
 
     Args:
-        images: [N, C], unit length, N a multiple of `candidates`.
-        texts: [N, C], unit length; the same caption twice in a group is no miss.
-        candidates: size of a group; groups are runs of neighbours.
+        images: [N, C], unit length.
+        texts: [N, C], unit length.
     """
-    groups = [x.reshape(-1, candidates, x.shape[1]) for x in (images, texts)]
+    return float(100 * (images * texts).sum(dim=1).clamp(min=0).mean())
+
+
+def r_precision(images: Tensor, texts: Tensor, candidates: int) -> float:
+    """The share of images that no other caption of their group fits better than their own: 0 to 1.
+
+    By chance 1 / candidates where no caption repeats.
+
+    Args:
+        images: [N, C], unit length; a last group that is not whole is left out.
+        texts: [N, C], unit length; the same caption twice in a group is no miss.
+        candidates: size of a group, at most N; groups are runs of neighbours.
+    """
+    count = len(images) // candidates * candidates
+    groups = [x[:count].reshape(-1, candidates, x.shape[1]) for x in (images, texts)]
     scores = groups[0] @ groups[1].transpose(1, 2)  # [groups, image, caption]
     own = scores.diagonal(dim1=1, dim2=2)
     return float((own >= scores.amax(dim=2) - 1e-6).float().mean())
+
+
+def candidates_of(count: int) -> int:
+    """How many captions an image is compared with where there are `count`."""
+    return min(CANDIDATES, count)
+
+
+def text_rows(texts: list[str], encode: Callable[[list[str]], Tensor]) -> Tensor:
+    """[N, C] of N captions, each different one encoded once."""
+    different = list(dict.fromkeys(texts))
+    place = {text: row for row, text in enumerate(different)}
+    return encode(different)[torch.tensor([place[text] for text in texts])].cpu()

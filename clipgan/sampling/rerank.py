@@ -3,11 +3,12 @@
 Shapes: N pictures of one prompt, R resolution.
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from clipgan.command import compose_config
-from clipgan.config import ClipConfig
 from clipgan.encoders.clip import FrozenClip
 from clipgan.errors import UserError
 from clipgan.sampling.sampler import Sampler, recorded_clip
@@ -50,8 +51,7 @@ def scoring_clip(
         judge = source.config.metrics.judge
         if judge is None or (source.judge is None and checkpoint is None):
             raise UserError(f"{key}=judge: {source.name} knows no judge; give a CLIP of conf/clip, such as ViT-B32")
-        config = ClipConfig(name="judge", model="clipgan-tiny", train=judge)
-        return recorded_clip(config, source.judge, checkpoint, device, key)
+        return recorded_clip(replace(judge, name="judge"), source.judge, checkpoint, device, key)
     config = source.config.clip if name is None else compose_config([f"clip={name}"]).clip
     if checkpoint is None and config.train is not None:
         raise UserError(f"{key}={name} is trained on a data set: give its weights with {key}.checkpoint=FILE")

@@ -17,8 +17,8 @@ from clipgan.config import Config, flatten
 from clipgan.data.batches import Batches
 from clipgan.errors import DivergenceError, Interrupted, UserError
 from clipgan.losses.structure import active_terms
-from clipgan.metrics.fid import Fid, evenly
-from clipgan.metrics.retrieval import Retrieval
+from clipgan.metrics.evaluation import Evaluation
+from clipgan.metrics.prompts import evenly
 from clipgan.prepare import Prepared, choose_device, prepare
 from clipgan.progress import console, track
 from clipgan.sample_grid import SampleGrid, title
@@ -50,6 +50,7 @@ class Result:
     objective: float  # its last or its best FID, as `metrics.objective` says
     sec_per_kimg: float  # of the training alone, without snapshots
     stopped: bool  # whether `report` ended it before its last step
+    objective_sd: float | None  # what another draw of the generated images may change in the objective; None: unknown
 
 
 def train(config: Config, run_dir: Path, report: Report | None = None, parent_run_id: str | None = None) -> Result:
@@ -117,15 +118,15 @@ class Training:
         self.state = new_state(config, prepared.clip.dim, device)
         if initial is not None:
             start_from(self.state, initial, config)
-        split = config.data.fid_split
-        conditions = prompts(getattr(features, split), config.condition, config.seed)
-        self.fid = Fid(config.metrics, prepared.data, split, conditions, prepared.judge, prepared.cache_dir, device)
+        self.evaluation = Evaluation(
+            config, prepared.data, features, prepared.judge, prepared.clip.key, prepared.cache_dir, device
+        )
         heldout = prompts(features.heldout, config.condition, config.seed)
-        self.retrieval = Retrieval.of(prepared.judge, prepared.data.heldout, heldout, config.metrics, device)
         chosen = evenly(len(heldout), config.sample_prompts)  # a set may be sorted
         titles = [title(prepared.data.heldout, index) for index in chosen]
         self.grid = SampleGrid(titles, heldout[chosen], config.sample_latents, config.model.z_dim, config.seed, device)
         self.history: list[tuple[int, float]] = []  # (kimg, FID)
+        self.fid_sd: float | None = None  # of the last snapshot, where it was due
         self.train_seconds = 0.0
         self.tick = Tick()
         self.kimg = 0  # of the last record
@@ -143,7 +144,7 @@ class Training:
         params = flatten(self.config) | {
             "parameters/G": parameter_count(self.state.generator),
             "parameters/D": parameter_count(self.state.discriminator),
-            "fid_key": self.fid.key,
+            **self.evaluation.record(),
         }
         log = RunLog(self.run_dir, self.config.mlflow, run_name(self.config), params, parent_run_id, resumed_at)
         status = "FAILED"
@@ -152,7 +153,7 @@ class Training:
             with self.interruption.heeding():
                 if resumed_at is None:
                     r2 = self.text_to_resnet_r2
-                    self._snapshot(log, 0, {} if r2 is None else {"text_to_resnet_r2": r2})
+                    self._snapshot(log, 0, {} if r2 is None else {"text_to_resnet_r2": r2}, last=False)
                 self._steps(log)
             if self.config.mlflow.log_model and not self.stopped:
                 log.model(self._write_model, self.config.kimg)
@@ -165,7 +166,7 @@ class Training:
         fids = [fid for _, fid in self.history]
         console.print(f"sample grids: {self.run_dir}/samples-*.png", markup=False)
         objective = fids[-1] if self.config.metrics.objective == "last" else min(fids)
-        return Result(objective, self._sec_per_kimg(), self.stopped)
+        return Result(objective, self._sec_per_kimg(), self.stopped, self.fid_sd)
 
     def _steps(self, log: RunLog) -> None:
         config, state = self.config, self.state
@@ -200,7 +201,7 @@ class Training:
         values["sec_per_kimg"] = self.tick.stop() / (self.tick.steps * config.batch / 1000)
         values["memory_gb"] = self._memory()
         if kimg // config.snapshot_kimg > before // config.snapshot_kimg or step == total:
-            self._snapshot(log, kimg, values)
+            self._snapshot(log, kimg, values, last=step == total)
         else:
             self._record(log, kimg, values)
 
@@ -229,25 +230,26 @@ class Training:
         """See `train_step`."""
         return train_step(self.state, self.batches.at(step), self.objective, step)
 
-    def _snapshot(self, log: RunLog, kimg: int, values: dict[str, float]) -> None:
+    def _snapshot(self, log: RunLog, kimg: int, values: dict[str, float], last: bool) -> None:
         """FID, sample grid, checkpoint, and the record of them."""
         start = time.perf_counter()
         grid = self.run_dir / f"samples-{kimg:06d}.png"
         with self.interruption.at_once():
-            fid = self.fid(self.state.generator_ema, self.config.seed)
+            raw = self.config.metrics.weights == "raw"
+            measured = self.evaluation(self.state.generator if raw else self.state.generator_ema, last)
+            key, fid = self.evaluation.key, measured[self.evaluation.key]
             if not math.isfinite(fid):
-                raise DivergenceError(f"{self.fid.key} is {fid} at {kimg} kimg")
-            if self.retrieval is not None:
-                values = values | {self.retrieval.key: self.retrieval(self.state.generator_ema, self.config.seed)}
+                raise DivergenceError(f"{key} is {fid} at {kimg} kimg")
             self.grid.save(self.state.generator_ema, grid)
         self.history.append((kimg, fid))
         best = min(fid for _, fid in self.history)
         seconds = time.perf_counter() - start
-        figures = {self.fid.key: fid, f"{self.fid.key}_best": best, "snapshot_seconds": seconds}
+        self.fid_sd = measured.get(f"{key}_sd")
+        figures = measured | {f"{key}_best": best, "snapshot_seconds": seconds}
         self._record(log, kimg, values | figures)
         log.artifact(grid)
         speed = f"  {values['sec_per_kimg']:.2f} s/kimg" if "sec_per_kimg" in values else ""
-        console.print(f"{kimg:>6} kimg  {self.fid.key} {fid:.4g}  best {best:.4g}{speed}")
+        console.print(f"{kimg:>6} kimg  {key} {fid:.4g}  best {best:.4g}{speed}")
         # the record comes before the checkpoint: a kill in between repeats this stretch and drops the later record
         self._save(checkpoint_path(self.run_dir, kimg))
         run_files.drop_latest(self.run_dir)

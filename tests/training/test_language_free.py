@@ -34,7 +34,7 @@ def given_clips(tmp_path):
     """Weights of two small CLIPs, as files: they cannot be trained on pictures without captions."""
     register_tiny_model()
     overrides = []
-    for seed, key in enumerate(("clip.checkpoint", "metrics.judge_checkpoint")):
+    for seed, key in enumerate(("clip.checkpoint", "metrics.judge.checkpoint")):
         torch.manual_seed(seed)
         path = tmp_path / f"clip{seed}.pt"
         torch.save(build_clip("clipgan-tiny").state_dict(), path)
@@ -63,7 +63,7 @@ def test_a_folder_without_captions_trains(cache_dir, tmp_path, pictures, given_c
     config = configure(cache_dir, pictures, "condition=language_free", f"loss={loss}", *given_clips)
     train(config, tmp_path / "run")
     first, last = (json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines())
-    assert last["fid_clip_tiny"] > 0
+    assert last["fid32_train_clip_tiny"] > 0
     assert not any(key.startswith("retrieval") for key in last)  # there is no caption to find
     assert ("text_to_resnet_r2" in first) == (loss == "symmetric")  # fitted on the images' own CLIP features
     assert (tmp_path / "run" / "samples-000001.png").is_file()
@@ -86,5 +86,5 @@ def test_captions_are_asked_for_where_they_are_needed(cache_dir, tmp_path, pictu
 
 def test_a_judge_without_captions_needs_weights(cache_dir, tmp_path, pictures, given_clips):
     config = configure(cache_dir, pictures, "condition=language_free", given_clips[0])
-    with pytest.raises(UserError, match=r"metrics=fid_clip_tiny.*judge_checkpoint=FILE"):
+    with pytest.raises(UserError, match=r"metrics=fid2k_clip_tiny.*judge\.checkpoint=FILE"):
         train(config, tmp_path / "run")

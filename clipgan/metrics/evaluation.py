@@ -1,0 +1,176 @@
+"""The figures of a generator: one set of generated images, and every measure that is due read off it.
+
+Shapes: N generated images, M real ones, D width of the extractor's features, C of the judge's embedding.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clipgan.cache import cache_entry
+from clipgan.config import MEASURES, Config
+from clipgan.data.pack import PackedData
+from clipgan.distributed import from_first, rank
+from clipgan.encoders.clip import FrozenClip
+from clipgan.features import Features
+from clipgan.metrics import shapes_oracle
+from clipgan.metrics.extractors import Extractor, InceptionExtractor, JudgeExtractor
+from clipgan.metrics.generated import measured
+from clipgan.metrics.inception import find_inception_weights
+from clipgan.metrics.prompts import choose_prompts, real_indices
+from clipgan.metrics.protocol import caption_name, figure_name, split_of
+from clipgan.metrics.retrieval import candidates_of, clip_score, r_precision, text_rows
+from clipgan.metrics.scores import compare, fid_deviation, inception_score
+from clipgan.networks.generator import TextToImage
+from clipgan.progress import track
+
+VERSION = 1  # part of the cache key: raise it when the same images would give other rows
+
+
+class Evaluation:
+    """What is measured, of one run's generator, by one protocol."""
+
+    def __init__(
+        self,
+        config: Config,
+        data: PackedData,
+        features: Features,
+        judge: FrozenClip | None,
+        guide: str,
+        cache_dir: Path,
+        device: torch.device,
+    ) -> None:
+        """Extracts the real images' features where the cache does not have them.
+
+        Args:
+            config: the run; `config.metrics` is the protocol.
+            features: the guiding CLIP's, whose texts are the prompts.
+            judge: the CLIP that judges, if there is one.
+            guide: the key of the CLIP that guides.
+            cache_dir: keeps the real images' features.
+            device: where networks run.
+
+        Raises:
+            UserError: Inception's weights are missing.
+        """
+        self.config, self.metrics, self.judge, self.device = config, config.metrics, judge, device
+        name = split_of(config)
+        split = getattr(data, name)
+        self.self_judged = judge is not None and judge.key == guide
+        self.key = figure_name("fid", config, self.self_judged)
+        self.prompts = choose_prompts(split, getattr(features, name), self.metrics, config.condition, config.seed)
+        self.extractor: Extractor
+        if self.metrics.extractor == "judge":
+            assert judge is not None
+            self.extractor = JudgeExtractor(judge)
+        else:
+            weights = find_inception_weights(self.metrics.inception_weights)
+            self.extractor = InceptionExtractor(weights, self.metrics.resize, device)
+        self.real = self._real_rows(
+            split.images, real_indices(split, self.metrics), f"{data.fingerprint} {name}", cache_dir
+        )
+        self._texts: Tensor | None = None  # of the captions, by the judge, when they are needed first
+
+    def record(self) -> dict[str, str | int]:
+        """What a run writes down of it besides `config.metrics`: parameters by name."""
+        judged = (
+            "none" if self.judge is None else "the guide itself" if self.self_judged else "independent of the guide"
+        )
+        return {
+            "fid_key": self.key,
+            "metrics/split": split_of(self.config),
+            "metrics/n_real": len(self.real),
+            "metrics/extractor": self.extractor.key,
+            "metrics/judge": judged,
+        }
+
+    def __call__(self, generator: TextToImage, last: bool) -> dict[str, float]:
+        """Figures by name, the same in every process; all of them take part. `self.key` is always there.
+
+        Args:
+            generator: whose weights `metrics.weights` asks for.
+            last: whether the training is at its end.
+        """
+        due = [
+            name for name in MEASURES if getattr(self.metrics, name) in (("end", "snapshot") if last else ("snapshot",))
+        ]
+        if self.prompts.captions is None:
+            due = [name for name in due if name not in ("clip_score", "r_precision", "accuracy")]
+        rows = measured(
+            generator, self.prompts.conditions, self.config.seed, self.device,
+            lambda images, numbers: self._measure(images, numbers, due),
+        )  # fmt: skip
+        values = self._figures(rows, due) if rank() == 0 else {}
+        return from_first(values, self.device)
+
+    def _measure(self, images: Tensor, numbers: range, due: list[str]) -> dict[str, Tensor]:
+        """What is read off a chunk: the extractor's rows, the judge's and the oracle's where they are due."""
+        rows = in_batches(self.extractor, images, self.metrics.batch)
+        if "inception_score" not in due:
+            rows.pop("logits", None)
+        if self.judge is not None and {"clip_score", "r_precision"} & set(due):
+            same = self.metrics.extractor == "judge"
+            judged = rows if same else in_batches(JudgeExtractor(self.judge), images, self.metrics.batch)
+            rows["judged"] = judged["features"]
+        if "accuracy" in due:
+            captions = self.prompts.captions
+            assert captions is not None
+            said = [shapes_oracle.parse_caption(captions[number % len(captions)]) for number in numbers]
+            seen = shapes_oracle.read(images.cpu().numpy())
+            found = [list(shapes_oracle.hits(*pair).values()) for pair in zip(seen, said, strict=True)]
+            rows["hits"] = torch.tensor(found, device=self.device)
+        return rows
+
+    def _figures(self, rows: dict[str, Tensor], due: list[str]) -> dict[str, float]:
+        generated = rows["features"]
+        found = compare(generated, self.real, "kid" in due, "precision_recall" in due)
+        if "fid_sd" in due:
+            found["fid_sd"] = fid_deviation(generated, self.real, self.config.seed)
+        if "inception_score" in due:
+            found |= inception_score(rows["logits"])
+        values = {figure_name(measure, self.config, self.self_judged): value for measure, value in found.items()}
+        if "judged" in rows:
+            values |= self._caption_figures(rows["judged"], due)
+        if "hits" in rows:
+            for name, shares in zip(shapes_oracle.ATTRIBUTES, rows["hits"].T, strict=True):
+                known = shares[~shares.isnan()]
+                if len(known):  # else no caption says it
+                    values[f"accuracy_{name}"] = float(known.mean())
+        return values
+
+    def _caption_figures(self, images: Tensor, due: list[str]) -> dict[str, float]:
+        assert self.judge is not None
+        assert self.prompts.captions is not None
+        if self._texts is None:
+            self._texts = text_rows(self.prompts.captions, self.judge.encode_text)
+        values = {}
+        if "clip_score" in due:
+            name = caption_name("clip_score", self.config, self.self_judged)
+            values[name] = clip_score(images, self._texts)
+        if "r_precision" in due:
+            candidates = candidates_of(len(images))
+            name = caption_name(f"r_precision{candidates}", self.config, self.self_judged)
+            values[name] = r_precision(images, self._texts, candidates)
+        return values
+
+    def _real_rows(self, images: np.ndarray, chosen: np.ndarray, source: str, cache_dir: Path) -> Tensor:
+        """The extractor's features of real images, [M, D]."""
+
+        def write(directory: Path) -> None:
+            step, parts = self.metrics.batch, []
+            for start in track(range(0, len(chosen), step), "features of the real images", -(-len(chosen) // step)):
+                batch = torch.from_numpy(images[chosen[start : start + step]]).to(self.device)
+                parts.append(self.extractor(batch)["features"].cpu())
+            np.save(directory / "features.npy", torch.cat(parts).numpy())
+
+        description = {"images": source, "count": len(chosen), "extractor": self.extractor.key, "version": VERSION}
+        entry = cache_entry(cache_dir, "fidelity", description, write)
+        return torch.from_numpy(np.load(entry / "features.npy"))
+
+
+def in_batches(extractor: Extractor, images: Tensor, batch: int) -> dict[str, Tensor]:
+    """What an extractor makes of many images, `batch` at a time."""
+    parts = [extractor(some) for some in images.split(batch)]
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

@@ -1,0 +1,66 @@
+"""Networks whose features are compared: torch-fidelity's Inception, or the image tower of the CLIP that judges.
+
+Shapes: N images, R resolution, D width of the features.
+"""
+
+from pathlib import Path
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+from clipgan.cache import file_digest
+from clipgan.encoders.clip import FrozenClip
+
+INCEPTION = "inception-v3-compat"  # torch-fidelity's name of it
+INCEPTION_SIDE = 299
+
+
+class Extractor(Protocol):
+    """Makes rows of images."""
+
+    key: str  # all that the rows depend on besides the images
+
+    def __call__(self, images: Tensor) -> dict[str, Tensor]:
+        """uint8 [N, 3, R, R] to float32 rows by name: `features` [N, D], and of Inception `logits` [N, 1008]."""
+        ...
+
+
+class JudgeExtractor:
+    """The judge's embedding at unit length: no scale of its own enters the distance."""
+
+    def __init__(self, judge: FrozenClip) -> None:
+        self.judge, self.key = judge, judge.key
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> dict[str, Tensor]:
+        """See `Extractor`."""
+        return {"features": self.judge.encode_image(images.float() / 127.5 - 1)}
+
+
+class InceptionExtractor:
+    """Pool features and unbiased logits, as torch-fidelity takes them for FID, KID and the inception score."""
+
+    def __init__(self, weights: Path, resize: str, device: torch.device) -> None:
+        """
+        Args:
+            weights: a file that `find_inception_weights` has looked into.
+            resize: how images come to 299 pixels: `extractor` (as TensorFlow 1 did) or `bicubic` (antialiased).
+        """
+        network = FeatureExtractorInceptionV3(
+            INCEPTION, ["2048", "logits_unbiased"], feature_extractor_weights_path=str(weights)
+        )
+        self.network, self.resize = network.to(device), resize
+        self.key = f"{INCEPTION} {file_digest(weights)} {resize}"
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> dict[str, Tensor]:
+        """See `Extractor`."""
+        if self.resize == "bicubic":
+            side = (INCEPTION_SIDE, INCEPTION_SIDE)
+            images = F.interpolate(images.float(), side, mode="bicubic", antialias=True)
+            images = images.round().clamp(0, 255).to(torch.uint8)  # what Inception's own resizing leaves as it is
+        features, logits = self.network(images)
+        return {"features": features, "logits": logits}

@@ -1,0 +1,78 @@
+"""A generator's images, measured as they are made, each process its share.
+
+Images come in chunks whose latents and noise depend on the seed and on the chunk's number alone. So they are the same
+whatever the number of processes and however many an extractor takes at once, and earlier evaluations change nothing.
+
+Shapes: N images, R resolution, n rows of a chunk, W processes.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from clipgan.distributed import gather, rank, world_size
+from clipgan.networks.generator import TextToImage
+from clipgan.pixels import to_uint8
+from clipgan.progress import track
+from clipgan.randomness import normals, stream
+
+CHUNK = 50
+Measure = Callable[[Tensor, range], Mapping[str, Tensor]]  # uint8 [n, 3, R, R], their numbers -> [n, ...] by name
+
+
+@torch.no_grad()
+def generate_chunk(generator: TextToImage, conditions: Tensor, number: int, seed: int, device: torch.device) -> Tensor:
+    """Chunk `number` of a generator in evaluation mode: uint8 [CHUNK, 3, R, R].
+
+    Args:
+        conditions: of all N images, [N, C]; beyond the last one the first follows.
+        seed: chooses latents and noise.
+    """
+    rows = torch.arange(number * CHUNK, (number + 1) * CHUNK) % len(conditions)
+    random = stream(seed, "evaluation", number, device)
+    z = torch.randn(CHUNK, generator.z_dim, generator=random, device=device)
+    noise = generator.draw_noise(CHUNK, normals(random))
+    return to_uint8(generator(z, conditions[rows].to(device), noise))
+
+
+def measured(
+    generator: TextToImage, conditions: Tensor, seed: int, device: torch.device, measure: Measure
+) -> dict[str, Tensor]:
+    """What `measure` finds in each of N generated images: [N, ...] by name, on the CPU, the same in every process.
+
+    Every process takes part, and makes as many chunks as any other: those beyond the last image are thrown away.
+
+    Args:
+        conditions: [N, C].
+        measure: of a chunk's images alone.
+    """
+    chunks = -(-len(conditions) // CHUNK)
+    rounds = -(-chunks // world_size())
+    found: dict[str, list[Tensor]] = {}
+    turns = track(range(rounds), "generating and measuring", rounds) if rank() == 0 else range(rounds)
+    with _evaluating(generator):
+        for turn in turns:
+            number = turn * world_size() + rank()
+            images = generate_chunk(generator, conditions, number, seed, device)
+            for name, rows in measure(images, range(number * CHUNK, (number + 1) * CHUNK)).items():
+                found.setdefault(name, []).append(rows)
+    return {name: _in_order(torch.cat(rows), rounds)[: len(conditions)] for name, rows in found.items()}
+
+
+@contextmanager
+def _evaluating(network: torch.nn.Module) -> Iterator[None]:
+    training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(training)
+
+
+def _in_order(mine: Tensor, rounds: int) -> Tensor:
+    """This process's chunks -> those of all, by number, on the CPU."""
+    everyone = gather(mine)
+    by_turn = everyone.reshape(world_size(), rounds, CHUNK, *mine.shape[1:]).transpose(0, 1)
+    return by_turn.reshape(-1, *mine.shape[1:]).cpu()

@@ -1,0 +1,210 @@
+"""What a picture of drawn shapes shows, read off its pixels: background; each object's colour, size, shape and place.
+
+Plain image processing, nothing learned. A pixel of such a picture lies on the straight line between the background's
+colour and an object's (its edges are mixtures), so the background and the one or two colours that explain all pixels
+best are what the picture shows; the mixture is the object's coverage of the pixel, and the drawn shape that has
+this coverage around the same centroid is its shape and size.
+
+Shapes: N images, R resolution, P = R^2 pixels, K object colours.
+"""
+
+import functools
+import itertools
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw
+from scipy.ndimage import label, sum_labels
+
+from clipgan.data.shapes import BACKGROUNDS, COLOURS, POLYGONS, RELATIONS, SIZE_JITTER, SIZE_WORDS, SIZES
+
+ATTRIBUTES = ("colour", "size", "shape", "position", "background")
+NEAR, FAR = 30.0, 90.0  # RGB levels: what a pixel may be off without, and with, counting in full against a reading
+CUT = 0.25  # coverage below it is taken for none, in pictures and in templates
+OBJECT_COST = 5.0  # pixels that a second object must explain to be believed
+PHASES = 4  # positions within a pixel, along each axis, that templates are drawn at
+DETAIL = 8  # supersampling of templates
+REACH = 0.27  # no shape reaches further from its centroid, as a fraction of the image's side
+
+_OBJECT_COLOURS = np.array(list(COLOURS.values()), dtype=np.float32)
+_BACKGROUND_COLOURS = np.array(list(BACKGROUNDS.values()), dtype=np.float32)
+_SETS = [(k,) for k in range(len(COLOURS))] + list(itertools.combinations(range(len(COLOURS)), 2))
+_SIZE_OF = {word: size for size, words in SIZE_WORDS.items() for word in words}
+_THING = re.compile(rf"({'|'.join(_SIZE_OF)}) ({'|'.join(COLOURS)}) ({'|'.join(POLYGONS)})")
+_RELATION = re.compile(rf" ({'|'.join(RELATIONS)}) a ")
+_BACKGROUND = re.compile(rf"({'|'.join(BACKGROUNDS)}) background")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One object of a picture or of a caption."""
+
+    colour: str
+    size: str
+    shape: str
+    x: float = 0.0  # centroid, in fractions of the side from the upper left corner; 0 in a caption
+    y: float = 0.0
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a picture shows, or what a caption says."""
+
+    background: str
+    things: tuple[Seen, ...]  # none to two in a picture; as they are named in a caption
+    relation: str | None = None  # a caption's: things[0] is `relation` things[1]
+
+
+def parse_caption(caption: str) -> Reading:
+    """What a caption of drawn shapes says.
+
+    Raises:
+        ValueError: it is none of `clipgan.data.shapes.caption`'s.
+    """
+    things = tuple(Seen(colour, _SIZE_OF[size], shape) for size, colour, shape in _THING.findall(caption))
+    background, relation = _BACKGROUND.search(caption), _RELATION.search(caption)
+    if background is None or len(things) != (1 if relation is None else 2):
+        raise ValueError(f"no caption of drawn shapes: {caption!r}")
+    return Reading(background[1], things, None if relation is None else relation[1])
+
+
+def read(images: np.ndarray) -> list[Reading]:
+    """What uint8 images [N, 3, R, R] show."""
+    resolution = images.shape[-1]
+    pixels = images.reshape(len(images), 3, -1).transpose(0, 2, 1).astype(np.float32)  # [N, P, 3]
+    coverage, residual = zip(*(_mixtures(pixels, background) for background in _BACKGROUND_COLOURS), strict=True)
+    costs = np.stack([_set_costs(each) for each in residual])  # [backgrounds, sets, N]
+    readings = []
+    for index in range(len(images)):
+        background, chosen = np.unravel_index(costs[:, :, index].argmin(), costs.shape[:2])
+        owner = residual[background][index][:, list(_SETS[chosen])].argmin(axis=1)
+        things = []
+        for place, colour in enumerate(_SETS[chosen]):
+            own = np.where(owner == place, coverage[background][index][:, colour], 0).reshape(resolution, resolution)
+            thing = _fit(own, list(COLOURS)[colour])
+            things += [] if thing is None else [thing]
+        readings.append(Reading(list(BACKGROUNDS)[background], tuple(things)))
+    return readings
+
+
+def hits(reading: Reading, said: Reading) -> dict[str, float]:
+    """How much of a caption its picture shows: for each of `ATTRIBUTES` the share of objects that have it right.
+
+    Objects are paired so that most colours agree, then most of the rest. An object that is not there has nothing right.
+    Position is the relation of two objects, and NaN where the caption has one object.
+    """
+    pairings = itertools.permutations((*reading.things, None, None), len(said.things))
+    best = max((list(zip(said.things, seen, strict=True)) for seen in pairings), key=_agreement)
+    found: dict[str, float] = {
+        attribute: float(np.mean([_same(one, other, attribute) for one, other in best]))
+        for attribute in ("colour", "size", "shape")
+    }
+    found["position"] = float("nan")
+    if said.relation is not None:
+        first, second = (seen for _, seen in best)
+        found["position"] = float(first is not None and second is not None and _related(first, second, said.relation))
+    found["background"] = float(reading.background == said.background)
+    return found
+
+
+def _same(one: Seen, other: Seen | None, attribute: str) -> bool:
+    return other is not None and getattr(one, attribute) == getattr(other, attribute)
+
+
+def _agreement(pairs: list[tuple[Seen, Seen | None]]) -> tuple[int, int]:
+    colours = sum(_same(one, other, "colour") for one, other in pairs)
+    return colours, sum(_same(one, other, each) for one, other in pairs for each in ("size", "shape"))
+
+
+def _related(first: Seen, second: Seen, relation: str) -> bool:
+    across, down = second.x - first.x, second.y - first.y
+    if relation in ("left of", "right of"):
+        return abs(across) > abs(down) and (across > 0) == (relation == "left of")
+    return abs(down) > abs(across) and (down > 0) == (relation == "above")
+
+
+def _mixtures(pixels: np.ndarray, background: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each pixel between a background and each object colour: the object's share, 0 to 1, and what it leaves over.
+
+    Args:
+        pixels: [N, P, 3].
+        background: [3].
+
+    Returns:
+        [N, P, K] and its squared RGB distance [N, P, K].
+    """
+    towards = _OBJECT_COLOURS - background  # [K, 3]
+    offset = pixels - background
+    share = np.clip(offset @ towards.T / np.square(towards).sum(axis=1), 0, 1)
+    left = np.square(offset[:, :, None] - share[..., None] * towards).sum(axis=-1)
+    return share, left
+
+
+def _set_costs(residual: np.ndarray) -> np.ndarray:
+    """[N, P, K] -> [sets, N]: pixels that each set of colours does not explain, and the cost of its second object."""
+    bounded = np.clip((np.sqrt(residual) - NEAR) / (FAR - NEAR), 0, 1)
+    return np.stack(
+        [bounded[:, :, list(chosen)].min(axis=2).sum(axis=1) + OBJECT_COST * (len(chosen) - 1) for chosen in _SETS]
+    )
+
+
+def _fit(coverage: np.ndarray, colour: str) -> Seen | None:
+    """The shape and size whose coverage [R, R] this is most like; None for hardly any coverage."""
+    resolution = len(coverage)
+    coverage = _largest_piece(np.where(coverage < CUT, 0, coverage))
+    mass = float(coverage.sum())
+    if mass < 0.5 * (SIZES["small"] * resolution) ** 2:
+        return None
+    x, y = (float((coverage.sum(axis=axis) * (np.arange(resolution) + 0.5)).sum() / mass) for axis in (0, 1))
+    reach = int(np.ceil(REACH * resolution)) + 1
+    phase = [int((centre % 1) * PHASES) for centre in (x, y)]
+    templates, names = _templates(resolution, phase[0], phase[1])
+    padded = np.pad(coverage, reach)
+    window = padded[int(y) : int(y) + 2 * reach + 1, int(x) : int(x) + 2 * reach + 1]
+    distance = np.square(templates - window.ravel()).sum(axis=1)
+    shape, size = names[int(distance.argmin())]
+    return Seen(colour, size, shape, x / resolution, y / resolution)
+
+
+def _largest_piece(coverage: np.ndarray) -> np.ndarray:
+    """Without what does not hang together with the largest piece."""
+    pieces, count = label(coverage, structure=np.ones((3, 3)))
+    masses = sum_labels(coverage, pieces, range(1, count + 1))
+    return np.where(pieces == 1 + int(np.argmax(masses)), coverage, 0) if count else coverage
+
+
+@functools.cache
+def _templates(resolution: int, phase_x: int, phase_y: int) -> tuple[np.ndarray, list[tuple[str, str]]]:
+    """Coverages [T, S^2] of every shape and size, its centroid in a place of the middle pixel, and their names."""
+    reach = int(np.ceil(REACH * resolution)) + 1
+    side = 2 * reach + 1
+    centre = [reach + (phase + 0.5) / PHASES for phase in (phase_x, phase_y)]
+    rows, names = [], []
+    for shape, (size, radius), jitter in itertools.product(POLYGONS, SIZES.items(), (-1, -0.5, 0, 0.5, 1)):
+        rows.append(_drawn(shape, radius * (1 + SIZE_JITTER * jitter) * resolution, centre, side).ravel())
+        names.append((shape, size))
+    templates = np.stack(rows)
+    return np.where(templates < CUT, 0, templates), names
+
+
+def _drawn(shape: str, radius: float, centre: list[float], side: int) -> np.ndarray:
+    """The coverage of one shape: float32 [side, side].
+
+    Args:
+        shape: its name.
+        radius: in pixels.
+        centre: (x, y) of its centroid, in pixels.
+        side: in pixels.
+    """
+    image = Image.new("L", (side * DETAIL, side * DETAIL))
+    polygon = POLYGONS[shape]
+    x, y = centre
+    if polygon is None:
+        box = [(x - radius) * DETAIL, (y - radius) * DETAIL, (x + radius) * DETAIL, (y + radius) * DETAIL]
+        ImageDraw.Draw(image).ellipse(box, fill=255)
+    else:
+        lift = 0.25 if shape == "triangle" else 0.0  # a triangle is drawn that much below its place
+        points = [((x + radius * u) * DETAIL, (y + radius * (v - lift)) * DETAIL) for u, v in polygon]
+        ImageDraw.Draw(image).polygon(points, fill=255)
+    return np.asarray(image.reduce(DETAIL), dtype=np.float32) / 255

@@ -1,0 +1,218 @@
+"""The whole measurement: what is there, that it repeats, and that batch size and ranks change nothing."""
+
+import copy
+import dataclasses
+import json
+import socket
+
+import pytest
+import torch
+from torch.utils.data import TensorDataset
+
+from clipgan.metrics.evaluation import Evaluation
+from clipgan.metrics.generated import CHUNK, generate_chunk
+from clipgan.metrics.prompts import evenly
+from clipgan.prepare import prepare
+from clipgan.training.state import new_state
+from tests.helpers import make_config
+from tests.tiny import tiny
+
+CPU = torch.device("cpu")
+ALL = ("metrics.n_images=120", "metrics.accuracy=end", "metrics.fid_sd=snapshot")
+
+
+class Images(TensorDataset):
+    def __getitem__(self, index):
+        return super().__getitem__(index)[0]
+
+
+def evaluation_of(config, prepared, **metrics):
+    config = dataclasses.replace(config, metrics=dataclasses.replace(config.metrics, **metrics))
+    return Evaluation(
+        config, prepared.data, prepared.features, prepared.judge, prepared.clip.key, prepared.cache_dir, CPU
+    )
+
+
+def generator_of(config, prepared):
+    generator = new_state(config, prepared.clip.dim, CPU).generator_ema
+    for name, parameter in generator.named_parameters():
+        if name.endswith("noise_strength"):  # zero in an untrained network, which would hide the noise
+            parameter.fill_(0.5)
+    return generator
+
+
+@pytest.fixture(scope="module")
+def setting(cache_dir):
+    config = make_config(*tiny(cache_dir, *ALL))
+    prepared = prepare(config, CPU)
+    return config, prepared, generator_of(config, prepared)
+
+
+def test_snapshots_have_some_figures_and_the_end_all(setting):
+    config, prepared, generator = setting
+    evaluation = evaluation_of(config, prepared)
+    snapshot, end = (evaluation(generator, last) for last in (False, True))
+    assert evaluation.key == "fid120_clip_tiny"
+    assert set(snapshot) == {"fid120_clip_tiny", "fid120_clip_tiny_sd", "r_precision100_clip_tiny"}
+    assert set(end) - set(snapshot) == {
+        "kid120_clip_tiny", "kid120_clip_tiny_sd", "precision120_clip_tiny", "recall120_clip_tiny",
+        "clip_score_clip_tiny", "accuracy_colour", "accuracy_size", "accuracy_shape", "accuracy_position",
+        "accuracy_background",
+    }  # fmt: skip
+    assert {key: end[key] for key in snapshot} == snapshot
+    assert end["fid120_clip_tiny"] > 10 * end["fid120_clip_tiny_sd"] > 0
+    assert end["r_precision100_clip_tiny"] <= 0.2  # nothing is trained: near chance
+    assert all(0 <= end[key] <= 1 for key in end if key.startswith("accuracy"))
+
+
+def test_torch_fidelity_on_the_images_agrees(setting):
+    """The judge as an extractor of torch-fidelity's own, on the same uint8 images."""
+    from torch_fidelity import calculate_metrics, register_feature_extractor
+    from torch_fidelity.feature_extractor_base import FeatureExtractorBase
+
+    config, prepared, generator = setting
+
+    class Judge(FeatureExtractorBase):
+        def __init__(self, name, features_list, **_):
+            super().__init__(name, features_list)
+
+        def forward(self, images):
+            return (prepared.judge.encode_image(images.float() / 127.5 - 1),)
+
+        @staticmethod
+        def get_provided_features_list():
+            return ("embedding",)
+
+        @staticmethod
+        def get_default_feature_layer_for_metric(metric):
+            return "embedding"
+
+        @staticmethod
+        def can_be_compiled():
+            return False
+
+    register_feature_extractor("test-judge", Judge)
+    evaluation = evaluation_of(config, prepared)
+    conditions = evaluation.prompts.conditions
+    chunks = [generate_chunk(generator, conditions, number, config.seed, CPU) for number in range(3)]
+    theirs = calculate_metrics(
+        input1=Images(torch.cat(chunks)[:120]), input2=Images(torch.from_numpy(prepared.data.heldout.images.copy())),
+        fid=True, kid=True, prc=True, kid_subset_size=32, feature_extractor="test-judge", batch_size=CHUNK,
+        cuda=False, cache=False, save_cpu_ram=True, verbose=False,
+    )  # fmt: skip
+    ours = evaluation(generator, last=True)
+    for name, theirs_name in (
+        ("fid120_clip_tiny", "frechet_inception_distance"),
+        ("kid120_clip_tiny", "kernel_inception_distance_mean"),
+        ("kid120_clip_tiny_sd", "kernel_inception_distance_std"),
+        ("precision120_clip_tiny", "precision"),
+        ("recall120_clip_tiny", "recall"),
+    ):
+        assert ours[name] == pytest.approx(theirs[theirs_name], rel=1e-6)
+
+
+def test_it_repeats_and_the_batch_changes_nothing(setting):
+    config, prepared, generator = setting
+    expected = evaluation_of(config, prepared)(generator, last=True)
+    assert evaluation_of(config, prepared)(generator, last=True) == expected
+    smaller = evaluation_of(config, prepared, batch=7)(generator, last=True)
+    assert smaller == pytest.approx(expected, rel=1e-4)
+    other = evaluation_of(dataclasses.replace(config, seed=1), prepared)(generator, last=True)
+    assert abs(other["fid120_clip_tiny"] / expected["fid120_clip_tiny"] - 1) > 1e-5
+
+
+def test_a_network_in_training_is_measured_in_evaluation_mode(setting):
+    config, prepared, generator = setting
+    raw = copy.deepcopy(generator).train()
+    evaluation = evaluation_of(config, prepared, weights="raw")
+    assert (
+        evaluation(raw, last=False)["fid120_clip_tiny_raw"]
+        == evaluation_of(config, prepared)(generator, False)["fid120_clip_tiny"]
+    )
+    assert raw.training
+
+
+def one_of_two_ranks(rank, address, overrides, results):
+    torch.distributed.init_process_group("gloo", init_method=address, rank=rank, world_size=2)
+    torch.set_num_threads(1)
+    config = make_config(*overrides)
+    prepared = prepare(config, CPU)
+    values = evaluation_of(config, prepared)(generator_of(config, prepared), last=True)
+    (results / f"{rank}.json").write_text(json.dumps(values))
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_ranks_find_what_one_does(setting, cache_dir, tmp_path):
+    """Three chunks: the second rank makes one that is thrown away."""
+    config, prepared, generator = setting
+    expected = evaluation_of(config, prepared)(generator, last=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    torch.multiprocessing.spawn(one_of_two_ranks, (address, tiny(cache_dir, *ALL), tmp_path), nprocs=2)
+    for rank in range(2):
+        found = json.loads((tmp_path / f"{rank}.json").read_text())
+        assert found.keys() == expected.keys()
+        assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_run_that_judges_itself_says_so(setting, cache_dir, capsys):
+    config, prepared, generator = setting
+    itself = make_config(*tiny(cache_dir, *ALL, "metrics.judge.train.seed=0"))
+    theirs = prepare(itself, CPU)
+    assert "the CLIP that judges is the one that guides" in capsys.readouterr().out
+    evaluation = evaluation_of(itself, theirs)
+    assert evaluation.key == "fid120_clip_tiny_self"
+    assert evaluation.record()["metrics/judge"] == "the guide itself"
+    values = evaluation(generator, last=True)
+    assert all("_self" in key for key in values if not key.startswith("accuracy"))
+    assert evaluation_of(config, prepared).record()["metrics/judge"] == "independent of the guide"
+
+
+def test_other_data_are_not_served_the_old_features(setting):
+    config, prepared, _ = setting
+    negative = dataclasses.replace(prepared.data.heldout, images=255 - prepared.data.heldout.images)
+    data = dataclasses.replace(prepared.data, fingerprint="other", heldout=negative)
+    other = evaluation_of(config, dataclasses.replace(prepared, data=data)).real
+    assert not torch.allclose(other, evaluation_of(config, prepared).real, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_inception_from_a_file_agrees_with_torch_fidelity(setting, tmp_path):
+    """The real architecture with random weights of a useful scale: the path is real, the figure means nothing."""
+    from torch_fidelity import calculate_metrics
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    class Untrained(FeatureExtractorInceptionV3):
+        def load_state_dict(self, state_dict, *_):
+            return None
+
+    weights = tmp_path / "inception.pth"
+    torch.manual_seed(0)
+    torch.save({}, weights)
+    network = Untrained("untrained", ["2048"], feature_extractor_weights_path=str(weights))
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight)
+    torch.save(network.state_dict(), weights)
+
+    config, prepared, generator = setting
+    inception = {"extractor": "inception", "inception_weights": str(weights), "n_images": 10, "batch": 10}
+    inception |= {"inception_score": "end", "accuracy": "never", "fid_sd": "never", "judge": None}
+    inception |= {"clip_score": "never", "r_precision": "never"}
+    evaluation = evaluation_of(config, prepared, **inception)
+    found = evaluation(generator, last=True)
+    fake = generate_chunk(generator, evaluation.prompts.conditions, 0, config.seed, CPU)[:10]
+    theirs = calculate_metrics(
+        input1=Images(fake), input2=Images(torch.from_numpy(prepared.data.heldout.images[evenly(32, 10)])),
+        fid=True, isc=True, feature_extractor_weights_path=str(weights), batch_size=10,
+        cuda=False, cache=False, save_cpu_ram=True, verbose=False,
+    )  # fmt: skip
+    assert evaluation.key == "fid10"
+    assert found["fid10"] == pytest.approx(theirs["frechet_inception_distance"], rel=1e-4)
+    assert found["inception_score10"] == pytest.approx(theirs["inception_score_mean"], rel=1e-6)
+    assert "precision10_inception" in found
+    other = evaluation_of(config, prepared, **inception, resize="bicubic")
+    assert other.key == "fid10_bicubic"
+    assert not torch.allclose(other.real, evaluation.real, rtol=1e-3)

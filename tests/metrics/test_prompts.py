@@ -1,0 +1,61 @@
+"""Which captions ask, and which real images answer."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from clipgan.config import ConditionConfig
+from clipgan.data.pack import Split
+from clipgan.features import SplitFeatures
+from clipgan.metrics.prompts import choose_prompts, evenly, real_indices
+
+CAPTIONS = [["a", "b"], ["c"], ["d", "e", "f"]]
+ROWS = np.eye(6, dtype=np.float16)  # row k is caption k
+
+
+def setting(n_images, captions="first", real="prompted"):
+    split = Split(np.zeros((3, 3, 8, 8), dtype=np.uint8), CAPTIONS)
+    features = SplitFeatures(np.array([0, 2, 3, 6]), ROWS, np.ones((1, 3, 6), dtype=np.float16), None)
+    return split, features, SimpleNamespace(n_images=n_images, captions=captions, real=real)
+
+
+def prompts_of(n_images, captions="first", seed=0):
+    split, features, metrics = setting(n_images, captions)
+    return choose_prompts(split, features, metrics, ConditionConfig(), seed)
+
+
+def test_first_captions_of_evenly_chosen_images():
+    assert prompts_of(2).captions == ["a", "c"]
+    assert prompts_of(5).captions == ["a", "c", "d", "a", "c"]  # again from the first
+    assert prompts_of(5).conditions.argmax(dim=1).tolist() == [0, 2, 3, 0, 2]
+
+
+def test_random_captions_are_each_taken_once_first():
+    prompts = prompts_of(6, "random")
+    assert sorted(prompts.captions) == list("abcdef")
+    assert prompts.conditions.argmax(dim=1).tolist() == ["abcdef".index(text) for text in prompts.captions]
+    assert prompts_of(9, "random").captions[6:] == prompts.captions[:3]
+    assert prompts_of(6, "random", seed=1).captions != prompts.captions
+
+
+@pytest.mark.parametrize("captions", ["first", "random"])
+def test_pseudo_texts_where_there_are_no_captions(captions):
+    split, features, metrics = setting(2, captions)
+    bare = Split(split.images, [[], [], []])
+    without = SplitFeatures(features.caption_start, ROWS[:0], features.clip_image, None)
+    prompts = choose_prompts(bare, without, metrics, ConditionConfig(), 0)
+    assert prompts.captions is None
+    assert prompts.conditions.shape == (2, 6)
+
+
+def test_real_images_are_the_prompted_or_all():
+    split, _, metrics = setting(2)
+    assert real_indices(split, metrics).tolist() == evenly(3, 2).tolist() == [0, 1]
+    metrics.real = "all"
+    assert real_indices(split, metrics).tolist() == [0, 1, 2]
+
+
+def test_images_are_evenly_chosen():
+    assert evenly(10, 5).tolist() == [0, 2, 4, 6, 8]
+    assert evenly(3, 8).tolist() == [0, 1, 2]

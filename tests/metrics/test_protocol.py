@@ -1,0 +1,69 @@
+"""The name of a figure says how it was measured."""
+
+import dataclasses
+
+import pytest
+
+from clipgan.errors import UserError
+from clipgan.metrics.protocol import caption_name, figure_name
+from tests.helpers import make_config
+
+COCO = ("data=coco", "data.path=x", "clip=ViT-B32")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "measure", "name"),
+    [
+        ([], "fid", "fid2k_clip_tiny"),
+        ([], "kid_sd", "kid2k_clip_tiny_sd"),
+        (["metrics.n_images=250"], "fid", "fid250_clip_tiny"),
+        (["metrics.weights=raw"], "fid", "fid2k_clip_tiny_raw"),
+        (["metrics.split=train"], "fid", "fid2k_train_clip_tiny"),
+        (["metrics.split=train", "metrics.real=all"], "fid", "fid2k_train_all_first_clip_tiny"),
+        (["metrics=fid5k"], "fid", "fid5k"),
+        (["metrics=fid5k"], "precision", "precision5k_inception"),
+        (["metrics=fid5k", "metrics.resize=bicubic"], "fid", "fid5k_bicubic"),
+        (["metrics=fid50k_full", *COCO], "fid", "fid50k_full"),
+        (["metrics=fid50k_full", *COCO], "inception_score_sd", "inception_score50k_full_sd"),
+        (["metrics=fid30k_coco", *COCO], "fid", "fid30k_coco"),
+        (["metrics=fid30k_coco", "metrics.n_images=1000", *COCO], "fid", "fid1k_coco"),
+        (["data=emoji"], "fid", "fid2k_train_clip_tiny"),
+        (["clip@metrics.judge=ViT-L14@336"], "fid", "fid2k_clip_ViT-L14-336"),
+    ],
+)
+def test_a_figure_is_named_after_what_was_done(overrides, measure, name):
+    assert figure_name(measure, make_config(*overrides), self_judged=False) == name
+
+
+def test_a_judge_that_guides_is_named():
+    config = make_config()
+    assert figure_name("fid", config, self_judged=True) == "fid2k_clip_tiny_self"
+    assert caption_name("r_precision100", config, self_judged=True) == "r_precision100_clip_tiny_self"
+
+
+def test_every_field_that_changes_a_figure_changes_its_name():
+    base = make_config("metrics=fid5k").metrics
+    changes = {"n_images": 70, "split": "train", "real": "all", "resize": "bicubic", "weights": "raw"}
+    names = set()
+    for key, value in changes.items():
+        config = dataclasses.replace(make_config(), metrics=dataclasses.replace(base, **{key: value}))
+        names.add(figure_name("fid", config, self_judged=False))
+    assert len(names - {"fid5k"}) == len(changes)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["metrics.kid=always"], ["metrics.kid=always", "never, end, snapshot"]),
+        (["metrics.captions=random"], ["metrics.real=prompted", "all with metrics.captions=random"]),
+        (["metrics.resize=bicubic"], ["metrics.resize=bicubic", "extractor"]),
+        (["metrics.inception_score=end"], ["metrics.inception_score=end", "never with metrics.extractor=judge"]),
+        (["metrics=fid5k", "metrics.clip_score=end"], ["metrics.judge=None", "clip@metrics.judge=NAME", "clip_score"]),
+        (["data=emoji", "metrics.accuracy=end"], ["metrics.accuracy=end", "never with data=emoji"]),
+    ],
+)
+def test_protocols_that_make_no_sense_are_refused(overrides, words):
+    with pytest.raises(UserError) as caught:
+        make_config(*overrides)
+    for word in words:
+        assert word in str(caught.value)

@@ -1,0 +1,123 @@
+"""Figures of extracted rows: torch-fidelity called on the images themselves, closed forms, and direct computations."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import TensorDataset
+from torch_fidelity import calculate_metrics, register_feature_extractor
+from torch_fidelity.feature_extractor_base import FeatureExtractorBase
+
+from clipgan.metrics.scores import compare, fid_deviation, inception_score
+
+
+class Images(TensorDataset):
+    def __getitem__(self, index):
+        return super().__getitem__(index)[0]
+
+
+class Pooled(FeatureExtractorBase):
+    """A small extractor of images for torch-fidelity: means over 4 x 4 squares."""
+
+    def __init__(self, name, features_list, **_):
+        super().__init__(name, features_list)
+
+    def forward(self, images):
+        return (pooled(images),)
+
+    @staticmethod
+    def get_provided_features_list():
+        return ("all",)
+
+    @staticmethod
+    def get_default_feature_layer_for_metric(metric):
+        return "all"
+
+    @staticmethod
+    def can_be_compiled():
+        return False
+
+
+def pooled(images):
+    return torch.nn.functional.avg_pool2d(images.float() / 64 - 2, 4).flatten(1)
+
+
+def test_torch_fidelity_on_the_images_agrees():
+    random = torch.Generator().manual_seed(0)
+    fake = torch.randint(0, 256, (300, 3, 8, 8), dtype=torch.uint8, generator=random)
+    real = torch.randint(40, 220, (250, 3, 8, 8), dtype=torch.uint8, generator=random)
+    register_feature_extractor("test-pooled", Pooled)
+    theirs = calculate_metrics(
+        input1=Images(fake), input2=Images(real), fid=True, kid=True, prc=True, isc=True, kid_subset_size=250,
+        feature_extractor="test-pooled", cuda=False, cache=False, save_cpu_ram=True, verbose=False, batch_size=64,
+    )  # fmt: skip
+    ours = compare(pooled(fake), pooled(real), kid=True, precision_recall=True) | inception_score(pooled(fake))
+    names = {
+        "fid": "frechet_inception_distance", "kid": "kernel_inception_distance_mean",
+        "kid_sd": "kernel_inception_distance_std", "precision": "precision", "recall": "recall",
+        "inception_score": "inception_score_mean", "inception_score_sd": "inception_score_std",
+    }  # fmt: skip
+    assert ours.keys() == names.keys()
+    assert ours["fid"] > 0.05
+    for name, theirs_name in names.items():
+        assert ours[name] == pytest.approx(theirs[theirs_name], rel=1e-6)
+
+
+def with_moments(count, mean, deviations, seed):
+    """Rows of exactly this mean and, in the sample, exactly these deviations without correlation."""
+    rows = torch.randn(count, len(deviations), dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    rows = torch.linalg.qr(rows - rows.mean(0)).Q * math.sqrt(count - 1)
+    return rows * torch.tensor(deviations) + mean
+
+
+def test_fid_of_two_gaussians():
+    """|m1 - m2|^2 + sum (s1 - s2)^2 where the covariances commute."""
+    one, other = with_moments(400, 0.5, [1.0, 2.0, 3.0], 0), with_moments(300, -0.5, [2.0, 2.0, 1.0], 1)
+    assert compare(one, other)["fid"] == pytest.approx(3 * 1.0 + (1 + 0 + 4), rel=1e-6)
+    assert compare(one, one)["fid"] == pytest.approx(0, abs=1e-9)
+
+
+def test_kid_is_the_unbiased_mmd_of_the_cubic_kernel():
+    random = torch.Generator().manual_seed(0)
+    one, other = torch.randn(40, 5, generator=random), 0.3 + torch.randn(40, 5, generator=random)
+
+    def kernel(a, b):
+        return (a.double() @ b.double().T / 5 + 1) ** 3
+
+    within = [(kernel(x, x).sum() - kernel(x, x).diagonal().sum()) / (40 * 39) for x in (one, other)]
+    expected = sum(within) - 2 * kernel(one, other).mean()
+    found = compare(one, other, kid=True)
+    assert found["kid"] == pytest.approx(float(expected), rel=1e-4)
+    assert found["kid_sd"] == pytest.approx(0, abs=1e-6)  # each subset is the whole
+
+
+def test_precision_and_recall_tell_missing_from_false():
+    random = torch.Generator().manual_seed(0)
+    both = torch.cat([torch.randn(200, 4, generator=random), 30 + torch.randn(200, 4, generator=random)])
+    half = torch.randn(200, 4, generator=random)
+    found = compare(half, both, precision_recall=True)
+    assert found["precision"] > 0.8
+    assert found["recall"] < 0.5
+    assert compare(both, half, precision_recall=True)["recall"] > 0.8
+
+
+def test_inception_score_of_certain_and_uncertain_rows():
+    certain = 50 * torch.eye(4).repeat(100, 1)
+    assert inception_score(certain)["inception_score"] == pytest.approx(
+        4, rel=5e-2
+    )  # a tenth of the rows is unbalanced
+    assert inception_score(torch.zeros(400, 4))["inception_score"] == pytest.approx(1)
+
+
+def test_the_bootstrap_finds_fids_deviation():
+    """Against the spread over sets that are really drawn anew."""
+    real = torch.randn(3000, 6, generator=torch.Generator().manual_seed(0))
+
+    def drawn(seed):
+        return 1.2 * torch.randn(500, 6, generator=torch.Generator().manual_seed(seed)) + 0.1
+
+    spread = np.std([compare(drawn(seed), real)["fid"] for seed in range(1, 41)], ddof=1)
+    estimates = [fid_deviation(drawn(seed), real, seed) for seed in range(1, 6)]
+    assert np.mean(estimates) == pytest.approx(spread, rel=0.35)
+    assert fid_deviation(drawn(1), real, 0) == fid_deviation(drawn(1), real, 0)
