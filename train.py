@@ -12,7 +12,7 @@ from typing import Any
 
 import hydra
 
-from clipgan.command import messages_not_tracebacks
+from clipgan.command import hide_passwords, messages_not_tracebacks
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
@@ -67,4 +67,5 @@ def _again(run: Any) -> str:
 
 if __name__ == "__main__":
     with messages_not_tracebacks():
+        hide_passwords(sys.argv)
         main()

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from clipgan.config import Config, from_yaml
 from clipgan.errors import UserError
+from clipgan.secrets import without_passwords
 
 CONF = Path(__file__).parent.parent / "conf"
-UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOENT, errno.ENOTDIR, errno.EEXIST)
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOENT,
+              errno.ENOTDIR, errno.EEXIST)  # fmt: skip
 
 
 def compose_config(overrides: Sequence[str]) -> Config:
@@ -25,6 +27,19 @@ def compose_config(overrides: Sequence[str]) -> Config:
 
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return from_yaml(compose("config", overrides=list(overrides)))
+
+
+def hide_passwords(arguments: list[str]) -> None:
+    """Move a tracking URI with a password from the command line to the environment, where the configuration finds it.
+
+    Hydra writes the command line's overrides into the run directory.
+    """
+    for argument in list(arguments):
+        key, _, value = argument.partition("=")
+        uri = value.strip("'\"")
+        if key.lstrip("+") == "mlflow.tracking_uri" and without_passwords(uri) != uri:
+            os.environ["MLFLOW_TRACKING_URI"] = uri
+            arguments.remove(argument)
 
 
 @contextmanager

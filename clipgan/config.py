@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from clipgan.errors import UserError
+from clipgan.secrets import without_passwords
 
 SPACES = ("D", "CLIP", "ResNet")
 PAIRS = ("it", "ii")
@@ -542,6 +543,14 @@ def from_yaml(node: Any) -> Config:
     return config
 
 
+def plain(config: Config) -> dict[str, Any]:
+    """The configuration as it may be written down: nested plain values, without a password in the tracking URI."""
+    content = asdict(config)
+    uri = content["mlflow"]["tracking_uri"]
+    content["mlflow"]["tracking_uri"] = uri and without_passwords(uri)
+    return content
+
+
 def flatten(config: Config | Mapping[str, Any]) -> dict[str, Any]:
     """Dotted keys to plain values, for parameters in a tracker."""
     flat: dict[str, Any] = {}
@@ -553,5 +562,5 @@ def flatten(config: Config | Mapping[str, Any]) -> dict[str, Any]:
         else:
             flat[prefix] = value
 
-    walk("", config if isinstance(config, Mapping) else asdict(config))
+    walk("", config if isinstance(config, Mapping) else plain(config))
     return flat

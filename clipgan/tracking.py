@@ -1,10 +1,11 @@
 """A run's figures: every one to `metrics.jsonl` first, then to MLflow, which may be away and come back."""
 
 import json
+import math
 import os
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +14,18 @@ from typing import Any
 from filelock import FileLock
 
 from clipgan.config import MlflowConfig
+from clipgan.durable import replace_text
 from clipgan.progress import console
+from clipgan.secrets import without_passwords
 
 MAX_PARAM = 500  # characters; longer values are cut
 RUN_DIR_TAG = "clipgan.run_dir"  # where a run's checkpoints lie
 BATCH = 100  # what MLflow takes in one call
 MODEL_NAME = "generator"  # of the model that a run logs: models are served as runs:/RUN_ID/generator
 RUN_ID_FILE = "mlflow_run_id.txt"  # in the run directory
+PICTURES = "samples-*.png"  # there too
+PATIENCE = 30.0  # seconds that a run waits at its end for a server that has gone away
+RETRY = 1.0  # seconds between two tries
 
 
 @dataclass
@@ -55,10 +61,10 @@ class RunLog:
             resumed_at: the step that a resumed run goes on from; later records are dropped. None starts afresh.
         """
         self.path = run_dir / "metrics.jsonl"
-        self._truncate(resumed_at)
+        kept = self._kept(resumed_at)
         self._sink = None
         if config.tracking_uri is not None:
-            self._sink = _MlflowSink(config, run_dir, name, params, parent_run_id, resumed_at is not None)
+            self._sink = _MlflowSink(config, run_dir, name, params, parent_run_id, None if resumed_at is None else kept)
 
     @property
     def mlflow_run_id(self) -> str | None:
@@ -70,6 +76,8 @@ class RunLog:
         record = {"step": step, "time": round(time.time(), 3), **values}
         with self.path.open("a") as file:
             file.write(json.dumps(record) + "\n")
+            file.flush()
+            os.fsync(file.fileno())  # a checkpoint that is written later outlives a power cut no better
         if self._sink:
             self._sink.put(record)
 
@@ -99,11 +107,14 @@ class RunLog:
             self.artifact(self.path)
             self._sink.finish(status, {"pruned": str(pruned).lower()})
 
-    def _truncate(self, resumed_at: int | None) -> None:
+    def _kept(self, resumed_at: int | None) -> list[dict[str, Any]]:
+        """The file's records up to a step; the others go, and so does a line that a full disk has cut."""
         kept = []
         if resumed_at is not None and self.path.exists():
-            kept = [line for line in self.path.read_text().splitlines() if json.loads(line)["step"] <= resumed_at]
-        self.path.write_text("".join(line + "\n" for line in kept))
+            every = map(_record, self.path.read_text().splitlines())
+            kept = [record for record in every if record["step"] <= resumed_at]
+        replace_text(self.path, "".join(json.dumps(record) + "\n" for record in kept))
+        return kept
 
 
 class _MlflowSink:
@@ -116,14 +127,16 @@ class _MlflowSink:
         name: str,
         params: Mapping[str, Any],
         parent_run_id: str | None,
-        resumed: bool,
+        known: Sequence[dict[str, Any]] | None,
     ) -> None:
+        """`known`: the records of a run that goes on; None: a new run."""
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
         self.config, self.name, self.params, self.parent_run_id = config, name, params, parent_run_id
         self.id_file = run_dir / RUN_ID_FILE
-        if not resumed:
+        self.known = known
+        if known is None:
             self.id_file.unlink(missing_ok=True)
         self.run_id: str | None = None
         self.waiting: list[Item] = []
@@ -136,11 +149,14 @@ class _MlflowSink:
         self._attempt()
 
     def finish(self, status: str, tags: Mapping[str, str]) -> None:
-        self._attempt(status, tags)
+        deadline = time.monotonic() + (PATIENCE if status == "FINISHED" else 0.0)  # who interrupts does not wait
+        while not self._attempt(status, tags) and self.run_id is not None and time.monotonic() < deadline:
+            time.sleep(RETRY)  # a server that was there may come back
         if self.waiting or self.run_id is None:
             console.print(f"MLflow never came back: {len(self.waiting)} records are in the run directory only")
 
-    def _attempt(self, status: str | None = None, tags: Mapping[str, str] | None = None) -> None:
+    def _attempt(self, status: str | None = None, tags: Mapping[str, str] | None = None) -> bool:
+        """Whether everything that waited has arrived."""
         try:
             if self.run_id is None:
                 self._start()
@@ -153,8 +169,11 @@ class _MlflowSink:
             if not self.warned:
                 reason = (str(error).splitlines() or [type(error).__name__])[0]
                 where = self.id_file.parent
-                console.print(f"MLflow cannot be reached ({reason}); the figures wait in {where}", markup=False)
+                message = f"MLflow cannot be reached ({reason}); the figures wait in {where}"
+                console.print(without_passwords(message), markup=False)
             self.warned = True
+            return False
+        return True
 
     def _start(self) -> None:
         import mlflow
@@ -177,12 +196,31 @@ class _MlflowSink:
             if self.parent_run_id:
                 tags[MLFLOW_PARENT_RUN_ID] = self.parent_run_id
             run_id = self._client.create_run(experiment_id, tags=tags).info.run_id
-            self.id_file.write_text(run_id + "\n")
-            params = [Param(key, str(value)[:MAX_PARAM]) for key, value in self.params.items()]
-            for start in range(0, len(params), BATCH):
-                self._client.log_batch(run_id, params=params[start : start + BATCH])
+            replace_text(self.id_file, run_id + "\n")
+        there = self._client.get_run(run_id).data.params
+        params = [Param(key, str(value)[:MAX_PARAM]) for key, value in self.params.items() if key not in there]
+        for start in range(0, len(params), BATCH):
+            self._client.log_batch(run_id, params=params[start : start + BATCH])
+        if self.known is not None:
+            self._catch_up(run_id, self.known)
         self._client.set_tag(run_id, RUN_DIR_TAG, str(self.id_file.parent.resolve()))
         self.run_id = run_id
+
+    def _catch_up(self, run_id: str, known: Sequence[dict[str, Any]]) -> None:
+        """Put what an earlier process could not send before all else: its figures, and its pictures."""
+        have: dict[str, set[int]] = {}
+        missing: list[Item] = []
+        for record in known:
+            values = {key for key in record if key not in ("step", "time")}
+            for key in values - have.keys():
+                have[key] = {metric.step for metric in self._client.get_metric_history(run_id, key)}
+            late = {key: record[key] for key in values if record["step"] not in have[key]}
+            if late:
+                missing.append({"step": record["step"], "time": record["time"], **late})
+        there = {item.path for item in self._client.list_artifacts(run_id)}
+        missing += [path for path in sorted(self.id_file.parent.glob(PICTURES)) if path.name not in there]
+        self.waiting[:0] = missing
+        self.known = None
 
     def _send(self) -> None:
         while self.waiting:
@@ -207,6 +245,15 @@ class _MlflowSink:
             self._client.log_model_artifacts(model.model_id, str(Path(folder) / MODEL_NAME))
         self._client.finalize_logged_model(model.model_id, "READY")
         self._client.log_outputs(self.run_id, [LoggedModelOutput(model.model_id, model.step)])
+
+
+def _record(line: str) -> dict[str, Any]:
+    """A line of the file; of one that is not whole, a record that no step is late enough for."""
+    try:
+        record: dict[str, Any] = json.loads(line)
+    except ValueError:
+        return {"step": math.inf}
+    return record
 
 
 def _metrics(record: Mapping[str, Any]) -> list[Any]:

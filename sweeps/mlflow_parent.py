@@ -10,6 +10,7 @@ from filelock import FileLock
 from sqlalchemy.engine import make_url
 
 from sweeps.search_space import Space, name_of
+from sweeps.secrets import without_passwords
 from sweeps.study import SweepStudy
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def or_warn(action: Callable[[], T], say: Callable[[str], None]) -> T | None:
     try:
         return action()
     except Exception as error:
-        text = (str(error).strip().splitlines() or [""])[0][:200]
+        text = without_passwords((str(error).strip().splitlines() or [""])[0])[:200]
         say(f"warning: MLflow cannot be used, the sweep goes on without it ({type(error).__name__}: {text})")
         return None
 

@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sweeps.job import Exited, Preempted
 from sweeps.objectives import NoObjectiveError, objectives
+from sweeps.secrets import without_passwords
 
 MAX_REASON = 300  # characters
 TRACEBACK_FILE = "error.txt"  # in the run directory of a failed trial
@@ -73,7 +74,7 @@ def reason_of(error: BaseException, run_dir: str | None = None) -> str:
         run_dir: where it wrote; torch hides that a disk is full.
     """
     text = str(error) if isinstance(error, Exited) else f"{type(error).__name__}: {error}"
-    line = " ".join(f"{_kind(error, run_dir)}{text}".split())[:MAX_REASON]
+    line = without_passwords(" ".join(f"{_kind(error, run_dir)}{text}".split()))[:MAX_REASON]
     return line.encode("utf-8", "backslashreplace").decode()  # a file's name may hold bytes that are no text
 
 
@@ -104,7 +105,8 @@ def _write_traceback(run_dir: str | None, returned: Any) -> None:
     path = Path(run_dir, TRACEBACK_FILE)
     try:
         if isinstance(returned, BaseException):
-            path.write_text("".join(traceback.format_exception(returned)), "utf-8", "backslashreplace")
+            text = without_passwords("".join(traceback.format_exception(returned)))
+            path.write_text(text, "utf-8", "backslashreplace")
         else:
             path.unlink(missing_ok=True)
     except OSError:  # the reason is kept with the trial

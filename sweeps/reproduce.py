@@ -7,15 +7,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sweeps.secrets import without_passwords
+
 CONFIG_FLAGS = ("--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd")
 ATTRIBUTE = "command"  # note of the study
 
 
 def note(fixed: Sequence[str]) -> Mapping[str, Any]:
-    """What a study keeps of the command that runs it: the program, and the overrides that all trials share."""
+    """What a study keeps of the command that runs it: the program, and the overrides that all trials share.
+
+    A report shows it, so it has no password.
+    """
     program = Path(sys.argv[0])
     shown = program.relative_to(Path.cwd()) if program.is_absolute() and program.is_relative_to(Path.cwd()) else program
-    return {"program": str(shown), "flags": _config_flags(sys.argv[1:]), "fixed": list(fixed)}
+    return {
+        "program": str(shown),
+        "flags": _config_flags(sys.argv[1:]),
+        "fixed": [without_passwords(line) for line in fixed],
+    }
 
 
 def command_of(note: Mapping[str, Any] | None, overrides: Sequence[str]) -> str:

@@ -18,6 +18,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from sweeps.errors import SweepError
+from sweeps.secrets import without_passwords
 from sweeps.trial import STORAGE
 
 LOCK_TIMEOUT = 60  # seconds that SQLite waits for another writer
@@ -41,9 +42,11 @@ def absolute_url(storage: str) -> str:
     try:
         url = make_url(storage)
     except ArgumentError as error:
-        raise SweepError(f"hydra.sweeper.storage={storage} is not a storage URL: it must be {ALLOWED}") from error
+        raise SweepError(
+            f"hydra.sweeper.storage={without_passwords(storage)} is not a storage URL: it must be {ALLOWED}"
+        ) from error
     backend = url.get_backend_name()
-    shown = url.render_as_string()  # without the password
+    shown = without_passwords(url.render_as_string())
     if backend not in ("sqlite", "postgresql"):
         raise SweepError(f"hydra.sweeper.storage={shown} is not supported: it must be {ALLOWED}")
     if backend == "sqlite":
@@ -55,7 +58,7 @@ def absolute_url(storage: str) -> str:
 
 def has_password(storage: str) -> bool:
     """Whether a storage URL holds a password."""
-    return make_url(storage).password is not None
+    return make_url(storage).password is not None or without_passwords(storage) != storage
 
 
 @functools.lru_cache
@@ -80,7 +83,8 @@ def open_storage(url: str) -> RDBStorage:
         return storage
     except (SQLAlchemyError, StorageInternalError, NoSuchModuleError, ImportError, RuntimeError) as error:
         cause = str(getattr(error, "orig", None) or error.__cause__ or error).strip().splitlines()[0]
-        raise SweepError(f"hydra.sweeper.storage={parsed.render_as_string()} cannot be used: {cause}") from error
+        shown = without_passwords(parsed.render_as_string())
+        raise SweepError(f"hydra.sweeper.storage={shown} cannot be used: {without_passwords(cause)}") from error
 
 
 def patient(method: Callable[P, T]) -> Callable[P, T]:

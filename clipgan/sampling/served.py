@@ -11,7 +11,6 @@ import json
 import shutil
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +19,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from clipgan.config import Config
+from clipgan.config import Config, plain
 from clipgan.encoders.clip import FrozenClip
 from clipgan.errors import UserError
 from clipgan.networks.generator import TextToImage
@@ -110,7 +109,7 @@ def write(folder: Path, config: Config, generator: TextToImage, clip: FrozenClip
         data.mkdir()
         state = {name: value.cpu().contiguous() for name, value in generator.state_dict().items()}
         save_file(state, data / "generator.safetensors")
-        OmegaConf.save(OmegaConf.create(asdict(config)), data / "config.yaml")
+        OmegaConf.save(OmegaConf.create(plain(config)), data / "config.yaml")
         (data / "clip.json").write_text(json.dumps(clip.record(), indent=2) + "\n")
         if config.clip.train is not None and config.clip.checkpoint is None:
             assert clip.file is not None

@@ -5,7 +5,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from clipgan.conditions import prompts
-from clipgan.config import Config, flatten
+from clipgan.config import Config, flatten, plain
 from clipgan.data.batches import Batches
 from clipgan.errors import DivergenceError, Interrupted, UserError
 from clipgan.losses.structure import active_terms
@@ -280,7 +280,7 @@ class Training:
             "train_seconds": self.train_seconds,
             "kimg": self.kimg,
             "tick": self.tick.state_dict() if self.tick.steps else None,
-            "config": asdict(self.config),
+            "config": plain(self.config),
             "clip": self.clip.record(),
             "judge": self.judge.record() if self.judge else None,
         }
@@ -316,7 +316,7 @@ class Training:
         from omegaconf import OmegaConf
 
         path = self.run_dir / "config.yaml"
-        OmegaConf.save(OmegaConf.create(asdict(self.config)), path)
+        OmegaConf.save(OmegaConf.create(plain(self.config)), path)
         return path
 
     def _sec_per_kimg(self) -> float:

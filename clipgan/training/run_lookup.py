@@ -7,6 +7,7 @@ import torch
 
 from clipgan.config import MlflowConfig
 from clipgan.errors import UserError
+from clipgan.secrets import without_passwords
 from clipgan.tracking import RUN_DIR_TAG, RUN_ID_FILE, first_touch
 from clipgan.training.checkpoint import PATTERN, checkpoint_path
 from clipgan.training.run_files import newest_good
@@ -48,7 +49,8 @@ def find_run(run_id: str, tracking_uri: str, given: str) -> Any:
     """
     database = Path(tracking_uri.removeprefix("sqlite:///"))
     if tracking_uri.startswith("sqlite:///") and not database.exists():  # MLflow would make an empty one
-        raise UserError(f"{given}: there is no MLflow at {tracking_uri}; give another with mlflow.tracking_uri=URI")
+        shown = without_passwords(tracking_uri)
+        raise UserError(f"{given}: there is no MLflow at {shown}; give another with mlflow.tracking_uri=URI")
     from mlflow import MlflowClient
 
     try:
@@ -56,7 +58,8 @@ def find_run(run_id: str, tracking_uri: str, given: str) -> Any:
             return MlflowClient(tracking_uri).get_run(run_id)
     except Exception as error:  # an unknown id, or whatever a driver or transport has to say
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{given}: MLflow at {tracking_uri} does not give this run ({reason})") from error
+        message = f"{given}: MLflow at {tracking_uri} does not give this run ({reason})"
+        raise UserError(without_passwords(message)) from error
 
 
 def _run_dir(run_id: str, config: MlflowConfig, given: str) -> Path:
