@@ -55,9 +55,10 @@ sweep-C_ii: setup ## sweep the notes' five values of C_ii
 report: setup ## a sweep as one HTML page and a Markdown table (STUDY=NAME; without it, the studies there are)
 	$(BIN)/python -m sweeps.report $(STUDY) $(ARGS)
 
-bench: setup ## time the losses and the training step
+bench: setup ## time the losses and the training step, and break a training down into its parts
 	$(BIN)/python -m bench.losses $(ARGS)
 	$(BIN)/python -m bench.train_step
+	$(BIN)/python -m bench.breakdown
 
 bench-cost: setup ## time the loss structures, features of real images preprocessed and online (ARGS="model=base clip=ViT-B32")
 	$(BIN)/python -m bench.cost $(ARGS)

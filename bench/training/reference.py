@@ -108,30 +108,45 @@ class ReferenceGenerator(TextToImage):
         return rgb
 
 
-class FilteredConv(nn.Module):
-    """A convolution of stride 2 behind the filter."""
+class PlainConv(nn.Module):
+    """A convolution, of stride 2 behind the filter with `down`; then the activation and its gain."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, *, activate: bool) -> None:
+    def __init__(self, inputs: int, outputs: int, kernel: int, *, activate: bool = True, down: bool = False) -> None:
         super().__init__()
         self.conv = Conv(inputs, outputs, kernel, bias=activate)
-        self.activate = activate
+        self.activate, self.down = activate, down
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, I, H, H] -> [N, O, H/2, H/2]."""
-        weight = self.conv.weight * self.conv.gain
-        if weight.shape[-1] == 1:
-            y = F.conv2d(upfirdn(x, down=2, pad=(1, 1)), weight, self.conv.bias)
+        """[N, I, H, H] -> [N, O, H, H], or [N, O, H/2, H/2] with `down`."""
+        weight, bias = self.conv.weight * self.conv.gain, self.conv.bias
+        if not self.down:
+            y = F.conv2d(x, weight, bias, padding=self.conv.padding)
+        elif self.conv.padding:
+            y = F.conv2d(upfirdn(x, pad=(2, 2)), weight, bias, stride=2)
         else:
-            y = F.conv2d(upfirdn(x, pad=(2, 2)), weight, self.conv.bias, stride=2)
+            y = F.conv2d(upfirdn(x, down=2, pad=(1, 1)), weight, bias)
         return leaky_relu(y) if self.activate else y
 
 
+class ReferenceBlock(nn.Module):
+    """A residual block with filtered, strided convolutions."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = PlainConv(inputs, inputs, 3)
+        self.down = PlainConv(inputs, outputs, 3, down=True)
+        self.skip = PlainConv(inputs, outputs, 1, activate=False, down=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, I, H, H] -> [N, O, H/2, H/2]."""
+        return (self.down(self.conv(x)) + self.skip(x)) * math.sqrt(0.5)
+
+
 class ReferenceDiscriminator(Discriminator):
-    """The discriminator with filtered, strided convolutions."""
+    """The discriminator with the blocks above."""
 
     def __init__(self, model: ModelConfig, clip_dim: int, resolution: int) -> None:
         super().__init__(model, clip_dim, resolution)
-        for block in self.blocks:
-            inputs, outputs = block.down.weight.shape[1], block.down.weight.shape[0]
-            block.down = FilteredConv(inputs, outputs, 3, activate=True)
-            block.skip = FilteredConv(inputs, outputs, 1, activate=False)
+        widths = [block.down.weight.shape[:2] for block in self.blocks]
+        self.from_rgb = PlainConv(3, widths[0][1], 1)
+        self.blocks = nn.Sequential(*(ReferenceBlock(inputs, outputs) for outputs, inputs in widths))

@@ -27,12 +27,12 @@ class ResidualBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.conv = Conv(inputs, inputs, 3, activate=True)
-        self.down = Conv(inputs, outputs, 3, down=True, activate=True)
-        self.skip = Conv(inputs, outputs, 1, bias=False, down=True)
+        self.down = Conv(inputs, outputs, 3, down=True, activate=True, scale=math.sqrt(0.5))
+        self.skip = Conv(inputs, outputs, 1, bias=False, down=True, scale=math.sqrt(0.5))
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, I, H, H] -> [N, O, H/2, H/2]."""
-        return (self.down(self.conv(x)) + self.skip(x)) * math.sqrt(0.5)
+        return self.skip(x).add_(self.down(self.conv(x)))
 
 
 class Discriminator(nn.Module):

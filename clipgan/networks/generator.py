@@ -80,12 +80,13 @@ class Synthesis(nn.Module):
     def forward(self, styles: Tensor, noise: Sequence[Tensor]) -> Tensor:
         """[N, L, S] and each layer's noise -> [N, 3, R, R], about [-1, 1]."""
         x = self.constant.expand(styles.shape[0], -1, -1, -1).contiguous(memory_format=torch.channels_last)
-        x = self.first(x, styles[:, 0], noise[0])
-        rgb = self.first_rgb(x, styles[:, 1])
+        own = styles.unbind(dim=1)  # at once: the gradient of each slice would be a tensor of zeros around it
+        x = self.first(x, own[0], noise[0])
+        rgb = self.first_rgb(x, own[1])
         for index, (up, conv, to_rgb) in enumerate(zip(self.ups, self.convs, self.rgbs, strict=True)):
-            x = up(x, styles[:, 2 * index + 1], noise[2 * index + 1])
-            x = conv(x, styles[:, 2 * index + 2], noise[2 * index + 2])
-            rgb = upsample(rgb) + to_rgb(x, styles[:, 2 * index + 3])
+            x = up(x, own[2 * index + 1], noise[2 * index + 1])
+            x = conv(x, own[2 * index + 2], noise[2 * index + 2])
+            rgb = upsample(rgb) + to_rgb(x, own[2 * index + 3])
         return rgb
 
 

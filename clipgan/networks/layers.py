@@ -17,6 +17,13 @@ def leaky_relu(x: Tensor) -> Tensor:
     return F.leaky_relu(x, 0.2) * SQRT2
 
 
+def activate(x: Tensor) -> Tensor:
+    """Leaky ReLU of slope 0.2, in place. It is homogeneous: its factor sqrt 2 is for what makes `x` to have, where that
+    spares a pass over a feature map.
+    """
+    return F.leaky_relu(x, 0.2, inplace=True)
+
+
 def normalise_second_moment(x: Tensor) -> Tensor:
     """Scale each row of [N, C] to mean square 1."""
     return x * (x.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
@@ -32,6 +39,11 @@ def upsample(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
+def scaled(x: Tensor, factor: float) -> Tensor:
+    """x times a factor that is mostly 1."""
+    return x if factor == 1 else x * factor
+
+
 class Linear(nn.Module):
     """Fully connected layer with equalised learning rate."""
 
@@ -41,26 +53,40 @@ class Linear(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(outputs, inputs) / lr_multiplier)
         self.bias = nn.Parameter(torch.full((outputs,), bias / lr_multiplier))
-        self.gain = lr_multiplier / math.sqrt(inputs)
-        self.lr_multiplier = lr_multiplier
+        scale = SQRT2 if activate else 1.0
+        self.gain = scale * lr_multiplier / math.sqrt(inputs)
+        self.bias_gain = scale * lr_multiplier
         self.activate = activate
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, inputs] -> [N, outputs]."""
-        y = F.linear(x, self.weight * self.gain, self.bias * self.lr_multiplier)
-        return leaky_relu(y) if self.activate else y
+        y = F.linear(x, self.weight * self.gain, scaled(self.bias, self.bias_gain))
+        return activate(y) if self.activate else y
 
 
 class Conv(nn.Module):
     """Convolution with equalised learning rate; `down` averages before it, which costs a quarter of striding after."""
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int, *, bias: bool = True, down: bool = False, activate: bool = False
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        *,
+        bias: bool = True,
+        down: bool = False,
+        activate: bool = False,
+        scale: float = 1.0,
     ) -> None:
+        """
+        Args:
+            scale: of the output; a factor of its own after the layer would be a pass over a feature map.
+        """
         super().__init__()
         self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
         self.gain = 1 / math.sqrt(inputs * kernel * kernel)
+        self.scale = scale * SQRT2 if activate else scale
         self.padding = kernel // 2
         self.down = down
         self.activate = activate
@@ -69,8 +95,9 @@ class Conv(nn.Module):
         """[N, I, H, H] -> [N, O, H, H], or [N, O, H/2, H/2] with `down`."""
         if self.down:
             x = downsample(x)
-        y = F.conv2d(x, self.weight * self.gain, self.bias, padding=self.padding)
-        return leaky_relu(y) if self.activate else y
+        bias = None if self.bias is None else scaled(self.bias, self.scale)
+        y = F.conv2d(x, self.weight * (self.gain * self.scale), bias, padding=self.padding)
+        return activate(y) if self.activate else y
 
 
 class ModulatedConv(nn.Module):
@@ -88,8 +115,8 @@ class ModulatedConv(nn.Module):
         self.padding = kernel // 2
         self.demodulate = demodulate
 
-    def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        """[N, I, H, H], [N, S] -> [N, O, H, H]."""
+    def forward(self, x: Tensor, style: Tensor, factor: float = 1.0) -> Tensor:
+        """[N, I, H, H], [N, S] -> [N, O, H, H], times a factor where it is demodulated."""
         scale = self.affine(style)  # [N, I]
         weight = self.weight * self.gain
         y = F.conv2d(x * scale[:, :, None, None], weight, padding=self.padding)
@@ -97,7 +124,7 @@ class ModulatedConv(nn.Module):
             return y
         energy = weight.square().sum(dim=(2, 3))  # [O, I]
         demodulation = (scale.square() @ energy.T + 1e-8).rsqrt()  # [N, O]
-        return y * demodulation[:, :, None, None].to(y.dtype)
+        return y * scaled(demodulation, factor)[:, :, None, None].to(y.dtype)
 
 
 class StyledLayer(nn.Module):
@@ -112,11 +139,11 @@ class StyledLayer(nn.Module):
 
     def forward(self, x: Tensor, style: Tensor, noise: Tensor) -> Tensor:
         """[N, I, H, H], [N, S], [N, 1, H', H'] -> [N, O, H', H'], H' = H, or 2H with `up`."""
-        y = self.conv(x, style)
+        y = self.conv(x, style, factor=SQRT2)
         if self.up:
             y = upsample(y)
-        shift = noise * self.noise_strength + self.bias[:, None, None]
-        return leaky_relu(y + shift.to(y.dtype))
+        shift = noise * (self.noise_strength * SQRT2) + (self.bias * SQRT2)[:, None, None]
+        return activate(y + shift.to(y.dtype))
 
 
 class ToRGB(nn.Module):

@@ -1,0 +1,176 @@
+"""Where a training's time goes: a real one, the wall time of its loop split into parts that add up.
+
+    python -m bench.breakdown                     # the demo's configuration, 2 kimg and their snapshots
+    python -m bench.breakdown model=base kimg=1 cache_dir=DIR
+
+Functions of the loop are wrapped from outside. A backward pass walks the graph from its end to its beginning, so it is
+told apart where a gradient arrives at the output of G, D or an encoder: what follows is the backward pass of that one.
+Overrides as for train.py; everything goes to runs/bench/breakdown.json.
+"""
+
+import json
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from rich.table import Table
+from torch import Tensor
+
+from bench.machine import machine
+from bench.training.stopwatch import Stopwatch
+from clipgan.command import compose_config
+from clipgan.config import Config
+from clipgan.data.batches import Batches
+from clipgan.encoders.clip import FrozenClip
+from clipgan.encoders.resnet import FrozenResNet
+from clipgan.metrics.fid import Fid
+from clipgan.metrics.retrieval import Retrieval
+from clipgan.prepare import choose_device
+from clipgan.progress import console
+from clipgan.sample_grid import SampleGrid
+from clipgan.tracking import RunLog
+from clipgan.training import loop, steps
+from clipgan.training.state import TrainingState
+
+SHORT = ("kimg=2", "snapshot_kimg=1", "mlflow.tracking_uri=null")
+PARTS = (
+    "data", "encoders", "losses", "G", "D", "optimizer", "EMA", "logging", "FID", "retrieval", "grid", "checkpoint",
+    "other",
+)  # fmt: skip
+STAGES = ("D step", "G step", "R1", "path length", "snapshot", "other")
+
+
+def main() -> None:
+    """Train, print the table of parts and stages."""
+    config = compose_config([*SHORT, *sys.argv[1:]])
+    seconds = measure(config)
+    whole = sum(seconds.values())
+    table = Table("part", *STAGES, "all", "share", title=f"seconds of {config.kimg} kimg, {whole:.1f} in all")
+    for part in PARTS:
+        row = [seconds.get((stage, part), 0.0) for stage in STAGES]
+        table.add_row(part, *(f"{value:.2f}" if value else "" for value in row), *_sums(row, whole))
+    columns = [sum(seconds.get((stage, part), 0.0) for part in PARTS) for stage in STAGES]
+    table.add_section()
+    table.add_row("all", *(f"{value:.2f}" for value in columns), *_sums(columns, whole))
+    console.print(table)
+    named = 1 - seconds.get(("other", "other"), 0.0) / whole
+    console.print(f"named: {named:.1%}")
+    cells: defaultdict[str, dict[str, float]] = defaultdict(dict)
+    for (stage, part), value in seconds.items():
+        cells[stage][part] = round(value, 4)
+    out = Path("runs/bench/breakdown.json")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    record = {"machine": machine(), "overrides": sys.argv[1:], "kimg": config.kimg, "named": named, "seconds": cells}
+    out.write_text(json.dumps(record, indent=1))
+    console.print(f"written: {out}")
+
+
+def _sums(row: list[float], whole: float) -> tuple[str, str]:
+    return f"{sum(row):.2f}", f"{sum(row) / whole:.1%}"
+
+
+def measure(config: Config) -> Mapping[tuple[str, str], float]:
+    """Seconds of each (stage, part) of a training's loop, from its first snapshot to the end of its last."""
+    device = choose_device(config.device)
+
+    def clock() -> float:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return time.perf_counter()
+
+    watches: list[Stopwatch] = []
+    run = loop.Training.run
+
+    def timed_run(training: loop.Training, parent_run_id: str | None) -> loop.Result:
+        watches.append(Stopwatch(clock))
+        with wrapped(watches[0]):
+            try:
+                return run(training, parent_run_id)
+            finally:
+                with watches[0].timing():  # up to here
+                    pass
+
+    with tempfile.TemporaryDirectory() as folder, patch.object(loop.Training, "run", timed_run):
+        loop.train(config, Path(folder))
+    return watches[0].seconds
+
+
+@contextmanager
+def wrapped(watch: Stopwatch) -> Iterator[None]:
+    """While the block lasts, the functions that a training calls tell `watch` where they are."""
+    places: tuple[tuple[Any, str, dict[str, str]], ...] = (
+        (Batches, "at", {"part": "data"}),
+        (steps, "discriminator_step", {"stage": "D step"}),
+        (steps, "generator_step", {"stage": "G step"}),
+        (steps, "r1_step", {"stage": "R1", "part": "D"}),
+        (steps, "path_length_step", {"stage": "path length", "part": "G"}),
+        (steps, "_styles", {"part": "G"}),
+        (steps, "generator_loss", {"part": "losses"}),
+        (steps, "discriminator_loss", {"part": "losses"}),
+        (steps, "_contrast", {"part": "losses"}),
+        (steps, "update_ema", {"part": "EMA"}),
+        (TrainingState, "update", {"part": "optimizer"}),
+        (loop.Training, "_snapshot", {"stage": "snapshot"}),
+        (Fid, "__call__", {"part": "FID"}),
+        (Retrieval, "__call__", {"part": "retrieval"}),
+        (SampleGrid, "save", {"part": "grid"}),
+        (loop, "save_checkpoint", {"part": "checkpoint"}),
+        (loop, "keep_only", {"part": "checkpoint"}),
+        (RunLog, "metrics", {"part": "logging"}),
+        (RunLog, "artifact", {"part": "logging"}),
+        (RunLog, "model", {"part": "logging"}),
+        (RunLog, "finish", {"part": "logging"}),
+        (loop._Tick, "add", {"part": "logging"}),
+        (loop._Tick, "means", {"part": "logging"}),
+    )
+    differentiated = (
+        (TrainingState, "generate", "G"), (TrainingState, "judge", "D"),
+        (FrozenClip, "encode_image", "encoders"), (FrozenResNet, "encode_image", "encoders"),
+    )  # fmt: skip
+    with ExitStack() as stack:
+        for owner, name, names in places:
+            stack.enter_context(patch.object(owner, name, watch.timed(getattr(owner, name), **names)))
+        for owner, name, part in differentiated:
+            stack.enter_context(patch.object(owner, name, both_ways(watch, getattr(owner, name), part)))
+        stack.enter_context(patch.object(Tensor, "backward", from_losses(watch, Tensor.backward)))
+        yield
+
+
+def from_losses(watch: Stopwatch, backward: Callable[..., None]) -> Callable[..., None]:
+    """A backward pass starts in the losses, but for a regulariser's, which belongs to its network; see `both_ways`."""
+
+    def call(*args: Any, **kwargs: Any) -> None:
+        with watch.timing(part="losses" if watch.part == "other" else None):
+            backward(*args, **kwargs)
+
+    return call
+
+
+def both_ways(watch: Stopwatch, function: Callable[..., Any], part: str) -> Callable[..., Any]:
+    """`function`, charged to `part`, as is what follows the gradient's arrival at the tensors that it returns.
+
+    Not within a snapshot, whose parts have names of their own.
+    """
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if watch.stage == "snapshot":
+            return function(*args, **kwargs)
+        with watch.timing(part=part):
+            result = function(*args, **kwargs)
+        for output in (result,) if isinstance(result, Tensor) else result:
+            if output.requires_grad:
+                output.register_hook(lambda _: watch.turn_to(part))
+        return result
+
+    return call
+
+
+if __name__ == "__main__":
+    main()
