@@ -12,7 +12,7 @@ from typing import Any
 
 import hydra
 
-from clipgan.command import hide_passwords, messages_not_tracebacks
+from clipgan.command import hide_passwords, messages_not_tracebacks, under_torchrun
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
@@ -23,6 +23,7 @@ def main(cfg: Any) -> float:
     from hydra.types import RunMode
 
     from clipgan.config import from_yaml
+    from clipgan.distributed import planned_rank, told_by_first
     from clipgan.errors import Interrupted, UserError
     from sweeps.job import REQUEUE
     from sweeps.trial import current_trial
@@ -35,19 +36,23 @@ def main(cfg: Any) -> float:
             raise UserError(f"grid={run.runtime.choices.grid} is for a sweep: {command}")
         config = from_yaml(cfg)
         from clipgan.training.loop import train
+        from clipgan.training.processes import further_processes, spread
 
-        result = train(
-            config,
-            Path(run.runtime.output_dir),
-            report=trial.report if trial else None,
-            parent_run_id=trial.parent_run_id if trial else None,
-        )
+        config = spread(config)
+        run_dir = Path(told_by_first("run directory", run.runtime.output_dir))
+        with further_processes(config, run_dir):
+            result = train(
+                config,
+                run_dir,
+                report=trial.report if trial else None,
+                parent_run_id=trial.parent_run_id if trial else None,
+            )
     except UserError as error:
         if run.mode == RunMode.MULTIRUN:
             raise  # the sweeper records it as the reason of this trial's failure and goes on
-        sys.exit(str(error))
+        sys.exit(str(error) if planned_rank() == 0 else 1)
     except Interrupted as interrupted:
-        if run.mode == RunMode.RUN:  # a sweep says itself what goes on
+        if run.mode == RunMode.RUN and planned_rank() == 0:  # a sweep says itself what goes on
             print(f"ended by {interrupted}; it goes on with: {_again(run)}", file=sys.stderr)
         sys.exit(REQUEUE)
     if trial:
@@ -68,4 +73,5 @@ def _again(run: Any) -> str:
 if __name__ == "__main__":
     with messages_not_tracebacks():
         hide_passwords(sys.argv)
+        sys.argv += under_torchrun(sys.argv)
         main()

@@ -42,6 +42,27 @@ def hide_passwords(arguments: list[str]) -> None:
             arguments.remove(argument)
 
 
+def under_torchrun(arguments: Sequence[str]) -> list[str]:
+    """What a process that torchrun has started adds to its command line: only the first one has an output folder.
+
+    Raises:
+        UserError: torchrun has started a sweep.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return []
+    if {"-m", "--multirun"} & set(arguments):
+        raise UserError(
+            "torchrun starts one training, and a sweep starts its own processes: "
+            "python train.py -m processes=N ..., with N for each training"
+        )
+    if os.environ["RANK"] == "0":
+        return []
+    from clipgan.progress import console
+
+    console.quiet = True
+    return ["hydra.run.dir=.", "hydra.output_subdir=null", "hydra/job_logging=none", "hydra/hydra_logging=none"]
+
+
 @contextmanager
 def messages_not_tracebacks(folder_key: str = "hydra.run.dir") -> Iterator[None]:
     """Around an entry point: a user's mistake ends it with one message and status 1.

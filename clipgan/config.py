@@ -22,6 +22,7 @@ FEATURES = ("preprocessed", "online")
 DATA_SETS = ("shapes", "emoji", "folder", "metadata", "coco", "cub", "celeba_hq", "webdataset", "lafite_zip")
 PRECISIONS = ("float32", "bfloat16")
 TRAINING_PRECISIONS = ("auto", "fp32", "tf32", "bf16", "fp16")
+COMPILE_MODES = ("default", "reduce-overhead", "max-autotune")
 MLFLOW_RUN = "mlflow:"  # before the id of a run whose weights to start from
 EXTRACTORS = ("inception", "judge")
 MOMENTS = ("never", "end", "snapshot")
@@ -438,8 +439,10 @@ class Config:
     resolution: int = 32
     features: str = "preprocessed"  # of the real images: preprocessed once, or online in every step
     device: str = "auto"  # auto | cpu | cuda | cuda:1 ...
-    threads: int | None = None  # CPU threads of torch; null: as many as cores
+    processes: int = 1  # that share a training's batch: each computes on a GPU of its own, or all on the CPU
+    threads: int | None = None  # CPU threads of torch in each; null: as many as cores
     precision: str = "auto"  # of G and D in training: fp32 | tf32 | bf16 | fp16; auto: the device's fastest
+    compile: str | None = None  # torch.compile's mode for G, D, encoders; reduce-overhead: CUDA graphs; null: off
     keep_last: int | None = 2  # checkpoints of the newest snapshots that stay; null: all
     keep_best: int = 1  # and of those with the lowest FID
     checkpoint_minutes: float | None = 10.0  # at most so long between two checkpoints; null: at snapshots alone
@@ -473,6 +476,8 @@ class Config:
         self._check_init()
         _one_of("features", self.features, FEATURES)
         _one_of("precision", self.precision, TRAINING_PRECISIONS)
+        if self.compile is not None:
+            _one_of("compile", self.compile, COMPILE_MODES)
         group = min(self.model.mbstd_group, self.batch)
         _require(self.batch % group == 0, "batch", self.batch, f"a multiple of model.mbstd_group={group}")
         _require((self.pairs.k or 0) < self.batch - 1, "pairs.k", self.pairs.k,
@@ -483,9 +488,14 @@ class Config:
             for phase, space, pair, own in self.loss.terms():
                 _require(phase == "generator" or own.h is None, f"loss.{phase}.{space}.{pair}.h", own.h,
                          "null with heterologous=source, where h weighs terms on generated images")  # fmt: skip
-        _at_least("accumulate", self.accumulate, 1)
-        _require(self.batch % (self.accumulate * group) == 0, "accumulate", self.accumulate,
+        _at_least("processes", self.processes, 1)
+        _require(self.batch % (self.processes * group) == 0, "processes", self.processes,
                  f"such that batch={self.batch} splits into equal multiples of model.mbstd_group={group}")  # fmt: skip
+        _at_least("accumulate", self.accumulate, 1)
+        each = self.batch // self.processes
+        _require(each % (self.accumulate * group) == 0, "accumulate", self.accumulate,
+                 f"such that batch={self.batch} splits into equal multiples of model.mbstd_group={group}"
+                 + (f" in each of {self.processes} processes" if self.processes > 1 else ""))  # fmt: skip
         if self.condition.language_free:
             _require(self.pairs.name != "drop_false_positive", "pairs", self.pairs.name,
                      "another where condition.language_free > 0: no pseudo text says how well it fits")  # fmt: skip

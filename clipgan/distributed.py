@@ -1,19 +1,37 @@
 """Data parallelism over the processes of torch.distributed; with one process, and without it, nothing happens.
 
 Each process computes the contrastive loss of all rows. The rows of others are constants to it, so that the sum of all
-processes' gradients is the gradient of the whole batch. The steps of training work so; `train.py` starts one process.
+processes' gradients is the gradient of the whole batch.
+
+Processes know each other by the variables that torchrun sets: RANK, LOCAL_RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT.
 
 Shapes: n rows of this process, W processes.
 """
 
-from collections.abc import Iterable
-from typing import TypeVar
+import functools
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 T = TypeVar("T")
+_control: list[Any] = []  # while processes are joined
+TIMEOUT = timedelta(hours=2)  # the longest that one waits for another, which may be measuring a snapshot
+
+
+def planned_size() -> int:
+    """W, also before the processes have met."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def planned_rank() -> int:
+    """This process's number, from 0, also before they have met."""
+    return int(os.environ.get("RANK", "0"))
 
 
 def world_size() -> int:
@@ -22,8 +40,64 @@ def world_size() -> int:
 
 
 def rank() -> int:
-    """This process's number, from 0."""
+    """This process's number, from 0. The first one writes files and reports."""
     return dist.get_rank() if world_size() > 1 else 0
+
+
+def own_device(device: torch.device) -> torch.device:
+    """Where one process of several computes: each of a host's on a GPU of its own, unless one is named."""
+    if device.type == "cuda" and device.index is None and planned_size() > 1:
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return device
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[None]:
+    """Together with the other processes, if there are any, while the block lasts."""
+    if planned_size() == 1 or world_size() > 1:
+        yield
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    dist.init_process_group(
+        "nccl" if device.type == "cuda" else "gloo",
+        store=_store(os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"]),
+        rank=planned_rank(),
+        world_size=planned_size(),
+        timeout=TIMEOUT,
+    )
+    _control.append(dist.new_group(backend="gloo"))  # for numbers on the CPU: no GPU is waited for
+    try:
+        yield
+    finally:
+        _control.clear()
+        dist.destroy_process_group()
+
+
+def told_by_first(name: str, value: str) -> str:
+    """What the first process has under a name, for all; also before they have met. Other values are ignored."""
+    if planned_size() == 1:
+        return value
+    store = _store(os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"])
+    if planned_rank() == 0:
+        store.set(name, value)
+    return store.get(name).decode()
+
+
+def any_of(value: bool) -> bool:
+    """Whether it is true for one process at least; all wait for each other."""
+    if world_size() == 1:
+        return value
+    box = torch.tensor(int(value))
+    dist.all_reduce(box, group=_control[0] if _control else None)
+    return box.item() > 0
+
+
+@functools.lru_cache(maxsize=1)
+def _store(address: str, port: str) -> dist.Store:
+    """Where the processes of an address leave each other messages; the variables of torchrun name it."""
+    store, _, _ = next(dist.rendezvous("env://", timeout=TIMEOUT))
+    return store
 
 
 def gather(rows: Tensor) -> Tensor:
@@ -45,12 +119,12 @@ def total(value: Tensor) -> Tensor:
     return value
 
 
-def from_first(value: T, device: torch.device) -> T:
-    """Process 0's value of a plain object, in all of them."""
+def from_first(value: T) -> T:
+    """The first process's value of a plain object, for all; the others' own is ignored."""
     if world_size() == 1:
         return value
     held = [value]
-    dist.broadcast_object_list(held, src=0, device=device)
+    dist.broadcast_object_list(held, src=0, group=_control[0] if _control else None)
     return held[0]
 
 

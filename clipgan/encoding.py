@@ -24,9 +24,15 @@ from clipgan.stored_features import checked, matching_features
 ROWS_AT_ONCE = {"cpu": 16, "cuda": 256}
 
 
+def to_device(array: np.ndarray, device: torch.device) -> Tensor:
+    """A tensor of the same values; the host does not wait for its copy to a GPU."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+
+
 def to_images(packed: np.ndarray, device: torch.device) -> Tensor:
     """uint8 [N, 3, R, R] -> float32 [N, 3, R, R] in [-1, 1], channels last."""
-    images = torch.from_numpy(np.array(packed)).to(device)  # a copy: the packed array is read-only
+    images = to_device(np.array(packed), device)  # a copy: the packed array is read-only
     return (images.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
 
 

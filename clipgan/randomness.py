@@ -5,7 +5,7 @@ So an evaluation or a sample grid in between changes no training, and a resumed 
 
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -47,6 +47,10 @@ class StepRandom:
     def shared(self, name: str) -> torch.Generator:
         """For what the whole batch shares; on the CPU."""
         return stream(self.seed, name, self.step)
+
+    def halves(self) -> "StepRandom":
+        """For a batch that has the first half of each block, its rows counted in the half batch."""
+        return replace(self, block=max(1, self.block // 2))
 
     def rows(self, name: str, rows: range) -> Draw:
         """For what each row has of its own: draws of shape [len(rows), ...], `rows` counted in the whole batch."""

@@ -117,6 +117,19 @@ class RunLog:
         return kept
 
 
+class SilentLog(RunLog):
+    """Writes nothing."""
+
+    def __init__(self) -> None:
+        self._sink = None
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """See `RunLog`; nothing happens."""
+
+    def finish(self, status: str, pruned: bool = False) -> None:
+        """See `RunLog`; nothing happens."""
+
+
 class _MlflowSink:
     """What MLflow has not got yet waits here; a failed call is tried again with the next one."""
 

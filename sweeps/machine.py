@@ -13,13 +13,15 @@ CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container, which sees all cor
 
 
 def fitting_workers(settings: Settings) -> int:
-    """As many as are asked for, else one for each GPU, else as many as there are cores for; limited by memory."""
+    """As many as are asked for, else as GPUs allow, else as there are cores for; limited by memory."""
     if settings.workers is not None:
         return settings.workers
-    gpus = len(devices(settings))
-    n_workers = gpus or max(1, cores() // (settings.threads or cores()))
+    processes, gpus = settings.processes, len(devices(settings))
+    n_workers = (
+        gpus // processes if gpus else cores() // (processes * settings.threads if settings.threads else cores())
+    )
     if settings.memory_gb:
-        n_workers = min(n_workers, int(psutil.virtual_memory().available / 1e9 / settings.memory_gb))
+        n_workers = min(n_workers, int(psutil.virtual_memory().available / 1e9 / (settings.memory_gb * processes)))
     return max(1, n_workers)
 
 
@@ -30,11 +32,12 @@ def environment(settings: Settings, n_workers: int, index: int) -> dict[str, str
         n_workers: how many share the machine.
         index: which of them it is, from 0.
     """
-    threads = settings.threads or max(1, cores() // n_workers)
+    threads = settings.threads or max(1, cores() // (n_workers * settings.processes))
     share = {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}  # spinning threads would stop each other
     gpus = devices(settings)
     if gpus:
-        share[VISIBLE] = gpus[index % len(gpus)]
+        first = index * settings.processes
+        share[VISIBLE] = ",".join(gpus[(first + number) % len(gpus)] for number in range(settings.processes))
     return share
 
 

@@ -13,6 +13,7 @@ AT_LEAST = {
     "replicas": 1,
     "replicas_top": 1,
     "workers": 1,
+    "processes": 1,
     "threads": 1,
     "gpus": 0,
     "memory_gb": 0,
@@ -50,9 +51,12 @@ class Settings:
     retry_failed: bool = False  # run failed points again, in their own run directories
     params: dict[str, Any] = field(default_factory=dict)  # axis -> values, as on the command line: h: 0.1,0.5,2
     workers: int | None = None  # trials at a time; null: one for each GPU, else as many as the cores have threads for
-    threads: int | None = 1  # CPU threads of a trial; null: the cores are shared out among the workers
+    processes: int = 1  # of a trial, each with a GPU of its own where there are any; a host's GPUs are shared out so
+    threads: int | None = 1  # CPU threads of each of them; null: the cores are shared out among the workers
     gpus: int | None = None  # to be shared out, one to a worker; null: those that there are
-    memory_gb: float | None = None  # what a trial needs, at most as many workers as that allows; null: not looked at
+    memory_gb: float | None = (
+        None  # what each of a trial's processes needs, at most as many workers as that allows; null: not looked at
+    )
     max_retries: int = 1  # how often a trial that crashes is tried again, from its checkpoint
     max_failure_rate: float = 1.0  # the sweep ends when a greater share of its points has failed; 1: never
     heartbeat: int = 20  # seconds between the signs of life that hosts sharing a study give each other

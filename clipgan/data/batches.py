@@ -12,7 +12,8 @@ from torch import Tensor
 
 from clipgan.config import Config
 from clipgan.data.pack import Split
-from clipgan.encoding import to_images
+from clipgan.distributed import rank, world_size
+from clipgan.encoding import to_device, to_images
 from clipgan.errors import UserError
 from clipgan.features import SplitFeatures, perturb
 from clipgan.randomness import normals, stream, stream_seed
@@ -38,7 +39,9 @@ class Batch(Targets):
 
     def part(self, rows: range) -> Self:
         """Some of the rows, counted in the whole batch."""
-        place = slice(rows.start - self.rows.start, rows.stop - self.rows.start)
+        return self._at(slice(rows.start - self.rows.start, rows.stop - self.rows.start), rows)
+
+    def _at(self, place: slice | list[int], rows: range) -> Self:
         return replace(
             self,
             text=self.text[place],
@@ -48,6 +51,15 @@ class Batch(Targets):
             condition=self.condition[place],
             rows=rows,
         )
+
+    def halves(self, block: int) -> Self:
+        """The first half of each block of rows, whatever part of a batch this is; blocks of one row stay whole.
+
+        Its rows are counted in the half batch.
+        """
+        kept = max(1, block // 2)
+        place = [number for number in range(len(self.rows)) if number % block < kept]
+        return self._at(place, range(self.rows.start // block * kept, self.rows.stop // block * kept))
 
     def parts(self, count: int) -> list[Self]:
         """`count` equal runs of rows."""
@@ -87,23 +99,26 @@ class Batches:
         check_batch_size(config, split)
         self.config, self.split, self.features, self.device, self.x_flip = config, split, features, device, x_flip
         self.size, self.seed = config.batch, config.seed
+        each = self.size // world_size()
+        self.rows = range(rank() * each, (rank() + 1) * each)  # this process's, of a step's batch
         self.per_epoch = len(split) // self.size
         self._epoch = -1
         self._order = np.empty(0, dtype=np.int64)
 
     def at(self, step: int) -> Batch:
-        """The batch of a step (0, 1, ...)."""
+        """This process's rows of the batch of a step (0, 1, ...)."""
         epoch, place = divmod(step, self.per_epoch)
         if epoch != self._epoch:
             self._order = np.random.default_rng(stream_seed(self.seed, "order", epoch)).permutation(len(self.split))
             self._epoch = epoch
         mine = slice(place * self.size, (place + 1) * self.size)
+        rows, own = self.rows, slice(self.rows.start, self.rows.stop)
         index = self._order[mine]
         random = np.random.default_rng(stream_seed(self.seed, "flips and captions", step))
         flip = self._flips(random, self.size)
         targets, levels = self._targets(index, flip, random, step, "batch")
-        packed = self.split.images[index]
-        packed = np.where(flip[:, None, None, None] == 1, packed[..., ::-1], packed)
+        packed = self.split.images[index[own]]
+        packed = np.where(flip[own, None, None, None] == 1, packed[..., ::-1], packed)
         draw = normals(stream(self.seed, "text noise", step, self.device))
         further = None
         if count := self.config.contrast.negatives:
@@ -111,13 +126,13 @@ class Batches:
             others = self._order[np.where(places < mine.start, places, places + self.size)]  # none of this batch
             further, _ = self._targets(others, self._flips(random, count), random, step, "further")
         return Batch(
-            text=targets.text,
-            clip_image=targets.clip_image,
-            resnet_image=targets.resnet_image,
+            text=targets.text[own],
+            clip_image=targets.clip_image[own],
+            resnet_image=None if targets.resnet_image is None else targets.resnet_image[own],
             images=to_images(packed, self.device),
-            condition=perturb(targets.text, levels, draw),
+            condition=perturb(targets.text, levels, draw)[own],
             further=further,
-            rows=range(self.size),
+            rows=rows,
         )
 
     def _flips(self, random: np.random.Generator, count: int) -> np.ndarray:
@@ -142,5 +157,5 @@ class Batches:
         return Targets(text, clip_image, None if resnet is None else self._tensor(resnet[flip, index])), levels
 
     def _tensor(self, rows: np.ndarray) -> Tensor:
-        tensor = torch.from_numpy(np.ascontiguousarray(rows)).to(self.device, non_blocking=True)
+        tensor = to_device(np.ascontiguousarray(rows), self.device)
         return tensor.float() if tensor.is_floating_point() else tensor  # features are stored in half precision

@@ -33,23 +33,19 @@ def r1_penalty(real_logits: Tensor, real_images: Tensor) -> Tensor:
     return gradient.square().sum(dim=(1, 2, 3)).mean()
 
 
-def path_length_penalty(
-    images: Tensor, ws: Tensor, mean: Tensor, draw: Draw, decay: float = 0.01
-) -> tuple[Tensor, Tensor]:
-    """E (|J_w^T y| - a)^2, y ~ N(0, I) (arXiv:1912.04958, section 3.2).
+def path_lengths(images: Tensor, ws: Tensor, draw: Draw) -> Tensor:
+    """|J_w^T y|, y ~ N(0, I) (arXiv:1912.04958, section 3.2), of each image: [N], differentiable.
 
     Args:
         images: [N, 3, R, R], computed from `ws`.
         ws: [N, L, W], requires grad.
-        mean: a, the moving average of the lengths, a scalar.
         draw: makes y.
-        decay: how far `mean` moves towards this batch.
-
-    Returns:
-        The penalty, and the new `mean` without gradient.
     """
     noise = draw(images.shape) / math.sqrt(images.shape[2] * images.shape[3])
     (gradient,) = torch.autograd.grad((images * noise).sum(), ws, create_graph=True)
-    lengths = gradient.square().sum(dim=2).mean(dim=1).sqrt()
-    new_mean = mean.lerp(lengths.detach().mean(), decay)
-    return (lengths - new_mean).square().mean(), new_mean
+    return gradient.square().sum(dim=2).mean(dim=1).sqrt()
+
+
+def path_length_penalty(lengths: Tensor, mean: Tensor) -> Tensor:
+    """E (|J_w^T y| - a)^2 of lengths [N] and their moving average a, a scalar."""
+    return (lengths - mean).square().mean()

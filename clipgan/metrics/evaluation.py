@@ -103,7 +103,7 @@ class Evaluation:
             lambda images, numbers: self._measure(images, numbers, due),
         )  # fmt: skip
         values = self._figures(rows, due) if rank() == 0 else {}
-        return from_first(values, self.device)
+        return from_first(values)
 
     def _measure(self, images: Tensor, numbers: range, due: list[str]) -> dict[str, Tensor]:
         """What is read off a chunk: the extractor's rows, the judge's and the oracle's where they are due."""

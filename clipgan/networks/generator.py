@@ -93,6 +93,8 @@ class Synthesis(nn.Module):
 class TextToImage(nn.Module):
     """G(z, c): latent and text condition to an image. Its architectures differ in how text and styles become one."""
 
+    synthesis: nn.Module  # styles, what an architecture makes of the text, and noise -> image
+
     def __init__(self, mapping: Mapping, z_dim: int, resolution: int) -> None:
         super().__init__()
         self.mapping, self.z_dim = mapping, z_dim

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
+from clipgan.distributed import any_of
 from clipgan.errors import Interrupted
 
 OF_LAUNCHERS = ("SIGUSR1", "SIGUSR2")  # a scheduler's announcement of the end, where something in this process heeds it
@@ -35,6 +36,15 @@ class Interruption:
         """
         if self.signal is not None:
             raise Interrupted(self.signal.name)
+
+    def check_together(self) -> None:
+        """The same for all processes of a training, which end at the same step.
+
+        Raises:
+            Interrupted: a signal has come to one of them at least.
+        """
+        if any_of(self.signal is not None):
+            raise Interrupted("a signal to another process" if self.signal is None else self.signal.name)
 
     @contextmanager
     def at_once(self) -> Iterator[None]:

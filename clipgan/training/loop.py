@@ -15,6 +15,8 @@ from torch import Tensor
 from clipgan.conditions import prompts
 from clipgan.config import Config, flatten, plain
 from clipgan.data.batches import Batches
+from clipgan.data.prefetch import Prefetched, Source
+from clipgan.distributed import any_of, joined, own_device, rank
 from clipgan.errors import DivergenceError, Interrupted, UserError
 from clipgan.losses.structure import active_terms
 from clipgan.metrics.evaluation import Evaluation
@@ -22,9 +24,10 @@ from clipgan.metrics.prompts import evenly
 from clipgan.prepare import Prepared, choose_device, prepare
 from clipgan.progress import console, track
 from clipgan.sample_grid import SampleGrid, title
-from clipgan.tracking import RunLog
+from clipgan.tracking import RunLog, SilentLog
 from clipgan.training import run_files
 from clipgan.training.checkpoint import checkpoint_path, save_checkpoint
+from clipgan.training.compiled import compile_networks
 from clipgan.training.initial import InitialWeights, read_initial, start_from
 from clipgan.training.interruption import Interruption
 from clipgan.training.precision import choose_precision
@@ -38,8 +41,8 @@ Report = Callable[[float, int], bool]  # (FID, whole kimg) -> whether the run is
 
 # What may change between a run and its resumption: nothing that the figures depend on.
 RESUMABLE = (
-    "kimg", "snapshot_kimg", "device", "threads", "resume", "cache_dir", "mlflow.", "sample_", "metrics.objective",
-    "keep_", "checkpoint_minutes",
+    "kimg", "snapshot_kimg", "device", "threads", "processes", "compile", "resume", "cache_dir", "mlflow.", "sample_",
+    "metrics.objective", "keep_", "checkpoint_minutes",
 )  # fmt: skip
 
 
@@ -68,17 +71,17 @@ def train(config: Config, run_dir: Path, report: Report | None = None, parent_ru
         Interrupted: SIGTERM or SIGINT came, and a checkpoint was written.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
-    device = choose_device(config.device)
+    device = own_device(choose_device(config.device))
     precision = choose_precision(config.precision, device)
     config = replace(config, precision=precision.name)  # what `auto` came to is part of what the figures depend on
     initial = None
     if config.init is not None and not run_files.exists(config.resume, run_dir):
         initial = read_initial(config)  # before the data, so that a mistake is known at once
-    prepared = prepare(config, device)  # on all cores, whatever the training takes
+    prepared = prepare(config, device)  # on all cores, whatever the training takes; processes wait for each other
     before = torch.get_num_threads()
     torch.set_num_threads(config.threads or before)
     try:
-        with precision.products():
+        with precision.products(), joined(device):
             return Training(config, run_dir, prepared, device, report, initial).run(parent_run_id)
     finally:
         torch.set_num_threads(before)
@@ -114,13 +117,16 @@ class Training:
             ),
         )
         self.clip, self.judge = prepared.clip, prepared.judge
-        self.batches = Batches(config, prepared.data.train, features.train, device, prepared.data.x_flip)
+        batches = Batches(config, prepared.data.train, features.train, device, prepared.data.x_flip)
+        self.batches: Source = Prefetched(batches) if device.type == "cuda" else batches
         self.state = new_state(config, prepared.clip.dim, device)
         if initial is not None:
             start_from(self.state, initial, config)
         self.evaluation = Evaluation(
             config, prepared.data, features, prepared.judge, prepared.clip.key, prepared.cache_dir, device
         )
+        if config.compile is not None:
+            compile_networks(self.state, self.objective.spaces, config.compile)
         heldout = prompts(features.heldout, config.condition, config.seed)
         chosen = evenly(len(heldout), config.sample_prompts)  # a set may be sorted
         titles = [title(prepared.data.heldout, index) for index in chosen]
@@ -146,10 +152,13 @@ class Training:
             "parameters/D": parameter_count(self.state.discriminator),
             **self.evaluation.record(),
         }
-        log = RunLog(self.run_dir, self.config.mlflow, run_name(self.config), params, parent_run_id, resumed_at)
+        log: RunLog = SilentLog()  # the first process alone writes
+        if rank() == 0:
+            log = RunLog(self.run_dir, self.config.mlflow, run_name(self.config), params, parent_run_id, resumed_at)
         status = "FAILED"
         try:
-            log.artifact(self._save_config())
+            if rank() == 0:
+                log.artifact(self._save_config())
             with self.interruption.heeding():
                 if resumed_at is None:
                     r2 = self.text_to_resnet_r2
@@ -216,12 +225,14 @@ class Training:
         Raises:
             Interrupted: the latter.
         """
-        self.interruption.check()
+        self.interruption.check_together()
         minutes = self.config.checkpoint_minutes
         if minutes is not None and time.monotonic() - self.saved_at >= 60 * minutes:
             self._save_latest()
 
     def _save_latest(self) -> None:
+        if rank() > 0:
+            return
         path = self.run_dir / run_files.LATEST
         self._save(path)
         console.print(f"checkpoint after step {self.state.step}: {path}", markup=False)
@@ -231,7 +242,7 @@ class Training:
         return train_step(self.state, self.batches.at(step), self.objective, step)
 
     def _snapshot(self, log: RunLog, kimg: int, values: dict[str, float], last: bool) -> None:
-        """FID, sample grid, checkpoint, and the record of them."""
+        """FID, sample grid, checkpoint, and the record of them; the first process writes, and its verdict all have."""
         start = time.perf_counter()
         grid = self.run_dir / f"samples-{kimg:06d}.png"
         with self.interruption.at_once():
@@ -240,7 +251,8 @@ class Training:
             key, fid = self.evaluation.key, measured[self.evaluation.key]
             if not math.isfinite(fid):
                 raise DivergenceError(f"{key} is {fid} at {kimg} kimg")
-            self.grid.save(self.state.generator_ema, grid)
+            if rank() == 0:
+                self.grid.save(self.state.generator_ema, grid)
         self.history.append((kimg, fid))
         best = min(fid for _, fid in self.history)
         seconds = time.perf_counter() - start
@@ -251,11 +263,13 @@ class Training:
         speed = f"  {values['sec_per_kimg']:.2f} s/kimg" if "sec_per_kimg" in values else ""
         console.print(f"{kimg:>6} kimg  {key} {fid:.4g}  best {best:.4g}{speed}")
         # the record comes before the checkpoint: a kill in between repeats this stretch and drops the later record
-        self._save(checkpoint_path(self.run_dir, kimg))
-        run_files.drop_latest(self.run_dir)
-        run_files.keep_only(self.run_dir, self.history, self.config.keep_last, self.config.keep_best)
+        if rank() == 0:
+            self._save(checkpoint_path(self.run_dir, kimg))
+            run_files.drop_latest(self.run_dir)
+            run_files.keep_only(self.run_dir, self.history, self.config.keep_last, self.config.keep_best)
         if self.report:
             self.stopped = self.report(fid, kimg) and kimg > 0  # nothing is trained yet at 0
+        self.stopped = any_of(self.stopped)
 
     def _save(self, path: Path) -> None:
         self._refuse_divergence()
@@ -293,6 +307,7 @@ class Training:
     def _resume(self) -> int | None:
         """Take over the checkpoint that `config.resume` means; its kimg, or None where there is none."""
         found = run_files.find(self.config.resume, self.run_dir, self.device)
+        any_of(False)  # all have looked before the first one writes
         if found is None:
             return None
         path, checkpoint = found
@@ -310,6 +325,7 @@ class Training:
         if self.report:
             for known_kimg, fid in self.history:  # a kill may have come before the last was reported
                 self.stopped = self.report(fid, known_kimg) and known_kimg > 0
+        self.stopped = any_of(self.stopped)
         return self.kimg
 
     def _save_config(self) -> Path:

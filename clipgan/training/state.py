@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +33,7 @@ class TrainingState:
     scaler: torch.amp.GradScaler
     step: int = 0  # batches done
     watch: Watch = field(default_factory=Watch)  # no part of `state_dict`
+    compiled: bool = False  # whether the networks run as torch.compile's graphs
 
     def generate(self, ws: Tensor, condition: Tensor, noise: Sequence[Tensor]) -> Tensor:
         """G in the training's precision: [N, L, W], [N, C] -> float32 [N, 3, R, R]."""
@@ -43,6 +45,10 @@ class TrainingState:
         with self.precision.autocast():
             judged: Judgement = self.discriminator(images, condition)
         return Judgement(judged.logits.float(), judged.semantic.float())
+
+    def differentiated_twice(self) -> AbstractContextManager[Any]:
+        """Around a regulariser on a gradient: compiled graphs cannot be differentiated twice, so none is used."""
+        return torch.compiler.set_stance("force_eager") if self.compiled else nullcontext()
 
     def update(self, optimizer: torch.optim.Optimizer) -> None:
         """One step of an optimiser on the gradients that have gathered, over all processes."""

@@ -12,7 +12,13 @@ from torch import Tensor
 from clipgan.config import Config, PairsConfig
 from clipgan.data.batches import Batch, Targets
 from clipgan.distributed import gather, total, world_size
-from clipgan.losses.adversarial import discriminator_loss, generator_loss, path_length_penalty, r1_penalty
+from clipgan.losses.adversarial import (
+    discriminator_loss,
+    generator_loss,
+    path_length_penalty,
+    path_lengths,
+    r1_penalty,
+)
 from clipgan.losses.contrastive import ALL_PLAIN, unit
 from clipgan.losses.pairs import Selections, select
 from clipgan.losses.structure import Term, structure_loss, weighted_sum
@@ -22,6 +28,8 @@ from clipgan.training.divergence import Watch
 from clipgan.training.ema import ema_decay, update_ema
 from clipgan.training.spaces import FrozenSpaces
 from clipgan.training.state import TrainingState
+
+PATH_LENGTH_DECAY = 0.01  # how far the mean path length moves towards a batch's (StyleGAN2)
 
 
 @dataclass(frozen=True)
@@ -51,10 +59,11 @@ def train_step(state: TrainingState, batch: Batch, objective: Objective, step: i
     random = StepRandom(config.seed, step, min(model.mbstd_group, config.batch), batch.images.device)
     values = discriminator_step(state, batch, objective, random)
     values |= generator_step(state, batch, objective, random)
-    if model.r1_gamma and step % model.r1_interval == 0:
-        values |= r1_step(state, batch, objective)
-    if model.pl_weight and step % model.pl_interval == 0:
-        values |= path_length_step(state, batch, objective, random)
+    with state.differentiated_twice():
+        if model.r1_gamma and step % model.r1_interval == 0:
+            values |= r1_step(state, batch, objective)
+        if model.pl_weight and step % model.pl_interval == 0:
+            values |= path_length_step(state, batch, objective, random)
     state.watch.see_all(values)
     state.watch.end_step(step)
     state.step = step + 1
@@ -153,18 +162,20 @@ def r1_step(state: TrainingState, batch: Batch, objective: Objective) -> Values:
 
 
 def path_length_step(state: TrainingState, batch: Batch, objective: Objective, random: StepRandom) -> Values:
-    """Lazy path-length regularisation on half of each part, times the interval at which it is called."""
+    """Lazy path-length regularisation on half of the rows, times the interval at which it is called."""
     config, model = objective.config, objective.config.model
     share = 1 / (config.accumulate * world_size())
     penalty = torch.zeros((), device=batch.images.device)
+    halves = random.halves()
     state.generator_optimizer.zero_grad(set_to_none=True)
     for part in batch.parts(config.accumulate):
-        half = part.part(part.rows[: max(1, len(part.rows) // 2)])
-        ws = _styles(state, half, objective, random, "path length")
-        images = state.generate(ws, half.condition, _noise(state, half, random, "path length"))
-        draw = random.rows("path length direction", half.rows)
-        own, mean = path_length_penalty(images, ws, state.path_length_mean, draw)
-        state.path_length_mean = total(mean) / world_size()
+        half = part.halves(random.block)
+        ws = _styles(state, half, objective, halves, "path length")
+        images = state.generate(ws, half.condition, _noise(state, half, halves, "path length"))
+        lengths = path_lengths(images, ws, halves.rows("path length direction", half.rows))
+        everywhere = total(lengths.mean()) / world_size()
+        state.path_length_mean = state.path_length_mean.lerp(everywhere, PATH_LENGTH_DECAY)
+        own = path_length_penalty(lengths, state.path_length_mean)
         state.scaler.scale(own * (share * model.pl_weight * model.pl_interval)).backward()
         penalty += own.detach() * share
     state.watch.see("loss/path_length", penalty)

@@ -54,6 +54,18 @@ def test_each_worker_gets_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "CUDA_VISIBLE_DEVICES" not in environment(Settings(gpus=0), 2, 1)
 
 
+def test_a_trial_of_several_processes_gets_as_many_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3,4")
+    settings = Settings(processes=2, memory_gb=0.001)
+    assert fitting_workers(settings) == 2  # the fifth GPU is one too few for a third
+    assert [environment(settings, 2, place)["CUDA_VISIBLE_DEVICES"] for place in range(2)] == ["0,1", "2,3"]
+
+
+def test_each_process_of_a_trial_takes_its_threads() -> None:
+    assert fitting_workers(Settings(processes=cores(), memory_gb=0.001)) == 1
+    assert environment(Settings(processes=3, threads=None), 10_000, 0)["OMP_NUM_THREADS"] == "1"
+
+
 def test_the_driver_is_asked_for_gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     driver = tmp_path / "nvidia-smi"

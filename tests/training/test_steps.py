@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from clipgan.config import ModelConfig
-from clipgan.losses.adversarial import path_length_penalty, r1_penalty
+from clipgan.losses.adversarial import path_length_penalty, path_lengths, r1_penalty
 from clipgan.networks.generator import Generator
 from clipgan.prepare import prepare
 from clipgan.randomness import StepRandom, stream, stream_seed
@@ -79,9 +79,9 @@ def with_noise(training):
 def assert_close(ours, theirs):
     """Every gradient to 1e-5 of the largest entry in its step: a scalar is a sum of many that nearly cancel."""
     assert ours.keys() == theirs.keys()
-    for step in ("D", "G", "R1"):
+    for step in ("D", "G", "R1", "path length"):
         names = [name for name in theirs if name.startswith(f"{step} ")]
-        scale = max(float(theirs[name].abs().max()) for name in names)
+        scale = max((float(theirs[name].abs().max()) for name in names), default=0)
         for name in names:
             torch.testing.assert_close(ours[name], theirs[name], rtol=0, atol=1e-5 * scale, msg=name)
 
@@ -247,14 +247,20 @@ VARIANTS = {
 }
 
 
-def first_steps(training, batch):
-    """The gradients and values of each kind of step, each from the initial state: Adam would amplify rounding."""
+def first_steps(training, batch, path_lengths=False):
+    """The gradients and values of each kind of step, each from the initial state: Adam would amplify rounding.
+
+    `path_lengths`: theirs too; micro-batches move their mean one after the other.
+    """
     objective, random, found, values = training.objective, step_random(training), {}, {}
     for name, network, step in (
         ("D", "discriminator", lambda state: discriminator_step(state, batch, objective, random)),
         ("G", "generator", lambda state: generator_step(state, batch, objective, random)),
         ("R1", "discriminator", lambda state: steps.r1_step(state, batch, objective)),
+        ("path length", "generator", lambda state: steps.path_length_step(state, batch, objective, random)),
     ):
+        if name == "path length" and not path_lengths:
+            continue
         state = copy.deepcopy(training.state)
         values |= {key: float(value) for key, value in step(state).items()}
         gradients = {key: parameter.grad for key, parameter in getattr(state, network).named_parameters()}
@@ -288,17 +294,19 @@ def test_without_caching_each_part_contrasts_with_itself(make_training):
 
 
 def test_path_lengths_in_parts(make_training):
-    """Half of each part; the mean moves part by part."""
+    """The first two of each block of four rows; the mean moves by a hundredth towards each part's."""
     training = make_training("accumulate=4")
     batch, state, objective, random = training.batches.at(2), training.state, training.objective, step_random(training)
-    mean, penalties = torch.zeros(()), []
-    for part in batch.parts(4):
-        half = part.part(part.rows[:4])
-        ws = steps._styles(state, half, objective, random, "path length")
-        images = state.generate(ws, half.condition, steps._noise(state, half, random, "path length"))
-        draw = random.rows("path length direction", half.rows)
-        penalty, mean = path_length_penalty(images, ws, mean, draw)
-        penalties.append(float(penalty.detach()))
+    mean, penalties, halves = torch.zeros(()), [], random.halves()
+    for number, part in enumerate(batch.parts(4)):
+        half = part.halves(4)
+        assert half.rows == range(4 * number, 4 * number + 4)
+        assert torch.equal(half.condition, part.condition[[0, 1, 4, 5]])
+        ws = steps._styles(state, half, objective, halves, "path length")
+        images = state.generate(ws, half.condition, steps._noise(state, half, halves, "path length"))
+        lengths = path_lengths(images, ws, halves.rows("path length direction", half.rows)).detach()
+        mean = mean + 0.01 * (lengths.mean() - mean)
+        penalties.append(float(path_length_penalty(lengths, mean)))
     values = steps.path_length_step(state, batch, objective, random)
     assert float(values["loss/path_length"]) == pytest.approx(sum(penalties) / 4, rel=1e-5)
     assert float(state.path_length_mean) == pytest.approx(float(mean), rel=1e-5)
@@ -315,8 +323,8 @@ def one_of_two_processes(rank, address, overrides, results):
         for name, more in (("plain", []), ("cached", CACHED)):
             config = make_config(*overrides, *VARIANTS[variant], *more)
             training = with_noise(Training(config, results, prepare(config, CPU), CPU, None))
-            batch = training.batches.at(2).part(range(16 * rank, 16 * rank + 16))
-            torch.save(first_steps(training, batch), results / f"{variant} {name} {rank}.pt")
+            found = first_steps(training, training.batches.at(2), path_lengths=name == "plain")
+            torch.save(found, results / f"{variant} {name} {rank}.pt")
     torch.distributed.destroy_process_group()
 
 
@@ -324,16 +332,16 @@ def one_of_two_processes(rank, address, overrides, results):
 def test_two_processes_equal_one(make_training, cache_dir, tmp_path):
     """Two gloo ranks, each with half of the batch, whole or in micro-batches."""
     expected = {}
-    for variant in PROCESSES:
+    for variant, name in itertools.product(PROCESSES, ("plain", "cached")):
         training = make_training(*VARIANTS[variant])
-        expected[variant] = first_steps(training, training.batches.at(2))
+        expected[variant, name] = first_steps(training, training.batches.at(2), path_lengths=name == "plain")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
     overrides = tiny(cache_dir, "mlflow.tracking_uri=null")
     torch.multiprocessing.spawn(one_of_two_processes, (address, overrides, tmp_path), nprocs=2)
-    for variant, (gradients, values) in expected.items():
-        for name, rank in itertools.product(("plain", "cached"), range(2)):
+    for (variant, name), (gradients, values) in expected.items():
+        for rank in range(2):
             ours, our_values = torch.load(tmp_path / f"{variant} {name} {rank}.pt")
             assert our_values == pytest.approx(values, rel=1e-5)
             assert_close(ours, gradients)
