@@ -228,6 +228,8 @@ class ClipConfig:
     pretrained: str | None = None  # open_clip's tag of the weights; null: train (tiny) or checkpoint
     checkpoint: str | None = None  # a weights file, in place of `pretrained`
     precision: str = "float32"  # bfloat16: autocast; whether that is faster: python -m clipgan.encoders.cost
+    grad_checkpointing: bool = False  # activations of a transformer's blocks are computed again in the backward pass
+    # in place of being kept: less memory for G's step, a third more time in the tower
     train: TinyClipTraining | None = None  # set for `tiny` only
 
     def __post_init__(self) -> None:

@@ -10,6 +10,7 @@ import open_clip
 import torch
 import torch.nn.functional as F
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
+from open_clip.modified_resnet import ModifiedResNet
 from open_clip.pretrained import download_pretrained
 
 from clipgan.config import ClipConfig
@@ -35,6 +36,7 @@ class FrozenClip(FrozenEncoder):
         preprocess: Preprocess,
         precision: str = "float32",
         file: Path | None = None,
+        grad_checkpointing: bool = False,
     ) -> None:
         """
         Args:
@@ -43,7 +45,14 @@ class FrozenClip(FrozenEncoder):
             preprocess: as in the training of the weights.
             precision: see `FrozenEncoder`.
             file: where the weights came from; None: they are random.
+            grad_checkpointing: whether the image tower computes its activations again in the backward pass.
+
+        Raises:
+            UserError: the tower is no transformer, for which alone open_clip has that.
         """
+        if grad_checkpointing and isinstance(model.visual, ModifiedResNet):
+            raise UserError(f"clip.grad_checkpointing=true is not allowed for {name}: its image tower is a ResNet")
+        model.visual.set_grad_checkpointing(grad_checkpointing)
         architecture = open_clip.get_model_config(name)
         with_lean_activations(model)
         super().__init__(model, preprocess, architecture["embed_dim"], architecture, precision)
@@ -106,7 +115,7 @@ def load_clip(config: ClipConfig, data: PackedData | None, cache_dir: Path, devi
         source = f"clip.pretrained={config.pretrained} ({path})"
     model = build_clip(config.model)
     load_strictly(model, read_state_dict(path, "clip.checkpoint"), source, config.model)
-    return FrozenClip(model, config.model, preprocess, config.precision, path).to(device)
+    return FrozenClip(model, config.model, preprocess, config.precision, path, config.grad_checkpointing).to(device)
 
 
 def load_tokenizer(model: str) -> Callable[[list[str]], torch.Tensor]:

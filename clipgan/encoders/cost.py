@@ -27,7 +27,8 @@ REPEATS = 3
 def random_clip(config: ClipConfig, precision: str) -> FrozenClip:
     """The configured architecture with random weights."""
     register_tiny_model()
-    return FrozenClip(build_clip(config.model), config.model, choose_preprocess(config), precision)
+    preprocess, again = choose_preprocess(config), config.grad_checkpointing
+    return FrozenClip(build_clip(config.model), config.model, preprocess, precision, grad_checkpointing=again)
 
 
 def random_resnet(config: ResNetConfig, precision: str) -> FrozenResNet:

@@ -42,7 +42,7 @@ Report = Callable[[float, int], bool]  # (FID, whole kimg) -> whether the run is
 # What may change between a run and its resumption: nothing that the figures depend on.
 RESUMABLE = (
     "kimg", "snapshot_kimg", "device", "threads", "processes", "compile", "resume", "cache_dir", "mlflow.", "sample_",
-    "metrics.objective", "keep_", "checkpoint_minutes",
+    "metrics.objective", "clip.grad_checkpointing", "keep_", "checkpoint_minutes",
 )  # fmt: skip
 
 
