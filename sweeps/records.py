@@ -1,6 +1,6 @@
 """What is known of a trial, as tables and reports show it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -10,6 +10,12 @@ from optuna.trial import FrozenTrial, TrialState
 from sweeps.search_space import Value, point_id
 
 JOB = "job."  # prefix of the attributes that a job sets
+OBJECTIVE_SD = "objective_sd"  # one of them: the standard deviation of measuring the same first objective anew
+
+
+def objective_sds(attributes: Iterable[Mapping[str, Any]]) -> list[float]:
+    """What the jobs of several trials have told of it; 0 where one has told nothing."""
+    return [float(each.get(OBJECTIVE_SD) or 0.0) for each in attributes]
 
 
 @dataclass(frozen=True)

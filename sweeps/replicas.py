@@ -47,8 +47,12 @@ class PointResult:
     @property
     def by_seed(self) -> dict[int, float]:
         """Replica -> its first objective, of the complete ones."""
-        complete = [record for record in self.replicas if record.state == "COMPLETE"]
-        return {record.replica: record.value for record in complete if record.value is not None}
+        return {record.replica: record.value for record in self.complete if record.value is not None}
+
+    @property
+    def complete(self) -> tuple[TrialRecord, ...]:
+        """The replicas that have ended with their objectives."""
+        return tuple(record for record in self.replicas if record.state == "COMPLETE")
 
 
 def by_point(records: Sequence[TrialRecord], aggregate: Aggregate) -> list[PointResult]:

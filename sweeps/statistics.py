@@ -15,6 +15,7 @@ from typing import Any
 
 LEVEL = 0.95
 RELIABLE = 5  # replicas from which on an interval covers about what it says
+TWO_SIDED = 1.96  # standard deviations that a normal value exceeds, either way, in one case of twenty
 RESAMPLES = 9999
 SEED = 0  # the same values give the same interval
 
@@ -52,7 +53,16 @@ def summary(values: Sequence[float]) -> Summary:
     return Summary(mean, deviation, n, _interval([values], _mean, n))
 
 
-def within_noise(a: Mapping[int, float], b: Mapping[int, float]) -> bool | None:
+def sampling_deviation(*points: Sequence[float]) -> float:
+    """The standard deviation of the difference of two points' means that measuring them anew would make.
+
+    Args:
+        points: of each, its replicas' own deviations, 0 where a job has told none.
+    """
+    return math.sqrt(sum(math.fsum(deviation**2 for deviation in each) / len(each) ** 2 for each in points))
+
+
+def within_noise(a: Mapping[int, float], b: Mapping[int, float], sampling: float = 0.0) -> bool | None:
     """Whether the difference of two points' means is no larger than noise: its 95 % interval contains 0.
 
     Points whose replicas have the same seeds, at least `RELIABLE` of them, are compared seed by seed, which removes
@@ -63,11 +73,15 @@ def within_noise(a: Mapping[int, float], b: Mapping[int, float]) -> bool | None:
     Args:
         a: seed -> finite objective.
         b: the same of the other point.
+        sampling: what `sampling_deviation` says of them. A difference that measuring anew makes in one case of twenty
+            is within noise whatever the replicas say; a larger one of single replicas may still be their seeds'.
 
     Returns:
-        None where one of them has a single replica: nothing is known of its noise.
+        None where one of them has a single replica and they differ by more than `sampling` explains.
     """
     n = min(len(a), len(b))
+    if abs(math.fsum(a.values()) / len(a) - math.fsum(b.values()) / len(b)) < TWO_SIDED * sampling:
+        return True
     if n < 2:
         return None
     if a.keys() == b.keys() and n >= RELIABLE:

@@ -6,9 +6,9 @@ from rich import box
 from rich.table import Table
 
 from sweeps.objectives import pareto_front
-from sweeps.records import TrialRecord
+from sweeps.records import TrialRecord, objective_sds
 from sweeps.replicas import Aggregate, PointResult, by_point
-from sweeps.statistics import summary, within_noise
+from sweeps.statistics import sampling_deviation, summary, within_noise
 from sweeps.table import axis_names, best, best_line, cell, point_cells, point_text
 
 
@@ -66,5 +66,6 @@ def _replicated(results: Sequence[PointResult], direction: str, aggregate: Aggre
 def _compared(result: PointResult, leader: PointResult) -> str:
     if result is leader:
         return "-"
-    noise = within_noise(result.by_seed, leader.by_seed)
+    told = [objective_sds(record.attributes for record in each.complete) for each in (result, leader)]
+    noise = within_noise(result.by_seed, leader.by_seed, sampling_deviation(*told))
     return "unknown: one seed" if noise is None else "within noise" if noise else "worse"

@@ -93,10 +93,16 @@ def _replicas(sweep: Sweep, points: Sequence[Standing]) -> Section | None:
     table = tables.point_table(sweep, points, has_replicas(points))
     if not has_replicas(points):
         lead = "One trial a point: what the seed does to these figures is not known. Replicas would tell."
+        if any(result.noise for result in points):
+            lead += (
+                " A point is within noise of the best where measuring both anew makes such a difference in one case of"
+                " twenty, by the deviation that the jobs have told."
+            )
         return Section("Points", lead, table=table)
     lead = (
         "The mean of each point's replicas with its 95 % interval (seeded bootstrap, widened for small samples)."
-        " A point is within noise of the best where the interval of the difference contains 0; each is compared with"
+        " A point is within noise of the best where the interval of the difference contains 0, or where measuring both"
+        " anew may make it, by the deviation that the jobs have told; each is compared with"
         " the best alone, and of twenty such comparisons one errs by chance."
     )
     if sweep.aggregate != "mean":

@@ -4,10 +4,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from sweeps.records import objective_sds
 from sweeps.replicas import aggregate_named
 from sweeps.report.reading import Sweep, Trial, point_text
 from sweeps.search_space import Value, point_id
-from sweeps.statistics import Summary, summary, within_noise
+from sweeps.statistics import Summary, sampling_deviation, summary, within_noise
 
 
 @dataclass(frozen=True)
@@ -45,15 +46,20 @@ def results(sweep: Sweep) -> list[Standing]:
             trials=trials,
             summaries=summaries,
             on_front=not any(_dominates(other, costs[index]) for other in costs),
-            noise=None if index == 0 else within_noise(_by_replica(described[0][0]), _by_replica(trials)),
+            noise=None if index == 0 else _within_noise(described[0][0], trials),
         )
         for index, (trials, summaries) in enumerate(described)
     ]
 
 
 def has_replicas(points: Sequence[Standing]) -> bool:
-    """Whether anything is known of noise."""
+    """Whether anything is known of what a seed does."""
     return any(result.first.n > 1 for result in points)
+
+
+def _within_noise(one: Sequence[Trial], other: Sequence[Trial]) -> bool | None:
+    told = [objective_sds(trial.attributes for trial in trials) for trials in (one, other)]
+    return within_noise(_by_replica(one), _by_replica(other), sampling_deviation(*told))
 
 
 def _summaries(trials: Sequence[Trial]) -> tuple[Summary, ...]:

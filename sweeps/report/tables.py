@@ -37,14 +37,14 @@ class Table:
 
 
 def point_table(sweep: Sweep, points: Sequence[Standing], replicas: bool) -> Table:
-    """One row for each complete point, the best first; with replicas also spread, interval and noise."""
+    """One row for each complete point, the best first; with replicas also spread and interval; noise where known."""
     columns = [Column(axis) for axis in sweep.axes]
-    several = len(sweep.objectives) > 1
+    several, compared = len(sweep.objectives) > 1, replicas or any(result.noise for result in points)
     for name in sweep.objectives:
         columns.append(Column(name, number=True))
         columns += [Column("sd", number=True), Column("95 % interval", number=True)] if replicas else []
     columns += [Column("n", number=True)] if replicas else []
-    columns += [Column("on the front")] if several else [Column("against the best")] if replicas else []
+    columns += [Column("on the front")] if several else [Column("against the best")] if compared else []
     rows = []
     for index, result in enumerate(points):
         cells = [_axis(result.point, axis) for axis in sweep.axes]
@@ -53,7 +53,7 @@ def point_table(sweep: Sweep, points: Sequence[Standing], replicas: bool) -> Tab
         cells += [str(result.first.n)] if replicas else []
         if several:
             cells.append("yes" if result.on_front else "")
-        elif replicas:
+        elif compared:
             cells.append("best" if index == 0 else NOISE[result.noise])
         rows.append(Row(tuple(cells), best=result.on_front if several else index == 0))
     return Table(tuple(columns), tuple(rows))

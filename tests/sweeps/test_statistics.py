@@ -2,7 +2,7 @@
 
 import pytest
 
-from sweeps.statistics import Summary, summary, within_noise
+from sweeps.statistics import Summary, sampling_deviation, summary, within_noise
 
 
 def test_known_figures() -> None:
@@ -61,3 +61,15 @@ def test_three_pairs_are_too_few_to_pair() -> None:
 def test_of_one_replica_nothing_is_known() -> None:
     assert within_noise({0: 1.0}, {0: 5.0}) is None
     assert within_noise({0: 1.0, 1: 1.1}, {0: 5.0}) is None
+
+
+def test_a_difference_that_measuring_anew_makes_is_noise_even_of_single_replicas():
+    sampling = sampling_deviation([0.3], [0.4])
+    assert sampling == pytest.approx(0.5)
+    assert within_noise({0: 1.0}, {0: 1.9}, sampling) is True
+    assert within_noise({0: 1.0}, {0: 2.1}, sampling) is None  # more than that: by the seed or by the point
+    assert sampling_deviation([0.3, 0.3, 0.3, 0.3], [0.0]) == pytest.approx(0.15)
+    far = ({0: 1.0, 1: 1.01, 2: 1.02}, {0: 1.2, 1: 1.21, 2: 1.22})
+    assert within_noise(*far) is False
+    assert within_noise(*far, sampling_deviation([0.2] * 3, [0.2] * 3)) is True
+    assert within_noise({0: 1.0}, {0: 1.0}) is None  # nothing is told

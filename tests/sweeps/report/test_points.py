@@ -3,6 +3,7 @@
 from studies import Studies, add
 
 from sweeps.report.points import has_replicas
+from sweeps.report.tables import point_table
 
 
 def test_replicas_are_summed_up_and_compared_with_the_best(studies: Studies) -> None:
@@ -52,3 +53,13 @@ def test_the_sweeps_aggregate_orders_the_points(studies: Studies) -> None:
     sweep, points = studies.read("s")
     assert sweep.objectives == ("FID",)
     assert [point.point["h"] for point in points] == [1.0, 2.0]
+
+
+def test_what_jobs_tell_of_measuring_anew_is_noise(studies: Studies) -> None:
+    study = studies.make("s")
+    for h, value in ((0.1, 5.0), (0.5, 5.2), (2.0, 9.0)):
+        add(study, {"h": h}, [value], **{"job.objective_sd": 0.1})
+    sweep, points = studies.read("s")
+    assert [point.noise for point in points] == [None, True, None]
+    table = point_table(sweep, points, has_replicas(points))
+    assert [row.cells[-1] for row in table.rows] == ["best", "within noise", "unknown"]

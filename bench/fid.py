@@ -1,0 +1,146 @@
+"""How far a FID of few images is off, and how much it varies: bias and deviation over sample counts, on drawn shapes.
+
+A generator is trained (once: a second call takes its checkpoint), 20,000 images of it and the 20,000 training images
+are embedded by the small CLIP that judges, and subsets of them compared. `pairs` compares n images with n real ones, as the
+protocols fid2k_clip_tiny and fid5k do, `all` n images with all real ones, as fid50k_full and fid30k_coco do. `real` is
+the same between two halves of the real images, where the true distance is 0. Overrides as for train.py; figures go to
+runs/bench/fid.json, the curves to docs/fid.svg:
+
+    python -m bench.fid kimg=8
+"""
+
+import dataclasses
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.table import Table
+from torch import Tensor
+
+from bench.machine import machine
+from clipgan.command import compose_config
+from clipgan.config import MEASURES, Config
+from clipgan.metrics.evaluation import Evaluation
+from clipgan.metrics.generated import measured
+from clipgan.metrics.scores import compare, fid_deviation
+from clipgan.prepare import choose_device, prepare
+from clipgan.progress import console, track
+from clipgan.training.loop import Training
+
+COUNTS = (250, 500, 1000, 2000, 5000)
+POOL = 20000  # images of each kind that subsets are drawn from
+REPEATS = 20
+FOLDER, FIGURE = Path("runs/bench"), Path("docs/fid.svg")
+
+
+def main() -> None:
+    """Measure, print, write and draw."""
+    config = compose_config(["mlflow.tracking_uri=null", *sys.argv[1:]])
+    generated, real = embedded(config)
+    halves = real[torch.from_numpy(np.random.default_rng(0).permutation(len(real)))].chunk(2)
+    sets = {"generator": (generated, real), "real": halves}
+    found: dict[str, Any] = {"machine": machine(), "repeats": REPEATS, "pool": POOL, "kimg": config.kimg}
+    for name, (one, other) in sets.items():
+        truth = compare(one, other, kid=True) if name == "generator" else {"fid": 0.0, "kid": 0.0}
+        found[name] = {"limit": truth}
+        for protocol in ("pairs", "all"):
+            found[name][protocol] = [
+                at_count(one, other, count, protocol == "pairs", truth)
+                for count in track(COUNTS, f"{name}, {protocol}", len(COUNTS))
+            ]
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    (FOLDER / "fid.json").write_text(json.dumps(found, indent=2) + "\n")
+    draw(found)
+    console.print(table(found))
+    console.print(f"{FOLDER}/fid.json and {FIGURE}")
+
+
+def embedded(config: Config) -> tuple[Tensor, Tensor]:
+    """The judge's rows of a trained generator's images and of the real ones: [N, D] and [M, D]."""
+    device = choose_device(config.device)
+    prepared = prepare(config, device)
+    torch.set_num_threads(config.threads or torch.get_num_threads())
+    training = Training(config, FOLDER / "fid", prepared, device, None)
+    (FOLDER / "fid").mkdir(parents=True, exist_ok=True)
+    training.run(None)
+    never: dict[str, Any] = dict.fromkeys(MEASURES, "never")
+    protocol = dataclasses.replace(
+        config.metrics, n_images=POOL, split="train", real="all", captions="random", weights="ema", **never
+    )
+    evaluation = Evaluation(
+        dataclasses.replace(config, metrics=protocol),
+        prepared.data, prepared.features, prepared.judge, prepared.clip.key, prepared.cache_dir, device,
+    )  # fmt: skip
+    rows = measured(
+        training.state.generator_ema, evaluation.prompts.conditions, config.seed + 1, device,
+        lambda images, _: evaluation.extractor(images),
+    )  # fmt: skip
+    return rows["features"], evaluation.real
+
+
+def at_count(one: Tensor, other: Tensor, count: int, pairs: bool, truth: dict[str, float]) -> dict[str, Any]:
+    """Mean, bias and deviation of FID and KID of `count` images, and what the bootstrap says of FID's deviation.
+
+    Subsets are drawn without replacement; deviations are corrected for the share of the pool that they take.
+    """
+    rng = np.random.default_rng(count)
+    values: dict[str, list[float]] = {"fid": [], "kid": []}
+    for _ in range(REPEATS):
+        drawn = one[torch.from_numpy(rng.choice(len(one), count, replace=False))]
+        against = other[torch.from_numpy(rng.choice(len(other), count, replace=False))] if pairs else other
+        scores = compare(drawn, against, kid=True)
+        for name, record in values.items():
+            record.append(scores[name])
+    finite = math.sqrt(1 - count / len(one))
+    row: dict[str, Any] = {"count": count, "fid_bootstrap_sd": fid_deviation(drawn, against, 0)}
+    for name, record in values.items():
+        mean, sd = float(np.mean(record)), float(np.std(record, ddof=1)) / finite
+        row[name] = {"mean": mean, "bias": mean - truth[name], "sd": sd}
+    return row
+
+
+def table(found: dict[str, Any]) -> Table:
+    """What was measured, a row for each count."""
+    shown = Table("of", "against", "images", "FID", "bias", "sd", "bootstrap sd", "KID", "sd")
+    for name in ("generator", "real"):
+        for protocol in ("pairs", "all"):
+            for row in found[name][protocol]:
+                fid, kid = row["fid"], row["kid"]
+                numbers = (fid["mean"], fid["bias"], fid["sd"], row["fid_bootstrap_sd"], kid["mean"], kid["sd"])
+                shown.add_row(name, protocol, str(row["count"]), *(f"{number:.4g}" for number in numbers))
+    return shown
+
+
+def draw(found: dict[str, Any]) -> None:
+    """Bias and deviation of FID against the number of images, as an SVG."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "fid"  # the same figures, the same file
+    from matplotlib import pyplot
+
+    figure, panels = pyplot.subplots(1, 2, figsize=(9, 3.4), sharex=True, layout="constrained")
+    for panel, key in zip(panels, ("bias", "sd"), strict=True):
+        for name, colour in (("generator", "tab:blue"), ("real", "tab:gray")):
+            for protocol, style in (("pairs", "-"), ("all", "--")):
+                rows = found[name][protocol]
+                against = "as many real images" if protocol == "pairs" else "all real images"
+                panel.plot(
+                    [row["count"] for row in rows], [row["fid"][key] for row in rows], style, color=colour, marker=".",
+                    label=f"{'generated' if name == 'generator' else 'real'} against {against}",
+                )  # fmt: skip
+        panel.set(xscale="log", yscale="log", xlabel="images", title=f"FID: {'bias' if key == 'bias' else 'deviation'}")
+        panel.set_xticks(COUNTS, [str(count) for count in COUNTS], minor=False)
+        panel.minorticks_off()
+        panel.grid(alpha=0.3)
+    panels[0].legend(fontsize=8)
+    FIGURE.parent.mkdir(exist_ok=True)
+    figure.savefig(FIGURE, metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    main()
