@@ -8,7 +8,7 @@ ARGS ?=
 export OMP_WAIT_POLICY ?= PASSIVE# spinning threads of two processes stop each other
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint check ui sweep-h sweep-C_it sweep-C_ii report bench bench-fid bench-cost bench-sweep bench-prepare cache-info cache-clean clean
+.PHONY: help setup demo test test-all lint check ui sweep-h sweep-C_it sweep-C_ii report bench quality bench-fid bench-cost bench-sweep bench-prepare cache-info cache-clean clean
 
 help: ## list the targets
 	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -59,6 +59,9 @@ bench: setup ## time the losses and the training step, and break a training down
 	$(BIN)/python -m bench.losses $(ARGS)
 	$(BIN)/python -m bench.train_step
 	$(BIN)/python -m bench.breakdown
+
+quality: setup ## train on drawn shapes, and measure whether the text controls the picture (ARGS=kimg=200)
+	$(BIN)/python -m bench.quality $(ARGS)
 
 bench-fid: setup ## bias and deviation of FID over sample counts, with the README's curves (ARGS=kimg=8)
 	$(BIN)/python -m bench.fid $(ARGS)
