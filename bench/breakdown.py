@@ -30,18 +30,18 @@ from clipgan.config import Config
 from clipgan.data.batches import Batches
 from clipgan.encoders.clip import FrozenClip
 from clipgan.encoders.resnet import FrozenResNet
-from clipgan.metrics.fid import Fid
-from clipgan.metrics.retrieval import Retrieval
+from clipgan.metrics.evaluation import Evaluation
 from clipgan.prepare import choose_device
 from clipgan.progress import console
 from clipgan.sample_grid import SampleGrid
 from clipgan.tracking import RunLog
-from clipgan.training import loop, steps
+from clipgan.training import loop, run_files, steps
 from clipgan.training.state import TrainingState
+from clipgan.training.tick import Tick
 
 SHORT = ("kimg=2", "snapshot_kimg=1", "mlflow.tracking_uri=null")
 PARTS = (
-    "data", "encoders", "losses", "G", "D", "optimizer", "EMA", "logging", "FID", "retrieval", "grid", "checkpoint",
+    "data", "encoders", "losses", "G", "D", "optimizer", "EMA", "logging", "figures", "grid", "checkpoint",
     "other",
 )  # fmt: skip
 STAGES = ("D step", "G step", "R1", "path length", "snapshot", "other")
@@ -118,17 +118,16 @@ def wrapped(watch: Stopwatch) -> Iterator[None]:
         (steps, "update_ema", {"part": "EMA"}),
         (TrainingState, "update", {"part": "optimizer"}),
         (loop.Training, "_snapshot", {"stage": "snapshot"}),
-        (Fid, "__call__", {"part": "FID"}),
-        (Retrieval, "__call__", {"part": "retrieval"}),
+        (Evaluation, "__call__", {"part": "figures"}),
         (SampleGrid, "save", {"part": "grid"}),
         (loop, "save_checkpoint", {"part": "checkpoint"}),
-        (loop, "keep_only", {"part": "checkpoint"}),
+        (run_files, "keep_only", {"part": "checkpoint"}),
         (RunLog, "metrics", {"part": "logging"}),
         (RunLog, "artifact", {"part": "logging"}),
         (RunLog, "model", {"part": "logging"}),
         (RunLog, "finish", {"part": "logging"}),
-        (loop._Tick, "add", {"part": "logging"}),
-        (loop._Tick, "means", {"part": "logging"}),
+        (Tick, "add", {"part": "logging"}),
+        (Tick, "means", {"part": "logging"}),
     )
     differentiated = (
         (TrainingState, "generate", "G"), (TrainingState, "judge", "D"),
