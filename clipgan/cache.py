@@ -1,5 +1,6 @@
 """A content-addressed directory cache: what an entry is made of is its address, and its files have checksums."""
 
+import errno
 import hashlib
 import json
 import os
@@ -14,6 +15,7 @@ from clipgan.errors import UserError
 from clipgan.progress import console
 
 CHECKSUMS = "checksums.json"
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 WAIT = 1.0  # seconds before a process says that it waits for another
 
 
@@ -51,7 +53,7 @@ def cache_entry(
             each starts with an empty one.
 
     Raises:
-        UserError: the cache directory cannot be written.
+        UserError: the cache directory cannot be written, or is full.
     """
     entry = root / kind / digest(description)
     if entry.is_dir() and damage(entry) is None:
@@ -65,6 +67,11 @@ def cache_entry(
             console.print(f"cache: {entry} is damaged ({reason}): making it anew", markup=False)
             shutil.rmtree(entry)
         _build(entry, description, build, resumable)
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        message = f"cache_dir={root} is full ({error.strerror}); make room, or give another with cache_dir=DIR"
+        raise UserError(message) from error
     finally:
         lock.release()
     return entry

@@ -445,6 +445,7 @@ class Config:
     threads: int | None = None  # CPU threads of torch in each; null: as many as cores
     precision: str = "auto"  # of G and D in training: fp32 | tf32 | bf16 | fp16; auto: the device's fastest
     compile: str | None = None  # torch.compile's mode for G, D, encoders; reduce-overhead: CUDA graphs; null: off
+    deterministic: bool | None = None  # repeats itself bit for bit (same machine, same threads); null: on a CPU
     keep_last: int | None = 2  # checkpoints of the newest snapshots that stay; null: all
     keep_best: int = 1  # and of those with the lowest FID
     checkpoint_minutes: float | None = 10.0  # at most so long between two checkpoints; null: at snapshots alone

@@ -26,7 +26,6 @@ STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM, REQUEUE)  # exit statuses 
 HYDRAS_HINT = "Set the environment variable HYDRA_FULL_ERROR"  # comes after the message itself
 TICK = 0.05  # seconds between two looks at the workers
 SHOW = 1.0  # seconds between two looks at the study
-PATIENCE = 3.0  # seconds that workers have to stop before they are killed
 MAX_BARREN = 8  # workers in a row that die without having claimed a trial: something is wrong with all of them
 
 
@@ -71,6 +70,7 @@ class Leader:
     parent_run_id: str | None  # MLflow run of the study
     folder: Path  # where the workers' logs go
     view: View
+    stop_seconds: float  # seconds that workers have to stop before they are killed
     stop: Stop = field(default_factory=Stop)
     _hands: dict[int, _Hand] = field(default_factory=dict, init=False)  # place -> worker
     _barren: int = field(default=0, init=False)
@@ -136,10 +136,10 @@ class Leader:
         self._hire(place)
 
     def _dismiss(self) -> None:
-        """Stop the workers that are left, and let their trials wait again."""
+        """Stop the workers that are left, and let their trials wait again; a second signal kills them at once."""
         for hand in self._hands.values():
             hand.process.terminate()
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + self.stop_seconds
         try:
             while time.monotonic() < deadline and any(hand.process.poll() is None for hand in self._hands.values()):
                 time.sleep(TICK)

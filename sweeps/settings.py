@@ -9,6 +9,7 @@ from sweeps.errors import SweepError
 DIRECTIONS = ("minimize", "maximize")
 BOTH = " or ".join(DIRECTIONS)
 AT_LEAST = {
+    "stop_seconds": 0,
     "n_trials": 1,
     "replicas": 1,
     "replicas_top": 1,
@@ -60,6 +61,9 @@ class Settings:
     max_retries: int = 1  # how often a trial that crashes is tried again, from its checkpoint
     max_failure_rate: float = 1.0  # the sweep ends when a greater share of its points has failed; 1: never
     heartbeat: int = 20  # seconds between the signs of life that hosts sharing a study give each other
+    stop_seconds: int = (
+        30  # seconds that trials have to save their state when the sweep is stopped, before they are killed
+    )
     grace: int = 120  # seconds without one after which a host's trials are given to others
     mlflow_tracking_uri: str | None = None  # null: no MLflow run for the study
     mlflow_experiment: str | None = None  # the run's experiment; made if missing

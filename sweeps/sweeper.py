@@ -197,6 +197,7 @@ class StudySweeper(Sweeper):
             parent_run_id=parent_run_id,
             folder=folder,
             view=self._view(plan, n_workers),
+            stop_seconds=self.settings.stop_seconds,
             stop=self.stop,
         )
 

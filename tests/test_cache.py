@@ -13,6 +13,7 @@ from rich.console import Console
 from clipgan import cache as cache_module
 from clipgan.cache import cache_entry, digest
 from clipgan.errors import UserError
+from tests.disks import small_disk
 
 
 def test_built_once_for_one_description(tmp_path):
@@ -130,3 +131,15 @@ def test_a_process_that_waits_says_so(tmp_path, monkeypatch):
         release.set()
         assert first.result() == second.result()
     assert "waiting for another process that makes" in out.getvalue()
+
+
+def test_a_full_disk_is_one_message_and_what_there_was_is_kept(tmp_path):
+    def fill(folder):
+        (folder / "big").write_bytes(bytes(10**6))
+
+    with small_disk(tmp_path / "disk", kib=200) as disk:
+        entry = cache_entry(disk, "data", {"size": 1}, lambda folder: (folder / "small").write_bytes(b"1"))
+        with pytest.raises(UserError, match=rf"cache_dir={disk} is full \(No space left on device\)"):
+            cache_entry(disk, "data", {"size": 2}, fill)
+        assert (entry / "small").read_bytes() == b"1"
+        assert {path.name for path in (disk / "data").iterdir() if path.is_dir()} == {entry.name}

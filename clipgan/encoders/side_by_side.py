@@ -7,6 +7,7 @@ import multiprocessing
 import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ from clipgan.data import load_data
 from clipgan.data.pack import PackedData
 from clipgan.encoders.tiny_clip import clip_description, train_tiny_clip
 from clipgan.encoders.tiny_resnet import resnet_description, train_tiny_resnet
+from clipgan.progress import console
 
 WORTH_A_PROCESS = 50  # steps; fewer take less time than a process takes to import torch
 Training = TinyClipTraining | TinyResNetTraining
@@ -51,8 +53,11 @@ def train_side_by_side(
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(workers, mp_context=context, initializer=_plain_progress) as pool:
             jobs = [pool.submit(_train, each, data, resolution, cache_dir, str(device)) for each in missing]
-            for job in jobs:
-                job.result()
+            try:
+                for job in jobs:
+                    job.result()
+            except BrokenProcessPool:
+                console.print("a process that trained an encoder has died, perhaps for want of memory: one by one now")
     return [_train_packed(training, packed, cache_dir, device) for training in trainings]
 
 

@@ -21,6 +21,8 @@ PARTS = ("generator", "discriminator", "generator_ema")  # of the state
 KEYS = {"state", "history", "train_seconds", "config"}
 MARK = b"SHA256:"
 FOOTER = len(MARK) + 64  # bytes
+ARCHIVE = b"PK\x03\x04"  # how a zip begins
+END_OF_ARCHIVE = (b"PK\x05\x06", 22)  # how its last record begins, and that record's length
 
 
 def checkpoint_path(run_dir: Path, kimg: int) -> Path:
@@ -100,9 +102,11 @@ def _verify(path: Path) -> None:
         size = file.seek(0, os.SEEK_END) - FOOTER
         file.seek(max(size, 0))
         footer = file.read()
-        if not footer.startswith(MARK):
-            return
         file.seek(0)
+        if not footer.startswith(MARK):
+            if file.read(len(ARCHIVE)) == ARCHIVE and not footer[-END_OF_ARCHIVE[1] :].startswith(END_OF_ARCHIVE[0]):
+                raise UserError(f"checkpoint {path} is damaged: it does not end as it should")
+            return
         digest = hashlib.sha256()
         while size > 0 and (data := file.read(min(size, 2**20))):
             digest.update(data)

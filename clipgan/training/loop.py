@@ -28,6 +28,7 @@ from clipgan.tracking import RunLog, SilentLog
 from clipgan.training import run_files
 from clipgan.training.checkpoint import checkpoint_path, save_checkpoint
 from clipgan.training.compiled import compile_networks
+from clipgan.training.determinism import deterministic_algorithms, is_deterministic
 from clipgan.training.initial import InitialWeights, read_initial, start_from
 from clipgan.training.interruption import Interruption
 from clipgan.training.precision import choose_precision
@@ -42,7 +43,7 @@ Report = Callable[[float, int], bool]  # (FID, whole kimg) -> whether the run is
 # What may change between a run and its resumption: nothing that the figures depend on.
 RESUMABLE = (
     "kimg", "snapshot_kimg", "device", "threads", "processes", "compile", "resume", "cache_dir", "mlflow.", "sample_",
-    "metrics.objective", "clip.grad_checkpointing", "keep_", "checkpoint_minutes",
+    "metrics.objective", "clip.grad_checkpointing", "keep_", "checkpoint_minutes", "deterministic",
 )  # fmt: skip
 
 
@@ -81,7 +82,8 @@ def train(config: Config, run_dir: Path, report: Report | None = None, parent_ru
     before = torch.get_num_threads()
     torch.set_num_threads(config.threads or before)
     try:
-        with precision.products(), joined(device):
+        repeatable = deterministic_algorithms(is_deterministic(config.deterministic, device))
+        with precision.products(), repeatable, joined(device):
             return Training(config, run_dir, prepared, device, report, initial).run(parent_run_id)
     finally:
         torch.set_num_threads(before)

@@ -2,7 +2,10 @@
 
 import json
 import math
+import threading
+import time
 
+import psutil
 import pytest
 import torch
 
@@ -57,3 +60,26 @@ def test_side_by_side_trains_what_one_after_the_other_does(tmp_path, monkeypatch
     reports = [json.loads((entry / "report.json").read_text()) for entry in (entries[0], alone)]
     assert reports[0]["last_loss"] == reports[1]["last_loss"]
     assert reports[0]["attribute_accuracy"] == reports[1]["attribute_accuracy"]
+
+
+@pytest.mark.slow
+def test_the_death_of_a_process_that_trains_costs_time_alone(tmp_path, monkeypatch, capsys):
+    """One of the two is killed for real; what it was to train is trained here."""
+    monkeypatch.setattr(side_by_side, "WORTH_A_PROCESS", 1)
+    data = DataConfig(n_train=96, n_heldout=32)
+    clip = TinyClipTraining(steps=2, batch=8, min_attribute_accuracy=0)
+
+    def kill_one():
+        me, deadline = psutil.Process(), time.monotonic() + 60
+        while time.monotonic() < deadline:
+            for child in me.children():
+                if "spawn_main" in " ".join(child.cmdline()):
+                    return child.kill()
+            time.sleep(0.01)
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    entries = train_side_by_side([clip, TinyResNetTraining(steps=2, batch=8)], data, 32, tmp_path, CPU)
+    killer.join()
+    assert "has died" in capsys.readouterr().out
+    assert all((entry / "entry.json").exists() for entry in entries)

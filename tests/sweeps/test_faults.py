@@ -80,7 +80,7 @@ def test_after_the_death_of_the_leader_the_same_command_goes_on(app: App, whole_
     [(signal.SIGTERM, 143, "hang"), (signal.SIGINT, 130, "stubborn")],
 )
 def test_a_stop_ends_all_workers_and_leaves_a_resumable_study(app: App, number: int, status: int, mode: str) -> None:
-    command = ("h=0.1,0.5,2", f"mode={mode}", TWO)
+    command = ("h=0.1,0.5,2", f"mode={mode}", TWO, "hydra.sweeper.stop_seconds=3")
     leader = app.start(*command)
     app.wait_until(lambda: len(app.trials(state=TrialState.RUNNING)) == 2 and (app.cwd / "hanging").exists())
     workers = app.workers()

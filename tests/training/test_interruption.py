@@ -15,6 +15,7 @@ import torch
 
 from clipgan.errors import Interrupted
 from clipgan.training.checkpoint import load_checkpoint
+from clipgan.training.determinism import deterministic_algorithms, is_deterministic
 from clipgan.training.interruption import Interruption
 from clipgan.training.loop import train
 from tests.helpers import ROOT, make_config
@@ -101,6 +102,22 @@ def assert_same_run(first: Path, second: Path) -> None:
     assert records(first) == records(second)
     pictures = sorted(path.name for path in first.glob("samples-*.png"))
     assert all((first / name).read_bytes() == (second / name).read_bytes() for name in pictures)
+
+
+@pytest.mark.slow
+def test_the_same_configuration_gives_the_same_bits(cache_dir, tmp_path, whole):
+    """Without the checkpoints in between, too."""
+    finish(tiny(cache_dir, "keep_last=null", "mlflow.tracking_uri=null"), tmp_path)
+    assert_same_run(whole, tmp_path)
+
+
+def test_algorithms_are_deterministic_on_a_cpu_unless_told_otherwise():
+    assert is_deterministic(None, CPU)
+    assert not is_deterministic(False, CPU)
+    assert not is_deterministic(None, torch.device("cuda"))
+    with deterministic_algorithms(True):
+        assert torch.are_deterministic_algorithms_enabled()
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 @pytest.mark.slow

@@ -1,0 +1,38 @@
+"""The same bits from the same configuration, seed, machine and number of threads.
+
+What is drawn comes from named streams (`clipgan.randomness`) in any case; this is about the order in which PyTorch's
+operations add up.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+
+def is_deterministic(asked: bool | None, device: torch.device) -> bool:
+    """Whether a training is to repeat itself bit for bit; null: on a CPU, where that costs next to nothing."""
+    return device.type == "cpu" if asked is None else asked
+
+
+@contextmanager
+def deterministic_algorithms(on: bool) -> Iterator[None]:
+    """Let PyTorch take deterministic algorithms alone while the block lasts.
+
+    Raises:
+        RuntimeError: in the block: an operation has none on this device.
+    """
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    memory: Any = torch.utils.deterministic  # a module that stands for itself with a property
+    filled = memory.fill_uninitialized_memory
+    if on:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # which cuBLAS reads at its first use
+    torch.use_deterministic_algorithms(on)
+    memory.fill_uninitialized_memory = False  # nothing here reads what it has not written
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        memory.fill_uninitialized_memory = filled

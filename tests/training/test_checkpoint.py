@@ -1,0 +1,173 @@
+"""Checkpoints survive what happens to disks and processes; what is damaged is told, and the one before is used."""
+
+import errno
+import multiprocessing
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from clipgan.errors import UserError
+from clipgan.training import run_files
+from clipgan.training.checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
+from clipgan.training.loop import train
+from tests.disks import resize, small_disk
+from tests.helpers import ROOT, make_config
+from tests.tiny import tiny
+
+CPU = torch.device("cpu")
+
+
+def content(size: int = 1000, **parts):
+    """What is taken for a checkpoint, of some size."""
+    networks = {name: torch.arange(size) for name in ("generator", "discriminator", "generator_ema")}
+    config = {"model": {}, "clip": {}, "resolution": 16}
+    return {"state": networks, "history": [(1, 2.0)], "train_seconds": 0.0, "config": config, **parts}
+
+
+@pytest.mark.parametrize("place", [0.01, 0.2, 0.5, 0.9, 1.0])
+def test_an_altered_byte_is_noticed(tmp_path, place):
+    path = tmp_path / "checkpoint-000001.pt"
+    save_checkpoint(path, content())
+    data = bytearray(path.read_bytes())
+    data[round(place * (len(data) - 1))] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=r"checkpoint .*000001\.pt is damaged: .* \(SHA-256\)"):
+        load_checkpoint(path, CPU)
+
+
+@pytest.mark.parametrize("place", [0, -71])
+def test_an_altered_mark_is_noticed(tmp_path, place):
+    path = tmp_path / "checkpoint-000001.pt"
+    save_checkpoint(path, content())
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(UserError, match="is damaged"):
+        load_checkpoint(path, CPU)
+
+
+@pytest.mark.parametrize("kept", [0, 10, 500, -1, -80])
+def test_a_cut_file_is_noticed(tmp_path, kept):
+    path = tmp_path / "checkpoint-000001.pt"
+    save_checkpoint(path, content())
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(UserError, match="is damaged" if kept else "cannot be loaded"):
+        load_checkpoint(path, CPU)
+
+
+def test_a_file_without_a_checksum_is_one_of_an_earlier_version(tmp_path):
+    torch.save(content(), tmp_path / "old.pt")
+    assert load_checkpoint(tmp_path / "old.pt", CPU)["history"] == [(1, 2.0)]
+
+
+def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path):
+    with small_disk(tmp_path / "disk", kib=200) as disk:
+        path = disk / "checkpoint-000001.pt"
+        save_checkpoint(path, content())
+        with pytest.raises(OSError, match="No space left") as raised:
+            save_checkpoint(path, content(size=10**5))
+        assert (raised.value.errno, raised.value.filename) == (errno.ENOSPC, str(path))
+        assert [entry.name for entry in disk.iterdir()] == [path.name]
+        assert load_checkpoint(path, CPU)["state"]["generator"].shape == (1000,)
+
+
+def save_without_end(path: Path) -> None:
+    while True:
+        save_checkpoint(path, content(size=10**6))
+
+
+@pytest.mark.slow
+def test_a_kill_during_the_write_leaves_a_good_checkpoint(tmp_path):
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["clipgan.training.checkpoint"])
+    generator, path, partial = random.Random(0), tmp_path / "checkpoint-000001.pt", 0
+    for _ in range(6):
+        process = context.Process(target=save_without_end, args=(path,))
+        process.start()
+        while not path.exists():
+            process.join(0.01)
+        process.join(generator.uniform(0.0, 0.3))
+        process.kill()
+        process.join()
+        partial += path.with_name(f"{path.name}.partial").exists()
+        assert load_checkpoint(path, CPU)["state"]["generator"].shape == (10**6,)
+    assert partial > 0  # the kill came while a file was being written
+
+
+@pytest.mark.slow
+def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(cache_dir, tmp_path, capsys):
+    config = make_config(*tiny(cache_dir, "mlflow.tracking_uri=null"))
+    train(config, tmp_path)
+    last = tmp_path / "checkpoint-000002.pt"
+    before = load_checkpoint(last, CPU)["state"]
+    last.write_bytes(last.read_bytes()[:-1000])
+    capsys.readouterr()
+    train(config, tmp_path)
+    out = capsys.readouterr().out
+    assert f"checkpoint {last} is damaged" in out
+    assert f"going on from {tmp_path / 'checkpoint-000001.pt'} instead" in out
+    after = load_checkpoint(last, CPU)["state"]
+    for name, tensor in before["generator_ema"].items():
+        torch.testing.assert_close(after["generator_ema"][name], tensor, rtol=0, atol=0)
+
+
+def test_where_no_checkpoint_is_good_nothing_is_lost_by_starting_over(tmp_path):
+    checkpoint_path(tmp_path, 1).write_bytes(b"none")
+    with pytest.raises(UserError, match=r"no checkpoint in .* can be used: .*000001.*resume=none starts afresh"):
+        run_files.find("auto", tmp_path, CPU)
+    assert run_files.find("none", tmp_path, CPU) is None
+
+
+def test_a_latest_that_a_snapshot_has_overtaken_is_not_gone_on_from(tmp_path):
+    save_checkpoint(tmp_path / "latest.pt", content(history=[(0, 3.0), (1, 2.0)]))
+    save_checkpoint(checkpoint_path(tmp_path, 1), content())
+    assert run_files.find("auto", tmp_path, CPU)[0].name == "latest.pt"
+    save_checkpoint(checkpoint_path(tmp_path, 2), content())
+    assert run_files.find("auto", tmp_path, CPU)[0].name == "checkpoint-000002.pt"
+
+
+@pytest.mark.parametrize(
+    ("last", "best", "kept"),
+    [
+        (1, 0, [5]),
+        (1, 1, [2, 5]),
+        (2, 1, [2, 4, 5]),
+        (2, 3, [2, 3, 4, 5]),
+        (9, 0, [0, 1, 2, 3, 4, 5]),
+        (None, 0, [0, 1, 2, 3, 4, 5]),
+    ],
+)
+def test_which_checkpoints_stay(tmp_path, last, best, kept):
+    history = list(enumerate([9.0, 8.0, 1.0, 3.0, 2.0, 7.0]))
+    for kimg, _ in history:
+        checkpoint_path(tmp_path, kimg).touch()
+    run_files.keep_only(tmp_path, history, last, best)
+    assert [int(path.stem[-6:]) for path in sorted(tmp_path.glob("*.pt"))] == kept
+
+
+def test_retention_is_checked():
+    for override, words in (("keep_last=0", "keep_last=0 .* >= 1"), ("keep_best=-1", "keep_best=-1 .* >= 0")):
+        with pytest.raises(UserError, match=words):
+            make_config(override)
+    assert make_config("keep_last=null").keep_last is None
+
+
+@pytest.mark.slow
+def test_a_disk_that_fills_up_ends_a_run_with_one_message_and_it_goes_on(cache_dir, tmp_path):
+    """The disk has room for one checkpoint and half of another; then it has more."""
+    with small_disk(tmp_path / "disk", kib=1000) as disk:
+        command = [sys.executable, str(ROOT / "train.py"), *tiny(cache_dir, "kimg=1"), "mlflow.tracking_uri=null",
+                   f"hydra.run.dir={disk}/run"]  # fmt: skip
+        full = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+        assert full.returncode == 1
+        assert "checkpoint-000001.pt cannot be written (No space left on device)" in full.stderr
+        assert "Traceback" not in full.stderr
+        assert load_checkpoint(disk / "run" / "checkpoint-000000.pt", CPU)["state"]["step"] == 0
+        resize(disk, 20000)
+        again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+        assert again.returncode == 0, again.stderr
+        assert "resumed at 0 kimg" in again.stdout
