@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 DATA ?= shapes
 PORT ?= 5000
 ARGS ?=
+ADVISORIES := https://pypi.org/pypi/jinja2/3.1.6/json
 export OMP_WAIT_POLICY ?= PASSIVE# spinning threads of two processes stop each other
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint check ui sweep-h sweep-C_it sweep-C_ii report bench quality bench-fid bench-cost bench-sweep bench-prepare cache-info cache-clean clean
+.PHONY: help setup demo test test-all lint audit check ui sweep-h sweep-C_it sweep-C_ii report bench quality bench-fid bench-cost bench-sweep bench-prepare cache-info cache-clean clean
 
 help: ## list the targets
 	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -38,7 +39,11 @@ lint: setup ## ruff and type checker
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-check: lint test ## ruff, type checker, tests
+audit: setup ## known vulnerabilities of the dependencies (pip-audit); skipped where PyPI's advisories cannot be reached
+	@if $(BIN)/python -c 'import urllib.request as web; web.urlopen("$(ADVISORIES)", timeout=10)' 2>/dev/null; \
+	then $(BIN)/pip-audit --local --skip-editable; else echo "audit skipped: $(ADVISORIES) cannot be reached"; fi
+
+check: lint audit test ## ruff, type checker, known vulnerabilities, tests
 
 ui: setup ## MLflow UI on loopback, at PORT
 	$(BIN)/mlflow ui --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db} --host 127.0.0.1 --port $(PORT)

@@ -413,6 +413,10 @@ class MlflowConfig:
     experiment: str = "clipgan"
     log_model: bool = True  # the generator, once, at the end of a training that reaches it
 
+    def __post_init__(self) -> None:
+        _require(self.experiment.strip() != "" and self.experiment.isprintable(), "mlflow.experiment",
+                 repr(self.experiment), "a name of printable characters")  # fmt: skip
+
 
 @dataclass
 class Config:

@@ -91,6 +91,8 @@ class Settings:
             value = getattr(self, name)
             if value is not None and value < least:
                 self._refuse(name, f"at least {least}")
+        if self.study_name is not None and (set(self.study_name) & set("/\\\0\n") or self.study_name.strip(". ") == ""):
+            self._refuse("study_name", "a name without / and \\: the sweep's folder is called so")
         if not 0 <= self.max_failure_rate <= 1:
             self._refuse("max_failure_rate", "in [0, 1]")
         if self.grace < 2 * self.heartbeat:

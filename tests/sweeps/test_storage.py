@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy
+from optuna.study import StudyDirection
 
 from sweeps import storage
 from sweeps.errors import SweepError
@@ -87,3 +88,14 @@ def test_a_database_that_stays_away_is_told_in_one_message(monkeypatch: pytest.M
     assert patient(ask)(3) == 3
     with pytest.raises(SweepError, match=r"has not answered for 0 s.*connection refused.*the same command goes on"):
         patient(ask)(10**9)
+
+
+def test_a_locked_database_is_waited_for(tmp_path: Path) -> None:
+    storage = open_storage(f"sqlite:///{tmp_path}/s.db")
+    locker = sqlite3.connect(tmp_path / "s.db", isolation_level=None, check_same_thread=False)
+    locker.execute("BEGIN EXCLUSIVE")
+    release = threading.Timer(1.0, lambda: locker.execute("ROLLBACK"))
+    release.start()
+    study = storage.create_new_study([StudyDirection.MINIMIZE], "s")
+    release.join()
+    assert storage.get_study_name_from_id(study) == "s"
