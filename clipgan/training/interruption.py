@@ -20,8 +20,8 @@ OF_LAUNCHERS = ("SIGUSR1", "SIGUSR2")  # a scheduler's announcement of the end, 
 class Interruption:
     """The signal that asks a training to stop, if one came.
 
-    The first one is remembered for `check`, or raised while `at_once` lasts. A second one goes to whom the first would
-    have gone without this: for Ctrl-C, KeyboardInterrupt.
+    The first one is remembered for `check`, or raised while `at_once` lasts. A Ctrl-C after it goes to whom it would
+    have gone without this: mostly KeyboardInterrupt.
     """
 
     def __init__(self) -> None:
@@ -82,12 +82,13 @@ class Interruption:
 
     def _heed(self, number: int, _frame: FrameType | None) -> None:
         if self.signal is not None:
-            self._restore()
-            signal.raise_signal(number)
+            if number == signal.SIGINT:  # schedulers and launchers may each send their SIGTERM; they have SIGKILL
+                self._restore()
+                signal.raise_signal(number)
             return
         self.signal = signal.Signals(number)
         with suppress(OSError):  # not by print, which the signal may have interrupted
-            os.write(2, f"{self.signal.name}: this training stops after its step; again: at once\n".encode())
+            os.write(2, f"{self.signal.name}: this training stops after its step; Ctrl-C: at once\n".encode())
         if self._at_once:
             self.check()
 
