@@ -13,6 +13,7 @@ from typing import Any
 import hydra
 
 from clipgan.command import hide_passwords, messages_not_tracebacks, under_torchrun
+from clipgan.secrets import without_passwords
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
@@ -67,7 +68,8 @@ def main(cfg: Any) -> float:
 def _again(run: Any) -> str:
     """The command that goes on with this run, in its own directory."""
     hydras = [line for line in run.overrides.hydra if not line.startswith(("hydra.run.dir=", "hydra.mode="))]
-    return shlex.join(["python", "train.py", *run.overrides.task, *hydras, f"hydra.run.dir={run.runtime.output_dir}"])
+    again = [*run.overrides.task, *hydras, f"hydra.run.dir={run.runtime.output_dir}"]
+    return without_passwords(shlex.join(["python", "train.py", *again]))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """From a storage to what a report is about. Nothing is written, and a running study is read as it is now."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,11 +12,11 @@ from sweeps.errors import SweepError
 from sweeps.records import JOB
 from sweeps.reproduce import ATTRIBUTE, command_of
 from sweeps.search_space import Value, name_of, point_id
+from sweeps.secrets import without_passwords
 from sweeps.storage import absolute_url, open_storage
 
 SEED_AXIS = "seed"  # swept by hand, its values are replicas of the same point
 MAX_LISTED = 20  # studies named in a message
-_PASSWORD = re.compile(r"(://[^/\s:@]*:)[^/\s@]+@")
 
 
 @dataclass(frozen=True)
@@ -149,12 +148,8 @@ def _trial(trial: FrozenTrial, note: Mapping[str, Any] | None) -> Trial:
         values=tuple(trial.values) if trial.state.name == "COMPLETE" else (),
         steps=dict(sorted(trial.intermediate_values.items())),
         attributes={key.removeprefix(JOB): attributes[key] for key in attributes if key.startswith(JOB)},
-        reason=_without_passwords(attributes.get("reason")),
+        reason=without_passwords(attributes.get("reason") or "") or None,
         run_dir=attributes.get("run_dir"),
-        command=str(_without_passwords(command_of(note, overrides))),
+        command=without_passwords(command_of(note, overrides)),
         frozen=trial,
     )
-
-
-def _without_passwords(text: str | None) -> str | None:
-    return text and _PASSWORD.sub(r"\1***@", text)
