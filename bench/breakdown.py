@@ -20,7 +20,6 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from clipgan.metrics.fid import Fid
 from rich.table import Table
 from torch import Tensor
 
