@@ -1,6 +1,7 @@
 """The frozen CLIP that guides or judges: an open_clip model, pretrained, from a file, or trained here."""
 
 import difflib
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,7 @@ def load_clip(config: ClipConfig, data: PackedData | None, cache_dir: Path, devi
     return FrozenClip(model, config.model, preprocess, config.precision, path, config.grad_checkpointing).to(device)
 
 
+@functools.cache  # the CLIP that guides and the one that judges share it: making one takes 0.2 s
 def load_tokenizer(model: str) -> Callable[[list[str]], torch.Tensor]:
     """open_clip's tokenizer for a model.
 
