@@ -34,9 +34,8 @@ def main() -> None:
     table = Table("start to first step, s", "median", "least", "first FID")
     for name, uri in TRACKING.items():
         with tempfile.TemporaryDirectory() as folder:
-            runs = [launch(uri.format(folder=folder)) for _ in range(LAUNCHES + 1)][
-                1:
-            ]  # the first one warms up, and makes the database
+            address = uri.format(folder=folder)
+            runs = [launch(address) for _ in range(LAUNCHES + 1)][1:]  # the first one makes the database
         starts = [start for start, _ in runs]
         results["seconds"][name] = starts
         fid = statistics.median(snapshot for _, snapshot in runs)
