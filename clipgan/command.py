@@ -50,12 +50,15 @@ def under_torchrun(arguments: Sequence[str]) -> list[str]:
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return []
+    first = os.environ["RANK"] == "0"
     if {"-m", "--multirun"} & set(arguments):
+        if not first:
+            sys.exit(1)  # the first one says it
         raise UserError(
             "torchrun starts one training, and a sweep starts its own processes: "
             "python train.py -m processes=N ..., with N for each training"
         )
-    if os.environ["RANK"] == "0":
+    if first:
         return []
     from clipgan.progress import console
 

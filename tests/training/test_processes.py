@@ -71,6 +71,15 @@ def test_two_processes_train_what_one_trains(cache_dir, tmp_path):
     assert [state["step"] for state in states] == [32, 32]
 
 
+@pytest.mark.slow
+def test_a_sweep_of_trainings_with_two_processes_each(cache_dir, tmp_path):
+    status, out, err = run(tmp_path, "-m", *tiny(cache_dir, *SHORT, "processes=2", "h=0.5", "batch=96"))
+    assert status == 0, err
+    assert "trial 1 of 1  (no axis)  COMPLETE" in out
+    [folder] = (tmp_path / "runs").iterdir()
+    assert [record["step"] for record in figures(folder / "0")] == [0, 1]
+
+
 @contextmanager
 def started(tmp_path, *arguments):
     process = subprocess.Popen([*TRAIN, *arguments], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
