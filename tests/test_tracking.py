@@ -111,9 +111,8 @@ def test_a_line_that_was_cut_is_dropped(tmp_path):
     assert [(json.loads(line)["step"], json.loads(line)["fid"]) for line in lines] == [(0, 3.0), (1, 2.0)]
 
 
-@pytest.mark.slow
+@pytest.mark.endurance  # MLflow waits for the lock, 20 seconds
 def test_a_locked_tracking_database_costs_no_figure(tmp_path, mlflow_config, capsys):
-    mlflow_config.tracking_uri += "?timeout=0.1"  # seconds that SQLite waits, a few times, for the lock
     log = open_log(tmp_path / "run", mlflow_config)
     log.metrics(0, {"fid": 3.0})
     locker = sqlite3.connect(tmp_path / "store" / "mlflow.db", isolation_level=None)
