@@ -40,12 +40,6 @@ from clipgan.weight_table import weight_table
 
 Report = Callable[[float, int], bool]  # (FID, whole kimg) -> whether the run is to end there
 
-# What may change between a run and its resumption: nothing that the figures depend on.
-RESUMABLE = (
-    "kimg", "snapshot_kimg", "device", "threads", "processes", "compile", "resume", "cache_dir", "mlflow.", "sample_",
-    "metrics.objective", "clip.grad_checkpointing", "keep_", "checkpoint_minutes", "deterministic",
-)  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Result:
@@ -315,7 +309,7 @@ class Training:
         path, checkpoint = found
         if not checkpoint["history"]:
             raise UserError(f"resume={path} holds weights and no training to go on with; init={path} starts from them")
-        refuse_other_run(path, checkpoint["config"], self.config)
+        run_files.refuse_other_run(path, checkpoint["config"], self.config)
         self.state.load_state_dict(checkpoint["state"])
         self.history = [(kimg, fid) for kimg, fid in checkpoint["history"]]
         self.train_seconds = checkpoint["train_seconds"]
@@ -346,16 +340,3 @@ class Training:
             return torch.cuda.max_memory_allocated(self.device) / 1e9
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux, bytes on macOS
         return peak / 1e9 if sys.platform == "darwin" else peak * 1024 / 1e9
-
-
-def refuse_other_run(path: Path, theirs: dict[str, Any], ours: Config) -> None:
-    """Refuse the checkpoint of a run whose figures would not be this one's.
-
-    Raises:
-        UserError: names the first keys that differ.
-    """
-    there, here = flatten(theirs), flatten(ours)
-    keys = [key for key in sorted(there.keys() | here.keys()) if not key.startswith(RESUMABLE)]
-    changed = [f"{key}={there.get(key)} there, {here.get(key)} here" for key in keys if there.get(key) != here.get(key)]
-    if changed:
-        raise UserError(f"checkpoint {path} is of another run: {'; '.join(changed[:3])}; resume=none starts afresh")

@@ -9,11 +9,18 @@ from typing import Any
 
 import torch
 
+from clipgan.config import Config, flatten
 from clipgan.errors import UserError
 from clipgan.progress import console
 from clipgan.training.checkpoint import PATTERN, checkpoint_path, load_checkpoint
 
 LATEST = "latest.pt"
+
+# What may change between a run and its resumption: nothing that the figures depend on.
+RESUMABLE = (
+    "kimg", "snapshot_kimg", "device", "threads", "processes", "compile", "resume", "cache_dir", "mlflow.", "sample_",
+    "metrics.objective", "clip.grad_checkpointing", "keep_", "checkpoint_minutes", "deterministic",
+)  # fmt: skip
 
 Found = tuple[Path, dict[str, Any]]  # a checkpoint, and what is in it
 
@@ -79,6 +86,19 @@ def keep_only(run_dir: Path, history: Sequence[tuple[int, float]], last: int | N
     for path in run_dir.glob(PATTERN):
         if path not in kept:
             path.unlink()
+
+
+def refuse_other_run(path: Path, theirs: dict[str, Any], ours: Config) -> None:
+    """Refuse the checkpoint of a run whose figures would not be this one's.
+
+    Raises:
+        UserError: names the first keys that differ.
+    """
+    there, here = flatten(theirs), flatten(ours)
+    keys = [key for key in sorted(there.keys() | here.keys()) if not key.startswith(RESUMABLE)]
+    changed = [f"{key}={there.get(key)} there, {here.get(key)} here" for key in keys if there.get(key) != here.get(key)]
+    if changed:
+        raise UserError(f"checkpoint {path} is of another run: {'; '.join(changed[:3])}; resume=none starts afresh")
 
 
 def _newest_first(run_dir: Path) -> Iterator[Path]:
