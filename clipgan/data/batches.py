@@ -39,7 +39,11 @@ class Batch(Targets):
 
     def part(self, rows: range) -> Self:
         """Some of the rows, counted in the whole batch."""
-        return self._at(slice(rows.start - self.rows.start, rows.stop - self.rows.start), rows)
+        return self._at(self.place(rows), rows)
+
+    def place(self, rows: range) -> slice:
+        """Where rows of the whole batch are in this one's tensors."""
+        return slice(rows.start - self.rows.start, rows.stop - self.rows.start)
 
     def _at(self, place: slice | list[int], rows: range) -> Self:
         return replace(

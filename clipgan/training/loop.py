@@ -108,9 +108,7 @@ class Training:
             config=config,
             generator_terms=[term for term in terms if term.phase == "G"],
             discriminator_terms=[term for term in terms if term.phase == "D"],
-            spaces=FrozenSpaces(
-                prepared.clip, prepared.resnet, features.text_to_resnet, online=config.features == "online"
-            ),
+            spaces=FrozenSpaces(prepared.clip, prepared.resnet, features.text_to_resnet),
         )
         self.clip, self.judge = prepared.clip, prepared.judge
         batches = Batches(config, prepared.data.train, features.train, device, prepared.data.x_flip)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from clipgan.data.batches import Batch, Targets
+from clipgan.data.batches import Targets
 from clipgan.encoders.clip import FrozenClip
 from clipgan.encoders.resnet import FrozenResNet
 from clipgan.losses.contrastive import unit
@@ -21,7 +21,6 @@ class FrozenSpaces:
     clip: FrozenClip
     resnet: FrozenResNet | None  # None where no term needs it
     text_to_resnet: Tensor | None  # W, [C, Q]
-    online: bool  # whether the features of real images are computed in the step
 
     def embed(self, space: str, images: Tensor) -> Tensor:
         """f_CLIP or f_ResNet of images in [-1, 1]: [N, 3, R, R] -> [N, C] or [N, Q], unit length."""
@@ -34,12 +33,10 @@ class FrozenSpaces:
     def target(self, space: str, pair: str, of: Targets) -> Tensor:
         """What a pair contrasts an image with in a frozen space: [N, C] or [N, Q], unit length.
 
-        `it`: u, or u W for the ResNet, which has no text tower. `ii`: v or r, of a batch online where asked for.
+        `it`: u, or u W for the ResNet, which has no text tower. `ii`: v or r.
         """
         if pair == "it":
             return of.text if space == "CLIP" else self._text_in_resnet(of.text)
-        if self.online and isinstance(of, Batch):
-            return self.embed(space, of.images)
         if space == "CLIP":
             return of.clip_image
         assert of.resnet_image is not None

@@ -57,8 +57,11 @@ def train_step(state: TrainingState, batch: Batch, objective: Objective, step: i
     """One step of the algorithm: D, G, the lazy regularisers, the moving average. Returns values to log."""
     config, model, objective = objective.config, objective.config.model, objective.at(step)
     random = StepRandom(config.seed, step, min(model.mbstd_group, config.batch), batch.images.device)
-    values = discriminator_step(state, batch, objective, random)
-    values |= generator_step(state, batch, objective, random)
+    if state.compiled:
+        torch.compiler.cudagraph_mark_step_begin()  # what CUDA graphs of the last step have put out may be overwritten
+    batch = online_features(batch, objective)
+    values, semantic = discriminator_step(state, batch, objective, random)
+    values |= generator_step(state, batch, semantic, objective, random)
     with state.differentiated_twice():
         if model.r1_gamma and step % model.r1_interval == 0:
             values |= r1_step(state, batch, objective)
@@ -72,22 +75,50 @@ def train_step(state: TrainingState, batch: Batch, objective: Objective, step: i
     return values
 
 
-def discriminator_step(state: TrainingState, batch: Batch, objective: Objective, random: StepRandom) -> Values:
-    """One update of D on softplus(D(g)) + softplus(-D(x)) + its contrastive terms on the real images."""
+@torch.no_grad()
+def online_features(batch: Batch, objective: Objective) -> Batch:
+    """The batch with the features that terms contrast with computed of its images, where `features=online` asks so.
+
+    Once for both networks' losses, in as many parts as the step has.
+    """
+    if objective.config.features != "online":
+        return batch
+    terms = [term for term in (*objective.generator_terms, *objective.discriminator_terms) if term.pair == "ii"]
+    parts = batch.parts(objective.config.accumulate)
+
+    def computed(space: str) -> Tensor:
+        return torch.cat([objective.spaces.embed(space, part.images) for part in parts])
+
+    if any(term.space == "CLIP" or term.phase == "D" for term in terms):
+        batch = replace(batch, clip_image=computed("CLIP"))
+    if any(term.space == "ResNet" for term in terms):
+        batch = replace(batch, resnet_image=computed("ResNet"))
+    return batch
+
+
+def discriminator_step(
+    state: TrainingState, batch: Batch, objective: Objective, random: StepRandom
+) -> tuple[Values, Tensor]:
+    """One update of D on softplus(D(g)) + softplus(-D(x)) + its contrastive terms on the real images.
+
+    Returns:
+        Values to log, and f_D(x) before the update, [N, C] of unit length, without gradient.
+    """
     config, terms = objective.config, objective.discriminator_terms
     with torch.no_grad():
         ws = _styles(state, batch, objective, random, "D")
         state.generator.mapping.track(total(ws[:, 0].mean(dim=0)) / world_size())
     logits: list[Tensor] = []  # means over the rows of a part
+    semantic: list[Tensor] = []  # f_D(x) of a part
 
     def forward(part: Batch) -> tuple[Tensor, Embeddings]:
-        place = slice(part.rows.start - batch.rows.start, part.rows.stop - batch.rows.start)
         with torch.no_grad():
-            fake = state.generate(ws[place], part.condition, _noise(state, part, random, "D"))
+            fake = state.generate(ws[batch.place(part.rows)], part.condition, _noise(state, part, random, "D"))
         fake_logits = state.judge(fake, part.condition).logits
         real = state.judge(part.images, part.condition)
         logits.append(torch.stack([real.logits.detach().mean(), fake_logits.detach().mean()]))
-        return discriminator_loss(fake_logits, real.logits), {"D": unit(real.semantic)} if terms else {}
+        semantic.append(unit(real.semantic))
+        return discriminator_loss(fake_logits, real.logits), {"D": semantic[-1]} if terms else {}
 
     def embed(part: Batch) -> Embeddings:
         return {"D": unit(state.judge(part.images, part.condition).semantic)} if terms else {}
@@ -106,17 +137,25 @@ def discriminator_step(state: TrainingState, batch: Batch, objective: Objective,
     state.watch.see_all({"loss/D_adversarial": adversarial, **values})
     state.update(state.discriminator_optimizer)
     real, fake = total(torch.stack(logits).mean(dim=0)) / world_size()
-    return {
+    values = {
         "loss/D": adversarial + weighted_sum(terms, values),
         "loss/D_adversarial": adversarial,
         "logits/real": real,
         "logits/fake": fake,
         **values,
     }
+    return values, torch.cat(semantic).detach()
 
 
-def generator_step(state: TrainingState, batch: Batch, objective: Objective, random: StepRandom) -> Values:
-    """One update of G on softplus(-D(g)) + its contrastive terms."""
+def generator_step(
+    state: TrainingState, batch: Batch, semantic: Tensor, objective: Objective, random: StepRandom
+) -> Values:
+    """One update of G on softplus(-D(g)) + its contrastive terms.
+
+    Args:
+        semantic: f_D(x), [N, C] of unit length, from the discriminator's step: another pass would cost as much as the
+            encoders.
+    """
     config, terms, spaces = objective.config, objective.generator_terms, objective.spaces
     state.train_discriminator(False)
 
@@ -129,8 +168,8 @@ def generator_step(state: TrainingState, batch: Batch, objective: Objective, ran
         return generator_loss(judged.logits), embedded
 
     def target(of: Targets, space: str, pair: str) -> Tensor | None:
-        if space == "D" and pair == "ii":  # what D makes of the real image now: no cache has it
-            return unit(state.judge(of.images, of.condition).semantic) if isinstance(of, Batch) else None
+        if space == "D" and pair == "ii":  # no cache has it
+            return semantic[batch.place(of.rows)] if isinstance(of, Batch) else None
         return spaces.target("CLIP" if space == "D" else space, pair, of)
 
     def contrast(embedded: Embeddings, parts: Sequence[Batch]) -> tuple[Tensor | float, Values]:

@@ -10,6 +10,7 @@ import torch
 
 from clipgan.config import ModelConfig
 from clipgan.losses.adversarial import path_length_penalty, path_lengths, r1_penalty
+from clipgan.losses.contrastive import unit
 from clipgan.networks.generator import Generator
 from clipgan.prepare import prepare
 from clipgan.randomness import StepRandom, stream, stream_seed
@@ -86,6 +87,18 @@ def assert_close(ours, theirs):
             torch.testing.assert_close(ours[name], theirs[name], rtol=0, atol=1e-5 * scale, msg=name)
 
 
+def discriminator_update(state, batch, objective, random):
+    """Its values."""
+    return discriminator_step(state, batch, objective, random)[0]
+
+
+def generator_update(state, batch, objective, random):
+    """Its values, where D has had no step before."""
+    with torch.no_grad():
+        semantic = unit(state.judge(batch.images, batch.condition).semantic)
+    return generator_step(state, batch, semantic, objective, random)
+
+
 def step_random(training, step=3):
     return StepRandom(training.config.seed, step, training.config.model.mbstd_group, CPU)
 
@@ -110,8 +123,8 @@ def test_every_term_of_a_step_contrasts_what_the_notation_says(make_training, ov
     if overrides in SELECTED:
         batch = distinct(batch)
 
-    def unit(x):
-        return torch.nn.functional.normalize(x, dim=1).detach().double().numpy()
+    def unit_rows(x):
+        return unit(x).detach().double().numpy()
 
     with torch.no_grad():
         random = step_random(training)
@@ -130,8 +143,10 @@ def test_every_term_of_a_step_contrasts_what_the_notation_says(make_training, ov
             targets["G/ResNet/it"] = u @ spaces.text_to_resnet
             r = spaces.resnet.encode_image(batch.images)
             targets["G/ResNet/ii"] = r if more is None else torch.cat([r, more.resnet_image])
-    values = generator_step(copy.deepcopy(state), batch, training.objective, step_random(training))
-    others = discriminator_step(state, batch, training.objective, step_random(training))
+    batch = steps.online_features(batch, training.objective)
+    values = generator_update(copy.deepcopy(state), batch, training.objective, step_random(training))
+    others, semantic = discriminator_step(state, batch, training.objective, step_random(training))
+    torch.testing.assert_close(semantic, torch.nn.functional.normalize(f_d["real"], dim=1))
     values |= {name: value for name, value in others.items() if name.startswith("D/")}
     logged = {name for name in values if name.count("/") == 2}
     factors = {"": config.loss.name != "lafite", "_het": True}  # lafite's homologous direction has weight 0
@@ -142,7 +157,7 @@ def test_every_term_of_a_step_contrasts_what_the_notation_says(make_training, ov
     fit = (batch.text * batch.clip_image).sum(dim=1).double().numpy()
     for name in logged:
         term = name.removesuffix("_het")
-        a, b = unit(anchors[term.rsplit("/", 1)[0]]), unit(targets[term])
+        a, b = unit_rows(anchors[term.rsplit("/", 1)[0]]), unit_rows(targets[term])
         if name.endswith("_het"):
             expected = brute_force(config.pairs, likeness[:, :32], fit, b[:32], a, 0.5)
         else:
@@ -196,11 +211,10 @@ def test_a_space_whose_terms_are_all_off_is_never_run(make_training, monkeypatch
             return original(images)
 
         monkeypatch.setattr(encoder, "encode_image", encode)
-        generator_step(training.state, batch, training.objective, step_random(training))
-        discriminator_step(training.state, batch, training.objective, step_random(training))
+        steps.train_step(training.state, batch, training.objective, 1)
         return counts[space]
 
-    assert count("clip", []) == 3  # generated images; v for G and for D
+    assert count("clip", []) == 2  # generated images; v, once for G and D
     assert count("clip", ["S.CLIP=0"]) == 1  # v for D's own ii term
     assert count("clip", ["S.CLIP=0", "C_ii=0"]) == 0
     assert count("resnet", []) == 2
@@ -208,14 +222,14 @@ def test_a_space_whose_terms_are_all_off_is_never_run(make_training, monkeypatch
     assert count("resnet", ["loss=lafite"]) == 0
 
 
-@pytest.mark.parametrize(("overrides", "passes"), [([], 2), (["C_ii=0"], 1)])
-def test_the_discriminator_sees_real_images_only_where_a_term_wants_them(make_training, monkeypatch, overrides, passes):
-    """In the generator's step: generated images, and real ones as the targets of the D space's ii term."""
+@pytest.mark.parametrize("overrides", [[], ["C_ii=0"], ["loss=asymmetric"], ["loss=lafite"]])
+def test_no_structure_costs_a_pass_of_the_discriminator(make_training, monkeypatch, overrides):
+    """Real and generated images in its own step, generated ones in the generator's: f_D(x) is taken from the former."""
     training, calls = make_training(*overrides), []
     forward = training.state.discriminator.forward
     monkeypatch.setattr(training.state.discriminator, "forward", lambda *x: calls.append(1) or forward(*x))
-    generator_step(training.state, training.batches.at(0), training.objective, step_random(training))
-    assert len(calls) == passes
+    steps.train_step(training.state, training.batches.at(1), training.objective, 1)
+    assert len(calls) == 3
 
 
 def test_a_lazy_contrast_weighs_as_much_more_in_every_kth_step(make_training, monkeypatch):
@@ -226,7 +240,7 @@ def test_a_lazy_contrast_weighs_as_much_more_in_every_kth_step(make_training, mo
     batch, random = plain.batches.at(3), step_random(plain)
     for step, factor in ((3, 3), (4, 0), (5, 0), (6, 3)):
         calls.clear()
-        for network, update in (("discriminator", discriminator_step), ("generator", generator_step)):
+        for network, update in (("discriminator", discriminator_update), ("generator", generator_update)):
             ours = update(copy.deepcopy(lazy.state), batch, lazy.objective.at(step), random)
             theirs = update(copy.deepcopy(plain.state), batch, plain.objective, random)
             loss = f"loss/{network[0].upper()}"
@@ -253,9 +267,10 @@ def first_steps(training, batch, path_lengths=False):
     `path_lengths`: theirs too; micro-batches move their mean one after the other.
     """
     objective, random, found, values = training.objective, step_random(training), {}, {}
+    batch = steps.online_features(batch, objective)
     for name, network, step in (
-        ("D", "discriminator", lambda state: discriminator_step(state, batch, objective, random)),
-        ("G", "generator", lambda state: generator_step(state, batch, objective, random)),
+        ("D", "discriminator", lambda state: discriminator_update(state, batch, objective, random)),
+        ("G", "generator", lambda state: generator_update(state, batch, objective, random)),
         ("R1", "discriminator", lambda state: steps.r1_step(state, batch, objective)),
         ("path length", "generator", lambda state: steps.path_length_step(state, batch, objective, random)),
     ):
