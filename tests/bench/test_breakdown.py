@@ -66,5 +66,5 @@ def test_every_part_of_a_training_has_its_time(cache_dir) -> None:
     parts = {part for _, part in seconds}
     assert parts <= set(PARTS)
     assert {stage for stage, _ in seconds} == set(STAGES)
-    expected = {"data", "encoders", "losses", "G", "D", "optimizer", "EMA", "logging", "FID", "grid", "checkpoint"}
+    expected = {"data", "encoders", "losses", "G", "D", "optimizer", "EMA", "logging", "figures", "grid", "checkpoint"}
     assert expected <= {part for (_, part), value in seconds.items() if value > 0}
