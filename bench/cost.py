@@ -1,6 +1,6 @@
 """The notes' cost table: seconds per tick (4 kimg) of each loss structure, real features preprocessed or online.
 
-The cells take turns, round by round, in one process: a drift of the machine reaches all of them. Printed are medians,
+The cells take turns, step by step, in one process: a drift of the machine reaches all of them. Printed are medians,
 and ratios to the first cell taken round by round, beside those of the notes (MS-COCO at 256 x 256 on a GPU of 24 GiB).
 Overrides as for train.py; everything goes to runs/bench/cost.json:
 
@@ -11,6 +11,7 @@ import json
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.table import Table
@@ -22,8 +23,9 @@ NOTES = {  # seconds per tick
     ("asymmetric", "preprocessed"): 390, ("asymmetric", "online"): 425,
     ("symmetric", "preprocessed"): 417, ("symmetric", "online"): 443,
 }  # fmt: skip
-ROUNDS, STEPS, WARM_UP = 7, 16, 4  # one lazy R1 and four path-length steps in each round
-CELLS = [(loss, features) for loss in ("asymmetric", "symmetric", "lafite") for features in ("preprocessed", "online")]
+ROUNDS, STEPS, WARM_UP = 3, 16, 2  # one lazy R1 and four path-length steps in each round
+Cell = tuple[str, str]  # loss structure, features of real images
+CELLS = list(NOTES)
 
 
 def main() -> None:
@@ -44,34 +46,48 @@ def main() -> None:
         for config, ready in zip(configs, prepared, strict=True)
     ]
 
-    def seconds(training: Training, steps: range) -> float:
+    def seconds(training: Training, step: int) -> float:
         start = time.perf_counter()
-        for step in steps:
-            training.step(step)
+        training.step(step)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         return time.perf_counter() - start
 
-    for training in trainings:
-        seconds(training, range(WARM_UP))
-    times: list[list[float]] = [[] for _ in trainings]
+    for step in range(WARM_UP):
+        for training in trainings:
+            seconds(training, step)
+    rounds: list[list[float]] = []  # seconds per kimg of each cell
     for number in track(range(ROUNDS), "rounds", ROUNDS):
-        for training, record in zip(trainings, times, strict=True):
-            kimg = STEPS * training.config.batch / 1000
-            record.append(seconds(training, range(number * STEPS, (number + 1) * STEPS)) / kimg)
+        steps = range(number * STEPS, (number + 1) * STEPS)
+        times = [[seconds(each, step) for each in trainings] for step in steps]
+        spent = [sum(cell) for cell in zip(*times, strict=True)]
+        rounds.append([whole * 1000 / (STEPS * configs[0].batch) for whole in spent])
     table = Table("loss", "features of real images", "s/tick", f"ratio to {' '.join(CELLS[0])}", "the notes' ratio")
     rows = []
-    for cell, record in zip(CELLS, times, strict=True):
-        ratio = statistics.median(own / first for own, first in zip(record, times[0], strict=True))
-        tick = statistics.median(record) * TICK
-        theirs = NOTES[cell] / NOTES[CELLS[0]] if cell in NOTES else None
-        table.add_row(*cell, f"{tick:.1f}", f"{ratio:.3f}", "" if theirs is None else f"{theirs:.3f}")
-        rows.append({"loss": cell[0], "features": cell[1], "s/tick": tick, "ratio": ratio, "notes": theirs})
+    for place, cell in enumerate(CELLS):
+        tick = statistics.median(record[place] for record in rounds) * TICK
+        ours, theirs = ratio(rounds, cell, CELLS[0])
+        table.add_row(*cell, f"{tick:.1f}", f"{ours:.3f}", f"{theirs:.3f}")
+        rows.append({"loss": cell[0], "features": cell[1], "s/tick": tick, "ratio": ours, "notes": theirs})
     console.print(table)
+    for features in ("preprocessed", "online"):
+        ours, theirs = ratio(rounds, ("symmetric", features), ("asymmetric", features))
+        console.print(f"symmetric / asymmetric, {features}: {ours:.3f} (the notes: {theirs:.3f})")
+    for loss in ("asymmetric", "symmetric"):
+        ours, theirs = ratio(rounds, (loss, "preprocessed"), (loss, "online"))
+        console.print(f"preprocessed / online, {loss}: {ours:.3f} (the notes: {theirs:.3f})")
     out = Path("runs/bench/cost.json")
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps({"machine": machine(), "overrides": sys.argv[1:], "cells": rows}, indent=1))
+    out.write_text(
+        json.dumps({"machine": machine(), "overrides": sys.argv[1:], "cells": rows, "rounds": rounds}, indent=1)
+    )
     console.print(f"written: {out}")
+
+
+def ratio(rounds: Sequence[Sequence[float]], one: Cell, other: Cell) -> tuple[float, float]:
+    """Time of one cell over that of another: the median of the rounds', and the notes'."""
+    ours = [record[CELLS.index(one)] / record[CELLS.index(other)] for record in rounds]
+    return statistics.median(ours), NOTES[one] / NOTES[other]
 
 
 if __name__ == "__main__":
