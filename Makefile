@@ -9,7 +9,7 @@ ADVISORIES := https://pypi.org/pypi/jinja2/3.1.6/json
 export OMP_WAIT_POLICY ?= PASSIVE# spinning threads of two processes stop each other
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint audit check ui sweep-h sweep-C_it sweep-C_ii report bench quality bench-fid bench-cost bench-sweep bench-prepare cache-info cache-clean clean
+.PHONY: help setup demo test test-all lint audit check ui sweep-h sweep-C_it sweep-C_ii report bench quality bench-fid bench-cost bench-scaling bench-sweep bench-prepare cache-info cache-clean clean
 
 help: ## list the targets
 	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -73,6 +73,9 @@ bench-fid: setup ## bias and deviation of FID over sample counts, with the READM
 
 bench-cost: setup ## time the loss structures, features of real images preprocessed and online (ARGS="model=base clip=ViT-B32")
 	$(BIN)/python -m bench.cost $(ARGS)
+
+bench-scaling: setup ## predict seconds per kimg on an RTX 3090, A100 and H100 from what a step launches (ARGS="clip=ViT-B16 batch=32")
+	$(BIN)/python -m bench.scaling $(ARGS)
 
 bench-sweep: setup ## time the sweeper against others (ARGS="trivial uneven claims long"; default: all but long)
 	$(BIN)/python -m bench.sweep $(ARGS)
