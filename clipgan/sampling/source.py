@@ -13,7 +13,7 @@ from torch import Tensor
 from clipgan.config import Config, from_yaml
 from clipgan.errors import UserError
 from clipgan.tracking import MODEL_NAME, RUN_DIR_TAG, RUN_ID_FILE
-from clipgan.training.checkpoint import PATTERN, load_checkpoint
+from clipgan.training.checkpoint import load_checkpoint, snapshots
 from clipgan.training.run_lookup import find_run
 
 CPU = torch.device("cpu")
@@ -97,7 +97,7 @@ def checkpoint_of(run: Any) -> Path | None:
     known = folder / RUN_ID_FILE
     if not known.is_file() or known.read_text().strip() != run.info.run_id:
         return None
-    return max(folder.glob(PATTERN), default=None)
+    return next(reversed(snapshots(folder)), None)
 
 
 def config_of(node: Any) -> Config:

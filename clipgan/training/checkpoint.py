@@ -7,6 +7,7 @@ A file is PyTorch's archive, and after its end `SHA256:` and the digest of all t
 import hashlib
 import os
 import pickle
+import re
 import warnings
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
@@ -16,7 +17,7 @@ import torch
 from clipgan.durable import replacing
 from clipgan.errors import UserError
 
-PATTERN = "checkpoint-*.pt"
+NAME = re.compile(r"checkpoint-(\d{6,})\.pt")  # a snapshot's; other names are a user's own files
 PARTS = ("generator", "discriminator", "generator_ema")  # of the state
 KEYS = {"state", "history", "train_seconds", "config"}
 MARK = b"SHA256:"
@@ -28,6 +29,12 @@ END_OF_ARCHIVE = (b"PK\x05\x06", 22)  # how its last record begins, and that rec
 def checkpoint_path(run_dir: Path, kimg: int) -> Path:
     """`checkpoint-000008.pt` after 8 kimg."""
     return run_dir / f"checkpoint-{kimg:06d}.pt"
+
+
+def snapshots(run_dir: Path) -> list[Path]:
+    """The snapshots' checkpoints in a directory, oldest first; none where there is no such directory."""
+    found = [(int(match[1]), path) for path in run_dir.glob("*.pt") if (match := NAME.fullmatch(path.name))]
+    return [path for _, path in sorted(found)]
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:

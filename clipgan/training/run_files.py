@@ -12,7 +12,7 @@ import torch
 from clipgan.config import Config, flatten
 from clipgan.errors import UserError
 from clipgan.progress import console
-from clipgan.training.checkpoint import PATTERN, checkpoint_path, load_checkpoint
+from clipgan.training.checkpoint import checkpoint_path, load_checkpoint, snapshots
 
 LATEST = "latest.pt"
 
@@ -83,7 +83,7 @@ def keep_only(run_dir: Path, history: Sequence[tuple[int, float]], last: int | N
         return
     ranked = sorted(history, key=lambda entry: entry[1])
     kept = {checkpoint_path(run_dir, kimg) for kimg, _ in [*history[-last:], *ranked[:best]]}
-    for path in run_dir.glob(PATTERN):
+    for path in snapshots(run_dir):
         if path not in kept:
             path.unlink()
 
@@ -104,9 +104,8 @@ def refuse_other_run(path: Path, theirs: dict[str, Any], ours: Config) -> None:
 def _newest_first(run_dir: Path) -> Iterator[Path]:
     if (run_dir / LATEST).exists():
         yield run_dir / LATEST
-    yield from sorted(run_dir.glob(PATTERN), reverse=True)
+    yield from reversed(snapshots(run_dir))
 
 
 def _last_kimg(run_dir: Path) -> int:
-    newest = max(run_dir.glob(PATTERN), default=None)
-    return 0 if newest is None else int(newest.stem.removeprefix("checkpoint-"))
+    return max((int(path.stem.removeprefix("checkpoint-")) for path in snapshots(run_dir)), default=0)

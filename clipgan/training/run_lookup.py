@@ -9,7 +9,7 @@ from clipgan.config import MlflowConfig
 from clipgan.errors import UserError
 from clipgan.secrets import without_passwords
 from clipgan.tracking import RUN_DIR_TAG, RUN_ID_FILE, first_touch
-from clipgan.training.checkpoint import PATTERN, checkpoint_path
+from clipgan.training.checkpoint import checkpoint_path, snapshots
 from clipgan.training.run_files import newest_good
 
 
@@ -25,7 +25,7 @@ def checkpoint_of_run(run_id: str, config: MlflowConfig, given: str) -> Path:
         UserError: MLflow has no such run, or the run's checkpoints are not here.
     """
     run_dir = _run_dir(run_id, config, given)
-    empty, owner = next(run_dir.glob(PATTERN), None) is None, run_dir / RUN_ID_FILE
+    empty, owner = not snapshots(run_dir), run_dir / RUN_ID_FILE
     if empty or not owner.exists() or owner.read_text().strip() != run_id:
         where = "is not on this machine"
         if run_dir.is_dir():

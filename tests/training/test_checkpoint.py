@@ -122,6 +122,20 @@ def test_where_no_checkpoint_is_good_nothing_is_lost_by_starting_over(tmp_path):
     assert run_files.find("none", tmp_path, CPU) is None
 
 
+def test_other_names_are_a_users_own_files(tmp_path):
+    """They are neither gone on from nor deleted; seven digits come after six."""
+    own = [tmp_path / name for name in ("checkpoint-best.pt", "checkpoint-000009-copy.pt", "checkpoint-3.pt")]
+    for path in own:
+        path.write_bytes(b"a user's")
+    assert not run_files.exists("auto", tmp_path)
+    save_checkpoint(tmp_path / "latest.pt", content())
+    for kimg in (1, 999999, 1000000):
+        save_checkpoint(checkpoint_path(tmp_path, kimg), content(history=[(kimg, 2.0)]))
+    assert run_files.find("auto", tmp_path, CPU)[0].name == "checkpoint-1000000.pt"
+    run_files.keep_only(tmp_path, [(1, 2.0), (999999, 2.0), (1000000, 2.0)], 1, 0)
+    assert sorted(tmp_path.glob("checkpoint-*")) == sorted([*own, checkpoint_path(tmp_path, 1000000)])
+
+
 def test_a_latest_that_a_snapshot_has_overtaken_is_not_gone_on_from(tmp_path):
     save_checkpoint(tmp_path / "latest.pt", content(history=[(0, 3.0), (1, 2.0)]))
     save_checkpoint(checkpoint_path(tmp_path, 1), content())
