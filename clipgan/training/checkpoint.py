@@ -54,8 +54,13 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
         file.write(MARK + digesting.digest.hexdigest().encode())
 
 
-def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
+def load_checkpoint(path: Path, device: torch.device, checksum: bool = False) -> dict[str, Any]:
     """What `save_checkpoint` wrote.
+
+    Args:
+        path: the file.
+        device: where its tensors come; `meta` reads plain data alone, once the checksum is verified.
+        checksum: whether the file must have one. A training that goes on needs it; weights may come from elsewhere.
 
     Raises:
         UserError: the file is missing, damaged, or holds more than tensors and plain data.
@@ -63,7 +68,7 @@ def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"resume={path} does not exist; give a checkpoint file, auto or none")
     try:
-        _verify(path)
+        _verify(path, checksum)
         with warnings.catch_warnings(action="ignore"):  # of formats that are refused below
             content = torch.load(path, map_location=device, weights_only=True)
     except UserError:
@@ -99,11 +104,11 @@ class _Digesting:
         self._file.flush()
 
 
-def _verify(path: Path) -> None:
-    """Compare a file with its checksum; one that has none is not of `save_checkpoint`, or of an earlier version.
+def _verify(path: Path, required: bool) -> None:
+    """Compare a file with its checksum; one that has none is not of `save_checkpoint`, or was cut.
 
     Raises:
-        UserError: it was altered after it was written.
+        UserError: it was altered after it was written, or lacks a checksum that is required.
     """
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END) - FOOTER
@@ -113,6 +118,9 @@ def _verify(path: Path) -> None:
         if not footer.startswith(MARK):
             if file.read(len(ARCHIVE)) == ARCHIVE and not footer[-END_OF_ARCHIVE[1] :].startswith(END_OF_ARCHIVE[0]):
                 raise UserError(f"checkpoint {path} is damaged: it does not end as it should")
+            if required and size > -FOOTER:
+                raise UserError(f"checkpoint {path} is damaged, or holds weights alone: it has no checksum at its end;"
+                                f" init={path} starts from its weights")  # fmt: skip
             return
         digest = hashlib.sha256()
         while size > 0 and (data := file.read(min(size, 2**20))):

@@ -27,7 +27,12 @@ Found = tuple[Path, dict[str, Any]]  # a checkpoint, and what is in it
 
 def exists(resume: str, run_dir: Path) -> bool:
     """Whether there is something to go on from."""
-    return resume not in ("none", "auto") or (resume == "auto" and next(_newest_first(run_dir), None) is not None)
+    return resume not in ("none", "auto") or (resume == "auto" and holds_checkpoint(run_dir))
+
+
+def holds_checkpoint(run_dir: Path) -> bool:
+    """Whether a directory has a checkpoint, good or not."""
+    return (run_dir / LATEST).exists() or bool(snapshots(run_dir))
 
 
 def find(resume: str, run_dir: Path, device: torch.device) -> Found | None:
@@ -39,30 +44,54 @@ def find(resume: str, run_dir: Path, device: torch.device) -> Found | None:
     if not exists(resume, run_dir):
         return None
     if resume != "auto":
-        return Path(resume), load_checkpoint(Path(resume), device)
+        return Path(resume), load_checkpoint(Path(resume), device, checksum=True)
     return newest_good(run_dir, device)
 
 
 def newest_good(run_dir: Path, device: torch.device) -> Found:
     """The newest checkpoint of a directory that is what was written; a line tells of each that is not.
 
+    `latest.pt` is the newest where its step is later than that of the newest good snapshot: a kill may have come
+    between a snapshot and the removal of `latest.pt`.
+
     Raises:
         UserError: not one of them is.
     """
     damaged: list[str] = []
-    for path in _newest_first(run_dir):
-        try:
-            content = load_checkpoint(path, device)
-        except UserError as error:
-            damaged.append(str(error))
-            console.print(f"{error}; trying the one before", markup=False)
-            continue
-        if path.name == LATEST and content["history"][-1][0] < _last_kimg(run_dir):
-            continue  # a kill came between a later snapshot and its removal
-        if damaged:
-            console.print(f"going on from {path} instead", markup=False)
-        return path, content
+    for path in _newest_first(run_dir, damaged):
+        content = _good(path, device, damaged)
+        if content is not None:
+            if damaged:
+                console.print(f"going on from {path} instead", markup=False)
+            return path, content
     raise UserError(f"no checkpoint in {run_dir} can be used: {damaged[-1]}; resume=none starts afresh")
+
+
+def _newest_first(run_dir: Path, damaged: list[str]) -> Iterator[Path]:
+    """What may be gone on from, by the step inside; of two at one step the snapshot, whose figures are known."""
+    meta, latest = torch.device("meta"), run_dir / LATEST
+    between = _good(latest, meta, damaged) if latest.exists() else None
+    for path in reversed(snapshots(run_dir)):
+        if between is not None:
+            content = _good(path, meta, damaged)
+            if content is None:
+                continue
+            if between["state"]["step"] > content["state"]["step"]:
+                yield latest
+            between = None
+        yield path
+    if between is not None:
+        yield latest
+
+
+def _good(path: Path, device: torch.device, damaged: list[str]) -> dict[str, Any] | None:
+    """A checkpoint, or None and a line where it is damaged."""
+    try:
+        return load_checkpoint(path, device, checksum=True)
+    except UserError as error:
+        damaged.append(str(error))
+        console.print(f"{error}; trying the one before", markup=False)
+        return None
 
 
 def drop_latest(run_dir: Path) -> None:
@@ -99,13 +128,3 @@ def refuse_other_run(path: Path, theirs: dict[str, Any], ours: Config) -> None:
     changed = [f"{key}={there.get(key)} there, {here.get(key)} here" for key in keys if there.get(key) != here.get(key)]
     if changed:
         raise UserError(f"checkpoint {path} is of another run: {'; '.join(changed[:3])}; resume=none starts afresh")
-
-
-def _newest_first(run_dir: Path) -> Iterator[Path]:
-    if (run_dir / LATEST).exists():
-        yield run_dir / LATEST
-    yield from reversed(snapshots(run_dir))
-
-
-def _last_kimg(run_dir: Path) -> int:
-    return max((int(path.stem.removeprefix("checkpoint-")) for path in snapshots(run_dir)), default=0)

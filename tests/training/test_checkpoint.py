@@ -21,11 +21,11 @@ from tests.tiny import tiny
 CPU = torch.device("cpu")
 
 
-def content(size: int = 1000, **parts):
+def content(size: int = 1000, step: int = 100, **parts):
     """What is taken for a checkpoint, of some size."""
     networks = {name: torch.arange(size) for name in ("generator", "discriminator", "generator_ema")}
     config = {"model": {}, "clip": {}, "resolution": 16}
-    return {"state": networks, "history": [(1, 2.0)], "train_seconds": 0.0, "config": config, **parts}
+    return {"state": {**networks, "step": step}, "history": [(1, 2.0)], "train_seconds": 0.0, "config": config, **parts}
 
 
 @pytest.mark.parametrize("place", [0.01, 0.2, 0.5, 0.9, 1.0])
@@ -59,9 +59,19 @@ def test_a_cut_file_is_noticed(tmp_path, kept):
         load_checkpoint(path, CPU)
 
 
-def test_a_file_without_a_checksum_is_one_of_an_earlier_version(tmp_path):
-    torch.save(content(), tmp_path / "old.pt")
-    assert load_checkpoint(tmp_path / "old.pt", CPU)["history"] == [(1, 2.0)]
+def test_a_file_without_a_checksum_gives_weights_and_is_not_gone_on_from(tmp_path, capsys):
+    before, path = checkpoint_path(tmp_path, 1), checkpoint_path(tmp_path, 2)
+    for file in (before, path):
+        save_checkpoint(file, content())
+    data = bytearray(path.read_bytes()[:-71])  # the checksum is gone, and so is the proof of what follows
+    place = data.index((500).to_bytes(8, "little"))
+    data[place] ^= 1
+    path.write_bytes(data)
+    assert load_checkpoint(path, CPU)["state"]["generator"][500] == 501
+    with pytest.raises(UserError, match=r"000002\.pt is damaged.*it has no checksum.*init=.*starts from its weights"):
+        run_files.find(str(path), tmp_path, CPU)
+    assert run_files.find("auto", tmp_path, CPU)[0] == before
+    assert "000002.pt is damaged" in capsys.readouterr().out
 
 
 def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path):
@@ -137,11 +147,23 @@ def test_other_names_are_a_users_own_files(tmp_path):
 
 
 def test_a_latest_that_a_snapshot_has_overtaken_is_not_gone_on_from(tmp_path):
-    save_checkpoint(tmp_path / "latest.pt", content(history=[(0, 3.0), (1, 2.0)]))
+    save_checkpoint(tmp_path / "latest.pt", content(step=190, history=[(0, 3.0), (1, 2.0)]))
     save_checkpoint(checkpoint_path(tmp_path, 1), content())
     assert run_files.find("auto", tmp_path, CPU)[0].name == "latest.pt"
-    save_checkpoint(checkpoint_path(tmp_path, 2), content())
+    save_checkpoint(checkpoint_path(tmp_path, 2), content(step=200))
     assert run_files.find("auto", tmp_path, CPU)[0].name == "checkpoint-000002.pt"
+
+
+def test_a_latest_is_gone_on_from_where_the_later_snapshot_is_damaged(tmp_path, capsys):
+    save_checkpoint(tmp_path / "latest.pt", content(step=190))
+    for kimg in (1, 2):
+        save_checkpoint(checkpoint_path(tmp_path, kimg), content(step=100 * kimg))
+    damaged = checkpoint_path(tmp_path, 2)
+    damaged.write_bytes(damaged.read_bytes()[:-1000])
+    path, found = run_files.find("auto", tmp_path, CPU)
+    assert (path.name, found["state"]["step"]) == ("latest.pt", 190)
+    assert found["state"]["generator"].device == CPU
+    assert capsys.readouterr().out.count("is damaged") == 1
 
 
 @pytest.mark.parametrize(
