@@ -9,10 +9,10 @@ ADVISORIES := https://pypi.org/pypi/jinja2/3.1.6/json
 export OMP_WAIT_POLICY ?= PASSIVE# spinning threads of two processes stop each other
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint audit check ui sweep-h sweep-C_it sweep-C_ii report bench quality bench-fid bench-cost bench-scaling bench-sweep bench-prepare cache-info cache-clean clean
+.PHONY: help setup demo test test-all lint audit check ui sweep-h sweep-C_it sweep-C_ii report bench quality bench-fid bench-cost bench-scaling bench-sweep bench-prepare bench-startup bench-side-by-side cache-info cache-clean clean
 
 help: ## list the targets
-	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
 setup: $(BIN)/.installed ## make .venv and install clipgan with its development tools
 
@@ -82,6 +82,12 @@ bench-sweep: setup ## time the sweeper against others (ARGS="trivial uneven clai
 
 bench-prepare: setup ## time the preparation against a plain open_clip loop (ARGS: see bench/prepare.py)
 	$(BIN)/python -m bench.prepare $(if $(ARGS),$(ARGS),150 640x480 3 clip=ViT-B32 resolution=256)
+
+bench-startup: setup ## time a trial from its start to its first step (ARGS: launches, overrides)
+	$(BIN)/python -m bench.startup $(ARGS)
+
+bench-side-by-side: setup ## two trainings at once with a thread each, against one after the other with two (ARGS: overrides)
+	$(BIN)/python -m bench.side_by_side $(ARGS)
 
 cache-info: setup ## list what the cache holds, and whether it is whole (ARGS=--cache-dir=DIR)
 	$(BIN)/python -m clipgan.cache_tool info $(ARGS)

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -68,8 +69,11 @@ class RunLog:
 
     @property
     def mlflow_run_id(self) -> str | None:
-        """None while MLflow has not been reached, or is off."""
-        return self._sink.run_id if self._sink else None
+        """None while MLflow has not been reached, or is off; waits for the first try to reach it."""
+        if self._sink is None:
+            return None
+        self._sink.opening.join()
+        return self._sink.run_id
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Record values at a step (whole kimg)."""
@@ -131,7 +135,11 @@ class SilentLog(RunLog):
 
 
 class _MlflowSink:
-    """What MLflow has not got yet waits here; a failed call is tried again with the next one."""
+    """What MLflow has not got yet waits here; a failed call is tried again with the next one.
+
+    The first try has a thread of its own: importing MLflow and opening its store take seconds, in which a new run
+    computes its first figures. Their record waits for that thread, and so do all calls after it.
+    """
 
     def __init__(
         self,
@@ -155,13 +163,18 @@ class _MlflowSink:
         self.waiting: list[Item] = []
         self.warned = False
         self._client: Any = None
-        self._attempt()
+        self.opening = threading.Thread(target=self._attempt, name="opening MLflow", daemon=True)
+        self.opening.start()
 
     def put(self, item: Item) -> None:
         self.waiting.append(item)
+        if isinstance(item, Path) and self.opening.is_alive():
+            return  # it goes with the first record
+        self.opening.join()
         self._attempt()
 
     def finish(self, status: str, tags: Mapping[str, str]) -> None:
+        self.opening.join()
         deadline = time.monotonic() + (PATIENCE if status == "FINISHED" else 0.0)  # who interrupts does not wait
         while not self._attempt(status, tags) and self.run_id is not None and time.monotonic() < deadline:
             time.sleep(RETRY)  # a server that was there may come back

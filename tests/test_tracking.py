@@ -12,6 +12,7 @@ import urllib.request
 from contextlib import suppress
 
 import pytest
+from filelock import FileLock
 from mlflow import MlflowClient
 
 from clipgan.config import MlflowConfig
@@ -40,6 +41,24 @@ def test_a_store_that_comes_back_gets_everything(tmp_path, mlflow_config, capsys
     log.finish("FINISHED")
     history = MlflowClient(mlflow_config.tracking_uri).get_metric_history(log.mlflow_run_id, "fid")
     assert [(metric.step, metric.value) for metric in history] == [(0, 3.0), (1, 2.0)]
+
+
+def test_figures_do_not_wait_until_mlflow_is_open(tmp_path, mlflow_config):
+    """Opening takes as long as another process holds the database; what comes meanwhile arrives, in its order."""
+    database = tmp_path / "store" / "mlflow.db"
+    database.parent.mkdir()
+    picture = tmp_path / "run" / "samples-000000.png"
+    with FileLock(f"{database}.lock"):
+        log = open_log(tmp_path / "run", mlflow_config)
+        picture.write_bytes(b"a picture")
+        log.artifact(picture)
+        assert not database.exists()
+    log.metrics(0, {"fid": 3.0})
+    assert history(log.mlflow_run_id, mlflow_config) == [(0, 3.0)]
+    client = MlflowClient(mlflow_config.tracking_uri)
+    assert [item.path for item in client.list_artifacts(log.mlflow_run_id)] == [picture.name]
+    log.finish("FINISHED")
+    assert client.get_run(log.mlflow_run_id).info.status == "FINISHED"
 
 
 def test_a_store_that_stays_away_costs_no_figure(tmp_path, mlflow_config, capsys):

@@ -21,7 +21,7 @@ from clipgan.encoders.frozen import FrozenEncoder
 from clipgan.encoders.preprocess import Preprocess
 from clipgan.encoders.tiny_clip import TINY_MODEL, build_clip, register_tiny_model, tiny_clip_weights, tiny_preprocess
 from clipgan.encoders.torchscript import is_torchscript
-from clipgan.encoders.weights import load_strictly, read_state_dict, unreachable
+from clipgan.encoders.weights import Undrawn, load_strictly, read_state_dict, unreachable
 from clipgan.errors import UserError
 
 TEXT_BATCH = 256
@@ -114,7 +114,8 @@ def load_clip(config: ClipConfig, data: PackedData | None, cache_dir: Path, devi
     else:
         path = _pretrained_file(config, pretrained)
         source = f"clip.pretrained={config.pretrained} ({path})"
-    model = build_clip(config.model)
+    with Undrawn():
+        model = build_clip(config.model)
     load_strictly(model, read_state_dict(path, "clip.checkpoint"), source, config.model)
     return FrozenClip(model, config.model, preprocess, config.precision, path, config.grad_checkpointing).to(device)
 

@@ -12,7 +12,7 @@ from clipgan.data.pack import PackedData
 from clipgan.encoders.frozen import FrozenEncoder
 from clipgan.encoders.preprocess import Preprocess
 from clipgan.encoders.tiny_resnet import WEIGHTS, TinyResNet, tiny_resnet_preprocess, train_tiny_resnet
-from clipgan.encoders.weights import load_strictly, read_state_dict, unreachable
+from clipgan.encoders.weights import Undrawn, load_strictly, read_state_dict, unreachable
 from clipgan.errors import UserError
 
 ARCHITECTURE = "resnet50"
@@ -55,7 +55,8 @@ def _load_resnet50(config: ResNetConfig) -> FrozenResNet:
         path, source = Path(config.checkpoint), f"resnet.checkpoint={config.checkpoint}"
     else:
         path, source = _pretrained_file(config, weights.url), f"resnet.pretrained={config.pretrained}"
-    network = resnet50()
+    with Undrawn():
+        network = resnet50()
     load_strictly(network, read_state_dict(path, "resnet.checkpoint"), source, ARCHITECTURE)
     return freeze_resnet50(network, weights.name, config.precision)
 

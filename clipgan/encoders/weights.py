@@ -2,19 +2,39 @@
 
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from clipgan.encoders.torchscript import is_torchscript, read_torchscript
 from clipgan.errors import UserError
 
 SHOWN = 3  # mismatching tensors that an error message names
+# what random weights are drawn with
+DRAWS = (
+    torch.Tensor.normal_, torch.Tensor.uniform_, nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_
+)  # fmt: skip
 # what OpenAI's archives keep beside the weights: numbers, and the text tower's causal mask
 ARCHIVE_EXTRAS = ("input_resolution", "context_length", "vocab_size", "attn_mask")
+
+
+class Undrawn(TorchFunctionMode):
+    """`with Undrawn():` around the making of a module whose weights are loaded next: drawing random ones first takes
+    longer than loading. Buffers and constants are made as ever.
+    """
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in DRAWS:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def read_state_dict(path: Path, key: str) -> dict[str, torch.Tensor]:

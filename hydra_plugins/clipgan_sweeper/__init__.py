@@ -26,6 +26,10 @@ class StudySweeperConf(Settings):
     _recursive_: bool = False  # the pruner and the sampler are made where they are used
 
 
+# Hydra copies its sources, and with them all of the store, for each composition and each group that --help lists: that
+# was most of --help's time. The store copies what is loaded from it, so one is enough.
+ConfigStore.__deepcopy__ = lambda self, memo: self  # type: ignore[attr-defined]
+
 store = ConfigStore.instance().store
 store(group="hydra/sweeper", name="study", node=StudySweeperConf, provider="clipgan_sweeper")
 for group, options in (("pruner", PRUNERS), ("sampler", SAMPLERS)):

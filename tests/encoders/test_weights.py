@@ -7,8 +7,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
+from torchvision.models import resnet50
 
-from clipgan.encoders.weights import load_strictly, read_state_dict, unreachable
+from clipgan.encoders.tiny_clip import TINY_MODEL, build_clip, register_tiny_model
+from clipgan.encoders.weights import Undrawn, load_strictly, read_state_dict, unreachable
 from clipgan.errors import UserError
 
 
@@ -114,3 +116,27 @@ def test_the_first_differences_are_named():
 
 def test_an_unreachable_host_is_told_at_once():
     assert unreachable("http://127.0.0.1:9/weights.pt", timeout=2) is not None
+
+
+@pytest.mark.parametrize("build", [lambda: build_clip(TINY_MODEL), lambda: build_clip("ViT-B-32"), resnet50])
+def test_what_is_made_undrawn_and_loaded_is_the_same(build):
+    """All that a state dict does not hold (a causal mask) is made as ever."""
+    register_tiny_model()
+    drawn = build()
+    with Undrawn():
+        loaded = build()
+    load_strictly(loaded, drawn.state_dict(), "a test", "the same")
+    assert_same(dict(loaded.named_parameters()), dict(drawn.named_parameters()))
+    assert_same(dict(loaded.named_buffers()), dict(drawn.named_buffers()))
+
+
+def test_undrawn_draws_no_weights():
+    before = torch.get_rng_state()
+    with Undrawn():
+        nn.MultiheadAttention(8, 2)
+        nn.Sequential(nn.Embedding(9, 8), nn.Linear(8, 8), nn.Conv2d(3, 8, 3))
+        nn.init.normal_(torch.empty(8))
+        nn.Parameter(torch.empty(8)).data.normal_()
+    assert torch.equal(torch.get_rng_state(), before)
+    nn.Linear(8, 8)
+    assert not torch.equal(torch.get_rng_state(), before)
