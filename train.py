@@ -67,8 +67,13 @@ def main(cfg: Any) -> float:
 
 def _again(run: Any) -> str:
     """The command that goes on with this run, in its own directory."""
+    from clipgan.training import run_files
+
+    task = run.overrides.task
+    if run_files.holds_checkpoint(Path(run.runtime.output_dir)):  # which lead on from a file that `resume` named
+        task = [line for line in task if line.lstrip("+").partition("=")[0] != "resume"] + ["resume=auto"]
     hydras = [line for line in run.overrides.hydra if not line.startswith(("hydra.run.dir=", "hydra.mode="))]
-    again = [*run.overrides.task, *hydras, f"hydra.run.dir={run.runtime.output_dir}"]
+    again = [*task, *hydras, f"hydra.run.dir={run.runtime.output_dir}"]
     return without_passwords(shlex.join(["python", "train.py", *again]))
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import optuna
@@ -180,3 +181,21 @@ def test_a_folder_of_pictures_end_to_end(run, cache_dir, tmp_path):
     status, out, err = run("data=folder", f"data.path={tmp_path}", *settings, command=module)
     assert status == 0, err
     assert "71 training and 8 held-out images, ready" in out
+
+
+@pytest.mark.parametrize(
+    ("given", "there", "printed"),
+    [
+        (["resume=none", "h=1"], True, ["h=1", "resume=auto"]),
+        (["++resume=/x/checkpoint-000001.pt"], True, ["resume=auto"]),
+        (["resume=/x/checkpoint-000001.pt"], False, ["resume=/x/checkpoint-000001.pt"]),  # nothing descends from it
+    ],
+)
+def test_the_command_after_a_signal_goes_on_and_does_not_begin_again(tmp_path, given, there, printed):
+    import train
+
+    if there:
+        (tmp_path / "latest.pt").touch()
+    overrides = SimpleNamespace(task=given, hydra=["hydra.mode=RUN"])
+    told = train._again(SimpleNamespace(overrides=overrides, runtime=SimpleNamespace(output_dir=str(tmp_path))))
+    assert told.split() == ["python", "train.py", *printed, f"hydra.run.dir={tmp_path}"]

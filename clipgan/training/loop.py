@@ -303,11 +303,15 @@ class Training:
         found = run_files.find(self.config.resume, self.run_dir, self.device)
         any_of(False)  # all have looked before the first one writes
         if found is None:
+            if self.config.resume == "none":
+                self._leave(None)
             return None
         path, checkpoint = found
         if not checkpoint["history"]:
             raise UserError(f"resume={path} holds weights and no training to go on with; init={path} starts from them")
         run_files.refuse_other_run(path, checkpoint["config"], self.config)
+        if self.config.resume != "auto":
+            self._leave(found)
         self.state.load_state_dict(checkpoint["state"])
         self.history = [(kimg, fid) for kimg, fid in checkpoint["history"]]
         self.train_seconds = checkpoint["train_seconds"]
@@ -321,6 +325,11 @@ class Training:
                 self.stopped = self.report(fid, known_kimg) and known_kimg > 0
         self.stopped = any_of(self.stopped)
         return self.kimg
+
+    def _leave(self, begin: run_files.Found | None) -> None:
+        """The first process moves another branch's checkpoints aside."""
+        if rank() == 0:
+            run_files.set_aside(self.run_dir, begin)
 
     def _save_config(self) -> Path:
         from omegaconf import OmegaConf

@@ -4,6 +4,7 @@ A snapshot's are `checkpoint-000008.pt`. `latest.pt` is a training between two s
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from clipgan.progress import console
 from clipgan.training.checkpoint import checkpoint_path, load_checkpoint, snapshots
 
 LATEST = "latest.pt"
+ABANDONED = "abandoned"  # where the checkpoints of a branch go that a run has left
 
 # What may change between a run and its resumption: nothing that the figures depend on.
 RESUMABLE = (
@@ -92,6 +94,35 @@ def _good(path: Path, device: torch.device, damaged: list[str]) -> dict[str, Any
         damaged.append(str(error))
         console.print(f"{error}; trying the one before", markup=False)
         return None
+
+
+def set_aside(run_dir: Path, begin: Found | None) -> None:
+    """Move away what does not lead to the checkpoint that a run begins from, so that `auto` never goes on from it.
+
+    Args:
+        run_dir: the run's directory. Its snapshots up to a checkpoint of its own lead there, and none to another's.
+        begin: the checkpoint that was named (resume=FILE); None where the run starts afresh (resume=none).
+    """
+    moved = [path for path in (run_dir / LATEST, *reversed(snapshots(run_dir))) if path.exists()]
+    own = [path for path in moved if begin is not None and path.resolve() == begin[0].resolve()]
+    if begin is not None and own:
+        seen = {checkpoint_path(run_dir, kimg) for kimg, _ in begin[1]["history"]}
+        moved = [path for path in moved if path not in (*seen, *own)]
+    if not moved:
+        return
+    folder = next(path for path in _numbered(run_dir / ABANDONED) if not path.exists())
+    folder.mkdir()
+    for path in moved:
+        path.rename(folder / path.name)
+    names = ", ".join(path.name for path in moved)
+    console.print(f"this run leaves another branch; its checkpoints are in {folder}: {names}", markup=False)
+
+
+def _numbered(path: Path) -> Iterator[Path]:
+    """`abandoned`, `abandoned-2`, `abandoned-3` ..."""
+    yield path
+    for number in count(2):
+        yield path.with_name(f"{path.name}-{number}")
 
 
 def drop_latest(run_dir: Path) -> None:

@@ -166,6 +166,49 @@ def test_a_latest_is_gone_on_from_where_the_later_snapshot_is_damaged(tmp_path, 
     assert capsys.readouterr().out.count("is damaged") == 1
 
 
+def branch(run_dir: Path) -> None:
+    """A run of three snapshots and 50 steps."""
+    run_dir.mkdir(exist_ok=True)
+    history = [(kimg, 9.0 - kimg) for kimg in range(3)]
+    for kimg, _ in history:
+        save_checkpoint(checkpoint_path(run_dir, kimg), content(step=100 * kimg, history=history[: kimg + 1]))
+    save_checkpoint(run_dir / "latest.pt", content(step=250, history=history))
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name.removeprefix("checkpoint-").removesuffix(".pt") for path in folder.glob("*.pt"))
+
+
+@pytest.mark.parametrize(
+    ("start", "stay"),
+    [
+        (None, []),
+        ("run/checkpoint-000000.pt", ["000000"]),
+        ("run/checkpoint-000001.pt", ["000000", "000001"]),
+        ("run/latest.pt", ["000000", "000001", "000002", "latest"]),
+        ("other/checkpoint-000001.pt", []),
+    ],
+)
+def test_what_a_run_leaves_is_never_gone_on_from(tmp_path, capsys, start, stay):
+    for name in ("run", "other"):
+        branch(tmp_path / name)
+    run_dir, aside = tmp_path / "run", tmp_path / "run" / "abandoned"
+    run_files.set_aside(run_dir, start and run_files.find(str(tmp_path / start), run_dir, CPU))
+    assert names(run_dir) == stay
+    every = ["000000", "000001", "000002", "latest"]
+    assert names(aside) == [name for name in every if name not in stay]
+    said = capsys.readouterr().out.replace("\n", "")
+    assert ("leaves another branch" in said) == (stay != every)
+    assert run_files.exists("auto", run_dir) == bool(stay)
+
+
+def test_what_was_set_aside_stays_when_more_comes(tmp_path):
+    for _ in range(2):
+        branch(tmp_path)
+        run_files.set_aside(tmp_path, None)
+    assert len(names(tmp_path / "abandoned")) == len(names(tmp_path / "abandoned-2")) == 4
+
+
 @pytest.mark.parametrize(
     ("last", "best", "kept"),
     [

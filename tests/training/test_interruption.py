@@ -164,6 +164,7 @@ def test_a_signal_leaves_a_checkpoint_and_the_status_that_means_again(cache_dir,
         out, err = process.communicate(timeout=60)
         assert process.returncode == 75, out + err
         assert f"ended by {number.name}; it goes on with: python train.py " in err
+        assert "resume=auto" in err
         assert "hydra.run.dir=" in err
         assert "Traceback" not in err
         saved = load_checkpoint(run_dir / "latest.pt", CPU)
