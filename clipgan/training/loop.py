@@ -119,6 +119,13 @@ class Training:
         self.evaluation = Evaluation(
             config, prepared.data, features, prepared.judge, prepared.clip.key, prepared.cache_dir, device
         )
+        self.sources = {  # what files held: their names are in the configuration
+            "data.fingerprint": prepared.data.fingerprint,
+            "clip.key": prepared.clip.key,
+            "judge.key": prepared.judge.key if prepared.judge else None,
+            "resnet.key": prepared.resnet.key if prepared.resnet else None,
+            "extractor.key": self.evaluation.extractor.key,
+        }
         if config.compile is not None:
             compile_networks(self.state, self.objective.spaces, config.compile)
         heldout = prompts(features.heldout, config.condition, config.seed)
@@ -291,6 +298,7 @@ class Training:
             "config": plain(self.config),
             "clip": self.clip.record(),
             "judge": self.judge.record() if self.judge else None,
+            "sources": self.sources,
         }
 
     def _write_model(self, folder: Path) -> None:
@@ -310,6 +318,8 @@ class Training:
         if not checkpoint["history"]:
             raise UserError(f"resume={path} holds weights and no training to go on with; init={path} starts from them")
         run_files.refuse_other_run(path, checkpoint["config"], self.config)
+        if "sources" in checkpoint:  # earlier versions did not write them down
+            run_files.refuse_differences(path, checkpoint["sources"], self.sources)
         if self.config.resume != "auto":
             self._leave(found)
         self.state.load_state_dict(checkpoint["state"])

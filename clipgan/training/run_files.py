@@ -3,7 +3,7 @@
 A snapshot's are `checkpoint-000008.pt`. `latest.pt` is a training between two snapshots, as an interruption leaves it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -156,6 +156,20 @@ def refuse_other_run(path: Path, theirs: dict[str, Any], ours: Config) -> None:
     """
     there, here = flatten(theirs), flatten(ours)
     keys = [key for key in sorted(there.keys() | here.keys()) if not key.startswith(RESUMABLE)]
-    changed = [f"{key}={there.get(key)} there, {here.get(key)} here" for key in keys if there.get(key) != here.get(key)]
+    refuse_differences(path, {key: there.get(key) for key in keys}, {key: here.get(key) for key in keys})
+
+
+def refuse_differences(path: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint where one of our values is another in it, such as the fingerprint of the data.
+
+    Args:
+        path: the checkpoint.
+        theirs: names to values.
+        ours: the same of this run.
+
+    Raises:
+        UserError: names the first that differ.
+    """
+    changed = [f"{key}={theirs.get(key)} there, {ours[key]} here" for key in ours if theirs.get(key) != ours[key]]
     if changed:
         raise UserError(f"checkpoint {path} is of another run: {'; '.join(changed[:3])}; resume=none starts afresh")

@@ -26,6 +26,9 @@ def configure(cache_dir, tmp_path):
     return make
 
 
+SOURCES = {"data.fingerprint", "clip.key", "judge.key", "resnet.key", "extractor.key"}
+
+
 def records(run_dir):
     return [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
 
@@ -142,6 +145,14 @@ def test_a_finished_run_trains_no_more_and_another_run_is_refused(configure, tmp
     assert (tmp_path / "checkpoint-000001.pt").stat().st_mtime_ns == before
     with pytest.raises(UserError, match=r"another run: h=0\.5 there, 2\.0 here.*resume=none"):
         train(configure("kimg=1", "h=2", quiet), tmp_path)
+    path = tmp_path / "checkpoint-000001.pt"
+    checkpoint = load_checkpoint(path, CPU)
+    sources = checkpoint["sources"]
+    assert {name for name, value in sources.items() if value} == SOURCES
+    for name in SOURCES:  # the files that the configuration names may hold something else by now
+        save_checkpoint(path, checkpoint | {"sources": sources | {name: "another"}})
+        with pytest.raises(UserError, match=rf"is of another run: {name}=another there, {sources[name]} here"):
+            train(configure("kimg=1", quiet), tmp_path)
     again = train(configure("kimg=1", "resume=none", quiet), tmp_path)
     assert again.objective == first.objective
 
