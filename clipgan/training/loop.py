@@ -292,6 +292,7 @@ class Training:
         return {
             "state": self.state.state_dict(),
             "history": self.history,
+            "fid_sd": self.fid_sd,
             "train_seconds": self.train_seconds,
             "kimg": self.kimg,
             "tick": self.tick.state_dict() if self.tick.steps else None,
@@ -324,6 +325,7 @@ class Training:
             self._leave(found)
         self.state.load_state_dict(checkpoint["state"])
         self.history = [(kimg, fid) for kimg, fid in checkpoint["history"]]
+        self.fid_sd = checkpoint.get("fid_sd")
         self.train_seconds = checkpoint["train_seconds"]
         self.saved, self.saved_step = path, self.state.step
         self.kimg = checkpoint.get("kimg", self.history[-1][0])  # earlier versions wrote snapshots alone

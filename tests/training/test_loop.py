@@ -141,7 +141,8 @@ def test_a_finished_run_trains_no_more_and_another_run_is_refused(configure, tmp
     quiet = "mlflow.tracking_uri=null"
     first = train(configure("kimg=1", quiet), tmp_path)
     before = (tmp_path / "checkpoint-000001.pt").stat().st_mtime_ns
-    assert train(configure("kimg=1", quiet), tmp_path).objective == first.objective
+    assert train(configure("kimg=1", quiet), tmp_path) == first
+    assert first.objective_sd is not None
     assert (tmp_path / "checkpoint-000001.pt").stat().st_mtime_ns == before
     with pytest.raises(UserError, match=r"another run: h=0\.5 there, 2\.0 here.*resume=none"):
         train(configure("kimg=1", "h=2", quiet), tmp_path)
