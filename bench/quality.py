@@ -10,7 +10,6 @@ the curves to docs/quality.svg, the last sample grid to docs/quality.png:
 import json
 import shutil
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +37,12 @@ def main() -> None:
     config = compose_config(["data=shapes", *OVERRIDES, *sys.argv[1:]])
     device = choose_device(config.device)
     prepared = prepare(config, device)
-    start = time.perf_counter()
     train(config, FOLDER)
-    minutes = (time.perf_counter() - start) / 60
     evaluation = Evaluation(
         config, prepared.data, prepared.features, prepared.judge, prepared.clip.key, prepared.cache_dir, device
     )
     records = [json.loads(line) for line in (FOLDER / "metrics.jsonl").read_text().splitlines()]
+    minutes = sum(record.get("sec_per_kimg", 0) + record.get("snapshot_seconds", 0) for record in records) / 60
     curve = [named(record, evaluation.key) for record in records if evaluation.key in record]
     found = {
         "machine": machine(), "command": ["python", "-m", "bench.quality", *sys.argv[1:]], "minutes": minutes,
@@ -54,7 +52,7 @@ def main() -> None:
     console.print(table(found))
     draw(found)
     shutil.copy(FOLDER / f"samples-{curve[-1]['kimg']:06d}.png", PICTURE)
-    console.print(f"{minutes:.1f} minutes here; {FOLDER}/quality.json, {FIGURE} and {PICTURE}")
+    console.print(f"{minutes:.0f} minutes of training and measuring; {FOLDER}/quality.json, {FIGURE} and {PICTURE}")
 
 
 def named(record: dict[str, Any], fid: str) -> dict[str, float]:

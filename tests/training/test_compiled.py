@@ -43,7 +43,11 @@ def assert_same_steps(compiled, plain):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("overrides", [(), ("model=lafite", "precision=bf16")], ids=["own, fp32", "LAFITE's, bf16"])
+@pytest.mark.parametrize(
+    "overrides",
+    [(), pytest.param(("model=lafite", "precision=bf16"), marks=pytest.mark.endurance)],
+    ids=["own, fp32", "LAFITE's, bf16"],
+)
 def test_a_traced_step_is_the_step(make_training, overrides):
     """PyTorch's tracer and autograd without its code generator, which takes minutes: no graph breaks in any network."""
     small = [*SMALL[1:], "model.z_dim=16", "model.w_dim=16", "model.channel_base=64"] if overrides else []

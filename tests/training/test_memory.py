@@ -30,7 +30,7 @@ def growth(cache_dir, tmp_path, kimg):
 
 @pytest.mark.slow
 def test_memory_does_not_grow_over_some_snapshots(cache_dir, tmp_path):
-    assert growth(cache_dir, tmp_path, kimg=7) < BOUND
+    assert growth(cache_dir, tmp_path, kimg=6) < BOUND
 
 
 @pytest.mark.endurance
