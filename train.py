@@ -25,7 +25,7 @@ def main(cfg: Any) -> float:
 
     from clipgan.config import from_yaml
     from clipgan.distributed import planned_rank, told_by_first
-    from clipgan.errors import Interrupted, UserError
+    from clipgan.errors import DivergenceError, Interrupted, UserError
     from sweeps.job import REQUEUE
     from sweeps.trial import current_trial
 
@@ -48,7 +48,7 @@ def main(cfg: Any) -> float:
                 report=trial.report if trial else None,
                 parent_run_id=trial.parent_run_id if trial else None,
             )
-    except UserError as error:
+    except (UserError, DivergenceError) as error:
         if run.mode == RunMode.MULTIRUN:
             raise  # the sweeper records it as the reason of this trial's failure and goes on
         sys.exit(str(error) if planned_rank() == 0 else 1)

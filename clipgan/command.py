@@ -48,10 +48,10 @@ def under_torchrun(arguments: Sequence[str]) -> list[str]:
     Raises:
         UserError: torchrun has started a sweep.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if "RANK" not in os.environ or "TORCHELASTIC_RUN_ID" not in os.environ:
         return []
     first = os.environ["RANK"] == "0"
-    if {"-m", "--multirun"} & set(arguments):
+    if {"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(arguments):
         if not first:
             sys.exit(1)  # the first one says it
         raise UserError(

@@ -8,7 +8,6 @@ Processes know each other by the variables that torchrun sets: RANK, LOCAL_RANK,
 Shapes: n rows of this process, W processes.
 """
 
-import functools
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -19,19 +18,24 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from clipgan.errors import UserError
+
 T = TypeVar("T")
 _control: list[Any] = []  # while processes are joined
+_stores: dict[str, dist.Store] = {}  # by port
+VARIABLES = {"RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
+PATIENCE = timedelta(days=30)  # with the first process while it prepares data and features
 TIMEOUT = timedelta(hours=2)  # the longest that one waits for another, which may be measuring a snapshot
 
 
 def planned_size() -> int:
     """W, also before the processes have met."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    return int(os.environ["WORLD_SIZE"]) if os.environ.keys() >= VARIABLES else 1
 
 
 def planned_rank() -> int:
     """This process's number, from 0, also before they have met."""
-    return int(os.environ.get("RANK", "0"))
+    return int(os.environ["RANK"]) if planned_size() > 1 else 0
 
 
 def world_size() -> int:
@@ -45,10 +49,19 @@ def rank() -> int:
 
 
 def own_device(device: torch.device) -> torch.device:
-    """Where one process of several computes: each of a host's on a GPU of its own, unless one is named."""
-    if device.type == "cuda" and device.index is None and planned_size() > 1:
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-    return device
+    """Where one process of several computes: each of a host's on a GPU of its own.
+
+    Raises:
+        UserError: one GPU is named for all of them, or there are too few.
+    """
+    if device.type == "cpu" or planned_size() == 1:
+        return device
+    number, here = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if device.index is not None:
+        raise UserError(f"device={device} is not allowed for {planned_size()} processes: each needs a GPU; take cuda")
+    if number >= here:
+        raise UserError(f"{planned_size()} processes need a GPU each, and {here} are here; take fewer, or device=cpu")
+    return torch.device("cuda", number)
 
 
 @contextmanager
@@ -59,29 +72,30 @@ def joined(device: torch.device) -> Iterator[None]:
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    dist.init_process_group(
-        "nccl" if device.type == "cuda" else "gloo",
-        store=_store(os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"]),
-        rank=planned_rank(),
-        world_size=planned_size(),
-        timeout=TIMEOUT,
-    )
-    _control.append(dist.new_group(backend="gloo"))  # for numbers on the CPU: no GPU is waited for
     try:
+        dist.init_process_group(
+            "nccl" if device.type == "cuda" else "gloo",
+            store=_store(),
+            rank=planned_rank(),
+            world_size=planned_size(),
+            timeout=TIMEOUT,
+        )
+        _control.append(dist.new_group(backend="gloo", timeout=TIMEOUT))  # for numbers on the CPU: no GPU is waited for
         yield
     finally:
         _control.clear()
-        dist.destroy_process_group()
+        if dist.is_initialized():
+            dist.destroy_process_group()
 
 
 def told_by_first(name: str, value: str) -> str:
     """What the first process has under a name, for all; also before they have met. Other values are ignored."""
     if planned_size() == 1:
         return value
-    store = _store(os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"])
     if planned_rank() == 0:
-        store.set(name, value)
-    return store.get(name).decode()
+        _store().set(name, value)
+    _store().wait([name], PATIENCE)
+    return _store().get(name).decode()
 
 
 def any_of(value: bool) -> bool:
@@ -93,11 +107,23 @@ def any_of(value: bool) -> bool:
     return box.item() > 0
 
 
-@functools.lru_cache(maxsize=1)
-def _store(address: str, port: str) -> dist.Store:
-    """Where the processes of an address leave each other messages; the variables of torchrun name it."""
-    store, _, _ = next(dist.rendezvous("env://", timeout=TIMEOUT))
-    return store
+@contextmanager
+def hosted_store() -> Iterator[int]:
+    """A place where the processes of this host leave each other messages, while the block lasts: its port."""
+    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=TIMEOUT)
+    _stores[str(store.port)] = store
+    try:
+        yield store.port
+    finally:
+        _stores.clear()
+
+
+def _store() -> dist.Store:
+    """Where processes leave each other messages; the variables of torchrun name it."""
+    port = os.environ["MASTER_PORT"]
+    if port not in _stores:
+        _stores[port], _, _ = next(dist.rendezvous("env://", timeout=TIMEOUT))
+    return _stores[port]
 
 
 def gather(rows: Tensor) -> Tensor:
@@ -108,6 +134,15 @@ def gather(rows: Tensor) -> Tensor:
     dist.all_gather(everyone, rows.detach().contiguous())
     everyone[dist.get_rank()] = rows
     return torch.cat(everyone)
+
+
+def total_with_gradient(value: Tensor) -> Tensor:
+    """The sum of all processes' values, for which each answers: it can be differentiated, twice too."""
+    if world_size() == 1:
+        return value
+    from torch.distributed.nn.functional import all_reduce
+
+    return all_reduce(value)
 
 
 def total(value: Tensor) -> Tensor:

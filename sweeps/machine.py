@@ -6,6 +6,7 @@ from pathlib import Path
 
 import psutil
 
+from sweeps.errors import SweepError
 from sweeps.settings import Settings
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -13,13 +14,21 @@ CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container, which sees all cor
 
 
 def fitting_workers(settings: Settings) -> int:
-    """As many as are asked for, else as GPUs allow, else as there are cores for; limited by memory."""
+    """As many as are asked for, else as GPUs allow, else as there are cores for; limited by memory.
+
+    Raises:
+        SweepError: a trial's processes are more than the GPUs.
+    """
     if settings.workers is not None:
         return settings.workers
     processes, gpus = settings.processes, len(devices(settings))
-    n_workers = (
-        gpus // processes if gpus else cores() // (processes * settings.threads if settings.threads else cores())
-    )
+    if 0 < gpus < processes:
+        raise SweepError(
+            f"processes={processes} is not allowed: each needs a GPU, and there are {gpus}; "
+            "take fewer, or none with device=cpu hydra.sweeper.gpus=0"
+        )
+    needs = processes * settings.threads if settings.threads else cores()
+    n_workers = gpus // processes if gpus else cores() // needs
     if settings.memory_gb:
         n_workers = min(n_workers, int(psutil.virtual_memory().available / 1e9 / (settings.memory_gb * processes)))
     return max(1, n_workers)

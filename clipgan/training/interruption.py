@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
-from clipgan.distributed import any_of
+from clipgan.distributed import any_of, world_size
 from clipgan.errors import Interrupted
 
 OF_LAUNCHERS = ("SIGUSR1", "SIGUSR2")  # a scheduler's announcement of the end, where something in this process heeds it
@@ -53,6 +53,11 @@ class Interruption:
         Raises:
             Interrupted: a signal came, now or before the block.
         """
+        if world_size() > 1:  # one process must not leave the others waiting: all of them stop after the block
+            self.check_together()
+            yield
+            self.check_together()
+            return
         self._at_once = True
         try:
             self.check()

@@ -16,7 +16,7 @@ from clipgan.conditions import prompts
 from clipgan.config import Config, flatten, plain
 from clipgan.data.batches import Batches
 from clipgan.data.prefetch import Prefetched, Source
-from clipgan.distributed import any_of, joined, own_device, rank
+from clipgan.distributed import any_of, joined, own_device, planned_rank, planned_size, rank, told_by_first
 from clipgan.errors import DivergenceError, Interrupted, UserError
 from clipgan.losses.structure import active_terms
 from clipgan.metrics.evaluation import Evaluation
@@ -72,9 +72,13 @@ def train(config: Config, run_dir: Path, report: Report | None = None, parent_ru
     initial = None
     if config.init is not None and not run_files.exists(config.resume, run_dir):
         initial = read_initial(config)  # before the data, so that a mistake is known at once
-    prepared = prepare(config, device)  # on all cores, whatever the training takes; processes wait for each other
+    if planned_rank() > 0:
+        told_by_first("prepared", "")
+    prepared = prepare(config, device)  # on all cores, whatever the training takes
+    if planned_rank() == 0:
+        told_by_first("prepared", "")  # from now on the others find all of it in the cache
     before = torch.get_num_threads()
-    torch.set_num_threads(config.threads or before)
+    torch.set_num_threads(config.threads or max(1, before // planned_size()))
     try:
         repeatable = deterministic_algorithms(is_deterministic(config.deterministic, device))
         with precision.products(), repeatable, joined(device):

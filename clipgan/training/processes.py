@@ -3,10 +3,10 @@
 import multiprocessing
 import os
 import signal
-import socket
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing.connection import wait
@@ -14,11 +14,12 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from clipgan.config import Config
-from clipgan.distributed import planned_size
+from clipgan.distributed import hosted_store, planned_size
 from clipgan.errors import DivergenceError, Interrupted, UserError
 from clipgan.progress import console
 
-LOST = 60.0  # seconds that the first process has to notice by itself that another has ended
+LOST = 60.0  # seconds that the first process has to notice by itself that another has failed
+PATIENT = 10.0  # seconds that the others have to end
 
 
 def spread(config: Config) -> Config:
@@ -43,37 +44,78 @@ def further_processes(config: Config, run_dir: Path) -> Iterator[None]:
     Args:
         config: the training; with `processes=1`, or where torchrun has started them, nothing is started.
         run_dir: the training's.
+
+    Raises:
+        UserError: the block has failed and another process has ended before.
     """
     if config.processes == planned_size():
         yield
         return
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    common = {"WORLD_SIZE": str(config.processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    own = {**common, "RANK": "0", "LOCAL_RANK": "0"}
-    context = multiprocessing.get_context("spawn")
-    others: list[BaseProcess] = []
-    for rank in range(1, config.processes):
-        environment = {**common, "RANK": str(rank), "LOCAL_RANK": str(rank)}
-        others.append(context.Process(target=_one_of_them, args=(config, run_dir, environment), daemon=True))
-    before = {name: os.environ.get(name) for name in own}
-    for other in others:
-        other.start()
-    over = threading.Event()
-    threading.Thread(target=_end_with, args=(others, over), daemon=True).start()
-    os.environ.update(own)
+    with hosted_store() as port:
+        common = {
+            "WORLD_SIZE": str(config.processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+            "TORCHELASTIC_USE_AGENT_STORE": "False",  # a torchrun around this has a store of its own
+        }  # fmt: skip
+        context = multiprocessing.get_context("spawn")
+        others: list[BaseProcess] = [
+            context.Process(target=_one_of_them, args=(config, run_dir, common | _numbered(rank)))
+            for rank in range(1, config.processes)
+        ]
+        over = threading.Event()
+        with _environment(common | _numbered(0)):
+            try:
+                for other in others:
+                    other.start()
+                threading.Thread(target=_end_with, args=(others, over), daemon=True).start()
+                yield
+                _gone(others, PATIENT)
+            except Exception as error:
+                failed = [(rank, other.exitcode) for rank, other in enumerate(others, start=1) if other.exitcode]
+                if failed and not isinstance(error, UserError | DivergenceError):
+                    raise UserError(
+                        f"process {failed[0][0]} of {config.processes} has ended with status {failed[0][1]}; its own "
+                        "message is above, if it had any"
+                    ) from error
+                raise
+            finally:
+                over.set()
+                _end([other for other in others if other.pid is not None])
+
+
+def _numbered(rank: int) -> dict[str, str]:
+    return {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
-        for other in others:
-            other.join()
     finally:
-        over.set()
         for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
-        for other in others:
-            other.terminate()
-            other.join()
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _gone(processes: list[BaseProcess], seconds: float) -> bool:
+    """Whether all end within some time."""
+    end = time.monotonic() + seconds
+    for process in processes:
+        process.join(max(0.0, end - time.monotonic()))
+    return all(process.exitcode is not None for process in processes)
+
+
+def _end(processes: list[BaseProcess]) -> None:
+    """Ask, then kill: one may wait for a GPU or for another process."""
+    for process in processes:
+        process.terminate()
+    if not _gone(processes, PATIENT):
+        for process in processes:
+            process.kill()
+        _gone(processes, PATIENT)
 
 
 def _one_of_them(config: Config, run_dir: Path, environment: dict[str, str]) -> None:
@@ -104,7 +146,7 @@ def _end_with(others: list[BaseProcess], over: threading.Event) -> None:
         wait([other.sentinel for other in others if other.is_alive()], timeout=1.0)
         failed = [number for number, other in enumerate(others, start=1) if other.exitcode]
         if failed and not over.wait(LOST):
-            console.print(f"process {failed[0]} of the training has ended, and this one waits for it in vain")
+            console.print(f"process {failed[0]} of the training has failed, and this one has not ended in {LOST:.0f} s")
             os._exit(1)
         if failed or all(other.exitcode == 0 for other in others):
             return

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sweeps import machine
+from sweeps.errors import SweepError
 from sweeps.machine import cores, environment, fitting_workers
 from sweeps.settings import Settings
 
@@ -59,6 +60,13 @@ def test_a_trial_of_several_processes_gets_as_many_gpus(monkeypatch: pytest.Monk
     settings = Settings(processes=2, memory_gb=0.001)
     assert fitting_workers(settings) == 2  # the fifth GPU is one too few for a third
     assert [environment(settings, 2, place)["CUDA_VISIBLE_DEVICES"] for place in range(2)] == ["0,1", "2,3"]
+
+
+def test_a_trial_with_more_processes_than_gpus_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    with pytest.raises(SweepError, match=r"processes=3 is not allowed: each needs a GPU, and there are 2"):
+        fitting_workers(Settings(processes=3))
+    assert fitting_workers(Settings(processes=3, gpus=0)) == 1
 
 
 def test_each_process_of_a_trial_takes_its_threads() -> None:

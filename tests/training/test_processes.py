@@ -17,6 +17,7 @@ import torch
 from clipgan.command import under_torchrun
 from clipgan.data.batches import Batches
 from clipgan.data.prefetch import Prefetched
+from clipgan.distributed import own_device
 from clipgan.errors import UserError
 from clipgan.prepare import prepare
 from clipgan.training.checkpoint import checkpoint_path
@@ -52,7 +53,8 @@ def figures(folder):
 
 
 @pytest.mark.slow
-def test_two_processes_train_what_one_trains(cache_dir, tmp_path):
+def test_two_processes_train_what_one_trains(cache_dir, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", "True")  # as left over from another torchrun
     commands = {"one": (TRAIN, []), "own": (TRAIN, ["processes=2"]), "torchrun": (torchrun(), [])}
     for name, (command, more) in commands.items():
         overrides = tiny(cache_dir, *SHORT, *more, f"hydra.run.dir={name}")
@@ -72,8 +74,11 @@ def test_two_processes_train_what_one_trains(cache_dir, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_sweep_of_trainings_with_two_processes_each(cache_dir, tmp_path):
-    status, out, err = run(tmp_path, "-m", *tiny(cache_dir, *SHORT, "processes=2", "h=0.5", "batch=96"))
+def test_a_sweep_of_trainings_with_two_processes_each(tmp_path):
+    """From an empty cache, whose encoders train in processes of their own."""
+    trained = [f"{name}.train.steps=50" for name in ("clip", "resnet", "metrics.judge")]
+    overrides = tiny(tmp_path / "cache", *SHORT, *trained, "processes=2", "h=0.5", "batch=96")
+    status, out, err = run(tmp_path, "-m", *overrides)
     assert status == 0, err
     assert "trial 1 of 1  (no axis)  COMPLETE" in out
     [folder] = (tmp_path / "runs").iterdir()
@@ -108,7 +113,10 @@ def test_no_process_outlives_the_others(cache_dir, tmp_path, victim):
         others = [child for child in first.children() if "spawn_main" in " ".join(child.cmdline())]
         assert len(others) == 1
         os.kill(others[0].pid if victim == "the other" else first.pid, signal.SIGKILL)
-        assert popen.wait(timeout=100) != 0
+        _, err = popen.communicate(timeout=100)
+        assert popen.returncode != 0
+        assert victim == "the first" or "process 1 of 2 has ended with status -9" in err
+        assert "Traceback" not in err.partition("process 1 of 2")[2]
         psutil.wait_procs(others, timeout=60)
         assert not others[0].is_running() or others[0].status() == psutil.STATUS_ZOMBIE
 
@@ -167,10 +175,21 @@ def test_under_torchrun(cache_dir, monkeypatch):
     assert spread(config) is config
     assert under_torchrun(["train.py", "-m"]) == []
     monkeypatch.setenv("WORLD_SIZE", "4")
-    monkeypatch.setenv("RANK", "0")
+    assert spread(config) is config  # of some scheduler's: torchrun sets five variables
+    for name in ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID"):
+        monkeypatch.setenv(name, "0")
     assert spread(config).processes == 4
     assert under_torchrun(["train.py"]) == []
     with pytest.raises(UserError, match="processes=2 is not allowed: torchrun has started 4"):
         spread(make_config(*tiny(cache_dir, "processes=2")))
     with pytest.raises(UserError, match=r"python train\.py -m processes=N"):
         under_torchrun(["train.py", "--multirun", "h=1,2"])
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    assert own_device(torch.device("cuda")) == torch.device("cuda", 2)
+    assert own_device(CPU) == CPU
+    with pytest.raises(UserError, match="device=cuda:1 is not allowed for 4 processes"):
+        own_device(torch.device("cuda:1"))
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    with pytest.raises(UserError, match="4 processes need a GPU each, and 3 are here"):
+        own_device(torch.device("cuda"))

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clipgan.config import LafiteConfig, ModelConfig
+from clipgan.distributed import total_with_gradient
 from clipgan.networks.discriminator import Judgement
 from clipgan.networks.lafite.resample import blur
 from clipgan.networks.layers import Conv, Linear, channels_at, leaky_relu, minibatch_stddev
@@ -82,7 +83,7 @@ class LafiteDiscriminator(nn.Module):
         semantic = self.semantic(h).float()
         if self.unit_features:
             semantic = semantic / semantic.norm(dim=1, keepdim=True)
-        return Judgement(self.logit(h).float().squeeze(1) + (semantic * condition).sum(), semantic)
+        return Judgement(self.logit(h).float().squeeze(1) + total_with_gradient((semantic * condition).sum()), semantic)
 
     def layers_from_image(self) -> list[nn.Module]:
         """See `Discriminator.layers_from_image`."""
