@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from clipgan.config import Config, flatten
+from clipgan.config import MEASURES, Config, flatten
 from clipgan.errors import UserError
 from clipgan.progress import console
 from clipgan.training.checkpoint import checkpoint_path, load_checkpoint, snapshots
@@ -22,6 +22,7 @@ ABANDONED = "abandoned"  # where the checkpoints of a branch go that a run has l
 RESUMABLE = (
     "kimg", "snapshot_kimg", "device", "threads", "processes", "compile", "resume", "cache_dir", "mlflow.", "sample_",
     "metrics.objective", "clip.grad_checkpointing", "keep_", "checkpoint_minutes", "deterministic",
+    "metrics.batch", *(f"metrics.{measure}" for measure in MEASURES),
 )  # fmt: skip
 
 Found = tuple[Path, dict[str, Any]]  # a checkpoint, and what is in it

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 
+from clipgan.config import MEASURES, plain
 from clipgan.errors import UserError
 from clipgan.training import run_files
 from clipgan.training.checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
 from clipgan.training.loop import train
+from sweeps.identity import identity_of
 from tests.disks import resize, small_disk
 from tests.helpers import ROOT, make_config
 from tests.tiny import tiny
@@ -233,6 +236,23 @@ def test_retention_is_checked():
         with pytest.raises(UserError, match=words):
             make_config(override)
     assert make_config("keep_last=null").keep_last is None
+
+
+@pytest.mark.parametrize("override", ["metrics.batch=7", "metrics.r_precision=end",
+                                      *(f"metrics.{measure}=snapshot" for measure in MEASURES)])  # fmt: skip
+def test_when_a_measure_is_taken_makes_no_other_run_and_no_other_study(override):
+    given = [override, "metrics.extractor=inception"] if "inception_score" in override else [override]
+    before, now = make_config(*given[1:]), make_config(*given)
+    run_files.refuse_other_run(Path("c.pt"), plain(before), now)
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        first, second = (compose("config", overrides=some, return_hydra_config=True) for some in (given[1:], given))
+    ignored = list(first.hydra.sweeper.not_identity)
+    assert identity_of(first, [], ignored) == identity_of(second, [], ignored)
+
+
+def test_what_the_figure_depends_on_makes_another_run():
+    with pytest.raises(UserError, match=r"of another run: metrics\.n_images=2000 there, 1000 here"):
+        run_files.refuse_other_run(Path("c.pt"), plain(make_config()), make_config("metrics.n_images=1000"))
 
 
 @pytest.mark.slow
