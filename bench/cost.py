@@ -48,7 +48,8 @@ def main() -> None:
 
     def seconds(training: Training, step: int) -> float:
         start = time.perf_counter()
-        training.step(step)
+        with training.state.precision.products():
+            training.step(step)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         return time.perf_counter() - start

@@ -38,7 +38,8 @@ def main() -> None:
     torch.set_num_threads(config.threads or torch.get_num_threads())
     training = Training(config, Path("runs/bench"), prepared, device, None)
     start = time.perf_counter()
-    values = training.step(0)
+    with training.state.precision.products():
+        values = training.step(0)
     peak = peak_megabytes(device)
     what = f"batch {config.batch}, {config.resolution} pixels, {config.clip.name}"
     console.print(f"one step ({what}): {time.perf_counter() - start:.1f} s, peak {peak:.0f} MB")

@@ -85,7 +85,8 @@ def measure(overrides: list[str]) -> list[dict[str, Any]]:
     for name, record in times.items():
         ratios = [reference / own for reference, own in zip(times["reference"], record, strict=True)]
         each = statistics.median(record)
-        peak = matrix_products(AUTOCAST.get(name.rpartition(" ")[2], torch.float32), device)
+        with states[name].precision.products():
+            peak = matrix_products(AUTOCAST.get(name.rpartition(" ")[2], torch.float32), device)
         cells.append({
             "resolution": config.resolution, "step": name, "s/kimg": each * 1000 / config.batch,
             "ratio": statistics.median(ratios), "gflop": flops[name] / 1e9, "gflop/s": flops[name] / each / 1e9,
@@ -150,9 +151,10 @@ def count(action: Callable[[], None]) -> int:
 
 def matrix_products(dtype: torch.dtype, device: torch.device) -> float:
     """GFLOP/s of a product of two large square matrices, the best of some."""
-    a, b = (torch.randn(GEMM, GEMM, device=device, dtype=dtype) for _ in range(2))
+    edge = GEMM if device.type == "cpu" else 8 * GEMM  # large enough that a GPU's launch does not count
+    a, b = (torch.randn(edge, edge, device=device, dtype=dtype) for _ in range(2))
     times = [seconds(lambda: a @ b, device) for _ in range(20)]
-    return 2 * GEMM**3 / min(times) / 1e9
+    return 2 * edge**3 / min(times) / 1e9
 
 
 if __name__ == "__main__":
