@@ -54,7 +54,7 @@ def main(cfg: Any) -> float:
         sys.exit(str(error) if planned_rank() == 0 else 1)
     except Interrupted as interrupted:
         if run.mode == RunMode.RUN and planned_rank() == 0:  # a sweep says itself what goes on
-            print(f"ended by {interrupted}; it goes on with: {_again(run)}", file=sys.stderr)
+            print(f"ended by {interrupted}; it goes on with: {_again(run)}{_with_environment()}", file=sys.stderr)
         sys.exit(REQUEUE)
     if trial:
         trial.set("sec_per_kimg", result.sec_per_kimg)
@@ -75,6 +75,13 @@ def _again(run: Any) -> str:
     hydras = [line for line in run.overrides.hydra if not line.startswith(("hydra.run.dir=", "hydra.mode="))]
     again = [*task, *hydras, f"hydra.run.dir={run.runtime.output_dir}"]
     return without_passwords(shlex.join(["python", "train.py", *again]))
+
+
+def _with_environment() -> str:
+    """What that command needs besides, as no password stands on it."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    shown = without_passwords(uri)
+    return f"\nwith the environment's MLFLOW_TRACKING_URI={shown} (and its password) set" if shown != uri else ""
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ RUN_DIR_TAG = "clipgan.run_dir"  # where a run's checkpoints lie
 BATCH = 100  # what MLflow takes in one call
 MODEL_NAME = "generator"  # of the model that a run logs: models are served as runs:/RUN_ID/generator
 RUN_ID_FILE = "mlflow_run_id.txt"  # in the run directory
+URI_FILE = "mlflow_uri.txt"  # there too: whose id that is
 PICTURES = "samples-*.png"  # there too
 PATIENCE = 30.0  # seconds that a run waits at its end for a server that has gone away
 RETRY = 1.0  # seconds between two tries
@@ -155,7 +156,7 @@ class _MlflowSink:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
         self.config, self.name, self.params, self.parent_run_id = config, name, params, parent_run_id
-        self.id_file = run_dir / RUN_ID_FILE
+        self.id_file, self.uri_file = run_dir / RUN_ID_FILE, run_dir / URI_FILE
         self.known = known
         if known is None:
             self.id_file.unlink(missing_ok=True)
@@ -214,14 +215,13 @@ class _MlflowSink:
             experiment_id = experiment.experiment_id if experiment else self._client.create_experiment(
                 self.config.experiment
             )  # fmt: skip
-        if self.id_file.exists():
-            run_id = self.id_file.read_text().strip()
-            self._client.update_run(run_id, status="RUNNING")
-        else:
+        run_id = self._known_run(without_passwords(uri))
+        if run_id is None:
             tags = {MLFLOW_RUN_NAME: self.name}
             if self.parent_run_id:
                 tags[MLFLOW_PARENT_RUN_ID] = self.parent_run_id
             run_id = self._client.create_run(experiment_id, tags=tags).info.run_id
+            replace_text(self.uri_file, without_passwords(uri) + "\n")
             replace_text(self.id_file, run_id + "\n")
         there = self._client.get_run(run_id).data.params
         params = [Param(key, str(value)[:MAX_PARAM]) for key, value in self.params.items() if key not in there]
@@ -231,6 +231,25 @@ class _MlflowSink:
             self._catch_up(run_id, self.known)
         self._client.set_tag(run_id, RUN_DIR_TAG, str(self.id_file.parent.resolve()))
         self.run_id = run_id
+
+    def _known_run(self, uri: str) -> str | None:
+        """The run that an earlier process made, running again; None where it made none, or none that this MLflow has.
+
+        A new one then gets all that is known (`_catch_up`).
+        """
+        from mlflow.exceptions import MlflowException
+        from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
+
+        if not self.id_file.exists() or (self.uri_file.exists() and self.uri_file.read_text().strip() != uri):
+            return None
+        run_id = self.id_file.read_text().strip()
+        try:
+            self._client.update_run(run_id, status="RUNNING")
+        except MlflowException as error:
+            if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+                raise
+            return None
+        return run_id
 
     def _catch_up(self, run_id: str, known: Sequence[dict[str, Any]]) -> None:
         """Put what an earlier process could not send before all else: its figures, and its pictures."""

@@ -120,6 +120,30 @@ def test_a_resumed_run_sends_what_a_killed_one_could_not(tmp_path, mlflow_config
     assert names == {"metrics.jsonl", "samples-000001.png"}
 
 
+@pytest.mark.parametrize("moved", ["another URI", "a run that is not there"])
+def test_an_mlflow_that_does_not_know_the_run_gets_a_new_one_with_everything(tmp_path, mlflow_config, capsys, moved):
+    first = open_log(tmp_path / "run", mlflow_config)
+    first.metrics(0, {"fid": 3.0})
+    (tmp_path / "run" / "samples-000000.png").write_bytes(b"a picture")
+    first.finish("KILLED")
+    config = mlflow_config
+    if moved == "another URI":
+        config = MlflowConfig(tracking_uri=f"sqlite:///{tmp_path}/other/mlflow.db", experiment="test")
+    else:
+        (tmp_path / "run" / "mlflow_run_id.txt").write_text("0" * 32)
+    second = open_log(tmp_path / "run", config, resumed_at=0)
+    second.metrics(1, {"fid": 2.0})
+    second.finish("FINISHED")
+    assert "MLflow" not in capsys.readouterr().out
+    assert second.mlflow_run_id != first.mlflow_run_id
+    assert history(second.mlflow_run_id, config) == [(0, 3.0), (1, 2.0)]
+    assert MlflowClient(config.tracking_uri).get_run(second.mlflow_run_id).data.params["h"] == "0.5"
+    names = {item.path for item in MlflowClient(config.tracking_uri).list_artifacts(second.mlflow_run_id)}
+    assert names == {"metrics.jsonl", "samples-000000.png"}
+    third = open_log(tmp_path / "run", config, resumed_at=1)
+    assert third.mlflow_run_id == second.mlflow_run_id
+
+
 def test_a_line_that_was_cut_is_dropped(tmp_path):
     config = MlflowConfig(tracking_uri=None)
     open_log(tmp_path / "run", config).metrics(0, {"fid": 3.0})

@@ -1,5 +1,6 @@
 """`train.py` as a user starts it: a process of its own, the shipped configuration, real stores."""
 
+import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -199,3 +200,17 @@ def test_the_command_after_a_signal_goes_on_and_does_not_begin_again(tmp_path, g
     overrides = SimpleNamespace(task=given, hydra=["hydra.mode=RUN"])
     told = train._again(SimpleNamespace(overrides=overrides, runtime=SimpleNamespace(output_dir=str(tmp_path))))
     assert told.split() == ["python", "train.py", *printed, f"hydra.run.dir={tmp_path}"]
+
+
+@pytest.mark.parametrize("uri", ["http://u:secret@host:5000", "http://host:5000"])
+def test_the_command_after_a_signal_names_the_environment_where_a_password_is(monkeypatch, uri):
+    import train
+
+    monkeypatch.setattr("os.environ", dict(os.environ))
+    arguments = ["train.py", f"mlflow.tracking_uri={uri}"]
+    train.hide_passwords(arguments)
+    hidden = "secret" in uri
+    assert (len(arguments) == 1) == hidden
+    told = train._with_environment()
+    assert ("MLFLOW_TRACKING_URI=http://u:***@host:5000" in told) == hidden
+    assert "secret" not in told
