@@ -33,6 +33,9 @@ def hide_passwords(arguments: list[str]) -> None:
     """Move a tracking URI with a password from the command line to the environment, where the configuration finds it.
 
     Hydra writes the command line's overrides into the run directory.
+
+    Raises:
+        UserError: another argument holds a password; it is not shown.
     """
     for argument in list(arguments):
         key, _, value = argument.partition("=")
@@ -40,6 +43,13 @@ def hide_passwords(arguments: list[str]) -> None:
         if key.lstrip("+") == "mlflow.tracking_uri" and without_passwords(uri) != uri:
             os.environ["MLFLOW_TRACKING_URI"] = uri
             arguments.remove(argument)
+        elif without_passwords(argument) != argument:
+            shown = "an argument" if "://" in key else f"{key}=..."
+            raise UserError(
+                f"{shown} holds a password, and the command line is written down with a run: leave it out, and give"
+                " MLflow's address in the environment's MLFLOW_TRACKING_URI (or MLFLOW_TRACKING_USERNAME and"
+                " MLFLOW_TRACKING_PASSWORD), and PostgreSQL's password in ~/.pgpass or PGPASSWORD"
+            )
 
 
 def under_torchrun(arguments: Sequence[str]) -> list[str]:
