@@ -12,7 +12,7 @@ from typing import Any
 
 import hydra
 
-from clipgan.command import hide_passwords, messages_not_tracebacks, under_torchrun
+from clipgan.command import first_process, hide_passwords, messages_not_tracebacks, under_torchrun
 from clipgan.secrets import without_passwords
 
 
@@ -24,7 +24,6 @@ def main(cfg: Any) -> float:
     from hydra.types import RunMode
 
     from clipgan.config import from_yaml
-    from clipgan.distributed import planned_rank, told_by_first
     from clipgan.errors import DivergenceError, Interrupted, UserError
     from sweeps.job import REQUEUE
     from sweeps.trial import current_trial
@@ -35,7 +34,8 @@ def main(cfg: Any) -> float:
         if run.mode == RunMode.RUN and run.sweeper.params.keys() - given:  # a trial's own command gives every axis
             command = shlex.join(["python", "train.py", "-m", *run.overrides.task])
             raise UserError(f"grid={run.runtime.choices.grid} is for a sweep: {command}")
-        config = from_yaml(cfg)
+        config = from_yaml(cfg)  # before torch is imported: a mistake is told at once
+        from clipgan.distributed import told_by_first
         from clipgan.training.loop import train
         from clipgan.training.processes import further_processes, spread
 
@@ -51,9 +51,9 @@ def main(cfg: Any) -> float:
     except (UserError, DivergenceError) as error:
         if run.mode == RunMode.MULTIRUN:
             raise  # the sweeper records it as the reason of this trial's failure and goes on
-        sys.exit(str(error) if planned_rank() == 0 else 1)
+        sys.exit(str(error) if first_process() else 1)
     except Interrupted as interrupted:
-        if run.mode == RunMode.RUN and planned_rank() == 0:  # a sweep says itself what goes on
+        if run.mode == RunMode.RUN and first_process():  # a sweep says itself what goes on
             print(f"ended by {interrupted}; it goes on with: {_again(run)}{_with_environment()}", file=sys.stderr)
         sys.exit(REQUEUE)
     if trial:

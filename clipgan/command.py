@@ -52,6 +52,11 @@ def hide_passwords(arguments: list[str]) -> None:
             )
 
 
+def first_process() -> bool:
+    """Whether this is the only process of a training, or the first that torchrun has started: it alone speaks."""
+    return "TORCHELASTIC_RUN_ID" not in os.environ or os.environ.get("RANK", "0") == "0"
+
+
 def under_torchrun(arguments: Sequence[str]) -> list[str]:
     """What a process that torchrun has started adds to its command line: only the first one has an output folder.
 
@@ -60,15 +65,14 @@ def under_torchrun(arguments: Sequence[str]) -> list[str]:
     """
     if "RANK" not in os.environ or "TORCHELASTIC_RUN_ID" not in os.environ:
         return []
-    first = os.environ["RANK"] == "0"
     if {"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(arguments):
-        if not first:
+        if not first_process():
             sys.exit(1)  # the first one says it
         raise UserError(
             "torchrun starts one training, and a sweep starts its own processes: "
             "python train.py -m processes=N ..., with N for each training"
         )
-    if first:
+    if first_process():
         return []
     from clipgan.progress import console
 
