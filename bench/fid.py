@@ -3,13 +3,16 @@
 A generator is trained (once: a second call takes its checkpoint), 20,000 images of it and the 20,000 training images
 are embedded by the small CLIP that judges, and subsets of them compared. `pairs` compares n images with n real ones, as
 the protocols fid2k_clip_tiny and fid5k do, `all` n images with all real ones, as fid50k_full and fid30k_coco do. `real`
-is the same between two halves of the real images, where the true distance is 0. Overrides as for train.py; figures go
-to runs/bench/fid.json, the curves to docs/fid.svg:
+is the same between two halves of the real images, where the true distance is 0. Deviations are of two kinds: over
+images of other prompts, as a protocol's figure varies, and over other latents of the same prompts, which is what a run
+tells of itself (`fid_sd`) and what that is compared with. Overrides as for train.py; figures go to runs/bench/fid.json,
+the curves to docs/fid.svg:
 
     python -m bench.fid kimg=8
 """
 
 import dataclasses
+import itertools
 import json
 import math
 import sys
@@ -34,27 +37,28 @@ from clipgan.training.loop import Training
 COUNTS = (250, 500, 1000, 2000, 5000)
 POOL = 20000  # images of each kind that subsets are drawn from
 REPEATS, KID_REPEATS = 20, 5  # KID takes a hundred subsets of each subset
+DRAWS = 12  # of latents, for as many prompts as the largest count
 FOLDER, FIGURE = Path("runs/bench"), Path("docs/fid.svg")
 
 
 def main() -> None:
     """Measure, print, write and draw."""
     config = compose_config(["mlflow.tracking_uri=null", *sys.argv[1:]])
-    generated, real = embedded(config)
-    halves = real[torch.from_numpy(np.random.default_rng(0).permutation(len(real)))].chunk(2)
-    sets = {"generator": (generated, real), "real": halves}
+    generated, redrawn, real = embedded(config)
+    one_half, other_half = real[torch.from_numpy(np.random.default_rng(0).permutation(len(real)))].chunk(2)
+    sets = {"generator": (generated, real, redrawn), "real": (one_half, other_half, [])}
     found: dict[str, Any] = {
         "machine": machine(),
-        "repeats": {"fid": REPEATS, "kid": KID_REPEATS},
+        "repeats": {"fid": REPEATS, "kid": KID_REPEATS, "latents": DRAWS},
         "pool": POOL,
         "kimg": config.kimg,
     }
-    for name, (one, other) in sets.items():
+    for name, (one, other, again) in sets.items():
         truth = compare(one, other, kid=True) if name == "generator" else {"fid": 0.0, "kid": 0.0}
         found[name] = {"limit": truth}
         for protocol in ("pairs", "all"):
             found[name][protocol] = [
-                at_count(one, other, count, protocol == "pairs", truth)
+                at_count(one, other, again, count, protocol == "pairs", truth)
                 for count in track(COUNTS, f"{name}, {protocol}", len(COUNTS))
             ]
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -64,8 +68,10 @@ def main() -> None:
     console.print(f"{FOLDER}/fid.json and {FIGURE}")
 
 
-def embedded(config: Config) -> tuple[Tensor, Tensor]:
-    """The judge's rows of a trained generator's images and of the real ones: [N, D] and [M, D]."""
+def embedded(config: Config) -> tuple[Tensor, list[Tensor], Tensor]:
+    """The judge's rows of a trained generator's images [N, D], of its images of the first prompts with other latents
+    (`DRAWS` times), and of the real images [M, D].
+    """
     device = choose_device(config.device)
     prepared = prepare(config, device)
     torch.set_num_threads(config.threads or torch.get_num_threads())
@@ -78,17 +84,25 @@ def embedded(config: Config) -> tuple[Tensor, Tensor]:
     )
     evaluation = Evaluation(
         dataclasses.replace(config, metrics=protocol),
-        prepared.data, prepared.features, prepared.judge, prepared.clip.key, prepared.cache_dir, device,
+        prepared.data, prepared.features, prepared.judge, prepared.clip, prepared.cache_dir, device,
     )  # fmt: skip
-    rows = measured(
-        training.state.generator_ema, evaluation.prompts.conditions, config.seed + 1, device,
-        lambda images, _: evaluation.extractor(images),
-    )  # fmt: skip
-    return rows["features"], evaluation.real
+
+    def rows(prompts: Tensor, draw: int) -> Tensor:
+        generator = training.state.generator_ema
+        found = measured(
+            generator, prompts, config.seed + 1, device, lambda images, _: evaluation.extractor(images), draw
+        )
+        return found["features"]
+
+    conditions = evaluation.prompts.conditions
+    redrawn = [rows(conditions[: max(COUNTS)], draw) for draw in range(1, DRAWS + 1)]
+    return rows(conditions, 0), redrawn, evaluation.real
 
 
-def at_count(one: Tensor, other: Tensor, count: int, pairs: bool, truth: dict[str, float]) -> dict[str, Any]:
-    """Mean, bias and deviation of FID and KID of `count` images, and what the bootstrap says of FID's deviation.
+def at_count(
+    one: Tensor, other: Tensor, again: list[Tensor], count: int, pairs: bool, truth: dict[str, float]
+) -> dict[str, Any]:
+    """Mean, bias and deviation of FID and KID of `count` images; FID's deviation over latents, and as a run tells it.
 
     Subsets are drawn without replacement; deviations are corrected for the share of the pool that they take.
     """
@@ -101,7 +115,11 @@ def at_count(one: Tensor, other: Tensor, count: int, pairs: bool, truth: dict[st
             if name in values:
                 values[name].append(value)
     finite = math.sqrt(1 - count / len(one))
-    row: dict[str, Any] = {"count": count, "fid_bootstrap_sd": fid_deviation(drawn, against, 0)}
+    row: dict[str, Any] = {"count": count}
+    if again:
+        over_latents = [compare(rows[:count], against)["fid"] for rows in again]
+        told = [fid_deviation(a[:count], b[:count], against, 0) for a, b in itertools.pairwise(again[:6])]
+        row["latents_sd"], row["told_sd"] = float(np.std(over_latents, ddof=1)), float(np.mean(told))
     for name, record in values.items():
         mean, sd = float(np.mean(record)), float(np.std(record, ddof=1)) / finite
         row[name] = {"mean": mean, "bias": mean - truth[name], "sd": sd}
@@ -110,13 +128,14 @@ def at_count(one: Tensor, other: Tensor, count: int, pairs: bool, truth: dict[st
 
 def table(found: dict[str, Any]) -> Table:
     """What was measured, a row for each count."""
-    shown = Table("of", "against", "images", "FID", "bias", "sd", "bootstrap sd", "KID", "sd")
+    shown = Table("of", "against", "images", "FID", "bias", "sd", "over latents", "fid_sd", "KID", "sd")
     for name in ("generator", "real"):
         for protocol in ("pairs", "all"):
             for row in found[name][protocol]:
                 fid, kid = row["fid"], row["kid"]
-                numbers = (fid["mean"], fid["bias"], fid["sd"], row["fid_bootstrap_sd"], kid["mean"], kid["sd"])
-                shown.add_row(name, protocol, str(row["count"]), *(f"{number:.4g}" for number in numbers))
+                deviations = (fid["sd"], row.get("latents_sd"), row.get("told_sd"))
+                numbers = (fid["mean"], fid["bias"], *deviations, kid["mean"], kid["sd"])
+                shown.add_row(name, protocol, str(row["count"]), *("" if x is None else f"{x:.4g}" for x in numbers))
     return shown
 
 
@@ -138,6 +157,13 @@ def draw(found: dict[str, Any]) -> None:
                     [row["count"] for row in rows], [row["fid"][key] for row in rows], style, color=colour, marker=".",
                     label=f"{'generated' if name == 'generator' else 'real'} against {against}",
                 )  # fmt: skip
+            if key == "sd" and name == "generator":
+                rows, label = found[name]["pairs"], "generated, over latents alone"
+                panel.plot(
+                    [row["count"] for row in rows], [row["latents_sd"] for row in rows], ":", color=colour, marker=".",
+                    label=label,
+                )  # fmt: skip
+                panel.legend(handles=panel.lines[-1:], fontsize=8)
         panel.set(xscale="log", yscale="log", xlabel="images", title=f"FID: {'bias' if key == 'bias' else 'deviation'}")
         panel.set_xticks(COUNTS, [str(count) for count in COUNTS], minor=False)
         panel.minorticks_off()

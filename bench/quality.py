@@ -20,7 +20,7 @@ from bench.machine import machine
 from clipgan.command import compose_config
 from clipgan.metrics.evaluation import Evaluation
 from clipgan.metrics.prompts import real_indices
-from clipgan.metrics.retrieval import candidates_of, r_precision, text_rows
+from clipgan.metrics.retrieval import candidates_of, different_texts, r_precision
 from clipgan.metrics.shapes_oracle import ATTRIBUTES, hits, parse_caption, read
 from clipgan.prepare import Prepared, choose_device, prepare
 from clipgan.progress import console
@@ -39,7 +39,7 @@ def main() -> None:
     prepared = prepare(config, device)
     train(config, FOLDER)
     evaluation = Evaluation(
-        config, prepared.data, prepared.features, prepared.judge, prepared.clip.key, prepared.cache_dir, device
+        config, prepared.data, prepared.features, prepared.judge, prepared.clip, prepared.cache_dir, device
     )
     records = [json.loads(line) for line in (FOLDER / "metrics.jsonl").read_text().splitlines()]
     minutes = sum(record.get("sec_per_kimg", 0) + record.get("snapshot_seconds", 0) for record in records) / 60
@@ -72,9 +72,9 @@ def of_real_images(evaluation: Evaluation, prepared: Prepared) -> dict[str, floa
     split = prepared.data.heldout
     readings = read(np.asarray(split.images[real_indices(split, evaluation.metrics)]))
     shares = [hits(reading, parse_caption(text)) for reading, text in zip(readings, captions, strict=False)]
-    texts = text_rows(captions[: len(evaluation.real)], judge.encode_text)
+    texts, own = different_texts(captions[: len(evaluation.real)], judge.encode_text)
     figures = {f"accuracy_{name}": float(np.nanmean([share[name] for share in shares])) for name in ATTRIBUTES}
-    return {"r_precision": r_precision(evaluation.real, texts, candidates_of(len(texts)))} | figures
+    return {"r_precision": r_precision(evaluation.real, texts, own, candidates_of(len(texts)))} | figures
 
 
 def table(found: dict[str, Any]) -> Table:

@@ -2,9 +2,11 @@
 
     python -m bench.side_by_side           # the demo's configuration; overrides as for train.py
 
-Two processes, each with a training of its own, steps alone. Both ways of running them take turns; before each, a step
-that does not count. Printed are medians and the ratio of throughput taken round by round; everything goes to
-runs/bench/side_by_side.json. The sweeper's number of workers rests on it: as many as cores have `threads` for.
+Each training in a process of its own, steps alone. Both ways of running two take turns; before each, a step that does
+not count. Threads that wait for each other spin where a training has the machine to itself (OpenMP's default) and sleep
+where it has not (OMP_WAIT_POLICY=PASSIVE, as the sweeper's workers). Printed are medians and the ratio of throughput
+taken round by round; everything goes to runs/bench/side_by_side.json. The sweeper's number of workers rests on it: as
+many as cores have `threads` for.
 """
 
 import json
@@ -30,20 +32,17 @@ def main() -> None:
     """Measure and print the table."""
     from clipgan.progress import console, track
 
-    os.environ.update(OMP_WAIT_POLICY="PASSIVE", OMP_NUM_THREADS=str(PAIR))  # as the sweeper's workers; the most
-    context = multiprocessing.get_context("spawn")
-    ends = [context.Pipe() for _ in range(PAIR)]
-    workers = [context.Process(target=work, args=(theirs, sys.argv[1:]), daemon=True) for _, theirs in ends]
-    for worker in workers:
-        worker.start()
-    pipes = [ours for ours, _ in ends]
-    batches = [pipe.recv() for pipe in pipes]  # they are ready
+    together, alone = started("PASSIVE"), started(None)
+    batches = [pipe.recv() for pipe in (*together, *alone)]  # they are ready
     kimg = PAIR * STEPS * batches[0] / 1000
     speeds = [
-        {SIDE: kimg / seconds([pipes], threads=1), SEQUENCE: kimg / seconds([[pipe] for pipe in pipes], threads=PAIR)}
+        {
+            SIDE: kimg / seconds([together], threads=1),
+            SEQUENCE: kimg / seconds([[pipe] for pipe in alone], threads=PAIR),
+        }
         for _ in track(range(ROUNDS), "rounds", ROUNDS)
     ]
-    for pipe in pipes:
+    for pipe in (*together, *alone):
         pipe.send(None)
     table = Table("two trainings", "kimg/s together")
     for name in (SIDE, SEQUENCE):
@@ -56,6 +55,17 @@ def main() -> None:
     results = {"machine": machine(), "overrides": sys.argv[1:], "kimg/s": speeds, "ratio": ratio}
     out.write_text(json.dumps(results, indent=1))
     console.print(f"written: {out}")
+
+
+def started(policy: str | None) -> list[Connection]:
+    """Two processes whose idle threads have a policy of OpenMP's, or None for its default; how to reach them."""
+    os.environ.pop("OMP_WAIT_POLICY", None)
+    os.environ.update({"OMP_WAIT_POLICY": policy} if policy else {}, OMP_NUM_THREADS=str(PAIR))  # at most so many
+    context = multiprocessing.get_context("spawn")
+    ends = [context.Pipe() for _ in range(PAIR)]
+    for _, theirs in ends:
+        context.Process(target=work, args=(theirs, sys.argv[1:]), daemon=True).start()
+    return [ours for ours, _ in ends]
 
 
 def seconds(groups: Sequence[Sequence[Connection]], threads: int) -> float:

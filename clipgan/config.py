@@ -367,7 +367,7 @@ class MetricsConfig:
     weights: str = "ema"  # of the generator: ema (the moving average) | raw
     batch: int = 50  # images that an extractor takes at once; memory alone depends on it
     objective: str = "last"  # what a trial returns: its last FID, or its best
-    fid_sd: str = "end"  # FID's standard deviation over generated images of other latents, by the bootstrap
+    fid_sd: str = "end"  # FID's standard deviation over latents; makes the images a second time
     kid: str = "end"  # kernel distance and its standard deviation over subsets
     precision_recall: str = "end"  # improved precision and recall (arXiv:1904.06991)
     inception_score: str = "never"  # with extractor=inception alone

@@ -107,6 +107,15 @@ def any_of(value: bool) -> bool:
     return box.item() > 0
 
 
+def least_of(value: int) -> int:
+    """The least of all processes' values, each at most 2^63 - 1; all wait for each other."""
+    if world_size() == 1:
+        return value
+    box = torch.tensor(value)
+    dist.all_reduce(box, op=dist.ReduceOp.MIN, group=_control[0] if _control else None)
+    return int(box)
+
+
 @contextmanager
 def hosted_store() -> Iterator[int]:
     """A place where the processes of this host leave each other messages, while the block lasts: its port."""

@@ -150,7 +150,7 @@ def prepare(config: Config, device: torch.device) -> Prepared:
         pseudo_text=config.condition.image_noise if config.condition.language_free == 1 else None,
     )
     judge = None if judging is None else load_clip(judging, data, cache_dir, device)
-    if judge is not None and judge.key == clip.key:
+    if judge is not None and judge.weights == clip.weights:
         console.print(
             "metrics.judge: the CLIP that judges is the one that guides, and every figure of its says so (_self); "
             "give it another seed (metrics.judge.train.seed), or another backbone (clip@metrics.judge=NAME)"

@@ -73,17 +73,17 @@ def within_noise(a: Mapping[int, float], b: Mapping[int, float], sampling: float
     Args:
         a: seed -> finite objective.
         b: the same of the other point.
-        sampling: what `sampling_deviation` says of them. A difference that measuring anew makes in one case of twenty
-            is within noise whatever the replicas say; a larger one of single replicas may still be their seeds'.
+        sampling: what `sampling_deviation` says of them. It decides where one of them has a single replica: a
+            difference that measuring anew makes in one case of twenty is within noise, a larger one may still be the
+            seeds'. Replicas have other latents each, so their own spread holds it already.
 
     Returns:
         None where one of them has a single replica and they differ by more than `sampling` explains.
     """
     n = min(len(a), len(b))
-    if abs(math.fsum(a.values()) / len(a) - math.fsum(b.values()) / len(b)) < TWO_SIDED * sampling:
-        return True
     if n < 2:
-        return None
+        difference = abs(math.fsum(a.values()) / len(a) - math.fsum(b.values()) / len(b))
+        return True if difference < TWO_SIDED * sampling else None
     if a.keys() == b.keys() and n >= RELIABLE:
         low, high = _interval([[a[seed] - b[seed] for seed in a]], _mean, n)
     else:

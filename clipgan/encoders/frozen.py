@@ -16,7 +16,8 @@ class FrozenEncoder(nn.Module):
 
     dim: int  # width of its embedding
     backbone: Any  # an nn.Module with methods of its own
-    key: str  # identity of architecture, weights and preprocessing, for cache keys
+    weights: str  # their digest
+    key: str  # identity of architecture, weights, preprocessing and precision, for cache keys
 
     def __init__(
         self,
@@ -40,10 +41,11 @@ class FrozenEncoder(nn.Module):
         self.preprocess = preprocess
         self.backbone = backbone.requires_grad_(False)
         super().train(False)
+        self.weights = weights_digest(backbone)
         identity = {
             "architecture": architecture,
             "preprocess": preprocess.describe(),
-            "weights": weights_digest(backbone),
+            "weights": self.weights,
         }
         if precision != "float32":
             identity["precision"] = precision

@@ -14,15 +14,16 @@ from clipgan.config import MEASURES, Config
 from clipgan.data.pack import PackedData
 from clipgan.distributed import from_first, rank
 from clipgan.encoders.clip import FrozenClip
+from clipgan.errors import UserError
 from clipgan.features import Features
 from clipgan.metrics import shapes_oracle
 from clipgan.metrics.extractors import Extractor, InceptionExtractor, JudgeExtractor
 from clipgan.metrics.generated import measured
 from clipgan.metrics.inception import find_inception_weights
 from clipgan.metrics.prompts import choose_prompts, real_indices
-from clipgan.metrics.protocol import caption_name, figure_name, split_of
-from clipgan.metrics.retrieval import candidates_of, clip_score, r_precision, text_rows
-from clipgan.metrics.scores import compare, fid_deviation, inception_score
+from clipgan.metrics.protocol import accuracy_name, caption_name, figure_name, split_of
+from clipgan.metrics.retrieval import candidates_of, clip_score, different_texts, r_precision
+from clipgan.metrics.scores import NEIGHBOURS, compare, fid_deviation, inception_score
 from clipgan.networks.generator import TextToImage
 from clipgan.progress import track
 
@@ -38,7 +39,7 @@ class Evaluation:
         data: PackedData,
         features: Features,
         judge: FrozenClip | None,
-        guide: str,
+        guide: FrozenClip,
         cache_dir: Path,
         device: torch.device,
     ) -> None:
@@ -48,18 +49,17 @@ class Evaluation:
             config: the run; `config.metrics` is the protocol.
             features: the guiding CLIP's, whose texts are the prompts.
             judge: the CLIP that judges, if there is one.
-            guide: the key of the CLIP that guides.
+            guide: the CLIP that guides.
             cache_dir: keeps the real images' features.
             device: where networks run.
 
         Raises:
-            UserError: Inception's weights are missing.
+            UserError: Inception's weights are missing, or there are too few images for a measure that is asked for.
         """
         self.config, self.metrics, self.judge, self.device = config, config.metrics, judge, device
         name = split_of(config)
         split = getattr(data, name)
-        self.self_judged = judge is not None and judge.key == guide
-        self.key = figure_name("fid", config, self.self_judged)
+        self.self_judged = judge is not None and judge.weights == guide.weights
         self.prompts = choose_prompts(split, getattr(features, name), self.metrics, config.condition, config.seed)
         self.extractor: Extractor
         if self.metrics.extractor == "judge":
@@ -71,7 +71,9 @@ class Evaluation:
         self.real = self._real_rows(
             split.images, real_indices(split, self.metrics), f"{data.fingerprint} {name}", cache_dir
         )
-        self._texts: Tensor | None = None  # of the captions, by the judge, when they are needed first
+        self._refuse_few()
+        self.key = self._figure_name("fid")
+        self._texts: tuple[Tensor, Tensor] | None = None  # of the captions, by the judge, when they are needed first
 
     def record(self) -> dict[str, str | int]:
         """What a run writes down of it besides `config.metrics`: parameters by name."""
@@ -84,6 +86,7 @@ class Evaluation:
             "metrics/n_real": len(self.real),
             "metrics/extractor": self.extractor.key,
             "metrics/judge": judged,
+            "metrics/judge_key": "none" if self.judge is None else self.judge.key,
         }
 
     def __call__(self, generator: TextToImage, last: bool) -> dict[str, float]:
@@ -98,12 +101,23 @@ class Evaluation:
         ]
         if self.prompts.captions is None:
             due = [name for name in due if name not in ("clip_score", "r_precision", "accuracy")]
-        rows = measured(
-            generator, self.prompts.conditions, self.config.seed, self.device,
-            lambda images, numbers: self._measure(images, numbers, due),
-        )  # fmt: skip
+        made = (generator, self.prompts.conditions, self.config.seed, self.device)
+        rows = measured(*made, lambda images, numbers: self._measure(images, numbers, due))
+        if "fid_sd" in due:
+            rows["again"] = measured(*made, lambda images, _: self._measure(images, range(0), []), draw=1)["features"]
         values = self._figures(rows, due) if rank() == 0 else {}
         return from_first(values)
+
+    def _refuse_few(self) -> None:
+        due, generated, real = self.metrics.precision_recall, self.metrics.n_images, len(self.real)
+        if due != "never" and min(generated, real) <= NEIGHBOURS:
+            raise UserError(
+                f"metrics.precision_recall={due} needs at least {NEIGHBOURS + 1} images of both kinds, and there are "
+                f"{generated} generated ones (metrics.n_images) and {real} real ones; never is what does without"
+            )
+
+    def _figure_name(self, measure: str) -> str:
+        return figure_name(measure, self.config, self.self_judged, len(self.real))
 
     def _measure(self, images: Tensor, numbers: range, due: list[str]) -> dict[str, Tensor]:
         """What is read off a chunk: the extractor's rows, the judge's and the oracle's where they are due."""
@@ -127,32 +141,32 @@ class Evaluation:
         generated = rows["features"]
         found = compare(generated, self.real, "kid" in due, "precision_recall" in due)
         if "fid_sd" in due:
-            found["fid_sd"] = fid_deviation(generated, self.real, self.config.seed)
+            found["fid_sd"] = fid_deviation(generated, rows["again"], self.real, self.config.seed)
         if "inception_score" in due:
             found |= inception_score(rows["logits"])
-        values = {figure_name(measure, self.config, self.self_judged): value for measure, value in found.items()}
+        values = {self._figure_name(measure): value for measure, value in found.items()}
         if "judged" in rows:
             values |= self._caption_figures(rows["judged"], due)
         if "hits" in rows:
             for name, shares in zip(shapes_oracle.ATTRIBUTES, rows["hits"].T, strict=True):
                 known = shares[~shares.isnan()]
                 if len(known):  # else no caption says it
-                    values[f"accuracy_{name}"] = float(known.mean())
+                    values[accuracy_name(name, self.config)] = float(known.mean())
         return values
 
     def _caption_figures(self, images: Tensor, due: list[str]) -> dict[str, float]:
         assert self.judge is not None
         assert self.prompts.captions is not None
         if self._texts is None:
-            self._texts = text_rows(self.prompts.captions, self.judge.encode_text)
-        values = {}
+            self._texts = different_texts(self.prompts.captions, self.judge.encode_text)
+        (texts, own), values = self._texts, {}
         if "clip_score" in due:
             name = caption_name("clip_score", self.config, self.self_judged)
-            values[name] = clip_score(images, self._texts)
+            values[name] = clip_score(images, texts[own])
         if "r_precision" in due:
-            candidates = candidates_of(len(images))
+            candidates = candidates_of(len(texts))
             name = caption_name(f"r_precision{candidates}", self.config, self.self_judged)
-            values[name] = r_precision(images, self._texts, candidates)
+            values[name] = r_precision(images, texts, own, candidates)
         return values
 
     def _real_rows(self, images: np.ndarray, chosen: np.ndarray, source: str, cache_dir: Path) -> Tensor:
@@ -165,7 +179,10 @@ class Evaluation:
                 parts.append(self.extractor(batch)["features"].cpu())
             np.save(directory / "features.npy", torch.cat(parts).numpy())
 
-        description = {"images": source, "count": len(chosen), "extractor": self.extractor.key, "version": VERSION}
+        description = {
+            "images": source, "count": len(chosen), "extractor": self.extractor.key, "version": VERSION,
+            "batch": self.metrics.batch, "device": self.device.type,  # which change the last bits
+        }  # fmt: skip
         entry = cache_entry(cache_dir, "fidelity", description, write)
         return torch.from_numpy(np.load(entry / "features.npy"))
 

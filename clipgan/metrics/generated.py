@@ -23,22 +23,25 @@ Measure = Callable[[Tensor, range], Mapping[str, Tensor]]  # uint8 [n, 3, R, R],
 
 
 @torch.no_grad()
-def generate_chunk(generator: TextToImage, conditions: Tensor, number: int, seed: int, device: torch.device) -> Tensor:
+def generate_chunk(
+    generator: TextToImage, conditions: Tensor, number: int, seed: int, device: torch.device, draw: int = 0
+) -> Tensor:
     """Chunk `number` of a generator in evaluation mode: uint8 [CHUNK, 3, R, R].
 
     Args:
         conditions: of all N images, [N, C]; beyond the last one the first follows.
         seed: chooses latents and noise.
+        draw: chooses others for the same prompts.
     """
     rows = torch.arange(number * CHUNK, (number + 1) * CHUNK) % len(conditions)
-    random = stream(seed, "evaluation", number, device)
+    random = stream(seed, f"evaluation {draw}" if draw else "evaluation", number, device)
     z = torch.randn(CHUNK, generator.z_dim, generator=random, device=device)
     noise = generator.draw_noise(CHUNK, normals(random))
     return to_uint8(generator(z, conditions[rows].to(device), noise))
 
 
 def measured(
-    generator: TextToImage, conditions: Tensor, seed: int, device: torch.device, measure: Measure
+    generator: TextToImage, conditions: Tensor, seed: int, device: torch.device, measure: Measure, draw: int = 0
 ) -> dict[str, Tensor]:
     """What `measure` finds in each of N generated images: [N, ...] by name, on the CPU, the same in every process.
 
@@ -47,6 +50,7 @@ def measured(
     Args:
         conditions: [N, C].
         measure: of a chunk's images alone.
+        draw: see `generate_chunk`.
     """
     chunks = -(-len(conditions) // CHUNK)
     rounds = -(-chunks // world_size())
@@ -55,7 +59,7 @@ def measured(
     with _evaluating(generator):
         for turn in turns:
             number = turn * world_size() + rank()
-            images = generate_chunk(generator, conditions, number, seed, device)
+            images = generate_chunk(generator, conditions, number, seed, device, draw)
             for name, rows in measure(images, range(number * CHUNK, (number + 1) * CHUNK)).items():
                 found.setdefault(name, []).append(rows)
     return {name: _in_order(torch.cat(rows), rounds)[: len(conditions)] for name, rows in found.items()}

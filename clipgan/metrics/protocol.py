@@ -1,6 +1,7 @@
 """What a figure is called: the measure, the number of images, the protocol, and whose features were compared.
 
     fid5k  fid50k_full  fid30k_coco  fid2k_clip_tiny  fid2k_train_clip_tiny_self  kid2k_clip_tiny_sd  recall5k_inception
+    fid5k_real2k
 
 The name is made of the fields that a figure depends on, so that it says what was done, whatever the option of the
 group `metrics` is called. The bare measure is torch-fidelity's Inception and nothing else.
@@ -22,17 +23,21 @@ def split_of(config: Config) -> str:
     return config.metrics.split or config.data.fid_split
 
 
-def figure_name(measure: str, config: Config, self_judged: bool) -> str:
+def figure_name(measure: str, config: Config, self_judged: bool, n_real: int) -> str:
     """The key of a measure that compares the features of two sets of images.
 
     Args:
         measure: fid | kid | precision | recall | inception_score, or one's standard deviation (fid_sd).
         config: the run.
         self_judged: whether the CLIP that judges is the one that guides.
+        n_real: real images; a split may have fewer than `metrics.n_images`, and a FID against fewer is another one.
     """
     metrics = config.metrics
     measure, deviation = measure.removesuffix("_sd"), "_sd" if measure.endswith("_sd") else ""
-    parts = [measure, count_name(metrics.n_images), protocol_name(config)]
+    parts = [measure, count_name(metrics.n_images)]
+    if metrics.real == "prompted" and n_real != metrics.n_images and measure != "inception_score":
+        parts.append(f"_real{count_name(n_real)}")
+    parts.append(protocol_name(config))
     if metrics.extractor == "judge":
         parts.append(judge_name(config, self_judged))
     elif measure not in INCEPTIONS_OWN:
@@ -42,8 +47,13 @@ def figure_name(measure: str, config: Config, self_judged: bool) -> str:
 
 
 def caption_name(measure: str, config: Config, self_judged: bool) -> str:
-    """The key of a measure that compares images with their captions, by the judge."""
+    """The key of a measure by which the judge compares images with their captions."""
     return f"{measure}{protocol_name(config)}{judge_name(config, self_judged)}{weights_name(config)}"
+
+
+def accuracy_name(attribute: str, config: Config) -> str:
+    """The key of the oracle's share of objects that have an attribute as their caption says."""
+    return f"accuracy_{attribute}{protocol_name(config)}{weights_name(config)}"
 
 
 def count_name(count: int) -> str:

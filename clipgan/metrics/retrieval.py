@@ -1,14 +1,17 @@
 """Does the picture show its caption? A CLIP that did not guide compares the two.
 
-Shapes: N images and their captions, C width of the judge's embedding.
+Shapes: N images, T different captions among theirs, C width of the judge's embedding.
 """
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
 CANDIDATES = 100  # captions that each image is compared with, its own among them
+SEED = 0  # of the others: the same for every run
+AT_ONCE = 250  # images, whose candidates' embeddings are in memory together
 
 
 def clip_score(images: Tensor, texts: Tensor) -> float:
@@ -21,30 +24,36 @@ def clip_score(images: Tensor, texts: Tensor) -> float:
     return float(100 * (images * texts).sum(dim=1).clamp(min=0).mean())
 
 
-def r_precision(images: Tensor, texts: Tensor, candidates: int) -> float:
-    """The share of images that no other caption of their group fits better than their own: 0 to 1.
+def r_precision(images: Tensor, texts: Tensor, own: Tensor, candidates: int) -> float:
+    """The share of images that their own caption fits better than any of candidates - 1 others: 0 to 1.
 
-    By chance 1 / candidates where no caption repeats.
+    The others are drawn at random, for each image anew, from the captions that differ from its own (AttnGAN,
+    arXiv:1711.10485, section 4). By chance it is 1 / candidates.
 
     Args:
-        images: [N, C], unit length; a last group that is not whole is left out.
-        texts: [N, C], unit length; the same caption twice in a group is no miss.
-        candidates: size of a group, at most N; groups are runs of neighbours.
+        images: [N, C], unit length.
+        texts: [T, C], unit length, of different captions.
+        own: which of them each image's is, int64 [N].
+        candidates: at most T.
     """
-    count = len(images) // candidates * candidates
-    groups = [x[:count].reshape(-1, candidates, x.shape[1]) for x in (images, texts)]
-    scores = groups[0] @ groups[1].transpose(1, 2)  # [groups, image, caption]
-    own = scores.diagonal(dim1=1, dim2=2)
-    return float((own >= scores.amax(dim=2) - 1e-6).float().mean())
+    rng = np.random.default_rng(SEED)
+    hits = []
+    for some, mine in zip(images.split(AT_ONCE), own.split(AT_ONCE), strict=True):
+        drawn = [rng.choice(len(texts) - 1, candidates - 1, replace=False, shuffle=False) for _ in some]
+        others = torch.from_numpy(np.stack(drawn))
+        others += others >= mine[:, None]  # so that an image's own is never drawn
+        scores = torch.einsum("nc,nkc->nk", some, texts[torch.cat([mine[:, None], others], dim=1)])
+        hits.append((scores[:, :1] > scores[:, 1:]).all(dim=1))
+    return float(torch.cat(hits).float().mean())
 
 
-def candidates_of(count: int) -> int:
-    """How many captions an image is compared with where there are `count`."""
-    return min(CANDIDATES, count)
+def candidates_of(different: int) -> int:
+    """How many captions an image is compared with where so many are different."""
+    return min(CANDIDATES, different)
 
 
-def text_rows(texts: list[str], encode: Callable[[list[str]], Tensor]) -> Tensor:
-    """[N, C] of N captions, each different one encoded once."""
+def different_texts(texts: list[str], encode: Callable[[list[str]], Tensor]) -> tuple[Tensor, Tensor]:
+    """The T different ones of N texts, encoded [T, C], and which of them each text is, int64 [N]; on the CPU."""
     different = list(dict.fromkeys(texts))
     place = {text: row for row, text in enumerate(different)}
-    return encode(different)[torch.tensor([place[text] for text in texts])].cpu()
+    return encode(different).cpu(), torch.tensor([place[text] for text in texts])

@@ -6,6 +6,7 @@ processes as there are, and none of its caches, which are pickles, is read.
 Shapes: N generated rows, M real ones, D width.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,9 +19,10 @@ from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 
+NEIGHBOURS = 3  # that precision and recall look at
 ROWS = "clipgan-rows"  # our extractor's name in torch-fidelity
-KID_SUBSET = 1000  # rows of each of 100 subsets; all where there are fewer
-RESAMPLES = 20  # of the bootstrap: the deviation's own relative error is about 1 / sqrt(40)
+KID_SUBSET = 1000  # rows of each of 100 subsets; at most half of a set, or the subsets would hardly differ
+RESAMPLES = 20  # the deviation's own relative error is about 1 / sqrt(40)
 
 
 class _Rows(FeatureExtractorBase):
@@ -68,10 +70,11 @@ def compare(generated: Tensor, real: Tensor, kid: bool = False, precision_recall
     Args:
         generated: float32 [N, D], on the CPU.
         real: float32 [M, D], on the CPU.
+        precision_recall: needs more rows than `NEIGHBOURS` of both.
     """
     found = _calculate(
         input1=_RowData(generated), input2=_RowData(real), fid=True, kid=kid, prc=precision_recall,
-        kid_subset_size=min(KID_SUBSET, len(generated), len(real)),
+        prc_neighborhood=NEIGHBOURS, kid_subset_size=max(2, min(KID_SUBSET, len(generated) // 2, len(real) // 2)),
     )  # fmt: skip
     names = {
         "fid": KEY_METRIC_FID,
@@ -93,24 +96,26 @@ def inception_score(logits: Tensor) -> dict[str, float]:
     return {"inception_score": found["inception_score_mean"], "inception_score_sd": found["inception_score_std"]}
 
 
-def fid_deviation(generated: Tensor, real: Tensor, seed: int, resamples: int = RESAMPLES) -> float:
-    """The standard deviation that FID has over generated sets of N images, the real ones being the same.
+def fid_deviation(one: Tensor, other: Tensor, real: Tensor, seed: int, resamples: int = RESAMPLES) -> float:
+    """The standard deviation that FID has over a generator's latents, prompts and real images being the same.
 
-    By the bootstrap over the generated rows: FID of N rows drawn with replacement is biased, its spread is not
-    (measured by bench/fid.py).
+    From two sets of images of the same prompts: each resample takes each prompt's image from one of them at random. A
+    choice between two images varies half as much as drawing one anew, so the deviation is sqrt 2 times the resamples'.
+    (A bootstrap over images would draw the prompts anew too, and tell about twice as much; bench/fid.py measures it.)
 
     Args:
-        generated: float32 [N, D], on the CPU.
+        one: float32 [N, D], on the CPU.
+        other: the same of other latents, float32 [N, D].
         real: float32 [M, D], on the CPU.
-        seed: chooses the rows.
+        seed: chooses the images.
     """
     rng = np.random.default_rng(seed)
     of_real = fid_features_to_statistics(real)
     values = []
     for _ in range(resamples):
-        drawn = generated[torch.from_numpy(rng.integers(len(generated), size=len(generated)))]
+        drawn = torch.where(torch.from_numpy(rng.random((len(one), 1)) < 0.5), one, other)
         values.append(fid_statistics_to_metric(fid_features_to_statistics(drawn), of_real, False)[KEY_METRIC_FID])
-    return float(np.std(values, ddof=1))
+    return float(math.sqrt(2) * np.std(values, ddof=1))
 
 
 def _calculate(**arguments: Any) -> dict[str, float]:

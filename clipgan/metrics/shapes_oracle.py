@@ -90,18 +90,20 @@ def read(images: np.ndarray) -> list[Reading]:
 def hits(reading: Reading, said: Reading) -> dict[str, float]:
     """How much of a caption its picture shows: for each of `ATTRIBUTES` the share of objects that have it right.
 
-    Objects are paired so that most colours agree, then most of the rest. An object that is not there has nothing right.
-    Position is the relation of two objects, and NaN where the caption has one object.
+    Objects are paired so that most colours agree, then most of the rest. An object that is not there has nothing right,
+    nor has one that the caption does not name. Position is the relation of two objects that are the named ones, by
+    their colours, and NaN where the caption has one object.
     """
     pairings = itertools.permutations((*reading.things, None, None), len(said.things))
     best = max((list(zip(said.things, seen, strict=True)) for seen in pairings), key=_agreement)
+    objects = max(len(said.things), len(reading.things))
     found: dict[str, float] = {
-        attribute: float(np.mean([_same(one, other, attribute) for one, other in best]))
+        attribute: sum(_same(one, other, attribute) for one, other in best) / objects
         for attribute in ("colour", "size", "shape")
     }
     found["position"] = float("nan")
     if said.relation is not None:
-        first, second = (seen for _, seen in best)
+        first, second = (seen if _same(one, seen, "colour") else None for one, seen in best)
         found["position"] = float(first is not None and second is not None and _related(first, second, said.relation))
     found["background"] = float(reading.background == said.background)
     return found

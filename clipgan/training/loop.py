@@ -121,7 +121,7 @@ class Training:
         if initial is not None:
             start_from(self.state, initial, config)
         self.evaluation = Evaluation(
-            config, prepared.data, features, prepared.judge, prepared.clip.key, prepared.cache_dir, device
+            config, prepared.data, features, prepared.judge, prepared.clip, prepared.cache_dir, device
         )
         self.sources = {  # what files held: their names are in the configuration
             "data.fingerprint": prepared.data.fingerprint,
@@ -210,7 +210,7 @@ class Training:
             kimg = config.kimg
         if kimg == before:
             return
-        self._refuse_divergence()
+        self._refuse_divergence(of_all=True)
         values = self.tick.means()
         values["sec_per_kimg"] = self.tick.stop() / (self.tick.steps * config.batch / 1000)
         values["memory_gb"] = self._memory()
@@ -255,7 +255,7 @@ class Training:
             measured = self.evaluation(self.state.generator if raw else self.state.generator_ema, last)
             key, fid = self.evaluation.key, measured[self.evaluation.key]
             if not math.isfinite(fid):
-                raise DivergenceError(f"{key} is {fid} at {kimg} kimg")
+                raise DivergenceError(f"{key} is {fid} at {kimg} kimg; the last good checkpoint is {self.saved}")
             if rank() == 0:
                 self.grid.save(self.state.generator_ema, grid)
         self.history.append((kimg, fid))
@@ -281,12 +281,12 @@ class Training:
         save_checkpoint(path, self._checkpoint())
         self.saved, self.saved_step, self.saved_at = path, self.state.step, time.monotonic()
 
-    def _refuse_divergence(self) -> None:
+    def _refuse_divergence(self, of_all: bool = False) -> None:
         """
         Raises:
             DivergenceError: what a step has computed is no number.
         """
-        fault = self.state.watch.fault()
+        fault = self.state.watch.fault(of_all)
         if fault is not None:
             raise DivergenceError(
                 f"{fault.name} is not finite in step {fault.step + 1}; the last good checkpoint is {self.saved}"

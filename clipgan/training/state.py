@@ -18,6 +18,8 @@ from clipgan.randomness import stream_seed
 from clipgan.training.divergence import Watch
 from clipgan.training.precision import Precision, choose_precision
 
+OVERFLOWS = 20  # in a row: a scaler expects some, skips their steps and halves its scale, here to a millionth
+
 
 @dataclass
 class TrainingState:
@@ -50,12 +52,15 @@ class TrainingState:
         """Around a regulariser on a gradient: compiled graphs cannot be differentiated twice, so none is used."""
         return torch.compiler.set_stance("force_eager") if self.compiled else nullcontext()
 
-    def update(self, optimizer: torch.optim.Optimizer) -> None:
-        """One step of an optimiser on the gradients that have gathered, over all processes."""
+    def update(self, optimizer: torch.optim.Optimizer, gradient: str) -> None:
+        """One step of an optimiser on the gradients that have gathered, over all processes.
+
+        Args:
+            gradient: what the watch calls them.
+        """
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         sum_gradients(parameters)
-        if not self.scaler.is_enabled():  # which expects overflows, and skips their steps
-            self.watch.see_gradient(f"{'D' if optimizer is self.discriminator_optimizer else 'G'}/gradient", parameters)
+        self.watch.see_gradient(gradient, parameters, OVERFLOWS if self.scaler.is_enabled() else 1)
         self.scaler.step(optimizer)
         self.scaler.update()
 

@@ -114,6 +114,7 @@ def discriminator_step(
     def forward(part: Batch) -> tuple[Tensor, Embeddings]:
         with torch.no_grad():
             fake = state.generate(ws[batch.place(part.rows)], part.condition, _noise(state, part, random, "D"))
+        state.watch.see("G/images", fake)
         fake_logits = state.judge(fake, part.condition).logits
         real = state.judge(part.images, part.condition)
         logits.append(torch.stack([real.logits.detach().mean(), fake_logits.detach().mean()]))
@@ -135,7 +136,7 @@ def discriminator_step(
         parts, forward, contrast, embed if config.contrast.grad_cache else None, state.scaler
     )
     state.watch.see_all({"loss/D_adversarial": adversarial, **values})
-    state.update(state.discriminator_optimizer)
+    state.update(state.discriminator_optimizer, "D/gradient")
     real, fake = total(torch.stack(logits).mean(dim=0)) / world_size()
     values = {
         "loss/D": adversarial + weighted_sum(terms, values),
@@ -162,6 +163,7 @@ def generator_step(
     def forward(part: Batch) -> tuple[Tensor, Embeddings]:
         ws = _styles(state, part, objective, random, "G")
         fake = state.generate(ws, part.condition, _noise(state, part, random, "G"))
+        state.watch.see("G/images", fake)
         judged = state.judge(fake, part.condition)
         needed = dict.fromkeys(term.space for term in terms)
         embedded = {space: unit(judged.semantic) if space == "D" else spaces.embed(space, fake) for space in needed}
@@ -179,7 +181,7 @@ def generator_step(
     embed = (lambda part: forward(part)[1]) if config.contrast.grad_cache else None
     adversarial, values = backward(batch.parts(config.accumulate), forward, contrast, embed, state.scaler)
     state.watch.see_all({"loss/G_adversarial": adversarial, **values})
-    state.update(state.generator_optimizer)
+    state.update(state.generator_optimizer, "G/gradient")
     state.train_discriminator(True)
     return {"loss/G": adversarial + weighted_sum(terms, values), "loss/G_adversarial": adversarial, **values}
 
@@ -196,7 +198,7 @@ def r1_step(state: TrainingState, batch: Batch, objective: Objective) -> Values:
         state.scaler.scale(own * (model.r1_gamma / 2 * model.r1_interval)).backward()
         penalty += own.detach()
     state.watch.see("loss/r1", penalty)
-    state.update(state.discriminator_optimizer)
+    state.update(state.discriminator_optimizer, "D/r1/gradient")
     return {"loss/r1": total(penalty)}
 
 
@@ -211,6 +213,7 @@ def path_length_step(state: TrainingState, batch: Batch, objective: Objective, r
         half = part.halves(random.block)
         ws = _styles(state, half, objective, halves, "path length")
         images = state.generate(ws, half.condition, _noise(state, half, halves, "path length"))
+        state.watch.see("G/images", images)
         lengths = path_lengths(images, ws, halves.rows("path length direction", half.rows))
         everywhere = total(lengths.mean()) / world_size()
         state.path_length_mean = state.path_length_mean.lerp(everywhere, PATH_LENGTH_DECAY)
@@ -218,7 +221,7 @@ def path_length_step(state: TrainingState, batch: Batch, objective: Objective, r
         state.scaler.scale(own * (share * model.pl_weight * model.pl_interval)).backward()
         penalty += own.detach() * share
     state.watch.see("loss/path_length", penalty)
-    state.update(state.generator_optimizer)
+    state.update(state.generator_optimizer, "G/path_length/gradient")
     return {"loss/path_length": total(penalty), "path_length": state.path_length_mean}
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.utils.data import TensorDataset
 
+from clipgan.errors import UserError
 from clipgan.metrics.evaluation import Evaluation
 from clipgan.metrics.generated import CHUNK, generate_chunk
 from clipgan.metrics.prompts import evenly
@@ -28,9 +29,7 @@ class Images(TensorDataset):
 
 def evaluation_of(config, prepared, **metrics):
     config = dataclasses.replace(config, metrics=dataclasses.replace(config.metrics, **metrics))
-    return Evaluation(
-        config, prepared.data, prepared.features, prepared.judge, prepared.clip.key, prepared.cache_dir, CPU
-    )
+    return Evaluation(config, prepared.data, prepared.features, prepared.judge, prepared.clip, prepared.cache_dir, CPU)
 
 
 def generator_of(config, prepared):
@@ -52,16 +51,21 @@ def test_snapshots_have_some_figures_and_the_end_all(setting):
     config, prepared, generator = setting
     evaluation = evaluation_of(config, prepared)
     snapshot, end = (evaluation(generator, last) for last in (False, True))
-    assert evaluation.key == "fid120_clip_tiny"
-    assert set(snapshot) == {"fid120_clip_tiny", "fid120_clip_tiny_sd", "r_precision100_clip_tiny"}
+    assert evaluation.key == "fid120_real32_clip_tiny"
+    assert set(snapshot) == {
+        "fid120_real32_clip_tiny",
+        "fid120_real32_clip_tiny_sd",
+        "r_precision32_clip_tiny",
+    }  # 32 captions
     assert set(end) - set(snapshot) == {
-        "kid120_clip_tiny", "kid120_clip_tiny_sd", "precision120_clip_tiny", "recall120_clip_tiny",
+        "kid120_real32_clip_tiny", "kid120_real32_clip_tiny_sd", "precision120_real32_clip_tiny",
+        "recall120_real32_clip_tiny",
         "clip_score_clip_tiny", "accuracy_colour", "accuracy_size", "accuracy_shape", "accuracy_position",
         "accuracy_background",
     }  # fmt: skip
     assert {key: end[key] for key in snapshot} == snapshot
-    assert end["fid120_clip_tiny"] > 10 * end["fid120_clip_tiny_sd"] > 0
-    assert end["r_precision100_clip_tiny"] <= 0.2  # nothing is trained: near chance
+    assert end["fid120_real32_clip_tiny"] > 10 * end["fid120_real32_clip_tiny_sd"] > 0
+    assert end["r_precision32_clip_tiny"] <= 0.2  # nothing is trained: near chance
     assert all(0 <= end[key] <= 1 for key in end if key.startswith("accuracy"))
 
 
@@ -97,16 +101,16 @@ def test_torch_fidelity_on_the_images_agrees(setting):
     chunks = [generate_chunk(generator, conditions, number, config.seed, CPU) for number in range(3)]
     theirs = calculate_metrics(
         input1=Images(torch.cat(chunks)[:120]), input2=Images(torch.from_numpy(prepared.data.heldout.images.copy())),
-        fid=True, kid=True, prc=True, kid_subset_size=32, feature_extractor="test-judge", batch_size=CHUNK,
+        fid=True, kid=True, prc=True, kid_subset_size=16, feature_extractor="test-judge", batch_size=CHUNK,
         cuda=False, cache=False, save_cpu_ram=True, verbose=False,
     )  # fmt: skip
     ours = evaluation(generator, last=True)
     for name, theirs_name in (
-        ("fid120_clip_tiny", "frechet_inception_distance"),
-        ("kid120_clip_tiny", "kernel_inception_distance_mean"),
-        ("kid120_clip_tiny_sd", "kernel_inception_distance_std"),
-        ("precision120_clip_tiny", "precision"),
-        ("recall120_clip_tiny", "recall"),
+        ("fid120_real32_clip_tiny", "frechet_inception_distance"),
+        ("kid120_real32_clip_tiny", "kernel_inception_distance_mean"),
+        ("kid120_real32_clip_tiny_sd", "kernel_inception_distance_std"),
+        ("precision120_real32_clip_tiny", "precision"),
+        ("recall120_real32_clip_tiny", "recall"),
     ):
         assert ours[name] == pytest.approx(theirs[theirs_name], rel=1e-6)
 
@@ -116,9 +120,9 @@ def test_it_repeats_and_the_batch_changes_nothing(setting):
     expected = evaluation_of(config, prepared)(generator, last=True)
     assert evaluation_of(config, prepared)(generator, last=True) == expected
     smaller = evaluation_of(config, prepared, batch=7)(generator, last=True)
-    assert smaller == pytest.approx(expected, rel=1e-4)
+    assert smaller == pytest.approx(expected, rel=1e-4, abs=1e-8)
     other = evaluation_of(dataclasses.replace(config, seed=1), prepared)(generator, last=True)
-    assert abs(other["fid120_clip_tiny"] / expected["fid120_clip_tiny"] - 1) > 1e-5
+    assert abs(other["fid120_real32_clip_tiny"] / expected["fid120_real32_clip_tiny"] - 1) > 1e-5
 
 
 def test_a_network_in_training_is_measured_in_evaluation_mode(setting):
@@ -126,8 +130,8 @@ def test_a_network_in_training_is_measured_in_evaluation_mode(setting):
     raw = copy.deepcopy(generator).train()
     evaluation = evaluation_of(config, prepared, weights="raw")
     assert (
-        evaluation(raw, last=False)["fid120_clip_tiny_raw"]
-        == evaluation_of(config, prepared)(generator, False)["fid120_clip_tiny"]
+        evaluation(raw, last=False)["fid120_real32_clip_tiny_raw"]
+        == evaluation_of(config, prepared)(generator, False)["fid120_real32_clip_tiny"]
     )
     assert raw.training
 
@@ -154,7 +158,7 @@ def test_two_ranks_find_what_one_does(setting, cache_dir, tmp_path):
     for rank in range(2):
         found = json.loads((tmp_path / f"{rank}.json").read_text())
         assert found.keys() == expected.keys()
-        assert found == pytest.approx(expected, rel=1e-5)
+        assert found == pytest.approx(expected, rel=1e-5, abs=1e-8)
 
 
 def test_a_run_that_judges_itself_says_so(setting, cache_dir, capsys):
@@ -163,11 +167,27 @@ def test_a_run_that_judges_itself_says_so(setting, cache_dir, capsys):
     theirs = prepare(itself, CPU)
     assert "the CLIP that judges is the one that guides" in capsys.readouterr().out
     evaluation = evaluation_of(itself, theirs)
-    assert evaluation.key == "fid120_clip_tiny_self"
+    assert evaluation.key == "fid120_real32_clip_tiny_self"
     assert evaluation.record()["metrics/judge"] == "the guide itself"
     values = evaluation(generator, last=True)
     assert all("_self" in key for key in values if not key.startswith("accuracy"))
-    assert evaluation_of(config, prepared).record()["metrics/judge"] == "independent of the guide"
+    independent = evaluation_of(config, prepared).record()
+    assert independent["metrics/judge"] == "independent of the guide"
+    assert independent["metrics/judge_key"] == prepared.judge.key
+
+
+def test_a_judge_of_the_same_weights_in_another_precision_is_the_guide(cache_dir):
+    rounded = make_config(*tiny(cache_dir, *ALL, "metrics.judge.train.seed=0", "metrics.judge.precision=bfloat16"))
+    theirs = prepare(rounded, CPU)
+    assert theirs.judge.key != theirs.clip.key
+    assert evaluation_of(rounded, theirs).key == "fid120_real32_clip_tiny_self"
+
+
+def test_too_few_images_for_precision_and_recall_are_refused(setting):
+    config, prepared, _ = setting
+    with pytest.raises(UserError, match=r"metrics\.precision_recall=end needs at least 4 .* 3 generated .* and 3 real"):
+        evaluation_of(config, prepared, n_images=3)
+    assert evaluation_of(config, prepared, n_images=3, precision_recall="never").key == "fid3_clip_tiny"
 
 
 def test_other_data_are_not_served_the_old_features(setting):

@@ -3,22 +3,26 @@
 import pytest
 import torch
 
-from clipgan.metrics.retrieval import clip_score, r_precision, text_rows
+from clipgan.metrics.retrieval import clip_score, different_texts, r_precision
 
 
 def test_r_precision_of_known_embeddings():
     texts = torch.eye(6)
-    images = texts.clone()
-    images[1] = texts[2]  # finds another caption of its group (0 to 2)
-    images[4] = texts[0]  # another of the other group: no candidate, so all of its own fit equally badly
-    assert r_precision(images, texts, 3) == pytest.approx(5 / 6)
-    assert r_precision(images, texts, 6) == pytest.approx(4 / 6)
-    assert r_precision(images, texts, 4) == pytest.approx(3 / 4)  # the last two make no group
+    own = torch.tensor([0, 1, 2, 3, 4, 5, 5, 5])
+    images = texts[own]
+    images[1] = texts[2]  # finds another caption
+    images[4] = 0  # all captions fit equally badly
+    assert r_precision(images, texts, own, 6) == pytest.approx(6 / 8)
+    assert r_precision(images, texts, own, 1) == 1
 
 
-def test_a_caption_that_is_there_twice_is_no_miss():
-    texts = torch.eye(3)[[0, 0, 2]]
-    assert r_precision(texts, texts, 3) == 1.0
+def test_candidates_are_an_images_own_caption_and_random_others():
+    """An image that one other caption fits better is missed as often as that one is among the candidates."""
+    texts = torch.eye(50)
+    own = torch.arange(50).repeat(80)
+    images = texts[own] + 2 * texts[(own + 1) % 50]
+    assert r_precision(images, texts, own, 11) == pytest.approx(1 - 10 / 49, abs=0.02)
+    assert r_precision(images, texts, own, 50) == 0
 
 
 def test_clip_score_is_a_hundred_cosines():
@@ -34,5 +38,7 @@ def test_each_caption_is_encoded_once():
         asked.extend(texts)
         return torch.tensor([[float(len(text))] for text in texts])
 
-    assert text_rows(["aa", "b", "aa"], encode).tolist() == [[2], [1], [2]]
+    rows, own = different_texts(["aa", "b", "aa"], encode)
+    assert rows.tolist() == [[2], [1]]
+    assert own.tolist() == [0, 1, 0]
     assert asked == ["aa", "b"]

@@ -79,5 +79,9 @@ def test_position_is_of_the_two_objects_that_the_caption_names():
     swapped = Reading("gray", (Seen("red", "small", "star", 0.8, 0.5), Seen("blue", "large", "circle", 0.2, 0.5)))
     assert hits(swapped, said)["position"] == 0
     assert hits(Reading("gray", (right,)), said)["colour"] == 0.5
+    others = Reading("gray", (Seen("green", "small", "star", 0.2, 0.5), Seen("yellow", "large", "circle", 0.8, 0.5)))
+    assert hits(others, said)["position"] == 0  # of objects that nobody asked for
     alone = parse_caption("a small red star on a gray background")
     assert math.isnan(hits(Reading("gray", (left,)), alone)["position"])
+    crowded = hits(Reading("gray", (left, right)), alone)
+    assert (crowded["colour"], crowded["size"], crowded["shape"]) == (0.5, 0.5, 0.5)  # one too many

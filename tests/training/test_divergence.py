@@ -10,6 +10,7 @@ from clipgan.errors import DivergenceError
 from clipgan.prepare import prepare
 from clipgan.training.divergence import Fault, Watch
 from clipgan.training.loop import Training, train
+from clipgan.training.state import OVERFLOWS
 from tests.helpers import make_config
 from tests.tiny import tiny
 
@@ -32,6 +33,17 @@ def test_the_first_one_is_named_whatever_follows():
         watch.end_step(step)
     assert watch.fault() == Fault("b", 1)
     assert watch.fault() is None
+
+
+def test_a_gradient_is_given_patience():
+    watch, [parameter] = Watch(), [torch.zeros(2, requires_grad=True)]
+    told = []
+    for step, good in enumerate((True, False, False, True, False, False, False)):
+        parameter.grad = torch.ones(2) if good else torch.full((2,), math.inf)
+        watch.see_gradient("G/gradient", [parameter], patience=3)
+        watch.end_step(step)
+        told.append(watch.fault())
+    assert told == [None] * 6 + [Fault("G/gradient", 6)]
 
 
 def spoil_weight(training):
@@ -63,11 +75,25 @@ def spoil_penalty(training):
     training.state.discriminator.register_forward_hook(hook)
 
 
+def spoil_path_length(training):
+    """Its gradient alone, which has steps of its own."""
+    parameter = next(training.state.generator.parameters())
+    update = training.state.update
+
+    def spoilt(optimizer, gradient):
+        if gradient == "G/path_length/gradient":
+            parameter.grad *= NAN
+        update(optimizer, gradient)
+
+    training.state.update = spoilt
+
+
 @pytest.mark.parametrize(
     ("spoil", "name"),
     [
-        (spoil_weight, "loss/D_adversarial"),  # D judges generated images first
+        (spoil_weight, "G/images"),
         (spoil_gradient, "G/gradient"),
+        (spoil_path_length, "G/path_length/gradient"),
         (spoil_features, "D/D/ii/target"),
         (spoil_embedding, "G/CLIP/embedding"),
         (spoil_penalty, "loss/r1"),
@@ -79,6 +105,19 @@ def test_a_fault_in_a_step_is_found_where_it_began(training, spoil, name):
             spoil(training)
         training.step(step)
     assert training.state.watch.fault() == Fault(name, 16)
+
+
+def test_fp16_forgives_overflows_and_no_gradient_that_is_never_a_number(cache_dir, tmp_path):
+    config = make_config(*tiny(cache_dir, "mlflow.tracking_uri=null", "precision=fp16", "batch=8"))
+    training = Training(config, tmp_path, prepare(config, CPU), CPU, None)
+    watch = training.state.watch
+    training.step(1)
+    spoil_gradient(training)
+    for step in range(2, 1 + OVERFLOWS):
+        training.step(step)
+    assert watch.fault() is None
+    training.step(1 + OVERFLOWS)
+    assert watch.fault() == Fault("G/gradient", 1 + OVERFLOWS)
 
 
 @pytest.mark.slow
