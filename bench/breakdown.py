@@ -28,6 +28,7 @@ from bench.training.stopwatch import Stopwatch
 from clipgan.command import compose_config
 from clipgan.config import Config
 from clipgan.data.batches import Batches
+from clipgan.data.prefetch import Prefetched
 from clipgan.encoders.clip import FrozenClip
 from clipgan.encoders.resnet import FrozenResNet
 from clipgan.metrics.evaluation import Evaluation
@@ -107,6 +108,7 @@ def wrapped(watch: Stopwatch) -> Iterator[None]:
     """While the block lasts, the functions that a training calls tell `watch` where they are."""
     places: tuple[tuple[Any, str, dict[str, str]], ...] = (
         (Batches, "at", {"part": "data"}),
+        (Prefetched, "at", {"part": "data"}),  # on a GPU; a thread of its own makes what it waits for
         (steps, "discriminator_step", {"stage": "D step"}),
         (steps, "generator_step", {"stage": "G step"}),
         (steps, "r1_step", {"stage": "R1", "part": "D"}),

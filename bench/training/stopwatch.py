@@ -39,10 +39,12 @@ class Stopwatch:
             self._parts.pop()
 
     def turn_to(self, part: str) -> None:
-        """Charge the rest of the innermost block to another part."""
-        if threading.get_ident() == self._thread:
-            self._settle()
-            self._parts[-1] = part
+        """Charge the rest of the innermost block to another part.
+
+        A gradient's hook calls it, on a GPU in a thread of autograd's, for which the loop waits meanwhile.
+        """
+        self._settle()
+        self._parts[-1] = part
 
     def timed(self, function: Callable[..., Any], **names: str) -> Callable[..., Any]:
         """`function`, charged to `stage=` or `part=` as `timing` does."""

@@ -1,5 +1,7 @@
 """The breakdown of a training's time: that all of it is charged somewhere, and to whom."""
 
+import threading
+
 import pytest
 import torch
 
@@ -34,6 +36,18 @@ def test_nested_time_is_taken_out_of_what_surrounds_it() -> None:
     with watch.timing():
         pass
     assert watch.seconds == {("other", "other"): 17, ("step", "other"): 10, ("step", "inner"): 4}
+
+
+def test_a_gradients_thread_turns_the_loops_time() -> None:
+    clock = Clock()
+    watch = Stopwatch(clock)
+    with watch.timing(part="losses"):
+        clock.advance(1)
+        autograd = threading.Thread(target=watch.turn_to, args=("G",))
+        autograd.start()
+        autograd.join()
+        clock.advance(2)
+    assert {part: seconds for (_, part), seconds in watch.seconds.items() if seconds} == {"losses": 1, "G": 2}
 
 
 def test_a_backward_pass_is_charged_where_the_gradient_is() -> None:
