@@ -23,18 +23,19 @@ def main(cfg: Any) -> float:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from clipgan.config import from_yaml
+    from clipgan.config import from_yaml, refuse_unread
     from clipgan.errors import DivergenceError, Interrupted, UserError
     from sweeps.job import REQUEUE
     from sweeps.trial import current_trial
 
     run, trial = HydraConfig.get(), current_trial()
     try:
-        given = {line.partition("=")[0].lstrip("+") for line in run.overrides.task}
+        given = {line.partition("=")[0].lstrip("+~") for line in run.overrides.task}
         if run.mode == RunMode.RUN and run.sweeper.params.keys() - given:  # a trial's own command gives every axis
             command = shlex.join(["python", "train.py", "-m", *run.overrides.task])
             raise UserError(f"grid={run.runtime.choices.grid} is for a sweep: {command}")
         config = from_yaml(cfg)  # before torch is imported: a mistake is told at once
+        refuse_unread(config, given)
         from clipgan.distributed import told_by_first
         from clipgan.training.loop import train
         from clipgan.training.processes import further_processes, spread
@@ -57,7 +58,7 @@ def main(cfg: Any) -> float:
             print(f"ended by {interrupted}; it goes on with: {_again(run)}{_with_environment()}", file=sys.stderr)
         sys.exit(REQUEUE)
     if trial:
-        trial.set("sec_per_kimg", result.sec_per_kimg)
+        trial.set(f"sec_per_{result.unit}", result.sec_per_unit)
         if result.objective_sd is not None:
             trial.set("objective_sd", result.objective_sd)
         if result.stopped:

@@ -37,6 +37,7 @@ from clipgan.progress import console
 from clipgan.sample_grid import SampleGrid
 from clipgan.tracking import RunLog
 from clipgan.training import loop, run_files, steps
+from clipgan.training import run as cycle
 from clipgan.training.state import TrainingState
 from clipgan.training.tick import Tick
 
@@ -122,7 +123,7 @@ def wrapped(watch: Stopwatch) -> Iterator[None]:
         (loop.Training, "_snapshot", {"stage": "snapshot"}),
         (Evaluation, "__call__", {"part": "figures"}),
         (SampleGrid, "save", {"part": "grid"}),
-        (loop, "save_checkpoint", {"part": "checkpoint"}),
+        (cycle, "save_checkpoint", {"part": "checkpoint"}),
         (run_files, "keep_only", {"part": "checkpoint"}),
         (RunLog, "metrics", {"part": "logging"}),
         (RunLog, "artifact", {"part": "logging"}),

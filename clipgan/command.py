@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from clipgan.config import Config, from_yaml
+from clipgan.config import Config, from_yaml, refuse_unread
 from clipgan.errors import UserError
 from clipgan.secrets import without_passwords
 
@@ -26,7 +26,9 @@ def compose_config(overrides: Sequence[str]) -> Config:
     from hydra import compose, initialize_config_dir
 
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return from_yaml(compose("config", overrides=list(overrides)))
+        config = from_yaml(compose("config", overrides=list(overrides)))
+    refuse_unread(config, (line.partition("=")[0].lstrip("+~") for line in overrides))
+    return config
 
 
 def hide_passwords(arguments: list[str]) -> None:

@@ -5,12 +5,18 @@ Units: kimg = 1000 real images shown to the discriminator. `null` means what the
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from clipgan.checks import at_least as _at_least
+from clipgan.checks import one_of as _one_of
+from clipgan.checks import positive as _positive
+from clipgan.checks import require as _require
+from clipgan.checks import weight as _weight
 from clipgan.errors import UserError
 from clipgan.secrets import without_passwords
+from clipgan.simclr.config import SimclrConfig
 
 SPACES = ("D", "CLIP", "ResNet")
 PAIRS = ("it", "ii")
@@ -19,7 +25,8 @@ SIMILARITIES = ("cos", "exp_cos")
 COLDEST = 1e-4  # temperature: below it float32 has no digits left for the differences of cosines over it
 COLDEST_EXP_COS = 0.02  # exp(1 / tau) is no number in float32 below about 0.0113
 FEATURES = ("preprocessed", "online")
-DATA_SETS = ("shapes", "emoji", "folder", "metadata", "coco", "cub", "celeba_hq", "webdataset", "lafite_zip")
+DATA_SETS = ("shapes", "emoji", "folder", "metadata", "coco", "cub", "celeba_hq", "webdataset", "lafite_zip",
+             "imagefolder", "cifar10", "cifar100")  # fmt: skip
 PRECISIONS = ("float32", "bfloat16")
 TRAINING_PRECISIONS = ("auto", "fp32", "tf32", "bf16", "fp16")
 COMPILE_MODES = ("default", "reduce-overhead", "max-autotune")
@@ -27,33 +34,17 @@ MLFLOW_RUN = "mlflow:"  # before the id of a run whose weights to start from
 EXTRACTORS = ("inception", "judge")
 MOMENTS = ("never", "end", "snapshot")
 MEASURES = ("fid_sd", "kid", "precision_recall", "inception_score", "clip_score", "r_precision", "accuracy")
+GANS_OWN = (  # keys that task=simclr does not read
+    "loss", "condition", "resnet", "model", "metrics", "clip@metrics.judge", "contrast", "S", "h", "heterologous",
+    "C_it", "C_ii", "kimg", "snapshot_kimg", "init", "freeze_d", "compile", "sample_prompts", "sample_latents",
+    "mlflow.log_model",
+)  # fmt: skip
 PAIR_SELECTIONS = ("plain", "add_new_positive", "drop_false_positive", "drop_false_negative", "drop_easy_negative",
                    "weakly_supervised")  # fmt: skip
 
 
-def _require(condition: bool, key: str, value: Any, allowed: str) -> None:
-    if not condition:
-        raise UserError(f"{key}={value} is not allowed: {key} must be {allowed}")
-
-
-def _one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
-    _require(value in allowed, key, value, "one of " + ", ".join(allowed))
-
-
-def _weight(key: str, value: float) -> None:
-    _require(math.isfinite(value) and value >= 0, key, value, "a finite number >= 0")
-
-
-def _positive(key: str, value: float) -> None:
-    _require(math.isfinite(value) and value > 0, key, value, "a finite number > 0")
-
-
 def _temperature(key: str, value: float) -> None:
     _require(math.isfinite(value) and value >= COLDEST, key, value, f"a finite number >= {COLDEST}")
-
-
-def _at_least(key: str, value: int, least: int) -> None:
-    _require(value >= least, key, value, f"an integer >= {least}")
 
 
 @dataclass
@@ -260,9 +251,10 @@ class TinyResNetTraining:
 class ResNetConfig:
     """The frozen ResNet."""
 
-    name: str = "tiny"  # tiny | resnet50
+    name: str = "tiny"  # tiny | resnet50 | simclr
     pretrained: str | None = None  # torchvision's name of the weights
-    checkpoint: str | None = None  # a state dict, in place of `pretrained`
+    checkpoint: str | None = None  # a state dict, in place of `pretrained`; simclr: a checkpoint, in place of `run`
+    run: str | None = None  # simclr only: an MLflow run of task=simclr, or latest, the youngest that has ended
     precision: str = "float32"  # bfloat16: autocast
     train: TinyResNetTraining | None = None  # set for `tiny` only
     ridge: float = 1e-3  # strength of the ridge regression from text embeddings to ResNet features, per sample
@@ -270,6 +262,11 @@ class ResNetConfig:
     def __post_init__(self) -> None:
         _positive("resnet.ridge", self.ridge)
         _one_of("resnet.precision", self.precision, PRECISIONS)
+        if self.name == "simclr":
+            _require(self.run is not None or self.checkpoint is not None, "resnet.run", self.run,
+                     "latest or the id of an MLflow run of task=simclr")  # fmt: skip
+            return
+        _require(self.run is None, "resnet.run", self.run, f"null for resnet={self.name}")
         sources = (self.pretrained, self.checkpoint, self.train)
         _require(any(source is not None for source in sources), "resnet.checkpoint", self.checkpoint,
                  "a weights file where neither resnet.pretrained nor resnet.train is set")  # fmt: skip
@@ -459,18 +456,19 @@ class Config:
     cache_dir: str | None = None  # null: clipgan/ in the user's cache home
     sample_prompts: int = 6  # rows of the sample grid
     sample_latents: int = 8  # columns of the sample grid
+    simclr: SimclrConfig | None = None  # task=simclr: an encoder is pretrained; null: a GAN is trained
+    epochs: int | None = None  # task=simclr: length; a GAN counts kimg
+    snapshot_epochs: int | None = None  # task=simclr: epochs between two snapshots (linear evaluation, checkpoint)
 
     def __post_init__(self) -> None:
-        for key in ("h", "C_it", "C_ii"):
-            _weight(key, getattr(self, key))
-        for key in ("homologous", "heterologous"):  # after h, which they are made of, so that a bad h is called h
-            _weight(f"loss.{key}", getattr(self.loss, key))
-        _one_of("heterologous", self.heterologous, HETEROLOGOUS)
-        _require(self.heterologous == "direction" or self.loss.homologous > 0, "heterologous", self.heterologous,
-                 f"direction for loss={self.loss.name}, which has no homologous part")  # fmt: skip
+        self._check_common()
+        if self.simclr is not None:
+            self._check_simclr()
+        else:
+            self._check_gan()
+
+    def _check_common(self) -> None:
         _at_least("batch", self.batch, 2)
-        for key in ("kimg", "snapshot_kimg", "sample_prompts", "sample_latents"):
-            _at_least(key, getattr(self, key), 1)
         _at_least("keep_best", self.keep_best, 0)
         if self.keep_last is not None:
             _at_least("keep_last", self.keep_last, 1)
@@ -480,25 +478,50 @@ class Config:
         power_of_two = self.resolution > 0 and self.resolution & (self.resolution - 1) == 0
         _require(power_of_two and 8 <= self.resolution <= 1024, "resolution", self.resolution,
                  "a power of two from 8 to 1024")  # fmt: skip
-        self._check_init()
         _one_of("features", self.features, FEATURES)
         _one_of("precision", self.precision, TRAINING_PRECISIONS)
+        if self.threads is not None:
+            _at_least("threads", self.threads, 1)
+        _require((self.pairs.k or 0) < self.batch - 1, "pairs.k", self.pairs.k,
+                 f"less than batch={self.batch} - 1: some candidates must stay negatives")  # fmt: skip
+        _at_least("processes", self.processes, 1)
+        _at_least("accumulate", self.accumulate, 1)
+
+    def _check_simclr(self) -> None:
+        for key in ("epochs", "snapshot_epochs"):
+            value = getattr(self, key)
+            _require(value is not None and value >= 1, key, value, "an integer >= 1 with task=simclr")
+        _require(self.pairs.similarity == "image" or self.features == "preprocessed", "pairs.similarity",
+                 self.pairs.similarity, "image with features=online: an augmented view has no caption")  # fmt: skip
+        _require(self.batch % (self.processes * self.accumulate) == 0, "accumulate", self.accumulate,
+                 f"such that batch={self.batch} splits into equal parts"
+                 + (f" in each of {self.processes} processes" if self.processes > 1 else ""))  # fmt: skip
+
+    def _check_gan(self) -> None:
+        for key in ("epochs", "snapshot_epochs"):
+            _require(getattr(self, key) is None, key, getattr(self, key), "null without task=simclr: a GAN counts kimg")
+        for key in ("h", "C_it", "C_ii"):
+            _weight(key, getattr(self, key))
+        for key in ("homologous", "heterologous"):  # after h, which they are made of, so that a bad h is called h
+            _weight(f"loss.{key}", getattr(self.loss, key))
+        _one_of("heterologous", self.heterologous, HETEROLOGOUS)
+        _require(self.heterologous == "direction" or self.loss.homologous > 0, "heterologous", self.heterologous,
+                 f"direction for loss={self.loss.name}, which has no homologous part")  # fmt: skip
+        for key in ("kimg", "snapshot_kimg", "sample_prompts", "sample_latents"):
+            _at_least(key, getattr(self, key), 1)
+        self._check_init()
         if self.compile is not None:
             _one_of("compile", self.compile, COMPILE_MODES)
         group = min(self.model.mbstd_group, self.batch)
         _require(self.batch % group == 0, "batch", self.batch, f"a multiple of model.mbstd_group={group}")
-        _require((self.pairs.k or 0) < self.batch - 1, "pairs.k", self.pairs.k,
-                 f"less than batch={self.batch} - 1: some candidates must stay negatives")  # fmt: skip
         _require(self.contrast.negatives == 0 or self.loss.homologous > 0, "contrast.negatives",
                  self.contrast.negatives, f"0 for loss={self.loss.name}, which has no homologous part")  # fmt: skip
         if self.heterologous == "source":
             for phase, space, pair, own in self.loss.terms():
                 _require(phase == "generator" or own.h is None, f"loss.{phase}.{space}.{pair}.h", own.h,
                          "null with heterologous=source, where h weighs terms on generated images")  # fmt: skip
-        _at_least("processes", self.processes, 1)
         _require(self.batch % (self.processes * group) == 0, "processes", self.processes,
                  f"such that batch={self.batch} splits into equal multiples of model.mbstd_group={group}")  # fmt: skip
-        _at_least("accumulate", self.accumulate, 1)
         each = self.batch // self.processes
         _require(each % (self.accumulate * group) == 0, "accumulate", self.accumulate,
                  f"such that batch={self.batch} splits into equal multiples of model.mbstd_group={group}"
@@ -508,8 +531,6 @@ class Config:
                      "another where condition.language_free > 0: no pseudo text says how well it fits")  # fmt: skip
             _require(self.pairs.similarity == "image", "pairs.similarity", self.pairs.similarity,
                      "image where condition.language_free > 0")  # fmt: skip
-        if self.threads is not None:
-            _at_least("threads", self.threads, 1)
         _require(self.data.name == "shapes" or self.metrics.accuracy == "never", "metrics.accuracy",
                  self.metrics.accuracy, f"never with data={self.data.name}: the oracle reads drawn shapes")  # fmt: skip
 
@@ -558,6 +579,23 @@ def from_yaml(node: Any) -> Config:
         raise UserError(f"{key}: {reason}" if key else reason) from error
     assert isinstance(config, Config)
     return config
+
+
+def refuse_unread(config: Config, given: Iterable[str]) -> None:
+    """Refuse what the task does not read.
+
+    Args:
+        config: the run.
+        given: the keys and groups of its command line.
+
+    Raises:
+        UserError: names the first one that would change nothing.
+    """
+    if config.simclr is None:
+        return
+    for key in given:
+        if any(key == own or key.startswith((f"{own}.", f"{own}@")) for own in GANS_OWN):
+            raise UserError(f"{key} is not read by task=simclr, which trains no GAN: leave it out")
 
 
 def plain(config: Config) -> dict[str, Any]:

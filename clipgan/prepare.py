@@ -4,7 +4,8 @@ python -m clipgan.prepare data=emoji resolution=64
 """
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -62,15 +63,32 @@ def check_files(config: Config) -> None:
     Raises:
         UserError: a file that the configuration names does not exist.
     """
-    for key, path in (
-        ("clip.checkpoint", config.clip.checkpoint),
-        ("resnet.checkpoint", config.resnet.checkpoint),
-        ("metrics.judge.checkpoint", config.metrics.judge.checkpoint if config.metrics.judge else None),
-    ):
-        if path is not None and not Path(path).is_file():
-            raise UserError(f"{key}={path} does not exist; give a file with the weights")
+    judge = config.metrics.judge
+    check_weights({
+        "clip.checkpoint": config.clip.checkpoint,
+        "resnet.checkpoint": config.resnet.checkpoint,
+        "metrics.judge.checkpoint": judge.checkpoint if judge else None,
+    })  # fmt: skip
     if config.metrics.extractor == "inception":
         find_inception_weights(config.metrics.inception_weights)
+    check_resumption(config)
+
+
+def check_weights(files: Mapping[str, str | None]) -> None:
+    """
+    Raises:
+        UserError: a file is missing; names its key.
+    """
+    for key, path in files.items():
+        if path is not None and not Path(path).is_file():
+            raise UserError(f"{key}={path} does not exist; give a file with the weights")
+
+
+def check_resumption(config: Config) -> None:
+    """
+    Raises:
+        UserError: the checkpoint to go on from is missing.
+    """
     if config.resume not in ("auto", "none") and not Path(config.resume).is_file():
         raise UserError(f"resume={config.resume} does not exist; give a checkpoint file, auto or none")
 
@@ -125,6 +143,11 @@ def prepare(config: Config, device: torch.device) -> Prepared:
     check_captions(config, data)
     check_batch_size(config, data.train)
     needs_resnet = any(term.space == "ResNet" for term in active_terms(config))
+    if needs_resnet and config.resnet.name == "simclr":
+        from clipgan.simclr.pretrained import pretrained_file  # most runs do without
+
+        found = str(pretrained_file(config.resnet, config.mlflow))
+        config = replace(config, resnet=replace(config.resnet, checkpoint=found))
     judging = config.metrics.judge
     # what is only loaded comes before what trains, so that a missing file is known at once
     trains = {
@@ -162,7 +185,13 @@ def main() -> None:
     """Prepare what the command line's overrides need."""
     with messages_not_tracebacks():
         config = compose_config(sys.argv[1:])
-        data = prepare(config, choose_device(config.device)).data
+        device = choose_device(config.device)
+        if config.simclr is not None:
+            from clipgan.simclr.loop import prepare_pretraining  # which takes from this module
+
+            data = prepare_pretraining(config, device).data
+        else:
+            data = prepare(config, device).data
         console.print(f"{data.name}: {len(data.train)} training and {len(data.heldout)} held-out images, ready")
 
 

@@ -6,7 +6,20 @@ from pathlib import Path
 
 from clipgan.cache import cache_entry
 from clipgan.config import DataConfig
-from clipgan.data import celeba_hq, coco, cub, emoji, files, folder, lafite_zip, metadata, shapes, webdataset
+from clipgan.data import (
+    celeba_hq,
+    cifar,
+    coco,
+    cub,
+    emoji,
+    files,
+    folder,
+    imagefolder,
+    lafite_zip,
+    metadata,
+    shapes,
+    webdataset,
+)  # fmt: skip
 from clipgan.data.pack import FORMAT, SPLITS, Contents, PackedData, Record, Source, open_pack
 from clipgan.data.pack_writer import write_pack
 from clipgan.errors import UserError
@@ -19,6 +32,9 @@ FORMATS: dict[str, Callable[[Path, DataConfig], files.Found]] = {
     "celeba_hq": celeba_hq.find,
     "webdataset": webdataset.find,
     "lafite_zip": lafite_zip.find,
+    "imagefolder": imagefolder.find,
+    "cifar10": cifar.find,
+    "cifar100": cifar.find,
 }
 
 

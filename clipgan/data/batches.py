@@ -87,6 +87,11 @@ def check_batch_size(config: Config, split: Split) -> None:
         )
 
 
+def order_of(seed: int, epoch: int, count: int) -> np.ndarray:
+    """In which order an epoch (0, 1, ...) has `count` images: int64 [count]."""
+    return np.random.default_rng(stream_seed(seed, "order", epoch)).permutation(count)
+
+
 class Batches:
     """Shuffled batches without end: every image once an epoch, mirrored half of the time, one of its captions drawn."""
 
@@ -113,8 +118,7 @@ class Batches:
         """This process's rows of the batch of a step (0, 1, ...)."""
         epoch, place = divmod(step, self.per_epoch)
         if epoch != self._epoch:
-            self._order = np.random.default_rng(stream_seed(self.seed, "order", epoch)).permutation(len(self.split))
-            self._epoch = epoch
+            self._epoch, self._order = epoch, order_of(self.seed, epoch, len(self.split))
         mine = slice(place * self.size, (place + 1) * self.size)
         rows, own = self.rows, slice(self.rows.start, self.rows.stop)
         index = self._order[mine]

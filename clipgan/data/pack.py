@@ -35,6 +35,7 @@ class Split:
     images: np.ndarray  # uint8 [N, 3, R, R], sRGB, memory-mapped read-only
     captions: Sequence[list[str]]  # N lists of at least one caption; all empty in a set without captions
     stored: StoredFeatures | None = None  # CLIP features that came with the data set
+    names: Path | None = None  # a JSON string a line: where each image came from
 
     def __len__(self) -> int:
         return len(self.images)
@@ -79,7 +80,9 @@ def open_pack(name: str, entry: Path, x_flip: bool) -> PackedData:
     for split in SPLITS:
         images = np.load(entry / split / "images.npy", mmap_mode="r")
         stored = read_stored(entry / split)
-        splits[split] = Split(images, CaptionFile(entry / split / "captions.jsonl"), stored)
+        splits[split] = Split(
+            images, CaptionFile(entry / split / "captions.jsonl"), stored, entry / split / "names.jsonl"
+        )
     skipped, duplicates = (
         (entry / f"{lines}.txt").read_text(encoding="utf-8").splitlines() for lines in ("skipped", "duplicates")
     )

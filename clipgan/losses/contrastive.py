@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from clipgan.losses.pairs import Selection, Selections
+from clipgan.losses.pairs import Selection, Selections, anchors_themselves
 
 ALL_PLAIN = Selections()
 
@@ -60,6 +60,30 @@ def contrast(
         logits, selections.homologous if forth else None, selections.heterologous if back else None
     )
     return Contrast(homologous, heterologous)
+
+
+def nt_xent(views: Tensor, temperature: float, selection: Selection | None = None) -> Tensor:
+    """NT-Xent (arXiv:2002.05709) over the views of N images: the mean over all 2 N anchors i of
+    -log( exp(z_i.z_j / tau) / sum over k != i of exp(z_i.z_k / tau) ), where j is the other view of i's image.
+
+    It is L(a -> b) whose target b_i is the other view, with the anchor itself left out of its denominator.
+
+    Args:
+        views: z, [2 N, d], unit length; i and i + N are views of one image.
+        temperature: tau > 0.
+        selection: the pairs that count, see `select_views` and `select_images`; None: the plain ones.
+    """
+    count = len(views)
+    chosen = selection or Selection(excluded=anchors_themselves(count, views.device))
+    found = contrast(
+        views,
+        views.roll(count // 2, 0),
+        temperature,
+        selections=Selections(homologous=chosen),
+        directions=(True, False),
+    )
+    assert found.homologous is not None
+    return found.homologous
 
 
 class _InfoNce(torch.autograd.Function):

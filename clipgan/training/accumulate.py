@@ -6,22 +6,23 @@ respect to the embeddings, then pass each part again and hand it its rows of tha
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from clipgan.data.batches import Batch
 from clipgan.distributed import total, world_size
 
 Embeddings = Mapping[str, Tensor]  # space -> [N, d], unit length
 Values = dict[str, Tensor]
+Part = TypeVar("Part")  # some rows of a batch
 
 
 def backward(
-    parts: Sequence[Batch],
-    forward: Callable[[Batch], tuple[Tensor, Embeddings]],
-    contrast: Callable[[Embeddings, Sequence[Batch]], tuple[Tensor | float, Values]],
-    embed: Callable[[Batch], Embeddings] | None,
+    parts: Sequence[Part],
+    forward: Callable[[Part], tuple[Tensor, Embeddings]],
+    contrast: Callable[[Embeddings, Sequence[Part]], tuple[Tensor | float, Values]],
+    embed: Callable[[Part], Embeddings] | None,
     scaler: torch.amp.GradScaler,
 ) -> tuple[Tensor, Values]:
     """Add a step's gradient to the parameters.
@@ -58,9 +59,9 @@ def backward(
 
 
 def _cached_gradients(
-    parts: Sequence[Batch],
-    embed: Callable[[Batch], Embeddings],
-    contrast: Callable[[Embeddings, Sequence[Batch]], tuple[Tensor | float, Values]],
+    parts: Sequence[Part],
+    embed: Callable[[Part], Embeddings],
+    contrast: Callable[[Embeddings, Sequence[Part]], tuple[Tensor | float, Values]],
 ) -> tuple[list[dict[str, Tensor]], Values]:
     """The gradient of the whole batch's contrast with respect to each part's embeddings, and its values."""
     with torch.no_grad():

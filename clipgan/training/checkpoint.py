@@ -18,7 +18,10 @@ from clipgan.durable import replacing
 from clipgan.errors import UserError
 
 NAME = re.compile(r"checkpoint-(\d{6,})\.pt")  # a snapshot's; other names are a user's own files
-PARTS = ("generator", "discriminator", "generator_ema")  # of the state
+PARTS = {  # of the state, by task; the configuration of a GAN has no `simclr`
+    "gan": ("generator", "discriminator", "generator_ema"),
+    "simclr": ("network", "optimizer"),
+}
 KEYS = {"state", "history", "train_seconds", "config"}
 MARK = b"SHA256:"
 FOOTER = len(MARK) + 64  # bytes
@@ -54,16 +57,19 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
         file.write(MARK + digesting.digest.hexdigest().encode())
 
 
-def load_checkpoint(path: Path, device: torch.device, checksum: bool = False) -> dict[str, Any]:
+def load_checkpoint(
+    path: Path, device: torch.device, checksum: bool = False, task: str | None = "gan"
+) -> dict[str, Any]:
     """What `save_checkpoint` wrote.
 
     Args:
         path: the file.
         device: where its tensors come; `meta` reads plain data alone, once the checksum is verified.
         checksum: whether the file must have one. A training that goes on needs it; weights may come from elsewhere.
+        task: whose it must be; None: of any.
 
     Raises:
-        UserError: the file is missing, damaged, or holds more than tensors and plain data.
+        UserError: the file is missing, damaged, of another task, or holds more than tensors and plain data.
     """
     if not path.is_file():
         raise UserError(f"resume={path} does not exist; give a checkpoint file, auto or none")
@@ -83,7 +89,10 @@ def load_checkpoint(path: Path, device: torch.device, checksum: bool = False) ->
         raise UserError(f"checkpoint {path} cannot be loaded: {cause}") from error
     if not isinstance(content, dict) or not content.keys() >= KEYS:
         raise UserError(f"checkpoint {path} is none of this project: it lacks some of {', '.join(sorted(KEYS))}")
-    parts = (content["state"], PARTS), (content["config"], ("model", "clip", "resolution"))
+    theirs = "simclr" if isinstance(content["config"], dict) and content["config"].get("simclr") else "gan"
+    if task not in (None, theirs):
+        raise UserError(f"checkpoint {path} is of task={theirs}, and one of task={task} is wanted")
+    parts = (content["state"], PARTS[theirs]), (content["config"], ("model", "clip", "resolution"))
     if any(not isinstance(part, dict) or not part.keys() >= set(keys) for part, keys in parts):
         raise UserError(f"checkpoint {path} is none of this version: its state or its config lacks a part")
     return content

@@ -20,7 +20,8 @@ ABANDONED = "abandoned"  # where the checkpoints of a branch go that a run has l
 
 # What may change between a run and its resumption: nothing that the figures depend on.
 RESUMABLE = (
-    "kimg", "snapshot_kimg", "device", "threads", "processes", "compile", "resume", "cache_dir", "mlflow.", "sample_",
+    "kimg", "snapshot_kimg", "snapshot_epochs", "device", "threads", "processes", "compile", "resume", "cache_dir",
+    "mlflow.", "sample_",
     "metrics.objective", "clip.grad_checkpointing", "keep_", "checkpoint_minutes", "deterministic",
     "metrics.batch", *(f"metrics.{measure}" for measure in MEASURES),
 )  # fmt: skip
@@ -47,7 +48,7 @@ def find(resume: str, run_dir: Path, device: torch.device) -> Found | None:
     if not exists(resume, run_dir):
         return None
     if resume != "auto":
-        return Path(resume), load_checkpoint(Path(resume), device, checksum=True)
+        return Path(resume), load_checkpoint(Path(resume), device, checksum=True, task=None)
     return newest_good(run_dir, device)
 
 
@@ -90,7 +91,7 @@ def _newest_first(run_dir: Path, damaged: list[str]) -> Iterator[Path]:
 def _good(path: Path, device: torch.device, damaged: list[str]) -> dict[str, Any] | None:
     """A checkpoint, or None and a line where it is damaged."""
     try:
-        return load_checkpoint(path, device, checksum=True)
+        return load_checkpoint(path, device, checksum=True, task=None)
     except UserError as error:
         damaged.append(str(error))
         console.print(f"{error}; trying the one before", markup=False)
@@ -131,18 +132,21 @@ def drop_latest(run_dir: Path) -> None:
     (run_dir / LATEST).unlink(missing_ok=True)
 
 
-def keep_only(run_dir: Path, history: Sequence[tuple[int, float]], last: int | None, best: int) -> None:
+def keep_only(
+    run_dir: Path, history: Sequence[tuple[int, float]], last: int | None, best: int, maximised: bool = False
+) -> None:
     """Delete the snapshots' checkpoints but for some.
 
     Args:
         run_dir: where they lie.
-        history: kimg and FID of all snapshots.
+        history: mark (kimg) and figure (FID) of all snapshots.
         last: how many of the newest to keep; None: all.
-        best: how many of those with the lowest FID to keep besides.
+        best: how many of those with the best figure to keep besides.
+        maximised: whether the best is the highest, not the lowest.
     """
     if last is None:
         return
-    ranked = sorted(history, key=lambda entry: entry[1])
+    ranked = sorted(history, key=lambda entry: -entry[1] if maximised else entry[1])
     kept = {checkpoint_path(run_dir, kimg) for kimg, _ in [*history[-last:], *ranked[:best]]}
     for path in snapshots(run_dir):
         if path not in kept:

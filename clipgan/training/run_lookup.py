@@ -1,4 +1,4 @@
-"""From the id of an MLflow run to its checkpoint."""
+"""From an MLflow run to its checkpoint."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from clipgan.errors import UserError
 from clipgan.secrets import without_passwords
 from clipgan.tracking import RUN_DIR_TAG, RUN_ID_FILE, first_touch
 from clipgan.training.checkpoint import checkpoint_path, snapshots
-from clipgan.training.run_files import newest_good
+from clipgan.training.run_files import holds_checkpoint, newest_good
 
 
 def checkpoint_of_run(run_id: str, config: MlflowConfig, given: str) -> Path:
@@ -36,6 +36,53 @@ def checkpoint_of_run(run_id: str, config: MlflowConfig, given: str) -> Path:
     return best if best.exists() else last
 
 
+def last_checkpoint_of_run(run_id: str, config: MlflowConfig, given: str) -> Path:
+    """The newest good checkpoint in the directory of a run.
+
+    Args:
+        run_id: of any training.
+        config: which MLflow.
+        given: what the user wrote (`resnet.run=RUN_ID`), for the messages.
+
+    Raises:
+        UserError: MLflow has no such run, or its checkpoints are not here.
+    """
+    run_dir = _run_dir(run_id, config, given)
+    if not holds_checkpoint(run_dir):
+        raise UserError(f"{given}: the run's directory {run_dir} has no checkpoint here; give a checkpoint file of it")
+    path, _ = newest_good(run_dir, torch.device("meta"))
+    return path
+
+
+def latest_pretraining(config: MlflowConfig, given: str) -> str:
+    """The id of the youngest run of task=simclr that has reached its end.
+
+    Args:
+        config: which MLflow, and which of its experiments.
+        given: what the user wrote, for the messages.
+
+    Raises:
+        UserError: there is none.
+    """
+    assert config.tracking_uri is not None
+    _refuse_missing_database(config.tracking_uri, given)
+    from mlflow import MlflowClient
+
+    client = MlflowClient(config.tracking_uri)
+    with first_touch(config.tracking_uri):
+        experiment = client.get_experiment_by_name(config.experiment)
+    wanted = "params.`simclr.network` != 'none' and attributes.status = 'FINISHED'"
+    found = experiment and client.search_runs(
+        [experiment.experiment_id], wanted, max_results=1, order_by=["attributes.start_time DESC"]
+    )
+    if not found:
+        raise UserError(
+            f"{given}: MLflow's experiment {config.experiment} has no finished run of task=simclr; train one "
+            "(python train.py task=simclr), or give a checkpoint with resnet.checkpoint=FILE"
+        )
+    return str(found[0].info.run_id)
+
+
 def find_run(run_id: str, tracking_uri: str, given: str) -> Any:
     """MLflow's run of this id.
 
@@ -47,10 +94,7 @@ def find_run(run_id: str, tracking_uri: str, given: str) -> Any:
     Raises:
         UserError: there is no such run, or no MLflow.
     """
-    database = Path(tracking_uri.removeprefix("sqlite:///"))
-    if tracking_uri.startswith("sqlite:///") and not database.exists():  # MLflow would make an empty one
-        shown = without_passwords(tracking_uri)
-        raise UserError(f"{given}: there is no MLflow at {shown}; give another with mlflow.tracking_uri=URI")
+    _refuse_missing_database(tracking_uri, given)
     from mlflow import MlflowClient
 
     try:
@@ -60,6 +104,13 @@ def find_run(run_id: str, tracking_uri: str, given: str) -> Any:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         message = f"{given}: MLflow at {tracking_uri} does not give this run ({reason})"
         raise UserError(without_passwords(message)) from error
+
+
+def _refuse_missing_database(tracking_uri: str, given: str) -> None:
+    database = Path(tracking_uri.removeprefix("sqlite:///"))
+    if tracking_uri.startswith("sqlite:///") and not database.exists():  # MLflow would make an empty one
+        shown = without_passwords(tracking_uri)
+        raise UserError(f"{given}: there is no MLflow at {shown}; give another with mlflow.tracking_uri=URI")
 
 
 def _run_dir(run_id: str, config: MlflowConfig, given: str) -> Path:

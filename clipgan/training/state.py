@@ -10,15 +10,13 @@ import torch
 from torch import Tensor
 
 from clipgan.config import Config
-from clipgan.distributed import sum_gradients
 from clipgan.networks.build import AnyDiscriminator, build_discriminator, build_generator
 from clipgan.networks.discriminator import Judgement
 from clipgan.networks.generator import TextToImage
 from clipgan.randomness import stream_seed
 from clipgan.training.divergence import Watch
 from clipgan.training.precision import Precision, choose_precision
-
-OVERFLOWS = 20  # in a row: a scaler expects some, skips their steps and halves its scale, here to a millionth
+from clipgan.training.update import update
 
 
 @dataclass
@@ -58,11 +56,7 @@ class TrainingState:
         Args:
             gradient: what the watch calls them.
         """
-        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        sum_gradients(parameters)
-        self.watch.see_gradient(gradient, parameters, OVERFLOWS if self.scaler.is_enabled() else 1)
-        self.scaler.step(optimizer)
-        self.scaler.update()
+        update(optimizer, self.scaler, self.watch, gradient)
 
     def train_discriminator(self, on: bool) -> None:
         """Whether gradients reach D's weights; those that Freeze-D keeps never get any."""

@@ -10,7 +10,7 @@ from clipgan.errors import DivergenceError
 from clipgan.prepare import prepare
 from clipgan.training.divergence import Fault, Watch
 from clipgan.training.loop import Training, train
-from clipgan.training.state import OVERFLOWS
+from clipgan.training.update import OVERFLOWS
 from tests.helpers import make_config
 from tests.tiny import tiny
 

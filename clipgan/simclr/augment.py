@@ -1,0 +1,174 @@
+"""SimCLR's augmentations, all images at once: each has parameters of its own, drawn from a named stream.
+
+They compute what torchvision's v2 transforms (RandomResizedCrop, RandomHorizontalFlip, ColorJitter, RandomGrayscale,
+GaussianBlur) do with one image, and draw from the same distributions; those have one parameter for a whole batch, and
+draw from the process's random state alone, which a run that goes on would not find again.
+
+Shapes: N images, R resolution. Values of images are in [0, 1] here.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from clipgan.simclr.config import AugmentConfig
+
+ATTEMPTS = 10  # crops that are drawn until one fits into the image, as torchvision's RandomResizedCrop does
+LUMA = (0.2989, 0.587, 0.114)  # of red, green and blue in the grey of a colour
+SHARPEST, SOFTEST = 0.1, 2.0  # standard deviations of the blur, pixels
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What is done to N images, on the CPU."""
+
+    box: Tensor  # int64 [N, 4]: top, left, height and width of the crop, pixels
+    mirrored: Tensor  # bool [N]
+    jittered: Tensor  # bool [N]
+    order: Tensor  # int64 [N, 4]: in which order the four of `JITTER` are done
+    factors: Tensor  # float32 [N, 4]: how much of each
+    gray: Tensor  # bool [N]
+    blurred: Tensor  # bool [N]
+    sigma: Tensor  # float32 [N]: of the blur, pixels
+
+    def rows(self, rows: range) -> "Draws":
+        """Those of some of the images."""
+        own = slice(rows.start, rows.stop)
+        return Draws(*(getattr(self, field.name)[own] for field in fields(self)))
+
+
+def draw(config: AugmentConfig, count: int, resolution: int, x_flip: bool, random: torch.Generator) -> Draws:
+    """What to do to `count` images; the first ones of more images are not drawn the same.
+
+    Args:
+        config: the probabilities and strengths.
+        count: N.
+        resolution: R.
+        x_flip: whether half of them are mirrored.
+        random: on the CPU.
+    """
+
+    def uniform(*shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
+        return low + (high - low) * torch.rand(shape, generator=random)
+
+    strength = 0.8 * config.colour
+    scales = uniform(count, 3, low=max(0.0, 1 - strength), high=1 + strength)
+    turns = uniform(count, 1, low=-0.2 * config.colour, high=0.2 * config.colour)
+    return Draws(
+        box=_boxes(config, count, resolution, random),
+        mirrored=(uniform(count) < 0.5) & x_flip,
+        jittered=uniform(count) < config.jitter,
+        order=uniform(count, len(JITTER)).argsort(dim=1),
+        factors=torch.cat([scales, turns], dim=1),
+        gray=uniform(count) < config.grayscale,
+        blurred=uniform(count) < config.blur,
+        sigma=uniform(count, low=SHARPEST, high=SOFTEST),
+    )
+
+
+def _boxes(config: AugmentConfig, count: int, resolution: int, random: torch.Generator) -> Tensor:
+    """The first of some crops, uniform in area and logarithm of the aspect, that fits; the whole where none does."""
+    area = (config.crop + (1 - config.crop) * torch.rand(count, ATTEMPTS, generator=random)) * resolution**2
+    aspect = ((2 * torch.rand(count, ATTEMPTS, generator=random) - 1) * math.log(config.aspect)).exp()
+    width, height = ((area * ratio).sqrt().round().long() for ratio in (aspect, 1 / aspect))
+    fits = (width > 0) & (width <= resolution) & (height > 0) & (height <= resolution)
+    first = fits.int().argmax(dim=1, keepdim=True)
+    sides = torch.cat([height.gather(1, first), width.gather(1, first)], dim=1)
+    sides[~fits.any(dim=1)] = resolution
+    corners = (torch.rand(count, 2, generator=random) * (resolution - sides + 1)).long()
+    return torch.cat([corners, sides], dim=1)
+
+
+@torch.no_grad()
+def augment(images: Tensor, draws: Draws) -> Tensor:
+    """A view of each image: [N, 3, R, R] in [0, 1] -> the same."""
+    views = crop(images, draws.box, draws.mirrored)
+    for order in draws.order[draws.jittered].unique(dim=0):
+        rows = (draws.jittered & (draws.order == order).all(dim=1)).nonzero()[:, 0]
+        chosen = rows.to(views.device)
+        part = views[chosen]
+        for number in order.tolist():
+            part = JITTER[number](part, draws.factors[rows, number].to(views.device).view(-1, 1, 1, 1))
+        views[chosen] = part
+    for drawn, change in ((draws.gray, _gray), (draws.blurred, _blur_of(draws))):
+        rows = drawn.nonzero()[:, 0]
+        if len(rows):
+            chosen = rows.to(views.device)
+            views[chosen] = change(views[chosen], rows)
+    return views
+
+
+def crop(images: Tensor, box: Tensor, mirrored: Tensor) -> Tensor:
+    """Cut the boxes out, enlarge them to the images' own size (bilinear), and mirror some."""
+    size, device = images.shape[-1], images.device
+    starts, lengths = box[:, :2, None].to(device), box[:, 2:, None].to(device)
+    centres = (torch.arange(size, device=device) + 0.5) / size * lengths - 0.5  # [N, 2, R], pixels from the box's edge
+    places = starts + centres.clamp(min=0).minimum(lengths - 1)  # beyond its outermost pixels a box goes on as they are
+    rows, columns = ((2 * places + 1) / size - 1).unbind(1)  # in [-1, 1], as grid_sample counts
+    columns = torch.where(mirrored.to(device)[:, None], columns.flip(1), columns)
+    grid = torch.stack([columns[:, None, :].expand(-1, size, -1), rows[:, :, None].expand(-1, -1, size)], dim=3)
+    return F.grid_sample(images, grid, align_corners=False, padding_mode="border")
+
+
+def grayscale(images: Tensor) -> Tensor:
+    """The grey of each pixel: [N, 1, R, R]."""
+    red, green, blue = images.split(1, dim=1)
+    return LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
+
+
+def brightness(images: Tensor, factor: Tensor) -> Tensor:
+    """Scale the colours."""
+    return (images * factor).clamp_(0, 1)
+
+
+def contrast(images: Tensor, factor: Tensor) -> Tensor:
+    """Scale the distance from the image's mean grey."""
+    return torch.lerp(grayscale(images).mean(dim=(1, 2, 3), keepdim=True), images, factor).clamp_(0, 1)
+
+
+def saturation(images: Tensor, factor: Tensor) -> Tensor:
+    """Scale the distance from each pixel's own grey."""
+    return torch.lerp(grayscale(images), images, factor).clamp_(0, 1)
+
+
+def hue(images: Tensor, turn: Tensor) -> Tensor:
+    """Turn each pixel's colour around the circle of hues (HSV), by a share of the whole circle."""
+    high, low = images.amax(dim=1, keepdim=True), images.amin(dim=1, keepdim=True)
+    chroma = high - low
+    from_high = (high - images) / chroma.clamp(min=1e-12)
+    red, green, blue = from_high.split(1, dim=1)
+    sixth = torch.where(
+        images[:, :1] == high, blue - green, torch.where(images[:, 1:2] == high, 2 + red - blue, 4 + green - red)
+    )
+    sixth = sixth + 6 * turn
+    offsets = torch.tensor([5.0, 3.0, 1.0], device=images.device).view(1, 3, 1, 1)
+    ramp = (sixth + offsets).remainder(6)
+    return high - chroma * ramp.minimum(4 - ramp).clamp_(0, 1)
+
+
+JITTER: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (brightness, contrast, saturation, hue)
+
+
+def _gray(images: Tensor, _rows: Tensor) -> Tensor:
+    return grayscale(images).expand_as(images)
+
+
+def _blur_of(draws: Draws) -> Callable[[Tensor, Tensor], Tensor]:
+    return lambda images, rows: blur(images, draws.sigma[rows].to(images.device))
+
+
+def blur(images: Tensor, sigma: Tensor) -> Tensor:
+    """A Gaussian over a tenth of the image's side, an odd number of pixels."""
+    half = max(1, images.shape[-1] // 20)
+    taps = torch.arange(-half, half + 1, device=images.device)
+    weights = torch.softmax(-0.5 * (taps / sigma[:, None]) ** 2, dim=1)  # [N, taps]
+    for dim in (2, 3):
+        padding = (0, 0, half, half) if dim == 2 else (half, half, 0, 0)
+        padded, size = F.pad(images, padding, mode="reflect"), images.shape[dim]
+        shifted = (padded.narrow(dim, tap, size) for tap in range(len(taps)))
+        images = sum(part * weights[:, tap].view(-1, 1, 1, 1) for tap, part in enumerate(shifted))  # type: ignore[assignment]
+    return images

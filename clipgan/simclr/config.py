@@ -1,0 +1,94 @@
+"""The fields of `task=simclr`, as YAML has them under `simclr`."""
+
+from dataclasses import dataclass, field
+
+from clipgan.checks import at_least, one_of, positive, require, share, weight
+
+NETWORKS = ("tiny", "resnet18", "resnet50")
+STEMS = ("auto", "small", "large")
+CLASSES = ("shape", "colour", "size", "background", "relation")
+
+
+@dataclass
+class AugmentConfig:
+    """How a view is made of an image (SimCLR, appendix A): crop, mirror, jitter the colours, take them away, blur."""
+
+    crop: float = 0.08  # the smallest crop's share of the image's area; the largest is the whole
+    aspect: float = 4 / 3  # a crop's sides differ by this ratio at most
+    jitter: float = 0.8  # probability that colours change
+    colour: float = 0.5  # how much: brightness, contrast, saturation by 1 +- 0.8 x this, hue by +- 0.2 x this of a turn
+    grayscale: float = 0.2  # probability
+    blur: float = 0.0  # probability; SimCLR: 0.5 at 224 pixels, 0 at 32
+
+    def __post_init__(self) -> None:
+        require(0 < self.crop <= 1, "simclr.augment.crop", self.crop, "more than 0 and at most 1")
+        require(1 <= self.aspect <= 10, "simclr.augment.aspect", self.aspect, "a number from 1 to 10")
+        require(0 <= self.colour <= 1.25, "simclr.augment.colour", self.colour, "a number from 0 to 1.25")
+        for key in ("jitter", "grayscale", "blur"):
+            share(f"simclr.augment.{key}", getattr(self, key))
+
+
+@dataclass
+class LinearConfig:
+    """The classifier on frozen features: SGD on the cross-entropy."""
+
+    epochs: int = 50
+    batch: int = 256
+    lr: float = 0.3  # at its beginning; it falls linearly to 0
+    momentum: float = 0.9
+
+    def __post_init__(self) -> None:
+        at_least("simclr.linear.epochs", self.epochs, 1)
+        at_least("simclr.linear.batch", self.batch, 1)
+        positive("simclr.linear.lr", self.lr)
+        require(0 <= self.momentum < 1, "simclr.linear.momentum", self.momentum, "a number from 0 to less than 1")
+
+
+@dataclass
+class KnnConfig:
+    """The vote of the nearest training images (arXiv:1805.01978)."""
+
+    k: int = 20
+    temperature: float = 0.07  # a neighbour's vote weighs exp(cosine / this)
+
+    def __post_init__(self) -> None:
+        at_least("simclr.knn.k", self.k, 1)
+        positive("simclr.knn.temperature", self.temperature)
+
+
+@dataclass
+class SimclrConfig:
+    """The pretraining of an encoder by NT-Xent over two views of each image, with LARS (arXiv:1708.03888)."""
+
+    network: str = "tiny"  # tiny (16 to 128 channels, for a CPU) | resnet18 | resnet50 (torchvision's)
+    stem: str = "auto"  # of a torchvision ResNet: small (3 x 3, stride 1, no pooling) | large (7 x 7, stride 2,
+    # pooling) | auto: small up to 64 pixels
+    projection: int = 128  # width of the space in which views are contrasted; it is dropped afterwards
+    temperature: float = 0.1  # of NT-Xent
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    lr: float = 0.6  # peak, for each 256 images of a batch
+    momentum: float = 0.9
+    weight_decay: float = 1e-6
+    trust: float = 0.001  # LARS: a layer's step is this share of its weights' norm, at rate 1
+    warmup: float = 0.1  # share of the steps in which the rate rises; then it falls as half a cosine
+    linear: LinearConfig = field(default_factory=LinearConfig)
+    knn: KnnConfig = field(default_factory=KnnConfig)
+    classes: list[str] = field(default_factory=lambda: ["shape", "colour"])  # data=shapes: attributes of the left or
+    # upper object (and of the whole) whose combinations are the classes; other sets have classes of their own
+
+    def __post_init__(self) -> None:
+        one_of("simclr.network", self.network, NETWORKS)
+        one_of("simclr.stem", self.stem, STEMS)
+        stemmed = self.network != "tiny" or self.stem == "auto"
+        require(stemmed, "simclr.stem", self.stem, "auto with simclr.network=tiny")
+        at_least("simclr.projection", self.projection, 1)
+        require(1e-4 <= self.temperature < float("inf"), "simclr.temperature", self.temperature, ">= 0.0001")
+        for key in ("lr", "trust"):
+            positive(f"simclr.{key}", getattr(self, key))
+        weight("simclr.weight_decay", self.weight_decay)
+        require(0 <= self.momentum < 1, "simclr.momentum", self.momentum, "a number from 0 to less than 1")
+        share("simclr.warmup", self.warmup)
+        for name in self.classes:
+            one_of("simclr.classes", name, CLASSES)
+        unique = len(set(self.classes)) == len(self.classes) > 0
+        require(unique, "simclr.classes", self.classes, "at least one attribute, and none twice")

@@ -1,0 +1,293 @@
+"""One run of any task: its steps, its snapshots with figures and checkpoint, and going on from the last of these.
+
+A task says what a step and a measurement are; what it counts (kimg, epochs) is its course.
+"""
+
+import math
+import resource
+import sys
+import time
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from clipgan.config import Config, flatten, plain
+from clipgan.distributed import any_of, rank
+from clipgan.errors import DivergenceError, Interrupted, UserError
+from clipgan.progress import console, track
+from clipgan.tracking import RunLog, SilentLog
+from clipgan.training import run_files
+from clipgan.training.checkpoint import checkpoint_path, save_checkpoint
+from clipgan.training.course import Course, Report, Result
+from clipgan.training.interruption import Interruption
+from clipgan.training.tick import Tick
+
+
+class Run(ABC):
+    """One run; a task fills in what is abstract here."""
+
+    key: str  # name of the figure that is the objective
+    maximised: bool  # whether a higher one is better
+    best_counts: bool  # whether the run's result is the best figure, not the last
+    name: str  # for a person to read
+    state: Any  # what training changes: step (batches done), watch (a Watch), state_dict(), load_state_dict()
+    sources: dict[str, Any]  # identity of data and encoders; their names are in the configuration
+
+    def __init__(
+        self, config: Config, run_dir: Path, device: torch.device, report: Report | None, course: Course
+    ) -> None:
+        self.config, self.run_dir, self.device, self.report, self.course = config, run_dir, device, report, course
+        torch.set_flush_denormal(True)  # on a CPU, multiplying denormal gradients takes some 25 x as long
+        self.history: list[tuple[int, float]] = []  # (mark, objective)
+        self.objective_sd: float | None = None  # of the last snapshot, where it was due
+        self.train_seconds = 0.0
+        self.tick = Tick()
+        self.mark = 0  # of the last record
+        self.interruption = Interruption()
+        self.saved: Path | None = None  # the last checkpoint
+        self.saved_step, self.saved_at = 0, time.monotonic()
+        self.stopped = False
+
+    @abstractmethod
+    def step(self, step: int) -> dict[str, Tensor]:
+        """One optimisation step (0, 1, ...) and its values to log."""
+
+    @abstractmethod
+    def measure(self, mark: int, last: bool) -> dict[str, float]:
+        """The figures of a snapshot, with `key` among them, the same in all processes; pictures too.
+
+        Args:
+            mark: where the run is.
+            last: whether it ends here.
+        """
+
+    @abstractmethod
+    def params(self) -> dict[str, Any]:
+        """What a tracker is told beside the configuration."""
+
+    @abstractmethod
+    def first_values(self) -> dict[str, float]:
+        """Figures of the data, which the record before the first step has."""
+
+    @abstractmethod
+    def record(self) -> dict[str, Any]:
+        """What a checkpoint says beside the state, as plain data."""
+
+    @abstractmethod
+    def announce(self) -> None:
+        """Say what is about to run."""
+
+    def artifacts(self, mark: int) -> list[Path]:
+        """Files of a snapshot in the run directory that a tracker gets."""
+        return []
+
+    @abstractmethod
+    def finish(self, log: RunLog) -> None:
+        """Record what a run that has reached its end leaves."""
+
+    @abstractmethod
+    def conclude(self) -> None:
+        """Say where it lies."""
+
+    def run(self, parent_run_id: str | None) -> Result:
+        """Train to the course's end, or until the report says to stop, and return the figures."""
+        self.announce()
+        resumed_at = self._resume()
+        params = flatten(self.config) | self.params()
+        log: RunLog = SilentLog()  # the first process alone writes
+        if rank() == 0:
+            log = RunLog(self.run_dir, self.config.mlflow, self.name, params, parent_run_id, resumed_at)
+        status = "FAILED"
+        try:
+            if rank() == 0:
+                log.artifact(self._save_config())
+            with self.interruption.heeding():
+                if resumed_at is None:
+                    self._snapshot(log, 0, self.first_values(), last=False)
+                self._steps(log)
+            if not self.stopped:
+                self.finish(log)
+            status = "KILLED" if self.stopped else "FINISHED"  # a comparison of finished runs leaves it out
+        except (KeyboardInterrupt, SystemExit, Interrupted):
+            status = "KILLED"
+            raise
+        finally:
+            log.finish(status, pruned=self.stopped)
+        self.conclude()
+        objective = self._best() if self.best_counts else self.history[-1][1]
+        return Result(objective, self.course.unit, self._sec_per_unit(), self.stopped, self.objective_sd)
+
+    def _best(self) -> float:
+        figures = [figure for _, figure in self.history]
+        return max(figures) if self.maximised else min(figures)
+
+    def _steps(self, log: RunLog) -> None:
+        state, total = self.state, self.course.total
+        try:
+            if self.tick.steps and not self.stopped:  # a snapshot may have been interrupted
+                self._after_step(log)
+            remaining = range(state.step, total)
+            for step in track(remaining, f"training {self.name}", len(remaining)):
+                if self.stopped:
+                    break
+                self.tick.add(self.step(step))
+                self._after_step(log)
+                if state.step < total and not self.stopped:
+                    self._between_snapshots()
+        except Interrupted:
+            if state.step > self.saved_step:
+                self._save_latest()
+            raise
+        self.stopped = self.stopped and state.step < total
+
+    def _after_step(self, log: RunLog) -> None:
+        """A record where the step has ended a unit, with a snapshot where one is due."""
+        course, step = self.course, self.state.step
+        before, mark = course.mark(step - 1), course.mark(step)
+        if mark == before:
+            return
+        self._refuse_divergence(of_all=True)
+        values = self.tick.means()
+        values[f"sec_per_{course.unit}"] = self.tick.stop() / float(self.tick.steps * course.each)
+        values["memory_gb"] = self._memory()
+        if mark // course.every > before // course.every or step == course.total:
+            self._snapshot(log, mark, values, last=step == course.total)
+        else:
+            self._record(log, mark, values)
+
+    def _record(self, log: RunLog, mark: int, values: dict[str, float]) -> None:
+        log.metrics(mark, values)
+        self.train_seconds += self.tick.seconds() if self.tick.steps else 0.0
+        self.tick, self.mark = Tick(), mark
+
+    def _between_snapshots(self) -> None:
+        """A checkpoint where it is time for one, or a signal has come.
+
+        Raises:
+            Interrupted: the latter.
+        """
+        self.interruption.check_together()
+        minutes = self.config.checkpoint_minutes
+        if minutes is not None and time.monotonic() - self.saved_at >= 60 * minutes:
+            self._save_latest()
+
+    def _save_latest(self) -> None:
+        if rank() > 0:
+            return
+        path = self.run_dir / run_files.LATEST
+        self._save(path)
+        console.print(f"checkpoint after step {self.state.step}: {path}", markup=False)
+
+    def _snapshot(self, log: RunLog, mark: int, values: dict[str, float], last: bool) -> None:
+        """Figures, checkpoint, and the record of them; the first process writes, and its verdict all have."""
+        start, unit, key = time.perf_counter(), self.course.unit, self.key
+        with self.interruption.at_once():
+            measured = self.measure(mark, last)
+            if not math.isfinite(measured[key]):
+                where = f"{mark} {unit}; the last good checkpoint is {self.saved}"
+                raise DivergenceError(f"{key} is {measured[key]} at {where}")
+        self.history.append((mark, measured[key]))
+        seconds = time.perf_counter() - start
+        self.objective_sd = measured.get(f"{key}_sd")
+        figures = measured | {f"{key}_best": self._best(), "snapshot_seconds": seconds}
+        self._record(log, mark, values | figures)
+        for path in self.artifacts(mark):
+            log.artifact(path)
+        speed = f"  {values[f'sec_per_{unit}']:.2f} s/{unit}" if f"sec_per_{unit}" in values else ""
+        console.print(f"{mark:>6} {unit}  {key} {measured[key]:.4g}  best {self._best():.4g}{speed}")
+        # the record comes before the checkpoint: a kill in between repeats this stretch and drops the later record
+        if rank() == 0:
+            self._save(checkpoint_path(self.run_dir, mark))
+            run_files.drop_latest(self.run_dir)
+            config = self.config
+            run_files.keep_only(self.run_dir, self.history, config.keep_last, config.keep_best, self.maximised)
+        if self.report:
+            self.stopped = self.report(measured[key], mark) and mark > 0  # nothing is trained yet at 0
+        self.stopped = any_of(self.stopped)
+
+    def _save(self, path: Path) -> None:
+        self._refuse_divergence()
+        save_checkpoint(path, self._checkpoint())
+        self.saved, self.saved_step, self.saved_at = path, self.state.step, time.monotonic()
+
+    def _refuse_divergence(self, of_all: bool = False) -> None:
+        """
+        Raises:
+            DivergenceError: what a step has computed is no number.
+        """
+        fault = self.state.watch.fault(of_all)
+        if fault is not None:
+            raise DivergenceError(
+                f"{fault.name} is not finite in step {fault.step + 1}; the last good checkpoint is {self.saved}"
+            )
+
+    def _checkpoint(self) -> dict[str, Any]:
+        return {
+            "state": self.state.state_dict(),
+            "history": self.history,
+            "objective_sd": self.objective_sd,
+            "train_seconds": self.train_seconds,
+            "mark": self.mark,
+            "tick": self.tick.state_dict() if self.tick.steps else None,
+            "config": plain(self.config),
+            "sources": self.sources,
+            **self.record(),
+        }
+
+    def _resume(self) -> int | None:
+        """Take over the checkpoint that `config.resume` means; its mark, or None where there is none."""
+        found = run_files.find(self.config.resume, self.run_dir, self.device)
+        any_of(False)  # all have looked before the first one writes
+        if found is None:
+            if self.config.resume == "none":
+                self._leave(None)
+            return None
+        path, checkpoint = found
+        if not checkpoint["history"]:
+            raise UserError(f"resume={path} holds weights and no training to go on with; init={path} starts from them")
+        run_files.refuse_other_run(path, checkpoint["config"], self.config)
+        if "sources" in checkpoint:  # earlier versions did not write them down
+            run_files.refuse_differences(path, checkpoint["sources"], self.sources)
+        if self.config.resume != "auto":
+            self._leave(found)
+        self.state.load_state_dict(checkpoint["state"])
+        self.history = [(mark, figure) for mark, figure in checkpoint["history"]]
+        # earlier versions called these after the GAN's own figures, and wrote snapshots alone
+        self.objective_sd = checkpoint.get("objective_sd", checkpoint.get("fid_sd"))
+        self.mark = checkpoint.get("mark" if "mark" in checkpoint else "kimg", self.history[-1][0])
+        self.train_seconds = checkpoint["train_seconds"]
+        self.saved, self.saved_step = path, self.state.step
+        if checkpoint.get("tick") is not None:
+            self.tick = Tick.resumed(checkpoint["tick"])
+        where = f"{self.mark} {self.course.unit} from {path}, step {self.state.step}"
+        console.print(f"resumed at {where}", markup=False)
+        if self.report:
+            for known, figure in self.history:  # a kill may have come before the last was reported
+                self.stopped = self.report(figure, known) and known > 0
+        self.stopped = any_of(self.stopped)
+        return self.mark
+
+    def _leave(self, begin: run_files.Found | None) -> None:
+        """The first process moves another branch's checkpoints aside."""
+        if rank() == 0:
+            run_files.set_aside(self.run_dir, begin)
+
+    def _save_config(self) -> Path:
+        from omegaconf import OmegaConf
+
+        path = self.run_dir / "config.yaml"
+        OmegaConf.save(OmegaConf.create(plain(self.config)), path)
+        return path
+
+    def _sec_per_unit(self) -> float:
+        return self.train_seconds / float(self.state.step * self.course.each)
+
+    def _memory(self) -> float:
+        """Peak memory in GB: the GPU's where training runs on one, else the process's."""
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device) / 1e9
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux, bytes on macOS
+        return peak / 1e9 if sys.platform == "darwin" else peak * 1024 / 1e9
