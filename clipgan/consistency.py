@@ -1,0 +1,238 @@
+"""Are positive pairs of one class? Pairs made by augmenting images against pairs made by their texts, in CLIP's eyes.
+
+python -m clipgan.consistency data=shapes n_classes=10 n_images=1000
+python -m clipgan.consistency data=imagefolder data.path=IMAGENET clip=ViT-B32 resolution=256
+
+n_classes=10     classes, drawn at random
+n_images=1000    of them, drawn at random; fewer where there are not so many
+split=heldout    or train
+views=8          augmented views of each image
+seed=0           of what is drawn
+out=FOLDER       of the figures and the plot; default runs/consistency
+
+All other settings are train.py's (data, clip, resolution, simclr.augment.*, simclr.classes, device, cache_dir, ...).
+
+After "On the Generalization of Multi-modal Contrastive Learning" (ICML 2023): two images are a positive pair as often
+as an augmented view of the one is taken for the other, or a caption of the one for that of the other; taken for, by the
+softmax of CLIP's cosines at its own temperature. These probabilities are a graph on the images. It says how often a
+pair of different images is of one class; and its normalised spectrum says how the graph falls apart: it has an
+eigenvalue of 1 for each part without a way to the others, so that n_classes of them, and then small ones, are best.
+
+Shapes: n images, q queries (views or captions), C width of CLIP's embedding.
+"""
+
+import json
+import sys
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clipgan.cache import default_cache_dir
+from clipgan.command import compose_config, messages_not_tracebacks
+from clipgan.config import Config
+from clipgan.data import load_data
+from clipgan.data.labels import load_labels
+from clipgan.data.pack import Split
+from clipgan.encoders.clip import FrozenClip, load_clip
+from clipgan.errors import UserError
+from clipgan.prepare import check_weights, choose_device
+from clipgan.progress import console
+from clipgan.randomness import stream, stream_seed
+from clipgan.simclr.augment import augment, draw
+
+AT_ONCE = 64  # images that CLIP sees at once
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command itself is told."""
+
+    n_classes: int = 10
+    n_images: int = 1000
+    split: str = "heldout"
+    views: int = 8
+    seed: int = 0
+    out: str = "runs/consistency"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a way of making pairs comes to."""
+
+    same_class: float  # probability that a pair of different images is of one class
+    spectrum: list[float]  # eigenvalues of the normalised graph, falling
+
+
+def parse(arguments: list[str]) -> tuple[Options, list[str]]:
+    """The command's own settings, and the rest.
+
+    Raises:
+        UserError: a value is not allowed.
+    """
+    kinds = {field.name: type(getattr(Options(), field.name)) for field in fields(Options)}
+    own: dict[str, Any] = {}
+    rest = []
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if key not in kinds:
+            rest.append(argument)
+            continue
+        try:
+            own[key] = kinds[key](value)
+        except ValueError as error:
+            raise UserError(f"{argument} is not allowed: {key} must be a whole number") from error
+    options = Options(**own)
+    for key, least in (("n_classes", 2), ("n_images", 2), ("views", 1), ("seed", 0)):
+        if getattr(options, key) < least:
+            raise UserError(f"{key}={getattr(options, key)} is not allowed: {key} must be an integer >= {least}")
+    if options.split not in ("train", "heldout"):
+        raise UserError(f"split={options.split} is not allowed: split must be train or heldout")
+    return options, rest
+
+
+def choose(labels: np.ndarray, options: Options) -> np.ndarray:
+    """Which images are looked at: the places of at most `n_images` of `n_classes` classes, both drawn at random.
+
+    Raises:
+        UserError: there are fewer classes.
+    """
+    random = np.random.default_rng(stream_seed(options.seed, "consistency"))
+    known = np.unique(labels)
+    if len(known) < options.n_classes:
+        raise UserError(f"n_classes={options.n_classes} is not allowed: the {options.split} split has {len(known)}")
+    chosen = np.flatnonzero(np.isin(labels, random.choice(known, options.n_classes, replace=False)))
+    return np.sort(random.permutation(chosen)[: options.n_images])
+
+
+def co_occurrence(queries: Tensor, owners: Tensor, images: Tensor, temperature: float) -> Tensor:
+    """How often two images are a positive pair: symmetric, [n, n], of sum 1.
+
+    A query of image x is taken for image x' with probability softmax over x' of (q . v_x' / tau).
+
+    Args:
+        queries: [q, C], unit length.
+        owners: int64 [q]: of which image each is; each image has at least one.
+        images: v, [n, C], unit length.
+        temperature: tau.
+    """
+    taken = torch.softmax((queries @ images.T / temperature).double(), dim=1)
+    count = len(images)
+    sums = torch.zeros(count, count, dtype=torch.float64, device=taken.device).index_add_(0, owners, taken)
+    rows = sums / torch.bincount(owners, minlength=count)[:, None]
+    return (rows + rows.T) / (2 * count)
+
+
+def measure(graph: Tensor, labels: Tensor) -> Measured:
+    """The same-class probability of pairs of different images, and the spectrum of D^-1/2 A D^-1/2."""
+    others = graph - graph.diagonal().diag()
+    same = labels[:, None] == labels
+    degree = graph.sum(dim=1).rsqrt()
+    eigenvalues = torch.linalg.eigvalsh(degree[:, None] * graph * degree)
+    return Measured(float((others * same).sum() / others.sum()), eigenvalues.flip(0).tolist())
+
+
+@torch.no_grad()
+def seen(split: Split, chosen: np.ndarray, config: Config, options: Options, clip: FrozenClip) -> tuple[Tensor, Tensor]:
+    """CLIP's features of the images [n, C], and of `views` views of each [n views, C], those of an image in a row."""
+    assert config.simclr is not None
+    device, found, views = clip.preprocess.mean.device, [], []
+    for start in range(0, len(chosen), AT_ONCE):
+        images = torch.from_numpy(split.images[chosen[start : start + AT_ONCE]]).to(device).float() / 255
+        found.append(clip.encode_image(2 * images - 1))
+        many = images.repeat_interleave(options.views, dim=0)
+        random = stream(options.seed, "views", start)
+        draws = draw(config.simclr.augment, len(many), config.resolution, config.data.x_flip, random)
+        views.append(clip.encode_image(2 * augment(many, draws) - 1))
+    return torch.cat(found), torch.cat(views)
+
+
+def compare(config: Config, options: Options) -> dict[str, Any]:
+    """Both ways of making pairs on one choice of images.
+
+    Raises:
+        UserError: the data set has no classes or too few, or CLIP's weights are missing.
+    """
+    assert config.simclr is not None
+    check_weights({"clip.checkpoint": config.clip.checkpoint})
+    device = choose_device(config.device)
+    cache_dir = Path(config.cache_dir).expanduser() if config.cache_dir else default_cache_dir()
+    data = load_data(config.data, config.resolution, cache_dir)
+    known = load_labels(data, config.simclr.classes)
+    clip = load_clip(config.clip, data, cache_dir, device)
+    split, of = (data.train, known.train) if options.split == "train" else (data.heldout, known.heldout)
+    chosen = choose(of, options)
+    labels = torch.from_numpy(of[chosen]).to(device)
+    images, views = seen(split, chosen, config, options, clip)
+    captions = [split.captions[index] for index in chosen.tolist()]
+    texts = clip.encode_text([text for each in captions for text in each])
+    owners = torch.arange(len(chosen), device=device)
+    by_text = owners.repeat_interleave(torch.tensor([len(each) for each in captions], device=device))
+    temperature = 1 / float(clip.backbone.logit_scale.exp())
+    ways = {
+        "image": co_occurrence(views, owners.repeat_interleave(options.views), images, temperature),
+        "text": co_occurrence(texts, by_text, images, temperature),
+    }
+    same = labels[:, None] == labels
+    n = len(chosen)
+    return {
+        "classes": sorted({known.classes[index] for index in of[chosen]}),
+        "n_images": n,
+        "temperature": temperature,
+        "chance": float((same.sum() - n) / (n * (n - 1))),
+        **{name: asdict(measure(graph, labels)) for name, graph in ways.items()},
+    }
+
+
+def draw_plot(found: dict[str, Any], path: Path) -> None:
+    """Same-class probabilities, and spectra, as an SVG."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "consistency"  # the same figures, the same file
+    from matplotlib import pyplot
+
+    figure, panels = pyplot.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    names = {"chance": "any two", "image": "by augmentation", "text": "by text"}
+    heights = [found["chance"], found["image"]["same_class"], found["text"]["same_class"]]
+    panels[0].bar(list(names.values()), heights, color=["0.7", "C0", "C1"])
+    panels[0].set(ylim=(0, 1), title="positive pairs of one class")
+    n_classes = len(found["classes"])
+    for name, colour in (("image", "C0"), ("text", "C1")):
+        spectrum = found[name]["spectrum"][: 5 * n_classes]
+        panels[1].plot(range(1, len(spectrum) + 1), spectrum, marker=".", color=colour, label=names[name])
+    panels[1].axvline(n_classes, color="0.7", linestyle="--", label=f"{n_classes} classes")
+    panels[1].set(ylim=(0, 1.02), xlabel="eigenvalue", title="spectrum of the normalised graph")
+    panels[1].legend()
+    figure.savefig(path, metadata={"Date": None})
+
+
+def main() -> None:
+    """The command line."""
+    if set(sys.argv[1:]) & {"-h", "--help"}:
+        print(__doc__)
+        return
+    with messages_not_tracebacks("out"):
+        options, overrides = parse(sys.argv[1:])
+        found = compare(compose_config(["task=simclr", *overrides]), options)
+        folder = Path(options.out)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "consistency.json").write_text(json.dumps(found, indent=1) + "\n")
+        draw_plot(found, folder / "consistency.svg")
+        n_classes = len(found["classes"])
+        fewer = f", fewer than n_images={options.n_images}" if found["n_images"] < options.n_images else ""
+        console.print(
+            f"{found['n_images']} images of {n_classes} classes{fewer}; any two: {found['chance']:.1%} of one"
+        )
+        for name, way in (("image", "image augmentation"), ("text", "text")):
+            spectrum = found[name]["spectrum"]
+            after = f"eigenvalue {n_classes}: {spectrum[n_classes - 1]:.3f}, the next: {spectrum[n_classes]:.3f}"
+            console.print(f"pairs by {way}: {found[name]['same_class']:.1%} of one class; {after}")
+        console.print(f"written: {folder}/consistency.json, {folder}/consistency.svg", markup=False)
+
+
+if __name__ == "__main__":
+    main()
