@@ -362,7 +362,7 @@ class MetricsConfig:
     resize: str = "extractor"  # to Inception's 299 px: extractor (its own, TensorFlow 1's bilinear) | bicubic
     # (antialiased); the judge resizes as it was trained
     weights: str = "ema"  # of the generator: ema (the moving average) | raw
-    batch: int = 50  # images that an extractor takes at once; memory alone depends on it
+    batch: int = 50  # images that an extractor takes at once; memory and the last bits depend on it
     objective: str = "last"  # what a trial returns: its last FID, or its best
     fid_sd: str = "end"  # FID's standard deviation over latents; makes the images a second time
     kid: str = "end"  # kernel distance and its standard deviation over subsets

@@ -15,6 +15,7 @@ from typing import Any
 
 LEVEL = 0.95
 RELIABLE = 5  # replicas from which on an interval covers about what it says
+FEWEST = 3  # of which an interval is used at all: those of two equal points with two each are apart in a third of cases
 TWO_SIDED = 1.96  # standard deviations that a normal value exceeds, either way, in one case of twenty
 RESAMPLES = 9999
 SEED = 0  # the same values give the same interval
@@ -73,17 +74,19 @@ def within_noise(a: Mapping[int, float], b: Mapping[int, float], sampling: float
     Args:
         a: seed -> finite objective.
         b: the same of the other point.
-        sampling: what `sampling_deviation` says of them. It decides where one of them has a single replica: a
-            difference that measuring anew makes in one case of twenty is within noise, a larger one may still be the
-            seeds'. Replicas have other latents each, so their own spread holds it already.
+        sampling: what `sampling_deviation` says of them. With fewer than `RELIABLE` replicas, a difference that
+            measuring anew makes in one case of twenty is within noise, whatever their spread, which so few show by
+            chance at times; more of them show it themselves, as each has been measured anew.
 
     Returns:
-        None where one of them has a single replica and they differ by more than `sampling` explains.
+        None where one of them has fewer than `FEWEST` replicas and they differ by more than `sampling` explains.
     """
     n = min(len(a), len(b))
-    if n < 2:
-        difference = abs(math.fsum(a.values()) / len(a) - math.fsum(b.values()) / len(b))
-        return True if difference < TWO_SIDED * sampling else None
+    difference = abs(math.fsum(a.values()) / len(a) - math.fsum(b.values()) / len(b))
+    if n < RELIABLE and difference < TWO_SIDED * sampling:
+        return True
+    if n < FEWEST:
+        return None
     if a.keys() == b.keys() and n >= RELIABLE:
         low, high = _interval([[a[seed] - b[seed] for seed in a]], _mean, n)
     else:

@@ -28,6 +28,7 @@ from clipgan.networks.generator import TextToImage
 from clipgan.progress import track
 
 VERSION = 1  # part of the cache key: raise it when the same images would give other rows
+DEFINITIONS = 2  # of the figures: raise it when a name comes to mean something else
 
 
 class Evaluation:
@@ -60,7 +61,11 @@ class Evaluation:
         name = split_of(config)
         split = getattr(data, name)
         self.self_judged = judge is not None and judge.weights == guide.weights
-        self.prompts = choose_prompts(split, getattr(features, name), self.metrics, config.condition, config.seed)
+        chosen = real_indices(split, self.metrics)
+        self.n_real = len(chosen)
+        self._refuse_few()
+        self.key = self._figure_name("fid")
+        self.prompts = choose_prompts(split, getattr(features, name), self.metrics, config.condition)
         self.extractor: Extractor
         if self.metrics.extractor == "judge":
             assert judge is not None
@@ -68,11 +73,7 @@ class Evaluation:
         else:
             weights = find_inception_weights(self.metrics.inception_weights)
             self.extractor = InceptionExtractor(weights, self.metrics.resize, device)
-        self.real = self._real_rows(
-            split.images, real_indices(split, self.metrics), f"{data.fingerprint} {name}", cache_dir
-        )
-        self._refuse_few()
-        self.key = self._figure_name("fid")
+        self.real = self._real_rows(split.images, chosen, f"{data.fingerprint} {name}", cache_dir)
         self._texts: tuple[Tensor, Tensor] | None = None  # of the captions, by the judge, when they are needed first
 
     def record(self) -> dict[str, str | int]:
@@ -83,7 +84,8 @@ class Evaluation:
         return {
             "fid_key": self.key,
             "metrics/split": split_of(self.config),
-            "metrics/n_real": len(self.real),
+            "metrics/n_real": self.n_real,
+            "metrics/version": DEFINITIONS,
             "metrics/extractor": self.extractor.key,
             "metrics/judge": judged,
             "metrics/judge_key": "none" if self.judge is None else self.judge.key,
@@ -109,7 +111,7 @@ class Evaluation:
         return from_first(values)
 
     def _refuse_few(self) -> None:
-        due, generated, real = self.metrics.precision_recall, self.metrics.n_images, len(self.real)
+        due, generated, real = self.metrics.precision_recall, self.metrics.n_images, self.n_real
         if due != "never" and min(generated, real) <= NEIGHBOURS:
             raise UserError(
                 f"metrics.precision_recall={due} needs at least {NEIGHBOURS + 1} images of both kinds, and there are "
@@ -117,7 +119,7 @@ class Evaluation:
             )
 
     def _figure_name(self, measure: str) -> str:
-        return figure_name(measure, self.config, self.self_judged, len(self.real))
+        return figure_name(measure, self.config, self.self_judged, self.n_real)
 
     def _measure(self, images: Tensor, numbers: range, due: list[str]) -> dict[str, Tensor]:
         """What is read off a chunk: the extractor's rows, the judge's and the oracle's where they are due."""

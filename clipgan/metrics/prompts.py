@@ -15,6 +15,8 @@ from clipgan.data.pack import Split
 from clipgan.features import SplitFeatures
 from clipgan.randomness import stream_seed
 
+SEED = 0  # of random captions and pseudo texts: runs that differ in their seed are asked the same
+
 
 @dataclass(frozen=True)
 class Prompts:
@@ -38,31 +40,29 @@ def real_indices(split: Split, config: MetricsConfig) -> np.ndarray:
     return evenly(len(split), len(split) if config.real == "all" else config.n_images)
 
 
-def choose_prompts(
-    split: Split, features: SplitFeatures, config: MetricsConfig, condition: ConditionConfig, seed: int
-) -> Prompts:
-    """`config.n_images` prompts, again from the first where the split has fewer.
+def choose_prompts(split: Split, features: SplitFeatures, config: MetricsConfig, condition: ConditionConfig) -> Prompts:
+    """`config.n_images` prompts, again from the first where the split has fewer; the same for runs of any seed.
 
     Args:
         split: whose captions they are.
         features: the guiding CLIP's of the same split.
         condition: what a prompt is where there are no captions.
-        seed: chooses where captions are random; each is taken once before any is taken twice.
     """
     has_captions = len(features.clip_text) > 0
     starts = np.asarray(features.caption_start)
     if config.captions == "first" or not has_captions:
-        conditions = prompts(features, condition, seed)
+        conditions = prompts(features, condition, SEED)
         images = np.resize(evenly(len(split), config.n_images), config.n_images)
         if config.captions == "random":
-            images = np.resize(_shuffled(len(split), seed), config.n_images)
+            images = np.resize(_shuffled(len(split)), config.n_images)
         captions = [split.captions[image][0] for image in images] if has_captions else None
         return Prompts(conditions[images], captions)
-    chosen = np.resize(_shuffled(len(features.clip_text), seed), config.n_images)
+    chosen = np.resize(_shuffled(len(features.clip_text)), config.n_images)
     images = np.searchsorted(starts, chosen, side="right") - 1
     captions = [split.captions[image][row - starts[image]] for image, row in zip(images, chosen, strict=True)]
     return Prompts(torch.from_numpy(features.clip_text[chosen].astype(np.float32)), captions)
 
 
-def _shuffled(count: int, seed: int) -> np.ndarray:
-    return np.random.default_rng(stream_seed(seed, "random captions")).permutation(count)
+def _shuffled(count: int) -> np.ndarray:
+    """All of them in a random order: each is taken once before any is taken twice."""
+    return np.random.default_rng(stream_seed(SEED, "random captions")).permutation(count)

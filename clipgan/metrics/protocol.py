@@ -16,6 +16,7 @@ PROTOCOLS = {  # (split, real images, captions) -> how the field calls it
     ("train", "all", "random"): "_full",  # StyleGAN2-ADA's fid50k_full
     ("heldout", "all", "random"): "_coco",  # as on MS-COCO: 30,000 random captions of the validation split
 }
+PROMPTS = {(split, captions): name for (split, _, captions), name in PROTOCOLS.items()}  # without real images
 
 
 def split_of(config: Config) -> str:
@@ -35,9 +36,11 @@ def figure_name(measure: str, config: Config, self_judged: bool, n_real: int) ->
     metrics = config.metrics
     measure, deviation = measure.removesuffix("_sd"), "_sd" if measure.endswith("_sd") else ""
     parts = [measure, count_name(metrics.n_images)]
-    if metrics.real == "prompted" and n_real != metrics.n_images and measure != "inception_score":
-        parts.append(f"_real{count_name(n_real)}")
-    parts.append(protocol_name(config))
+    if measure == "inception_score":
+        parts.append(prompts_name(config))
+    else:
+        fewer = metrics.real == "prompted" and n_real != metrics.n_images
+        parts += [f"_real{count_name(n_real)}" if fewer else "", protocol_name(config)]
     if metrics.extractor == "judge":
         parts.append(judge_name(config, self_judged))
     elif measure not in INCEPTIONS_OWN:
@@ -48,12 +51,12 @@ def figure_name(measure: str, config: Config, self_judged: bool, n_real: int) ->
 
 def caption_name(measure: str, config: Config, self_judged: bool) -> str:
     """The key of a measure by which the judge compares images with their captions."""
-    return f"{measure}{protocol_name(config)}{judge_name(config, self_judged)}{weights_name(config)}"
+    return f"{measure}{prompts_name(config)}{judge_name(config, self_judged)}{weights_name(config)}"
 
 
 def accuracy_name(attribute: str, config: Config) -> str:
     """The key of the oracle's share of objects that have an attribute as their caption says."""
-    return f"accuracy_{attribute}{protocol_name(config)}{weights_name(config)}"
+    return f"accuracy_{attribute}{prompts_name(config)}{weights_name(config)}"
 
 
 def count_name(count: int) -> str:
@@ -65,6 +68,11 @@ def protocol_name(config: Config) -> str:
     """The convention, or its three fields where it has no name."""
     fields = (split_of(config), config.metrics.real, config.metrics.captions)
     return PROTOCOLS.get(fields, "_" + "_".join(fields))
+
+
+def prompts_name(config: Config) -> str:
+    """What is left of the convention where no real image is looked at."""
+    return PROMPTS[split_of(config), config.metrics.captions]
 
 
 def judge_name(config: Config, self_judged: bool) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 CANDIDATES = 100  # captions that each image is compared with, its own among them
 SEED = 0  # of the others: the same for every run
+SAME = 1e-6  # below 1: a cosine of texts that are spelled otherwise and read the same
 AT_ONCE = 250  # images, whose candidates' embeddings are in memory together
 
 
@@ -28,7 +29,7 @@ def r_precision(images: Tensor, texts: Tensor, own: Tensor, candidates: int) -> 
     """The share of images that their own caption fits better than any of candidates - 1 others: 0 to 1.
 
     The others are drawn at random, for each image anew, from the captions that differ from its own (AttnGAN,
-    arXiv:1711.10485, section 4). By chance it is 1 / candidates.
+    arXiv:1711.10485, section 4); one that reads the same to the judge is no miss. By chance it is 1 / candidates.
 
     Args:
         images: [N, C], unit length.
@@ -42,8 +43,9 @@ def r_precision(images: Tensor, texts: Tensor, own: Tensor, candidates: int) -> 
         drawn = [rng.choice(len(texts) - 1, candidates - 1, replace=False, shuffle=False) for _ in some]
         others = torch.from_numpy(np.stack(drawn))
         others += others >= mine[:, None]  # so that an image's own is never drawn
-        scores = torch.einsum("nc,nkc->nk", some, texts[torch.cat([mine[:, None], others], dim=1)])
-        hits.append((scores[:, :1] > scores[:, 1:]).all(dim=1))
+        scores, alike = (torch.einsum("nc,nkc->nk", each, texts[others]) for each in (some, texts[mine]))
+        own_score = (some * texts[mine]).sum(dim=1, keepdim=True)
+        hits.append(((own_score > scores) | (alike > 1 - SAME)).all(dim=1))
     return float(torch.cat(hits).float().mean())
 
 

@@ -22,7 +22,7 @@ from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 NEIGHBOURS = 3  # that precision and recall look at
 ROWS = "clipgan-rows"  # our extractor's name in torch-fidelity
 KID_SUBSET = 1000  # rows of each of 100 subsets; at most half of a set, or the subsets would hardly differ
-RESAMPLES = 20  # the deviation's own relative error is about 1 / sqrt(40)
+RESAMPLES = 20  # the deviation's own relative error is about a fifth
 
 
 class _Rows(FeatureExtractorBase):

@@ -33,7 +33,7 @@ class Watch:
         self._in_a_row: dict[str, Tensor] = {}  # gradients that were none, up to now
 
     def see(self, name: str, quantity: Tensor | float) -> None:
-        """Note a quantity of any shape."""
+        """Note a quantity of any shape, by its sum in float32: one that overflows there is none either."""
         if isinstance(quantity, Tensor):
             self._names.append(name)
             self._sums.append(quantity.detach().sum(dtype=torch.float32))

@@ -118,7 +118,8 @@ class Run(ABC):
             log.finish(status, pruned=self.stopped)
         self.conclude()
         objective = self._best() if self.best_counts else self.history[-1][1]
-        return Result(objective, self.course.unit, self._sec_per_unit(), self.stopped, self.objective_sd)
+        deviation = None if self.best_counts else self.objective_sd  # a best of many varies otherwise
+        return Result(objective, self.course.unit, self._sec_per_unit(), self.stopped, deviation)
 
     def _best(self) -> float:
         figures = [figure for _, figure in self.history]
@@ -139,6 +140,7 @@ class Run(ABC):
                     self._between_snapshots()
         except Interrupted:
             if state.step > self.saved_step:
+                self._refuse_divergence()  # by itself: nobody waits for the others now
                 self._save_latest()
             raise
         self.stopped = self.stopped and state.step < total
@@ -164,22 +166,22 @@ class Run(ABC):
         self.tick, self.mark = Tick(), mark
 
     def _between_snapshots(self) -> None:
-        """A checkpoint where it is time for one, or a signal has come.
+        """A checkpoint where it is time for one, or a signal has come; for all processes at once.
 
         Raises:
             Interrupted: the latter.
         """
         self.interruption.check_together()
         minutes = self.config.checkpoint_minutes
-        if minutes is not None and time.monotonic() - self.saved_at >= 60 * minutes:
+        if minutes is not None and any_of(rank() == 0 and time.monotonic() - self.saved_at >= 60 * minutes):
+            self._refuse_divergence(of_all=True)
             self._save_latest()
 
     def _save_latest(self) -> None:
-        if rank() > 0:
-            return
         path = self.run_dir / run_files.LATEST
         self._save(path)
-        console.print(f"checkpoint after step {self.state.step}: {path}", markup=False)
+        if rank() == 0:
+            console.print(f"checkpoint after step {self.state.step}: {path}", markup=False)
 
     def _snapshot(self, log: RunLog, mark: int, values: dict[str, float], last: bool) -> None:
         """Figures, checkpoint, and the record of them; the first process writes, and its verdict all have."""
@@ -187,8 +189,7 @@ class Run(ABC):
         with self.interruption.at_once():
             measured = self.measure(mark, last)
             if not math.isfinite(measured[key]):
-                where = f"{mark} {unit}; the last good checkpoint is {self.saved}"
-                raise DivergenceError(f"{key} is {measured[key]} at {where}")
+                raise DivergenceError(f"{key} is {measured[key]} at {mark} {unit}; {self._last_good()}")
         self.history.append((mark, measured[key]))
         seconds = time.perf_counter() - start
         self.objective_sd = measured.get(f"{key}_sd")
@@ -199,8 +200,8 @@ class Run(ABC):
         speed = f"  {values[f'sec_per_{unit}']:.2f} s/{unit}" if f"sec_per_{unit}" in values else ""
         console.print(f"{mark:>6} {unit}  {key} {measured[key]:.4g}  best {self._best():.4g}{speed}")
         # the record comes before the checkpoint: a kill in between repeats this stretch and drops the later record
+        self._save(checkpoint_path(self.run_dir, mark))
         if rank() == 0:
-            self._save(checkpoint_path(self.run_dir, mark))
             run_files.drop_latest(self.run_dir)
             config = self.config
             run_files.keep_only(self.run_dir, self.history, config.keep_last, config.keep_best, self.maximised)
@@ -209,8 +210,9 @@ class Run(ABC):
         self.stopped = any_of(self.stopped)
 
     def _save(self, path: Path) -> None:
-        self._refuse_divergence()
-        save_checkpoint(path, self._checkpoint())
+        """The first process writes; the others know of it."""
+        if rank() == 0:
+            save_checkpoint(path, self._checkpoint())
         self.saved, self.saved_step, self.saved_at = path, self.state.step, time.monotonic()
 
     def _refuse_divergence(self, of_all: bool = False) -> None:
@@ -220,9 +222,10 @@ class Run(ABC):
         """
         fault = self.state.watch.fault(of_all)
         if fault is not None:
-            raise DivergenceError(
-                f"{fault.name} is not finite in step {fault.step + 1}; the last good checkpoint is {self.saved}"
-            )
+            raise DivergenceError(f"{fault.name} is not finite in step {fault.step + 1}; {self._last_good()}")
+
+    def _last_good(self) -> str:
+        return "there is no checkpoint yet" if self.saved is None else f"the last good checkpoint is {self.saved}"
 
     def _checkpoint(self) -> dict[str, Any]:
         return {

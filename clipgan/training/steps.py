@@ -197,9 +197,10 @@ def r1_step(state: TrainingState, batch: Batch, objective: Objective) -> Values:
         own = r1_penalty(state.judge(images, part.condition).logits, images) * share
         state.scaler.scale(own * (model.r1_gamma / 2 * model.r1_interval)).backward()
         penalty += own.detach()
+    penalty = total(penalty)
     state.watch.see("loss/r1", penalty)
     state.update(state.discriminator_optimizer, "D/r1/gradient")
-    return {"loss/r1": total(penalty)}
+    return {"loss/r1": penalty}
 
 
 def path_length_step(state: TrainingState, batch: Batch, objective: Objective, random: StepRandom) -> Values:
@@ -220,9 +221,10 @@ def path_length_step(state: TrainingState, batch: Batch, objective: Objective, r
         own = path_length_penalty(lengths, state.path_length_mean)
         state.scaler.scale(own * (share * model.pl_weight * model.pl_interval)).backward()
         penalty += own.detach() * share
+    penalty = total(penalty)
     state.watch.see("loss/path_length", penalty)
     state.update(state.generator_optimizer, "G/path_length/gradient")
-    return {"loss/path_length": total(penalty), "path_length": state.path_length_mean}
+    return {"loss/path_length": penalty, "path_length": state.path_length_mean}
 
 
 def _styles(state: TrainingState, batch: Batch, objective: Objective, random: StepRandom, use: str) -> Tensor:

@@ -41,6 +41,9 @@ def test_fewer_real_images_are_named():
     assert figure_name("fid_sd", config, False, n_real=2000) == "fid5k_real2k_sd"
     assert figure_name("recall", config, False, n_real=1871) == "recall5k_real1871_inception"
     assert figure_name("inception_score", config, False, n_real=2000) == "inception_score5k"  # looks at none
+    every = make_config("metrics=fid5k", "metrics.real=all")
+    assert figure_name("inception_score", every, False, n_real=2000) == "inception_score5k"
+    assert figure_name("fid", every, False, n_real=2000) == "fid5k_heldout_all_first"
     assert figure_name("fid", make_config("metrics=fid30k_coco", *COCO), False, n_real=40504) == "fid30k_coco"
 
 
@@ -48,6 +51,7 @@ def test_the_oracles_accuracies_name_their_prompts():
     assert accuracy_name("colour", make_config()) == "accuracy_colour"
     config = make_config("metrics.split=train", "metrics.weights=raw")
     assert accuracy_name("colour", config) == "accuracy_colour_train_raw"
+    assert accuracy_name("colour", make_config("metrics.real=all")) == "accuracy_colour"  # it looks at no real image
 
 
 def test_a_judge_that_guides_is_named():

@@ -25,6 +25,12 @@ def test_candidates_are_an_images_own_caption_and_random_others():
     assert r_precision(images, texts, own, 50) == 0
 
 
+def test_a_caption_that_reads_the_same_is_no_miss():
+    texts = torch.eye(4)[[0, 0, 1, 2]]
+    own = torch.tensor([0, 1, 2, 3])
+    assert r_precision(texts[own], texts, own, 4) == 1
+
+
 def test_clip_score_is_a_hundred_cosines():
     texts = torch.eye(4)
     images = torch.stack([texts[0], texts[0], -texts[2], 0.6 * texts[3] + 0.8 * texts[0]])

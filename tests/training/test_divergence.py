@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+import os
+import socket
 
 import pytest
 import torch
@@ -118,6 +120,38 @@ def test_fp16_forgives_overflows_and_no_gradient_that_is_never_a_number(cache_di
     assert watch.fault() is None
     training.step(1 + OVERFLOWS)
     assert watch.fault() == Fault("G/gradient", 1 + OVERFLOWS)
+
+
+def one_of_two_processes(rank, port, overrides, folder):
+    """Its own images are spoilt in step 40 if it is the second."""
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
+    step = Training.step
+
+    def spoilt(training, number):
+        if (rank, number) == (1, 40):
+            generate = training.state.generate
+            training.state.generate = lambda *given: generate(*given) * NAN
+        return step(training, number)
+
+    Training.step = spoilt
+    with pytest.raises(DivergenceError) as caught:
+        train(make_config(*overrides), folder / "run")
+    (folder / f"{rank}.txt").write_text(str(caught.value))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("minutes", ["null", "0"])
+def test_a_fault_of_one_process_has_one_name_in_all(cache_dir, tmp_path, minutes):
+    """Also where each step has a checkpoint, before which all of them look."""
+    overrides = tiny(cache_dir, "mlflow.tracking_uri=null", f"checkpoint_minutes={minutes}")
+    prepare(make_config(*overrides), CPU)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    torch.multiprocessing.spawn(one_of_two_processes, (port, overrides, tmp_path), nprocs=2)
+    name = "latest.pt" if minutes == "0" else "checkpoint-000001.pt"
+    expected = f"G/images is not finite in step 41; the last good checkpoint is {tmp_path}/run/{name}"
+    assert [(tmp_path / f"{rank}.txt").read_text() for rank in range(2)] == [expected] * 2
 
 
 @pytest.mark.slow
