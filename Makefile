@@ -8,7 +8,7 @@ ARGS ?=
 export OMP_WAIT_POLICY ?= PASSIVE# spinning threads of two processes stop each other
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint audit check ui sweep-h sweep-C_it sweep-C_ii report bench quality bench-fid bench-cost bench-scaling bench-sweep bench-prepare bench-startup bench-side-by-side cache-info cache-clean clean
+.PHONY: help setup demo demo-simclr test test-all lint audit check ui sweep-h sweep-C_it sweep-C_ii report bench quality bench-fid bench-cost bench-scaling bench-sweep bench-prepare bench-simclr bench-startup bench-side-by-side cache-info cache-clean clean
 
 help: ## list the targets
 	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -26,6 +26,10 @@ demo: setup ## prepare data and encoders, sweep h=0.1,0.5,2, print the table (DA
 	$(BIN)/python -m clipgan.prepare data=$(DATA) $(ARGS)
 	$(BIN)/python train.py -m loss=symmetric h=0.1,0.5,2 data=$(DATA) $(ARGS)
 	@echo "MLflow UI: make ui, then open http://127.0.0.1:$(PORT)"
+
+demo-simclr: setup ## pretrain an encoder with CLIP's help, then a GAN with it as its ResNet space
+	$(BIN)/python train.py task=simclr data=$(DATA) pairs=add_new_positive epochs=10 $(ARGS)
+	$(BIN)/python train.py resnet=simclr resnet.run=latest data=$(DATA)
 
 test: setup ## run the tests
 	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
@@ -82,6 +86,9 @@ bench-sweep: setup ## time the sweeper against others (ARGS="trivial uneven clai
 
 bench-prepare: setup ## time the preparation against a plain open_clip loop (ARGS: see bench/prepare.py)
 	$(BIN)/python -m bench.prepare $(if $(ARGS),$(ARGS),150 640x480 3 clip=ViT-B32 resolution=256)
+
+bench-simclr: setup ## time a step of pretraining against a straightforward SimCLR loop (ARGS: overrides)
+	$(BIN)/python -m bench.simclr $(ARGS)
 
 bench-startup: setup ## time a trial from its start to its first step (ARGS: launches, overrides)
 	$(BIN)/python -m bench.startup $(ARGS)

@@ -24,8 +24,8 @@ def main(cfg: Any) -> float:
     from hydra.types import RunMode
 
     from clipgan.config import from_yaml, refuse_unread
-    from clipgan.errors import DivergenceError, Interrupted, UserError
-    from sweeps.job import REQUEUE
+    from clipgan.errors import DivergenceError, Interrupted, ProcessError, UserError
+    from sweeps.job import REQUEUE, Hopeless
     from sweeps.trial import current_trial
 
     run, trial = HydraConfig.get(), current_trial()
@@ -50,8 +50,10 @@ def main(cfg: Any) -> float:
                 parent_run_id=trial.parent_run_id if trial else None,
             )
     except (UserError, DivergenceError) as error:
-        if run.mode == RunMode.MULTIRUN:
-            raise  # the sweeper records it as the reason of this trial's failure and goes on
+        if run.mode == RunMode.MULTIRUN:  # the sweeper records it as the reason of this trial's failure and goes on
+            if isinstance(error, ProcessError):
+                raise
+            raise Hopeless(f"{type(error).__name__}: {error}") from error
         sys.exit(str(error) if first_process() else 1)
     except Interrupted as interrupted:
         if run.mode == RunMode.RUN and first_process():  # a sweep says itself what goes on

@@ -53,7 +53,7 @@ class Laps:
         self.around(loop, "prepare", "prepare, from a warm cache")
         self.around(loop.Training, "__init__", "networks")
         self.around(loop.RunLog, "__init__", "opening the record")
-        self.around(loop.RunLog, "metrics", "the first record, with what MLflow still takes", "first FID and pictures")
+        self.around(loop.RunLog, "metrics", "the first record", "first FID and pictures")
         self.around(loop.Training, "_snapshot", "first checkpoint")
         step = loop.Training.step
 

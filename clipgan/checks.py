@@ -1,6 +1,8 @@
 """Checks of values at the door: what is not allowed is refused, with the key, the value and what is allowed."""
 
 import math
+import posixpath
+import re
 from typing import Any
 
 from clipgan.errors import UserError
@@ -38,3 +40,10 @@ def share(key: str, value: float) -> None:
 def at_least(key: str, value: int, least: int) -> None:
     """Refuse smaller whole numbers."""
     require(value >= least, key, value, f"an integer >= {least}")
+
+
+def name(key: str, value: str) -> None:
+    """Refuse what MLflow takes in no figure's key, except @, which becomes a dash there."""
+    fits = re.fullmatch(r"[\w./:@ -]{1,100}", value) and posixpath.normpath(f"_{value}") == f"_{value}"
+    require(bool(fits), key, repr(value), "1 to 100 letters, digits, spaces or any of _ - . / : @, "
+            "and no path with empty parts or dots")  # fmt: skip

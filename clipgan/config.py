@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from clipgan.checks import at_least as _at_least
+from clipgan.checks import name as _name
 from clipgan.checks import one_of as _one_of
 from clipgan.checks import positive as _positive
 from clipgan.checks import require as _require
@@ -468,6 +469,9 @@ class Config:
             self._check_gan()
 
     def _check_common(self) -> None:
+        _name("clip.name", self.clip.name)
+        if self.metrics.judge is not None:
+            _name("metrics.judge.name", self.metrics.judge.name)
         _at_least("batch", self.batch, 2)
         _at_least("keep_best", self.keep_best, 0)
         if self.keep_last is not None:

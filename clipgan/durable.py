@@ -1,8 +1,9 @@
 """Files that survive a kill, a full disk and a power cut: whole and new, or as they were before."""
 
+import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,11 +12,14 @@ from typing import BinaryIO
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file to write in place of `path`: beside it, then flushed to the disk and renamed.
 
-    Where the block raises, `path` stays as it was and nothing lies beside it; after a kill, a `.partial` may.
+    Where the block raises, `path` stays as it was and nothing lies beside it; after a kill, a `.partial` may, which
+    `remove_unfinished` deletes.
     """
     partial = path.with_name(f"{path.name}.partial")
     try:
         with partial.open("wb") as file:
+            with suppress(OSError):  # not every file system has locks
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -30,6 +34,14 @@ def replace_text(path: Path, text: str) -> None:
     """`Path.write_text` that is whole or not there."""
     with replacing(path) as file:
         file.write(text.encode())
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Delete what killed processes were writing; what another one writes now is locked, and stays."""
+    for partial in folder.glob("*.partial"):
+        with suppress(OSError), partial.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            partial.unlink()
 
 
 def _flush_folder(folder: Path) -> None:

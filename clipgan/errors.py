@@ -5,6 +5,10 @@ class UserError(Exception):
     """A mistake in what the user gave: its message quotes the value and says what is allowed."""
 
 
+class ProcessError(UserError):
+    """Another process of a training has ended before its time, of whatever: the same command may do better."""
+
+
 class DivergenceError(ArithmeticError):
     """A loss, gradient or embedding is no longer finite: the message names it, the step and its value."""
 

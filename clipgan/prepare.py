@@ -23,6 +23,7 @@ from clipgan.errors import UserError
 from clipgan.features import Features, load_features
 from clipgan.losses.structure import active_terms
 from clipgan.metrics.inception import find_inception_weights
+from clipgan.metrics.protocol import split_of
 from clipgan.progress import console
 
 
@@ -102,7 +103,8 @@ def report_files(data: PackedData) -> None:
 
 
 def check_captions(config: Config, data: PackedData) -> None:
-    """
+    """Say what cannot be measured without captions.
+
     Raises:
         UserError: the run or a CLIP that trains would need captions, or their words, that are not there.
     """
@@ -114,6 +116,10 @@ def check_captions(config: Config, data: PackedData) -> None:
             "image (NAME.txt, one a line), "
             "or train without any: condition=language_free"
         )
+    measures = [f"metrics.{key}" for key in ("clip_score", "r_precision") if getattr(config.metrics, key) != "never"]
+    if split_of(config) in bare and measures:
+        console.print(f"data={data.name} has no captions of {split_of(config)} images: {' and '.join(measures)} cannot "
+                      "be measured, and are left out")  # fmt: skip
     stored = [split.stored for split in (data.train, data.heldout) if split.stored is not None]
     has_words = captioned and all(features.has_words for features in stored)
     what = "words to train a small CLIP on, only features of captions" if captioned else "captions to train it on"

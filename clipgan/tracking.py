@@ -3,43 +3,22 @@
 import json
 import math
 import os
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from clipgan.config import MlflowConfig
 from clipgan.durable import replace_text
+from clipgan.mlflow_run import Item, MlflowRun, Model, is_refusal
 from clipgan.progress import console
 from clipgan.secrets import without_passwords
 
-MAX_PARAM = 500  # characters; longer values are cut
-RUN_DIR_TAG = "clipgan.run_dir"  # where a run's checkpoints lie
-BATCH = 100  # what MLflow takes in one call
-MODEL_NAME = "generator"  # of the model that a run logs: models are served as runs:/RUN_ID/generator
-RUN_ID_FILE = "mlflow_run_id.txt"  # in the run directory
-URI_FILE = "mlflow_uri.txt"  # there too: whose id that is
-PICTURES = "samples-*.png"  # there too
-PATIENCE = 30.0  # seconds that a run waits at its end for a server that has gone away
-RETRY = 1.0  # seconds between two tries
-
-
-@dataclass
-class _Model:
-    """A model to log."""
-
-    write: Callable[[Path], None]
-    step: int
-    model_id: str | None = None  # MLflow's, once it has been announced
-
-
-Item = dict[str, Any] | Path | _Model
+PATIENCE = 30.0  # seconds that a finished run waits for an MLflow that has gone away
+HURRY = 5.0  # seconds that one waits which is interrupted or has failed
+RETRY, LONGEST_RETRY = 1.0, 60.0  # seconds between two tries: the first pause, and what it doubles up to
 
 
 class RunLog:
@@ -66,15 +45,8 @@ class RunLog:
         kept = self._kept(resumed_at)
         self._sink = None
         if config.tracking_uri is not None:
-            self._sink = _MlflowSink(config, run_dir, name, params, parent_run_id, None if resumed_at is None else kept)
-
-    @property
-    def mlflow_run_id(self) -> str | None:
-        """None while MLflow has not been reached, or is off; waits for the first try to reach it."""
-        if self._sink is None:
-            return None
-        self._sink.opening.join()
-        return self._sink.run_id
+            known = None if resumed_at is None else kept
+            self._sink = _Sink(MlflowRun(config, run_dir, name, params, parent_run_id, known))
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Record values at a step (whole kimg)."""
@@ -99,7 +71,7 @@ class RunLog:
             step: whole kimg.
         """
         if self._sink:
-            self._sink.put(_Model(write, step))
+            self._sink.put(Model(write, step))
 
     def finish(self, status: str, pruned: bool = False) -> None:
         """Close the run with MLflow's FINISHED, FAILED or KILLED.
@@ -110,7 +82,7 @@ class RunLog:
         """
         if self._sink:
             self.artifact(self.path)
-            self._sink.finish(status, {"pruned": str(pruned).lower()})
+            self._sink.finish(status, {"pruned": str(pruned).lower()}, in_a_hurry=status == "KILLED" and not pruned)
 
     def _kept(self, resumed_at: int | None) -> list[dict[str, Any]]:
         """The file's records up to a step; the others go, and so does a line that a full disk has cut."""
@@ -135,161 +107,92 @@ class SilentLog(RunLog):
         """See `RunLog`; nothing happens."""
 
 
-class _MlflowSink:
-    """What MLflow has not got yet waits here; a failed call is tried again with the next one.
+class _Sink:
+    """What MLflow has not got yet waits here for a thread that sends it, so that a training never waits for MLflow.
 
-    The first try has a thread of its own: importing MLflow and opening its store take seconds, in which a new run
-    computes its first figures. Their record waits for that thread, and so do all calls after it.
+    What fails is tried again with the next item, or after a pause that grows. The thread is a daemon: nothing that it
+    waits for keeps a process from its end.
     """
 
-    def __init__(
-        self,
-        config: MlflowConfig,
-        run_dir: Path,
-        name: str,
-        params: Mapping[str, Any],
-        parent_run_id: str | None,
-        known: Sequence[dict[str, Any]] | None,
-    ) -> None:
-        """`known`: the records of a run that goes on; None: a new run."""
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-        self.config, self.name, self.params, self.parent_run_id = config, name, params, parent_run_id
-        self.id_file, self.uri_file = run_dir / RUN_ID_FILE, run_dir / URI_FILE
-        self.known = known
-        if known is None:
-            self.id_file.unlink(missing_ok=True)
-        self.run_id: str | None = None
-        self.waiting: list[Item] = []
-        self.warned = False
-        self._client: Any = None
-        self.opening = threading.Thread(target=self._attempt, name="opening MLflow", daemon=True)
-        self.opening.start()
+    def __init__(self, run: MlflowRun) -> None:
+        self._run = run
+        self._waiting: deque[Item] = deque()  # added to at the right by anyone; all else is the thread's
+        self._news = threading.Event()  # an item, or the end
+        self._end: tuple[str, Mapping[str, str]] | None = None
+        self._away = False  # whether the last try has failed
+        self._given_up = False
+        self._said: set[str] = set()
+        self._thread = threading.Thread(target=self._work, name="MLflow", daemon=True)
+        self._thread.start()
 
     def put(self, item: Item) -> None:
-        self.waiting.append(item)
-        if isinstance(item, Path) and self.opening.is_alive():
-            return  # it goes with the first record
-        self.opening.join()
-        self._attempt()
+        self._waiting.append(item)
+        self._news.set()
 
-    def finish(self, status: str, tags: Mapping[str, str]) -> None:
-        self.opening.join()
-        deadline = time.monotonic() + (PATIENCE if status == "FINISHED" else 0.0)  # who interrupts does not wait
-        while not self._attempt(status, tags) and self.run_id is not None and time.monotonic() < deadline:
-            time.sleep(RETRY)  # a server that was there may come back
-        if self.waiting or self.run_id is None:
-            console.print(f"MLflow never came back: {len(self.waiting)} records are in the run directory only")
+    def finish(self, status: str, tags: Mapping[str, str], in_a_hurry: bool) -> None:
+        """Wait until everything has arrived, for a while; longer where MLflow takes it and nobody is in a hurry."""
+        self._end = status, tags
+        self._news.set()
+        self._thread.join(PATIENCE if status == "FINISHED" else HURRY)
+        while self._thread.is_alive() and not (self._away or in_a_hurry):  # a large model, a slow line
+            self._thread.join(RETRY)
+        self._given_up = True
+        if self._thread.is_alive() or self._waiting or self._run.run_id is None:
+            missing, where = len(self._waiting), self._run.run_dir
+            console.print(f"MLflow lacks {missing} items and how the run ended: they are in {where} only", markup=False)
 
-    def _attempt(self, status: str | None = None, tags: Mapping[str, str] | None = None) -> bool:
-        """Whether everything that waited has arrived."""
-        try:
-            if self.run_id is None:
-                self._start()
-            self._send()
-            for name, text in (tags or {}).items():
-                self._client.set_tag(self.run_id, name, text)
-            if status is not None:
-                self._client.set_terminated(self.run_id, status)
-        except Exception as error:  # of whatever driver or transport: no figure is worth less because MLflow is away
-            if not self.warned:
-                reason = (str(error).splitlines() or [type(error).__name__])[0]
-                where = self.id_file.parent
-                message = f"MLflow cannot be reached ({reason}); the figures wait in {where}"
-                console.print(without_passwords(message), markup=False)
-            self.warned = True
-            return False
-        return True
-
-    def _start(self) -> None:
-        import mlflow
-        from mlflow.entities import Param
-        from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
-
-        uri = self.config.tracking_uri
-        assert uri is not None
-        with first_touch(uri):
-            self._client = mlflow.MlflowClient(uri)
-            experiment = self._client.get_experiment_by_name(self.config.experiment)
-            experiment_id = experiment.experiment_id if experiment else self._client.create_experiment(
-                self.config.experiment
-            )  # fmt: skip
-        run_id = self._known_run(without_passwords(uri))
-        if run_id is None:
-            tags = {MLFLOW_RUN_NAME: self.name}
-            if self.parent_run_id:
-                tags[MLFLOW_PARENT_RUN_ID] = self.parent_run_id
-            run_id = self._client.create_run(experiment_id, tags=tags).info.run_id
-            replace_text(self.uri_file, without_passwords(uri) + "\n")
-            replace_text(self.id_file, run_id + "\n")
-        there = self._client.get_run(run_id).data.params
-        params = [Param(key, str(value)[:MAX_PARAM]) for key, value in self.params.items() if key not in there]
-        for start in range(0, len(params), BATCH):
-            self._client.log_batch(run_id, params=params[start : start + BATCH])
-        if self.known is not None:
-            self._catch_up(run_id, self.known)
-        self._client.set_tag(run_id, RUN_DIR_TAG, str(self.id_file.parent.resolve()))
-        self.run_id = run_id
-
-    def _known_run(self, uri: str) -> str | None:
-        """The run that an earlier process made, running again; None where it made none, or none that this MLflow has.
-
-        A new one then gets all that is known (`_catch_up`).
-        """
-        from mlflow.exceptions import MlflowException
-        from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
-
-        if not self.id_file.exists() or (self.uri_file.exists() and self.uri_file.read_text().strip() != uri):
-            return None
-        run_id = self.id_file.read_text().strip()
-        try:
-            self._client.update_run(run_id, status="RUNNING")
-        except MlflowException as error:
-            if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
-                raise
-            return None
-        return run_id
-
-    def _catch_up(self, run_id: str, known: Sequence[dict[str, Any]]) -> None:
-        """Put what an earlier process could not send before all else: its figures, and its pictures."""
-        have: dict[str, set[int]] = {}
-        missing: list[Item] = []
-        for record in known:
-            values = {key for key in record if key not in ("step", "time")}
-            for key in values - have.keys():
-                have[key] = {metric.step for metric in self._client.get_metric_history(run_id, key)}
-            late = {key: record[key] for key in values if record["step"] not in have[key]}
-            if late:
-                missing.append({"step": record["step"], "time": record["time"], **late})
-        there = {item.path for item in self._client.list_artifacts(run_id)}
-        missing += [path for path in sorted(self.id_file.parent.glob(PICTURES)) if path.name not in there]
-        self.waiting[:0] = missing
-        self.known = None
+    def _work(self) -> None:
+        pause = RETRY
+        while not self._given_up:
+            self._news.clear()
+            end = self._end
+            try:
+                self._send()
+                if end is not None:
+                    self._run.end(*end)
+                    return
+            except Exception as error:  # of whatever driver or transport: no figure is worth less as MLflow is away
+                self._away = True
+                self._say("away", f"MLflow cannot be reached ({_line(error)}); the figures wait in {self._run.run_dir}")
+                if end is not None and (end[0] != "FINISHED" or self._run.run_id is None):
+                    return  # one that was there may come back
+                self._news.wait(pause if end is None else RETRY)
+                pause = min(2 * pause, LONGEST_RETRY)
+            else:
+                pause = RETRY
+                self._news.wait()
 
     def _send(self) -> None:
-        while self.waiting:
-            item = self.waiting[0]
-            if isinstance(item, Path):
-                self._client.log_artifact(self.run_id, str(item))
-            elif isinstance(item, _Model):
-                self._send_model(item)
+        if self._run.run_id is None:
+            self._waiting.extendleft(reversed(self._run.open()))
+        while self._waiting:
+            item = self._waiting[0]
+            try:
+                self._run.send(item)
+            except Exception as error:
+                if not is_refusal(error, item):
+                    raise
+                self._drop(item, error)
             else:
-                self._client.log_batch(self.run_id, metrics=_metrics(item))
-            del self.waiting[0]
+                self._waiting.popleft()
+            self._away = False
 
-    def _send_model(self, model: _Model) -> None:
-        from mlflow.entities import LoggedModelOutput
+    def _drop(self, item: Item, error: Exception) -> None:
+        """Leave out what MLflow never takes: of a record the one figure."""
+        self._waiting.popleft()
+        figures = [key for key in item if key not in ("step", "time")] if isinstance(item, dict) else []
+        if isinstance(item, dict) and len(figures) > 1:
+            common = {"step": item["step"], "time": item["time"]}
+            self._waiting.extendleft({**common, key: item[key]} for key in reversed(figures))
+            return
+        name = item.name if isinstance(item, Path) else "the model" if isinstance(item, Model) else figures[0]
+        self._say(_line(error), f"MLflow does not take {name} ({_line(error)}); it is in {self._run.run_dir} only")
 
-        if model.model_id is None:
-            experiment_id = self._client.get_run(self.run_id).info.experiment_id
-            announced = self._client.create_logged_model(experiment_id, MODEL_NAME, source_run_id=self.run_id)
-            model.model_id = announced.model_id
-        with tempfile.TemporaryDirectory() as folder:
-            model.write(Path(folder) / MODEL_NAME)
-            self._client.log_model_artifacts(model.model_id, str(Path(folder) / MODEL_NAME))
-        self._client.finalize_logged_model(model.model_id, "READY")
-        self._client.log_outputs(self.run_id, [LoggedModelOutput(model.model_id, model.step)])
+    def _say(self, about: str, line: str) -> None:
+        """A line, the first time that it is about this."""
+        if about not in self._said:
+            self._said.add(about)
+            console.print(without_passwords(line), markup=False)
 
 
 def _record(line: str) -> dict[str, Any]:
@@ -301,17 +204,5 @@ def _record(line: str) -> dict[str, Any]:
     return record
 
 
-def _metrics(record: Mapping[str, Any]) -> list[Any]:
-    from mlflow.entities import Metric
-
-    when, step = int(record["time"] * 1000), record["step"]
-    return [Metric(key, value, when, step) for key, value in record.items() if key not in ("step", "time")]
-
-
-def first_touch(uri: str) -> AbstractContextManager[Any]:
-    """A lock for the first use of a tracking store: two processes that create one SQLite database at once break it."""
-    if not uri.startswith("sqlite:///"):
-        return nullcontext()
-    path = Path(uri.removeprefix("sqlite:///"))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(f"{path}.lock")
+def _line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -27,6 +27,10 @@ class Exited(Exception):
     """The job ended with another status, and so without an objective."""
 
 
+class Hopeless(Exception):
+    """For a task function to raise: its failure would be the same again, as with a setting that cannot work."""
+
+
 @dataclass(frozen=True)
 class Job:
     """A task function that ends with a value or an `Exception`, which every launcher brings back; it pickles."""

@@ -12,7 +12,7 @@ from hydra.core.utils import JobReturn
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from sweeps.job import Exited, Preempted
+from sweeps.job import Exited, Hopeless, Preempted
 from sweeps.objectives import NoObjectiveError, objectives
 from sweeps.secrets import without_passwords
 
@@ -61,9 +61,9 @@ def outcome_of(job: JobReturn, names: Sequence[str] = ("value",), kept: Mapping[
 
 
 def failure(error: BaseException, run_dir: str | None) -> Outcome:
-    """An exception of a job, or of the launcher that could not run it; a mistake in the config is not tried again."""
-    mistake = isinstance(error, HydraException | OmegaConfBaseException)
-    return Outcome("FAIL", reason=reason_of(error, run_dir), run_dir=run_dir, crashed=not mistake)
+    """An exception of a job, or of the launcher that could not run it; one that would come again is not tried again."""
+    hopeless = isinstance(error, Hopeless | HydraException | OmegaConfBaseException)
+    return Outcome("FAIL", reason=reason_of(error, run_dir), run_dir=run_dir, crashed=not hopeless)
 
 
 def reason_of(error: BaseException, run_dir: str | None = None) -> str:
@@ -73,7 +73,7 @@ def reason_of(error: BaseException, run_dir: str | None = None) -> str:
         error: what the job raised.
         run_dir: where it wrote; torch hides that a disk is full.
     """
-    text = str(error) if isinstance(error, Exited) else f"{type(error).__name__}: {error}"
+    text = str(error) if isinstance(error, Exited | Hopeless) else f"{type(error).__name__}: {error}"
     line = without_passwords(" ".join(f"{_kind(error, run_dir)}{text}".split()))[:MAX_REASON]
     return line.encode("utf-8", "backslashreplace").decode()  # a file's name may hold bytes that are no text
 

@@ -41,7 +41,7 @@ def absolute_url(storage: str) -> str:
     """
     try:
         url = make_url(storage)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:  # the latter: a port that is no number
         raise SweepError(
             f"hydra.sweeper.storage={without_passwords(storage)} is not a storage URL: it must be {ALLOWED}"
         ) from error

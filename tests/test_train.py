@@ -1,6 +1,7 @@
 """`train.py` as a user starts it: a process of its own, the shipped configuration, real stores."""
 
 import os
+import re
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -73,6 +74,7 @@ def test_cfg_job_shows_the_configuration(run):
         (["cache_dir=/proc/nowhere"], ["cache_dir=/proc/nowhere", "cannot be written"]),
         (["device=tpu9"], ["device=tpu9"]),
         (["device=meta"], ["device=meta"]),
+        (["-m", "hydra.sweeper.storage=postgresql://u@host:no/db"], ["host:no", "is not a storage URL"]),
         (["grid=h"], ["train.py -m grid="]),
         (["loss=lafite", "heterologous=source"], ["heterologous=source", "lafite"]),
         (["-m", "h=1,2", "hydra.sweep.dir=/proc/nowhere"], ["hydra.sweep.dir=/proc/nowhere", "cannot be written"]),
@@ -84,6 +86,15 @@ def test_a_mistake_is_one_message(run, overrides, words):
     assert "Traceback" not in err
     for word in words:
         assert word in err
+
+
+@pytest.mark.slow
+def test_no_compiler_is_one_message(run, cache_dir, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    status, _, err = run(*tiny(cache_dir), "compile=default")
+    assert (status, "Traceback" in err) == (1, False)
+    assert "compile=default needs a C++ compiler on a CPU, and g++ does not run here" in err
 
 
 @pytest.mark.slow
@@ -111,7 +122,7 @@ def test_no_hub_says_which_file_to_give(run, cache_dir, monkeypatch):
 @pytest.mark.slow
 def test_a_sweep_runs_each_point_once_and_extends(run, cache_dir, tmp_path):
     """The issue in small: a grid, the same command again, one more point; a bad point fails alone."""
-    command = ["-m", *tiny(cache_dir, "kimg=1"), "loss=lafite"]
+    command = ["-m", *tiny(cache_dir, "kimg=1"), "loss=asymmetric"]
 
     def h_values(state):
         [summary] = optuna.get_all_study_summaries(f"sqlite:///{tmp_path}/sweeps.db")
@@ -128,11 +139,12 @@ def test_a_sweep_runs_each_point_once_and_extends(run, cache_dir, tmp_path):
     status, out, _ = run(*command, "h=0.1,2")
     assert status == 0
     assert "0 trials run" in out
-    status, out, err = run(*command, "h=0.1,2,1,-1", "hydra.sweeper.max_retries=0")
-    assert status == 1  # one point failed, and the command says so
+    status, out, err = run(*command, "h=0.1,2,1,-1,1e39")
+    assert status == 1  # two points failed, and the command says so
     assert h_values("COMPLETE") == [0.1, 1.0, 2.0]
-    assert h_values("FAIL") == [-1.0]
-    assert "h=-1.0 is not allowed" in out
+    assert h_values("FAIL") == [-1.0, 1e39]  # each once: another attempt would fail alike
+    assert "UserError: h=-1.0 is not allowed" in out
+    assert re.search(r"DivergenceError: \S+ is not finite in step 1; ", out)
     assert "Traceback" not in err
 
     client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
@@ -140,7 +152,7 @@ def test_a_sweep_runs_each_point_once_and_extends(run, cache_dir, tmp_path):
     parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
     assert len(parents) == 1
     children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parents[0].info.run_id]
-    assert sorted(run.data.params["h"] for run in children) == ["0.1", "1.0", "2.0"]
+    assert sorted(run.data.params["h"] for run in children) == ["0.1", "1.0", "1e+39", "2.0"]
     assert all("fid32_clip_tiny_best" in run.data.metrics for run in children)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from clipgan.config import Config, from_yaml
 from clipgan.errors import UserError
-from clipgan.tracking import MODEL_NAME, RUN_DIR_TAG, RUN_ID_FILE
+from clipgan.mlflow_run import MODEL_NAME, RUN_DIR_TAG, RUN_ID_FILE
 from clipgan.training.checkpoint import load_checkpoint, snapshots
 from clipgan.training.run_lookup import find_run
 

@@ -1,7 +1,30 @@
 """torch.compile for what a step spends its time in. The lazy regularisers differentiate twice and stay outside."""
 
+import os
+
+import torch
+
+from clipgan.errors import UserError
 from clipgan.training.spaces import FrozenSpaces
 from clipgan.training.state import TrainingState
+
+
+def check_compiler(mode: str, device: torch.device) -> None:
+    """
+    Raises:
+        UserError: torch.compile will find no C++ compiler, which it needs on a CPU.
+    """
+    if device.type != "cpu":
+        return
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    try:
+        get_cpp_compiler()
+    except InvalidCxxCompiler as error:
+        wanted = os.environ.get("CXX", "g++")
+        raise UserError(f"compile={mode} needs a C++ compiler on a CPU, and {wanted} does not run here: install one, "
+                        "name another in the environment's CXX, or leave compile out") from error  # fmt: skip
 
 
 def compile_networks(state: TrainingState, spaces: FrozenSpaces, mode: str, backend: str = "inductor") -> None:

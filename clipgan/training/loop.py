@@ -14,6 +14,7 @@ from clipgan.config import Config
 from clipgan.data.batches import Batches
 from clipgan.data.prefetch import Prefetched, Source
 from clipgan.distributed import joined, own_device, planned_rank, planned_size, rank, told_by_first
+from clipgan.durable import remove_unfinished
 from clipgan.losses.structure import active_terms
 from clipgan.metrics.evaluation import Evaluation
 from clipgan.metrics.prompts import evenly
@@ -22,9 +23,9 @@ from clipgan.progress import console
 from clipgan.sample_grid import SampleGrid, title
 from clipgan.tracking import RunLog
 from clipgan.training import run_files
-from clipgan.training.compiled import compile_networks
+from clipgan.training.compiled import check_compiler, compile_networks
 from clipgan.training.course import Course, Report, Result
-from clipgan.training.determinism import deterministic_algorithms, is_deterministic
+from clipgan.training.determinism import deterministic_algorithms, is_deterministic, settle_cublas
 from clipgan.training.initial import InitialWeights, read_initial, start_from
 from clipgan.training.precision import choose_precision
 from clipgan.training.run import Run
@@ -49,7 +50,15 @@ def train(config: Config, run_dir: Path, report: Report | None = None, parent_ru
         Interrupted: SIGTERM or SIGINT came, and a checkpoint was written.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
-    device = own_device(choose_device(config.device))
+    if planned_rank() == 0:
+        remove_unfinished(run_dir)
+    device = choose_device(config.device)
+    deterministic = is_deterministic(config.deterministic, device)
+    if deterministic and device.type == "cuda":
+        settle_cublas()
+    if config.compile is not None:
+        check_compiler(config.compile, device)
+    device = own_device(device)
     precision = choose_precision(config.precision, device)
     config = replace(config, precision=precision.name)  # what `auto` came to is part of what the figures depend on
     if planned_rank() > 0:
@@ -60,8 +69,7 @@ def train(config: Config, run_dir: Path, report: Report | None = None, parent_ru
     before = torch.get_num_threads()
     torch.set_num_threads(config.threads or max(1, before // planned_size()))
     try:
-        repeatable = deterministic_algorithms(is_deterministic(config.deterministic, device))
-        with precision.products(), repeatable, joined(device):
+        with precision.products(), deterministic_algorithms(deterministic), joined(device):
             return make().run(parent_run_id)
     finally:
         torch.set_num_threads(before)

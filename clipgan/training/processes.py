@@ -15,7 +15,7 @@ from pathlib import Path
 
 from clipgan.config import Config
 from clipgan.distributed import hosted_store, planned_size
-from clipgan.errors import DivergenceError, Interrupted, UserError
+from clipgan.errors import DivergenceError, Interrupted, ProcessError, UserError
 from clipgan.progress import console
 
 LOST = 60.0  # seconds that the first process has to notice by itself that another has failed
@@ -46,7 +46,7 @@ def further_processes(config: Config, run_dir: Path) -> Iterator[None]:
         run_dir: the training's.
 
     Raises:
-        UserError: the block has failed and another process has ended before.
+        ProcessError: the block has failed and another process has ended before.
     """
     if config.processes == planned_size():
         yield
@@ -72,7 +72,7 @@ def further_processes(config: Config, run_dir: Path) -> Iterator[None]:
             except Exception as error:
                 failed = [(rank, other.exitcode) for rank, other in enumerate(others, start=1) if other.exitcode]
                 if failed and not isinstance(error, UserError | DivergenceError):
-                    raise UserError(
+                    raise ProcessError(
                         f"process {failed[0][0]} of {config.processes} has ended with status {failed[0][1]}; its own "
                         "message is above, if it had any"
                     ) from error

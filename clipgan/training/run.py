@@ -97,17 +97,24 @@ class Run(ABC):
         self.announce()
         resumed_at = self._resume()
         params = flatten(self.config) | self.params()
-        log: RunLog = SilentLog()  # the first process alone writes
-        if rank() == 0:
-            log = RunLog(self.run_dir, self.config.mlflow, self.name, params, parent_run_id, resumed_at)
+        with self.interruption.heeding():  # also while MLflow opens, and takes the last figures
+            log: RunLog = SilentLog()  # the first process alone writes
+            if rank() == 0:
+                log = RunLog(self.run_dir, self.config.mlflow, self.name, params, parent_run_id, resumed_at)
+            self._train(log, afresh=resumed_at is None)
+        self.conclude()
+        objective = self._best() if self.best_counts else self.history[-1][1]
+        deviation = None if self.best_counts else self.objective_sd  # a best of many varies otherwise
+        return Result(objective, self.course.unit, self._sec_per_unit(), self.stopped, deviation)
+
+    def _train(self, log: RunLog, afresh: bool) -> None:
         status = "FAILED"
         try:
             if rank() == 0:
                 log.artifact(self._save_config())
-            with self.interruption.heeding():
-                if resumed_at is None:
-                    self._snapshot(log, 0, self.first_values(), last=False)
-                self._steps(log)
+            if afresh:
+                self._snapshot(log, 0, self.first_values(), last=False)
+            self._steps(log)
             if not self.stopped:
                 self.finish(log)
             status = "KILLED" if self.stopped else "FINISHED"  # a comparison of finished runs leaves it out
@@ -116,10 +123,6 @@ class Run(ABC):
             raise
         finally:
             log.finish(status, pruned=self.stopped)
-        self.conclude()
-        objective = self._best() if self.best_counts else self.history[-1][1]
-        deviation = None if self.best_counts else self.objective_sd  # a best of many varies otherwise
-        return Result(objective, self.course.unit, self._sec_per_unit(), self.stopped, deviation)
 
     def _best(self) -> float:
         figures = [figure for _, figure in self.history]
@@ -256,15 +259,13 @@ class Run(ABC):
             run_files.refuse_differences(path, checkpoint["sources"], self.sources)
         if self.config.resume != "auto":
             self._leave(found)
-        self.state.load_state_dict(checkpoint["state"])
-        self.history = [(mark, figure) for mark, figure in checkpoint["history"]]
-        # earlier versions called these after the GAN's own figures, and wrote snapshots alone
-        self.objective_sd = checkpoint.get("objective_sd", checkpoint.get("fid_sd"))
-        self.mark = checkpoint.get("mark" if "mark" in checkpoint else "kimg", self.history[-1][0])
-        self.train_seconds = checkpoint["train_seconds"]
+        try:
+            self._take_over(checkpoint)
+        except (KeyError, RuntimeError, ValueError) as error:  # a name that is not there, shapes, groups of Adam's
+            reason = str(error).splitlines()[0]
+            raise UserError(f"checkpoint {path} is of another version: its state does not fit this one ({reason}); "
+                            "resume=none starts afresh") from error  # fmt: skip
         self.saved, self.saved_step = path, self.state.step
-        if checkpoint.get("tick") is not None:
-            self.tick = Tick.resumed(checkpoint["tick"])
         where = f"{self.mark} {self.course.unit} from {path}, step {self.state.step}"
         console.print(f"resumed at {where}", markup=False)
         if self.report:
@@ -272,6 +273,16 @@ class Run(ABC):
                 self.stopped = self.report(figure, known) and known > 0
         self.stopped = any_of(self.stopped)
         return self.mark
+
+    def _take_over(self, checkpoint: dict[str, Any]) -> None:
+        self.state.load_state_dict(checkpoint["state"])
+        self.history = [(mark, figure) for mark, figure in checkpoint["history"]]
+        # earlier versions called these after the GAN's own figures, and wrote snapshots alone
+        self.objective_sd = checkpoint.get("objective_sd", checkpoint.get("fid_sd"))
+        self.mark = checkpoint.get("mark" if "mark" in checkpoint else "kimg", self.history[-1][0])
+        self.train_seconds = checkpoint["train_seconds"]
+        if checkpoint.get("tick") is not None:
+            self.tick = Tick.resumed(checkpoint["tick"])
 
     def _leave(self, begin: run_files.Found | None) -> None:
         """The first process moves another branch's checkpoints aside."""

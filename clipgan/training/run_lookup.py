@@ -7,8 +7,8 @@ import torch
 
 from clipgan.config import MlflowConfig
 from clipgan.errors import UserError
+from clipgan.mlflow_run import RUN_DIR_TAG, RUN_ID_FILE, first_touch
 from clipgan.secrets import without_passwords
-from clipgan.tracking import RUN_DIR_TAG, RUN_ID_FILE, first_touch
 from clipgan.training.checkpoint import checkpoint_path, snapshots
 from clipgan.training.run_files import holds_checkpoint, newest_good
 
@@ -22,7 +22,7 @@ def checkpoint_of_run(run_id: str, config: MlflowConfig, given: str) -> Path:
         given: what the user wrote (`init=mlflow:RUN_ID`), for the messages.
 
     Raises:
-        UserError: MLflow has no such run, or the run's checkpoints are not here.
+        UserError: MLflow has no such run, or the checkpoint is not here.
     """
     run_dir = _run_dir(run_id, config, given)
     empty, owner = not snapshots(run_dir), run_dir / RUN_ID_FILE
@@ -32,8 +32,12 @@ def checkpoint_of_run(run_id: str, config: MlflowConfig, given: str) -> Path:
             where = "holds no checkpoint" if empty else "belongs to another run by now"
         raise UserError(f"{given}: the run's directory {run_dir} {where}; give a checkpoint file of it")
     last, content = newest_good(run_dir, torch.device("cpu"))
-    best = checkpoint_path(run_dir, min(content["history"], key=lambda entry: entry[1])[0])
-    return best if best.exists() else last
+    kimg, fid = min(content["history"], key=lambda entry: entry[1])
+    best = checkpoint_path(run_dir, kimg)
+    if not best.exists():
+        raise UserError(f"{given}: the run has not kept its checkpoint of lowest FID ({fid:.4g} at {kimg} kimg; "
+                        f"keep_best was 0); its newest is init={last}")  # fmt: skip
+    return best
 
 
 def last_checkpoint_of_run(run_id: str, config: MlflowConfig, given: str) -> Path:

@@ -21,9 +21,9 @@ import torch
 from mlflow import MlflowClient
 from PIL import Image
 
+from clipgan.mlflow_run import RUN_ID_FILE
 from clipgan.sampling.sampler import open_sampler
 from clipgan.sampling.source import checkpoint_of, from_run
-from clipgan.tracking import RUN_ID_FILE
 from clipgan.training.run_lookup import find_run
 from tests.helpers import ROOT
 

@@ -116,6 +116,17 @@ def test_after_its_retries_a_trial_has_failed_and_the_sweep_goes_on(app: App) ->
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_would_fail_again_is_not_tried_again(app: App, workers: int) -> None:
+    command = ("h=0.1,0.5", "mode=hopeless", "only_at=0.1", "hydra.sweeper.max_retries=2")
+    out = app.run(*command, f"hydra.sweeper.workers={workers}", status=1)
+    assert app.started().count("0 0.1 symmetric") == 1
+    assert reasons(app) == ["loss is nan at h=0.1"]
+    assert "failed: trial 0  h=0.1  loss is nan at h=0.1" in out
+    assert completed(app) == [0.5]
+
+
+@pytest.mark.slow
 def test_too_many_failures_end_the_sweep(app: App) -> None:
     out = app.run("h=range(0,5)", "mode=raise", "hydra.sweeper.max_failure_rate=0.4", status=1)
     assert len(app.started()) == 3

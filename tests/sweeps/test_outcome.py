@@ -6,6 +6,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 from optuna import TrialPruned
 
+from sweeps.job import Hopeless
 from sweeps.outcome import outcome_of, reason_of
 
 
@@ -22,6 +23,12 @@ def test_the_three_ends() -> None:
     assert (failed.state, failed.values, failed.reason) == ("FAIL", (), "ValueError: no")
     nothing = outcome_of(job(None))
     assert (nothing.state, nothing.reason) == ("FAIL", "TypeError: the objective must be a number, not None (NoneType)")
+
+
+def test_what_may_pass_is_told_from_what_would_come_again() -> None:
+    assert outcome_of(job(ValueError("no"), JobStatus.FAILED)).crashed
+    hopeless = outcome_of(job(Hopeless("UserError: h=-1"), JobStatus.FAILED))
+    assert (hopeless.state, hopeless.reason, hopeless.crashed) == ("FAIL", "UserError: h=-1", False)
 
 
 def test_several_objectives() -> None:

@@ -24,6 +24,7 @@ def test_a_relative_path_becomes_absolute(tmp_path: Path, monkeypatch: pytest.Mo
         ("sweeps.db", "storage=sweeps.db is not a storage URL: it must be sqlite:///FILE.db or postgresql"),
         ("redis://localhost", "storage=redis://localhost is not supported: it must be sqlite:///FILE.db"),
         ("mysql://u:secret@host/db", r"storage=mysql://u:\*\*\*@host/db is not supported"),
+        ("postgresql://u:secret@host:no/db", r"storage=postgresql://u:\*\*\*@host:no/db is not a storage URL"),
         ("sqlite://", "names no file"),
         ("sqlite:///no/such/place.db", "there is no directory .*/no/such"),
         ("sqlite:///directory", "is a directory"),

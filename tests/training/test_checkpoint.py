@@ -257,6 +257,22 @@ def test_what_the_figure_depends_on_makes_another_run():
 
 
 @pytest.mark.slow
+def test_a_checkpoint_of_another_version_is_one_message(cache_dir, tmp_path):
+    config = make_config(*tiny(cache_dir, "kimg=1", "mlflow.tracking_uri=null"))
+    train(config, tmp_path)
+    whole = load_checkpoint(checkpoint_path(tmp_path, 1), CPU)
+    other = {name: value for name, value in whole["state"]["discriminator"].items() if "from_rgb" not in name}
+    for state, words in (
+        ({key: value for key, value in whole["state"].items() if key != "scaler"}, "'scaler'"),
+        ({**whole["state"], "discriminator": other}, "Discriminator"),
+    ):
+        save_checkpoint(tmp_path / "latest.pt", {**whole, "state": {**state, "step": 1000}})
+        message = rf"latest\.pt is of another version: .*{words}.*; resume=none starts afresh"
+        with pytest.raises(UserError, match=message):
+            train(config, tmp_path)
+
+
+@pytest.mark.slow
 def test_a_disk_that_fills_up_ends_a_run_with_one_message_and_it_goes_on(cache_dir, tmp_path):
     """The disk has room for one checkpoint and half of another; then it has more."""
     with small_disk(tmp_path / "disk", kib=1000) as disk:

@@ -8,6 +8,7 @@ import torch
 
 from clipgan.config import MlflowConfig
 from clipgan.errors import UserError
+from clipgan.mlflow_run import RUN_ID_FILE
 from clipgan.tracking import RunLog
 from clipgan.training.checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
 from clipgan.training.initial import read_initial, start_from
@@ -188,7 +189,8 @@ def logged_run(trained, tmp_path):
     content = load_checkpoint(trained, CPU) | {"history": [(0, 9.0), (1, 2.0), (2, 3.0)]}
     save_checkpoint(checkpoint_path(run_dir, 1), content)
     save_checkpoint(checkpoint_path(run_dir, 2), content)
-    return log.mlflow_run_id, mlflow.tracking_uri, run_dir
+    log.finish("FINISHED")
+    return (run_dir / RUN_ID_FILE).read_text().strip(), mlflow.tracking_uri, run_dir
 
 
 def test_a_run_of_mlflow_gives_its_best_checkpoint_or_one_message(configure, logged_run, tmp_path):
@@ -202,6 +204,11 @@ def test_a_run_of_mlflow_gives_its_best_checkpoint_or_one_message(configure, log
     assert_equal(weights.generator, load_checkpoint(weights.path, CPU)["state"]["generator_ema"])
     with pytest.raises(UserError, match=r"init=mlflow:0123: MLflow at sqlite.* does not give this run .*0123"):
         read("0123")
+    weights.path.unlink()
+    with pytest.raises(
+        UserError, match=rf"init=mlflow:{run_id}: .* lowest FID \(2 at 1 kimg; .* init={run_dir}/check.*2\.pt"
+    ):
+        read(run_id)
     (run_dir / "mlflow_run_id.txt").write_text("another\n")
     with pytest.raises(UserError, match=f"directory {run_dir} belongs to another run by now"):
         read(run_id)

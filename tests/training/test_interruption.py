@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import os
 import random
 import signal
 import subprocess
@@ -13,12 +14,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from clipgan.errors import Interrupted
+from clipgan.errors import Interrupted, UserError
 from clipgan.training.checkpoint import load_checkpoint
-from clipgan.training.determinism import deterministic_algorithms, is_deterministic
+from clipgan.training.determinism import CUBLAS, deterministic_algorithms, is_deterministic, settle_cublas
 from clipgan.training.interruption import Interruption
 from clipgan.training.loop import train
 from tests.helpers import ROOT, make_config
+from tests.relay import Relay
 from tests.tiny import tiny
 
 CPU = torch.device("cpu")
@@ -120,6 +122,17 @@ def test_algorithms_are_deterministic_on_a_cpu_unless_told_otherwise():
     assert not torch.are_deterministic_algorithms_enabled()
 
 
+def test_cublas_is_settled_before_it_is_used(monkeypatch):
+    monkeypatch.delenv(CUBLAS, raising=False)
+    if torch.cuda.is_available():
+        torch.zeros(1, device="cuda")
+        with pytest.raises(UserError, match=f"since this process has used CUDA before: set {CUBLAS}=:4096:8"):
+            settle_cublas()
+        monkeypatch.setenv(CUBLAS, ":16:8")
+    settle_cublas()
+    assert os.environ.pop(CUBLAS) in (":4096:8", ":16:8")
+
+
 @pytest.mark.slow
 def test_killed_at_random_moments_it_ends_as_if_it_had_not_been(cache_dir, tmp_path, whole):
     killed_at_random(tiny(cache_dir, *OFTEN), tmp_path, 3, whole, seed=0)
@@ -171,6 +184,58 @@ def test_a_signal_leaves_a_checkpoint_and_the_status_that_means_again(cache_dir,
         assert saved["state"]["step"] % 32 == saved["tick"]["steps"] > 0
     finish(overrides, run_dir)
     assert not (run_dir / "latest.pt").exists()
+    assert_same_run(whole, run_dir)
+
+
+@pytest.mark.slow
+def test_a_signal_while_mlflow_does_not_answer_ends_as_any_other(cache_dir, tmp_path):
+    relay = Relay()
+    uri = f"mlflow.tracking_uri={relay.uri}"
+    process = command(tmp_path, *tiny(cache_dir, "kimg=1000", "snapshot_kimg=1000"), uri, "hydra.run.dir=run")
+    while not relay.count:  # MLflow opens
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    process.terminate()
+    out, err = process.communicate(timeout=35)  # MLflow itself gives up after 20 seconds, for each record
+    assert process.returncode == 75, out + err
+    assert "ended by SIGTERM; it goes on with: python train.py " in err
+    assert "MLflow lacks" in out
+    assert "Traceback" not in err
+    relay.refuse()
+
+
+# `train.py` with a SIGTERM to itself in the middle of the FID after 1 kimg
+IN_A_MEASUREMENT = f"""
+import os, runpy, signal, sys
+from clipgan.metrics import evaluation
+
+compare, calls = evaluation.compare, []
+
+def interrupted(*arguments):
+    calls.append(arguments)
+    if len(calls) == 2:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return compare(*arguments)
+
+evaluation.compare = interrupted
+sys.argv[0] = {str(ROOT / "train.py")!r}
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.slow
+def test_a_snapshot_that_is_interrupted_is_made_when_the_run_goes_on(cache_dir, tmp_path, whole):
+    overrides, run_dir = tiny(cache_dir, "mlflow.tracking_uri=null", "keep_last=null"), tmp_path / "run"
+    ended = subprocess.run(
+        [sys.executable, "-c", IN_A_MEASUREMENT, *overrides, "hydra.run.dir=run"],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+        timeout=60,
+    )  # fmt: skip
+    assert ended.returncode == 75, ended.stdout + ended.stderr
+    assert "ended by SIGTERM; it goes on with: python train.py " in ended.stderr
+    assert [record["step"] for record in records(run_dir)] == [0]
+    assert load_checkpoint(run_dir / "latest.pt", CPU)["state"]["step"] == 32  # the first of 1 kimg or more
+    finish(overrides, run_dir)
     assert_same_run(whole, run_dir)
 
 

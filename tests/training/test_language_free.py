@@ -59,12 +59,14 @@ def test_prompts_without_captions_are_pseudo_texts():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("loss", ["symmetric", "lafite"])
-def test_a_folder_without_captions_trains(cache_dir, tmp_path, pictures, given_clips, loss):
+def test_a_folder_without_captions_trains(cache_dir, tmp_path, pictures, given_clips, loss, capsys):
     config = configure(cache_dir, pictures, "condition=language_free", f"loss={loss}", *given_clips)
     train(config, tmp_path / "run")
     first, last = (json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines())
     assert last["fid32_train_clip_tiny"] > 0
     assert not any(key.startswith(("r_precision", "clip_score")) for key in last)  # there is no caption to find
+    said = "data=folder has no captions of train images: metrics.clip_score and metrics.r_precision cannot be measured"
+    assert capsys.readouterr().out.count(said) == 1
     assert ("text_to_resnet_r2" in first) == (loss == "symmetric")  # fitted on the images' own CLIP features
     assert (tmp_path / "run" / "samples-000001.png").is_file()
 

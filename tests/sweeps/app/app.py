@@ -12,6 +12,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from sweeps.job import Hopeless
 from sweeps.trial import current_trial
 
 STEPS = 4  # of the mode `checkpoint`
@@ -73,8 +74,8 @@ def fill(path: Path) -> None:
 
 
 def misbehave(mode: str, config: DictConfig) -> None:
-    if mode == "raise":
-        raise DivergenceError(f"loss is nan at h={config.h}")
+    if mode in ("raise", "hopeless"):
+        raise (DivergenceError if mode == "raise" else Hopeless)(f"loss is nan at h={config.h}")
     if mode == "raise_once" and not Path("raised").exists():
         Path("raised").touch()
         raise DivergenceError(f"loss is nan at h={config.h}")
