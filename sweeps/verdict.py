@@ -68,4 +68,4 @@ def _compared(result: PointResult, leader: PointResult) -> str:
         return "-"
     told = [objective_sds(record.attributes for record in each.complete) for each in (result, leader)]
     noise = within_noise(result.by_seed, leader.by_seed, sampling_deviation(*told))
-    return "unknown: too few seeds" if noise is None else "within noise" if noise else "worse"
+    return "unknown: one seed" if noise is None else "within noise" if noise else "worse"

@@ -12,7 +12,7 @@ from sweeps.report.images import Picture, newest_picture
 from sweeps.report.points import Standing, has_replicas
 from sweeps.report.reading import Sweep, Trial
 from sweeps.report.tables import Table
-from sweeps.statistics import FEWEST, RELIABLE
+from sweeps.statistics import RELIABLE
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -101,10 +101,10 @@ def _replicas(sweep: Sweep, points: Sequence[Standing]) -> Section | None:
         return Section("Points", lead, table=table)
     lead = (
         "The mean of each point's replicas with its 95 % interval (seeded bootstrap, widened for small samples)."
-        " A point is within noise of the best where the interval of the difference contains 0, or, with fewer than"
-        f" {RELIABLE} replicas, where measuring both anew may make it, by the deviation that the jobs have told; with"
-        f" fewer than {FEWEST} a larger difference is unknown. Each is compared with the best alone, and of twenty such"
-        " comparisons one errs by chance."
+        " A point is within noise of the best where the interval of their difference contains 0 (with fewer than"
+        f" {RELIABLE} replicas Welch's), and where one of them has a single trial, if measuring both anew may make the"
+        " difference, by the deviation that the jobs have told. Each is compared with the best alone, and of twenty"
+        " such comparisons one errs by chance."
     )
     if sweep.aggregate != "mean":
         lead += f" The order is that of hydra.sweeper.aggregate={sweep.aggregate}."
