@@ -47,11 +47,11 @@ class Straightforward:
         self.config, self.simclr, self.clip = config, config.simclr, clip
         self.network = build_network(config.simclr, config.resolution).to(device)
         self.optimizer = torch.optim.SGD(self.network.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-6)
-        how, strength = config.simclr.augment, config.simclr.augment.colour
+        how = config.simclr.augment
         transforms: list[Any] = [
             v2.RandomResizedCrop(config.resolution, (how.crop, 1.0), (1 / how.aspect, how.aspect), antialias=True),
             v2.RandomHorizontalFlip(0.5 * x_flip),
-            v2.RandomApply([v2.ColorJitter(*[0.8 * strength] * 3, 0.2 * strength)], how.jitter),
+            v2.RandomApply([v2.ColorJitter(how.colour, how.colour, how.colour, how.hue)], how.jitter),
             v2.RandomGrayscale(how.grayscale),
         ]
         if how.blur:

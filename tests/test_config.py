@@ -31,7 +31,7 @@ def test_every_experiment_composes_and_opens_with_its_command(name):
     package, command = text.splitlines()[:2]
     assert package == "# @package _global_"  # Hydra reads it in the first line only
     flag = "-m " if "override /grid" in text else ""
-    place = "" if name == "quick" else " data.path=COCO"
+    place = {"quick": "", "simclr_imagenet": " data.path=IMAGENET100"}.get(name, " data.path=COCO")
     assert command == f"# python train.py {flag}experiment={name}{place}"
     *_, overrides = command.partition("experiment=")
     assert make_config(*f"experiment={overrides}".split()) != make_config()

@@ -55,9 +55,8 @@ def draw(config: AugmentConfig, count: int, resolution: int, x_flip: bool, rando
     def uniform(*shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
         return low + (high - low) * torch.rand(shape, generator=random)
 
-    strength = 0.8 * config.colour
-    scales = uniform(count, 3, low=max(0.0, 1 - strength), high=1 + strength)
-    turns = uniform(count, 1, low=-0.2 * config.colour, high=0.2 * config.colour)
+    scales = uniform(count, 3, low=1 - config.colour, high=1 + config.colour)
+    turns = uniform(count, 1, low=-config.hue, high=config.hue)
     return Draws(
         box=_boxes(config, count, resolution, random),
         mirrored=(uniform(count) < 0.5) & x_flip,

@@ -16,15 +16,16 @@ class AugmentConfig:
     crop: float = 0.08  # the smallest crop's share of the image's area; the largest is the whole
     aspect: float = 4 / 3  # a crop's sides differ by this ratio at most
     jitter: float = 0.8  # probability that colours change
-    colour: float = 0.5  # how much: brightness, contrast, saturation by 1 +- 0.8 x this, hue by +- 0.2 x this of a turn
+    colour: float = 0.4  # how much: brightness, contrast and saturation are scaled by 1 +- this (SimCLR: 0.8 s)
+    hue: float = 0.1  # and the hue is turned by +- this share of the circle (SimCLR: 0.2 s)
     grayscale: float = 0.2  # probability
     blur: float = 0.0  # probability; SimCLR: 0.5 at 224 pixels, 0 at 32
 
     def __post_init__(self) -> None:
         require(0 < self.crop <= 1, "simclr.augment.crop", self.crop, "more than 0 and at most 1")
         require(1 <= self.aspect <= 10, "simclr.augment.aspect", self.aspect, "a number from 1 to 10")
-        require(0 <= self.colour <= 1.25, "simclr.augment.colour", self.colour, "a number from 0 to 1.25")
-        for key in ("jitter", "grayscale", "blur"):
+        require(0 <= self.hue <= 0.5, "simclr.augment.hue", self.hue, "between 0 and 0.5")
+        for key in ("jitter", "colour", "grayscale", "blur"):
             share(f"simclr.augment.{key}", getattr(self, key))
 
 

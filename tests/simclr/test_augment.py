@@ -14,7 +14,7 @@ from clipgan.simclr.augment import augment, blur, crop, draw, grayscale
 from clipgan.simclr.config import AugmentConfig
 
 N, R = 24, 32
-SIMCLR = AugmentConfig(colour=1.0, blur=0.5)
+SIMCLR = AugmentConfig(colour=0.8, hue=0.2, blur=0.5)
 
 
 @pytest.fixture
