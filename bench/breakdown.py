@@ -22,6 +22,7 @@ from unittest.mock import patch
 import torch
 from rich.table import Table
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 from bench.machine import machine
 from bench.training.stopwatch import Stopwatch
@@ -166,7 +167,7 @@ def both_ways(watch: Stopwatch, function: Callable[..., Any], part: str) -> Call
             return function(*args, **kwargs)
         with watch.timing(part=part):
             result = function(*args, **kwargs)
-        for output in (result,) if isinstance(result, Tensor) else result:
+        for output in tree_leaves(result):
             if output.requires_grad:
                 output.register_hook(lambda _: watch.turn_to(part))
         return result

@@ -19,14 +19,13 @@ from typing import Any
 
 import torch
 from rich.table import Table
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 from bench.machine import machine
 from bench.training.reference import ReferenceDiscriminator, ReferenceGenerator
 from clipgan.command import compose_config
 from clipgan.config import Config
 from clipgan.data.batches import Batch
+from clipgan.networks.cost import Counter
 from clipgan.prepare import choose_device
 from clipgan.progress import console, track
 from clipgan.training.precision import AUTOCAST
@@ -125,21 +124,6 @@ def seconds(action: Callable[[], None], device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter() - start
-
-
-class Counter(TorchDispatchMode):
-    """Counts the floating-point operations of matrix products and convolutions, forward and backward.
-
-    By PyTorch's own formulas; its FlopCounterMode follows modules as well, and stumbles over lazy regularisers.
-    """
-
-    total = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        formula = flop_registry.get(func._overloadpacket)
-        self.total += formula(*args, **(kwargs or {}), out_val=out) if formula else 0
-        return out
 
 
 def count(action: Callable[[], None]) -> int:

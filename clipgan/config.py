@@ -36,10 +36,15 @@ EXTRACTORS = ("inception", "judge")
 MOMENTS = ("never", "end", "snapshot")
 MEASURES = ("fid_sd", "kid", "precision_recall", "inception_score", "clip_score", "r_precision", "accuracy")
 GANS_OWN = (  # keys that task=simclr does not read
-    "loss", "condition", "resnet", "model", "metrics", "clip@metrics.judge", "contrast", "S", "h", "heterologous",
-    "C_it", "C_ii", "kimg", "snapshot_kimg", "init", "freeze_d", "compile", "sample_prompts", "sample_latents",
-    "mlflow.log_model",
+    "loss", "condition", "resnet", "model", "augment", "metrics", "clip@metrics.judge", "contrast", "S", "h",
+    "heterologous", "C_it", "C_ii", "kimg", "snapshot_kimg", "init", "freeze_d", "compile", "sample_prompts",
+    "sample_latents", "mlflow.log_model",
 )  # fmt: skip
+AUGMENTATIONS = {  # name -> kinds of transforms
+    "none": (),
+    "diffaugment": ("colour", "translation", "cutout"),
+    "ada": ("blit", "geometry", "colour"),
+}
 PAIR_SELECTIONS = ("plain", "add_new_positive", "drop_false_positive", "drop_false_negative", "drop_easy_negative",
                    "weakly_supervised")  # fmt: skip
 
@@ -324,6 +329,9 @@ class ModelConfig:
     mapping_layers: int = 4
     channel_base: int = 1024  # channels at resolution r: min(channel_base / r, channel_max)
     channel_max: int = 64
+    channel_multiplier: float = 1.0  # capacity: of the channels at each resolution, rounded
+    mapping_multiplier: float = 1.0  # capacity: of mapping_layers, rounded
+    multi_scale: bool = False  # MSG-GAN (arXiv:1903.06048): D sees G's RGB at every resolution; not with lafite
     mbstd_group: int = 4  # minibatch-stddev group size
     g_lr: float = 2e-3
     d_lr: float = 2e-3
@@ -339,11 +347,43 @@ class ModelConfig:
         for key in ("z_dim", "w_dim", "text_dim", "mapping_layers", "channel_base", "channel_max", "mbstd_group",
                     "r1_interval", "pl_interval"):  # fmt: skip
             _at_least(f"model.{key}", getattr(self, key), 1)
-        for key in ("g_lr", "d_lr", "ema_kimg"):
+        for key in ("g_lr", "d_lr", "ema_kimg", "channel_multiplier", "mapping_multiplier"):
             _positive(f"model.{key}", getattr(self, key))
         for key in ("r1_gamma", "pl_weight", "ema_rampup"):
             _weight(f"model.{key}", getattr(self, key))
         _require(0 <= self.style_mixing <= 1, "model.style_mixing", self.style_mixing, "between 0 and 1")
+        _require(self.lafite is None or not self.multi_scale, "model.multi_scale", self.multi_scale,
+                 "false with LAFITE's networks (model.lafite)")  # fmt: skip
+
+
+@dataclass
+class AugmentConfig:
+    """What changes images before D sees them; `clipgan.augmentation` says what that does to f_D."""
+
+    name: str = "none"
+    policy: list[str] = field(default_factory=list)  # the kinds of transforms, one after the other
+    target: float | None = None  # ada: r_t, the mean sign of D's logits of real images, that p is to lead to
+    interval: int | None = None  # ada: steps from one change of p to the next
+    kimg: float | None = None  # ada: in which p can go from 0 to 1
+
+    def __post_init__(self) -> None:
+        _one_of("augment.name", self.name, tuple(AUGMENTATIONS))
+        allowed = AUGMENTATIONS[self.name]
+        fits = bool(self.policy) == bool(allowed) and len(set(self.policy)) == len(self.policy)
+        _require(fits and set(self.policy) <= set(allowed), "augment.policy", self.policy,
+                 f"some of [{', '.join(allowed)}], each once, for augment={self.name}" if allowed
+                 else f"[] for augment={self.name}")  # fmt: skip
+        if self.name != "ada":
+            for key in ("target", "interval", "kimg"):
+                value = getattr(self, key)
+                _require(value is None, f"augment.{key}", value, f"null for augment={self.name}")
+            return
+        _require(self.target is not None and -1 < self.target < 1, "augment.target", self.target,
+                 "a number between -1 and 1 for augment=ada")  # fmt: skip
+        _require(self.interval is not None and self.interval >= 1, "augment.interval", self.interval,
+                 "an integer >= 1 for augment=ada")  # fmt: skip
+        _require(self.kimg is not None and math.isfinite(self.kimg) and self.kimg > 0, "augment.kimg", self.kimg,
+                 "a finite number > 0 for augment=ada")  # fmt: skip
 
 
 @dataclass
@@ -428,6 +468,7 @@ class Config:
     metrics: MetricsConfig
     mlflow: MlflowConfig
     S: SpaceWeights
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
     pairs: PairsConfig = field(default_factory=PairsConfig)
     condition: ConditionConfig = field(default_factory=ConditionConfig)
     contrast: ContrastConfig = field(default_factory=ContrastConfig)
@@ -547,7 +588,8 @@ class Config:
                  "a file where mlflow.tracking_uri=null")  # fmt: skip
         _require(self.freeze_d == 0 or self.init is not None, "freeze_d", self.freeze_d,
                  "0 without init: random layers must train")  # fmt: skip
-        layers = 1 + 3 * (self.resolution.bit_length() - 3)  # from RGB, and three a block down to 4 x 4
+        each = 4 if self.model.multi_scale else 3  # a block's convolutions, and the one that combines scales
+        layers = 1 + each * (self.resolution.bit_length() - 3)  # from RGB, and the blocks down to 4 x 4
         _require(0 <= self.freeze_d <= layers, "freeze_d", self.freeze_d,
                  f"from 0 to {layers} at resolution={self.resolution}")  # fmt: skip
 

@@ -9,7 +9,7 @@ from clipgan.config import SpaceTerms, TermConfig, flatten, from_yaml
 from clipgan.errors import UserError
 from tests.helpers import ROOT, compose_node, make_config
 
-SWEPT = ("clip", "loss", "pairs", "condition", "model", "resnet", "metrics", "data")
+SWEPT = ("augment", "clip", "loss", "pairs", "condition", "model", "resnet", "metrics", "data")
 
 
 def options(group):
@@ -111,6 +111,18 @@ def test_text_becomes_numbers():
         (["resnet.precision=16"], ["resnet.precision=16", "float32, bfloat16"]),
         (["clip=open_clip", "clip.pretrained=openai"], ["clip.name"]),
         (["metrics.judge=null"], ["metrics.judge"]),
+        (["model.channel_multiplier=0"], ["model.channel_multiplier=0", "> 0"]),
+        (["model.mapping_multiplier=inf"], ["model.mapping_multiplier=inf", "finite"]),
+        (["model=lafite", "model.multi_scale=true"], ["model.multi_scale=True", "false with LAFITE's networks"]),
+        (["augment.name=x"], ["augment.name=x", "none, diffaugment, ada"]),
+        (["augment.policy=[colour]"], ["augment.policy=['colour']", "[] for augment=none"]),
+        (["augment=diffaugment", "augment.policy=[blit]"], ["['blit']", "some of [colour, translation, cutout]"]),
+        (["augment=diffaugment", "augment.policy=[]"], ["augment.policy=[]", "some of"]),
+        (["augment=ada", "augment.policy=[blit,blit]"], ["augment.policy=['blit', 'blit']", "each once"]),
+        (["augment=diffaugment", "augment.target=0.6"], ["augment.target=0.6", "null for augment=diffaugment"]),
+        (["augment=ada", "augment.target=1"], ["augment.target=1", "between -1 and 1"]),
+        (["augment=ada", "augment.interval=0"], ["augment.interval=0", ">= 1"]),
+        (["augment=ada", "augment.kimg=null"], ["augment.kimg=None", "> 0"]),
     ],
 )
 def test_bad_values_are_quoted(overrides, words):

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from bench.train_step import Counter
+from clipgan.networks.cost import Counter
 
 
 @dataclass(frozen=True)

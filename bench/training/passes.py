@@ -18,6 +18,7 @@ from clipgan.encoders.tiny_resnet import TinyResNet, tiny_resnet_preprocess
 from clipgan.losses.adversarial import path_lengths, r1_penalty
 from clipgan.networks.build import AnyDiscriminator, build_discriminator, build_generator
 from clipgan.networks.generator import TextToImage
+from clipgan.networks.scales import scales_of
 
 RESNET50_PIXELS = 224  # of its input, as for the published weights
 Passes = dict[Part, list[Kernel]]
@@ -107,12 +108,13 @@ def _discriminator_passes(discriminator: AnyDiscriminator, config: Config, width
     images = torch.empty(config.batch, 3, config.resolution, config.resolution)
 
     def judge(shown: Tensor) -> Tensor:
-        judged = discriminator(shown, condition)
+        judged = discriminator(scales_of(shown, config.model.multi_scale), condition)
         return judged.logits.sum() + judged.semantic.sum()
 
     def r1() -> None:
         shown = images.clone().requires_grad_()
-        r1_penalty(discriminator(shown, condition).logits, shown).backward()
+        real = scales_of(shown, config.model.multi_scale)
+        r1_penalty(discriminator(real, condition).logits, real.all()).backward()
 
     twice = ledger(r1)
     forward, backward = _both_ways(lambda: judge(images), list(discriminator.parameters()))

@@ -15,6 +15,7 @@ from clipgan.config import ModelConfig
 from clipgan.networks.discriminator import Discriminator
 from clipgan.networks.generator import Mapping, TextCode, TextToImage
 from clipgan.networks.layers import Conv, Linear, channels_at, leaky_relu
+from clipgan.networks.scales import Scales
 
 
 def upfirdn(x: Tensor, up: int = 1, down: int = 1, pad: tuple[int, int] = (0, 0), gain: float = 1.0) -> Tensor:
@@ -80,12 +81,12 @@ class ReferenceGenerator(TextToImage):
 
     def __init__(self, model: ModelConfig, clip_dim: int, resolution: int) -> None:
         super().__init__(Mapping(model.z_dim, model.w_dim, model.mapping_layers), model.z_dim, resolution)
-        channels = channels_at(4, model.channel_base, model.channel_max)
+        channels = channels_at(model, 4)
         self.constant = nn.Parameter(torch.randn(1, channels, 4, 4))
         self.blocks = nn.ModuleList()
         size, inputs = 4, channels
         while size <= resolution:
-            channels = channels_at(size, model.channel_base, model.channel_max)
+            channels = channels_at(model, size)
             block = nn.ModuleList() if size == 4 else nn.ModuleList(
                 [Layer(inputs, channels, model, clip_dim, rgb=False, up=True)]
             )  # fmt: skip
@@ -94,7 +95,7 @@ class ReferenceGenerator(TextToImage):
             self.blocks.append(block)
             size, inputs = 2 * size, channels
 
-    def synthesise(self, ws: Tensor, condition: Tensor, noise: Sequence[Tensor]) -> Tensor:
+    def scales(self, ws: Tensor, condition: Tensor, noise: Sequence[Tensor]) -> Scales:
         """[N, L, W], [N, C] -> [N, 3, R, R]."""
         x, rgb, place = self.constant.expand(len(ws), -1, -1, -1), None, 0
         for block in self.blocks:
@@ -105,7 +106,7 @@ class ReferenceGenerator(TextToImage):
             own = to_rgb(x, ws[:, place], condition, None)
             rgb = own if rgb is None else upfirdn(rgb, up=2, pad=(2, 1), gain=4.0) + own
         assert rgb is not None
-        return rgb
+        return Scales(rgb)
 
 
 class PlainConv(nn.Module):

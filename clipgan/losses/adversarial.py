@@ -4,6 +4,7 @@ Shapes: N batch, R resolution, L layers, W style width.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -22,15 +23,15 @@ def discriminator_loss(fake_logits: Tensor, real_logits: Tensor) -> Tensor:
     return F.softplus(fake_logits).mean() + F.softplus(-real_logits).mean()
 
 
-def r1_penalty(real_logits: Tensor, real_images: Tensor) -> Tensor:
-    """E |grad_x D(x)|^2 (arXiv:1801.04406), before the factor gamma / 2.
+def r1_penalty(real_logits: Tensor, real_images: Sequence[Tensor]) -> Tensor:
+    """E |grad_x D(x)|^2 (arXiv:1801.04406), before the factor gamma / 2; the mean over scales (arXiv:1903.06048).
 
     Args:
         real_logits: [N], computed from `real_images`.
-        real_images: [N, 3, R, R], requires grad.
+        real_images: [N, 3, R, R] of each scale; each requires grad, and is a variable of its own.
     """
-    (gradient,) = torch.autograd.grad(real_logits.sum(), real_images, create_graph=True)
-    return gradient.square().sum(dim=(1, 2, 3)).mean()
+    gradients = torch.autograd.grad(real_logits.sum(), real_images, create_graph=True)
+    return torch.stack([gradient.square().sum(dim=(1, 2, 3)).mean() for gradient in gradients]).mean()
 
 
 def path_lengths(images: Tensor, ws: Tensor, draw: Draw) -> Tensor:

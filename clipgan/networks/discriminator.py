@@ -8,10 +8,12 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from clipgan.config import ModelConfig
 from clipgan.networks.layers import Conv, Linear, channels_at, minibatch_stddev, normalise_second_moment
+from clipgan.networks.scales import Scales
 
 
 class Judgement(NamedTuple):
@@ -42,14 +44,17 @@ class Discriminator(nn.Module):
         super().__init__()
 
         def channels(size: int) -> int:
-            return channels_at(size, model.channel_base, model.channel_max)
+            return channels_at(model, size)
 
         self.from_rgb = Conv(3, channels(resolution), 1, activate=True)
         blocks = []
+        self.combine = nn.ModuleList()  # of a multi-scale D, after each block: [features, RGB] -> features
         size = resolution
         while size > 4:
             blocks.append(ResidualBlock(channels(size), channels(size // 2)))
             size //= 2
+            if model.multi_scale:
+                self.combine.append(Conv(channels(size) + 3, channels(size), 1, bias=False))
         self.blocks = nn.Sequential(*blocks)
         self.group = model.mbstd_group
         width = channels(4)
@@ -60,18 +65,22 @@ class Discriminator(nn.Module):
         self.text_projection = Linear(clip_dim, model.text_dim)
         self.semantic = Linear(width, clip_dim)
 
-    def forward(self, images: Tensor, condition: Tensor) -> Judgement:
+    def forward(self, images: Scales, condition: Tensor) -> Judgement:
         """Judge images against their text.
 
         Args:
-            images: [N, 3, R, R], in [-1, 1].
+            images: in [-1, 1]; every scale for a multi-scale D, which joins each to the features of its resolution.
             condition: [N, C], unit length.
 
         Returns:
             The logit D(x, c) = D(x) + <p(x), q(c)> / sqrt T (projection, arXiv:1802.05637), and f_D(x), which does not
             depend on the text.
         """
-        x = self.blocks(self.from_rgb(images))
+        x = self.from_rgb(images.image)
+        for index, block in enumerate(self.blocks):
+            x = block(x)
+            if images.smaller:
+                x = self.combine[index](torch.cat([x, images.smaller[index].to(x.dtype)], dim=1))
         x = self.conv(minibatch_stddev(x, self.group))
         h = self.features(x.flatten(1))
         text = self.text_projection(normalise_second_moment(condition))
@@ -80,7 +89,10 @@ class Discriminator(nn.Module):
 
     def layers_from_image(self) -> list[nn.Module]:
         """The convolutions in front of the minibatch deviation, in the order in which Freeze-D freezes them."""
-        return [self.from_rgb, *(layer for block in self.blocks for layer in block.children())]
+        layers: list[nn.Module] = [self.from_rgb]
+        for index, block in enumerate(self.blocks):
+            layers += [*block.children(), *self.combine[index : index + 1]]
+        return layers
 
     @staticmethod
     def renumbered(weights: Mapping[str, Tensor], there: int, here: int) -> dict[str, Tensor]:
@@ -91,6 +103,6 @@ class Discriminator(nn.Module):
         shift = here.bit_length() - there.bit_length()
 
         def name(old: str) -> str:
-            return re.sub(r"^blocks\.(\d+)", lambda match: f"blocks.{int(match[1]) + shift}", old)
+            return re.sub(r"^(blocks|combine)\.(\d+)", lambda match: f"{match[1]}.{int(match[2]) + shift}", old)
 
         return {name(old): value for old, value in weights.items() if shift == 0 or not old.startswith("from_rgb.")}

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from clipgan.config import ModelConfig
 from clipgan.networks.layers import Linear, StyledLayer, ToRGB, channels_at, normalise_second_moment, upsample
+from clipgan.networks.scales import Scales
 from clipgan.randomness import Draw
 
 
@@ -44,6 +45,11 @@ class Mapping(nn.Module):
         self.w_average.lerp_(mean, 1 - self.decay)
 
 
+def mapping_depth(model: ModelConfig) -> int:
+    """Layers from z to w."""
+    return max(1, round(model.mapping_layers * model.mapping_multiplier))
+
+
 class TextCode(nn.Module):
     """Text condition -> text code; one small network shared by all layers (LAFITE has one for each)."""
 
@@ -60,34 +66,40 @@ class TextCode(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """Styles -> image: a learned constant, two styled layers a resolution, RGB summed over the resolutions (skips)."""
+    """Styles -> image: a learned constant, two styled layers a resolution, RGB summed over the resolutions (skips).
 
-    def __init__(self, style: int, resolution: int, channel_base: int, channel_max: int) -> None:
+    Each of those sums is an image of its resolution: a multi-scale generator gives them all.
+    """
+
+    def __init__(self, model: ModelConfig, style: int, resolution: int) -> None:
         super().__init__()
-        channels = channels_at(4, channel_base, channel_max)
+        self.multi_scale = model.multi_scale
+        channels = channels_at(model, 4)
         self.constant = nn.Parameter(torch.randn(1, channels, 4, 4))
         self.first = StyledLayer(channels, channels, style)
         self.first_rgb = ToRGB(channels, style)
         self.ups, self.convs, self.rgbs = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         size = 8
         while size <= resolution:
-            inputs, channels = channels, channels_at(size, channel_base, channel_max)
+            inputs, channels = channels, channels_at(model, size)
             self.ups.append(StyledLayer(inputs, channels, style, up=True))
             self.convs.append(StyledLayer(channels, channels, style))
             self.rgbs.append(ToRGB(channels, style))
             size *= 2
 
-    def forward(self, styles: Tensor, noise: Sequence[Tensor]) -> Tensor:
-        """[N, L, S] and each layer's noise -> [N, 3, R, R], about [-1, 1]."""
+    def forward(self, styles: Tensor, noise: Sequence[Tensor]) -> Scales:
+        """[N, L, S] and each layer's noise -> images about [-1, 1]."""
         x = self.constant.expand(styles.shape[0], -1, -1, -1).contiguous(memory_format=torch.channels_last)
         own = styles.unbind(dim=1)  # at once: the gradient of each slice would be a tensor of zeros around it
         x = self.first(x, own[0], noise[0])
         rgb = self.first_rgb(x, own[1])
+        smaller: list[Tensor] = []
         for index, (up, conv, to_rgb) in enumerate(zip(self.ups, self.convs, self.rgbs, strict=True)):
             x = up(x, own[2 * index + 1], noise[2 * index + 1])
             x = conv(x, own[2 * index + 2], noise[2 * index + 2])
+            smaller.append(rgb)
             rgb = upsample(rgb) + to_rgb(x, own[2 * index + 3])
-        return rgb
+        return Scales(rgb, tuple(reversed(smaller)) if self.multi_scale else ())
 
 
 class TextToImage(nn.Module):
@@ -119,9 +131,13 @@ class TextToImage(nn.Module):
         maps = draw((count, sum(pixels))).split(pixels, dim=1)
         return [noise.unflatten(1, (1, size, size)) for noise, size in zip(maps, self.noise_sizes, strict=True)]
 
-    def synthesise(self, ws: Tensor, condition: Tensor, noise: Sequence[Tensor]) -> Tensor:
-        """[N, L, W], [N, C], noise -> [N, 3, R, R]; the gradient with respect to `ws` is the path-length Jacobian's."""
+    def scales(self, ws: Tensor, condition: Tensor, noise: Sequence[Tensor]) -> Scales:
+        """[N, L, W], [N, C], noise -> what D sees; the gradient with respect to `ws` is the path-length Jacobian's."""
         raise NotImplementedError
+
+    def synthesise(self, ws: Tensor, condition: Tensor, noise: Sequence[Tensor]) -> Tensor:
+        """[N, L, W], [N, C], noise -> the images alone, [N, 3, R, R]."""
+        return self.scales(ws, condition, noise).image
 
     def forward(self, z: Tensor, condition: Tensor, noise: Sequence[Tensor], truncation: float = 1.0) -> Tensor:
         """Generate images.
@@ -143,11 +159,11 @@ class Generator(TextToImage):
     """This project's own: one text code joins every style."""
 
     def __init__(self, model: ModelConfig, clip_dim: int, resolution: int) -> None:
-        super().__init__(Mapping(model.z_dim, model.w_dim, model.mapping_layers), model.z_dim, resolution)
+        super().__init__(Mapping(model.z_dim, model.w_dim, mapping_depth(model)), model.z_dim, resolution)
         self.text_code = TextCode(clip_dim, model.text_dim)
-        self.synthesis = Synthesis(model.w_dim + model.text_dim, resolution, model.channel_base, model.channel_max)
+        self.synthesis = Synthesis(model, model.w_dim + model.text_dim, resolution)
 
-    def synthesise(self, ws: Tensor, condition: Tensor, noise: Sequence[Tensor]) -> Tensor:
+    def scales(self, ws: Tensor, condition: Tensor, noise: Sequence[Tensor]) -> Scales:
         """See `TextToImage`."""
         text = self.text_code(condition)[:, None].expand(-1, ws.shape[1], -1)
         return self.synthesis(torch.cat([ws, text], dim=2), noise)

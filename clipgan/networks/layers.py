@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from clipgan.config import ModelConfig
+
 SQRT2 = math.sqrt(2)
 
 
@@ -178,6 +180,7 @@ def minibatch_stddev(x: Tensor, group: int) -> Tensor:
     return torch.cat([x, channel.to(x.dtype)], dim=1)
 
 
-def channels_at(resolution: int, base: int, maximum: int) -> int:
-    """Feature maps at a resolution: min(base / resolution, maximum)."""
-    return max(1, min(base // resolution, maximum))
+def channels_at(model: ModelConfig, resolution: int) -> int:
+    """Feature maps at a resolution: min(channel_base / resolution, channel_max), times channel_multiplier."""
+    plain = max(1, min(model.channel_base // resolution, model.channel_max))
+    return max(1, round(plain * model.channel_multiplier))

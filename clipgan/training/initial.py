@@ -18,7 +18,8 @@ from clipgan.training.checkpoint import load_checkpoint
 from clipgan.training.run_lookup import checkpoint_of_run
 from clipgan.training.state import TrainingState
 
-WIDTHS = ("z_dim", "w_dim", "text_dim", "mapping_layers", "channel_base", "channel_max", "lafite.joined_to")
+WIDTHS = ("z_dim", "w_dim", "text_dim", "mapping_layers", "mapping_multiplier", "channel_base", "channel_max",
+          "channel_multiplier", "multi_scale", "lafite.joined_to")  # fmt: skip
 SHOWN = 8  # layers that a line names
 
 
@@ -120,7 +121,8 @@ def _refuse_other_widths(path: Path, theirs: Mapping[str, Any], ours: ModelConfi
     Raises:
         UserError: names the keys and values that the checkpoint's networks have.
     """
-    there, here = flatten(theirs), flatten(asdict(ours))
+    unsaid = flatten(asdict(ModelConfig()))  # an earlier version has written fewer keys
+    there, here = unsaid | flatten(theirs), flatten(asdict(ours))
     keys = [key for key in here if key.startswith(WIDTHS) and there.get(key) != here[key]]
     if keys:
         differences = "; ".join(f"model.{key}={there.get(key)} there, {here[key]} here" for key in keys)

@@ -18,6 +18,7 @@ from clipgan.durable import remove_unfinished
 from clipgan.losses.structure import active_terms
 from clipgan.metrics.evaluation import Evaluation
 from clipgan.metrics.prompts import evenly
+from clipgan.networks.cost import multiply_adds
 from clipgan.prepare import Prepared, choose_device, prepare
 from clipgan.progress import console
 from clipgan.sample_grid import SampleGrid, title
@@ -136,6 +137,7 @@ class Training(Run):
             "resnet.key": prepared.resnet.key if prepared.resnet else None,
             "extractor.key": self.evaluation.extractor.key,
         }
+        self.costs = multiply_adds(self.state.generator, self.state.discriminator, prepared.clip.dim)
         if config.compile is not None:
             compile_networks(self.state, self.objective.spaces, config.compile)
         heldout = prompts(features.heldout, config.condition, config.seed)
@@ -153,6 +155,7 @@ class Training(Run):
         return {
             "parameters/G": parameter_count(self.state.generator),
             "parameters/D": parameter_count(self.state.discriminator),
+            **{f"macs/{name}": macs for name, macs in self.costs.items()},
             **self.evaluation.record(),
         }
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from clipgan.config import MEASURES, Config, flatten
+from clipgan.config import MEASURES, Config, flatten, from_yaml
 from clipgan.errors import UserError
 from clipgan.progress import console
 from clipgan.training.checkpoint import checkpoint_path, load_checkpoint, snapshots
@@ -159,7 +159,7 @@ def refuse_other_run(path: Path, theirs: dict[str, Any], ours: Config) -> None:
     Raises:
         UserError: names the first keys that differ.
     """
-    there, here = flatten(theirs), flatten(ours)
+    there, here = flatten(from_yaml(theirs)), flatten(ours)  # the door adds what an earlier version did not write
     keys = [key for key in sorted(there.keys() | here.keys()) if not key.startswith(RESUMABLE)]
     refuse_differences(path, {key: there.get(key) for key in keys}, {key: here.get(key) for key in keys})
 

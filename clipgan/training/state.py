@@ -9,10 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from clipgan.augmentation.policies import Augmentation, build_augmentation
 from clipgan.config import Config
 from clipgan.networks.build import AnyDiscriminator, build_discriminator, build_generator
 from clipgan.networks.discriminator import Judgement
 from clipgan.networks.generator import TextToImage
+from clipgan.networks.scales import Scales
 from clipgan.randomness import stream_seed
 from clipgan.training.divergence import Watch
 from clipgan.training.precision import Precision, choose_precision
@@ -32,16 +34,18 @@ class TrainingState:
     precision: Precision
     scaler: torch.amp.GradScaler
     step: int = 0  # batches done
+    augmentation: Augmentation = field(default_factory=Augmentation)
     watch: Watch = field(default_factory=Watch)  # no part of `state_dict`
     compiled: bool = False  # whether the networks run as torch.compile's graphs
 
-    def generate(self, ws: Tensor, condition: Tensor, noise: Sequence[Tensor]) -> Tensor:
-        """G in the training's precision: [N, L, W], [N, C] -> float32 [N, 3, R, R]."""
+    def generate(self, ws: Tensor, condition: Tensor, noise: Sequence[Tensor]) -> Scales:
+        """G in the training's precision: [N, L, W], [N, C] -> float32 images."""
         with self.precision.autocast():
-            return self.generator.synthesise(ws, condition, noise).float()
+            images: Scales = self.generator.scales(ws, condition, noise)
+        return images.map(Tensor.float)
 
-    def judge(self, images: Tensor, condition: Tensor) -> Judgement:
-        """D in the training's precision: [N, 3, R, R], [N, C] -> float32 logits and semantic features."""
+    def judge(self, images: Scales, condition: Tensor) -> Judgement:
+        """D in the training's precision: images, [N, C] -> float32 logits and semantic features."""
         with self.precision.autocast():
             judged: Judgement = self.discriminator(images, condition)
         return Judgement(judged.logits.float(), judged.semantic.float())
@@ -74,6 +78,7 @@ class TrainingState:
             "discriminator_optimizer": self.discriminator_optimizer.state_dict(),
             "path_length_mean": self.path_length_mean,
             "scaler": self.scaler.state_dict(),
+            "augmentation": self.augmentation.state_dict(),
             "step": self.step,
         }
 
@@ -87,6 +92,7 @@ class TrainingState:
             getattr(self, name).load_state_dict(state[name])
         self.path_length_mean = state["path_length_mean"].to(self.path_length_mean.device)
         self.scaler.load_state_dict(state["scaler"])
+        self.augmentation.load_state_dict(state.get("augmentation", {}))  # earlier versions had none
         self.step = state["step"]
 
 
@@ -119,6 +125,7 @@ def new_state(config: Config, clip_dim: int, device: torch.device) -> TrainingSt
         path_length_mean=torch.zeros((), device=device),
         precision=precision,
         scaler=precision.scaler(),
+        augmentation=build_augmentation(config.augment, config.batch, device),
     )
 
 

@@ -22,6 +22,8 @@ from clipgan.losses.adversarial import (
 from clipgan.losses.contrastive import ALL_PLAIN, unit
 from clipgan.losses.pairs import Selections, select
 from clipgan.losses.structure import Term, structure_loss, weighted_sum
+from clipgan.networks.discriminator import Judgement
+from clipgan.networks.scales import Scales, scales_of
 from clipgan.randomness import StepRandom
 from clipgan.training.accumulate import Embeddings, Values, backward
 from clipgan.training.divergence import Watch
@@ -64,9 +66,10 @@ def train_step(state: TrainingState, batch: Batch, objective: Objective, step: i
     values |= generator_step(state, batch, semantic, objective, random)
     with state.differentiated_twice():
         if model.r1_gamma and step % model.r1_interval == 0:
-            values |= r1_step(state, batch, objective)
+            values |= r1_step(state, batch, objective, random)
         if model.pl_weight and step % model.pl_interval == 0:
             values |= path_length_step(state, batch, objective, random)
+    values |= state.augmentation.end_step(step, values["logits/real_sign"])
     state.watch.see_all(values)
     state.watch.end_step(step)
     state.step = step + 1
@@ -114,15 +117,16 @@ def discriminator_step(
     def forward(part: Batch) -> tuple[Tensor, Embeddings]:
         with torch.no_grad():
             fake = state.generate(ws[batch.place(part.rows)], part.condition, _noise(state, part, random, "D"))
-        state.watch.see("G/images", fake)
-        fake_logits = state.judge(fake, part.condition).logits
-        real = state.judge(part.images, part.condition)
-        logits.append(torch.stack([real.logits.detach().mean(), fake_logits.detach().mean()]))
+        state.watch.see("G/images", fake.image)
+        fake_logits = _judge(state, fake, part, random, "D fake").logits
+        real = _judge(state, _real(part, config), part, random, "D real")
+        shown = real.logits.detach()
+        logits.append(torch.stack([shown.mean(), fake_logits.detach().mean(), shown.sign().mean()]))
         semantic.append(unit(real.semantic))
         return discriminator_loss(fake_logits, real.logits), {"D": semantic[-1]} if terms else {}
 
     def embed(part: Batch) -> Embeddings:
-        return {"D": unit(state.judge(part.images, part.condition).semantic)} if terms else {}
+        return {"D": unit(_judge(state, _real(part, config), part, random, "D real").semantic)} if terms else {}
 
     def target(of: Targets, space: str, pair: str) -> Tensor:
         return objective.spaces.target("CLIP", pair, of)  # f_D is as wide as CLIP and learns its features
@@ -137,12 +141,13 @@ def discriminator_step(
     )
     state.watch.see_all({"loss/D_adversarial": adversarial, **values})
     state.update(state.discriminator_optimizer, "D/gradient")
-    real, fake = total(torch.stack(logits).mean(dim=0)) / world_size()
+    real, fake, sign = total(torch.stack(logits).mean(dim=0)) / world_size()
     values = {
         "loss/D": adversarial + weighted_sum(terms, values),
         "loss/D_adversarial": adversarial,
         "logits/real": real,
         "logits/fake": fake,
+        "logits/real_sign": sign,  # r_t of arXiv:2006.06676: 0 for a D that cannot tell, 1 for one that overfits
         **values,
     }
     return values, torch.cat(semantic).detach()
@@ -163,10 +168,12 @@ def generator_step(
     def forward(part: Batch) -> tuple[Tensor, Embeddings]:
         ws = _styles(state, part, objective, random, "G")
         fake = state.generate(ws, part.condition, _noise(state, part, random, "G"))
-        state.watch.see("G/images", fake)
-        judged = state.judge(fake, part.condition)
+        state.watch.see("G/images", fake.image)
+        judged = _judge(state, fake, part, random, "G")
         needed = dict.fromkeys(term.space for term in terms)
-        embedded = {space: unit(judged.semantic) if space == "D" else spaces.embed(space, fake) for space in needed}
+        embedded = {
+            space: unit(judged.semantic) if space == "D" else spaces.embed(space, fake.image) for space in needed
+        }
         return generator_loss(judged.logits), embedded
 
     def target(of: Targets, space: str, pair: str) -> Tensor | None:
@@ -186,15 +193,15 @@ def generator_step(
     return {"loss/G": adversarial + weighted_sum(terms, values), "loss/G_adversarial": adversarial, **values}
 
 
-def r1_step(state: TrainingState, batch: Batch, objective: Objective) -> Values:
-    """Lazy R1: gamma / 2 * E |grad D(x)|^2, times the interval at which it is called."""
+def r1_step(state: TrainingState, batch: Batch, objective: Objective, random: StepRandom) -> Values:
+    """Lazy R1: gamma / 2 * E |grad D(x)|^2, times the interval at which it is called; x before its augmentation."""
     config, model = objective.config, objective.config.model
     share = 1 / (config.accumulate * world_size())
     penalty = torch.zeros((), device=batch.images.device)
     state.discriminator_optimizer.zero_grad(set_to_none=True)
     for part in batch.parts(config.accumulate):
-        images = part.images.detach().requires_grad_(True)
-        own = r1_penalty(state.judge(images, part.condition).logits, images) * share
+        real = _real(part, config).map(lambda images: images.detach().requires_grad_(True))
+        own = r1_penalty(_judge(state, real, part, random, "R1").logits, real.all()) * share
         state.scaler.scale(own * (model.r1_gamma / 2 * model.r1_interval)).backward()
         penalty += own.detach()
     penalty = total(penalty)
@@ -213,7 +220,7 @@ def path_length_step(state: TrainingState, batch: Batch, objective: Objective, r
     for part in batch.parts(config.accumulate):
         half = part.halves(random.block)
         ws = _styles(state, half, objective, halves, "path length")
-        images = state.generate(ws, half.condition, _noise(state, half, halves, "path length"))
+        images = state.generate(ws, half.condition, _noise(state, half, halves, "path length")).image
         state.watch.see("G/images", images)
         lengths = path_lengths(images, ws, halves.rows("path length direction", half.rows))
         everywhere = total(lengths.mean()) / world_size()
@@ -225,6 +232,16 @@ def path_length_step(state: TrainingState, batch: Batch, objective: Objective, r
     state.watch.see("loss/path_length", penalty)
     state.update(state.generator_optimizer, "G/path_length/gradient")
     return {"loss/path_length": penalty, "path_length": state.path_length_mean}
+
+
+def _real(batch: Batch, config: Config) -> Scales:
+    return scales_of(batch.images, config.model.multi_scale)
+
+
+def _judge(state: TrainingState, images: Scales, batch: Batch, random: StepRandom, use: str) -> Judgement:
+    """D on images as it is to see them: augmented, the same way each time for the same use."""
+    seen = state.augmentation(images, lambda: random.rows(f"{use} augmentation", batch.rows))
+    return state.judge(seen, batch.condition)
 
 
 def _styles(state: TrainingState, batch: Batch, objective: Objective, random: StepRandom, use: str) -> Tensor:

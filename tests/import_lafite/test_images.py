@@ -6,6 +6,7 @@ import torch.nn.functional as F
 
 from clipgan.command import compose_config
 from clipgan.import_lafite.__main__ import import_lafite
+from clipgan.networks.scales import Scales
 from clipgan.training.checkpoint import load_checkpoint
 from clipgan.training.state import new_state
 from tests.import_lafite.conftest import C, public_networks
@@ -64,7 +65,7 @@ def test_the_discriminator_gives_the_same_logits_and_features(public, state):
     images = torch.randn(8, 3, 16, 16)
     groups = [0, 2, 4, 6, 1, 3, 5, 7]  # there a group takes every second image, here neighbours
     logits, feature = public[0]["D"](images, text)
-    judged = state.discriminator(images[groups], text[groups])
+    judged = state.discriminator(Scales(images[groups]), text[groups])
     torch.testing.assert_close(judged.logits, logits[groups, 0], **TOLERANCE)
     torch.testing.assert_close(judged.semantic, feature[groups], **TOLERANCE)
 
@@ -91,7 +92,7 @@ def test_other_settings_of_the_training_script(tmp_path, options):
     torch.testing.assert_close(ours, expected, **TOLERANCE)
     images = torch.randn(2, 3, size, size) * 3
     logits, feature = networks["D"](images, text)
-    judged = state.discriminator(images, text)
+    judged = state.discriminator(Scales(images), text)
     torch.testing.assert_close(judged.logits, logits[:, 0], **TOLERANCE)
     torch.testing.assert_close(judged.semantic, feature, **TOLERANCE)
 
@@ -123,6 +124,6 @@ def test_the_published_size(tmp_path):
     images = torch.cat([ours, torch.randn(3, 3, 256, 256)])
     _, texts = inputs(4, width=512)
     logits, feature = networks["D"](images, texts)
-    judged = state.discriminator(images, texts)
+    judged = state.discriminator(Scales(images), texts)
     torch.testing.assert_close(judged.logits, logits[:, 0], **TOLERANCE)
     torch.testing.assert_close(judged.semantic, feature, **TOLERANCE)

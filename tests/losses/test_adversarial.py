@@ -19,7 +19,7 @@ def test_losses_at_known_logits():
 def test_r1_of_a_linear_discriminator_is_its_squared_norm():
     weight = torch.randn(3 * 4 * 4)
     images = torch.randn(5, 3, 4, 4, requires_grad=True)
-    penalty = r1_penalty(images.flatten(1) @ weight, images)
+    penalty = r1_penalty(images.flatten(1) @ weight, [images])
     assert float(penalty) == pytest.approx(float(weight.square().sum()), rel=1e-5)
 
 

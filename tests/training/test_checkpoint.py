@@ -256,6 +256,14 @@ def test_what_the_figure_depends_on_makes_another_run():
         run_files.refuse_other_run(Path("c.pt"), plain(make_config()), make_config("metrics.n_images=1000"))
 
 
+def test_what_an_earlier_version_did_not_write_is_the_default():
+    earlier = plain(make_config())
+    del earlier["augment"], earlier["model"]["multi_scale"], earlier["model"]["channel_multiplier"]
+    run_files.refuse_other_run(Path("c.pt"), earlier, make_config())
+    with pytest.raises(UserError, match=r"of another run: augment\.interval=None there, 4 here"):
+        run_files.refuse_other_run(Path("c.pt"), earlier, make_config("augment=ada"))
+
+
 @pytest.mark.slow
 def test_a_checkpoint_of_another_version_is_one_message(cache_dir, tmp_path):
     config = make_config(*tiny(cache_dir, "kimg=1", "mlflow.tracking_uri=null"))

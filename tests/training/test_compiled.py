@@ -45,13 +45,20 @@ def assert_same_steps(compiled, plain):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "overrides",
-    [(), pytest.param(("model=lafite", "precision=bf16"), marks=pytest.mark.endurance)],
-    ids=["own, fp32", "LAFITE's, bf16"],
+    [
+        (),
+        pytest.param(("model=lafite", "precision=bf16"), marks=pytest.mark.endurance),
+        pytest.param(("model=msg", "augment=ada"), marks=pytest.mark.endurance),
+    ],
+    ids=["own, fp32", "LAFITE's, bf16", "multi-scale, augmented"],
 )
 def test_a_traced_step_is_the_step(make_training, overrides):
     """PyTorch's tracer and autograd without its code generator, which takes minutes: no graph breaks in any network."""
     small = [*SMALL[1:], "model.z_dim=16", "model.w_dim=16", "model.channel_base=64"] if overrides else []
     compiled, plain = make_training(*overrides, *small), make_training(*overrides, *small)
+    if "augment=ada" in overrides:
+        for training in (compiled, plain):
+            training.state.augmentation.p.fill_(0.5)
     compile_networks(compiled.state, compiled.objective.spaces, "default", backend="aot_eager")
     assert_same_steps(compiled, plain)
     assert counters["stats"]["unique_graphs"] >= 5  # mapping, synthesis, D, two encoders

@@ -71,8 +71,9 @@ def spoil_penalty(training):
     """Of R1: the gradient of the logits in the images."""
 
     def hook(module, given, judged):
-        if given[0].requires_grad and given[0].is_leaf:
-            given[0].register_hook(lambda gradient: gradient * NAN)
+        images = given[0].image
+        if images.requires_grad and images.is_leaf:
+            images.register_hook(lambda gradient: gradient * NAN)
 
     training.state.discriminator.register_forward_hook(hook)
 
@@ -130,7 +131,7 @@ def one_of_two_processes(rank, port, overrides, folder):
     def spoilt(training, number):
         if (rank, number) == (1, 40):
             generate = training.state.generate
-            training.state.generate = lambda *given: generate(*given) * NAN
+            training.state.generate = lambda *given: generate(*given).map(lambda image: image * NAN)
         return step(training, number)
 
     Training.step = spoilt

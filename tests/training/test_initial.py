@@ -9,6 +9,7 @@ import torch
 from clipgan.config import MlflowConfig
 from clipgan.errors import UserError
 from clipgan.mlflow_run import RUN_ID_FILE
+from clipgan.networks.scales import Scales
 from clipgan.tracking import RunLog
 from clipgan.training.checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
 from clipgan.training.initial import read_initial, start_from
@@ -167,7 +168,7 @@ def test_freeze_d_keeps_the_first_layers_and_trains_the_rest(configure, trained,
     state.train_discriminator(False)
     assert not any(parameter.requires_grad for parameter in state.discriminator.parameters())
     state.train_discriminator(True)
-    judged = state.discriminator(images, text)
+    judged = state.discriminator(Scales(images), text)
     (judged.logits.sum() + judged.semantic.square().sum()).backward()
     state.discriminator_optimizer.step()
     for name, value in state.discriminator.state_dict().items():

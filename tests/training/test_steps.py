@@ -12,6 +12,7 @@ from clipgan.config import ModelConfig
 from clipgan.losses.adversarial import path_length_penalty, path_lengths, r1_penalty
 from clipgan.losses.contrastive import unit
 from clipgan.networks.generator import Generator
+from clipgan.networks.scales import Scales
 from clipgan.prepare import prepare
 from clipgan.randomness import StepRandom, stream, stream_seed
 from clipgan.training import steps
@@ -70,10 +71,12 @@ def make_training(cache_dir, tmp_path):
 
 
 def with_noise(training):
-    """Let the noise show: its strength is zero in an untrained network."""
+    """Let noise and augmentation show: both begin at zero."""
     for parameter in training.state.generator.parameters():
         if parameter.ndim == 0:
             torch.nn.init.constant_(parameter, 0.3)
+    if training.config.augment.name == "ada":
+        training.state.augmentation.p.fill_(0.5)
     return training
 
 
@@ -95,7 +98,7 @@ def discriminator_update(state, batch, objective, random):
 def generator_update(state, batch, objective, random):
     """Its values, where D has had no step before."""
     with torch.no_grad():
-        semantic = unit(state.judge(batch.images, batch.condition).semantic)
+        semantic = unit(state.judge(steps._real(batch, objective.config), batch.condition).semantic)
     return generator_step(state, batch, semantic, objective, random)
 
 
@@ -131,7 +134,8 @@ def test_every_term_of_a_step_contrasts_what_the_notation_says(make_training, ov
         ws = steps._styles(state, batch, training.objective, random, "G")
         fake = state.generate(ws, batch.condition, steps._noise(state, batch, random, "G"))
         f_d = {name: state.discriminator(images, batch.condition).semantic for name, images in
-               (("fake", fake), ("real", batch.images))}  # fmt: skip
+               (("fake", fake), ("real", steps._real(batch, config)))}  # fmt: skip
+        fake = fake.image
         more = batch.further
         u = batch.text if more is None else torch.cat([batch.text, more.text])
         v = spaces.clip.encode_image(batch.images) if config.features == "online" else batch.clip_image
@@ -258,6 +262,7 @@ VARIANTS = {
     "pseudo-classes, mixed": ["pairs=weakly_supervised", "condition=mixed"],
     "badly fitting captions": ["pairs=drop_false_positive", "pairs.fraction=0.3"],
     "source": ["heterologous=source", "features=online"],
+    "multi-scale, adaptive": ["model=msg", "augment=ada"],
 }
 LAFITE = ["model=lafite", "loss=lafite", *(f"model.{key}=16" for key in ("z_dim", "w_dim", "channel_max"))]
 LAFITE += ["model.channel_base=64", "model.mapping_layers=2"]
@@ -273,7 +278,7 @@ def first_steps(training, batch, path_lengths=False):
     for name, network, step in (
         ("D", "discriminator", lambda state: discriminator_update(state, batch, objective, random)),
         ("G", "generator", lambda state: generator_update(state, batch, objective, random)),
-        ("R1", "discriminator", lambda state: steps.r1_step(state, batch, objective)),
+        ("R1", "discriminator", lambda state: steps.r1_step(state, batch, objective, random)),
         ("path length", "generator", lambda state: steps.path_length_step(state, batch, objective, random)),
     ):
         if name == "path length" and not path_lengths:
@@ -320,7 +325,7 @@ def test_path_lengths_in_parts(make_training):
         assert half.rows == range(4 * number, 4 * number + 4)
         assert torch.equal(half.condition, part.condition[[0, 1, 4, 5]])
         ws = steps._styles(state, half, objective, halves, "path length")
-        images = state.generate(ws, half.condition, steps._noise(state, half, halves, "path length"))
+        images = state.generate(ws, half.condition, steps._noise(state, half, halves, "path length")).image
         lengths = path_lengths(images, ws, halves.rows("path length direction", half.rows)).detach()
         mean = mean + 0.01 * (lengths.mean() - mean)
         penalties.append(float(path_length_penalty(lengths, mean)))
@@ -329,7 +334,12 @@ def test_path_lengths_in_parts(make_training):
     assert float(state.path_length_mean) == pytest.approx(float(mean), rel=1e-5)
 
 
-PROCESSES = ("symmetric", "selection and further targets", "LAFITE's networks")  # variants that are tried with two
+PROCESSES = (
+    "symmetric",
+    "selection and further targets",
+    "multi-scale, adaptive",
+    "LAFITE's networks",
+)  # variants that are tried with two
 CACHED = ["accumulate=2", "contrast.grad_cache=true"]
 
 
@@ -380,10 +390,10 @@ def test_lazy_regularisers_correct_adam_and_keep_their_weight(make_training):
         assert group["lr"] == pytest.approx(lr * ratio)
         assert group["betas"] == pytest.approx((0.0, 0.99**ratio))
     images = batch.images.detach().requires_grad_()
-    penalty = r1_penalty(state.discriminator(images, batch.condition).logits, images)
+    penalty = r1_penalty(state.discriminator(Scales(images), batch.condition).logits, [images])
     parameters = [parameter for parameter in state.discriminator.parameters()]
     expected = torch.autograd.grad(penalty * model.r1_gamma / 2 * 16, parameters, allow_unused=True)
-    steps.r1_step(state, batch, training.objective)
+    steps.r1_step(state, batch, training.objective, step_random(training))
     for parameter, gradient in zip(parameters, expected, strict=True):
         if gradient is not None:
             torch.testing.assert_close(parameter.grad, gradient)

@@ -14,6 +14,7 @@ from clipgan.distributed import total_with_gradient
 from clipgan.networks.discriminator import Judgement
 from clipgan.networks.lafite.resample import blur
 from clipgan.networks.layers import Conv, Linear, channels_at, leaky_relu, minibatch_stddev
+from clipgan.networks.scales import Scales
 
 
 class DownConv(Conv):
@@ -50,7 +51,7 @@ class LafiteDiscriminator(nn.Module):
         super().__init__()
 
         def channels(size: int) -> int:
-            return channels_at(size, model.channel_base, model.channel_max)
+            return channels_at(model, size)
 
         sizes = [2**exponent for exponent in range(resolution.bit_length() - 1, 2, -1)]
         self.clamp, self.group, self.unit_features = lafite.conv_clamp, model.mbstd_group, lafite.unit_features
@@ -64,18 +65,18 @@ class LafiteDiscriminator(nn.Module):
         self.logit = Linear(width, 1)
         self.semantic = Linear(width, clip_dim)
 
-    def forward(self, images: Tensor, condition: Tensor) -> Judgement:
+    def forward(self, images: Scales, condition: Tensor) -> Judgement:
         """Judge images against their text.
 
         Args:
-            images: [N, 3, R, R], in [-1, 1].
+            images: one scale, in [-1, 1].
             condition: [N, C], unit length.
 
         Returns:
             The logit D(x, c) = D(x) + sum over the batch of <f_D(x), c>, as published: the text's part is one number
             for all images of the batch (of the micro-batch with accumulate > 1). And f_D(x).
         """
-        x = self.from_rgb(images).clamp(-self.clamp, self.clamp)
+        x = self.from_rgb(images.image).clamp(-self.clamp, self.clamp)
         for block in self.blocks.values():
             x = block(x)
         x = self.conv(minibatch_stddev(x, self.group)).clamp(-self.clamp, self.clamp)

@@ -11,9 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clipgan.config import LafiteConfig, ModelConfig
-from clipgan.networks.generator import Mapping, TextToImage
+from clipgan.networks.generator import Mapping, TextToImage, mapping_depth
 from clipgan.networks.lafite.resample import blur, upsample
 from clipgan.networks.layers import Linear, channels_at, leaky_relu
+from clipgan.networks.scales import Scales
 
 W_DECAY = 0.995  # of the moving average of w
 TEXT_LR = 0.01  # learning-rate multiplier of the text networks
@@ -116,7 +117,7 @@ class LafiteBlock(nn.Module):
             kind = JoinedStyle if size <= lafite.joined_to else ScaledStyle
             return kind(model, clip_dim, outputs)
 
-        inputs, outputs = (channels_at(at, model.channel_base, model.channel_max) for at in (size // 2, size))
+        inputs, outputs = (channels_at(model, at) for at in (size // 2, size))
         clamp = lafite.conv_clamp
         self.up = LafiteLayer(inputs, outputs, size, style(inputs), clamp, up=True) if size > 4 else None
         self.conv = LafiteLayer(outputs, outputs, size, style(outputs), clamp)
@@ -138,7 +139,7 @@ class LafiteSynthesis(nn.Module):
 
     def __init__(self, model: ModelConfig, lafite: LafiteConfig, clip_dim: int, resolution: int) -> None:
         super().__init__()
-        self.constant = nn.Parameter(torch.randn(1, channels_at(4, model.channel_base, model.channel_max), 4, 4))
+        self.constant = nn.Parameter(torch.randn(1, channels_at(model, 4), 4, 4))
         sizes = [2**exponent for exponent in range(2, resolution.bit_length())]
         self.blocks = nn.ModuleDict({str(size): LafiteBlock(model, lafite, clip_dim, size) for size in sizes})
 
@@ -158,12 +159,12 @@ class LafiteGenerator(TextToImage):
     """`TextToImage` as LAFITE publishes it; the text enters as CLIP gives it, at unit length."""
 
     def __init__(self, model: ModelConfig, lafite: LafiteConfig, clip_dim: int, resolution: int) -> None:
-        super().__init__(Mapping(model.z_dim, model.w_dim, model.mapping_layers, W_DECAY), model.z_dim, resolution)
+        super().__init__(Mapping(model.z_dim, model.w_dim, mapping_depth(model), W_DECAY), model.z_dim, resolution)
         self.synthesis = LafiteSynthesis(model, lafite, clip_dim, resolution)
 
-    def synthesise(self, ws: Tensor, condition: Tensor, noise: Sequence[Tensor]) -> Tensor:
-        """See `TextToImage`."""
-        return self.synthesis(ws, condition, noise)
+    def scales(self, ws: Tensor, condition: Tensor, noise: Sequence[Tensor]) -> Scales:
+        """See `TextToImage`; there is one."""
+        return Scales(self.synthesis(ws, condition, noise))
 
     def stored_noise(self) -> list[Tensor]:
         """The constant noise maps in place of drawn ones, the same for each image: [1, 1, size, size] each."""
