@@ -107,3 +107,5 @@ def messages_not_tracebacks(folder_key: str = "hydra.run.dir") -> Iterator[None]
             raise
         where = error.filename or "the output folder"
         sys.exit(f"{where} cannot be written ({error.strerror}); choose another with {folder_key}=DIR")
+    finally:
+        del os.environ["HYDRA_FULL_ERROR"]

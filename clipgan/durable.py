@@ -26,7 +26,9 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         partial.replace(path)
     except BaseException as error:
         partial.unlink(missing_ok=True)  # a full disk has room again
-        if isinstance(error, OSError) and error.filename is None:  # what a buffer still held did not fit either
+        if (
+            isinstance(error, OSError) and error.errno is not None and error.filename is None
+        ):  # what a buffer still held did not fit either
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     _flush_folder(path.parent)
