@@ -13,6 +13,8 @@ import torch
 from mlflow import MlflowClient
 from PIL import Image
 
+from clipgan.command import messages_not_tracebacks
+from clipgan.errors import UserError
 from tests.helpers import ROOT
 from tests.tiny import tiny
 
@@ -30,6 +32,12 @@ def run(tmp_path):
         return result.returncode, result.stdout, result.stderr
 
     return run
+
+
+def test_a_command_leaves_the_environment_as_it_was():
+    with pytest.raises(SystemExit, match="h=-1 is not allowed"), messages_not_tracebacks():
+        raise UserError("h=-1 is not allowed")
+    assert "HYDRA_FULL_ERROR" not in os.environ
 
 
 def test_help_is_a_manual(run):
@@ -121,7 +129,7 @@ def test_no_hub_says_which_file_to_give(run, cache_dir, monkeypatch):
 
 @pytest.mark.slow
 def test_a_sweep_runs_each_point_once_and_extends(run, cache_dir, tmp_path):
-    """The issue in small: a grid, the same command again, one more point; a bad point fails alone."""
+    """A grid, the same command again, one more point; a bad point fails alone."""
     command = ["-m", *tiny(cache_dir, "kimg=1"), "loss=asymmetric"]
 
     def h_values(state):

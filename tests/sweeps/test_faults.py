@@ -173,8 +173,7 @@ def test_a_preempted_job_goes_on_later_and_is_no_failure(app: App) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("number", "workers"), [(signal.SIGINT, 2), (signal.SIGTERM, 1)])
 def test_a_signal_that_became_another_exception_stops_all_the_same(app: App, number: int, workers: int) -> None:
     command = ("h=0.1,0.5,2", "mode=swallow", f"hydra.sweeper.workers={workers}")
     leader = app.start(*command)
