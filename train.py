@@ -12,7 +12,7 @@ from typing import Any
 
 import hydra
 
-from clipgan.command import first_process, hide_passwords, messages_not_tracebacks, under_torchrun
+from clipgan.command import first_process, hide_passwords, key_of, messages_not_tracebacks, under_torchrun
 from clipgan.secrets import without_passwords
 
 
@@ -30,7 +30,7 @@ def main(cfg: Any) -> float:
 
     run, trial = HydraConfig.get(), current_trial()
     try:
-        given = {line.partition("=")[0].lstrip("+~") for line in run.overrides.task}
+        given = set(map(key_of, run.overrides.task))
         if run.mode == RunMode.RUN and run.sweeper.params.keys() - given:  # a trial's own command gives every axis
             command = shlex.join(["python", "train.py", "-m", *run.overrides.task])
             raise UserError(f"grid={run.runtime.choices.grid} is for a sweep: {command}")
@@ -74,7 +74,7 @@ def _again(run: Any) -> str:
 
     task = run.overrides.task
     if run_files.holds_checkpoint(Path(run.runtime.output_dir)):  # which lead on from a file that `resume` named
-        task = [line for line in task if line.lstrip("+").partition("=")[0] != "resume"] + ["resume=auto"]
+        task = [line for line in task if key_of(line) != "resume"] + ["resume=auto"]
     hydras = [line for line in run.overrides.hydra if not line.startswith(("hydra.run.dir=", "hydra.mode="))]
     again = [*task, *hydras, f"hydra.run.dir={run.runtime.output_dir}"]
     return without_passwords(shlex.join(["python", "train.py", *again]))

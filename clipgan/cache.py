@@ -24,6 +24,11 @@ def default_cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "clipgan"
 
 
+def cache_dir_of(given: str | None) -> Path:
+    """The folder that `cache_dir` names, or the default one."""
+    return Path(given).expanduser() if given else default_cache_dir()
+
+
 def digest(description: Mapping[str, Any]) -> str:
     """The first 16 hex digits of the SHA-256 of `description` as canonical JSON."""
     text = json.dumps(description, sort_keys=True, separators=(",", ":"))

@@ -27,8 +27,13 @@ def compose_config(overrides: Sequence[str]) -> Config:
 
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = from_yaml(compose("config", overrides=list(overrides)))
-    refuse_unread(config, (line.partition("=")[0].lstrip("+~") for line in overrides))
+    refuse_unread(config, map(key_of, overrides))
     return config
+
+
+def key_of(override: str) -> str:
+    """The key or group that an override gives, adds or takes away: `h` of `h=1`, `+h=1` and `~h`."""
+    return override.partition("=")[0].lstrip("+~")
 
 
 def hide_passwords(arguments: list[str]) -> None:

@@ -31,7 +31,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clipgan.cache import default_cache_dir
+from clipgan.cache import cache_dir_of
+from clipgan.checks import at_least, require
 from clipgan.command import compose_config, messages_not_tracebacks
 from clipgan.config import Config
 from clipgan.data import load_data
@@ -87,10 +88,8 @@ def parse(arguments: list[str]) -> tuple[Options, list[str]]:
             raise UserError(f"{argument} is not allowed: {key} must be a whole number") from error
     options = Options(**own)
     for key, least in (("n_classes", 2), ("n_images", 2), ("views", 1), ("seed", 0)):
-        if getattr(options, key) < least:
-            raise UserError(f"{key}={getattr(options, key)} is not allowed: {key} must be an integer >= {least}")
-    if options.split not in ("train", "heldout"):
-        raise UserError(f"split={options.split} is not allowed: split must be train or heldout")
+        at_least(key, getattr(options, key), least)
+    require(options.split in ("train", "heldout"), "split", options.split, "train or heldout")
     return options, rest
 
 
@@ -159,7 +158,7 @@ def compare(config: Config, options: Options) -> dict[str, Any]:
     assert config.simclr is not None
     check_weights({"clip.checkpoint": config.clip.checkpoint})
     device = choose_device(config.device)
-    cache_dir = Path(config.cache_dir).expanduser() if config.cache_dir else default_cache_dir()
+    cache_dir = cache_dir_of(config.cache_dir)
     data = load_data(config.data, config.resolution, cache_dir)
     known = load_labels(data, config.simclr.classes)
     clip = load_clip(config.clip, data, cache_dir, device)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from clipgan.cache import default_cache_dir
+from clipgan.cache import cache_dir_of
 from clipgan.command import compose_config, messages_not_tracebacks
 from clipgan.config import Config
 from clipgan.data import load_data
@@ -143,7 +143,7 @@ def prepare(config: Config, device: torch.device) -> Prepared:
         UserError: data or weights are missing or do not fit.
     """
     check_files(config)
-    cache_dir = Path(config.cache_dir).expanduser() if config.cache_dir else default_cache_dir()
+    cache_dir = cache_dir_of(config.cache_dir)
     data = load_data(config.data, config.resolution, cache_dir)
     report_files(data)
     check_captions(config, data)

@@ -84,7 +84,7 @@ def within_noise(a: Mapping[int, float], b: Mapping[int, float], sampling: float
     """
     n = min(len(a), len(b))
     if n < 2:
-        difference = abs(math.fsum(a.values()) / len(a) - math.fsum(b.values()) / len(b))
+        difference = abs(statistics.fmean(a.values()) - statistics.fmean(b.values()))
         return True if difference < TWO_SIDED * sampling else None
     if n < RELIABLE:
         low, high = _welch(list(a.values()), list(b.values()))

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import torch
 from hydra import compose, initialize_config_dir
 
 from clipgan.command import compose_config
@@ -19,6 +20,19 @@ def compose_node(*overrides: str):
 def make_config(*overrides: str) -> Config:
     """What `train.py` makes of these overrides."""
     return compose_config(overrides)
+
+
+def assert_same(first, second, place=""):
+    """The same plain data, and tensors of the same bits."""
+    assert type(first) is type(second), place
+    if isinstance(first, dict):
+        assert first.keys() == second.keys(), place
+        for key in first:
+            assert_same(first[key], second[key], f"{place}.{key}")
+    elif isinstance(first, torch.Tensor):
+        torch.testing.assert_close(first, second, rtol=0, atol=0, msg=place)
+    else:
+        assert first == second, place
 
 
 class Payload:

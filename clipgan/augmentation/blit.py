@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from clipgan.augmentation.diffaugment import Apply
+from clipgan.augmentation.diffaugment import Apply, take, wide
 from clipgan.augmentation.rows import Rows
 
 SHIFT = 0.125  # of the edge, at most
@@ -32,10 +32,10 @@ def blit(images: Tensor, flip: Tensor, turns: Tensor, right: Tensor, down: Tenso
         turns: [N], quarter turns against the clock.
         right, down: [N], shares of the edge; rounded to pixels.
     """
-    images = torch.where(_wide(flip) == 1, images.flip(3), images)
+    images = torch.where(wide(flip) == 1, images.flip(3), images)
     turned = images
     for number in (1, 2, 3):
-        turned = torch.where(_wide(turns) == number, images.rot90(number, (2, 3)), turned)
+        turned = torch.where(wide(turns) == number, images.rot90(number, (2, 3)), turned)
     for share, dim in ((right, 3), (down, 2)):
         turned = _shift(turned, (share * turned.shape[-1]).round().long(), dim)
     return turned
@@ -50,10 +50,4 @@ def reflected(index: Tensor, size: int) -> Tensor:
 def _shift(images: Tensor, pixels: Tensor, dim: int) -> Tensor:
     size = images.shape[dim]
     source = reflected(torch.arange(size, device=images.device) - pixels[:, None], size)  # [N, R]
-    shape = [len(images), 1, 1, 1]
-    shape[dim] = size
-    return images.gather(dim, source.view(shape).expand_as(images))
-
-
-def _wide(numbers: Tensor) -> Tensor:
-    return numbers[:, None, None, None]
+    return take(images, source, dim)

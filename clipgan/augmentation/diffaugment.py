@@ -25,11 +25,11 @@ def draw_colour(rows: Rows) -> Apply:
 
 def colour(images: Tensor, brightness: Tensor, saturation: Tensor, contrast: Tensor) -> Tensor:
     """Add; scale about each pixel's grey; scale about the image's mean: by [N] numbers, one after the other."""
-    x = images + _wide(brightness)
+    x = images + wide(brightness)
     grey = x.mean(dim=1, keepdim=True)
-    x = (x - grey) * _wide(saturation) + grey
+    x = (x - grey) * wide(saturation) + grey
     mean = x.mean(dim=(1, 2, 3), keepdim=True)
-    return (x - mean) * _wide(contrast) + mean
+    return (x - mean) * wide(contrast) + mean
 
 
 def draw_translation(rows: Rows) -> Apply:
@@ -50,10 +50,7 @@ def _shift(images: Tensor, pixels: Tensor, dim: int) -> Tensor:
     size = images.shape[dim]
     source = torch.arange(size, device=images.device) - pixels[:, None]  # [N, R]
     inside = (source >= 0) & (source < size)
-    shape = [len(images), 1, 1, 1]
-    shape[dim] = size
-    index = source.clamp(0, size - 1).view(shape).expand_as(images)
-    return images.gather(dim, index) * inside.view(shape)
+    return take(images, source.clamp(0, size - 1), dim) * along(inside, dim)
 
 
 def draw_cutout(rows: Rows) -> Apply:
@@ -72,11 +69,22 @@ def cutout(images: Tensor, x: Tensor, y: Tensor) -> Tensor:
         distance = torch.arange(size, device=images.device) - start[:, None]  # [N, R]
         return (distance >= 0) & (distance < edge)
 
-    hole = covered(y)[:, None, :, None] & covered(x)[:, None, None, :]
+    hole = along(covered(y), 2) & along(covered(x), 3)
     return images * ~hole
 
 
-def _wide(numbers: Tensor) -> Tensor:
+def take(images: Tensor, source: Tensor, dim: int) -> Tensor:
+    """Rows (`dim` 2) or columns (3) of each image in another order: `source` says which, int64 [N, R]."""
+    return images.gather(dim, along(source, dim).expand_as(images))
+
+
+def along(numbers: Tensor, dim: int) -> Tensor:
+    """[N, R] -> [N, 1, R, 1] or [N, 1, 1, R], with R in `dim`."""
+    return numbers[:, None, :, None] if dim == 2 else numbers[:, None, None, :]
+
+
+def wide(numbers: Tensor) -> Tensor:
+    """[N] -> [N, 1, 1, 1]."""
     return numbers[:, None, None, None]
 
 

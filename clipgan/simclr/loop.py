@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clipgan.cache import default_cache_dir
+from clipgan.cache import cache_dir_of
 from clipgan.config import Config
 from clipgan.data import load_data
 from clipgan.data.labels import Labels, load_labels
@@ -50,7 +50,7 @@ def prepare_pretraining(config: Config, device: torch.device) -> Pretrainable:
     assert config.simclr is not None
     check_weights({"clip.checkpoint": config.clip.checkpoint})
     check_resumption(config)
-    cache_dir = Path(config.cache_dir).expanduser() if config.cache_dir else default_cache_dir()
+    cache_dir = cache_dir_of(config.cache_dir)
     data = load_data(config.data, config.resolution, cache_dir)
     report_files(data)
     labels = load_labels(data, config.simclr.classes)

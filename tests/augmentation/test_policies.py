@@ -13,7 +13,7 @@ from clipgan.randomness import StepRandom
 from clipgan.training import steps
 from clipgan.training.checkpoint import load_checkpoint
 from clipgan.training.loop import Training, train
-from tests.helpers import make_config
+from tests.helpers import assert_same, make_config
 from tests.tiny import tiny
 
 CPU = torch.device("cpu")
@@ -88,15 +88,6 @@ def make_training(cache_dir, tmp_path):
         return Training(config, tmp_path, prepare(config, CPU), CPU, None)
 
     return make
-
-
-def assert_same(first, second):
-    assert first.keys() == second.keys()
-    for name, value in first.items():
-        if isinstance(value, dict):
-            assert_same(value, second[name])
-        elif isinstance(value, torch.Tensor):
-            assert torch.equal(value, second[name]), name
 
 
 def test_without_augmentation_a_step_is_the_plain_one_bit_by_bit(make_training, monkeypatch):

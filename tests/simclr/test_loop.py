@@ -16,7 +16,7 @@ from clipgan.simclr.loop import Pretraining
 from clipgan.training.checkpoint import load_checkpoint
 from clipgan.training.initial import read_initial
 from clipgan.training.loop import train
-from tests.helpers import ROOT, make_config
+from tests.helpers import ROOT, assert_same, make_config
 from tests.simclr.tiny import tiny
 
 CPU = torch.device("cpu")
@@ -35,17 +35,6 @@ def records(run_dir):
 
 def weights(run_dir, epoch):
     return load_checkpoint(run_dir / f"checkpoint-{epoch:06d}.pt", CPU, task="simclr")["state"]
-
-
-def assert_same(first, second):
-    if isinstance(first, dict):
-        assert first.keys() == second.keys()
-        for key in first:
-            assert_same(first[key], second[key])
-    elif isinstance(first, torch.Tensor):
-        torch.testing.assert_close(first, second, rtol=0, atol=0)
-    else:
-        assert first == second
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from clipgan.training.checkpoint import load_checkpoint
 from clipgan.training.determinism import CUBLAS, deterministic_algorithms, is_deterministic, settle_cublas
 from clipgan.training.interruption import Interruption
 from clipgan.training.loop import train
-from tests.helpers import ROOT, make_config
+from tests.helpers import ROOT, assert_same, make_config
 from tests.relay import Relay
 from tests.tiny import tiny
 
@@ -75,18 +75,6 @@ def whole(cache_dir, tmp_path_factory) -> Path:
 def content(path: Path):
     """What a checkpoint holds, without the times."""
     return {key: value for key, value in load_checkpoint(path, CPU).items() if key not in ("train_seconds", "config")}
-
-
-def assert_same(first, second, place=""):
-    assert type(first) is type(second), place
-    if isinstance(first, dict):
-        assert first.keys() == second.keys(), place
-        for key in first:
-            assert_same(first[key], second[key], f"{place}.{key}")
-    elif isinstance(first, torch.Tensor):
-        torch.testing.assert_close(first, second, rtol=0, atol=0, equal_nan=True, msg=place)
-    else:
-        assert first == second, place
 
 
 def records(run_dir: Path):

@@ -12,7 +12,7 @@ from PIL import Image
 from clipgan.errors import UserError
 from clipgan.training.checkpoint import load_checkpoint, save_checkpoint
 from clipgan.training.loop import train
-from tests.helpers import make_config
+from tests.helpers import assert_same, make_config
 from tests.tiny import tiny
 
 CPU = torch.device("cpu")
@@ -35,17 +35,6 @@ def records(run_dir):
 
 def weights(run_dir, kimg):
     return load_checkpoint(run_dir / f"checkpoint-{kimg:06d}.pt", CPU)["state"]
-
-
-def assert_same(first, second):
-    assert first.keys() == second.keys()
-    for name, value in first.items():
-        if isinstance(value, dict):
-            assert_same(value, second[name])
-        elif isinstance(value, torch.Tensor):
-            torch.testing.assert_close(value, second[name], rtol=0, atol=0)
-        else:
-            assert value == second[name], name
 
 
 @pytest.mark.slow
