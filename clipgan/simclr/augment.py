@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clipgan.simclr.config import AugmentConfig
+from clipgan.config.simclr import AugmentConfig
 
 ATTEMPTS = 10  # crops that are drawn until one fits into the image, as torchvision's RandomResizedCrop does
 LUMA = (0.2989, 0.587, 0.114)  # of red, green and blue in the grey of a colour

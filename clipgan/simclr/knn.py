@@ -6,8 +6,8 @@ Shapes: N training images, M held-out ones, Q width of the features, K classes.
 import torch
 from torch import Tensor
 
+from clipgan.config.simclr import KnnConfig
 from clipgan.losses.contrastive import unit
-from clipgan.simclr.config import KnnConfig
 
 CHUNK = 512  # held-out images that are compared at once
 

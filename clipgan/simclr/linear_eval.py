@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from clipgan.config.simclr import LinearConfig
 from clipgan.randomness import stream
-from clipgan.simclr.config import LinearConfig
 
 
 def linear_accuracy(

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import ResNet, resnet18, resnet50
 
+from clipgan.config.simclr import SimclrConfig
 from clipgan.distributed import total_with_gradient, world_size
 from clipgan.encoders.tiny_resnet import TinyResNet
-from clipgan.simclr.config import SimclrConfig
 
 SMALL = 64  # pixels up to which stem=auto keeps the resolution
 

@@ -5,7 +5,7 @@ import math
 from timm.optim import Lars
 from torch import nn
 
-from clipgan.simclr.config import SimclrConfig
+from clipgan.config.simclr import SimclrConfig
 
 PER = 256  # images that the configured rate is for
 

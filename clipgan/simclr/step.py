@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from clipgan.config import Config, PairsConfig
+from clipgan.config.simclr import SimclrConfig
 from clipgan.distributed import gather
 from clipgan.encoders.clip import FrozenClip
 from clipgan.losses.contrastive import nt_xent
@@ -17,7 +18,6 @@ from clipgan.losses.pairs import Selection, select_images, select_views
 from clipgan.randomness import stream
 from clipgan.simclr.augment import augment, draw
 from clipgan.simclr.batches import ImageBatch
-from clipgan.simclr.config import SimclrConfig
 from clipgan.simclr.optimizer import rate
 from clipgan.simclr.state import SimclrState
 from clipgan.training.accumulate import Embeddings, Values, backward

@@ -8,10 +8,10 @@ import torch
 from torchvision.transforms.v2 import RandomResizedCrop
 from torchvision.transforms.v2 import functional as v2
 
+from clipgan.config.simclr import AugmentConfig
 from clipgan.randomness import stream
 from clipgan.simclr import augment as module
 from clipgan.simclr.augment import augment, blur, crop, draw, grayscale
-from clipgan.simclr.config import AugmentConfig
 
 N, R = 24, 32
 SIMCLR = AugmentConfig(colour=0.8, hue=0.2, blur=0.5)

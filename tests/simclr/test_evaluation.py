@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from clipgan.config.simclr import KnnConfig, LinearConfig
 from clipgan.data.pack import Split
 from clipgan.encoding import to_images
-from clipgan.simclr.config import KnnConfig, LinearConfig
 from clipgan.simclr.evaluation import frozen_features
 from clipgan.simclr.knn import knn_accuracy
 from clipgan.simclr.linear_eval import linear_accuracy

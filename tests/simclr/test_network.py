@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from clipgan.config.simclr import SimclrConfig
 from clipgan.simclr import network as module
-from clipgan.simclr.config import SimclrConfig
 from clipgan.simclr.network import JointBatchNorm, build_encoder, build_network
 
 

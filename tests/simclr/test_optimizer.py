@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from clipgan.simclr.config import SimclrConfig
+from clipgan.config.simclr import SimclrConfig
 from clipgan.simclr.optimizer import lars, rate
 
 

@@ -1,0 +1,53 @@
+"""The typed configuration: YAML becomes these dataclasses once, at the door, and bad values are refused here.
+
+Units: kimg = 1000 real images shown to the discriminator. `null` means what the field's comment says.
+"""
+
+from clipgan.config.augment import AUGMENTATIONS, AugmentConfig
+from clipgan.config.condition import ConditionConfig
+from clipgan.config.data import DATA_SETS, DataConfig
+from clipgan.config.encoders import PRECISIONS, ClipConfig, ResNetConfig, TinyClipTraining, TinyResNetTraining
+from clipgan.config.loss import PAIRS, SPACES, LossConfig, SpaceTerms, SpaceWeights, Temperatures, TermConfig
+from clipgan.config.metrics import MEASURES, MOMENTS, MetricsConfig
+from clipgan.config.mlflow import MlflowConfig
+from clipgan.config.model import LafiteConfig, ModelConfig
+from clipgan.config.pairs import PAIR_SELECTIONS, ContrastConfig, PairsConfig
+from clipgan.config.reading import flatten, from_yaml, plain, refuse_unread
+from clipgan.config.simclr import SimclrConfig
+from clipgan.config.training import MLFLOW_RUN, Config
+
+__all__ = [
+    "AUGMENTATIONS",
+    "DATA_SETS",
+    "MEASURES",
+    "MLFLOW_RUN",
+    "MOMENTS",
+    "PAIRS",
+    "PAIR_SELECTIONS",
+    "PRECISIONS",
+    "SPACES",
+    "AugmentConfig",
+    "ClipConfig",
+    "ConditionConfig",
+    "Config",
+    "ContrastConfig",
+    "DataConfig",
+    "LafiteConfig",
+    "LossConfig",
+    "MetricsConfig",
+    "MlflowConfig",
+    "ModelConfig",
+    "PairsConfig",
+    "ResNetConfig",
+    "SimclrConfig",
+    "SpaceTerms",
+    "SpaceWeights",
+    "Temperatures",
+    "TermConfig",
+    "TinyClipTraining",
+    "TinyResNetTraining",
+    "flatten",
+    "from_yaml",
+    "plain",
+    "refuse_unread",
+]

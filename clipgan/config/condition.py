@@ -1,0 +1,20 @@
+"""`condition`: what G and D are told of an image."""
+
+from dataclasses import dataclass
+
+from clipgan.checks import require, weight
+
+
+@dataclass
+class ConditionConfig:
+    """What G and D are told of an image (LAFITE, arXiv:2111.13792, section 3): its caption, or a pseudo text."""
+
+    name: str = "text"
+    text_noise: float = 0.1  # length of the noise on a caption's features, relative to them
+    language_free: float = 0.0  # probability that pseudo text stands for the caption; 1: no caption is ever read
+    image_noise: float = 0.75  # length of the noise that makes an image's features a pseudo text, relative to them
+
+    def __post_init__(self) -> None:
+        weight("condition.text_noise", self.text_noise)
+        weight("condition.image_noise", self.image_noise)
+        require(0 <= self.language_free <= 1, "condition.language_free", self.language_free, "between 0 and 1")

@@ -1,0 +1,35 @@
+"""`data`: the captioned images."""
+
+from dataclasses import dataclass
+
+from clipgan.checks import at_least, one_of, require
+
+DATA_SETS = ("shapes", "emoji", "folder", "metadata", "coco", "cub", "celeba_hq", "webdataset", "lafite_zip",
+             "imagefolder", "cifar10", "cifar100")  # fmt: skip
+
+
+@dataclass
+class DataConfig:
+    """The captioned images."""
+
+    name: str = "shapes"
+    path: str | None = None  # where the data lie; emoji: an unpacked or packed emoji-datasource-google, null: npm
+    heldout_path: str | None = None  # where held-out images lie, in the same format; null: the format's own validation
+    # split, or without one a random part of `path`; shapes and emoji have none
+    caption_column: str = "text"  # metadata only
+    n_train: int = 20000  # shapes only
+    n_heldout: int = 2000  # shapes only
+    heldout_fraction: float = 0.1  # of a split drawn at random
+    seed: int = 0  # of the drawing (shapes) and of the split
+    fid_split: str = "heldout"  # whose images are FID's real ones and whose captions its prompts: train | heldout
+    x_flip: bool = True  # mirror half of the images; off where captions say left and right
+
+    def __post_init__(self) -> None:
+        one_of("data.name", self.name, DATA_SETS)
+        at_least("data.n_train", self.n_train, 2)
+        at_least("data.n_heldout", self.n_heldout, 2)
+        require(0 < self.heldout_fraction < 1, "data.heldout_fraction", self.heldout_fraction, "between 0 and 1")
+        one_of("data.fid_split", self.fid_split, ("train", "heldout"))
+        require(self.name in ("shapes", "emoji") or self.path is not None, "data.path", self.path,
+                 f"the place of the data for data={self.name}")  # fmt: skip
+        require(bool(self.caption_column), "data.caption_column", self.caption_column, "the name of a column")

@@ -1,0 +1,113 @@
+"""`loss`, `S`: a loss structure, its weights and its temperatures."""
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from clipgan.checks import one_of, require, weight
+from clipgan.errors import UserError
+
+SPACES = ("D", "CLIP", "ResNet")
+PAIRS = ("it", "ii")
+SIMILARITIES = ("cos", "exp_cos")
+COLDEST = 1e-4  # temperature: below it float32 has no digits left for the differences of cosines over it
+COLDEST_EXP_COS = 0.02  # exp(1 / tau) is no number in float32 below about 0.0113
+
+
+@dataclass
+class SpaceWeights:
+    """Structure parameters S_s, one for each space (source notes: 1 : 2 : 1)."""
+
+    D: float = 1.0
+    CLIP: float = 2.0
+    ResNet: float = 1.0
+
+    def __post_init__(self) -> None:
+        for space in SPACES:
+            weight(f"S.{space}", getattr(self, space))
+
+
+@dataclass
+class Temperatures:
+    """InfoNCE temperature tau of each space."""
+
+    D: float = 0.5
+    CLIP: float = 0.5
+    ResNet: float = 0.5
+
+    def __post_init__(self) -> None:
+        for space in SPACES:
+            _temperature(f"loss.temperature.{space}", getattr(self, space))
+
+
+@dataclass
+class TermConfig:
+    """What one term has of its own; null: what the whole structure has."""
+
+    S: float | None = None
+    C: float | None = None
+    h: float | None = None  # factor of its heterologous direction
+    temperature: float | None = None
+
+
+@dataclass
+class SpaceTerms:
+    """The pairs that one space carries in one network's loss; null: not this one, {}: with the common weights."""
+
+    it: TermConfig | None = None  # image-text
+    ii: TermConfig | None = None  # image-image
+
+
+@dataclass
+class LossConfig:
+    """A loss structure: which pairs each space carries in each network's loss, and how the two directions weigh.
+
+    `generator` and `discriminator` map a space to its pairs, and a pair to what its term has of its own (mostly
+    nothing): `CLIP: {it: {h: 0.1}, ii: {}}`.
+    """
+
+    name: str
+    generator: dict[str, SpaceTerms]  # by space, in the generator's loss
+    discriminator: dict[str, SpaceTerms]  # in the discriminator's; only D trains in it
+    heterologous: float  # factor of L(b -> a), anchor the target; the YAML says ${h}
+    homologous: float = 1.0  # factor of L(a -> b), anchor the image
+    temperature: Temperatures = field(default_factory=Temperatures)
+    similarity: str = "cos"  # inside the softmax: cos / tau, or LAFITE's published exp(cos / tau)
+
+    def __post_init__(self) -> None:
+        one_of("loss.similarity", self.similarity, SIMILARITIES)
+        for phase, allowed in (("generator", SPACES), ("discriminator", ("D",))):
+            for space in getattr(self, phase):
+                if space not in allowed:
+                    raise UserError(f"loss.{phase}.{space} is not allowed: it must be {' or '.join(allowed)}")
+        for phase, space, pair, term in self.terms():
+            _check_term(f"loss.{phase}.{space}.{pair}", term)
+        if self.similarity == "exp_cos":
+            for key, value in self._temperatures().items():
+                require(value >= COLDEST_EXP_COS, key, value, f">= {COLDEST_EXP_COS} with loss.similarity=exp_cos")
+
+    def terms(self) -> Iterator[tuple[str, str, str, TermConfig]]:
+        """Phase (generator or discriminator), space, pair, and what the term has of its own; always in one order."""
+        for phase in ("generator", "discriminator"):
+            structure: dict[str, SpaceTerms] = getattr(self, phase)
+            for space, pair in itertools.product(SPACES, PAIRS):
+                term: TermConfig | None = getattr(structure.get(space), pair, None)
+                if term is not None:
+                    yield phase, space, pair, term
+
+    def _temperatures(self) -> dict[str, float]:
+        """Every temperature by its key."""
+        common = {f"loss.temperature.{space}": getattr(self.temperature, space) for space in SPACES}
+        own = {f"loss.{'.'.join(place)}.temperature": term.temperature for *place, term in self.terms()}
+        return common | {key: value for key, value in own.items() if value is not None}
+
+
+def _check_term(key: str, term: TermConfig) -> None:
+    for name, value in vars(term).items():
+        if value is not None:
+            (_temperature if name == "temperature" else weight)(f"{key}.{name}", value)
+
+
+def _temperature(key: str, value: float) -> None:
+    require(math.isfinite(value) and value >= COLDEST, key, value, f"a finite number >= {COLDEST}")

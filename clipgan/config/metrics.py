@@ -1,0 +1,67 @@
+"""`metrics`: what is measured of a generator, and how."""
+
+from dataclasses import dataclass
+
+from clipgan.checks import at_least, one_of, require
+from clipgan.config.encoders import ClipConfig
+
+EXTRACTORS = ("inception", "judge")
+MOMENTS = ("never", "end", "snapshot")
+MEASURES = ("fid_sd", "kid", "precision_recall", "inception_score", "clip_score", "r_precision", "accuracy")
+
+
+@dataclass
+class MetricsConfig:
+    """FID's protocol, the measures beside it, and what a trial returns; `clipgan.metrics.protocol` names the figures.
+
+    A measure is computed never, at the end of a training, or at each snapshot; all of them read the same images.
+    """
+
+    name: str = "fid2k_clip_tiny"
+    extractor: str = "judge"  # whose features are compared: inception (torch-fidelity's) | judge (its image tower)
+    inception_weights: str | None = None  # null: torch-fidelity's usual cache
+    n_images: int = 2000  # generated images
+    split: str | None = None  # whose captions are the prompts and whose images the real ones; null: data.fid_split
+    real: str = "prompted"  # the real images: prompted (those whose captions are prompts) | all (of the split)
+    captions: str = "first"  # the prompts: first (an image's first caption, images evenly chosen) | random (any)
+    resize: str = "extractor"  # to Inception's 299 px: extractor (its own, TensorFlow 1's bilinear) | bicubic
+    # (antialiased); the judge resizes as it was trained
+    weights: str = "ema"  # of the generator: ema (the moving average) | raw
+    batch: int = 50  # images that an extractor takes at once; memory and the last bits depend on it
+    objective: str = "last"  # what a trial returns: its last FID, or its best
+    fid_sd: str = "end"  # FID's standard deviation over latents; makes the images a second time
+    kid: str = "end"  # kernel distance and its standard deviation over subsets
+    precision_recall: str = "end"  # improved precision and recall (arXiv:1904.06991)
+    inception_score: str = "never"  # with extractor=inception alone
+    clip_score: str = "end"  # 100 max(cos, 0) of image and caption, by the judge
+    r_precision: str = "snapshot"  # share of images whose caption the judge finds among 100
+    accuracy: str = "never"  # shapes only: colour, shape, size and position read off the image, against the caption
+    judge: ClipConfig | None = None  # a CLIP that does not guide; null: none
+
+    def __post_init__(self) -> None:
+        one_of("metrics.extractor", self.extractor, EXTRACTORS)
+        one_of("metrics.objective", self.objective, ("last", "best"))
+        at_least("metrics.n_images", self.n_images, 2)
+        at_least("metrics.batch", self.batch, 1)
+        if self.split is not None:
+            one_of("metrics.split", self.split, ("train", "heldout"))
+        for key, allowed in (
+            ("real", ("prompted", "all")),
+            ("captions", ("first", "random")),
+            ("resize", ("extractor", "bicubic")),
+            ("weights", ("ema", "raw")),
+            *((measure, MOMENTS) for measure in MEASURES),
+        ):
+            one_of(f"metrics.{key}", getattr(self, key), allowed)
+        require(self.real == "all" or self.captions == "first", "metrics.real", self.real,
+                 "all with metrics.captions=random")  # fmt: skip
+        require(self.extractor == "inception" or self.resize == "extractor", "metrics.resize", self.resize,
+                 "extractor with metrics.extractor=judge")  # fmt: skip
+        require(self.extractor == "inception" or self.inception_score == "never", "metrics.inception_score",
+                 self.inception_score, "never with metrics.extractor=judge")  # fmt: skip
+        require(self.n_images >= 10 or self.inception_score == "never", "metrics.n_images", self.n_images,
+                 "at least 10 with metrics.inception_score, which splits them into ten parts")  # fmt: skip
+        judged = [key for key in ("clip_score", "r_precision") if getattr(self, key) != "never"]
+        judged = ["extractor=judge"] if self.extractor == "judge" else judged
+        require(self.judge is not None or not judged, "metrics.judge", self.judge,
+                 f"a CLIP (clip@metrics.judge=NAME) where metrics.{(judged or [''])[0]} asks for it")  # fmt: skip

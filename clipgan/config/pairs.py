@@ -1,0 +1,44 @@
+"""`pairs`, `contrast`: what is contrasted with what."""
+
+from dataclasses import dataclass
+
+from clipgan.checks import at_least, one_of, require
+
+PAIR_SELECTIONS = ("plain", "add_new_positive", "drop_false_positive", "drop_false_negative", "drop_easy_negative",
+                   "weakly_supervised")  # fmt: skip
+
+
+@dataclass
+class PairsConfig:
+    """Pair selection: which candidates are positives, and which negatives count, by the cached CLIP similarities."""
+
+    name: str = "plain"
+    fraction: float | None = None  # drop_*: how many of the N positives, or of an anchor's negatives, are dropped
+    k: int | None = None  # add_new_positive, weakly_supervised: how many nearest neighbours
+    similarity: str = "image"  # between samples i and j: image: v_i . v_j | text: u_i . u_j
+
+    def __post_init__(self) -> None:
+        one_of("pairs.name", self.name, PAIR_SELECTIONS)
+        one_of("pairs.similarity", self.similarity, ("image", "text"))
+        neighbours = self.name in ("add_new_positive", "weakly_supervised")
+        require(self.k is None or neighbours, "pairs.k", self.k, f"null for pairs={self.name}")
+        drops = self.name.startswith("drop_")
+        require(self.fraction is None or drops, "pairs.fraction", self.fraction, f"null for pairs={self.name}")
+        if drops:
+            require(self.fraction is not None and 0 <= self.fraction < 1, "pairs.fraction", self.fraction,
+                     f"a number from 0 to less than 1 for pairs={self.name}")  # fmt: skip
+        if neighbours:
+            require(self.k is not None and self.k >= 1, "pairs.k", self.k, f"an integer >= 1 for pairs={self.name}")
+
+
+@dataclass
+class ContrastConfig:
+    """More to contrast against, without more passes through an encoder."""
+
+    negatives: int = 0  # K targets of other images, drawn from the feature cache in each step
+    grad_cache: bool = False  # with accumulate > 1: contrast over the whole batch (arXiv:2101.06983)
+    every: int = 1  # steps from one contrast to the next, which weighs as much more; the others are adversarial alone
+
+    def __post_init__(self) -> None:
+        at_least("contrast.every", self.every, 1)
+        at_least("contrast.negatives", self.negatives, 0)

@@ -1,0 +1,89 @@
+"""From YAML to the dataclasses, and from these to plain values."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from clipgan.checks import require
+from clipgan.config.training import Config
+from clipgan.errors import UserError
+from clipgan.secrets import without_passwords
+
+GANS_OWN = (  # keys that task=simclr does not read
+    "loss", "condition", "resnet", "model", "augment", "metrics", "clip@metrics.judge", "contrast", "S", "h",
+    "heterologous", "C_it", "C_ii", "kimg", "snapshot_kimg", "init", "freeze_d", "compile", "sample_prompts",
+    "sample_latents", "mlflow.log_model",
+)  # fmt: skip
+
+
+def from_yaml(node: Any) -> Config:
+    """The door: a composed OmegaConf node becomes a `Config`.
+
+    Args:
+        node: an OmegaConf DictConfig (or a plain mapping) with every key of `Config` that has no default.
+
+    Raises:
+        UserError: an unknown key, a value of the wrong type, or a value out of range; the message quotes it.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    for phase in ("generator", "discriminator"):
+        terms = OmegaConf.select(OmegaConf.create(node), f"loss.{phase}")
+        require(terms is None or OmegaConf.is_dict(terms), f"loss.{phase}", terms, "a mapping of spaces")
+        for space, pairs in (terms or {}).items():
+            require(
+                OmegaConf.is_dict(pairs), f"loss.{phase}.{space}", pairs, "a mapping, such as {it: {}, ii: {h: 0.1}}"
+            )
+    try:
+        missing = sorted(OmegaConf.missing_keys(node))
+        if missing:
+            raise UserError(f"{missing[0]} is missing: give {missing[0]}=VALUE")
+        merged = OmegaConf.merge(OmegaConf.structured(Config), node)
+        config = OmegaConf.to_object(merged)
+    except OmegaConfBaseException as error:
+        reason = str(error.msg if hasattr(error, "msg") and error.msg else error).splitlines()[0]
+        key = getattr(error, "full_key", None)
+        raise UserError(f"{key}: {reason}" if key else reason) from error
+    assert isinstance(config, Config)
+    return config
+
+
+def refuse_unread(config: Config, given: Iterable[str]) -> None:
+    """Refuse what the task does not read.
+
+    Args:
+        config: the run.
+        given: the keys and groups of its command line.
+
+    Raises:
+        UserError: names the first one that would change nothing.
+    """
+    if config.simclr is None:
+        return
+    for key in given:
+        if any(key == own or key.startswith((f"{own}.", f"{own}@")) for own in GANS_OWN):
+            raise UserError(f"{key} is not read by task=simclr, which trains no GAN: leave it out")
+
+
+def plain(config: Config) -> dict[str, Any]:
+    """The configuration as it may be written down: nested plain values, without a password in the tracking URI."""
+    content = asdict(config)
+    uri = content["mlflow"]["tracking_uri"]
+    content["mlflow"]["tracking_uri"] = uri and without_passwords(uri)
+    return content
+
+
+def flatten(config: Config | Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted keys to plain values, for parameters in a tracker."""
+    flat: dict[str, Any] = {}
+
+    def walk(prefix: str, value: Any) -> None:
+        if isinstance(value, Mapping):
+            for key, child in value.items():
+                walk(f"{prefix}.{key}" if prefix else str(key), child)
+        else:
+            flat[prefix] = value
+
+    walk("", config if isinstance(config, Mapping) else plain(config))
+    return flat

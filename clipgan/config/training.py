@@ -1,0 +1,159 @@
+"""One training: all groups, and what stands beside them."""
+
+from dataclasses import dataclass, field
+
+from clipgan.checks import at_least, name, one_of, require, weight
+from clipgan.config.augment import AugmentConfig
+from clipgan.config.condition import ConditionConfig
+from clipgan.config.data import DataConfig
+from clipgan.config.encoders import ClipConfig, ResNetConfig
+from clipgan.config.loss import LossConfig, SpaceWeights
+from clipgan.config.metrics import MetricsConfig
+from clipgan.config.mlflow import MlflowConfig
+from clipgan.config.model import ModelConfig
+from clipgan.config.pairs import ContrastConfig, PairsConfig
+from clipgan.config.simclr import SimclrConfig
+
+HETEROLOGOUS = ("direction", "source")
+FEATURES = ("preprocessed", "online")
+TRAINING_PRECISIONS = ("auto", "fp32", "tf32", "bf16", "fp16")
+COMPILE_MODES = ("default", "reduce-overhead", "max-autotune")
+MLFLOW_RUN = "mlflow:"  # before the id of a run whose weights to start from
+
+
+@dataclass
+class Config:
+    """One training."""
+
+    loss: LossConfig
+    clip: ClipConfig
+    resnet: ResNetConfig
+    data: DataConfig
+    model: ModelConfig
+    metrics: MetricsConfig
+    mlflow: MlflowConfig
+    S: SpaceWeights
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    pairs: PairsConfig = field(default_factory=PairsConfig)
+    condition: ConditionConfig = field(default_factory=ConditionConfig)
+    contrast: ContrastConfig = field(default_factory=ContrastConfig)
+    h: float = 0.5  # heterologous parameter: factor of the primed terms
+    heterologous: str = "direction"  # what they are: direction: anchor the target; source: terms on generated images
+    C_it: float = 0.5
+    C_ii: float = 0.5
+    seed: int = 0
+    batch: int = 16  # images a step
+    accumulate: int = 1  # micro-batches that a step is computed in, one after the other, to save memory
+    kimg: int = 8
+    snapshot_kimg: int = 2  # kimg between two snapshots (FID, sample grid, checkpoint)
+    resolution: int = 32
+    features: str = "preprocessed"  # of the real images: preprocessed once, or online in every step
+    device: str = "auto"  # auto | cpu | cuda | cuda:1 ...
+    processes: int = 1  # that share a training's batch: each computes on a GPU of its own, or all on the CPU
+    threads: int | None = None  # CPU threads of torch in each; null: as many as cores
+    precision: str = "auto"  # of G and D in training: fp32 | tf32 | bf16 | fp16; auto: the device's fastest
+    compile: str | None = None  # torch.compile's mode for G, D, encoders; reduce-overhead: CUDA graphs; null: off
+    deterministic: bool | None = None  # repeats itself bit for bit (same machine, same threads); null: on a CPU
+    keep_last: int | None = 2  # checkpoints of the newest snapshots that stay; null: all
+    keep_best: int = 1  # and of those with the lowest FID
+    checkpoint_minutes: float | None = 10.0  # at most so long between two checkpoints; null: at snapshots alone
+    resume: str = "auto"  # auto: the run directory's newest good checkpoint if any | none | a checkpoint file
+    init: str | None = None  # weights to start from: a checkpoint file | mlflow:RUN_ID; null: random
+    freeze_d: int = 0  # Freeze-D (arXiv:2002.10964): D's layers, counted from the image, that keep `init`'s weights
+    cache_dir: str | None = None  # null: clipgan/ in the user's cache home
+    sample_prompts: int = 6  # rows of the sample grid
+    sample_latents: int = 8  # columns of the sample grid
+    simclr: SimclrConfig | None = None  # task=simclr: an encoder is pretrained; null: a GAN is trained
+    epochs: int | None = None  # task=simclr: length; a GAN counts kimg
+    snapshot_epochs: int | None = None  # task=simclr: epochs between two snapshots (linear evaluation, checkpoint)
+
+    def __post_init__(self) -> None:
+        self._check_common()
+        if self.simclr is not None:
+            self._check_simclr()
+        else:
+            self._check_gan()
+
+    def _check_common(self) -> None:
+        name("clip.name", self.clip.name)
+        if self.metrics.judge is not None:
+            name("metrics.judge.name", self.metrics.judge.name)
+        at_least("batch", self.batch, 2)
+        at_least("keep_best", self.keep_best, 0)
+        if self.keep_last is not None:
+            at_least("keep_last", self.keep_last, 1)
+        if self.checkpoint_minutes is not None:
+            require(self.checkpoint_minutes >= 0, "checkpoint_minutes", self.checkpoint_minutes, "a number >= 0")
+        require(self.seed >= 0, "seed", self.seed, "an integer >= 0")
+        power_of_two = self.resolution > 0 and self.resolution & (self.resolution - 1) == 0
+        require(power_of_two and 8 <= self.resolution <= 1024, "resolution", self.resolution,
+                 "a power of two from 8 to 1024")  # fmt: skip
+        one_of("features", self.features, FEATURES)
+        one_of("precision", self.precision, TRAINING_PRECISIONS)
+        if self.threads is not None:
+            at_least("threads", self.threads, 1)
+        require((self.pairs.k or 0) < self.batch - 1, "pairs.k", self.pairs.k,
+                 f"less than batch={self.batch} - 1: some candidates must stay negatives")  # fmt: skip
+        at_least("processes", self.processes, 1)
+        at_least("accumulate", self.accumulate, 1)
+
+    def _check_simclr(self) -> None:
+        for key in ("epochs", "snapshot_epochs"):
+            value = getattr(self, key)
+            require(value is not None and value >= 1, key, value, "an integer >= 1 with task=simclr")
+        require(self.pairs.similarity == "image" or self.features == "preprocessed", "pairs.similarity",
+                 self.pairs.similarity, "image with features=online: an augmented view has no caption")  # fmt: skip
+        require(self.batch % (self.processes * self.accumulate) == 0, "accumulate", self.accumulate,
+                 f"such that batch={self.batch} splits into equal parts"
+                 + (f" in each of {self.processes} processes" if self.processes > 1 else ""))  # fmt: skip
+
+    def _check_gan(self) -> None:
+        for key in ("epochs", "snapshot_epochs"):
+            require(getattr(self, key) is None, key, getattr(self, key), "null without task=simclr: a GAN counts kimg")
+        for key in ("h", "C_it", "C_ii"):
+            weight(key, getattr(self, key))
+        for key in ("homologous", "heterologous"):  # after h, which they are made of, so that a bad h is called h
+            weight(f"loss.{key}", getattr(self.loss, key))
+        one_of("heterologous", self.heterologous, HETEROLOGOUS)
+        require(self.heterologous == "direction" or self.loss.homologous > 0, "heterologous", self.heterologous,
+                 f"direction for loss={self.loss.name}, which has no homologous part")  # fmt: skip
+        for key in ("kimg", "snapshot_kimg", "sample_prompts", "sample_latents"):
+            at_least(key, getattr(self, key), 1)
+        self._check_init()
+        if self.compile is not None:
+            one_of("compile", self.compile, COMPILE_MODES)
+        group = min(self.model.mbstd_group, self.batch)
+        require(self.batch % group == 0, "batch", self.batch, f"a multiple of model.mbstd_group={group}")
+        require(self.contrast.negatives == 0 or self.loss.homologous > 0, "contrast.negatives",
+                 self.contrast.negatives, f"0 for loss={self.loss.name}, which has no homologous part")  # fmt: skip
+        if self.heterologous == "source":
+            for phase, space, pair, own in self.loss.terms():
+                require(phase == "generator" or own.h is None, f"loss.{phase}.{space}.{pair}.h", own.h,
+                         "null with heterologous=source, where h weighs terms on generated images")  # fmt: skip
+        require(self.batch % (self.processes * group) == 0, "processes", self.processes,
+                 f"such that batch={self.batch} splits into equal multiples of model.mbstd_group={group}")  # fmt: skip
+        each = self.batch // self.processes
+        require(each % (self.accumulate * group) == 0, "accumulate", self.accumulate,
+                 f"such that batch={self.batch} splits into equal multiples of model.mbstd_group={group}"
+                 + (f" in each of {self.processes} processes" if self.processes > 1 else ""))  # fmt: skip
+        if self.condition.language_free:
+            require(self.pairs.name != "drop_false_positive", "pairs", self.pairs.name,
+                     "another where condition.language_free > 0: no pseudo text says how well it fits")  # fmt: skip
+            require(self.pairs.similarity == "image", "pairs.similarity", self.pairs.similarity,
+                     "image where condition.language_free > 0")  # fmt: skip
+        require(self.data.name == "shapes" or self.metrics.accuracy == "never", "metrics.accuracy",
+                 self.metrics.accuracy, f"never with data={self.data.name}: the oracle reads drawn shapes")  # fmt: skip
+
+    def _check_init(self) -> None:
+        require(self.init is None or self.resume in ("auto", "none"), "init", self.init,
+                 f"null with resume={self.resume}: a run goes on, or it starts from weights")  # fmt: skip
+        require(self.init != MLFLOW_RUN, "init", self.init, "a checkpoint file, or mlflow: and the id of a run")
+        by_run = self.init is not None and self.init.startswith(MLFLOW_RUN)
+        require(not by_run or self.mlflow.tracking_uri is not None, "init", self.init,
+                 "a file where mlflow.tracking_uri=null")  # fmt: skip
+        require(self.freeze_d == 0 or self.init is not None, "freeze_d", self.freeze_d,
+                 "0 without init: random layers must train")  # fmt: skip
+        each = 4 if self.model.multi_scale else 3  # a block's convolutions, and the one that combines scales
+        layers = 1 + each * (self.resolution.bit_length() - 3)  # from RGB, and the blocks down to 4 x 4
+        require(0 <= self.freeze_d <= layers, "freeze_d", self.freeze_d,
+                 f"from 0 to {layers} at resolution={self.resolution}")  # fmt: skip
