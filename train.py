@@ -23,6 +23,7 @@ def main(cfg: Any) -> float:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
+    from clipgan.about import Origin
     from clipgan.config import from_yaml, refuse_unread
     from clipgan.errors import DivergenceError, Interrupted, ProcessError, UserError
     from sweeps.job import REQUEUE, Hopeless
@@ -47,7 +48,11 @@ def main(cfg: Any) -> float:
                 config,
                 run_dir,
                 report=trial.report if trial else None,
-                parent_run_id=trial.parent_run_id if trial else None,
+                origin=Origin(
+                    _again(run),
+                    trial.overrides() if trial else (),
+                    trial.parent_run_id if trial else None,
+                ),
             )
     except (UserError, DivergenceError) as error:
         if run.mode == RunMode.MULTIRUN:  # the sweeper records it as the reason of this trial's failure and goes on
@@ -70,12 +75,16 @@ def main(cfg: Any) -> float:
 
 def _again(run: Any) -> str:
     """The command that goes on with this run, in its own directory."""
+    from hydra.types import RunMode
+
     from clipgan.training import run_files
 
     task = run.overrides.task
     if run_files.holds_checkpoint(Path(run.runtime.output_dir)):  # which lead on from a file that `resume` named
         task = [line for line in task if key_of(line) != "resume"] + ["resume=auto"]
     hydras = [line for line in run.overrides.hydra if not line.startswith(("hydra.run.dir=", "hydra.mode="))]
+    if run.mode == RunMode.MULTIRUN:  # those are the sweep's
+        hydras = []
     again = [*task, *hydras, f"hydra.run.dir={run.runtime.output_dir}"]
     return without_passwords(shlex.join(["python", "train.py", *again]))
 

@@ -26,6 +26,7 @@ from torch.utils._pytree import tree_leaves
 
 from bench.machine import machine
 from bench.training.stopwatch import Stopwatch
+from clipgan.about import Origin
 from clipgan.command import compose_config
 from clipgan.config import Config
 from clipgan.data.batches import Batches
@@ -91,11 +92,11 @@ def measure(config: Config) -> Mapping[tuple[str, str], float]:
     watches: list[Stopwatch] = []
     run = loop.Training.run
 
-    def timed_run(training: loop.Training, parent_run_id: str | None) -> loop.Result:
+    def timed_run(training: loop.Training, origin: Origin) -> loop.Result:
         watches.append(Stopwatch(clock))
         with wrapped(watches[0]):
             try:
-                return run(training, parent_run_id)
+                return run(training, origin)
             finally:
                 with watches[0].timing():  # up to here
                     pass

@@ -10,11 +10,14 @@ from typing import Any
 
 from filelock import FileLock
 
+from clipgan.about import About
 from clipgan.config import MlflowConfig
 from clipgan.durable import replace_text
 from clipgan.secrets import without_passwords
 
 MAX_PARAM = 500  # characters; longer values are cut
+MAX_DIGEST = 36  # characters that MLflow allows
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # its pages are those of trainings
 RUN_DIR_TAG = "clipgan.run_dir"  # where a run's checkpoints lie
 RESUMED_TAG = "resumed."  # before a parameter's key: its newest value, where a run went on with another one
 BATCH = 100  # what MLflow takes in one call
@@ -43,16 +46,15 @@ class MlflowRun:
         self,
         config: MlflowConfig,
         run_dir: Path,
-        name: str,
+        about: About,
         params: Mapping[str, Any],
-        parent_run_id: str | None,
         known: Sequence[dict[str, Any]] | None,
     ) -> None:
         """`known`: the records of a run that goes on; None: a new run."""
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-        self.config, self.run_dir, self.name, self.parent_run_id = config, run_dir, name, parent_run_id
+        self.config, self.run_dir, self.about = config, run_dir, about
         self.params = {key: str(value)[:MAX_PARAM] for key, value in params.items()}
         self.known = known
         if known is None:
@@ -70,7 +72,7 @@ class MlflowRun:
             self._client = mlflow.MlflowClient(uri)
             experiment = self._client.get_experiment_by_name(self.config.experiment)
             experiment_id = experiment.experiment_id if experiment else self._client.create_experiment(
-                self.config.experiment
+                self.config.experiment, tags=EXPERIMENT_TAGS
             )  # fmt: skip
         run_id = self._known_run(without_passwords(uri)) or self._new_run(without_passwords(uri), experiment_id)
         self._log_params(run_id)
@@ -115,12 +117,18 @@ class MlflowRun:
         return run_id
 
     def _new_run(self, uri: str, experiment_id: str) -> str:
-        from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
+        from mlflow.entities import Dataset, DatasetInput
+        from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
-        tags = {MLFLOW_RUN_NAME: self.name}
-        if self.parent_run_id:
-            tags[MLFLOW_PARENT_RUN_ID] = self.parent_run_id
+        about = self.about
+        tags = {MLFLOW_RUN_NAME: about.name, MLFLOW_RUN_NOTE: about.description}
+        if about.parent_run_id:
+            tags[MLFLOW_PARENT_RUN_ID] = about.parent_run_id
         run_id: str = self._client.create_run(experiment_id, tags=tags).info.run_id
+        if about.dataset:
+            name, fingerprint = about.dataset
+            dataset = Dataset(name, fingerprint[:MAX_DIGEST], source_type="local", source="{}")
+            self._client.log_inputs(run_id, datasets=[DatasetInput(dataset)])
         replace_text(self.run_dir / URI_FILE, uri + "\n")
         replace_text(self.run_dir / RUN_ID_FILE, run_id + "\n")
         return run_id

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from clipgan.about import About
 from clipgan.config import MlflowConfig
 from clipgan.durable import replace_text
 from clipgan.mlflow_run import Item, MlflowRun, Model, is_refusal
@@ -28,17 +29,15 @@ class RunLog:
         self,
         run_dir: Path,
         config: MlflowConfig,
-        name: str,
+        about: About,
         params: Mapping[str, Any],
-        parent_run_id: str | None,
         resumed_at: int | None,
     ) -> None:
         """
         Args:
             run_dir: where `metrics.jsonl` and the artifacts are.
-            name: the run's name in MLflow.
+            about: what MLflow shows of the run besides its figures.
             params: dotted keys to plain values.
-            parent_run_id: the MLflow run of the sweep, if there is one.
             resumed_at: the step that a resumed run goes on from; later records are dropped. None starts afresh.
         """
         self.path = run_dir / "metrics.jsonl"
@@ -46,7 +45,7 @@ class RunLog:
         self._sink = None
         if config.tracking_uri is not None:
             known = None if resumed_at is None else kept
-            self._sink = _Sink(MlflowRun(config, run_dir, name, params, parent_run_id, known))
+            self._sink = _Sink(MlflowRun(config, run_dir, about, params, known))
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Record values at a step (whole kimg)."""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 from filelock import FileLock
 from sqlalchemy.engine import make_url
 
-from sweeps.search_space import Space, name_of
+from sweeps.reproduce import sweep_command
+from sweeps.search_space import Space, merge, name_of
 from sweeps.secrets import without_passwords
 from sweeps.study import SweepStudy
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ATTRIBUTE = "mlflow_run_id"  # note of the study
 MAX_PARAM = 6000  # characters that MLflow allows in the value of a parameter
+MAX_AXES = 80  # characters of the axes in a run's name
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # its pages are those of trainings
 
 
 class ParentRun:
@@ -50,16 +53,20 @@ def open_parent(tracking_uri: str, experiment: str, study: SweepStudy, space: Sp
     Raises:
         Exception: whatever MLflow raises where it cannot be reached.
     """
+    from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
+
     client, experiment_id = connect(tracking_uri, experiment)
+    title = _title(study.family, merge(study.attribute("space") or {}, space))
     with study.locked():
         run_id = study.attribute(ATTRIBUTE)
         if run_id is None or not _is_open_to_us(client, run_id):
-            run = client.create_run(experiment_id, run_name=study.family, tags={"sweep.study": study.family})
-            run_id = run.info.run_id
+            tags = {"sweep.study": study.family, MLFLOW_RUN_NOTE: _description(study.family)}
+            run_id = client.create_run(experiment_id, run_name=title, tags=tags).info.run_id
             study.set_attribute(ATTRIBUTE, run_id)
             for name, text in _axes(space).items():
                 client.log_param(run_id, name, text)
-    client.update_run(run_id, status="RUNNING")
+    renamed = not client.get_run(run_id).info.run_name.endswith(f"({study.family})")  # by a person
+    client.update_run(run_id, status="RUNNING", name=None if renamed else title)
     client.set_tag(run_id, "sweep.optuna_study", study.name)
     for name, text in _axes(space).items():
         client.set_tag(run_id, f"sweep.axis.{name}", text)  # a parameter cannot change, and an axis may grow
@@ -83,7 +90,7 @@ def connect(tracking_uri: str, experiment: str) -> tuple["MlflowClient", str]:
     with _first_touch(tracking_uri):
         client = MlflowClient(tracking_uri=tracking_uri)
         known = client.get_experiment_by_name(experiment)
-        return client, known.experiment_id if known else client.create_experiment(experiment)
+        return client, known.experiment_id if known else client.create_experiment(experiment, tags=EXPERIMENT_TAGS)
 
 
 def or_warn(action: Callable[[], T], say: Callable[[str], None]) -> T | None:
@@ -110,6 +117,22 @@ def _is_open_to_us(client: "MlflowClient", run_id: str) -> bool:
         return client.get_run(run_id).info.lifecycle_stage == "active"
     except MlflowException:  # another tracking server, or a run deleted for good
         return False
+
+
+def _title(family: str, space: Space) -> str:
+    """`sweep h=0.1,0.5,2 (h-3f2a91c0)`: the values of the axes, and the name of the study."""
+    axes = " ".join(f"{name}={','.join(map(name_of, values))}" for name, values in space.items())
+    shown = axes if len(axes) <= MAX_AXES else f"{axes[: MAX_AXES - 1]}…"
+    return " ".join(["sweep", *([shown] if shown else []), f"({family})"])
+
+
+def _description(family: str) -> str:
+    """Markdown for its page."""
+    return (
+        f"The sweep of study `{family}`: its trials are the runs inside this one. Running its command again does what"
+        f" is left; with further values it grows:\n\n    {sweep_command()}\n\n"
+        f"`python -m sweeps.report {family}` makes a page of it, with curves and intervals."
+    )
 
 
 def _axes(space: Space) -> dict[str, str]:

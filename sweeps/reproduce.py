@@ -18,13 +18,16 @@ def note(fixed: Sequence[str]) -> Mapping[str, Any]:
 
     A report shows it, so it has no password.
     """
-    program = Path(sys.argv[0])
-    shown = program.relative_to(Path.cwd()) if program.is_absolute() and program.is_relative_to(Path.cwd()) else program
     return {
-        "program": str(shown),
+        "program": _program(),
         "flags": _config_flags(sys.argv[1:]),
         "fixed": [without_passwords(line) for line in fixed],
     }
+
+
+def sweep_command() -> str:
+    """The command of this process, for a shell: it goes on with its sweep, or extends it."""
+    return shlex.join(["python", _program(), *map(without_passwords, sys.argv[1:])])
 
 
 def command_of(note: Mapping[str, Any] | None, overrides: Sequence[str]) -> str:
@@ -36,6 +39,13 @@ def command_of(note: Mapping[str, Any] | None, overrides: Sequence[str]) -> str:
     """
     known = note or {"program": "train.py", "fixed": []}
     return shlex.join(["python", known["program"], *known.get("flags", []), *known["fixed"], *overrides])
+
+
+def _program() -> str:
+    """As seen from here."""
+    program = Path(sys.argv[0])
+    inside = program.is_absolute() and program.is_relative_to(Path.cwd())
+    return str(program.relative_to(Path.cwd()) if inside else program)
 
 
 def _config_flags(arguments: Sequence[str]) -> list[str]:

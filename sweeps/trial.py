@@ -65,6 +65,12 @@ class RunningTrial:
 
         patient(lambda: self._storage().set_trial_user_attr(self._id(), f"{JOB}{name}", value))()
 
+    def overrides(self) -> tuple[str, ...]:
+        """In what it differs from the sweep's other trials: the overrides of its point, and of its seed."""
+        from sweeps.storage import patient
+
+        return tuple(patient(lambda: self._storage().get_trial(self._id()).user_attrs["overrides"])())
+
     def state(self) -> "TrialState":
         """What the study says of it: RUNNING, unless it was taken away."""
         return self._storage().get_trial(self._id()).state

@@ -15,6 +15,7 @@ import pytest
 from filelock import FileLock
 from mlflow import MlflowClient
 
+from clipgan.about import About
 from clipgan.config import MlflowConfig
 from clipgan.tracking import RunLog
 from tests.relay import Relay
@@ -27,7 +28,7 @@ def mlflow_config(tmp_path):
 
 def open_log(run_dir, config, resumed_at=None, **params):
     run_dir.mkdir(exist_ok=True)
-    return RunLog(run_dir, config, "a name", {"h": 0.5, "long": "x" * 9000, **params}, None, resumed_at)
+    return RunLog(run_dir, config, About("a name", "what it is"), {"h": 0.5, "long": "x" * 9000, **params}, resumed_at)
 
 
 def run_id(run_dir):

@@ -90,7 +90,6 @@ class Pretraining(Run):
         self.batches = ImageBatches(ready.data.train, features, config.batch, config.seed, device)
         course = Course("epoch", config.epochs, config.snapshot_epochs, Fraction(1, self.batches.per_epoch))
         super().__init__(config, run_dir, device, report, course)
-        self.name = f"{config.pairs.name} {config.simclr.network} {config.data.name}"
         self.labels = ready.labels
         self.state = new_state(config, device)
         online = ready.clip if sees_views(config) else None

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from clipgan.about import Origin
 from clipgan.conditions import prompts
 from clipgan.config import Config
 from clipgan.data.batches import Batches
@@ -36,14 +37,14 @@ from clipgan.training.steps import Objective, train_step
 from clipgan.weight_table import weight_table
 
 
-def train(config: Config, run_dir: Path, report: Report | None = None, parent_run_id: str | None = None) -> Result:
+def train(config: Config, run_dir: Path, report: Report | None = None, origin: Origin = Origin()) -> Result:
     """One training, from its last checkpoint if there is one.
 
     Args:
         config: the run; its task is a GAN where `config.simclr` is null.
         run_dir: where its files go; made if missing.
         report: called with the objective at each snapshot, so that a sweep can watch it and end it there.
-        parent_run_id: the MLflow run of the sweep, if there is one.
+        origin: what has started it, for those who look at it in MLflow.
 
     Raises:
         UserError: data, weights or a checkpoint are missing or do not fit.
@@ -71,7 +72,7 @@ def train(config: Config, run_dir: Path, report: Report | None = None, parent_ru
     torch.set_num_threads(config.threads or max(1, before // planned_size()))
     try:
         with precision.products(), deterministic_algorithms(deterministic), joined(device):
-            return make().run(parent_run_id)
+            return make().run(origin)
     finally:
         torch.set_num_threads(before)
 
@@ -90,11 +91,6 @@ def _prepared(config: Config, run_dir: Path, device: torch.device, report: Repor
     return lambda: Training(config, run_dir, prepared, device, report, initial)
 
 
-def run_name(config: Config) -> str:
-    """`symmetric h=0.5 tiny shapes`: loss structure, h, CLIP and data set, for a person to read."""
-    return f"{config.loss.name} h={config.h:g} {config.clip.name} {config.data.name}"
-
-
 class Training(Run):
     """One run of a GAN: its state, its data, its measures."""
 
@@ -111,7 +107,7 @@ class Training(Run):
     ) -> None:
         course = Course("kimg", config.kimg, config.snapshot_kimg, Fraction(config.batch, 1000))
         super().__init__(config, run_dir, device, report, course)
-        self.name, self.best_counts = run_name(config), config.metrics.objective == "best"
+        self.best_counts = config.metrics.objective == "best"
         features = prepared.features
         self.terms = active_terms(config)
         self.objective = Objective(

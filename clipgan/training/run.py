@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from clipgan.about import About, Origin, description, run_name
 from clipgan.config import Config, flatten, plain
 from clipgan.distributed import any_of, rank
 from clipgan.errors import DivergenceError, Interrupted, UserError
@@ -32,7 +33,7 @@ class Run(ABC):
     key: str  # name of the figure that is the objective
     maximised: bool  # whether a higher one is better
     best_counts: bool  # whether the run's result is the best figure, not the last
-    name: str  # for a person to read
+    name: str  # for a person to read; once it runs
     state: Any  # what training changes: step (batches done), watch (a Watch), state_dict(), load_state_dict()
     sources: dict[str, Any]  # identity of data and encoders; their names are in the configuration
 
@@ -92,20 +93,26 @@ class Run(ABC):
     def conclude(self) -> None:
         """Say where it lies."""
 
-    def run(self, parent_run_id: str | None) -> Result:
+    def run(self, origin: Origin) -> Result:
         """Train to the course's end, or until the report says to stop, and return the figures."""
         self.announce()
+        self.name = run_name(self.config, origin.swept)
         resumed_at = self._resume()
         params = flatten(self.config) | self.params()
         with self.interruption.heeding():  # also while MLflow opens, and takes the last figures
             log: RunLog = SilentLog()  # the first process alone writes
             if rank() == 0:
-                log = RunLog(self.run_dir, self.config.mlflow, self.name, params, parent_run_id, resumed_at)
+                log = RunLog(self.run_dir, self.config.mlflow, self._about(origin), params, resumed_at)
             self._train(log, afresh=resumed_at is None)
         self.conclude()
         objective = self._best() if self.best_counts else self.history[-1][1]
         deviation = None if self.best_counts else self.objective_sd  # a best of many varies otherwise
         return Result(objective, self.course.unit, self._sec_per_unit(), self.stopped, deviation)
+
+    def _about(self, origin: Origin) -> About:
+        text = description(self.config, origin, self.key)
+        data = self.config.data.name, self.sources["data.fingerprint"]
+        return About(self.name, text, origin.parent_run_id, data)
 
     def _train(self, log: RunLog, afresh: bool) -> None:
         status = "FAILED"

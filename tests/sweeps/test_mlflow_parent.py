@@ -23,9 +23,12 @@ def test_a_study_has_one_run_that_grows(tmp_path: Path, study: SweepStudy, monke
     again = open_parent(uri, "sweeps", study, {"h": [0.1, 2.0, 5.0], "clip@judge": ["a"]})
     assert again.run_id == parent.run_id
     run = again.client.get_run(again.run_id)
-    assert (run.info.run_name, run.info.status) == ("s", "RUNNING")
+    assert (run.info.run_name, run.info.status) == ("sweep h=0.1,2,5 clip@judge=a (s)", "RUNNING")
     assert run.data.params == {"h": "0.1,2", "clip.judge": "a"}
     assert run.data.tags["sweep.axis.h"] == "0.1,2,5"
+    again.client.update_run(again.run_id, name="mine")
+    renamed = open_parent(uri, "sweeps", study, {"h": [7.0]})
+    assert renamed.client.get_run(renamed.run_id).info.run_name == "mine"
     again.finish("FINISHED", 1.5, n_complete=3, n_fail=0)
     run = again.client.get_run(again.run_id)
     assert (run.info.status, run.data.metrics) == (

@@ -173,7 +173,10 @@ def test_the_job_reports_to_its_trial_and_knows_its_parent_run(app: App) -> None
     run_id = app.study().user_attrs["mlflow_run_id"]
     assert {(path / "parent.txt").read_text() for path in run_dirs(app).values()} == {run_id}
     run = MlflowClient(f"sqlite:///{app.cwd}/mlflow.db").get_run(run_id)
-    assert (run.info.run_name, run.info.status, run.data.params) == (app.study().study_name, "FINISHED", {"h": "0.5,2"})
+    name = app.study().study_name
+    assert run.info.run_name == f"sweep h=0.5,2 ({name})"
+    assert "-m h=0.5,2 mode=report" in run.data.tags["mlflow.note.content"]
+    assert (run.info.status, run.data.params) == ("FINISHED", {"h": "0.5,2"})
     assert run.data.metrics == {"best_value": 2.25, "n_complete": 2.0, "n_fail": 0.0}
 
 

@@ -38,6 +38,7 @@ def test_outside_a_sweep_there_is_none() -> None:
 
 def test_it_reports_and_keeps_values(trial: RunningTrial) -> None:
     assert (trial.study, trial.number, trial.parent_run_id) == ("s", 0, "abc")
+    assert trial.overrides() == ("h=1",)
     trial.report(3, 2)
     trial.report(float("nan"), 4)
     trial.report(2.5, 2)

@@ -6,6 +6,7 @@ from dataclasses import asdict
 import pytest
 import torch
 
+from clipgan.about import About
 from clipgan.config import MlflowConfig
 from clipgan.errors import UserError
 from clipgan.mlflow_run import RUN_ID_FILE
@@ -186,7 +187,7 @@ def logged_run(trained, tmp_path):
     mlflow = MlflowConfig(tracking_uri=f"sqlite:///{tmp_path}/mlflow.db", experiment="test")
     run_dir = tmp_path / "run"
     run_dir.mkdir()
-    log = RunLog(run_dir, mlflow, "a run", {}, None, None)
+    log = RunLog(run_dir, mlflow, About("a run", ""), {}, None)
     content = load_checkpoint(trained, CPU) | {"history": [(0, 9.0), (1, 2.0), (2, 3.0)]}
     save_checkpoint(checkpoint_path(run_dir, 1), content)
     save_checkpoint(checkpoint_path(run_dir, 2), content)

@@ -74,7 +74,10 @@ def test_mlflow_gets_what_the_file_has(configure, tmp_path):
     client = MlflowClient(config.mlflow.tracking_uri)
     [run] = client.search_runs([client.get_experiment_by_name("clipgan").experiment_id])
     assert run.info.status == "FINISHED"
-    assert run.data.tags["mlflow.runName"] == "symmetric h=0.5 tiny shapes"
+    assert run.info.run_name == "symmetric h=0.5 tiny"
+    assert run.data.tags["mlflow.note.content"].startswith("A text-to-image GAN: loss structure symmetric with h = 0.5")
+    [given] = run.inputs.dataset_inputs
+    assert (given.dataset.name, run.data.params["data.name"]) == ("shapes", "shapes")
     assert run.data.params["loss.generator.CLIP.it.h"] == "None"  # its own: the structure's is ${h}
     assert run.data.params["S.CLIP"] == "2.0"
     for key in ("fid32_clip_tiny", "fid32_clip_tiny_best", "G/CLIP/it", "G/CLIP/it_het", "sec_per_kimg", "memory_gb"):
