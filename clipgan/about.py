@@ -1,4 +1,4 @@
-"""What a person is told of a run, in MLflow's table and on the run's page: its name, what it is, how to go on with it."""
+"""What MLflow shows a person of a run besides its figures: its name, what it is, how to go on with it."""
 
 from dataclasses import dataclass
 

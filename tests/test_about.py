@@ -31,8 +31,8 @@ def test_a_description_says_what_a_run_is_and_how_it_goes_on():
     config = make_config("loss=asymmetric", "h=2", "kimg=3")
     lines = description(config, Origin("python train.py h=2", ("h=2", "seed=1"), "id"), "fid5k").split("\n\n")
     assert lines == [
-        "A text-to-image GAN: loss structure asymmetric with h = 2, model tiny, guided by CLIP tiny, on shapes at 32 x 32"
-        " pixels, seed 0, for 3 kimg.",
+        "A text-to-image GAN: loss structure asymmetric with h = 2, model tiny, guided by CLIP tiny, on shapes at"
+        " 32 x 32 pixels, seed 0, for 3 kimg.",
         "`fid5k` against kimg is the figure to look at, `fid5k_best` its best so far.",
         "Sample grids are the artifacts `samples-*.png`, a row for each caption.",
         "A trial of a sweep, here with `h=2 seed=1`. The sweep's command, which the parent run has, goes on with it.",

@@ -37,14 +37,14 @@ from clipgan.training.steps import Objective, train_step
 from clipgan.weight_table import weight_table
 
 
-def train(config: Config, run_dir: Path, report: Report | None = None, origin: Origin = Origin()) -> Result:
+def train(config: Config, run_dir: Path, report: Report | None = None, origin: Origin | None = None) -> Result:
     """One training, from its last checkpoint if there is one.
 
     Args:
         config: the run; its task is a GAN where `config.simclr` is null.
         run_dir: where its files go; made if missing.
         report: called with the objective at each snapshot, so that a sweep can watch it and end it there.
-        origin: what has started it, for those who look at it in MLflow.
+        origin: what has started it, which MLflow shows.
 
     Raises:
         UserError: data, weights or a checkpoint are missing or do not fit.
@@ -72,7 +72,7 @@ def train(config: Config, run_dir: Path, report: Report | None = None, origin: O
     torch.set_num_threads(config.threads or max(1, before // planned_size()))
     try:
         with precision.products(), deterministic_algorithms(deterministic), joined(device):
-            return make().run(origin)
+            return make().run(origin or Origin())
     finally:
         torch.set_num_threads(before)
 
