@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 DATA ?= shapes
 PORT ?= 5000
 ARGS ?=
+SHARED := cache_dir=% clip=% data.% device=% mlflow.% resolution=%# of ARGS: where things lie, and what data and CLIP are
 export OMP_WAIT_POLICY ?= PASSIVE# spinning threads of two processes stop each other
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-simclr test test-all lint audit check ui sweep-h sweep-C_it sweep-C_ii report bench quality bench-fid bench-cost bench-scaling bench-sweep bench-prepare bench-simclr bench-startup bench-side-by-side cache-info cache-clean clean
+.PHONY: help setup demo demo-simclr test test-all lint audit check release-check ui sweep-h sweep-C_it sweep-C_ii report bench quality bench-fid bench-cost bench-scaling bench-sweep bench-prepare bench-simclr bench-startup bench-side-by-side cache-info cache-clean clean
 
 help: ## list the targets
 	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -29,7 +30,7 @@ demo: setup ## prepare data and encoders, sweep h=0.1,0.5,2, print the table (DA
 
 demo-simclr: setup ## pretrain an encoder with CLIP's help, then a GAN with it as its ResNet space
 	$(BIN)/python train.py task=simclr data=$(DATA) pairs=add_new_positive epochs=10 $(ARGS)
-	$(BIN)/python train.py resnet=simclr resnet.run=latest data=$(DATA)
+	$(BIN)/python train.py resnet=simclr resnet.run=latest data=$(DATA) $(filter $(SHARED),$(ARGS))
 
 test: setup ## run the tests
 	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
@@ -48,6 +49,9 @@ audit: setup ## known vulnerabilities of the dependencies (pip-audit); skipped w
 	else cat $(VENV)/audit.log >&2; exit $$status; fi
 
 check: lint audit test ## ruff, type checker, known vulnerabilities, tests
+
+release-check: setup ## build wheel and sdist; install the wheel in a fresh environment; sweep, sample and report with it
+	.ci/release-check $(BIN)/python
 
 ui: setup ## MLflow UI on loopback, at PORT
 	$(BIN)/mlflow ui --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db} --host 127.0.0.1 --port $(PORT)

@@ -1,103 +1,10 @@
-"""One training, or with -m a sweep of them: an entry and nothing else.
+"""One training, or with -m a sweep of them: what `clipgan-train` does, from a checkout.
 
 python train.py
 python train.py -m loss=symmetric h=0.1,0.5,2
 """
 
-import os
-import shlex
-import sys
-from pathlib import Path
-from typing import Any
-
-import hydra
-
-from clipgan.command import first_process, hide_passwords, key_of, messages_not_tracebacks, under_torchrun
-from clipgan.secrets import without_passwords
-
-
-@hydra.main(version_base="1.3", config_path="conf", config_name="config")
-def main(cfg: Any) -> float:
-    """Train as `cfg` says and return the objective, for a sweep."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads of two processes stop each other
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
-
-    from clipgan.about import Origin
-    from clipgan.config import from_yaml, refuse_unread
-    from clipgan.errors import DivergenceError, Interrupted, ProcessError, UserError
-    from sweeps.job import REQUEUE, Hopeless
-    from sweeps.trial import current_trial
-
-    run, trial = HydraConfig.get(), current_trial()
-    try:
-        given = set(map(key_of, run.overrides.task))
-        if run.mode == RunMode.RUN and run.sweeper.params.keys() - given:  # a trial's own command gives every axis
-            command = shlex.join(["python", "train.py", "-m", *run.overrides.task])
-            raise UserError(f"grid={run.runtime.choices.grid} is for a sweep: {command}")
-        config = from_yaml(cfg)  # before torch is imported: a mistake is told at once
-        refuse_unread(config, given)
-        from clipgan.distributed import told_by_first
-        from clipgan.training.loop import train
-        from clipgan.training.processes import further_processes, spread
-
-        config = spread(config)
-        run_dir = Path(told_by_first("run directory", run.runtime.output_dir))
-        with further_processes(config, run_dir):
-            result = train(
-                config,
-                run_dir,
-                report=trial.report if trial else None,
-                origin=Origin(
-                    _again(run),
-                    trial.overrides() if trial else (),
-                    trial.parent_run_id if trial else None,
-                ),
-            )
-    except (UserError, DivergenceError) as error:
-        if run.mode == RunMode.MULTIRUN:  # the sweeper records it as the reason of this trial's failure and goes on
-            if isinstance(error, ProcessError):
-                raise
-            raise Hopeless(f"{type(error).__name__}: {error}") from error
-        sys.exit(str(error) if first_process() else 1)
-    except Interrupted as interrupted:
-        if run.mode == RunMode.RUN and first_process():  # a sweep says itself what goes on
-            print(f"ended by {interrupted}; it goes on with: {_again(run)}{_with_environment()}", file=sys.stderr)
-        sys.exit(REQUEUE)
-    if trial:
-        trial.set(f"sec_per_{result.unit}", result.sec_per_unit)
-        if result.objective_sd is not None:
-            trial.set("objective_sd", result.objective_sd)
-        if result.stopped:
-            trial.end_as_pruned()
-    return result.objective
-
-
-def _again(run: Any) -> str:
-    """The command that goes on with this run, in its own directory."""
-    from hydra.types import RunMode
-
-    from clipgan.training import run_files
-
-    task = run.overrides.task
-    if run_files.holds_checkpoint(Path(run.runtime.output_dir)):  # which lead on from a file that `resume` named
-        task = [line for line in task if key_of(line) != "resume"] + ["resume=auto"]
-    hydras = [line for line in run.overrides.hydra if not line.startswith(("hydra.run.dir=", "hydra.mode="))]
-    if run.mode == RunMode.MULTIRUN:  # those are the sweep's
-        hydras = []
-    again = [*task, *hydras, f"hydra.run.dir={run.runtime.output_dir}"]
-    return without_passwords(shlex.join(["python", "train.py", *again]))
-
-
-def _with_environment() -> str:
-    """What that command needs besides, as no password stands on it."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
-    shown = without_passwords(uri)
-    return f"\nwith the environment's MLFLOW_TRACKING_URI={shown} (and its password) set" if shown != uri else ""
-
+from clipgan.main import main
 
 if __name__ == "__main__":
-    with messages_not_tracebacks():
-        hide_passwords(sys.argv)
-        sys.argv += under_torchrun(sys.argv)
-        main()
+    main()

@@ -2,16 +2,16 @@
 
 import errno
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 from clipgan.config import Config, from_yaml, refuse_unread
 from clipgan.errors import UserError
+from clipgan.installed import conf, train_command
 from clipgan.secrets import without_passwords
 
-CONF = Path(__file__).parent.parent / "conf"
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOENT,
               errno.ENOTDIR, errno.EEXIST)  # fmt: skip
 
@@ -25,7 +25,7 @@ def compose_config(overrides: Sequence[str]) -> Config:
     """
     from hydra import compose, initialize_config_dir
 
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    with initialize_config_dir(str(conf()), version_base="1.3"):
         config = from_yaml(compose("config", overrides=list(overrides)))
     refuse_unread(config, map(key_of, overrides))
     return config
@@ -77,7 +77,7 @@ def under_torchrun(arguments: Sequence[str]) -> list[str]:
             sys.exit(1)  # the first one says it
         raise UserError(
             "torchrun starts one training, and a sweep starts its own processes: "
-            "python train.py -m processes=N ..., with N for each training"
+            f"{shlex.join(train_command())} -m processes=N ..., with N for each training"
         )
     if first_process():
         return []

@@ -27,7 +27,7 @@ def note(fixed: Sequence[str]) -> Mapping[str, Any]:
 
 def sweep_command() -> str:
     """The command of this process, for a shell: it goes on with its sweep, or extends it."""
-    return shlex.join(["python", _program(), *map(without_passwords, sys.argv[1:])])
+    return _shown(_program(), [*map(without_passwords, sys.argv[1:])])
 
 
 def command_of(note: Mapping[str, Any] | None, overrides: Sequence[str]) -> str:
@@ -38,14 +38,20 @@ def command_of(note: Mapping[str, Any] | None, overrides: Sequence[str]) -> str:
         overrides: of the trial's point and seed, as the user spelled them.
     """
     known = note or {"program": "train.py", "fixed": []}
-    return shlex.join(["python", known["program"], *known.get("flags", []), *known["fixed"], *overrides])
+    return _shown(known["program"], [*known.get("flags", []), *known["fixed"], *overrides])
 
 
 def _program() -> str:
-    """As seen from here."""
+    """As it is called from here: a file of Python by its path, what pip has installed by its name alone."""
     program = Path(sys.argv[0])
+    if program.suffix != ".py":
+        return program.name
     inside = program.is_absolute() and program.is_relative_to(Path.cwd())
     return str(program.relative_to(Path.cwd()) if inside else program)
+
+
+def _shown(program: str, arguments: Sequence[str]) -> str:
+    return shlex.join([*(["python"] if program.endswith(".py") else []), program, *arguments])
 
 
 def _config_flags(arguments: Sequence[str]) -> list[str]:

@@ -10,10 +10,12 @@ import numpy as np
 import optuna
 import pytest
 import torch
+from hydra.types import RunMode
 from mlflow import MlflowClient
 from PIL import Image
 
-from clipgan.command import messages_not_tracebacks
+from clipgan import main
+from clipgan.command import hide_passwords, messages_not_tracebacks
 from clipgan.errors import UserError
 from tests.helpers import ROOT
 from tests.tiny import tiny
@@ -213,24 +215,21 @@ def test_a_folder_of_pictures_end_to_end(run, cache_dir, tmp_path):
     ],
 )
 def test_the_command_after_a_signal_goes_on_and_does_not_begin_again(tmp_path, given, there, printed):
-    import train
-
     if there:
         (tmp_path / "latest.pt").touch()
     overrides = SimpleNamespace(task=given, hydra=["hydra.mode=RUN"])
-    told = train._again(SimpleNamespace(overrides=overrides, runtime=SimpleNamespace(output_dir=str(tmp_path))))
+    runtime = SimpleNamespace(output_dir=str(tmp_path))
+    told = main._again(SimpleNamespace(mode=RunMode.RUN, overrides=overrides, runtime=runtime))
     assert told.split() == ["python", "train.py", *printed, f"hydra.run.dir={tmp_path}"]
 
 
 @pytest.mark.parametrize("uri", ["http://u:secret@host:5000", "http://host:5000"])
 def test_the_command_after_a_signal_names_the_environment_where_a_password_is(monkeypatch, uri):
-    import train
-
     monkeypatch.setattr("os.environ", dict(os.environ))
     arguments = ["train.py", f"mlflow.tracking_uri={uri}"]
-    train.hide_passwords(arguments)
+    hide_passwords(arguments)
     hidden = "secret" in uri
     assert (len(arguments) == 1) == hidden
-    told = train._with_environment()
+    told = main._with_environment()
     assert ("MLFLOW_TRACKING_URI=http://u:***@host:5000" in told) == hidden
     assert "secret" not in told

@@ -19,6 +19,7 @@ from clipgan.encoders.weights import load_strictly
 from clipgan.errors import UserError
 from clipgan.import_lafite.convert import convert
 from clipgan.import_lafite.unpickle import read_pickle
+from clipgan.installed import train_command
 from clipgan.progress import console
 from clipgan.training.checkpoint import save_checkpoint
 from clipgan.training.state import new_state, parameter_count
@@ -80,7 +81,7 @@ def main() -> None:
     out = Path(named[0]) if named else given.pickle.with_suffix(".pt")
     with messages_not_tracebacks():
         settings = import_lafite(given.pickle, out, given.more[len(named) :])
-        console.print(f"train from it: python train.py {' '.join(settings)} init={out}", markup=False)
+        console.print(f"train from it: {' '.join([*train_command(), *settings])} init={out}", markup=False)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clipgan.command import CONF
 from clipgan.errors import UserError
+from clipgan.installed import conf
 
 MOST = 10_000  # seeds; more are a slip of the hand
 TEXT_FILES = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".md")  # a prompt that ends so means a file
@@ -150,7 +150,7 @@ def _interpolations(key: str, text: str) -> tuple[str, ...]:
 
 
 def _judge(key: str, text: str) -> str:
-    shipped = sorted(path.stem for path in (CONF / "clip").glob("*.yaml") if path.stem != "open_clip")
+    shipped = sorted(path.stem for path in (conf() / "clip").glob("*.yaml") if path.stem != "open_clip")
     if text not in ("judge", *shipped):
         raise UserError(f"{key}={text} is not allowed: {key} must be one of judge, {', '.join(shipped)}")
     return text

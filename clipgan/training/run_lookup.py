@@ -82,7 +82,7 @@ def latest_pretraining(config: MlflowConfig, given: str) -> str:
     if not found:
         raise UserError(
             f"{given}: MLflow's experiment {config.experiment} has no finished run of task=simclr; train one "
-            "(python train.py task=simclr), or give a checkpoint with resnet.checkpoint=FILE"
+            "with task=simclr, or give a checkpoint with resnet.checkpoint=FILE"
         )
     return str(found[0].info.run_id)
 

@@ -46,7 +46,9 @@ def write(study: str | None, storage: str, out: Path | None, pictures: str) -> t
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m sweeps.report", description=__doc__)
+    started = Path(sys.argv[0]).name  # clipgan-report, where pip has installed it
+    prog = "python -m sweeps.report" if started == "__main__.py" else started
+    parser = argparse.ArgumentParser(prog=prog, description="A page to read and a table for papers beside it.")
     parser.add_argument("study", nargs="?", help="name of the study; may be left out where there is only one")
     parser.add_argument(
         "--storage",

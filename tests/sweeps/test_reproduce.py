@@ -13,11 +13,13 @@ def test_a_command_for_a_shell() -> None:
     command = command_of(known, ["loss=symmetric", "h=0.5", "seed=1"])
     assert command == "python train.py kimg=2 loss=symmetric h=0.5 seed=1"
     assert command_of(None, ["name=it's $HOME"]) == """python train.py 'name=it'"'"'s $HOME'"""
+    assert command_of({"program": "clipgan-train", "fixed": []}, ["h=1"]) == "clipgan-train h=1"
 
 
 def test_the_program_as_seen_from_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    for given, shown in (("train.py", "train.py"), (f"{tmp_path}/a/b.py", "a/b.py"), ("/elsewhere/c.py",) * 2):
+    places = (("train.py",) * 2, (f"{tmp_path}/a/b.py", "a/b.py"), ("/elsewhere/c.py",) * 2, ("/venv/bin/d-e", "d-e"))
+    for given, shown in places:
         monkeypatch.setattr(sys, "argv", [given])
         assert note(["kimg=2"]) == {"program": shown, "flags": [], "fixed": ["kimg=2"]}
 
