@@ -27,13 +27,13 @@ from torch.utils._pytree import tree_leaves
 from bench.machine import machine
 from bench.training.stopwatch import Stopwatch
 from clipgan.about import Origin
+from clipgan.batches import Batches
 from clipgan.command import compose_config
 from clipgan.config import Config
-from clipgan.data.batches import Batches
-from clipgan.data.prefetch import Prefetched
 from clipgan.encoders.clip import FrozenClip
 from clipgan.encoders.resnet import FrozenResNet
 from clipgan.metrics.evaluation import Evaluation
+from clipgan.prefetch import Prefetched
 from clipgan.prepare import choose_device
 from clipgan.progress import console
 from clipgan.sample_grid import SampleGrid

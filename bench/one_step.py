@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from clipgan.command import compose_config
-from clipgan.encoders.cost import peak_megabytes
+from clipgan.encoder_cost import peak_megabytes
 from clipgan.prepare import choose_device, prepare
 from clipgan.progress import console
 from clipgan.training.loop import Training

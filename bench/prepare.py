@@ -28,8 +28,8 @@ from clipgan.cache import cache_entry
 from clipgan.command import compose_config
 from clipgan.config import Config, DataConfig
 from clipgan.data import load_data
+from clipgan.encoder_cost import random_clip
 from clipgan.encoders.clip import FrozenClip, choose_preprocess
-from clipgan.encoders.cost import random_clip
 from clipgan.encoders.preprocess import Preprocess
 from clipgan.encoders.tiny_clip import build_clip
 from clipgan.encoding import write_image_features

@@ -18,10 +18,11 @@ from rich.table import Table
 
 from bench.machine import machine
 from clipgan.command import compose_config
+from clipgan.data.shapes_captions import parse_caption
 from clipgan.metrics.evaluation import Evaluation
 from clipgan.metrics.prompts import real_indices
 from clipgan.metrics.retrieval import candidates_of, different_texts, r_precision
-from clipgan.metrics.shapes_oracle import ATTRIBUTES, hits, parse_caption, read
+from clipgan.metrics.shapes_oracle import ATTRIBUTES, hits, read
 from clipgan.prepare import Prepared, choose_device, prepare
 from clipgan.progress import console
 from clipgan.training.loop import train

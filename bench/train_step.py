@@ -22,9 +22,9 @@ from rich.table import Table
 
 from bench.machine import machine
 from bench.training.reference import ReferenceDiscriminator, ReferenceGenerator
+from clipgan.batches import Batch
 from clipgan.command import compose_config
 from clipgan.config import Config
-from clipgan.data.batches import Batch
 from clipgan.networks.cost import Counter
 from clipgan.prepare import choose_device
 from clipgan.progress import console, track

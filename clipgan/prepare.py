@@ -5,16 +5,16 @@ python -m clipgan.prepare data=emoji resolution=64
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from clipgan.batches import check_batch_size
 from clipgan.cache import cache_dir_of
 from clipgan.command import compose_config, messages_not_tracebacks
 from clipgan.config import Config
 from clipgan.data import load_data
-from clipgan.data.batches import check_batch_size
 from clipgan.data.pack import SPLITS, PackedData
 from clipgan.encoders.clip import FrozenClip, load_clip
 from clipgan.encoders.resnet import FrozenResNet, load_resnet
@@ -149,11 +149,6 @@ def prepare(config: Config, device: torch.device) -> Prepared:
     check_captions(config, data)
     check_batch_size(config, data.train)
     needs_resnet = any(term.space == "ResNet" for term in active_terms(config))
-    if needs_resnet and config.resnet.name == "simclr":
-        from clipgan.simclr.pretrained import pretrained_file  # most runs do without
-
-        found = str(pretrained_file(config.resnet, config.mlflow))
-        config = replace(config, resnet=replace(config.resnet, checkpoint=found))
     judging = config.metrics.judge
     # what is only loaded comes before what trains, so that a missing file is known at once
     trains = {
@@ -164,11 +159,11 @@ def prepare(config: Config, device: torch.device) -> Prepared:
     loaded_clip = None if trains["clip"] else load_clip(config.clip, data, cache_dir, device)
     loaded_resnet = None
     if needs_resnet and not trains["resnet"]:
-        loaded_resnet = load_resnet(config.resnet, data, cache_dir, device)
+        loaded_resnet = _load_resnet(config, data, cache_dir, device)
     wanted = [training for training in trains.values() if training is not None]
     train_side_by_side(wanted, config.data, config.resolution, cache_dir, device)
     clip = loaded_clip or load_clip(config.clip, data, cache_dir, device)
-    resnet = loaded_resnet or (load_resnet(config.resnet, data, cache_dir, device) if needs_resnet else None)
+    resnet = loaded_resnet or (_load_resnet(config, data, cache_dir, device) if needs_resnet else None)
     features = load_features(
         data,
         clip,
@@ -185,6 +180,14 @@ def prepare(config: Config, device: torch.device) -> Prepared:
             "give it another seed (metrics.judge.train.seed), or another backbone (clip@metrics.judge=NAME)"
         )
     return Prepared(data, clip, resnet, features, judge, cache_dir)
+
+
+def _load_resnet(config: Config, data: PackedData, cache_dir: Path, device: torch.device) -> FrozenResNet:
+    if config.resnet.name != "simclr":
+        return load_resnet(config.resnet, data, cache_dir, device)
+    from clipgan.simclr.pretrained import load_pretrained, pretrained_file  # most runs do without
+
+    return load_pretrained(pretrained_file(config.resnet, config.mlflow), config.resnet.precision).to(device)
 
 
 def main() -> None:

@@ -33,7 +33,7 @@ class ClipConfig:
     model: str = "clipgan-tiny"  # open_clip's model name
     pretrained: str | None = None  # open_clip's tag of the weights; null: train (tiny) or checkpoint
     checkpoint: str | None = None  # a weights file, in place of `pretrained`
-    precision: str = "float32"  # bfloat16: autocast; whether that is faster: python -m clipgan.encoders.cost
+    precision: str = "float32"  # bfloat16: autocast; whether that is faster: python -m clipgan.encoder_cost
     grad_checkpointing: bool = False  # activations of a transformer's blocks are computed again in the backward pass
     # in place of being kept: less memory for G's step, a third more time in the tower
     train: TinyClipTraining | None = None  # set for `tiny` only

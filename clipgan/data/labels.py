@@ -12,8 +12,8 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from clipgan.data.pack import SPLITS, PackedData, Split
+from clipgan.data.shapes_captions import parse_caption
 from clipgan.errors import UserError
-from clipgan.metrics.shapes_oracle import parse_caption
 
 ARRANGEMENTS = {None: "alone", "left of": "beside", "right of": "beside", "above": "over", "below": "over"}
 SECOND_LEADS = ("right of", "below")  # what a caption says of an object that stands on the right, or below

@@ -1,4 +1,4 @@
-"""The frozen ResNet: torchvision's, from weights or a file, the small one trained here, or one of task=simclr."""
+"""The frozen ResNet: torchvision's, from weights or a file, or the small one trained here."""
 
 from pathlib import Path
 
@@ -30,18 +30,13 @@ class FrozenResNet(FrozenEncoder):
 
 
 def load_resnet(config: ResNetConfig, data: PackedData, cache_dir: Path, device: torch.device) -> FrozenResNet:
-    """The ResNet that `config` names: one of task=simclr, the small one if it says how to train it, else torchvision's
-    resnet50; from its checkpoint if there is one, else trained on `data` (and cached) or pretrained.
+    """The ResNet that `config` names: the small one if it says how to train it, else torchvision's resnet50; from its
+    checkpoint if there is one, else trained on `data` (and cached) or pretrained.
 
     Raises:
         UserError: an unknown name of weights, a missing or foreign file, or weights that cannot be downloaded.
     """
-    if config.name == "simclr":
-        from clipgan.simclr.pretrained import load_pretrained  # which makes one of this module's encoders
-
-        assert config.checkpoint is not None  # `prepare` has found it
-        frozen = load_pretrained(Path(config.checkpoint), config.precision)
-    elif config.train is not None:
+    if config.train is not None:
         network = TinyResNet()
         if config.checkpoint is not None:
             path = Path(config.checkpoint)

@@ -12,6 +12,7 @@ from torch import Tensor
 from clipgan.cache import cache_entry
 from clipgan.config import MEASURES, Config
 from clipgan.data.pack import PackedData
+from clipgan.data.shapes_captions import parse_caption
 from clipgan.distributed import from_first, rank
 from clipgan.encoders.clip import FrozenClip
 from clipgan.errors import UserError
@@ -133,7 +134,7 @@ class Evaluation:
         if "accuracy" in due:
             captions = self.prompts.captions
             assert captions is not None
-            said = [shapes_oracle.parse_caption(captions[number % len(captions)]) for number in numbers]
+            said = [parse_caption(captions[number % len(captions)]) for number in numbers]
             seen = shapes_oracle.read(images.cpu().numpy())
             found = [list(shapes_oracle.hits(*pair).values()) for pair in zip(seen, said, strict=True)]
             rows["hits"] = torch.tensor(found, device=self.device)

@@ -10,13 +10,12 @@ Shapes: N images, R resolution, P = R^2 pixels, K object colours.
 
 import functools
 import itertools
-import re
-from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from clipgan.data.shapes import BACKGROUNDS, COLOURS, POLYGONS, RELATIONS, SIZE_JITTER, SIZE_WORDS, SIZES
+from clipgan.data.shapes import BACKGROUNDS, COLOURS, POLYGONS, SIZE_JITTER, SIZES
+from clipgan.data.shapes_captions import Reading, Seen
 
 ATTRIBUTES = ("colour", "size", "shape", "position", "background")
 NEAR, FAR = 30.0, 90.0  # RGB levels: what a pixel may be off without, and with, counting in full against a reading
@@ -29,43 +28,6 @@ REACH = 0.27  # no shape reaches further from its centroid, as a fraction of the
 _OBJECT_COLOURS = np.array(list(COLOURS.values()), dtype=np.float32)
 _BACKGROUND_COLOURS = np.array(list(BACKGROUNDS.values()), dtype=np.float32)
 _SETS = [(k,) for k in range(len(COLOURS))] + list(itertools.combinations(range(len(COLOURS)), 2))
-_SIZE_OF = {word: size for size, words in SIZE_WORDS.items() for word in words}
-_THING = re.compile(rf"({'|'.join(_SIZE_OF)}) ({'|'.join(COLOURS)}) ({'|'.join(POLYGONS)})")
-_RELATION = re.compile(rf" ({'|'.join(RELATIONS)}) a ")
-_BACKGROUND = re.compile(rf"({'|'.join(BACKGROUNDS)}) background")
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One object of a picture or of a caption."""
-
-    colour: str
-    size: str
-    shape: str
-    x: float = 0.0  # centroid, in fractions of the side from the upper left corner; 0 in a caption
-    y: float = 0.0
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What a picture shows, or what a caption says."""
-
-    background: str
-    things: tuple[Seen, ...]  # none to two in a picture; as they are named in a caption
-    relation: str | None = None  # a caption's: things[0] is `relation` things[1]
-
-
-def parse_caption(caption: str) -> Reading:
-    """What a caption of drawn shapes says.
-
-    Raises:
-        ValueError: it is none of `clipgan.data.shapes.caption`'s.
-    """
-    things = tuple(Seen(colour, _SIZE_OF[size], shape) for size, colour, shape in _THING.findall(caption))
-    background, relation = _BACKGROUND.search(caption), _RELATION.search(caption)
-    if background is None or len(things) != (1 if relation is None else 2):
-        raise ValueError(f"no caption of drawn shapes: {caption!r}")
-    return Reading(background[1], things, None if relation is None else relation[1])
 
 
 def read(images: np.ndarray) -> list[Reading]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clipgan.data.batches import order_of
+from clipgan.batches import order_of
 from clipgan.data.pack import Split
 from clipgan.distributed import rank, world_size
 from clipgan.encoding import to_device

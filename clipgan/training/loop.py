@@ -10,16 +10,16 @@ import torch
 from torch import Tensor
 
 from clipgan.about import Origin
+from clipgan.batches import Batches
 from clipgan.conditions import prompts
 from clipgan.config import Config
-from clipgan.data.batches import Batches
-from clipgan.data.prefetch import Prefetched, Source
 from clipgan.distributed import joined, own_device, planned_rank, planned_size, rank, told_by_first
 from clipgan.durable import remove_unfinished
 from clipgan.losses.structure import active_terms
 from clipgan.metrics.evaluation import Evaluation
 from clipgan.metrics.prompts import evenly
 from clipgan.networks.cost import multiply_adds
+from clipgan.prefetch import Prefetched, Source
 from clipgan.prepare import Prepared, choose_device, prepare
 from clipgan.progress import console
 from clipgan.sample_grid import SampleGrid, title

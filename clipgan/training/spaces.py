@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from clipgan.data.batches import Targets
+from clipgan.batches import Targets
 from clipgan.encoders.clip import FrozenClip
 from clipgan.encoders.resnet import FrozenResNet
 from clipgan.losses.contrastive import unit

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from clipgan.batches import Batch, Targets
 from clipgan.config import Config, PairsConfig
-from clipgan.data.batches import Batch, Targets
 from clipgan.distributed import gather, total, world_size
 from clipgan.losses.adversarial import (
     discriminator_loss,

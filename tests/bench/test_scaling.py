@@ -11,7 +11,7 @@ from bench.train_step import count, random_batch
 from bench.training.algorithm import parts_of_step, total
 from bench.training.ledger import Kernel, ledger, seconds
 from bench.training.passes import passes
-from clipgan.encoders.cost import random_clip, random_resnet
+from clipgan.encoder_cost import random_clip, random_resnet
 from clipgan.losses.structure import active_terms
 from clipgan.training.spaces import FrozenSpaces
 from clipgan.training.state import new_state

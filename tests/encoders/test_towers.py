@@ -5,7 +5,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from clipgan.config import ClipConfig
-from clipgan.encoders.cost import random_clip
+from clipgan.encoder_cost import random_clip
 from clipgan.errors import UserError
 
 IMAGES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from clipgan.data.shapes import caption, render, sample_scene, swap_attribute
-from clipgan.metrics.shapes_oracle import ATTRIBUTES, Reading, Seen, hits, parse_caption, read
+from clipgan.data.shapes_captions import Reading, Seen, parse_caption
+from clipgan.metrics.shapes_oracle import ATTRIBUTES, hits, read
 
 
 def drawings(count, resolution, seed=0):

@@ -14,11 +14,11 @@ import psutil
 import pytest
 import torch
 
+from clipgan.batches import Batches
 from clipgan.command import under_torchrun
-from clipgan.data.batches import Batches
-from clipgan.data.prefetch import Prefetched
 from clipgan.distributed import own_device
 from clipgan.errors import UserError
+from clipgan.prefetch import Prefetched
 from clipgan.prepare import prepare
 from clipgan.training.checkpoint import checkpoint_path
 from clipgan.training.processes import spread
@@ -139,8 +139,8 @@ def test_a_process_has_its_rows_of_the_batch(cache_dir, monkeypatch):
     ready = prepare(config, CPU)
     arguments = (config, ready.data.train, ready.features.train, CPU, ready.data.x_flip)
     whole = Batches(*arguments).at(3)
-    monkeypatch.setattr("clipgan.data.batches.world_size", lambda: 4)
-    monkeypatch.setattr("clipgan.data.batches.rank", lambda: 2)
+    monkeypatch.setattr("clipgan.batches.world_size", lambda: 4)
+    monkeypatch.setattr("clipgan.batches.rank", lambda: 2)
     mine = Batches(*arguments).at(3)
     assert mine.rows == range(16, 24)
     for name in ("images", "text", "clip_image", "resnet_image", "condition"):

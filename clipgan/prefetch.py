@@ -3,7 +3,7 @@
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
-from clipgan.data.batches import Batch
+from clipgan.batches import Batch
 
 
 class Source(Protocol):

@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from clipgan.encoders.cost import report
+from clipgan.encoder_cost import report
 from tests.helpers import make_config
 
 

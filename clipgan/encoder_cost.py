@@ -1,6 +1,6 @@
 """What frozen encoders cost on this machine, in time and memory; random weights do for that. A command of its own:
 
-python -m clipgan.encoders.cost clip=ViT-B32 resnet=resnet50 batch=16 resolution=256
+python -m clipgan.encoder_cost clip=ViT-B32 resnet=resnet50 batch=16 resolution=256
 """
 
 import resource

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from clipgan.data.batches import Batches
+from clipgan.batches import Batches
 from clipgan.data.pack import Split
 from clipgan.errors import UserError
 from clipgan.features import SplitFeatures
