@@ -51,19 +51,13 @@ def description(config: Config, origin: Origin, objective: str) -> str:
         objective: name of its figure.
     """
     unit = "kimg" if config.simclr is None else "epochs"
-    lines = [
-        _what(config),
-        f"`{objective}` against {unit} is the figure to look at, `{objective}_best` its best so far.",
-    ]
-    if config.simclr is None:
-        lines.append("Sample grids are the artifacts `samples-*.png`, a row for each caption.")
-    if origin.swept:
-        lines.append(f"A trial of a sweep, here with `{' '.join(origin.swept)}`. The sweep's command, which the parent"
-                     " run has, goes on with it.")  # fmt: skip
+    swept = f" A trial of the sweep that is its parent run, with `{' '.join(origin.swept)}`." if origin.swept else ""
+    paragraphs = [_what(config) + swept]  # the page shows the first lines alone
     if origin.command is not None:
-        lines.append(f"Alone it goes on with this command, also after its end with greater {unit}:")
-        lines.append(f"    {origin.command}")
-    return "\n\n".join(lines)
+        paragraphs += [f"To go on, after its end with more {unit}:", f"    {origin.command}"]
+    pictures = " `samples-*.png` are its sample grids." if config.simclr is None else ""
+    paragraphs.append(f"`{objective}` against {unit} is its figure, `{objective}_best` the best so far.{pictures}")
+    return "\n\n".join(paragraphs)
 
 
 def _what(config: Config) -> str:

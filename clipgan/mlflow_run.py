@@ -17,7 +17,6 @@ from clipgan.secrets import without_passwords
 
 MAX_PARAM = 500  # characters; longer values are cut
 MAX_DIGEST = 36  # characters that MLflow allows
-EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # its pages are those of trainings
 RUN_DIR_TAG = "clipgan.run_dir"  # where a run's checkpoints lie
 RESUMED_TAG = "resumed."  # before a parameter's key: its newest value, where a run went on with another one
 BATCH = 100  # what MLflow takes in one call
@@ -72,7 +71,7 @@ class MlflowRun:
             self._client = mlflow.MlflowClient(uri)
             experiment = self._client.get_experiment_by_name(self.config.experiment)
             experiment_id = experiment.experiment_id if experiment else self._client.create_experiment(
-                self.config.experiment, tags=EXPERIMENT_TAGS
+                self.config.experiment
             )  # fmt: skip
         run_id = self._known_run(without_passwords(uri)) or self._new_run(without_passwords(uri), experiment_id)
         self._log_params(run_id)

@@ -21,7 +21,6 @@ T = TypeVar("T")
 ATTRIBUTE = "mlflow_run_id"  # note of the study
 MAX_PARAM = 6000  # characters that MLflow allows in the value of a parameter
 MAX_AXES = 80  # characters of the axes in a run's name
-EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # its pages are those of trainings
 
 
 class ParentRun:
@@ -90,7 +89,7 @@ def connect(tracking_uri: str, experiment: str) -> tuple["MlflowClient", str]:
     with _first_touch(tracking_uri):
         client = MlflowClient(tracking_uri=tracking_uri)
         known = client.get_experiment_by_name(experiment)
-        return client, known.experiment_id if known else client.create_experiment(experiment, tags=EXPERIMENT_TAGS)
+        return client, known.experiment_id if known else client.create_experiment(experiment)
 
 
 def or_warn(action: Callable[[], T], say: Callable[[str], None]) -> T | None:

@@ -32,15 +32,12 @@ def test_a_description_says_what_a_run_is_and_how_it_goes_on():
     lines = description(config, Origin("python train.py h=2", ("h=2", "seed=1"), "id"), "fid5k").split("\n\n")
     assert lines == [
         "A text-to-image GAN: loss structure asymmetric with h = 2, model tiny, guided by CLIP tiny, on shapes at"
-        " 32 x 32 pixels, seed 0, for 3 kimg.",
-        "`fid5k` against kimg is the figure to look at, `fid5k_best` its best so far.",
-        "Sample grids are the artifacts `samples-*.png`, a row for each caption.",
-        "A trial of a sweep, here with `h=2 seed=1`. The sweep's command, which the parent run has, goes on with it.",
-        "Alone it goes on with this command, also after its end with greater kimg:",
+        " 32 x 32 pixels, seed 0, for 3 kimg. A trial of the sweep that is its parent run, with `h=2 seed=1`.",
+        "To go on, after its end with more kimg:",
         "    python train.py h=2",
+        "`fid5k` against kimg is its figure, `fid5k_best` the best so far. `samples-*.png` are its sample grids.",
     ]
     lines = description(make_config("task=simclr", "epochs=3"), Origin(), "linear_acc").split("\n\n")
-    assert len(lines) == 2
     assert lines[0].startswith("An encoder pretrained by SimCLR: ")
     assert lines[0].endswith(" for 3 epochs.")
-    assert lines[1].startswith("`linear_acc` against epochs")
+    assert lines[1:] == ["`linear_acc` against epochs is its figure, `linear_acc_best` the best so far."]
