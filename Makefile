@@ -9,7 +9,7 @@ SHARED := cache_dir=% clip=% data.% device=% mlflow.% resolution=%# of ARGS: whe
 export OMP_WAIT_POLICY ?= PASSIVE# spinning threads of two processes stop each other
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-simclr test test-all lint audit check release-check ui sweep-h sweep-C_it sweep-C_ii report bench quality bench-fid bench-cost bench-scaling bench-sweep bench-prepare bench-simclr bench-startup bench-side-by-side cache-info cache-clean clean
+.PHONY: help setup demo demo-simclr test test-all lint audit check release-check ui sweep-h sweep-C_it sweep-C_ii report bench quality bench-fid bench-cost bench-scaling bench-sweep bench-prepare bench-simclr bench-startup bench-side-by-side screenshots cache-info cache-clean clean
 
 help: ## list the targets
 	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -26,7 +26,7 @@ $(BIN)/.installed: pyproject.toml
 demo: setup ## prepare data and encoders, sweep h=0.1,0.5,2, print the table (DATA=emoji: real pictures)
 	$(BIN)/python -m clipgan.prepare data=$(DATA) $(ARGS)
 	$(BIN)/python train.py -m loss=symmetric h=0.1,0.5,2 data=$(DATA) $(ARGS)
-	@echo "MLflow UI: make ui, then open http://127.0.0.1:$(PORT)"
+	@echo "MLflow UI: make ui, then open http://127.0.0.1:$(PORT) and choose Model training"
 
 demo-simclr: setup ## pretrain an encoder with CLIP's help, then a GAN with it as its ResNet space
 	$(BIN)/python train.py task=simclr data=$(DATA) pairs=add_new_positive epochs=10 $(ARGS)
@@ -99,6 +99,9 @@ bench-startup: setup ## time a trial from its start to its first step (ARGS: lau
 
 bench-side-by-side: setup ## two trainings at once with a thread each, against one after the other with two (ARGS: overrides)
 	$(BIN)/python -m bench.side_by_side $(ARGS)
+
+screenshots: setup ## take the README's pictures of MLflow's pages again, from a sweep of minutes (ARGS: overrides)
+	$(BIN)/python -m bench.screenshots $(ARGS)
 
 cache-info: setup ## list what the cache holds, and whether it is whole (ARGS=--cache-dir=DIR)
 	$(BIN)/python -m clipgan.cache_tool info $(ARGS)
