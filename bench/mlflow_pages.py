@@ -163,7 +163,14 @@ def compare(page: Page, chosen: list[str], key: str) -> Locator:
         row = page.locator("[role=row]").filter(has=name_of(page, name))
         row.locator("input.ag-checkbox-input").check()
     page.get_by_role("button", name="Compare", exact=True).click()
-    page.get_by_role("link", name=key, exact=True).click()
+    link, metrics = page.get_by_role("link", name=key, exact=True), page.locator("a[href*='/metric?']")
+    metrics.first.wait_for()
+    while link.count() == 0:  # the list has in the document what is on the screen alone
+        before = metrics.last.inner_text()
+        metrics.last.evaluate("link => { for (let at = link; at; at = at.parentElement) at.scrollTop += 200 }")
+        page.wait_for_timeout(200)
+        assert metrics.last.inner_text() != before, f"{key} is not among the metrics of these runs"
+    link.click()
     chart = page.locator(".js-plotly-plot")
     chart.locator(".js-line").first.wait_for(state="attached")
     return chart
