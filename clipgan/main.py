@@ -4,7 +4,7 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from omegaconf import OmegaConf
@@ -12,6 +12,10 @@ from omegaconf import OmegaConf
 from clipgan.command import first_process, hide_passwords, key_of, messages_not_tracebacks, under_torchrun
 from clipgan.installed import conf, train_command
 from clipgan.secrets import without_passwords
+
+if TYPE_CHECKING:  # they import torch and Optuna
+    from clipgan.training.course import Result
+    from sweeps.trial import RunningTrial
 
 
 def main() -> None:
@@ -29,8 +33,6 @@ def task(cfg: Any) -> float:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from clipgan.about import Origin
-    from clipgan.config import from_yaml, refuse_unread
     from clipgan.errors import DivergenceError, Interrupted, ProcessError, UserError
     from sweeps.job import REQUEUE, Hopeless
     from sweeps.trial import current_trial
@@ -38,29 +40,7 @@ def task(cfg: Any) -> float:
     run: Any = HydraConfig.get()
     trial = current_trial()
     try:
-        given = set(map(key_of, run.overrides.task))
-        if run.mode == RunMode.RUN and run.sweeper.params.keys() - given:  # a trial's own command gives every axis
-            command = shlex.join([*train_command(), "-m", *run.overrides.task])
-            raise UserError(f"grid={run.runtime.choices.grid} is for a sweep: {command}")
-        config = from_yaml(cfg)  # before torch is imported: a mistake is told at once
-        refuse_unread(config, given)
-        from clipgan.distributed import told_by_first
-        from clipgan.training.loop import train
-        from clipgan.training.processes import further_processes, spread
-
-        config = spread(config)
-        run_dir = Path(told_by_first("run directory", run.runtime.output_dir))
-        with further_processes(config, run_dir):
-            result = train(
-                config,
-                run_dir,
-                report=trial.report if trial else None,
-                origin=Origin(
-                    _again(run),
-                    trial.overrides() if trial else (),
-                    trial.parent_run_id if trial else None,
-                ),
-            )
+        result = _train(cfg, run, trial)
     except (UserError, DivergenceError) as error:
         if run.mode == RunMode.MULTIRUN:  # the sweeper records it as the reason of this trial's failure and goes on
             if isinstance(error, ProcessError):
@@ -78,6 +58,37 @@ def task(cfg: Any) -> float:
         if result.stopped:
             trial.end_as_pruned()
     return result.objective
+
+
+def _train(cfg: Any, run: Any, trial: "RunningTrial | None") -> "Result":
+    """The training's result.
+
+    Args:
+        cfg: the composed configuration.
+        run: Hydra's own part of it.
+        trial: the sweep's trial that this is, or None.
+    """
+    from hydra.types import RunMode
+
+    from clipgan.about import Origin
+    from clipgan.config import from_yaml, refuse_unread
+    from clipgan.errors import UserError
+
+    given = set(map(key_of, run.overrides.task))
+    if run.mode == RunMode.RUN and run.sweeper.params.keys() - given:  # a trial's own command gives every axis
+        command = shlex.join([*train_command(), "-m", *run.overrides.task])
+        raise UserError(f"grid={run.runtime.choices.grid} is for a sweep: {command}")
+    config = from_yaml(cfg)  # before torch is imported: a mistake is told at once
+    refuse_unread(config, given)
+    from clipgan.distributed import told_by_first
+    from clipgan.training.loop import train
+    from clipgan.training.processes import further_processes, spread
+
+    config = spread(config)
+    run_dir = Path(told_by_first("run directory", run.runtime.output_dir))
+    origin = Origin(_again(run), trial.overrides() if trial else (), trial.parent_run_id if trial else None)
+    with further_processes(config, run_dir):
+        return train(config, run_dir, report=trial.report if trial else None, origin=origin)
 
 
 def _again(run: Any) -> str:
