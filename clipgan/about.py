@@ -1,8 +1,10 @@
 """What MLflow shows a person of a run besides its figures: its name, what it is, how to go on with it."""
 
+import shlex
 from dataclasses import dataclass
 
-from clipgan.config import Config
+from clipgan.config import Config, MlflowConfig
+from clipgan.secrets import without_passwords
 
 MAX_NAME = 250  # characters; MLflow keeps no more
 
@@ -58,6 +60,14 @@ def description(config: Config, origin: Origin, objective: str) -> str:
     pictures = " `samples-*.png` are its sample grids." if config.simclr is None else ""
     paragraphs.append(f"`{objective}` against {unit} is its figure, `{objective}_best` the best so far.{pictures}")
     return "\n\n".join(paragraphs)
+
+
+def to_compare(mlflow: MlflowConfig) -> list[tuple[str, str]]:
+    """The command that shows a run beside others, and what it does, where the record is a database."""
+    uri = without_passwords(mlflow.tracking_uri or "")
+    if not uri or uri.startswith(("http://", "https://")):  # somebody else's server
+        return []
+    return [(f"mlflow ui --backend-store-uri {shlex.quote(uri)}", "compare runs in a browser")]
 
 
 def _what(config: Config) -> str:

@@ -11,7 +11,8 @@ T = TypeVar("T")
 console = Console(highlight=False, soft_wrap=True)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """`1:02:03`, or `2:03` below an hour."""
     minutes, rest = divmod(int(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
 
@@ -47,9 +48,9 @@ def track(
         now, fresh = time.monotonic(), number * size
         if now - shown >= every and fresh:
             rate = fresh / (now - start)
-            left = _duration((total - done - fresh) / rate)
+            left = duration((total - done - fresh) / rate)
             speed = f"{rate:.0f}/s" if rate >= 10 else f"{rate:.2f}/s"
-            figures = f"{done + fresh}/{total}, {_duration(now - start)} elapsed, {speed}, ETA {left}"
+            figures = f"{done + fresh}/{total}, {duration(now - start)} elapsed, {speed}, ETA {left}"
             console.print(f"{description}: {figures}")
             shown = now
         yield item

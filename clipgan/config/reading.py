@@ -10,8 +10,8 @@ from clipgan.errors import UserError
 from clipgan.secrets import without_passwords
 
 GANS_OWN = (  # keys that task=simclr does not read
-    "loss", "condition", "resnet", "model", "augment", "metrics", "clip@metrics.judge", "contrast", "S", "h",
-    "heterologous", "C_it", "C_ii", "kimg", "snapshot_kimg", "init", "freeze_d", "compile", "sample_prompts",
+    "loss", "condition", "resnet", "model", "augment", "budget", "metrics", "clip@metrics.judge", "contrast", "S", "h",
+    "heterologous", "C_it", "C_ii", "kimg", "seconds", "snapshot_kimg", "init", "freeze_d", "compile", "sample_prompts",
     "sample_latents", "mlflow.log_model",
 )  # fmt: skip
 

@@ -44,7 +44,10 @@ class Config:
     seed: int = 0
     batch: int = 16  # images a step
     accumulate: int = 1  # micro-batches that a step is computed in, one after the other, to save memory
-    kimg: int = 8
+    kimg: int = 8  # length, or with `seconds` the most
+    seconds: float | None = (
+        None  # of training, snapshots left out: it ends at the nearest whole kimg; null: `kimg` says
+    )
     snapshot_kimg: int = 2  # kimg between two snapshots (FID, sample grid, checkpoint)
     resolution: int = 32
     features: str = "preprocessed"  # of the real images: preprocessed once, or online in every step

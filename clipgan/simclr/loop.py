@@ -1,5 +1,6 @@
 """Pretraining: an epoch is every image once; at each snapshot a linear classifier and k-NN judge the encoder."""
 
+import shlex
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from clipgan.about import Origin
 from clipgan.cache import cache_dir_of
 from clipgan.config import Config
 from clipgan.data import load_data
@@ -16,6 +18,7 @@ from clipgan.data.labels import Labels, load_labels
 from clipgan.data.pack import PackedData
 from clipgan.encoders.clip import FrozenClip, load_clip
 from clipgan.features import SplitFeatures, load_features
+from clipgan.installed import train_command
 from clipgan.prepare import check_resumption, check_weights, report_files
 from clipgan.progress import console
 from clipgan.simclr.batches import ImageBatches
@@ -134,6 +137,11 @@ class Pretraining(Run):
     def finish(self, log: RunLog) -> None:
         """Nothing: its checkpoint is what others take."""
 
-    def conclude(self) -> None:
+    def further(self, origin: Origin) -> list[tuple[str, str]]:
         """How to use what was learnt."""
-        console.print(f"as a GAN's ResNet space: resnet=simclr resnet.run=latest (from {self.run_dir})", markup=False)
+        run = "resnet.run=latest" if self.config.mlflow.tracking_uri else f"resnet.checkpoint={self.saved}"
+        pairs = "task=simclr pairs=plain,add_new_positive"
+        return [
+            (shlex.join([*train_command(), "resnet=simclr", run]), "train a GAN with it as its ResNet space"),
+            (f"{shlex.join(train_command())} -m {pairs}", "see in a sweep what CLIP's help brings"),
+        ]

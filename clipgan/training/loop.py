@@ -1,5 +1,6 @@
 """The GAN's training: discriminator step, generator step, moving average; at each snapshot FID and a sample grid."""
 
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -15,6 +16,7 @@ from clipgan.conditions import prompts
 from clipgan.config import Config
 from clipgan.distributed import joined, own_device, planned_rank, planned_size, rank, told_by_first
 from clipgan.durable import remove_unfinished
+from clipgan.installed import train_command
 from clipgan.losses.structure import active_terms
 from clipgan.metrics.evaluation import Evaluation
 from clipgan.metrics.prompts import evenly
@@ -183,13 +185,18 @@ class Training(Run):
     def finish(self, log: RunLog) -> None:
         """The generator as a model of MLflow's."""
         if self.config.mlflow.log_model:
-            log.model(self._write_model, self.config.kimg)
+            log.model(self._write_model, self.mark)
 
     def _write_model(self, folder: Path) -> None:
         from clipgan.sampling.served import write  # what it imports, a run without MLflow does without
 
         write(folder, self.config, self.state.generator_ema, self.clip)
 
-    def conclude(self) -> None:
-        """Where the pictures are."""
-        console.print(f"sample grids: {self.run_dir}/samples-*.png", markup=False)
+    def further(self, origin: Origin) -> list[tuple[str, str]]:
+        """Pictures, a longer training, a sweep."""
+        longer = f"seconds={2 * self.config.seconds:g}" if self.config.seconds else f"kimg={2 * self.mark}"
+        return [
+            (f"python -m clipgan.sample ckpt={self.saved} prompts=PROMPTS", "draw what prompts say"),
+            (f"{origin.command or shlex.join(train_command())} {longer}", "train on, for as long again"),
+            (shlex.join([*train_command(), "-m", "h=0.1,0.5,2"]), "compare other h in a sweep"),
+        ]

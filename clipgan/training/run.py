@@ -14,17 +14,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from clipgan.about import About, Origin, description, run_name
+from clipgan.about import About, Origin, description, run_name, to_compare
 from clipgan.config import Config, flatten, plain
 from clipgan.distributed import any_of, rank
 from clipgan.errors import DivergenceError, Interrupted, UserError
-from clipgan.progress import console, track
+from clipgan.progress import console
 from clipgan.tracking import RunLog, SilentLog
 from clipgan.training import run_files
 from clipgan.training.checkpoint import checkpoint_path, save_checkpoint
 from clipgan.training.course import Course, Report, Result
 from clipgan.training.interruption import Interruption
 from clipgan.training.tick import Tick
+from clipgan.training.view import Standing, follow, summary
 
 
 class Run(ABC):
@@ -47,10 +48,12 @@ class Run(ABC):
         self.train_seconds = 0.0
         self.tick = Tick()
         self.mark = 0  # of the last record
+        self.values: dict[str, float] = {}  # which it has
         self.interruption = Interruption()
         self.saved: Path | None = None  # the last checkpoint
         self.saved_step, self.saved_at = 0, time.monotonic()
-        self.stopped = False
+        self.stopped = False  # by the report
+        self.over = False  # by its length, or its seconds
 
     @abstractmethod
     def step(self, step: int) -> dict[str, Tensor]:
@@ -90,8 +93,8 @@ class Run(ABC):
         """Record what a run that has reached its end leaves."""
 
     @abstractmethod
-    def conclude(self) -> None:
-        """Say where it lies."""
+    def further(self, origin: Origin) -> list[tuple[str, str]]:
+        """Commands for what one may do next, and what each of them does."""
 
     def run(self, origin: Origin) -> Result:
         """Train to the course's end, or until the report says to stop, and return the figures."""
@@ -104,7 +107,9 @@ class Run(ABC):
             if rank() == 0:
                 log = RunLog(self.run_dir, self.config.mlflow, self._about(origin), params, resumed_at)
             self._train(log, afresh=resumed_at is None)
-        self.conclude()
+        if rank() == 0:
+            further = [] if origin.swept else [*self.further(origin), *to_compare(self.config.mlflow)]
+            console.print("\n".join(summary(self._standing(), self.stopped, further)), markup=False)
         objective = self._best() if self.best_counts else self.history[-1][1]
         deviation = None if self.best_counts else self.objective_sd  # a best of many varies otherwise
         return Result(objective, self.course.unit, self._sec_per_unit(), self.stopped, deviation)
@@ -137,23 +142,25 @@ class Run(ABC):
 
     def _steps(self, log: RunLog) -> None:
         state, total = self.state, self.course.total
+        self.over = state.step == total or (not self.tick.steps and self._time_is_up(self.mark))
         try:
             if self.tick.steps and not self.stopped:  # a snapshot may have been interrupted
                 self._after_step(log)
-            remaining = range(state.step, total)
-            for step in track(remaining, f"training {self.name}", len(remaining)):
-                if self.stopped:
+            for step in follow(range(state.step, total), self._standing):
+                if self.stopped or self.over:
                     break
                 self.tick.add(self.step(step))
                 self._after_step(log)
-                if state.step < total and not self.stopped:
+                if not (self.stopped or self.over):
                     self._between_snapshots()
         except Interrupted:
             if state.step > self.saved_step:
                 self._refuse_divergence()  # by itself: nobody waits for the others now
                 self._save_latest()
+            elif rank() == 0:
+                console.print(f"checkpoint after step {self.saved_step}: {self.saved}", markup=False)
             raise
-        self.stopped = self.stopped and state.step < total
+        self.stopped = self.stopped and not self.over
 
     def _after_step(self, log: RunLog) -> None:
         """A record where the step has ended a unit, with a snapshot where one is due."""
@@ -165,15 +172,22 @@ class Run(ABC):
         values = self.tick.means()
         values[f"sec_per_{course.unit}"] = self.tick.stop() / float(self.tick.steps * course.each)
         values["memory_gb"] = self._memory()
-        if mark // course.every > before // course.every or step == course.total:
-            self._snapshot(log, mark, values, last=step == course.total)
+        self.over = step == course.total or self._time_is_up(mark)
+        if mark // course.every > before // course.every or self.over:
+            self._snapshot(log, mark, values, last=self.over)
         else:
             self._record(log, mark, values)
 
+    def _time_is_up(self, mark: int) -> bool:
+        """Whether another unit would take training further away from its seconds; the first process's clock decides."""
+        limit, spent = self.config.seconds, self._spent()
+        return limit is not None and mark > 0 and any_of(rank() == 0 and spent + spent / mark / 2 >= limit)
+
     def _record(self, log: RunLog, mark: int, values: dict[str, float]) -> None:
         log.metrics(mark, values)
-        self.train_seconds += self.tick.seconds() if self.tick.steps else 0.0
+        self.train_seconds = self._spent()
         self.tick, self.mark = Tick(), mark
+        self.values |= values  # a snapshot's stay until the next
 
     def _between_snapshots(self) -> None:
         """A checkpoint where it is time for one, or a signal has come; for all processes at once.
@@ -302,6 +316,16 @@ class Run(ABC):
         path = self.run_dir / "config.yaml"
         OmegaConf.save(OmegaConf.create(plain(self.config)), path)
         return path
+
+    def _spent(self) -> float:
+        """Seconds of training so far."""
+        return self.train_seconds + (self.tick.seconds() if self.tick.steps else 0.0)
+
+    def _standing(self) -> Standing:
+        return Standing(
+            self.name, self.run_dir, self.course, self.key, self.maximised, self.state.step, self._spent(),
+            self.config.seconds, tuple(self.history), dict(self.values),
+        )  # fmt: skip
 
     def _sec_per_unit(self) -> float:
         return self.train_seconds / float(self.state.step * self.course.each)

@@ -20,8 +20,8 @@ ABANDONED = "abandoned"  # where the checkpoints of a branch go that a run has l
 
 # What may change between a run and its resumption: nothing that the figures depend on.
 RESUMABLE = (
-    "kimg", "snapshot_kimg", "snapshot_epochs", "device", "threads", "processes", "compile", "resume", "cache_dir",
-    "mlflow.", "sample_",
+    "kimg", "seconds", "snapshot_kimg", "snapshot_epochs", "device", "threads", "processes", "compile", "resume",
+    "cache_dir", "mlflow.", "sample_",
     "metrics.objective", "clip.grad_checkpointing", "keep_", "checkpoint_minutes", "deterministic",
     "metrics.batch", *(f"metrics.{measure}" for measure in MEASURES),
 )  # fmt: skip

@@ -1,0 +1,167 @@
+"""What a terminal shows of a run while it trains, and what is said at its end."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from clipgan.progress import console, duration
+from clipgan.training.course import Course
+
+BARS = "▁▂▃▄▅▆▇█"
+SHOWN = 24  # snapshots in the picture of the trend
+EVERY = 10.0  # seconds between two plain lines
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a run stands."""
+
+    name: str
+    run_dir: Path
+    course: Course
+    key: str  # name of its figure
+    maximised: bool  # whether a higher one is better
+    step: int  # steps done
+    trained: float  # seconds, without snapshots
+    limit: float | None  # seconds of training after which it ends; None: the course says
+    history: Sequence[tuple[int, float]]  # mark and figure of each snapshot
+    values: Mapping[str, float]  # of the last record
+
+    @property
+    def best(self) -> tuple[int, float]:
+        """Mark and figure of the best snapshot, the first of equals."""
+        return (max if self.maximised else min)(self.history, key=lambda each: each[1])
+
+    def done(self) -> float:
+        """What share of the run is behind it."""
+        share = self.step / self.course.total
+        return min(1.0, share if self.limit is None else max(share, self.trained / self.limit))
+
+    def left(self) -> float | None:
+        """Seconds to its end, snapshots included; None: nobody knows yet."""
+        if not self.step or not self.trained:
+            return None
+        training = (self.course.total - self.step) * self.trained / self.step
+        if self.limit is not None:
+            training = min(training, self.limit - self.trained)
+        marks = training / self.trained * self.step * float(self.course.each)
+        snapshots = marks // self.course.every + 1
+        return max(0.0, training) + snapshots * self.values.get("snapshot_seconds", 0.0)
+
+
+def follow(steps: Iterable[int], standing: Callable[[], Standing]) -> Iterator[int]:
+    """Yield `steps` and show how the run stands: a live view on a terminal, a plain line now and then elsewhere."""
+    if console.is_terminal:
+        with Live(get_renderable=lambda: panel(standing()), console=console, transient=True):
+            yield from steps
+        return
+    shown = time.monotonic()
+    for step in steps:
+        if time.monotonic() - shown >= EVERY:
+            console.print(line(standing()), markup=False)
+            shown = time.monotonic()
+        yield step
+
+
+def line(now: Standing) -> str:
+    """The run in one line."""
+    parts = [f"{_done(now)} of {_length(now)}", f"{duration(now.trained)} of training", _speed(now), _eta(now)]
+    return f"training {now.name}: {', '.join(part for part in parts if part)}"
+
+
+def panel(now: Standing) -> RenderableType:
+    """The run in a few lines."""
+    progress = Table.grid(padding=(0, 2), expand=True)
+    progress.add_column()
+    progress.add_column(ratio=1)
+    progress.add_row(
+        f"{_done(now)} of {_length(now)}",
+        ProgressBar(total=1.0, completed=now.done()),
+        f"{now.done():.0%}",
+        _speed(now),
+        _eta(now),
+    )
+    lines = Table.grid(padding=(0, 2))
+    for title, text in _lines(now):
+        lines.add_row(Text(title, style="dim"), text)
+    return Panel(
+        Group(progress, lines), title=Text(now.name, style="bold"), title_align="left", subtitle_align="left",
+        subtitle=Text("Ctrl-C saves a checkpoint and ends", style="dim"),
+    )  # fmt: skip
+
+
+def summary(now: Standing, stopped: bool, further: Sequence[tuple[str, str]]) -> list[str]:
+    """What is said at the end of a run: its figures, where its files are, and what to type next.
+
+    Args:
+        now: how it stands.
+        stopped: whether a sweep has ended it early.
+        further: commands, and what each of them does.
+    """
+    unit, (first, start), (mark, last) = now.course.unit, now.history[0], now.history[-1]
+    best_at, best = now.best
+    speed = f" ({_speed(now)})" if now.step else ""
+    lines = [
+        f"{'pruned' if stopped else 'done'}: {now.name}, {mark} {unit} in {duration(now.trained)} of training{speed}",
+        f"{now.key}: {start:.4g} at {first} {unit}, {last:.4g} at {mark}; best {best:.4g} at {best_at}",
+        f"files: {now.run_dir}",
+    ]
+    for command, what in further:
+        lines += [f"to {what}:", f"    {command}"]
+    return lines
+
+
+def trend(figures: Sequence[float], maximised: bool) -> str:
+    """`█▄▂▁ better`: the figures as bars from the lowest to the highest, and where the last one has gone."""
+    shown = figures[-SHOWN:]
+    low, span = min(shown), max(shown) - min(shown)
+    bars = "".join(BARS[round((figure - low) / span * (len(BARS) - 1)) if span else 0] for figure in shown)
+    if len(shown) < 2 or shown[-1] == shown[-2]:
+        return bars
+    return f"{bars} {'better' if (shown[-1] > shown[-2]) == maximised else 'worse'}"
+
+
+def _lines(now: Standing) -> Iterator[tuple[str, str | Text]]:
+    if now.history:
+        best_at, best = now.best
+        mark, figure = now.history[-1]
+        text = Text(f"{figure:.4g}", style="bold")
+        text.append(f" at {mark} {now.course.unit}, best {best:.4g} at {best_at}   ", style="not bold")
+        text.append(trend([each for _, each in now.history], now.maximised), style="not bold cyan")
+        yield now.key, text
+    losses = {name: value for name, value in now.values.items() if name.startswith("loss/")}
+    if losses:
+        yield "loss", "  ".join(f"{name.removeprefix('loss/')} {value:.4g}" for name, value in losses.items())
+    if "memory_gb" in now.values:
+        yield "memory", f"{now.values['memory_gb']:.2f} GB at most"
+    yield "files", Text(str(now.run_dir), overflow="ellipsis", no_wrap=True)
+
+
+def _done(now: Standing) -> str:
+    return f"{now.step * float(now.course.each):.1f}"
+
+
+def _speed(now: Standing) -> str:
+    return f"{now.trained / (now.step * float(now.course.each)):.2f} s/{now.course.unit}" if now.step else ""
+
+
+def _eta(now: Standing) -> str:
+    left = now.left()
+    return "" if left is None else f"ETA {duration(left)}"
+
+
+def _length(now: Standing) -> str:
+    """Its units, or what they are likely to come to."""
+    length, about = now.course.length, ""
+    if now.limit is not None and now.trained:
+        length = min(length, max(1, round(now.limit / now.trained * now.step * float(now.course.each))))
+        about = "about "
+    return f"{about}{length} {now.course.unit}"
