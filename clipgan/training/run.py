@@ -109,7 +109,8 @@ class Run(ABC):
             self._train(log, afresh=resumed_at is None)
         if rank() == 0:
             further = [] if origin.swept else [*self.further(origin), *to_compare(self.config.mlflow)]
-            console.print("\n".join(summary(self._standing(), self.stopped, further)), markup=False)
+            said = "\n".join(summary(self._standing(), self.stopped, further))
+            console.print(said.replace(f"{Path.cwd()}/", ""), markup=False)
         objective = self._best() if self.best_counts else self.history[-1][1]
         deviation = None if self.best_counts else self.objective_sd  # a best of many varies otherwise
         return Result(objective, self.course.unit, self._sec_per_unit(), self.stopped, deviation)
@@ -322,8 +323,10 @@ class Run(ABC):
         return self.train_seconds + (self.tick.seconds() if self.tick.steps else 0.0)
 
     def _standing(self) -> Standing:
+        here = Path.cwd()
+        shown = self.run_dir.relative_to(here) if self.run_dir.is_relative_to(here) else self.run_dir
         return Standing(
-            self.name, self.run_dir, self.course, self.key, self.maximised, self.state.step, self._spent(),
+            self.name, shown, self.course, self.key, self.maximised, self.state.step, self._spent(),
             self.config.seconds, tuple(self.history), dict(self.values),
         )  # fmt: skip
 

@@ -12,6 +12,7 @@ from PIL import Image
 from clipgan.errors import UserError
 from clipgan.training.checkpoint import load_checkpoint, save_checkpoint
 from clipgan.training.loop import train
+from clipgan.training.tick import Tick
 from tests.helpers import assert_same, make_config
 from tests.tiny import tiny
 
@@ -126,6 +127,28 @@ def test_a_run_that_is_told_to_stop_ends_at_that_snapshot_and_can_go_on(configur
     assert [row["step"] for row in records(tmp_path / "run")] == [0, 1, 2, 3]
     [run] = client.search_runs([run.info.experiment_id])
     assert (run.info.status, run.data.tags["pruned"]) == ("FINISHED", "false")
+
+
+@pytest.mark.slow
+def test_a_run_of_so_many_seconds_ends_at_the_nearest_kimg(configure, tmp_path, monkeypatch):
+    def limited(seconds):
+        return configure("kimg=4", "snapshot_kimg=4", f"seconds={seconds}", "mlflow.tracking_uri=null")
+
+    def steps():
+        return [row["step"] for row in records(tmp_path)]
+
+    monkeypatch.setattr(Tick, "seconds", lambda tick: 0.1 * tick.steps)
+    monkeypatch.setattr(Tick, "stop", Tick.seconds)
+    result = train(limited(1.4 * 3.2), tmp_path)  # a kimg has 32 steps
+    assert (result.stopped, steps()) == (False, [0, 1])
+    assert result.sec_per_unit == pytest.approx(3.2, rel=0.05)
+    assert "fid32_clip_tiny_sd" in records(tmp_path)[-1]  # an end measures all
+    assert train(limited(1.4 * 3.2), tmp_path) == result  # it is over
+    assert steps() == [0, 1]
+    train(limited(2.6 * 3.2), tmp_path)
+    assert steps() == [0, 1, 2, 3]
+    train(limited(1000), tmp_path)  # kimg is the most
+    assert steps() == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.slow
