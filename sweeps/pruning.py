@@ -15,7 +15,7 @@ from sweeps.mirror import mirror
 from sweeps.options import SHARES, instance
 from sweeps.records import trial_task_id
 from sweeps.storage import open_storage
-from sweeps.study import trial_id
+from sweeps.trials import trial_id
 
 
 def pruner_of(

@@ -13,7 +13,6 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any
 
 import optuna
@@ -21,39 +20,18 @@ from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
+from sweeps.claim import Claim
 from sweeps.family import StudyFamily
 from sweeps.owner import this_process
-from sweeps.plan import Plan, Task
+from sweeps.plan import Plan
 from sweeps.queue import Limits, Queue, turn
-from sweeps.records import TrialRecord, trial_task_id
+from sweeps.records import TrialRecord
 from sweeps.search_space import Space, point_id
 from sweeps.storage import absolute_url, exclusive, open_storage, patient
 from sweeps.trials import Trials
-from sweeps.warm_start import complete_trials, taken_over
+from sweeps.warm_start import take_over
 
 INTERRUPTED = "interrupted"
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A trial that this process runs now."""
-
-    record: TrialRecord
-
-    @property
-    def number(self) -> int:
-        """Optuna's trial number."""
-        return self.record.number
-
-    @property
-    def task(self) -> Task:
-        """What it runs."""
-        return Task.of(self.record)
-
-    @property
-    def run(self) -> int:
-        """Number of its run directory; a requeued trial has its predecessor's."""
-        return self.record.run
 
 
 class SweepStudy:
@@ -144,7 +122,7 @@ class SweepStudy:
             self._family.extend(space)
             self._queue.refresh()
             for name in warm_start:
-                self._take_over(name, plan)
+                take_over(self._storage, name, plan, self._family, self._queue, self._say)
             for record in list(self._queue.trials.newest.values()) if retry else ():
                 if record.state in retry and plan.wants(record):
                     self._queue.add_again(self._queue.trials.all[record.number], attempt=0)
@@ -218,14 +196,9 @@ class SweepStudy:
                 self._queue.requeue(self._queue.trials.all[claim.number], INTERRUPTED)
 
     def abandon(self, pid: int, reason: str | None) -> int | None:
-        """End the trial of a dead worker that this process has watched.
+        """End the trial of a dead worker that this process has watched; its number, or None where it had none.
 
-        Args:
-            pid: its process id.
-            reason: why it died: a crash, which may be retried; None: it was stopped, and its task waits again.
-
-        Returns:
-            The trial's number, or None where it had none.
+        A `reason` tells of a crash, which may be retried; None: it was stopped, and its task waits again.
         """
         with self._fresh():
             for trial in list(self._queue.trials.running.values()):
@@ -301,17 +274,6 @@ class SweepStudy:
             if trial.user_attrs["owner"] == self._owner:
                 self._queue.requeue(trial, INTERRUPTED)
 
-    def _take_over(self, name: str, plan: Plan) -> None:
-        directions = [direction.name.lower() for direction in self._family.study.directions]
-        found = [
-            t for t in complete_trials(self._storage, name, directions) if plan.source.accepts(t.user_attrs["point"])
-        ]
-        new = [trial for trial in found if trial_task_id(trial) not in self._queue.trials.newest]
-        for trial in new:
-            self._family.study.add_trial(taken_over(trial, self._family.space))
-        self._queue.refresh()
-        self._say(f"{len(new)} complete trials of study {name} are taken over; {len(found) - len(new)} were known")
-
     def _queue_more(self, plan: Plan) -> bool:
         tasks = plan.more(list(self._queue.trials.newest.values()))
         run = max((trial.user_attrs["run"] for trial in self._queue.trials.all.values()), default=-1)
@@ -336,8 +298,3 @@ class SweepStudy:
         if record.number not in self._answers:
             self._answers[record.number] = plan.wants(record)
         return self._answers[record.number]
-
-
-def trial_id(storage: RDBStorage, study: str, number: int) -> int:
-    """Optuna's key of a trial in its storage."""
-    return storage.get_trial_id_from_study_id_trial_number(storage.get_study_id_from_name(study), number)

@@ -81,7 +81,7 @@ class RunningTrial:
         return open_storage(self.storage)
 
     def _id(self) -> int:
-        from sweeps.study import trial_id
+        from sweeps.trials import trial_id
 
         return trial_id(self._storage(), self.study, self.number)
 

@@ -91,3 +91,8 @@ class Trials:
         if key not in self.newest or self.newest[key].number <= number:
             self.newest[key] = record
         return True
+
+
+def trial_id(storage: RDBStorage, study: str, number: int) -> int:
+    """Optuna's key of a trial in its storage."""
+    return storage.get_trial_id_from_study_id_trial_number(storage.get_study_id_from_name(study), number)

@@ -1,16 +1,35 @@
 """Complete trials of earlier studies, taken over into a study as known results."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.errors import SweepError
-from sweeps.family import distribution_of
-from sweeps.records import JOB, task_id
+from sweeps.family import StudyFamily, distribution_of
+from sweeps.plan import Plan
+from sweeps.queue import Queue
+from sweeps.records import JOB, task_id, trial_task_id
 from sweeps.search_space import Space, Value, conform, name_of
+
+
+def take_over(
+    storage: RDBStorage, name: str, plan: Plan, family: StudyFamily, queue: Queue, say: Callable[[str], None]
+) -> None:
+    """Add the complete trials of study `name` whose points the plan accepts to the newest study of a family.
+
+    Raises:
+        SweepError: see `complete_trials`.
+    """
+    directions = [direction.name.lower() for direction in family.study.directions]
+    found = [t for t in complete_trials(storage, name, directions) if plan.source.accepts(t.user_attrs["point"])]
+    new = [trial for trial in found if trial_task_id(trial) not in queue.trials.newest]
+    for trial in new:
+        family.study.add_trial(taken_over(trial, family.space))
+    queue.refresh()
+    say(f"{len(new)} complete trials of study {name} are taken over; {len(found) - len(new)} were known")
 
 
 def complete_trials(storage: RDBStorage, name: str, directions: Sequence[str]) -> Iterator[FrozenTrial]:

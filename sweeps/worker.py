@@ -10,6 +10,7 @@ from datetime import datetime
 
 from hydra.plugins.launcher import Launcher
 
+from sweeps.claim import Claim
 from sweeps.composition import Composition
 from sweeps.job import REQUEUE
 from sweeps.live import View
@@ -17,7 +18,7 @@ from sweeps.outcome import Outcome, failure, outcome_of
 from sweeps.plan import Plan
 from sweeps.records import TrialRecord
 from sweeps.stop import Stop
-from sweeps.study import Claim, SweepStudy
+from sweeps.study import SweepStudy
 from sweeps.trial import STORAGE, job_environment
 
 POLL = 0.5  # seconds between two looks whether a trial waits again that others run

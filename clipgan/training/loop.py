@@ -185,7 +185,7 @@ class Training(Run):
     def finish(self, log: RunLog) -> None:
         """The generator as a model of MLflow's."""
         if self.config.mlflow.log_model:
-            log.model(self._write_model, self.mark)
+            log.model(self._write_model, self.ledger.mark)
 
     def _write_model(self, folder: Path) -> None:
         from clipgan.sampling.served import write  # what it imports, a run without MLflow does without
@@ -194,7 +194,7 @@ class Training(Run):
 
     def further(self, origin: Origin) -> list[tuple[str, str]]:
         """Pictures, a longer training, a sweep."""
-        longer = f"seconds={2 * self.config.seconds:g}" if self.config.seconds else f"kimg={2 * self.mark}"
+        longer = f"seconds={2 * self.config.seconds:g}" if self.config.seconds else f"kimg={2 * self.ledger.mark}"
         return [
             (f"python -m clipgan.sample ckpt={self.saved} prompts=PROMPTS", "draw what prompts say"),
             (f"{origin.command or shlex.join(train_command())} {longer}", "train on, for as long again"),

@@ -24,7 +24,7 @@ from clipgan.training import run_files
 from clipgan.training.checkpoint import checkpoint_path, save_checkpoint
 from clipgan.training.course import Course, Report, Result
 from clipgan.training.interruption import Interruption
-from clipgan.training.tick import Tick
+from clipgan.training.ledger import Ledger
 from clipgan.training.view import Standing, follow, summary
 
 
@@ -43,12 +43,7 @@ class Run(ABC):
     ) -> None:
         self.config, self.run_dir, self.device, self.report, self.course = config, run_dir, device, report, course
         torch.set_flush_denormal(True)  # on a CPU, multiplying denormal gradients takes some 25 x as long
-        self.history: list[tuple[int, float]] = []  # (mark, objective)
-        self.objective_sd: float | None = None  # of the last snapshot, where it was due
-        self.train_seconds = 0.0
-        self.tick = Tick()
-        self.mark = 0  # of the last record
-        self.values: dict[str, float] = {}  # which it has
+        self.ledger = Ledger(self.maximised)
         self.interruption = Interruption()
         self.saved: Path | None = None  # the last checkpoint
         self.saved_step, self.saved_at = 0, time.monotonic()
@@ -111,8 +106,8 @@ class Run(ABC):
             further = [] if origin.swept else [*self.further(origin), *to_compare(self.config.mlflow)]
             said = "\n".join(summary(self._standing(), self.stopped, further))
             console.print(said.replace(f"{Path.cwd()}/", ""), markup=False)
-        objective = self._best() if self.best_counts else self.history[-1][1]
-        deviation = None if self.best_counts else self.objective_sd  # a best of many varies otherwise
+        objective = self.ledger.best if self.best_counts else self.ledger.history[-1][1]
+        deviation = None if self.best_counts else self.ledger.objective_sd  # a best of many varies otherwise
         return Result(objective, self.course.unit, self._sec_per_unit(), self.stopped, deviation)
 
     def _about(self, origin: Origin) -> About:
@@ -137,20 +132,16 @@ class Run(ABC):
         finally:
             log.finish(status, pruned=self.stopped)
 
-    def _best(self) -> float:
-        figures = [figure for _, figure in self.history]
-        return max(figures) if self.maximised else min(figures)
-
     def _steps(self, log: RunLog) -> None:
-        state, total = self.state, self.course.total
-        self.over = state.step == total or (not self.tick.steps and self._time_is_up(self.mark))
+        state, ledger, total = self.state, self.ledger, self.course.total
+        self.over = state.step == total or (not ledger.tick.steps and self._time_is_up(ledger.mark))
         try:
-            if self.tick.steps and not self.stopped:  # a snapshot may have been interrupted
+            if ledger.tick.steps and not self.stopped:  # a snapshot may have been interrupted
                 self._after_step(log)
             for step in follow(range(state.step, total), self._standing):
                 if self.stopped or self.over:
                     break
-                self.tick.add(self.step(step))
+                ledger.tick.add(self.step(step))
                 self._after_step(log)
                 if not (self.stopped or self.over):
                     self._between_snapshots()
@@ -170,8 +161,9 @@ class Run(ABC):
         if mark == before:
             return
         self._refuse_divergence(of_all=True)
-        values = self.tick.means()
-        values[f"sec_per_{course.unit}"] = self.tick.stop() / float(self.tick.steps * course.each)
+        tick = self.ledger.tick
+        values = tick.means()
+        values[f"sec_per_{course.unit}"] = tick.stop() / float(tick.steps * course.each)
         values["memory_gb"] = self._memory()
         self.over = step == course.total or self._time_is_up(mark)
         if mark // course.every > before // course.every or self.over:
@@ -180,15 +172,13 @@ class Run(ABC):
             self._record(log, mark, values)
 
     def _time_is_up(self, mark: int) -> bool:
-        """Whether another unit would take training further away from its seconds; the first process's clock decides."""
-        limit, spent = self.config.seconds, self._spent()
-        return limit is not None and mark > 0 and any_of(rank() == 0 and spent + spent / mark / 2 >= limit)
+        """Whether `seconds` end the run here; the first process's clock decides."""
+        limit = self.config.seconds
+        return limit is not None and any_of(rank() == 0 and self.ledger.is_nearest(mark, limit))
 
     def _record(self, log: RunLog, mark: int, values: dict[str, float]) -> None:
         log.metrics(mark, values)
-        self.train_seconds = self._spent()
-        self.tick, self.mark = Tick(), mark
-        self.values |= values  # a snapshot's stay until the next
+        self.ledger.record(mark, values)
 
     def _between_snapshots(self) -> None:
         """A checkpoint where it is time for one, or a signal has come; for all processes at once.
@@ -210,26 +200,26 @@ class Run(ABC):
 
     def _snapshot(self, log: RunLog, mark: int, values: dict[str, float], last: bool) -> None:
         """Figures, checkpoint, and the record of them; the first process writes, and its verdict all have."""
-        start, unit, key = time.perf_counter(), self.course.unit, self.key
+        start, ledger, unit, key = time.perf_counter(), self.ledger, self.course.unit, self.key
         with self.interruption.at_once():
             measured = self.measure(mark, last)
             if not math.isfinite(measured[key]):
                 raise DivergenceError(f"{key} is {measured[key]} at {mark} {unit}; {self._last_good()}")
-        self.history.append((mark, measured[key]))
+        ledger.history.append((mark, measured[key]))
         seconds = time.perf_counter() - start
-        self.objective_sd = measured.get(f"{key}_sd")
-        figures = measured | {f"{key}_best": self._best(), "snapshot_seconds": seconds}
+        ledger.objective_sd = measured.get(f"{key}_sd")
+        figures = measured | {f"{key}_best": ledger.best, "snapshot_seconds": seconds}
         self._record(log, mark, values | figures)
         for path in self.artifacts(mark):
             log.artifact(path)
         speed = f"  {values[f'sec_per_{unit}']:.2f} s/{unit}" if f"sec_per_{unit}" in values else ""
-        console.print(f"{mark:>6} {unit}  {key} {measured[key]:.4g}  best {self._best():.4g}{speed}")
+        console.print(f"{mark:>6} {unit}  {key} {measured[key]:.4g}  best {ledger.best:.4g}{speed}")
         # the record comes before the checkpoint: a kill in between repeats this stretch and drops the later record
         self._save(checkpoint_path(self.run_dir, mark))
         if rank() == 0:
             run_files.drop_latest(self.run_dir)
             config = self.config
-            run_files.keep_only(self.run_dir, self.history, config.keep_last, config.keep_best, self.maximised)
+            run_files.keep_only(self.run_dir, ledger.history, config.keep_last, config.keep_best, self.maximised)
         if self.report:
             self.stopped = self.report(measured[key], mark) and mark > 0  # nothing is trained yet at 0
         self.stopped = any_of(self.stopped)
@@ -255,11 +245,7 @@ class Run(ABC):
     def _checkpoint(self) -> dict[str, Any]:
         return {
             "state": self.state.state_dict(),
-            "history": self.history,
-            "objective_sd": self.objective_sd,
-            "train_seconds": self.train_seconds,
-            "mark": self.mark,
-            "tick": self.tick.state_dict() if self.tick.steps else None,
+            **self.ledger.state_dict(),
             "config": plain(self.config),
             "sources": self.sources,
             **self.record(),
@@ -282,29 +268,20 @@ class Run(ABC):
         if self.config.resume != "auto":
             self._leave(found)
         try:
-            self._take_over(checkpoint)
+            self.state.load_state_dict(checkpoint["state"])
+            self.ledger.load(checkpoint)
         except (KeyError, RuntimeError, ValueError) as error:  # a name that is not there, shapes, groups of Adam's
             reason = str(error).splitlines()[0]
             raise UserError(f"checkpoint {path} is of another version: its state does not fit this one ({reason}); "
                             "resume=none starts afresh") from error  # fmt: skip
         self.saved, self.saved_step = path, self.state.step
-        where = f"{self.mark} {self.course.unit} from {path}, step {self.state.step}"
+        where = f"{self.ledger.mark} {self.course.unit} from {path}, step {self.state.step}"
         console.print(f"resumed at {where}", markup=False)
         if self.report:
-            for known, figure in self.history:  # a kill may have come before the last was reported
+            for known, figure in self.ledger.history:  # a kill may have come before the last was reported
                 self.stopped = self.report(figure, known) and known > 0
         self.stopped = any_of(self.stopped)
-        return self.mark
-
-    def _take_over(self, checkpoint: dict[str, Any]) -> None:
-        self.state.load_state_dict(checkpoint["state"])
-        self.history = [(mark, figure) for mark, figure in checkpoint["history"]]
-        # earlier versions called these after the GAN's own figures, and wrote snapshots alone
-        self.objective_sd = checkpoint.get("objective_sd", checkpoint.get("fid_sd"))
-        self.mark = checkpoint.get("mark" if "mark" in checkpoint else "kimg", self.history[-1][0])
-        self.train_seconds = checkpoint["train_seconds"]
-        if checkpoint.get("tick") is not None:
-            self.tick = Tick.resumed(checkpoint["tick"])
+        return self.ledger.mark
 
     def _leave(self, begin: run_files.Found | None) -> None:
         """The first process moves another branch's checkpoints aside."""
@@ -318,20 +295,16 @@ class Run(ABC):
         OmegaConf.save(OmegaConf.create(plain(self.config)), path)
         return path
 
-    def _spent(self) -> float:
-        """Seconds of training so far."""
-        return self.train_seconds + (self.tick.seconds() if self.tick.steps else 0.0)
-
     def _standing(self) -> Standing:
         here = Path.cwd()
         shown = self.run_dir.relative_to(here) if self.run_dir.is_relative_to(here) else self.run_dir
         return Standing(
-            self.name, shown, self.course, self.key, self.maximised, self.state.step, self._spent(),
-            self.config.seconds, tuple(self.history), dict(self.values),
+            self.name, shown, self.course, self.key, self.maximised, self.state.step, self.ledger.spent(),
+            self.config.seconds, tuple(self.ledger.history), dict(self.ledger.values),
         )  # fmt: skip
 
     def _sec_per_unit(self) -> float:
-        return self.train_seconds / float(self.state.step * self.course.each)
+        return self.ledger.seconds / float(self.state.step * self.course.each)
 
     def _memory(self) -> float:
         """Peak memory in GB: the GPU's where training runs on one, else the process's."""

@@ -12,7 +12,8 @@ from sweeps.errors import SweepError
 from sweeps.plan import Grid, Plan
 from sweeps.search_space import Point, Space, Value
 from sweeps.storage import open_storage
-from sweeps.study import SweepStudy, trial_id
+from sweeps.study import SweepStudy
+from sweeps.trials import trial_id
 
 IDENTITY = {"axes": ["h"], "config": {"batch": 16}}
 
