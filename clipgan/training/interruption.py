@@ -14,6 +14,7 @@ from typing import Any
 from clipgan.distributed import any_of, world_size
 from clipgan.errors import Interrupted
 
+ENDING = "this training stops after its step; Ctrl-C: at once"
 OF_LAUNCHERS = ("SIGUSR1", "SIGUSR2")  # a scheduler's announcement of the end, where something in this process heeds it
 
 
@@ -26,6 +27,7 @@ class Interruption:
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
+        self.silent = False  # while a live view says it: a line in between would shift that
         self._at_once = False
         self._before: dict[signal.Signals, Any] = {}
 
@@ -92,8 +94,9 @@ class Interruption:
                 signal.raise_signal(number)
             return
         self.signal = signal.Signals(number)
-        with suppress(OSError):  # not by print, which the signal may have interrupted
-            os.write(2, f"{self.signal.name}: this training stops after its step; Ctrl-C: at once\n".encode())
+        if not self.silent:
+            with suppress(OSError):  # not by print, which the signal may have interrupted
+                os.write(2, f"{self.signal.name}: {ENDING}\n".encode())
         if self._at_once:
             self.check()
 

@@ -134,6 +134,7 @@ class Run(ABC):
 
     def _steps(self, log: RunLog) -> None:
         state, ledger, total = self.state, self.ledger, self.course.total
+        self.interruption.silent = console.is_terminal
         self.over = state.step == total or (not ledger.tick.steps and self._time_is_up(ledger.mark))
         try:
             if ledger.tick.steps and not self.stopped:  # a snapshot may have been interrupted
@@ -152,6 +153,8 @@ class Run(ABC):
             elif rank() == 0:
                 console.print(f"checkpoint after step {self.saved_step}: {self.saved}", markup=False)
             raise
+        finally:
+            self.interruption.silent = False
         self.stopped = self.stopped and not self.over
 
     def _after_step(self, log: RunLog) -> None:
@@ -301,6 +304,7 @@ class Run(ABC):
         return Standing(
             self.name, shown, self.course, self.key, self.maximised, self.state.step, self.ledger.spent(),
             self.config.seconds, tuple(self.ledger.history), dict(self.ledger.values),
+            self.interruption.signal.name if self.interruption.signal else None,
         )  # fmt: skip
 
     def _sec_per_unit(self) -> float:

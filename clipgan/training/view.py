@@ -14,6 +14,7 @@ from rich.text import Text
 
 from clipgan.progress import console, duration
 from clipgan.training.course import Course
+from clipgan.training.interruption import ENDING
 
 BARS = "▁▂▃▄▅▆▇█"
 SHOWN = 24  # snapshots in the picture of the trend
@@ -34,6 +35,7 @@ class Standing:
     limit: float | None  # seconds of training after which it ends; None: the course says
     history: Sequence[tuple[int, float]]  # mark and figure of each snapshot
     values: Mapping[str, float]  # of the last record
+    signal: str | None = None  # which has come and will end it
 
     @property
     def best(self) -> tuple[int, float]:
@@ -94,7 +96,7 @@ def panel(now: Standing) -> RenderableType:
         lines.add_row(Text(title, style="dim"), text)
     return Panel(
         Group(progress, lines), title=Text(now.name, style="bold"), title_align="left", subtitle_align="left",
-        subtitle=Text("Ctrl-C saves a checkpoint and ends", style="dim"),
+        subtitle=Text(f"{now.signal}: {ENDING}" if now.signal else "Ctrl-C saves a checkpoint and ends", style="dim"),
     )  # fmt: skip
 
 

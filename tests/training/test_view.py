@@ -45,6 +45,12 @@ def test_half_way():
     assert "Ctrl-C saves a checkpoint and ends" in shown
 
 
+def test_a_signal_that_has_come():
+    shown = drawn(replace(HALF_WAY, signal="SIGINT"))
+    assert "SIGINT: this training stops after its step; Ctrl-C: at once" in shown
+    assert "saves a checkpoint" not in shown
+
+
 def test_before_the_first_step():
     shown = drawn(NEW)
     assert "0.0 of 8 kimg" in shown
