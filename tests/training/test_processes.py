@@ -60,7 +60,7 @@ def test_two_processes_train_what_one_trains(cache_dir, tmp_path, monkeypatch):
         overrides = tiny(cache_dir, *SHORT, *more, f"hydra.run.dir={name}")
         status, out, err = run(tmp_path, *overrides, command=command)
         assert status == 0, err
-        assert out.count("sample grids:") == 1  # the first process alone speaks
+        assert out.count("files: ") == 1  # the first process alone speaks
     one, own, by_torchrun = (figures(tmp_path / name) for name in commands)
     assert own == by_torchrun
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "own", "torchrun"]
