@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
@@ -63,6 +64,19 @@ def main() -> None:
         times = [[seconds(each, step) for each in trainings] for step in steps]
         spent = [sum(cell) for cell in zip(*times, strict=True)]
         rounds.append([whole * 1000 / (STEPS * configs[0].batch) for whole in spent])
+    rows = show(rounds)
+    out = Path("runs/bench/cost.json")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(
+        json.dumps({"machine": machine(), "overrides": sys.argv[1:], "cells": rows, "rounds": rounds}, indent=1)
+    )
+    console.print(f"written: {out}")
+
+
+def show(rounds: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
+    """Print the table of the rounds' seconds per kimg, and the ratios; its rows."""
+    from clipgan.progress import console
+
     table = Table("loss", "features of real images", "s/tick", f"ratio to {' '.join(CELLS[0])}", "the notes' ratio")
     rows = []
     for place, cell in enumerate(CELLS):
@@ -77,12 +91,7 @@ def main() -> None:
     for loss in ("asymmetric", "symmetric"):
         ours, theirs = ratio(rounds, (loss, "preprocessed"), (loss, "online"))
         console.print(f"preprocessed / online, {loss}: {ours:.3f} (the notes: {theirs:.3f})")
-    out = Path("runs/bench/cost.json")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(
-        json.dumps({"machine": machine(), "overrides": sys.argv[1:], "cells": rows, "rounds": rounds}, indent=1)
-    )
-    console.print(f"written: {out}")
+    return rows
 
 
 def ratio(rounds: Sequence[Sequence[float]], one: Cell, other: Cell) -> tuple[float, float]:

@@ -4,8 +4,6 @@ A task says what a step and a measurement are; what it counts (kimg, epochs) is 
 """
 
 import math
-import resource
-import sys
 import time
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -25,6 +23,7 @@ from clipgan.training.checkpoint import checkpoint_path, save_checkpoint
 from clipgan.training.course import Course, Report, Result
 from clipgan.training.interruption import Interruption
 from clipgan.training.ledger import Ledger
+from clipgan.training.memory import peak_memory
 from clipgan.training.view import Standing, follow, summary
 
 
@@ -108,7 +107,8 @@ class Run(ABC):
             console.print(said.replace(f"{Path.cwd()}/", ""), markup=False)
         objective = self.ledger.best if self.best_counts else self.ledger.history[-1][1]
         deviation = None if self.best_counts else self.ledger.objective_sd  # a best of many varies otherwise
-        return Result(objective, self.course.unit, self._sec_per_unit(), self.stopped, deviation)
+        speed = self.ledger.seconds / float(self.state.step * self.course.each)
+        return Result(objective, self.course.unit, speed, self.stopped, deviation)
 
     def _about(self, origin: Origin) -> About:
         text = description(self.config, origin, self.key)
@@ -119,7 +119,7 @@ class Run(ABC):
         status = "FAILED"
         try:
             if rank() == 0:
-                log.artifact(self._save_config())
+                log.artifact(run_files.save_config(self.run_dir, self.config))
             if afresh:
                 self._snapshot(log, 0, self.first_values(), last=False)
             self._steps(log)
@@ -167,7 +167,7 @@ class Run(ABC):
         tick = self.ledger.tick
         values = tick.means()
         values[f"sec_per_{course.unit}"] = tick.stop() / float(tick.steps * course.each)
-        values["memory_gb"] = self._memory()
+        values["memory_gb"] = peak_memory(self.device)
         self.over = step == course.total or self._time_is_up(mark)
         if mark // course.every > before // course.every or self.over:
             self._snapshot(log, mark, values, last=self.over)
@@ -291,13 +291,6 @@ class Run(ABC):
         if rank() == 0:
             run_files.set_aside(self.run_dir, begin)
 
-    def _save_config(self) -> Path:
-        from omegaconf import OmegaConf
-
-        path = self.run_dir / "config.yaml"
-        OmegaConf.save(OmegaConf.create(plain(self.config)), path)
-        return path
-
     def _standing(self) -> Standing:
         here = Path.cwd()
         shown = self.run_dir.relative_to(here) if self.run_dir.is_relative_to(here) else self.run_dir
@@ -306,13 +299,3 @@ class Run(ABC):
             self.config.seconds, tuple(self.ledger.history), dict(self.ledger.values),
             self.interruption.signal.name if self.interruption.signal else None,
         )  # fmt: skip
-
-    def _sec_per_unit(self) -> float:
-        return self.ledger.seconds / float(self.state.step * self.course.each)
-
-    def _memory(self) -> float:
-        """Peak memory in GB: the GPU's where training runs on one, else the process's."""
-        if self.device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self.device) / 1e9
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux, bytes on macOS
-        return peak / 1e9 if sys.platform == "darwin" else peak * 1024 / 1e9

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from clipgan.config import MEASURES, Config, flatten, from_yaml
+from clipgan.config import MEASURES, Config, flatten, from_yaml, plain
 from clipgan.errors import UserError
 from clipgan.progress import console
 from clipgan.training.checkpoint import checkpoint_path, load_checkpoint, snapshots
@@ -27,6 +27,15 @@ RESUMABLE = (
 )  # fmt: skip
 
 Found = tuple[Path, dict[str, Any]]  # a checkpoint, and what is in it
+
+
+def save_config(run_dir: Path, config: Config) -> Path:
+    """Write `config.yaml`."""
+    from omegaconf import OmegaConf
+
+    path = run_dir / "config.yaml"
+    OmegaConf.save(OmegaConf.create(plain(config)), path)
+    return path
 
 
 def exists(resume: str, run_dir: Path) -> bool:
