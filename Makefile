@@ -76,7 +76,7 @@ bench: setup ## time the losses and the training step, and break a training down
 quality: setup ## train on drawn shapes, and measure whether the text controls the picture (ARGS=kimg=200)
 	$(BIN)/python -m bench.quality $(ARGS)
 
-bench-fid: setup ## bias and deviation of FID over sample counts, with the README's curves (ARGS=kimg=8)
+bench-fid: setup ## bias and deviation of FID over sample counts, with the curves of docs/figures.md (ARGS=kimg=8)
 	$(BIN)/python -m bench.fid $(ARGS)
 
 bench-cost: setup ## time the loss structures, features of real images preprocessed and online (ARGS="model=base clip=ViT-B32")
@@ -100,7 +100,7 @@ bench-startup: setup ## time a trial from its start to its first step (ARGS: lau
 bench-side-by-side: setup ## two trainings at once with a thread each, against one after the other with two (ARGS: overrides)
 	$(BIN)/python -m bench.side_by_side $(ARGS)
 
-screenshots: setup ## take the README's pictures of MLflow's pages again, from a sweep of minutes (ARGS: overrides)
+screenshots: setup ## take the docs' pictures of MLflow's pages again, from a sweep of minutes (ARGS: overrides)
 	$(BIN)/python -m bench.screenshots $(ARGS)
 
 cache-info: setup ## list what the cache holds, and whether it is whole (ARGS=--cache-dir=DIR)

@@ -1,4 +1,4 @@
-"""The README's pictures of MLflow's pages: a sweep of a few minutes, then what its pages show.
+"""The docs' pictures of MLflow's pages: a sweep of a few minutes, then what its pages show.
 
 make screenshots
 """

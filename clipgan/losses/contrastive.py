@@ -1,6 +1,6 @@
 """InfoNCE between the images of a batch and their targets, in both directions.
 
-Shapes: N samples, K further targets, d width of the space. The symbols are those of the README: a_i an image's
+Shapes: N samples, K further targets, d width of the space. The symbols are those of docs/losses.md: a_i an image's
 embedding, b_i its target.
 """
 

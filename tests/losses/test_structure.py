@@ -1,4 +1,4 @@
-"""The three shipped structures: active weights against the README's formulas, values against NumPy."""
+"""The three shipped structures: active weights against the formulas of docs/losses.md, values against NumPy."""
 
 import numpy as np
 import pytest

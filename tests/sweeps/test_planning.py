@@ -4,20 +4,11 @@ from pathlib import Path
 
 import optuna
 import pytest
-from hydra import initialize_config_dir
-from hydra._internal.callbacks import Callbacks
-from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
-from hydra.types import HydraContext, RunMode
-from omegaconf import OmegaConf
 from optuna.trial import TrialState
 from sweep_app import App
 
-from sweeps.composition import Composition
-from sweeps.planning import plan_of
-from sweeps.search_space import space_of
-from sweeps.settings import Settings
-from sweeps.study import SweepStudy
+from tests.sweep_check import check_sweep
 
 
 def points(app: App, name: str | None = None) -> list[tuple[dict[str, object], int]]:
@@ -190,24 +181,10 @@ REFUSED = [
 ]
 
 
-def plan_as_the_sweeper_does(overrides: list[str], storage: Path) -> None:
-    with initialize_config_dir(str(Path(__file__).parent / "app" / "conf"), version_base="1.3"):
-        loader = GlobalHydra.instance().config_loader()
-        config = loader.load_configuration("config", overrides, run_mode=RunMode.MULTIRUN)
-        fields = OmegaConf.to_container(config.hydra.sweeper, resolve=True)
-        settings = Settings(**{key: value for key, value in fields.items() if not key.startswith("_")})
-        settings.check()
-        composition = Composition(HydraContext(loader, Callbacks()), config)
-        axes, fixed = composition.parse({}, list(config.hydra.overrides.task))
-        plan = plan_of(settings, axes, fixed, composition)
-        study = SweepStudy(f"sqlite:///{storage}/s.db", "s", settings.directions, {"axes": [], "config": {}}, print)
-        study.enqueue(plan, space_of(axes), warm_start=settings.warm_start)
-
-
 @pytest.mark.parametrize(("overrides", "message"), REFUSED)
 def test_a_mistake_is_one_message(overrides: list[str], message: str, tmp_path: Path) -> None:
     with pytest.raises(HydraException) as caught:
-        plan_as_the_sweeper_does(overrides, tmp_path)
+        check_sweep(Path(__file__).parent / "app" / "conf", overrides, tmp_path)
     assert message in str(caught.value)
 
 

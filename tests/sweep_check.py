@@ -1,0 +1,44 @@
+"""What the sweeper does with a command line before its first trial, without a trial."""
+
+from pathlib import Path
+
+from hydra import initialize_config_dir
+from hydra._internal.callbacks import Callbacks
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import HydraContext, RunMode
+from omegaconf import OmegaConf
+
+from sweeps.composition import Composition
+from sweeps.planning import plan_of
+from sweeps.search_space import space_of
+from sweeps.settings import Settings
+from sweeps.study import SweepStudy
+
+
+def check_sweep(conf: Path, overrides: list[str], storage: Path) -> list[str]:
+    """Compose, plan and queue a sweep.
+
+    Args:
+        conf: the app's folder of YAML files.
+        overrides: what follows `-m`.
+        storage: folder for a study of its own.
+
+    Returns:
+        The overrides of the job with the last values of all axes; the first ones have been composed.
+
+    Raises:
+        HydraException: what the sweeper would say.
+    """
+    with initialize_config_dir(str(conf), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        config = loader.load_configuration("config", overrides, run_mode=RunMode.MULTIRUN)
+        fields = OmegaConf.to_container(config.hydra.sweeper, resolve=True)
+        settings = Settings(**{key: value for key, value in fields.items() if not key.startswith("_")})
+        settings.check()
+        composition = Composition(HydraContext(loader, Callbacks()), config)
+        axes, fixed = composition.parse(settings.params, list(config.hydra.overrides.task))
+        plan = plan_of(settings, axes, fixed, composition)
+        study = SweepStudy(f"sqlite:///{storage}/s.db", "s", settings.directions, {"axes": [], "config": {}}, print)
+        study.enqueue(plan, space_of(axes), warm_start=settings.warm_start)
+        composition.check_choices(axes, fixed)
+    return [*fixed, *(axis.override(axis.examples[-1]) for axis in axes)]
