@@ -108,7 +108,7 @@ def checkout(conf):
 
 def in_small(command: str, overrides: list[str], folder: Path) -> str:
     """The command with little data and a small network, and this folder's names in place of those in capitals."""
-    for name, pattern in (("RUN_ID", "runs/single/*/mlflow_run_id.txt"), ("STUDY", "runs/*/0")):
+    for name, pattern in (("RUN_ID", "runs/*/0/mlflow_run_id.txt"), ("STUDY", "runs/*/0")):
         if f"{name} " in command:
             (path,) = folder.glob(pattern)
             command = command.replace(name, path.read_text().strip() if path.is_file() else path.parent.name)
@@ -116,7 +116,10 @@ def in_small(command: str, overrides: list[str], folder: Path) -> str:
         return f"{command} ARGS={shlex.quote(shlex.join([*overrides, 'hydra.sweeper.workers=1']))}"
     if not command.startswith(TRAIN) or "--cfg" in command:
         return command
-    return shlex.join([*shlex.split(command), *overrides, *["hydra.sweeper.workers=1"] * (" -m " in command)])
+    of_its_kind = (
+        "hydra.sweeper.workers=1" if " -m " in command else "mlflow.tracking_uri=null"
+    )  # the sweep has shown it
+    return shlex.join([*shlex.split(command), *overrides, of_its_kind])
 
 
 @pytest.mark.slow
