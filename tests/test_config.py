@@ -65,6 +65,8 @@ def test_text_becomes_numbers():
         (["batch=18"], ["batch=18", "multiple of model.mbstd_group=4"]),
         (["kimg=0"], ["kimg=0"]),
         (["kimg=1.5"], ["kimg", "1.5"]),
+        (["budget=seconds", "seconds=0"], ["seconds=0", "> 0"]),
+        (["budget=seconds", "seconds=nan"], ["seconds=nan", "finite"]),
         (["+nonsense=1"], ["nonsense"]),
         (["+model.nonsense=1"], ["nonsense"]),
         (["features=sometimes"], ["features=sometimes", "preprocessed, online"]),

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from clipgan.checks import at_least, name, one_of, require, weight
+from clipgan.checks import at_least, name, one_of, positive, require, weight
 from clipgan.config.augment import AugmentConfig
 from clipgan.config.condition import ConditionConfig
 from clipgan.config.data import DataConfig
@@ -122,6 +122,8 @@ class Config:
                  f"direction for loss={self.loss.name}, which has no homologous part")  # fmt: skip
         for key in ("kimg", "snapshot_kimg", "sample_prompts", "sample_latents"):
             at_least(key, getattr(self, key), 1)
+        if self.seconds is not None:
+            positive("seconds", self.seconds)
         self._check_init()
         if self.compile is not None:
             one_of("compile", self.compile, COMPILE_MODES)
