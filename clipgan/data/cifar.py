@@ -86,10 +86,11 @@ def _images(folder: Path, names: Sequence[str], classes: Sequence[str], version:
     for name in names:
         path = folder / name
         records, rest = divmod(path.stat().st_size, size)
-        if rest:
-            raise UserError(f"{path} is damaged: its length is no multiple of {size} bytes")
+        if rest or not records:
+            length = records * size + rest
+            raise UserError(f"{path} is damaged: its length is {length}, and no multiple (1, 2, ...) of {size} bytes")
         labels = np.memmap(path, np.uint8, "r", shape=(records, size))[:, version.labels - 1]
-        if records and labels.max() >= len(classes):
+        if labels.max() >= len(classes):
             raise UserError(f"{path} is damaged: label {labels.max()} of {len(classes)} classes")
         for index, label in enumerate(labels.tolist()):
             opened = partial(_open, path, index * size + version.labels)

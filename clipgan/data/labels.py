@@ -47,6 +47,12 @@ def load_labels(data: PackedData, attributes: Sequence[str]) -> Labels:
     classes = sorted(set(names["train"]) | set(names["heldout"]))
     if len(classes) < 2:
         raise UserError(f"data={data.name} has one class ({classes[0]}), and linear evaluation needs two at least")
+    if not set(names["train"]) & set(names["heldout"]):
+        classes_of = " and ".join(f"{split} images {min(names[split])}, ..." for split in SPLITS)
+        raise UserError(
+            f"data={data.name}: no held-out image is of a class that training images have, and linear evaluation would "
+            f"get none right ({classes_of}); give both splits the same classes"
+        )
     place = {name: index for index, name in enumerate(classes)}
     train, heldout = (np.array([place[name] for name in names[split]], dtype=np.int64) for split in SPLITS)
     return Labels(classes, train, heldout)

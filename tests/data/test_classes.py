@@ -79,9 +79,10 @@ def test_cifar_that_cannot_be_read(tmp_path):
     with pytest.raises(UserError, match=r"no data_batch_1\.bin; the python version .* not read: .*cifar-10-binary"):
         load("cifar10", root, tmp_path / "cache")
     damaged = cifar(tmp_path / "damaged", "cifar10")
-    (damaged / "test_batch.bin").write_bytes(b"x" * 100)
-    with pytest.raises(UserError, match=r"test_batch\.bin is damaged: .*3073"):
-        load("cifar10", damaged, tmp_path / "cache")
+    for content in (b"x" * 100, b""):
+        (damaged / "test_batch.bin").write_bytes(content)
+        with pytest.raises(UserError, match=rf"test_batch\.bin is damaged: its length is {len(content)}, .*3073"):
+            load("cifar10", damaged, tmp_path / "cache")
     other = cifar(tmp_path / "other", "cifar10")
     put(other / "batches.meta.txt", "airplane\ncat\n")
     with pytest.raises(UserError, match=r"damaged: label 2 of 2 classes"):

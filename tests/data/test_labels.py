@@ -65,3 +65,5 @@ def test_a_set_without_classes_is_refused(tmp_path):
         load_labels(data("folder", [["a"]], [["b"]], tmp_path), ["shape"])
     with pytest.raises(UserError, match=r"one class \(n01\)"):
         load_labels(data("imagefolder", ["train/n01/a.png"], ["val/n01/z.png"], tmp_path), ["shape"])
+    with pytest.raises(UserError, match=r"no held-out image is of a class .*train images n01, .* heldout images n02"):
+        load_labels(data("imagefolder", ["train/n01/a.png"], ["val/n02/z.png"], tmp_path), ["shape"])
