@@ -135,6 +135,7 @@ class Run(ABC):
     def _steps(self, log: RunLog) -> None:
         state, ledger, total = self.state, self.ledger, self.course.total
         self.interruption.silent = console.is_terminal
+        ledger.tick.restart()  # a run that goes on has been opening its log
         self.over = state.step == total or (not ledger.tick.steps and self._time_is_up(ledger.mark))
         try:
             if ledger.tick.steps and not self.stopped:  # a snapshot may have been interrupted
@@ -226,6 +227,7 @@ class Run(ABC):
         if self.report:
             self.stopped = self.report(measured[key], mark) and mark > 0  # nothing is trained yet at 0
         self.stopped = any_of(self.stopped)
+        ledger.tick.restart()  # files have been written and sent
 
     def _save(self, path: Path) -> None:
         """The first process writes; the others know of it."""

@@ -28,6 +28,10 @@ class Tick:
         """Of all processes that had a part in it."""
         return self._before + (0.0 if self._start is None else time.perf_counter() - self._start)
 
+    def restart(self) -> None:
+        """Leave out the seconds since this process began or restarted it, in which nothing was trained."""
+        self._start = time.perf_counter()
+
     def stop(self) -> float:
         """The clock's last reading."""
         self._before, self._start = self.seconds(), None

@@ -2,6 +2,7 @@
 
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -149,6 +150,21 @@ def test_a_run_of_so_many_seconds_ends_at_the_nearest_kimg(configure, tmp_path, 
     assert steps() == [0, 1, 2, 3]
     train(limited(1000), tmp_path)  # kimg is the most
     assert steps() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.slow
+def test_seconds_of_training_have_no_snapshot_nor_start_in_them(configure, tmp_path, monkeypatch):
+    clock = SimpleNamespace(now=0.0, perf_counter=lambda: clock.now)
+    monkeypatch.setattr("clipgan.training.tick.time", clock)
+
+    def report(fid, kimg):  # at each snapshot, and of those before when a run goes on
+        clock.now += 100
+        return False
+
+    for kimg in (1, 2):
+        config = configure(f"kimg={kimg}", "snapshot_kimg=1", "mlflow.tracking_uri=null")
+        assert train(config, tmp_path, report).sec_per_unit == 0
+    assert [row.get("sec_per_kimg") for row in records(tmp_path)] == [None, 0, 0]
 
 
 @pytest.mark.slow
