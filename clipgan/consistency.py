@@ -97,14 +97,18 @@ def choose(labels: np.ndarray, options: Options) -> np.ndarray:
     """Which images are looked at: the places of at most `n_images` of `n_classes` classes, both drawn at random.
 
     Raises:
-        UserError: there are fewer classes.
+        UserError: there are fewer classes, or no more images than these.
     """
     random = np.random.default_rng(stream_seed(options.seed, "consistency"))
     known = np.unique(labels)
     if len(known) < options.n_classes:
         raise UserError(f"n_classes={options.n_classes} is not allowed: the {options.split} split has {len(known)}")
     chosen = np.flatnonzero(np.isin(labels, random.choice(known, options.n_classes, replace=False)))
-    return np.sort(random.permutation(chosen)[: options.n_images])
+    chosen = np.sort(random.permutation(chosen)[: options.n_images])
+    require(len(chosen) > options.n_classes, "n_images", options.n_images,
+             f"more than n_classes={options.n_classes}, and there must be so many images of these classes "
+             f"(here: {len(chosen)})")  # fmt: skip
+    return chosen
 
 
 def co_occurrence(queries: Tensor, owners: Tensor, images: Tensor, temperature: float) -> Tensor:
@@ -155,7 +159,8 @@ def compare(config: Config, options: Options) -> dict[str, Any]:
     Raises:
         UserError: the data set has no classes or too few, or CLIP's weights are missing.
     """
-    assert config.simclr is not None
+    if config.simclr is None:
+        raise UserError("task=gan is not allowed: classes and views are those of task=simclr, which needs no saying")
     check_weights({"clip.checkpoint": config.clip.checkpoint})
     device = choose_device(config.device)
     cache_dir = cache_dir_of(config.cache_dir)

@@ -50,6 +50,14 @@ def test_images_are_drawn_from_so_many_classes():
     assert len(chosen) == 25
     assert len(choose(labels, Options(n_classes=3, n_images=1000))) == 30
     assert not np.array_equal(choose(labels, Options(n_classes=3, n_images=25, seed=1)), chosen)
+    with pytest.raises(UserError, match=r"n_images=3 is not allowed.*more than n_classes=3"):  # no eigenvalue follows
+        choose(labels, Options(n_classes=3, n_images=3))
+
+
+def test_another_task_is_refused(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["consistency", "task=gan"])
+    with pytest.raises(SystemExit, match="task=gan is not allowed"):
+        main()
 
 
 @pytest.mark.parametrize(
