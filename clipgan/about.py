@@ -75,8 +75,11 @@ def _what(config: Config) -> str:
     if config.simclr is not None:
         return (f"An encoder pretrained by SimCLR: {config.simclr.network}, pairs {config.pairs.name}, on"
                 f" {config.data.name} {size}, for {config.epochs} epochs.")  # fmt: skip
+    length = f"{config.kimg} kimg"
+    if config.seconds is not None:
+        length = f"{config.seconds:g} seconds of training, {length} at most"
     return (f"A text-to-image GAN: loss structure {config.loss.name} with h = {config.h:g}, model {config.model.name},"
-            f" guided by CLIP {config.clip.name}, on {config.data.name} {size}, for {config.kimg} kimg.")  # fmt: skip
+            f" guided by CLIP {config.clip.name}, on {config.data.name} {size}, for {length}.")  # fmt: skip
 
 
 def _short(value: str) -> str:

@@ -86,19 +86,26 @@ def _train(cfg: Any, run: Any, trial: "RunningTrial | None") -> "Result":
 
     config = spread(config)
     run_dir = Path(told_by_first("run directory", run.runtime.output_dir))
-    origin = Origin(_again(run), trial.overrides() if trial else (), trial.parent_run_id if trial else None)
+    origin = Origin(_again(run, saved=True), trial.overrides() if trial else (), trial.parent_run_id if trial else None)
     with further_processes(config, run_dir):
         return train(config, run_dir, report=trial.report if trial else None, origin=origin)
 
 
-def _again(run: Any) -> str:
-    """The command that goes on with this run, in its own directory."""
+def _again(run: Any, saved: bool = False) -> str:
+    """The command that goes on with this run, in its own directory.
+
+    Args:
+        run: Hydra's own part of the configuration.
+        saved: whether the run has a checkpoint by the time that somebody reads this; else, if it has one now.
+    """
     from hydra.types import RunMode
 
     from clipgan.training import run_files
 
     task = run.overrides.task
-    if run_files.holds_checkpoint(Path(run.runtime.output_dir)):  # which lead on from a file that `resume` named
+    if saved or run_files.holds_checkpoint(
+        Path(run.runtime.output_dir)
+    ):  # which lead on from a file that `resume` named
         task = [line for line in task if key_of(line) != "resume"] + ["resume=auto"]
     hydras = [line for line in run.overrides.hydra if not line.startswith(("hydra.run.dir=", "hydra.mode="))]
     if run.mode == RunMode.MULTIRUN:  # those are the sweep's

@@ -37,6 +37,8 @@ def test_a_description_says_what_a_run_is_and_how_it_goes_on():
         "    python train.py h=2",
         "`fid5k` against kimg is its figure, `fid5k_best` the best so far. `samples-*.png` are its sample grids.",
     ]
+    timed = description(make_config("budget=seconds", "seconds=90"), Origin(), "fid5k")
+    assert "seed 0, for 90 seconds of training, 25000 kimg at most.\n" in timed
     lines = description(make_config("task=simclr", "epochs=3"), Origin(), "linear_acc").split("\n\n")
     assert lines[0].startswith("An encoder pretrained by SimCLR: ")
     assert lines[0].endswith(" for 3 epochs.")

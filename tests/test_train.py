@@ -219,8 +219,10 @@ def test_the_command_after_a_signal_goes_on_and_does_not_begin_again(tmp_path, g
         (tmp_path / "latest.pt").touch()
     overrides = SimpleNamespace(task=given, hydra=["hydra.mode=RUN"])
     runtime = SimpleNamespace(output_dir=str(tmp_path))
-    told = main._again(SimpleNamespace(mode=RunMode.RUN, overrides=overrides, runtime=runtime))
+    run = SimpleNamespace(mode=RunMode.RUN, overrides=overrides, runtime=runtime)
+    told = main._again(run)
     assert told.split() == ["python", "train.py", *printed, f"hydra.run.dir={tmp_path}"]
+    assert "resume=auto" in main._again(run, saved=True)  # what its end and its page say
 
 
 @pytest.mark.parametrize("uri", ["http://u:secret@host:5000", "http://host:5000"])

@@ -194,7 +194,8 @@ class Training(Run):
 
     def further(self, origin: Origin) -> list[tuple[str, str]]:
         """Pictures, a longer training, a sweep."""
-        longer = f"seconds={2 * self.config.seconds:g}" if self.config.seconds else f"kimg={2 * self.ledger.mark}"
+        seconds, by_kimg = self.config.seconds, self.state.step == self.course.total
+        longer = f"kimg={2 * self.ledger.mark}" if seconds is None or by_kimg else f"seconds={2 * seconds:g}"
         return [
             (f"python -m clipgan.sample ckpt={self.saved} prompts=PROMPTS", "draw what prompts say"),
             (f"{origin.command or shlex.join(train_command())} {longer}", "train on, for as long again"),

@@ -131,7 +131,7 @@ def test_a_run_that_is_told_to_stop_ends_at_that_snapshot_and_can_go_on(configur
 
 
 @pytest.mark.slow
-def test_a_run_of_so_many_seconds_ends_at_the_nearest_kimg(configure, tmp_path, monkeypatch):
+def test_a_run_of_so_many_seconds_ends_at_the_nearest_kimg(configure, tmp_path, monkeypatch, capsys):
     def limited(seconds):
         return configure("kimg=4", "snapshot_kimg=4", f"seconds={seconds}", "mlflow.tracking_uri=null")
 
@@ -148,8 +148,10 @@ def test_a_run_of_so_many_seconds_ends_at_the_nearest_kimg(configure, tmp_path, 
     assert steps() == [0, 1]
     train(limited(2.6 * 3.2), tmp_path)
     assert steps() == [0, 1, 2, 3]
+    assert "train.py seconds=16.64\n" in capsys.readouterr().out  # to train on
     train(limited(1000), tmp_path)  # kimg is the most
     assert steps() == [0, 1, 2, 3, 4]
+    assert "train.py kimg=8\n" in capsys.readouterr().out  # more seconds would change nothing
 
 
 @pytest.mark.slow
