@@ -56,7 +56,9 @@ def description(config: Config, origin: Origin, objective: str) -> str:
     swept = f" A trial of the sweep that is its parent run, with `{' '.join(origin.swept)}`." if origin.swept else ""
     paragraphs = [_what(config) + swept]  # the page shows the first lines alone
     if origin.command is not None:
-        paragraphs += [f"To go on, after its end with more {unit}:", f"    {origin.command}"]
+        # the rate of task=simclr falls over all its epochs: there are no more after the last
+        later = ", after its end with more kimg" if config.simclr is None else " where it was interrupted"
+        paragraphs += [f"To go on{later}:", f"    {origin.command}"]
     pictures = " `samples-*.png` are its sample grids." if config.simclr is None else ""
     paragraphs.append(f"`{objective}` against {unit} is its figure, `{objective}_best` the best so far.{pictures}")
     return "\n\n".join(paragraphs)

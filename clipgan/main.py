@@ -103,9 +103,7 @@ def _again(run: Any, saved: bool = False) -> str:
     from clipgan.training import run_files
 
     task = run.overrides.task
-    if saved or run_files.holds_checkpoint(
-        Path(run.runtime.output_dir)
-    ):  # which lead on from a file that `resume` named
+    if saved or run_files.holds_checkpoint(Path(run.runtime.output_dir)):  # these lead on from what `resume` named
         task = [line for line in task if key_of(line) != "resume"] + ["resume=auto"]
     hydras = [line for line in run.overrides.hydra if not line.startswith(("hydra.run.dir=", "hydra.mode="))]
     if run.mode == RunMode.MULTIRUN:  # those are the sweep's

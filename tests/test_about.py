@@ -39,7 +39,9 @@ def test_a_description_says_what_a_run_is_and_how_it_goes_on():
     ]
     timed = description(make_config("budget=seconds", "seconds=90"), Origin(), "fid5k")
     assert "seed 0, for 90 seconds of training, 25000 kimg at most.\n" in timed
-    lines = description(make_config("task=simclr", "epochs=3"), Origin(), "linear_acc").split("\n\n")
+    simclr = make_config("task=simclr", "epochs=3")
+    assert "To go on where it was interrupted:\n" in description(simclr, Origin("python train.py"), "linear_acc")
+    lines = description(simclr, Origin(), "linear_acc").split("\n\n")
     assert lines[0].startswith("An encoder pretrained by SimCLR: ")
     assert lines[0].endswith(" for 3 epochs.")
     assert lines[1:] == ["`linear_acc` against epochs is its figure, `linear_acc_best` the best so far."]
