@@ -13,6 +13,7 @@ import struct
 import subprocess
 import sys
 import termios
+from itertools import groupby
 from pathlib import Path
 
 import pyte
@@ -46,7 +47,7 @@ def record(command: list[str]) -> tuple[Text, Text]:
     process = subprocess.Popen([sys.executable, *command], stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True,
                                env={**os.environ, "TERM": "xterm-256color"})  # fmt: skip
     os.close(theirs)
-    during = Text()
+    during, before = Text(), []  # before: the lines of that moment
     while True:
         try:
             output = os.read(ours, 1 << 16)
@@ -54,19 +55,20 @@ def record(command: list[str]) -> tuple[Text, Text]:
             break
         stream.feed(output)
         if not during and any(f"{SHOWN_AT:.0%}" in line for line in screen.display):
-            during = picture(screen)
+            during, before = picture(screen, 0), list(screen.display)
     if process.wait() != 0:
         sys.exit("\n".join(screen.display).strip())
-    return during, picture(screen)
+    same = [line == earlier for line, earlier in zip(screen.display, before, strict=False)]
+    return during, picture(screen, same.index(False) if False in same else 0)
 
 
-def picture(screen: pyte.Screen) -> Text:
-    """What is on the screen, with its colours."""
+def picture(screen: pyte.Screen, start: int) -> Text:
+    """What is on the screen from a row on, with its colours."""
     text = Text()
-    for row in range(HEIGHT):
-        for column in range(WIDTH):
-            cell = screen.buffer[row][column]
-            text.append(cell.data, Style(color=colour(cell.fg), bold=cell.bold))
+    for row in range(start, HEIGHT):
+        cells = [screen.buffer[row][column] for column in range(WIDTH)]
+        for (name, bold), alike in groupby(cells, lambda cell: (cell.fg, cell.bold)):
+            text.append("".join(cell.data for cell in alike), Style(color=colour(name), bold=bold))
         text.append("\n")
     text.rstrip()
     return text
