@@ -64,6 +64,8 @@ def refuse_unread(config: Config, given: Iterable[str]) -> None:
     for key in given:
         if any(key == own or key.startswith((f"{own}.", f"{own}@")) for own in GANS_OWN):
             raise UserError(f"{key} is not read by task=simclr, which trains no GAN: leave it out")
+        if key == "simclr.classes" and config.data.name != "shapes":
+            raise UserError(f"{key} is not read with data={config.data.name}, which has its own classes: leave it out")
 
 
 def plain(config: Config) -> dict[str, Any]:

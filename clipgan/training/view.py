@@ -1,5 +1,6 @@
 """What a terminal shows of a run while it trains, and what is said at its end."""
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,10 +54,11 @@ class Standing:
             return None
         training = (self.course.total - self.step) * self.trained / self.step
         if self.limit is not None:
-            training = min(training, self.limit - self.trained)
-        marks = training / self.trained * self.step * float(self.course.each)
-        snapshots = marks // self.course.every + 1
-        return max(0.0, training) + snapshots * self.values.get("snapshot_seconds", 0.0)
+            training = max(0.0, min(training, self.limit - self.trained))
+        now = self.step * self.course.each
+        end = min(self.course.length, now + round(training / self.trained * self.step) * self.course.each)
+        snapshots = math.ceil(end / self.course.every) - math.floor(now / self.course.every)
+        return training + snapshots * self.values.get("snapshot_seconds", 0.0)
 
 
 def follow(steps: Iterable[int], standing: Callable[[], Standing]) -> Iterator[int]:

@@ -160,6 +160,11 @@ def test_bad_values_are_quoted(cache_dir, overrides, message):
         make_config(*tiny(cache_dir, *overrides))
 
 
+def test_classes_of_shapes_are_no_others():
+    with pytest.raises(UserError, match=r"simclr.classes is not read with data=cifar10, which has its own classes"):
+        make_config("task=simclr", "data=cifar10", "data.path=X", "simclr.classes=[shape]")
+
+
 def test_epochs_are_no_gans():
     with pytest.raises(UserError, match=r"epochs=3 is not allowed.*kimg"):
         make_config("+epochs=3")
