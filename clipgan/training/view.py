@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -56,7 +57,7 @@ class Standing:
         if self.limit is not None:
             training = max(0.0, min(training, self.limit - self.trained))
         now = self.step * self.course.each
-        end = min(self.course.length, now + round(training / self.trained * self.step) * self.course.each)
+        end = min(Fraction(self.course.length), now + round(training / self.trained * self.step) * self.course.each)
         snapshots = math.ceil(end / self.course.every) - math.floor(now / self.course.every)
         return training + snapshots * self.values.get("snapshot_seconds", 0.0)
 
