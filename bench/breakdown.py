@@ -26,22 +26,24 @@ from torch.utils._pytree import tree_leaves
 
 from bench.machine import machine
 from bench.training.stopwatch import Stopwatch
-from clipgan.about import Origin
-from clipgan.batches import Batches
-from clipgan.command import compose_config
+from clipgan.base.console import console
+from clipgan.base.device import choose_device
 from clipgan.config import Config
-from clipgan.encoders.clip import FrozenClip
-from clipgan.encoders.resnet import FrozenResNet
+from clipgan.config.command_line import compose_config
+from clipgan.engine import run as cycle
+from clipgan.engine import run_files
+from clipgan.engine.step_averages import StepAverages
+from clipgan.inputs.batches.batches import Batches
+from clipgan.inputs.batches.prefetch import Prefetched
+from clipgan.inputs.encoders.clip import FrozenClip
+from clipgan.inputs.encoders.resnet import FrozenResNet
 from clipgan.metrics.evaluation import Evaluation
-from clipgan.prefetch import Prefetched
-from clipgan.prepare import choose_device
-from clipgan.progress import console
-from clipgan.sample_grid import SampleGrid
-from clipgan.tracking import RunLog
-from clipgan.training import loop, run_files, steps
-from clipgan.training import run as cycle
-from clipgan.training.state import TrainingState
-from clipgan.training.tick import Tick
+from clipgan.tasks.gan import steps
+from clipgan.tasks.gan import training as loop
+from clipgan.tasks.gan.sample_grid import SampleGrid
+from clipgan.tasks.gan.state import TrainingState
+from clipgan.tracking.run_description import Origin
+from clipgan.tracking.run_log import RunLog
 
 SHORT = ("kimg=2", "snapshot_kimg=1", "mlflow.tracking_uri=null")
 PARTS = (
@@ -131,8 +133,8 @@ def wrapped(watch: Stopwatch) -> Iterator[None]:
         (RunLog, "artifact", {"part": "logging"}),
         (RunLog, "model", {"part": "logging"}),
         (RunLog, "finish", {"part": "logging"}),
-        (Tick, "add", {"part": "logging"}),
-        (Tick, "means", {"part": "logging"}),
+        (StepAverages, "add", {"part": "logging"}),
+        (StepAverages, "means", {"part": "logging"}),
     )
     differentiated = (
         (TrainingState, "generate", "G"), (TrainingState, "judge", "D"),

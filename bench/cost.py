@@ -33,10 +33,11 @@ def main() -> None:
     """Measure and print the table."""
     import torch
 
-    from clipgan.command import compose_config
-    from clipgan.prepare import choose_device, prepare
-    from clipgan.progress import console, track
-    from clipgan.training.loop import Training
+    from clipgan.base.console import console, track
+    from clipgan.base.device import choose_device
+    from clipgan.config.command_line import compose_config
+    from clipgan.tasks.gan.preparation import prepare
+    from clipgan.tasks.gan.training import Training
 
     configs = [compose_config([f"loss={loss}", f"features={features}", *sys.argv[1:]]) for loss, features in CELLS]
     device = choose_device(configs[0].device)
@@ -75,7 +76,7 @@ def main() -> None:
 
 def show(rounds: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
     """Print the table of the rounds' seconds per kimg, and the ratios; its rows."""
-    from clipgan.progress import console
+    from clipgan.base.console import console
 
     table = Table("loss", "features of real images", "s/tick", f"ratio to {' '.join(CELLS[0])}", "the notes' ratio")
     rows = []

@@ -25,14 +25,15 @@ from rich.table import Table
 from torch import Tensor
 
 from bench.machine import machine
-from clipgan.command import compose_config
+from clipgan.base.console import console, track
+from clipgan.base.device import choose_device
 from clipgan.config import MEASURES, Config
+from clipgan.config.command_line import compose_config
 from clipgan.metrics.evaluation import Evaluation
 from clipgan.metrics.generated import measured
 from clipgan.metrics.scores import compare, fid_deviation
-from clipgan.prepare import choose_device, prepare
-from clipgan.progress import console, track
-from clipgan.training.loop import Training
+from clipgan.tasks.gan.preparation import prepare
+from clipgan.tasks.gan.training import Training
 
 COUNTS = (250, 500, 1000, 2000, 5000)
 POOL = 20000  # images of each kind that subsets are drawn from

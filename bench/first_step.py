@@ -49,7 +49,7 @@ class Laps:
         setattr(owner, name, timed)
 
     def follow(self, loop: Any) -> None:
-        """Divide a training, of the module `clipgan.training.loop`, into parts."""
+        """Divide a training, of the module `clipgan.tasks.gan.training`, into parts."""
         self.around(loop, "prepare", "prepare, from a warm cache")
         self.around(loop.Training, "__init__", "networks")
         self.around(loop.RunLog, "__init__", "opening the record")
@@ -74,7 +74,7 @@ def main() -> None:
     read = clipgan.config.from_yaml
 
     def from_yaml(node: Any) -> clipgan.config.Config:
-        from clipgan.training import loop
+        from clipgan.tasks.gan import training as loop
 
         laps.end("imports")
         laps.follow(loop)

@@ -18,12 +18,12 @@ import torch.nn.functional as F
 from rich.table import Table
 from torch import Tensor
 
-from clipgan.command import compose_config
+from clipgan.base.console import console, track
 from clipgan.config import Config, PairsConfig
-from clipgan.losses.contrastive import ALL_PLAIN
-from clipgan.losses.pairs import STRATEGIES, Selection, Selections, select
-from clipgan.losses.structure import Term, active_terms, structure_loss
-from clipgan.progress import console, track
+from clipgan.config.command_line import compose_config
+from clipgan.models.losses.contrastive import ALL_PLAIN
+from clipgan.models.losses.pairs import STRATEGIES, Selection, Selections, select
+from clipgan.models.losses.structure import Term, active_terms, structure_loss
 
 SIZES, WIDTH = (16, 64, 256, 1024), 512
 SECONDS = 1.0  # of measurement for each cell, at least three rounds
@@ -111,8 +111,9 @@ def terms_of(config: Config) -> list[Term]:
 
 def share_of_a_step(overrides: list[str]) -> None:
     """Print how much of a step of `model=base` the contrastive part of both networks' losses takes."""
-    from clipgan.prepare import choose_device, prepare
-    from clipgan.training.loop import Training
+    from clipgan.base.device import choose_device
+    from clipgan.tasks.gan.preparation import prepare
+    from clipgan.tasks.gan.training import Training
 
     config = compose_config(["model=base", "batch=16", "threads=1", *overrides])
     device = choose_device(config.device)

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import torch
 
-from clipgan.command import compose_config
+from clipgan.base.console import console
+from clipgan.base.device import choose_device
+from clipgan.config.command_line import compose_config
 from clipgan.encoder_cost import peak_megabytes
-from clipgan.prepare import choose_device, prepare
-from clipgan.progress import console
-from clipgan.training.loop import Training
+from clipgan.tasks.gan.preparation import prepare
+from clipgan.tasks.gan.training import Training
 
 SMALL = (
     "data.n_train=32", "data.n_heldout=16", "metrics.n_images=16", "metrics.judge.train.steps=1",

@@ -24,17 +24,17 @@ import torch
 from PIL import Image
 from rich.table import Table
 
-from clipgan.cache import cache_entry
-from clipgan.command import compose_config
+from clipgan.base.cache import cache_entry
+from clipgan.base.console import console, track
+from clipgan.base.device import choose_device
 from clipgan.config import Config, DataConfig
-from clipgan.data import load_data
+from clipgan.config.command_line import compose_config
 from clipgan.encoder_cost import random_clip
-from clipgan.encoders.clip import FrozenClip, choose_preprocess
-from clipgan.encoders.preprocess import Preprocess
-from clipgan.encoders.tiny_clip import build_clip
-from clipgan.encoding import write_image_features
-from clipgan.prepare import choose_device
-from clipgan.progress import console, track
+from clipgan.inputs.data.loading import load_data
+from clipgan.inputs.encoders.clip import FrozenClip, choose_preprocess
+from clipgan.inputs.encoders.preprocess import Preprocess
+from clipgan.inputs.encoders.tiny_clip import build_clip
+from clipgan.inputs.features.encoding import write_image_features
 
 FOLDER = Path("runs/bench/prepare")
 BATCHES = (16, 64)

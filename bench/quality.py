@@ -17,15 +17,16 @@ import numpy as np
 from rich.table import Table
 
 from bench.machine import machine
-from clipgan.command import compose_config
-from clipgan.data.shapes_captions import parse_caption
+from clipgan.base.console import console
+from clipgan.base.device import choose_device
+from clipgan.config.command_line import compose_config
+from clipgan.inputs.data.shapes_captions import parse_caption
 from clipgan.metrics.evaluation import Evaluation
 from clipgan.metrics.prompts import real_indices
 from clipgan.metrics.retrieval import candidates_of, different_texts, r_precision
 from clipgan.metrics.shapes_oracle import ATTRIBUTES, hits, read
-from clipgan.prepare import Prepared, choose_device, prepare
-from clipgan.progress import console
-from clipgan.training.loop import train
+from clipgan.tasks.gan.preparation import Prepared, prepare
+from clipgan.tasks.train import train
 
 OVERRIDES = ("kimg=200", "snapshot_kimg=20", "mlflow.tracking_uri=null", "metrics.accuracy=snapshot")
 TARGETS = {"r_precision": 0.6, "accuracy_colour": 0.9}

@@ -20,11 +20,11 @@ from bench.machine import machine
 from bench.training.algorithm import Part, parts_of_step, total
 from bench.training.ledger import Kernel, seconds
 from bench.training.passes import Passes, adversarial_passes, clip_tower, encoder_passes, networks, passes, resnet_tower
-from clipgan.command import compose_config
+from clipgan.base.console import console
 from clipgan.config import Config, ModelConfig
-from clipgan.losses.structure import active_terms
-from clipgan.progress import console
-from clipgan.training.state import parameter_count
+from clipgan.config.command_line import compose_config
+from clipgan.models.losses.structure import active_terms
+from clipgan.models.networks.cost import parameter_count
 
 COCO = ("experiment=coco_256", "data.path=.")
 CELLS = [(loss, features) for loss in ("asymmetric", "symmetric") for features in ("online", "preprocessed")]

@@ -30,7 +30,7 @@ SIDE, SEQUENCE = "side by side, a thread each", "in sequence, two threads each"
 
 def main() -> None:
     """Measure and print the table."""
-    from clipgan.progress import console, track
+    from clipgan.base.console import console, track
 
     together, alone = started("PASSIVE"), started(None)
     batches = [pipe.recv() for pipe in (*together, *alone)]  # they are ready
@@ -86,9 +86,10 @@ def work(pipe: Connection, overrides: Sequence[str]) -> None:
     """Be one of the trainings: say its batch, then run steps as told until there is nothing to do."""
     import torch
 
-    from clipgan.command import compose_config
-    from clipgan.prepare import choose_device, prepare
-    from clipgan.training.loop import Training
+    from clipgan.base.device import choose_device
+    from clipgan.config.command_line import compose_config
+    from clipgan.tasks.gan.preparation import prepare
+    from clipgan.tasks.gan.training import Training
 
     config = compose_config(overrides)
     device = choose_device(config.device)

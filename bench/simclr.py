@@ -26,15 +26,15 @@ from torchvision.transforms import v2
 
 from bench.machine import machine
 from bench.train_step import seconds
-from clipgan.command import compose_config
+from clipgan.base.console import console, track
+from clipgan.base.device import choose_device
 from clipgan.config import Config
-from clipgan.encoders.clip import FrozenClip
-from clipgan.prepare import choose_device
-from clipgan.progress import console, track
-from clipgan.simclr.augment import augment, draw
-from clipgan.simclr.loop import Pretraining, prepare_pretraining
-from clipgan.simclr.network import build_network
-from clipgan.simclr.step import choose_pairs, views_of
+from clipgan.config.command_line import compose_config
+from clipgan.inputs.encoders.clip import FrozenClip
+from clipgan.tasks.simclr.augment import augment, draw
+from clipgan.tasks.simclr.network import build_network
+from clipgan.tasks.simclr.pretraining import Pretraining, prepare_pretraining
+from clipgan.tasks.simclr.step import choose_pairs, views_of
 
 ROUNDS = 7
 

@@ -20,10 +20,10 @@ from pathlib import Path
 from rich.table import Table
 
 from bench.machine import machine
-from clipgan.progress import console
+from clipgan.base.console import console
 
 LAUNCHES = 5
-IMPORTS = "import hydra, clipgan.training.loop, mlflow"
+IMPORTS = "import hydra, clipgan.tasks.gan.training, mlflow"
 FIGURES = ("first FID and pictures", "first checkpoint")  # are no start-up
 SHOWN = 12  # packages
 

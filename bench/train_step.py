@@ -22,15 +22,15 @@ from rich.table import Table
 
 from bench.machine import machine
 from bench.training.reference import ReferenceDiscriminator, ReferenceGenerator
-from clipgan.batches import Batch
-from clipgan.command import compose_config
+from clipgan.base.console import console, track
+from clipgan.base.device import choose_device
 from clipgan.config import Config
-from clipgan.networks.cost import Counter
-from clipgan.prepare import choose_device
-from clipgan.progress import console, track
-from clipgan.training.precision import AUTOCAST
-from clipgan.training.state import TrainingState, new_state
-from clipgan.training.steps import Objective, train_step
+from clipgan.config.command_line import compose_config
+from clipgan.engine.precision import AUTOCAST
+from clipgan.inputs.batches.batches import Batch
+from clipgan.models.networks.cost import Counter
+from clipgan.tasks.gan.state import TrainingState, new_state
+from clipgan.tasks.gan.steps import Objective, train_step
 
 ROUNDS, STEPS = 3, 16  # one lazy R1 and four path-length steps in each round
 SIZES = {32: (4096, 128), 64: (8192, 256)}  # resolution -> channel_base, channel_max

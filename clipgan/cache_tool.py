@@ -13,8 +13,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from rich.table import Table
 
-from clipgan.cache import damage, default_cache_dir, files_of
-from clipgan.progress import console
+from clipgan.base.cache import damage, default_cache_dir, files_of
+from clipgan.base.console import console
 
 
 def entries(root: Path, kind: str | None) -> Iterator[Path]:

@@ -31,19 +31,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clipgan.cache import cache_dir_of
-from clipgan.checks import at_least, require
-from clipgan.command import compose_config, messages_not_tracebacks
+from clipgan.base.cache import cache_dir_of
+from clipgan.base.console import console
+from clipgan.base.device import choose_device
+from clipgan.base.errors import UserError
+from clipgan.base.randomness import stream, stream_seed
 from clipgan.config import Config
-from clipgan.data import load_data
-from clipgan.data.labels import load_labels
-from clipgan.data.pack import Split
-from clipgan.encoders.clip import FrozenClip, load_clip
-from clipgan.errors import UserError
-from clipgan.prepare import check_weights, choose_device
-from clipgan.progress import console
-from clipgan.randomness import stream, stream_seed
-from clipgan.simclr.augment import augment, draw
+from clipgan.config.checks import at_least, require
+from clipgan.config.command_line import compose_config, messages_not_tracebacks
+from clipgan.inputs.data.labels import load_labels
+from clipgan.inputs.data.loading import load_data
+from clipgan.inputs.data.pack import Split
+from clipgan.inputs.encoders.clip import FrozenClip, load_clip
+from clipgan.inputs.encoders.weights import check_weights
+from clipgan.tasks.simclr.augment import augment, draw
 
 AT_ONCE = 64  # images that CLIP sees at once
 

@@ -3,7 +3,6 @@
 python -m clipgan.encoder_cost clip=ViT-B32 resnet=resnet50 batch=16 resolution=256
 """
 
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -12,14 +11,15 @@ import torch
 from rich.table import Table
 from torchvision.models import resnet50
 
-from clipgan.command import compose_config, messages_not_tracebacks
+from clipgan.base.console import console
+from clipgan.base.device import choose_device
+from clipgan.base.memory import peak_memory
 from clipgan.config import PRECISIONS, ClipConfig, Config, ResNetConfig
-from clipgan.encoders.clip import FrozenClip, choose_preprocess
-from clipgan.encoders.resnet import DEFAULT_WEIGHTS, FrozenResNet, freeze_resnet50
-from clipgan.encoders.tiny_clip import build_clip, register_tiny_model
-from clipgan.encoders.tiny_resnet import TinyResNet, tiny_resnet_preprocess
-from clipgan.prepare import choose_device
-from clipgan.progress import console
+from clipgan.config.command_line import compose_config, messages_not_tracebacks
+from clipgan.inputs.encoders.clip import FrozenClip, choose_preprocess
+from clipgan.inputs.encoders.resnet import DEFAULT_WEIGHTS, FrozenResNet, freeze_resnet50
+from clipgan.inputs.encoders.tiny_clip import build_clip, register_tiny_model
+from clipgan.inputs.encoders.tiny_resnet import TinyResNet, tiny_resnet_preprocess
 
 REPEATS = 3
 
@@ -61,14 +61,6 @@ def milliseconds(encoder: FrozenClip | FrozenResNet, images: torch.Tensor, backw
     return 1000 * sorted(seconds[1:])[REPEATS // 2] / len(images)  # the first one warms up
 
 
-def peak_megabytes(device: torch.device) -> float:
-    """Of the GPU's tensors, or of this process, so far."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 1e6
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux, bytes on macOS
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
-
-
 def report(config: Config) -> Table:
     """A row for each encoder and precision."""
     device = choose_device(config.device)
@@ -87,7 +79,7 @@ def report(config: Config) -> Table:
         for precision in PRECISIONS:
             encoder = build(precision).to(device)
             forward, both = (milliseconds(encoder, images, backward) for backward in (False, True))
-            table.add_row(name, precision, f"{forward:.1f}", f"{both:.1f}", f"{peak_megabytes(device):.0f}")
+            table.add_row(name, precision, f"{forward:.1f}", f"{both:.1f}", f"{1000 * peak_memory(device):.0f}")
     return table
 
 

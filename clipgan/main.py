@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import hydra
 from omegaconf import OmegaConf
 
-from clipgan.command import first_process, hide_passwords, key_of, messages_not_tracebacks, under_torchrun
-from clipgan.installed import conf, train_command
-from clipgan.secrets import without_passwords
+from clipgan.base.installed import conf, train_command
+from clipgan.base.secrets import without_passwords
+from clipgan.config.command_line import first_process, hide_passwords, key_of, messages_not_tracebacks, under_torchrun
 
 if TYPE_CHECKING:  # they import torch and Optuna
-    from clipgan.training.course import Result
+    from clipgan.engine.result import Result
     from sweeps.trial import RunningTrial
 
 
@@ -33,7 +33,7 @@ def task(cfg: Any) -> float:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from clipgan.errors import DivergenceError, Interrupted, ProcessError, UserError
+    from clipgan.base.errors import DivergenceError, Interrupted, ProcessError, UserError
     from sweeps.job import REQUEUE, Hopeless
     from sweeps.trial import current_trial
 
@@ -70,9 +70,9 @@ def _train(cfg: Any, run: Any, trial: "RunningTrial | None") -> "Result":
     """
     from hydra.types import RunMode
 
-    from clipgan.about import Origin
+    from clipgan.base.errors import UserError
     from clipgan.config import from_yaml, refuse_unread
-    from clipgan.errors import UserError
+    from clipgan.tracking.run_description import Origin
 
     given = set(map(key_of, run.overrides.task))
     if run.mode == RunMode.RUN and run.sweeper.params.keys() - given:  # a trial's own command gives every axis
@@ -80,14 +80,14 @@ def _train(cfg: Any, run: Any, trial: "RunningTrial | None") -> "Result":
         raise UserError(f"grid={run.runtime.choices.grid} is for a sweep: {command}")
     config = from_yaml(cfg)  # before torch is imported: a mistake is told at once
     refuse_unread(config, given)
-    from clipgan.distributed import told_by_first
-    from clipgan.training.loop import train
-    from clipgan.training.processes import further_processes, spread
+    from clipgan.base.distributed import told_by_first
+    from clipgan.engine.processes import further_processes, spread
+    from clipgan.tasks.train import train
 
     config = spread(config)
     run_dir = Path(told_by_first("run directory", run.runtime.output_dir))
     origin = Origin(_again(run, saved=True), trial.overrides() if trial else (), trial.parent_run_id if trial else None)
-    with further_processes(config, run_dir):
+    with further_processes(config, run_dir, train):
         return train(config, run_dir, report=trial.report if trial else None, origin=origin)
 
 
@@ -100,7 +100,7 @@ def _again(run: Any, saved: bool = False) -> str:
     """
     from hydra.types import RunMode
 
-    from clipgan.training import run_files
+    from clipgan.engine import run_files
 
     task = run.overrides.task
     if saved or run_files.holds_checkpoint(Path(run.runtime.output_dir)):  # these lead on from what `resume` named

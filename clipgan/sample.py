@@ -21,7 +21,7 @@ device=auto                 auto, cpu, cuda, cuda:N
 import sys
 from pathlib import Path
 
-from clipgan.command import messages_not_tracebacks
+from clipgan.config.command_line import messages_not_tracebacks
 from clipgan.sampling.options import SampleOptions, parse
 
 
@@ -35,7 +35,7 @@ def sample(options: SampleOptions) -> list[Path]:
         UserError: the model or a CLIP is not there.
         OSError: the folder cannot be written.
     """
-    from clipgan.prepare import choose_device
+    from clipgan.base.device import choose_device
     from clipgan.sampling.files import chosen_pictures, write_pictures, write_strips
     from clipgan.sampling.rerank import scoring_clip
     from clipgan.sampling.sampler import open_sampler

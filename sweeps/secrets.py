@@ -1,4 +1,4 @@
-"""Passwords in URIs: they are used, and written nowhere. The same as clipgan/secrets.py, which this may not import."""
+"""Passwords in URIs: they are used, and written nowhere. The same as clipgan/base/secrets.py."""
 
 import re
 

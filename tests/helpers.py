@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 from hydra import compose, initialize_config_dir
 
-from clipgan.command import compose_config
 from clipgan.config import Config
+from clipgan.config.command_line import compose_config
 
 ROOT = Path(__file__).parent.parent
 

@@ -3,15 +3,17 @@
 import ast
 import graphlib
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
+
+import pytest
 
 from tests.helpers import ROOT
 
 PACKAGES = ("clipgan", "sweeps", "hydra_plugins", "bench", "tests")
 FILES = [path for package in PACKAGES[:3] for path in sorted((ROOT / package).rglob("*.py"))] + [ROOT / "train.py"]
 ONLY_IN = {  # a library: the modules that know it
-    "hydra": ("clipgan.main", "clipgan.command", "sweeps", "hydra_plugins"),
+    "hydra": ("clipgan.main", "clipgan.config.command_line", "sweeps", "hydra_plugins"),
     "optuna": ("sweeps",),
     "torch": ("clipgan",),
 }
@@ -49,8 +51,7 @@ class Picture:
 
     @staticmethod
     def _module(name: str) -> str:
-        name = name.removesuffix(".py")
-        return name if name == "train" or name.partition(".")[0] in PACKAGES else f"clipgan.{name}"
+        return name.removesuffix(".py").replace("/", ".")
 
     def box(self, module: str) -> str | None:
         """Where a module stands: the box with the longest of the names that it is in."""
@@ -79,7 +80,7 @@ def crossings(picture: Picture) -> Iterator[tuple[str, str, str, str]]:
 
 def test_the_picture_is_read():
     picture = Picture(
-        '```mermaid\n    a["<b>A</b><br>train.py, main"]\n    b["<b>B</b><br>sweeps.report"]\n    a --> b\n```'
+        '```mermaid\n    a["<b>A</b><br>train.py, clipgan/main"]\n    b["<b>B</b><br>sweeps/report"]\n    a --> b\n```'
     )
     assert picture.boxes == {"a": ["train", "clipgan.main"], "b": ["sweeps.report"]}
     assert picture.arrows == {("a", "b")}
@@ -90,7 +91,8 @@ def test_the_picture_is_read():
 
 def test_every_module_stands_in_a_box_and_every_name_is_a_module():
     picture, modules = drawn(), {module_of(path) for path in FILES}
-    assert [module for module in modules - {"clipgan"} if picture.box(module) is None] == []
+    floors = {module_of(path) for path in FILES if path.name == "__init__.py" and not list(imported(path.read_text()))}
+    assert [module for module in modules - floors if picture.box(module) is None] == []
     named = {name for names in picture.boxes.values() for name in names}
     assert [name for name in named if not any(is_in(module, name) for module in modules)] == []
 
@@ -112,6 +114,42 @@ def test_imports_follow_the_arrows():
 def test_every_arrow_is_needed():
     picture = drawn()
     assert picture.arrows - {(start, to) for start, to, *_ in crossings(picture)} == set()
+
+
+def test_the_boxes_are_folders_and_the_top_level_holds_doors():
+    """A name in the picture is a folder, or a module on the top level of `clipgan/`, which a user starts."""
+    named = [name for names in drawn().boxes.values() for name in names]
+    for name in named:
+        path = ROOT / name.replace(".", "/")
+        assert path.is_dir() or path.parent in (ROOT, ROOT / "clipgan"), name
+    for path in (ROOT / "clipgan").glob("*.py"):
+        source = path.read_text()
+        assert path.name == "__init__.py" or "def main() -> None:" in source, f"{path} is no command: it is loose"
+
+
+def test_no_circle_of_files():
+    """Nowhere, not inside a box either; a package's `__init__` is imported only where it is named."""
+    modules = {module_of(path): path for path in FILES}
+    imports = {module: set(modules_in(path.read_text(), modules)) - {module} for module, path in modules.items()}
+    graphlib.TopologicalSorter(imports).prepare()  # raises CycleError, which names the circle
+
+
+def modules_in(source: str, modules: Collection[str]) -> Iterator[str]:
+    """The modules of this project that a file imports: of `from a import b` a.b where that is a module, else a."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in modules)
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                yield from [each for each in (name, str(node.module)) if each in modules][:1]
+
+
+def test_a_circle_is_found():
+    imports = {name: set(modules_in(source, ("p.a", "p.b"))) for name, source in (
+        ("p.a", "def f():\n    from p import b"), ("p.b", "from p.a import f"))}  # fmt: skip
+    with pytest.raises(graphlib.CycleError):
+        graphlib.TopologicalSorter(imports).prepare()
 
 
 def test_the_project_imports_neither_its_tests_nor_its_benchmarks():

@@ -7,7 +7,7 @@ import sys
 import pytest
 from filelock import FileLock
 
-from clipgan.cache import cache_entry
+from clipgan.base.cache import cache_entry
 from tests.helpers import ROOT
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from clipgan.base.errors import UserError
 from clipgan.consistency import Options, choose, co_occurrence, main, measure, parse
-from clipgan.errors import UserError
-from tests.simclr.tiny import tiny
+from tests.tasks.simclr.tiny import tiny
 
 
 def test_the_graph_is_the_loop():

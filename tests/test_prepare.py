@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from clipgan.encoders.tiny_clip import TINY_MODEL, build_clip, register_tiny_model
-from clipgan.encoding import to_images
-from clipgan.feature_writer import ROW_ERROR
-from clipgan.prepare import prepare
+from clipgan.inputs.encoders.tiny_clip import TINY_MODEL, build_clip, register_tiny_model
+from clipgan.inputs.features.encoding import to_images
+from clipgan.inputs.features.feature_writer import ROW_ERROR
+from clipgan.tasks.gan.preparation import prepare
 from tests.helpers import ROOT, make_config
 from tests.tiny import tiny
 

@@ -7,8 +7,8 @@ import tomllib
 import pytest
 from packaging.requirements import Requirement
 
+from clipgan.base.errors import UserError
 from clipgan.config import MlflowConfig
-from clipgan.errors import UserError
 from sweeps.errors import SweepError
 from sweeps.settings import Settings
 from tests.helpers import ROOT
@@ -18,9 +18,11 @@ SOURCES.append(ROOT / "train.py")
 NEVER = {"eval", "exec", "os.system", "os.popen", "yaml.load", "yaml.unsafe_load", "torch.jit.load", "torch.hub.load",
          "marshal.loads", "shelve.open", "pickle.load", "joblib.load"}  # fmt: skip
 UNPICKLERS = {  # each refuses every name but a few, and has tests of its own
-    "clipgan/data/official_split.py", "clipgan/encoders/torchscript.py", "clipgan/import_lafite/unpickle.py",
+    "clipgan/inputs/data/formats/official_split.py",
+    "clipgan/inputs/encoders/torchscript.py",
+    "clipgan/import_lafite/unpickle.py",
 }  # fmt: skip
-OWN_MEMORY = {"clipgan/data/spool.py"}  # a temporary file without a name, which no other process can reach
+OWN_MEMORY = {"clipgan/inputs/data/spool.py"}  # a temporary file without a name, which no other process can reach
 
 
 def calls():
@@ -72,7 +74,7 @@ def test_archives_are_unpacked_with_paths_and_links_checked_or_not_at_all():
         if re.search(r"\.(extract|extractall|unpack_archive)$", name)
     ]
     assert unpacking == [
-        ("clipgan/data/emoji.py", "'data'")
+        ("clipgan/inputs/data/formats/emoji.py", "'data'")
     ]  # tarfile's filter: nothing outside, no links out, no devices
 
 

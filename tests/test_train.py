@@ -15,8 +15,8 @@ from mlflow import MlflowClient
 from PIL import Image
 
 from clipgan import main
-from clipgan.command import hide_passwords, messages_not_tracebacks
-from clipgan.errors import UserError
+from clipgan.base.errors import UserError
+from clipgan.config.command_line import hide_passwords, messages_not_tracebacks
 from tests.helpers import ROOT
 from tests.tiny import tiny
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from clipgan.config import ModelConfig
-from clipgan.losses.structure import Term
+from clipgan.models.losses.structure import Term
 
 # A pass of a network over a batch. "to image": the backward pass that leaves the weights alone. "R1": D twice
 # differentiated, a batch of real images. "path length": G twice differentiated, half a batch.

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from clipgan.networks.cost import Counter
+from clipgan.models.networks.cost import Counter
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Kernel:
     bytes: int  # read and written
 
 
-class Ledger(Counter):
+class History(Counter):
     """Counts operations as `Counter` does, and lists what is launched with the bytes that it moves.
 
     PyTorch's eager mode reads and writes memory at each operation; views move nothing and launch nothing.
@@ -39,7 +39,7 @@ class Ledger(Counter):
 
 def ledger(action: Callable[[], Any]) -> list[Kernel]:
     """What an action launches."""
-    with Ledger() as book:
+    with History() as book:
         action()
     return book.kernels
 

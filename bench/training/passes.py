@@ -12,13 +12,13 @@ from torchvision.models import resnet50
 from bench.training.algorithm import Part
 from bench.training.ledger import Kernel, ledger
 from clipgan.config import ClipConfig, Config, ResNetConfig
-from clipgan.encoders.activation import with_lean_activations
-from clipgan.encoders.tiny_clip import build_clip, register_tiny_model
-from clipgan.encoders.tiny_resnet import TinyResNet, tiny_resnet_preprocess
-from clipgan.losses.adversarial import path_lengths, r1_penalty
-from clipgan.networks.build import AnyDiscriminator, build_discriminator, build_generator
-from clipgan.networks.generator import TextToImage
-from clipgan.networks.scales import scales_of
+from clipgan.inputs.encoders.activation import with_lean_activations
+from clipgan.inputs.encoders.tiny_clip import build_clip, register_tiny_model
+from clipgan.inputs.encoders.tiny_resnet import TinyResNet, tiny_resnet_preprocess
+from clipgan.models.losses.adversarial import path_lengths, r1_penalty
+from clipgan.models.networks.build import AnyDiscriminator, build_discriminator, build_generator
+from clipgan.models.networks.generator import TextToImage
+from clipgan.models.networks.scales import scales_of
 
 RESNET50_PIXELS = 224  # of its input, as for the published weights
 Passes = dict[Part, list[Kernel]]

@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clipgan.config import ModelConfig
-from clipgan.networks.discriminator import Discriminator
-from clipgan.networks.generator import Mapping, TextCode, TextToImage
-from clipgan.networks.layers import Conv, Linear, channels_at, leaky_relu
-from clipgan.networks.scales import Scales
+from clipgan.models.networks.discriminator import Discriminator
+from clipgan.models.networks.generator import Mapping, TextCode, TextToImage
+from clipgan.models.networks.layers import Conv, Linear, channels_at, leaky_relu
+from clipgan.models.networks.scales import Scales
 
 
 def upfirdn(x: Tensor, up: int = 1, down: int = 1, pad: tuple[int, int] = (0, 0), gain: float = 1.0) -> Tensor:

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 
-from clipgan.checks import one_of, require
+from clipgan.config.checks import one_of, require
 
 AUGMENTATIONS = {  # name -> kinds of transforms
     "none": (),
@@ -14,7 +14,7 @@ AUGMENTATIONS = {  # name -> kinds of transforms
 
 @dataclass
 class AugmentConfig:
-    """What changes images before D sees them; `clipgan.augmentation` says what that does to f_D."""
+    """What changes images before D sees them; `clipgan.models.augmentation` says what that does to f_D."""
 
     name: str = "none"
     policy: list[str] = field(default_factory=list)  # the kinds of transforms, one after the other

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from clipgan.checks import require, weight
+from clipgan.config.checks import require, weight
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from clipgan.checks import at_least, one_of, require
+from clipgan.config.checks import at_least, one_of, require
 
 DATA_SETS = ("shapes", "emoji", "folder", "metadata", "coco", "cub", "celeba_hq", "webdataset", "lafite_zip",
              "imagefolder", "cifar10", "cifar100")  # fmt: skip

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from clipgan.checks import at_least, one_of, positive, require
+from clipgan.config.checks import at_least, one_of, positive, require
 
 PRECISIONS = ("float32", "bfloat16")
 

@@ -5,8 +5,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from clipgan.checks import one_of, require, weight
-from clipgan.errors import UserError
+from clipgan.base.errors import UserError
+from clipgan.config.checks import one_of, require, weight
 
 SPACES = ("D", "CLIP", "ResNet")
 PAIRS = ("it", "ii")

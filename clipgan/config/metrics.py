@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from clipgan.checks import at_least, one_of, require
+from clipgan.config.checks import at_least, one_of, require
 from clipgan.config.encoders import ClipConfig
 
 EXTRACTORS = ("inception", "judge")

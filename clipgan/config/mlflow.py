@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from clipgan.checks import require
+from clipgan.config.checks import require
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from clipgan.checks import at_least, positive, require, weight
+from clipgan.config.checks import at_least, positive, require, weight
 
 
 @dataclass

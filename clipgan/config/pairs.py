@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from clipgan.checks import at_least, one_of, require
+from clipgan.config.checks import at_least, one_of, require
 
 PAIR_SELECTIONS = ("plain", "add_new_positive", "drop_false_positive", "drop_false_negative", "drop_easy_negative",
                    "weakly_supervised")  # fmt: skip

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from clipgan.checks import require
+from clipgan.base.errors import UserError
+from clipgan.base.secrets import without_passwords
+from clipgan.config.checks import require
 from clipgan.config.training import Config
-from clipgan.errors import UserError
-from clipgan.secrets import without_passwords
 
 GANS_OWN = (  # keys that task=simclr does not read
     "loss", "condition", "resnet", "model", "augment", "budget", "metrics", "clip@metrics.judge", "contrast", "S", "h",

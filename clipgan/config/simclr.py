@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from clipgan.checks import at_least, one_of, positive, require, share, weight
+from clipgan.config.checks import at_least, one_of, positive, require, share, weight
 
 NETWORKS = ("tiny", "resnet18", "resnet50")
 STEMS = ("auto", "small", "large")

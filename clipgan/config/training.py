@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from clipgan.checks import at_least, name, one_of, positive, require, weight
 from clipgan.config.augment import AugmentConfig
+from clipgan.config.checks import at_least, name, one_of, positive, require, weight
 from clipgan.config.condition import ConditionConfig
 from clipgan.config.data import DataConfig
 from clipgan.config.encoders import ClipConfig, ResNetConfig

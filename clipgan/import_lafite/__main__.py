@@ -12,17 +12,18 @@ from pathlib import Path
 import open_clip
 import torch
 
-from clipgan.command import compose_config, messages_not_tracebacks
+from clipgan.base.console import console
+from clipgan.base.errors import UserError
+from clipgan.base.installed import train_command
 from clipgan.config import flatten
-from clipgan.encoders.tiny_clip import register_tiny_model
-from clipgan.encoders.weights import load_strictly
-from clipgan.errors import UserError
+from clipgan.config.command_line import compose_config, messages_not_tracebacks
+from clipgan.engine.checkpoint import save_checkpoint
 from clipgan.import_lafite.convert import convert
 from clipgan.import_lafite.unpickle import read_pickle
-from clipgan.installed import train_command
-from clipgan.progress import console
-from clipgan.training.checkpoint import save_checkpoint
-from clipgan.training.state import new_state, parameter_count
+from clipgan.inputs.encoders.tiny_clip import register_tiny_model
+from clipgan.inputs.encoders.weights import load_strictly
+from clipgan.models.networks.cost import parameter_count
+from clipgan.tasks.gan.state import new_state
 
 SHIPPED = "model=lafite"  # what the shipped option does not say is said in the command that is shown
 

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from clipgan.errors import UserError
+from clipgan.base.errors import UserError
 from clipgan.import_lafite.unpickle import Module
-from clipgan.networks.lafite.resample import kernel
+from clipgan.models.networks.lafite.resample import kernel
 
 NETWORKS = {"G": "Generator", "G_ema": "Generator", "D": "Discriminator"}  # in a pickle, and their classes
 

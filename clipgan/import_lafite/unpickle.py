@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from clipgan.errors import UserError
+from clipgan.base.errors import UserError
 
 PERSISTENCE_VERSION = 6
 

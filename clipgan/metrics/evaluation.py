@@ -9,14 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clipgan.cache import cache_entry
+from clipgan.base.cache import cache_entry
+from clipgan.base.console import track
+from clipgan.base.distributed import from_first, rank
+from clipgan.base.errors import UserError
 from clipgan.config import MEASURES, Config
-from clipgan.data.pack import PackedData
-from clipgan.data.shapes_captions import parse_caption
-from clipgan.distributed import from_first, rank
-from clipgan.encoders.clip import FrozenClip
-from clipgan.errors import UserError
-from clipgan.features import Features
+from clipgan.inputs.data.pack import PackedData
+from clipgan.inputs.data.shapes_captions import parse_caption
+from clipgan.inputs.encoders.clip import FrozenClip
+from clipgan.inputs.features.feature_cache import Features
 from clipgan.metrics import shapes_oracle
 from clipgan.metrics.extractors import Extractor, InceptionExtractor, JudgeExtractor
 from clipgan.metrics.generated import measured
@@ -25,8 +26,7 @@ from clipgan.metrics.prompts import choose_prompts, real_indices
 from clipgan.metrics.protocol import accuracy_name, caption_name, figure_name, split_of
 from clipgan.metrics.retrieval import candidates_of, clip_score, different_texts, r_precision
 from clipgan.metrics.scores import NEIGHBOURS, compare, fid_deviation, inception_score
-from clipgan.networks.generator import TextToImage
-from clipgan.progress import track
+from clipgan.models.networks.generator import TextToImage
 
 VERSION = 1  # part of the cache key: raise it when the same images would give other rows
 DEFINITIONS = 2  # of the figures: raise it when a name comes to mean something else

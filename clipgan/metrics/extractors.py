@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-from clipgan.cache import file_digest
-from clipgan.encoders.clip import FrozenClip
+from clipgan.base.cache import file_digest
+from clipgan.inputs.encoders.clip import FrozenClip
 
 INCEPTION = "inception-v3-compat"  # torch-fidelity's name of it
 INCEPTION_SIDE = 299

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from clipgan.distributed import gather, rank, world_size
-from clipgan.networks.generator import TextToImage
-from clipgan.pixels import to_uint8
-from clipgan.progress import track
-from clipgan.randomness import normals, stream
+from clipgan.base.console import track
+from clipgan.base.distributed import gather, rank, world_size
+from clipgan.base.pictures import to_uint8
+from clipgan.base.randomness import normals, stream
+from clipgan.models.networks.generator import TextToImage
 
 CHUNK = 50
 Measure = Callable[[Tensor, range], Mapping[str, Tensor]]  # uint8 [n, 3, R, R], their numbers -> [n, ...] by name

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from clipgan.errors import UserError
+from clipgan.base.errors import UserError
 
 FILE_NAME = "weights-inception-2015-12-05-6726825d.pth"
 

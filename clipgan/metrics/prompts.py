@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clipgan.conditions import prompts
+from clipgan.base.randomness import stream_seed
 from clipgan.config import ConditionConfig, MetricsConfig
-from clipgan.data.pack import Split
-from clipgan.features import SplitFeatures
-from clipgan.randomness import stream_seed
+from clipgan.inputs.data.pack import Split
+from clipgan.inputs.features.conditions import prompts
+from clipgan.inputs.features.feature_cache import SplitFeatures
 
 SEED = 0  # of random captions and pseudo texts: runs that differ in their seed are asked the same
 

@@ -14,8 +14,8 @@ import itertools
 import numpy as np
 from PIL import Image, ImageDraw
 
-from clipgan.data.shapes import BACKGROUNDS, COLOURS, POLYGONS, SIZE_JITTER, SIZES
-from clipgan.data.shapes_captions import Reading, Seen
+from clipgan.inputs.data.shapes import BACKGROUNDS, COLOURS, POLYGONS, SIZE_JITTER, SIZES
+from clipgan.inputs.data.shapes_captions import Reading, Seen
 
 ATTRIBUTES = ("colour", "size", "shape", "position", "background")
 NEAR, FAR = 30.0, 90.0  # RGB levels: what a pixel may be off without, and with, counting in full against a reading

@@ -10,9 +10,9 @@ import torch
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from clipgan.encoders.clip import FrozenClip
-from clipgan.pixels import draw_grid, to_picture
-from clipgan.progress import track
+from clipgan.base.console import track
+from clipgan.base.pictures import draw_grid, to_picture
+from clipgan.inputs.encoders.clip import FrozenClip
 from clipgan.sampling.options import SampleOptions
 from clipgan.sampling.rerank import best, clip_scores
 from clipgan.sampling.sampler import Sampler

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clipgan.errors import UserError
-from clipgan.installed import conf
+from clipgan.base.errors import UserError
+from clipgan.base.installed import conf
 
 MOST = 10_000  # seeds; more are a slip of the hand
 TEXT_FILES = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".md")  # a prompt that ends so means a file

@@ -8,9 +8,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from clipgan.command import compose_config
-from clipgan.encoders.clip import FrozenClip
-from clipgan.errors import UserError
+from clipgan.base.errors import UserError
+from clipgan.config.command_line import compose_config
+from clipgan.inputs.encoders.clip import FrozenClip
 from clipgan.sampling.sampler import Sampler, recorded_clip
 from clipgan.sampling.source import Source
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from clipgan.base.errors import UserError
+from clipgan.base.pictures import to_uint8
+from clipgan.base.randomness import stream
 from clipgan.config import ClipConfig
-from clipgan.encoders.clip import FrozenClip, load_clip
-from clipgan.errors import UserError
-from clipgan.networks.build import build_generator
-from clipgan.networks.generator import TextToImage
-from clipgan.pixels import to_uint8
-from clipgan.randomness import stream
+from clipgan.inputs.encoders.clip import FrozenClip, load_clip
+from clipgan.models.networks.build import build_generator
+from clipgan.models.networks.generator import TextToImage
 from clipgan.sampling.source import Source
 
 

@@ -19,16 +19,16 @@ from typing import Any
 import pandas as pd
 import torch
 
+from clipgan.base.device import choose_device
+from clipgan.base.errors import UserError
+from clipgan.base.pictures import to_picture
 from clipgan.config import Config, plain
-from clipgan.encoders.clip import FrozenClip
-from clipgan.errors import UserError
-from clipgan.mlflow_run import MODEL_NAME
-from clipgan.networks.generator import TextToImage
-from clipgan.pixels import to_picture
-from clipgan.prepare import choose_device
+from clipgan.inputs.encoders.clip import FrozenClip
+from clipgan.models.networks.generator import TextToImage
 from clipgan.sampling.options import parse_truncation
 from clipgan.sampling.sampler import Sampler, open_sampler
 from clipgan.sampling.source import from_model
+from clipgan.tracking.mlflow_run import MODEL_NAME
 
 REQUIREMENTS = ("torch", "torchvision", "open_clip_torch", "numpy", "pillow", "omegaconf", "mlflow")
 TRUNCATION = "truncation"

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from clipgan.base.errors import UserError
 from clipgan.config import Config, from_yaml
-from clipgan.errors import UserError
-from clipgan.mlflow_run import MODEL_NAME, RUN_DIR_TAG, RUN_ID_FILE
-from clipgan.training.checkpoint import load_checkpoint, snapshots
-from clipgan.training.run_lookup import find_run
+from clipgan.engine.checkpoint import load_checkpoint, snapshots
+from clipgan.engine.run_lookup import find_run
+from clipgan.tracking.mlflow_run import MODEL_NAME, RUN_DIR_TAG, RUN_ID_FILE
 
 CPU = torch.device("cpu")
 

@@ -6,7 +6,7 @@ Shapes: S pictures of a strip, R resolution.
 import torch
 from torch import Tensor
 
-from clipgan.losses.contrastive import unit
+from clipgan.base.vectors import unit
 from clipgan.sampling.sampler import Sampler
 
 

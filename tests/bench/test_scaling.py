@@ -12,10 +12,10 @@ from bench.training.algorithm import parts_of_step, total
 from bench.training.ledger import Kernel, ledger, seconds
 from bench.training.passes import passes
 from clipgan.encoder_cost import random_clip, random_resnet
-from clipgan.losses.structure import active_terms
-from clipgan.training.spaces import FrozenSpaces
-from clipgan.training.state import new_state
-from clipgan.training.steps import Objective, train_step
+from clipgan.models.losses.structure import active_terms
+from clipgan.tasks.gan.spaces import FrozenSpaces
+from clipgan.tasks.gan.state import new_state
+from clipgan.tasks.gan.steps import Objective, train_step
 from tests.helpers import make_config
 
 CPU = torch.device("cpu")

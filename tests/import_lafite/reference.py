@@ -1,8 +1,8 @@
 """LAFITE's networks a second time, as plainly as possible: the reference that the converted ones are compared with.
 
 It shares no code with the package. Resampling inserts zeros and sums over the filter's taps, each sample has modulated
-weights of its own, each layer is written as the publications and the public repository (see clipgan.networks.lafite)
-describe it. Modules and tensors carry the public names, since its pickles must be true to the format.
+weights of its own, each layer is written as the publications and the public repository describe it (see
+clipgan.models.networks.lafite). Modules and tensors carry the public names: its pickles must be true to the format.
 """
 
 import numpy as np

@@ -4,11 +4,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from clipgan.command import compose_config
+from clipgan.config.command_line import compose_config
+from clipgan.engine.checkpoint import load_checkpoint
 from clipgan.import_lafite.__main__ import import_lafite
-from clipgan.networks.scales import Scales
-from clipgan.training.checkpoint import load_checkpoint
-from clipgan.training.state import new_state
+from clipgan.models.networks.scales import Scales
+from clipgan.tasks.gan.state import new_state
 from tests.import_lafite.conftest import C, public_networks
 from tests.import_lafite.pickles import dump
 

@@ -3,8 +3,8 @@
 import torch
 from PIL import Image
 
-from clipgan.encoders.tiny_clip import TINY_MODEL, build_clip, register_tiny_model
 from clipgan.import_lafite.__main__ import import_lafite
+from clipgan.inputs.encoders.tiny_clip import TINY_MODEL, build_clip, register_tiny_model
 from clipgan.sample import sample
 from clipgan.sampling.options import parse
 

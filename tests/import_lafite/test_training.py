@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from clipgan.errors import UserError
+from clipgan.base.errors import UserError
+from clipgan.engine.checkpoint import load_checkpoint
 from clipgan.import_lafite.__main__ import import_lafite
-from clipgan.training.checkpoint import load_checkpoint
-from clipgan.training.loop import train
+from clipgan.tasks.train import train
 from tests.helpers import make_config
 from tests.tiny import tiny
 

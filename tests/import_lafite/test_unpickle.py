@@ -7,10 +7,10 @@ import pickle
 import pytest
 import torch
 
-from clipgan.errors import UserError
+from clipgan.base.errors import UserError
+from clipgan.engine.checkpoint import load_checkpoint
 from clipgan.import_lafite.__main__ import import_lafite, main
 from clipgan.import_lafite.unpickle import read_pickle
-from clipgan.training.checkpoint import load_checkpoint
 from tests.helpers import Payload
 from tests.import_lafite.conftest import public_networks
 from tests.import_lafite.pickles import EasyDict, dump

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch.utils.data import TensorDataset
 
-from clipgan.errors import UserError
+from clipgan.base.errors import UserError
 from clipgan.metrics.evaluation import Evaluation
 from clipgan.metrics.generated import CHUNK, generate_chunk
 from clipgan.metrics.prompts import evenly
-from clipgan.prepare import prepare
-from clipgan.training.state import new_state
+from clipgan.tasks.gan.preparation import prepare
+from clipgan.tasks.gan.state import new_state
 from tests.helpers import make_config
 from tests.tiny import tiny
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from clipgan.errors import UserError
+from clipgan.base.errors import UserError
 from clipgan.metrics.inception import find_inception_weights
 
 

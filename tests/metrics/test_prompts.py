@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from clipgan.config import ConditionConfig
-from clipgan.data.pack import Split
-from clipgan.features import SplitFeatures
+from clipgan.inputs.data.pack import Split
+from clipgan.inputs.features.feature_cache import SplitFeatures
 from clipgan.metrics.prompts import choose_prompts, evenly, real_indices
 
 CAPTIONS = [["a", "b"], ["c"], ["d", "e", "f"]]

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from clipgan.errors import UserError
+from clipgan.base.errors import UserError
 from clipgan.metrics.protocol import accuracy_name, caption_name, figure_name
 from tests.helpers import make_config
 

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from clipgan.data.shapes import caption, render, sample_scene, swap_attribute
-from clipgan.data.shapes_captions import Reading, Seen, parse_caption
+from clipgan.inputs.data.shapes import caption, render, sample_scene, swap_attribute
+from clipgan.inputs.data.shapes_captions import Reading, Seen, parse_caption
 from clipgan.metrics.shapes_oracle import ATTRIBUTES, hits, read
 
 

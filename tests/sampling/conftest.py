@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from clipgan.mlflow_run import RUN_ID_FILE
 from clipgan.sampling.sampler import open_sampler
 from clipgan.sampling.source import from_checkpoint
-from clipgan.training.loop import train
+from clipgan.tasks.train import train
+from clipgan.tracking.mlflow_run import RUN_ID_FILE
 from tests.helpers import make_config
 from tests.tiny import tiny
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from clipgan.errors import UserError
+from clipgan.base.errors import UserError
 from clipgan.sample import sample
 from clipgan.sampling.options import parse
 from clipgan.sampling.rerank import clip_scores

@@ -2,7 +2,7 @@
 
 import pytest
 
-from clipgan.errors import UserError
+from clipgan.base.errors import UserError
 from clipgan.sampling.options import parse, parse_prompts, parse_seeds
 
 CKPT = f"ckpt={__file__}"  # a file; nothing reads it here

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from clipgan.errors import UserError
+from clipgan.base.errors import UserError
 from clipgan.sampling.rerank import best, clip_scores, scoring_clip
 from clipgan.sampling.source import from_checkpoint
 

@@ -5,10 +5,10 @@ import shutil
 import pytest
 import torch
 
-from clipgan.errors import UserError
+from clipgan.base.errors import UserError
+from clipgan.engine.checkpoint import load_checkpoint, save_checkpoint
 from clipgan.sampling.sampler import open_sampler
 from clipgan.sampling.source import from_checkpoint
-from clipgan.training.checkpoint import load_checkpoint, save_checkpoint
 
 CPU = torch.device("cpu")
 PROMPT = "a large red circle on a blue background"

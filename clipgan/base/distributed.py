@@ -1,0 +1,183 @@
+"""Data parallelism over the processes of torch.distributed; with one process, and without it, nothing happens.
+
+Each process computes the contrastive loss of all rows. The rows of others are constants to it, so that the sum of all
+processes' gradients is the gradient of the whole batch.
+
+Processes know each other by the variables that torchrun sets: RANK, LOCAL_RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT.
+
+Shapes: n rows of this process, W processes.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from clipgan.base.errors import UserError
+
+T = TypeVar("T")
+_control: list[Any] = []  # while processes are joined
+_stores: dict[str, dist.Store] = {}  # by port
+VARIABLES = {"RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
+PATIENCE = timedelta(days=30)  # with the first process while it prepares data and features
+TIMEOUT = timedelta(hours=2)  # the longest that one waits for another, which may be measuring a snapshot
+
+
+def planned_size() -> int:
+    """W, also before the processes have met."""
+    return int(os.environ["WORLD_SIZE"]) if os.environ.keys() >= VARIABLES else 1
+
+
+def planned_rank() -> int:
+    """This process's number, from 0, also before they have met."""
+    return int(os.environ["RANK"]) if planned_size() > 1 else 0
+
+
+def world_size() -> int:
+    """W."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """This process's number, from 0. The first one writes files and reports."""
+    return dist.get_rank() if world_size() > 1 else 0
+
+
+def own_device(device: torch.device) -> torch.device:
+    """Where one process of several computes: each of a host's on a GPU of its own.
+
+    Raises:
+        UserError: one GPU is named for all of them, or there are too few.
+    """
+    if device.type == "cpu" or planned_size() == 1:
+        return device
+    number, here = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if device.index is not None:
+        raise UserError(f"device={device} is not allowed for {planned_size()} processes: each needs a GPU; take cuda")
+    if number >= here:
+        raise UserError(f"{planned_size()} processes need a GPU each, and {here} are here; take fewer, or device=cpu")
+    return torch.device("cuda", number)
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[None]:
+    """Together with the other processes, if there are any, while the block lasts."""
+    if planned_size() == 1 or world_size() > 1:
+        yield
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    try:
+        dist.init_process_group(
+            "nccl" if device.type == "cuda" else "gloo",
+            store=_store(),
+            rank=planned_rank(),
+            world_size=planned_size(),
+            timeout=TIMEOUT,
+        )
+        _control.append(dist.new_group(backend="gloo", timeout=TIMEOUT))  # for numbers on the CPU: no GPU is waited for
+        yield
+    finally:
+        _control.clear()
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def told_by_first(name: str, value: str) -> str:
+    """What the first process has under a name, for all; also before they have met. Other values are ignored."""
+    if planned_size() == 1:
+        return value
+    if planned_rank() == 0:
+        _store().set(name, value)
+    _store().wait([name], PATIENCE)
+    return _store().get(name).decode()
+
+
+def any_of(value: bool) -> bool:
+    """Whether it is true for one process at least; all wait for each other."""
+    if world_size() == 1:
+        return value
+    box = torch.tensor(int(value))
+    dist.all_reduce(box, group=_control[0] if _control else None)
+    return box.item() > 0
+
+
+def least_of(value: int) -> int:
+    """The least of all processes' values, each at most 2^63 - 1; all wait for each other."""
+    if world_size() == 1:
+        return value
+    box = torch.tensor(value)
+    dist.all_reduce(box, op=dist.ReduceOp.MIN, group=_control[0] if _control else None)
+    return int(box)
+
+
+@contextmanager
+def hosted_store() -> Iterator[int]:
+    """A place where the processes of this host leave each other messages, while the block lasts: its port."""
+    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=TIMEOUT)
+    _stores[str(store.port)] = store
+    try:
+        yield store.port
+    finally:
+        _stores.clear()
+
+
+def _store() -> dist.Store:
+    """Where processes leave each other messages; the variables of torchrun name it."""
+    port = os.environ["MASTER_PORT"]
+    if port not in _stores:
+        _stores[port], _, _ = next(dist.rendezvous("env://", timeout=TIMEOUT))
+    return _stores[port]
+
+
+def gather(rows: Tensor) -> Tensor:
+    """[n, ...] -> [W n, ...], by rank; this process's own rows keep their gradient."""
+    if world_size() == 1:
+        return rows
+    everyone = [torch.empty_like(rows) for _ in range(world_size())]
+    dist.all_gather(everyone, rows.detach().contiguous())
+    everyone[dist.get_rank()] = rows
+    return torch.cat(everyone)
+
+
+def total_with_gradient(value: Tensor) -> Tensor:
+    """The sum of all processes' values, for which each answers: it can be differentiated, twice too."""
+    if world_size() == 1:
+        return value
+    from torch.distributed.nn.functional import all_reduce
+
+    return all_reduce(value)
+
+
+def total(value: Tensor) -> Tensor:
+    """The sum of all processes' values, without gradient."""
+    if world_size() == 1:
+        return value.detach()
+    value = value.detach().clone()
+    dist.all_reduce(value)
+    return value
+
+
+def from_first(value: T) -> T:
+    """The first process's value of a plain object, for all; the others' own is ignored."""
+    if world_size() == 1:
+        return value
+    held = [value]
+    dist.broadcast_object_list(held, src=0, group=_control[0] if _control else None)
+    return held[0]
+
+
+def sum_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
+    """Add up each parameter's gradient over the processes, in one message."""
+    if world_size() == 1:
+        return
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(flat)
+    for gradient, summed in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
+        gradient.copy_(summed.view_as(gradient))

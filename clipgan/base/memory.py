@@ -1,0 +1,14 @@
+"""How much memory this process has taken."""
+
+import resource
+import sys
+
+import torch
+
+
+def peak_memory(device: torch.device) -> float:
+    """Peak in GB: the GPU's where training runs on one, else the process's."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e9
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux, bytes on macOS
+    return peak / 1e9 if sys.platform == "darwin" else peak * 1024 / 1e9

@@ -1,0 +1,49 @@
+"""Checks of values at the door: what is not allowed is refused, with the key, the value and what is allowed."""
+
+import math
+import posixpath
+import re
+from typing import Any
+
+from clipgan.base.errors import UserError
+
+
+def require(condition: bool, key: str, value: Any, allowed: str) -> None:
+    """
+    Raises:
+        UserError: the condition does not hold.
+    """
+    if not condition:
+        raise UserError(f"{key}={value} is not allowed: {key} must be {allowed}")
+
+
+def one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Refuse any other name."""
+    require(value in allowed, key, value, "one of " + ", ".join(allowed))
+
+
+def weight(key: str, value: float) -> None:
+    """Refuse negative numbers, NaN and infinity."""
+    require(math.isfinite(value) and value >= 0, key, value, "a finite number >= 0")
+
+
+def positive(key: str, value: float) -> None:
+    """Refuse zero as well."""
+    require(math.isfinite(value) and value > 0, key, value, "a finite number > 0")
+
+
+def share(key: str, value: float) -> None:
+    """Refuse what is no probability."""
+    require(0 <= value <= 1, key, value, "between 0 and 1")
+
+
+def at_least(key: str, value: int, least: int) -> None:
+    """Refuse smaller whole numbers."""
+    require(value >= least, key, value, f"an integer >= {least}")
+
+
+def name(key: str, value: str) -> None:
+    """Refuse what MLflow takes in no figure's key, except @, which becomes a dash there."""
+    fits = re.fullmatch(r"[\w./:@ -]{1,100}", value) and posixpath.normpath(f"_{value}") == f"_{value}"
+    require(bool(fits), key, repr(value), "1 to 100 letters, digits, spaces or any of _ - . / : @, "
+            "and no path with empty parts or dots")  # fmt: skip

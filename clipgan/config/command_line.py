@@ -1,0 +1,116 @@
+"""The command line's side of the commands: composing overrides, and showing mistakes. Hydra is known here alone."""
+
+import errno
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from clipgan.base.errors import UserError
+from clipgan.base.installed import conf, train_command
+from clipgan.base.secrets import without_passwords
+from clipgan.config import Config, from_yaml, refuse_unread
+
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOENT,
+              errno.ENOTDIR, errno.EEXIST)  # fmt: skip
+
+
+def compose_config(overrides: Sequence[str]) -> Config:
+    """What `train.py` makes of these overrides.
+
+    Raises:
+        UserError: see `from_yaml`.
+        HydraException: an unknown key, group or option.
+    """
+    from hydra import compose, initialize_config_dir
+
+    with initialize_config_dir(str(conf()), version_base="1.3"):
+        config = from_yaml(compose("config", overrides=list(overrides)))
+    refuse_unread(config, map(key_of, overrides))
+    return config
+
+
+def key_of(override: str) -> str:
+    """The key or group that an override gives, adds or takes away: `h` of `h=1`, `+h=1` and `~h`."""
+    return override.partition("=")[0].lstrip("+~")
+
+
+def hide_passwords(arguments: list[str]) -> None:
+    """Move a tracking URI with a password from the command line to the environment, where the configuration finds it.
+
+    Hydra writes the command line's overrides into the run directory.
+
+    Raises:
+        UserError: another argument holds a password; it is not shown.
+    """
+    for argument in list(arguments):
+        key, _, value = argument.partition("=")
+        uri = value.strip("'\"")
+        if key.lstrip("+") == "mlflow.tracking_uri" and without_passwords(uri) != uri:
+            os.environ["MLFLOW_TRACKING_URI"] = uri
+            arguments.remove(argument)
+        elif without_passwords(argument) != argument:
+            shown = "an argument" if "://" in key else f"{key}=..."
+            raise UserError(
+                f"{shown} holds a password, and the command line is written down with a run: leave it out, and give"
+                " MLflow's address in the environment's MLFLOW_TRACKING_URI (or MLFLOW_TRACKING_USERNAME and"
+                " MLFLOW_TRACKING_PASSWORD), and PostgreSQL's password in ~/.pgpass or PGPASSWORD"
+            )
+
+
+def first_process() -> bool:
+    """Whether this is the only process of a training, or the first that torchrun has started: it alone speaks."""
+    return "TORCHELASTIC_RUN_ID" not in os.environ or os.environ.get("RANK", "0") == "0"
+
+
+def under_torchrun(arguments: Sequence[str]) -> list[str]:
+    """What a process that torchrun has started adds to its command line: only the first one has an output folder.
+
+    Raises:
+        UserError: torchrun has started a sweep.
+    """
+    if "RANK" not in os.environ or "TORCHELASTIC_RUN_ID" not in os.environ:
+        return []
+    if {"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(arguments):
+        if not first_process():
+            sys.exit(1)  # the first one says it
+        raise UserError(
+            "torchrun starts one training, and a sweep starts its own processes: "
+            f"{shlex.join(train_command())} -m processes=N ..., with N for each training"
+        )
+    if first_process():
+        return []
+    from clipgan.base.console import console
+
+    console.quiet = True
+    return ["hydra.run.dir=.", "hydra.output_subdir=null", "hydra/job_logging=none", "hydra/hydra_logging=none"]
+
+
+@contextmanager
+def messages_not_tracebacks(folder_key: str = "hydra.run.dir") -> Iterator[None]:
+    """Around an entry point: a user's mistake ends it with one message and status 1.
+
+    Args:
+        folder_key: the setting that chooses the output folder, for the message when it cannot be written.
+
+    Set HYDRA_FULL_ERROR=1 to see the traceback all the same.
+    """
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    if os.environ.get("HYDRA_FULL_ERROR") == "1":
+        yield
+        return
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra lets exceptions through as they are, and they are shown here
+    try:
+        yield
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        sys.exit(str(error))
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        where = error.filename or "the output folder"
+        sys.exit(f"{where} cannot be written ({error.strerror}); choose another with {folder_key}=DIR")
+    finally:
+        del os.environ["HYDRA_FULL_ERROR"]

@@ -1,0 +1,77 @@
+"""The gradient of a step whose batch is computed in parts, with a contrast over each part or over the whole.
+
+A contrast is no sum over samples: the parts' losses are not the whole batch's. Gradient caching (GradCache,
+arXiv:2101.06983) makes them so: embed all parts without a graph, differentiate the contrast of the whole batch with
+respect to the embeddings, then pass each part again and hand it its rows of that gradient.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from clipgan.base.distributed import total, world_size
+
+Embeddings = Mapping[str, Tensor]  # space -> [N, d], unit length
+Values = dict[str, Tensor]
+Part = TypeVar("Part")  # some rows of a batch
+
+
+def backward(
+    parts: Sequence[Part],
+    forward: Callable[[Part], tuple[Tensor, Embeddings]],
+    contrast: Callable[[Embeddings, Sequence[Part]], tuple[Tensor | float, Values]],
+    embed: Callable[[Part], Embeddings] | None,
+    scaler: torch.amp.GradScaler,
+) -> tuple[Tensor, Values]:
+    """Add a step's gradient to the parameters.
+
+    Args:
+        parts: this process's rows, in equal parts.
+        forward: a part's adversarial loss, a mean over its rows, and its embeddings; the same when called twice.
+        contrast: the contrastive loss of the rows of some parts, over all processes, and its values to log.
+        embed: the embeddings alone, for a contrast over the whole batch; None: a contrast over each part.
+        scaler: of the gradient, where its precision needs one.
+
+    Returns:
+        The adversarial loss of the whole batch, and the contrast's values.
+    """
+    share = 1 / (len(parts) * world_size())
+    adversarial: Tensor | float = 0.0
+    values: Values = {}
+    cached: list[dict[str, Tensor]] = []
+    if embed is not None and len(parts) > 1:
+        cached, values = _cached_gradients(parts, embed, contrast)
+    for number, part in enumerate(parts):
+        loss, embedded = forward(part)
+        adversarial = adversarial + loss.detach() * share
+        if cached:
+            contrastive: Tensor | float = sum(
+                ((embedded[space] * gradient).sum() for space, gradient in cached[number].items()), 0.0
+            )
+        else:
+            contrastive, own = contrast(embedded, [part])
+            contrastive = contrastive / len(parts)
+            values = {name: values.get(name, 0.0) + value / len(parts) for name, value in own.items()}
+        scaler.scale(loss * share + contrastive).backward()
+    return total(torch.as_tensor(adversarial)), values
+
+
+def _cached_gradients(
+    parts: Sequence[Part],
+    embed: Callable[[Part], Embeddings],
+    contrast: Callable[[Embeddings, Sequence[Part]], tuple[Tensor | float, Values]],
+) -> tuple[list[dict[str, Tensor]], Values]:
+    """The gradient of the whole batch's contrast with respect to each part's embeddings, and its values."""
+    with torch.no_grad():
+        embedded = [embed(part) for part in parts]
+    whole = {space: torch.cat([rows[space] for rows in embedded]).requires_grad_() for space in embedded[0]}
+    loss, values = contrast(whole, parts)
+    if not isinstance(loss, Tensor):  # no term
+        return [], values
+    gradients = torch.autograd.grad(loss, list(whole.values()))
+    by_part = [gradient.chunk(len(parts)) for gradient in gradients]
+    return [
+        {space: rows[number] for space, rows in zip(whole, by_part, strict=True)} for number in range(len(parts))
+    ], values

@@ -1,0 +1,139 @@
+"""Checkpoints: tensors and plain data in one file with a checksum, written atomically, loaded without executing code.
+
+A file is PyTorch's archive, and after its end `SHA256:` and the digest of all that comes before: 71 bytes, which
+`torch.load` does not look at.
+"""
+
+import hashlib
+import os
+import pickle
+import re
+import warnings
+from pathlib import Path
+from typing import IO, Any, BinaryIO, cast
+
+import torch
+
+from clipgan.base.durable_files import replacing
+from clipgan.base.errors import UserError
+
+NAME = re.compile(r"checkpoint-(\d{6,})\.pt")  # a snapshot's; other names are a user's own files
+PARTS = {  # of the state, by task; the configuration of a GAN has no `simclr`
+    "gan": ("generator", "discriminator", "generator_ema"),
+    "simclr": ("network", "optimizer"),
+}
+KEYS = {"state", "history", "train_seconds", "config"}
+MARK = b"SHA256:"
+FOOTER = len(MARK) + 64  # bytes
+ARCHIVE = b"PK\x03\x04"  # how a zip begins
+END_OF_ARCHIVE = (b"PK\x05\x06", 22)  # how its last record begins, and that record's length
+
+
+def checkpoint_path(run_dir: Path, kimg: int) -> Path:
+    """`checkpoint-000008.pt` after 8 kimg."""
+    return run_dir / f"checkpoint-{kimg:06d}.pt"
+
+
+def snapshots(run_dir: Path) -> list[Path]:
+    """The snapshots' checkpoints in a directory, oldest first; none where there is no such directory."""
+    found = [(int(match[1]), path) for path in run_dir.glob("*.pt") if (match := NAME.fullmatch(path.name))]
+    return [path for _, path in sorted(found)]
+
+
+def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Write tensors and plain data to `path`, which is whole and new afterwards, or as it was.
+
+    Raises:
+        OSError: the file cannot be written, as where the disk is full.
+    """
+    with replacing(path) as file:
+        digesting = _Digesting(file)
+        try:
+            torch.save(content, cast(IO[bytes], digesting))
+        except RuntimeError as error:  # torch's archive writer says nothing of what went wrong below it
+            if isinstance(error.__context__, OSError):
+                raise OSError(error.__context__.errno, error.__context__.strerror, str(path)) from error
+            raise
+        file.write(MARK + digesting.digest.hexdigest().encode())
+
+
+def load_checkpoint(
+    path: Path, device: torch.device, checksum: bool = False, task: str | None = "gan"
+) -> dict[str, Any]:
+    """What `save_checkpoint` wrote.
+
+    Args:
+        path: the file.
+        device: where its tensors come; `meta` reads plain data alone, once the checksum is verified.
+        checksum: whether the file must have one. A training that goes on needs it; weights may come from elsewhere.
+        task: whose it must be; None: of any.
+
+    Raises:
+        UserError: the file is missing, damaged, of another task, or holds more than tensors and plain data.
+    """
+    if not path.is_file():
+        raise UserError(f"resume={path} does not exist; give a checkpoint file, auto or none")
+    try:
+        _verify(path, checksum)
+        with warnings.catch_warnings(action="ignore"):  # of formats that are refused below
+            content = torch.load(path, map_location=device, weights_only=True)
+    except UserError:
+        raise
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"checkpoint {path} holds more than tensors and plain data, or none at all: nothing of it is executed;"
+            " a pickle of LAFITE's is converted by python -m clipgan.import_lafite"
+        ) from error
+    except Exception as error:
+        cause = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"checkpoint {path} cannot be loaded: {cause}") from error
+    if not isinstance(content, dict) or not content.keys() >= KEYS:
+        raise UserError(f"checkpoint {path} is none of this project: it lacks some of {', '.join(sorted(KEYS))}")
+    theirs = "simclr" if isinstance(content["config"], dict) and content["config"].get("simclr") else "gan"
+    if task not in (None, theirs):
+        raise UserError(f"checkpoint {path} is of task={theirs}, and one of task={task} is wanted")
+    parts = (content["state"], PARTS[theirs]), (content["config"], ("model", "clip", "resolution"))
+    if any(not isinstance(part, dict) or not part.keys() >= set(keys) for part, keys in parts):
+        raise UserError(f"checkpoint {path} is none of this version: its state or its config lacks a part")
+    return content
+
+
+class _Digesting:
+    """What `torch.save` writes to: passes everything on, and adds it to a digest."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.digest = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self.digest.update(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
+def _verify(path: Path, required: bool) -> None:
+    """Compare a file with its checksum; one that has none is not of `save_checkpoint`, or was cut.
+
+    Raises:
+        UserError: it was altered after it was written, or lacks a checksum that is required.
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END) - FOOTER
+        file.seek(max(size, 0))
+        footer = file.read()
+        file.seek(0)
+        if not footer.startswith(MARK):
+            if file.read(len(ARCHIVE)) == ARCHIVE and not footer[-END_OF_ARCHIVE[1] :].startswith(END_OF_ARCHIVE[0]):
+                raise UserError(f"checkpoint {path} is damaged: it does not end as it should")
+            if required and size > -FOOTER:
+                raise UserError(f"checkpoint {path} is damaged, or holds weights alone: it has no checksum at its end;"
+                                f" init={path} starts from its weights")  # fmt: skip
+            return
+        digest = hashlib.sha256()
+        while size > 0 and (data := file.read(min(size, 2**20))):
+            digest.update(data)
+            size -= len(data)
+    if digest.hexdigest().encode() != footer.removeprefix(MARK):
+        raise UserError(f"checkpoint {path} is damaged: its content is not what was written (SHA-256)")

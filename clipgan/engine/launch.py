@@ -1,0 +1,60 @@
+"""Launch a run of any task: settle device, precision and determinism, prepare its data, join its processes, train."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from clipgan.base.device import choose_device
+from clipgan.base.distributed import joined, own_device, planned_rank, planned_size, told_by_first
+from clipgan.base.durable_files import remove_unfinished
+from clipgan.config import Config
+from clipgan.engine.compilation import check_compiler
+from clipgan.engine.determinism import deterministic_algorithms, is_deterministic, settle_cublas
+from clipgan.engine.precision import choose_precision
+from clipgan.engine.result import Report, Result
+from clipgan.engine.run import Run
+from clipgan.tracking.run_description import Origin
+
+# A task's preparation: it fills the cache, and returns what makes the run once all processes have met.
+PrepareRun = Callable[[Config, Path, torch.device, Report | None], Callable[[], Run]]
+
+
+def launch(config: Config, run_dir: Path, prepare_run: PrepareRun, report: Report | None, origin: Origin) -> Result:
+    """Prepare a run and train it, in this process or in one of several.
+
+    Args:
+        config: the run.
+        run_dir: where its files go; made if missing.
+        prepare_run: the task's preparation; it may use all cores, whatever the training takes.
+        report: called with the objective at each snapshot.
+        origin: what has started the run.
+
+    Raises:
+        UserError: the device cannot do what is asked for, or `prepare_run` or the run say so.
+    """
+    run_dir.mkdir(parents=True, exist_ok=True)
+    if planned_rank() == 0:
+        remove_unfinished(run_dir)
+    device = choose_device(config.device)
+    deterministic = is_deterministic(config.deterministic, device)
+    if deterministic and device.type == "cuda":
+        settle_cublas()
+    if config.compile is not None:
+        check_compiler(config.compile, device)
+    device = own_device(device)
+    precision = choose_precision(config.precision, device)
+    config = replace(config, precision=precision.name)  # the metrics depend on what `auto` has chosen
+    if planned_rank() > 0:
+        told_by_first("prepared", "")
+    make = prepare_run(config, run_dir, device, report)
+    if planned_rank() == 0:
+        told_by_first("prepared", "")  # from now on the others find all of it in the cache
+    before = torch.get_num_threads()
+    torch.set_num_threads(config.threads or max(1, before // planned_size()))
+    try:
+        with precision.products(), deterministic_algorithms(deterministic), joined(device):
+            return make().run(origin)
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,70 @@
+"""In which arithmetic the two networks train. Weights, losses, optimisers and the moving average are float32 always."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+
+from clipgan.base.errors import UserError
+
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Precision:
+    """A precision on a device.
+
+    fp32: float32, also inside convolutions and matrix products. tf32: float32 whose products have 10 bits of mantissa,
+    on NVIDIA GPUs from Ampere on. bf16, fp16: autocast to half the width; fp16 scales the loss against underflow.
+    """
+
+    name: str  # fp32 | tf32 | bf16 | fp16
+    device: torch.device
+
+    def autocast(self) -> torch.autocast:
+        """The context in which a network runs forward."""
+        dtype = AUTOCAST.get(self.name)
+        return torch.autocast(self.device.type, dtype or torch.bfloat16, enabled=dtype is not None)
+
+    def scaler(self) -> torch.amp.GradScaler:
+        """What scales losses, and skips a step whose gradient has overflowed; does nothing but for fp16."""
+        return torch.amp.GradScaler(self.device.type, init_scale=2.0**10, enabled=self.name == "fp16")
+
+    @contextmanager
+    def products(self) -> Iterator[None]:
+        """Let float32 products be TensorFloat-32 or not, while the block lasts: PyTorch keeps that for the process."""
+        matmul, cudnn = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.name == "tf32"
+        try:
+            yield
+        finally:
+            torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = matmul, cudnn
+
+
+def choose_precision(asked: str, device: torch.device) -> Precision:
+    """The precision of a training.
+
+    Args:
+        asked: fp32, tf32, bf16, fp16, or auto: the fastest that this device computes in hardware. A CPU with AVX-512's
+            bfloat16 but without AMX is slower in it than in float32 (measured, docs/performance.md), and gets fp32.
+        device: where the networks live.
+
+    Raises:
+        UserError: the device cannot do it.
+    """
+    if asked == "tf32" and not (device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)):
+        raise UserError(
+            f"precision=tf32 is not allowed on device={device}: it needs an NVIDIA GPU from Ampere on; take auto"
+        )
+    return Precision(_fastest(device) if asked == "auto" else asked, device)
+
+
+def _fastest(device: torch.device) -> str:
+    if device.type == "cuda":
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return "bf16"
+        return "fp16" if torch.cuda.get_device_capability(device) >= (7, 0) else "fp32"  # tensor cores since Volta
+    if device.type == "cpu" and torch.cpu._is_amx_tile_supported():  # no public function tells
+        return "bf16"
+    return "fp32"

@@ -1,0 +1,154 @@
+"""One training over several processes of a host, started here; torchrun starts them itself, also over several hosts."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from clipgan.base.console import console
+from clipgan.base.distributed import hosted_store, planned_size
+from clipgan.base.errors import DivergenceError, Interrupted, ProcessError, UserError
+from clipgan.config import Config
+
+Train = Callable[[Config, Path], Any]
+
+LOST = 60.0  # seconds that the first process has to notice by itself that another has failed
+PATIENT = 10.0  # seconds that the others have to end
+
+
+def spread(config: Config) -> Config:
+    """The configuration of a training that torchrun may have started several processes of.
+
+    Raises:
+        UserError: `processes` says another number than torchrun, or the batch cannot be shared out.
+    """
+    if planned_size() == 1:
+        return config
+    if config.processes not in (1, planned_size()):
+        raise UserError(
+            f"processes={config.processes} is not allowed: torchrun has started {planned_size()}; leave processes out"
+        )
+    return replace(config, processes=planned_size())
+
+
+@contextmanager
+def further_processes(config: Config, run_dir: Path, train: Train) -> Iterator[None]:
+    """While the block lasts, processes 1 to N - 1 of a training whose process 0 is this one.
+
+    Args:
+        config: the training; with `processes=1`, or where torchrun has started them, nothing is started.
+        run_dir: the training's.
+        train: what each process calls with both; a function of a module, so that another process can import it.
+
+    Raises:
+        ProcessError: the block has failed and another process has ended before.
+    """
+    if config.processes == planned_size():
+        yield
+        return
+    with hosted_store() as port:
+        common = {
+            "WORLD_SIZE": str(config.processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+            "TORCHELASTIC_USE_AGENT_STORE": "False",  # a torchrun around this has a store of its own
+        }  # fmt: skip
+        context = multiprocessing.get_context("spawn")
+        others: list[BaseProcess] = [
+            context.Process(target=_one_of_them, args=(config, run_dir, train, common | _numbered(rank)))
+            for rank in range(1, config.processes)
+        ]
+        over = threading.Event()
+        with _environment(common | _numbered(0)):
+            try:
+                for other in others:
+                    other.start()
+                threading.Thread(target=_end_with, args=(others, over), daemon=True).start()
+                yield
+                _gone(others, PATIENT)
+            except Exception as error:
+                failed = [(rank, other.exitcode) for rank, other in enumerate(others, start=1) if other.exitcode]
+                if failed and not isinstance(error, UserError | DivergenceError):
+                    raise ProcessError(
+                        f"process {failed[0][0]} of {config.processes} has ended with status {failed[0][1]}; its own "
+                        "message is above, if it had any"
+                    ) from error
+                raise
+            finally:
+                over.set()
+                _end([other for other in others if other.pid is not None])
+
+
+def _numbered(rank: int) -> dict[str, str]:
+    return {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _gone(processes: list[BaseProcess], seconds: float) -> bool:
+    """Whether all end within some time."""
+    end = time.monotonic() + seconds
+    for process in processes:
+        process.join(max(0.0, end - time.monotonic()))
+    return all(process.exitcode is not None for process in processes)
+
+
+def _end(processes: list[BaseProcess]) -> None:
+    """Ask, then kill: one may wait for a GPU or for another process."""
+    for process in processes:
+        process.terminate()
+    if not _gone(processes, PATIENT):
+        for process in processes:
+            process.kill()
+        _gone(processes, PATIENT)
+
+
+def _one_of_them(config: Config, run_dir: Path, train: Train, environment: dict[str, str]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of them; the first one ends the others
+    os.environ.update(environment)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    console.quiet = True  # the first one speaks
+    try:
+        train(config, run_dir)
+    except Interrupted:
+        pass
+    except (DivergenceError, UserError):
+        sys.exit(1)  # so does the first one, and says it
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _end_with(others: list[BaseProcess], over: threading.Event) -> None:
+    """End this process if another has failed and it waits for that one: NCCL may not notice."""
+    while not over.is_set():
+        wait([other.sentinel for other in others if other.is_alive()], timeout=1.0)
+        failed = [number for number, other in enumerate(others, start=1) if other.exitcode]
+        if failed and not over.wait(LOST):
+            console.print(f"process {failed[0]} of the training has failed, and this one has not ended in {LOST:.0f} s")
+            os._exit(1)
+        if failed or all(other.exitcode == 0 for other in others):
+            return

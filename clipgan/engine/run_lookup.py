@@ -1,0 +1,98 @@
+"""From an MLflow run to its checkpoint."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from clipgan.base.errors import UserError
+from clipgan.base.mlflow_store import first_touch
+from clipgan.base.secrets import without_passwords
+from clipgan.config import MlflowConfig
+from clipgan.engine.checkpoint import checkpoint_path, snapshots
+from clipgan.engine.run_files import holds_checkpoint, newest_good
+from clipgan.tracking.mlflow_run import RUN_DIR_TAG, RUN_ID_FILE
+
+
+def checkpoint_of_run(run_id: str, config: MlflowConfig, given: str) -> Path:
+    """The checkpoint of a run at which its FID was lowest, in the run directory that its tag names.
+
+    Args:
+        run_id: of a training; a sweep's own run has no checkpoint.
+        config: which MLflow.
+        given: what the user wrote (`init=mlflow:RUN_ID`), for the messages.
+
+    Raises:
+        UserError: MLflow has no such run, or the checkpoint is not here.
+    """
+    run_dir = _run_dir(run_id, config, given)
+    empty, owner = not snapshots(run_dir), run_dir / RUN_ID_FILE
+    if empty or not owner.exists() or owner.read_text().strip() != run_id:
+        where = "is not on this machine"
+        if run_dir.is_dir():
+            where = "holds no checkpoint" if empty else "belongs to another run by now"
+        raise UserError(f"{given}: the run's directory {run_dir} {where}; give a checkpoint file of it")
+    last, content = newest_good(run_dir, torch.device("cpu"))
+    kimg, fid = min(content["history"], key=lambda entry: entry[1])
+    best = checkpoint_path(run_dir, kimg)
+    if not best.exists():
+        raise UserError(f"{given}: the run has not kept its checkpoint of lowest FID ({fid:.4g} at {kimg} kimg; "
+                        f"keep_best was 0); its newest is init={last}")  # fmt: skip
+    return best
+
+
+def last_checkpoint_of_run(run_id: str, config: MlflowConfig, given: str) -> Path:
+    """The newest good checkpoint in the directory of a run.
+
+    Args:
+        run_id: of any training.
+        config: which MLflow.
+        given: what the user wrote (`resnet.run=RUN_ID`), for the messages.
+
+    Raises:
+        UserError: MLflow has no such run, or its checkpoints are not here.
+    """
+    run_dir = _run_dir(run_id, config, given)
+    if not holds_checkpoint(run_dir):
+        raise UserError(f"{given}: the run's directory {run_dir} has no checkpoint here; give a checkpoint file of it")
+    path, _ = newest_good(run_dir, torch.device("meta"))
+    return path
+
+
+def find_run(run_id: str, tracking_uri: str, given: str) -> Any:
+    """MLflow's run of this id.
+
+    Args:
+        run_id: of any run.
+        tracking_uri: which MLflow.
+        given: what the user wrote, for the messages.
+
+    Raises:
+        UserError: there is no such run, or no MLflow.
+    """
+    refuse_missing_database(tracking_uri, given)
+    from mlflow import MlflowClient
+
+    try:
+        with first_touch(tracking_uri):
+            return MlflowClient(tracking_uri).get_run(run_id)
+    except Exception as error:  # an unknown id, or whatever a driver or transport has to say
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        message = f"{given}: MLflow at {tracking_uri} does not give this run ({reason})"
+        raise UserError(without_passwords(message)) from error
+
+
+def refuse_missing_database(tracking_uri: str, given: str) -> None:
+    database = Path(tracking_uri.removeprefix("sqlite:///"))
+    if tracking_uri.startswith("sqlite:///") and not database.exists():  # MLflow would make an empty one
+        shown = without_passwords(tracking_uri)
+        raise UserError(f"{given}: there is no MLflow at {shown}; give another with mlflow.tracking_uri=URI")
+
+
+def _run_dir(run_id: str, config: MlflowConfig, given: str) -> Path:
+    assert config.tracking_uri is not None
+    tags = find_run(run_id, config.tracking_uri, given).data.tags
+    if RUN_DIR_TAG not in tags:
+        raise UserError(f"{given}: this run has no checkpoint (no tag {RUN_DIR_TAG}): it is a sweep's own, or no "
+                        "training of clipgan's; give the run of one training, or a checkpoint file")  # fmt: skip
+    return Path(tags[RUN_DIR_TAG])

@@ -1,0 +1,1 @@
+"""Batches of real images with their captions and features."""

@@ -1,0 +1,170 @@
+"""Training batches with their cached features; the batch of a step depends on the seed and the step alone.
+
+Shapes: N batch, K further targets, R resolution, C width of CLIP's embedding, Q width of the ResNet's.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clipgan.base.distributed import rank, world_size
+from clipgan.base.errors import UserError
+from clipgan.base.randomness import normals, stream, stream_seed
+from clipgan.config import Config
+from clipgan.inputs.data.pack import Split
+from clipgan.inputs.features.encoding import to_device, to_images
+from clipgan.inputs.features.feature_cache import SplitFeatures
+from clipgan.inputs.features.text_noise import perturb
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Features of some real images, to contrast against."""
+
+    text: Tensor  # u, float32 [N, C]: a caption of each image, drawn, or its pseudo text
+    clip_image: Tensor  # v, float32 [N, C]
+    resnet_image: Tensor | None  # r, float32 [N, Q]
+
+
+@dataclass(frozen=True)
+class Batch(Targets):
+    """Real images, and what is known of them."""
+
+    images: Tensor  # x, float32 [N, 3, R, R], in [-1, 1]
+    condition: Tensor  # c, float32 [N, C]: what G and D are told
+    further: Targets | None  # of K other images
+    rows: range  # which rows of the step's whole batch these are
+
+    def part(self, rows: range) -> Self:
+        """Some of the rows, counted in the whole batch."""
+        return self._at(self.place(rows), rows)
+
+    def place(self, rows: range) -> slice:
+        """Where rows of the whole batch are in this one's tensors."""
+        return slice(rows.start - self.rows.start, rows.stop - self.rows.start)
+
+    def _at(self, place: slice | list[int], rows: range) -> Self:
+        return replace(
+            self,
+            text=self.text[place],
+            clip_image=self.clip_image[place],
+            resnet_image=None if self.resnet_image is None else self.resnet_image[place],
+            images=self.images[place],
+            condition=self.condition[place],
+            rows=rows,
+        )
+
+    def halves(self, block: int) -> Self:
+        """The first half of each block of rows, whatever part of a batch this is; blocks of one row stay whole.
+
+        Its rows are counted in the half batch.
+        """
+        kept = max(1, block // 2)
+        place = [number for number in range(len(self.rows)) if number % block < kept]
+        return self._at(place, range(self.rows.start // block * kept, self.rows.stop // block * kept))
+
+    def parts(self, count: int) -> list[Self]:
+        """`count` equal runs of rows."""
+        size = len(self.rows) // count
+        starts = range(self.rows.start, self.rows.stop, size)
+        return [self if count == 1 else self.part(range(start, start + size)) for start in starts]
+
+
+def check_batch_size(config: Config, split: Split) -> None:
+    """Refuse a batch that the split cannot fill.
+
+    Raises:
+        UserError: quotes the numbers.
+    """
+    if config.batch > len(split):
+        raise UserError(f"batch={config.batch} is larger than the data set: it has {len(split)} training images")
+    if config.batch + config.contrast.negatives > len(split):
+        raise UserError(
+            f"contrast.negatives={config.contrast.negatives} is too many: beside batch={config.batch} the data set has "
+            f"{len(split) - config.batch} training images"
+        )
+
+
+def order_of(seed: int, epoch: int, count: int) -> np.ndarray:
+    """In which order an epoch (0, 1, ...) has `count` images: int64 [count]."""
+    return np.random.default_rng(stream_seed(seed, "order", epoch)).permutation(count)
+
+
+class Batches:
+    """Shuffled batches without end: every image once an epoch, mirrored half of the time, one of its captions drawn."""
+
+    def __init__(
+        self, config: Config, split: Split, features: SplitFeatures, device: torch.device, x_flip: bool
+    ) -> None:
+        """
+        Args:
+            x_flip: whether images are mirrored.
+
+        Raises:
+            UserError: the split has too few images.
+        """
+        check_batch_size(config, split)
+        self.config, self.split, self.features, self.device, self.x_flip = config, split, features, device, x_flip
+        self.size, self.seed = config.batch, config.seed
+        each = self.size // world_size()
+        self.rows = range(rank() * each, (rank() + 1) * each)  # this process's, of a step's batch
+        self.per_epoch = len(split) // self.size
+        self._epoch = -1
+        self._order = np.empty(0, dtype=np.int64)
+
+    def at(self, step: int) -> Batch:
+        """This process's rows of the batch of a step (0, 1, ...)."""
+        epoch, place = divmod(step, self.per_epoch)
+        if epoch != self._epoch:
+            self._epoch, self._order = epoch, order_of(self.seed, epoch, len(self.split))
+        mine = slice(place * self.size, (place + 1) * self.size)
+        rows, own = self.rows, slice(self.rows.start, self.rows.stop)
+        index = self._order[mine]
+        random = np.random.default_rng(stream_seed(self.seed, "flips and captions", step))
+        flip = self._flips(random, self.size)
+        targets, levels = self._targets(index, flip, random, step, "batch")
+        packed = self.split.images[index[own]]
+        packed = np.where(flip[own, None, None, None] == 1, packed[..., ::-1], packed)
+        draw = normals(stream(self.seed, "text noise", step, self.device))
+        further = None
+        if count := self.config.contrast.negatives:
+            places = random.choice(len(self.split) - self.size, count, replace=False)
+            others = self._order[np.where(places < mine.start, places, places + self.size)]  # none of this batch
+            further, _ = self._targets(others, self._flips(random, count), random, step, "further")
+        return Batch(
+            text=targets.text[own],
+            clip_image=targets.clip_image[own],
+            resnet_image=None if targets.resnet_image is None else targets.resnet_image[own],
+            images=to_images(packed, self.device),
+            condition=perturb(targets.text, levels, draw)[own],
+            further=further,
+            rows=rows,
+        )
+
+    def _flips(self, random: np.random.Generator, count: int) -> np.ndarray:
+        return random.integers(2, size=count) if self.x_flip else np.zeros(count, dtype=np.int64)
+
+    def _targets(
+        self, index: np.ndarray, flip: np.ndarray, random: np.random.Generator, step: int, use: str
+    ) -> tuple[Targets, Tensor]:
+        """Features of some images, and the level of noise that the condition of each has: [N, 1]."""
+        condition, features = self.config.condition, self.features
+        clip_image = self._tensor(features.clip_image[flip, index])
+        text, levels = clip_image, torch.full((len(index), 1), condition.text_noise, device=self.device)
+        if condition.language_free < 1:
+            first, last = features.caption_start[index], features.caption_start[index + 1]
+            text = self._tensor(features.clip_text[random.integers(first, last)])
+        if condition.language_free > 0:
+            draw = normals(stream(self.seed, f"pseudo text of {use}", step, self.device))
+            chosen = self._tensor(random.random((len(index), 1)) < condition.language_free)
+            text = torch.where(chosen, perturb(clip_image, condition.image_noise, draw), text)
+            levels = levels.masked_fill(chosen, 0.0)  # a pseudo text has its noise already
+        resnet = features.resnet_image
+        return Targets(text, clip_image, None if resnet is None else self._tensor(resnet[flip, index])), levels
+
+    def _tensor(self, rows: np.ndarray) -> Tensor:
+        tensor = to_device(np.ascontiguousarray(rows), self.device)
+        return tensor.float() if tensor.is_floating_point() else tensor  # features are stored in half precision

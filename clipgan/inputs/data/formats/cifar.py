@@ -1,0 +1,110 @@
+"""`data=cifar10`, `data=cifar100`: the binary version, as it is published.
+
+CIFAR-10: PATH/data_batch_1.bin to data_batch_5.bin, test_batch.bin, batches.meta.txt (cifar-10-binary.tar.gz).
+CIFAR-100: PATH/train.bin, test.bin, fine_label_names.txt (cifar-100-binary.tar.gz).
+
+A record is its label (CIFAR-100: the coarse label, then the fine one, which counts) and 3072 bytes: red, green and blue
+of 32 x 32 pixels. The python version is pickled and therefore not read.
+"""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from PIL import Image
+
+from clipgan.base.errors import UserError
+from clipgan.config import DataConfig
+from clipgan.inputs.data.archives import open_span
+from clipgan.inputs.data.files import Found, Listing, archive_states, fingerprint
+from clipgan.inputs.data.formats.imagefolder import PROMPT
+from clipgan.inputs.data.images import CaptionedImage
+
+PIXELS = 3 * 32 * 32
+
+
+@dataclass(frozen=True)
+class Version:
+    """How one of the two sets is laid out."""
+
+    folder: str  # what its archive unpacks to
+    archive: str
+    train: tuple[str, ...]
+    heldout: tuple[str, ...]
+    names: str  # the classes, one a line
+    labels: int  # bytes before the pixels; the last one is the class
+    pickled: str  # a file of the python version
+
+
+VERSIONS = {
+    "cifar10": Version(
+        "cifar-10-batches-bin", "cifar-10-binary.tar.gz", tuple(f"data_batch_{k}.bin" for k in range(1, 6)),
+        ("test_batch.bin",), "batches.meta.txt", 1, "data_batch_1",
+    ),
+    "cifar100": Version(
+        "cifar-100-binary", "cifar-100-binary.tar.gz", ("train.bin",), ("test.bin",), "fine_label_names.txt", 2, "train"
+    ),
+}  # fmt: skip
+
+
+def find(root: Path, config: DataConfig) -> Found:
+    """The images in the order of the files.
+
+    Args:
+        root: the unpacked archive, or the folder above it.
+        config: `name` says which of the two.
+
+    Raises:
+        UserError: a file is missing, damaged, or the python version is there in its place.
+    """
+    version = VERSIONS[config.name]
+    folder = root / version.folder if (root / version.folder).is_dir() else root
+    missing = [name for name in (*version.train, *version.heldout, version.names) if not (folder / name).is_file()]
+    if missing:
+        python = (folder / version.pickled).is_file() or any(folder.glob(f"cifar-*/{version.pickled}"))
+        instead = "; the python version that lies there is pickled and not read" if python else ""
+        raise UserError(
+            f"data.path={root} has no {missing[0]}{instead}: unpack the binary version, {version.archive}, "
+            "and give its folder"
+        )
+    classes = (folder / version.names).read_text(encoding="utf-8").split()
+    files = [folder / name for name in (*version.train, *version.heldout)]
+
+    def listed() -> Listing:
+        train, heldout = (_images(folder, names, classes, version) for names in (version.train, version.heldout))
+        return Listing(train, heldout)
+
+    return Found(fingerprint([config.name, *classes], archive_states(files)), listed)
+
+
+def _images(folder: Path, names: Sequence[str], classes: Sequence[str], version: Version) -> list[CaptionedImage]:
+    size, images = version.labels + PIXELS, []
+    for name in names:
+        path = folder / name
+        records, rest = divmod(path.stat().st_size, size)
+        if rest or not records:
+            length = records * size + rest
+            raise UserError(f"{path} is damaged: its length is {length}, and no multiple (1, 2, ...) of {size} bytes")
+        labels = np.memmap(path, np.uint8, "r", shape=(records, size))[:, version.labels - 1]
+        if labels.max() >= len(classes):
+            raise UserError(f"{path} is damaged: label {labels.max()} of {len(classes)} classes")
+        for index, label in enumerate(labels.tolist()):
+            opened = partial(_open, path, index * size + version.labels)
+            kind = classes[label]
+            caption = PROMPT.format(kind.replace("_", " "))
+            images.append(CaptionedImage(f"{path.stem}/{kind}/{index:05d}", [caption], opened))
+    return images
+
+
+def _open(path: Path, start: int) -> IO[bytes]:
+    """The picture as a file that Pillow reads: the formats' common way opens files."""
+    with open_span(path, start, PIXELS) as span:
+        pixels = np.frombuffer(span.read(), np.uint8).reshape(3, 32, 32).transpose(1, 2, 0)
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(file, "BMP")
+    file.seek(0)
+    return file

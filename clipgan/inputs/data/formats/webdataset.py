@@ -1,0 +1,120 @@
+"""`data=webdataset`: tar shards as img2dataset writes them, `00000.tar` with `000000012.jpg`, `.txt` and `.json`.
+
+The shards are listed once and their images read where they lie. Python's tarfile does that; the webdataset package
+streams instead, and neither refuses members that lead outside nor reads ahead from a place in the middle.
+"""
+
+import json
+import tarfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from clipgan.base.errors import UserError
+from clipgan.config import DataConfig
+from clipgan.inputs.data.archives import check_member, open_span
+from clipgan.inputs.data.files import Found, Listing, archive_states, fingerprint
+from clipgan.inputs.data.images import SUFFIXES, CaptionedImage, caption_lines
+from clipgan.inputs.data.spool import Spool
+
+Members = dict[str, tarfile.TarInfo]  # suffix -> member, of one sample
+
+
+def find(path: Path, config: DataConfig) -> Found:
+    """The samples of all shards, in the order of the shards.
+
+    Args:
+        path: a `.tar`, or a folder with some at any depth.
+        config: not needed here.
+
+    Raises:
+        UserError: no shard. Listing raises it for a shard that is compressed, no tar, or leads outside.
+    """
+    shards = [path] if path.is_file() else sorted(path.rglob("*.tar"))
+    if not shards:
+        raise UserError(f"data.path={path} has no .tar; give a folder with img2dataset's shards, or one shard")
+    root = path.parent if path.is_file() else path
+    return Found(fingerprint(archive_states(shards)), lambda: _list(shards, root))
+
+
+def _list(shards: list[Path], root: Path) -> Listing:
+    images: Spool[CaptionedImage] = Spool()
+    skipped: list[str] = []
+    for shard in shards:
+        name = shard.relative_to(root).as_posix()
+        try:
+            with tarfile.open(shard, "r:") as tar:  # without compression: members have a place in the file
+                for key, members in _samples(tar, shard, name, skipped):
+                    _add(tar, shard, f"{name}/{key}", members, images, skipped)
+        except (tarfile.TarError, OSError) as error:
+            raise UserError(
+                f"data.path: {shard} is no uncompressed tar ({error}); unpack it first if it is a .tar.gz"
+            ) from error
+    return Listing(images, skipped=skipped)
+
+
+def _samples(tar: tarfile.TarFile, shard: Path, name: str, skipped: list[str]) -> Iterator[tuple[str, Members]]:
+    """The members by key: the path up to the first dot of its last part, as webdataset has it."""
+    samples: dict[str, Members] = {}
+    try:
+        for member in tar:
+            check_member(shard, member.name, member.isfile() or member.isdir())
+            if member.isfile():
+                folder, _, last = member.name.rpartition("/")
+                key, _, suffix = last.partition(".")
+                sample = samples.setdefault(f"{folder}/{key}" if folder else key, {})
+                if f".{suffix.lower()}" in sample:
+                    skipped.append(f"{name}/{member.name}: the shard has a second one")
+                sample.setdefault(f".{suffix.lower()}", member)
+        if not _is_whole(tar, shard):
+            skipped.append(
+                f"{name}: the shard ends early (what follows its {len(tar.getmembers())} members is cut off)"
+            )
+    except tarfile.ReadError as error:
+        if not samples:
+            raise
+        skipped.append(f"{name}: the shard ends early ({error})")
+    yield from samples.items()
+
+
+def _is_whole(tar: tarfile.TarFile, shard: Path) -> bool:
+    """Whether the block of zeros that ends an archive follows the last member: tarfile stops in silence without it."""
+    last = tar.getmembers()[-1:]
+    end = max(
+        (member.offset_data + -(-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE for member in last), default=0
+    )
+    with shard.open("rb") as file:
+        file.seek(end)
+        return file.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
+
+
+def _add(
+    tar: tarfile.TarFile, shard: Path, name: str, members: Members, images: Spool[CaptionedImage], skipped: list[str]
+) -> None:
+    suffix = next((suffix for suffix in SUFFIXES if suffix in members), None)
+    if suffix is None:
+        skipped.append(f"{name}: no image (it has {', '.join(members)})")
+        return
+    image = members[suffix]
+    try:
+        captions = _captions(tar, members)
+    except (ValueError, tarfile.TarError) as error:
+        skipped.append(f"{name}: its caption cannot be read ({error})")
+        return
+    images.append(CaptionedImage(name + suffix, captions, partial(open_span, shard, image.offset_data, image.size)))
+
+
+def _captions(tar: tarfile.TarFile, members: Members) -> list[str]:
+    """The lines of `.txt`, else `caption` in `.json`: a string or a list of them."""
+    for suffix in (".txt", ".json"):
+        if suffix in members:
+            file = tar.extractfile(members[suffix])
+            assert file is not None
+            text = file.read().decode("utf-8", errors="replace")
+            if suffix == ".txt":
+                return caption_lines(text)
+            content = json.loads(text)
+            caption = content.get("caption") if isinstance(content, dict) else None
+            texts = caption if isinstance(caption, list) else [caption]
+            return [" ".join(text.split()) for text in texts if isinstance(text, str) and text.strip()]
+    return []

@@ -1,0 +1,94 @@
+"""Captioned images: drawn, brought by a package, or a data set on disk; each packed once at the target resolution."""
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from clipgan.base.cache import cache_entry
+from clipgan.base.console import console
+from clipgan.base.errors import UserError
+from clipgan.config import DataConfig
+from clipgan.inputs.data import files, shapes  # fmt: skip
+from clipgan.inputs.data.formats import (  # fmt: skip
+    celeba_hq,
+    cifar,
+    coco,
+    cub,
+    emoji,
+    folder,
+    imagefolder,
+    lafite_zip,
+    metadata,
+    webdataset,
+)
+from clipgan.inputs.data.pack import FORMAT, SPLITS, Contents, PackedData, Record, Source, open_pack
+from clipgan.inputs.data.pack_writer import write_pack
+
+FORMATS: dict[str, Callable[[Path, DataConfig], files.Found]] = {
+    "folder": folder.find,
+    "metadata": metadata.find,
+    "coco": coco.find,
+    "cub": cub.find,
+    "celeba_hq": celeba_hq.find,
+    "webdataset": webdataset.find,
+    "lafite_zip": lafite_zip.find,
+    "imagefolder": imagefolder.find,
+    "cifar10": cifar.find,
+    "cifar100": cifar.find,
+}
+
+
+def load_data(config: DataConfig, resolution: int, cache_dir: Path) -> PackedData:
+    """The packed data set that `config` names, packed first if the cache does not have it.
+
+    Args:
+        config: which data set, where it lies, how it is split.
+        resolution: width and height of the packed images, pixels.
+        cache_dir: the root of the cache.
+
+    Raises:
+        UserError: the source is missing or has no captioned image.
+    """
+    source = open_source(config, cache_dir)
+    description = {"source": source.description, "resolution": resolution, "format": FORMAT}
+    entry = cache_entry(cache_dir, "data", description, lambda to: write_pack(to, source, resolution), resumable=True)
+    return open_pack(config.name, entry, config.x_flip)
+
+
+def open_source(config: DataConfig, cache_dir: Path) -> Source:
+    """The data set that `config.name` names, before it is packed."""
+    if config.name == "shapes":
+        return drawn_shapes(config)
+    if config.name == "emoji":
+        return files.source(config, emoji.find(config.path, cache_dir))
+    train, heldout = (_find(config, key, path) for key, path in
+                      (("data.path", config.path), ("data.heldout_path", config.heldout_path)))  # fmt: skip
+    assert train is not None
+    return files.source(config, train, heldout)
+
+
+def _find(config: DataConfig, key: str, path: str | None) -> files.Found | None:
+    if path is None:
+        return None
+    if not Path(path).exists():
+        raise UserError(f"{key}={path} does not exist; give the place of the data for data={config.name}")
+    return FORMATS[config.name](Path(path), config)
+
+
+def drawn_shapes(config: DataConfig) -> Source:
+    """The drawn set; each split has a seed of its own."""
+    sizes = {"train": config.n_train, "heldout": config.n_heldout}
+
+    def read(split: str, resolution: int, start: int) -> Iterator[Record]:
+        return islice(shapes.records(sizes[split], 2 * config.seed + SPLITS.index(split), resolution), start, None)
+
+    description = {"name": "shapes", "version": shapes.SHAPES_VERSION, "sizes": sizes, "seed": config.seed}
+    return Source(description, lambda: Contents(sizes, read))
+
+
+def report_files(data: PackedData) -> None:
+    """Say which files were left out and which images are there twice."""
+    for lines, what in ((data.skipped, "skipped"), (data.duplicates, "repeated")):
+        if lines:
+            rest = f"; all of them in {data.skipped_file.parent}/*.txt" if len(lines) > 3 else ""
+            console.print(f"data: {len(lines)} files {what}: {'; '.join(lines[:3])}{rest}", markup=False)

@@ -1,0 +1,138 @@
+"""Writing a packed data set: append, note how far it is, go on from there after an interruption.
+
+Rows are written to files, not through a memory map, so that memory stays the same however many there are.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from clipgan.base.console import track
+from clipgan.base.errors import UserError
+from clipgan.inputs.data.pack import SPLITS, Contents, Record, Source
+
+CHUNK = 500  # images between two notes of the progress
+DIGESTS = "digests.u64"  # of the pixels, for finding duplicates
+
+
+def write_pack(directory: Path, source: Source, resolution: int) -> None:
+    """Pack both splits of `source` into `directory`, going on with what an interrupted call left there.
+
+    Raises:
+        UserError: a split has no usable image.
+    """
+    contents = source.open()
+    skipped = list(contents.skipped)
+    for split in SPLITS:
+        writer = SplitWriter(directory / split, resolution)
+        writer.write(contents, split)
+        skipped += writer.lines("skipped.txt")
+        if writer.rows == 0:
+            reasons = "; ".join(skipped[:3]) or "it is empty"
+            raise UserError(
+                f"no usable image for the {split} split of data={source.description['name']}: {reasons}; "
+                "mend them, or choose another data.seed or data.heldout_fraction"
+            )
+        if split in contents.extras:
+            contents.extras[split](writer.directory, [json.loads(line) for line in writer.lines("names.jsonl")])
+    _write_lines(directory / "skipped.txt", skipped)
+    _write_lines(directory / "duplicates.txt", _duplicates(directory))
+
+
+class SplitWriter:
+    """The growing files of one split, and a note of how long each was when all of them agreed."""
+
+    NAMES = ("images.npy", "captions.jsonl", "names.jsonl", "skipped.txt", DIGESTS)
+
+    def __init__(self, directory: Path, resolution: int) -> None:
+        """Opens `directory`, made if missing, where the last note left it."""
+        self.directory, self.resolution = directory, resolution
+        self.note = directory / "progress.json"
+        directory.mkdir(exist_ok=True)
+        lengths: dict[str, int] = {}
+        self.done = self.rows = 0  # images seen, images kept
+        if self.note.is_file():
+            self.done, self.rows, lengths = json.loads(self.note.read_text())
+        self.files: dict[str, IO[bytes]] = {}
+        for name in self.NAMES:
+            path = directory / name
+            path.touch()
+            os.truncate(path, lengths.get(name, 0))  # what was written after the note is written again
+            self.files[name] = path.open("r+b")
+            self.files[name].seek(0, os.SEEK_END)
+        if not lengths:
+            self._write_header()
+
+    def write(self, contents: Contents, split: str) -> None:
+        """Append what is missing, and finish the files."""
+        total = contents.sizes[split]
+        items = contents.read(split, self.resolution, self.done)
+        for item in track(items, f"packing {split} images", total, done=self.done):
+            self._append(item)
+            if self.done % CHUNK == 0:
+                self._save()
+        self.files["images.npy"].seek(0)
+        self._write_header()
+        self._save()
+        for file in self.files.values():
+            file.close()
+
+    def lines(self, name: str) -> list[str]:
+        """The lines of a finished file."""
+        return (self.directory / name).read_text(encoding="utf-8").splitlines()
+
+    def _append(self, item: Record | str) -> None:
+        self.done += 1
+        if isinstance(item, str):
+            self.files["skipped.txt"].write(f"{item}\n".encode())
+            return
+        self.rows += 1
+        pixels = np.ascontiguousarray(item.image.transpose(2, 0, 1)).tobytes()
+        self.files["images.npy"].write(pixels)
+        self.files["captions.jsonl"].write((json.dumps(item.captions, ensure_ascii=False) + "\n").encode())
+        self.files["names.jsonl"].write((json.dumps(item.name, ensure_ascii=False) + "\n").encode())
+        self.files[DIGESTS].write(hashlib.blake2b(pixels, digest_size=8).digest())
+
+    def _write_header(self) -> None:
+        """numpy's header; it has room for the number of rows to grow, so its length stays."""
+        shape = (self.rows, 3, self.resolution, self.resolution)
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(self.files["images.npy"], header)
+
+    def _save(self) -> None:
+        for file in self.files.values():
+            file.flush()
+            os.fsync(file.fileno())
+        lengths = {name: os.fstat(file.fileno()).st_size for name, file in self.files.items()}
+        new = self.note.with_suffix(".new")
+        new.write_text(json.dumps([self.done, self.rows, lengths]))
+        new.replace(self.note)
+
+
+def _duplicates(directory: Path) -> Iterator[str]:
+    """`heldout/b.png repeats train/a.png` for each image that is the same as an earlier one after framing."""
+    digests = [np.fromfile(directory / split / DIGESTS, dtype=np.uint64) for split in SPLITS]
+    values, counts = np.unique(np.concatenate(digests), return_counts=True)
+    repeated = set(values[counts > 1].tolist())
+    if not repeated:
+        return
+    first: dict[int, str] = {}
+    for split, of_split in zip(SPLITS, digests, strict=True):
+        with (directory / split / "names.jsonl").open(encoding="utf-8") as names:
+            for digest, line in zip(of_split.tolist(), names, strict=True):
+                name = json.loads(line)
+                if name and digest in repeated:
+                    place = f"{split}: {name}"
+                    if digest in first:
+                        yield f"{place} repeats {first[digest]}"
+                    first.setdefault(digest, place)
+
+
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(f"{line}\n" for line in lines)

@@ -1,0 +1,229 @@
+"""The frozen CLIP that guides or judges: an open_clip model, pretrained, from a file, or trained here."""
+
+import difflib
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import open_clip
+import torch
+import torch.nn.functional as F
+from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
+from open_clip.modified_resnet import ModifiedResNet
+from open_clip.pretrained import download_pretrained
+
+from clipgan.base.errors import UserError
+from clipgan.config import ClipConfig
+from clipgan.inputs.data.pack import PackedData
+from clipgan.inputs.encoders.activation import with_lean_activations
+from clipgan.inputs.encoders.frozen import FrozenEncoder
+from clipgan.inputs.encoders.preprocess import Preprocess
+from clipgan.inputs.encoders.tiny_clip import (
+    TINY_MODEL,
+    build_clip,
+    register_tiny_model,
+    tiny_clip_weights,
+    tiny_preprocess,
+)
+from clipgan.inputs.encoders.torchscript import is_torchscript
+from clipgan.inputs.encoders.weights import Undrawn, load_strictly, read_state_dict, unreachable
+
+TEXT_BATCH = 256
+
+
+class FrozenClip(FrozenEncoder):
+    """A CLIP whose image tower passes gradients to the image and nowhere else."""
+
+    def __init__(
+        self,
+        model: open_clip.CLIP | open_clip.CustomTextCLIP,
+        name: str,
+        preprocess: Preprocess,
+        precision: str = "float32",
+        file: Path | None = None,
+        grad_checkpointing: bool = False,
+    ) -> None:
+        """
+        Args:
+            model: open_clip's, with its weights.
+            name: what open_clip calls the architecture.
+            preprocess: as in the training of the weights.
+            precision: see `FrozenEncoder`.
+            file: where the weights came from; None: they are random.
+            grad_checkpointing: whether the image tower computes its activations again in the backward pass.
+
+        Raises:
+            UserError: the tower is no transformer, for which alone open_clip has that.
+        """
+        if grad_checkpointing and isinstance(model.visual, ModifiedResNet):
+            raise UserError(f"clip.grad_checkpointing=true is not allowed for {name}: its image tower is a ResNet")
+        model.visual.set_grad_checkpointing(grad_checkpointing)
+        architecture = open_clip.get_model_config(name)
+        with_lean_activations(model)
+        super().__init__(model, preprocess, architecture["embed_dim"], architecture, precision)
+        self.tokenizer = load_tokenizer(name)
+        self.file = file
+
+    def record(self) -> dict[str, str]:
+        """What a run writes down of it, so that it is found again: identity, and where its weights were."""
+        return {"key": self.key, "file": "" if self.file is None else str(self.file.resolve())}
+
+    def image_features_raw(self, images: torch.Tensor) -> torch.Tensor:
+        """Images [N, 3, R, R] in [-1, 1] to float32 [N, dim], before normalisation; differentiable."""
+        with self.autocast():
+            return self.backbone.encode_image(self.preprocess(images)).float()
+
+    def encode_image(self, images: torch.Tensor) -> torch.Tensor:
+        """Images [N, 3, R, R] in [-1, 1] to float32 [N, dim] of unit length; differentiable."""
+        return F.normalize(self.image_features_raw(images), dim=-1)
+
+    @torch.no_grad()
+    def encode_text(self, texts: list[str]) -> torch.Tensor:
+        """N texts to float32 [N, dim] of unit length; a text beyond the context length is cut."""
+        device = self.preprocess.mean.device
+        with self.autocast():
+            features = [
+                self.backbone.encode_text(self.tokenizer(texts[start : start + TEXT_BATCH]).to(device)).float()
+                for start in range(0, len(texts), TEXT_BATCH)
+            ]
+        return F.normalize(torch.cat(features), dim=-1)
+
+
+def load_clip(config: ClipConfig, data: PackedData | None, cache_dir: Path, device: torch.device) -> FrozenClip:
+    """The CLIP that `config` names: from its checkpoint if there is one, trained on `data` (and cached) if it says how
+    to train, else pretrained. Only training reads `data`.
+
+    Raises:
+        UserError: an unknown model or tag, a missing or foreign weights file, weights that cannot be downloaded, or a
+            training that misses its gate.
+    """
+    register_tiny_model()
+    if open_clip.get_model_config(config.model) is None:
+        close = difflib.get_close_matches(config.model, open_clip.list_models(), n=5, cutoff=0.3)
+        raise UserError(f"clip.model={config.model} is no model of open_clip; close names: {', '.join(close)}")
+    if "multimodal_cfg" in open_clip.get_model_config(config.model):
+        raise UserError(f"clip.model={config.model} writes captions as well (CoCa); choose one of two towers alone")
+    pretrained = _pretrained_settings(config)
+    preprocess = choose_preprocess(config)
+    load_tokenizer(config.model)  # before gigabytes are fetched for nothing
+    if config.checkpoint is not None:
+        _check_activation_of_archive(config)
+        path, source = Path(config.checkpoint), f"clip.checkpoint={config.checkpoint}"
+    elif config.train is not None:
+        if config.model != TINY_MODEL:
+            raise UserError(f"clip.model={config.model} cannot be trained here: clip.train belongs to {TINY_MODEL}")
+        assert data is not None
+        path = tiny_clip_weights(config.train, data, cache_dir, device)
+        source = str(path)
+    else:
+        path = _pretrained_file(config, pretrained)
+        source = f"clip.pretrained={config.pretrained} ({path})"
+    with Undrawn():
+        model = build_clip(config.model)
+    load_strictly(model, read_state_dict(path, "clip.checkpoint"), source, config.model)
+    return FrozenClip(model, config.model, preprocess, config.precision, path, config.grad_checkpointing).to(device)
+
+
+@functools.cache  # the CLIP that guides and the one that judges share it: making one takes 0.2 s
+def load_tokenizer(model: str) -> Callable[[list[str]], torch.Tensor]:
+    """open_clip's tokenizer for a model.
+
+    Raises:
+        UserError: it comes from a hub (as SigLIP's does), and it or the package that reads it is not here.
+    """
+    try:
+        return open_clip.get_tokenizer(model)
+    except Exception as error:  # a missing package, or whatever the hub's client raises
+        source = open_clip.get_model_config(model)["text_cfg"].get("hf_tokenizer_name", model)
+        raise UserError(
+            f"clip.model={model} reads texts with the tokenizer {source} of the Hugging Face hub, which is not here "
+            f"({' '.join(str(error).split())[:200]}); it needs the package transformers and, once, the hub"
+        ) from error
+
+
+def choose_preprocess(config: ClipConfig) -> Preprocess:
+    """Of the small CLIP its own; else the tag's. Without a tag that on which all of the model's tags agree, or, for a
+    model without tags, OpenAI's, which is open_clip's default as well.
+
+    Raises:
+        UserError: the model's tags differ, so that a file alone does not say how its images were prepared.
+    """
+    if config.model == TINY_MODEL:
+        return tiny_preprocess()
+    tags = open_clip.list_pretrained_tags_by_model(config.model) if config.pretrained is None else [config.pretrained]
+    all_settings = [open_clip.get_pretrained_cfg(config.model, tag) for tag in tags] or [{}]
+    settings = [
+        (
+            tuple(each.get("mean") or OPENAI_DATASET_MEAN),
+            tuple(each.get("std") or OPENAI_DATASET_STD),
+            "bilinear" if each.get("interpolation") == "bilinear" else "bicubic",
+        )
+        for each in all_settings
+    ]
+    if len(set(settings)) > 1:
+        raise UserError(
+            f"clip.checkpoint={config.checkpoint} does not say how {config.model} wants its images: its published "
+            f"weights differ in that; give clip.pretrained as well, the closest of {', '.join(tags)}"
+        )
+    size = open_clip.get_model_config(config.model)["vision_cfg"].get("image_size", 224)
+    return Preprocess(size, *settings[0])
+
+
+def _check_activation_of_archive(config: ClipConfig) -> None:
+    """
+    Raises:
+        UserError: the file is a TorchScript archive, as OpenAI alone publishes them, and the model has another
+            activation than OpenAI's.
+    """
+    assert config.checkpoint is not None
+    quick_gelu = open_clip.get_model_config(config.model).get("quick_gelu", False)
+    if config.model != TINY_MODEL and not quick_gelu and is_torchscript(Path(config.checkpoint)):
+        raise UserError(
+            f"clip.checkpoint={config.checkpoint} is an archive of OpenAI's, trained with QuickGELU, and "
+            f"clip.model={config.model} computes GELU; use clip.model={config.model}-quickgelu"
+        )
+
+
+def _pretrained_settings(config: ClipConfig) -> dict[str, Any]:
+    """open_clip's entry for the tag (where its weights are, mean and std, activation); empty without a tag."""
+    if config.pretrained is None:
+        return {}
+    settings = open_clip.get_pretrained_cfg(config.model, config.pretrained)
+    if not settings:
+        tags = ", ".join(open_clip.list_pretrained_tags_by_model(config.model)) or "none"
+        raise UserError(f"clip.pretrained={config.pretrained} is not among open_clip's tags of {config.model}: {tags}")
+    quick_gelu = bool(open_clip.get_model_config(config.model).get("quick_gelu", False))
+    if quick_gelu != bool(settings.get("quick_gelu", False)):
+        raise UserError(
+            f"clip.pretrained={config.pretrained} was trained with {'GELU' if quick_gelu else 'QuickGELU'}, "
+            f"clip.model={config.model} computes {'QuickGELU' if quick_gelu else 'GELU'}; "
+            f"use clip.model={config.model.removesuffix('-quickgelu') if quick_gelu else config.model + '-quickgelu'}"
+        )
+    return settings
+
+
+def _pretrained_file(config: ClipConfig, settings: dict[str, Any]) -> Path:
+    """The weights file of a tag, from the local hub cache or downloaded."""
+    repository, _, name = settings.get("hf_hub", "").rpartition("/")
+    names = [name] if name else ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"]
+    for name in names:
+        cached = huggingface_hub.try_to_load_from_cache(repository, name) if repository else None
+        if isinstance(cached, str):
+            return Path(cached)
+    url = huggingface_hub.hf_hub_url(repository, names[0]) if repository else settings.get("url", "")
+    offline = huggingface_hub.constants.HF_HUB_OFFLINE
+    reason = "HF_HUB_OFFLINE is set" if repository and offline else unreachable(url)
+    if reason is None:
+        try:
+            return Path(download_pretrained(settings))
+        except Exception as error:  # whatever the hub's client or its transport raises
+            reason = str(error).splitlines()[0]
+    where = f"{names[0]} of {repository} on the Hugging Face hub" if repository else url
+    original = f", or the original {Path(settings['url']).name}" if settings.get("url") else ""
+    raise UserError(
+        f"clip.model={config.model} clip.pretrained={config.pretrained}: its weights are not cached here and {url} "
+        f"cannot be reached ({reason}). Fetch {where}{original} on another machine and give it with "
+        "clip.checkpoint=FILE"
+    )

@@ -1,0 +1,88 @@
+"""The batches that the small CLIP learns from.
+
+Retrieval within a random batch is solved by colour and place: shapes are told apart only when the candidates differ in
+nothing else. So batches of the shapes set are made of twins, a scene and a one-attribute swap of it, drawn afresh.
+Other sets have no attributes to swap: their batches are random images with one of their captions each.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from clipgan.inputs.data.pack import PackedData, Split
+from clipgan.inputs.data.shapes import RELATIONS, Scene, caption, render, sample_scene, swap_attribute
+from clipgan.inputs.encoders.scene_codes import SceneCodes
+
+SWAPS = {"shape": 0.35, "relation": 0.35, "size": 0.15, "colour": 0.1, "background": 0.05}  # the hard ones more often
+INVERSE = 0.7  # of the relation swaps exchange the places: left of, right of
+DRAWN_RESOLUTION = 64  # the tower sees 32 pixels: drawing more than twice that is time lost
+SHIFT = 8  # packed images are moved by up to a SHIFTth of their side
+SIDED = re.compile(r"\b(left|right|clockwise|anticlockwise|counterclockwise)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class CaptionedImages:
+    """A batch of N."""
+
+    images: np.ndarray  # uint8 [N, 3, R, R]
+    captions: list[str]
+    codes: np.ndarray | None  # float32 [N, dim] where the scenes are known
+
+
+def training_batches(data: PackedData, batch: int, steps: int, seed: int, dim: int) -> Iterator[CaptionedImages]:
+    """`steps` batches of `batch` captioned images, the same for the same seed; `dim` is the width of the codes."""
+    rng = np.random.default_rng([seed, 0x7261696E])
+    if data.name == "shapes":
+        resolution = min(data.train.images.shape[-1], DRAWN_RESOLUTION)
+        return twin_batches(batch, steps, resolution, SceneCodes(dim, rng), rng)
+    return packed_batches(data.train, batch, steps, data.x_flip, rng)
+
+
+def twin_batches(
+    batch: int, steps: int, resolution: int, codes: SceneCodes, rng: np.random.Generator
+) -> Iterator[CaptionedImages]:
+    """Scenes in turn with a scene that differs in one attribute; never mirrored, since captions say left and right."""
+    for _ in range(steps):
+        scenes: list[Scene] = []
+        while len(scenes) < batch:
+            scene = sample_scene(rng)
+            scenes += [scene, twin(scene, rng)]
+        scenes = scenes[:batch]
+        images = np.stack([render(scene, resolution) for scene in scenes]).transpose(0, 3, 1, 2)
+        yield CaptionedImages(images, [caption(scene, rng) for scene in scenes], codes(scenes))
+
+
+def twin(scene: Scene, rng: np.random.Generator) -> Scene:
+    """`scene` with one attribute swapped, chosen by the shares in `SWAPS`."""
+    shares = {name: share for name, share in SWAPS.items() if name != "relation" or scene.relation is not None}
+    edges = np.cumsum(list(shares.values()))
+    attribute = list(shares)[int(np.searchsorted(edges, rng.random() * edges[-1], side="right"))]
+    if attribute == "relation" and scene.relation is not None and rng.random() < INVERSE:
+        return replace(scene, relation=RELATIONS[scene.relation])
+    return swap_attribute(scene, rng, attribute)[0]
+
+
+def packed_batches(
+    split: Split, batch: int, steps: int, x_flip: bool, rng: np.random.Generator
+) -> Iterator[CaptionedImages]:
+    """Random images with a random caption, a little shifted; `x_flip` mirrors half of those that name no side."""
+    reach = max(1, split.images.shape[-1] // SHIFT)
+    for _ in range(steps):
+        chosen = rng.choice(len(split), size=batch, replace=len(split) < batch)
+        captions = [split.captions[i][int(rng.integers(len(split.captions[i])))] for i in chosen]
+        images = np.array(split.images[chosen])
+        flips = (rng.random(batch) < 0.5) & x_flip
+        for k in range(batch):
+            if flips[k] and not SIDED.search(captions[k]):
+                images[k] = images[k, :, :, ::-1]
+            images[k] = shifted(images[k], *rng.integers(-reach, reach + 1, 2))
+        yield CaptionedImages(images, captions, None)
+
+
+def shifted(image: np.ndarray, down: int, right: int) -> np.ndarray:
+    """Move [C, H, W] by whole pixels and repeat the edge."""
+    rows = np.clip(np.arange(image.shape[1]) - down, 0, image.shape[1] - 1)
+    columns = np.clip(np.arange(image.shape[2]) - right, 0, image.shape[2] - 1)
+    return image[:, rows[:, None], columns]

@@ -1,0 +1,82 @@
+"""Training the small encoders side by side: each in a process of its own, on one thread, as many as there are cores.
+
+On two cores this takes half the time of one training after the other; threads of one process gain nothing.
+"""
+
+import multiprocessing
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import torch
+
+from clipgan.base import console as progress
+from clipgan.base.cache import digest
+from clipgan.base.console import console
+from clipgan.config import DataConfig, TinyClipTraining, TinyResNetTraining
+from clipgan.inputs.data.loading import load_data
+from clipgan.inputs.data.pack import PackedData
+from clipgan.inputs.encoders.tiny_clip import clip_description, train_tiny_clip
+from clipgan.inputs.encoders.tiny_resnet import resnet_description, train_tiny_resnet
+
+WORTH_A_PROCESS = 50  # steps; fewer take less time than a process takes to import torch
+Training = TinyClipTraining | TinyResNetTraining
+
+
+def train_side_by_side(
+    trainings: Sequence[Training], data: DataConfig, resolution: int, cache_dir: Path, device: torch.device
+) -> list[Path]:
+    """The cache entries of these trainings, in their order; those that are not there yet are trained at the same time.
+
+    Where one is missing at most, no process is started.
+
+    Args:
+        trainings: how to train the small CLIPs and ResNets that a run needs; give the longest first.
+        data: the data set, which every process opens.
+        resolution: of the packed images, pixels.
+        cache_dir: the root of the cache.
+        device: where to train.
+
+    Raises:
+        UserError, DivergenceError: as `train_tiny_clip` and `train_tiny_resnet` do.
+    """
+    packed = load_data(data, resolution, cache_dir)
+    missing: list[Training] = []
+    for training in trainings:
+        worth = training.steps >= WORTH_A_PROCESS and training not in missing
+        if worth and not _is_trained(training, packed, cache_dir):
+            missing.append(training)
+    if len(missing) > 1:
+        workers = min(len(missing), os.cpu_count() or 1)
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_plain_progress) as pool:
+            jobs = [pool.submit(_train, each, data, resolution, cache_dir, str(device)) for each in missing]
+            try:
+                for job in jobs:
+                    job.result()
+            except BrokenProcessPool:
+                console.print("a process that trained an encoder has died, perhaps for want of memory: one by one now")
+    return [_train_packed(training, packed, cache_dir, device) for training in trainings]
+
+
+def _is_trained(training: Training, packed: PackedData, cache_dir: Path) -> bool:
+    if isinstance(training, TinyClipTraining):
+        return (cache_dir / "clip" / digest(clip_description(training, packed))).is_dir()
+    return (cache_dir / "resnet" / digest(resnet_description(training, packed))).is_dir()
+
+
+def _plain_progress() -> None:
+    """Bars of several processes would overwrite each other on a terminal: print lines."""
+    progress.console = progress.Console(highlight=False, soft_wrap=True, force_terminal=False)
+
+
+def _train(training: Training, data: DataConfig, resolution: int, cache_dir: Path, device: str) -> None:
+    _train_packed(training, load_data(data, resolution, cache_dir), cache_dir, torch.device(device))
+
+
+def _train_packed(training: Training, packed: PackedData, cache_dir: Path, device: torch.device) -> Path:
+    if isinstance(training, TinyClipTraining):
+        return train_tiny_clip(training, packed, cache_dir, device)
+    return train_tiny_resnet(training, packed, cache_dir, device)

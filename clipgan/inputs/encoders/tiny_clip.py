@@ -1,0 +1,178 @@
+"""The small CLIP, trained on the data set itself: an open_clip model of our own size (`clipgan-tiny.json`)."""
+
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import open_clip
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import nn
+
+from clipgan.base.cache import cache_entry
+from clipgan.base.console import console, track
+from clipgan.base.errors import DivergenceError, UserError
+from clipgan.config import TinyClipTraining
+from clipgan.inputs.data.pack import PackedData
+from clipgan.inputs.encoders.clip_batches import training_batches
+from clipgan.inputs.encoders.clip_report import attribute_accuracy, retrieval_top1
+from clipgan.inputs.encoders.preprocess import Preprocess
+from clipgan.inputs.encoders.tiny_training import seeded_on_one_thread, warmup_cosine
+
+VERSION = 1  # part of the cache key: raise it when the same settings would train other weights
+TINY_MODEL = "clipgan-tiny"
+MODEL_CONFIG = Path(__file__).with_name(f"{TINY_MODEL}.json")
+WEIGHTS = "open_clip_model.safetensors"
+MEAN = STD = (0.5, 0.5, 0.5)  # the tower sees values as they are, in [-1, 1]
+MAX_LOGIT_SCALE = float(np.log(100))  # CLIP's own clamp
+WEIGHT_DECAY = 0.05
+BETAS = (0.9, 0.98)
+
+
+def register_tiny_model() -> None:
+    """Make `clipgan-tiny` known to open_clip in this process."""
+    if TINY_MODEL not in open_clip.list_models():
+        open_clip.add_model_config(MODEL_CONFIG)
+
+
+def build_clip(name: str) -> open_clip.CLIP | open_clip.CustomTextCLIP:
+    """open_clip's architecture `name` with random weights (its factory would warn about these, on the root logger)."""
+    config = open_clip.get_model_config(name)
+    custom_text = config.pop("custom_text", False)
+    return open_clip.CustomTextCLIP(**config) if custom_text else open_clip.CLIP(**config)
+
+
+def tiny_preprocess() -> Preprocess:
+    """What the small CLIP's image tower expects."""
+    size = open_clip.get_model_config(TINY_MODEL)["vision_cfg"]["image_size"]
+    return Preprocess(size, MEAN, STD)
+
+
+def train_tiny_clip(
+    config: TinyClipTraining, data: PackedData, cache_dir: Path, device: torch.device | None = None
+) -> Path:
+    """The cache entry of the small CLIP for these settings and this data set, trained first if it is not there.
+
+    Args:
+        config: how to train; the gate `min_attribute_accuracy` holds on shapes only.
+        data: the images and captions; of the shapes set only its name and resolution matter in training.
+        cache_dir: the root of the cache.
+        device: where to train; None: the CPU.
+
+    Returns:
+        A directory with `open_clip_model.safetensors` and `open_clip_config.json`, which open_clip loads as
+        `local-dir:DIRECTORY`, and `report.json` (accuracies, seconds).
+
+    Raises:
+        UserError: the attribute-swap accuracy is below the gate.
+        DivergenceError: the loss is not finite.
+    """
+    register_tiny_model()
+
+    def build(directory: Path) -> None:
+        with seeded_on_one_thread(config.seed):
+            _train(directory, config, data, device or torch.device("cpu"))
+
+    entry = cache_entry(cache_dir, "clip", clip_description(config, data), build)
+    report = json.loads((entry / "report.json").read_text())
+    reached = report.get("attribute_accuracy", {}).get("mean")
+    if reached is not None and reached < config.min_attribute_accuracy:
+        raise UserError(
+            f"the small CLIP (seed {config.seed}) tells the captioned attribute from a swapped one in {reached:.3f} of "
+            f"the cases after {config.steps} steps; min_attribute_accuracy={config.min_attribute_accuracy} asks for "
+            "more: give it more steps"
+        )
+    return entry
+
+
+def clip_description(config: TinyClipTraining, data: PackedData) -> dict[str, Any]:
+    """What the weights depend on; the gate judges them and does not make them."""
+    training = asdict(config)
+    del training["min_attribute_accuracy"]
+    return {
+        "data": data.fingerprint,
+        "x_flip": data.x_flip,
+        "training": training,
+        "architecture": json.loads(MODEL_CONFIG.read_text()),
+        "version": VERSION,
+    }
+
+
+def tiny_clip_weights(config: TinyClipTraining, data: PackedData, cache_dir: Path, device: torch.device) -> Path:
+    """The weights file in the entry of `train_tiny_clip`."""
+    return train_tiny_clip(config, data, cache_dir, device) / WEIGHTS
+
+
+def _train(directory: Path, config: TinyClipTraining, data: PackedData, device: torch.device) -> None:
+    start, cpu_start = time.monotonic(), time.process_time()
+    model = open_clip.CLIP(**open_clip.get_model_config(TINY_MODEL)).to(device)
+    _channels_last(model)
+    tokenizer = open_clip.get_tokenizer(TINY_MODEL)
+    preprocess = tiny_preprocess().to(device)
+    optimizers = _optimizers(model, config.lr)
+    schedules = [torch.optim.lr_scheduler.LambdaLR(each, warmup_cosine(config.steps)) for each in optimizers]
+    batches = training_batches(data, config.batch, config.steps, config.seed, model.text_projection.shape[1])
+    model.train()
+    name = f"training the small CLIP (seed {config.seed})"
+    for step, batch in enumerate(track(batches, name, config.steps)):
+        pixels = torch.from_numpy(np.ascontiguousarray(batch.images)).to(device).float() / 127.5 - 1
+        image = model.encode_image(preprocess(pixels).contiguous(memory_format=torch.channels_last))
+        text = model.encode_text(tokenizer(batch.captions).to(device))
+        scale = model.logit_scale.clamp(max=MAX_LOGIT_SCALE).exp()
+        loss = clip_loss(image, text, scale)
+        if batch.codes is not None:
+            codes = torch.from_numpy(batch.codes).to(device)
+            loss = loss + clip_loss(image, codes, scale) + clip_loss(text, codes, scale)
+        if not torch.isfinite(loss):
+            raise DivergenceError(f"the small CLIP's loss is {loss.item()} at step {step}")
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        loss.backward()
+        for optimizer, schedule in zip(optimizers, schedules, strict=True):
+            optimizer.step()
+            schedule.step()
+    seconds, cpu_seconds = time.monotonic() - start, time.process_time() - cpu_start
+    model.eval()
+    accuracy = {"held-out retrieval": retrieval_top1(model, tokenizer, preprocess, data.heldout)}
+    report: dict[str, Any] = {"heldout_retrieval_top1": accuracy["held-out retrieval"]}
+    if data.name == "shapes":
+        report["attribute_accuracy"] = accuracy = attribute_accuracy(model, tokenizer, preprocess)
+    report |= {"last_loss": round(loss.item(), 4), "seconds": round(seconds, 1), "cpu_seconds": round(cpu_seconds, 1)}
+    save_file({name: value.cpu().contiguous() for name, value in model.state_dict().items()}, directory / WEIGHTS)
+    settings = {"model_cfg": open_clip.get_model_config(TINY_MODEL), "preprocess_cfg": {"mean": MEAN, "std": STD}}
+    (directory / "open_clip_config.json").write_text(json.dumps(settings, indent=2) + "\n")
+    (directory / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+    figures = ", ".join(f"{name} {value:.3f}" for name, value in accuracy.items())
+    console.print(f"small CLIP (seed {config.seed}): {figures} ({seconds:.0f} s)")
+
+
+def clip_loss(image: torch.Tensor, text: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """CLIP's symmetric InfoNCE over features [N, D] of either side (not yet normalised), logits scaled by `scale`."""
+    logits = scale * F.normalize(image, dim=1) @ F.normalize(text, dim=1).T
+    matching = torch.arange(len(logits), device=logits.device)
+    return (F.cross_entropy(logits, matching) + F.cross_entropy(logits.T, matching)) / 2
+
+
+def _optimizers(model: open_clip.CLIP, lr: float) -> list[torch.optim.Optimizer]:
+    """AdamW for all but the vocabulary: a batch touches a few of its 49,408 rows, so its gradient is kept sparse."""
+    vocabulary: nn.Embedding = model.token_embedding
+    vocabulary.sparse = True
+    others = [parameter for parameter in model.parameters() if parameter is not vocabulary.weight]
+    groups = [
+        {"params": [parameter for parameter in others if parameter.ndim >= 2], "weight_decay": WEIGHT_DECAY},
+        {"params": [parameter for parameter in others if parameter.ndim < 2], "weight_decay": 0.0},
+    ]
+    return [
+        torch.optim.AdamW(groups, lr=lr, betas=BETAS, fused=True),
+        torch.optim.SparseAdam([vocabulary.weight], lr=lr, betas=BETAS),
+    ]
+
+
+def _channels_last(model: nn.Module) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            module.to(memory_format=torch.channels_last)

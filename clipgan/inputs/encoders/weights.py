@@ -1,0 +1,126 @@
+"""Weights files: read without executing anything, and compared with the architecture before they are used."""
+
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from clipgan.base.errors import UserError
+from clipgan.inputs.encoders.torchscript import is_torchscript, read_torchscript
+
+SHOWN = 3  # mismatching tensors that an error message names
+# what random weights are drawn with
+DRAWS = (
+    torch.Tensor.normal_, torch.Tensor.uniform_, nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_
+)  # fmt: skip
+# what OpenAI's archives keep beside the weights: numbers, and the text tower's causal mask
+ARCHIVE_EXTRAS = ("input_resolution", "context_length", "vocab_size", "attn_mask")
+
+
+class Undrawn(TorchFunctionMode):
+    """`with Undrawn():` around the making of a module whose weights are loaded next: drawing random ones first takes
+    longer than loading. Buffers and constants are made as ever.
+    """
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in DRAWS:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
+def read_state_dict(path: Path, key: str) -> dict[str, torch.Tensor]:
+    """The tensors in a weights file: safetensors, a `torch.save`d state dict, or a TorchScript archive.
+
+    Pickles are read with `weights_only=True`, archives by `read_torchscript`: neither runs what a file brings. A state
+    dict may lie under `state_dict`, and its names may start with `module.`, as training scripts leave them.
+
+    Args:
+        path: the file.
+        key: the configuration key that named it, for the messages.
+
+    Raises:
+        UserError: there is no such file, or it holds no state dict.
+    """
+    if not path.is_file():
+        raise UserError(f"{key}={path}: there is no such file")
+    try:
+        content: dict[str, Any] = load_file(path) if path.suffix == ".safetensors" else _read_torch(path)
+    except Exception as error:  # every reader has its own errors for a damaged or foreign file
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(f"{key}={path} cannot be read as a weights file: {reason[:200]}") from error
+    nested = content.get("state_dict")
+    content = nested if isinstance(nested, dict) else content
+    state = {name.removeprefix("module."): value for name, value in content.items() if torch.is_tensor(value)}
+    if not state:
+        raise UserError(f"{key}={path} holds no tensors: a state dict is wanted")
+    return state
+
+
+def _read_torch(path: Path) -> dict[str, Any]:
+    if is_torchscript(path):
+        tensors = read_torchscript(path)
+        return {name: value for name, value in tensors.items() if name.rpartition(".")[2] not in ARCHIVE_EXTRAS}
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(content, dict):
+        raise TypeError(f"it holds a {type(content).__name__}, not a state dict")
+    return content
+
+
+def load_strictly(module: nn.Module, state: dict[str, torch.Tensor], source: str, model: str) -> None:
+    """Copy `state` into `module` if every name and shape agrees; nothing is resized, renamed or left out.
+
+    Args:
+        module: the architecture; keeps its own dtype.
+        state: the tensors.
+        source: where they come from, as the user gave it (`clip.checkpoint=FILE`).
+        model: the architecture's name.
+
+    Raises:
+        UserError: names `source`, `model` and the first differences.
+    """
+    wanted = module.state_dict()
+    state = {name: _like(wanted.get(name), value) for name, value in state.items()}
+    differences = [
+        f"{name} is {list(state[name].shape)}, {model} has {list(tensor.shape)}"
+        for name, tensor in wanted.items() if name in state and state[name].shape != tensor.shape
+    ]  # fmt: skip
+    differences += [f"{name} {list(tensor.shape)} is missing" for name, tensor in wanted.items() if name not in state]
+    differences += [f"{name} {list(tensor.shape)} is not in it" for name, tensor in state.items() if name not in wanted]
+    if differences:
+        more = f", and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
+        raise UserError(f"{source} does not fit {model}: {'; '.join(differences[:SHOWN])}{more}")
+    module.load_state_dict(state)
+
+
+def _like(wanted: torch.Tensor | None, value: torch.Tensor) -> torch.Tensor:
+    """`value`, in the shape of `wanted` where both are one number: a logit scale is [] or [1]."""
+    return value.reshape(wanted.shape) if wanted is not None and value.numel() == wanted.numel() == 1 else value
+
+
+def check_weights(files: Mapping[str, str | None]) -> None:
+    """
+    Raises:
+        UserError: a file is missing; names its key.
+    """
+    for key, path in files.items():
+        if path is not None and not Path(path).is_file():
+            raise UserError(f"{key}={path} does not exist; give a file with the weights")
+
+
+def unreachable(url: str, timeout: float = 5.0) -> str | None:
+    """Why `url` cannot be fetched, or None if it can: one request without retries, at most `timeout` seconds."""
+    request = urllib.request.Request(url, method="HEAD")
+    try:
+        with urllib.request.urlopen(request, timeout=timeout):
+            return None
+    except (urllib.error.URLError, OSError, ValueError) as error:
+        return str(getattr(error, "reason", None) or error)

@@ -1,0 +1,1 @@
+"""Features of real images and captions by the frozen encoders, computed once and cached."""

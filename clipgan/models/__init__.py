@@ -1,0 +1,1 @@
+"""Everything that is differentiated: networks, augmentations, losses."""

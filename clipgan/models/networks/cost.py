@@ -1,0 +1,49 @@
+"""What a pass of G and of D costs: the arithmetic of their matrix products and convolutions, counted as it is done."""
+
+from functools import partial
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from clipgan.models.networks.build import AnyDiscriminator
+from clipgan.models.networks.generator import TextToImage
+
+
+class Counter(TorchDispatchMode):
+    """Counts the floating-point operations of matrix products and convolutions, forward and backward.
+
+    By PyTorch's own formulas; its FlopCounterMode follows modules as well, and stumbles over lazy regularisers.
+    """
+
+    total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        formula = flop_registry.get(func._overloadpacket)
+        self.total += formula(*args, **(kwargs or {}), out_val=out) if formula else 0
+        return out
+
+
+@torch.no_grad()
+def multiply_adds(generator: TextToImage, discriminator: AnyDiscriminator, clip_dim: int) -> dict[str, int]:
+    """The multiplications with addition (MACs) of one image's pass forward: `G`, from z to the image, and `D`.
+
+    Args:
+        generator, discriminator: on one device, not compiled; they do that pass, of nothing but zeros.
+        clip_dim: C, the width of CLIP's embedding.
+    """
+    zeros = partial(torch.zeros, device=next(generator.parameters()).device)
+    condition = zeros((1, clip_dim))
+    with Counter() as g:
+        ws = generator.broadcast(generator.mapping(zeros((1, generator.z_dim))))
+        images = generator.scales(ws, condition, generator.draw_noise(1, zeros))
+    with Counter() as d:
+        discriminator(images, condition)
+    return {"G": g.total // 2, "D": d.total // 2}
+
+
+def parameter_count(network: torch.nn.Module) -> int:
+    """Number of scalars that train."""
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)

@@ -1,0 +1,108 @@
+"""Residual StyleGAN2 discriminator with a text-conditional logit and a semantic head.
+
+Shapes: N batch, R resolution, C width of CLIP's embedding, T width of the text projection.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from clipgan.config import ModelConfig
+from clipgan.models.networks.layers import Conv, Linear, channels_at, minibatch_stddev, normalise_second_moment
+from clipgan.models.networks.scales import Scales
+
+
+class Judgement(NamedTuple):
+    """What the discriminator says of a batch."""
+
+    logits: Tensor  # [N], high for real
+    semantic: Tensor  # [N, C], f_D before it is scaled to unit length
+
+
+class ResidualBlock(nn.Module):
+    """Two 3 x 3 convolutions beside a 1 x 1 one, at half the resolution after."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = Conv(inputs, inputs, 3, activate=True)
+        self.down = Conv(inputs, outputs, 3, down=True, activate=True, scale=math.sqrt(0.5))
+        self.skip = Conv(inputs, outputs, 1, bias=False, down=True, scale=math.sqrt(0.5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, I, H, H] -> [N, O, H/2, H/2]."""
+        return self.skip(x).add_(self.down(self.conv(x)))
+
+
+class Discriminator(nn.Module):
+    """D(x, c): image and text condition to a logit, and image to CLIP's space."""
+
+    def __init__(self, model: ModelConfig, clip_dim: int, resolution: int) -> None:
+        super().__init__()
+
+        def channels(size: int) -> int:
+            return channels_at(model, size)
+
+        self.from_rgb = Conv(3, channels(resolution), 1, activate=True)
+        blocks = []
+        self.combine = nn.ModuleList()  # of a multi-scale D, after each block: [features, RGB] -> features
+        size = resolution
+        while size > 4:
+            blocks.append(ResidualBlock(channels(size), channels(size // 2)))
+            size //= 2
+            if model.multi_scale:
+                self.combine.append(Conv(channels(size) + 3, channels(size), 1, bias=False))
+        self.blocks = nn.Sequential(*blocks)
+        self.group = model.mbstd_group
+        width = channels(4)
+        self.conv = Conv(width + 1, width, 3, activate=True)
+        self.features = Linear(width * 4 * 4, width, activate=True)
+        self.logit = Linear(width, 1)
+        self.image_projection = Linear(width, model.text_dim)
+        self.text_projection = Linear(clip_dim, model.text_dim)
+        self.semantic = Linear(width, clip_dim)
+
+    def forward(self, images: Scales, condition: Tensor) -> Judgement:
+        """Judge images against their text.
+
+        Args:
+            images: in [-1, 1]; every scale for a multi-scale D, which joins each to the features of its resolution.
+            condition: [N, C], unit length.
+
+        Returns:
+            The logit D(x, c) = D(x) + <p(x), q(c)> / sqrt T (projection, arXiv:1802.05637), and f_D(x), which does not
+            depend on the text.
+        """
+        x = self.from_rgb(images.image)
+        for index, block in enumerate(self.blocks):
+            x = block(x)
+            if images.smaller:
+                x = self.combine[index](torch.cat([x, images.smaller[index].to(x.dtype)], dim=1))
+        x = self.conv(minibatch_stddev(x, self.group))
+        h = self.features(x.flatten(1))
+        text = self.text_projection(normalise_second_moment(condition))
+        projection = (self.image_projection(h) * text).sum(dim=1) / math.sqrt(text.shape[1])
+        return Judgement(self.logit(h).squeeze(1) + projection, self.semantic(h))
+
+    def layers_from_image(self) -> list[nn.Module]:
+        """The convolutions in front of the minibatch deviation, in the order in which Freeze-D freezes them."""
+        layers: list[nn.Module] = [self.from_rgb]
+        for index, block in enumerate(self.blocks):
+            layers += [*block.children(), *self.combine[index : index + 1]]
+        return layers
+
+    @staticmethod
+    def renumbered(weights: Mapping[str, Tensor], there: int, here: int) -> dict[str, Tensor]:
+        """The weights of a D for images of `there` pixels, named as one for `here` pixels names them.
+
+        Blocks are counted from the image, so their numbers move. What read RGB at another resolution has no place.
+        """
+        shift = here.bit_length() - there.bit_length()
+
+        def name(old: str) -> str:
+            return re.sub(r"^(blocks|combine)\.(\d+)", lambda match: f"{match[1]}.{int(match[2]) + shift}", old)
+
+        return {name(old): value for old, value in weights.items() if shift == 0 or not old.startswith("from_rgb.")}

@@ -1,0 +1,96 @@
+"""LAFITE's discriminator: StyleGAN2-ADA's residual one with a head for CLIP's space.
+
+Shapes: N batch, R resolution, C width of CLIP's embedding, I and O channels in and out, H = W resolution of a layer.
+"""
+
+import math
+from collections.abc import Mapping
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from clipgan.base.distributed import total_with_gradient
+from clipgan.config import LafiteConfig, ModelConfig
+from clipgan.models.networks.discriminator import Judgement
+from clipgan.models.networks.lafite.resample import blur
+from clipgan.models.networks.layers import Conv, Linear, channels_at, leaky_relu, minibatch_stddev
+from clipgan.models.networks.scales import Scales
+
+
+class DownConv(Conv):
+    """3 x 3 convolution of stride 2 after the filter, then bias and activation."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 3, activate=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, I, H, H] -> [N, O, H/2, H/2]."""
+        return leaky_relu(F.conv2d(blur(x, padding=2), self.weight * self.gain, self.bias, stride=2))
+
+
+class LafiteResidualBlock(nn.Module):
+    """Two 3 x 3 convolutions beside a 1 x 1 one, at half the resolution after; the former are clamped."""
+
+    def __init__(self, inputs: int, outputs: int, clamp: float) -> None:
+        super().__init__()
+        self.conv = Conv(inputs, inputs, 3, activate=True)
+        self.down = DownConv(inputs, outputs)
+        self.skip = Conv(inputs, outputs, 1, bias=False)
+        self.clamp = clamp
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, I, H, H] -> [N, O, H/2, H/2]."""
+        y = self.down(self.conv(x).clamp(-self.clamp, self.clamp)).clamp(-self.clamp, self.clamp)
+        return (y + self.skip(blur(x, padding=1, stride=2))) * math.sqrt(0.5)
+
+
+class LafiteDiscriminator(nn.Module):
+    """D(x, c): image and text condition to a logit, and image to CLIP's space."""
+
+    def __init__(self, model: ModelConfig, lafite: LafiteConfig, clip_dim: int, resolution: int) -> None:
+        super().__init__()
+
+        def channels(size: int) -> int:
+            return channels_at(model, size)
+
+        sizes = [2**exponent for exponent in range(resolution.bit_length() - 1, 2, -1)]
+        self.clamp, self.group, self.unit_features = lafite.conv_clamp, model.mbstd_group, lafite.unit_features
+        self.from_rgb = Conv(3, channels(resolution), 1, activate=True)
+        self.blocks = nn.ModuleDict(
+            {str(size): LafiteResidualBlock(channels(size), channels(size // 2), self.clamp) for size in sizes}
+        )
+        width = channels(4)
+        self.conv = Conv(width + 1, width, 3, activate=True)
+        self.features = Linear(width * 4 * 4, width, activate=True)
+        self.logit = Linear(width, 1)
+        self.semantic = Linear(width, clip_dim)
+
+    def forward(self, images: Scales, condition: Tensor) -> Judgement:
+        """Judge images against their text.
+
+        Args:
+            images: one scale, in [-1, 1].
+            condition: [N, C], unit length.
+
+        Returns:
+            The logit D(x, c) = D(x) + sum over the batch of <f_D(x), c>, as published: the text's part is one number
+            for all images of the batch (of the micro-batch with accumulate > 1). And f_D(x).
+        """
+        x = self.from_rgb(images.image).clamp(-self.clamp, self.clamp)
+        for block in self.blocks.values():
+            x = block(x)
+        x = self.conv(minibatch_stddev(x, self.group)).clamp(-self.clamp, self.clamp)
+        h = self.features(x.flatten(1))
+        semantic = self.semantic(h).float()
+        if self.unit_features:
+            semantic = semantic / semantic.norm(dim=1, keepdim=True)
+        return Judgement(self.logit(h).float().squeeze(1) + total_with_gradient((semantic * condition).sum()), semantic)
+
+    def layers_from_image(self) -> list[nn.Module]:
+        """See `Discriminator.layers_from_image`."""
+        return [self.from_rgb, *(layer for block in self.blocks.values() for layer in block.children())]
+
+    @staticmethod
+    def renumbered(weights: Mapping[str, Tensor], there: int, here: int) -> dict[str, Tensor]:
+        """See `Discriminator.renumbered`; blocks are named by their resolution, so that only from RGB moves."""
+        return {name: value for name, value in weights.items() if there == here or not name.startswith("from_rgb.")}

@@ -1,0 +1,171 @@
+"""LAFITE's generator: StyleGAN2 with a text network of its own in every layer.
+
+Shapes: N batch, Z latent width, W style width, C width of CLIP's embedding, T width of the text code, L styles,
+I and O channels in and out, H = W resolution of a layer, R of the image.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from clipgan.config import LafiteConfig, ModelConfig
+from clipgan.models.networks.generator import Mapping, TextToImage, mapping_depth
+from clipgan.models.networks.lafite.resample import blur, upsample
+from clipgan.models.networks.layers import Linear, channels_at, leaky_relu
+from clipgan.models.networks.scales import Scales
+
+W_DECAY = 0.995  # of the moving average of w
+TEXT_LR = 0.01  # learning-rate multiplier of the text networks
+
+
+def text_network(clip_dim: int, text_dim: int) -> list[nn.Module]:
+    """The two layers that each style has for the text: C -> (C + T) / 2 -> T."""
+    middle = (clip_dim + text_dim) // 2
+    return [
+        Linear(clip_dim, middle, lr_multiplier=TEXT_LR, activate=True),
+        Linear(middle, text_dim, lr_multiplier=TEXT_LR, activate=True),
+    ]
+
+
+class JoinedStyle(nn.Module):
+    """style = A [text code, w]."""
+
+    def __init__(self, model: ModelConfig, clip_dim: int, outputs: int) -> None:
+        super().__init__()
+        self.text = nn.Sequential(*text_network(clip_dim, model.text_dim))
+        self.affine = Linear(model.text_dim + model.w_dim, outputs, bias=1.0)
+
+    def forward(self, w: Tensor, text: Tensor) -> Tensor:
+        """[N, W], [N, C] -> [N, O]."""
+        return self.affine(torch.cat([self.text(text), w], dim=1))
+
+
+class ScaledStyle(nn.Module):
+    """style = shift(text) + scale(text) A w."""
+
+    def __init__(self, model: ModelConfig, clip_dim: int, outputs: int) -> None:
+        super().__init__()
+        self.affine = Linear(model.w_dim, outputs, bias=1.0)
+        self.scale, self.shift = (
+            nn.Sequential(*text_network(clip_dim, model.text_dim), Linear(model.text_dim, outputs)) for _ in range(2)
+        )
+
+    def forward(self, w: Tensor, text: Tensor) -> Tensor:
+        """[N, W], [N, C] -> [N, O]."""
+        return self.shift(text) + self.affine(w) * self.scale(text)
+
+
+class LafiteLayer(nn.Module):
+    """Modulated 3 x 3 convolution, noise, bias, activation, clamp; `up` doubles the resolution in the convolution."""
+
+    noise: Tensor
+
+    def __init__(self, inputs: int, outputs: int, size: int, style: nn.Module, clamp: float, up: bool = False) -> None:
+        super().__init__()
+        self.style = style
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3))
+        self.noise_strength = nn.Parameter(torch.zeros(()))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.register_buffer("noise", torch.randn(size, size))  # a constant map in place of drawn noise
+        self.gain = (inputs * 9) ** -0.5  # demodulation takes it out again; it keeps half precision in its range
+        self.clamp, self.up = clamp, up
+
+    def forward(self, x: Tensor, w: Tensor, text: Tensor, noise: Tensor) -> Tensor:
+        """[N, I, H, H], [N, W], [N, C], [N, 1, H', H'] -> [N, O, H', H'], H' = H, or 2H with `up`."""
+        y = self._convolve(x, self.style(w, text))
+        shift = noise * self.noise_strength + self.bias[:, None, None]
+        return leaky_relu(y + shift.to(y.dtype)).clamp(-self.clamp, self.clamp)
+
+    def _convolve(self, x: Tensor, scale: Tensor) -> Tensor:
+        """Scaled by the style [N, I] before, demodulated after: one ordinary convolution for the batch."""
+        x, weight = x * scale[:, :, None, None], self.weight * self.gain
+        if self.up:
+            y = blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), padding=1) * 4
+        else:
+            y = F.conv2d(x, weight, padding=1)
+        energy = weight.square().sum(dim=(2, 3))  # [O, I]
+        demodulation = (scale.square() @ energy.T + 1e-8).rsqrt()  # [N, O]
+        return y * demodulation[:, :, None, None].to(y.dtype)
+
+
+class LafiteToRGB(nn.Module):
+    """Modulated 1 x 1 convolution to RGB, without demodulation."""
+
+    def __init__(self, inputs: int, style: nn.Module, clamp: float) -> None:
+        super().__init__()
+        self.style = style
+        self.weight = nn.Parameter(torch.randn(3, inputs, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(3))
+        self.gain, self.clamp = inputs**-0.5, clamp
+
+    def forward(self, x: Tensor, w: Tensor, text: Tensor) -> Tensor:
+        """[N, I, H, H], [N, W], [N, C] -> float32 [N, 3, H, H]: colours add up in full precision."""
+        scale = self.style(w, text) * self.gain
+        y = F.conv2d(x * scale[:, :, None, None], self.weight, self.bias)
+        return y.float().clamp(-self.clamp, self.clamp)
+
+
+class LafiteBlock(nn.Module):
+    """The layers of one resolution."""
+
+    def __init__(self, model: ModelConfig, lafite: LafiteConfig, clip_dim: int, size: int) -> None:
+        super().__init__()
+
+        def style(outputs: int) -> nn.Module:
+            kind = JoinedStyle if size <= lafite.joined_to else ScaledStyle
+            return kind(model, clip_dim, outputs)
+
+        inputs, outputs = (channels_at(model, at) for at in (size // 2, size))
+        clamp = lafite.conv_clamp
+        self.up = LafiteLayer(inputs, outputs, size, style(inputs), clamp, up=True) if size > 4 else None
+        self.conv = LafiteLayer(outputs, outputs, size, style(outputs), clamp)
+        self.rgb = LafiteToRGB(outputs, style(outputs), clamp)
+
+    def forward(
+        self, x: Tensor, image: Tensor | None, ws: Sequence[Tensor], text: Tensor, noise: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Features, the image so far and the block's styles -> features and image at this resolution."""
+        if self.up is not None:
+            x = self.up(x, ws[0], text, noise[0])
+        x = self.conv(x, ws[-2], text, noise[-1])
+        rgb = self.rgb(x, ws[-1], text)
+        return x, rgb if image is None else upsample(image) + rgb
+
+
+class LafiteSynthesis(nn.Module):
+    """Styles and text -> image: a learned constant, the blocks, RGB summed over the resolutions."""
+
+    def __init__(self, model: ModelConfig, lafite: LafiteConfig, clip_dim: int, resolution: int) -> None:
+        super().__init__()
+        self.constant = nn.Parameter(torch.randn(1, channels_at(model, 4), 4, 4))
+        sizes = [2**exponent for exponent in range(2, resolution.bit_length())]
+        self.blocks = nn.ModuleDict({str(size): LafiteBlock(model, lafite, clip_dim, size) for size in sizes})
+
+    def forward(self, ws: Tensor, text: Tensor, noise: Sequence[Tensor]) -> Tensor:
+        """[N, L, W], [N, C], noise -> [N, 3, R, R]."""
+        x = self.constant.expand(ws.shape[0], -1, -1, -1).contiguous(memory_format=torch.channels_last)
+        image = None
+        for number, block in enumerate(self.blocks.values()):
+            own = ws[:, max(0, 2 * number - 1) : 2 * number + 2]  # RGB shares the next block's first style
+            maps = noise[max(0, 2 * number - 1) : 2 * number + 1]
+            x, image = block(x, image, own.unbind(dim=1), text, maps)
+        assert image is not None
+        return image
+
+
+class LafiteGenerator(TextToImage):
+    """`TextToImage` as LAFITE publishes it; the text enters as CLIP gives it, at unit length."""
+
+    def __init__(self, model: ModelConfig, lafite: LafiteConfig, clip_dim: int, resolution: int) -> None:
+        super().__init__(Mapping(model.z_dim, model.w_dim, mapping_depth(model), W_DECAY), model.z_dim, resolution)
+        self.synthesis = LafiteSynthesis(model, lafite, clip_dim, resolution)
+
+    def scales(self, ws: Tensor, condition: Tensor, noise: Sequence[Tensor]) -> Scales:
+        """See `TextToImage`; there is one."""
+        return Scales(self.synthesis(ws, condition, noise))
+
+    def stored_noise(self) -> list[Tensor]:
+        """The constant noise maps in place of drawn ones, the same for each image: [1, 1, size, size] each."""
+        return [layer.noise[None, None] for layer in self.modules() if isinstance(layer, LafiteLayer)]

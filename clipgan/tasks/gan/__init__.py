@@ -1,0 +1,1 @@
+"""The text-to-image GAN: discriminator step, generator step, moving average, snapshots."""

@@ -1,0 +1,29 @@
+"""Exponential moving average of the generator's weights."""
+
+import torch
+
+from clipgan.config import ModelConfig
+from clipgan.models.networks.generator import TextToImage
+
+
+def ema_decay(model: ModelConfig, images: int, batch: int, fine_tuning: bool = False) -> float:
+    """The decay of one step: half-life `ema_kimg`, shorter in the beginning (StyleGAN2-ADA's ramp-up).
+
+    Args:
+        model: its `ema_kimg` and `ema_rampup`.
+        images: real images shown so far.
+        batch: real images a step.
+        fine_tuning: whether the average began as an average, so that it is not to be forgotten at once: no ramp-up.
+    """
+    half_life = model.ema_kimg * 1000
+    if model.ema_rampup > 0 and not fine_tuning:
+        half_life = min(half_life, images * model.ema_rampup)
+    return 0.5 ** (batch / max(half_life, 1e-8))
+
+
+@torch.no_grad()
+def update_ema(average: TextToImage, generator: TextToImage, decay: float) -> None:
+    """average <- decay * average + (1 - decay) * generator; buffers are copied."""
+    torch._foreach_lerp_(list(average.parameters()), list(generator.parameters()), 1 - decay)
+    for mean, buffer in zip(average.buffers(), generator.buffers(), strict=True):
+        mean.copy_(buffer)

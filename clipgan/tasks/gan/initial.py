@@ -1,0 +1,130 @@
+"""Weights that a training starts from (`init`), as distinct from a training that goes on (`resume`).
+
+Only weights are taken: the moving average for G and for its average, and D. Optimisers, schedule and step are new.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from clipgan.base.console import console
+from clipgan.base.errors import UserError
+from clipgan.config import MLFLOW_RUN, Config, ModelConfig, flatten
+from clipgan.engine.checkpoint import load_checkpoint
+from clipgan.engine.run_lookup import checkpoint_of_run
+from clipgan.tasks.gan.state import TrainingState
+
+WIDTHS = ("z_dim", "w_dim", "text_dim", "mapping_layers", "mapping_multiplier", "channel_base", "channel_max",
+          "channel_multiplier", "multi_scale", "lafite.joined_to")  # fmt: skip
+SHOWN = 8  # layers that a line names
+
+
+@dataclass(frozen=True)
+class InitialWeights:
+    """What a checkpoint brings to the beginning of another training."""
+
+    path: Path
+    resolution: int
+    clip: str  # the name of the CLIP that it was trained with
+    generator: Mapping[str, Tensor]  # its moving average
+    discriminator: Mapping[str, Tensor]
+
+
+def read_initial(config: Config) -> InitialWeights:
+    """The weights that `config.init` names.
+
+    Raises:
+        UserError: there is no such file or run, it is no checkpoint, or its networks have other widths.
+    """
+    given = config.init
+    assert given is not None
+    if given.startswith(MLFLOW_RUN):
+        path = checkpoint_of_run(given.removeprefix(MLFLOW_RUN), config.mlflow, f"init={given}")
+    else:
+        path = Path(given).expanduser()
+        if not path.is_file():
+            raise UserError(f"init={given} does not exist; give a checkpoint file, or {MLFLOW_RUN}RUN_ID")
+    checkpoint = load_checkpoint(path, torch.device("cpu"))
+    theirs, state = checkpoint["config"], checkpoint["state"]
+    _refuse_other_architecture(path, theirs["model"], config.model)
+    _refuse_other_widths(path, theirs["model"], config.model)
+    return InitialWeights(
+        path, theirs["resolution"], theirs["clip"]["name"], state["generator_ema"], state["discriminator"]
+    )
+
+
+def start_from(state: TrainingState, weights: InitialWeights, config: Config) -> None:
+    """Copy into a new state what fits it, and say what does not: that stays as it was drawn.
+
+    Networks of another resolution share the layers up to the lower one. With another CLIP's width, the layers that
+    read or write its embedding do not fit.
+
+    Raises:
+        UserError: Freeze-D would freeze a layer that was not there.
+    """
+    new = _copy_fitting(state.generator, weights.generator)
+    state.generator_ema.load_state_dict(state.generator.state_dict())
+    _report("G", state.generator, new, weights.generator, weights.path)
+    discriminator = state.discriminator
+    new = _copy_fitting(
+        discriminator, discriminator.renumbered(weights.discriminator, weights.resolution, config.resolution)
+    )
+    _report("D", discriminator, new, weights.discriminator, weights.path)
+    frozen = [name for name, parameter in discriminator.named_parameters() if not parameter.requires_grad]
+    if random := [name for name in frozen if name in new]:
+        raise UserError(f"freeze_d={config.freeze_d} would keep layers that init={config.init} does not have "
+                        f"({_layers(random)}); freeze_d=0 trains all")  # fmt: skip
+    if weights.clip != config.clip.name:
+        console.print(f"they were trained with clip={weights.clip}, this is clip={config.clip.name}", markup=False)
+
+
+def _copy_fitting(network: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
+    """Copy every tensor that has the name and the shape of one in `network`; returns what it has besides."""
+    own = network.state_dict()
+    fitting = {name: weights[name] for name in own if name in weights and weights[name].shape == own[name].shape}
+    network.load_state_dict(fitting, strict=False)
+    return [name for name in own if name not in fitting]
+
+
+def _report(name: str, network: nn.Module, new: list[str], weights: Mapping[str, Tensor], path: Path) -> None:
+    taken = len(network.state_dict()) - len(new)
+    line = f"{name} starts from {taken} of {len(weights)} tensors of {path}"
+    console.print(line + (f"; new layers: {_layers(new)}" if new else ""), markup=False)
+
+
+def _layers(names: list[str]) -> str:
+    """`from_rgb, blocks.0.conv` for the names of their tensors."""
+    layers = list(dict.fromkeys(name.rpartition(".")[0] or name for name in names))
+    more = f" and {len(layers) - SHOWN} more" if len(layers) > SHOWN else ""
+    return ", ".join(layers[:SHOWN]) + more
+
+
+def _refuse_other_architecture(path: Path, theirs: Mapping[str, Any], ours: ModelConfig) -> None:
+    """
+    Raises:
+        UserError: one has LAFITE's networks, the other has this project's own.
+    """
+    if (theirs.get("lafite") is None) != (ours.lafite is None):
+        there, here = "this project's own", "LAFITE's"
+        if ours.lafite is None:
+            there, here = here, there
+        raise UserError(f"init={path} has {there} networks, model={ours.name} has {here}; "
+                        f"choose the model that it has: model={theirs['name']}")  # fmt: skip
+
+
+def _refuse_other_widths(path: Path, theirs: Mapping[str, Any], ours: ModelConfig) -> None:
+    """
+    Raises:
+        UserError: names the keys and values that the checkpoint's networks have.
+    """
+    unsaid = flatten(asdict(ModelConfig()))  # an earlier version has written fewer keys
+    there, here = unsaid | flatten(theirs), flatten(asdict(ours))
+    keys = [key for key in here if key.startswith(WIDTHS) and there.get(key) != here[key]]
+    if keys:
+        differences = "; ".join(f"model.{key}={there.get(key)} there, {here[key]} here" for key in keys)
+        settings = " ".join(f"model.{key}={there.get(key)}" for key in keys)
+        raise UserError(f"init={path} has networks of other widths ({differences}); start from it with {settings}")

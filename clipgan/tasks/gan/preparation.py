@@ -1,0 +1,140 @@
+"""Prepare what a GAN's training needs: packed data, frozen encoders, cached features."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from clipgan.base.cache import cache_dir_of
+from clipgan.base.console import console
+from clipgan.base.errors import UserError
+from clipgan.config import Config
+from clipgan.engine.run_files import check_resumption
+from clipgan.inputs.batches.batches import check_batch_size
+from clipgan.inputs.data.loading import load_data, report_files
+from clipgan.inputs.data.pack import SPLITS, PackedData
+from clipgan.inputs.encoders.clip import FrozenClip, load_clip
+from clipgan.inputs.encoders.resnet import FrozenResNet, load_resnet
+from clipgan.inputs.encoders.side_by_side import train_side_by_side
+from clipgan.inputs.encoders.weights import check_weights
+from clipgan.inputs.features.feature_cache import Features, load_features
+from clipgan.metrics.inception import find_inception_weights
+from clipgan.metrics.protocol import split_of
+from clipgan.models.losses.structure import active_terms
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What training takes from the cache."""
+
+    data: PackedData
+    clip: FrozenClip
+    resnet: FrozenResNet | None  # None where no term needs it
+    features: Features
+    judge: FrozenClip | None  # None where no CLIP judges
+    cache_dir: Path
+
+
+def check_files(config: Config) -> None:
+    """Find missing files in the first second, not after an hour.
+
+    Raises:
+        UserError: a file that the configuration names does not exist.
+    """
+    judge = config.metrics.judge
+    check_weights({
+        "clip.checkpoint": config.clip.checkpoint,
+        "resnet.checkpoint": config.resnet.checkpoint,
+        "metrics.judge.checkpoint": judge.checkpoint if judge else None,
+    })  # fmt: skip
+    if config.metrics.extractor == "inception":
+        find_inception_weights(config.metrics.inception_weights)
+    check_resumption(config)
+
+
+def check_captions(config: Config, data: PackedData) -> None:
+    """Say what cannot be measured without captions.
+
+    Raises:
+        UserError: the run or a CLIP that trains would need captions, or their words, that are not there.
+    """
+    bare = [name for name in SPLITS if not any(getattr(data, name).captions)]
+    captioned = "train" not in bare
+    if bare and config.condition.language_free < 1:
+        raise UserError(
+            f"data={data.name} has no captions ({' and '.join(bare)} images): put them into a text file beside each "
+            "image (NAME.txt, one a line), "
+            "or train without any: condition=language_free"
+        )
+    measures = [f"metrics.{key}" for key in ("clip_score", "r_precision") if getattr(config.metrics, key) != "never"]
+    if split_of(config) in bare and measures:
+        console.print(f"data={data.name} has no captions of {split_of(config)} images: {' and '.join(measures)} cannot "
+                      "be measured, and are left out")  # fmt: skip
+    stored = [split.stored for split in (data.train, data.heldout) if split.stored is not None]
+    has_words = captioned and all(features.has_words for features in stored)
+    what = "words to train a small CLIP on, only features of captions" if captioned else "captions to train it on"
+    if config.clip.checkpoint is None and config.clip.train is not None and not has_words:
+        raise UserError(
+            f"clip={config.clip.name} cannot be trained: data={data.name} has no {what}; "
+            "choose another (clip=ViT-B32), or give its weights with clip.checkpoint=FILE"
+        )
+    judge = config.metrics.judge
+    if judge is not None and judge.checkpoint is None and judge.train is not None and not has_words:
+        raise UserError(
+            f"metrics={config.metrics.name} cannot train its judge, a small CLIP: data={data.name} has no {what}; "
+            "choose metrics=fid5k, or give its weights with metrics.judge.checkpoint=FILE"
+        )
+
+
+def prepare(config: Config, device: torch.device) -> Prepared:
+    """Load what the run needs, making first what the cache does not have.
+
+    Raises:
+        UserError: data or weights are missing or do not fit.
+    """
+    check_files(config)
+    cache_dir = cache_dir_of(config.cache_dir)
+    data = load_data(config.data, config.resolution, cache_dir)
+    report_files(data)
+    check_captions(config, data)
+    check_batch_size(config, data.train)
+    needs_resnet = any(term.space == "ResNet" for term in active_terms(config))
+    judging = config.metrics.judge
+    # what is only loaded comes before what trains, so that a missing file is known at once
+    trains = {
+        "clip": config.clip.train if config.clip.checkpoint is None else None,
+        "judge": judging.train if judging and judging.checkpoint is None else None,
+        "resnet": config.resnet.train if config.resnet.checkpoint is None and needs_resnet else None,
+    }
+    loaded_clip = None if trains["clip"] else load_clip(config.clip, data, cache_dir, device)
+    loaded_resnet = None
+    if needs_resnet and not trains["resnet"]:
+        loaded_resnet = _load_resnet(config, data, cache_dir, device)
+    wanted = [training for training in trains.values() if training is not None]
+    train_side_by_side(wanted, config.data, config.resolution, cache_dir, device)
+    clip = loaded_clip or load_clip(config.clip, data, cache_dir, device)
+    resnet = loaded_resnet or (_load_resnet(config, data, cache_dir, device) if needs_resnet else None)
+    features = load_features(
+        data,
+        clip,
+        resnet,
+        config.resnet.ridge,
+        cache_dir,
+        device,
+        pseudo_text=config.condition.image_noise if config.condition.language_free == 1 else None,
+    )
+    judge = None if judging is None else load_clip(judging, data, cache_dir, device)
+    if judge is not None and judge.weights == clip.weights:
+        console.print(
+            "metrics.judge: the CLIP that judges is the one that guides, and every figure of its says so (_self); "
+            "give it another seed (metrics.judge.train.seed), or another backbone (clip@metrics.judge=NAME)"
+        )
+    return Prepared(data, clip, resnet, features, judge, cache_dir)
+
+
+def _load_resnet(config: Config, data: PackedData, cache_dir: Path, device: torch.device) -> FrozenResNet:
+    if config.resnet.name != "simclr":
+        return load_resnet(config.resnet, data, cache_dir, device)
+    from clipgan.tasks.simclr.pretrained import load_pretrained, pretrained_file  # most runs do without
+
+    return load_pretrained(pretrained_file(config.resnet, config.mlflow), config.resnet.precision).to(device)

@@ -1,0 +1,130 @@
+"""All that training changes: two networks, the moving average, two optimisers, the path-length mean, the step."""
+
+import copy
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from clipgan.base.randomness import stream_seed
+from clipgan.config import Config
+from clipgan.engine.divergence import Watch
+from clipgan.engine.optimizer_step import update
+from clipgan.engine.precision import Precision, choose_precision
+from clipgan.models.augmentation.policies import Augmentation, build_augmentation
+from clipgan.models.networks.build import AnyDiscriminator, build_discriminator, build_generator
+from clipgan.models.networks.discriminator import Judgement
+from clipgan.models.networks.generator import TextToImage
+from clipgan.models.networks.scales import Scales
+from clipgan.tasks.gan.optimizers import adam
+
+
+@dataclass
+class TrainingState:
+    """The state of one run; `state_dict` is what a checkpoint holds."""
+
+    generator: TextToImage
+    discriminator: AnyDiscriminator
+    generator_ema: TextToImage
+    generator_optimizer: torch.optim.Adam
+    discriminator_optimizer: torch.optim.Adam
+    path_length_mean: Tensor  # a scalar
+    precision: Precision
+    scaler: torch.amp.GradScaler
+    step: int = 0  # batches done
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    watch: Watch = field(default_factory=Watch)  # no part of `state_dict`
+    compiled: bool = False  # whether the networks run as torch.compile's graphs
+
+    def generate(self, ws: Tensor, condition: Tensor, noise: Sequence[Tensor]) -> Scales:
+        """G in the training's precision: [N, L, W], [N, C] -> float32 images."""
+        with self.precision.autocast():
+            images: Scales = self.generator.scales(ws, condition, noise)
+        return images.map(Tensor.float)
+
+    def judge(self, images: Scales, condition: Tensor) -> Judgement:
+        """D in the training's precision: images, [N, C] -> float32 logits and semantic features."""
+        with self.precision.autocast():
+            judged: Judgement = self.discriminator(images, condition)
+        return Judgement(judged.logits.float(), judged.semantic.float())
+
+    def differentiated_twice(self) -> AbstractContextManager[Any]:
+        """Around a regulariser on a gradient: compiled graphs cannot be differentiated twice, so none is used."""
+        return torch.compiler.set_stance("force_eager") if self.compiled else nullcontext()
+
+    def update(self, optimizer: torch.optim.Optimizer, gradient: str) -> None:
+        """One step of an optimiser on the gradients that have gathered, over all processes.
+
+        Args:
+            gradient: what the watch calls them.
+        """
+        update(optimizer, self.scaler, self.watch, gradient)
+
+    def train_discriminator(self, on: bool) -> None:
+        """Whether gradients reach D's weights; those that Freeze-D keeps never get any."""
+        for group in self.discriminator_optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.requires_grad_(on)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and plain data only."""
+        return {
+            "generator": self.generator.state_dict(),
+            "discriminator": self.discriminator.state_dict(),
+            "generator_ema": self.generator_ema.state_dict(),
+            "generator_optimizer": self.generator_optimizer.state_dict(),
+            "discriminator_optimizer": self.discriminator_optimizer.state_dict(),
+            "path_length_mean": self.path_length_mean,
+            "scaler": self.scaler.state_dict(),
+            "augmentation": self.augmentation.state_dict(),
+            "step": self.step,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave.
+
+        Raises:
+            RuntimeError: the networks have other shapes.
+        """
+        for name in ("generator", "discriminator", "generator_ema", "generator_optimizer", "discriminator_optimizer"):
+            getattr(self, name).load_state_dict(state[name])
+        self.path_length_mean = state["path_length_mean"].to(self.path_length_mean.device)
+        self.scaler.load_state_dict(state["scaler"])
+        self.augmentation.load_state_dict(state.get("augmentation", {}))  # earlier versions had none
+        self.step = state["step"]
+
+
+def new_state(config: Config, clip_dim: int, device: torch.device) -> TrainingState:
+    """Freshly initialised networks and optimisers.
+
+    Args:
+        config: the run; its seed alone decides the initial weights.
+        clip_dim: C, the width of the CLIP embedding.
+        device: where the networks live.
+
+    Raises:
+        UserError: the device cannot compute in `config.precision`.
+    """
+    model, precision = config.model, choose_precision(config.precision, device)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stream_seed(config.seed, "initial weights"))
+        generator = build_generator(model, clip_dim, config.resolution)
+        discriminator = build_discriminator(model, clip_dim, config.resolution)
+    for layer in discriminator.layers_from_image()[: config.freeze_d]:
+        layer.requires_grad_(False)
+    generator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    discriminator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return TrainingState(
+        generator=generator,
+        discriminator=discriminator,
+        generator_ema=copy.deepcopy(generator).eval().requires_grad_(False),
+        generator_optimizer=adam(generator, model.g_lr, model.pl_interval if model.pl_weight else None),
+        discriminator_optimizer=adam(discriminator, model.d_lr, model.r1_interval if model.r1_gamma else None),
+        path_length_mean=torch.zeros((), device=device),
+        precision=precision,
+        scaler=precision.scaler(),
+        augmentation=build_augmentation(config.augment, config.batch, device),
+    )

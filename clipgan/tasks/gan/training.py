@@ -1,0 +1,159 @@
+"""The GAN's training: discriminator step, generator step, moving average; at each snapshot FID and a sample grid."""
+
+import shlex
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from clipgan.base.console import console
+from clipgan.base.distributed import rank
+from clipgan.base.installed import train_command
+from clipgan.config import Config
+from clipgan.engine import run_files
+from clipgan.engine.result import Report
+from clipgan.engine.run import Run
+from clipgan.engine.schedule import Schedule
+from clipgan.inputs.batches.batches import Batches
+from clipgan.inputs.batches.prefetch import Prefetched, Source
+from clipgan.inputs.features.conditions import prompts
+from clipgan.metrics.evaluation import Evaluation
+from clipgan.metrics.prompts import evenly
+from clipgan.models.losses.structure import active_terms
+from clipgan.models.networks.cost import multiply_adds, parameter_count
+from clipgan.tasks.gan.compiled import compile_networks
+from clipgan.tasks.gan.initial import InitialWeights, read_initial, start_from
+from clipgan.tasks.gan.preparation import Prepared, prepare
+from clipgan.tasks.gan.sample_grid import SampleGrid, title
+from clipgan.tasks.gan.spaces import FrozenSpaces
+from clipgan.tasks.gan.state import new_state
+from clipgan.tasks.gan.steps import Objective, train_step
+from clipgan.tasks.gan.weight_table import weight_table
+from clipgan.tracking.run_description import Origin
+from clipgan.tracking.run_log import RunLog
+
+
+class Training(Run):
+    """One run of a GAN: its state, its data, its measures."""
+
+    maximised = False
+
+    def __init__(
+        self,
+        config: Config,
+        run_dir: Path,
+        prepared: Prepared,
+        device: torch.device,
+        report: Report | None,
+        initial: InitialWeights | None = None,
+    ) -> None:
+        schedule = Schedule("kimg", config.kimg, config.snapshot_kimg, Fraction(config.batch, 1000))
+        super().__init__(config, run_dir, device, report, schedule)
+        self.best_counts = config.metrics.objective == "best"
+        features = prepared.features
+        self.terms = active_terms(config)
+        self.objective = Objective(
+            config=config,
+            generator_terms=[term for term in self.terms if term.phase == "G"],
+            discriminator_terms=[term for term in self.terms if term.phase == "D"],
+            spaces=FrozenSpaces(prepared.clip, prepared.resnet, features.text_to_resnet),
+        )
+        self.clip, self.judge = prepared.clip, prepared.judge
+        batches = Batches(config, prepared.data.train, features.train, device, prepared.data.x_flip)
+        self.batches: Source = Prefetched(batches) if device.type == "cuda" else batches
+        self.state = new_state(config, prepared.clip.dim, device)
+        if initial is not None:
+            start_from(self.state, initial, config)
+        self.evaluation = Evaluation(
+            config, prepared.data, features, prepared.judge, prepared.clip, prepared.cache_dir, device
+        )
+        self.key = self.evaluation.key
+        self.sources = {  # what files held: their names are in the configuration
+            "data.fingerprint": prepared.data.fingerprint,
+            "clip.key": prepared.clip.key,
+            "judge.key": prepared.judge.key if prepared.judge else None,
+            "resnet.key": prepared.resnet.key if prepared.resnet else None,
+            "extractor.key": self.evaluation.extractor.key,
+        }
+        self.costs = multiply_adds(self.state.generator, self.state.discriminator, prepared.clip.dim)
+        if config.compile is not None:
+            compile_networks(self.state, self.objective.spaces, config.compile)
+        heldout = prompts(features.heldout, config.condition, config.seed)
+        chosen = evenly(len(heldout), config.sample_prompts)  # a set may be sorted
+        titles = [title(prepared.data.heldout, index) for index in chosen]
+        self.grid = SampleGrid(titles, heldout[chosen], config.sample_latents, config.model.z_dim, config.seed, device)
+        self.text_to_resnet_r2 = features.text_to_resnet_r2
+
+    def announce(self) -> None:
+        """The weights of its terms."""
+        console.print(weight_table(self.terms, self.config))
+
+    def params(self) -> dict[str, Any]:
+        """The sizes of the networks, and what FID is computed from."""
+        return {
+            "parameters/G": parameter_count(self.state.generator),
+            "parameters/D": parameter_count(self.state.discriminator),
+            **{f"macs/{name}": macs for name, macs in self.costs.items()},
+            **self.evaluation.record(),
+        }
+
+    def first_values(self) -> dict[str, float]:
+        """How well captions predict ResNet features."""
+        return {} if self.text_to_resnet_r2 is None else {"text_to_resnet_r2": self.text_to_resnet_r2}
+
+    def step(self, step: int) -> dict[str, Tensor]:
+        """See `train_step`."""
+        return train_step(self.state, self.batches.at(step), self.objective, step)
+
+    def measure(self, mark: int, last: bool) -> dict[str, float]:
+        """FID and what is measured beside it, and a sample grid."""
+        raw = self.config.metrics.weights == "raw"
+        measured = self.evaluation(self.state.generator if raw else self.state.generator_ema, last)
+        if rank() == 0:
+            [grid] = self.artifacts(mark)
+            self.grid.save(self.state.generator_ema, grid)
+        return measured
+
+    def artifacts(self, mark: int) -> list[Path]:
+        """The sample grid."""
+        return [self.run_dir / f"samples-{mark:06d}.png"]
+
+    def record(self) -> dict[str, Any]:
+        """Its CLIPs, so that they are found again."""
+        return {"clip": self.clip.record(), "judge": self.judge.record() if self.judge else None}
+
+    def finish(self, log: RunLog) -> None:
+        """The generator as a model of MLflow's."""
+        if self.config.mlflow.log_model:
+            log.model(self._write_model, self.history.mark)
+
+    def _write_model(self, folder: Path) -> None:
+        from clipgan.sampling.served import write  # what it imports, a run without MLflow does without
+
+        write(folder, self.config, self.state.generator_ema, self.clip)
+
+    def further(self, origin: Origin) -> list[tuple[str, str]]:
+        """Pictures, a longer training, a sweep."""
+        seconds, by_kimg = self.config.seconds, self.state.step == self.schedule.total
+        longer = f"kimg={2 * self.history.mark}" if seconds is None or by_kimg else f"seconds={2 * seconds:g}"
+        return [
+            (f"python -m clipgan.sample ckpt={self.saved} prompts=PROMPTS", "draw what prompts say"),
+            (f"{origin.command or shlex.join(train_command())} {longer}", "train on, for as long again"),
+            (shlex.join([*train_command(), "-m", "h=0.1,0.5,2"]), "compare other h in a sweep"),
+        ]
+
+
+def prepare_run(config: Config, run_dir: Path, device: torch.device, report: Report | None) -> Callable[[], Training]:
+    """Bring all that a GAN's run needs into the cache, and return what makes the run.
+
+    Raises:
+        UserError: data, weights or a checkpoint are missing or do not fit.
+    """
+    initial = None
+    if config.init is not None and not run_files.exists(config.resume, run_dir):
+        initial = read_initial(config)  # before the data, so that a mistake is known at once
+    prepared = prepare(config, device)
+    return lambda: Training(config, run_dir, prepared, device, report, initial)

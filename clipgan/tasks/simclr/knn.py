@@ -1,0 +1,35 @@
+"""k-nearest-neighbour classification (arXiv:1805.01978, section 3.4): no classifier is trained.
+
+Shapes: N training images, M held-out ones, Q width of the features, K classes.
+"""
+
+import torch
+from torch import Tensor
+
+from clipgan.base.vectors import unit
+from clipgan.config.simclr import KnnConfig
+
+CHUNK = 512  # held-out images that are compared at once
+
+
+@torch.no_grad()
+def knn_accuracy(
+    config: KnnConfig, train: Tensor, labels: Tensor, heldout: Tensor, answers: Tensor, classes: int
+) -> float:
+    """Share of held-out images whose class most of their nearest training images vote for, by cosine.
+
+    Args:
+        config: how many vote, and how much a nearer one counts for more.
+        train: float32 [N, Q].
+        labels: int64 [N].
+        heldout: float32 [M, Q].
+        answers: int64 [M].
+        classes: K.
+    """
+    known, right = unit(train), 0.0
+    for rows, wanted in zip(unit(heldout).split(CHUNK), answers.split(CHUNK), strict=True):
+        cosine, nearest = (rows @ known.T).topk(min(config.k, len(known)), dim=1)
+        votes = torch.zeros(len(rows), classes, device=rows.device)
+        votes.scatter_add_(1, labels[nearest], ((cosine - 1) / config.temperature).exp())
+        right += (votes.argmax(dim=1) == wanted).float().sum().item()
+    return right / len(heldout)

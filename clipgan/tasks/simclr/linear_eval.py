@@ -1,0 +1,49 @@
+"""Linear evaluation: a linear classifier, trained by SGD on the cross-entropy of frozen, precomputed features.
+
+Shapes: N training images, M held-out ones, Q width of the features, K classes.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from clipgan.base.randomness import stream
+from clipgan.config.simclr import LinearConfig
+
+
+def linear_accuracy(
+    config: LinearConfig, train: Tensor, labels: Tensor, heldout: Tensor, answers: Tensor, classes: int, seed: int
+) -> float:
+    """Share of held-out images that the classifier has right.
+
+    Each feature is brought to mean 0 and deviation 1 over the training images first, so that one rate does for any
+    network; what a linear classifier can express stays the same. It starts at 0, and its rate falls linearly.
+
+    Args:
+        config: the training of the classifier.
+        train: float32 [N, Q].
+        labels: int64 [N].
+        heldout: float32 [M, Q].
+        answers: int64 [M].
+        classes: K.
+        seed: of the order of the images.
+    """
+    mean, deviation = train.mean(dim=0), train.std(dim=0).clamp(min=1e-6)
+    train, heldout = (train - mean) / deviation, (heldout - mean) / deviation
+    weight = torch.zeros(classes, train.shape[1], device=train.device, requires_grad=True)
+    bias = torch.zeros(classes, device=train.device, requires_grad=True)
+    optimizer = torch.optim.SGD([weight, bias], lr=config.lr, momentum=config.momentum)
+    batch = min(config.batch, len(train))
+    per_epoch = len(train) // batch
+    total = config.epochs * per_epoch
+    for epoch in range(config.epochs):
+        order = torch.randperm(len(train), generator=stream(seed, "linear evaluation", epoch)).to(train.device)
+        for place in range(per_epoch):
+            rows = order[place * batch : (place + 1) * batch]
+            optimizer.param_groups[0]["lr"] = config.lr * (1 - (epoch * per_epoch + place) / total)
+            loss = F.cross_entropy(F.linear(train[rows], weight, bias), labels[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    with torch.no_grad():
+        return (F.linear(heldout, weight, bias).argmax(dim=1) == answers).float().mean().item()

@@ -1,0 +1,162 @@
+"""Pretraining: an epoch is every image once; at each snapshot a linear classifier and k-NN judge the encoder."""
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clipgan.base.cache import cache_dir_of
+from clipgan.base.console import console
+from clipgan.base.installed import train_command
+from clipgan.config import Config
+from clipgan.engine.result import Report
+from clipgan.engine.run import Run
+from clipgan.engine.run_files import check_resumption
+from clipgan.engine.schedule import Schedule
+from clipgan.inputs.data.labels import Labels, load_labels
+from clipgan.inputs.data.loading import load_data, report_files
+from clipgan.inputs.data.pack import PackedData
+from clipgan.inputs.encoders.clip import FrozenClip, load_clip
+from clipgan.inputs.encoders.weights import check_weights
+from clipgan.inputs.features.feature_cache import SplitFeatures, load_features
+from clipgan.models.networks.cost import parameter_count
+from clipgan.tasks.simclr.batches import ImageBatches
+from clipgan.tasks.simclr.evaluation import OBJECTIVE, LinearEvaluation
+from clipgan.tasks.simclr.neighbours import share_of_right_neighbours
+from clipgan.tasks.simclr.state import new_state
+from clipgan.tasks.simclr.step import Method, train_step
+from clipgan.tracking.run_description import Origin
+from clipgan.tracking.run_log import RunLog
+
+SEEN_AS_VIEWS = ("drop_false_positive",)  # compares an image's two views, of which the cache knows nothing
+
+
+@dataclass(frozen=True)
+class Pretrainable:
+    """What pretraining takes from the cache."""
+
+    data: PackedData
+    labels: Labels
+    clip: FrozenClip | None  # None where no pair asks it
+    features: SplitFeatures | None  # of the training images; None where they are not needed
+
+
+def prepare_pretraining(config: Config, device: torch.device) -> Pretrainable:
+    """Load what the run needs, making first what the cache does not have.
+
+    Raises:
+        UserError: data or weights are missing or do not fit.
+    """
+    assert config.simclr is not None
+    check_weights({"clip.checkpoint": config.clip.checkpoint})
+    check_resumption(config)
+    cache_dir = cache_dir_of(config.cache_dir)
+    data = load_data(config.data, config.resolution, cache_dir)
+    report_files(data)
+    labels = load_labels(data, config.simclr.classes)
+    if config.pairs.name == "plain":
+        return Pretrainable(data, labels, None, None)
+    clip = load_clip(config.clip, data, cache_dir, device)
+    if sees_views(config):
+        return Pretrainable(data, labels, clip, None)
+    features = load_features(data, clip, None, config.resnet.ridge, cache_dir, device)
+    return Pretrainable(data, labels, clip, features.train)
+
+
+def sees_views(config: Config) -> bool:
+    """Whether CLIP is shown the augmented views in each step, in place of the images once."""
+    return config.pairs.name in SEEN_AS_VIEWS or (config.pairs.name != "plain" and config.features == "online")
+
+
+def compared_by(config: Config, features: SplitFeatures) -> np.ndarray:
+    """What CLIP knows of each training image, or of its first caption: [N, C]."""
+    if config.pairs.similarity == "text":
+        return features.clip_text[features.caption_start[:-1]]
+    return features.clip_image[0]
+
+
+class Pretraining(Run):
+    """One run of SimCLR: its state, its data, its measures."""
+
+    key, maximised, best_counts = OBJECTIVE, True, False
+
+    def __init__(
+        self, config: Config, run_dir: Path, ready: Pretrainable, device: torch.device, report: Report | None
+    ) -> None:
+        assert config.simclr is not None
+        assert config.epochs is not None
+        assert config.snapshot_epochs is not None
+        features = None if ready.features is None else compared_by(config, ready.features)
+        self.batches = ImageBatches(ready.data.train, features, config.batch, config.seed, device)
+        schedule = Schedule("epoch", config.epochs, config.snapshot_epochs, Fraction(1, self.batches.per_epoch))
+        super().__init__(config, run_dir, device, report, schedule)
+        self.labels = ready.labels
+        self.state = new_state(config, device)
+        online = ready.clip if sees_views(config) else None
+        self.method = Method(config, config.simclr, ready.data.x_flip, schedule.total, online)
+        self.evaluation = LinearEvaluation(config, ready.data, ready.labels, self.state.precision)
+        self.clip = ready.clip
+        self.sources = {  # what files held: their names are in the configuration
+            "data.fingerprint": ready.data.fingerprint,
+            "clip.key": None if ready.clip is None else ready.clip.key,
+        }
+
+    def announce(self) -> None:
+        """The classes, and what CLIP does."""
+        classes = self.labels.classes
+        some = ", ".join(classes[:3])
+        console.print(f"{len(classes)} classes ({some}, ...), {self.batches.per_epoch} steps an epoch", markup=False)
+
+    def params(self) -> dict[str, Any]:
+        """The size of the network, and how many classes there are."""
+        return {
+            "parameters/encoder": parameter_count(self.state.network.encoder),
+            "parameters/head": parameter_count(self.state.network.head),
+            "n_classes": len(self.labels.classes),
+        }
+
+    def first_values(self) -> dict[str, float]:
+        """How often the nearest other image of a batch is of the same class, by CLIP, where the cache knows it."""
+        return share_of_right_neighbours(self.batches, self.labels)
+
+    def step(self, step: int) -> dict[str, Tensor]:
+        """See `train_step`."""
+        return train_step(self.state, self.batches.at(step), self.method, step)
+
+    def measure(self, mark: int, last: bool) -> dict[str, float]:
+        """Linear and k-NN accuracy."""
+        return self.evaluation(self.state.network.encoder)
+
+    def record(self) -> dict[str, Any]:
+        """CLIP, where one helps, and the classes."""
+        return {"clip": self.clip.record() if self.clip else None, "classes": self.labels.classes}
+
+    def finish(self, log: RunLog) -> None:
+        """Nothing: its checkpoint is what others take."""
+
+    def further(self, origin: Origin) -> list[tuple[str, str]]:
+        """How to use what was learnt."""
+        run = "resnet.run=latest" if self.config.mlflow.tracking_uri else f"resnet.checkpoint={self.saved}"
+        pairs = "task=simclr pairs=plain,add_new_positive"
+        return [
+            (shlex.join([*train_command(), "resnet=simclr", run]), "train a GAN with it as its ResNet space"),
+            (f"{shlex.join(train_command())} -m {pairs}", "see in a sweep what CLIP's help brings"),
+        ]
+
+
+def prepare_run(
+    config: Config, run_dir: Path, device: torch.device, report: Report | None
+) -> Callable[[], Pretraining]:
+    """Bring all that pretraining needs into the cache, and return what makes the run.
+
+    Raises:
+        UserError: data or weights are missing or do not fit.
+    """
+    ready = prepare_pretraining(config, device)
+    return lambda: Pretraining(config, run_dir, ready, device, report)

@@ -1,0 +1,113 @@
+"""One step of pretraining: two views of each image, CLIP's choice of the pairs, NT-Xent, LARS.
+
+Shapes: N batch, n rows of this process, R resolution, P width of the projection, C width of CLIP's embedding.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from clipgan.base.distributed import gather
+from clipgan.base.randomness import stream
+from clipgan.config import Config, PairsConfig
+from clipgan.config.simclr import SimclrConfig
+from clipgan.engine.accumulate import Embeddings, Values, backward
+from clipgan.engine.optimizer_step import update
+from clipgan.inputs.encoders.clip import FrozenClip
+from clipgan.models.losses.contrastive import nt_xent
+from clipgan.models.losses.pairs import Selection, select_images, select_views
+from clipgan.tasks.simclr.augment import augment, draw
+from clipgan.tasks.simclr.batches import ImageBatch
+from clipgan.tasks.simclr.optimizer import rate
+from clipgan.tasks.simclr.state import SimclrState
+
+Views = tuple[Tensor, Tensor]  # both of some images, [n, 3, R, R] in [0, 1]
+
+
+@dataclass(frozen=True)
+class Method:
+    """What a run's steps have in common."""
+
+    config: Config
+    simclr: SimclrConfig
+    x_flip: bool  # whether views are mirrored
+    total: int  # steps
+    clip: FrozenClip | None  # where it sees the views; None: the cache has all that is asked of it
+
+
+def train_step(state: SimclrState, batch: ImageBatch, method: Method, step: int) -> dict[str, Tensor]:
+    """Change the state by one batch; with `accumulate` > 1 in parts, which contrast as one batch (gradient caching).
+
+    Args:
+        state: changed in place.
+        batch: this process's rows.
+        method: the rest.
+        step: its number, from 0.
+
+    Returns:
+        The loss and the rate.
+    """
+    config, simclr = method.config, method.simclr
+    views = views_of(batch, method, step)
+    selection = choose_pairs(config.pairs, batch, views, method.clip)
+    for group in state.optimizer.param_groups:
+        group["lr"] = rate(simclr, config.batch, step, method.total)
+    zero = torch.zeros((), device=state.precision.device)
+
+    def forward(part: Views) -> tuple[Tensor, Embeddings]:
+        return zero, embed(part)
+
+    def embed(part: Views) -> Embeddings:
+        one, other = state.project(torch.cat(part)).chunk(2)
+        return {"one": one, "other": other}
+
+    def embed_ahead(part: Views) -> Embeddings:
+        with state.same_statistics():
+            return embed(part)
+
+    def contrast(embedded: Embeddings, parts: Sequence[Views]) -> tuple[Tensor, Values]:
+        z = torch.cat([gather(embedded["one"]), gather(embedded["other"])])
+        loss = nt_xent(z, simclr.temperature, selection)
+        return loss, {"loss/nt_xent": loss.detach()}
+
+    state.optimizer.zero_grad(set_to_none=True)
+    parts = list(zip(*(each.chunk(config.accumulate) for each in views), strict=True))
+    _, values = backward(parts, forward, contrast, embed_ahead, state.scaler)
+    state.watch.see_all(values)
+    update(state.optimizer, state.scaler, state.watch, "gradient")
+    state.watch.end_step(step)
+    state.step = step + 1
+    return values | {"rate": zero + state.optimizer.param_groups[0]["lr"]}
+
+
+def views_of(batch: ImageBatch, method: Method, step: int) -> Views:
+    """Two views of this process's images; those of an image are the same however a batch is shared out."""
+    config, size = method.config, batch.images.shape[-1]
+
+    def view(number: int) -> Tensor:
+        random = stream(config.seed, f"view {number}", step)
+        draws = draw(method.simclr.augment, config.batch, size, method.x_flip, random)
+        return augment(batch.images, draws.rows(batch.rows))
+
+    return view(1), view(2)
+
+
+@torch.no_grad()
+def choose_pairs(config: PairsConfig, batch: ImageBatch, views: Views, clip: FrozenClip | None) -> Selection | None:
+    """The pairs of the whole batch, [2 N, 2 N]; None: the plain ones.
+
+    Args:
+        config: the strategy.
+        batch: with features of its images, where CLIP does not see the views.
+        views: of this process's images.
+        clip: where it sees the views.
+    """
+    if config.name == "plain":
+        return None
+    if clip is not None:
+        seen = [gather(clip.encode_image(2 * view - 1)) for view in views]
+        return select_views(config, torch.cat(seen))
+    assert batch.features is not None
+    return select_images(config, batch.features @ batch.features.T)

@@ -1,0 +1,36 @@
+"""Train: the one place that chooses the task which a configuration names."""
+
+from pathlib import Path
+
+from clipgan.config import Config
+from clipgan.engine.launch import PrepareRun, launch
+from clipgan.engine.result import Report, Result
+from clipgan.tracking.run_description import Origin
+
+
+def train(config: Config, run_dir: Path, report: Report | None = None, origin: Origin | None = None) -> Result:
+    """Run one training, from its last checkpoint if there is one.
+
+    Args:
+        config: the run; its task is a GAN where `config.simclr` is null.
+        run_dir: where its files go; made if missing.
+        report: called with the objective at each snapshot, so that a sweep can watch the run and end it there.
+        origin: what has started it, which MLflow shows.
+
+    Raises:
+        UserError: data, weights or a checkpoint are missing or do not fit.
+        DivergenceError: a loss is no longer finite.
+        Interrupted: SIGTERM or SIGINT came, and a checkpoint was written.
+    """
+    return launch(config, run_dir, _task(config), report, origin or Origin())
+
+
+def _task(config: Config) -> PrepareRun:
+    """The preparation of the chosen task; the other task is not imported."""
+    if config.simclr is None:
+        from clipgan.tasks.gan import training
+
+        return training.prepare_run
+    from clipgan.tasks.simclr import pretraining
+
+    return pretraining.prepare_run

@@ -1,0 +1,193 @@
+"""A training's run in MLflow: made or found again, then sent one item after another. A call may take long, or raise."""
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clipgan.base.durable_files import replace_text
+from clipgan.base.mlflow_store import first_touch
+from clipgan.base.secrets import without_passwords
+from clipgan.config import MlflowConfig
+from clipgan.tracking.run_description import About
+
+MAX_PARAM = 500  # characters; longer values are cut
+MAX_DIGEST = 36  # characters that MLflow allows
+RUN_DIR_TAG = "clipgan.run_dir"  # where a run's checkpoints lie
+RESUMED_TAG = "resumed."  # before a parameter's key: its newest value, where a run went on with another one
+BATCH = 100  # what MLflow takes in one call
+MODEL_NAME = "generator"  # of the model that a run logs: models are served as runs:/RUN_ID/generator
+RUN_ID_FILE = "mlflow_run_id.txt"  # in the run directory
+URI_FILE = "mlflow_uri.txt"  # there too: whose id that is
+PICTURES = "samples-*.png"  # there too
+
+
+@dataclass
+class Model:
+    """A model to log."""
+
+    write: Callable[[Path], None]  # makes an MLflow model in the folder that it is given
+    step: int
+    model_id: str | None = None  # MLflow's, once it has been announced
+
+
+Item = dict[str, Any] | Path | Model  # a record (step, time, figures by name), a file of the run directory, a model
+
+
+class MlflowRun:
+    """One run, of an MLflow that may be away: what fails may be tried again."""
+
+    def __init__(
+        self,
+        config: MlflowConfig,
+        run_dir: Path,
+        about: About,
+        params: Mapping[str, Any],
+        known: Sequence[dict[str, Any]] | None,
+    ) -> None:
+        """`known`: the records of a run that goes on; None: a new run."""
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+        self.config, self.run_dir, self.about = config, run_dir, about
+        self.params = {key: str(value)[:MAX_PARAM] for key, value in params.items()}
+        self.known = known
+        if known is None:
+            (run_dir / RUN_ID_FILE).unlink(missing_ok=True)
+        self.run_id: str | None = None  # once it is open
+        self._client: Any = None
+
+    def open(self) -> list[Item]:
+        """Make the run, or find the one that an earlier process made; returns what that one could not send."""
+        import mlflow
+
+        uri = self.config.tracking_uri
+        assert uri is not None
+        with first_touch(uri):
+            self._client = mlflow.MlflowClient(uri)
+            experiment = self._client.get_experiment_by_name(self.config.experiment)
+            experiment_id = experiment.experiment_id if experiment else self._client.create_experiment(
+                self.config.experiment
+            )  # fmt: skip
+        run_id = self._known_run(without_passwords(uri)) or self._new_run(without_passwords(uri), experiment_id)
+        self._log_params(run_id)
+        missing = [] if self.known is None else self._missing(run_id, self.known)
+        self._client.set_tag(run_id, RUN_DIR_TAG, str(self.run_dir.resolve()))
+        self.run_id = run_id
+        return missing
+
+    def send(self, item: Item) -> None:
+        """Send one item to the open run."""
+        if isinstance(item, Path):
+            self._client.log_artifact(self.run_id, str(item))
+        elif isinstance(item, Model):
+            self._send_model(item)
+        else:
+            self._client.log_batch(self.run_id, metrics=_metrics(item))
+
+    def end(self, status: str, tags: Mapping[str, str]) -> None:
+        """Close the open run with MLflow's FINISHED, FAILED or KILLED."""
+        for name, text in tags.items():
+            self._client.set_tag(self.run_id, name, text)
+        self._client.set_terminated(self.run_id, status)
+
+    def _known_run(self, uri: str) -> str | None:
+        """The run that an earlier process made, running again; None where it made none, or none that this MLflow has.
+
+        A new one then gets all that is known (`_missing`).
+        """
+        from mlflow.exceptions import MlflowException
+        from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
+
+        id_file, uri_file = self.run_dir / RUN_ID_FILE, self.run_dir / URI_FILE
+        if not id_file.exists() or (uri_file.exists() and uri_file.read_text().strip() != uri):
+            return None
+        run_id = id_file.read_text().strip()
+        try:
+            self._client.update_run(run_id, status="RUNNING")
+        except MlflowException as error:
+            if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+                raise
+            return None
+        return run_id
+
+    def _new_run(self, uri: str, experiment_id: str) -> str:
+        from mlflow.entities import Dataset, DatasetInput
+        from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
+
+        about = self.about
+        tags = {MLFLOW_RUN_NAME: about.name, MLFLOW_RUN_NOTE: about.description}
+        if about.parent_run_id:
+            tags[MLFLOW_PARENT_RUN_ID] = about.parent_run_id
+        run_id: str = self._client.create_run(experiment_id, tags=tags).info.run_id
+        if about.dataset:
+            name, fingerprint = about.dataset
+            dataset = Dataset(name, fingerprint[:MAX_DIGEST], source_type="local", source="{}")
+            self._client.log_inputs(run_id, datasets=[DatasetInput(dataset)])
+        replace_text(self.run_dir / URI_FILE, uri + "\n")
+        replace_text(self.run_dir / RUN_ID_FILE, run_id + "\n")
+        return run_id
+
+    def _log_params(self, run_id: str) -> None:
+        """Parameters that the run lacks; a value that has changed is a tag, since a parameter never changes."""
+        from mlflow.entities import Param
+
+        there = self._client.get_run(run_id).data
+        params = [Param(key, text) for key, text in self.params.items() if key not in there.params]
+        for start in range(0, len(params), BATCH):
+            self._client.log_batch(run_id, params=params[start : start + BATCH])
+        for key, text in self.params.items():
+            tag = RESUMED_TAG + key
+            if text != there.tags.get(tag, there.params.get(key, text)):
+                self._client.set_tag(run_id, tag, text)
+
+    def _missing(self, run_id: str, known: Sequence[dict[str, Any]]) -> list[Item]:
+        """What an earlier process could not send: its figures, and its pictures."""
+        have: dict[str, set[int]] = {}
+        missing: list[Item] = []
+        for record in known:
+            values = {key for key in record if key not in ("step", "time")}
+            for key in values - have.keys():
+                have[key] = {metric.step for metric in self._client.get_metric_history(run_id, key)}
+            late = {key: record[key] for key in values if record["step"] not in have[key]}
+            if late:
+                missing.append({"step": record["step"], "time": record["time"], **late})
+        there = {item.path for item in self._client.list_artifacts(run_id)}
+        return missing + [path for path in sorted(self.run_dir.glob(PICTURES)) if path.name not in there]
+
+    def _send_model(self, model: Model) -> None:
+        from mlflow.entities import LoggedModelOutput
+
+        run = self._client.get_run(self.run_id)
+        if run.outputs and any(output.step == model.step for output in run.outputs.model_outputs):
+            return  # this run was finished before
+        if model.model_id is None:
+            announced = self._client.create_logged_model(
+                run.info.experiment_id, MODEL_NAME, source_run_id=self.run_id
+            )  # fmt: skip
+            model.model_id = announced.model_id
+        with tempfile.TemporaryDirectory() as folder:
+            model.write(Path(folder) / MODEL_NAME)
+            self._client.log_model_artifacts(model.model_id, str(Path(folder) / MODEL_NAME))
+        self._client.finalize_logged_model(model.model_id, "READY")
+        self._client.log_outputs(self.run_id, [LoggedModelOutput(model.model_id, model.step)])
+
+
+def is_refusal(error: Exception, item: Item) -> bool:
+    """Whether MLflow will never take an item: it names a bad value, or the file is gone; all else may pass."""
+    from mlflow.exceptions import MlflowException
+    from mlflow.protos.databricks_pb2 import BAD_REQUEST, INVALID_PARAMETER_VALUE, ErrorCode
+
+    if isinstance(item, Path) and not item.exists():
+        return True
+    refusals = (ErrorCode.Name(BAD_REQUEST), ErrorCode.Name(INVALID_PARAMETER_VALUE))
+    return isinstance(error, MlflowException) and error.error_code in refusals
+
+
+def _metrics(record: Mapping[str, Any]) -> list[Any]:
+    from mlflow.entities import Metric
+
+    when, step = int(record["time"] * 1000), record["step"]
+    return [Metric(key, value, when, step) for key, value in record.items() if key not in ("step", "time")]

@@ -1,0 +1,93 @@
+"""What MLflow shows a person of a run besides its figures: its name, what it is, how to go on with it."""
+
+import shlex
+from dataclasses import dataclass
+
+from clipgan.base.secrets import without_passwords
+from clipgan.config import Config, MlflowConfig
+
+MAX_NAME = 250  # characters; MLflow keeps no more
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What has started a run: a command of its own, or a sweep."""
+
+    command: str | None = None  # for a shell; goes on with this run
+    swept: tuple[str, ...] = ()  # overrides in which the trials of its sweep differ, such as `h=0.5`
+    parent_run_id: str | None = None  # the MLflow run of its sweep
+
+
+@dataclass(frozen=True)
+class About:
+    """What MLflow is told of a run when it is made."""
+
+    name: str
+    description: str  # Markdown
+    parent_run_id: str | None = None
+    dataset: tuple[str, str] | None = None  # its name and its fingerprint
+
+
+def run_name(config: Config, swept: tuple[str, ...] = ()) -> str:
+    """`symmetric h=0.5 C_it=1 ViT-B32`: structure, h, what else its sweep varies, and the CLIP that guides.
+
+    Args:
+        config: the run; of task=simclr the pairs and the network stand in place of structure and CLIP.
+        swept: see `Origin`.
+    """
+    if config.simclr is None:
+        known, first, last = {"loss", "h", "clip"}, f"{config.loss.name} h={config.h:g}", config.clip.name
+    else:
+        known, first, last = {"pairs", "simclr.network"}, config.pairs.name, config.simclr.network
+    pairs = (line.lstrip("+").partition("=") for line in swept)
+    others = [f"{key}={_short(value)}" for key, _, value in pairs if key not in known]
+    return " ".join([first, *others, last])[:MAX_NAME]
+
+
+def description(config: Config, origin: Origin, objective: str) -> str:
+    """Markdown for the run's page in MLflow.
+
+    Args:
+        config: the run.
+        origin: what has started it.
+        objective: name of its figure.
+    """
+    unit = "kimg" if config.simclr is None else "epochs"
+    swept = f" A trial of the sweep that is its parent run, with `{' '.join(origin.swept)}`." if origin.swept else ""
+    paragraphs = [_what(config) + swept]  # the page shows the first lines alone
+    if origin.command is not None:
+        # the rate of task=simclr falls over all its epochs: there are no more after the last
+        later = ", after its end with more kimg" if config.simclr is None else " where it was interrupted"
+        paragraphs += [f"To go on{later}:", f"    {origin.command}"]
+    pictures = " `samples-*.png` are its sample grids." if config.simclr is None else ""
+    paragraphs.append(f"`{objective}` against {unit} is its figure, `{objective}_best` the best so far.{pictures}")
+    return "\n\n".join(paragraphs)
+
+
+def to_compare(mlflow: MlflowConfig) -> list[tuple[str, str]]:
+    """The command that shows a run beside others, and what it does, where the record is a database."""
+    uri = without_passwords(mlflow.tracking_uri or "")
+    if not uri or uri.startswith(("http://", "https://")):  # somebody else's server
+        return []
+    return [(f"mlflow ui --backend-store-uri {shlex.quote(uri)}", "compare runs in a browser")]
+
+
+def _what(config: Config) -> str:
+    size = f"at {config.resolution} x {config.resolution} pixels, seed {config.seed}"
+    if config.simclr is not None:
+        return (f"An encoder pretrained by SimCLR: {config.simclr.network}, pairs {config.pairs.name}, on"
+                f" {config.data.name} {size}, for {config.epochs} epochs.")  # fmt: skip
+    length = f"{config.kimg} kimg"
+    if config.seconds is not None:
+        length = f"{config.seconds:g} seconds of training, {length} at most"
+    return (f"A text-to-image GAN: loss structure {config.loss.name} with h = {config.h:g}, model {config.model.name},"
+            f" guided by CLIP {config.clip.name}, on {config.data.name} {size}, for {length}.")  # fmt: skip
+
+
+def _short(value: str) -> str:
+    """A swept value without quotes; of a drawn number, six digits."""
+    value = value.strip("'\"")
+    try:
+        return value if value.lstrip("+-").isdigit() else f"{float(value):g}"
+    except ValueError:
+        return value

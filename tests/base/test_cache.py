@@ -1,0 +1,145 @@
+"""The content-addressed cache: built once, whole or not there."""
+
+import io
+import shutil
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from clipgan.base import cache as cache_module
+from clipgan.base.cache import cache_entry, digest
+from clipgan.base.errors import UserError
+from tests.disks import small_disk
+
+
+def test_built_once_for_one_description(tmp_path):
+    built = []
+
+    def build(directory):
+        built.append(directory)
+        (directory / "content").write_text("here")
+
+    def make(_):
+        return cache_entry(tmp_path, "kind", {"a": 1, "b": [2]}, build)
+
+    with ThreadPoolExecutor(8) as pool:
+        entries = set(pool.map(make, range(8)))
+    assert len(built) == 1
+    [entry] = entries
+    assert (entry / "content").read_text() == "here"
+    assert cache_entry(tmp_path, "kind", {"b": [2], "a": 1}, build) == entry  # the order of keys is no difference
+    assert cache_entry(tmp_path, "kind", {"a": 1, "b": [3]}, build) != entry
+
+
+def test_a_failed_build_leaves_nothing(tmp_path):
+    def fail(directory):
+        (directory / "half").write_text("")
+        raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        cache_entry(tmp_path, "kind", {}, fail)
+    assert [path.name for path in (tmp_path / "kind").iterdir() if path.is_dir()] == []
+    entry = cache_entry(tmp_path, "kind", {}, lambda directory: (directory / "whole").write_text(""))
+    assert (entry / "whole").exists()
+    assert not (entry / "half").exists()
+
+
+def test_unwritable_root_is_one_message():
+    with pytest.raises(UserError, match=r"cache_dir=/proc/nowhere cannot be written .*cache_dir=DIR"):
+        cache_entry(Path("/proc/nowhere"), "kind", {}, lambda directory: None)
+
+
+def test_digest_is_stable():
+    assert digest({"a": 1}) == "015abd7f5cc57a2d"
+
+
+def writer(built):
+    def build(directory):
+        built.append(directory)
+        (directory / "part").mkdir()
+        (directory / "part" / "content").write_text("right")
+
+    return build
+
+
+@pytest.mark.parametrize(
+    ("harm", "reason"),
+    [
+        (lambda path: path.write_text("wrong"), "part/content has other content than was written"),
+        (lambda path: path.write_text("rig"), "part/content has 3 bytes, not 5"),
+        (lambda path: path.unlink(), "part/content is missing"),
+        (lambda path: (path.parents[1] / "checksums.json").write_text("{"), "checksums.json cannot be read"),
+    ],
+)
+def test_a_damaged_entry_is_made_anew_with_a_message(tmp_path, harm, reason, capsys):
+    built = []
+    entry = cache_entry(tmp_path, "kind", {}, writer(built))
+    harm(entry / "part" / "content")
+    assert cache_entry(tmp_path, "kind", {}, writer(built)) == entry
+    assert (entry / "part" / "content").read_text() == "right"
+    assert len(built) == 2
+    assert f"{entry} is damaged ({reason}): making it anew" in capsys.readouterr().out
+    cache_entry(tmp_path, "kind", {}, writer(built))
+    assert len(built) == 2
+
+
+def test_a_copied_cache_is_whole(tmp_path):
+    built = []
+    entry = cache_entry(tmp_path / "a", "kind", {}, writer(built))
+    shutil.copytree(tmp_path / "a", tmp_path / "b", copy_function=shutil.copyfile)  # without the files' times
+    assert cache_entry(tmp_path / "b", "kind", {}, writer(built)).name == entry.name
+    assert len(built) == 1
+
+
+def test_a_resumable_build_goes_on(tmp_path):
+    def build(directory):
+        steps = directory / "steps"
+        before = steps.read_text() if steps.exists() else ""
+        steps.write_text(before + "x")
+        if len(before) < 2:
+            raise KeyboardInterrupt
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            cache_entry(tmp_path, "kind", {}, build, resumable=True)
+    entry = cache_entry(tmp_path, "kind", {}, build, resumable=True)
+    assert (entry / "steps").read_text() == "xxx"
+
+
+def test_a_process_that_waits_says_so(tmp_path, monkeypatch):
+    out = io.StringIO()
+    monkeypatch.setattr(cache_module, "WAIT", 0.01)
+    monkeypatch.setattr(cache_module, "console", Console(file=out, soft_wrap=True))
+    release = threading.Event()
+    with ThreadPoolExecutor(2) as pool:
+        entered = threading.Event()
+
+        def slow(directory):
+            entered.set()
+            release.wait(10)
+
+        first = pool.submit(cache_entry, tmp_path, "kind", {}, slow)
+        entered.wait(10)
+        second = pool.submit(cache_entry, tmp_path, "kind", {}, slow)
+        deadline = time.monotonic() + 10
+        while "waiting for another process that makes" not in out.getvalue() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        release.set()
+        assert first.result() == second.result()
+    assert "waiting for another process that makes" in out.getvalue()
+
+
+def test_a_full_disk_is_one_message_and_what_there_was_is_kept(tmp_path):
+    def fill(folder):
+        (folder / "big").write_bytes(bytes(10**6))
+
+    with small_disk(tmp_path / "disk", kib=200) as disk:
+        entry = cache_entry(disk, "data", {"size": 1}, lambda folder: (folder / "small").write_bytes(b"1"))
+        with pytest.raises(UserError, match=rf"cache_dir={disk} is full \(No space left on device\)"):
+            cache_entry(disk, "data", {"size": 2}, fill)
+        assert (entry / "small").read_bytes() == b"1"
+        assert {path.name for path in (disk / "data").iterdir() if path.is_dir()} == {entry.name}

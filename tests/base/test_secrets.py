@@ -1,0 +1,98 @@
+"""A password in a URI is used and written nowhere: not into a run's files, nor what is printed."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+import sweeps.secrets
+from clipgan.base.errors import UserError
+from clipgan.base.secrets import without_passwords
+from clipgan.config import flatten
+from clipgan.config.command_line import hide_passwords
+from sweeps.reproduce import command_of, note
+from tests.helpers import ROOT, make_config
+from tests.tiny import tiny
+
+
+@pytest.mark.parametrize("hide", [without_passwords, sweeps.secrets.without_passwords])
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("postgresql://u:secret@host/db", "postgresql://u:***@host/db"),
+        ("see http://u:se@cret@host:5000/x, then", "see http://u:***@host:5000/x, then"),
+        ("postgresql+psycopg://host/db?user=u&password=secret&x=1", "postgresql+psycopg://host/db?user=u&password=***&x=1"),
+        ("postgresql://u@host/db", "postgresql://u@host/db"),
+        ("postgresql://u:pa/ss@host/db", "postgresql://u:***@host/db"),
+        ("see 'postgresql://u:p@/s:s@host/db', h", "see 'postgresql://u:***@host/db', h"),
+        ("postgresql://u@server:secret@host/db", "postgresql://u@server:***@host/db"),
+        ("https://secret@host:5000/x", "https://***@host:5000/x"),
+        ("postgresql://host/db?user=u&pwd=secret", "postgresql://host/db?user=u&pwd=***"),
+        ("postgresql://u:***@host/db https://***@host", "postgresql://u:***@host/db https://***@host"),
+        ("http://host/a?b=c@d", "http://host/a?b=c@d"),
+        ("sqlite:///mlflow.db", "sqlite:///mlflow.db"),
+    ],
+)  # fmt: skip
+def test_what_is_shown_of_a_uri(hide, text, shown):
+    assert hide(text) == shown
+
+
+@pytest.mark.parametrize("sweep", [[], ["-m"]])
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "hydra.sweeper.storage=postgresql://u:secret@host/db",
+        "++hydra.sweeper.storage='postgresql://u:sec/secret@host/db'",
+        "hydra.sweeper.storage=postgresql://host/db?user=u&password=secret",
+        "hydra.sweeper.mlflow_tracking_uri=http://u:secret@host:5000",
+        "hydra.sweeper.mlflow_tracking_uri=https://secret@host:5000",
+        "mlflow={tracking_uri: 'http://u:secret@host:5000', experiment: x}",
+        "http://u:secret@host:5000/?x=1",
+    ],
+)
+def test_a_password_that_cannot_be_hidden_is_refused(sweep, argument):
+    arguments = ["train.py", *sweep, argument, "h=1"]
+    with pytest.raises(UserError, match=r"password.*MLFLOW_TRACKING_URI.*~/\.pgpass") as raised:
+        hide_passwords(arguments)
+    assert "secret" not in str(raised.value)
+    key = argument.partition("=")[0]
+    assert "://" in key or str(raised.value).startswith(f"{key}=")
+
+
+@pytest.mark.parametrize("uri", ["http://u:secret@h:5000", "https://u:se/c@ret@h", "https://secret@h"])
+def test_a_tracking_uri_with_a_password_goes_to_the_environment(monkeypatch, uri):
+    monkeypatch.setattr("os.environ", dict(os.environ))
+    arguments = ["train.py", "-m", f"mlflow.tracking_uri='{uri}'", "hydra.sweeper.storage=postgresql://u@h/db"]
+    hide_passwords(arguments)
+    assert arguments == ["train.py", "-m", "hydra.sweeper.storage=postgresql://u@h/db"]
+    assert os.environ["MLFLOW_TRACKING_URI"] == uri
+
+
+def test_parameters_have_no_password():
+    config = make_config("mlflow.tracking_uri='http://u:secret@host:5000'")
+    assert config.mlflow.tracking_uri == "http://u:secret@host:5000"
+    assert flatten(config)["mlflow.tracking_uri"] == "http://u:***@host:5000"
+
+
+def test_the_command_in_a_report_has_no_password(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["train.py", "-m"])
+    known = note(["mlflow.tracking_uri=http://u:secret@host:5000", "kimg=1"])
+    assert command_of(known, ["h=1"]) == "python train.py 'mlflow.tracking_uri=http://u:***@host:5000' kimg=1 h=1"
+
+
+@pytest.mark.slow
+def test_no_file_and_no_line_of_a_run_has_the_password(cache_dir, tmp_path):
+    """A sweep of one trial; nobody listens at that port, so every complaint about the URI is made too."""
+    uri = "http://user:xyzzy42@127.0.0.1:9"
+    axis = ["-m", "h=0.5"]
+    result = subprocess.run(
+        [sys.executable, str(ROOT / "train.py"), *axis, *tiny(cache_dir, "kimg=1"), f"mlflow.tracking_uri={uri}"],
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert "MLflow cannot be reached" in result.stdout
+    assert "xyzzy42" not in result.stdout + result.stderr
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert any(path.name == "config.yaml" for path in written)
+    assert [str(path) for path in written if b"xyzzy42" in path.read_bytes()] == []

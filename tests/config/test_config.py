@@ -1,0 +1,174 @@
+"""The door: what it takes over, what it refuses, and what it says then."""
+
+from dataclasses import asdict
+
+import pytest
+from omegaconf import OmegaConf
+
+from clipgan.base.errors import UserError
+from clipgan.config import SpaceTerms, TermConfig, flatten, from_yaml
+from tests.helpers import ROOT, compose_node, make_config
+
+SWEPT = ("augment", "clip", "loss", "pairs", "condition", "model", "resnet", "metrics", "data")
+
+
+def options(group):
+    return sorted(path.stem for path in (ROOT / "conf" / group).glob("*.yaml"))
+
+
+@pytest.mark.parametrize(("group", "option"), [(group, option) for group in SWEPT for option in options(group)])
+def test_every_shipped_option_passes_the_door(group, option):
+    extra = ["data.path=somewhere"] if group == "data" and option not in ("shapes", "emoji") else []
+    if option == "open_clip":
+        extra = ["clip.name=ViT-L-14", "clip.pretrained=openai"]
+    config = make_config(f"{group}={option}", *extra)
+    assert getattr(config, group).name == (option if option != "open_clip" else "ViT-L-14")
+
+
+@pytest.mark.parametrize("name", options("experiment"))
+def test_every_experiment_composes_and_opens_with_its_command(name):
+    text = (ROOT / "conf" / "experiment" / f"{name}.yaml").read_text()
+    package, command = text.splitlines()[:2]
+    assert package == "# @package _global_"  # Hydra reads it in the first line only
+    flag = "-m " if "override /grid" in text else ""
+    place = {"quick": "", "simclr_imagenet": " data.path=IMAGENET100"}.get(name, " data.path=COCO")
+    assert command == f"# python train.py {flag}experiment={name}{place}"
+    *_, overrides = command.partition("experiment=")
+    assert make_config(*f"experiment={overrides}".split()) != make_config()
+
+
+def test_the_defaults_are_the_notes():
+    config = make_config()
+    assert (config.S.D, config.S.CLIP, config.S.ResNet) == (1, 2, 1)
+    assert config.loss.name == "symmetric"
+    assert config.loss.heterologous == config.h
+    assert config.clip.train is not None
+    assert config.metrics.judge.train is not None
+    assert config.clip.train.seed != config.metrics.judge.train.seed  # the judge is not the guide
+
+
+def test_text_becomes_numbers():
+    config = make_config("h=2", "batch=8", "C_it=2.5")
+    assert (config.h, config.batch, config.C_it) == (2.0, 8, 2.5)
+    assert isinstance(config.h, float)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["h=-1"], ["h=-1", ">= 0"]),
+        (["h=abc"], ["h", "abc"]),
+        (["h=nan"], ["h=nan", "finite"]),
+        (["resolution=48"], ["resolution=48", "power of two"]),
+        (["resolution=4"], ["resolution=4", "8 to 1024"]),
+        (["batch=1"], ["batch=1", ">= 2"]),
+        (["batch=18"], ["batch=18", "multiple of model.mbstd_group=4"]),
+        (["kimg=0"], ["kimg=0"]),
+        (["kimg=1.5"], ["kimg", "1.5"]),
+        (["budget=seconds", "seconds=0"], ["seconds=0", "> 0"]),
+        (["budget=seconds", "seconds=nan"], ["seconds=nan", "finite"]),
+        (["+nonsense=1"], ["nonsense"]),
+        (["+model.nonsense=1"], ["nonsense"]),
+        (["features=sometimes"], ["features=sometimes", "preprocessed, online"]),
+        (["heterologous=x"], ["heterologous=x", "direction, source"]),
+        (["+loss.generator.CLIP.tt={}"], ["loss.generator.CLIP.tt", "tt"]),
+        (["+loss.discriminator.CLIP={it: {}}"], ["loss.discriminator.CLIP", "must be D"]),
+        (["+loss.generator.CLIP.it.q=1"], ["loss.generator.CLIP.it.q", "'q'"]),
+        (["+loss.generator.CLIP.it.h=-1"], ["loss.generator.CLIP.it.h=-1", ">= 0"]),
+        (["+loss.generator.CLIP.it.temperature=x"], ["loss.generator.CLIP.it.temperature", "'x'"]),
+        (["+loss.generator.CLIP.it.temperature=0"], ["loss.generator.CLIP.it.temperature=0", ">= 0.0001"]),
+        (["~loss.generator", "+loss.generator={CLIP: [it]}"], ["loss.generator.CLIP=['it']", "{it: {}"]),
+        (["~loss.generator", "+loss.generator={VGG: {it: {}}}"], ["loss.generator.VGG", "D or CLIP or ResNet"]),
+        (["loss.generator=3"], ["loss.generator=3", "a mapping of spaces"]),
+        (["~loss.heterologous"], ["loss.heterologous"]),
+        (["~loss.name"], ["loss.name"]),
+        (["loss.similarity=exp_cos", "loss.temperature.CLIP=0.011"], ["loss.temperature.CLIP=0.011", "exp_cos"]),
+        (["loss.similarity=exp_cos", "+loss.generator.D.it.temperature=0.01"], ["D.it.temperature=0.01", "exp_cos"]),
+        (["heterologous=source", "+loss.discriminator.D.it.h=7"], ["loss.discriminator.D.it.h=7", "source"]),
+        (["+pairs.k=3"], ["pairs.k=3", "null for pairs=plain"]),
+        (["pairs=add_new_positive", "+pairs.fraction=0.9"], ["pairs.fraction=0.9", "null"]),
+        (["pairs=add_new_positive", "pairs.k=15"], ["pairs.k=15", "batch=16"]),
+        (["loss=lafite", "contrast.negatives=8"], ["contrast.negatives=8", "loss=lafite", "no homologous part"]),
+        (["pairs.name=x"], ["pairs.name=x", "weakly_supervised"]),
+        (["pairs=drop_easy_negative", "pairs.fraction=1"], ["pairs.fraction=1", "less than 1"]),
+        (["pairs=weakly_supervised", "pairs.k=0"], ["pairs.k=0", ">= 1"]),
+        (["pairs=drop_false_negative", "pairs.similarity=D"], ["pairs.similarity=D", "image, text"]),
+        (["pairs=drop_false_positive", "condition=mixed"], ["pairs=drop_false_positive", "language_free"]),
+        (["pairs=add_new_positive", "pairs.similarity=text", "condition=language_free"], ["pairs.similarity=text"]),
+        (["condition.language_free=1.5"], ["condition.language_free=1.5", "between 0 and 1"]),
+        (["condition.image_noise=-1"], ["condition.image_noise=-1", ">= 0"]),
+        (["contrast.negatives=-1"], ["contrast.negatives=-1", ">= 0"]),
+        (["accumulate=3"], ["accumulate=3", "batch=16", "mbstd_group=4"]),
+        (["accumulate=8"], ["accumulate=8", "mbstd_group=4"]),
+        (["loss.temperature.D=0"], ["loss.temperature.D=0", ">= 0.0001"]),
+        (["S.CLIP=-2"], ["S.CLIP=-2"]),
+        (["data=folder"], ["data.path"]),
+        (["data=coco", "data.path=null"], ["data.path=None", "the place of the data for data=coco"]),
+        (["data=metadata", "data.path=x", "data.caption_column="], ["data.caption_column", "the name of a column"]),
+        (["clip.name='a;b'"], ["clip.name='a;b'", "letters, digits"]),
+        (["clip.name="], ["clip.name=''", "1 to 100"]),
+        (["metrics.judge.name=a/../b"], ["metrics.judge.name='a/../b'", "letters, digits"]),
+        (["clip.train=null"], ["clip.checkpoint"]),
+        (["clip.precision=half"], ["clip.precision=half", "float32, bfloat16"]),
+        (["resnet.precision=16"], ["resnet.precision=16", "float32, bfloat16"]),
+        (["clip=open_clip", "clip.pretrained=openai"], ["clip.name"]),
+        (["metrics.judge=null"], ["metrics.judge"]),
+        (["model.channel_multiplier=0"], ["model.channel_multiplier=0", "> 0"]),
+        (["model.mapping_multiplier=inf"], ["model.mapping_multiplier=inf", "finite"]),
+        (["model=lafite", "model.multi_scale=true"], ["model.multi_scale=True", "false with LAFITE's networks"]),
+        (["augment.name=x"], ["augment.name=x", "none, diffaugment, ada"]),
+        (["augment.policy=[colour]"], ["augment.policy=['colour']", "[] for augment=none"]),
+        (["augment=diffaugment", "augment.policy=[blit]"], ["['blit']", "some of [colour, translation, cutout]"]),
+        (["augment=diffaugment", "augment.policy=[]"], ["augment.policy=[]", "some of"]),
+        (["augment=ada", "augment.policy=[blit,blit]"], ["augment.policy=['blit', 'blit']", "each once"]),
+        (["augment=diffaugment", "augment.target=0.6"], ["augment.target=0.6", "null for augment=diffaugment"]),
+        (["augment=ada", "augment.target=1"], ["augment.target=1", "between -1 and 1"]),
+        (["augment=ada", "augment.interval=0"], ["augment.interval=0", ">= 1"]),
+        (["augment=ada", "augment.kimg=null"], ["augment.kimg=None", "> 0"]),
+    ],
+)
+def test_bad_values_are_quoted(overrides, words):
+    with pytest.raises(UserError) as caught:
+        make_config(*overrides)
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+@pytest.mark.parametrize(("task", "others"), [("gan", {"simclr", "epochs", "snapshot_epochs"}), ("simclr", set())])
+def test_every_yaml_key_is_a_field_and_every_field_has_a_yaml_key(task, others):
+    """No option that nothing reads: the composed default names every field that is no `null` subtree."""
+    node = compose_node(f"task={task}")
+    OmegaConf.resolve(node)
+    given = set(flatten(OmegaConf.to_container(node)))
+    known = set(flatten(from_yaml(node)))
+    assert given - known == set()
+    assert {key.split(".")[0] for key in known} - others == {key.split(".")[0] for key in given}
+    assert all(from_yaml(node).__dict__[key] is None for key in others)
+    if task == "simclr":
+        assert {key for key in known if key.startswith("simclr")} == {key for key in given if key.startswith("simclr")}
+
+
+@pytest.mark.parametrize(("option", "axes"), [("C_it", 1), ("C_ii", 1), ("h", 1), ("all", 3)])
+def test_grids_hold_the_notes_values(option, axes):
+    from hydra import compose, initialize_config_dir
+
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        node = compose("config", overrides=[f"grid={option}"], return_hydra_config=True)
+    params = dict(node.hydra.sweeper.params)
+    assert len(params) == axes
+    for axis, values in params.items():
+        expected = [0.1, 0.2, 0.5, 1, 2] if axis == "h" else [0.5, 1.25, 2.5, 3.75, 5]
+        assert [float(value) for value in str(values).split(",")] == expected
+
+
+def test_a_term_may_have_weights_of_its_own():
+    config = make_config("+loss.generator.CLIP.it={h: 0.1, S: 3}", "+loss.generator.D.it.temperature=0.07")
+    assert config.loss.generator["CLIP"] == SpaceTerms(it=TermConfig(S=3.0, h=0.1), ii=TermConfig())
+    assert config.loss.generator["D"].it == TermConfig(temperature=0.07)
+
+
+def test_a_configuration_passes_the_door_again():
+    config = make_config("+loss.generator.CLIP.it.h=0.1", "pairs=drop_easy_negative")
+    assert from_yaml(OmegaConf.create(asdict(config))) == config

@@ -1,0 +1,297 @@
+"""Checkpoints survive what happens to disks and processes; what is damaged is told, and the one before is used."""
+
+import errno
+import multiprocessing
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+
+from clipgan.base.errors import UserError
+from clipgan.config import MEASURES, plain
+from clipgan.engine import run_files
+from clipgan.engine.checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
+from clipgan.tasks.train import train
+from sweeps.identity import identity_of
+from tests.disks import resize, small_disk
+from tests.helpers import ROOT, make_config
+from tests.tiny import tiny
+
+CPU = torch.device("cpu")
+
+
+def content(size: int = 1000, step: int = 100, **parts):
+    """What is taken for a checkpoint, of some size."""
+    networks = {name: torch.arange(size) for name in ("generator", "discriminator", "generator_ema")}
+    config = {"model": {}, "clip": {}, "resolution": 16}
+    return {"state": {**networks, "step": step}, "history": [(1, 2.0)], "train_seconds": 0.0, "config": config, **parts}
+
+
+@pytest.mark.parametrize("place", [0.01, 0.2, 0.5, 0.9, 1.0])
+def test_an_altered_byte_is_noticed(tmp_path, place):
+    path = tmp_path / "checkpoint-000001.pt"
+    save_checkpoint(path, content())
+    data = bytearray(path.read_bytes())
+    data[round(place * (len(data) - 1))] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=r"checkpoint .*000001\.pt is damaged: .* \(SHA-256\)"):
+        load_checkpoint(path, CPU)
+
+
+@pytest.mark.parametrize("place", [0, -71])
+def test_an_altered_mark_is_noticed(tmp_path, place):
+    path = tmp_path / "checkpoint-000001.pt"
+    save_checkpoint(path, content())
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(UserError, match="is damaged"):
+        load_checkpoint(path, CPU)
+
+
+@pytest.mark.parametrize("kept", [0, 10, 500, -1, -80])
+def test_a_cut_file_is_noticed(tmp_path, kept):
+    path = tmp_path / "checkpoint-000001.pt"
+    save_checkpoint(path, content())
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(UserError, match="is damaged" if kept else "cannot be loaded"):
+        load_checkpoint(path, CPU)
+
+
+def test_a_file_without_a_checksum_gives_weights_and_is_not_gone_on_from(tmp_path, capsys):
+    before, path = checkpoint_path(tmp_path, 1), checkpoint_path(tmp_path, 2)
+    for file in (before, path):
+        save_checkpoint(file, content())
+    data = bytearray(path.read_bytes()[:-71])  # the checksum is gone, and so is the proof of what follows
+    place = data.index((500).to_bytes(8, "little"))
+    data[place] ^= 1
+    path.write_bytes(data)
+    assert load_checkpoint(path, CPU)["state"]["generator"][500] == 501
+    with pytest.raises(UserError, match=r"000002\.pt is damaged.*it has no checksum.*init=.*starts from its weights"):
+        run_files.find(str(path), tmp_path, CPU)
+    assert run_files.find("auto", tmp_path, CPU)[0] == before
+    assert "000002.pt is damaged" in capsys.readouterr().out
+
+
+def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path):
+    with small_disk(tmp_path / "disk", kib=200) as disk:
+        path = disk / "checkpoint-000001.pt"
+        save_checkpoint(path, content())
+        with pytest.raises(OSError, match="No space left") as raised:
+            save_checkpoint(path, content(size=10**5))
+        assert (raised.value.errno, raised.value.filename) == (errno.ENOSPC, str(path))
+        assert [entry.name for entry in disk.iterdir()] == [path.name]
+        assert load_checkpoint(path, CPU)["state"]["generator"].shape == (1000,)
+
+
+def save_without_end(path: Path) -> None:
+    while True:
+        save_checkpoint(path, content(size=10**6))
+
+
+@pytest.mark.slow
+def test_a_kill_during_the_write_leaves_a_good_checkpoint(tmp_path):
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["clipgan.engine.checkpoint"])
+    generator, path, partial = random.Random(0), tmp_path / "checkpoint-000001.pt", 0
+    for _ in range(3):
+        before = path.exists() and path.stat().st_mtime_ns
+        process = context.Process(target=save_without_end, args=(path,))
+        process.start()
+        while not path.exists() or path.stat().st_mtime_ns == before:  # a busy machine may take long to begin
+            process.join(0.01)
+        process.join(generator.uniform(0.0, 0.3))
+        process.kill()
+        process.join()
+        partial += path.with_name(f"{path.name}.partial").exists()
+        assert load_checkpoint(path, CPU)["state"]["generator"].shape == (10**6,)
+    assert partial > 0  # the kill came while a file was being written
+
+
+@pytest.mark.slow
+def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(cache_dir, tmp_path, capsys):
+    config = make_config(*tiny(cache_dir, "mlflow.tracking_uri=null"))
+    train(config, tmp_path)
+    last = tmp_path / "checkpoint-000002.pt"
+    before = load_checkpoint(last, CPU)["state"]
+    last.write_bytes(last.read_bytes()[:-1000])
+    capsys.readouterr()
+    train(config, tmp_path)
+    out = capsys.readouterr().out
+    assert f"checkpoint {last} is damaged" in out
+    assert f"going on from {tmp_path / 'checkpoint-000001.pt'} instead" in out
+    after = load_checkpoint(last, CPU)["state"]
+    for name, tensor in before["generator_ema"].items():
+        torch.testing.assert_close(after["generator_ema"][name], tensor, rtol=0, atol=0)
+
+
+def test_where_no_checkpoint_is_good_nothing_is_lost_by_starting_over(tmp_path):
+    checkpoint_path(tmp_path, 1).write_bytes(b"none")
+    with pytest.raises(UserError, match=r"no checkpoint in .* can be used: .*000001.*resume=none starts afresh"):
+        run_files.find("auto", tmp_path, CPU)
+    assert run_files.find("none", tmp_path, CPU) is None
+
+
+def test_other_names_are_a_users_own_files(tmp_path):
+    """They are neither gone on from nor deleted; seven digits come after six."""
+    own = [tmp_path / name for name in ("checkpoint-best.pt", "checkpoint-000009-copy.pt", "checkpoint-3.pt")]
+    for path in own:
+        path.write_bytes(b"a user's")
+    assert not run_files.exists("auto", tmp_path)
+    save_checkpoint(tmp_path / "latest.pt", content())
+    for kimg in (1, 999999, 1000000):
+        save_checkpoint(checkpoint_path(tmp_path, kimg), content(history=[(kimg, 2.0)]))
+    assert run_files.find("auto", tmp_path, CPU)[0].name == "checkpoint-1000000.pt"
+    run_files.keep_only(tmp_path, [(1, 2.0), (999999, 2.0), (1000000, 2.0)], 1, 0)
+    assert sorted(tmp_path.glob("checkpoint-*")) == sorted([*own, checkpoint_path(tmp_path, 1000000)])
+
+
+def test_a_latest_that_a_snapshot_has_overtaken_is_not_gone_on_from(tmp_path):
+    save_checkpoint(tmp_path / "latest.pt", content(step=190, history=[(0, 3.0), (1, 2.0)]))
+    save_checkpoint(checkpoint_path(tmp_path, 1), content())
+    assert run_files.find("auto", tmp_path, CPU)[0].name == "latest.pt"
+    save_checkpoint(checkpoint_path(tmp_path, 2), content(step=200))
+    assert run_files.find("auto", tmp_path, CPU)[0].name == "checkpoint-000002.pt"
+
+
+def test_a_latest_is_gone_on_from_where_the_later_snapshot_is_damaged(tmp_path, capsys):
+    save_checkpoint(tmp_path / "latest.pt", content(step=190))
+    for kimg in (1, 2):
+        save_checkpoint(checkpoint_path(tmp_path, kimg), content(step=100 * kimg))
+    damaged = checkpoint_path(tmp_path, 2)
+    damaged.write_bytes(damaged.read_bytes()[:-1000])
+    path, found = run_files.find("auto", tmp_path, CPU)
+    assert (path.name, found["state"]["step"]) == ("latest.pt", 190)
+    assert found["state"]["generator"].device == CPU
+    assert capsys.readouterr().out.count("is damaged") == 1
+
+
+def branch(run_dir: Path) -> None:
+    """A run of three snapshots and 50 steps."""
+    run_dir.mkdir(exist_ok=True)
+    history = [(kimg, 9.0 - kimg) for kimg in range(3)]
+    for kimg, _ in history:
+        save_checkpoint(checkpoint_path(run_dir, kimg), content(step=100 * kimg, history=history[: kimg + 1]))
+    save_checkpoint(run_dir / "latest.pt", content(step=250, history=history))
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name.removeprefix("checkpoint-").removesuffix(".pt") for path in folder.glob("*.pt"))
+
+
+@pytest.mark.parametrize(
+    ("start", "stay"),
+    [
+        (None, []),
+        ("run/checkpoint-000000.pt", ["000000"]),
+        ("run/checkpoint-000001.pt", ["000000", "000001"]),
+        ("run/latest.pt", ["000000", "000001", "000002", "latest"]),
+        ("other/checkpoint-000001.pt", []),
+    ],
+)
+def test_what_a_run_leaves_is_never_gone_on_from(tmp_path, capsys, start, stay):
+    for name in ("run", "other"):
+        branch(tmp_path / name)
+    run_dir, aside = tmp_path / "run", tmp_path / "run" / "abandoned"
+    run_files.set_aside(run_dir, start and run_files.find(str(tmp_path / start), run_dir, CPU))
+    assert names(run_dir) == stay
+    every = ["000000", "000001", "000002", "latest"]
+    assert names(aside) == [name for name in every if name not in stay]
+    said = capsys.readouterr().out.replace("\n", "")
+    assert ("leaves another branch" in said) == (stay != every)
+    assert run_files.exists("auto", run_dir) == bool(stay)
+
+
+def test_what_was_set_aside_stays_when_more_comes(tmp_path):
+    for _ in range(2):
+        branch(tmp_path)
+        run_files.set_aside(tmp_path, None)
+    assert len(names(tmp_path / "abandoned")) == len(names(tmp_path / "abandoned-2")) == 4
+
+
+@pytest.mark.parametrize(
+    ("last", "best", "kept"),
+    [
+        (1, 0, [5]),
+        (1, 1, [2, 5]),
+        (2, 1, [2, 4, 5]),
+        (2, 3, [2, 3, 4, 5]),
+        (9, 0, [0, 1, 2, 3, 4, 5]),
+        (None, 0, [0, 1, 2, 3, 4, 5]),
+    ],
+)
+def test_which_checkpoints_stay(tmp_path, last, best, kept):
+    history = list(enumerate([9.0, 8.0, 1.0, 3.0, 2.0, 7.0]))
+    for kimg, _ in history:
+        checkpoint_path(tmp_path, kimg).touch()
+    run_files.keep_only(tmp_path, history, last, best)
+    assert [int(path.stem[-6:]) for path in sorted(tmp_path.glob("*.pt"))] == kept
+
+
+def test_retention_is_checked():
+    for override, words in (("keep_last=0", "keep_last=0 .* >= 1"), ("keep_best=-1", "keep_best=-1 .* >= 0")):
+        with pytest.raises(UserError, match=words):
+            make_config(override)
+    assert make_config("keep_last=null").keep_last is None
+
+
+@pytest.mark.parametrize("override", ["metrics.batch=7", "metrics.r_precision=end",
+                                      *(f"metrics.{measure}=snapshot" for measure in MEASURES)])  # fmt: skip
+def test_when_a_measure_is_taken_makes_no_other_run_and_no_other_study(override):
+    given = [override, "metrics.extractor=inception"] if "inception_score" in override else [override]
+    before, now = make_config(*given[1:]), make_config(*given)
+    run_files.refuse_other_run(Path("c.pt"), plain(before), now)
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        first, second = (compose("config", overrides=some, return_hydra_config=True) for some in (given[1:], given))
+    ignored = list(first.hydra.sweeper.not_identity)
+    assert identity_of(first, [], ignored) == identity_of(second, [], ignored)
+
+
+def test_what_the_figure_depends_on_makes_another_run():
+    with pytest.raises(UserError, match=r"of another run: metrics\.n_images=2000 there, 1000 here"):
+        run_files.refuse_other_run(Path("c.pt"), plain(make_config()), make_config("metrics.n_images=1000"))
+
+
+def test_what_an_earlier_version_did_not_write_is_the_default():
+    earlier = plain(make_config())
+    del earlier["augment"], earlier["model"]["multi_scale"], earlier["model"]["channel_multiplier"]
+    run_files.refuse_other_run(Path("c.pt"), earlier, make_config())
+    with pytest.raises(UserError, match=r"of another run: augment\.interval=None there, 4 here"):
+        run_files.refuse_other_run(Path("c.pt"), earlier, make_config("augment=ada"))
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_another_version_is_one_message(cache_dir, tmp_path):
+    config = make_config(*tiny(cache_dir, "kimg=1", "mlflow.tracking_uri=null"))
+    train(config, tmp_path)
+    whole = load_checkpoint(checkpoint_path(tmp_path, 1), CPU)
+    other = {name: value for name, value in whole["state"]["discriminator"].items() if "from_rgb" not in name}
+    for state, words in (
+        ({key: value for key, value in whole["state"].items() if key != "scaler"}, "'scaler'"),
+        ({**whole["state"], "discriminator": other}, "Discriminator"),
+    ):
+        save_checkpoint(tmp_path / "latest.pt", {**whole, "state": {**state, "step": 1000}})
+        message = rf"latest\.pt is of another version: .*{words}.*; resume=none starts afresh"
+        with pytest.raises(UserError, match=message):
+            train(config, tmp_path)
+
+
+@pytest.mark.slow
+def test_a_disk_that_fills_up_ends_a_run_with_one_message_and_it_goes_on(cache_dir, tmp_path):
+    """The disk has room for one checkpoint and half of another; then it has more."""
+    with small_disk(tmp_path / "disk", kib=1000) as disk:
+        command = [sys.executable, str(ROOT / "train.py"), *tiny(cache_dir, "kimg=1"), "mlflow.tracking_uri=null",
+                   f"hydra.run.dir={disk}/run"]  # fmt: skip
+        full = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+        assert full.returncode == 1
+        assert "checkpoint-000001.pt cannot be written (No space left on device)" in full.stderr
+        assert "Traceback" not in full.stderr
+        assert load_checkpoint(disk / "run" / "checkpoint-000000.pt", CPU)["state"]["step"] == 0
+        resize(disk, 20000)
+        again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+        assert again.returncode == 0, again.stderr
+        assert "resumed at 0 kimg" in again.stdout

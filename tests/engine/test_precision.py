@@ -1,0 +1,93 @@
+"""The networks in half precision: how near they stay to float32, and what stays float32."""
+
+import pytest
+import torch
+from torch import nn
+
+from clipgan.base.errors import UserError
+from clipgan.engine.precision import choose_precision
+from clipgan.tasks.gan.preparation import prepare
+from clipgan.tasks.gan.training import Training
+from tests.helpers import make_config
+from tests.tiny import tiny
+
+CPU = torch.device("cpu")
+STEPS = 8
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@pytest.fixture
+def make_training(cache_dir, tmp_path):
+    def make(precision):
+        config = make_config(*tiny(cache_dir, "mlflow.tracking_uri=null", f"precision={precision}"))
+        return Training(config, tmp_path, prepare(config, CPU), CPU, None)
+
+    return make
+
+
+def dtypes_of_convolutions(training):
+    """The types that convolutions of both networks put out in a step, regularisers included."""
+    seen = set()
+
+    def note(module, args, output):
+        seen.add((output if torch.is_tensor(output) else output[0]).dtype)
+
+    for network in (training.state.generator, training.state.discriminator):
+        for module in network.modules():
+            if hasattr(module, "padding") and not isinstance(module, nn.Conv2d):
+                module.register_forward_hook(note)
+    training.step(0)
+    return seen
+
+
+@pytest.mark.parametrize("precision", DTYPES)
+def test_convolutions_compute_in_it_and_all_that_lasts_is_float32(make_training, precision):
+    training = make_training(precision)
+    assert dtypes_of_convolutions(training) == {DTYPES[precision]}
+    state = training.state
+    kept = [*state.generator.parameters(), *state.discriminator.parameters(), *state.generator_ema.parameters()]
+    kept += [value for entry in state.generator_optimizer.state.values() for value in entry.values()]
+    assert {tensor.dtype for tensor in kept} == {torch.float32}
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_training_stays_near_float32(make_training, precision):
+    """The loss terms after some steps, from the same weights, data and draws."""
+    half, full = make_training(precision), make_training("fp32")
+    for step in range(STEPS):
+        ours, theirs = half.step(step), full.step(step)
+    assert ours.keys() == theirs.keys()
+    for name, value in theirs.items():
+        assert float(ours[name]) == pytest.approx(float(value), rel=0.1, abs=0.05), name
+    moved = [float((a - b).detach().abs().max()) for a, b in zip(
+        half.state.generator.parameters(), full.state.generator.parameters(), strict=True)]  # fmt: skip
+    assert 0 < max(moved) < 2 * STEPS * full.config.model.g_lr + 1e-2
+
+
+def test_a_step_whose_gradient_overflows_in_fp16_is_left_out_and_the_scale_halves(make_training):
+    training = make_training("fp16")
+    state = training.state
+    state.scaler.load_state_dict({**state.scaler.state_dict(), "scale": 2.0**40})
+    before = [parameter.clone() for parameter in state.discriminator.parameters()]
+    training.step(1)  # without regularisers
+    assert all(torch.equal(a, b) for a, b in zip(before, state.discriminator.parameters(), strict=True))
+    assert state.state_dict()["scaler"]["scale"] == 2.0**38  # D's step and G's
+
+
+def test_auto_is_what_this_processor_has_in_hardware():
+    expected = "bf16" if torch.cpu._is_amx_tile_supported() else "fp32"
+    assert choose_precision("auto", CPU).name == expected
+
+
+def test_what_the_device_cannot_do_is_one_message():
+    with pytest.raises(UserError, match=r"precision=tf32 is not allowed on device=cpu: it needs an NVIDIA GPU"):
+        choose_precision("tf32", CPU)
+    with pytest.raises(UserError, match=r"precision=half is not allowed: precision must be one of auto, fp32"):
+        make_config("precision=half")
+
+
+def test_products_are_as_before_afterwards():
+    before = torch.backends.cudnn.allow_tf32
+    with choose_precision("fp32", CPU).products():
+        assert not torch.backends.cudnn.allow_tf32
+    assert torch.backends.cudnn.allow_tf32 == before

@@ -1,0 +1,195 @@
+"""One training over two processes: started by torchrun, and by the training itself."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import numpy as np
+import psutil
+import pytest
+import torch
+
+from clipgan.base.distributed import own_device
+from clipgan.base.errors import UserError
+from clipgan.config.command_line import under_torchrun
+from clipgan.engine.checkpoint import checkpoint_path
+from clipgan.engine.processes import spread
+from clipgan.inputs.batches.batches import Batches
+from clipgan.inputs.batches.prefetch import Prefetched
+from clipgan.tasks.gan.preparation import prepare
+from tests.helpers import ROOT, make_config
+from tests.tiny import tiny
+
+CPU = torch.device("cpu")
+SHORT = ("kimg=1", "mlflow.tracking_uri=null", "loss=asymmetric")
+TRAIN = [sys.executable, str(ROOT / "train.py")]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port", "PORT"]
+NOT_THE_SAME = ("time", "sec_per_kimg", "memory_gb", "snapshot_seconds")
+
+
+def run(tmp_path, *arguments, command=TRAIN):
+    """A command's (exit status, stdout, stderr)."""
+    result = subprocess.run(
+        [*command, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300
+    )
+    return result.returncode, result.stdout, result.stderr
+
+
+def torchrun():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return [*TORCHRUN[:-1], str(free.getsockname()[1]), str(ROOT / "train.py")]
+
+
+def figures(folder):
+    """What was measured, without times."""
+    records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in record.items() if key not in NOT_THE_SAME} for record in records]
+
+
+@pytest.mark.slow
+def test_two_processes_train_what_one_trains(cache_dir, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", "True")  # as left over from another torchrun
+    commands = {"one": (TRAIN, []), "own": (TRAIN, ["processes=2"]), "torchrun": (torchrun(), [])}
+    for name, (command, more) in commands.items():
+        overrides = tiny(cache_dir, *SHORT, *more, f"hydra.run.dir={name}")
+        status, out, err = run(tmp_path, *overrides, command=command)
+        assert status == 0, err
+        assert out.count("files: ") == 1  # the first process alone speaks
+    one, own, by_torchrun = (figures(tmp_path / name) for name in commands)
+    assert own == by_torchrun
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "own", "torchrun"]
+    assert [record["step"] for record in own] == [0, 1]
+    assert own[0] == one[0]
+    # 32 steps: Adam's first are the gradients' signs, so rounding moves the networks apart
+    for name in ("D/D/it", "G/CLIP/it", "G/ResNet/ii", "loss/path_length", "loss/r1", "logits/real"):
+        assert own[1][name] == pytest.approx(one[1][name], rel=0.05, abs=0.05), name
+    states = [torch.load(checkpoint_path(tmp_path / name, 1), weights_only=False)["state"] for name in ("own", "one")]
+    assert [state["step"] for state in states] == [32, 32]
+
+
+@pytest.mark.slow
+def test_a_sweep_of_trainings_with_two_processes_each(tmp_path):
+    """From an empty cache, whose encoders train in processes of their own."""
+    trained = [f"{name}.train.steps=50" for name in ("clip", "resnet", "metrics.judge")]
+    overrides = tiny(tmp_path / "cache", *SHORT, *trained, "processes=2", "h=0.5", "batch=96")
+    status, out, err = run(tmp_path, "-m", *overrides)
+    assert status == 0, err
+    assert "trial 1 of 1  (no axis)  COMPLETE" in out
+    [folder] = (tmp_path / "runs").iterdir()
+    assert [record["step"] for record in figures(folder / "0")] == [0, 1]
+
+
+@contextmanager
+def started(tmp_path, *arguments):
+    process = subprocess.Popen([*TRAIN, *arguments], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    try:
+        yield psutil.Process(process.pid), process
+    finally:
+        for child in psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []:
+            child.kill()
+        process.kill()
+        process.wait()
+
+
+def wait_until(condition):
+    end = time.monotonic() + 200
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["the other", "the first"])
+def test_no_process_outlives_the_others(cache_dir, tmp_path, victim):
+    """One is killed: the training ends, and says so."""
+    with started(tmp_path, *tiny(cache_dir, *SHORT, "processes=2", "kimg=1000", "hydra.run.dir=run")) as (first, popen):
+        wait_until(lambda: checkpoint_path(tmp_path / "run", 1).exists())
+        others = [child for child in first.children() if "spawn_main" in " ".join(child.cmdline())]
+        assert len(others) == 1
+        os.kill(others[0].pid if victim == "the other" else first.pid, signal.SIGKILL)
+        _, err = popen.communicate(timeout=100)
+        assert popen.returncode != 0
+        assert victim == "the first" or "process 1 of 2 has ended with status -9" in err
+        assert "Traceback" not in err.partition("process 1 of 2")[2]
+        psutil.wait_procs(others, timeout=60)
+        assert not others[0].is_running() or others[0].status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.slow
+def test_a_signal_ends_all_after_the_same_step(cache_dir, tmp_path):
+    overrides = tiny(cache_dir, *SHORT, "processes=2", "kimg=1000", "snapshot_kimg=1000", "hydra.run.dir=run")
+    with started(tmp_path, *overrides) as (first, popen):
+        wait_until(lambda: (tmp_path / "run" / "metrics.jsonl").exists() and len(figures(tmp_path / "run")) > 2)
+        first.terminate()
+        _, err = popen.communicate(timeout=100)
+    assert "SIGTERM" in err
+    assert "Traceback" not in err
+    kept = torch.load(tmp_path / "run" / "latest.pt", weights_only=False)
+    assert kept["state"]["step"] >= 32
+
+
+def test_a_process_has_its_rows_of_the_batch(cache_dir, monkeypatch):
+    config = make_config(*tiny(cache_dir, *SHORT, "contrast.negatives=7"))
+    ready = prepare(config, CPU)
+    arguments = (config, ready.data.train, ready.features.train, CPU, ready.data.x_flip)
+    whole = Batches(*arguments).at(3)
+    monkeypatch.setattr("clipgan.inputs.batches.batches.world_size", lambda: 4)
+    monkeypatch.setattr("clipgan.inputs.batches.batches.rank", lambda: 2)
+    mine = Batches(*arguments).at(3)
+    assert mine.rows == range(16, 24)
+    for name in ("images", "text", "clip_image", "resnet_image", "condition"):
+        assert torch.equal(getattr(mine, name), getattr(whole, name)[16:24])
+    assert torch.equal(mine.further.text, whole.further.text)
+
+
+def test_prefetching_changes_no_batch(cache_dir):
+    config = make_config(*tiny(cache_dir, *SHORT))
+    ready = prepare(config, CPU)
+    arguments = (config, ready.data.train, ready.features.train, CPU, ready.data.x_flip)
+    plain, ahead = Batches(*arguments), Prefetched(Batches(*arguments))
+    for step in (0, 1, 2, 7, 3):
+        assert np.array_equal(ahead.at(step).images, plain.at(step).images)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["processes=0"], "processes=0 is not allowed"),
+        (["processes=3"], "processes=3 is not allowed: processes must be such that batch=32 splits into equal"),
+        (["processes=4", "accumulate=4"], "accumulate=4 is not allowed.* in each of 4 processes"),
+    ],
+)
+def test_what_cannot_be_shared_out(cache_dir, overrides, message):
+    with pytest.raises(UserError, match=message):
+        make_config(*tiny(cache_dir, *overrides))
+
+
+def test_under_torchrun(cache_dir, monkeypatch):
+    config = make_config(*tiny(cache_dir))
+    assert spread(config) is config
+    assert under_torchrun(["train.py", "-m"]) == []
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert spread(config) is config  # of some scheduler's: torchrun sets five variables
+    for name in ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID"):
+        monkeypatch.setenv(name, "0")
+    assert spread(config).processes == 4
+    assert under_torchrun(["train.py"]) == []
+    with pytest.raises(UserError, match="processes=2 is not allowed: torchrun has started 4"):
+        spread(make_config(*tiny(cache_dir, "processes=2")))
+    with pytest.raises(UserError, match=r"python train\.py -m processes=N"):
+        under_torchrun(["train.py", "--multirun", "h=1,2"])
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    assert own_device(torch.device("cuda")) == torch.device("cuda", 2)
+    assert own_device(CPU) == CPU
+    with pytest.raises(UserError, match="device=cuda:1 is not allowed for 4 processes"):
+        own_device(torch.device("cuda:1"))
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    with pytest.raises(UserError, match="4 processes need a GPU each, and 3 are here"):
+        own_device(torch.device("cuda"))

@@ -1,0 +1,209 @@
+"""Public data sets in their own layouts: every image keeps its captions, splits are the official ones."""
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+
+from clipgan.base.errors import UserError
+from clipgan.config import DataConfig
+from clipgan.inputs.data.loading import load_data
+from tests.helpers import Payload
+from tests.inputs.data import samples
+from tests.inputs.data.samples import number, picture, put
+
+
+def load(name, path, tmp_path, **changes):
+    return load_data(DataConfig(name=name, path=str(path), **changes), 16, tmp_path / "cache")
+
+
+def numbers(split):
+    return [number(image) for image in split.images]
+
+
+def assert_captions(data, words, each):
+    """Image k has `each` captions, and all of them say `words` with its k."""
+    for split in (data.train, data.heldout):
+        for k, captions in zip(numbers(split), split.captions, strict=True):
+            assert len(captions) == each
+            assert all(words.format(k) in caption for caption in captions)
+
+
+@pytest.mark.parametrize("year", ["2014", "2017"])
+def test_coco(tmp_path, year):
+    data = load("coco", samples.coco(tmp_path / "coco", year=year), tmp_path)
+    assert numbers(data.train) == [0, 1, 2, 3, 4, 5]
+    assert numbers(data.heldout) == [6, 7, 8]
+    assert_captions(data, "A photo of {}, said in way", 5)
+    assert data.heldout.captions[0] == [f"A photo of 6, said in way {n}." for n in range(5)]
+    assert data.skipped == []
+
+
+def test_coco_with_missing_damaged_and_uncaptioned_images(tmp_path):
+    root = samples.coco(tmp_path / "coco")
+    (root / "train2014" / "COCO_train2014_000000000001.jpg").unlink()
+    put(root / "train2014" / "COCO_train2014_000000000002.jpg", picture(2, "JPEG")[:300])
+    annotations = root / "annotations" / "captions_val2014.json"
+    content = json.loads(annotations.read_text())
+    content["annotations"] = [entry for entry in content["annotations"] if entry["image_id"] != 7]
+    annotations.write_text(json.dumps(content))
+    data = load("coco", root, tmp_path)
+    assert (numbers(data.train), numbers(data.heldout)) == ([0, 3, 4, 5], [6, 8])
+    reasons = sorted(line.split("/")[-1] for line in data.skipped)
+    assert reasons[0] == "COCO_train2014_000000000001.jpg: no such image"
+    assert reasons[1].startswith("COCO_train2014_000000000002.jpg: unreadable image (")
+    assert reasons[2] == "COCO_val2014_000000000007.jpg: no caption"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            lambda root: (root / "annotations/captions_train2014.json").unlink(),
+            "train2014.json and train2014/ .*no such",
+        ),
+        (lambda root: (root / "annotations/captions_val2014.json").unlink(), "captions_val2014.json is missing"),
+        (lambda root: put(root / "annotations/captions_val2014.json", '{"images": [{"id": 1'), "no MS-COCO annotation"),
+        (lambda root: put(root / "annotations/captions_val2014.json", '{"images": ["a"]}'), "no MS-COCO annotation"),
+        (lambda root: samples.coco(root, year="2017"), "2014 and 2017: keep one"),
+    ],
+)
+def test_a_folder_that_is_no_coco(tmp_path, change, words):
+    change(samples.coco(tmp_path / "coco"))
+    with pytest.raises(UserError, match=words):
+        load("coco", tmp_path / "coco", tmp_path)
+
+
+def test_cub_by_its_own_split(tmp_path):
+    data = load("cub", samples.cub(tmp_path / "cub"), tmp_path)
+    assert (numbers(data.train), numbers(data.heldout)) == ([1, 2, 3, 5], [0, 4])
+    assert_captions(data, "this bird is {}, way", 10)
+
+
+def test_cub_by_the_papers_splits(tmp_path):
+    root = samples.cub(tmp_path / "cub")
+    names = [f"{path.parent.name}/{path.stem}" for path in (root / "CUB_200_2011" / "images").glob("*/*.jpg")]
+    for split, third in (("train", False), ("test", True)):  # AttnGAN's lists were pickled by Python 2, protocol 0
+        chosen = [name for name in names if ("_0002_" in name) == third]
+        put(root / split / "filenames.pickle", pickle.dumps(chosen, protocol=0))
+    data = load("cub", root, tmp_path)
+    assert (numbers(data.train), numbers(data.heldout)) == ([0, 1, 3, 4], [2, 5])
+    put(root / "testclasses.txt", "002.Laysan_Albatross\n")
+    data = load("cub", root, tmp_path)
+    assert (numbers(data.train), numbers(data.heldout)) == ([0, 1, 2], [3, 4, 5])
+
+
+def test_cub_without_captions(tmp_path):
+    root = samples.cub(tmp_path / "cub")
+    (root / "text_c10").rename(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="no CUB-200-2011 with captions: it has no text_c10/"):
+        load("cub", root, tmp_path)
+
+
+def test_celeba_hq(tmp_path):
+    root = samples.celeba_hq(tmp_path / "faces")
+    data = load("celeba_hq", root, tmp_path)
+    assert (numbers(data.train), numbers(data.heldout)) == (list(range(3, 12)), [0, 1, 2])
+    assert_captions(data, "She is {}, way", 10)
+    (root / "test" / "filenames.pickle").unlink()
+    data = load("celeba_hq", root, tmp_path, heldout_fraction=0.25)
+    assert (len(data.train), len(data.heldout)) == (9, 3)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (pickle.dumps(Payload()), "it names builtins.setattr"),
+        (b"xx", "no list"),
+        (pickle.dumps({"0": 1}), "holds a dict"),
+    ],
+)
+def test_a_list_of_names_executes_nothing(tmp_path, content, words):
+    root = samples.celeba_hq(tmp_path / "faces")
+    put(root / "test" / "filenames.pickle", content)
+    with pytest.raises(UserError, match=rf"test/filenames\.pickle is no list of file names: .*{words}|{words}"):
+        load("celeba_hq", root, tmp_path)
+    assert not Payload.executed
+
+
+def test_imagefolder_with_split_folders(tmp_path):
+    data = load("metadata", samples.imagefolder_jsonl(tmp_path / "set"), tmp_path)
+    assert (numbers(data.train), numbers(data.heldout)) == ([0, 1, 2, 3, 4], [5, 6, 7, 8, 9])
+    assert_captions(data, "number {}", 1)
+    assert data.skipped == ["test/: 5 images of a second held-out split"]
+
+
+def test_imagefolder_with_one_table(tmp_path):
+    data = load("metadata", samples.imagefolder_csv(tmp_path / "set"), tmp_path, heldout_fraction=0.3)
+    assert (len(data.train), len(data.heldout)) == (4, 2)
+    captions = dict(zip(numbers(data.train), data.train.captions, strict=True)) | dict(
+        zip(numbers(data.heldout), data.heldout.captions, strict=True)
+    )
+    assert captions[0] == ["number 0, a line more", "number 0 again"]
+    assert captions[4] == ["number 4, a line more"]
+
+
+def test_imagefolder_with_bad_rows(tmp_path):
+    root = samples.imagefolder_jsonl(tmp_path / "set") / "train"
+    put(tmp_path / "secret.png", picture(9))
+    put(
+        root / "metadata.jsonl",
+        '{"file_name": "0000.png", "text": ["one", "two"]}\n{"file_name": "0001.png"\n[]\n'
+        '{"file_name": "../../../secret.png", "text": "outside"}\n{"file_name": "gone.png", "text": "gone"}\n'
+        '{"file_name": "0002.png", "text": null}\n{"file_name": "0003.png", "text": "three"}\n',
+    )
+    data = load("metadata", tmp_path / "set", tmp_path)
+    assert list(data.train.captions) == [["one", "two"], ["three"]]
+    assert numbers(data.train) == [0, 3]
+    skipped = "\n".join(data.skipped)
+    for words in (
+        "train/metadata.jsonl:2: no JSON (", "train/metadata.jsonl:3: no JSON object",
+        "train/metadata.jsonl:4: ../../../secret.png lies outside", "train/gone.png: no such image",
+        "train/0001.png: no caption", "train/0002.png: no caption", "train/0004.png: no caption",
+    ):  # fmt: skip
+        assert words in skipped
+
+
+def test_imagefolder_columns(tmp_path):
+    root = samples.imagefolder_csv(tmp_path / "set")
+    with pytest.raises(UserError, match=r"metadata\.csv wants .*data\.caption_column=prompt; it has file_name, source"):
+        load("metadata", root, tmp_path, caption_column="prompt")
+    data = load("metadata", root, tmp_path, caption_column="source")
+    assert data.train.captions[-1] == ["here"]
+    (root / "metadata.csv").unlink()
+    with pytest.raises(UserError, match=r"has no metadata\.jsonl and no metadata\.csv; data=folder reads a \.txt"):
+        load("metadata", root, tmp_path)
+
+
+def test_a_second_path_is_held_out(tmp_path):
+    first, second = samples.img2dataset(tmp_path / "a"), samples.img2dataset(tmp_path / "b", shards=1, per_shard=3)
+    data = load("webdataset", first, tmp_path, heldout_path=str(second))
+    assert (len(data.train), len(data.heldout)) == (10, 3)
+    with pytest.raises(UserError, match=r"data\.heldout_path=/nowhere does not exist"):
+        load("webdataset", first, tmp_path, heldout_path="/nowhere")
+
+
+def test_repeated_images_are_reported_and_kept(tmp_path):
+    root = samples.coco(tmp_path / "coco")
+    put(root / "val2014" / "COCO_val2014_000000000006.jpg", picture(2, "JPEG"))
+    put(root / "train2014" / "COCO_train2014_000000000004.jpg", picture(2, "JPEG"))
+    data = load("coco", root, tmp_path)
+    assert (len(data.train), len(data.heldout)) == (6, 3)
+    assert data.duplicates == [
+        f"{place} repeats train: train2014/COCO_train2014_000000000002.jpg"
+        for place in (
+            "train: train2014/COCO_train2014_000000000004.jpg", "heldout: val2014/COCO_val2014_000000000006.jpg",
+        )
+    ]  # fmt: skip
+
+
+def test_loading_again_lists_nothing_new(tmp_path):
+    root = samples.img2dataset(tmp_path / "set")
+    first = load("webdataset", root, tmp_path)
+    assert load("webdataset", root, tmp_path).fingerprint == first.fingerprint
+    samples.img2dataset(root, shards=3)
+    again = load("webdataset", root, tmp_path)
+    assert again.fingerprint != first.fingerprint
+    assert len(again.train) + len(again.heldout) == 15
+    np.testing.assert_array_equal(sorted(numbers(again.train) + numbers(again.heldout)), range(15))

@@ -1,0 +1,150 @@
+"""NT-Xent over two views of each image: every strategy against loops over anchors and candidates."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from clipgan.config import PairsConfig
+from clipgan.models.losses.contrastive import nt_xent
+from clipgan.models.losses.pairs import STRATEGIES, select_images, select_views
+
+N, TAU = 10, 0.1
+CONFIGS = {
+    "plain": PairsConfig(),
+    "add_new_positive": PairsConfig("add_new_positive", k=1),
+    "add_new_positive, k 3": PairsConfig("add_new_positive", k=3),
+    "drop_false_positive": PairsConfig("drop_false_positive", fraction=0.3),
+    "drop_false_negative": PairsConfig("drop_false_negative", fraction=0.2),
+    "drop_easy_negative": PairsConfig("drop_easy_negative", fraction=0.3),
+    "weakly_supervised": PairsConfig("weakly_supervised", k=1),
+}
+
+
+def rows(seed, n, width=6):
+    drawn = np.random.default_rng(seed).standard_normal((n, width))
+    return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+
+
+def classes(n, edges):
+    """The class of each node: it takes over the least label among its neighbours until nothing changes."""
+    label = list(range(n))
+    changed = True
+    while changed:
+        changed = False
+        for a, b in edges:
+            least = min(label[a], label[b])
+            changed = changed or label[a] != label[b]
+            label[a] = label[b] = least
+    return label
+
+
+def loss_of(z, anchor, weight_of_positive, dropped):
+    """-sum of the positives' weights times log( exp(z_i.z_j / tau) / sum over k != i, not dropped, of exp(...) )."""
+    kept = [k for k in range(len(z)) if k != anchor and k not in dropped]
+    denominator = sum(math.exp(float(z[anchor] @ z[k]) / TAU) for k in kept)
+    return -sum(
+        weight * math.log(math.exp(float(z[anchor] @ z[j]) / TAU) / denominator)
+        for j, weight in weight_of_positive.items()
+    )
+
+
+def by_views(config, z, seen):
+    """CLIP sees every view; a view's negatives are the views of other images."""
+    image = [i % N for i in range(2 * N)]
+    total, count = 0.0, 0
+    nearest = {
+        i: sorted((j for j in range(2 * N) if image[j] != image[i]), key=lambda j, i=i: -float(seen[i] @ seen[j]))
+        for i in range(2 * N)
+    }
+    edges = [(image[i], image[j]) for i in range(2 * N) for j in nearest[i][: config.k or 0]]
+    label = classes(N, edges)
+    worst = sorted(range(N), key=lambda i: float(seen[i] @ seen[i + N]))[: round((config.fraction or 0) * N)]
+    share = int((config.fraction or 0) * (2 * N - 2) + 0.5)
+    for i in range(2 * N):
+        other = (i + N) % (2 * N)
+        positives, dropped = [other], []
+        if config.name == "drop_false_positive" and image[i] in worst:
+            continue
+        if config.name == "add_new_positive":
+            positives += nearest[i][: config.k]
+        if config.name == "drop_false_negative":
+            dropped = nearest[i][:share]
+        if config.name == "drop_easy_negative":
+            dropped = nearest[i][-share:]
+        if config.name == "weakly_supervised":
+            positives = [j for j in range(2 * N) if j != i and label[image[j]] == label[image[i]]]
+        total += loss_of(z, i, dict.fromkeys(positives, 1 / len(positives)), dropped)
+        count += 1
+    return total / count
+
+
+def by_images(config, z, seen):
+    """CLIP has seen the images alone; a chosen image stands for its two views, which share its weight."""
+    total = 0.0
+    nearest = {
+        a: sorted((b for b in range(N) if b != a), key=lambda b, a=a: -float(seen[a] @ seen[b])) for a in range(N)
+    }
+    label = classes(N, [(a, b) for a in range(N) for b in nearest[a][: config.k or 0]])
+    share = int((config.fraction or 0) * (N - 1) + 0.5)
+    for i in range(2 * N):
+        a, other = i % N, (i + N) % (2 * N)
+        friends, dropped = [], []
+        if config.name == "add_new_positive":
+            friends = nearest[a][: config.k]
+        if config.name == "weakly_supervised":
+            friends = [b for b in range(N) if b != a and label[b] == label[a]]
+        if config.name == "drop_false_negative":
+            dropped = nearest[a][:share]
+        if config.name == "drop_easy_negative":
+            dropped = nearest[a][-share:]
+        each = 1 / (1 + len(friends))
+        weights = {other: each} | {b + view * N: each / 2 for b in friends for view in (0, 1)}
+        total += loss_of(z, i, weights, [b + view * N for b in dropped for view in (0, 1)])
+    return total / (2 * N)
+
+
+def tensor(array):
+    return torch.tensor(array, dtype=torch.float32)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_each_strategy_equals_the_loop_where_clip_sees_the_views(name):
+    z, seen = rows(1, 2 * N), rows(2, 2 * N)
+    ours = nt_xent(tensor(z), TAU, select_views(CONFIGS[name], tensor(seen)))
+    assert float(ours) == pytest.approx(by_views(CONFIGS[name], z, seen), rel=1e-5)
+    plain = float(nt_xent(tensor(z), TAU))
+    assert (abs(float(ours) - plain) < 1e-6) == (name == "plain")
+
+
+@pytest.mark.parametrize("name", [name for name in CONFIGS if name != "drop_false_positive"])
+def test_each_strategy_equals_the_loop_where_clip_has_seen_the_images(name):
+    z, seen = rows(1, 2 * N), rows(3, N)
+    ours = nt_xent(tensor(z), TAU, select_images(CONFIGS[name], tensor(seen @ seen.T)))
+    assert float(ours) == pytest.approx(by_images(CONFIGS[name], z, seen), rel=1e-5)
+    plain = float(nt_xent(tensor(z), TAU))
+    assert (abs(float(ours) - plain) < 1e-6) == (name == "plain")
+
+
+def test_every_strategy_is_covered():
+    assert {config.name for config in CONFIGS.values()} == set(STRATEGIES)
+
+
+def test_each_view_is_an_anchor_and_the_gradient_is_that_of_autograd():
+    z = tensor(rows(1, 2 * N)).requires_grad_()
+    nt_xent(z, TAU).backward()
+    again = z.detach().clone().requires_grad_()
+    logits = (again @ again.T / TAU).masked_fill(torch.eye(2 * N, dtype=torch.bool), -math.inf)
+    torch.nn.functional.cross_entropy(logits, torch.arange(2 * N).roll(N)).backward()
+    torch.testing.assert_close(z.grad, again.grad)
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=list(CONFIGS))
+@pytest.mark.parametrize("n", [1, 2])
+def test_the_smallest_batches_are_finite(config, n):
+    z = tensor(rows(1, 2 * n)).requires_grad_()
+    loss = nt_xent(z, TAU, select_views(config, tensor(rows(2, 2 * n))))
+    loss.backward()
+    assert math.isfinite(float(loss.detach()))
+    assert z.grad.isfinite().all()

@@ -1,0 +1,92 @@
+"""Language-free training: a folder without captions from end to end, and what is said where captions are wanted."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from clipgan.base.errors import UserError
+from clipgan.config import ConditionConfig
+from clipgan.inputs.encoders.tiny_clip import build_clip, register_tiny_model
+from clipgan.inputs.features.conditions import prompts
+from clipgan.inputs.features.feature_cache import SplitFeatures
+from clipgan.tasks.train import train
+from tests.helpers import make_config
+from tests.tiny import tiny
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A folder of 40 pictures without captions."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for index in range(40):
+        pixels = random.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{index}.png")
+    return folder
+
+
+@pytest.fixture
+def given_clips(tmp_path):
+    """Weights of two small CLIPs, as files: they cannot be trained on pictures without captions."""
+    register_tiny_model()
+    overrides = []
+    for seed, key in enumerate(("clip.checkpoint", "metrics.judge.checkpoint")):
+        torch.manual_seed(seed)
+        path = tmp_path / f"clip{seed}.pt"
+        torch.save(build_clip("clipgan-tiny").state_dict(), path)
+        overrides.append(f"{key}={path}")
+    return overrides
+
+
+def configure(cache_dir, pictures, *overrides):
+    small = [text for text in tiny(cache_dir) if not text.startswith("data.")]
+    return make_config(
+        *small, "data=folder", f"data.path={pictures}", "batch=16", "kimg=1", "mlflow.tracking_uri=null", *overrides
+    )
+
+
+def test_prompts_without_captions_are_pseudo_texts():
+    image = torch.nn.functional.normalize(torch.randn(300, 64), dim=1)
+    features = SplitFeatures(np.zeros(301, dtype=np.int64), np.empty((0, 64), np.float32), image[None].numpy(), None)
+    conditions = prompts(features, ConditionConfig(image_noise=0.75), 0)
+    assert float((conditions * image).sum(dim=1).mean()) == pytest.approx(1 / (1 + 0.75**2) ** 0.5, abs=0.02)
+    torch.testing.assert_close(conditions, prompts(features, ConditionConfig(image_noise=0.75), 0))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", ["symmetric", "lafite"])
+def test_a_folder_without_captions_trains(cache_dir, tmp_path, pictures, given_clips, loss, capsys):
+    config = configure(cache_dir, pictures, "condition=language_free", f"loss={loss}", *given_clips)
+    train(config, tmp_path / "run")
+    first, last = (json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines())
+    assert last["fid32_train_clip_tiny"] > 0
+    assert not any(key.startswith(("r_precision", "clip_score")) for key in last)  # there is no caption to find
+    said = "data=folder has no captions of train images: metrics.clip_score and metrics.r_precision cannot be measured"
+    assert capsys.readouterr().out.count(said) == 1
+    assert ("text_to_resnet_r2" in first) == (loss == "symmetric")  # fitted on the images' own CLIP features
+    assert (tmp_path / "run" / "samples-000001.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ([], ["data=folder has no captions", "NAME.txt", "condition=language_free"]),
+        (["condition=mixed"], ["data=folder has no captions", "condition=language_free"]),
+        (["condition=language_free"], ["clip=tiny cannot be trained", "no captions", "clip.checkpoint=FILE"]),
+    ],
+)
+def test_captions_are_asked_for_where_they_are_needed(cache_dir, tmp_path, pictures, overrides, words):
+    with pytest.raises(UserError) as caught:
+        train(configure(cache_dir, pictures, *overrides), tmp_path / "run")
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_judge_without_captions_needs_weights(cache_dir, tmp_path, pictures, given_clips):
+    config = configure(cache_dir, pictures, "condition=language_free", given_clips[0])
+    with pytest.raises(UserError, match=r"metrics=fid2k_clip_tiny.*judge\.checkpoint=FILE"):
+        train(config, tmp_path / "run")

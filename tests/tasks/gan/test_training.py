@@ -1,0 +1,248 @@
+"""Whole short trainings in process: what they write, that they go on from a checkpoint, that divergence is loud."""
+
+import json
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from mlflow import MlflowClient
+from PIL import Image
+
+from clipgan.base.errors import UserError
+from clipgan.engine.checkpoint import load_checkpoint, save_checkpoint
+from clipgan.engine.step_averages import StepAverages
+from clipgan.tasks.train import train
+from tests.helpers import assert_same, make_config
+from tests.tiny import tiny
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def configure(cache_dir, tmp_path):
+    def make(*overrides):
+        return make_config(*tiny(cache_dir, f"mlflow.tracking_uri=sqlite:///{tmp_path}/mlflow.db", *overrides))
+
+    return make
+
+
+SOURCES = {"data.fingerprint", "clip.key", "judge.key", "resnet.key", "extractor.key"}
+
+
+def records(run_dir):
+    return [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+
+
+def weights(run_dir, kimg):
+    return load_checkpoint(run_dir / f"checkpoint-{kimg:06d}.pt", CPU)["state"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", ["symmetric", "asymmetric", "lafite"])
+def test_a_run_records_every_active_term(configure, tmp_path, loss):
+    config = configure(f"loss={loss}", "mlflow.tracking_uri=null")
+    reported = []
+    result = train(config, tmp_path / "run", report=lambda value, kimg: reported.append((kimg, value)))
+    rows = records(tmp_path / "run")
+    assert [row["step"] for row in rows] == [0, 1, 2]
+    assert reported == [(row["step"], row["fid32_clip_tiny"]) for row in rows]
+    assert result.objective == rows[-1]["fid32_clip_tiny"]
+    assert rows[-1]["fid32_clip_tiny_best"] == min(value for _, value in reported)
+    per_network = {
+        "symmetric": {"G": ("D/it", "D/ii", "CLIP/it", "CLIP/ii", "ResNet/it", "ResNet/ii"), "D": ("D/it", "D/ii")},
+        "asymmetric": {"G": ("D/it", "CLIP/it", "CLIP/ii", "ResNet/ii"), "D": ("D/it",)},
+        "lafite": {"G": ("D/it", "CLIP/it"), "D": ("D/it",)},
+    }[loss]
+    expected = {
+        f"{network}/{term}{direction}"
+        for network, terms in per_network.items()
+        for term in terms
+        for direction in (("_het",) if loss == "lafite" else ("", "_het"))  # lafite has the other at weight 0
+    }
+    assert {key for key in rows[-1] if key.count("/") == 2} == expected
+    assert all(math.isfinite(value) for row in rows for value in row.values())
+    assert rows[-1]["sec_per_kimg"] > 0
+    assert rows[-1]["memory_gb"] > 0
+    assert all(0 <= row["r_precision32_clip_tiny"] <= 1 for row in rows)
+    assert ("text_to_resnet_r2" in rows[0]) == (loss != "lafite")
+
+
+@pytest.mark.slow
+def test_mlflow_gets_what_the_file_has(configure, tmp_path):
+    config = configure("features=online")
+    train(config, tmp_path / "run")
+    client = MlflowClient(config.mlflow.tracking_uri)
+    [run] = client.search_runs([client.get_experiment_by_name("clipgan").experiment_id])
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == "symmetric h=0.5 tiny"
+    assert run.data.tags["mlflow.note.content"].startswith("A text-to-image GAN: loss structure symmetric with h = 0.5")
+    [given] = run.inputs.dataset_inputs
+    assert (given.dataset.name, run.data.params["data.name"]) == ("shapes", "shapes")
+    assert run.data.params["loss.generator.CLIP.it.h"] == "None"  # its own: the structure's is ${h}
+    assert run.data.params["S.CLIP"] == "2.0"
+    for key in ("fid32_clip_tiny", "fid32_clip_tiny_best", "G/CLIP/it", "G/CLIP/it_het", "sec_per_kimg", "memory_gb"):
+        ours = [(row["step"], row[key]) for row in records(tmp_path / "run") if key in row]
+        theirs = [(metric.step, metric.value) for metric in client.get_metric_history(run.info.run_id, key)]
+        assert theirs == ours
+    artifacts = {item.path for item in client.list_artifacts(run.info.run_id)}
+    assert artifacts == {"config.yaml", "metrics.jsonl", *(f"samples-{kimg:06d}.png" for kimg in (0, 1, 2))}
+
+
+@pytest.mark.slow
+def test_resuming_goes_on_as_if_nothing_had_happened(configure, tmp_path):
+    quiet = "mlflow.tracking_uri=null"
+    train(configure("kimg=2", quiet), tmp_path / "whole")
+    train(configure("kimg=1", quiet), tmp_path / "halves")
+    (tmp_path / "halves" / "metrics.jsonl").open("a").write('{"step": 9, "time": 0}\n')  # after the checkpoint: dropped
+    train(configure("kimg=2", quiet), tmp_path / "halves")
+    assert_same(weights(tmp_path / "whole", 2), weights(tmp_path / "halves", 2))
+    timeless = ("time", "sec_per_kimg", "memory_gb", "snapshot_seconds")
+    whole, halves = (
+        [{key: value for key, value in row.items() if key not in timeless} for row in records(tmp_path / name)]
+        for name in ("whole", "halves")
+    )
+    assert [{key: row[key] for key in same} for row, same in zip(halves, whole, strict=True)] == whole
+    assert "kid32_clip_tiny" in halves[1].keys() - whole[1].keys()  # a training that ends measures more
+
+
+@pytest.mark.slow
+def test_a_run_that_is_told_to_stop_ends_at_that_snapshot_and_can_go_on(configure, tmp_path):
+    config = configure("kimg=3")
+    result = train(config, tmp_path / "run", report=lambda fid, kimg: kimg == 1)
+    assert result.stopped
+    assert [row["step"] for row in records(tmp_path / "run")] == [0, 1]
+    assert {path.name for path in (tmp_path / "run").glob("[cs]*-*")} == {
+        f"{kind}-{kimg:06d}.{suffix}" for kind, suffix in (("checkpoint", "pt"), ("samples", "png")) for kimg in (0, 1)
+    }
+    client = MlflowClient(config.mlflow.tracking_uri)
+    [run] = client.search_runs([client.get_experiment_by_name("clipgan").experiment_id])
+    assert (run.info.status, run.data.tags["pruned"]) == ("KILLED", "true")
+    assert "samples-000001.png" in {item.path for item in client.list_artifacts(run.info.run_id)}
+
+    again = train(config, tmp_path / "run", report=lambda fid, kimg: kimg == 1)  # resumed at 1, and told so again
+    assert again.stopped
+    assert [row["step"] for row in records(tmp_path / "run")] == [0, 1]
+    assert not train(config, tmp_path / "run", report=lambda fid, kimg: kimg == 3).stopped  # its last step is its end
+    assert [row["step"] for row in records(tmp_path / "run")] == [0, 1, 2, 3]
+    [run] = client.search_runs([run.info.experiment_id])
+    assert (run.info.status, run.data.tags["pruned"]) == ("FINISHED", "false")
+
+
+@pytest.mark.slow
+def test_a_run_of_so_many_seconds_ends_at_the_nearest_kimg(configure, tmp_path, monkeypatch, capsys):
+    def limited(seconds):
+        return configure("kimg=4", "snapshot_kimg=4", f"seconds={seconds}", "mlflow.tracking_uri=null")
+
+    def steps():
+        return [row["step"] for row in records(tmp_path)]
+
+    monkeypatch.setattr(StepAverages, "seconds", lambda tick: 0.1 * tick.steps)
+    monkeypatch.setattr(StepAverages, "stop", StepAverages.seconds)
+    result = train(limited(1.4 * 3.2), tmp_path)  # a kimg has 32 steps
+    assert (result.stopped, steps()) == (False, [0, 1])
+    assert result.sec_per_unit == pytest.approx(3.2, rel=0.05)
+    assert "fid32_clip_tiny_sd" in records(tmp_path)[-1]  # an end measures all
+    assert train(limited(1.4 * 3.2), tmp_path) == result  # it is over
+    assert steps() == [0, 1]
+    train(limited(2.6 * 3.2), tmp_path)
+    assert steps() == [0, 1, 2, 3]
+    assert "train.py seconds=16.64\n" in capsys.readouterr().out  # to train on
+    train(limited(1000), tmp_path)  # kimg is the most
+    assert steps() == [0, 1, 2, 3, 4]
+    assert "train.py kimg=8\n" in capsys.readouterr().out  # more seconds would change nothing
+
+
+@pytest.mark.slow
+def test_seconds_of_training_have_no_snapshot_nor_start_in_them(configure, tmp_path, monkeypatch):
+    clock = SimpleNamespace(now=0.0, perf_counter=lambda: clock.now)
+    monkeypatch.setattr("clipgan.engine.step_averages.time", clock)
+
+    def report(fid, kimg):  # at each snapshot, and of those before when a run goes on
+        clock.now += 100
+        return False
+
+    for kimg in (1, 2):
+        config = configure(f"kimg={kimg}", "snapshot_kimg=1", "mlflow.tracking_uri=null")
+        assert train(config, tmp_path, report).sec_per_unit == 0
+    assert [row.get("sec_per_kimg") for row in records(tmp_path)] == [None, 0, 0]
+
+
+@pytest.mark.slow
+def test_a_finished_run_trains_no_more_and_another_run_is_refused(configure, tmp_path):
+    quiet = "mlflow.tracking_uri=null"
+    first = train(configure("kimg=1", quiet), tmp_path)
+    before = (tmp_path / "checkpoint-000001.pt").stat().st_mtime_ns
+    assert train(configure("kimg=1", quiet), tmp_path) == first
+    assert first.objective_sd is not None
+    assert (tmp_path / "checkpoint-000001.pt").stat().st_mtime_ns == before
+    with pytest.raises(UserError, match=r"another run: h=0\.5 there, 2\.0 here.*resume=none"):
+        train(configure("kimg=1", "h=2", quiet), tmp_path)
+    path = tmp_path / "checkpoint-000001.pt"
+    checkpoint = load_checkpoint(path, CPU)
+    sources = checkpoint["sources"]
+    assert {name for name, value in sources.items() if value} == SOURCES
+    for name in SOURCES:  # the files that the configuration names may hold something else by now
+        save_checkpoint(path, checkpoint | {"sources": sources | {name: "another"}})
+        with pytest.raises(UserError, match=rf"is of another run: {name}=another there, {sources[name]} here"):
+            train(configure("kimg=1", quiet), tmp_path)
+    again = train(configure("kimg=1", "resume=none", quiet), tmp_path)
+    assert again.objective == first.objective
+
+
+@pytest.mark.slow
+def test_the_sample_grid_has_the_same_prompts_at_every_snapshot(configure, tmp_path):
+    train(configure("kimg=1", "mlflow.tracking_uri=null"), tmp_path)
+    first, second = (np.asarray(Image.open(tmp_path / f"samples-{kimg:06d}.png")) for kimg in (0, 1))
+    assert first.shape == second.shape == (2 * (2 * 18 + 64), 3 * 64, 3)  # a caption takes two lines
+    for row in range(2):
+        caption = slice(row * 100, row * 100 + 36)
+        np.testing.assert_array_equal(first[caption], second[caption])
+    assert (first != second).any()
+
+
+def test_a_checkpoint_never_executes_code(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (print, ("executed",))
+
+    torch.save({"state": Evil()}, tmp_path / "checkpoint-000001.pt")
+    with pytest.raises(UserError, match=r"holds more than tensors and plain data.*nothing of it is executed"):
+        load_checkpoint(tmp_path / "checkpoint-000001.pt", CPU)
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint"])
+def test_a_file_that_is_none_is_one_message(tmp_path, content):
+    (tmp_path / "c.pt").write_bytes(content)
+    with pytest.raises(UserError, match=r"checkpoint .*c\.pt (cannot be loaded: \w+|holds more)"):
+        load_checkpoint(tmp_path / "c.pt", CPU)
+
+
+def test_a_checkpoint_without_a_network_is_one_message(tmp_path):
+    content = {"state": {"step": 1}, "history": [], "train_seconds": 0.0, "config": {}}
+    save_checkpoint(tmp_path / "c.pt", content)
+    with pytest.raises(UserError, match="none of this version: its state or its config lacks a part"):
+        load_checkpoint(tmp_path / "c.pt", CPU)
+
+
+def test_an_interrupted_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
+    path = tmp_path / "checkpoint-000001.pt"
+    state = {key: {} for key in ("generator", "discriminator", "generator_ema")}
+    config = {"model": {}, "clip": {}, "resolution": 16}
+    old = {"state": state, "history": [], "train_seconds": 0.0, "config": config}
+    save_checkpoint(path, old)
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(OSError, match="No space"):
+        save_checkpoint(path, {"step": 2})
+    assert load_checkpoint(path, CPU) == old
+
+
+def test_a_file_of_another_kind_is_one_message(tmp_path):
+    torch.save({"weights": torch.zeros(2)}, tmp_path / "other.pt")
+    with pytest.raises(UserError, match="none of this project"):
+        load_checkpoint(tmp_path / "other.pt", CPU)

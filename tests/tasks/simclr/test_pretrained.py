@@ -1,0 +1,54 @@
+"""The encoder that a pretraining leaves as a GAN's ResNet space."""
+
+import pytest
+import torch
+
+from clipgan.base.errors import UserError
+from clipgan.tasks.gan.preparation import prepare
+from clipgan.tasks.gan.training import Training
+from clipgan.tasks.simclr.pretrained import load_pretrained
+from clipgan.tasks.train import train
+from tests.helpers import make_config
+from tests.tasks.simclr import tiny as pretraining
+from tests.tiny import tiny
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.slow
+def test_the_youngest_run_or_a_named_one_or_a_file(cache_dir, tmp_path):
+    mlflow = f"mlflow.tracking_uri=sqlite:///{tmp_path}/mlflow.db"
+    run = train(make_config(*pretraining.tiny(cache_dir, "epochs=1", mlflow)), tmp_path / "run")
+    assert run.unit == "epoch"
+    run_id = (tmp_path / "run" / "mlflow_run_id.txt").read_text().strip()
+    path = tmp_path / "run" / "checkpoint-000001.pt"
+    frozen = load_pretrained(path, "float32")
+    images = torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    features = frozen.encode_image(images)
+    network = torch.load(path, weights_only=True)["state"]["network"]
+    assert torch.equal(frozen.backbone.stem[0].weight, network["encoder.stem.0.weight"])
+    torch.testing.assert_close(features.norm(dim=1), torch.ones(3))
+    settings = [text for text in tiny(cache_dir) if not text.startswith("resnet.")]
+    for given in ("resnet.run=latest", f"resnet.run={run_id}", f"resnet.checkpoint={path}"):
+        config = make_config(*settings, "resnet=simclr", given, mlflow)
+        prepared = prepare(config, CPU)
+        assert prepared.resnet.key == frozen.key
+        torch.testing.assert_close(prepared.resnet.encode_image(images), features)
+    assert torch.isfinite(Training(config, tmp_path / "gan", prepared, CPU, None).step(0)["G/ResNet/ii"])
+    with pytest.raises(UserError, match=r"resnet\.run=abc: MLflow .* does not give this run"):
+        prepare(make_config("resnet=simclr", "resnet.run=abc", mlflow, f"cache_dir={cache_dir}"), CPU)
+
+
+def test_what_is_not_there(cache_dir, tmp_path):
+    def ask(*overrides):
+        prepare(make_config("resnet=simclr", "data.n_train=96", "data.n_heldout=32", f"cache_dir={cache_dir}",
+                            "resolution=16", *overrides), CPU)  # fmt: skip
+
+    with pytest.raises(UserError, match=r"resnet\.run=latest: there is no MLflow at sqlite:.*none\.db"):
+        ask(f"mlflow.tracking_uri=sqlite:///{tmp_path}/none.db")
+    with pytest.raises(UserError, match=r"needs MLflow.*resnet\.checkpoint=FILE"):
+        ask("mlflow.tracking_uri=null")
+    with pytest.raises(UserError, match=r"resnet\.run=None is not allowed"):
+        ask("resnet.run=null")
+    with pytest.raises(UserError, match=r"resnet\.run=x is not allowed: .*null for resnet=tiny"):
+        make_config("+resnet.run=x")

@@ -1,0 +1,384 @@
+"""Figures: to the file first; MLflow may be away and come back."""
+
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import suppress
+
+import pytest
+from filelock import FileLock
+from mlflow import MlflowClient
+
+from clipgan.config import MlflowConfig
+from clipgan.tracking.run_description import About
+from clipgan.tracking.run_log import RunLog
+from tests.relay import Relay
+
+
+@pytest.fixture
+def mlflow_config(tmp_path):
+    return MlflowConfig(tracking_uri=f"sqlite:///{tmp_path}/store/mlflow.db", experiment="test")
+
+
+def open_log(run_dir, config, resumed_at=None, **params):
+    run_dir.mkdir(exist_ok=True)
+    return RunLog(run_dir, config, About("a name", "what it is"), {"h": 0.5, "long": "x" * 9000, **params}, resumed_at)
+
+
+def run_id(run_dir):
+    return (run_dir / "mlflow_run_id.txt").read_text().strip()
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def history(run_dir, config, key="fid"):
+    found = MlflowClient(config.tracking_uri).get_metric_history(run_id(run_dir), key)
+    return [(metric.step, metric.value) for metric in found]
+
+
+def await_first_figure(run_dir, config):
+    wait_until(lambda: (run_dir / "mlflow_run_id.txt").exists() and history(run_dir, config))
+
+
+@pytest.fixture
+def said(capsys):
+    """Everything that was printed so far."""
+    lines = []
+
+    def so_far():
+        lines.append(capsys.readouterr().out)
+        return "".join(lines)
+
+    return so_far
+
+
+def test_a_store_that_comes_back_gets_everything(tmp_path, mlflow_config, said):
+    blocker = tmp_path / "store"
+    blocker.write_text("a file where the store's folder should be")
+    log = open_log(tmp_path / "run", mlflow_config)
+    log.metrics(0, {"fid": 3.0})
+    wait_until(lambda: "MLflow cannot be reached" in said())
+    blocker.unlink()
+    log.metrics(1, {"fid": 2.0})
+    log.finish("FINISHED")
+    assert history(tmp_path / "run", mlflow_config) == [(0, 3.0), (1, 2.0)]
+    assert said().count("MLflow") == 1
+
+
+def test_figures_do_not_wait_until_mlflow_is_open(tmp_path, mlflow_config):
+    """Opening takes as long as another process holds the database; what comes meanwhile arrives, in its order."""
+    database, run_dir = tmp_path / "store" / "mlflow.db", tmp_path / "run"
+    database.parent.mkdir()
+    with FileLock(f"{database}.lock"):
+        log = open_log(run_dir, mlflow_config)
+        picture = run_dir / "samples-000000.png"
+        picture.write_bytes(b"a picture")
+        log.artifact(picture)
+        log.metrics(0, {"fid": 3.0})
+        log.metrics(1, {"fid": 2.0})
+        assert not database.exists()
+    log.finish("FINISHED")
+    assert history(run_dir, mlflow_config) == [(0, 3.0), (1, 2.0)]
+    client = MlflowClient(mlflow_config.tracking_uri)
+    assert {item.path for item in client.list_artifacts(run_id(run_dir))} == {picture.name, "metrics.jsonl"}
+    assert client.get_run(run_id(run_dir)).info.status == "FINISHED"
+
+
+def test_a_store_that_stays_away_costs_no_figure(tmp_path, mlflow_config, capsys):
+    (tmp_path / "store").write_text("")
+    log = open_log(tmp_path / "run", mlflow_config)
+    log.metrics(0, {"fid": 3.0})
+    log.finish("FINISHED")
+    [record] = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert (record["step"], record["fid"]) == (0, 3.0)
+    assert f"MLflow lacks 2 items and how the run ended: they are in {tmp_path}/run only" in capsys.readouterr().out
+
+
+def test_a_resumed_run_is_the_same_mlflow_run(tmp_path, mlflow_config):
+    """A parameter never changes in MLflow: a value that the run goes on with is a tag."""
+    run_dir, told = tmp_path / "run", []
+    for resumed_at, kimg in ((None, 8), (0, 20), (1, 8)):
+        log = open_log(run_dir, mlflow_config, resumed_at, kimg=kimg)
+        log.metrics(0 if resumed_at is None else resumed_at + 1, {"fid": 3.0})
+        log.finish("FINISHED")
+        run = MlflowClient(mlflow_config.tracking_uri).get_run(run_id(run_dir))
+        told.append((run.info.run_id, run.data.params["kimg"], run.data.tags.get("resumed.kimg")))
+    assert told == [(run_id(run_dir), "8", tag) for tag in (None, "20", "8")]
+    assert "resumed.h" not in run.data.tags
+    assert len(run.data.params["long"]) == 500
+    steps = [json.loads(line)["step"] for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    assert steps == [0, 1, 2]
+
+
+def test_a_fresh_start_is_a_new_run(tmp_path, mlflow_config):
+    ids = set()
+    for _ in range(2):
+        open_log(tmp_path / "run", mlflow_config).finish("FINISHED")
+        ids.add(run_id(tmp_path / "run"))
+    assert len(ids) == 2
+
+
+def test_a_model_is_logged_once(tmp_path, mlflow_config):
+    written = []
+
+    def write(folder):
+        folder.mkdir()
+        (folder / "MLmodel").write_text("flavors: {}")
+        written.append(folder)
+
+    for resumed_at, step in ((None, 8), (8, 8), (8, 20)):
+        log = open_log(tmp_path / "run", mlflow_config, resumed_at)
+        log.model(write, step)
+        log.finish("FINISHED")
+    outputs = MlflowClient(mlflow_config.tracking_uri).get_run(run_id(tmp_path / "run")).outputs.model_outputs
+    assert sorted(output.step for output in outputs) == [8, 20]
+    assert len(written) == 2
+
+
+def test_a_resumed_run_sends_what_a_killed_one_could_not(tmp_path, mlflow_config, said):
+    """MLflow is gone, the process too; the next one finds figures and pictures in the run directory."""
+    run_dir, folder, away = tmp_path / "run", tmp_path / "store", tmp_path / "away"
+    first = open_log(run_dir, mlflow_config)
+    first.metrics(0, {"fid": 3.0})
+    await_first_figure(run_dir, mlflow_config)
+    folder.rename(away)
+    folder.write_text("a file where the store's folder should be")
+    first.metrics(1, {"fid": 2.5, "loss/G": 1.0})
+    (run_dir / "samples-000001.png").write_bytes(b"a picture")
+    first.artifact(run_dir / "samples-000001.png")
+    first.finish("KILLED")
+    assert "MLflow lacks 3 items" in said()  # what waits in memory is lost
+    folder.unlink()
+    away.rename(folder)
+    second = open_log(run_dir, mlflow_config, resumed_at=1)
+    second.metrics(2, {"fid": 2.0})
+    second.finish("FINISHED")
+    assert history(run_dir, mlflow_config) == [(0, 3.0), (1, 2.5), (2, 2.0)]
+    assert history(run_dir, mlflow_config, "loss/G") == [(1, 1.0)]
+    names = {item.path for item in MlflowClient(mlflow_config.tracking_uri).list_artifacts(run_id(run_dir))}
+    assert names == {"metrics.jsonl", "samples-000001.png"}
+
+
+@pytest.mark.parametrize("moved", ["another URI", "a run that is not there"])
+def test_an_mlflow_that_does_not_know_the_run_gets_a_new_one_with_everything(tmp_path, mlflow_config, capsys, moved):
+    run_dir = tmp_path / "run"
+    first = open_log(run_dir, mlflow_config)
+    first.metrics(0, {"fid": 3.0})
+    (run_dir / "samples-000000.png").write_bytes(b"a picture")
+    first.finish("FINISHED")
+    before, config = run_id(run_dir), mlflow_config
+    if moved == "another URI":
+        config = MlflowConfig(tracking_uri=f"sqlite:///{tmp_path}/other/mlflow.db", experiment="test")
+    else:
+        (run_dir / "mlflow_run_id.txt").write_text("0" * 32)
+    second = open_log(run_dir, config, resumed_at=0)
+    second.metrics(1, {"fid": 2.0})
+    second.finish("FINISHED")
+    assert "MLflow" not in capsys.readouterr().out
+    made = run_id(run_dir)
+    assert made != before
+    assert history(run_dir, config) == [(0, 3.0), (1, 2.0)]
+    assert MlflowClient(config.tracking_uri).get_run(made).data.params["h"] == "0.5"
+    names = {item.path for item in MlflowClient(config.tracking_uri).list_artifacts(made)}
+    assert names == {"metrics.jsonl", "samples-000000.png"}
+    open_log(run_dir, config, resumed_at=1).finish("FINISHED")
+    assert run_id(run_dir) == made
+
+
+def test_a_line_that_was_cut_is_dropped(tmp_path):
+    config = MlflowConfig(tracking_uri=None)
+    open_log(tmp_path / "run", config).metrics(0, {"fid": 3.0})
+    with (tmp_path / "run" / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 1, "time": 17')
+    open_log(tmp_path / "run", config, resumed_at=0).metrics(1, {"fid": 2.0})
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert [(json.loads(line)["step"], json.loads(line)["fid"]) for line in lines] == [(0, 3.0), (1, 2.0)]
+
+
+@pytest.mark.parametrize(
+    "given_up",
+    [False, pytest.param(True, marks=pytest.mark.endurance)],  # MLflow itself waits for the lock, 20 seconds
+)
+def test_a_locked_tracking_database_costs_no_figure(tmp_path, mlflow_config, said, given_up):
+    run_dir = tmp_path / "run"
+    log = open_log(run_dir, mlflow_config)
+    log.metrics(0, {"fid": 3.0})
+    await_first_figure(run_dir, mlflow_config)
+    locker = sqlite3.connect(tmp_path / "store" / "mlflow.db", isolation_level=None)
+    locker.execute("BEGIN EXCLUSIVE")
+    log.metrics(1, {"fid": 2.0})
+    log.metrics(2, {"fid": 1.0})
+    if given_up:
+        wait_until(lambda: "database is locked" in said())
+    locker.execute("ROLLBACK")
+    log.finish("FINISHED")
+    assert history(run_dir, mlflow_config) == [(0, 3.0), (1, 2.0), (2, 1.0)]
+
+
+# MLflow's own application without the manager of processes that `mlflow server` puts around it, which takes 20 s more
+APPLICATION = """
+import os, sys
+import mlflow.server as server
+
+port, folder = sys.argv[1:]
+os.environ[server.BACKEND_STORE_URI_ENV_VAR] = f"sqlite:///{folder}/server.db"
+os.environ[server.ARTIFACTS_DESTINATION_ENV_VAR] = f"{folder}/artifacts"
+os.environ[server.ARTIFACT_ROOT_ENV_VAR] = "mlflow-artifacts:/"
+os.environ[server.SERVE_ARTIFACTS_ENV_VAR] = "true"
+server.app.run(port=int(port))
+"""
+
+
+class Server:
+    """An MLflow server on a port that stays the same."""
+
+    def __init__(self, folder):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.folder = folder
+
+    def start(self, whole=False):
+        command = ["-c", APPLICATION, str(self.port), str(self.folder)]
+        if whole:
+            command = ["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1",
+                       "--serve-artifacts", "--backend-store-uri", f"sqlite:///{self.folder}/server.db",
+                       "--artifacts-destination", str(self.folder / "artifacts")]  # fmt: skip
+        self.process = subprocess.Popen(
+            [sys.executable, *command], cwd=self.folder, start_new_session=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health"):
+                return
+            time.sleep(0.2)
+        raise TimeoutError("the server does not answer")
+
+    def kill(self):
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    server = Server(tmp_path_factory.mktemp("server"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def relay(server):
+    """In front of the server."""
+    relay = Relay(server.port)
+    yield relay
+    relay.refuse()
+
+
+def assert_everything(run_dir, config):
+    assert history(run_dir, config) == [(0, 3.0), (1, 2.0), (2, 1.0)]
+    client = MlflowClient(config.tracking_uri)
+    run = client.get_run(run_id(run_dir))
+    assert (run.info.status, run.data.params["h"]) == ("FINISHED", "0.5")
+    assert {item.path for item in client.list_artifacts(run_id(run_dir))} == {"metrics.jsonl", "samples-000001.png"}
+
+
+def record_while_away(log, run_dir):
+    log.metrics(1, {"fid": 2.0})
+    (run_dir / "samples-000001.png").write_bytes(b"a picture")
+    log.artifact(run_dir / "samples-000001.png")
+
+
+@pytest.mark.slow
+def test_a_server_that_goes_away_and_comes_back_misses_nothing(tmp_path, relay, said):
+    config, run_dir = MlflowConfig(tracking_uri=relay.uri, experiment="test"), tmp_path / "run"
+    log = open_log(run_dir, config)
+    log.metrics(0, {"fid": 3.0})
+    await_first_figure(run_dir, config)
+    relay.refuse()
+    record_while_away(log, run_dir)
+    wait_until(lambda: "MLflow cannot be reached" in said())
+    relay.listen()
+    log.metrics(2, {"fid": 1.0})
+    log.finish("FINISHED")
+    assert_everything(run_dir, config)
+
+
+@pytest.mark.slow
+def test_a_server_that_does_not_answer_holds_up_nothing(tmp_path, relay, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "100")
+    port, relay.target = relay.target, None
+    config, run_dir = MlflowConfig(tracking_uri=relay.uri, experiment="test"), tmp_path / "run"
+    log = open_log(run_dir, config)
+    log.metrics(0, {"fid": 3.0})
+    wait_until(lambda: relay.count)
+    record_while_away(log, run_dir)
+    log.metrics(2, {"fid": 1.0})
+    assert relay.count == 1  # the first question still waits for its answer
+    relay.answer(port)
+    log.finish("FINISHED")
+    assert_everything(run_dir, config)
+
+
+def test_who_interrupts_does_not_wait_for_a_server_that_does_not_answer(tmp_path, said, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "100")
+    monkeypatch.setattr("clipgan.tracking.run_log.HURRY", 0.1)
+    relay = Relay()
+    log = open_log(tmp_path / "run", MlflowConfig(tracking_uri=relay.uri, experiment="test"))
+    log.metrics(0, {"fid": 3.0})
+    wait_until(lambda: relay.count)
+    log.finish("KILLED")
+    assert relay.count == 1
+    assert "MLflow lacks 2 items" in said()
+    relay.refuse()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("store", ["server", "sqlite"])
+def test_what_mlflow_refuses_is_left_out_and_the_rest_arrives(tmp_path, mlflow_config, request, said, store):
+    config, run_dir = mlflow_config, tmp_path / "run"
+    if store == "server":
+        config = MlflowConfig(tracking_uri=request.getfixturevalue("relay").uri, experiment="test")
+    log = open_log(run_dir, config)
+    log.artifact(run_dir / "gone.png")
+    for step in range(3):
+        log.metrics(step, {"fid": 3.0 - step, "loss;G": 1.0, "loss/D": 2.0})
+    log.finish("FINISHED")
+    assert history(run_dir, config) == [(0, 3.0), (1, 2.0), (2, 1.0)]
+    assert history(run_dir, config, "loss/D") == [(0, 2.0), (1, 2.0), (2, 2.0)]
+    assert said().count("MLflow does not take loss;G (") == 1
+    assert said().count("MLflow does not take gone.png (") == 1
+    assert "MLflow lacks" not in said()
+    assert MlflowClient(config.tracking_uri).get_run(run_id(run_dir)).info.status == "FINISHED"
+
+
+@pytest.mark.endurance
+def test_a_server_that_is_killed_and_started_again_misses_nothing(tmp_path):
+    server = Server(tmp_path)
+    config, run_dir = MlflowConfig(tracking_uri=f"http://127.0.0.1:{server.port}", experiment="test"), tmp_path / "run"
+    server.start(whole=True)
+    try:
+        log = open_log(run_dir, config)
+        log.metrics(0, {"fid": 3.0})
+        await_first_figure(run_dir, config)
+        server.kill()
+        record_while_away(log, run_dir)
+        server.start(whole=True)
+        log.metrics(2, {"fid": 1.0})
+        log.finish("FINISHED")
+        assert_everything(run_dir, config)
+    finally:
+        server.kill()
