@@ -8,7 +8,7 @@ import pytest
 
 from clipgan.inputs.data import captions as captions_module
 from clipgan.inputs.data.captions import CaptionFile, caption_starts
-from clipgan.inputs.data.memory_maps import forget
+from clipgan.inputs.data.memory_maps import release_pages
 from clipgan.inputs.data.spool import Chosen, Spool
 
 ITEMS = [f"item {k}" * k for k in range(9)]
@@ -65,7 +65,7 @@ def test_forgotten_pages_leave_the_process_and_can_be_read_again(tmp_path):
     rows = np.load(path, mmap_mode="r")
     total = int(rows.sum())
     assert resident(path) > 7000
-    forget(rows[5:])
+    release_pages(rows[5:])
     assert resident(path) < 1000
     assert int(rows.sum()) == total
-    forget(np.arange(3))
+    release_pages(np.arange(3))
