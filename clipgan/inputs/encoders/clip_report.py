@@ -1,7 +1,6 @@
 """The accuracy of a small CLIP: attribute swaps on drawn scenes, retrieval on held-out images.
 
-Retrieval overrates a CLIP: colour and position settle most cases among random candidates. After a swap, only the
-swapped attribute can settle a case.
+Retrieval overrates a CLIP: colour and position settle most random cases. A swap leaves one attribute to settle them.
 """
 
 from collections.abc import Callable

@@ -19,11 +19,7 @@ TEXTS = ("text/celeba-caption", "celeba-caption")
 
 
 def find(root: Path, config: DataConfig) -> Found:
-    """Find the faces, in the order of their numbers.
-
-    Args:
-        root: the folder with the images and the captions.
-        config: unused.
+    """Find the faces below `root`, in the order of their numbers; `config` is unused.
 
     Raises:
         UserError: images or captions are missing.

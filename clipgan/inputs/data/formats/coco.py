@@ -18,11 +18,7 @@ SPLITS = ("train", "val")
 
 
 def find(root: Path, config: DataConfig) -> Found:
-    """Find the images of the training and the validation split, in the order of the annotations.
-
-    Args:
-        root: the folder with `annotations`.
-        config: unused.
+    """Find the images of both splits below `root`, in the order of the annotations; `config` is unused.
 
     Raises:
         UserError: a folder or an annotation file is missing or damaged, or the folder has more than one year.

@@ -19,11 +19,7 @@ from clipgan.inputs.data.images import CaptionedImage, image_file, read_captions
 
 
 def find(root: Path, config: DataConfig) -> Found:
-    """Find the birds, sorted by class and name.
-
-    Args:
-        root: the folder with the images and the captions.
-        config: unused.
+    """Find the birds below `root`, sorted by class and name; `config` is unused.
 
     Raises:
         UserError: images or captions are missing.

@@ -16,11 +16,7 @@ from clipgan.inputs.data.spool import Spool
 
 
 def find(folder: Path, config: DataConfig) -> Found:
-    """Find the images below `folder`, sorted by path.
-
-    Args:
-        folder: holds `NAME.png` (or another of `SUFFIXES`) beside `NAME.txt`, at any depth.
-        config: unused.
+    """Find the images below `folder` (`NAME.png` or another of `SUFFIXES`), sorted by path; `config` is unused.
 
     Raises:
         UserError: the folder is missing or has no image.

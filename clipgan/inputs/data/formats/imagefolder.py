@@ -20,11 +20,7 @@ PROMPT = "a photo of a {}"  # CLIP's own
 
 
 def find(root: Path, config: DataConfig) -> Found:
-    """Find the images, sorted by class and name.
-
-    Args:
-        root: the folder.
-        config: unused.
+    """Find the images below `root`, sorted by class and name; `config` is unused.
 
     Raises:
         UserError: there is no image, or an image lies outside the folders of classes.

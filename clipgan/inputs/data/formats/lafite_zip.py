@@ -29,11 +29,9 @@ TABLE = "dataset.json"
 
 
 def find(path: Path, config: DataConfig) -> Found:
-    """Find the images of the zip, sorted by name.
+    """Find the images of the zip, sorted by name; `config` is unused.
 
-    Args:
-        path: the zip; LAFITE's zip for testing belongs in `data.heldout_path`.
-        config: unused.
+    LAFITE's zip for testing belongs in `data.heldout_path`.
 
     Raises:
         UserError: `path` is not a zip. The listing, made later, raises it if a member leads outside of the zip, or if

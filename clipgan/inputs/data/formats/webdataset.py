@@ -21,11 +21,7 @@ Members = dict[str, tarfile.TarInfo]  # one sample: suffix -> member
 
 
 def find(path: Path, config: DataConfig) -> Found:
-    """Find the samples of all shards, in the order of the shards.
-
-    Args:
-        path: a `.tar`, or a folder with `.tar` files at any depth.
-        config: unused.
+    """Find the samples of the shard `path`, or of all shards at any depth below it, in order; `config` is unused.
 
     Raises:
         UserError: there is no shard. The listing, made later, raises it if a shard is compressed or no tar, or if a
