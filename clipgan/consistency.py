@@ -231,7 +231,7 @@ def main() -> None:
         n_classes = len(found["classes"])
         fewer = f", fewer than n_images={options.n_images}" if found["n_images"] < options.n_images else ""
         console.print(
-            f"{found['n_images']} images of {n_classes} classes{fewer}; any two: {found['chance']:.1%} of one"
+            f"{found['n_images']} images of {n_classes} classes{fewer}; any two: {found['chance']:.1%} of one class"
         )
         for name, way in (("image", "image augmentation"), ("text", "text")):
             spectrum = found[name]["spectrum"]

@@ -78,7 +78,7 @@ def _train(cfg: Any, run: Any, trial: "RunningTrial | None") -> "Result":
     given = set(map(key_of, run.overrides.task))
     if run.mode == RunMode.RUN and run.sweeper.params.keys() - given:  # a trial's command has a value for every axis
         command = shlex.join([*train_command(), "-m", *run.overrides.task])
-        raise UserError(f"grid={run.runtime.choices.grid} is for a sweep: {command}")
+        raise UserError(f"grid={run.runtime.choices.grid} needs a sweep: {command}")
     config = from_yaml(cfg)  # before the import of torch, so that mistakes are reported at once
     refuse_unread(config, given)
     from clipgan.base.distributed import told_by_first

@@ -119,7 +119,7 @@ def parse_seeds(key: str, text: str) -> tuple[int, ...]:
                 f"{key}={text} is not allowed: {part!r} is neither a whole number from 0 nor a range such as 0-7"
             )
         if last - first >= MAX_SEEDS or len(seeds) >= MAX_SEEDS:
-            raise UserError(f"{key}={text} is not allowed: at most {MAX_SEEDS} seeds are")
+            raise UserError(f"{key}={text} is not allowed: there may be at most {MAX_SEEDS} seeds")
         seeds |= dict.fromkeys(range(first, last + 1))
     return tuple(seeds)
 

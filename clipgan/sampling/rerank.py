@@ -58,4 +58,4 @@ def scoring_clip(
     try:
         return recorded_clip(config, None, checkpoint, device, key)
     except UserError as error:
-        raise UserError(f"{key}={name}: {error} (here: {key}.checkpoint=FILE)") from error
+        raise UserError(f"{key}={name}: {error} (in this command: {key}.checkpoint=FILE)") from error

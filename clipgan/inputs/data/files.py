@@ -13,7 +13,7 @@ from clipgan.base.errors import UserError
 from clipgan.config import DataConfig
 from clipgan.inputs.data.images import CaptionedImage, read_images
 from clipgan.inputs.data.pack import SPLITS, Contents, Extras, Record, Source
-from clipgan.inputs.data.spool import Chosen
+from clipgan.inputs.data.spool import Subset
 
 VERSION = 2  # part of the packed set's cache key: raise it when the same files would be packed differently
 
@@ -89,11 +89,12 @@ def _contents(config: DataConfig, listing: Listing, given: Listing | None) -> Co
     elif len(train) < 2:
         reasons = "; ".join(skipped[:3]) or "it is empty"
         raise UserError(
-            f"data.path={config.path} has {len(listing.images)} images but {len(train)} with captions: {reasons}"
+            f"data.path={config.path} has {len(listing.images)} images but {len(train)} with captions, and at least 2 "
+            f"are needed: {reasons}"
         )
     else:
         split = split_indices(len(train), config.heldout_fraction, config.seed)
-        splits = {name: Chosen(train, split[name]) for name in SPLITS}
+        splits = {name: Subset(train, split[name]) for name in SPLITS}
 
     def read(name: str, resolution: int, start: int) -> Iterator[Record | str]:
         return read_images(splits[name][start:], resolution)
@@ -109,7 +110,7 @@ def _usable(images: Sequence[CaptionedImage], skipped: list[str]) -> Sequence[Ca
     if not captioned or len(captioned) == len(images):
         return images
     skipped += [f"{image.name}: no caption" for image in images if not image.captions]
-    return Chosen(images, captioned)
+    return Subset(images, captioned)
 
 
 def split_indices(count: int, heldout_fraction: float, seed: int) -> dict[str, np.ndarray]:

@@ -36,14 +36,14 @@ class Spool(Sequence[T]):
     def __getitem__(self, index: slice) -> Sequence[T]: ...
     def __getitem__(self, index: int | slice) -> T | Sequence[T]:
         if isinstance(index, slice):
-            return Chosen(self, np.arange(len(self))[index])
+            return Subset(self, np.arange(len(self))[index])
         k = range(len(self))[index]
         self._file.flush()
         start, stop = self._starts[k], self._starts[k + 1]
         return pickle.loads(os.pread(self._file.fileno(), stop - start, start))  # safe: only this process has the file
 
 
-class Chosen(Sequence[T]):
+class Subset(Sequence[T]):
     """A view of some items of a sequence, in a given order, without copying them."""
 
     def __init__(self, items: Sequence[T], indices: Any) -> None:
@@ -59,5 +59,5 @@ class Chosen(Sequence[T]):
     def __getitem__(self, index: slice) -> Sequence[T]: ...
     def __getitem__(self, index: int | slice) -> T | Sequence[T]:
         if isinstance(index, slice):
-            return Chosen(self._items, self._indices[index])
+            return Subset(self._items, self._indices[index])
         return self._items[int(self._indices[index])]

@@ -57,7 +57,7 @@ def write_features(
         for place, rows in zip(chunks, shown, strict=True):
             rounded = rows.astype(np.float16)
             if not np.isfinite(rounded).all():
-                raise DivergenceError(f"{description}: not all numbers of the rows from {place.start} on are finite")
+                raise DivergenceError(f"{description}: a number in the rows from {place.start} on is not finite")
             for plane, part in enumerate(rounded.reshape(*(planes or (1,)), -1, width)):
                 file.seek(header + 2 * width * (plane * total + place.start))
                 file.write(part.tobytes())

@@ -30,7 +30,7 @@ MARGIN = 6  # pixels of the doubled image that halving reads beyond an edge
 
 
 def draw_geometry(rows: Rows, p: Tensor) -> Apply:
-    """Draw scale, rotation, stretch, rotation, shift, each with probability `p`; `p` is that of any rotation at all."""
+    """Draw scale, stretch and shift, each with probability `p`, and two rotations: one or both occur with `p`."""
     one_turn = 1 - (1 - p).sqrt()
 
     def factor() -> Tensor:

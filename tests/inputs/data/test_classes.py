@@ -85,5 +85,5 @@ def test_cifar_that_cannot_be_read(tmp_path):
             load("cifar10", damaged, tmp_path / "cache")
     other = cifar(tmp_path / "other", "cifar10")
     put(other / "batches.meta.txt", "airplane\ncat\n")
-    with pytest.raises(UserError, match=r"damaged: label 2 of 2 classes"):
+    with pytest.raises(UserError, match=r"damaged: it has label 2, but labels are 0 to 1"):
         load("cifar10", other, tmp_path / "cache")

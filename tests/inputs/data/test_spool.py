@@ -9,7 +9,7 @@ import pytest
 from clipgan.inputs.data import captions as captions_module
 from clipgan.inputs.data.captions import CaptionFile, caption_starts
 from clipgan.inputs.data.memory_maps import release_pages
-from clipgan.inputs.data.spool import Chosen, Spool
+from clipgan.inputs.data.spool import Spool, Subset
 
 ITEMS = [f"item {k}" * k for k in range(9)]
 
@@ -29,10 +29,10 @@ def test_a_spool_is_the_list_of_its_items():
 
 @pytest.mark.parametrize("items", [ITEMS, Spool(ITEMS)])
 def test_chosen_items_keep_their_order_and_can_be_chosen_from(items):
-    chosen = Chosen(items, [7, 0, 3])
+    chosen = Subset(items, [7, 0, 3])
     assert list(chosen) == [ITEMS[7], ITEMS[0], ITEMS[3]]
     assert list(chosen[1:]) == [ITEMS[0], ITEMS[3]]
-    assert list(Chosen(chosen, [2, 2])) == [ITEMS[3], ITEMS[3]]
+    assert list(Subset(chosen, [2, 2])) == [ITEMS[3], ITEMS[3]]
 
 
 @pytest.mark.parametrize("piece", [3, 1 << 24])

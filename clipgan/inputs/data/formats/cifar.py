@@ -91,7 +91,7 @@ def _images(folder: Path, names: Sequence[str], classes: Sequence[str], version:
             raise UserError(f"{path} is damaged: its length is {length}, not a multiple (1, 2, ...) of {size} bytes")
         labels = np.memmap(path, np.uint8, "r", shape=(records, size))[:, version.labels - 1]
         if labels.max() >= len(classes):
-            raise UserError(f"{path} is damaged: label {labels.max()} of {len(classes)} classes")
+            raise UserError(f"{path} is damaged: it has label {labels.max()}, but labels are 0 to {len(classes) - 1}")
         for index, label in enumerate(labels.tolist()):
             opened = partial(_open, path, index * size + version.labels)
             kind = classes[label]

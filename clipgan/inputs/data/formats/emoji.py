@@ -39,7 +39,7 @@ def find(path: str | None, cache_dir: Path) -> Found:
 
 
 def captions(entry: dict) -> list[str]:
-    """Return the name, and the name with its group: `cat face`, `cat face, animals & nature, animal mammal`."""
+    """Return name, and name with group: `grinning face`, `grinning face, smileys & emotion, face smiling`."""
     name = (entry["name"] or entry["short_name"]).replace("_", " ").lower()
     group = f"{entry['category']}, {entry['subcategory']}".replace("-", " ").lower()
     return [name, f"{name}, {group}"]

@@ -59,5 +59,6 @@ def check_captioned(images: list[CaptionedImage], folder: Path, where: str) -> N
     captioned = sum(bool(image.captions) for image in images)
     if captioned < 2:
         raise UserError(
-            f"data.path={folder} has {len(images)} images but {captioned} with captions; put captions {where}"
+            f"data.path={folder} has {len(images)} images but {captioned} with captions, and at least 2 are needed; "
+            f"put captions {where}"
         )
