@@ -69,7 +69,7 @@ def _cross(arm: float, half_width: float) -> list[tuple[float, float]]:
     return turned
 
 
-# Polygons in units of the circle's radius, y downwards. Their areas are near the circle's: size tells no shape.
+# Polygons in units of the circle's radius, y downwards; areas are near the circle's: shape and size are independent.
 POLYGONS: dict[str, list[tuple[float, float]] | None] = {
     "circle": None,
     "square": _regular(4, 1.25, turn=0.125),

@@ -22,7 +22,7 @@ def read_names(path: Path) -> set[str]:
     """Read the image names in a `filenames.pickle`, without their suffixes.
 
     Raises:
-        UserError: the file holds anything else than a list of strings.
+        UserError: the file holds anything other than a list of strings.
     """
     try:
         with path.open("rb") as file:

@@ -24,7 +24,7 @@ def find(path: Path, config: DataConfig) -> Found:
     """Find the samples of the shard `path`, or of all shards at any depth below it, in order; `config` is unused.
 
     Raises:
-        UserError: there is no shard. The listing, made later, raises it if a shard is compressed or no tar, or if a
+        UserError: there is no shard. The listing, made later, raises it if a shard is compressed or not a tar, or if a
             member leads outside.
     """
     shards = [path] if path.is_file() else sorted(path.rglob("*.tar"))
