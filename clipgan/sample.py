@@ -26,13 +26,13 @@ from clipgan.sampling.options import SampleOptions, parse
 
 
 def sample(options: SampleOptions) -> list[Path]:
-    """Write the pictures; files of the same names are written over.
+    """Write the pictures; overwrite files of the same names.
 
     Returns:
         The files: the grid, the single pictures, the strips.
 
     Raises:
-        UserError: the model or a CLIP is not there.
+        UserError: the model or a CLIP is missing.
         OSError: the folder cannot be written.
     """
     from clipgan.base.device import choose_device
@@ -55,7 +55,7 @@ def sample(options: SampleOptions) -> list[Path]:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     if set(sys.argv[1:]) & {"-h", "--help"}:
         print(__doc__)
         return

@@ -1,1 +1,1 @@
-"""LAFITE's published network pickles become checkpoints: `python -m clipgan.import_lafite FILE.pkl OUT.pt`."""
+"""Conversion of LAFITE's published pickles to checkpoints: `python -m clipgan.import_lafite FILE.pkl OUT.pt`."""
