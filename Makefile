@@ -76,7 +76,7 @@ bench: setup ## time the losses and the training step, and break a training down
 quality: setup ## train on drawn shapes, and measure whether the text controls the picture (ARGS=kimg=200)
 	$(BIN)/python -m bench.quality $(ARGS)
 
-bench-fid: setup ## bias and deviation of FID over sample counts, with the curves of docs/figures.md (ARGS=kimg=8)
+bench-fid: setup ## bias and deviation of FID over sample counts, with the curves of docs/metrics.md (ARGS=kimg=8)
 	$(BIN)/python -m bench.fid $(ARGS)
 
 bench-cost: setup ## time the loss structures, features of real images preprocessed and online (ARGS="model=base clip=ViT-B32")

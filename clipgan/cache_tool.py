@@ -1,4 +1,4 @@
-"""The cache for a human: what is in it, whether it is whole, and removing it.
+"""List, verify or empty the cache of packed data, trained encoders and features.
 
 python -m clipgan.cache_tool info|verify|clean [--cache-dir DIR] [--kind KIND]
 """
@@ -77,9 +77,10 @@ def clean(root: Path, kind: str | None) -> tuple[int, int]:
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m clipgan.cache_tool", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("what", choices=("info", "verify", "clean"), help="verify reads every file")
+    actions = "info: list the entries; verify: list them and read every file; clean: remove them"
+    parser.add_argument("what", choices=("info", "verify", "clean"), help=actions)
     parser.add_argument("--cache-dir", type=Path, default=default_cache_dir(), help="default: %(default)s")
-    parser.add_argument("--kind", help="only these entries: data, features, clip, resnet, ...")
+    parser.add_argument("--kind", help="only entries of this kind: data, features, clip, resnet, ...")
     given = parser.parse_args()
     if given.what == "clean":
         count, freed = clean(given.cache_dir, given.kind)

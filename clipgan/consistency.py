@@ -1,22 +1,28 @@
-"""Are positive pairs of one class? Pairs made by augmenting images against pairs made by their texts, in CLIP's eyes.
+"""Measure how often positive pairs are in one class, as CLIP sees them: pairs by augmentation against pairs by text.
 
 python -m clipgan.consistency data=shapes n_classes=10 n_images=1000
 python -m clipgan.consistency data=imagefolder data.path=IMAGENET clip=ViT-B32 resolution=256
 
-n_classes=10     classes, drawn at random
-n_images=1000    of them, drawn at random; fewer where there are not so many
-split=heldout    or train
-views=8          augmented views of each image
-seed=0           of what is drawn
-out=FOLDER       of the figures and the plot; default runs/consistency
+n_classes=10     number of classes, drawn at random
+n_images=1000    number of images of these classes, drawn at random; fewer if the data set has fewer
+split=heldout    heldout or train
+views=8          augmented views per image
+seed=0           seed of all draws
+out=FOLDER       folder of the results and the plot; default: runs/consistency
 
-All other settings are train.py's (data, clip, resolution, simclr.augment.*, simclr.classes, device, cache_dir, ...).
+All other settings are the settings of train.py (data, clip, resolution, simclr.augment.*, simclr.classes, device,
+cache_dir, ...).
 
-After "On the Generalization of Multi-modal Contrastive Learning" (ICML 2023): two images are a positive pair as often
-as an augmented view of the one is taken for the other, or a caption of the one for that of the other; taken for, by the
-softmax of CLIP's cosines at its own temperature. These probabilities are a graph on the images. It says how often a
-pair of different images is of one class; and its normalised spectrum says how the graph falls apart: it has an
-eigenvalue of 1 for each part without a way to the others, so that n_classes of them, and then small ones, are best.
+The method follows "On the Generalization of Multi-modal Contrastive Learning" (ICML 2023). Each two images have a
+probability of being a positive pair. By augmentation, it is the probability that CLIP assigns an augmented view of one
+image to the other image. By text, it is the probability that CLIP assigns a caption of one image to the other image.
+CLIP assigns by the softmax of its cosines at its own temperature. These probabilities are the weights of a graph on the
+images.
+
+The command prints how often a pair of different images is in one class, weighted by the graph. It plots the spectrum of
+the normalised graph, and prints eigenvalue number n_classes and the next one. The spectrum has an eigenvalue of 1 for
+each part of the graph that no edge connects with the rest. Ideally, the first n_classes eigenvalues are 1 and the
+others are small.
 
 Shapes: n images, q queries (views or captions), C width of CLIP's embedding.
 """

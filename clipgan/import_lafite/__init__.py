@@ -1,1 +1,1 @@
-"""Conversion of LAFITE's published pickles to checkpoints: `python -m clipgan.import_lafite FILE.pkl OUT.pt`."""
+"""Convert LAFITE's published network pickles into checkpoints: `python -m clipgan.import_lafite FILE.pkl OUT.pt`."""

@@ -1,4 +1,4 @@
-"""Convert a published LAFITE pickle into a checkpoint.
+"""Convert a pickle of LAFITE's training script into a checkpoint.
 
 python -m clipgan.import_lafite FILE.pkl
 python -m clipgan.import_lafite FILE.pkl OUT.pt clip=ViT-B16
@@ -74,9 +74,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m clipgan.import_lafite", description=(__doc__ or "").splitlines()[0]
     )
-    parser.add_argument("pickle", type=Path, metavar="FILE.pkl", help="nothing of it is executed")
+    parser.add_argument("pickle", type=Path, metavar="FILE.pkl", help="a LAFITE pickle; its code is never executed")
     parser.add_argument("more", nargs="*", metavar="[OUT.pt] [KEY=VALUE ...]",
-                        help="the checkpoint, default FILE.pt; clip=ViT-B16, default clip=ViT-B32")  # fmt: skip
+                        help="the checkpoint, default: FILE.pt; the pickle's CLIP, default: clip=ViT-B32")  # fmt: skip
     given = parser.parse_args()
     named = given.more[:1] if given.more and "=" not in given.more[0] else []
     out = Path(named[0]) if named else given.pickle.with_suffix(".pt")
