@@ -29,6 +29,7 @@ from clipgan.config import Config
 from clipgan.config.command_line import compose_config
 from clipgan.engine import run as cycle
 from clipgan.engine import run_files
+from clipgan.engine.result import Result
 from clipgan.engine.step_averages import StepAverages
 from clipgan.inputs.batches.batches import Batches
 from clipgan.inputs.batches.prefetch import Prefetched
@@ -39,6 +40,7 @@ from clipgan.tasks.gan import steps
 from clipgan.tasks.gan import training as loop
 from clipgan.tasks.gan.sample_grid import SampleGrid
 from clipgan.tasks.gan.state import TrainingState
+from clipgan.tasks.train import train
 from clipgan.tracking.run_description import Origin
 from clipgan.tracking.run_log import RunLog
 
@@ -86,7 +88,7 @@ def measure(config: Config) -> Mapping[tuple[str, str], float]:
     watches: list[Stopwatch] = []
     run = loop.Training.run
 
-    def timed_run(training: loop.Training, origin: Origin) -> loop.Result:
+    def timed_run(training: loop.Training, origin: Origin) -> Result:
         watches.append(Stopwatch(clock))
         with wrapped(watches[0]):
             try:
@@ -96,7 +98,7 @@ def measure(config: Config) -> Mapping[tuple[str, str], float]:
                     pass
 
     with tempfile.TemporaryDirectory() as folder, patch.object(loop.Training, "run", timed_run):
-        loop.train(config, Path(folder))
+        train(config, Path(folder))
     return watches[0].seconds
 
 

@@ -33,6 +33,7 @@ from clipgan.metrics.evaluation import Evaluation
 from clipgan.metrics.generated import measured
 from clipgan.metrics.scores import compare, fid_deviation
 from clipgan.tasks.gan.preparation import prepare
+from clipgan.tracking.run_description import Origin
 
 COUNTS = (250, 500, 1000, 2000, 5000)
 KID_REPEATS = 5  # KID takes a hundred subsets of each subset
@@ -88,7 +89,7 @@ def embedded(config: Config, pool: int, draws: int) -> tuple[Tensor, list[Tensor
     device = choose_device(config.device)
     prepared = prepare(config, device)
     training = new_training(config, folder, prepared)
-    training.run(None)
+    training.run(Origin())
     never: dict[str, Any] = dict.fromkeys(MEASURES, "never")
     protocol = dataclasses.replace(
         config.metrics, n_images=pool, split="train", real="all", captions="random", weights="ema", **never
