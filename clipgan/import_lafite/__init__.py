@@ -1,1 +1,1 @@
-"""LAFITE's published network pickles become checkpoints: `python -m clipgan.import_lafite FILE.pkl OUT.pt`."""
+"""Turn LAFITE's published network pickles into checkpoints: `python -m clipgan.import_lafite FILE.pkl OUT.pt`."""

@@ -25,22 +25,22 @@ from clipgan.inputs.encoders.weights import load_strictly
 from clipgan.models.networks.cost import parameter_count
 from clipgan.tasks.gan.state import new_state
 
-SHIPPED = "model=lafite"  # what the shipped option does not say is said in the command that is shown
+SHIPPED = "model=lafite"  # the command that is shown adds the settings that differ from this option
 
 
 def import_lafite(source: Path, out: Path, overrides: Sequence[str]) -> list[str]:
-    """Write the checkpoint of the networks in a pickle: their weights, and a training that has not begun.
+    """Write a checkpoint with the networks of a pickle, as of a training that has not begun.
 
     Args:
-        source: a pickle of LAFITE's training script.
-        out: the checkpoint.
-        overrides: of the configuration; the pickle does not say which CLIP it was trained with (`clip=ViT-B16`).
+        source: a pickle that LAFITE's training script wrote.
+        out: the checkpoint file; it must not exist.
+        overrides: of the configuration. They name the CLIP (`clip=ViT-B16`), as the pickle does not.
 
     Returns:
-        The overrides with which a training starts from it, `init` left out.
+        The overrides of a training that starts from the checkpoint, without `init`.
 
     Raises:
-        UserError: the pickle is none, names anything dangerous, or does not fit the architecture or the CLIP.
+        UserError: the file is no such pickle, names anything dangerous, or does not fit the architecture or the CLIP.
     """
     if out.exists():
         raise UserError(f"{out} exists already; give another name")

@@ -1,4 +1,4 @@
-"""From LAFITE's modules to this project's state: what they are, how their tensors are called here."""
+"""Convert LAFITE's modules: check what they are, and give their tensors this project's names."""
 
 import math
 import re
@@ -14,9 +14,9 @@ from clipgan.base.errors import UserError
 from clipgan.import_lafite.unpickle import Module
 from clipgan.models.networks.lafite.resample import kernel
 
-NETWORKS = {"G": "Generator", "G_ema": "Generator", "D": "Discriminator"}  # in a pickle, and their classes
+NETWORKS = {"G": "Generator", "G_ema": "Generator", "D": "Discriminator"}  # key in a pickle -> class
 
-# Names there and here, applied one after the other.
+# Pattern of LAFITE's name, and replacement; applied one after the other.
 GENERATOR_NAMES = (
     (r"^mapping\.fc(\d+)\.", r"mapping.layers.\1."),
     (r"^mapping\.w_avg$", "mapping.w_average"),
@@ -41,7 +41,7 @@ DISCRIMINATOR_NAMES = (
     (r"\.conv0\.", ".conv."),
     (r"\.conv1\.", ".down."),
 )
-# What these attributes must be, wherever a module has them: there is no other LAFITE here.
+# Allowed values of attributes, wherever a module has them: no other variant of LAFITE is supported.
 SUPPORTED: Mapping[str, tuple[Any, ...]] = {
     "c_dim": (0,),
     "cmap_dim": (0,),
@@ -49,13 +49,13 @@ SUPPORTED: Mapping[str, tuple[Any, ...]] = {
     "use_noise": (True,),
     "use_fts": (True,),
     "structure": (1, 2),
-    "num_channels": (1,),  # of the minibatch deviation
+    "num_channels": (1,),  # of the minibatch standard deviation layer
 }
 
 
 @dataclass(frozen=True)
 class Converted:
-    """The networks' tensors by their names here, and the configuration that they have."""
+    """The networks' tensors by this project's names, and their configuration."""
 
     generator: dict[str, Tensor]
     generator_ema: dict[str, Tensor]
@@ -66,17 +66,18 @@ class Converted:
 
 
 def convert(content: Mapping[str, Any], path: Path) -> Converted:
-    """
+    """Convert the networks of a pickle.
+
     Args:
-        content: what `read_pickle` read.
-        path: where from, for the messages.
+        content: the result of `read_pickle`.
+        path: the pickle, for messages.
 
     Raises:
-        UserError: a network is missing, or is another than LAFITE's published one.
+        UserError: a network is missing, or differs from LAFITE's published one.
     """
     try:
         converted = _convert(content, path)
-    except (KeyError, AttributeError, TypeError, RuntimeError) as error:  # any module may lack or hold anything
+    except (KeyError, AttributeError, TypeError, RuntimeError) as error:  # a module may lack or hold anything
         raise UserError(f"{path}: its networks are not built as LAFITE's are ({error!r})") from error
     numbers = converted.model | {"img_resolution": converted.resolution}
     for key, value in numbers.items():
@@ -109,13 +110,14 @@ def _convert(content: Mapping[str, Any], path: Path) -> Converted:
 
 
 def _text_weight(tensors: Mapping[str, Tensor], layer: int) -> Tensor | None:
-    """Of the first style's text network, whichever kind of style it is."""
+    """The weight of a layer in the first style's text network, for either kind of style; None where there is none."""
     names = (f"synthesis.b4.conv1.{kind}_{layer}.weight" for kind in ("pre", "scale_layer"))
     return next((tensors[name] for name in names if name in tensors), None)
 
 
 def _check(network: Module, name: str, path: Path) -> None:
-    """
+    """Refuse what is not supported.
+
     Raises:
         UserError: a module has a setting that the published training script never gives.
     """
@@ -134,7 +136,7 @@ def _renamed(network: Module, names: Sequence[tuple[str, str]]) -> dict[str, Ten
     tensors = {}
     for there, value in network.tensors():
         if there.endswith("resample_filter"):
-            continue  # a constant here
+            continue  # this project has it as a constant
         here = there
         for pattern, replacement in names:
             here = re.sub(pattern, replacement, here)
@@ -143,7 +145,7 @@ def _renamed(network: Module, names: Sequence[tuple[str, str]]) -> dict[str, Ten
 
 
 def _model(generator: Module, discriminator: Module, text_dim: int) -> dict[str, Any]:
-    """The settings that differ between LAFITEs; what a pickle leaves out has the published default."""
+    """The settings in which LAFITE's networks differ. Where a pickle leaves one out, it is the published default."""
     synthesis = generator.attributes["_init_kwargs"].get("synthesis_kwargs", {})
     last = discriminator.children()["b4"]
     clamp = synthesis.get("conv_clamp")

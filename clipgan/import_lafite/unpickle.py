@@ -1,8 +1,8 @@
-"""The contents of a network pickle of LAFITE or StyleGAN2-ADA, without running anything that it brings.
+"""Read a network pickle of LAFITE or StyleGAN2-ADA without running any code in it.
 
-Facts about the format, from NVlabs/stylegan2-ada-pytorch (torch_utils/persistence.py) and torch: each module is a call
-of `_reconstruct_persistent_obj` with its class's name, its attributes and the source code of its class, which the
-public loader executes and this one never looks at; a tensor's storage is a file of `torch.save` inside the pickle.
+The format, from NVlabs/stylegan2-ada-pytorch (torch_utils/persistence.py) and torch: each module is a call of
+`_reconstruct_persistent_obj` with the name, the attributes and the source code of its class. The public loader executes
+that source code; this one ignores it. A tensor's storage is a file of `torch.save` inside the pickle.
 """
 
 import io
@@ -23,18 +23,18 @@ PERSISTENCE_VERSION = 6
 
 @dataclass(frozen=True)
 class Module:
-    """A module as inert data."""
+    """A network module as data that runs no code."""
 
     class_name: str
     attributes: Mapping[str, Any]
 
     def children(self) -> Mapping[str, "Module"]:
-        """By name; those that are None left out."""
+        """The modules in this one, by name, without those that are None."""
         modules = self.attributes.get("_modules", {})
         return {name: child for name, child in modules.items() if isinstance(child, Module)}
 
     def tensors(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-        """Every parameter and buffer by its dotted name."""
+        """Every parameter and buffer, with its dotted name."""
         for kind in ("_parameters", "_buffers"):
             for name, value in self.attributes.get(kind, {}).items():
                 if isinstance(value, Tensor):
@@ -43,18 +43,18 @@ class Module:
             yield from child.tensors(f"{prefix}{name}.")
 
     def walk(self, prefix: str = "") -> Iterator[tuple[str, "Module"]]:
-        """This module and all below it, by dotted name."""
+        """This module and all modules inside it, with their dotted names."""
         yield prefix, self
         for name, child in self.children().items():
             yield from child.walk(f"{prefix}.{name}" if prefix else name)
 
 
 class Settings(dict):
-    """In place of `dnnlib.util.EasyDict`."""
+    """Stands in for `dnnlib.util.EasyDict`."""
 
 
 class Ignored:
-    """In place of what no weight depends on: numpy's scalars and types."""
+    """Stands in for NumPy's scalars and types, on which no weight depends."""
 
     def __init__(self, *_: Any) -> None:
         pass
@@ -64,13 +64,13 @@ class Ignored:
 
 
 class NetworkUnpickler(pickle.Unpickler):
-    """Knows the few names that such a pickle has a use for, each as an inert stand-in."""
+    """Allows only the names that such a pickle needs, and replaces each by something that runs no code."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """What `module.name` stands for.
+        """The replacement of `module.name`.
 
         Raises:
-            UnpicklingError: it is none of the allowed names.
+            UnpicklingError: the name is not allowed.
         """
         try:
             return ALLOWED[module, name]
@@ -79,10 +79,10 @@ class NetworkUnpickler(pickle.Unpickler):
 
 
 def read_pickle(path: Path) -> dict[str, Any]:
-    """The dictionary that the pickle holds: networks as `Module`, settings as dictionaries.
+    """Read the dictionary of a pickle: networks as `Module`, settings as dictionaries.
 
     Raises:
-        UserError: there is no such file, or it names anything else than networks and tensors need.
+        UserError: there is no such file, or it names anything that networks and tensors do not need.
     """
     if not path.is_file():
         raise UserError(f"{path} does not exist; give a network pickle of LAFITE")
@@ -105,10 +105,10 @@ def _module(meta: Mapping[str, Any]) -> Module:
 
 
 def _storage(content: bytes) -> Tensor:
-    """A storage as a flat tensor; `weights_only` runs nothing of the file in it."""
+    """Read a tensor's storage as a flat tensor; `weights_only` runs no code of the file."""
     try:
         storage = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch's own message advises to execute it
+    except Exception as error:  # torch's own message would advise to execute the file
         raise pickle.UnpicklingError("a tensor's storage holds something else than numbers") from error
     if not isinstance(storage, torch.storage.TypedStorage):
         raise pickle.UnpicklingError(f"a tensor's storage is a {type(storage).__name__}")
@@ -116,7 +116,7 @@ def _storage(content: bytes) -> Tensor:
 
 
 def _tensor(storage: Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any) -> Tensor:
-    """torch checks that the view lies within the storage."""
+    """A view of a storage; torch checks that the view lies within it."""
     return storage.as_strided(size, stride, offset)
 
 

@@ -1,4 +1,4 @@
-"""What `python -m clipgan.sample` is told: KEY=VALUE, each checked before anything is loaded."""
+"""The settings of `python -m clipgan.sample`: KEY=VALUE, each checked before anything is loaded."""
 
 import difflib
 import math
@@ -12,36 +12,36 @@ from typing import Any
 from clipgan.base.errors import UserError
 from clipgan.base.installed import conf
 
-MOST = 10_000  # seeds; more are a slip of the hand
-TEXT_FILES = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".md")  # a prompt that ends so means a file
+MOST = 10_000  # seeds; more are surely a mistake
+TEXT_FILES = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".md")  # a prompt with such an ending is the name of a file
 INTERPOLATIONS = ("latent", "text")
 
 
 @dataclass(frozen=True)
 class SampleOptions:
-    """The settings; a key's dots are underscores here."""
+    """The settings. The dots of a key are underscores here."""
 
     prompts: list[str]
     run: str | None = None  # an MLflow run
-    ckpt: Path | None = None  # a checkpoint file; either this or `run`
-    seeds: tuple[int, ...] = tuple(range(8))  # of the latents and the noise; the same in every row
+    ckpt: Path | None = None  # a checkpoint file; exactly one of `run` and `ckpt` is given
+    seeds: tuple[int, ...] = tuple(range(8))  # seeds of latents and noise, the same for every prompt
     truncation: float = 1.0  # psi: 1 leaves styles as they are, 0 puts them at their average
-    rerank: int | None = None  # how many seeds of each prompt are kept, the best by CLIP; null: all
-    rerank_clip: str | None = None  # who judges: judge (the run's), or an option of conf/clip; null: the run's guide
-    rerank_clip_checkpoint: str | None = None  # its weights
+    rerank: int | None = None  # keep so many seeds of each prompt, the best by CLIP; null: keep all
+    rerank_clip: str | None = None  # who scores: judge (the run's), or an option of conf/clip; null: the run's guide
+    rerank_clip_checkpoint: str | None = None  # the weights of that CLIP
     interpolate: tuple[str, ...] = ()  # latent: from seed to seed; text: from prompt to prompt
     steps: int = 8  # pictures of an interpolation, both ends included
-    out: Path | None = None  # the folder; null: samples/ and a name made of the checkpoint's
-    clip_checkpoint: str | None = None  # the guiding CLIP's weights, where they are no longer where they were
+    out: Path | None = None  # the folder; null: samples/NAME, where NAME comes from the checkpoint
+    clip_checkpoint: str | None = None  # the guiding CLIP's weights, if they have moved
     device: str = "auto"  # auto | cpu | cuda | cuda:1 ...
-    mlflow_tracking_uri: str = "sqlite:///mlflow.db"  # where `run` is looked for; the default is MLFLOW_TRACKING_URI's
+    mlflow_tracking_uri: str = "sqlite:///mlflow.db"  # the store of `run`; MLFLOW_TRACKING_URI replaces this default
 
 
 def parse(arguments: Sequence[str]) -> SampleOptions:
-    """The settings in a command line.
+    """Read the settings from a command line.
 
     Raises:
-        UserError: an unknown key, a bad value, or settings that do not go together; the message quotes them.
+        UserError: an unknown key, a bad value, or settings that contradict each other; the message quotes them.
     """
     given: dict[str, str] = {}
     for argument in arguments:
@@ -81,15 +81,15 @@ def _check_together(options: SampleOptions) -> None:
 
 
 def parse_prompts(key: str, text: str) -> list[str]:
-    """Prompts between semicolons, or the lines of a file.
+    """Prompts separated by semicolons, or the lines of a file.
 
     Raises:
-        UserError: the file is missing or is no text, or there is no prompt.
+        UserError: the file is missing or not text, or there is no prompt.
     """
     path = Path(text)
     try:
         is_file = path.is_file()
-    except OSError:  # a text longer than a name may be
+    except OSError:  # a text that is too long for a file name
         is_file = False
     if not is_file and (path.suffix in TEXT_FILES or (os.sep in text and path.parent.is_dir())):
         what = "is a folder" if path.is_dir() else "does not exist"

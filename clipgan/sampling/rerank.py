@@ -1,4 +1,4 @@
-"""Which of many pictures of a prompt fit it best, by CLIP.
+"""Choose the pictures that fit a prompt best, by CLIP.
 
 Shapes: N pictures of one prompt, R resolution.
 """
@@ -19,27 +19,27 @@ BATCH = 32
 
 @torch.no_grad()
 def clip_scores(clip: FrozenClip, images: Tensor, prompt: str, device: torch.device) -> Tensor:
-    """Cosines of the pictures' embeddings and the prompt's: uint8 [N, 3, R, R] -> [N], on the CPU."""
+    """Cosine of each picture's embedding and the prompt's: uint8 [N, 3, R, R] -> [N], on the CPU."""
     text = clip.encode_text([prompt])[0]
     parts = [clip.encode_image(part.to(device).float() / 127.5 - 1) @ text for part in images.split(BATCH)]
     return torch.cat(parts).cpu()
 
 
 def best(scores: Tensor, count: int) -> list[int]:
-    """Indices of the highest scores, the best first; of equals the earlier one."""
+    """Indices of the highest scores, the best first; of equal scores the earlier index comes first."""
     return scores.argsort(descending=True, stable=True)[:count].tolist()
 
 
 def scoring_clip(
     sampler: Sampler, source: Source, name: str | None, checkpoint: str | None, device: torch.device
 ) -> FrozenClip:
-    """Who judges.
+    """The CLIP that scores pictures.
 
     Args:
-        sampler: its CLIP, the guide, judges where nothing else is said; it may like what it has led to.
-        source: knows the run's judge.
+        sampler: has the guiding CLIP, which is the default. It may favour the pictures that it guided towards.
+        source: names the run's judge.
         name: `judge`, an option of conf/clip, or None.
-        checkpoint: its weights.
+        checkpoint: the weights of that CLIP.
 
     Raises:
         UserError: the run had no judge, or the CLIP's weights are not here.
