@@ -53,8 +53,8 @@ def import_lafite(source: Path, out: Path, overrides: Sequence[str]) -> list[str
     architecture = open_clip.get_model_config(config.clip.model)
     if architecture is None or architecture["embed_dim"] != found.clip_dim:
         has = "is no model of open_clip" if architecture is None else f"has {architecture['embed_dim']} dimensions"
-        raise UserError(f"clip={config.clip.name} {has}, {source} was trained with a CLIP of {found.clip_dim}; "
-                        "say which: clip=ViT-B32, clip=ViT-B16, ...")  # fmt: skip
+        raise UserError(f"clip={config.clip.name} {has}, and {source} was trained with a CLIP of "
+                        f"{found.clip_dim} dimensions; name that CLIP: clip=ViT-B32, clip=ViT-B16, ...")  # fmt: skip
     state = new_state(config, found.clip_dim, torch.device("cpu"))
     for name in ("generator", "generator_ema", "discriminator"):
         load_strictly(getattr(state, name), getattr(found, name), f"{source} ({name})", "LAFITE's architecture")
@@ -74,7 +74,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m clipgan.import_lafite", description=(__doc__ or "").splitlines()[0]
     )
-    parser.add_argument("pickle", type=Path, metavar="FILE.pkl", help="nothing of it is executed")
+    parser.add_argument(
+        "pickle", type=Path, metavar="FILE.pkl", help="a published network pickle; no code in it is executed"
+    )
     parser.add_argument("more", nargs="*", metavar="[OUT.pt] [KEY=VALUE ...]",
                         help="the checkpoint, default FILE.pt; clip=ViT-B16, default clip=ViT-B32")  # fmt: skip
     given = parser.parse_args()

@@ -78,11 +78,11 @@ def convert(content: Mapping[str, Any], path: Path) -> Converted:
     try:
         converted = _convert(content, path)
     except (KeyError, AttributeError, TypeError, RuntimeError) as error:  # a module may lack or hold anything
-        raise UserError(f"{path}: its networks are not built as LAFITE's are ({error!r})") from error
+        raise UserError(f"{path}: its networks are not built like LAFITE's ({error!r})") from error
     numbers = converted.model | {"img_resolution": converted.resolution}
     for key, value in numbers.items():
         if not isinstance(value, int | float):
-            raise UserError(f"{path}: {key} is no number but a {type(value).__name__}")
+            raise UserError(f"{path}: {key} must be a number, not a {type(value).__name__}")
     return converted
 
 
@@ -98,7 +98,7 @@ def _convert(content: Mapping[str, Any], path: Path) -> Converted:
     tensors = dict(generator.tensors())
     first, second = (_text_weight(tensors, layer) for layer in (0, 1))
     if first is None or second is None:
-        raise UserError(f"{path} is a StyleGAN2 whose layers take no text, not LAFITE's")
+        raise UserError(f"{path} is not LAFITE's: it is a StyleGAN2 whose layers take no text")
     return Converted(
         generator=_renamed(networks["G"], GENERATOR_NAMES),
         generator_ema=_renamed(generator, GENERATOR_NAMES),

@@ -75,7 +75,7 @@ class NetworkUnpickler(pickle.Unpickler):
         try:
             return ALLOWED[module, name]
         except KeyError:
-            raise pickle.UnpicklingError(f"it names {module}.{name}, which weights have no use for") from None
+            raise pickle.UnpicklingError(f"it names {module}.{name}, which networks and tensors do not need") from None
 
 
 def read_pickle(path: Path) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def read_pickle(path: Path) -> dict[str, Any]:
             content = NetworkUnpickler(file).load()
     except Exception as error:  # a damaged pickle can raise anything
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{path} is not read: {reason[:300]}; nothing of it was run") from error
+        raise UserError(f"{path} cannot be read: {reason[:300]}; no code of it was run") from error
     if not isinstance(content, dict):
         raise UserError(f"{path} holds a {type(content).__name__}, not the networks G, D and G_ema")
     return content
@@ -109,7 +109,7 @@ def _storage(content: bytes) -> Tensor:
     try:
         storage = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # torch's own message would advise to execute the file
-        raise pickle.UnpicklingError("a tensor's storage holds something else than numbers") from error
+        raise pickle.UnpicklingError("a tensor's storage holds something other than numbers") from error
     if not isinstance(storage, torch.storage.TypedStorage):
         raise pickle.UnpicklingError(f"a tensor's storage is a {type(storage).__name__}")
     return torch.empty(0, dtype=storage.dtype).set_(storage)

@@ -47,7 +47,7 @@ def parse(arguments: Sequence[str]) -> SampleOptions:
     for argument in arguments:
         key, equals, value = argument.partition("=")
         if not equals:
-            raise UserError(f"{argument!r} is no setting: write KEY=VALUE, such as prompts='a red bird' seeds=0-7")
+            raise UserError(f"{argument!r} is not a setting: write KEY=VALUE, such as prompts='a red bird' seeds=0-7")
         if key not in PARSERS:
             close = difflib.get_close_matches(key, PARSERS, n=1)
             hint = f" (did you mean {close[0]}?)" if close else ""
@@ -56,7 +56,7 @@ def parse(arguments: Sequence[str]) -> SampleOptions:
             raise UserError(f"{key}= is empty; give {key}=VALUE")
         given[key] = value
     if "prompts" not in given:
-        raise UserError("prompts is missing: give prompts='a red bird;a plate of food' or prompts=FILE, one a line")
+        raise UserError("prompts is missing: give prompts='a red bird;a plate of food', or prompts=FILE, one a line")
     if ("run" in given) == ("ckpt" in given):
         what = f"run={given['run']} and ckpt={given['ckpt']} are both given" if "run" in given else "no model is given"
         raise UserError(f"{what}: give run=RUN_ID of MLflow or ckpt=FILE")
@@ -70,9 +70,9 @@ def parse(arguments: Sequence[str]) -> SampleOptions:
 
 def _check_together(options: SampleOptions) -> None:
     if options.rerank is not None and options.rerank > len(options.seeds):
-        raise UserError(f"rerank={options.rerank} is more than the {len(options.seeds)} seeds that it chooses among")
+        raise UserError(f"rerank={options.rerank} is more than the {len(options.seeds)} seeds that there are")
     if options.rerank is None and (options.rerank_clip or options.rerank_clip_checkpoint):
-        raise UserError(f"rerank_clip={options.rerank_clip} does nothing without rerank=N, how many seeds are kept")
+        raise UserError(f"rerank_clip={options.rerank_clip} does nothing without rerank=N, the number of seeds to keep")
     if "latent" in options.interpolate and (options.rerank or len(options.seeds)) < 2:
         one = "rerank=1 keeps one" if options.rerank else f"seeds={options.seeds[0]} is one"
         raise UserError(f"interpolate=latent goes from seed to seed, and {one}: two are needed")
@@ -93,11 +93,11 @@ def parse_prompts(key: str, text: str) -> list[str]:
         is_file = False
     if not is_file and (path.suffix in TEXT_FILES or (os.sep in text and path.parent.is_dir())):
         what = "is a folder" if path.is_dir() else "does not exist"
-        raise UserError(f"{key}={text} {what}; give prompts between semicolons, or a file with one a line")
+        raise UserError(f"{key}={text} {what}; separate prompts by semicolons, or give a file with one prompt a line")
     try:
         parts = path.read_text(encoding="utf-8-sig").splitlines() if is_file else text.split(";")
     except UnicodeDecodeError as error:
-        raise UserError(f"{key}={text} is no text in UTF-8") from error
+        raise UserError(f"{key}={text} is not text in UTF-8") from error
     prompts = [" ".join(part.split()) for part in parts if part.strip()]
     if not prompts:
         raise UserError(f"{key}={text} holds no prompt; write {key}='a red bird;a plate of food'")
@@ -115,7 +115,9 @@ def parse_seeds(key: str, text: str) -> tuple[int, ...]:
         match = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip(), re.ASCII)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
         if not first <= last < 2**63:
-            raise UserError(f"{key}={text} is not allowed: {part!r} is no whole number from 0, nor a range such as 0-7")
+            raise UserError(
+                f"{key}={text} is not allowed: {part!r} is not a whole number from 0 or a range such as 0-7"
+            )
         if last - first >= MOST or len(seeds) >= MOST:
             raise UserError(f"{key}={text} is not allowed: more than {MOST} seeds")
         seeds |= dict.fromkeys(range(first, last + 1))

@@ -50,7 +50,7 @@ def scoring_clip(
     if name == "judge":
         judge = source.config.metrics.judge
         if judge is None or (source.judge is None and checkpoint is None):
-            raise UserError(f"{key}=judge: {source.name} knows no judge; give a CLIP of conf/clip, such as ViT-B32")
+            raise UserError(f"{key}=judge: {source.name} has no judge; give a CLIP of conf/clip, such as ViT-B32")
         return recorded_clip(replace(judge, name="judge"), source.judge, checkpoint, device, key)
     config = source.config.clip if name is None else compose_config([f"clip={name}"]).clip
     if checkpoint is None and config.train is not None:

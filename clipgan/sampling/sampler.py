@@ -108,7 +108,7 @@ def recorded_clip(
         where = f"no longer in {record['file']}" if record else "not written down in this checkpoint"
         raise UserError(
             f"{key}={config.name} was trained on the data set, and its weights are {where}: "
-            f"give them with {key}.checkpoint=FILE (python -m clipgan.prepare with the run's settings makes them again)"
+            f"name their file: {key}.checkpoint=FILE (python -m clipgan.prepare with the run's settings makes it again)"
         )
     clip = load_clip(config, None, Path(), device)
     if record is not None and clip.key != record["key"]:

@@ -82,7 +82,7 @@ def from_run(run_id: str, tracking_uri: str) -> Source:
         where = run.data.tags.get(RUN_DIR_TAG, "no known directory")
         raise UserError(
             f"run={run_id} ({run.info.run_name}) has no checkpoint here ({where}) and has logged no model "
-            f"{MODEL_NAME}; a sweep's parent run has none: give one of its trials"
+            f"{MODEL_NAME}; the parent run of a sweep never has one: give a trial of the sweep"
         )
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     from mlflow.artifacts import download_artifacts

@@ -72,9 +72,9 @@ def torch_file(content):
         (Call(eval, "open('executed', 'w')"), r"names builtins\.eval"),
         (Payload(), "names builtins.setattr"),
         ({"G": EasyDict(a=[Call(exec, "open('executed', 'w')")])}, r"names builtins\.exec"),
-        (Storage(pickle.dumps(Call(os.system, "touch executed"), 2)), "something else than numbers"),
-        (Storage(torch_file(Payload())), "something else than numbers"),
-        (Storage(torch_file({"a": Call(os.system, "touch executed")})), "something else than numbers"),
+        (Storage(pickle.dumps(Call(os.system, "touch executed"), 2)), "something other than numbers"),
+        (Storage(torch_file(Payload())), "something other than numbers"),
+        (Storage(torch_file({"a": Call(os.system, "touch executed")})), "something other than numbers"),
         (Storage(torch_file([1, 2])), "storage is a list"),
         (torch.nn.Linear(2, 2), r"names torch\.nn\.modules\.linear\.Linear"),
         (Call(io.open, "executed", "w"), r"names _?io\.open"),
@@ -83,7 +83,7 @@ def torch_file(content):
 def test_anything_else_is_refused_and_not_run(tmp_path, monkeypatch, content, words):
     monkeypatch.chdir(tmp_path)
     path = dump({"G_ema": content}, tmp_path / "bad.pkl")
-    with pytest.raises(UserError, match=f"bad.pkl is not read: .*{words}.*nothing of it was run"):
+    with pytest.raises(UserError, match=f"bad.pkl cannot be read: .*{words}.*no code of it was run"):
         import_lafite(path, tmp_path / "out.pt", [])
     assert {file.name for file in tmp_path.iterdir()} == {"bad.pkl"}
 
@@ -127,8 +127,8 @@ def changed(path, **attributes):
         (lambda: changed(["D", "b4"], use_fts=False), r"D\.b4 has use_fts=False; only True"),
         (lambda: changed(["G", "synthesis", "b4", "conv1"], structure=0), r"b4\.conv1 has structure=0; only 1 or 2"),
         (lambda: changed(["D", "b8"], resample_filter=torch.ones(4, 4)), r"D\.b8\.resample_filter is another filter"),
-        (lambda: changed(["G_ema"], _init_kwargs=GONE), r"not built as LAFITE's are \(KeyError\('_init_kwargs'\)\)"),
-        (lambda: changed(["G_ema"], z_dim="${oc.env:HOME}"), "z_dim is no number but a str"),
+        (lambda: changed(["G_ema"], _init_kwargs=GONE), r"not built like LAFITE's \(KeyError\('_init_kwargs'\)\)"),
+        (lambda: changed(["G_ema"], z_dim="${oc.env:HOME}"), "z_dim must be a number, not a str"),
         (lambda: changed(["D", "b4"], mbstd=None), r"KeyError\('mbstd'\)"),
         (lambda: changed(["G", "synthesis", "b4", "torgb"], bias=None), r"generator\) does not fit .*blocks\.4\.rgb"),
         (lambda: changed(["G_ema", "synthesis", "b4", "conv1"], pre_0=None), "a StyleGAN2 whose layers take no text"),
