@@ -1,6 +1,6 @@
-"""The figures of a generator: one set of generated images, and every measure that is due read off it.
+"""The metrics of a generator: it makes one set of images, and every metric that is due is computed from this set.
 
-Shapes: N generated images, M real ones, D width of the extractor's features, C of the judge's embedding.
+Shapes: N generated images, M real ones, D width of the extractor's features, C width of the judge's embedding.
 """
 
 from pathlib import Path
@@ -28,12 +28,12 @@ from clipgan.metrics.retrieval import candidates_of, clip_score, different_texts
 from clipgan.metrics.scores import NEIGHBOURS, compare, fid_deviation, inception_score
 from clipgan.models.networks.generator import TextToImage
 
-VERSION = 1  # part of the cache key: raise it when the same images would give other rows
-DEFINITIONS = 2  # of the figures: raise it when a name comes to mean something else
+VERSION = 1  # part of the cache key: raise it when the same images would give other features
+DEFINITIONS = 2  # of the metrics: raise it when the meaning of a name changes
 
 
 class Evaluation:
-    """What is measured, of one run's generator, by one protocol."""
+    """Measures the generator of one run by one protocol."""
 
     def __init__(
         self,
@@ -45,18 +45,18 @@ class Evaluation:
         cache_dir: Path,
         device: torch.device,
     ) -> None:
-        """Extracts the real images' features where the cache does not have them.
+        """Extract the real images' features where the cache does not have them.
 
         Args:
             config: the run; `config.metrics` is the protocol.
-            features: the guiding CLIP's, whose texts are the prompts.
-            judge: the CLIP that judges, if there is one.
+            features: features by the guiding CLIP; its text features are the prompts.
+            judge: the CLIP that judges, or None.
             guide: the CLIP that guides.
-            cache_dir: keeps the real images' features.
-            device: where networks run.
+            cache_dir: the cache, which keeps the real images' features.
+            device: the device of all networks.
 
         Raises:
-            UserError: Inception's weights are missing, or there are too few images for a measure that is asked for.
+            UserError: Inception's weights are missing, or a metric that is asked for needs more images.
         """
         self.config, self.metrics, self.judge, self.device = config, config.metrics, judge, device
         name = split_of(config)
@@ -75,10 +75,10 @@ class Evaluation:
             weights = find_inception_weights(self.metrics.inception_weights)
             self.extractor = InceptionExtractor(weights, self.metrics.resize, device)
         self.real = self._real_rows(split.images, chosen, f"{data.fingerprint} {name}", cache_dir)
-        self._texts: tuple[Tensor, Tensor] | None = None  # of the captions, by the judge, when they are needed first
+        self._texts: tuple[Tensor, Tensor] | None = None  # the judge's, of the captions; encoded at first use
 
     def record(self) -> dict[str, str | int]:
-        """What a run writes down of it besides `config.metrics`: parameters by name."""
+        """What a run records of its evaluation, besides `config.metrics`: parameters by name."""
         judged = (
             "none" if self.judge is None else "the guide itself" if self.self_judged else "independent of the guide"
         )
@@ -93,10 +93,10 @@ class Evaluation:
         }
 
     def __call__(self, generator: TextToImage, last: bool) -> dict[str, float]:
-        """Figures by name, the same in every process; all of them take part. `self.key` is always there.
+        """Metrics by name, the same in every process; every process must call this. `self.key` is always among them.
 
         Args:
-            generator: whose weights `metrics.weights` asks for.
+            generator: the one with the weights that `metrics.weights` names.
             last: whether the training is at its end.
         """
         due = [
@@ -116,14 +116,14 @@ class Evaluation:
         if due != "never" and min(generated, real) <= NEIGHBOURS:
             raise UserError(
                 f"metrics.precision_recall={due} needs at least {NEIGHBOURS + 1} images of both kinds, and there are "
-                f"{generated} generated ones (metrics.n_images) and {real} real ones; never is what does without"
+                f"{generated} generated ones (metrics.n_images) and {real} real ones; use never to skip it"
             )
 
     def _figure_name(self, measure: str) -> str:
         return figure_name(measure, self.config, self.self_judged, self.n_real)
 
     def _measure(self, images: Tensor, numbers: range, due: list[str]) -> dict[str, Tensor]:
-        """What is read off a chunk: the extractor's rows, the judge's and the oracle's where they are due."""
+        """Rows of a chunk of images: the extractor's, and those of judge and oracle where a due metric needs them."""
         rows = in_batches(self.extractor, images, self.metrics.batch)
         if "inception_score" not in due:
             rows.pop("logits", None)
@@ -153,7 +153,7 @@ class Evaluation:
         if "hits" in rows:
             for name, shares in zip(shapes_oracle.ATTRIBUTES, rows["hits"].T, strict=True):
                 known = shares[~shares.isnan()]
-                if len(known):  # else no caption says it
+                if len(known):  # else no caption names this attribute
                     values[accuracy_name(name, self.config)] = float(known.mean())
         return values
 
@@ -184,13 +184,13 @@ class Evaluation:
 
         description = {
             "images": source, "count": len(chosen), "extractor": self.extractor.key, "version": VERSION,
-            "batch": self.metrics.batch, "device": self.device.type,  # which change the last bits
+            "batch": self.metrics.batch, "device": self.device.type,  # batch and device change the last bits
         }  # fmt: skip
         entry = cache_entry(cache_dir, "fidelity", description, write)
         return torch.from_numpy(np.load(entry / "features.npy"))
 
 
 def in_batches(extractor: Extractor, images: Tensor, batch: int) -> dict[str, Tensor]:
-    """What an extractor makes of many images, `batch` at a time."""
+    """Apply an extractor to many images, `batch` at a time."""
     parts = [extractor(some) for some in images.split(batch)]
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
