@@ -41,8 +41,8 @@ def main() -> None:
     times = in_turns(steps, options["rounds"] * STEPS, first.device, title="steps")
     kimg = STEPS * first.config.batch / 1000
     rounds = {
-        cell: [sum(times[" ".join(cell)][start : start + STEPS]) / kimg for start in range(0, len(times[name]), STEPS)]
-        for cell, name in zip(CELLS, times, strict=True)
+        cell: [sum(own[start : start + STEPS]) / kimg for start in range(0, len(own), STEPS)]
+        for cell, own in zip(CELLS, times.values(), strict=True)
     }
     report(rounds)
 
