@@ -1,8 +1,9 @@
 """What a sweeper costs: per trivial trial, with uneven trials on two workers, in a long study, per claim.
 
 Hydra's own sweeper, this project's and two others' take turns, round by round. It prints medians, and the ratio to
-Hydra's own in the same round; one round is enough for a ratio of about 10 %. Each part writes its own file,
-runs/bench/sweep-PART.json. Parts can be chosen (default: all but `long`), and these are the other defaults:
+Hydra's own in the same round. As they take turns, the ratio needs fewer rounds than the seconds do. Each part writes
+its own file, runs/bench/sweep-PART.json. Parts can be chosen (default: all but `long`), and these are the other
+defaults:
 
     python -m bench.sweep trivial uneven rounds=3 trials=40
     python -m bench.sweep claims rounds=3 each=100
