@@ -1,8 +1,8 @@
 """The notes' cost table: seconds per tick (4 kimg) of each loss structure, real features preprocessed or online.
 
 The cells take turns, step by step, in one process. It prints medians over the rounds of 16 steps, and the ratio to the
-first cell in the same round, beside the notes' (MS-COCO at 256 x 256 on a GPU of 24 GiB). A ratio of cells that take
-turns is steady, so one round is enough for it. Overrides as for train.py; it writes runs/bench/cost.json:
+first cell in the same round, beside the notes' (MS-COCO at 256 x 256 on a GPU of 24 GiB). As the cells take turns, the
+ratio needs fewer rounds than the seconds do. Overrides as for train.py; it writes runs/bench/cost.json:
 
     python -m bench.cost model=base clip=ViT-B32
     python -m bench.cost rounds=1                    # default: 3
@@ -41,8 +41,8 @@ def main() -> None:
     times = in_turns(steps, options["rounds"] * STEPS, first.device, title="steps")
     kimg = STEPS * first.config.batch / 1000
     rounds = {
-        cell: [sum(times[" ".join(cell)][start : start + STEPS]) / kimg for start in range(0, len(times[name]), STEPS)]
-        for cell, name in zip(CELLS, times, strict=True)
+        cell: [sum(own[start : start + STEPS]) / kimg for start in range(0, len(own), STEPS)]
+        for cell, own in zip(CELLS, times.values(), strict=True)
     }
     report(rounds)
 

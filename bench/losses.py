@@ -1,10 +1,10 @@
 """The contrastive part of a generator step (twelve terms, forward and backward) against a plain loop over the terms.
 
 The loop does the obvious for each term and direction: it chooses the pairs, multiplies, and takes the softmax. Both
-take turns in one process, for about a second for each cell of the table, and not longer, as ratios of ways that take
-turns are steady. It prints medians, and the median of the rounds' ratios. At the end it prints the share that the
-contrastive part has of a training step of `model=base` at batch 16, with the small encoders. Overrides as for train.py
-go to that step; it writes runs/bench/losses.json:
+take turns in one process, for about a second for each cell of the table: as they take turns, the ratio needs fewer
+rounds than the milliseconds do. It prints medians, and the median of the rounds' ratios. At the end it prints the share
+that the contrastive part has of a training step of `model=base` at batch 16, with the small encoders. Overrides as for
+train.py go to that step; it writes runs/bench/losses.json:
 
     python -m bench.losses
 """

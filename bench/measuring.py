@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
+from rich.console import Console
 from rich.table import Table
 
 from clipgan.base.console import console, track
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from clipgan.tasks.gan.training import Training
 
 FOLDER = Path("runs/bench")
+WIDE = 200  # characters
 LOAD_BEFORE = os.getloadavg()[0]  # of the machine, before the bench adds its own
 Action = Callable[[], Any]
 
@@ -102,11 +104,11 @@ def ratio(over: Sequence[float], under: Sequence[float]) -> float:
 
 
 def show(header: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
-    """Print a table."""
+    """Print a table. In a file or a pipe it is as wide as its cells, so that no number is cut off."""
     table = Table(*header, title=title)
     for row in rows:
         table.add_row(*map(str, row))
-    console.print(table)
+    (console if console.is_terminal else Console(width=WIDE)).print(table)
 
 
 def write(name: str, folder: Path = FOLDER, **record: Any) -> None:

@@ -24,7 +24,8 @@ def main() -> None:
     """Prepare, do the step, print, write."""
     _, overrides = arguments(__doc__)
     composed = compose_config(overrides)
-    trained = {"clip": composed.clip.train, "resnet": composed.resnet.train}
+    judge = composed.metrics.judge
+    trained = {"clip": composed.clip.train, "resnet": composed.resnet.train, "metrics": judge and judge.train}
     small = [text for text in SMALL if ".train." not in text or trained[text.partition(".")[0]] is not None]
     config = compose_config([*small, *overrides])
     start = time.perf_counter()

@@ -2,8 +2,8 @@
 
 Both read the same drawn JPEGs and encode each once, unmirrored, with random weights of the chosen architecture. The
 preparation also packs them at `resolution`, looks for duplicates and writes checksums. They take turns in one process.
-It prints medians, and the median of the rounds' ratios; one round is enough for a ratio of about 10 %. These are the
-defaults; other overrides as for train.py; it writes runs/bench/prepare.json:
+It prints medians, and the median of the rounds' ratios. As they take turns, the ratio needs fewer rounds than the
+images a second do. These are the defaults; other overrides as for train.py; it writes runs/bench/prepare.json:
 
     python -m bench.prepare photos=150 width=640 height=480 rounds=3 clip=ViT-B32 resolution=256
 """

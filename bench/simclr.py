@@ -8,7 +8,8 @@ transforms by itself, twice. NT-Xent is a matrix with its diagonal masked and a 
 SGD in place of LARS. Where CLIP chooses the pairs, it sees the augmented views in each step.
 
 The two take turns in one process. It prints medians, and the median of the rounds' ratios, for the step and its parts.
-The ratio is steady, as the two take turns: `rounds=3` (default: 5) changes little. It writes runs/bench/simclr.json.
+As they take turns, the ratio needs fewer rounds than the milliseconds do: `rounds=3` (default: 5). Overrides as for
+train.py; it writes runs/bench/simclr.json.
 """
 
 import math

@@ -6,8 +6,8 @@
 
 The adversarial step alone (no encoder, no contrast), with its lazy regularisers, optimisers and moving average. The two
 take turns in one process, in rounds of 16 steps. It prints medians, the median of the rounds' ratios, and the share of
-the measured peak of matrix products. The ratio is steady after two rounds, as the two take turns; more rounds make the
-seconds more certain. Overrides as for train.py; it writes runs/bench/train_step.json.
+the measured peak of matrix products. As they take turns, the ratio needs fewer rounds than the seconds do. Overrides as
+for train.py; it writes runs/bench/train_step.json.
 """
 
 import copy
