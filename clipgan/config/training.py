@@ -8,6 +8,7 @@ from clipgan.config.condition import ConditionConfig
 from clipgan.config.data import DataConfig
 from clipgan.config.encoders import ClipConfig, ResNetConfig
 from clipgan.config.loss import LossConfig, SpaceWeights
+from clipgan.config.measures import Need
 from clipgan.config.metrics import MetricsConfig
 from clipgan.config.mlflow import MlflowConfig
 from clipgan.config.model import ModelConfig
@@ -146,8 +147,9 @@ class Config:
                      "another where condition.language_free > 0: no pseudo text says how well it fits")  # fmt: skip
             require(self.pairs.similarity == "image", "pairs.similarity", self.pairs.similarity,
                      "image where condition.language_free > 0")  # fmt: skip
-        require(self.data.name == "shapes" or self.metrics.accuracy == "never", "metrics.accuracy",
-                 self.metrics.accuracy, f"never with data={self.data.name}: the oracle reads drawn shapes")  # fmt: skip
+        for measure in self.metrics.asked(Need.SHAPES):
+            require(self.data.name == "shapes", f"metrics.{measure}", getattr(self.metrics, measure),
+                     f"never with data={self.data.name}: it reads drawn shapes")  # fmt: skip
 
     def _check_init(self) -> None:
         require(self.init is None or self.resume in ("auto", "none"), "init", self.init,

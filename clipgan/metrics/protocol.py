@@ -9,7 +9,6 @@ group `metrics` is called. The bare measure is torch-fidelity's Inception and no
 
 from clipgan.config import Config
 
-INCEPTIONS_OWN = ("fid", "kid", "inception_score")  # defined by Inception's features, so that they need not name it
 PROTOCOLS = {  # (split, real images, captions) -> how the field calls it
     ("heldout", "prompted", "first"): "",
     ("train", "prompted", "first"): "_train",
@@ -24,26 +23,35 @@ def split_of(config: Config) -> str:
     return config.metrics.split or config.data.fid_split
 
 
-def figure_name(measure: str, config: Config, self_judged: bool, n_real: int) -> str:
-    """The key of a measure that compares the features of two sets of images.
+def figure_name(
+    measure: str,
+    config: Config,
+    self_judged: bool,
+    n_real: int,
+    of_inception: bool = False,
+    against_real: bool = True,
+) -> str:
+    """The name of a metric of the extractor's rows.
 
     Args:
-        measure: fid | kid | precision | recall | inception_score, or one's standard deviation (fid_sd).
+        measure: fid, kid, precision ..., or the standard deviation of one (fid_sd).
         config: the run.
         self_judged: whether the CLIP that judges is the one that guides.
         n_real: real images; a split may have fewer than `metrics.n_images`, and a FID against fewer is another one.
+        of_inception: whether the measure is defined by Inception's features, so that its name need not say Inception.
+        against_real: whether the measure compares generated images with real ones.
     """
     metrics = config.metrics
     measure, deviation = measure.removesuffix("_sd"), "_sd" if measure.endswith("_sd") else ""
     parts = [measure, count_name(metrics.n_images)]
-    if measure == "inception_score":
+    if not against_real:
         parts.append(prompts_name(config))
     else:
         fewer = metrics.real == "prompted" and n_real != metrics.n_images
         parts += [f"_real{count_name(n_real)}" if fewer else "", protocol_name(config)]
     if metrics.extractor == "judge":
         parts.append(judge_name(config, self_judged))
-    elif measure not in INCEPTIONS_OWN:
+    elif not of_inception:
         parts.append("_inception")
     parts.append("" if metrics.resize == "extractor" else f"_{metrics.resize}")
     return "".join(parts) + weights_name(config) + deviation

@@ -8,7 +8,7 @@ import torch
 from clipgan.base.cache import cache_dir_of
 from clipgan.base.console import console
 from clipgan.base.errors import UserError
-from clipgan.config import Config
+from clipgan.config import Config, Need
 from clipgan.engine.run_files import check_resumption
 from clipgan.inputs.batches.batches import check_batch_size
 from clipgan.inputs.data.loading import load_data, report_files
@@ -66,7 +66,7 @@ def check_captions(config: Config, data: PackedData) -> None:
             "image (NAME.txt, one a line), "
             "or train without any: condition=language_free"
         )
-    measures = [f"metrics.{key}" for key in ("clip_score", "r_precision") if getattr(config.metrics, key) != "never"]
+    measures = [f"metrics.{measure}" for measure in config.metrics.asked(Need.CAPTIONS)]
     if split_of(config) in bare and measures:
         console.print(f"data={data.name} has no captions of {split_of(config)} images: {' and '.join(measures)} cannot "
                       "be measured, and are left out")  # fmt: skip
