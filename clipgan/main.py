@@ -11,7 +11,14 @@ from omegaconf import OmegaConf
 
 from clipgan.base.installed import conf, train_command
 from clipgan.base.secrets import without_passwords
-from clipgan.config.command_line import first_process, hide_passwords, key_of, messages_not_tracebacks, under_torchrun
+from clipgan.config.command_line import (
+    first_process,
+    hide_passwords,
+    key_of,
+    messages_not_tracebacks,
+    register_resolvers,
+    under_torchrun,
+)
 
 if TYPE_CHECKING:  # they import torch and Optuna
     from clipgan.engine.result import Result
@@ -23,8 +30,17 @@ def main() -> None:
     with messages_not_tracebacks():
         hide_passwords(sys.argv)
         sys.argv += under_torchrun(sys.argv)
-        OmegaConf.register_new_resolver("train_command", lambda: shlex.join(train_command()), replace=True)  # of --help
+        register_resolvers()
+        OmegaConf.register_new_resolver("sweep_keys", _sweep_keys, replace=True)
         hydra.main(version_base="1.3", config_path=str(conf()), config_name="config")(task)()
+
+
+def _sweep_keys() -> str:
+    """A line for each setting of a sweep, for --help."""
+    from clipgan.config.meanings import defaults, listing, meanings
+    from sweeps.settings import Settings
+
+    return listing(meanings(Settings), defaults(Settings))
 
 
 def task(cfg: Any) -> float:

@@ -11,9 +11,23 @@ from clipgan.base.errors import UserError
 from clipgan.base.installed import conf, train_command
 from clipgan.base.secrets import without_passwords
 from clipgan.config import Config, from_yaml, refuse_unread
+from clipgan.config.identity import is_listed, not_in_identity
+from clipgan.config.meanings import listing, values_of
 
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOENT,
               errno.ENOTDIR, errno.EEXIST)  # fmt: skip
+
+
+def register_resolvers() -> None:
+    """Make known what conf/ refers to as `${name:argument}`."""
+    from omegaconf import OmegaConf
+
+    for name, resolver in (
+        ("not_in_identity", not_in_identity),
+        ("train_command", lambda: shlex.join(train_command())),
+        ("keys", _described_keys),
+    ):
+        OmegaConf.register_new_resolver(name, resolver, replace=True)
 
 
 def compose_config(overrides: Sequence[str]) -> Config:
@@ -34,6 +48,14 @@ def compose_config(overrides: Sequence[str]) -> Config:
 def key_of(override: str) -> str:
     """The key or group that an override gives, adds or takes away: `h` of `h=1`, `+h=1` and `~h`."""
     return override.partition("=")[0].lstrip("+~")
+
+
+def _described_keys(*keys: str) -> str:
+    """A line for each key that is named or lies in a named section; without names, for each key outside the groups."""
+    if not keys:
+        groups = [path.name for path in conf().iterdir() if path.is_dir()]
+        return listing(values_of(Config, skipped=[*groups, "simclr"]))
+    return listing({key: meaning for key, meaning in values_of(Config).items() if is_listed(key, keys)})
 
 
 def hide_passwords(arguments: list[str]) -> None:

@@ -36,7 +36,9 @@ class Measures:
     inception_score: str = measure("never", Need.INCEPTION)  # inception score; only with extractor=inception
     clip_score: str = measure("end", Need.JUDGE, Need.CAPTIONS)  # 100 max(cos, 0) of image and caption, by the judge
     r_precision: str = measure("snapshot", Need.JUDGE, Need.CAPTIONS)  # share of images whose caption the judge finds
-    accuracy: str = measure("never", Need.CAPTIONS, Need.SHAPES)  # attributes of drawn shapes, against the caption
+    # Among 100: the image's own caption and 99 random others.
+    accuracy: str = measure("never", Need.CAPTIONS, Need.SHAPES)  # data=shapes: attributes read off the image
+    # Colour, size, shape, position and background, against the caption.
 
     def asked(self, need: Need | None = None) -> list[str]:
         """The measures that are due at some time; with `need`, those of them that need this."""

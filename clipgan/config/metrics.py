@@ -16,18 +16,18 @@ class MetricsConfig(Measures):
     All measures read the same images; `clipgan.metrics.protocol` names the metrics.
     """
 
-    name: str = "fid2k_clip_tiny"
+    name: str = "fid2k_clip_tiny"  # name of the protocol
     extractor: str = "judge"  # whose features are compared: inception (torch-fidelity's) | judge (its image tower)
-    inception_weights: str | None = None  # null: torch-fidelity's usual cache
+    inception_weights: str | None = None  # Inception's weights; null: torch hub's cache, where torch-fidelity puts them
     n_images: int = 2000  # generated images
-    split: str | None = None  # whose captions are the prompts and whose images the real ones; null: data.fid_split
+    split: str | None = None  # split of the prompts and the real images: train | heldout; null: data.fid_split
     real: str = "prompted"  # the real images: prompted (those whose captions are prompts) | all (of the split)
-    captions: str = "first"  # the prompts: first (an image's first caption, images evenly chosen) | random (any)
-    resize: str = "extractor"  # to Inception's 299 px: extractor (its own, TensorFlow 1's bilinear) | bicubic
-    # (antialiased); the judge resizes as it was trained
-    weights: str = "ema"  # of the generator: ema (the moving average) | raw
+    captions: str = "first"  # the prompts: first (first captions, images evenly chosen) | random (any)
+    resize: str = "extractor"  # resizing to 299 pixels: extractor (TensorFlow 1's bilinear) | bicubic (antialiased)
+    # Inception needs 299 pixels; the judge resizes as it was trained.
+    weights: str = "ema"  # the generator's weights: ema (their moving average) | raw
     batch: int = 50  # images that an extractor takes at once; memory and the last bits depend on it
-    objective: str = "last"  # what a trial returns: its last FID, or its best
+    objective: str = "last"  # FID that a trial returns: last | best
     judge: ClipConfig | None = None  # a CLIP that does not guide; null: none
 
     def __post_init__(self) -> None:

@@ -7,13 +7,8 @@ from typing import Any
 from clipgan.base.errors import UserError
 from clipgan.base.secrets import without_passwords
 from clipgan.config.checks import require
+from clipgan.config.identity import FOR_GANS_ONLY, is_listed
 from clipgan.config.training import Config
-
-GANS_OWN = (  # keys that task=simclr does not read
-    "loss", "condition", "resnet", "model", "augment", "budget", "metrics", "clip@metrics.judge", "contrast", "S", "h",
-    "heterologous", "C_it", "C_ii", "kimg", "seconds", "snapshot_kimg", "init", "freeze_d", "compile", "sample_prompts",
-    "sample_latents", "mlflow.log_model",
-)  # fmt: skip
 
 
 def from_yaml(node: Any) -> Config:
@@ -62,7 +57,7 @@ def refuse_unread(config: Config, given: Iterable[str]) -> None:
     if config.simclr is None:
         return
     for key in given:
-        if any(key == own or key.startswith((f"{own}.", f"{own}@")) for own in GANS_OWN):
+        if is_listed(key, FOR_GANS_ONLY):
             raise UserError(f"{key} is not read by task=simclr, which trains no GAN: leave it out")
         if key == "simclr.classes" and config.data.name != "shapes":
             raise UserError(f"{key} is not read with data={config.data.name}, which has its own classes: leave it out")

@@ -26,50 +26,51 @@ MLFLOW_RUN = "mlflow:"  # before the id of a run whose weights to start from
 class Config:
     """One training."""
 
-    loss: LossConfig
-    clip: ClipConfig
-    resnet: ResNetConfig
-    data: DataConfig
-    model: ModelConfig
-    metrics: MetricsConfig
-    mlflow: MlflowConfig
-    S: SpaceWeights
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
-    pairs: PairsConfig = field(default_factory=PairsConfig)
-    condition: ConditionConfig = field(default_factory=ConditionConfig)
-    contrast: ContrastConfig = field(default_factory=ContrastConfig)
-    h: float = 0.5  # heterologous parameter: factor of the primed terms
-    heterologous: str = "direction"  # what they are: direction: anchor the target; source: terms on generated images
-    C_it: float = 0.5
-    C_ii: float = 0.5
-    seed: int = 0
+    loss: LossConfig  # which pairs each space contrasts, in whose loss
+    clip: ClipConfig  # the CLIP that guides
+    resnet: ResNetConfig  # the ResNet space
+    data: DataConfig  # the captioned images
+    model: ModelConfig  # generator and discriminator
+    metrics: MetricsConfig  # what is measured of a generator, and how
+    augment: AugmentConfig = field(default_factory=AugmentConfig)  # what changes images before D sees them
+    pairs: PairsConfig = field(default_factory=PairsConfig)  # which candidates count as positives and negatives
+    condition: ConditionConfig = field(default_factory=ConditionConfig)  # what G and D are told of an image
+    h: float = 0.5  # heterologous parameter: factor of the InfoNCE direction whose anchor is the target
+    heterologous: str = "direction"  # h weighs: direction (anchor the target) | source (terms on generated images)
+    C_it: float = 0.5  # weight of image-text pairs
+    C_ii: float = 0.5  # weight of image-image pairs
+    S: SpaceWeights = field(default_factory=SpaceWeights)  # structure parameters: weights of the spaces, a ratio
+    contrast: ContrastConfig = field(default_factory=ContrastConfig)  # how much is contrasted at once, and how often
+    seed: int = 0  # seed of everything that is drawn
     batch: int = 16  # images a step
     accumulate: int = 1  # micro-batches that a step is computed in, one after the other, to save memory
-    kimg: int = 8  # length, or with `seconds` the most
-    seconds: float | None = (
-        None  # of training, snapshots left out: it ends at the nearest whole kimg; null: `kimg` says
-    )
-    snapshot_kimg: int = 2  # kimg between two snapshots (FID, sample grid, checkpoint)
-    resolution: int = 32
-    features: str = "preprocessed"  # of the real images: preprocessed once, or online in every step
+    kimg: int = 8  # length: thousands of real images shown to the discriminator; the most with budget=seconds
+    seconds: float | None = None  # length with budget=seconds: seconds of training, without snapshots
+    # The training ends at the nearest whole kimg. Null: `kimg` is the length.
+    snapshot_kimg: int = 2  # kimg between snapshots (FID, sample grid, checkpoint)
+    resolution: int = 32  # pixels of a side, a power of two
+    features: str = "preprocessed"  # features of real images are computed: preprocessed (once) | online (in every step)
     device: str = "auto"  # auto | cpu | cuda | cuda:1 ...
-    processes: int = 1  # that share a training's batch: each computes on a GPU of its own, or all on the CPU
-    threads: int | None = None  # CPU threads of torch in each; null: as many as cores
-    precision: str = "auto"  # of G and D in training: fp32 | tf32 | bf16 | fp16; auto: the device's fastest
-    compile: str | None = None  # torch.compile's mode for G, D, encoders; reduce-overhead: CUDA graphs; null: off
-    deterministic: bool | None = None  # repeats itself bit for bit (same machine, same threads); null: on a CPU
-    keep_last: int | None = 2  # checkpoints of the newest snapshots that stay; null: all
-    keep_best: int = 1  # and of those with the lowest FID
-    checkpoint_minutes: float | None = 10.0  # at most so long between two checkpoints; null: at snapshots alone
-    resume: str = "auto"  # auto: the run directory's newest good checkpoint if any | none | a checkpoint file
+    precision: str = "auto"  # arithmetic of G and D in training: auto (the fastest) | fp32 | tf32 | bf16 | fp16
+    compile: str | None = None  # torch.compile: default | reduce-overhead (CUDA graphs) | max-autotune; null: off
+    # It compiles G, D and the encoders' image towers.
+    processes: int = 1  # processes that share the batch: each has a GPU, or all have the CPU; torchrun sets it
+    threads: int | None = None  # CPU threads of each process; null: as many as cores
+    deterministic: bool | None = None  # whether a repeated run gives the same bits; null: on a CPU
+    # The machine and the number of threads must be the same.
+    keep_last: int | None = 2  # how many of the newest snapshots keep their checkpoints; null: all
+    keep_best: int = 1  # how many of the best snapshots keep their checkpoints besides
+    checkpoint_minutes: float | None = 10.0  # minutes at most from one checkpoint to the next; null: snapshots only
+    resume: str = "auto"  # auto (the run directory's newest good checkpoint, if any) | none | a checkpoint file
     init: str | None = None  # weights to start from: a checkpoint file | mlflow:RUN_ID; null: random
-    freeze_d: int = 0  # Freeze-D (arXiv:2002.10964): D's layers, counted from the image, that keep `init`'s weights
-    cache_dir: str | None = None  # null: clipgan/ in the user's cache home
+    freeze_d: int = 0  # Freeze-D (arXiv:2002.10964): how many layers of D keep init's weights, from the image on
+    cache_dir: str | None = None  # packed data, trained encoders, features; null: clipgan/ in the user's cache home
     sample_prompts: int = 6  # rows of the sample grid
     sample_latents: int = 8  # columns of the sample grid
+    mlflow: MlflowConfig = field(default_factory=MlflowConfig)  # where MLflow keeps the metrics
     simclr: SimclrConfig | None = None  # task=simclr: an encoder is pretrained; null: a GAN is trained
     epochs: int | None = None  # task=simclr: length; a GAN counts kimg
-    snapshot_epochs: int | None = None  # task=simclr: epochs between two snapshots (linear evaluation, checkpoint)
+    snapshot_epochs: int | None = None  # task=simclr: epochs between snapshots (linear evaluation, checkpoint)
 
     def __post_init__(self) -> None:
         self._check_common()

@@ -12,19 +12,13 @@ import torch
 
 from clipgan.base.console import console
 from clipgan.base.errors import UserError
-from clipgan.config import MEASURES, Config, flatten, from_yaml, plain
+from clipgan.config import Config, flatten, from_yaml, plain
+from clipgan.config.identity import CHANGE_NO_METRIC, CHANGE_WHEN_RESUMED, is_listed
 from clipgan.engine.checkpoint import checkpoint_path, load_checkpoint, snapshots
 
 LATEST = "latest.pt"
 ABANDONED = "abandoned"  # where the checkpoints of a branch go that a run has left
-
-# What may change between a run and its resumption: nothing that the figures depend on.
-RESUMABLE = (
-    "kimg", "seconds", "snapshot_kimg", "snapshot_epochs", "device", "threads", "processes", "compile", "resume",
-    "cache_dir", "mlflow.", "sample_",
-    "metrics.objective", "clip.grad_checkpointing", "keep_", "checkpoint_minutes", "deterministic",
-    "metrics.batch", *(f"metrics.{measure}" for measure in MEASURES),
-)  # fmt: skip
+RESUMABLE = (*CHANGE_NO_METRIC, *CHANGE_WHEN_RESUMED)  # keys that may change between a run and its resumption
 
 Found = tuple[Path, dict[str, Any]]  # a checkpoint, and what is in it
 
@@ -178,7 +172,7 @@ def refuse_other_run(path: Path, theirs: dict[str, Any], ours: Config) -> None:
         UserError: names the first keys that differ.
     """
     there, here = flatten(from_yaml(theirs)), flatten(ours)  # the door adds what an earlier version did not write
-    keys = [key for key in sorted(there.keys() | here.keys()) if not key.startswith(RESUMABLE)]
+    keys = [key for key in sorted(there.keys() | here.keys()) if not is_listed(key, RESUMABLE)]
     refuse_differences(path, {key: there.get(key) for key in keys}, {key: here.get(key) for key in keys})
 
 
