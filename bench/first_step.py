@@ -14,6 +14,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 
 import clipgan.config
+from clipgan.tracking.run_log import RunLog
 
 
 class Laps:
@@ -52,8 +53,8 @@ class Laps:
         """Divide a training, of the module `clipgan.tasks.gan.training`, into parts."""
         self.around(loop, "prepare", "prepare, from a warm cache")
         self.around(loop.Training, "__init__", "networks")
-        self.around(loop.RunLog, "__init__", "opening the record")
-        self.around(loop.RunLog, "metrics", "the first record", "first FID and pictures")
+        self.around(RunLog, "__init__", "opening the record")
+        self.around(RunLog, "metrics", "the first record", "first FID and pictures")
         self.around(loop.Training, "_snapshot", "first checkpoint")
         step = loop.Training.step
 

@@ -96,12 +96,12 @@ def _train(cfg: Any, run: Any, trial: "RunningTrial | None") -> "Result":
         raise UserError(f"grid={run.runtime.choices.grid} is for a sweep: {command}")
     config = from_yaml(cfg)  # before torch is imported: a mistake is told at once
     refuse_unread(config, given)
-    from clipgan.base.distributed import told_by_first
+    from clipgan.base.distributed import value_of_first
     from clipgan.engine.processes import further_processes, spread
     from clipgan.tasks.train import train
 
     config = spread(config)
-    run_dir = Path(told_by_first("run directory", run.runtime.output_dir))
+    run_dir = Path(value_of_first("run directory", run.runtime.output_dir))
     origin = Origin(_again(run, saved=True), trial.overrides() if trial else (), trial.parent_run_id if trial else None)
     with further_processes(config, run_dir, train):
         return train(config, run_dir, report=trial.report if trial else None, origin=origin)

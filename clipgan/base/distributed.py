@@ -88,7 +88,7 @@ def joined(device: torch.device) -> Iterator[None]:
             dist.destroy_process_group()
 
 
-def told_by_first(name: str, value: str) -> str:
+def value_of_first(name: str, value: str) -> str:
     """What the first process has under a name, for all; also before they have met. Other values are ignored."""
     if planned_size() == 1:
         return value
@@ -98,7 +98,7 @@ def told_by_first(name: str, value: str) -> str:
     return _store().get(name).decode()
 
 
-def any_of(value: bool) -> bool:
+def any_process(value: bool) -> bool:
     """Whether it is true for one process at least; all wait for each other."""
     if world_size() == 1:
         return value
@@ -107,7 +107,7 @@ def any_of(value: bool) -> bool:
     return box.item() > 0
 
 
-def least_of(value: int) -> int:
+def minimum_of_all(value: int) -> int:
     """The least of all processes' values, each at most 2^63 - 1; all wait for each other."""
     if world_size() == 1:
         return value

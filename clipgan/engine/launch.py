@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from clipgan.base.device import choose_device
-from clipgan.base.distributed import joined, own_device, planned_rank, planned_size, told_by_first
+from clipgan.base.distributed import joined, own_device, planned_rank, planned_size, value_of_first
 from clipgan.base.durable_files import remove_unfinished
 from clipgan.config import Config
 from clipgan.engine.compilation import check_compiler
@@ -47,10 +47,10 @@ def launch(config: Config, run_dir: Path, prepare_run: PrepareRun, report: Repor
     precision = choose_precision(config.precision, device)
     config = replace(config, precision=precision.name)  # the metrics depend on what `auto` has chosen
     if planned_rank() > 0:
-        told_by_first("prepared", "")
+        value_of_first("prepared", "")
     make = prepare_run(config, run_dir, device, report)
     if planned_rank() == 0:
-        told_by_first("prepared", "")  # from now on the others find all of it in the cache
+        value_of_first("prepared", "")  # from now on the others find all of it in the cache
     before = torch.get_num_threads()
     torch.set_num_threads(config.threads or max(1, before // planned_size()))
     try:

@@ -266,7 +266,7 @@ def test_a_measurement_is_not_waited_for(swallowed):
 
     def measure():
         library = suppress(BaseException) if swallowed else nullcontext()  # as its clean-up may do
-        with interruption.heeding(), interruption.at_once(), library:
+        with interruption.heeding(), interruption.interruptible(), library:
             signal.raise_signal(signal.SIGTERM)
             reached.append("the end")
 

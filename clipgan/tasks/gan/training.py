@@ -32,8 +32,8 @@ from clipgan.tasks.gan.spaces import FrozenSpaces
 from clipgan.tasks.gan.state import new_state
 from clipgan.tasks.gan.steps import Objective, train_step
 from clipgan.tasks.gan.weight_table import weight_table
+from clipgan.tracking.log import Log
 from clipgan.tracking.run_description import Origin
-from clipgan.tracking.run_log import RunLog
 
 
 class Training(Run):
@@ -108,27 +108,27 @@ class Training(Run):
         """See `train_step`."""
         return train_step(self.state, self.batches.at(step), self.objective, step)
 
-    def measure(self, mark: int, last: bool) -> dict[str, float]:
+    def measure(self, units: int, last: bool) -> dict[str, float]:
         """FID and what is measured beside it, and a sample grid."""
         raw = self.config.metrics.weights == "raw"
         measured = self.evaluation(self.state.generator if raw else self.state.generator_ema, last)
         if rank() == 0:
-            [grid] = self.artifacts(mark)
+            [grid] = self.artifacts(units)
             self.grid.save(self.state.generator_ema, grid)
         return measured
 
-    def artifacts(self, mark: int) -> list[Path]:
+    def artifacts(self, units: int) -> list[Path]:
         """The sample grid."""
-        return [self.run_dir / f"samples-{mark:06d}.png"]
+        return [self.run_dir / f"samples-{units:06d}.png"]
 
     def record(self) -> dict[str, Any]:
         """Its CLIPs, so that they are found again."""
         return {"clip": self.clip.record(), "judge": self.judge.record() if self.judge else None}
 
-    def finish(self, log: RunLog) -> None:
+    def finish(self, log: Log) -> None:
         """The generator as a model of MLflow's."""
         if self.config.mlflow.log_model:
-            log.model(self._write_model, self.history.mark)
+            log.model(self._write_model, self.history.recorded_units)
 
     def _write_model(self, folder: Path) -> None:
         from clipgan.sampling.served import write  # what it imports, a run without MLflow does without
@@ -137,10 +137,10 @@ class Training(Run):
 
     def further(self, origin: Origin) -> list[tuple[str, str]]:
         """Pictures, a longer training, a sweep."""
-        seconds, by_kimg = self.config.seconds, self.state.step == self.schedule.total
-        longer = f"kimg={2 * self.history.mark}" if seconds is None or by_kimg else f"seconds={2 * seconds:g}"
+        seconds, by_kimg = self.config.seconds, self.state.step == self.schedule.total_steps
+        longer = f"kimg={2 * self.history.recorded_units}" if seconds is None or by_kimg else f"seconds={2 * seconds:g}"
         return [
-            (f"python -m clipgan.sample ckpt={self.saved} prompts=PROMPTS", "draw what prompts say"),
+            (f"python -m clipgan.sample ckpt={self.checkpoints.last} prompts=PROMPTS", "draw what prompts say"),
             (f"{origin.command or shlex.join(train_command())} {longer}", "train on, for as long again"),
             (shlex.join([*train_command(), "-m", "h=0.1,0.5,2"]), "compare other h in a sweep"),
         ]

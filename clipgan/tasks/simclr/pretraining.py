@@ -31,8 +31,8 @@ from clipgan.tasks.simclr.evaluation import OBJECTIVE, LinearEvaluation
 from clipgan.tasks.simclr.neighbours import share_of_right_neighbours
 from clipgan.tasks.simclr.state import new_state
 from clipgan.tasks.simclr.step import Method, train_step
+from clipgan.tracking.log import Log
 from clipgan.tracking.run_description import Origin
-from clipgan.tracking.run_log import RunLog
 
 SEEN_AS_VIEWS = ("drop_false_positive",)  # compares an image's two views, of which the cache knows nothing
 
@@ -99,7 +99,7 @@ class Pretraining(Run):
         self.labels = ready.labels
         self.state = new_state(config, device)
         online = ready.clip if sees_views(config) else None
-        self.method = Method(config, config.simclr, ready.data.x_flip, schedule.total, online)
+        self.method = Method(config, config.simclr, ready.data.x_flip, schedule.total_steps, online)
         self.evaluation = LinearEvaluation(config, ready.data, ready.labels, self.state.precision)
         self.clip = ready.clip
         self.sources = {  # what files held: their names are in the configuration
@@ -129,7 +129,7 @@ class Pretraining(Run):
         """See `train_step`."""
         return train_step(self.state, self.batches.at(step), self.method, step)
 
-    def measure(self, mark: int, last: bool) -> dict[str, float]:
+    def measure(self, units: int, last: bool) -> dict[str, float]:
         """Linear and k-NN accuracy."""
         return self.evaluation(self.state.network.encoder)
 
@@ -137,12 +137,12 @@ class Pretraining(Run):
         """CLIP, where one helps, and the classes."""
         return {"clip": self.clip.record() if self.clip else None, "classes": self.labels.classes}
 
-    def finish(self, log: RunLog) -> None:
+    def finish(self, log: Log) -> None:
         """Nothing: its checkpoint is what others take."""
 
     def further(self, origin: Origin) -> list[tuple[str, str]]:
         """How to use what was learnt."""
-        run = "resnet.run=latest" if self.config.mlflow.tracking_uri else f"resnet.checkpoint={self.saved}"
+        run = "resnet.run=latest" if self.config.mlflow.tracking_uri else f"resnet.checkpoint={self.checkpoints.last}"
         pairs = "task=simclr pairs=plain,add_new_positive"
         return [
             (shlex.join([*train_command(), "resnet=simclr", run]), "train a GAN with it as its ResNet space"),
