@@ -9,7 +9,7 @@ SHARED := cache_dir=% clip=% data.% device=% mlflow.% resolution=%# of ARGS: whe
 export OMP_WAIT_POLICY ?= PASSIVE# spinning threads of two processes stop each other
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-simclr test test-all lint comments audit check release-check ui sweep-h sweep-C_it sweep-C_ii report bench quality bench-fid bench-cost bench-scaling bench-sweep bench-prepare bench-simclr bench-startup bench-side-by-side screenshots cache-info cache-clean clean
+.PHONY: help setup demo demo-simclr test test-all lint comments audit check release-check ui sweep-h sweep-C_it sweep-C_ii report bench quality bench-fid bench-cost bench-sweep bench-prepare bench-simclr screenshots cache-info cache-clean clean
 
 help: ## list the targets
 	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -79,32 +79,23 @@ bench: setup ## time the losses and the training step, and break a training down
 quality: setup ## train on drawn shapes, and measure whether the text controls the picture (ARGS=kimg=200)
 	$(BIN)/python -m bench.quality $(ARGS)
 
-bench-fid: setup ## bias and deviation of FID over sample counts, with the curves of docs/figures.md (ARGS=kimg=8)
+bench-fid: setup ## bias and deviation of FID over sample counts, with the curves of docs/metrics.md (ARGS=kimg=8)
 	$(BIN)/python -m bench.fid $(ARGS)
 
 bench-cost: setup ## time the loss structures, features of real images preprocessed and online (ARGS="model=base clip=ViT-B32")
 	$(BIN)/python -m bench.cost $(ARGS)
 
-bench-scaling: setup ## predict seconds per kimg on an RTX 3090, A100 and H100 from what a step launches (ARGS="clip=ViT-B16 batch=32")
-	$(BIN)/python -m bench.scaling $(ARGS)
-
 bench-sweep: setup ## time the sweeper against others (ARGS="trivial uneven claims long"; default: all but long)
 	$(BIN)/python -m bench.sweep $(ARGS)
 
-bench-prepare: setup ## time the preparation against a plain open_clip loop (ARGS: see bench/prepare.py)
-	$(BIN)/python -m bench.prepare $(if $(ARGS),$(ARGS),150 640x480 3 clip=ViT-B32 resolution=256)
+bench-prepare: setup ## time the preparation against a plain open_clip loop (ARGS="photos=150 rounds=3")
+	$(BIN)/python -m bench.prepare $(ARGS)
 
 bench-simclr: setup ## time a step of pretraining against a straightforward SimCLR loop (ARGS: overrides)
 	$(BIN)/python -m bench.simclr $(ARGS)
 
-bench-startup: setup ## time a trial from its start to its first step (ARGS: launches, overrides)
-	$(BIN)/python -m bench.startup $(ARGS)
-
-bench-side-by-side: setup ## two trainings at once with a thread each, against one after the other with two (ARGS: overrides)
-	$(BIN)/python -m bench.side_by_side $(ARGS)
-
-screenshots: setup ## take the docs' pictures of MLflow's pages again, from a sweep of minutes (ARGS: overrides)
-	$(BIN)/python -m bench.screenshots $(ARGS)
+screenshots: setup ## take the docs' pictures of a terminal and of MLflow's pages again, in minutes (ARGS=mlflow: these alone)
+	$(BIN)/python -m bench.pictures $(ARGS)
 
 cache-info: setup ## list what the cache holds, and whether it is whole (ARGS=--cache-dir=DIR)
 	$(BIN)/python -m clipgan.cache_tool info $(ARGS)

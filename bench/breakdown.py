@@ -3,13 +3,11 @@
     python -m bench.breakdown                     # the demo's configuration, 2 kimg and their snapshots
     python -m bench.breakdown model=base kimg=1 cache_dir=DIR
 
-Functions of the loop are wrapped from outside. A backward pass walks the graph from its end to its beginning, so it is
-told apart where a gradient arrives at the output of G, D or an encoder: what follows is the backward pass of that one.
-Overrides as for train.py; everything goes to runs/bench/breakdown.json.
+Functions of the loop are wrapped from outside. A backward pass walks the graph from its end to its beginning. When a
+gradient arrives at the output of G, D or an encoder, the backward pass of that network begins, and its time is charged
+to it. Overrides as for train.py; it writes runs/bench/breakdown.json.
 """
 
-import json
-import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -20,17 +18,17 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from rich.table import Table
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from bench.machine import machine
-from bench.training.stopwatch import Stopwatch
+from bench.measuring import arguments, show, write
+from bench.stopwatch import Stopwatch
 from clipgan.base.console import console
 from clipgan.base.device import choose_device
 from clipgan.config import Config
 from clipgan.config.command_line import compose_config
 from clipgan.engine import checkpointing, run_files
+from clipgan.engine.result import Result
 from clipgan.engine.step_averages import StepAverages
 from clipgan.inputs.batches.batches import Batches
 from clipgan.inputs.batches.prefetch import Prefetched
@@ -41,6 +39,7 @@ from clipgan.tasks.gan import steps
 from clipgan.tasks.gan import training as loop
 from clipgan.tasks.gan.sample_grid import SampleGrid
 from clipgan.tasks.gan.state import TrainingState
+from clipgan.tasks.train import train
 from clipgan.tracking.run_description import Origin
 from clipgan.tracking.run_log import RunLog
 
@@ -53,32 +52,27 @@ STAGES = ("D step", "G step", "R1", "path length", "snapshot", "other")
 
 
 def main() -> None:
-    """Train, print the table of parts and stages."""
-    config = compose_config([*SHORT, *sys.argv[1:]])
-    seconds = measure(config)
-    whole = sum(seconds.values())
-    table = Table("part", *STAGES, "all", "share", title=f"seconds of {config.kimg} kimg, {whole:.1f} in all")
-    for part in PARTS:
-        row = [seconds.get((stage, part), 0.0) for stage in STAGES]
-        table.add_row(part, *(f"{value:.2f}" if value else "" for value in row), *_sums(row, whole))
-    columns = [sum(seconds.get((stage, part), 0.0) for part in PARTS) for stage in STAGES]
-    table.add_section()
-    table.add_row("all", *(f"{value:.2f}" for value in columns), *_sums(columns, whole))
-    console.print(table)
-    named = 1 - seconds.get(("other", "other"), 0.0) / whole
+    """Train, print the table of parts and stages, write it."""
+    _, overrides = arguments(__doc__)
+    config = compose_config([*SHORT, *overrides])
+    spent = measure(config)
+    whole = sum(spent.values())
+    table = [[part, *(spent.get((stage, part), 0.0) for stage in STAGES)] for part in PARTS]
+    table.append(["all", *(sum(column) for column in list(zip(*table, strict=True))[1:])])
+    show(
+        ("part", *STAGES, "all", "share"),
+        (
+            (name, *(f"{value:.2f}" if value else "" for value in row), f"{sum(row):.2f}", f"{sum(row) / whole:.1%}")
+            for name, *row in table
+        ),
+        f"seconds of {config.kimg} kimg, {whole:.1f} in all",
+    )
+    named = 1 - spent.get(("other", "other"), 0.0) / whole
     console.print(f"named: {named:.1%}")
     cells: defaultdict[str, dict[str, float]] = defaultdict(dict)
-    for (stage, part), value in seconds.items():
+    for (stage, part), value in spent.items():
         cells[stage][part] = round(value, 4)
-    out = Path("runs/bench/breakdown.json")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    record = {"machine": machine(), "overrides": sys.argv[1:], "kimg": config.kimg, "named": named, "seconds": cells}
-    out.write_text(json.dumps(record, indent=1))
-    console.print(f"written: {out}")
-
-
-def _sums(row: list[float], whole: float) -> tuple[str, str]:
-    return f"{sum(row):.2f}", f"{sum(row) / whole:.1%}"
+    write("breakdown", kimg=config.kimg, named=named, seconds=cells)
 
 
 def measure(config: Config) -> Mapping[tuple[str, str], float]:
@@ -93,7 +87,7 @@ def measure(config: Config) -> Mapping[tuple[str, str], float]:
     watches: list[Stopwatch] = []
     run = loop.Training.run
 
-    def timed_run(training: loop.Training, origin: Origin) -> loop.Result:
+    def timed_run(training: loop.Training, origin: Origin) -> Result:
         watches.append(Stopwatch(clock))
         with wrapped(watches[0]):
             try:
@@ -103,7 +97,7 @@ def measure(config: Config) -> Mapping[tuple[str, str], float]:
                     pass
 
     with tempfile.TemporaryDirectory() as folder, patch.object(loop.Training, "run", timed_run):
-        loop.train(config, Path(folder))
+        train(config, Path(folder))
     return watches[0].seconds
 
 

@@ -1,25 +1,24 @@
 """The contrastive part of a generator step (twelve terms, forward and backward) against a plain loop over the terms.
 
-The loop does for each term and direction what one would write first: choose the pairs, multiply, take the softmax.
-Both take turns, round by round, in one process; printed are medians, and ratios taken round by round. At last the
-share that it has of a training step of `model=base` at batch 16, with the small encoders.
+The loop does the obvious for each term and direction: it chooses the pairs, multiplies, and takes the softmax. Both
+take turns in one process, for about a second for each cell of the table: as they take turns, the ratio needs fewer
+rounds than the milliseconds do. It prints medians, and the median of the rounds' ratios. At the end it prints the share
+that the contrastive part has of a training step of `model=base` at batch 16, with the small encoders. Overrides as for
+train.py go to that step; it writes runs/bench/losses.json:
 
     python -m bench.losses
 """
 
 import statistics
-import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from rich.table import Table
 from torch import Tensor
 
-from clipgan.base.console import console, track
-from clipgan.config import Config, PairsConfig
+from bench.measuring import arguments, in_turns, new_training, ratio, seconds, show, write
+from clipgan.base.console import console
+from clipgan.config import PairsConfig
 from clipgan.config.command_line import compose_config
 from clipgan.models.losses.contrastive import ALL_PLAIN
 from clipgan.models.losses.pairs import STRATEGIES, Selection, Selections, select
@@ -86,41 +85,22 @@ def _backward(loss: Tensor | float, inputs: Inputs) -> None:
         images.grad = None
 
 
-def milliseconds(run: Callable[[], None]) -> float:
-    """One call's wall time."""
-    start = time.perf_counter()
-    run()
-    return 1000 * (time.perf_counter() - start)
+def measure(terms: list[Term], name: str, count: int) -> dict[str, Any]:
+    """One cell: milliseconds of both ways, and the ratio."""
+    pairs, inputs = compose_config([f"pairs={name}"]).pairs, Inputs(count)
+    ways = {"shared": lambda: shared(terms, pairs, inputs), "loop": lambda: loop(terms, pairs, inputs)}
+    once = [sum(seconds(way) for way in ways.values()) for _ in range(2)][-1]  # the first one warms up
+    times = in_turns(ways, max(3, int(SECONDS / once)), title=f"{name}, {count} images")
+    each = {way: 1000 * statistics.median(record) for way, record in times.items()}
+    return {"pairs": name, "N": count, **each, "ratio": ratio(times["shared"], times["loop"])}
 
 
-def compare(first: Callable[[], None], second: Callable[[], None]) -> tuple[float, float, float]:
-    """Median times of two functions that take turns, and the median ratio of the first to the second."""
-    for run in (first, second):
-        run()
-    times: list[tuple[float, float]] = []
-    end = time.perf_counter() + SECONDS
-    while len(times) < 3 or time.perf_counter() < end:
-        times.append((milliseconds(first), milliseconds(second)))
-    ours, theirs = zip(*times, strict=True)
-    return statistics.median(ours), statistics.median(theirs), statistics.median(a / b for a, b in times)
-
-
-def terms_of(config: Config) -> list[Term]:
-    return [term for term in active_terms(config) if term.phase == "G"]
-
-
-def share_of_a_step(overrides: list[str]) -> None:
-    """Print how much of a step of `model=base` the contrastive part of both networks' losses takes."""
-    from clipgan.base.device import choose_device
-    from clipgan.tasks.gan.preparation import prepare
-    from clipgan.tasks.gan.training import Training
-
-    config = compose_config(["model=base", "batch=16", "threads=1", *overrides])
-    device = choose_device(config.device)
-    training = Training(config, Path("runs/bench"), prepare(config, device), device, None)
+def share_of_a_step(overrides: list[str]) -> float:
+    """How much of a step of `model=base` the contrastive part of both networks' losses takes."""
+    training = new_training(compose_config(["model=base", "batch=16", "threads=1", *overrides]))
+    config, inputs = training.config, Inputs(16)
     training.step(1)
-    step = statistics.median(milliseconds(lambda: training.step(1)) for _ in range(BASE_STEPS))
-    inputs = Inputs(16)
+    step = statistics.median(seconds(lambda: training.step(1), training.device) for _ in range(BASE_STEPS))
     both = [[term for term in active_terms(config) if term.phase == phase] for phase in ("G", "D")]
 
     def contrast() -> None:
@@ -128,26 +108,25 @@ def share_of_a_step(overrides: list[str]) -> None:
             shared(terms, config.pairs, inputs)
 
     contrast()
-    whole = statistics.median(milliseconds(contrast) for _ in range(50))
+    own = statistics.median(seconds(contrast) for _ in range(50))
     console.print(
         f"model=base at {config.resolution} pixels, batch 16, pairs={config.pairs.name}: "
-        f"{step:.0f} ms a step, of which the contrast takes "
-        f"{whole:.2f} ms ({100 * whole / step:.2f} %)"
+        f"{1000 * step:.0f} ms a step, of which the contrast takes {1000 * own:.2f} ms ({own / step:.2%})"
     )
+    return own / step
 
 
 def main() -> None:
-    """Measure and print the tables. Overrides as for train.py go to the training step."""
+    """Measure, print, write."""
+    _, overrides = arguments(__doc__)
     torch.set_num_threads(1)
-    terms = terms_of(compose_config(["loss=symmetric"]))
-    table = Table("pairs", "N", "shared, ms", "loop, ms", "ratio")
-    cells = [(name, count) for name in STRATEGIES for count in SIZES]
-    for name, count in track(cells, "cells", len(cells)):
-        pairs, inputs = compose_config([f"pairs={name}"]).pairs, Inputs(count)
-        ours, theirs, ratio = compare(lambda: shared(terms, pairs, inputs), lambda: loop(terms, pairs, inputs))  # noqa: B023
-        table.add_row(name, str(count), f"{ours:.2f}", f"{theirs:.2f}", f"{ratio:.2f}")
-    console.print(table)
-    share_of_a_step(sys.argv[1:])
+    terms = [term for term in active_terms(compose_config(["loss=symmetric"])) if term.phase == "G"]
+    cells = [measure(terms, name, count) for name in STRATEGIES for count in SIZES]
+    show(
+        ("pairs", "N", "shared, ms", "loop, ms", "ratio"),
+        ((c["pairs"], c["N"], f"{c['shared']:.2f}", f"{c['loop']:.2f}", f"{c['ratio']:.2f}") for c in cells),
+    )
+    write("losses", cells=cells, share_of_a_step=share_of_a_step(overrides))
 
 
 if __name__ == "__main__":

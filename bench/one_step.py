@@ -1,23 +1,17 @@
-"""One training step from the very start: what it takes in time and memory before a long run is begun.
+"""Time and memory of the preparation and of one training step with large encoders, before a long run is begun.
 
-Drawn shapes, 32 for training and 16 held out, are prepared for the chosen encoders, and one step is done (with R1 and
-path length, which the first one has). Overrides as for train.py:
+It prepares drawn shapes, 32 for training and 16 held out, for the chosen encoders, and does the first step, which has
+R1 and path length. Overrides as for train.py; it writes runs/bench/one_step.json:
 
     python -m bench.one_step clip=ViT-L14@336 clip.checkpoint=FILE resolution=64 model=base
 """
 
-import sys
 import time
-from pathlib import Path
 
-import torch
-
+from bench.measuring import arguments, new_training, seconds, write
 from clipgan.base.console import console
-from clipgan.base.device import choose_device
+from clipgan.base.memory import peak_memory
 from clipgan.config.command_line import compose_config
-from clipgan.encoder_cost import peak_megabytes
-from clipgan.tasks.gan.preparation import prepare
-from clipgan.tasks.gan.training import Training
 
 SMALL = (
     "data.n_train=32", "data.n_heldout=16", "metrics.n_images=16", "metrics.judge.train.steps=1",
@@ -27,24 +21,27 @@ SMALL = (
 
 
 def main() -> None:
-    """Prepare, do the step, print."""
-    composed = compose_config(sys.argv[1:])
-    trained = {"clip": composed.clip.train, "resnet": composed.resnet.train}
+    """Prepare, do the step, print, write."""
+    _, overrides = arguments(__doc__)
+    composed = compose_config(overrides)
+    judge = composed.metrics.judge
+    trained = {"clip": composed.clip.train, "resnet": composed.resnet.train, "metrics": judge and judge.train}
     small = [text for text in SMALL if ".train." not in text or trained[text.partition(".")[0]] is not None]
-    config = compose_config([*small, *sys.argv[1:]])
-    device = choose_device(config.device)
+    config = compose_config([*small, *overrides])
     start = time.perf_counter()
-    prepared = prepare(config, device)
-    console.print(f"prepared in {time.perf_counter() - start:.0f} s, peak {peak_megabytes(device):.0f} MB so far")
-    torch.set_num_threads(config.threads or torch.get_num_threads())
-    training = Training(config, Path("runs/bench"), prepared, device, None)
-    start = time.perf_counter()
-    with training.state.precision.products():
-        values = training.step(0)
-    peak = peak_megabytes(device)
+    training = new_training(config)
+    prepared, values = time.perf_counter() - start, {}
+    console.print(f"prepared in {prepared:.0f} s, peak {peak_memory(training.device):.2f} GB so far")
+
+    def step() -> None:
+        with training.state.precision.products():
+            values.update(training.step(0))
+
+    time_of_step, peak = seconds(step, training.device), peak_memory(training.device)
     what = f"batch {config.batch}, {config.resolution} pixels, {config.clip.name}"
-    console.print(f"one step ({what}): {time.perf_counter() - start:.1f} s, peak {peak:.0f} MB")
+    console.print(f"one step ({what}): {time_of_step:.1f} s, peak {peak:.2f} GB")
     console.print(", ".join(f"{name} {float(value):.4g}" for name, value in values.items()))
+    write("one_step", prepare_seconds=prepared, step_seconds=time_of_step, peak_gb=peak)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,16 @@
 """Images a second of the preparation against a plain open_clip loop: open with Pillow, transform, encode in float32.
 
-Both read the same drawn JPEGs and encode each once, unmirrored, with random weights of the chosen architecture; the
-preparation also packs them at `resolution`, looks for duplicates and writes checksums. They take turns, round by round,
-in one process; printed are medians and ratios taken round by round. How many photos of which size for how many rounds
-comes first, then overrides as for train.py:
+Both read the same drawn JPEGs and encode each once, unmirrored, with random weights of the chosen architecture. The
+preparation also packs them at `resolution`, looks for duplicates and writes checksums. They take turns in one process.
+It prints medians, and the median of the rounds' ratios. As they take turns, the ratio needs fewer rounds than the
+images a second do. These are the defaults; other overrides as for train.py; it writes runs/bench/prepare.json:
 
-    python -m bench.prepare 150 640x480 3 clip=ViT-B32 resolution=256
+    python -m bench.prepare photos=150 width=640 height=480 rounds=3 clip=ViT-B32 resolution=256
 """
 
 import os
 import shutil
 import statistics
-import sys
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,10 +19,10 @@ import numpy as np
 import open_clip
 import torch
 from PIL import Image
-from rich.table import Table
 
+from bench.measuring import FOLDER, Action, arguments, in_turns, ratio, show, write
 from clipgan.base.cache import cache_entry
-from clipgan.base.console import console, track
+from clipgan.base.console import track
 from clipgan.base.device import choose_device
 from clipgan.config import Config, DataConfig
 from clipgan.config.command_line import compose_config
@@ -36,37 +33,34 @@ from clipgan.inputs.encoders.preprocess import Preprocess
 from clipgan.inputs.encoders.tiny_clip import build_clip
 from clipgan.inputs.features.encoding import write_image_features
 
-FOLDER = Path("runs/bench/prepare")
+PLACE = FOLDER / "prepare"
 BATCHES = (16, 64)
 DISTINCT = 2000  # photos; more are further names of the same files
 
 
 def main() -> None:
-    """Measure and print the table."""
-    count, size, rounds = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-    config = compose_config(sys.argv[4:])
+    """Measure, print, write."""
+    options, overrides = arguments(__doc__, photos=150, width=640, height=480, rounds=3)
+    count, size = options["photos"], (options["width"], options["height"])
+    config = compose_config(["clip=ViT-B32", "resolution=256", *overrides])
     device = choose_device(config.device)
-    photos = draw_photos(FOLDER / f"photos-{count}-{size}", count, *map(int, size.split("x")))
+    photos = draw_photos(PLACE / f"photos-{count}-{size[0]}x{size[1]}", count, *size)
     encoder = random_clip(config.clip, config.clip.precision).to(device)
     model = build_clip(config.clip.model).to(device).eval()
-    cells: dict[str, Callable[[], None]] = {
+    loops: dict[str, Action] = {
         f"plain loop, batch {batch}": partial(plain_loop, model, choose_preprocess(config.clip), photos, batch, device)
         for batch in BATCHES
     }
-    cells[f"clipgan, {config.clip.precision}"] = lambda: preparation(encoder, photos, config, device)
-    seconds: dict[str, list[float]] = {name: [] for name in cells}
-    for _ in track(range(rounds), "rounds", rounds):
-        for name, work in cells.items():
-            start = time.perf_counter()
-            work()
-            seconds[name].append(time.perf_counter() - start)
-    table = Table("", "images/s", *(f"ratio to batch {batch}" for batch in BATCHES))
-    table.title = f"{count} photos of {size}, {config.clip.name}, packed at {config.resolution} pixels, {device}"
-    loops = [seconds[f"plain loop, batch {batch}"] for batch in BATCHES]
-    for name, own in seconds.items():
-        ratios = (statistics.median(a / b for a, b in zip(loop, own, strict=True)) for loop in loops)
-        table.add_row(name, f"{count / statistics.median(own):.1f}", *(f"{ratio:.2f}" for ratio in ratios))
-    console.print(table)
+    ours = {f"clipgan, {config.clip.precision}": partial(preparation, encoder, photos, config, device)}
+    times = in_turns(loops | ours, options["rounds"])
+    speeds = {name: count / statistics.median(own) for name, own in times.items()}
+    ratios = {name: [ratio(times[loop], own) for loop in loops] for name, own in times.items()}
+    show(
+        ("", "images/s", *(f"ratio to batch {batch}" for batch in BATCHES)),
+        ((name, f"{speeds[name]:.1f}", *(f"{value:.2f}" for value in ratios[name])) for name in times),
+        f"{count} photos of {size[0]} x {size[1]}, {config.clip.name}, packed at {config.resolution} pixels, {device}",
+    )
+    write("prepare", images_a_second=speeds, ratios=ratios)
 
 
 def draw_photos(folder: Path, count: int, width: int, height: int) -> Path:
@@ -104,7 +98,7 @@ def plain_loop(model: Any, wanted: Preprocess, photos: Path, batch: int, device:
 
 def preparation(frozen: FrozenClip, photos: Path, config: Config, device: torch.device) -> None:
     """Pack and encode, as `python -m clipgan.prepare` does, into an empty cache."""
-    cache = FOLDER / "cache"
+    cache = PLACE / "cache"
     shutil.rmtree(cache, ignore_errors=True)
     data = load_data(DataConfig(name="folder", path=str(photos), x_flip=False), config.resolution, cache)
     cache_entry(

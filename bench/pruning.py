@@ -1,17 +1,18 @@
 """What pruning saves and what it costs: a grid of synthetic trainings with known FID curves, pruned as sweeps are.
 
-    python -m bench.pruning            # 10 landscapes of each kind for each pruner; some minutes
+    python -m bench.pruning                            # 10 landscapes of each kind for each pruner; some minutes
+    python -m bench.pruning landscapes=1 median
 
 A training's FID falls exponentially to a floor. Floor, speed and measurement noise (1 %) depend on the point, and the
-speed has nothing to do with the floor. Landscapes are of two kinds: `alike`, where speeds differ from their mean by
-10 % at most; and `crossing`, where they differ by a factor of up to 2.5: there a curve that ends low may be among the
-worst half-way, and no rule that looks at the past alone can know. Each pruner runs the whole grid through a real study,
-in the order of a sweep that has a pruner.
-Printed: the share of the grid's kimg that was trained, and how far the best complete point's final FID lies above that
-of the grid's best point.
+speed is independent of the floor. There are two kinds of landscapes. In `alike`, speeds differ from their mean by 10 %
+at most. In `crossing`, they differ by a factor of up to 2.5: a curve that ends low may be among the worst half-way, and
+no rule that looks at the past alone can know that. Each pruner runs the whole grid through a real study, in the order
+of a sweep that has a pruner.
+
+It prints the share of the grid's kimg that was trained, and the regret: how far the final FID of the best complete
+point lies above the final FID of the grid's best point. It writes runs/bench/pruning.json.
 """
 
-import argparse
 import itertools
 import math
 import random
@@ -21,6 +22,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from bench.measuring import arguments, show, write
 from sweeps.options import PRUNERS
 from sweeps.plan import Grid, Plan, mixed
 from sweeps.pruning import is_to_end
@@ -33,6 +35,7 @@ H = (0.1, 0.2, 0.5, 1.0, 2.0)
 C = (0.5, 1.25, 2.5, 3.75, 5.0)
 KIMG = 16  # of a whole training, which reports at each
 SPEEDS = {"alike": (2.7, 3.3), "crossing": (2.0, 5.0)}  # kimg in which the distance to the floor falls to 1 / e
+DEFAULT = ("median", "hyperband", "successive_halving")
 Curve = Callable[[Mapping[str, Any], int], float]  # (point, kimg) -> FID
 
 
@@ -88,21 +91,19 @@ def sweep(pruner: Mapping[str, Any], fid: Curve) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Print a row for each pruner."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--landscapes", type=int, default=10)
-    parser.add_argument("--pruners", nargs="+", default=["median", "hyperband", "successive_halving"])
-    arguments = parser.parse_args()
-    print(f"{'pruner':20} {'curves':10} {'kimg':>6} {'worst':>6}   {'regret':>7} {'worst':>7}   within 2 %")
-    for name in arguments.pruners:
-        settings = asdict(PRUNERS[name]())
-        for kind in SPEEDS:
-            rows = [sweep(settings, landscape(seed, kind)) for seed in range(arguments.landscapes)]
-            shares, regrets = zip(*rows, strict=True)
-            good = sum(r <= 0.02 for r in regrets)
-            trained = f"{statistics.mean(shares):6.1%} {max(shares):6.1%}"
-            regret = f"{statistics.mean(regrets):7.2%} {max(regrets):7.2%}"
-            print(f"{name:20} {kind:10} {trained}   {regret}   {good} of {len(rows)}", flush=True)
+    """Measure each pruner on each kind of landscape, print, write."""
+    options, pruners = arguments(__doc__, landscapes=10)
+    rows = []
+    for name, kind in itertools.product(pruners or DEFAULT, SPEEDS):
+        found = [sweep(asdict(PRUNERS[name]()), landscape(seed, kind)) for seed in range(options["landscapes"])]
+        shares, regrets = zip(*found, strict=True)
+        good = f"{sum(regret <= 0.02 for regret in regrets)} of {len(regrets)}"
+        rows.append((name, kind, statistics.mean(shares), max(shares), statistics.mean(regrets), max(regrets), good))
+    show(
+        ("pruner", "curves", "kimg", "worst", "regret", "worst", "within 2 %"),
+        (((*row[:2], *(f"{value:.1%}" for value in row[2:6]), row[6])) for row in rows),
+    )
+    write("pruning", rows=rows)
 
 
 if __name__ == "__main__":

@@ -3,31 +3,25 @@
     python -m bench.simclr                          # the tiny network, 32 pixels, batch 512
     python -m bench.simclr simclr.network=resnet18 batch=64 pairs=plain
 
-The straightforward loop does what a SimCLR from its paper and torchvision's tutorials does: each image passes through
-torchvision's v2 transforms by itself, twice, NT-Xent is a matrix with its diagonal masked and a cross-entropy, the
-optimiser is torch's SGD in LARS's place, and CLIP, where it chooses the pairs, sees the augmented views in each step.
-The two take turns, round by round, in one process. Printed are medians and the median of the rounds' ratios, for the
-whole step and for its parts; everything goes to runs/bench/simclr.json.
+The straightforward loop follows SimCLR's paper and torchvision's tutorials. Each image passes through torchvision's v2
+transforms by itself, twice. NT-Xent is a matrix with its diagonal masked and a cross-entropy. The optimiser is torch's
+SGD in place of LARS. Where CLIP chooses the pairs, it sees the augmented views in each step.
+
+The two take turns in one process. It prints medians, and the median of the rounds' ratios, for the step and its parts.
+As they take turns, the ratio needs fewer rounds than the milliseconds do: `rounds=3` (default: 5). Overrides as for
+train.py; it writes runs/bench/simclr.json.
 """
 
-import json
 import math
 import statistics
-import sys
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from rich.table import Table
 from torch import Tensor
 from torchvision.transforms import v2
 
-from bench.machine import machine
-from bench.train_step import seconds
-from clipgan.base.console import console, track
-from clipgan.base.device import choose_device
+from bench.measuring import FOLDER, Action, arguments, device_of, in_turns, ratio, show, write
 from clipgan.config import Config
 from clipgan.config.command_line import compose_config
 from clipgan.inputs.encoders.clip import FrozenClip
@@ -35,8 +29,6 @@ from clipgan.tasks.simclr.augment import augment, draw
 from clipgan.tasks.simclr.network import build_network
 from clipgan.tasks.simclr.pretraining import Pretraining, prepare_pretraining
 from clipgan.tasks.simclr.step import choose_pairs, views_of
-
-ROUNDS = 7
 
 
 class Straightforward:
@@ -91,32 +83,38 @@ class Straightforward:
 
 def main() -> None:
     """Measure, print, write."""
-    config = compose_config(["task=simclr", "data=shapes", "pairs=add_new_positive", *sys.argv[1:]])
-    device = choose_device(config.device)
-    torch.set_num_threads(config.threads or torch.get_num_threads())
+    options, overrides = arguments(__doc__, rounds=5)
+    config = compose_config(["task=simclr", "data=shapes", "pairs=add_new_positive", *overrides])
+    device = device_of(config)
     ready = prepare_pretraining(config, device)
-    run = Pretraining(config, Path("runs/bench"), ready, device, None)
+    run = Pretraining(config, FOLDER, ready, device, None)
     plainly = Straightforward(config, ready.clip, ready.data.x_flip, device)
     batch = run.batches.at(0)
     clip, views = ready.clip, views_of(batch, run.method, 0)
-    pairs: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
-        "step": (lambda: plainly.step(batch.images), lambda: run.step(run.state.step)),
-        "views": (lambda: plainly.views(batch.images), lambda: _views(run, batch.images)),
+    parts: dict[str, dict[str, Action]] = {
+        "step": {"theirs": lambda: plainly.step(batch.images), "ours": lambda: run.step(run.state.step)},
+        "views": {"theirs": lambda: plainly.views(batch.images), "ours": lambda: _views(run, batch.images)},
     }
     if clip is not None:
-        pairs["what CLIP says"] = (
-            lambda: _encoded(clip, torch.cat(views)),
-            lambda: choose_pairs(config.pairs, batch, views, run.method.clip),
-        )
-    table = Table("", "straightforward, ms", "ours, ms", "ratio", title=f"batch {config.batch}, {config.pairs.name}")
-    cells = {name: measure(*pair, device) for name, pair in pairs.items()}
-    for name, cell in cells.items():
-        table.add_row(name, f"{cell['theirs']:.0f}", f"{cell['ours']:.0f}", f"{cell['ratio']:.2f}")
-    console.print(table)
-    out = Path("runs/bench/simclr.json")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps({"machine": machine(), "overrides": sys.argv[1:], "cells": cells}, indent=1) + "\n")
-    console.print(f"written: {out}")
+        parts["CLIP's choice of pairs"] = {
+            "theirs": lambda: _encoded(clip, torch.cat(views)),
+            "ours": lambda: choose_pairs(config.pairs, batch, views, run.method.clip),
+        }
+    cells = {name: measure(name, ways, options["rounds"], device) for name, ways in parts.items()}
+    show(
+        ("", "straightforward, ms", "ours, ms", "ratio"),
+        ((name, f"{c['theirs']:.0f}", f"{c['ours']:.0f}", f"{c['ratio']:.2f}") for name, c in cells.items()),
+        f"batch {config.batch}, {config.pairs.name}",
+    )
+    write("simclr", cells=cells)
+
+
+def measure(name: str, ways: dict[str, Action], rounds: int, device: torch.device) -> dict[str, float]:
+    """Medians in ms of both ways, and the median of the rounds' ratios."""
+    in_turns(ways, 1, device, title="warm-up")
+    times = in_turns(ways, rounds, device, title=name)
+    medians = {way: 1000 * statistics.median(record) for way, record in times.items()}
+    return medians | {"ratio": ratio(times["ours"], times["theirs"])}
 
 
 @torch.no_grad()
@@ -128,19 +126,6 @@ def _views(run: Pretraining, images: Tensor) -> None:
     config, random = run.method, torch.Generator().manual_seed(0)
     for _ in range(2):
         augment(images, draw(config.simclr.augment, len(images), images.shape[-1], config.x_flip, random))
-
-
-def measure(theirs: Callable[[], Any], ours: Callable[[], Any], device: torch.device) -> dict[str, float]:
-    """Medians in ms of two actions that take turns, and the median of the ratios."""
-    times: list[tuple[float, float]] = []
-    for _ in track(range(ROUNDS + 1), "rounds", ROUNDS + 1):
-        times.append((seconds(theirs, device), seconds(ours, device)))
-    kept = times[1:]  # the first one warms up
-    return {
-        "theirs": 1000 * statistics.median(first for first, _ in kept),
-        "ours": 1000 * statistics.median(second for _, second in kept),
-        "ratio": statistics.median(second / first for first, second in kept),
-    }
 
 
 if __name__ == "__main__":

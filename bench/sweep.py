@@ -1,12 +1,17 @@
 """What a sweeper costs: per trivial trial, with uneven trials on two workers, in a long study, per claim.
 
-Hydra's own sweeper, this project's and two others' take turns, round by round; printed are medians and ratios to
-Hydra's own, and everything goes to runs/bench/sweep.json. Parts can be chosen (default: all but `long`):
+Hydra's own sweeper, this project's and two others' take turns, round by round. It prints medians, and the ratio to
+Hydra's own in the same round. As they take turns, the ratio needs fewer rounds than the seconds do. Each part writes
+its own file, runs/bench/sweep-PART.json. Parts can be chosen (default: all but `long`), and these are the other
+defaults:
 
-    python -m bench.sweep trivial uneven claims long
+    python -m bench.sweep trivial uneven rounds=3 trials=40
+    python -m bench.sweep claims rounds=3 each=100
+    python -m bench.sweep long long_trials=2000
+
+The other sweepers come from the package index, each in an environment of its own; the first call makes them.
 """
 
-import json
 import shutil
 import statistics
 import subprocess
@@ -16,100 +21,106 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
-from bench.machine import machine
+from bench.measuring import FOLDER, arguments, ratio, show, write
 from bench.sweeping.claims import per_second, storages
 from bench.sweeping.systems import System, systems
+from clipgan.base.console import console
 
-FOLDER = Path("runs/bench/sweep").absolute()
-ROUNDS, FEW, TRIALS = 3, 4, 40
+PLACE = (FOLDER / "sweep").absolute()
+FEW = 4  # trials of a command that is mostly its start
 LONG, SHORT, UNEVEN = 30.0, 3.0, 8  # seconds, seconds, trials: short of a training, long beside a start
-LONG_STUDY, SLICE = 2000, 100  # trials
+SLICE = 100  # trials, at the start and at the end of a long study
 WORKERS = (1, 2, 4, 8)
-console = Console(highlight=False, soft_wrap=True)
+Results = dict[str, dict[str, Any]]
 
 
 def main() -> None:
     """Measure the parts that the command line names."""
-    parts: dict[str, Callable[[], Any]] = {"trivial": trivial, "uneven": uneven, "claims": claims, "long": long_study}
-    chosen = sys.argv[1:] or ["trivial", "uneven", "claims"]
+    options, words = arguments(__doc__, rounds=3, trials=40, each=100, long_trials=2000)
+    rounds = options["rounds"]
+    parts: dict[str, Callable[[], Results]] = {
+        "trivial": lambda: trivial(rounds, options["trials"]),
+        "uneven": uneven,
+        "claims": lambda: claims(rounds, options["each"]),
+        "long": lambda: long_study(options["long_trials"]),
+    }
+    chosen = words or ["trivial", "uneven", "claims"]
     if not set(chosen) <= parts.keys():
         sys.exit(f"{' '.join(chosen)} is not allowed: the parts are {' '.join(parts)}")
-    out = Path("runs/bench/sweep.json")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    results = json.loads(out.read_text()) if out.exists() else {}
     for part in chosen:
-        results[part] = {"machine": machine(), "results": parts[part]()}
-        out.write_text(json.dumps(results, indent=1))
-    console.print(f"written: {out}")
+        write(f"sweep-{part}", results=parts[part]())
 
 
-def trivial() -> dict[str, Any]:
-    """Seconds that each further trial adds to a command, which also has its start: Hydra's own sweeper composes all
-    configs before its first job, so the time between two jobs would not say what a trial costs.
+def trivial(rounds: int, trials: int) -> Results:
+    """Seconds that each further trial adds to a command, which also has its start. (Hydra's own sweeper composes all
+    configs before its first job, so the time between two jobs would not say what a trial costs.)
     """
-    steps: dict[str, list[float]] = {}
+    each: dict[str, list[float]] = {}
     for system in systems():
-        sweep(system, FEW)  # its environment is made, its modules are compiled
-    for _ in range(ROUNDS):
+        sweep(system, FEW)  # makes its environment, compiles its modules
+    for _ in range(rounds):
         for system in systems():
-            few, _ = sweep(system, FEW)
-            many, _ = sweep(system, FEW + TRIALS)
-            steps.setdefault(system.label, []).append((many - few) / TRIALS)
-    first = next(iter(steps.values()))
-    table = Table("sweeper x workers", "s per trial", "ratio", title="trivial trials")
-    results = {}
-    for label, values in steps.items():
-        ratio = statistics.median(own / basic for own, basic in zip(values, first, strict=True))
-        results[label] = {"seconds": statistics.median(values), "ratio": ratio, "rounds": values}
-        table.add_row(label, f"{statistics.median(values):.3f}", f"{ratio:.2f}")
-    console.print(table)
+            few, many = (sweep(system, count)[0] for count in (FEW, FEW + trials))
+            each.setdefault(system.label, []).append((many - few) / trials)
+    basic = next(iter(each.values()))
+    results = {
+        label: {"seconds": statistics.median(own), "ratio": ratio(own, basic), "rounds": own}
+        for label, own in each.items()
+    }
+    show(
+        ("sweeper x workers", "s per trial", "ratio"),
+        ((label, f"{found['seconds']:.3f}", f"{found['ratio']:.2f}") for label, found in results.items()),
+        "trivial trials",
+    )
     return results
 
 
-def uneven() -> dict[str, Any]:
+def uneven() -> Results:
     """Eight trials, long and short ones in turns, on two workers: the whole command against the ideal."""
     ideal = (LONG + SHORT) * UNEVEN / 2 / 2
-    table = Table("sweeper x workers", "command, s", "over ideal", "jobs alone, s", "over ideal", title="uneven trials")
     results = {}
     for system in systems():
         if system.workers == 2:
             total, times = sweep(system, UNEVEN, f"long={LONG}", f"short={SHORT}")
             jobs = max(end for _, end in times) - times[0][0]
             results[system.label] = {"ideal": ideal, "command": total, "jobs": jobs}
-            table.add_row(system.label, f"{total:.1f}", f"{total / ideal:.2f}", f"{jobs:.1f}", f"{jobs / ideal:.2f}")
-    console.print(table)
+    show(
+        ("sweeper x workers", "command, s", "over ideal", "jobs alone, s", "over ideal"),
+        (
+            (label, *(text for name in ("command", "jobs") for text in (f"{r[name]:.1f}", f"{r[name] / ideal:.2f}")))
+            for label, r in results.items()
+        ),
+        "uneven trials",
+    )
     return results
 
 
-def claims() -> dict[str, Any]:
-    """Claims a second by storage and number of processes."""
-    table = Table("storage", *(f"{workers} processes" for workers in WORKERS), title="claims and results a second")
+def claims(rounds: int, each: int) -> Results:
+    """Claims a second by storage and number of processes, each of which claims so many trials."""
     results = {}
-    FOLDER.mkdir(parents=True, exist_ok=True)
     with storages(fresh("claims")) as makers:
         for name, make in makers.items():
-            values = [statistics.median(per_second(make(), workers) for _ in range(ROUNDS)) for workers in WORKERS]
-            results[name] = dict(zip(map(str, WORKERS), values, strict=True))
-            table.add_row(name, *(f"{value:.0f}" for value in values))
-    console.print(table)
+            results[name] = {
+                str(workers): statistics.median(per_second(make(), workers, each) for _ in range(rounds))
+                for workers in WORKERS
+            }
+    show(
+        ("storage", *(f"{workers} processes" for workers in WORKERS)),
+        ((name, *(f"{value:.0f}" for value in found.values())) for name, found in results.items()),
+        "claims and results a second",
+    )
     return results
 
 
-def long_study() -> dict[str, Any]:
+def long_study(trials: int) -> Results:
     """The last trials of a long study against the first."""
     [system] = [system for system in systems() if system.label == "clipgan x 2"]
-    total, times = sweep(system, LONG_STUDY)
+    total, times = sweep(system, trials)
     starts = [start for start, _ in times]
-    first = (starts[SLICE] - starts[0]) / SLICE
-    last = (starts[-1] - starts[-1 - SLICE]) / SLICE
-    ratio = last / first
-    console.print(
-        f"{LONG_STUDY} trials in {total:.0f} s: the first {SLICE} {first:.3f} s each, the last {last:.3f}: {ratio:.2f}"
-    )
-    return {"seconds": total, "first": first, "last": last, "ratio": ratio}
+    first, last = (starts[SLICE] - starts[0]) / SLICE, (starts[-1] - starts[-1 - SLICE]) / SLICE
+    each = f"the first {SLICE} {first:.3f} s each, the last {last:.3f}: {last / first:.2f}"
+    console.print(f"{trials} trials in {total:.0f} s: {each}")
+    return {system.label: {"seconds": total, "first": first, "last": last, "ratio": last / first}}
 
 
 def sweep(system: System, n: int, *overrides: str) -> tuple[float, list[tuple[float, float]]]:
@@ -127,7 +138,7 @@ def sweep(system: System, n: int, *overrides: str) -> tuple[float, list[tuple[fl
 
 def fresh(name: str) -> Path:
     """An empty folder."""
-    folder = FOLDER / name
+    folder = PLACE / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder

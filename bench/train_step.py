@@ -1,29 +1,25 @@
-"""The training step against a straightforward one, and against what the machine's matrix products could do.
+"""The training step against a straightforward one, and against the machine's peak of matrix products.
 
     python -m bench.train_step                     # 32 and 64 pixels; fp32 and what precision=auto takes
     python -m bench.train_step precision=bf16
+    python -m bench.train_step rounds=3            # default: 2
 
 The adversarial step alone (no encoder, no contrast), with its lazy regularisers, optimisers and moving average. The two
-take turns, round by round, in one process. Printed are medians, the ratio taken round by round, and the share of the
-measured peak of matrix products; everything goes to runs/bench/train_step.json.
+take turns in one process, in rounds of 16 steps. It prints medians, the median of the rounds' ratios, and the share of
+the measured peak of matrix products. As they take turns, the ratio needs fewer rounds than the seconds do. Overrides as
+for train.py; it writes runs/bench/train_step.json.
 """
 
 import copy
-import json
 import statistics
-import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import torch
-from rich.table import Table
 
-from bench.machine import machine
-from bench.training.reference import ReferenceDiscriminator, ReferenceGenerator
-from clipgan.base.console import console, track
-from clipgan.base.device import choose_device
+from bench.measuring import arguments, device_of, in_turns, ratio, seconds, show, write
+from bench.reference import ReferenceDiscriminator, ReferenceGenerator
 from clipgan.config import Config
 from clipgan.config.command_line import compose_config
 from clipgan.engine.precision import AUTOCAST
@@ -32,36 +28,34 @@ from clipgan.models.networks.cost import Counter
 from clipgan.tasks.gan.state import TrainingState, new_state
 from clipgan.tasks.gan.steps import Objective, train_step
 
-ROUNDS, STEPS = 3, 16  # one lazy R1 and four path-length steps in each round
+STEPS = 16  # one lazy R1 and four path-length steps in each round
 SIZES = {32: (4096, 128), 64: (8192, 256)}  # resolution -> channel_base, channel_max
 CLIP_DIM = 512
 GEMM = 1024  # edge of the matrices of the peak
 
 
 def main() -> None:
-    """Measure both resolutions and print the table."""
-    table = Table("pixels", "step", "s/kimg", "times as fast", "GFLOP a step", "GFLOP/s", "of the peak")
-    results: dict[str, Any] = {"machine": machine(), "cells": []}
+    """Measure both resolutions, print, write."""
+    options, overrides = arguments(__doc__, rounds=2)
+    cells = []
     for resolution, (base, most) in SIZES.items():
         widths = (f"resolution={resolution}", f"model.channel_base={base}", f"model.channel_max={most}", "model=base")
-        for cell in measure([*widths, *sys.argv[1:]]):
-            results["cells"].append(cell)
-            table.add_row(
-                str(resolution), cell["step"], f"{cell['s/kimg']:.2f}", f"{cell['ratio']:.2f}", f"{cell['gflop']:.1f}",
-                f"{cell['gflop/s']:.0f}", f"{cell['gflop/s'] / cell['peak']:.0%}",
-            )  # fmt: skip
-    console.print(table)
-    out = Path("runs/bench/train_step.json")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(results, indent=1))
-    console.print(f"written: {out}")
+        cells += measure([*widths, *overrides], options["rounds"])
+    show(
+        ("pixels", "step", "s/kimg", "times as fast", "GFLOP a step", "GFLOP/s", "of the peak"),
+        (
+            (c["resolution"], c["step"], f"{c['s/kimg']:.2f}", f"{c['ratio']:.2f}", f"{c['gflop']:.1f}",
+             f"{c['gflop/s']:.0f}", f"{c['gflop/s'] / c['peak']:.0%}")
+            for c in cells
+        ),
+    )  # fmt: skip
+    write("train_step", cells=cells)
 
 
-def measure(overrides: list[str]) -> list[dict[str, Any]]:
+def measure(overrides: list[str], rounds: int) -> list[dict[str, Any]]:
     """A row for the reference, for our step in fp32, and in the precision that is asked for if it is another."""
     config = compose_config(overrides)
-    device = choose_device(config.device)
-    torch.set_num_threads(config.threads or torch.get_num_threads())
+    device = device_of(config)
     torch.set_flush_denormal(True)
     full = compose_config([*overrides, "precision=fp32"])
     states = {"reference": reference_state(full, device), "ours, fp32": new_state(full, CLIP_DIM, device)}
@@ -75,21 +69,18 @@ def measure(overrides: list[str]) -> list[dict[str, Any]]:
             for step in range(STEPS):
                 train_step(state, batch, objective, step)
 
-    times: dict[str, list[float]] = {name: [] for name in states}
-    flops = {name: count(lambda state=state: steps(state)) / STEPS for name, state in states.items()}  # warms up too
-    for _ in track(range(ROUNDS), f"{config.resolution} pixels", ROUNDS):
-        for name, state in states.items():
-            times[name].append(seconds(lambda state=state: steps(state), device) / STEPS)
+    actions = {name: partial(steps, state) for name, state in states.items()}
+    flops = {name: count(action) / STEPS for name, action in actions.items()}  # warms up too
+    times = in_turns(actions, rounds, device, title=f"{config.resolution} pixels")
     cells = []
     for name, record in times.items():
-        ratios = [reference / own for reference, own in zip(times["reference"], record, strict=True)]
-        each = statistics.median(record)
+        each = statistics.median(record) / STEPS
         with states[name].precision.products():
             peak = matrix_products(AUTOCAST.get(name.rpartition(" ")[2], torch.float32), device)
         cells.append({
             "resolution": config.resolution, "step": name, "s/kimg": each * 1000 / config.batch,
-            "ratio": statistics.median(ratios), "gflop": flops[name] / 1e9, "gflop/s": flops[name] / each / 1e9,
-            "peak": peak,
+            "ratio": ratio(times["reference"], record), "gflop": flops[name] / 1e9,
+            "gflop/s": flops[name] / each / 1e9, "peak": peak,
         })  # fmt: skip
     return cells
 
@@ -115,15 +106,6 @@ def random_batch(config: Config, device: torch.device) -> Batch:
     images = torch.rand(config.batch, 3, config.resolution, config.resolution, device=device) * 2 - 1
     unit = torch.nn.functional.normalize(torch.randn(config.batch, CLIP_DIM, device=device))
     return Batch(unit, unit, None, images, unit, None, range(config.batch))
-
-
-def seconds(action: Callable[[], None], device: torch.device) -> float:
-    """How long an action takes."""
-    start = time.perf_counter()
-    action()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - start
 
 
 def count(action: Callable[[], None]) -> int:

@@ -1,22 +1,28 @@
-"""Are positive pairs of one class? Pairs made by augmenting images against pairs made by their texts, in CLIP's eyes.
+"""Measure how often positive pairs are in one class, as CLIP sees them: pairs by augmentation against pairs by text.
 
 python -m clipgan.consistency data=shapes n_classes=10 n_images=1000
 python -m clipgan.consistency data=imagefolder data.path=IMAGENET clip=ViT-B32 resolution=256
 
-n_classes=10     classes, drawn at random
-n_images=1000    of them, drawn at random; fewer where there are not so many
-split=heldout    or train
-views=8          augmented views of each image
-seed=0           of what is drawn
-out=FOLDER       of the figures and the plot; default runs/consistency
+n_classes=10     number of classes, drawn at random
+n_images=1000    number of images of these classes, drawn at random; fewer if the data set has fewer
+split=heldout    heldout or train
+views=8          augmented views per image
+seed=0           seed of all draws
+out=FOLDER       folder of the results and the plot; default: runs/consistency
 
-All other settings are train.py's (data, clip, resolution, simclr.augment.*, simclr.classes, device, cache_dir, ...).
+All other settings are the settings of train.py (data, clip, resolution, simclr.augment.*, simclr.classes, device,
+cache_dir, ...).
 
-After "On the Generalization of Multi-modal Contrastive Learning" (ICML 2023): two images are a positive pair as often
-as an augmented view of the one is taken for the other, or a caption of the one for that of the other; taken for, by the
-softmax of CLIP's cosines at its own temperature. These probabilities are a graph on the images. It says how often a
-pair of different images is of one class; and its normalised spectrum says how the graph falls apart: it has an
-eigenvalue of 1 for each part without a way to the others, so that n_classes of them, and then small ones, are best.
+The method follows "On the Generalization of Multi-modal Contrastive Learning" (ICML 2023). Each two images have a
+probability of being a positive pair. By augmentation, it is the probability that CLIP assigns an augmented view of one
+image to the other image. By text, it is the probability that CLIP assigns a caption of one image to the other image.
+CLIP assigns by the softmax of its cosines at its own temperature. These probabilities are the weights of a graph on the
+images.
+
+The command prints how often a pair of different images is in one class, weighted by the graph. It plots the spectrum of
+the normalised graph, and prints eigenvalue number n_classes and the next one. The spectrum has an eigenvalue of 1 for
+each part of the graph that no edge connects with the rest. Ideally, the first n_classes eigenvalues are 1 and the
+others are small.
 
 Shapes: n images, q queries (views or captions), C width of CLIP's embedding.
 """
@@ -46,12 +52,12 @@ from clipgan.inputs.encoders.clip import FrozenClip, load_clip
 from clipgan.inputs.encoders.weights import check_weights
 from clipgan.tasks.simclr.augment import augment, draw
 
-AT_ONCE = 64  # images that CLIP sees at once
+BATCH = 64  # images that CLIP encodes at a time
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the command itself is told."""
+    """The command's own settings."""
 
     n_classes: int = 10
     n_images: int = 1000
@@ -63,14 +69,14 @@ class Options:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a way of making pairs comes to."""
+    """The result for one way of making pairs."""
 
     same_class: float  # probability that a pair of different images is of one class
-    spectrum: list[float]  # eigenvalues of the normalised graph, falling
+    spectrum: list[float]  # eigenvalues of the normalised graph, in falling order
 
 
 def parse(arguments: list[str]) -> tuple[Options, list[str]]:
-    """The command's own settings, and the rest.
+    """Split the arguments into the command's own settings and overrides of the configuration.
 
     Raises:
         UserError: a value is not allowed.
@@ -95,10 +101,10 @@ def parse(arguments: list[str]) -> tuple[Options, list[str]]:
 
 
 def choose(labels: np.ndarray, options: Options) -> np.ndarray:
-    """Which images are looked at: the places of at most `n_images` of `n_classes` classes, both drawn at random.
+    """Draw `n_classes` classes and at most `n_images` of their images at random; return the images' sorted indices.
 
     Raises:
-        UserError: there are fewer classes, or no more images than these.
+        UserError: there are fewer classes, or the images are not more than the classes.
     """
     random = np.random.default_rng(stream_seed(options.seed, "consistency"))
     known = np.unique(labels)
@@ -113,25 +119,25 @@ def choose(labels: np.ndarray, options: Options) -> np.ndarray:
 
 
 def co_occurrence(queries: Tensor, owners: Tensor, images: Tensor, temperature: float) -> Tensor:
-    """How often two images are a positive pair: symmetric, [n, n], of sum 1.
+    """Return the probability that two images are a positive pair: symmetric, float64 [n, n], sum 1.
 
-    A query of image x is taken for image x' with probability softmax over x' of (q . v_x' / tau).
+    A query of image x is mistaken for image x' with probability softmax over x' of (q . v_x' / tau).
 
     Args:
         queries: [q, C], unit length.
-        owners: int64 [q]: of which image each is; each image has at least one.
+        owners: int64 [q], the image of each query; each image has at least one query.
         images: v, [n, C], unit length.
         temperature: tau.
     """
-    taken = torch.softmax((queries @ images.T / temperature).double(), dim=1)
+    matches = torch.softmax((queries @ images.T / temperature).double(), dim=1)
     count = len(images)
-    sums = torch.zeros(count, count, dtype=torch.float64, device=taken.device).index_add_(0, owners, taken)
+    sums = torch.zeros(count, count, dtype=torch.float64, device=matches.device).index_add_(0, owners, matches)
     rows = sums / torch.bincount(owners, minlength=count)[:, None]
     return (rows + rows.T) / (2 * count)
 
 
 def measure(graph: Tensor, labels: Tensor) -> Measured:
-    """The same-class probability of pairs of different images, and the spectrum of D^-1/2 A D^-1/2."""
+    """Compute the same-class probability of pairs of different images, and the spectrum of D^-1/2 A D^-1/2."""
     others = graph - graph.diagonal().diag()
     same = labels[:, None] == labels
     degree = graph.sum(dim=1).rsqrt()
@@ -140,38 +146,39 @@ def measure(graph: Tensor, labels: Tensor) -> Measured:
 
 
 @torch.no_grad()
-def seen(split: Split, chosen: np.ndarray, config: Config, options: Options, clip: FrozenClip) -> tuple[Tensor, Tensor]:
-    """CLIP's features of the images [n, C], and of `views` views of each [n views, C], those of an image in a row."""
+def embed(split: Split, rows: np.ndarray, config: Config, options: Options, clip: FrozenClip) -> tuple[Tensor, Tensor]:
+    """Encode the images in `rows`, [n, C], and `views` views of each, [n views, C], an image's views consecutively."""
     assert config.simclr is not None
-    device, found, views = clip.preprocess.mean.device, [], []
-    for start in range(0, len(chosen), AT_ONCE):
-        images = torch.from_numpy(split.images[chosen[start : start + AT_ONCE]]).to(device).float() / 255
-        found.append(clip.encode_image(2 * images - 1))
-        many = images.repeat_interleave(options.views, dim=0)
+    device, originals, views = clip.preprocess.mean.device, [], []
+    for start in range(0, len(rows), BATCH):
+        images = torch.from_numpy(split.images[rows[start : start + BATCH]]).to(device).float() / 255
+        originals.append(clip.encode_image(2 * images - 1))
+        repeated = images.repeat_interleave(options.views, dim=0)
         random = stream(options.seed, "views", start)
-        draws = draw(config.simclr.augment, len(many), config.resolution, config.data.x_flip, random)
-        views.append(clip.encode_image(2 * augment(many, draws) - 1))
-    return torch.cat(found), torch.cat(views)
+        draws = draw(config.simclr.augment, len(repeated), config.resolution, config.data.x_flip, random)
+        views.append(clip.encode_image(2 * augment(repeated, draws) - 1))
+    return torch.cat(originals), torch.cat(views)
 
 
 def compare(config: Config, options: Options) -> dict[str, Any]:
-    """Both ways of making pairs on one choice of images.
+    """Measure both ways of making pairs on the same images.
 
     Raises:
         UserError: the data set has no classes or too few, or CLIP's weights are missing.
     """
     if config.simclr is None:
-        raise UserError("task=gan is not allowed: classes and views are those of task=simclr, which needs no saying")
+        raise UserError("task=gan is not allowed: leave `task` out, this command uses the settings of task=simclr")
     check_weights({"clip.checkpoint": config.clip.checkpoint})
     device = choose_device(config.device)
     cache_dir = cache_dir_of(config.cache_dir)
     data = load_data(config.data, config.resolution, cache_dir)
     known = load_labels(data, config.simclr.classes)
     clip = load_clip(config.clip, data, cache_dir, device)
-    split, of = (data.train, known.train) if options.split == "train" else (data.heldout, known.heldout)
-    chosen = choose(of, options)
-    labels = torch.from_numpy(of[chosen]).to(device)
-    images, views = seen(split, chosen, config, options, clip)
+    train = options.split == "train"
+    split, classes = (data.train, known.train) if train else (data.heldout, known.heldout)
+    chosen = choose(classes, options)
+    labels = torch.from_numpy(classes[chosen]).to(device)
+    images, views = embed(split, chosen, config, options, clip)
     captions = [split.captions[index] for index in chosen.tolist()]
     texts = clip.encode_text([text for each in captions for text in each])
     owners = torch.arange(len(chosen), device=device)
@@ -184,7 +191,7 @@ def compare(config: Config, options: Options) -> dict[str, Any]:
     same = labels[:, None] == labels
     n = len(chosen)
     return {
-        "classes": sorted({known.classes[index] for index in of[chosen]}),
+        "classes": sorted({known.classes[index] for index in classes[chosen]}),
         "n_images": n,
         "temperature": temperature,
         "chance": float((same.sum() - n) / (n * (n - 1))),
@@ -193,11 +200,11 @@ def compare(config: Config, options: Options) -> dict[str, Any]:
 
 
 def draw_plot(found: dict[str, Any], path: Path) -> None:
-    """Same-class probabilities, and spectra, as an SVG."""
+    """Draw the same-class probabilities and the spectra as an SVG."""
     import matplotlib
 
     matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "consistency"  # the same figures, the same file
+    matplotlib.rcParams["svg.hashsalt"] = "consistency"  # equal results give equal files
     from matplotlib import pyplot
 
     figure, panels = pyplot.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
@@ -216,7 +223,7 @@ def draw_plot(found: dict[str, Any], path: Path) -> None:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     if set(sys.argv[1:]) & {"-h", "--help"}:
         print(__doc__)
         return
@@ -230,7 +237,7 @@ def main() -> None:
         n_classes = len(found["classes"])
         fewer = f", fewer than n_images={options.n_images}" if found["n_images"] < options.n_images else ""
         console.print(
-            f"{found['n_images']} images of {n_classes} classes{fewer}; any two: {found['chance']:.1%} of one"
+            f"{found['n_images']} images of {n_classes} classes{fewer}; any two: {found['chance']:.1%} of one class"
         )
         for name, way in (("image", "image augmentation"), ("text", "text")):
             spectrum = found[name]["spectrum"]

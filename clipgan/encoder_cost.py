@@ -1,4 +1,4 @@
-"""What frozen encoders cost on this machine, in time and memory; random weights do for that. A command of its own:
+"""Measure time and memory of frozen encoders on this machine, with random weights.
 
 python -m clipgan.encoder_cost clip=ViT-B32 resnet=resnet50 batch=16 resolution=256
 """
@@ -25,14 +25,14 @@ REPEATS = 3
 
 
 def random_clip(config: ClipConfig, precision: str) -> FrozenClip:
-    """The configured architecture with random weights."""
+    """Build the configured architecture with random weights."""
     register_tiny_model()
     preprocess, again = choose_preprocess(config), config.grad_checkpointing
     return FrozenClip(build_clip(config.model), config.model, preprocess, precision, grad_checkpointing=again)
 
 
 def random_resnet(config: ResNetConfig, precision: str) -> FrozenResNet:
-    """The configured architecture with random weights."""
+    """Build the configured architecture with random weights."""
     if config.train is None:
         return freeze_resnet50(resnet50(), DEFAULT_WEIGHTS, precision)
     network = TinyResNet()
@@ -40,12 +40,12 @@ def random_resnet(config: ResNetConfig, precision: str) -> FrozenResNet:
 
 
 def milliseconds(encoder: FrozenClip | FrozenResNet, images: torch.Tensor, backward: bool) -> float:
-    """Median time an image of `encode_image`, with or without the gradient to the images.
+    """Return the median time of `encode_image` for one image, in ms.
 
     Args:
         encoder: the encoder.
         images: float32 [N, 3, R, R] in [-1, 1].
-        backward: whether the gradient is computed.
+        backward: whether to include the gradient with respect to the images.
     """
     seconds = []
     for _ in range(1 + REPEATS):
@@ -58,16 +58,16 @@ def milliseconds(encoder: FrozenClip | FrozenResNet, images: torch.Tensor, backw
         if images.device.type == "cuda":
             torch.cuda.synchronize(images.device)
         seconds.append(time.perf_counter() - start)
-    return 1000 * sorted(seconds[1:])[REPEATS // 2] / len(images)  # the first one warms up
+    return 1000 * sorted(seconds[1:])[REPEATS // 2] / len(images)  # the first repeat is warmup
 
 
 def report(config: Config) -> Table:
-    """A row for each encoder and precision."""
+    """Make a table with a row for each encoder and precision."""
     device = choose_device(config.device)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     where = f"{torch.get_num_threads()} CPU threads" if device.type == "cpu" else str(device)
-    table = Table(title=f"ms an image: batch {config.batch}, {config.resolution} pixels, {where}")
+    table = Table(title=f"ms per image: batch {config.batch}, {config.resolution} pixels, {where}")
     for column in ("encoder", "precision", "forward", "with gradient", "peak so far, MB"):
         table.add_column(column, justify="left" if column == "encoder" else "right")
     builders: tuple[tuple[str, Callable[[str], FrozenClip | FrozenResNet]], ...] = (
@@ -84,7 +84,7 @@ def report(config: Config) -> Table:
 
 
 def main() -> None:
-    """Print what the encoders of the command line's overrides cost."""
+    """Print the table for the encoders that the command line's overrides name."""
     with messages_not_tracebacks():
         console.print(report(compose_config(sys.argv[1:])))
 

@@ -1,4 +1,4 @@
-"""`python train.py` and `clipgan-train`: the one place where Hydra, the trainings and the sweeps meet."""
+"""`python train.py` and `clipgan-train`: the only module that knows Hydra, the trainings and the sweeps."""
 
 import os
 import shlex
@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # they import torch and Optuna
 
 
 def main() -> None:
-    """The command line; a mistake is one message."""
+    """Run the command line; a user's mistake ends it with one message."""
     with messages_not_tracebacks():
         hide_passwords(sys.argv)
         sys.argv += under_torchrun(sys.argv)
@@ -45,7 +45,7 @@ def _sweep_keys() -> str:
 
 def task(cfg: Any) -> float:
     """Train as `cfg` says and return the objective, for a sweep."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads of two processes stop each other
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads would block other processes' threads
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
@@ -58,14 +58,15 @@ def task(cfg: Any) -> float:
     try:
         result = _train(cfg, run, trial)
     except (UserError, DivergenceError) as error:
-        if run.mode == RunMode.MULTIRUN:  # the sweeper records it as the reason of this trial's failure and goes on
+        if run.mode == RunMode.MULTIRUN:  # the sweeper records the error as this trial's failure and continues
             if isinstance(error, ProcessError):
                 raise
             raise Hopeless(f"{type(error).__name__}: {error}") from error
         sys.exit(str(error) if first_process() else 1)
     except Interrupted as interrupted:
-        if run.mode == RunMode.RUN and first_process():  # a sweep says itself what goes on
-            print(f"ended by {interrupted}; it goes on with: {_again(run)}{_with_environment()}", file=sys.stderr)
+        if run.mode == RunMode.RUN and first_process():  # a sweep prints a message of its own
+            command = _resume_command(run) + _environment_hint()
+            print(f"ended by {interrupted}; it goes on with: {command}", file=sys.stderr)
         sys.exit(REQUEUE)
     if trial:
         trial.set(f"sec_per_{result.unit}", result.sec_per_unit)
@@ -77,12 +78,12 @@ def task(cfg: Any) -> float:
 
 
 def _train(cfg: Any, run: Any, trial: "RunningTrial | None") -> "Result":
-    """The training's result.
+    """Train and return the result.
 
     Args:
         cfg: the composed configuration.
-        run: Hydra's own part of it.
-        trial: the sweep's trial that this is, or None.
+        run: Hydra's own part of the configuration.
+        trial: the sweep's trial, or None outside a sweep.
     """
     from hydra.types import RunMode
 
@@ -91,10 +92,10 @@ def _train(cfg: Any, run: Any, trial: "RunningTrial | None") -> "Result":
     from clipgan.tracking.run_description import Origin
 
     given = set(map(key_of, run.overrides.task))
-    if run.mode == RunMode.RUN and run.sweeper.params.keys() - given:  # a trial's own command gives every axis
+    if run.mode == RunMode.RUN and run.sweeper.params.keys() - given:  # a trial's command has a value for every axis
         command = shlex.join([*train_command(), "-m", *run.overrides.task])
-        raise UserError(f"grid={run.runtime.choices.grid} is for a sweep: {command}")
-    config = from_yaml(cfg)  # before torch is imported: a mistake is told at once
+        raise UserError(f"grid={run.runtime.choices.grid} needs a sweep: {command}")
+    config = from_yaml(cfg)  # before the import of torch, so that mistakes are reported at once
     refuse_unread(config, given)
     from clipgan.base.distributed import value_of_first
     from clipgan.engine.processes import further_processes, spread
@@ -102,34 +103,35 @@ def _train(cfg: Any, run: Any, trial: "RunningTrial | None") -> "Result":
 
     config = spread(config)
     run_dir = Path(value_of_first("run directory", run.runtime.output_dir))
-    origin = Origin(_again(run, saved=True), trial.overrides() if trial else (), trial.parent_run_id if trial else None)
+    command = _resume_command(run, saved=True)
+    origin = Origin(command, trial.overrides() if trial else (), trial.parent_run_id if trial else None)
     with further_processes(config, run_dir, train):
         return train(config, run_dir, report=trial.report if trial else None, origin=origin)
 
 
-def _again(run: Any, saved: bool = False) -> str:
-    """The command that goes on with this run, in its own directory.
+def _resume_command(run: Any, saved: bool = False) -> str:
+    """Return the command that continues this run, in the same directory.
 
     Args:
         run: Hydra's own part of the configuration.
-        saved: whether the run has a checkpoint by the time that somebody reads this; else, if it has one now.
+        saved: True: assume that the run will have a checkpoint; False: look whether it has one now.
     """
     from hydra.types import RunMode
 
     from clipgan.engine import run_files
 
     task = run.overrides.task
-    if saved or run_files.holds_checkpoint(Path(run.runtime.output_dir)):  # these lead on from what `resume` named
+    if saved or run_files.holds_checkpoint(Path(run.runtime.output_dir)):  # newer than the file that `resume` names
         task = [line for line in task if key_of(line) != "resume"] + ["resume=auto"]
-    hydras = [line for line in run.overrides.hydra if not line.startswith(("hydra.run.dir=", "hydra.mode="))]
-    if run.mode == RunMode.MULTIRUN:  # those are the sweep's
-        hydras = []
-    again = [*task, *hydras, f"hydra.run.dir={run.runtime.output_dir}"]
-    return without_passwords(shlex.join([*train_command(), *again]))
+    hydra_overrides = [line for line in run.overrides.hydra if not line.startswith(("hydra.run.dir=", "hydra.mode="))]
+    if run.mode == RunMode.MULTIRUN:  # these belong to the sweep
+        hydra_overrides = []
+    overrides = [*task, *hydra_overrides, f"hydra.run.dir={run.runtime.output_dir}"]
+    return without_passwords(shlex.join([*train_command(), *overrides]))
 
 
-def _with_environment() -> str:
-    """What that command needs besides, as no password stands on it."""
+def _environment_hint() -> str:
+    """Name the environment variable whose password the resume command leaves out; empty if there is none."""
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
     shown = without_passwords(uri)
     return f"\nwith the environment's MLFLOW_TRACKING_URI={shown} (and its password) set" if shown != uri else ""

@@ -1,4 +1,4 @@
-"""Prepare what runs share: packed data, frozen encoders, cached features.
+"""Prepare the data, encoders and features that runs share: pack, train or fetch, and cache them.
 
 python -m clipgan.prepare data=emoji resolution=64
 """
@@ -11,7 +11,7 @@ from clipgan.config.command_line import compose_config, messages_not_tracebacks
 
 
 def main() -> None:
-    """Prepare what the command line's overrides need."""
+    """Prepare everything that a run with the command line's overrides needs."""
     with messages_not_tracebacks():
         config = compose_config(sys.argv[1:])
         device = choose_device(config.device)

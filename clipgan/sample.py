@@ -1,20 +1,21 @@
-"""Pictures from a trained generator: a labelled grid and single PNGs.
+"""Draw pictures from a trained generator: a labelled grid and single PNGs.
 
 python -m clipgan.sample run=RUN_ID prompts="a red bird;a plate of food" seeds=0-7 truncation=0.7
 python -m clipgan.sample ckpt=runs/single/TIME/checkpoint-000008.pt prompts=prompts.txt seeds=0-63 rerank=8
 python -m clipgan.sample run=RUN_ID prompts="a red bird;a plate of food" seeds=0-3 interpolate=latent,text steps=8
 
-run=RUN_ID | ckpt=FILE      a run of MLflow (mlflow.tracking_uri=URI), or a checkpoint
-prompts=TEXT;TEXT | FILE    between semicolons, or a file with one a line
+run=RUN_ID | ckpt=FILE      an MLflow run (mlflow.tracking_uri=URI) or a checkpoint file; exactly one of the two
+prompts=TEXT;TEXT | FILE    prompts between semicolons, or a file with one prompt per line
 seeds=0-7                   also 3 or 0,4,9-12; a prompt and a seed always give the same picture
-truncation=1                from 1, all that the generator can do, to 0, its average
+truncation=1                from 1 (the generator's full variety) to 0 (its average)
 rerank=N                    keep the N seeds of each prompt that fit it best by CLIP
-rerank_clip=NAME            who judges them: judge (the run's), an option of conf/clip, or, not given, the run's guide
-rerank_clip.checkpoint=FILE its weights
-interpolate=latent,text     strips from seed to seed, and from prompt to prompt, of the seeds that are kept
-steps=8                     pictures of a strip
-out=FOLDER                  default: samples/ and a name made of the checkpoint's
-clip.checkpoint=FILE        the guiding CLIP's weights, where they are no longer where the run had them
+rerank_clip=NAME            the CLIP that judges: judge (the run's judge) or an option of conf/clip; default: the
+                            CLIP that guided the training
+rerank_clip.checkpoint=FILE weights of that CLIP
+interpolate=latent,text     draw strips from seed to seed (latent) and from prompt to prompt (text), with the kept seeds
+steps=8                     pictures per strip
+out=FOLDER                  default: a folder in samples/, named after the checkpoint
+clip.checkpoint=FILE        weights of the guiding CLIP, if they are no longer where the run found them
 device=auto                 auto, cpu, cuda, cuda:N
 """
 
@@ -26,13 +27,13 @@ from clipgan.sampling.options import SampleOptions, parse
 
 
 def sample(options: SampleOptions) -> list[Path]:
-    """Write the pictures; files of the same names are written over.
+    """Write the pictures; overwrite files of the same names.
 
     Returns:
         The files: the grid, the single pictures, the strips.
 
     Raises:
-        UserError: the model or a CLIP is not there.
+        UserError: the model or a CLIP is missing.
         OSError: the folder cannot be written.
     """
     from clipgan.base.device import choose_device
@@ -55,7 +56,7 @@ def sample(options: SampleOptions) -> list[Path]:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     if set(sys.argv[1:]) & {"-h", "--help"}:
         print(__doc__)
         return

@@ -220,9 +220,9 @@ def test_the_command_after_a_signal_goes_on_and_does_not_begin_again(tmp_path, g
     overrides = SimpleNamespace(task=given, hydra=["hydra.mode=RUN"])
     runtime = SimpleNamespace(output_dir=str(tmp_path))
     run = SimpleNamespace(mode=RunMode.RUN, overrides=overrides, runtime=runtime)
-    told = main._again(run)
+    told = main._resume_command(run)
     assert told.split() == ["python", "train.py", *printed, f"hydra.run.dir={tmp_path}"]
-    assert "resume=auto" in main._again(run, saved=True)  # what its end and its page say
+    assert "resume=auto" in main._resume_command(run, saved=True)  # what its end and its page say
 
 
 @pytest.mark.parametrize("uri", ["http://u:secret@host:5000", "http://host:5000"])
@@ -232,6 +232,6 @@ def test_the_command_after_a_signal_names_the_environment_where_a_password_is(mo
     hide_passwords(arguments)
     hidden = "secret" in uri
     assert (len(arguments) == 1) == hidden
-    told = main._with_environment()
+    told = main._environment_hint()
     assert ("MLFLOW_TRACKING_URI=http://u:***@host:5000" in told) == hidden
     assert "secret" not in told

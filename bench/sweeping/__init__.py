@@ -1,1 +1,1 @@
-"""What bench/sweep.py measures with: a task that does next to nothing, other sweepers, a loop of claims."""
+"""Parts of bench/sweep.py: a task that does next to nothing, the sweepers to compare, a loop of claims."""

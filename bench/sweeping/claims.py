@@ -9,12 +9,10 @@ from typing import Any
 
 from tests.sweeps import postgres
 
-PER_WORKER = 100  # trials
 
-
-def per_second(storage: str, workers: int) -> float:
-    """Trials claimed and completed a second by `workers` processes together."""
-    n = PER_WORKER * workers
+def per_second(storage: str, workers: int, trials: int) -> float:
+    """Trials claimed and completed a second by `workers` processes together, each with so many trials."""
+    n = trials * workers
     plan = _plan(n)
     study = _study(storage, f"claims-{workers}")
     study.enqueue(plan, {"x": [float(x) for x in range(n)]})

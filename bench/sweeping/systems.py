@@ -1,4 +1,4 @@
-"""The sweepers that are compared, each as a command line; other projects' come in virtual environments of their own."""
+"""The sweepers that are compared, each as a command line. Those of other projects get their own environments."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 VENVS = Path("runs/bench/venvs").absolute()
-# the peer still requires optuna < 3, which SQLAlchemy 2 broke
+# it requires optuna < 3, which does not work with SQLAlchemy 2
 OPTUNA = ("hydra-core==1.3.*", "hydra-optuna-sweeper==1.3.*", "sqlalchemy<2", "hydra-joblib-launcher")
 MLFLOW = ("hydra-core==1.3.*", "hydra-optuna-mlflow-sweeper", "hydra-joblib-launcher")
 
@@ -29,7 +29,7 @@ class System:
         return f"{self.name} x {self.workers}"
 
     def python(self) -> Path:
-        """The interpreter that has it; its environment is made once."""
+        """The interpreter of its environment, which is made at the first call."""
         if not self.requirements:
             return Path(sys.executable)
         folder = VENVS / self.name
@@ -47,7 +47,7 @@ class System:
         return [str(self.python()), "-m", "bench.sweeping.trivial", "-m", f"x=range(0,{n})", *overrides, *more]
 
     def environment(self) -> dict[str, str]:
-        """This project is on the path for its own sweeper alone: Hydra loads every plugin that it finds."""
+        """Only this project's own sweeper gets this project on the path, as Hydra loads every plugin that it finds."""
         path = str(ROOT) if not self.requirements else str(_without_plugins())
         return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
 
@@ -56,18 +56,14 @@ def systems() -> list[System]:
     """Hydra's own first: the ratios are to it."""
     joblib = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     optuna = (
-        "hydra/sweeper=optuna",
-        "hydra/sweeper/sampler=grid",
-        "hydra.sweeper.n_trials={n}",
-        "hydra.sweeper.study_name=s",
-        "hydra.sweeper.storage=sqlite:///s.db",
-    )
+        "hydra/sweeper=optuna", "hydra/sweeper/sampler=grid", "hydra.sweeper.n_trials={n}",
+        "hydra.sweeper.study_name=s", "hydra.sweeper.storage=sqlite:///s.db",
+    )  # fmt: skip
+    settings = "hydra.sweeper.optuna_config"
     mlflow = (
-        "hydra/sweeper=mlflow_optuna",
-        "hydra.sweeper.optuna_config.n_trials={n}",
-        "hydra.sweeper.optuna_config.study_name=s",
-        "hydra.sweeper.optuna_config.storage=sqlite:///s.db",
-    )
+        "hydra/sweeper=mlflow_optuna", settings + ".n_trials={n}", f"{settings}.study_name=s",
+        f"{settings}.storage=sqlite:///s.db",
+    )  # fmt: skip
     return [
         System("BasicSweeper", 1, ("hydra/sweeper=basic",)),
         System("clipgan", 1, ("hydra/sweeper=study", "hydra.sweeper.workers=1")),

@@ -1,1 +1,1 @@
-"""LAFITE's published network pickles become checkpoints: `python -m clipgan.import_lafite FILE.pkl OUT.pt`."""
+"""Convert LAFITE's published network pickles into checkpoints: `python -m clipgan.import_lafite FILE.pkl OUT.pt`."""

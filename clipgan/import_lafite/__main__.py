@@ -1,4 +1,4 @@
-"""Convert a published LAFITE pickle into a checkpoint.
+"""Convert a pickle of LAFITE's training script into a checkpoint.
 
 python -m clipgan.import_lafite FILE.pkl
 python -m clipgan.import_lafite FILE.pkl OUT.pt clip=ViT-B16
@@ -25,22 +25,22 @@ from clipgan.inputs.encoders.weights import load_strictly
 from clipgan.models.networks.cost import parameter_count
 from clipgan.tasks.gan.state import new_state
 
-SHIPPED = "model=lafite"  # what the shipped option does not say is said in the command that is shown
+SHIPPED = "model=lafite"  # the printed training command adds only settings that differ from this option
 
 
 def import_lafite(source: Path, out: Path, overrides: Sequence[str]) -> list[str]:
-    """Write the checkpoint of the networks in a pickle: their weights, and a training that has not begun.
+    """Write a checkpoint with the weights of the networks in a pickle, at step 0 of a training.
 
     Args:
         source: a pickle of LAFITE's training script.
         out: the checkpoint.
-        overrides: of the configuration; the pickle does not say which CLIP it was trained with (`clip=ViT-B16`).
+        overrides: of the configuration, such as `clip=ViT-B16`: the pickle does not name the CLIP of its training.
 
     Returns:
-        The overrides with which a training starts from it, `init` left out.
+        The overrides of a training that starts from the checkpoint, without `init`.
 
     Raises:
-        UserError: the pickle is none, names anything dangerous, or does not fit the architecture or the CLIP.
+        UserError: the file is not a pickle, names anything dangerous, or does not fit the architecture or the CLIP.
     """
     if out.exists():
         raise UserError(f"{out} exists already; give another name")
@@ -52,9 +52,9 @@ def import_lafite(source: Path, out: Path, overrides: Sequence[str]) -> list[str
     register_tiny_model()
     architecture = open_clip.get_model_config(config.clip.model)
     if architecture is None or architecture["embed_dim"] != found.clip_dim:
-        has = "is no model of open_clip" if architecture is None else f"has {architecture['embed_dim']} dimensions"
-        raise UserError(f"clip={config.clip.name} {has}, {source} was trained with a CLIP of {found.clip_dim}; "
-                        "say which: clip=ViT-B32, clip=ViT-B16, ...")  # fmt: skip
+        has = "is not a model of open_clip" if architecture is None else f"has {architecture['embed_dim']} dimensions"
+        raise UserError(f"clip={config.clip.name} {has}, but {source} was trained with a CLIP of {found.clip_dim}; "
+                        "name that CLIP: clip=ViT-B32, clip=ViT-B16, ...")  # fmt: skip
     state = new_state(config, found.clip_dim, torch.device("cpu"))
     for name in ("generator", "generator_ema", "discriminator"):
         load_strictly(getattr(state, name), getattr(found, name), f"{source} ({name})", "LAFITE's architecture")
@@ -62,7 +62,7 @@ def import_lafite(source: Path, out: Path, overrides: Sequence[str]) -> list[str
     try:
         save_checkpoint(out, content)
     except OSError as error:
-        raise UserError(f"{out} cannot be written ({error.strerror}); give another place") from error
+        raise UserError(f"{out} cannot be written ({error.strerror}); give another path") from error
     count = parameter_count(state.generator) / 1e6
     size = f"{found.resolution} x {found.resolution}"
     console.print(f"{out}: LAFITE at {size}, G of {count:.1f} M parameters, for clip={config.clip.name}", markup=False)
@@ -70,13 +70,13 @@ def import_lafite(source: Path, out: Path, overrides: Sequence[str]) -> list[str
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m clipgan.import_lafite", description=(__doc__ or "").splitlines()[0]
     )
-    parser.add_argument("pickle", type=Path, metavar="FILE.pkl", help="nothing of it is executed")
+    parser.add_argument("pickle", type=Path, metavar="FILE.pkl", help="a LAFITE pickle; its code is never executed")
     parser.add_argument("more", nargs="*", metavar="[OUT.pt] [KEY=VALUE ...]",
-                        help="the checkpoint, default FILE.pt; clip=ViT-B16, default clip=ViT-B32")  # fmt: skip
+                        help="the checkpoint, default: FILE.pt; the pickle's CLIP, default: clip=ViT-B32")  # fmt: skip
     given = parser.parse_args()
     named = given.more[:1] if given.more and "=" not in given.more[0] else []
     out = Path(named[0]) if named else given.pickle.with_suffix(".pt")

@@ -1,4 +1,4 @@
-"""From LAFITE's modules to this project's state: what they are, how their tensors are called here."""
+"""Conversion of LAFITE's modules to this project's tensor names and configuration."""
 
 import math
 import re
@@ -14,9 +14,9 @@ from clipgan.base.errors import UserError
 from clipgan.import_lafite.unpickle import Module
 from clipgan.models.networks.lafite.resample import kernel
 
-NETWORKS = {"G": "Generator", "G_ema": "Generator", "D": "Discriminator"}  # in a pickle, and their classes
+NETWORKS = {"G": "Generator", "G_ema": "Generator", "D": "Discriminator"}  # key in a pickle -> name of the class
 
-# Names there and here, applied one after the other.
+# (LAFITE's name, this project's name): replacements that are applied in this order.
 GENERATOR_NAMES = (
     (r"^mapping\.fc(\d+)\.", r"mapping.layers.\1."),
     (r"^mapping\.w_avg$", "mapping.w_average"),
@@ -41,7 +41,7 @@ DISCRIMINATOR_NAMES = (
     (r"\.conv0\.", ".conv."),
     (r"\.conv1\.", ".down."),
 )
-# What these attributes must be, wherever a module has them: there is no other LAFITE here.
+# Allowed values of attributes, in every module that has them: other variants of LAFITE are not supported.
 SUPPORTED: Mapping[str, tuple[Any, ...]] = {
     "c_dim": (0,),
     "cmap_dim": (0,),
@@ -55,7 +55,7 @@ SUPPORTED: Mapping[str, tuple[Any, ...]] = {
 
 @dataclass(frozen=True)
 class Converted:
-    """The networks' tensors by their names here, and the configuration that they have."""
+    """The networks' tensors by this project's names, and the configuration of the networks."""
 
     generator: dict[str, Tensor]
     generator_ema: dict[str, Tensor]
@@ -66,22 +66,23 @@ class Converted:
 
 
 def convert(content: Mapping[str, Any], path: Path) -> Converted:
-    """
+    """Convert the networks in a pickle.
+
     Args:
-        content: what `read_pickle` read.
-        path: where from, for the messages.
+        content: the result of `read_pickle`.
+        path: the pickle, for the messages.
 
     Raises:
-        UserError: a network is missing, or is another than LAFITE's published one.
+        UserError: a network is missing, or differs from LAFITE's published networks.
     """
     try:
         converted = _convert(content, path)
-    except (KeyError, AttributeError, TypeError, RuntimeError) as error:  # any module may lack or hold anything
+    except (KeyError, AttributeError, TypeError, RuntimeError) as error:  # a foreign module may hold anything
         raise UserError(f"{path}: its networks are not built as LAFITE's are ({error!r})") from error
     numbers = converted.model | {"img_resolution": converted.resolution}
     for key, value in numbers.items():
         if not isinstance(value, int | float):
-            raise UserError(f"{path}: {key} is no number but a {type(value).__name__}")
+            raise UserError(f"{path}: {key} is not a number but a {type(value).__name__}")
     return converted
 
 
@@ -109,15 +110,16 @@ def _convert(content: Mapping[str, Any], path: Path) -> Converted:
 
 
 def _text_weight(tensors: Mapping[str, Tensor], layer: int) -> Tensor | None:
-    """Of the first style's text network, whichever kind of style it is."""
+    """Return a layer's weight in the first style's text network (of either kind of style); None if there is none."""
     names = (f"synthesis.b4.conv1.{kind}_{layer}.weight" for kind in ("pre", "scale_layer"))
     return next((tensors[name] for name in names if name in tensors), None)
 
 
 def _check(network: Module, name: str, path: Path) -> None:
-    """
+    """Refuse settings that the published training script never uses.
+
     Raises:
-        UserError: a module has a setting that the published training script never gives.
+        UserError: quotes the module, the setting and the allowed values.
     """
     for place, module in network.walk():
         for key, allowed in SUPPORTED.items():
@@ -127,23 +129,23 @@ def _check(network: Module, name: str, path: Path) -> None:
                 raise UserError(f"{path}: {where} has {key}={module.attributes[key]}; only {wanted} is supported")
     for place, value in network.tensors():
         if place.endswith("resample_filter") and not torch.allclose(value, kernel(value.device, value.dtype)[0, 0]):
-            raise UserError(f"{path}: {name}.{place} is another filter than [1, 3, 3, 1]")
+            raise UserError(f"{path}: {name}.{place} is another filter than [1, 3, 3, 1], the supported one")
 
 
 def _renamed(network: Module, names: Sequence[tuple[str, str]]) -> dict[str, Tensor]:
     tensors = {}
-    for there, value in network.tensors():
-        if there.endswith("resample_filter"):
-            continue  # a constant here
-        here = there
+    for original, value in network.tensors():
+        if original.endswith("resample_filter"):
+            continue  # this project's networks have the filter as a constant
+        name = original
         for pattern, replacement in names:
-            here = re.sub(pattern, replacement, here)
-        tensors[here] = value[None] if here == "synthesis.constant" else value
+            name = re.sub(pattern, replacement, name)
+        tensors[name] = value[None] if name == "synthesis.constant" else value
     return tensors
 
 
 def _model(generator: Module, discriminator: Module, text_dim: int) -> dict[str, Any]:
-    """The settings that differ between LAFITEs; what a pickle leaves out has the published default."""
+    """Return the settings that vary between LAFITE's pickles; a missing one has the published default."""
     synthesis = generator.attributes["_init_kwargs"].get("synthesis_kwargs", {})
     last = discriminator.children()["b4"]
     clamp = synthesis.get("conv_clamp")

@@ -1,8 +1,8 @@
-"""The contents of a network pickle of LAFITE or StyleGAN2-ADA, without running anything that it brings.
+"""Reading a network pickle of LAFITE or StyleGAN2-ADA without executing any code in it.
 
 Facts about the format, from NVlabs/stylegan2-ada-pytorch (torch_utils/persistence.py) and torch: each module is a call
-of `_reconstruct_persistent_obj` with its class's name, its attributes and the source code of its class, which the
-public loader executes and this one never looks at; a tensor's storage is a file of `torch.save` inside the pickle.
+of `_reconstruct_persistent_obj` with the name of its class, its attributes and the source code of its class. The public
+loader executes this source code; this loader never reads it. A tensor's storage is a `torch.save` file in the pickle.
 """
 
 import io
@@ -23,18 +23,18 @@ PERSISTENCE_VERSION = 6
 
 @dataclass(frozen=True)
 class Module:
-    """A module as inert data."""
+    """A module as plain data."""
 
     class_name: str
     attributes: Mapping[str, Any]
 
     def children(self) -> Mapping[str, "Module"]:
-        """By name; those that are None left out."""
+        """Return the submodules by name, without those that are None."""
         modules = self.attributes.get("_modules", {})
         return {name: child for name, child in modules.items() if isinstance(child, Module)}
 
     def tensors(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-        """Every parameter and buffer by its dotted name."""
+        """Yield every parameter and buffer with its dotted name."""
         for kind in ("_parameters", "_buffers"):
             for name, value in self.attributes.get(kind, {}).items():
                 if isinstance(value, Tensor):
@@ -43,18 +43,18 @@ class Module:
             yield from child.tensors(f"{prefix}{name}.")
 
     def walk(self, prefix: str = "") -> Iterator[tuple[str, "Module"]]:
-        """This module and all below it, by dotted name."""
+        """Yield this module and all modules below it with their dotted names."""
         yield prefix, self
         for name, child in self.children().items():
             yield from child.walk(f"{prefix}.{name}" if prefix else name)
 
 
 class Settings(dict):
-    """In place of `dnnlib.util.EasyDict`."""
+    """Replaces `dnnlib.util.EasyDict`."""
 
 
 class Ignored:
-    """In place of what no weight depends on: numpy's scalars and types."""
+    """Replaces numpy's scalars and dtypes, which no weight depends on."""
 
     def __init__(self, *_: Any) -> None:
         pass
@@ -64,34 +64,34 @@ class Ignored:
 
 
 class NetworkUnpickler(pickle.Unpickler):
-    """Knows the few names that such a pickle has a use for, each as an inert stand-in."""
+    """Unpickles only the few names that a network pickle needs, each as a harmless replacement."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """What `module.name` stands for.
+        """Return the replacement of `module.name`.
 
         Raises:
-            UnpicklingError: it is none of the allowed names.
+            UnpicklingError: the name is not allowed.
         """
         try:
             return ALLOWED[module, name]
         except KeyError:
-            raise pickle.UnpicklingError(f"it names {module}.{name}, which weights have no use for") from None
+            raise pickle.UnpicklingError(f"it names {module}.{name}, which weights do not need") from None
 
 
 def read_pickle(path: Path) -> dict[str, Any]:
-    """The dictionary that the pickle holds: networks as `Module`, settings as dictionaries.
+    """Read the dictionary in the pickle: networks as `Module`, settings as dictionaries.
 
     Raises:
-        UserError: there is no such file, or it names anything else than networks and tensors need.
+        UserError: the file is missing, or names anything that networks and tensors do not need.
     """
     if not path.is_file():
         raise UserError(f"{path} does not exist; give a network pickle of LAFITE")
     try:
         with path.open("rb") as file:
             content = NetworkUnpickler(file).load()
-    except Exception as error:  # a damaged pickle can raise anything
+    except Exception as error:  # a damaged pickle can raise any kind of error
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{path} is not read: {reason[:300]}; nothing of it was run") from error
+        raise UserError(f"{path} is not read: {reason[:300]}; no code in it was run") from error
     if not isinstance(content, dict):
         raise UserError(f"{path} holds a {type(content).__name__}, not the networks G, D and G_ema")
     return content
@@ -100,23 +100,23 @@ def read_pickle(path: Path) -> dict[str, Any]:
 def _module(meta: Mapping[str, Any]) -> Module:
     kind, version = meta["type"], meta["version"]
     if (kind, version) != ("class", PERSISTENCE_VERSION):
-        raise pickle.UnpicklingError(f"its modules are of format {kind} {version}, not class {PERSISTENCE_VERSION}")
+        raise pickle.UnpicklingError(f"its modules have format {kind} {version}, not class {PERSISTENCE_VERSION}")
     return Module(meta["class_name"], dict(meta["state"]))
 
 
 def _storage(content: bytes) -> Tensor:
-    """A storage as a flat tensor; `weights_only` runs nothing of the file in it."""
+    """Read a storage as a flat tensor; `weights_only` runs no code of the file in it."""
     try:
         storage = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch's own message advises to execute it
-        raise pickle.UnpicklingError("a tensor's storage holds something else than numbers") from error
+    except Exception as error:  # torch's own message advises to execute the file
+        raise pickle.UnpicklingError("a tensor's storage holds something other than numbers") from error
     if not isinstance(storage, torch.storage.TypedStorage):
         raise pickle.UnpicklingError(f"a tensor's storage is a {type(storage).__name__}")
     return torch.empty(0, dtype=storage.dtype).set_(storage)
 
 
 def _tensor(storage: Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any) -> Tensor:
-    """torch checks that the view lies within the storage."""
+    """Rebuild a tensor from its storage; torch checks that the view lies within the storage."""
     return storage.as_strided(size, stride, offset)
 
 

@@ -1,1 +1,1 @@
-"""How good a generator's images are. The name of a figure states how it was measured; see `protocol`."""
+"""Metrics of a generator's images. A metric's name states how it was measured; see `protocol`."""

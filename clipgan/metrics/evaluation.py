@@ -1,4 +1,4 @@
-"""The metrics of a generator: one set of generated images, and every measure that is due.
+"""The metrics of a generator: it makes one set of images, and every measure that is due is computed from this set.
 
 Shapes: N generated images, M real ones, n images of a chunk, D width of the extractor's features.
 """
@@ -26,12 +26,12 @@ from clipgan.metrics.prompts import choose_prompts, real_indices
 from clipgan.metrics.protocol import split_of
 from clipgan.models.networks.generator import TextToImage
 
-VERSION = 1  # part of the cache key: raise it when the same images would give other rows
-DEFINITIONS = 2  # of the metrics: raise it when a name comes to mean something else
+VERSION = 1  # part of the cache key: raise it when the same images would give other features
+DEFINITIONS = 2  # of the metrics: raise it when the meaning of a name changes
 
 
 class Evaluation:
-    """Measures one run's generator by one protocol."""
+    """Measures the generator of one run by one protocol."""
 
     def __init__(
         self,
@@ -43,18 +43,18 @@ class Evaluation:
         cache_dir: Path,
         device: torch.device,
     ) -> None:
-        """Extracts the real images' features where the cache does not have them.
+        """Extract the real images' features where the cache does not have them.
 
         Args:
             config: the run; `config.metrics` is the protocol.
-            features: the guiding CLIP's, whose texts are the prompts.
-            judge: the CLIP that judges, if there is one.
+            features: features by the guiding CLIP; its text features are the prompts.
+            judge: the CLIP that judges, or None.
             guide: the CLIP that guides.
-            cache_dir: keeps the real images' features.
-            device: where networks run.
+            cache_dir: the cache, which keeps the real images' features.
+            device: the device of all networks.
 
         Raises:
-            UserError: Inception's weights are missing, or there are too few images for a measure that is asked for.
+            UserError: Inception's weights are missing, or a measure that is asked for needs more images.
         """
         self.config, self.metrics, self.judge, self.device = config, config.metrics, judge, device
         name = split_of(config)
@@ -77,7 +77,7 @@ class Evaluation:
         self.key = fid.MEASURE.name(self.setting)
 
     def record(self) -> dict[str, str | int]:
-        """What a run writes down of the evaluation besides `config.metrics`: parameters by name."""
+        """What a run records of its evaluation, besides `config.metrics`: parameters by name."""
         judged = (
             "none" if self.judge is None else "the guide itself" if self.self_judged else "independent of the guide"
         )
@@ -92,10 +92,10 @@ class Evaluation:
         }
 
     def __call__(self, generator: TextToImage, last: bool) -> dict[str, float]:
-        """Metrics by name, the same in every process; all of them take part. `self.key` is always there.
+        """Metrics by name, the same in every process; every process must call this. `self.key` is always among them.
 
         Args:
-            generator: whose weights `metrics.weights` asks for.
+            generator: the one with the weights that `metrics.weights` names.
             last: whether the training is at its end.
         """
         measures = [fid.MEASURE, *(self.measures[name] for name in self._due(last))]
@@ -146,14 +146,14 @@ class Evaluation:
 
         description = {
             "images": source, "count": len(chosen), "extractor": self.extractor.key, "version": VERSION,
-            "batch": self.metrics.batch, "device": self.device.type,  # which change the last bits
+            "batch": self.metrics.batch, "device": self.device.type,  # batch and device change the last bits
         }  # fmt: skip
         entry = cache_entry(cache_dir, "fidelity", description, write)
         return torch.from_numpy(np.load(entry / "features.npy"))
 
 
 def in_batches(extractor: Extractor, images: Tensor, batch: int) -> dict[str, Tensor]:
-    """What an extractor makes of many images, `batch` at a time."""
+    """Apply an extractor to many images, `batch` at a time."""
     parts = [extractor(some) for some in images.split(batch)]
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 

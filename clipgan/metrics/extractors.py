@@ -14,22 +14,22 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 from clipgan.base.cache import file_digest
 from clipgan.inputs.encoders.clip import FrozenClip
 
-INCEPTION = "inception-v3-compat"  # torch-fidelity's name of it
+INCEPTION = "inception-v3-compat"  # torch-fidelity's name for the network
 INCEPTION_SIDE = 299
 
 
 class Extractor(Protocol):
-    """Makes rows of images."""
+    """Turns images into rows of features."""
 
-    key: str  # all that the rows depend on besides the images
+    key: str  # names everything that the rows depend on, except the images
 
     def __call__(self, images: Tensor) -> dict[str, Tensor]:
-        """uint8 [N, 3, R, R] to float32 rows by name: `features` [N, D], and of Inception `logits` [N, 1008]."""
+        """uint8 [N, 3, R, R] to float32 rows by name: `features` [N, D]; Inception also gives `logits` [N, 1008]."""
         ...
 
 
 class JudgeExtractor:
-    """The judge's embedding at unit length: no scale of its own enters the distance."""
+    """The judge's embedding at unit length, so that its scale does not enter the distance."""
 
     def __init__(self, judge: FrozenClip) -> None:
         self.judge, self.key = judge, judge.key
@@ -46,8 +46,8 @@ class InceptionExtractor:
     def __init__(self, weights: Path, resize: str, device: torch.device) -> None:
         """
         Args:
-            weights: a file that `find_inception_weights` has looked into.
-            resize: how images come to 299 pixels: `extractor` (as TensorFlow 1 did) or `bicubic` (antialiased).
+            weights: a file that `find_inception_weights` has checked.
+            resize: how images are resized to 299 pixels: `extractor` (as TensorFlow 1 did) or `bicubic` (antialiased).
         """
         network = FeatureExtractorInceptionV3(
             INCEPTION, ["2048", "logits_unbiased"], feature_extractor_weights_path=str(weights)
@@ -61,6 +61,6 @@ class InceptionExtractor:
         if self.resize == "bicubic":
             side = (INCEPTION_SIDE, INCEPTION_SIDE)
             images = F.interpolate(images.float(), side, mode="bicubic", antialias=True)
-            images = images.round().clamp(0, 255).to(torch.uint8)  # what Inception's own resizing leaves as it is
+            images = images.round().clamp(0, 255).to(torch.uint8)  # Inception's own resizing leaves these as they are
         features, logits = self.network(images)
         return {"features": features, "logits": logits}

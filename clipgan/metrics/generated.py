@@ -1,7 +1,7 @@
-"""A generator's images, measured as they are made, each process its share.
+"""Generate images and measure them chunk by chunk; each process does its share.
 
-Images come in chunks whose latents and noise depend on the seed and on the chunk's number alone. So they are the same
-whatever the number of processes and however many an extractor takes at once, and earlier evaluations change nothing.
+Latents and noise of a chunk depend only on the seed and on the chunk's number. So the images do not depend on the
+number of processes, on the extractor's batch, or on earlier evaluations.
 
 Shapes: N images, R resolution, n rows of a chunk, W processes.
 """
@@ -29,9 +29,9 @@ def generate_chunk(
     """Chunk `number` of a generator in evaluation mode: uint8 [CHUNK, 3, R, R].
 
     Args:
-        conditions: of all N images, [N, C]; beyond the last one the first follows.
-        seed: chooses latents and noise.
-        draw: chooses others for the same prompts.
+        conditions: of all N images, [N, C]; after the last one they start again from the first.
+        seed: determines latents and noise.
+        draw: another number gives other latents and noise for the same prompts.
     """
     rows = torch.arange(number * CHUNK, (number + 1) * CHUNK) % len(conditions)
     random = stream(seed, f"evaluation {draw}" if draw else "evaluation", number, device)
@@ -43,13 +43,13 @@ def generate_chunk(
 def measured(
     generator: TextToImage, conditions: Tensor, seed: int, device: torch.device, measure: Measure, draw: int = 0
 ) -> dict[str, Tensor]:
-    """What `measure` finds in each of N generated images: [N, ...] by name, on the CPU, the same in every process.
+    """Generate N images and apply `measure` to them: [N, ...] by name, on the CPU, the same in every process.
 
-    Every process takes part, and makes as many chunks as any other: those beyond the last image are thrown away.
+    Every process must call this. Each makes equally many chunks; images beyond the last one are dropped.
 
     Args:
         conditions: [N, C].
-        measure: of a chunk's images alone.
+        measure: its rows must depend on the images of a chunk alone.
         draw: see `generate_chunk`.
     """
     chunks = -(-len(conditions) // CHUNK)
@@ -76,7 +76,7 @@ def _evaluating(network: torch.nn.Module) -> Iterator[None]:
 
 
 def _in_order(mine: Tensor, rounds: int) -> Tensor:
-    """This process's chunks -> those of all, by number, on the CPU."""
+    """Gather the chunks of all processes, in the order of their numbers, on the CPU."""
     everyone = gather(mine)
     by_turn = everyone.reshape(world_size(), rounds, CHUNK, *mine.shape[1:]).transpose(0, 1)
     return by_turn.reshape(-1, *mine.shape[1:]).cpu()

@@ -1,4 +1,4 @@
-"""Where torch-fidelity's Inception weights lie; looked for before anything long starts."""
+"""Find torch-fidelity's Inception weights, before anything long starts."""
 
 from pathlib import Path
 
@@ -8,13 +8,13 @@ FILE_NAME = "weights-inception-2015-12-05-6726825d.pth"
 
 
 def find_inception_weights(given: str | None) -> Path:
-    """The weights file, checked to hold tensors only.
+    """Return the weights file. It is checked to hold tensors only.
 
     Args:
         given: `metrics.inception_weights`; None looks into torch hub's cache, where torch-fidelity puts its download.
 
     Raises:
-        UserError: the file is missing or is no state dict of that network.
+        UserError: the file is missing or does not hold the state dict of that network.
     """
     import torch
 
@@ -25,7 +25,7 @@ def find_inception_weights(given: str | None) -> Path:
             f"{FILE_NAME} (torch-fidelity's release v0.2.0) there, or name it with metrics.inception_weights=FILE, "
             "or choose metrics=fid2k_clip_tiny"
         )
-    try:  # torch-fidelity unpickles the file as it is: nothing but tensors may come to it
+    try:  # torch-fidelity unpickles the file without a check, so it must hold nothing but tensors
         state = torch.load(path, weights_only=True, mmap=True)
     except Exception as error:
         raise UserError(f"metrics.inception_weights={path} cannot be loaded: {str(error).splitlines()[0]}") from error

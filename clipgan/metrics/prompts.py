@@ -1,4 +1,4 @@
-"""What a generator is asked for when it is evaluated, and the real images that its answers are compared with.
+"""Choose the prompts of an evaluation, and the real images that the generated ones are compared with.
 
 Shapes: N prompts, C width of the guiding CLIP's embedding.
 """
@@ -15,12 +15,12 @@ from clipgan.inputs.data.pack import Split
 from clipgan.inputs.features.conditions import prompts
 from clipgan.inputs.features.feature_cache import SplitFeatures
 
-SEED = 0  # of random captions and pseudo texts: runs that differ in their seed are asked the same
+SEED = 0  # of random captions and pseudo texts; fixed, so that runs with different seeds get the same prompts
 
 
 @dataclass(frozen=True)
 class Prompts:
-    """The conditions of N images to be generated."""
+    """The conditions for N generated images."""
 
     conditions: Tensor  # [N, C], unit length, on the CPU
     captions: list[str] | None  # the N texts; None in a set without captions
@@ -30,23 +30,23 @@ class Prompts:
 
 
 def evenly(available: int, count: int) -> np.ndarray:
-    """Indices of at most `count` of `available` items: all of them, or evenly spaced ones (a folder may be sorted)."""
+    """Indices of at most `count` of `available` items: all items, or evenly spaced ones, as a folder may be sorted."""
     count = min(available, count)
     return np.arange(count) * available // count
 
 
 def real_indices(split: Split, config: MetricsConfig) -> np.ndarray:
-    """Which of the split's images are the real ones."""
+    """Indices of the split's images that generated images are compared with."""
     return evenly(len(split), len(split) if config.real == "all" else config.n_images)
 
 
 def choose_prompts(split: Split, features: SplitFeatures, config: MetricsConfig, condition: ConditionConfig) -> Prompts:
-    """`config.n_images` prompts, again from the first where the split has fewer; the same for runs of any seed.
+    """Choose `config.n_images` prompts, the same for runs of any seed. They repeat where the split has fewer.
 
     Args:
-        split: whose captions they are.
-        features: the guiding CLIP's of the same split.
-        condition: what a prompt is where there are no captions.
+        split: the split that the captions are taken from.
+        features: the same split's features, by the guiding CLIP.
+        condition: how a prompt is made where there are no captions.
     """
     has_captions = len(features.clip_text) > 0
     starts = np.asarray(features.caption_start)
@@ -64,5 +64,5 @@ def choose_prompts(split: Split, features: SplitFeatures, config: MetricsConfig,
 
 
 def _shuffled(count: int) -> np.ndarray:
-    """All of them in a random order: each is taken once before any is taken twice."""
+    """All indices in a random order, so that none is taken twice before each is taken once."""
     return np.random.default_rng(stream_seed(SEED, "random captions")).permutation(count)

@@ -1,15 +1,15 @@
-"""What a figure is called: the measure, the number of images, the protocol, and whose features were compared.
+"""Names of metrics: the measure, the number of images, the protocol, and the network whose features are compared.
 
     fid5k  fid50k_full  fid30k_coco  fid2k_clip_tiny  fid2k_train_clip_tiny_self  kid2k_clip_tiny_sd  recall5k_inception
     fid5k_real2k
 
-The name is made of the fields that a figure depends on, so that it says what was done, whatever the option of the
-group `metrics` is called. The bare measure is torch-fidelity's Inception and nothing else.
+The name is made from the fields that the value depends on, not from the option's name in the group `metrics`. A name
+without a network means torch-fidelity's Inception, and only that.
 """
 
 from clipgan.config import Config
 
-PROTOCOLS = {  # (split, real images, captions) -> how the field calls it
+PROTOCOLS = {  # (split, real images, captions) -> suffix
     ("heldout", "prompted", "first"): "",
     ("train", "prompted", "first"): "_train",
     ("train", "all", "random"): "_full",  # StyleGAN2-ADA's fid50k_full
@@ -19,7 +19,7 @@ PROMPTS = {(split, captions): name for (split, _, captions), name in PROTOCOLS.i
 
 
 def split_of(config: Config) -> str:
-    """Whose captions are the prompts, and whose images the real ones."""
+    """The split whose captions are the prompts and whose images are the real images."""
     return config.metrics.split or config.data.fid_split
 
 
@@ -31,14 +31,14 @@ def figure_name(
     of_inception: bool = False,
     against_real: bool = True,
 ) -> str:
-    """The name of a metric of the extractor's rows.
+    """The name of a metric of the extractor's features or logits.
 
     Args:
-        measure: fid, kid, precision ..., or the standard deviation of one (fid_sd).
+        measure: fid | kid | precision ..., or the standard deviation of one of them (fid_sd).
         config: the run.
-        self_judged: whether the CLIP that judges is the one that guides.
-        n_real: real images; a split may have fewer than `metrics.n_images`, and a FID against fewer is another one.
-        of_inception: whether the measure is defined by Inception's features, so that its name need not say Inception.
+        self_judged: whether the judge is the CLIP that guides.
+        n_real: number of real images; a split may have fewer than `metrics.n_images`, which makes another metric.
+        of_inception: whether Inception's features define the measure, so that the name leaves Inception out.
         against_real: whether the measure compares generated images with real ones.
     """
     metrics = config.metrics
@@ -58,12 +58,12 @@ def figure_name(
 
 
 def caption_name(measure: str, config: Config, self_judged: bool) -> str:
-    """The key of a measure by which the judge compares images with their captions."""
+    """The name of a measure that compares images with their captions by the judge."""
     return f"{measure}{prompts_name(config)}{judge_name(config, self_judged)}{weights_name(config)}"
 
 
 def accuracy_name(attribute: str, config: Config) -> str:
-    """The key of the oracle's share of objects that have an attribute as their caption says."""
+    """The name of the share of objects whose attribute, as the oracle reads it, is the caption's."""
     return f"accuracy_{attribute}{prompts_name(config)}{weights_name(config)}"
 
 
@@ -73,22 +73,22 @@ def count_name(count: int) -> str:
 
 
 def protocol_name(config: Config) -> str:
-    """The convention, or its three fields where it has no name."""
+    """The suffix of the protocol; its three fields where the field has no name for it."""
     fields = (split_of(config), config.metrics.real, config.metrics.captions)
     return PROTOCOLS.get(fields, "_" + "_".join(fields))
 
 
 def prompts_name(config: Config) -> str:
-    """What is left of the convention where no real image is looked at."""
+    """The suffix of the protocol for measures without real images."""
     return PROMPTS[split_of(config), config.metrics.captions]
 
 
 def judge_name(config: Config, self_judged: bool) -> str:
-    """`_clip_tiny`, and `_self` where it is the guide as well; MLflow takes no @ in a key."""
+    """`_clip_tiny`, with `_self` where the judge is the guide too; `@` becomes `-`, as MLflow allows no @ in a key."""
     assert config.metrics.judge is not None
     return f"_clip_{config.metrics.judge.name.replace('@', '-')}" + ("_self" if self_judged else "")
 
 
 def weights_name(config: Config) -> str:
-    """The moving average's figures carry no mark."""
+    """The suffix of the weights; the moving average has none."""
     return "" if config.metrics.weights == "ema" else f"_{config.metrics.weights}"

@@ -1,6 +1,6 @@
-"""Does the picture show its caption? A CLIP that did not guide compares the two.
+"""CLIP score and R-precision: whether a picture shows its caption, by a CLIP that did not guide.
 
-Shapes: N images, T different captions among theirs, C width of the judge's embedding.
+Shapes: N images, T different captions of these images, C width of the judge's embedding.
 """
 
 from collections.abc import Callable
@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-CANDIDATES = 100  # captions that each image is compared with, its own among them
-SEED = 0  # of the others: the same for every run
-SAME = 1e-6  # below 1: a cosine of texts that are spelled otherwise and read the same
-AT_ONCE = 250  # images, whose candidates' embeddings are in memory together
+CANDIDATES = 100  # captions that each image is compared with, its own included
+SEED = 0  # of the other captions; the same for every run
+SAME = 1e-6  # two texts with a cosine above 1 - SAME are the same to the judge, however they are spelled
+AT_ONCE = 250  # images whose candidates are in memory at a time
 
 
 def clip_score(images: Tensor, texts: Tensor) -> float:
-    """The mean of 100 max(cos, 0) over images and their captions, as torchmetrics scales it (arXiv:2104.08718 has 2.5).
+    """The mean of 100 max(cos, 0) over images and captions. torchmetrics has this scale, arXiv:2104.08718 has 2.5.
 
     Args:
         images: [N, C], unit length.
@@ -26,15 +26,15 @@ def clip_score(images: Tensor, texts: Tensor) -> float:
 
 
 def r_precision(images: Tensor, texts: Tensor, own: Tensor, candidates: int) -> float:
-    """The share of images that their own caption fits better than any of candidates - 1 others: 0 to 1.
+    """The share of images that are closer to their own caption than to `candidates` - 1 others: 0 to 1.
 
-    The others are drawn at random, for each image anew, from the captions that differ from its own (AttnGAN,
-    arXiv:1711.10485, section 4); one that reads the same to the judge is no miss. By chance it is 1 / candidates.
+    For each image the other captions are drawn at random from those that differ from its own (AttnGAN,
+    arXiv:1711.10485, section 4). A caption that is the same to the judge counts as no miss. Chance is 1 / candidates.
 
     Args:
         images: [N, C], unit length.
         texts: [T, C], unit length, of different captions.
-        own: which of them each image's is, int64 [N].
+        own: the row of each image's caption in `texts`, int64 [N].
         candidates: at most T.
     """
     rng = np.random.default_rng(SEED)
@@ -42,7 +42,7 @@ def r_precision(images: Tensor, texts: Tensor, own: Tensor, candidates: int) -> 
     for some, mine in zip(images.split(AT_ONCE), own.split(AT_ONCE), strict=True):
         drawn = [rng.choice(len(texts) - 1, candidates - 1, replace=False, shuffle=False) for _ in some]
         others = torch.from_numpy(np.stack(drawn))
-        others += others >= mine[:, None]  # so that an image's own is never drawn
+        others += others >= mine[:, None]  # an image's own caption is never drawn
         scores, alike = (torch.einsum("nc,nkc->nk", each, texts[others]) for each in (some, texts[mine]))
         own_score = (some * texts[mine]).sum(dim=1, keepdim=True)
         hits.append(((own_score > scores) | (alike > 1 - SAME)).all(dim=1))
@@ -50,12 +50,12 @@ def r_precision(images: Tensor, texts: Tensor, own: Tensor, candidates: int) -> 
 
 
 def candidates_of(different: int) -> int:
-    """How many captions an image is compared with where so many are different."""
+    """How many captions each image is compared with, if `different` many captions differ."""
     return min(CANDIDATES, different)
 
 
 def different_texts(texts: list[str], encode: Callable[[list[str]], Tensor]) -> tuple[Tensor, Tensor]:
-    """The T different ones of N texts, encoded [T, C], and which of them each text is, int64 [N]; on the CPU."""
+    """Encode each different text once: [T, C], and the row of each of the N texts, int64 [N]; on the CPU."""
     different = list(dict.fromkeys(texts))
     place = {text: row for row, text in enumerate(different)}
     return encode(different).cpu(), torch.tensor([place[text] for text in texts])

@@ -1,7 +1,7 @@
-"""FID, KID, precision and recall, and the inception score of extracted features: torch-fidelity's formulas.
+"""FID, KID, precision, recall and inception score of extracted features, by torch-fidelity's formulas.
 
-torch-fidelity is handed rows in place of images, so that images are extracted once for all measures, by as many
-processes as there are, and none of its caches, which are pickles, is read.
+torch-fidelity gets rows of features in place of images. So features are extracted once for all metrics, by all
+processes, and torch-fidelity reads none of its caches, which are pickles.
 
 Shapes: N generated rows, M real ones, D width.
 """
@@ -19,14 +19,14 @@ from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 
-NEIGHBOURS = 3  # that precision and recall look at
-ROWS = "clipgan-rows"  # our extractor's name in torch-fidelity
-KID_SUBSET = 1000  # rows of each of 100 subsets; at most half of a set, or the subsets would hardly differ
-RESAMPLES = 20  # the deviation's own relative error is about a fifth
+NEIGHBOURS = 3  # k of the k-th nearest neighbour in precision and recall
+ROWS = "clipgan-rows"  # the name of our extractor in torch-fidelity
+KID_SUBSET = 1000  # rows of each of 100 subsets; at most half of a set, so that subsets differ
+RESAMPLES = 20  # gives the deviation with a relative error of about a fifth
 
 
 class _Rows(FeatureExtractorBase):
-    """Rows that are features already."""
+    """An extractor that returns its input, rows that are features already."""
 
     def __init__(self, name: str, features_list: Sequence[str], **_unused: object) -> None:
         super().__init__(name, features_list)
@@ -52,7 +52,7 @@ class _Rows(FeatureExtractorBase):
 
 
 class _RowData(Dataset):
-    """As torch-fidelity wants its items."""
+    """The rows as a dataset, as torch-fidelity wants them."""
 
     def __init__(self, rows: Tensor) -> None:
         self.rows = rows
@@ -67,12 +67,12 @@ class _RowData(Dataset):
 def compare(
     generated: Tensor, real: Tensor, kid: bool = False, precision_recall: bool = False, fid: bool = True
 ) -> dict[str, float]:
-    """`fid`, and if asked for `kid`, `kid_sd` (over its subsets), `precision` and `recall`.
+    """`fid`; with `kid` also `kid`, `kid_sd` (over its subsets); with `precision_recall` also `precision`, `recall`.
 
     Args:
         generated: float32 [N, D], on the CPU.
         real: float32 [M, D], on the CPU.
-        precision_recall: needs more rows than `NEIGHBOURS` of both.
+        precision_recall: both sets must have more rows than `NEIGHBOURS`.
     """
     found = _calculate(
         input1=_RowData(generated), input2=_RowData(real), fid=fid, kid=kid, prc=precision_recall,
@@ -89,7 +89,7 @@ def compare(
 
 
 def inception_score(logits: Tensor) -> dict[str, float]:
-    """`inception_score` and its deviation over ten parts, `inception_score_sd`.
+    """`inception_score` and `inception_score_sd`, its standard deviation over ten parts.
 
     Args:
         logits: Inception's, [N, 1008], on the CPU.
@@ -99,17 +99,18 @@ def inception_score(logits: Tensor) -> dict[str, float]:
 
 
 def fid_deviation(one: Tensor, other: Tensor, real: Tensor, seed: int, resamples: int = RESAMPLES) -> float:
-    """The standard deviation that FID has over a generator's latents, prompts and real images being the same.
+    """The standard deviation of FID over a generator's latents, with prompts and real images fixed.
 
-    From two sets of images of the same prompts: each resample takes each prompt's image from one of them at random. A
-    choice between two images varies half as much as drawing one anew, so the deviation is sqrt 2 times the resamples'.
-    (A bootstrap over images would draw the prompts anew too, and tell about twice as much; bench/fid.py measures it.)
+    Two sets hold one image of each prompt. Each resample takes each prompt's image from one of the sets at random. The
+    choice between two images has half the variance of a new draw, so the result is sqrt 2 times the deviation of the
+    resamples. (A bootstrap over images would also draw the prompts anew, and give about twice as much; bench/fid.py
+    measures it.)
 
     Args:
         one: float32 [N, D], on the CPU.
-        other: the same of other latents, float32 [N, D].
+        other: the same prompts with other latents, float32 [N, D].
         real: float32 [M, D], on the CPU.
-        seed: chooses the images.
+        seed: determines the choices.
     """
     rng = np.random.default_rng(seed)
     of_real = fid_features_to_statistics(real)
@@ -121,7 +122,7 @@ def fid_deviation(one: Tensor, other: Tensor, real: Tensor, seed: int, resamples
 
 
 def _calculate(**arguments: Any) -> dict[str, float]:
-    """torch-fidelity ignores arguments that it does not know: they are all here or in the two callers."""
+    """Call torch-fidelity. It ignores arguments that it does not know: all of them are here or in the two callers."""
     if ROWS not in FEATURE_EXTRACTORS_REGISTRY:
         register_feature_extractor(ROWS, _Rows)
     found: dict[str, float] = calculate_metrics(

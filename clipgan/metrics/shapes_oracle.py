@@ -1,9 +1,9 @@
-"""What a picture of drawn shapes shows, read off its pixels: background; each object's colour, size, shape and place.
+"""Read a picture of drawn shapes by its pixels: background; each object's colour, size, shape and place.
 
-Plain image processing, nothing learned. A pixel of such a picture lies on the straight line between the background's
-colour and an object's (its edges are mixtures), so the background and the one or two colours that explain all pixels
-best are what the picture shows; the mixture is the object's coverage of the pixel, and the drawn shape that has
-this coverage around the same centroid is its shape and size.
+It is plain image processing; nothing is learned. A pixel lies on the straight line between the background's colour and
+an object's colour, as edges are mixtures. The picture shows the background and the one or two object colours that
+explain all pixels best. The mixture is the object's coverage of the pixel. The drawn shape with the most similar
+coverage around the same centroid gives shape and size.
 
 Shapes: N images, R resolution, P = R^2 pixels, K object colours.
 """
@@ -18,12 +18,12 @@ from clipgan.inputs.data.shapes import BACKGROUNDS, COLOURS, POLYGONS, SIZE_JITT
 from clipgan.inputs.data.shapes_captions import Reading, Seen
 
 ATTRIBUTES = ("colour", "size", "shape", "position", "background")
-NEAR, FAR = 30.0, 90.0  # RGB levels: what a pixel may be off without, and with, counting in full against a reading
-CUT = 0.25  # coverage below it is taken for none, in pictures and in templates
-OBJECT_COST = 5.0  # pixels that a second object must explain to be believed
-PHASES = 4  # positions within a pixel, along each axis, that templates are drawn at
+NEAR, FAR = 30.0, 90.0  # RGB distance of a pixel from a reading: up to NEAR it costs nothing, from FAR on 1
+CUT = 0.25  # less coverage counts as none, in pictures and in templates
+OBJECT_COST = 5.0  # pixels that a second object must explain, or it is not taken as one
+PHASES = 4  # positions within a pixel, along each axis, at which templates are drawn
 DETAIL = 8  # supersampling of templates
-REACH = 0.27  # no shape reaches further from its centroid, as a fraction of the image's side
+REACH = 0.27  # the farthest that a shape reaches from its centroid, as a fraction of the image's side
 
 _OBJECT_COLOURS = np.array(list(COLOURS.values()), dtype=np.float32)
 _BACKGROUND_COLOURS = np.array(list(BACKGROUNDS.values()), dtype=np.float32)
@@ -31,7 +31,7 @@ _SETS = [(k,) for k in range(len(COLOURS))] + list(itertools.combinations(range(
 
 
 def read(images: np.ndarray) -> list[Reading]:
-    """What uint8 images [N, 3, R, R] show."""
+    """Read uint8 images [N, 3, R, R]."""
     resolution = images.shape[-1]
     pixels = images.reshape(len(images), 3, -1).transpose(0, 2, 1).astype(np.float32)  # [N, P, 3]
     coverage, residual = zip(*(_mixtures(pixels, background) for background in _BACKGROUND_COLOURS), strict=True)
@@ -50,11 +50,11 @@ def read(images: np.ndarray) -> list[Reading]:
 
 
 def hits(reading: Reading, said: Reading) -> dict[str, float]:
-    """How much of a caption its picture shows: for each of `ATTRIBUTES` the share of objects that have it right.
+    """How much of its caption a picture shows: for each of `ATTRIBUTES` the share of objects where it is right.
 
-    Objects are paired so that most colours agree, then most of the rest. An object that is not there has nothing right,
-    nor has one that the caption does not name. Position is the relation of two objects that are the named ones, by
-    their colours, and NaN where the caption has one object.
+    Objects of picture and caption are paired so that most colours agree, then most sizes and shapes. A missing object
+    has nothing right, and neither has one that the caption does not name. Position is the relation between two objects
+    with the colours of the named ones; it is NaN where the caption has one object.
     """
     pairings = itertools.permutations((*reading.things, None, None), len(said.things))
     best = max((list(zip(said.things, seen, strict=True)) for seen in pairings), key=_agreement)
@@ -88,14 +88,14 @@ def _related(first: Seen, second: Seen, relation: str) -> bool:
 
 
 def _mixtures(pixels: np.ndarray, background: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of each pixel between a background and each object colour: the object's share, 0 to 1, and what it leaves over.
+    """Explain each pixel as a mixture of the background and each object colour.
 
     Args:
         pixels: [N, P, 3].
         background: [3].
 
     Returns:
-        [N, P, K] and its squared RGB distance [N, P, K].
+        the object's share, 0 to 1, [N, P, K], and the squared RGB distance of pixel and mixture [N, P, K].
     """
     towards = _OBJECT_COLOURS - background  # [K, 3]
     offset = pixels - background
@@ -105,7 +105,7 @@ def _mixtures(pixels: np.ndarray, background: np.ndarray) -> tuple[np.ndarray, n
 
 
 def _set_costs(residual: np.ndarray) -> np.ndarray:
-    """[N, P, K] -> [sets, N]: pixels that each set of colours does not explain, and the cost of its second object."""
+    """[N, P, K] -> [sets, N]: the pixels that a set of colours does not explain, plus the cost of a second object."""
     bounded = np.clip((np.sqrt(residual) - NEAR) / (FAR - NEAR), 0, 1)
     return np.stack(
         [bounded[:, :, list(chosen)].min(axis=2).sum(axis=1) + OBJECT_COST * (len(chosen) - 1) for chosen in _SETS]
@@ -113,7 +113,7 @@ def _set_costs(residual: np.ndarray) -> np.ndarray:
 
 
 def _fit(coverage: np.ndarray, colour: str) -> Seen | None:
-    """The shape and size whose coverage [R, R] this is most like; None for hardly any coverage."""
+    """The shape and size whose template is most similar to the coverage [R, R]; None where there is hardly any."""
     resolution = len(coverage)
     coverage = _largest_piece(np.where(coverage < CUT, 0, coverage))
     mass = float(coverage.sum())
@@ -131,8 +131,8 @@ def _fit(coverage: np.ndarray, colour: str) -> Seen | None:
 
 
 def _largest_piece(coverage: np.ndarray) -> np.ndarray:
-    """Without what does not hang together with the largest piece."""
-    from scipy.ndimage import label, sum_labels  # 0.1 s of each start, were it above
+    """Keep the largest connected piece."""
+    from scipy.ndimage import label, sum_labels  # at the top of the file it would cost each start 0.1 s
 
     pieces, count = label(coverage, structure=np.ones((3, 3)))
     masses = sum_labels(coverage, pieces, range(1, count + 1))
@@ -141,7 +141,7 @@ def _largest_piece(coverage: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _templates(resolution: int, phase_x: int, phase_y: int) -> tuple[np.ndarray, list[tuple[str, str]]]:
-    """Coverages [T, S^2] of every shape and size, its centroid in a place of the middle pixel, and their names."""
+    """Templates of every shape and size: coverages [T, S^2], and names. Phases place the centroid in its pixel."""
     reach = int(np.ceil(REACH * resolution)) + 1
     side = 2 * reach + 1
     centre = [reach + (phase + 0.5) / PHASES for phase in (phase_x, phase_y)]
@@ -169,7 +169,7 @@ def _drawn(shape: str, radius: float, centre: list[float], side: int) -> np.ndar
         box = [(x - radius) * DETAIL, (y - radius) * DETAIL, (x + radius) * DETAIL, (y + radius) * DETAIL]
         ImageDraw.Draw(image).ellipse(box, fill=255)
     else:
-        lift = 0.25 if shape == "triangle" else 0.0  # a triangle is drawn that much below its place
+        lift = 0.25 if shape == "triangle" else 0.0  # a triangle is drawn lower by this much
         points = [((x + radius * u) * DETAIL, (y + radius * (v - lift)) * DETAIL) for u, v in polygon]
         ImageDraw.Draw(image).polygon(points, fill=255)
     return np.asarray(image.reduce(DETAIL), dtype=np.float32) / 255

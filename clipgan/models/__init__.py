@@ -1,1 +1,1 @@
-"""Everything that is differentiated: networks, augmentations, losses."""
+"""Everything that gradients pass through: networks, augmentations, losses."""

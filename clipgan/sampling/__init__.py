@@ -1,1 +1,1 @@
-"""Pictures from a trained generator: for a command line, and for whoever asks a server."""
+"""Pictures from a trained generator, for the command line and for a model server."""

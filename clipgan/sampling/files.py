@@ -1,4 +1,4 @@
-"""The files that sampling leaves: a labelled grid, single pictures, strips; named by what they show."""
+"""The files that sampling writes: a labelled grid, single pictures, strips; file names tell prompt and seed."""
 
 import itertools
 import re
@@ -19,34 +19,34 @@ from clipgan.sampling.sampler import Sampler
 from clipgan.sampling.strips import latent_strip, text_strip
 
 MIN_CELL = 128  # pixels; smaller pictures are enlarged by a whole factor in grids, never in files of their own
-NAME = 60  # bytes of a prompt in a file's name, which has two at most
+NAME = 60  # bytes of a prompt in a file name, which contains at most two prompts
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture and how it came about."""
+    """One picture, with its prompt and seed."""
 
     prompt: str
     seed: int
     image: Tensor  # uint8 [3, R, R]
-    score: float | None  # by CLIP; None where nobody judged
+    score: float | None  # CLIP's cosine with the prompt; None without rerank
 
     @property
     def label(self) -> str:
-        """What stands below it in a grid."""
+        """The text below the picture in a grid."""
         return f"seed {self.seed}" if self.score is None else f"seed {self.seed}: {self.score:.3f}"
 
 
 def write_pictures(
     folder: Path, pictures: Mapping[str, Sequence[Picture]], truncation: float, source: str
 ) -> list[Path]:
-    """A grid with a row for each prompt, and each picture by itself.
+    """Write a grid with a row for each prompt, and a file for each picture; return the files, the grid first.
 
     Args:
-        folder: where to.
-        pictures: of each prompt, as many of one as of another.
-        truncation: theirs, for their notes.
-        source: the model's name, for their notes.
+        folder: the folder of the files.
+        pictures: prompt -> its pictures, the same number for each prompt.
+        truncation: the truncation of the pictures, for the text in the PNGs.
+        source: the model's name, for the text in the PNGs.
     """
     names = dict(zip(pictures, file_names(list(pictures)), strict=True))
     flat = list(itertools.chain(*pictures.values()))
@@ -60,7 +60,7 @@ def write_pictures(
 
 
 def chosen_pictures(sampler: Sampler, prompt: str, options: SampleOptions, judge: FrozenClip | None) -> list[Picture]:
-    """A picture for each seed; with a judge the `options.rerank` best of them, the best first."""
+    """Make a picture for each seed; with a judge, return only the `options.rerank` best ones, the best first."""
     condition = sampler.condition(prompt)
     seeds = track(options.seeds, prompt, len(options.seeds))
     images = torch.stack([sampler.image(condition, seed, options.truncation) for seed in seeds])
@@ -73,10 +73,10 @@ def chosen_pictures(sampler: Sampler, prompt: str, options: SampleOptions, judge
 
 
 def save_picture(picture: Picture, truncation: float, source: str, path: Path) -> None:
-    """Write a PNG that says in its text chunks how it was made."""
+    """Write a PNG with prompt, seed, truncation and model in its text chunks."""
     info = PngInfo()
-    made_of = {"prompt": picture.prompt, "seed": picture.seed, "truncation": truncation, "model": source}
-    for key, value in made_of.items():
+    settings = {"prompt": picture.prompt, "seed": picture.seed, "truncation": truncation, "model": source}
+    for key, value in settings.items():
         info.add_itxt(key, str(value))
     to_picture(picture.image).save(path, pnginfo=info)
 
@@ -84,8 +84,11 @@ def save_picture(picture: Picture, truncation: float, source: str, path: Path) -
 def write_strips(
     folder: Path, sampler: Sampler, options: SampleOptions, pictures: Mapping[str, Sequence[Picture]]
 ) -> list[Path]:
-    """Between the pictures that were kept: of latents a sheet for each prompt, a row for each seed and the next; of
-    texts a sheet for each prompt and the next, a row for each seed of the first."""
+    """Write interpolations between the kept pictures.
+
+    Latents: a file for each prompt, with a row for each pair of consecutive seeds. Texts: a file for each pair of
+    consecutive prompts, with a row for each seed of the first prompt.
+    """
     steps, truncation, files = options.steps, options.truncation, []
     names = dict(zip(pictures, file_names(list(pictures)), strict=True))
     seeds = {prompt: [picture.seed for picture in kept] for prompt, kept in pictures.items()}
@@ -106,12 +109,12 @@ def write_strips(
 
 
 def file_names(prompts: Sequence[str]) -> list[str]:
-    """A part of a file's name for each prompt: its words with hyphens, and a number where two would be the same."""
+    """Return a part of a file name for each prompt: its words with hyphens, and a number if two would be equal."""
     names: list[str] = []
     for prompt in prompts:
         words = re.sub(r"\W+", "-", prompt.lower()).strip("-_") or "prompt"
         if len(words.encode()) > NAME:
-            start = words.encode()[:NAME].decode(errors="ignore")  # no half of a letter
+            start = words.encode()[:NAME].decode(errors="ignore")  # drops a letter that was cut in half
             words = start.rpartition("-")[0] or start
         same = sum(name == words or name.startswith(f"{words}--") for name in names)
         names.append(f"{words}--{same + 1}" if same else words)

@@ -1,4 +1,4 @@
-"""What `python -m clipgan.sample` is told: KEY=VALUE, each checked before anything is loaded."""
+"""The settings of `python -m clipgan.sample`: KEY=VALUE arguments, all checked before anything is loaded."""
 
 import difflib
 import math
@@ -12,54 +12,54 @@ from typing import Any
 from clipgan.base.errors import UserError
 from clipgan.base.installed import conf
 
-MOST = 10_000  # seeds; more are a slip of the hand
-TEXT_FILES = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".md")  # a prompt that ends so means a file
+MAX_SEEDS = 10_000  # more are taken for a typing error
+TEXT_FILES = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".md")  # a prompt with such an ending is a file name
 INTERPOLATIONS = ("latent", "text")
 
 
 @dataclass(frozen=True)
 class SampleOptions:
-    """The settings; a key's dots are underscores here."""
+    """The settings; a dot in a key is an underscore here."""
 
     prompts: list[str]
-    run: str | None = None  # an MLflow run
-    ckpt: Path | None = None  # a checkpoint file; either this or `run`
-    seeds: tuple[int, ...] = tuple(range(8))  # of the latents and the noise; the same in every row
-    truncation: float = 1.0  # psi: 1 leaves styles as they are, 0 puts them at their average
-    rerank: int | None = None  # how many seeds of each prompt are kept, the best by CLIP; null: all
-    rerank_clip: str | None = None  # who judges: judge (the run's), or an option of conf/clip; null: the run's guide
-    rerank_clip_checkpoint: str | None = None  # its weights
+    run: str | None = None  # the id of an MLflow run; exactly one of `run` and `ckpt` is given
+    ckpt: Path | None = None  # a checkpoint file
+    seeds: tuple[int, ...] = tuple(range(8))  # seeds of latents and noise, the same for every prompt
+    truncation: float = 1.0  # psi: 1 leaves styles unchanged, 0 replaces them by their average
+    rerank: int | None = None  # number of pictures to keep for each prompt, the best by CLIP; None: all
+    rerank_clip: str | None = None  # the judging CLIP: judge (the run's), or an option of conf/clip; None: the guide
+    rerank_clip_checkpoint: str | None = None  # the judging CLIP's weights
     interpolate: tuple[str, ...] = ()  # latent: from seed to seed; text: from prompt to prompt
     steps: int = 8  # pictures of an interpolation, both ends included
-    out: Path | None = None  # the folder; null: samples/ and a name made of the checkpoint's
-    clip_checkpoint: str | None = None  # the guiding CLIP's weights, where they are no longer where they were
+    out: Path | None = None  # the folder; None: samples/NAME, where NAME comes from the checkpoint's path
+    clip_checkpoint: str | None = None  # the guiding CLIP's weights, if the file that the run used has moved
     device: str = "auto"  # auto | cpu | cuda | cuda:1 ...
-    mlflow_tracking_uri: str = "sqlite:///mlflow.db"  # where `run` is looked for; the default is MLFLOW_TRACKING_URI's
+    mlflow_tracking_uri: str = "sqlite:///mlflow.db"  # where to look for `run`; default: MLFLOW_TRACKING_URI if set
 
 
 def parse(arguments: Sequence[str]) -> SampleOptions:
-    """The settings in a command line.
+    """Parse and check the arguments of a command line.
 
     Raises:
-        UserError: an unknown key, a bad value, or settings that do not go together; the message quotes them.
+        UserError: a key is unknown, a value is not allowed, or settings contradict; the message quotes them.
     """
     given: dict[str, str] = {}
     for argument in arguments:
         key, equals, value = argument.partition("=")
         if not equals:
-            raise UserError(f"{argument!r} is no setting: write KEY=VALUE, such as prompts='a red bird' seeds=0-7")
+            raise UserError(f"{argument!r} is not a setting: write KEY=VALUE, such as prompts='a red bird' seeds=0-7")
         if key not in PARSERS:
             close = difflib.get_close_matches(key, PARSERS, n=1)
             hint = f" (did you mean {close[0]}?)" if close else ""
-            raise UserError(f"{argument}: there is no setting {key}{hint}; there are {', '.join(PARSERS)}")
+            raise UserError(f"{argument}: there is no setting {key}{hint}; the settings are {', '.join(PARSERS)}")
         if not value.strip():
             raise UserError(f"{key}= is empty; give {key}=VALUE")
         given[key] = value
     if "prompts" not in given:
-        raise UserError("prompts is missing: give prompts='a red bird;a plate of food' or prompts=FILE, one a line")
+        raise UserError("prompts is missing: give prompts='a red bird;a plate of food' or prompts=FILE (one per line)")
     if ("run" in given) == ("ckpt" in given):
         what = f"run={given['run']} and ckpt={given['ckpt']} are both given" if "run" in given else "no model is given"
-        raise UserError(f"{what}: give run=RUN_ID of MLflow or ckpt=FILE")
+        raise UserError(f"{what}: give exactly one of run=RUN_ID (of MLflow) and ckpt=FILE")
     values: dict[str, Any] = {key.replace(".", "_"): PARSERS[key](key, value) for key, value in given.items()}
     if uri := os.environ.get("MLFLOW_TRACKING_URI"):
         values.setdefault("mlflow_tracking_uri", uri)
@@ -70,34 +70,34 @@ def parse(arguments: Sequence[str]) -> SampleOptions:
 
 def _check_together(options: SampleOptions) -> None:
     if options.rerank is not None and options.rerank > len(options.seeds):
-        raise UserError(f"rerank={options.rerank} is more than the {len(options.seeds)} seeds that it chooses among")
+        raise UserError(f"rerank={options.rerank} is not allowed: there are only {len(options.seeds)} seeds")
     if options.rerank is None and (options.rerank_clip or options.rerank_clip_checkpoint):
-        raise UserError(f"rerank_clip={options.rerank_clip} does nothing without rerank=N, how many seeds are kept")
+        raise UserError(f"rerank_clip={options.rerank_clip} needs rerank=N, the number of pictures to keep")
     if "latent" in options.interpolate and (options.rerank or len(options.seeds)) < 2:
         one = "rerank=1 keeps one" if options.rerank else f"seeds={options.seeds[0]} is one"
-        raise UserError(f"interpolate=latent goes from seed to seed, and {one}: two are needed")
+        raise UserError(f"interpolate=latent goes from seed to seed and needs two seeds, but {one}")
     if "text" in options.interpolate and len(options.prompts) < 2:
-        raise UserError(f"interpolate=text goes from prompt to prompt, and prompts={options.prompts[0]} is one")
+        raise UserError(f"interpolate=text goes from prompt to prompt and needs two, not prompts={options.prompts[0]}")
 
 
 def parse_prompts(key: str, text: str) -> list[str]:
-    """Prompts between semicolons, or the lines of a file.
+    """Parse prompts between semicolons, or read them from the lines of a file; drop repeated ones.
 
     Raises:
-        UserError: the file is missing or is no text, or there is no prompt.
+        UserError: the file is missing or is not text, or there is no prompt.
     """
     path = Path(text)
     try:
         is_file = path.is_file()
-    except OSError:  # a text longer than a name may be
+    except OSError:  # the text is too long for a file name
         is_file = False
     if not is_file and (path.suffix in TEXT_FILES or (os.sep in text and path.parent.is_dir())):
         what = "is a folder" if path.is_dir() else "does not exist"
-        raise UserError(f"{key}={text} {what}; give prompts between semicolons, or a file with one a line")
+        raise UserError(f"{key}={text} {what}; give prompts between semicolons, or a file with one on each line")
     try:
         parts = path.read_text(encoding="utf-8-sig").splitlines() if is_file else text.split(";")
     except UnicodeDecodeError as error:
-        raise UserError(f"{key}={text} is no text in UTF-8") from error
+        raise UserError(f"{key}={text} is not a text file in UTF-8") from error
     prompts = [" ".join(part.split()) for part in parts if part.strip()]
     if not prompts:
         raise UserError(f"{key}={text} holds no prompt; write {key}='a red bird;a plate of food'")
@@ -105,25 +105,27 @@ def parse_prompts(key: str, text: str) -> list[str]:
 
 
 def parse_seeds(key: str, text: str) -> tuple[int, ...]:
-    """`0-7`, `3`, `0,4,9-12`: whole numbers from 0, each once.
+    """Parse seeds such as `0-7`, `3` or `0,4,9-12`: whole numbers from 0; drop repeated ones.
 
     Raises:
-        UserError: anything else.
+        UserError: the text has another form.
     """
     seeds: dict[int, None] = {}
     for part in text.split(","):
         match = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip(), re.ASCII)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
         if not first <= last < 2**63:
-            raise UserError(f"{key}={text} is not allowed: {part!r} is no whole number from 0, nor a range such as 0-7")
-        if last - first >= MOST or len(seeds) >= MOST:
-            raise UserError(f"{key}={text} is not allowed: more than {MOST} seeds")
+            raise UserError(
+                f"{key}={text} is not allowed: {part!r} is neither a whole number from 0 nor a range such as 0-7"
+            )
+        if last - first >= MAX_SEEDS or len(seeds) >= MAX_SEEDS:
+            raise UserError(f"{key}={text} is not allowed: there may be at most {MAX_SEEDS} seeds")
         seeds |= dict.fromkeys(range(first, last + 1))
     return tuple(seeds)
 
 
 def parse_truncation(key: str, text: str) -> float:
-    """A number from 0 to 1."""
+    """Parse a number from 0 to 1; raise UserError for anything else."""
     try:
         value = float(text)
     except ValueError:

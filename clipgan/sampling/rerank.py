@@ -1,4 +1,4 @@
-"""Which of many pictures of a prompt fit it best, by CLIP.
+"""Reranking: CLIP chooses the pictures that fit a prompt best.
 
 Shapes: N pictures of one prompt, R resolution.
 """
@@ -19,30 +19,30 @@ BATCH = 32
 
 @torch.no_grad()
 def clip_scores(clip: FrozenClip, images: Tensor, prompt: str, device: torch.device) -> Tensor:
-    """Cosines of the pictures' embeddings and the prompt's: uint8 [N, 3, R, R] -> [N], on the CPU."""
+    """Return the cosine of each picture and the prompt: uint8 [N, 3, R, R] -> float32 [N], on the CPU."""
     text = clip.encode_text([prompt])[0]
     parts = [clip.encode_image(part.to(device).float() / 127.5 - 1) @ text for part in images.split(BATCH)]
     return torch.cat(parts).cpu()
 
 
 def best(scores: Tensor, count: int) -> list[int]:
-    """Indices of the highest scores, the best first; of equals the earlier one."""
+    """Return the indices of the `count` highest scores, the best first; among equal scores the earlier first."""
     return scores.argsort(descending=True, stable=True)[:count].tolist()
 
 
 def scoring_clip(
     sampler: Sampler, source: Source, name: str | None, checkpoint: str | None, device: torch.device
 ) -> FrozenClip:
-    """Who judges.
+    """Load the CLIP that judges the pictures.
 
     Args:
-        sampler: its CLIP, the guide, judges where nothing else is said; it may like what it has led to.
-        source: knows the run's judge.
-        name: `judge`, an option of conf/clip, or None.
-        checkpoint: its weights.
+        sampler: has the guiding CLIP, the default judge. The guide may overrate pictures that it guided.
+        source: has the run's judge.
+        name: `judge` (the run's), an option of conf/clip, or None.
+        checkpoint: the judging CLIP's weights.
 
     Raises:
-        UserError: the run had no judge, or the CLIP's weights are not here.
+        UserError: the run had no judge, or the CLIP's weights are missing.
     """
     if name is None and checkpoint is None:
         return sampler.clip
@@ -50,7 +50,7 @@ def scoring_clip(
     if name == "judge":
         judge = source.config.metrics.judge
         if judge is None or (source.judge is None and checkpoint is None):
-            raise UserError(f"{key}=judge: {source.name} knows no judge; give a CLIP of conf/clip, such as ViT-B32")
+            raise UserError(f"{key}=judge: {source.name} has no judge; give a CLIP of conf/clip, such as ViT-B32")
         return recorded_clip(replace(judge, name="judge"), source.judge, checkpoint, device, key)
     config = source.config.clip if name is None else compose_config([f"clip={name}"]).clip
     if checkpoint is None and config.train is not None:
@@ -58,4 +58,4 @@ def scoring_clip(
     try:
         return recorded_clip(config, None, checkpoint, device, key)
     except UserError as error:
-        raise UserError(f"{key}={name}: {error} (here: {key}.checkpoint=FILE)") from error
+        raise UserError(f"{key}={name}: {error} (in this command: {key}.checkpoint=FILE)") from error

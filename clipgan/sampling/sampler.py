@@ -1,4 +1,4 @@
-"""Prompt and seed to picture: the same one always, however many are asked for at a time.
+"""Generating a picture from a prompt and a seed: always the same picture, however many are generated at a time.
 
 Shapes: C width of CLIP's embedding, W style width, R resolution.
 """
@@ -21,33 +21,33 @@ from clipgan.sampling.source import Source
 
 
 class Sampler:
-    """A generator and the CLIP that tells it what a prompt means.
+    """A generator and the CLIP that encodes its prompts.
 
-    Each picture is made by itself: a batch would change its last bits, and with them now and then a pixel.
+    Pictures are generated one at a time: a batch would change the last bits, and now and then a pixel.
     """
 
     def __init__(self, generator: TextToImage, clip: FrozenClip, device: torch.device) -> None:
-        """`generator` in evaluation mode, both on `device`."""
+        """Take a `generator` in evaluation mode and a `clip`, both on `device`."""
         self.generator, self.clip, self.device = generator, clip, device
 
     def condition(self, prompt: str) -> Tensor:
-        """What G is told: the prompt's CLIP embedding at unit length, [1, C]."""
+        """Return G's condition for a prompt: its CLIP embedding of unit length, [1, C]."""
         return self.clip.encode_text([prompt])
 
     @torch.no_grad()
     def style(self, seed: int) -> Tensor:
-        """w of a seed's latent, [1, W], not truncated."""
+        """Return the style w of a seed's latent, [1, W], not truncated."""
         z = torch.randn(1, self.generator.z_dim, generator=stream(seed, "sample latent"))
         return self.generator.mapping(z.to(self.device))
 
     def image(self, condition: Tensor, seed: int, truncation: float = 1.0) -> Tensor:
-        """The picture of a condition [1, C] and a seed: uint8 [3, R, R], on the CPU."""
+        """Generate the picture of a condition [1, C] and a seed: uint8 [3, R, R], on the CPU."""
         return self.synthesise(self.style(seed), condition, seed, truncation)
 
     @torch.no_grad()
     def synthesise(self, w: Tensor, condition: Tensor, seed: int, truncation: float) -> Tensor:
-        """The picture of a style [1, W], a condition [1, C] and the noise of a seed: uint8 [3, R, R], on the CPU."""
-        random = stream(seed, "sample noise")  # of the CPU, so that a GPU draws the same
+        """Generate the picture of w [1, W], a condition [1, C] and a seed's noise: uint8 [3, R, R], on the CPU."""
+        random = stream(seed, "sample noise")  # on the CPU, so that every device uses the same noise
 
         def draw(shape: Sequence[int]) -> Tensor:
             return torch.randn(*shape, generator=random).to(self.device)
@@ -57,15 +57,15 @@ class Sampler:
 
 
 def open_sampler(source: Source, device: torch.device, clip_checkpoint: str | None = None) -> Sampler:
-    """The generator's moving average and its CLIP, loaded.
+    """Load a generator (its moving average) and its CLIP.
 
     Args:
-        source: what was trained.
-        device: where both live.
-        clip_checkpoint: the CLIP's weights file; None: where the run had them.
+        source: the trained run.
+        device: the device of both networks.
+        clip_checkpoint: the CLIP's weights file; None: the file that the run used.
 
     Raises:
-        UserError: the CLIP's weights are missing, are others than the run's, or do not fit the generator.
+        UserError: the CLIP's weights are missing, differ from the run's, or do not fit the generator.
     """
     config = source.config
     clip = recorded_clip(config.clip, source.clip, clip_checkpoint, device)
@@ -86,16 +86,16 @@ def recorded_clip(
     device: torch.device,
     key: str = "clip",
 ) -> FrozenClip:
-    """A run's CLIP: from `checkpoint`, else from the file that it had, else as its configuration says. It never trains.
+    """Load a run's CLIP, without training: from `checkpoint`, else from the recorded file, else as `config` says.
 
     Args:
-        config: how the run named it.
-        record: what the run wrote down of it (`FrozenClip.record`); None: nothing, and nothing is compared.
-        checkpoint: its weights file.
-        key: what it is called on the command line.
+        config: the run's configuration of this CLIP.
+        record: the run's record of this CLIP (`FrozenClip.record`); None: there is none, and nothing is compared.
+        checkpoint: the weights file; None: not given.
+        key: the key of this CLIP on the command line, for the messages.
 
     Raises:
-        UserError: its weights are nowhere, or are others.
+        UserError: the weights are missing, or differ from the run's.
     """
     if checkpoint is not None and not Path(checkpoint).is_file():
         raise UserError(f"{key}.checkpoint={checkpoint} does not exist; give the weights of {key}={config.name}")
@@ -105,12 +105,12 @@ def recorded_clip(
     if file is not None:
         config = replace(config, checkpoint=file, train=None)
     elif config.checkpoint is None and config.train is not None:
-        where = f"no longer in {record['file']}" if record else "not written down in this checkpoint"
+        where = f"no longer in {record['file']}" if record else "not recorded in this checkpoint"
         raise UserError(
             f"{key}={config.name} was trained on the data set, and its weights are {where}: "
             f"give them with {key}.checkpoint=FILE (python -m clipgan.prepare with the run's settings makes them again)"
         )
     clip = load_clip(config, None, Path(), device)
     if record is not None and clip.key != record["key"]:
-        raise UserError(f"{key}.checkpoint={config.checkpoint} holds other weights than those of the run")
+        raise UserError(f"{key}.checkpoint={config.checkpoint} holds other weights than the run used")
     return clip

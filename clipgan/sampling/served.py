@@ -1,8 +1,8 @@
-"""The generator as a model of MLflow's: `mlflow models serve`, `mlflow.pyfunc.load_model`.
+"""The generator as an MLflow model, for `mlflow models serve` and `mlflow.pyfunc.load_model`.
 
-The model is data and no code: the generator's weights (safetensors), the run's configuration, and the CLIP's weights
-where it was trained on the data set, since nobody publishes them; others are found as the configuration says. MLflow
-loads it by calling `_load_pyfunc` here, so clipgan must be installed where it is served.
+The model holds data and no code: the generator's weights (safetensors), the run's configuration, and the CLIP's weights
+if the CLIP was trained on the data set, since nobody publishes these. Other CLIPs are loaded as the configuration says.
+MLflow loads the model by calling `_load_pyfunc` here, so the server needs an installed clipgan.
 """
 
 import base64
@@ -35,23 +35,24 @@ TRUNCATION = "truncation"
 
 
 class ServedGenerator:
-    """What MLflow calls: prompts and seeds in, pictures out."""
+    """The object that MLflow calls: it takes prompts and seeds and returns pictures."""
 
     def __init__(self, sampler: Sampler) -> None:
         self.sampler = sampler
 
     def predict(self, rows: pd.DataFrame, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
-        """
+        """Generate a picture for each row.
+
         Args:
             rows: columns `prompt` (text) and `seed` (whole numbers from 0).
-            params: `truncation`, 0 to 1; 1 where it is not given.
+            params: `truncation`, 0 to 1; default 1.
 
         Returns:
-            A column `image`: PNGs in base64, row by row. The same prompt and seed give the picture that
-            `python -m clipgan.sample` gives.
+            A column `image` of PNGs in base64, one for each row. `python -m clipgan.sample` gives the same picture
+            for the same prompt and seed.
 
         Raises:
-            MlflowException: a seed or truncation that is not allowed; a server answers with status 400.
+            MlflowException: a seed or the truncation is not allowed; a server answers with status 400.
         """
         from mlflow.exceptions import MlflowException
         from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
@@ -79,18 +80,18 @@ def _png(image: torch.Tensor) -> str:
 
 
 def _load_pyfunc(path: str) -> ServedGenerator:
-    """What MLflow looks for in a loader module."""
+    """Load the model; MLflow calls this function of its loader module."""
     return ServedGenerator(open_sampler(from_model(Path(path), MODEL_NAME), choose_device("auto")))
 
 
 def write(folder: Path, config: Config, generator: TextToImage, clip: FrozenClip) -> None:
-    """Make an MLflow model in `folder`, which must not exist yet.
+    """Write an MLflow model to `folder`, which must not exist yet.
 
     Args:
-        folder: where to.
-        config: the run.
-        generator: its moving average.
-        clip: the guide, whose text tower says what a prompt means.
+        folder: the folder of the model.
+        config: the run's configuration.
+        generator: the moving average of the run's generator.
+        clip: the guiding CLIP, whose text tower encodes prompts.
     """
     import mlflow.pyfunc
     from mlflow.models import ModelSignature
@@ -104,7 +105,7 @@ def write(folder: Path, config: Config, generator: TextToImage, clip: FrozenClip
         params=ParamSchema([ParamSpec(TRUNCATION, "double", 1.0)]),
     )
     with TemporaryDirectory() as temporary, warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # an input example would load the model to try it
+        warnings.simplefilter("ignore", UserWarning)  # MLflow wants an input example, which would load the model
         data = Path(temporary) / MODEL_NAME
         data.mkdir()
         state = {name: value.cpu().contiguous() for name, value in generator.state_dict().items()}

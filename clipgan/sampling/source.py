@@ -1,4 +1,4 @@
-"""Where a generator comes from: a checkpoint, or a run of MLflow by its id."""
+"""Finding a trained generator: in a checkpoint, or in an MLflow run by its id."""
 
 import json
 import os
@@ -21,17 +21,17 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Source:
-    """What sampling needs of a run."""
+    """The parts of a run that sampling needs."""
 
     config: Config
-    generator: Mapping[str, Tensor]  # the state of the generator's moving average
-    clip: Mapping[str, str] | None  # the guiding CLIP's key and file; None: the run did not write it down
-    judge: Mapping[str, str] | None  # the same of the CLIP that judged
-    name: str  # for people: a part of a folder's name
+    generator: Mapping[str, Tensor]  # the state dict of the generator's moving average
+    clip: Mapping[str, str] | None  # the guiding CLIP's key and file; None: the run did not record them
+    judge: Mapping[str, str] | None  # the judging CLIP's key and file; None: likewise
+    name: str  # for folder names and messages
 
 
 def find_source(run: str | None, checkpoint: Path | None, tracking_uri: str) -> Source:
-    """Of the two that one of is given: an MLflow run's id, or a checkpoint."""
+    """Find the source of a generator. Exactly one of `run` (an MLflow run's id) and `checkpoint` must be given."""
     if checkpoint is not None:
         return from_checkpoint(checkpoint)
     assert run is not None
@@ -39,10 +39,10 @@ def find_source(run: str | None, checkpoint: Path | None, tracking_uri: str) -> 
 
 
 def from_checkpoint(path: Path) -> Source:
-    """What a training wrote.
+    """Read the checkpoint of a training.
 
     Raises:
-        UserError: the file is missing, damaged, or none of this project.
+        UserError: the file is missing, damaged, or not a checkpoint of this project.
     """
     content = load_checkpoint(path, CPU)
     return Source(
@@ -55,7 +55,7 @@ def from_checkpoint(path: Path) -> Source:
 
 
 def from_model(folder: Path, name: str) -> Source:
-    """What `clipgan.sampling.served.write` wrote."""
+    """Read a model that `clipgan.sampling.served.write` wrote."""
     from omegaconf import OmegaConf
     from safetensors.torch import load_file
 
@@ -68,10 +68,10 @@ def from_model(folder: Path, name: str) -> Source:
 
 
 def from_run(run_id: str, tracking_uri: str) -> Source:
-    """The last checkpoint of an MLflow run if its directory is here, else the model that it logged.
+    """Read an MLflow run: its last checkpoint if the run directory is on this machine, else the model that it logged.
 
     Raises:
-        UserError: MLflow cannot be reached, there is no such run, or it has neither.
+        UserError: MLflow cannot be reached, the run does not exist, or it has neither checkpoint nor model.
     """
     run = find_run(run_id, tracking_uri, f"run={run_id}")
     checkpoint = checkpoint_of(run)
@@ -82,7 +82,7 @@ def from_run(run_id: str, tracking_uri: str) -> Source:
         where = run.data.tags.get(RUN_DIR_TAG, "no known directory")
         raise UserError(
             f"run={run_id} ({run.info.run_name}) has no checkpoint here ({where}) and has logged no model "
-            f"{MODEL_NAME}; a sweep's parent run has none: give one of its trials"
+            f"{MODEL_NAME}; a sweep's parent run has neither: give one of its trials"
         )
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     from mlflow.artifacts import download_artifacts
@@ -92,7 +92,7 @@ def from_run(run_id: str, tracking_uri: str) -> Source:
 
 
 def checkpoint_of(run: Any) -> Path | None:
-    """The last checkpoint in a run's directory; None if it is elsewhere, or belongs to another run by now."""
+    """Return the last checkpoint in a run's directory; None if the directory is missing or belongs to another run."""
     folder = Path(run.data.tags.get(RUN_DIR_TAG, ""))
     known = folder / RUN_ID_FILE
     if not known.is_file() or known.read_text().strip() != run.info.run_id:
@@ -101,7 +101,7 @@ def checkpoint_of(run: Any) -> Path | None:
 
 
 def config_of(node: Any) -> Config:
-    """The door, for a configuration that was written down."""
+    """Check and convert a recorded configuration, as `from_yaml` does for a composed one."""
     from omegaconf import OmegaConf
 
     return from_yaml(OmegaConf.create(node))

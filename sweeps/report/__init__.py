@@ -1,1 +1,1 @@
-"""What came out of a sweep: `python -m sweeps.report STUDY` writes a page to read and a table for papers."""
+"""Report the results of a sweep: `python -m sweeps.report STUDY` writes an HTML page and a Markdown table."""

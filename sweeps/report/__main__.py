@@ -1,4 +1,4 @@
-"""python -m sweeps.report STUDY [--storage URL] [--out FILE.html]: a page to read and a table for papers beside it."""
+"""Write a study as a page and a table: python -m sweeps.report STUDY [--storage URL] [--out FILE.html]."""
 
 import argparse
 import os
@@ -48,20 +48,20 @@ def write(study: str | None, storage: str, out: Path | None, pictures: str) -> t
 def _parser() -> argparse.ArgumentParser:
     started = Path(sys.argv[0]).name  # clipgan-report, where pip has installed it
     prog = "python -m sweeps.report" if started == "__main__.py" else started
-    parser = argparse.ArgumentParser(prog=prog, description="A page to read and a table for papers beside it.")
-    parser.add_argument("study", nargs="?", help="name of the study; may be left out where there is only one")
+    parser = argparse.ArgumentParser(prog=prog, description="Write a study as an HTML page and a Markdown table.")
+    parser.add_argument("study", nargs="?", help="name of the study; you may omit it if the storage has only one")
     parser.add_argument(
         "--storage",
         default=os.environ.get("SWEEPS_STORAGE", "sqlite:///sweeps.db"),
         help="URL as in hydra.sweeper.storage; default: $SWEEPS_STORAGE, which keeps a password off the command line,"
-        " or sqlite:///sweeps.db",
+        " or else sqlite:///sweeps.db",
     )
-    parser.add_argument("--out", type=Path, metavar="FILE.html", help="default: report-STUDY.html here")
+    parser.add_argument("--out", type=Path, metavar="FILE.html", help="default: report-STUDY.html in this folder")
     parser.add_argument(
         "--pictures",
         default="samples-*.png",
         metavar="GLOB",
-        help="pictures in a run directory, the newest is shown; default: %(default)s",
+        help="pictures in a run directory; the page shows the newest; default: %(default)s",
     )
     return parser
 

@@ -11,7 +11,7 @@ from tests.helpers import ROOT
 WRITING = """
 import sys
 from pathlib import Path
-from clipgan.durable import replacing
+from clipgan.base.durable_files import replacing
 
 with replacing(Path(sys.argv[1])) as file:
     file.write(b"the beginning and ")

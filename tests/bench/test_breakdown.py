@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bench.breakdown import PARTS, STAGES, both_ways, from_losses, measure
-from bench.training.stopwatch import Stopwatch
+from bench.stopwatch import Stopwatch
 from tests.helpers import make_config
 from tests.tiny import tiny
 

@@ -8,6 +8,5 @@ from bench.sweeping import claims
 
 
 @pytest.mark.slow
-def test_two_processes_claim_everything_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(claims, "PER_WORKER", 4)
-    assert claims.per_second(f"sqlite:///{tmp_path}/c.db", 2) > 0  # which asserts that no trial is lost
+def test_two_processes_claim_everything_once(tmp_path: Path) -> None:
+    assert claims.per_second(f"sqlite:///{tmp_path}/c.db", 2, 4) > 0  # which asserts that no trial is lost

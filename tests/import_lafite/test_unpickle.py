@@ -72,9 +72,9 @@ def torch_file(content):
         (Call(eval, "open('executed', 'w')"), r"names builtins\.eval"),
         (Payload(), "names builtins.setattr"),
         ({"G": EasyDict(a=[Call(exec, "open('executed', 'w')")])}, r"names builtins\.exec"),
-        (Storage(pickle.dumps(Call(os.system, "touch executed"), 2)), "something else than numbers"),
-        (Storage(torch_file(Payload())), "something else than numbers"),
-        (Storage(torch_file({"a": Call(os.system, "touch executed")})), "something else than numbers"),
+        (Storage(pickle.dumps(Call(os.system, "touch executed"), 2)), "something other than numbers"),
+        (Storage(torch_file(Payload())), "something other than numbers"),
+        (Storage(torch_file({"a": Call(os.system, "touch executed")})), "something other than numbers"),
         (Storage(torch_file([1, 2])), "storage is a list"),
         (torch.nn.Linear(2, 2), r"names torch\.nn\.modules\.linear\.Linear"),
         (Call(io.open, "executed", "w"), r"names _?io\.open"),
@@ -83,7 +83,7 @@ def torch_file(content):
 def test_anything_else_is_refused_and_not_run(tmp_path, monkeypatch, content, words):
     monkeypatch.chdir(tmp_path)
     path = dump({"G_ema": content}, tmp_path / "bad.pkl")
-    with pytest.raises(UserError, match=f"bad.pkl is not read: .*{words}.*nothing of it was run"):
+    with pytest.raises(UserError, match=f"bad.pkl is not read: .*{words}.*no code in it was run"):
         import_lafite(path, tmp_path / "out.pt", [])
     assert {file.name for file in tmp_path.iterdir()} == {"bad.pkl"}
 
@@ -128,7 +128,7 @@ def changed(path, **attributes):
         (lambda: changed(["G", "synthesis", "b4", "conv1"], structure=0), r"b4\.conv1 has structure=0; only 1 or 2"),
         (lambda: changed(["D", "b8"], resample_filter=torch.ones(4, 4)), r"D\.b8\.resample_filter is another filter"),
         (lambda: changed(["G_ema"], _init_kwargs=GONE), r"not built as LAFITE's are \(KeyError\('_init_kwargs'\)\)"),
-        (lambda: changed(["G_ema"], z_dim="${oc.env:HOME}"), "z_dim is no number but a str"),
+        (lambda: changed(["G_ema"], z_dim="${oc.env:HOME}"), "z_dim is not a number but a str"),
         (lambda: changed(["D", "b4"], mbstd=None), r"KeyError\('mbstd'\)"),
         (lambda: changed(["G", "synthesis", "b4", "torgb"], bias=None), r"generator\) does not fit .*blocks\.4\.rgb"),
         (lambda: changed(["G_ema", "synthesis", "b4", "conv1"], pre_0=None), "a StyleGAN2 whose layers take no text"),
@@ -142,7 +142,7 @@ def test_other_networks_are_refused(tmp_path, content, words):
 
 
 def test_the_wrong_clip_and_an_existing_file_are_refused(public, tmp_path):
-    with pytest.raises(UserError, match=r"clip=ViT-B32 has 512 dimensions, .* trained with a CLIP of 128"):
+    with pytest.raises(UserError, match=r"clip=ViT-B32 has 512 dimensions, but .* trained with a CLIP of 128"):
         import_lafite(public[1], tmp_path / "out.pt", [])
     (tmp_path / "out.pt").write_text("precious")
     with pytest.raises(UserError, match=r"out\.pt exists already"):

@@ -61,7 +61,7 @@ def test_a_caption_is_parsed():
     said = parse_caption("a big red star above a little blue circle, black background")
     things = (Seen("red", "large", "star"), Seen("blue", "small", "circle"))
     assert said == Reading("black", things, "above")
-    with pytest.raises(ValueError, match="no caption of drawn shapes: 'a cat'"):
+    with pytest.raises(ValueError, match="not a caption of drawn shapes: 'a cat'"):
         parse_caption("a cat")
 
 

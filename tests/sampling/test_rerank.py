@@ -31,7 +31,7 @@ def test_the_judge_is_the_runs_guide_its_judge_or_another(run, sampler):
     assert scoring_clip(sampler, source, "tiny", source.judge["file"], CPU).key == judge.key
     with pytest.raises(UserError, match=r"rerank_clip=tiny .*rerank_clip.checkpoint=FILE"):
         scoring_clip(sampler, source, "tiny", None, CPU)
-    with pytest.raises(UserError, match=r"rerank_clip=ViT-B32: .*\(here: rerank_clip.checkpoint=FILE\)"):
+    with pytest.raises(UserError, match=r"rerank_clip=ViT-B32: .*\(in this command: rerank_clip.checkpoint=FILE\)"):
         scoring_clip(sampler, source, "ViT-B32", None, CPU)  # which no hub gives here
     with pytest.raises(UserError, match=r"rerank_clip.checkpoint=/no.pt does not exist"):
         scoring_clip(sampler, source, "judge", "/no.pt", CPU)

@@ -10,7 +10,7 @@ from PIL import Image
 from tests.helpers import ROOT
 from tests.tiny import tiny
 
-pages = pytest.importorskip("bench.mlflow_pages", reason="playwright is not installed")
+pages = pytest.importorskip("tests.tracking.mlflow_pages", reason="playwright is not installed")
 pytestmark = pytest.mark.slow
 
 H = ("0.1", "0.5", "2")

@@ -1,4 +1,4 @@
-"""Training batches with their cached features; the batch of a step depends on the seed and the step alone.
+"""Training batches with their cached features; a step's batch depends only on the seed and the step.
 
 Shapes: N batch, K further targets, R resolution, C width of CLIP's embedding, Q width of the ResNet's.
 """
@@ -22,28 +22,28 @@ from clipgan.inputs.features.text_noise import perturb
 
 @dataclass(frozen=True)
 class Targets:
-    """Features of some real images, to contrast against."""
+    """Features of real images that the contrastive terms compare generated images with."""
 
-    text: Tensor  # u, float32 [N, C]: a caption of each image, drawn, or its pseudo text
+    text: Tensor  # u, float32 [N, C]: a random caption of each image, or its pseudo text
     clip_image: Tensor  # v, float32 [N, C]
     resnet_image: Tensor | None  # r, float32 [N, Q]
 
 
 @dataclass(frozen=True)
 class Batch(Targets):
-    """Real images, and what is known of them."""
+    """Real images, their features and the conditions of G and D: the step's whole batch, or some of its rows."""
 
     images: Tensor  # x, float32 [N, 3, R, R], in [-1, 1]
-    condition: Tensor  # c, float32 [N, C]: what G and D are told
-    further: Targets | None  # of K other images
-    rows: range  # which rows of the step's whole batch these are
+    condition: Tensor  # c, float32 [N, C]: the condition of G and D
+    further: Targets | None  # features of K other images, as negatives
+    rows: range  # the numbers of these rows in the step's whole batch
 
     def part(self, rows: range) -> Self:
-        """Some of the rows, counted in the whole batch."""
+        """Select rows by their numbers in the whole batch."""
         return self._at(self.place(rows), rows)
 
     def place(self, rows: range) -> slice:
-        """Where rows of the whole batch are in this one's tensors."""
+        """Convert row numbers in the whole batch to a slice of this batch's tensors."""
         return slice(rows.start - self.rows.start, rows.stop - self.rows.start)
 
     def _at(self, place: slice | list[int], rows: range) -> Self:
@@ -58,29 +58,29 @@ class Batch(Targets):
         )
 
     def halves(self, block: int) -> Self:
-        """The first half of each block of rows, whatever part of a batch this is; blocks of one row stay whole.
+        """Keep the first half of each block of `block` rows; blocks of one row stay whole.
 
-        Its rows are counted in the half batch.
+        The result's `rows` are numbers in the halved whole batch.
         """
         kept = max(1, block // 2)
         place = [number for number in range(len(self.rows)) if number % block < kept]
         return self._at(place, range(self.rows.start // block * kept, self.rows.stop // block * kept))
 
     def parts(self, count: int) -> list[Self]:
-        """`count` equal runs of rows."""
+        """Split the batch into `count` equal runs of rows."""
         size = len(self.rows) // count
         starts = range(self.rows.start, self.rows.stop, size)
         return [self if count == 1 else self.part(range(start, start + size)) for start in starts]
 
 
 def check_batch_size(config: Config, split: Split) -> None:
-    """Refuse a batch that the split cannot fill.
+    """Refuse a batch size or a number of negatives that the split cannot fill.
 
     Raises:
         UserError: quotes the numbers.
     """
     if config.batch > len(split):
-        raise UserError(f"batch={config.batch} is larger than the data set: it has {len(split)} training images")
+        raise UserError(f"batch={config.batch} is larger than the data set, which has {len(split)} training images")
     if config.batch + config.contrast.negatives > len(split):
         raise UserError(
             f"contrast.negatives={config.contrast.negatives} is too many: beside batch={config.batch} the data set has "
@@ -89,19 +89,17 @@ def check_batch_size(config: Config, split: Split) -> None:
 
 
 def order_of(seed: int, epoch: int, count: int) -> np.ndarray:
-    """In which order an epoch (0, 1, ...) has `count` images: int64 [count]."""
+    """Return the random order of `count` images in an epoch (0, 1, ...): int64 [count]."""
     return np.random.default_rng(stream_seed(seed, "order", epoch)).permutation(count)
 
 
 class Batches:
-    """Shuffled batches without end: every image once an epoch, mirrored half of the time, one of its captions drawn."""
+    """Endless shuffled batches: each image once per epoch, mirrored half of the time, with one random caption."""
 
     def __init__(
         self, config: Config, split: Split, features: SplitFeatures, device: torch.device, x_flip: bool
     ) -> None:
-        """
-        Args:
-            x_flip: whether images are mirrored.
+        """Prepare batches on `device`; `x_flip` mirrors half of the images.
 
         Raises:
             UserError: the split has too few images.
@@ -110,13 +108,13 @@ class Batches:
         self.config, self.split, self.features, self.device, self.x_flip = config, split, features, device, x_flip
         self.size, self.seed = config.batch, config.seed
         each = self.size // world_size()
-        self.rows = range(rank() * each, (rank() + 1) * each)  # this process's, of a step's batch
+        self.rows = range(rank() * each, (rank() + 1) * each)  # this process's rows of a step's batch
         self.per_epoch = len(split) // self.size
         self._epoch = -1
         self._order = np.empty(0, dtype=np.int64)
 
     def at(self, step: int) -> Batch:
-        """This process's rows of the batch of a step (0, 1, ...)."""
+        """Return this process's rows of the batch of a step (0, 1, ...)."""
         epoch, place = divmod(step, self.per_epoch)
         if epoch != self._epoch:
             self._epoch, self._order = epoch, order_of(self.seed, epoch, len(self.split))
@@ -132,7 +130,7 @@ class Batches:
         further = None
         if count := self.config.contrast.negatives:
             places = random.choice(len(self.split) - self.size, count, replace=False)
-            others = self._order[np.where(places < mine.start, places, places + self.size)]  # none of this batch
+            others = self._order[np.where(places < mine.start, places, places + self.size)]  # outside this batch
             further, _ = self._targets(others, self._flips(random, count), random, step, "further")
         return Batch(
             text=targets.text[own],
@@ -150,7 +148,7 @@ class Batches:
     def _targets(
         self, index: np.ndarray, flip: np.ndarray, random: np.random.Generator, step: int, use: str
     ) -> tuple[Targets, Tensor]:
-        """Features of some images, and the level of noise that the condition of each has: [N, 1]."""
+        """Return features of the images at `index`, and the noise level of each one's condition: float32 [N, 1]."""
         condition, features = self.config.condition, self.features
         clip_image = self._tensor(features.clip_image[flip, index])
         text, levels = clip_image, torch.full((len(index), 1), condition.text_noise, device=self.device)
@@ -161,10 +159,10 @@ class Batches:
             draw = normals(stream(self.seed, f"pseudo text of {use}", step, self.device))
             chosen = self._tensor(random.random((len(index), 1)) < condition.language_free)
             text = torch.where(chosen, perturb(clip_image, condition.image_noise, draw), text)
-            levels = levels.masked_fill(chosen, 0.0)  # a pseudo text has its noise already
+            levels = levels.masked_fill(chosen, 0.0)  # a pseudo text already has its noise
         resnet = features.resnet_image
         return Targets(text, clip_image, None if resnet is None else self._tensor(resnet[flip, index])), levels
 
     def _tensor(self, rows: np.ndarray) -> Tensor:
         tensor = to_device(np.ascontiguousarray(rows), self.device)
-        return tensor.float() if tensor.is_floating_point() else tensor  # features are stored in half precision
+        return tensor.float() if tensor.is_floating_point() else tensor  # features are stored as float16

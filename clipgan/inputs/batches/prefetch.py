@@ -1,4 +1,4 @@
-"""Batches made ahead, while a GPU computes: a thread gathers the next one and starts its copies."""
+"""Prefetching: a thread gathers the next batch and starts its copies to the GPU while the GPU computes."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
@@ -7,15 +7,15 @@ from clipgan.inputs.batches.batches import Batch
 
 
 class Source(Protocol):
-    """Where a step's batch comes from."""
+    """A source of batches by step."""
 
     def at(self, step: int) -> Batch:
-        """The batch of a step (0, 1, ...)."""
+        """Return the batch of a step (0, 1, ...)."""
         ...
 
 
 class Prefetched:
-    """A source one step ahead of what it is asked for; a step out of turn is made when it is asked for."""
+    """A source that makes the next step's batch ahead of time; any other step's batch is made on request."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -23,7 +23,7 @@ class Prefetched:
         self._next: tuple[int, Future[Batch]] | None = None
 
     def at(self, step: int) -> Batch:
-        """See `Source`; what the thread raises is raised here."""
+        """Return the batch of a step, as in `Source`; an error in the thread is raised here."""
         ahead = self._next if self._next and self._next[0] == step else None
         future = ahead[1] if ahead else self._thread.submit(self._source.at, step)
         self._next = (step + 1, self._thread.submit(self._source.at, step + 1))

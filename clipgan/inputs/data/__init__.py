@@ -1,1 +1,1 @@
-"""Captioned images: drawn, brought by a package, or a data set on disk; each packed once at the target resolution."""
+"""Captioned images: drawn shapes, the emoji of a package, or a data set on disk; packed once for each resolution."""

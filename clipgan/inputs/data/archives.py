@@ -1,4 +1,4 @@
-"""Members of archives: refused if they could lead outside, read where they lie, never unpacked."""
+"""Safe reading of archives: members are read in place and never unpacked; a path out of the archive is refused."""
 
 import io
 from pathlib import Path, PurePosixPath
@@ -8,25 +8,25 @@ from clipgan.base.errors import UserError
 
 
 def check_member(archive: Path, name: str, plain: bool) -> None:
-    """Refuse an archive that was made to write elsewhere: nothing in it is trusted then.
+    """Refuse the whole archive if one member could write outside of it.
 
     Args:
         archive: the file, for the message.
         name: the member's path.
-        plain: whether it is a file or a folder, neither a link nor a device.
+        plain: whether the member is a file or a folder, not a link or a device.
 
     Raises:
-        UserError: quotes the member.
+        UserError: the path is absolute or climbs up, or the member is not plain; quotes the member.
     """
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or (path.parts and path.parts[0].endswith(":")):
-        raise UserError(f"{archive} is refused: its member {name} leads outside of it")
+        raise UserError(f"{archive} is refused: its member {name} leads outside of the archive")
     if not plain:
         raise UserError(f"{archive} is refused: its member {name} is a link or a device")
 
 
 def open_span(path: Path, start: int, size: int) -> IO[bytes]:
-    """The `size` bytes of a file from `start` on."""
+    """Read `size` bytes of a file from `start` on, as a file in memory."""
     with path.open("rb") as file:
         file.seek(start)
         return io.BytesIO(file.read(size))

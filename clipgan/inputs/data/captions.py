@@ -1,4 +1,4 @@
-"""The captions of a packed data set, read from the disk when they are asked for: eight bytes an image are in memory."""
+"""The captions of a packed data set, read from disk on demand; memory holds eight bytes for each image."""
 
 import json
 import os
@@ -9,14 +9,14 @@ from typing import overload
 
 import numpy as np
 
-PIECE = 1 << 24  # bytes that are searched for line ends at once
+PIECE = 1 << 24  # bytes searched for line ends at a time
 
 
 class CaptionFile(Sequence[list[str]]):
     """`captions.jsonl`: line k is the list of image k's captions."""
 
     def __init__(self, path: Path) -> None:
-        """Finds where its lines end."""
+        """Open the file and find where each line starts."""
         self._file = os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._file)
         starts = [np.zeros(1, dtype=np.int64)]
@@ -36,12 +36,12 @@ class CaptionFile(Sequence[list[str]]):
     def __getitem__(self, index: int | slice) -> list[str] | list[list[str]]:
         if isinstance(index, slice):
             return [self[k] for k in range(*index.indices(len(self)))]
-        k = range(len(self))[index]  # a negative one counts from the end; one beyond it raises IndexError
+        k = range(len(self))[index]  # a negative index counts from the end; an index out of range raises IndexError
         start, stop = int(self._starts[k]), int(self._starts[k + 1])
         return json.loads(os.pread(self._file, stop - start, start))
 
 
 def caption_starts(captions: Sequence[Sequence[str]]) -> np.ndarray:
-    """Where each image's captions start in the list of all captions, and where the last one's end: int [N + 1]."""
+    """Return offsets into the list of all captions: image i has captions `[i]` to `[i + 1] - 1`. int64 [N + 1]."""
     counts = np.fromiter((len(texts) for texts in captions), dtype=np.int64, count=len(captions))
     return np.concatenate([[0], np.cumsum(counts)])

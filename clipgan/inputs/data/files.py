@@ -1,4 +1,4 @@
-"""Data sets of image files or archives: their split, their fingerprint, reading with bad files named."""
+"""Data sets of image files or archives: split, fingerprint, and reading that names each bad file."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,31 +13,32 @@ from clipgan.base.errors import UserError
 from clipgan.config import DataConfig
 from clipgan.inputs.data.images import CaptionedImage, read_images
 from clipgan.inputs.data.pack import SPLITS, Contents, Extras, Record, Source
-from clipgan.inputs.data.spool import Chosen
+from clipgan.inputs.data.spool import Subset
 
-VERSION = 2  # part of the packed set's cache key: raise it when the same files would be packed otherwise
+VERSION = 2  # part of the packed set's cache key: raise it when the same files would be packed differently
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What a format found at a path."""
+    """The images that a format's reader found at a path."""
 
     images: Sequence[CaptionedImage]
-    heldout: Sequence[CaptionedImage] | None = None  # the format's own validation split; None: it has none
-    skipped: list[str] = field(default_factory=list)  # what cannot be used, each with its reason
-    extras: Extras | None = None  # writes what else the format knows of its images
+    heldout: Sequence[CaptionedImage] | None = None  # the format's own validation split; None: the format has none
+    skipped: list[str] = field(default_factory=list)  # unusable files, each with the reason
+    extras: Extras | None = None  # writes further data of the format, such as CLIP features
 
 
 class Found(NamedTuple):
-    """A data set that was recognised, before it is listed."""
+    """A data set whose format was recognised and whose images are not listed yet."""
 
-    fingerprint: str  # changes whenever an image, a caption or the format's own split does
+    fingerprint: str  # changes whenever an image, a caption or the format's own split changes
     list: Callable[[], Listing]
 
 
 def found(listing: Listing) -> Found:
-    """What is listed already; its fingerprint covers names, sizes and times of the images, not their bytes: reading
-    those would take as long as packing them.
+    """Wrap a finished listing and fingerprint its names, captions, file sizes and modification times.
+
+    The bytes of the images are not part of the fingerprint: reading them would take as long as packing.
     """
     both = chain(listing.images, listing.heldout or [])
     images = ((image.name, image.state, image.captions) for image in both)
@@ -45,7 +46,7 @@ def found(listing: Listing) -> Found:
 
 
 def fingerprint(*parts: Iterable[object]) -> str:
-    """A digest of plain values."""
+    """Return a digest of plain values: 16 hexadecimal digits of SHA-256."""
     state = hashlib.sha256()
     for part in parts:
         for value in part:
@@ -54,16 +55,16 @@ def fingerprint(*parts: Iterable[object]) -> str:
 
 
 def archive_states(archives: Iterable[Path]) -> Iterator[tuple[str, int, int]]:
-    """Name, size and modification time of each archive, for a fingerprint."""
+    """Yield name, size and modification time of each archive, for a fingerprint."""
     for archive in archives:
         stat = archive.stat()
         yield archive.name, stat.st_size, stat.st_mtime_ns
 
 
 def source(config: DataConfig, train: Found, heldout: Found | None = None) -> Source:
-    """The data set as it is packed.
+    """Describe the data set for packing.
 
-    The held-out split is `heldout` where there is one, else the format's own, else drawn at random by `config.seed`.
+    The held-out split is `heldout` if given, else the format's own, else drawn at random with `config.seed`.
     """
     description = {
         "name": config.name,
@@ -77,7 +78,7 @@ def source(config: DataConfig, train: Found, heldout: Found | None = None) -> So
 
 
 def _contents(config: DataConfig, listing: Listing, given: Listing | None) -> Contents:
-    """Both splits. Images without captions are left out, except where a split has none: for language-free training."""
+    """List both splits without uncaptioned images; a split with no caption at all stays, for language-free training."""
     train, heldout = listing.images, listing.heldout
     if given is not None:
         heldout = given.images if given.heldout is None else [*given.images, *given.heldout]
@@ -88,11 +89,12 @@ def _contents(config: DataConfig, listing: Listing, given: Listing | None) -> Co
     elif len(train) < 2:
         reasons = "; ".join(skipped[:3]) or "it is empty"
         raise UserError(
-            f"data.path={config.path} has {len(listing.images)} images but {len(train)} with captions: {reasons}"
+            f"data.path={config.path} has {len(listing.images)} images but {len(train)} with captions, and at least 2 "
+            f"are needed: {reasons}"
         )
     else:
         split = split_indices(len(train), config.heldout_fraction, config.seed)
-        splits = {name: Chosen(train, split[name]) for name in SPLITS}
+        splits = {name: Subset(train, split[name]) for name in SPLITS}
 
     def read(name: str, resolution: int, start: int) -> Iterator[Record | str]:
         return read_images(splits[name][start:], resolution)
@@ -103,16 +105,16 @@ def _contents(config: DataConfig, listing: Listing, given: Listing | None) -> Co
 
 
 def _usable(images: Sequence[CaptionedImage], skipped: list[str]) -> Sequence[CaptionedImage]:
-    """The images with captions, or all where none has one; adds the others to `skipped`."""
+    """Return the images that have captions and add the others to `skipped`; return all images if none has a caption."""
     captioned = [index for index, image in enumerate(images) if image.captions]
     if not captioned or len(captioned) == len(images):
         return images
     skipped += [f"{image.name}: no caption" for image in images if not image.captions]
-    return Chosen(images, captioned)
+    return Subset(images, captioned)
 
 
 def split_indices(count: int, heldout_fraction: float, seed: int) -> dict[str, np.ndarray]:
-    """A random partition of `count` >= 2 items into the two splits, each sorted and not empty."""
+    """Partition `count` >= 2 items at random into the two splits; each split is sorted and has at least one item."""
     order = np.random.default_rng(seed).permutation(count)
     n_heldout = min(max(1, round(count * heldout_fraction)), count - 1)
     return {"heldout": np.sort(order[:n_heldout]), "train": np.sort(order[n_heldout:])}

@@ -1,4 +1,4 @@
-"""Captioned images: drawn, brought by a package, or a data set on disk; each packed once at the target resolution."""
+"""Loading the data set that the configuration names; each is packed once for each resolution."""
 
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -39,10 +39,10 @@ FORMATS: dict[str, Callable[[Path, DataConfig], files.Found]] = {
 
 
 def load_data(config: DataConfig, resolution: int, cache_dir: Path) -> PackedData:
-    """The packed data set that `config` names, packed first if the cache does not have it.
+    """Load the packed data set that `config` names; pack it first if the cache does not have it.
 
     Args:
-        config: which data set, where it lies, how it is split.
+        config: names the data set, its path and its split.
         resolution: width and height of the packed images, pixels.
         cache_dir: the root of the cache.
 
@@ -56,7 +56,7 @@ def load_data(config: DataConfig, resolution: int, cache_dir: Path) -> PackedDat
 
 
 def open_source(config: DataConfig, cache_dir: Path) -> Source:
-    """The data set that `config.name` names, before it is packed."""
+    """Open the data set that `config.name` names, before packing."""
     if config.name == "shapes":
         return drawn_shapes(config)
     if config.name == "emoji":
@@ -71,12 +71,12 @@ def _find(config: DataConfig, key: str, path: str | None) -> files.Found | None:
     if path is None:
         return None
     if not Path(path).exists():
-        raise UserError(f"{key}={path} does not exist; give the place of the data for data={config.name}")
+        raise UserError(f"{key}={path} does not exist; give the path of the data for data={config.name}")
     return FORMATS[config.name](Path(path), config)
 
 
 def drawn_shapes(config: DataConfig) -> Source:
-    """The drawn set; each split has a seed of its own."""
+    """Describe the drawn data set; each split has a seed of its own."""
     sizes = {"train": config.n_train, "heldout": config.n_heldout}
 
     def read(split: str, resolution: int, start: int) -> Iterator[Record]:
@@ -87,7 +87,7 @@ def drawn_shapes(config: DataConfig) -> Source:
 
 
 def report_files(data: PackedData) -> None:
-    """Say which files were left out and which images are there twice."""
+    """Print how many files were skipped and how many images repeat an earlier one, with the first three of each."""
     for lines, what in ((data.skipped, "skipped"), (data.duplicates, "repeated")):
         if lines:
             rest = f"; all of them in {data.skipped_file.parent}/*.txt" if len(lines) > 3 else ""

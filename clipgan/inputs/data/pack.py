@@ -1,8 +1,8 @@
-"""Packed data sets: every image at one resolution in a memory-mapped array, beside its captions.
+"""Packed data sets: all images at one resolution in a memory-mapped array, with their captions beside it.
 
-Shapes: N images, R resolution. An entry of the cache holds, for each split, `images.npy` (uint8 [N, 3, R, R]),
-`captions.jsonl` (a list of strings a line) and `names.jsonl` (where each image came from), and for the whole
-`skipped.txt` (a refused file and its reason a line) and `duplicates.txt` (two names of one picture a line).
+Shapes: N images, R resolution. A cache entry holds for each split `images.npy` (uint8 [N, 3, R, R]),
+`captions.jsonl` (a line is the list of an image's captions) and `names.jsonl` (a line is an image's source), and for
+both splits `skipped.txt` (a line is a refused file and the reason) and `duplicates.txt` (a line is two equal images).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,8 +16,8 @@ from clipgan.inputs.data.captions import CaptionFile
 from clipgan.inputs.data.supplied_features import StoredFeatures, read_stored
 
 SPLITS = ("train", "heldout")
-FORMAT = 2  # part of the cache key: raise it when an entry holds other files
-Extras = Callable[[Path, Sequence[str]], None]  # (a split's directory, the names of its images) -> more files
+FORMAT = 2  # part of the cache key: raise it when the files of an entry change
+Extras = Callable[[Path, Sequence[str]], None]  # writes more files: (split's directory, names of its images) -> None
 
 
 class Record(NamedTuple):
@@ -25,7 +25,7 @@ class Record(NamedTuple):
 
     image: np.ndarray  # uint8 [R, R, 3], sRGB
     captions: list[str]
-    name: str = ""  # where it came from; none for a drawn one
+    name: str = ""  # where the image came from; empty for a drawn image
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Split:
     """The images of one split and their captions."""
 
     images: np.ndarray  # uint8 [N, 3, R, R], sRGB, memory-mapped read-only
-    captions: Sequence[list[str]]  # N lists of at least one caption; all empty in a set without captions
+    captions: Sequence[list[str]]  # N lists of at least one caption each; all empty in a data set without captions
     stored: StoredFeatures | None = None  # CLIP features that came with the data set
-    names: Path | None = None  # a JSON string a line: where each image came from
+    names: Path | None = None  # a file of JSON strings, one for each line: where each image came from
 
     def __len__(self) -> int:
         return len(self.images)
@@ -46,36 +46,36 @@ class PackedData:
     """A data set at one resolution."""
 
     name: str
-    fingerprint: str  # changes whenever an image, a caption or the split does
+    fingerprint: str  # changes whenever an image, a caption or the split changes
     train: Split
     heldout: Split
     x_flip: bool  # whether a mirrored image still fits its caption
-    skipped: list[str]  # files that could not be used, with the reason
-    skipped_file: Path  # the same, one a line
-    duplicates: Sequence[str] = ()  # images that are the same as an earlier one, which is named
+    skipped: list[str]  # unusable files, each with the reason
+    skipped_file: Path  # a file of the same lines
+    duplicates: Sequence[str] = ()  # images that repeat an earlier image, each with the earlier image's name
 
 
 @dataclass(frozen=True)
 class Contents:
     """The images of a data set before they are packed."""
 
-    sizes: Mapping[str, int]  # split -> number of images, before any is refused
+    sizes: Mapping[str, int]  # split -> number of images, refused ones included
     read: Callable[[str, int, int], Iterator[Record | str]]
-    """(split, resolution, index of the first) -> its images in order; a string says why one is refused"""
-    skipped: Sequence[str] = ()  # what was refused before, each with its reason
-    extras: Mapping[str, Extras] = field(default_factory=dict)  # split -> writes what else is known of its images
+    """(split, resolution, index of the first image) -> images in order; a string says why an image is refused"""
+    skipped: Sequence[str] = ()  # files that the listing refused, each with the reason
+    extras: Mapping[str, Extras] = field(default_factory=dict)  # split -> writer of further data, such as CLIP features
 
 
 @dataclass(frozen=True)
 class Source:
-    """A data set that may be packed already."""
+    """A data set that the cache may already have in packed form."""
 
-    description: Mapping[str, Any]  # all that its images, captions and split depend on, as plain JSON values
-    open: Callable[[], Contents]  # lists it, which may take a while
+    description: Mapping[str, Any]  # everything that images, captions and split depend on, as plain JSON values
+    open: Callable[[], Contents]  # lists the images, which may take a while
 
 
 def open_pack(name: str, entry: Path, x_flip: bool) -> PackedData:
-    """The packed data set in a cache entry; no image is read yet."""
+    """Open the packed data set in a cache entry; no image is read yet."""
     splits = {}
     for split in SPLITS:
         images = np.load(entry / split / "images.npy", mmap_mode="r")

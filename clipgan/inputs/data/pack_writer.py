@@ -1,6 +1,6 @@
-"""Writing a packed data set: append, note how far it is, go on from there after an interruption.
+"""Writing a packed data set: append images, note the progress, and continue from the note after an interruption.
 
-Rows are written to files, not through a memory map, so that memory stays the same however many there are.
+Rows are written to files, not through a memory map, so that memory does not grow with the number of images.
 """
 
 import hashlib
@@ -17,11 +17,11 @@ from clipgan.base.errors import UserError
 from clipgan.inputs.data.pack import SPLITS, Contents, Record, Source
 
 CHUNK = 500  # images between two notes of the progress
-DIGESTS = "digests.u64"  # of the pixels, for finding duplicates
+DIGESTS = "digests.u64"  # hashes of the pixels, which find duplicates
 
 
 def write_pack(directory: Path, source: Source, resolution: int) -> None:
-    """Pack both splits of `source` into `directory`, going on with what an interrupted call left there.
+    """Pack both splits of `source` into `directory`; continue what an interrupted call left there.
 
     Raises:
         UserError: a split has no usable image.
@@ -36,7 +36,7 @@ def write_pack(directory: Path, source: Source, resolution: int) -> None:
             reasons = "; ".join(skipped[:3]) or "it is empty"
             raise UserError(
                 f"no usable image for the {split} split of data={source.description['name']}: {reasons}; "
-                "mend them, or choose another data.seed or data.heldout_fraction"
+                "repair them, or choose another data.seed or data.heldout_fraction"
             )
         if split in contents.extras:
             contents.extras[split](writer.directory, [json.loads(line) for line in writer.lines("names.jsonl")])
@@ -45,12 +45,12 @@ def write_pack(directory: Path, source: Source, resolution: int) -> None:
 
 
 class SplitWriter:
-    """The growing files of one split, and a note of how long each was when all of them agreed."""
+    """The growing files of one split, and a note of each file's length at a moment when all of them agreed."""
 
     NAMES = ("images.npy", "captions.jsonl", "names.jsonl", "skipped.txt", DIGESTS)
 
     def __init__(self, directory: Path, resolution: int) -> None:
-        """Opens `directory`, made if missing, where the last note left it."""
+        """Open `directory` (created if missing) and cut each file to the length in the last note."""
         self.directory, self.resolution = directory, resolution
         self.note = directory / "progress.json"
         directory.mkdir(exist_ok=True)
@@ -62,14 +62,14 @@ class SplitWriter:
         for name in self.NAMES:
             path = directory / name
             path.touch()
-            os.truncate(path, lengths.get(name, 0))  # what was written after the note is written again
+            os.truncate(path, lengths.get(name, 0))  # rows after the note are written again
             self.files[name] = path.open("r+b")
             self.files[name].seek(0, os.SEEK_END)
         if not lengths:
             self._write_header()
 
     def write(self, contents: Contents, split: str) -> None:
-        """Append what is missing, and finish the files."""
+        """Append the missing images of `split` and finish the files."""
         total = contents.sizes[split]
         items = contents.read(split, self.resolution, self.done)
         for item in track(items, f"packing {split} images", total, done=self.done):
@@ -83,7 +83,7 @@ class SplitWriter:
             file.close()
 
     def lines(self, name: str) -> list[str]:
-        """The lines of a finished file."""
+        """Return the lines of a finished file."""
         return (self.directory / name).read_text(encoding="utf-8").splitlines()
 
     def _append(self, item: Record | str) -> None:
@@ -99,7 +99,7 @@ class SplitWriter:
         self.files[DIGESTS].write(hashlib.blake2b(pixels, digest_size=8).digest())
 
     def _write_header(self) -> None:
-        """numpy's header; it has room for the number of rows to grow, so its length stays."""
+        """Write numpy's header; it reserves room for the number of rows, so a rewrite has the same length."""
         shape = (self.rows, 3, self.resolution, self.resolution)
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(self.files["images.npy"], header)
@@ -115,7 +115,7 @@ class SplitWriter:
 
 
 def _duplicates(directory: Path) -> Iterator[str]:
-    """`heldout/b.png repeats train/a.png` for each image that is the same as an earlier one after framing."""
+    """Yield `heldout: b.png repeats train: a.png` for each image with the same pixels as an earlier image."""
     digests = [np.fromfile(directory / split / DIGESTS, dtype=np.uint64) for split in SPLITS]
     values, counts = np.unique(np.concatenate(digests), return_counts=True)
     repeated = set(values[counts > 1].tolist())

@@ -1,8 +1,8 @@
 """Captioned shapes drawn by a seeded generator: the data set that needs no download.
 
-A scene has one or two objects (colour, size, shape), their relation and a background. Its caption says all of that, so
-that a caption is true of exactly the scenes which share these attributes, and the jitter (place, exact size) is what an
-image has beyond its caption. Left and right are part of the language here: never flip these images.
+A scene has one or two objects (colour, size, shape), their relation and a background. A caption names all of these
+attributes, so it is true of exactly the scenes that share them. Only the jitter (position, exact size) is in the image
+and not in the caption. Captions say left and right: never mirror these images.
 """
 
 import math
@@ -36,10 +36,10 @@ RELATIONS = {  # the relation seen from the other object
     "below": "above",
 }
 ATTRIBUTES = ("colour", "size", "shape", "relation", "background")
-SIZE_JITTER = 0.06  # of the radius, either way
+SIZE_JITTER = 0.06  # fraction of the radius, up and down
 SIZE_WORDS = {"small": ("small", "little"), "large": ("large", "big")}
-# The objects always stand at the same places of a sentence. With a leading "on a white background," or with verbs in
-# between, a small text tower still learns the attributes, but not in a minute which object is left of which.
+# Objects always stand at the same positions in a sentence. With a leading "on a white background," or with verbs in
+# between, a small text tower still learns the attributes, but it does not learn within a minute which object is left.
 ONE_OBJECT = ("a {first} on a {background} background", "a {first}, {background} background")
 TWO_OBJECTS = (
     "a {first} {relation} a {second} on a {background} background",
@@ -50,7 +50,7 @@ TWO_OBJECTS = (
 
 
 def _regular(points: int, radius: float, turn: float = 0.0) -> list[tuple[float, float]]:
-    """Vertices on a circle, the first at the top plus `turn` full turns."""
+    """Return the vertices of a regular polygon; the first is at the top, rotated by `turn` full turns."""
     angles = [2 * math.pi * (turn + k / points) for k in range(points)]
     return [(radius * math.sin(angle), -radius * math.cos(angle)) for angle in angles]
 
@@ -69,7 +69,7 @@ def _cross(arm: float, half_width: float) -> list[tuple[float, float]]:
     return turned
 
 
-# Polygons in units of the circle's radius, y downwards; areas are near the circle's, so that size is not shape.
+# Polygons in units of the circle's radius, y downwards; areas are near the circle's: shape and size are independent.
 POLYGONS: dict[str, list[tuple[float, float]] | None] = {
     "circle": None,
     "square": _regular(4, 1.25, turn=0.125),
@@ -87,19 +87,19 @@ class Thing:
     colour: str
     size: str
     shape: str
-    jitter: tuple[float, float, float]  # radius, place along x, place along y: each in [-1, 1]
+    jitter: tuple[float, float, float]  # of the radius, of x and of y: each in [-1, 1]
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What an image shows; `things[0]` is `relation` `things[1]`."""
+    """The content of an image: `things[0]` is `relation` (such as `left of`) `things[1]`."""
 
     things: tuple[Thing, ...]  # one or two, of different colours
-    relation: str | None  # null for one thing
+    relation: str | None  # None for one thing
     background: str
 
     def centres(self) -> list[tuple[float, float]]:
-        """The objects' centres (x, y), in fractions of the image's side from the upper left corner."""
+        """Return the objects' centres (x, y), in fractions of the image's side from the upper left corner."""
         if self.relation is None:
             reach = 0.47 - 1.35 * SIZES[self.things[0].size] * (1 + SIZE_JITTER)
             _, x, y = self.things[0].jitter
@@ -116,7 +116,7 @@ class Scene:
         return places
 
     def radii(self) -> list[float]:
-        """The objects' radii, in fractions of the image's side."""
+        """Return the objects' radii, in fractions of the image's side."""
         return [SIZES[thing.size] * (1 + SIZE_JITTER * thing.jitter[0]) for thing in self.things]
 
 
@@ -129,7 +129,7 @@ def _other(name: str, names: tuple[str, ...], rng: np.random.Generator) -> str:
 
 
 def sample_scene(rng: np.random.Generator) -> Scene:
-    """A scene with uniform attributes: two objects (of different colours) in two cases out of three."""
+    """Draw a scene with uniform attributes; two scenes out of three have two objects, of different colours."""
     colours = rng.permutation(len(COLOURS))[: 1 if rng.random() < 1 / 3 else 2]
     names = tuple(COLOURS)
     things = tuple(
@@ -141,10 +141,10 @@ def sample_scene(rng: np.random.Generator) -> Scene:
 
 
 def caption(scene: Scene, rng: np.random.Generator) -> str:
-    """One of the scene's paraphrases, each of which names every attribute.
+    """Draw a caption of the scene; every paraphrase names every attribute.
 
-    The draws from `rng` do not depend on attributes: equal generators give a scene and its swapped one the same
-    template and synonyms.
+    The draws from `rng` do not depend on attributes. Generators with equal states therefore give the same template and
+    synonyms to a scene and to its attribute swap.
     """
     template, *synonyms = rng.random(3)
     described = [
@@ -162,7 +162,7 @@ def caption(scene: Scene, rng: np.random.Generator) -> str:
 
 
 def render(scene: Scene, resolution: int) -> np.ndarray:
-    """Draw the scene: uint8 [resolution, resolution, 3], sRGB, the same for the same scene."""
+    """Render the scene: uint8 [resolution, resolution, 3], sRGB, always the same for the same scene."""
     side = resolution * SUPERSAMPLING
     image = Image.new("RGB", (side, side), BACKGROUNDS[scene.background])
     draw = ImageDraw.Draw(image)
@@ -177,15 +177,18 @@ def render(scene: Scene, resolution: int) -> np.ndarray:
 
 
 def swap_attribute(scene: Scene, rng: np.random.Generator, attribute: str | None = None) -> tuple[Scene, str]:
-    """A scene that differs from `scene` in one attribute of one object (or in the relation, or the background).
+    """Change one attribute of one object, or the relation, or the background.
 
     Args:
-        scene: where to start from.
+        scene: the scene to start from.
         rng: chooses the object, the new value and, if `attribute` is None, the attribute.
         attribute: one of `ATTRIBUTES`; `relation` needs two objects.
 
     Returns:
-        The other scene, with the same jitter, and the name of the attribute.
+        The new scene, with the same jitter, and the name of the changed attribute.
+
+    Raises:
+        ValueError: an unknown attribute, or `relation` of a scene with one object.
     """
     if attribute is None:
         attribute = _pick(tuple(name for name in ATTRIBUTES if name != "relation" or scene.relation), rng)
@@ -211,7 +214,7 @@ def swap_attribute(scene: Scene, rng: np.random.Generator, attribute: str | None
 
 
 def records(n: int, seed: int, resolution: int) -> Iterator[Record]:
-    """`n` images with one or two captions each; the same for the same seed at every resolution."""
+    """Yield `n` images with one or two captions each; a seed gives the same scenes at every resolution."""
     rng = np.random.default_rng(seed)
     for _ in range(n):
         scene = sample_scene(rng)

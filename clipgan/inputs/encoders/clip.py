@@ -1,4 +1,4 @@
-"""The frozen CLIP that guides or judges: an open_clip model, pretrained, from a file, or trained here."""
+"""The frozen CLIP that guides the training or judges its images: an open_clip model, pretrained or trained here."""
 
 import difflib
 import functools
@@ -28,13 +28,13 @@ from clipgan.inputs.encoders.tiny_clip import (
     tiny_preprocess,
 )
 from clipgan.inputs.encoders.torchscript import is_torchscript
-from clipgan.inputs.encoders.weights import Undrawn, load_strictly, read_state_dict, unreachable
+from clipgan.inputs.encoders.weights import SkipRandomInit, load_strictly, read_state_dict, unreachable
 
 TEXT_BATCH = 256
 
 
 class FrozenClip(FrozenEncoder):
-    """A CLIP whose image tower passes gradients to the image and nowhere else."""
+    """A CLIP whose image tower passes gradients to the images only; its weights have none."""
 
     def __init__(
         self,
@@ -45,17 +45,18 @@ class FrozenClip(FrozenEncoder):
         file: Path | None = None,
         grad_checkpointing: bool = False,
     ) -> None:
-        """
+        """Freeze a model.
+
         Args:
-            model: open_clip's, with its weights.
-            name: what open_clip calls the architecture.
-            preprocess: as in the training of the weights.
+            model: open_clip's model, with its weights.
+            name: open_clip's name of the architecture.
+            preprocess: the preprocessing that the weights were trained with.
             precision: see `FrozenEncoder`.
-            file: where the weights came from; None: they are random.
-            grad_checkpointing: whether the image tower computes its activations again in the backward pass.
+            file: the file of the weights; None: the weights are random.
+            grad_checkpointing: whether the backward pass recomputes the activations of the image tower.
 
         Raises:
-            UserError: the tower is no transformer, for which alone open_clip has that.
+            UserError: `grad_checkpointing` with a ResNet tower; open_clip has it for transformers only.
         """
         if grad_checkpointing and isinstance(model.visual, ModifiedResNet):
             raise UserError(f"clip.grad_checkpointing=true is not allowed for {name}: its image tower is a ResNet")
@@ -67,21 +68,21 @@ class FrozenClip(FrozenEncoder):
         self.file = file
 
     def record(self) -> dict[str, str]:
-        """What a run writes down of it, so that it is found again: identity, and where its weights were."""
+        """Return what a run records to find this CLIP again: its identity and the path of its weights."""
         return {"key": self.key, "file": "" if self.file is None else str(self.file.resolve())}
 
     def image_features_raw(self, images: torch.Tensor) -> torch.Tensor:
-        """Images [N, 3, R, R] in [-1, 1] to float32 [N, dim], before normalisation; differentiable."""
+        """Encode images [N, 3, R, R] in [-1, 1] to float32 [N, dim] without normalisation; differentiable."""
         with self.autocast():
             return self.backbone.encode_image(self.preprocess(images)).float()
 
     def encode_image(self, images: torch.Tensor) -> torch.Tensor:
-        """Images [N, 3, R, R] in [-1, 1] to float32 [N, dim] of unit length; differentiable."""
+        """Encode images [N, 3, R, R] in [-1, 1] to float32 [N, dim] of unit length; differentiable."""
         return F.normalize(self.image_features_raw(images), dim=-1)
 
     @torch.no_grad()
     def encode_text(self, texts: list[str]) -> torch.Tensor:
-        """N texts to float32 [N, dim] of unit length; a text beyond the context length is cut."""
+        """Encode N texts to float32 [N, dim] of unit length; a text beyond the context length is truncated."""
         device = self.preprocess.mean.device
         with self.autocast():
             features = [
@@ -92,22 +93,24 @@ class FrozenClip(FrozenEncoder):
 
 
 def load_clip(config: ClipConfig, data: PackedData | None, cache_dir: Path, device: torch.device) -> FrozenClip:
-    """The CLIP that `config` names: from its checkpoint if there is one, trained on `data` (and cached) if it says how
-    to train, else pretrained. Only training reads `data`.
+    """Load the CLIP that `config` names.
+
+    Its weights come from `config.checkpoint` if given, else from a training on `data` (cached) if `config.train` is
+    given, else from the pretrained tag. Only the training reads `data`.
 
     Raises:
-        UserError: an unknown model or tag, a missing or foreign weights file, weights that cannot be downloaded, or a
-            training that misses its gate.
+        UserError: the model or tag is unknown, the weights file is missing or foreign, the weights cannot be
+            downloaded, or the training does not reach `min_attribute_accuracy`.
     """
     register_tiny_model()
     if open_clip.get_model_config(config.model) is None:
         close = difflib.get_close_matches(config.model, open_clip.list_models(), n=5, cutoff=0.3)
-        raise UserError(f"clip.model={config.model} is no model of open_clip; close names: {', '.join(close)}")
+        raise UserError(f"clip.model={config.model} is not a model of open_clip; close names: {', '.join(close)}")
     if "multimodal_cfg" in open_clip.get_model_config(config.model):
-        raise UserError(f"clip.model={config.model} writes captions as well (CoCa); choose one of two towers alone")
+        raise UserError(f"clip.model={config.model} also writes captions (CoCa); choose a model with just two towers")
     pretrained = _pretrained_settings(config)
     preprocess = choose_preprocess(config)
-    load_tokenizer(config.model)  # before gigabytes are fetched for nothing
+    load_tokenizer(config.model)  # fails here, before a download of gigabytes
     if config.checkpoint is not None:
         _check_activation_of_archive(config)
         path, source = Path(config.checkpoint), f"clip.checkpoint={config.checkpoint}"
@@ -120,35 +123,37 @@ def load_clip(config: ClipConfig, data: PackedData | None, cache_dir: Path, devi
     else:
         path = _pretrained_file(config, pretrained)
         source = f"clip.pretrained={config.pretrained} ({path})"
-    with Undrawn():
+    with SkipRandomInit():
         model = build_clip(config.model)
     load_strictly(model, read_state_dict(path, "clip.checkpoint"), source, config.model)
     return FrozenClip(model, config.model, preprocess, config.precision, path, config.grad_checkpointing).to(device)
 
 
-@functools.cache  # the CLIP that guides and the one that judges share it: making one takes 0.2 s
+@functools.cache  # the guiding and the judging CLIP share a tokenizer: making one takes 0.2 s
 def load_tokenizer(model: str) -> Callable[[list[str]], torch.Tensor]:
-    """open_clip's tokenizer for a model.
+    """Load open_clip's tokenizer for a model.
 
     Raises:
-        UserError: it comes from a hub (as SigLIP's does), and it or the package that reads it is not here.
+        UserError: the tokenizer comes from the Hugging Face hub (SigLIP's does), and it cannot be loaded here.
     """
     try:
         return open_clip.get_tokenizer(model)
-    except Exception as error:  # a missing package, or whatever the hub's client raises
+    except Exception as error:  # a missing package, or any error of the hub's client
         source = open_clip.get_model_config(model)["text_cfg"].get("hf_tokenizer_name", model)
         raise UserError(
-            f"clip.model={model} reads texts with the tokenizer {source} of the Hugging Face hub, which is not here "
-            f"({' '.join(str(error).split())[:200]}); it needs the package transformers and, once, the hub"
+            f"clip.model={model} reads texts with the tokenizer {source} of the Hugging Face hub, which cannot be "
+            f"loaded ({' '.join(str(error).split())[:200]}); it needs transformers and, once, access to the hub"
         ) from error
 
 
 def choose_preprocess(config: ClipConfig) -> Preprocess:
-    """Of the small CLIP its own; else the tag's. Without a tag that on which all of the model's tags agree, or, for a
-    model without tags, OpenAI's, which is open_clip's default as well.
+    """Choose the preprocessing: the small CLIP's own, else the one of the pretrained tag.
+
+    Without a tag it is the preprocessing that all tags of the model share, or OpenAI's (open_clip's default) for a
+    model without tags.
 
     Raises:
-        UserError: the model's tags differ, so that a file alone does not say how its images were prepared.
+        UserError: the model's tags differ, so a weights file alone does not determine the preprocessing.
     """
     if config.model == TINY_MODEL:
         return tiny_preprocess()
@@ -164,30 +169,30 @@ def choose_preprocess(config: ClipConfig) -> Preprocess:
     ]
     if len(set(settings)) > 1:
         raise UserError(
-            f"clip.checkpoint={config.checkpoint} does not say how {config.model} wants its images: its published "
-            f"weights differ in that; give clip.pretrained as well, the closest of {', '.join(tags)}"
+            f"clip.checkpoint={config.checkpoint} does not say how to preprocess images for {config.model}, and its "
+            f"published weights differ in this; give clip.pretrained as well, the closest of {', '.join(tags)}"
         )
     size = open_clip.get_model_config(config.model)["vision_cfg"].get("image_size", 224)
     return Preprocess(size, *settings[0])
 
 
 def _check_activation_of_archive(config: ClipConfig) -> None:
-    """
+    """Refuse OpenAI's weights for a model with another activation; only OpenAI publishes TorchScript archives.
+
     Raises:
-        UserError: the file is a TorchScript archive, as OpenAI alone publishes them, and the model has another
-            activation than OpenAI's.
+        UserError: names the model with the right activation.
     """
     assert config.checkpoint is not None
     quick_gelu = open_clip.get_model_config(config.model).get("quick_gelu", False)
     if config.model != TINY_MODEL and not quick_gelu and is_torchscript(Path(config.checkpoint)):
         raise UserError(
-            f"clip.checkpoint={config.checkpoint} is an archive of OpenAI's, trained with QuickGELU, and "
+            f"clip.checkpoint={config.checkpoint} is OpenAI's archive, trained with QuickGELU, but "
             f"clip.model={config.model} computes GELU; use clip.model={config.model}-quickgelu"
         )
 
 
 def _pretrained_settings(config: ClipConfig) -> dict[str, Any]:
-    """open_clip's entry for the tag (where its weights are, mean and std, activation); empty without a tag."""
+    """Return open_clip's entry for the tag (source of the weights, mean and std, activation); empty without a tag."""
     if config.pretrained is None:
         return {}
     settings = open_clip.get_pretrained_cfg(config.model, config.pretrained)
@@ -197,7 +202,7 @@ def _pretrained_settings(config: ClipConfig) -> dict[str, Any]:
     quick_gelu = bool(open_clip.get_model_config(config.model).get("quick_gelu", False))
     if quick_gelu != bool(settings.get("quick_gelu", False)):
         raise UserError(
-            f"clip.pretrained={config.pretrained} was trained with {'GELU' if quick_gelu else 'QuickGELU'}, "
+            f"clip.pretrained={config.pretrained} was trained with {'GELU' if quick_gelu else 'QuickGELU'}, but "
             f"clip.model={config.model} computes {'QuickGELU' if quick_gelu else 'GELU'}; "
             f"use clip.model={config.model.removesuffix('-quickgelu') if quick_gelu else config.model + '-quickgelu'}"
         )
@@ -205,7 +210,7 @@ def _pretrained_settings(config: ClipConfig) -> dict[str, Any]:
 
 
 def _pretrained_file(config: ClipConfig, settings: dict[str, Any]) -> Path:
-    """The weights file of a tag, from the local hub cache or downloaded."""
+    """Return the weights file of a tag, from the local cache of the hub or downloaded."""
     repository, _, name = settings.get("hf_hub", "").rpartition("/")
     names = [name] if name else ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"]
     for name in names:
@@ -218,12 +223,12 @@ def _pretrained_file(config: ClipConfig, settings: dict[str, Any]) -> Path:
     if reason is None:
         try:
             return Path(download_pretrained(settings))
-        except Exception as error:  # whatever the hub's client or its transport raises
+        except Exception as error:  # any error of the hub's client or its transport
             reason = str(error).splitlines()[0]
     where = f"{names[0]} of {repository} on the Hugging Face hub" if repository else url
     original = f", or the original {Path(settings['url']).name}" if settings.get("url") else ""
     raise UserError(
         f"clip.model={config.model} clip.pretrained={config.pretrained}: its weights are not cached here and {url} "
-        f"cannot be reached ({reason}). Fetch {where}{original} on another machine and give it with "
+        f"cannot be reached ({reason}). Fetch {where}{original} on another machine and give the file with "
         "clip.checkpoint=FILE"
     )

@@ -1,8 +1,8 @@
-"""The batches that the small CLIP learns from.
+"""Training batches of the small CLIP.
 
-Retrieval within a random batch is solved by colour and place: shapes are told apart only when the candidates differ in
-nothing else. So batches of the shapes set are made of twins, a scene and a one-attribute swap of it, drawn afresh.
-Other sets have no attributes to swap: their batches are random images with one of their captions each.
+Colour and position solve the retrieval within a random batch: a CLIP learns to tell shapes apart only if the candidates
+differ in nothing else. Batches of the shapes set therefore consist of twins: a new random scene and its swap in one
+attribute. Other data sets have no attributes to swap: a batch is random images with one caption each.
 """
 
 import re
@@ -15,24 +15,24 @@ from clipgan.inputs.data.pack import PackedData, Split
 from clipgan.inputs.data.shapes import RELATIONS, Scene, caption, render, sample_scene, swap_attribute
 from clipgan.inputs.encoders.scene_codes import SceneCodes
 
-SWAPS = {"shape": 0.35, "relation": 0.35, "size": 0.15, "colour": 0.1, "background": 0.05}  # the hard ones more often
-INVERSE = 0.7  # of the relation swaps exchange the places: left of, right of
-DRAWN_RESOLUTION = 64  # the tower sees 32 pixels: drawing more than twice that is time lost
-SHIFT = 8  # packed images are moved by up to a SHIFTth of their side
+SWAPS = {"shape": 0.35, "relation": 0.35, "size": 0.15, "colour": 0.1, "background": 0.05}  # hard swaps more often
+INVERSE = 0.7  # fraction of relation swaps that exchange the two objects: left of, right of
+DRAWN_RESOLUTION = 64  # pixels; the tower sees 32, and drawing at more than twice that wastes time
+SHIFT = 8  # packed images are shifted by up to 1 / SHIFT of their side
 SIDED = re.compile(r"\b(left|right|clockwise|anticlockwise|counterclockwise)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class CaptionedImages:
-    """A batch of N."""
+    """A batch of N images with one caption each."""
 
     images: np.ndarray  # uint8 [N, 3, R, R]
     captions: list[str]
-    codes: np.ndarray | None  # float32 [N, dim] where the scenes are known
+    codes: np.ndarray | None  # float32 [N, dim], the codes of the scenes; None if the scenes are unknown
 
 
 def training_batches(data: PackedData, batch: int, steps: int, seed: int, dim: int) -> Iterator[CaptionedImages]:
-    """`steps` batches of `batch` captioned images, the same for the same seed; `dim` is the width of the codes."""
+    """Yield `steps` batches of `batch` images; a seed gives the same batches; `dim` is the width of the codes."""
     rng = np.random.default_rng([seed, 0x7261696E])
     if data.name == "shapes":
         resolution = min(data.train.images.shape[-1], DRAWN_RESOLUTION)
@@ -43,7 +43,7 @@ def training_batches(data: PackedData, batch: int, steps: int, seed: int, dim: i
 def twin_batches(
     batch: int, steps: int, resolution: int, codes: SceneCodes, rng: np.random.Generator
 ) -> Iterator[CaptionedImages]:
-    """Scenes in turn with a scene that differs in one attribute; never mirrored, since captions say left and right."""
+    """Yield batches of scenes, each followed by its twin; never mirrored, since captions say left and right."""
     for _ in range(steps):
         scenes: list[Scene] = []
         while len(scenes) < batch:
@@ -55,7 +55,7 @@ def twin_batches(
 
 
 def twin(scene: Scene, rng: np.random.Generator) -> Scene:
-    """`scene` with one attribute swapped, chosen by the shares in `SWAPS`."""
+    """Swap one attribute of `scene`, chosen with the probabilities in `SWAPS`."""
     shares = {name: share for name, share in SWAPS.items() if name != "relation" or scene.relation is not None}
     edges = np.cumsum(list(shares.values()))
     attribute = list(shares)[int(np.searchsorted(edges, rng.random() * edges[-1], side="right"))]
@@ -67,7 +67,7 @@ def twin(scene: Scene, rng: np.random.Generator) -> Scene:
 def packed_batches(
     split: Split, batch: int, steps: int, x_flip: bool, rng: np.random.Generator
 ) -> Iterator[CaptionedImages]:
-    """Random images with a random caption, a little shifted; `x_flip` mirrors half of those that name no side."""
+    """Yield slightly shifted images with a random caption each; `x_flip` mirrors half of those that name no side."""
     reach = max(1, split.images.shape[-1] // SHIFT)
     for _ in range(steps):
         chosen = rng.choice(len(split), size=batch, replace=len(split) < batch)
@@ -82,7 +82,7 @@ def packed_batches(
 
 
 def shifted(image: np.ndarray, down: int, right: int) -> np.ndarray:
-    """Move [C, H, W] by whole pixels and repeat the edge."""
+    """Shift an image [C, H, W] by whole pixels and repeat its edge."""
     rows = np.clip(np.arange(image.shape[1]) - down, 0, image.shape[1] - 1)
     columns = np.clip(np.arange(image.shape[2]) - right, 0, image.shape[2] - 1)
     return image[:, rows[:, None], columns]

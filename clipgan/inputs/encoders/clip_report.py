@@ -1,6 +1,6 @@
-"""How good a small CLIP is: attribute swaps on drawn scenes, retrieval on held-out images.
+"""The accuracy of a small CLIP: attribute swaps on drawn scenes, retrieval on held-out images.
 
-Retrieval deceives: among random candidates colour and place settle most cases. A swap leaves one attribute to decide.
+Retrieval overrates a CLIP: colour and position settle most random cases. A swap leaves one attribute to settle them.
 """
 
 from collections.abc import Callable
@@ -16,18 +16,19 @@ from clipgan.inputs.encoders.preprocess import Preprocess
 
 Tokenizer = Callable[[list[str]], torch.Tensor]
 
-CASES = 400  # scenes for each attribute; a binomial 0.9 is then known to about 0.015
-CASES_SEED = 0x68656C64  # of scenes that no training draws: its generators have another seed sequence
+CASES = 400  # scenes for each attribute; the standard error of an accuracy of 0.9 is then 0.015
+CASES_SEED = 0x68656C64  # no training draws these scenes: its generators have another seed sequence
 CANDIDATES = 64
 CHUNK = 200
 
 
 @torch.no_grad()
 def attribute_accuracy(model: CLIP, tokenizer: Tokenizer, preprocess: Preprocess) -> dict[str, float]:
-    """For each attribute, how often the true partner beats that of a scene which differs in this attribute alone.
+    """Measure, for each attribute, how often an image and its caption match better than after a swap of the attribute.
 
-    Half of the cases fix an image and compare its caption with the swapped scene's (same template); half fix the
-    caption and compare the images. Chance is 0.5. Beside the attributes stand their `mean` (the gate) and `minimum`.
+    Half of the cases compare an image with its caption and with the swapped scene's caption (same template). The other
+    half compare a caption with both images. Chance is 0.5. The keys are the attributes, their `mean` (which
+    `min_attribute_accuracy` limits) and their `minimum`.
     """
     rng = np.random.default_rng(CASES_SEED)
     accuracy = {attribute: _swap_accuracy(attribute, rng, model, tokenizer, preprocess) for attribute in ATTRIBUTES}
@@ -60,7 +61,7 @@ def _swap_accuracy(
 
 @torch.no_grad()
 def retrieval_top1(model: CLIP, tokenizer: Tokenizer, preprocess: Preprocess, heldout: Split) -> float:
-    """How often the first caption of a held-out image scores best among those of 64 (or of all, if there are fewer)."""
+    """Measure how often an image's first caption ranks first among those of 64 held-out images (or all, if fewer)."""
     size = min(CANDIDATES, len(heldout))
     order = np.random.default_rng(CASES_SEED).permutation(len(heldout))[: min(len(heldout) // size, 8) * size]
     hits = []

@@ -1,4 +1,4 @@
-"""What frozen encoders share: they never train, and they know the identity of their weights."""
+"""The base class of frozen encoders, which never train and know the identity of their weights."""
 
 import hashlib
 from collections.abc import Mapping
@@ -12,11 +12,11 @@ from clipgan.inputs.encoders.preprocess import Preprocess
 
 
 class FrozenEncoder(nn.Module):
-    """An encoder in evaluation mode whose parameters take no gradient, whatever `train()` says."""
+    """An encoder that stays in evaluation mode, also after `train()`, and whose parameters have no gradient."""
 
-    dim: int  # width of its embedding
+    dim: int  # width of the embedding
     backbone: Any  # an nn.Module with methods of its own
-    weights: str  # their digest
+    weights: str  # SHA-256 of the weights
     key: str  # identity of architecture, weights, preprocessing and precision, for cache keys
 
     def __init__(
@@ -27,13 +27,14 @@ class FrozenEncoder(nn.Module):
         architecture: Mapping[str, Any],
         precision: str = "float32",
     ) -> None:
-        """
+        """Freeze a backbone.
+
         Args:
-            backbone: with its weights.
-            preprocess: as in the training of the weights.
-            dim: width of its embedding.
-            architecture: what identifies it, as plain JSON values.
-            precision: float32, or bfloat16 for autocast to it; the embedding is float32 either way.
+            backbone: the network, with its weights.
+            preprocess: the preprocessing that the weights were trained with.
+            dim: width of the embedding.
+            architecture: plain JSON values that identify the architecture.
+            precision: `float32`, or `bfloat16` for autocast to bfloat16; the embedding is float32 in both cases.
         """
         super().__init__()
         self.dim = dim
@@ -53,7 +54,7 @@ class FrozenEncoder(nn.Module):
         self.key = digest(identity)
 
     def autocast(self) -> torch.autocast:
-        """The context in which the backbone runs."""
+        """Return the autocast context in which the backbone must run."""
         device = self.preprocess.mean.device.type
         return torch.autocast(device, torch.bfloat16, enabled=self.precision == "bfloat16")
 
@@ -63,8 +64,9 @@ class FrozenEncoder(nn.Module):
 
 
 def _store_in_bfloat16(module: nn.Module) -> None:
-    """Keep the weights that autocast would round at each use, those of large products, as it would round them: with
-    many weights and few images, rounding takes longer than the products.
+    """Store the weights of linear, convolution and attention layers in bfloat16, as autocast would cast them.
+
+    Autocast casts them at each use, which takes longer than the products if there are many weights and few images.
     """
     for child in module.modules():
         if isinstance(child, nn.Linear | nn.Conv2d | nn.MultiheadAttention):
@@ -73,7 +75,7 @@ def _store_in_bfloat16(module: nn.Module) -> None:
 
 
 def weights_digest(module: nn.Module) -> str:
-    """SHA-256 over names, shapes and values of a module's state."""
+    """Return the SHA-256 over names, shapes, dtypes and values of a module's state dict."""
     sha = hashlib.sha256()
     for name, tensor in module.state_dict().items():
         sha.update(f"{name} {list(tensor.shape)} {tensor.dtype};".encode())

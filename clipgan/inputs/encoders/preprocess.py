@@ -1,4 +1,4 @@
-"""From generated images to what a backbone expects, with a gradient all the way."""
+"""Differentiable preprocessing of generated images for a backbone."""
 
 from collections.abc import Sequence
 
@@ -8,17 +8,17 @@ from torch import nn
 
 
 class Preprocess(nn.Module):
-    """Resize to the backbone's size and normalise with its mean and standard deviation.
+    """Resizes (antialiased) to the backbone's size and normalises with its mean and standard deviation.
 
-    Values beyond [-1, 1], which a generator may produce and interpolation overshoots to, pass through unclamped: a
-    clamp would take the gradient from exactly the pixels that need one.
+    Values outside [-1, 1], from a generator or from overshooting interpolation, are not clamped: a clamp would remove
+    the gradient from exactly the pixels that need one.
     """
 
     mean: torch.Tensor
     std: torch.Tensor
 
     def __init__(self, size: int, mean: Sequence[float], std: Sequence[float], interpolation: str = "bicubic") -> None:
-        """`size` in pixels; `mean` and `std` of RGB in [0, 1]; `interpolation` bicubic or bilinear (antialiased)."""
+        """Set `size` in pixels, `mean` and `std` of RGB in [0, 1], `interpolation` bicubic or bilinear."""
         super().__init__()
         self.size = size
         self.interpolation = interpolation
@@ -26,14 +26,14 @@ class Preprocess(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Float [N, 3, R, R] in [-1, 1] to normalised float32 [N, 3, size, size]."""
+        """Convert float [N, 3, R, R] in [-1, 1] to normalised float32 [N, 3, size, size]."""
         images = images.float()
         if images.shape[-2:] != (self.size, self.size):
             images = F.interpolate(images, size=self.size, mode=self.interpolation, align_corners=False, antialias=True)
         return ((images + 1) / 2 - self.mean) / self.std
 
     def describe(self) -> dict[str, object]:
-        """What it does, as plain JSON values for a cache key."""
+        """Return all settings as plain JSON values, for a cache key."""
         return {
             "size": self.size,
             "interpolation": self.interpolation,

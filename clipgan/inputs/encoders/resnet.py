@@ -1,4 +1,4 @@
-"""The frozen ResNet: torchvision's, from weights or a file, or the small one trained here."""
+"""The frozen ResNet: torchvision's resnet50, pretrained or from a file, or the small ResNet trained here."""
 
 from pathlib import Path
 
@@ -13,28 +13,29 @@ from clipgan.inputs.data.pack import PackedData
 from clipgan.inputs.encoders.frozen import FrozenEncoder
 from clipgan.inputs.encoders.preprocess import Preprocess
 from clipgan.inputs.encoders.tiny_resnet import WEIGHTS, TinyResNet, tiny_resnet_preprocess, train_tiny_resnet
-from clipgan.inputs.encoders.weights import Undrawn, load_strictly, read_state_dict, unreachable
+from clipgan.inputs.encoders.weights import SkipRandomInit, load_strictly, read_state_dict, unreachable
 
 ARCHITECTURE = "resnet50"
-DEFAULT_WEIGHTS = "IMAGENET1K_V2"  # whose preprocessing goes with a checkpoint that names none
+DEFAULT_WEIGHTS = "IMAGENET1K_V2"  # a checkpoint without `pretrained` uses the preprocessing of these weights
 
 
 class FrozenResNet(FrozenEncoder):
-    """A ResNet's globally pooled features."""
+    """A ResNet whose globally pooled features are the embedding."""
 
     def encode_image(self, images: torch.Tensor) -> torch.Tensor:
-        """Images [N, 3, R, R] in [-1, 1] to float32 [N, dim] of unit length; differentiable."""
+        """Encode images [N, 3, R, R] in [-1, 1] to float32 [N, dim] of unit length; differentiable."""
         with self.autocast():
             features = self.backbone(self.preprocess(images)).float()
         return F.normalize(features, dim=-1)
 
 
 def load_resnet(config: ResNetConfig, data: PackedData, cache_dir: Path, device: torch.device) -> FrozenResNet:
-    """The ResNet that `config` names: the small one if it says how to train it, else torchvision's resnet50; from its
-    checkpoint if there is one, else trained on `data` (and cached) or pretrained.
+    """Load the ResNet that `config` names: the small ResNet if `config.train` is given, else torchvision's resnet50.
+
+    Its weights come from `config.checkpoint` if given, else from a training on `data` (cached) or the pretrained tag.
 
     Raises:
-        UserError: an unknown name of weights, a missing or foreign file, or weights that cannot be downloaded.
+        UserError: the weights' name is unknown, their file is missing or foreign, or they cannot be downloaded.
     """
     if config.train is not None:
         network = TinyResNet()
@@ -55,16 +56,16 @@ def _load_resnet50(config: ResNetConfig) -> FrozenResNet:
         path, source = Path(config.checkpoint), f"resnet.checkpoint={config.checkpoint}"
     else:
         path, source = _pretrained_file(config, weights.url), f"resnet.pretrained={config.pretrained}"
-    with Undrawn():
+    with SkipRandomInit():
         network = resnet50()
     load_strictly(network, read_state_dict(path, "resnet.checkpoint"), source, ARCHITECTURE)
     return freeze_resnet50(network, weights.name, config.precision)
 
 
 def freeze_resnet50(network: ResNet, weights: str, precision: str) -> FrozenResNet:
-    """torchvision's network without its classifier, with the preprocessing of these weights.
+    """Freeze torchvision's network without its classifier, with the preprocessing of the named weights.
 
-    Their resize-and-crop is left out: a generated image is framed already, and fills the input.
+    Their resize-and-crop is left out, because a generated image already fills the frame.
     """
     dim = network.fc.in_features
     network.fc = nn.Identity()
@@ -81,7 +82,7 @@ def _weights(name: str):  # type: ignore[no-untyped-def]  # torchvision's enum o
 
 
 def _pretrained_file(config: ResNetConfig, url: str) -> Path:
-    """The weights file in torch's hub cache, downloaded first if it is not there."""
+    """Return the weights file in torch's hub cache; download it first if it is missing."""
     name = url.rpartition("/")[2]
     path = Path(torch.hub.get_dir()) / "checkpoints" / name
     if path.is_file():
@@ -96,5 +97,5 @@ def _pretrained_file(config: ResNetConfig, url: str) -> Path:
             reason = str(error).splitlines()[0]
     raise UserError(
         f"resnet.pretrained={config.pretrained}: its weights are not cached here and {url} cannot be reached "
-        f"({reason}). Fetch {name} on another machine and give it with resnet.checkpoint=FILE"
+        f"({reason}). Fetch {name} on another machine and give the file with resnet.checkpoint=FILE"
     )

@@ -1,4 +1,4 @@
-"""The small CLIP, trained on the data set itself: an open_clip model of our own size (`clipgan-tiny.json`)."""
+"""The small CLIP, trained on the data set itself: an open_clip model with the sizes in `clipgan-tiny.json`."""
 
 import json
 import time
@@ -23,11 +23,11 @@ from clipgan.inputs.encoders.clip_report import attribute_accuracy, retrieval_to
 from clipgan.inputs.encoders.preprocess import Preprocess
 from clipgan.inputs.encoders.tiny_training import seeded_on_one_thread, warmup_cosine
 
-VERSION = 1  # part of the cache key: raise it when the same settings would train other weights
+VERSION = 1  # part of the cache key: raise it when the same settings would train different weights
 TINY_MODEL = "clipgan-tiny"
 MODEL_CONFIG = Path(__file__).with_name(f"{TINY_MODEL}.json")
 WEIGHTS = "open_clip_model.safetensors"
-MEAN = STD = (0.5, 0.5, 0.5)  # the tower sees values as they are, in [-1, 1]
+MEAN = STD = (0.5, 0.5, 0.5)  # the tower sees values in [-1, 1], unchanged
 MAX_LOGIT_SCALE = float(np.log(100))  # CLIP's own clamp
 WEIGHT_DECAY = 0.05
 BETAS = (0.9, 0.98)
@@ -40,14 +40,14 @@ def register_tiny_model() -> None:
 
 
 def build_clip(name: str) -> open_clip.CLIP | open_clip.CustomTextCLIP:
-    """open_clip's architecture `name` with random weights (its factory would warn about these, on the root logger)."""
+    """Build open_clip's architecture `name` with random weights; its own factory would log a warning about these."""
     config = open_clip.get_model_config(name)
     custom_text = config.pop("custom_text", False)
     return open_clip.CustomTextCLIP(**config) if custom_text else open_clip.CLIP(**config)
 
 
 def tiny_preprocess() -> Preprocess:
-    """What the small CLIP's image tower expects."""
+    """Return the preprocessing of the small CLIP's image tower."""
     size = open_clip.get_model_config(TINY_MODEL)["vision_cfg"]["image_size"]
     return Preprocess(size, MEAN, STD)
 
@@ -55,11 +55,11 @@ def tiny_preprocess() -> Preprocess:
 def train_tiny_clip(
     config: TinyClipTraining, data: PackedData, cache_dir: Path, device: torch.device | None = None
 ) -> Path:
-    """The cache entry of the small CLIP for these settings and this data set, trained first if it is not there.
+    """Return the cache entry of the small CLIP for these settings and this data set; train it first if missing.
 
     Args:
-        config: how to train; the gate `min_attribute_accuracy` holds on shapes only.
-        data: the images and captions; of the shapes set only its name and resolution matter in training.
+        config: the settings of the training; `min_attribute_accuracy` applies to the shapes set only.
+        data: the images and captions; a training on the shapes set depends only on its name and resolution.
         cache_dir: the root of the cache.
         device: where to train; None: the CPU.
 
@@ -68,7 +68,7 @@ def train_tiny_clip(
         `local-dir:DIRECTORY`, and `report.json` (accuracies, seconds).
 
     Raises:
-        UserError: the attribute-swap accuracy is below the gate.
+        UserError: the attribute-swap accuracy is below `min_attribute_accuracy`.
         DivergenceError: the loss is not finite.
     """
     register_tiny_model()
@@ -83,14 +83,14 @@ def train_tiny_clip(
     if reached is not None and reached < config.min_attribute_accuracy:
         raise UserError(
             f"the small CLIP (seed {config.seed}) tells the captioned attribute from a swapped one in {reached:.3f} of "
-            f"the cases after {config.steps} steps; min_attribute_accuracy={config.min_attribute_accuracy} asks for "
-            "more: give it more steps"
+            f"the cases after {config.steps} steps, less than min_attribute_accuracy={config.min_attribute_accuracy}: "
+            "train it for more steps"
         )
     return entry
 
 
 def clip_description(config: TinyClipTraining, data: PackedData) -> dict[str, Any]:
-    """What the weights depend on; the gate judges them and does not make them."""
+    """Return the values that the weights depend on; `min_attribute_accuracy` is not among them."""
     training = asdict(config)
     del training["min_attribute_accuracy"]
     return {
@@ -103,7 +103,7 @@ def clip_description(config: TinyClipTraining, data: PackedData) -> dict[str, An
 
 
 def tiny_clip_weights(config: TinyClipTraining, data: PackedData, cache_dir: Path, device: torch.device) -> Path:
-    """The weights file in the entry of `train_tiny_clip`."""
+    """Return the weights file in the cache entry of `train_tiny_clip`."""
     return train_tiny_clip(config, data, cache_dir, device) / WEIGHTS
 
 
@@ -151,14 +151,14 @@ def _train(directory: Path, config: TinyClipTraining, data: PackedData, device: 
 
 
 def clip_loss(image: torch.Tensor, text: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    """CLIP's symmetric InfoNCE over features [N, D] of either side (not yet normalised), logits scaled by `scale`."""
+    """Return CLIP's symmetric InfoNCE; both inputs are features [N, D], not normalised; `scale` multiplies logits."""
     logits = scale * F.normalize(image, dim=1) @ F.normalize(text, dim=1).T
     matching = torch.arange(len(logits), device=logits.device)
     return (F.cross_entropy(logits, matching) + F.cross_entropy(logits.T, matching)) / 2
 
 
 def _optimizers(model: open_clip.CLIP, lr: float) -> list[torch.optim.Optimizer]:
-    """AdamW for all but the vocabulary: a batch touches a few of its 49,408 rows, so its gradient is kept sparse."""
+    """Make AdamW, and SparseAdam for the token embedding: a batch uses few of its 49,408 rows (sparse gradient)."""
     vocabulary: nn.Embedding = model.token_embedding
     vocabulary.sparse = True
     others = [parameter for parameter in model.parameters() if parameter is not vocabulary.weight]

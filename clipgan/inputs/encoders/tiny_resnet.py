@@ -24,14 +24,14 @@ from clipgan.inputs.data.pack import PackedData, Split
 from clipgan.inputs.encoders.preprocess import Preprocess
 from clipgan.inputs.encoders.tiny_training import seeded_on_one_thread, warmup_cosine
 
-VERSION = 1  # part of the cache key: raise it when the same settings would train other weights
+VERSION = 1  # part of the cache key: raise it when the same settings would train different weights
 SIZE = 32  # pixels
 WIDTHS = (16, 32, 64, 128)
-PROJECTION = 64  # width of the space in which the contrast is computed, dropped after training
-CROP_AREA = (0.4, 1.0)  # of the image, SimCLR's random resized crop
+PROJECTION = 64  # width of SimCLR's projection head, which is dropped after training
+CROP_AREA = (0.4, 1.0)  # fraction of the image, SimCLR's random resized crop
 COLOUR_JITTER = 0.4  # brightness, contrast and saturation are scaled by 1 ± this
 GRAYSCALE = 0.1  # probability
-RETRIEVAL = 256  # held-out images among which one finds its other view
+RETRIEVAL = 256  # candidates in the retrieval of an image's other view
 WEIGHTS = "resnet.safetensors"
 
 
@@ -56,7 +56,7 @@ class Block(nn.Module):
 
 
 class TinyResNet(nn.Module):
-    """Normalised images [N, 3, 32, 32] to pooled features [N, 128]."""
+    """A residual network from normalised images [N, 3, 32, 32] to pooled features [N, 128]."""
 
     dim = WIDTHS[-1]
 
@@ -71,18 +71,21 @@ class TinyResNet(nn.Module):
 
 
 def tiny_resnet_preprocess() -> Preprocess:
-    """32 pixels, values as they are in [-1, 1]."""
+    """Return the preprocessing: resize to 32 pixels, keep values in [-1, 1]."""
     return Preprocess(SIZE, mean=(0.5,) * 3, std=(0.5,) * 3)
 
 
 def train_tiny_resnet(
     config: TinyResNetTraining, data: PackedData, cache_dir: Path, device: torch.device | None = None
 ) -> Path:
-    """The cache entry of the small ResNet for these settings and this data set, trained first if it is not there.
+    """Return the cache entry of the small ResNet for these settings and this data set; train it first if missing.
 
     Returns:
-        A directory with `resnet.safetensors` and `report.json` (`view_retrieval_top1`: among 256 held-out images, how
-        often a view's nearest neighbour is the same image's other view; seconds).
+        A directory with `resnet.safetensors` and `report.json` (seconds; `view_retrieval_top1`: the fraction of 256
+        held-out images of which a view's nearest neighbour is the other view).
+
+    Raises:
+        DivergenceError: the loss is not finite.
     """
 
     def build(directory: Path) -> None:
@@ -93,7 +96,7 @@ def train_tiny_resnet(
 
 
 def resnet_description(config: TinyResNetTraining, data: PackedData) -> dict[str, Any]:
-    """What the weights depend on."""
+    """Return the values that the weights depend on."""
     return {"data": data.fingerprint, "x_flip": data.x_flip, "training": asdict(config), "version": VERSION}
 
 
@@ -137,15 +140,15 @@ def _train(directory: Path, config: TinyResNetTraining, data: PackedData, device
 
 
 def _sample(split: Split, count: int, rng: np.random.Generator, device: torch.device) -> torch.Tensor:
-    """`count` random images, float32 [count, 3, R, R] in [-1, 1]."""
+    """Draw `count` random images: float32 [count, 3, R, R] in [-1, 1]."""
     chosen = np.sort(rng.choice(len(split), size=count, replace=len(split) < count))
     return torch.from_numpy(split.images[chosen]).to(device).float() / 127.5 - 1
 
 
 def augment(images: torch.Tensor, random: torch.Generator, x_flip: bool) -> torch.Tensor:
-    """A random view of each image [N, 3, R, R] in [-1, 1]: crop and resize, flip, colour jitter, grayscale.
+    """Make a random view of each image [N, 3, R, R] in [-1, 1]: crop and resize, flip, colour jitter, grayscale.
 
-    Batched: one bilinear resampling and a few elementwise operations for all images, each with its own draws.
+    One bilinear resampling and a few elementwise operations serve the whole batch; each image has its own draws.
     """
     count, device = len(images), images.device
 
@@ -171,8 +174,8 @@ def augment(images: torch.Tensor, random: torch.Generator, x_flip: bool) -> torc
 
 
 def nt_xent(projections: torch.Tensor, temperature: float) -> torch.Tensor:
-    """NT-Xent over 2N projections [2N, D], where i and i + N are views of one image: the mean over all anchors i of
-    -log( exp(z_i.z_j / tau) / sum_{k != i} exp(z_i.z_k / tau) ), j the other view of i's image.
+    """Return NT-Xent over projections [2N, D], where rows i and i + N are views of one image: the mean over i of
+    -log( exp(z_i.z_j / tau) / sum_{k != i} exp(z_i.z_k / tau) ), where j is the other view of image i.
     """
     z = F.normalize(projections.float(), dim=1)
     similarity = z @ z.T / temperature

@@ -1,4 +1,4 @@
-"""What the trainings of the small encoders share."""
+"""Learning rate schedule and seeding of the small encoders' trainings."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -6,11 +6,11 @@ from contextlib import contextmanager
 
 import torch
 
-WARMUP = 0.05  # of the steps
+WARMUP = 0.05  # fraction of the steps
 
 
 def warmup_cosine(steps: int) -> Callable[[int], float]:
-    """Step (0, 1, ...) to a factor of the peak rate: a linear rise over 5 % of the steps, then half a cosine."""
+    """Map a step (0, 1, ...) to a factor of the peak learning rate: linear over 5 % of the steps, then a cosine."""
     warmup = max(1, round(WARMUP * steps))
 
     def factor(step: int) -> float:
@@ -23,9 +23,9 @@ def warmup_cosine(steps: int) -> Callable[[int], float]:
 
 @contextmanager
 def seeded_on_one_thread(seed: int) -> Iterator[None]:
-    """Run with torch's random state set to `seed` and with one CPU thread, and put both back.
+    """Run the block with torch's random state set to `seed` and on one CPU thread; restore both afterwards.
 
-    These networks are too small for more: a second thread slows them down, and weights depend on the number of threads.
+    A second thread slows these small networks down, and the weights depend on the number of threads.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

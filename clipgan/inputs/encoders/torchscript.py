@@ -1,7 +1,7 @@
-"""The tensors of a TorchScript archive, such as OpenAI's CLIP files, without loading it as a program.
+"""Reading the tensors of a TorchScript archive, such as OpenAI's CLIP files, without executing its code.
 
-`torch.jit.load` compiles an archive's code and may run parts of it. Here its `data.pkl` is unpickled with a short list
-of allowed names, and modules become plain records: nothing that the file brings is executed.
+`torch.jit.load` compiles an archive's code and may run parts of it. Here only `data.pkl` is unpickled, with a short
+list of allowed names, and modules become plain records: no code in the file is executed.
 """
 
 import pickle
@@ -25,21 +25,21 @@ DTYPES = {
 
 
 class Record:
-    """A module: its parameters, buffers and submodules are its attributes."""
+    """A module without code: parameters, buffers and submodules are its attributes."""
 
 
 class ArchiveUnpickler(pickle.Unpickler):
-    """Allows modules as `Record`, tensors, and lists of numbers."""
+    """Unpickles modules (as `Record`), tensors and lists of numbers, and refuses everything else."""
 
     def __init__(self, archive: zipfile.ZipFile, root: str) -> None:
         super().__init__(archive.open(f"{root}/data.pkl"))
         self.archive, self.root = archive, root
 
     def find_class(self, module: str, name: str) -> Any:
-        """What `module.name` stands for.
+        """Return the object that replaces `module.name`.
 
         Raises:
-            UnpicklingError: it is none of the allowed names.
+            UnpicklingError: the name is not allowed.
         """
         if module.startswith("__torch__"):
             return Record
@@ -51,25 +51,25 @@ class ArchiveUnpickler(pickle.Unpickler):
             return DTYPES[name]
         if module == "torch.jit._pickle":
             return lambda values, *_: values
-        raise pickle.UnpicklingError(f"it names {module}.{name}, which a file of weights has no use for")
+        raise pickle.UnpicklingError(f"it names {module}.{name}, which a file of weights does not need")
 
     def persistent_load(self, pid: Any) -> torch.Tensor:
-        """The storage `("storage", dtype, key, device, length)` as a flat tensor."""
+        """Read the storage `("storage", dtype, key, device, length)` as a flat tensor."""
         _, dtype, key, *_ = pid
         content = bytearray(self.archive.read(f"{self.root}/data/{key}"))
         return torch.frombuffer(content, dtype=dtype) if content else torch.empty(0, dtype=dtype)
 
 
 def is_torchscript(path: Path) -> bool:
-    """TorchScript archives are zip files with a `constants.pkl`; those of `torch.save` have none."""
+    """Tell a TorchScript archive from a `torch.save` file: both are zip files, only the first has `constants.pkl`."""
     return zipfile.is_zipfile(path) and _root(path) is not None
 
 
 def read_torchscript(path: Path) -> dict[str, torch.Tensor]:
-    """Every tensor of the archive's modules, by its dotted name.
+    """Read every tensor of the archive's modules, by its dotted name.
 
     Raises:
-        UnpicklingError: the archive names something else than modules and tensors.
+        UnpicklingError: the archive names anything other than modules and tensors.
     """
     with zipfile.ZipFile(path) as archive:
         module = ArchiveUnpickler(archive, _root(path) or "").load()
@@ -77,7 +77,7 @@ def read_torchscript(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _root(path: Path) -> str | None:
-    """The archive's single folder."""
+    """Return the archive's single folder, which has `constants.pkl`; None if no folder has it."""
     with zipfile.ZipFile(path) as archive:
         ends = (name.rpartition("/") for name in archive.namelist())
         return next((folder for folder, _, name in ends if name == "constants.pkl"), None)
@@ -86,7 +86,7 @@ def _root(path: Path) -> str | None:
 def _tensor(
     storage: torch.Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any
 ) -> torch.Tensor:
-    """torch checks that the view lies within the storage."""
+    """Rebuild a tensor from its storage; torch checks that the view lies within the storage."""
     return storage.as_strided(size, stride, offset)
 
 

@@ -1,4 +1,4 @@
-"""Weights files: read without executing anything, and compared with the architecture before they are used."""
+"""Weights files: read without executing code, and compared with the architecture before use."""
 
 import urllib.error
 import urllib.request
@@ -14,54 +14,55 @@ from torch.overrides import TorchFunctionMode
 from clipgan.base.errors import UserError
 from clipgan.inputs.encoders.torchscript import is_torchscript, read_torchscript
 
-SHOWN = 3  # mismatching tensors that an error message names
-# what random weights are drawn with
-DRAWS = (
+SHOWN = 3  # number of mismatching tensors that an error message names
+# functions that draw random initial weights
+RANDOM_INITS = (
     torch.Tensor.normal_, torch.Tensor.uniform_, nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_
 )  # fmt: skip
-# what OpenAI's archives keep beside the weights: numbers, and the text tower's causal mask
+# entries of OpenAI's archives that are not weights: numbers, and the text tower's causal mask
 ARCHIVE_EXTRAS = ("input_resolution", "context_length", "vocab_size", "attn_mask")
 
 
-class Undrawn(TorchFunctionMode):
-    """`with Undrawn():` around the making of a module whose weights are loaded next: drawing random ones first takes
-    longer than loading. Buffers and constants are made as ever.
+class SkipRandomInit(TorchFunctionMode):
+    """Skips random initialisation inside `with SkipRandomInit():`, for a module whose weights are loaded next.
+
+    Drawing random weights takes longer than loading. Buffers and constants are initialised as usual.
     """
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if func in DRAWS:
+        if func in RANDOM_INITS:
             return args[0] if args else kwargs["tensor"]
         return func(*args, **kwargs)
 
 
 def read_state_dict(path: Path, key: str) -> dict[str, torch.Tensor]:
-    """The tensors in a weights file: safetensors, a `torch.save`d state dict, or a TorchScript archive.
+    """Read the tensors in a weights file: safetensors, a state dict by `torch.save`, or a TorchScript archive.
 
-    Pickles are read with `weights_only=True`, archives by `read_torchscript`: neither runs what a file brings. A state
-    dict may lie under `state_dict`, and its names may start with `module.`, as training scripts leave them.
+    Pickles are read with `weights_only=True`, archives by `read_torchscript`: neither runs code in the file. The state
+    dict may be nested under `state_dict`, and its names may start with `module.`, as many training scripts write it.
 
     Args:
         path: the file.
-        key: the configuration key that named it, for the messages.
+        key: the configuration key that named the file, for the messages.
 
     Raises:
-        UserError: there is no such file, or it holds no state dict.
+        UserError: the file is missing, cannot be read or holds no state dict.
     """
     if not path.is_file():
         raise UserError(f"{key}={path}: there is no such file")
     try:
         content: dict[str, Any] = load_file(path) if path.suffix == ".safetensors" else _read_torch(path)
-    except Exception as error:  # every reader has its own errors for a damaged or foreign file
+    except Exception as error:  # each reader raises its own kinds of errors for a damaged or foreign file
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(f"{key}={path} cannot be read as a weights file: {reason[:200]}") from error
     nested = content.get("state_dict")
     content = nested if isinstance(nested, dict) else content
     state = {name.removeprefix("module."): value for name, value in content.items() if torch.is_tensor(value)}
     if not state:
-        raise UserError(f"{key}={path} holds no tensors: a state dict is wanted")
+        raise UserError(f"{key}={path} holds no tensors; give a file with a state dict")
     return state
 
 
@@ -76,12 +77,12 @@ def _read_torch(path: Path) -> dict[str, Any]:
 
 
 def load_strictly(module: nn.Module, state: dict[str, torch.Tensor], source: str, model: str) -> None:
-    """Copy `state` into `module` if every name and shape agrees; nothing is resized, renamed or left out.
+    """Copy `state` into `module` if all names and shapes agree; never resize, rename or leave out a tensor.
 
     Args:
-        module: the architecture; keeps its own dtype.
+        module: the architecture, which keeps its dtype.
         state: the tensors.
-        source: where they come from, as the user gave it (`clip.checkpoint=FILE`).
+        source: the origin of the tensors, as the user gave it (`clip.checkpoint=FILE`).
         model: the architecture's name.
 
     Raises:
@@ -102,14 +103,15 @@ def load_strictly(module: nn.Module, state: dict[str, torch.Tensor], source: str
 
 
 def _like(wanted: torch.Tensor | None, value: torch.Tensor) -> torch.Tensor:
-    """`value`, in the shape of `wanted` where both are one number: a logit scale is [] or [1]."""
+    """Reshape `value` to the shape of `wanted` if both are a single number: a logit scale is [] or [1]."""
     return value.reshape(wanted.shape) if wanted is not None and value.numel() == wanted.numel() == 1 else value
 
 
 def check_weights(files: Mapping[str, str | None]) -> None:
-    """
+    """Refuse weights files that do not exist; `files` maps configuration keys to paths (None: not given).
+
     Raises:
-        UserError: a file is missing; names its key.
+        UserError: names the key of the missing file.
     """
     for key, path in files.items():
         if path is not None and not Path(path).is_file():
@@ -117,7 +119,7 @@ def check_weights(files: Mapping[str, str | None]) -> None:
 
 
 def unreachable(url: str, timeout: float = 5.0) -> str | None:
-    """Why `url` cannot be fetched, or None if it can: one request without retries, at most `timeout` seconds."""
+    """Return why `url` cannot be fetched, or None if it can: one request without retries, at most `timeout` seconds."""
     request = urllib.request.Request(url, method="HEAD")
     try:
         with urllib.request.urlopen(request, timeout=timeout):

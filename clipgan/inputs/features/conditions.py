@@ -1,4 +1,4 @@
-"""What a generator is told when it is evaluated: captions, or pseudo texts in a set without captions.
+"""The conditions for evaluating a generator: captions, or pseudo texts in a data set without captions.
 
 Shapes: N rows, C width of CLIP's embedding.
 """
@@ -14,9 +14,9 @@ from clipgan.inputs.features.text_noise import perturb
 
 
 def prompts(features: SplitFeatures, config: ConditionConfig, seed: int) -> Tensor:
-    """The conditions that evaluate a generator, one for each image of a split: [N, C], unit length, on the CPU.
+    """Return one condition for each image of a split: float32 [N, C], unit length, on the CPU.
 
-    An image's first caption; its pseudo text in a set that has no captions.
+    The condition is the image's first caption, or its pseudo text in a data set without captions.
     """
     if len(features.clip_text):
         return torch.from_numpy(features.clip_text[features.caption_start[:-1]].astype(np.float32))

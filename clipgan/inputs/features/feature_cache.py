@@ -1,7 +1,7 @@
-"""Features of the real images and captions, computed once for a data set and an encoder and shared by all runs.
+"""The cache of features of the real images and captions: computed once for each data set and encoder.
 
 Shapes: N images, M captions (of all images, in order), F flips (1, or 2 with the mirrored image), C width of CLIP's
-embedding, Q width of the ResNet's. All rows have unit length; all arrays are float16 and memory-mapped.
+embedding, Q width of the ResNet's embedding. Rows have unit length; feature arrays are float16 and memory-mapped.
 """
 
 import math
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from clipgan.base.cache import cache_entry
 from clipgan.base.randomness import normals, stream
-from clipgan.inputs.data.memory_maps import forget
+from clipgan.inputs.data.memory_maps import release_pages
 from clipgan.inputs.data.pack import SPLITS, PackedData
 from clipgan.inputs.encoders.clip import FrozenClip
 from clipgan.inputs.encoders.resnet import FrozenResNet
@@ -23,7 +23,7 @@ from clipgan.inputs.features.encoding import write_clip_features, write_image_fe
 from clipgan.inputs.features.ridge import Pairs, r_squared, ridge_regression
 from clipgan.inputs.features.text_noise import perturb
 
-VERSION = 2  # part of the cache key: raise it when the same images would give other rows, or other files
+VERSION = 2  # part of the cache key: raise it when the same images would give different rows or files
 RIDGE_CHUNK = 4096  # images
 
 
@@ -32,19 +32,19 @@ class SplitFeatures:
     """The features of one split."""
 
     caption_start: np.ndarray  # int [N + 1]: the captions of image i are rows caption_start[i] to caption_start[i + 1]
-    clip_text: np.ndarray  # u, [M, C]; M = 0 in a set without captions
+    clip_text: np.ndarray  # u, [M, C]; M = 0 in a data set without captions
     clip_image: np.ndarray  # v, [F, N, C]
-    resnet_image: np.ndarray | None  # r, [F, N, Q]; None where no term needs the ResNet space
+    resnet_image: np.ndarray | None  # r, [F, N, Q]; None if no term needs the ResNet space
 
 
 @dataclass(frozen=True)
 class Features:
-    """The features of both splits, and the map between the two spaces."""
+    """The features of both splits, and the linear map from CLIP's text space to the ResNet's space."""
 
     train: SplitFeatures
     heldout: SplitFeatures
     text_to_resnet: Tensor | None  # W, [C, Q]: u W is the ResNet's target for a caption
-    text_to_resnet_r2: float | None  # its R^2 on the held-out split; None where all of its images are the same
+    text_to_resnet_r2: float | None  # R^2 of W on the held-out split; None if all held-out images are equal
 
 
 def load_features(
@@ -56,16 +56,16 @@ def load_features(
     device: torch.device,
     pseudo_text: float | None = None,
 ) -> Features:
-    """The cached features, computed first where the cache does not have them.
+    """Load the features from the cache; compute missing ones first.
 
     Args:
         data: the packed data set.
         clip: the guiding CLIP.
-        resnet: None where no term needs the ResNet space.
+        resnet: None if no term needs the ResNet space.
         ridge: strength of the ridge regression from text embeddings to ResNet features, per sample.
         cache_dir: the root of the cache.
         device: where the encoders run.
-        pseudo_text: level of the noise where that regression learns from pseudo texts; None: from the captions.
+        pseudo_text: noise level of the pseudo texts that the regression learns from; None: it learns from captions.
     """
     base = {"data": data.fingerprint, "x_flip": data.x_flip, "version": VERSION}
     clip_entry = cache_entry(
@@ -119,12 +119,12 @@ def _write_ridge(
 
 
 def _text_and_resnet(split: SplitFeatures, pseudo_text: float | None) -> Pairs:
-    """Each caption, or a pseudo text of each image, in CLIP beside the unmirrored image in the ResNet; in chunks."""
+    """Yield chunks of pairs: CLIP's features of each caption (or pseudo text), the ResNet's of its unmirrored image."""
     assert split.resnet_image is not None
     draw = normals(stream(0, "pseudo text of the ridge"))
     for start in range(0, split.resnet_image.shape[1], RIDGE_CHUNK):
-        forget(split.resnet_image)
-        forget(split.clip_text)
+        release_pages(split.resnet_image)
+        release_pages(split.clip_text)
         resnet = split.resnet_image[0, start : start + RIDGE_CHUNK].astype(np.float32)
         if pseudo_text is not None:
             images = torch.from_numpy(split.clip_image[0, start : start + RIDGE_CHUNK].astype(np.float32))

@@ -1,8 +1,8 @@
-"""Writing features chunk by chunk: memory stays the same however many there are, and an interruption costs one chunk.
+"""Writing features in chunks: memory does not grow with their number, and an interruption costs one chunk.
 
-Rows are float16, which has 11 significant bits: a number moves by at most 2^-11 of itself (those below 2^-14 by at most
-2^-25), so a row of unit length moves by at most `ROW_ERROR`, and its cosine with any other by no more. What was
-measured is kept beside the rows.
+Rows are float16, which has 11 significant bits. Rounding moves a number by at most 2^-11 of itself (a number below
+2^-14 by at most 2^-25). A row of unit length therefore moves by at most `ROW_ERROR`, and so does its cosine with any
+other row. The largest error that occurred is stored beside the rows.
 """
 
 import json
@@ -15,11 +15,11 @@ import numpy as np
 from clipgan.base.console import track
 from clipgan.base.errors import DivergenceError
 
-# The second part is for numbers too small for 11 bits, up to 4,096 of them: they move by 2^-25 sqrt(4096) = 2^-19, at
-# right angles to the first, and so sqrt(2^-22 + 2^-38) together, which is less.
+# The second summand covers up to 4,096 numbers that are too small for 11 bits: together they move by at most
+# 2^-25 sqrt(4096) = 2^-19, at right angles to the rest. The total sqrt(2^-22 + 2^-38) is less than this bound.
 ROW_ERROR = 2.0**-11 + 2.0**-20
 
-Encode = Callable[[Sequence[range]], Iterator[np.ndarray]]  # the numbers of rows in each chunk -> their features
+Encode = Callable[[Sequence[range]], Iterator[np.ndarray]]  # row numbers of each chunk -> features of each chunk
 
 
 def write_features(
@@ -30,16 +30,16 @@ def write_features(
     encode: Encode,
     description: str,
 ) -> None:
-    """Fill `NAME.npy` in `directory`, going on with what an interrupted call left there.
+    """Fill `NAME.npy` in `directory`; continue what an interrupted call left there.
 
     Args:
-        directory: where the file lies.
-        name: its name without suffix; `NAME.json` beside it says how many rows are done, and the largest length by
-            which rounding moved one.
+        directory: the directory of the file.
+        name: the file's name without suffix; `NAME.json` beside it has the number of finished rows and the largest
+            rounding error of a row (a length).
         shape: [N, C] or [F, N, C], rows of unit length.
-        chunk: rows that are encoded, and noted, at once.
-        encode: gives the float32 rows of one chunk after the other: [n, C] or [F, n, C].
-        description: what the progress is called.
+        chunk: number of rows that are encoded and noted at a time.
+        encode: yields the float32 rows of one chunk after the other: [n, C] or [F, n, C].
+        description: the title of the progress display.
 
     Raises:
         DivergenceError: a row is not finite.
@@ -57,7 +57,7 @@ def write_features(
         for place, rows in zip(chunks, shown, strict=True):
             rounded = rows.astype(np.float16)
             if not np.isfinite(rounded).all():
-                raise DivergenceError(f"{description}: not all numbers of the rows from {place.start} on are finite")
+                raise DivergenceError(f"{description}: a number in the rows from {place.start} on is not finite")
             for plane, part in enumerate(rounded.reshape(*(planes or (1,)), -1, width)):
                 file.seek(header + 2 * width * (plane * total + place.start))
                 file.write(part.tobytes())
@@ -68,7 +68,7 @@ def write_features(
 
 
 def _noted(path: Path, note: Path, shape: tuple[int, ...]) -> tuple[int, float]:
-    """How many rows are done, and the largest error so far; none without a whole file and its note."""
+    """Read the number of finished rows and the largest error so far; (0, 0.0) without a whole file and its note."""
     try:
         state = json.loads(note.read_text())
         if np.load(path, mmap_mode="r").shape == shape:

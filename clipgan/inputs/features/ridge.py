@@ -1,6 +1,6 @@
-"""The linear map from text embeddings to ResNet features, fitted over chunks of rows: memory does not grow with them.
+"""Ridge regression from text embeddings to ResNet features, over chunks of rows: memory does not grow with the rows.
 
-Shapes: N rows in all chunks, C width of the inputs, Q of the outputs.
+Shapes: N rows in all chunks, C width of the inputs, Q width of the outputs.
 """
 
 import math
@@ -8,14 +8,13 @@ from collections.abc import Iterable
 
 import numpy as np
 
-SMALLEST = (
-    1e-9  # total sum of squares, relative to that of the outputs themselves: below it they are equal, but rounded
-)
+# Outputs whose sum of squares about the mean is below this fraction of their sum of squares are equal up to rounding.
+EQUAL_OUTPUTS = 1e-9
 Pairs = Iterable[tuple[np.ndarray, np.ndarray]]  # chunks of inputs [n, C] and outputs [n, Q]
 
 
 def ridge_regression(pairs: Pairs, strength: float) -> np.ndarray:
-    """argmin_W |inputs W - outputs|^2 / N + strength |W|^2, by the normal equations in float64.
+    """Return argmin_W |inputs W - outputs|^2 / N + strength |W|^2, by the normal equations in float64.
 
     Args:
         pairs: at least one chunk.
@@ -35,9 +34,7 @@ def ridge_regression(pairs: Pairs, strength: float) -> np.ndarray:
 
 
 def r_squared(pairs: Pairs, weights: np.ndarray) -> float:
-    """1 - residual / total sum of squares of `inputs @ weights` as a prediction of the outputs; nan where those are all
-    equal.
-    """
+    """Return R^2 of `inputs @ weights`: 1 - residual / total sum of squares; nan if all outputs are equal."""
     residual = squares = 0.0
     sums: np.ndarray | float = 0.0
     count = 0
@@ -47,4 +44,4 @@ def r_squared(pairs: Pairs, weights: np.ndarray) -> float:
         squares += float(np.square(y).sum())
         sums, count = sums + y.sum(axis=0), count + len(y)
     total = squares - float(np.square(sums).sum()) / count
-    return 1 - residual / total if total > SMALLEST * squares else math.nan
+    return 1 - residual / total if total > EQUAL_OUTPUTS * squares else math.nan

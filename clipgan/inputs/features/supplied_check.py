@@ -1,4 +1,4 @@
-"""Whether CLIP features that came with a data set are those of the backbone in use."""
+"""The check that CLIP features supplied with a data set come from the backbone in use."""
 
 import numpy as np
 
@@ -9,26 +9,26 @@ from clipgan.inputs.data.pack import Split
 from clipgan.inputs.data.supplied_features import StoredFeatures
 from clipgan.inputs.encoders.clip import FrozenClip
 
-CHECKED = 32  # images and captions that are encoded to compare
-# LAFITE encodes a random crop of 99 % and resizes without antialiasing, which moves a feature a little. The feature of
-# another image has a cosine of 0.5 to 0.7 in the same CLIP, that of the same image in another CLIP about 0.
+COMPARED = 32  # number of images, and of captions, that are encoded for the comparison
+# LAFITE encodes a random crop of 99 % and resizes without antialiasing, which moves a feature a little. Features of two
+# different images by the same CLIP have a cosine of 0.5 to 0.7, features of one image by two CLIPs a cosine near 0.
 MIN_COSINE = 0.9
 
 
 def matching_features(split: Split, name: str, clip: FrozenClip, image_rows: np.ndarray) -> StoredFeatures | None:
-    """The stored features of `split` that `clip` would give as well; it prints which.
+    """Return the stored features of `split` that match the features of `clip`, and print the comparison.
 
     Args:
         split: N images and their captions.
         name: the split's name.
         clip: the backbone.
-        image_rows: its features of the images `checked(N)`, float32 [K, C].
+        image_rows: the backbone's features of the images `compared_rows(N)`, float32 [K, C].
 
     Returns:
-        What is stored, None in place of what does not match; None if nothing is stored.
+        The stored features with None in place of a kind that does not match; None if nothing is stored.
 
     Raises:
-        UserError: captions are stored as features of another CLIP, and not as words.
+        UserError: the captions are stored only as features, and another CLIP made these.
     """
     stored = split.stored
     if stored is None:
@@ -36,18 +36,18 @@ def matching_features(split: Split, name: str, clip: FrozenClip, image_rows: np.
     cosine = {"image": _mean_cosine(stored.image, image_rows)}
     if stored.has_words:
         starts = caption_starts(split.captions)
-        rows = checked(int(starts[-1]))
-        of = np.searchsorted(starts, rows, side="right") - 1
-        chosen = [split.captions[int(image)][int(row - starts[image])] for image, row in zip(of, rows, strict=True)]
+        rows = compared_rows(int(starts[-1]))
+        owners = np.searchsorted(starts, rows, side="right") - 1  # the image of each caption
+        chosen = [split.captions[int(image)][int(row - starts[image])] for image, row in zip(owners, rows, strict=True)]
         cosine["text"] = _mean_cosine(stored.text, clip.encode_text(chosen).cpu().numpy())
-    else:  # without words, captions go with the images: one CLIP made both
+    else:  # captions without words cannot be encoded; the images tell, since one CLIP made both
         cosine["text"] = cosine["image"] if stored.text is not None else None
     kept = {kind: value is not None and value >= MIN_COSINE for kind, value in cosine.items()}
     found = ", ".join(f"{kind}: {_found(value, clip.dim)}" for kind, value in cosine.items())
     if not (kept["text"] or stored.has_words) and any(split.captions):
         raise UserError(
             f"the captions of the {name} split are stored as CLIP features without their words, and this CLIP did not "
-            f"make them ({found}): choose the one that did, or put NAME.txt beside each image"
+            f"make them ({found}): choose the CLIP that did, or put NAME.txt beside each image"
         )
     console.print(f"stored CLIP features of the {name} split: {found}")
     return StoredFeatures(
@@ -55,16 +55,16 @@ def matching_features(split: Split, name: str, clip: FrozenClip, image_rows: np.
     )
 
 
-def checked(count: int) -> np.ndarray:
-    """Which of `count` rows are compared."""
-    return np.unique(np.arange(CHECKED) * count // CHECKED)
+def compared_rows(count: int) -> np.ndarray:
+    """Choose the rows to compare among `count` rows, evenly spaced: int64 [min(count, 32)]."""
+    return np.unique(np.arange(COMPARED) * count // COMPARED)
 
 
 def _mean_cosine(stored: np.ndarray | None, rows: np.ndarray) -> float | None:
-    """Between unit rows; None where they cannot be compared."""
+    """Return the mean cosine of stored and computed unit rows; None if there are none or the widths differ."""
     if stored is None or stored.shape[1] != rows.shape[1]:
         return None
-    return float((stored[checked(len(stored))] * rows).sum(axis=1).mean())
+    return float((stored[compared_rows(len(stored))] * rows).sum(axis=1).mean())
 
 
 def _found(cosine: float | None, width: int) -> str:

@@ -1,4 +1,4 @@
-"""Noise on CLIP features: it makes a condition from a caption's features, and a pseudo text from an image's features.
+"""Noise on CLIP features, which makes conditions from captions' features and pseudo texts from images' features.
 
 Shapes: N rows, C width of CLIP's embedding.
 """
@@ -10,14 +10,13 @@ from clipgan.base.vectors import unit
 
 
 def perturb(features: Tensor, level: Tensor | float, draw: Draw) -> Tensor:
-    """LAFITE's Gaussian perturbation (arXiv:2111.13792, eq. 3): f + level |f| n / |n| at unit length, n ~ N(0, I).
+    """Perturb features as LAFITE does (arXiv:2111.13792, eq. 3): f + level |f| n / |n| at unit length, n ~ N(0, I).
 
-    It makes a condition of a caption's features u, and a pseudo text of an image's features v. (LAFITE's public code
-    mixes (1 - a) f + a n / |n| instead: its a is a level of a / (1 - a) here.)
+    LAFITE's public code mixes (1 - a) f + a n / |n| instead; its a corresponds to the level a / (1 - a) here.
 
     Args:
-        features: [N, C], unit length.
-        level: length of the noise relative to the features, >= 0; [N, 1] or one for all.
-        draw: makes n.
+        features: f [N, C], unit length: u of captions gives conditions, v of images gives pseudo texts.
+        level: length of the noise relative to the features, >= 0; [N, 1] or one number for all rows.
+        draw: draws n.
     """
     return unit(features + level * unit(draw(features.shape)))

@@ -22,8 +22,7 @@ class PrecisionRecall(Measure):
         if min(generated, n_real) <= NEIGHBOURS:
             raise UserError(
                 f"metrics.precision_recall={due} needs at least {NEIGHBOURS + 1} images of both kinds, and there are "
-                f"{generated} generated ones (metrics.n_images) and {n_real} real ones; "
-                "metrics.precision_recall=never skips it"
+                f"{generated} generated ones (metrics.n_images) and {n_real} real ones; use never to skip it"
             )
 
     def metrics(self, rows: Mapping[str, Tensor], setting: Setting) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""StyleGAN2-ADA's pixel blitting (arXiv:2006.06676, appendix B): flips, quarter turns, shifts by whole pixels.
+"""StyleGAN2-ADA's pixel blitting (arXiv:2006.06676, appendix B): flips, 90 degree rotations, integer shifts.
 
 Shapes: N images, R resolution.
 """
@@ -11,26 +11,26 @@ from torch import Tensor
 from clipgan.models.augmentation.diffaugment import Apply, take, wide
 from clipgan.models.augmentation.rows import Rows
 
-SHIFT = 0.125  # of the edge, at most
+SHIFT = 0.125  # largest shift, fraction of the edge
 
 
 def draw_blit(rows: Rows, p: Tensor) -> Apply:
-    """Each of the three with probability `p`."""
-    flip = rows.perhaps(p, rows.integer(2), 0.0)
-    turns = rows.perhaps(p, rows.integer(4), 0.0)
+    """Draw flip, rotation and shift, each with probability `p`."""
+    flip = rows.with_probability(p, rows.integer(2), 0.0)
+    turns = rows.with_probability(p, rows.integer(4), 0.0)
     gate = rows.uniform() < p
     right, down = (torch.where(gate, (2 * rows.uniform() - 1) * SHIFT, 0.0) for _ in range(2))
     return partial(blit, flip=flip, turns=turns, right=right, down=down)
 
 
 def blit(images: Tensor, flip: Tensor, turns: Tensor, right: Tensor, down: Tensor) -> Tensor:
-    """Mirror, turn, shift; what comes in at an edge is reflected.
+    """Mirror, rotate, then shift; pixels from outside the image are reflections.
 
     Args:
         images: [N, 3, R, R].
         flip: [N], 1: mirrored.
-        turns: [N], quarter turns against the clock.
-        right, down: [N], shares of the edge; rounded to pixels.
+        turns: [N], number of 90 degree rotations, counterclockwise.
+        right, down: [N], shifts as fractions of the edge; rounded to pixels.
     """
     images = torch.where(wide(flip) == 1, images.flip(3), images)
     turned = images
@@ -42,7 +42,7 @@ def blit(images: Tensor, flip: Tensor, turns: Tensor, right: Tensor, down: Tenso
 
 
 def reflected(index: Tensor, size: int) -> Tensor:
-    """Indices of any size -> 0 to `size` - 1, mirrored at the edges of the first and the last pixel."""
+    """Map any index into 0 to `size` - 1 by reflection at the outer edges of the first and the last pixel."""
     index = index.remainder(2 * size)
     return torch.where(index < size, index, 2 * size - 1 - index)
 

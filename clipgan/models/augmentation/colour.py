@@ -1,4 +1,4 @@
-"""StyleGAN2-ADA's colour transforms (arXiv:2006.06676, appendix B) as one affine map of a pixel's three numbers.
+"""StyleGAN2-ADA's colour transforms (arXiv:2006.06676, appendix B) as one affine map of RGB.
 
 Shapes: N images, R resolution.
 """
@@ -13,17 +13,17 @@ from clipgan.models.augmentation.diffaugment import Apply
 from clipgan.models.augmentation.rows import Rows
 
 BRIGHTNESS = 0.2  # standard deviation
-CONTRAST = 0.5  # of log2 of the factor
-SATURATION = 1.0  # likewise
+CONTRAST = 0.5  # standard deviation of log2 of the factor
+SATURATION = 1.0  # standard deviation of log2 of the factor
 
 
 def draw_colour(rows: Rows, p: Tensor) -> Apply:
-    """Brightness, contrast, luma flip, hue, saturation: each with probability `p`."""
-    brightness = rows.perhaps(p, rows.normal() * BRIGHTNESS, 0.0)
-    contrast = rows.perhaps(p, (rows.normal() * CONTRAST).exp2(), 1.0)
-    luma_flip = rows.perhaps(p, rows.integer(2), 0.0)
-    hue = rows.perhaps(p, (2 * rows.uniform() - 1) * math.pi, 0.0)
-    saturation = rows.perhaps(p, (rows.normal() * SATURATION).exp2(), 1.0)
+    """Draw brightness, contrast, luma flip, hue and saturation, each with probability `p`."""
+    brightness = rows.with_probability(p, rows.normal() * BRIGHTNESS, 0.0)
+    contrast = rows.with_probability(p, (rows.normal() * CONTRAST).exp2(), 1.0)
+    luma_flip = rows.with_probability(p, rows.integer(2), 0.0)
+    hue = rows.with_probability(p, (2 * rows.uniform() - 1) * math.pi, 0.0)
+    saturation = rows.with_probability(p, (rows.normal() * SATURATION).exp2(), 1.0)
     matrix, shift = colour_map(brightness, contrast, luma_flip, hue, saturation)
     return partial(recolour, matrix=matrix, shift=shift)
 
@@ -31,24 +31,23 @@ def draw_colour(rows: Rows, p: Tensor) -> Apply:
 def colour_map(
     brightness: Tensor, contrast: Tensor, luma_flip: Tensor, hue: Tensor, saturation: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The map x -> M x + s of five transforms, one after the other.
+    """Compose five transforms, in the order of the arguments, into one map x -> M x + s.
 
     Args:
-        brightness: [N], added.
-        contrast: [N], a factor.
-        luma_flip: [N], 1: reflected at the plane through black that is perpendicular to the grey axis.
-        hue: [N], radians about the grey axis.
+        brightness: [N], the summand.
+        contrast: [N], the factor.
+        luma_flip: [N], 1: reflect at the plane through black that is perpendicular to the grey axis.
+        hue: [N], rotation about the grey axis, radians.
         saturation: [N], the factor of the distance from the grey axis.
 
     Returns:
         M, [N, 3, 3], and s, [N, 3].
     """
-    grey = torch.full((3, 3), 1 / 3, device=hue.device)  # the projection onto the grey axis
+    grey = torch.full((3, 3), 1 / 3, device=hue.device)  # projection onto the grey axis
     unity = torch.eye(3, device=hue.device)
     colours = unity - grey
-    across = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]], device=hue.device) / math.sqrt(
-        3
-    )  # turns by 90 degrees
+    cross = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]], device=hue.device)  # cross product with (1, 1, 1)
+    across = cross / math.sqrt(3)  # rotation by 90 degrees about the grey axis
     flip = unity - 2 * grey * luma_flip[:, None, None]
     turn = grey + colours * hue.cos()[:, None, None] + across * hue.sin()[:, None, None]
     saturate = grey + colours * saturation[:, None, None]
@@ -57,7 +56,7 @@ def colour_map(
 
 
 def recolour(images: Tensor, matrix: Tensor, shift: Tensor) -> Tensor:
-    """M x + s of each pixel: [N, 3, R, R], [N, 3, 3], [N, 3]."""
-    # products by element: a GPU's matrix product may keep 10 bits only, and the neutral map must change nothing
+    """Compute M x + s for each pixel x: images [N, 3, R, R], M [N, 3, 3], s [N, 3]."""
+    # elementwise products: a GPU's matrix product may keep 10 bits only, and the identity map must change nothing
     mixed = (matrix[:, :, :, None, None] * images[:, None]).sum(dim=2)
     return mixed + shift[:, :, None, None]

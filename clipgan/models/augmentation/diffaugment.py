@@ -1,7 +1,7 @@
-"""DiffAugment (arXiv:2006.10738): each image is changed every time.
+"""DiffAugment (arXiv:2006.10738): every transform is applied to every image.
 
-Shapes: N images, R resolution. A transform draws its numbers once, and gives what applies them at any resolution, so
-that the scales of a multi-scale network are changed alike.
+Shapes: N images, R resolution. A transform draws its numbers once and returns a function that applies them at any
+resolution, so that all scales of a multi-scale network are changed in the same way.
 """
 
 from collections.abc import Callable
@@ -13,18 +13,18 @@ from torch import Tensor
 from clipgan.models.augmentation.rows import Rows
 
 Apply = Callable[[Tensor], Tensor]  # [N, 3, R, R] -> the same shape
-SHIFT = 1 / 8  # of the edge, at most
-HOLE = 1 / 2  # of the edge
+SHIFT = 1 / 8  # largest shift, fraction of the edge
+HOLE = 1 / 2  # edge of the cutout, fraction of the image's edge
 
 
 def draw_colour(rows: Rows) -> Apply:
-    """Brightness by up to half, saturation up to doubled, contrast from half to one and a half."""
+    """Draw brightness (summand from -0.5 to 0.5), saturation (factor 0 to 2), contrast (factor 0.5 to 1.5)."""
     brightness, saturation, contrast = rows.uniform() - 0.5, rows.uniform() * 2, rows.uniform() + 0.5
     return partial(colour, brightness=brightness, saturation=saturation, contrast=contrast)
 
 
 def colour(images: Tensor, brightness: Tensor, saturation: Tensor, contrast: Tensor) -> Tensor:
-    """Add; scale about each pixel's grey; scale about the image's mean: by [N] numbers, one after the other."""
+    """Add brightness, scale about each pixel's grey, then scale about the image's mean, by [N] numbers each."""
     x = images + wide(brightness)
     grey = x.mean(dim=1, keepdim=True)
     x = (x - grey) * wide(saturation) + grey
@@ -33,12 +33,12 @@ def colour(images: Tensor, brightness: Tensor, saturation: Tensor, contrast: Ten
 
 
 def draw_translation(rows: Rows) -> Apply:
-    """By whole pixels, up to an eighth of the edge each way."""
+    """Draw shifts by whole pixels, up to an eighth of the edge in each direction."""
     return partial(translation, right=rows.uniform(), down=rows.uniform())
 
 
 def translation(images: Tensor, right: Tensor, down: Tensor) -> Tensor:
-    """Shift by whole pixels; what comes in is 0. [N] numbers: 0 is furthest left or up, 1 furthest right or down."""
+    """Shift by whole pixels and fill with 0; the [N] numbers go from 0 (furthest left, up) to 1 (right, down)."""
     most = int(images.shape[-1] * SHIFT + 0.5)
     for share, dim in ((right, 3), (down, 2)):
         pixels = (share * (2 * most + 1)).floor().clamp(max=2 * most) - most
@@ -54,12 +54,12 @@ def _shift(images: Tensor, pixels: Tensor, dim: int) -> Tensor:
 
 
 def draw_cutout(rows: Rows) -> Apply:
-    """A square of half the edge, anywhere, also half outside."""
+    """Draw the centre of a square hole anywhere in the image; the square may be partly outside."""
     return partial(cutout, x=rows.uniform(), y=rows.uniform())
 
 
 def cutout(images: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Set a square to 0 whose centre is at the [N] shares `x` of the width and `y` of the height."""
+    """Set a square to 0; its centre is at the [N] fractions `x` of the width and `y` of the height."""
     size = images.shape[-1]
     edge = int(size * HOLE + 0.5)
     places = size + 1 - edge % 2
@@ -74,17 +74,17 @@ def cutout(images: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 
 def take(images: Tensor, source: Tensor, dim: int) -> Tensor:
-    """Rows (`dim` 2) or columns (3) of each image in another order: `source` says which, int64 [N, R]."""
+    """Gather rows (`dim` 2) or columns (3) of each image by their indices `source`, int64 [N, R]."""
     return images.gather(dim, along(source, dim).expand_as(images))
 
 
 def along(numbers: Tensor, dim: int) -> Tensor:
-    """[N, R] -> [N, 1, R, 1] or [N, 1, 1, R], with R in `dim`."""
+    """Reshape [N, R] to [N, 1, R, 1] (`dim` 2) or [N, 1, 1, R] (`dim` 3)."""
     return numbers[:, None, :, None] if dim == 2 else numbers[:, None, None, :]
 
 
 def wide(numbers: Tensor) -> Tensor:
-    """[N] -> [N, 1, 1, 1]."""
+    """Reshape [N] to [N, 1, 1, 1]."""
     return numbers[:, None, None, None]
 
 

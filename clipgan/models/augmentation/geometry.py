@@ -1,7 +1,7 @@
 """StyleGAN2-ADA's general geometric transforms (arXiv:2006.06676, appendix B): one affine map, one resampling.
 
-An image is doubled by the wavelet filter sym6, sampled bilinearly where the map says, and halved by the same filter.
-What lies outside an image is its reflection.
+The wavelet filter sym6 doubles an image's resolution; the map samples it bilinearly; the same filter halves it again.
+Pixels outside an image are its reflection.
 
 Shapes: N images, R resolution.
 """
@@ -16,8 +16,8 @@ from clipgan.models.augmentation.blit import reflected
 from clipgan.models.augmentation.diffaugment import Apply
 from clipgan.models.augmentation.rows import Rows
 
-SCALE = 0.2  # standard deviation of log2 of a factor
-SHIFT = 0.125  # standard deviation, of the edge
+SCALE = 0.2  # standard deviation of log2 of the factor
+SHIFT = 0.125  # standard deviation, fraction of the edge
 # The low-pass filter of the wavelet sym6 (least asymmetric with six vanishing moments, Daubechies 1992).
 SYM6 = (
     0.015404109327027373, 0.0034907120842174702, -0.11799011114819057, -0.048311742585633, 0.4910559419267466,
@@ -25,19 +25,19 @@ SYM6 = (
     0.0017677118642428036, -0.007800708325034148,
 )  # fmt: skip
 CENTRE = 5  # the tap that falls on a pixel's first half
-LAG = sum(number * tap for number, tap in enumerate(SYM6)) / sum(SYM6) - CENTRE  # of the centre of gravity behind it
-MARGIN = 6  # doubled pixels that halving reads beyond an edge
+LAG = sum(number * tap for number, tap in enumerate(SYM6)) / sum(SYM6) - CENTRE  # from this tap to the centroid
+MARGIN = 6  # pixels of the doubled image that halving reads beyond an edge
 
 
 def draw_geometry(rows: Rows, p: Tensor) -> Apply:
-    """Scale, turn, stretch, turn, shift: each with probability `p`, turns such that one of the two comes with `p`."""
+    """Draw scale, stretch and shift, each with probability `p`, and two rotations: one or both occur with `p`."""
     one_turn = 1 - (1 - p).sqrt()
 
     def factor() -> Tensor:
-        return rows.perhaps(p, (rows.normal() * SCALE).exp2(), 1.0)
+        return rows.with_probability(p, (rows.normal() * SCALE).exp2(), 1.0)
 
     def angle() -> Tensor:
-        return rows.perhaps(one_turn, (2 * rows.uniform() - 1) * math.pi, 0.0)
+        return rows.with_probability(one_turn, (2 * rows.uniform() - 1) * math.pi, 0.0)
 
     scale, before, stretch, after = factor(), angle(), factor(), angle()
     gate = rows.uniform() < p
@@ -46,13 +46,13 @@ def draw_geometry(rows: Rows, p: Tensor) -> Apply:
 
 
 def inverse_map(scale: Tensor, before: Tensor, stretch: Tensor, after: Tensor) -> Tensor:
-    """The 2 x 2 matrix that takes a place in the result to one in the image, both from the centre: [N, 2, 2].
+    """Return the matrix that maps a position in the result to one in the image, both from the centre: [N, 2, 2].
 
     Args:
         scale: [N], the factor of the size.
-        before: [N], radians that the image is turned before it is stretched.
-        stretch: [N], the factor of the width, and one over that of the height.
-        after: [N], radians that it is turned after that.
+        before: [N], rotation before the stretch, radians.
+        stretch: [N], the factor of the width; the factor of the height is 1 / stretch.
+        after: [N], rotation after the stretch, radians.
     """
     zero = torch.zeros_like(scale)
 
@@ -66,12 +66,12 @@ def inverse_map(scale: Tensor, before: Tensor, stretch: Tensor, after: Tensor) -
 
 
 def warp(images: Tensor, inverse: Tensor, shift: Tensor) -> Tensor:
-    """The images that an affine map makes; those that it leaves where they are come through bit by bit.
+    """Apply an affine map to each image; the identity map changes no bit.
 
     Args:
         images: [N, 3, R, R].
         inverse: [N, 2, 2], see `inverse_map`.
-        shift: [N, 2], shares of the edge, to the right and down.
+        shift: [N, 2], fractions of the edge, to the right and down.
     """
     size = images.shape[-1]
     double, halve = resampling(size, images.dtype, images.device)
@@ -88,7 +88,7 @@ def warp(images: Tensor, inverse: Tensor, shift: Tensor) -> Tensor:
 
 @lru_cache
 def resampling(size: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The matrices [2R, R] that double an edge of R pixels, and [R, 2R + 2 MARGIN] that halve it again."""
+    """Return the matrix [2R, R] that doubles an edge of R pixels, and [R, 2R + 2 MARGIN] that halves it again."""
     taps = torch.tensor(SYM6) * math.sqrt(2)
     pixel = torch.arange(-MARGIN, size + MARGIN)[:, None].expand(-1, len(taps))
     place = 2 * pixel + torch.arange(len(taps)) - CENTRE
@@ -101,9 +101,9 @@ def resampling(size: int, dtype: torch.dtype, device: torch.device) -> tuple[Ten
 
 
 def bilinear(images: Tensor, places: Tensor) -> Tensor:
-    """Images at places between their pixels: [N, C, H, H], [N, 2, P] (column, row) -> [N, C, P].
+    """Sample images [N, C, H, H] bilinearly at positions [N, 2, P] (column, row): [N, C, P].
 
-    By gathering, which PyTorch differentiates twice, as R1 asks, and repeats bit for bit on a GPU;
+    The code gathers pixels, which PyTorch can differentiate twice (R1 needs this) and repeats bit for bit on a GPU.
     torch.nn.functional.grid_sample does neither.
     """
     size = images.shape[-1]

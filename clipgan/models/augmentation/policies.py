@@ -1,4 +1,4 @@
-"""The augmentations that a configuration names: none, DiffAugment, or StyleGAN2-ADA's with its adaptive probability."""
+"""The augmentations that a configuration names: none, DiffAugment, or StyleGAN2-ADA's with an adaptive probability."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -24,26 +24,26 @@ ADAPTIVE: dict[str, Callable[[Rows, Tensor], Apply]] = {
 
 
 class Augmentation:
-    """None: D sees images as they are."""
+    """No augmentation; the base class of the others."""
 
     def __call__(self, images: Scales, draw: Callable[[], Draw]) -> Scales:
-        """Images as D is to see them, each scale changed alike; `draw` is called where there is something to draw."""
+        """Augment images for D, all scales in the same way; call `draw` only if random numbers are needed."""
         return images
 
     def end_step(self, step: int, real_sign: Tensor) -> dict[str, Tensor]:
-        """Adapt to the mean sign of D's logits of real images in a step. Returns values to log."""
+        """Adapt to the mean sign of D's logits for the real images of a step; return values to log."""
         return {}
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What a training that goes on needs."""
+        """Return the state that a resumed training needs."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` gave."""
+        """Restore the state that `state_dict` returned."""
 
 
 class DiffAugment(Augmentation):
-    """Every transform of the policy, every time."""
+    """Applies every transform of the policy to every image."""
 
     def __init__(self, policy: list[str]) -> None:
         self.transforms = [diffaugment.TRANSFORMS[name] for name in policy]
@@ -57,11 +57,11 @@ class DiffAugment(Augmentation):
 
 
 class AdaptiveAugmentation(Augmentation):
-    """Every transform with probability p, which follows how much D overfits (arXiv:2006.06676, section 3).
+    """Applies every transform with probability p, which follows D's overfitting (arXiv:2006.06676, section 3).
 
-    r_t, the mean sign of D's logits of real images, is near 0 for a D that cannot tell and 1 for one that knows its
-    training images. Every `interval` steps p moves by a fixed amount towards where r_t is at the target: up if r_t is
-    above it, down if it is below. p starts at 0.
+    r_t is the mean sign of D's logits for real images: near 0 if D cannot tell real from generated, 1 if D knows its
+    training images by heart. Every `interval` steps p rises by a fixed amount if r_t is above the target, and falls by
+    it if r_t is below. p starts at 0.
     """
 
     def __init__(self, config: AugmentConfig, batch: int, device: torch.device) -> None:
@@ -72,7 +72,7 @@ class AdaptiveAugmentation(Augmentation):
         self.target, self.interval = config.target, config.interval
         self.amount = batch * config.interval / (config.kimg * 1000)
         self.p = torch.zeros((), device=device)
-        self.signs = torch.zeros((), device=device)  # their sum, of the steps since p was moved
+        self.signs = torch.zeros((), device=device)  # sum of the mean signs since the last change of p
 
     def __call__(self, images: Scales, draw: Callable[[], Draw]) -> Scales:
         """See `Augmentation`."""
@@ -100,12 +100,12 @@ class AdaptiveAugmentation(Augmentation):
 
 
 def build_augmentation(config: AugmentConfig, batch: int, device: torch.device) -> Augmentation:
-    """What `config` names.
+    """Build the augmentation that `config` names.
 
     Args:
-        config: the group.
-        batch: real images a step, over all processes.
-        device: where the networks live.
+        config: the configuration group `augment`.
+        batch: real images per step, over all processes.
+        device: the device of the networks.
     """
     if config.name == "diffaugment":
         return DiffAugment(config.policy)

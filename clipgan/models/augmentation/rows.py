@@ -1,32 +1,32 @@
-"""The numbers that an augmentation draws, for each image its own."""
+"""The random numbers of an augmentation, independent for each image."""
 
 import torch
 from torch import Tensor
 
 from clipgan.base.randomness import Draw
 
-WIDTH = 32  # numbers an image, more than any policy takes
+WIDTH = 32  # numbers for each image, more than any policy needs
 
 
 class Rows:
-    """Numbers of N images from one draw; each call takes the next [N]."""
+    """Random numbers for N images from one draw; each call returns the next [N]."""
 
     def __init__(self, draw: Draw, count: int) -> None:
-        """`draw` makes standard normals; `count` is N."""
+        """Draw standard normals for N = `count` images."""
         self._columns = iter(draw((count, WIDTH)).unbind(dim=1))
 
     def normal(self) -> Tensor:
-        """Standard normal."""
+        """Return standard normal numbers."""
         return next(self._columns)
 
     def uniform(self) -> Tensor:
-        """Between 0 and 1: the normal distribution's own cumulative probability."""
+        """Return uniform numbers in [0, 1]: the cumulative normal probability of `normal()`."""
         return torch.special.ndtr(self.normal())
 
     def integer(self, count: int) -> Tensor:
-        """0 to `count` - 1, as floating-point numbers."""
+        """Return uniform integers from 0 to `count` - 1, as floating-point numbers."""
         return (self.uniform() * count).floor().clamp(max=count - 1)
 
-    def perhaps(self, p: Tensor, value: Tensor, otherwise: float) -> Tensor:
-        """`value` with probability `p`, a scalar."""
+    def with_probability(self, p: Tensor, value: Tensor, otherwise: float) -> Tensor:
+        """Return `value` with probability `p` (a scalar), else `otherwise`."""
         return torch.where(self.uniform() < p, value, otherwise)

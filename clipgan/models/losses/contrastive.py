@@ -1,7 +1,7 @@
 """InfoNCE between the images of a batch and their targets, in both directions.
 
-Shapes: N samples, K further targets, d width of the space. The symbols are those of docs/losses.md: a_i an image's
-embedding, b_i its target.
+Shapes: N samples, K further targets, d width of the space. Symbols as in docs/losses.md: a_i is an image's embedding,
+b_i its target.
 """
 
 import math
@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from clipgan.models.losses.pairs import Selection, Selections, anchors_themselves
+from clipgan.models.losses.pairs import Selection, Selections, anchor_mask
 
 ALL_PLAIN = Selections()
 
 
 class Contrast(NamedTuple):
-    """The two directions of one contrast, scalars; None where it was not asked for."""
+    """The losses of the two directions, scalars; None for a direction that was not requested."""
 
     homologous: Tensor | None  # L(a -> b): the anchor is the image
     heterologous: Tensor | None  # L(b -> a): the anchor is the target
@@ -31,7 +31,7 @@ def contrast(
     selections: Selections = ALL_PLAIN,
     directions: tuple[bool, bool] = (True, True),
 ) -> Contrast:
-    """Both directions between unit-length embeddings, over one similarity matrix.
+    """Compute InfoNCE in both directions between unit-length embeddings, from one similarity matrix.
 
     L(a -> b) = -1/N sum_i log( exp(a_i.b_i / tau) / sum_j exp(a_i.b_j / tau) ), and L(b -> a) with a and b exchanged.
 
@@ -41,8 +41,8 @@ def contrast(
         temperature: tau > 0.
         similarity: `cos`: the logits are cos / tau; `exp_cos`: exp(cos / tau), as in LAFITE's published code, whose
             author calls it a mistake.
-        selections: the pairs that count.
-        directions: which of the two to compute.
+        selections: the positives, excluded pairs and weights; the default is plain InfoNCE.
+        directions: whether to compute (L(a -> b), L(b -> a)).
     """
     forth, back = directions
     if not forth:
@@ -57,45 +57,45 @@ def contrast(
 
 
 def nt_xent(views: Tensor, temperature: float, selection: Selection | None = None) -> Tensor:
-    """NT-Xent (arXiv:2002.05709) over the views of N images: the mean over all 2 N anchors i of
-    -log( exp(z_i.z_j / tau) / sum over k != i of exp(z_i.z_k / tau) ), where j is the other view of i's image.
+    """Compute NT-Xent (arXiv:2002.05709) over two views of N images: the mean over all 2 N anchors i of
+    -log( exp(z_i.z_j / tau) / sum over k != i of exp(z_i.z_k / tau) ), where j is the other view of image i.
 
-    It is L(a -> b) whose target b_i is the other view, with the anchor itself left out of its denominator.
+    It equals L(a -> b) with the other view as target b_i and with the anchor excluded from its own denominator.
 
     Args:
         views: z, [2 N, d], unit length; i and i + N are views of one image.
         temperature: tau > 0.
-        selection: the pairs that count, see `select_views` and `select_images`; None: the plain ones.
+        selection: positives and excluded pairs, see `select_views` and `select_images`; None: plain NT-Xent.
     """
     count = len(views)
-    chosen = selection or Selection(excluded=anchors_themselves(count, views.device))
-    found = contrast(
+    chosen = selection or Selection(excluded=anchor_mask(count, views.device))
+    losses = contrast(
         views,
         views.roll(count // 2, 0),
         temperature,
         selections=Selections(homologous=chosen),
         directions=(True, False),
     )
-    assert found.homologous is not None
-    return found.homologous
+    assert losses.homologous is not None
+    return losses.homologous
 
 
 class _InfoNce(torch.autograd.Function):
     """InfoNCE (arXiv:1807.03748) along the rows of one matrix of logits and along its columns.
 
-    sum_i w_i ( log sum_{j not excluded} exp l_ij - sum_j p_ij l_ij ). Plain, w_i = 1/N, nothing is excluded, and p
-    picks the diagonal: -1/N sum_i log softmax_j(l)_ii. Several positives are averaged as in SupCon's L_out
+    L = sum_i w_i ( log sum_{j not excluded} exp l_ij - sum_j p_ij l_ij ). Plain InfoNCE has w_i = 1/N, no exclusions
+    and p_ii = 1: L = -1/N sum_i log softmax_j(l)_ii. Several positives are averaged as in SupCon's L_out
     (arXiv:2004.11362), each over the whole denominator.
 
-    The gradient is written out, w_i ( softmax_ij - p_ij ) for either direction: autograd would walk over the matrix
-    about three times as often. It cannot be differentiated again.
+    The backward pass computes the gradient w_i ( softmax_ij - p_ij ) directly: autograd would read the matrix about
+    three times as often. There is no second derivative.
     """
 
     @staticmethod
     def forward(
         ctx: Any, logits: Tensor, forth: Selection | None, back: Selection | None
     ) -> tuple[Tensor | None, Tensor | None]:
-        """[N, N + K] -> a scalar for each direction; `forth` and `back` select its pairs, None: not wanted."""
+        """Return a scalar for each direction of logits [N, N + K]; None in place of a selection skips its direction."""
         square = logits[:, : len(logits)]
         ctx.shape, ctx.options = logits.shape, {"dtype": logits.dtype, "device": logits.device}
         ctx.forth, loss_forth = (None, None) if forth is None else _direction(logits, forth, dim=1)
@@ -105,7 +105,7 @@ class _InfoNce(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_forth: Tensor, grad_back: Tensor) -> tuple[Tensor, None, None]:
-        """The gradient with respect to the logits."""
+        """Return the gradient with respect to the logits."""
         total = torch.zeros(ctx.shape, **ctx.options)
         if ctx.forth is not None:
             ctx.forth.add_gradient(total, grad_forth)
@@ -115,10 +115,10 @@ class _InfoNce(torch.autograd.Function):
 
 
 class _Direction(NamedTuple):
-    """What the gradient of one direction needs. Not its loss: a context that holds its own result is never freed."""
+    """Tensors for the gradient of one direction; never the loss, since a context that holds its result is not freed."""
 
-    dim: int  # of the candidates: anchors are in rows (1) or in columns (0)
-    softmax: Tensor  # as large as the logits, along `dim`
+    dim: int  # the dimension of the candidates: 1 if anchors are rows, 0 if anchors are columns
+    softmax: Tensor  # along `dim`, the shape of the logits
     positives: Tensor | None
     weights: Tensor  # [N]
 
@@ -133,7 +133,7 @@ class _Direction(NamedTuple):
 
 
 def _direction(logits: Tensor, selection: Selection, dim: int) -> tuple[_Direction, Tensor]:
-    """One direction along `dim`, and its loss."""
+    """Compute the loss of the direction whose candidates are along `dim`, and the tensors for its gradient."""
     positives, excluded, weights = selection
     kept = logits if excluded is None else logits.masked_fill(excluded, -math.inf)
     log_softmax = torch.log_softmax(kept, dim)

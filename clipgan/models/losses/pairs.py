@@ -1,12 +1,12 @@
-"""Pair selection: from the CLIP similarities of a batch to positives, excluded negatives and weights of anchors.
+"""Pair selection: CLIP's similarities in a batch decide positives, excluded negatives and weights of anchors.
 
-One mechanism serves every contrast: it takes a `Selection`, and each strategy is a function that makes one.
-The strategies are those of "On the Generalization of Multi-modal Contrastive Learning" (ICML 2023), and the
-pseudo-classes of Weakly Supervised Contrastive Learning (arXiv:2110.04770).
+Every contrast takes a `Selection`, and each strategy is a function that makes one. The strategies come from "On the
+Generalization of Multi-modal Contrastive Learning" (ICML 2023); the pseudo-classes come from Weakly Supervised
+Contrastive Learning (arXiv:2110.04770).
 
-Shapes: N anchors, M >= N candidates; candidate i is anchor i's own target. In SimCLR the 2 B views of B images are
-anchors and candidates, in two halves: candidate i is the other view of anchor i's image, and one candidate is the
-anchor itself.
+Shapes: N anchors, M >= N candidates; candidate i is the target of anchor i. In SimCLR the 2 B views of B images are
+both anchors and candidates, in two halves: candidate i is the other view of anchor i's image, and one of the candidates
+is the anchor itself.
 """
 
 import math
@@ -20,47 +20,47 @@ from clipgan.config import PairsConfig
 
 
 class Selection(NamedTuple):
-    """What an InfoNCE counts; None: what the plain one counts."""
+    """The positives, excluded pairs and weights of an InfoNCE; None: as in plain InfoNCE."""
 
     positives: Tensor | None = None  # float [N, M], rows sum to 1; None: the diagonal
-    excluded: Tensor | None = None  # bool [N, M], True: left out of the denominator; None: nothing
-    weights: Tensor | None = None  # float [N], the anchors' shares of the mean, of sum 1; None: 1 / N each
+    excluded: Tensor | None = None  # bool [N, M], True: left out of the denominator; None: nothing is left out
+    weights: Tensor | None = None  # float [N], the anchors' weights in the mean, sum 1; None: 1 / N each
 
 
 PLAIN = Selection()
 
 
 class Selections(NamedTuple):
-    """The selections of a contrast, each laid out as its matrix of logits: images in rows, targets in columns."""
+    """The selections of a contrast, in the layout of the logits: images in rows, targets in columns."""
 
     homologous: Selection = PLAIN  # [N, M], anchors in rows
     heterologous: Selection = PLAIN  # [N, N], anchors in columns
-    without_further: Selection = PLAIN  # [N, N], the homologous one of a term that has the batch's own targets only
+    without_further: Selection = PLAIN  # [N, N], homologous, for terms without the K further targets
 
 
 class Candidates(NamedTuple):
-    """What a strategy chooses among."""
+    """The anchors and candidates that a strategy chooses among."""
 
     similarity: Tensor  # [N, M], CLIP's cosine between sample i and candidate j; the diagonal is never read
-    fit: Tensor  # [N], CLIP's cosine of anchor i and its own target; [N / 2] where both views of an image have one
-    itself: Tensor | None = None  # bool [N, M], where the candidate is the anchor itself; None: nowhere
+    fit: Tensor  # [N], CLIP's cosine of anchor i and its target; [N / 2] if the two views of an image share it
+    is_anchor: Tensor | None = None  # bool [N, M], True: candidate j is anchor i itself; None: no candidate is
 
     @property
     def negatives(self) -> int:
-        """Of an anchor."""
-        return self.similarity.shape[1] - (1 if self.itself is None else 2)
+        """The number of negatives of an anchor."""
+        return self.similarity.shape[1] - (1 if self.is_anchor is None else 2)
 
     @property
     def samples(self) -> int:
-        """How many there are: anchor and candidate i are sample i, and of two views sample i mod B."""
-        return self.similarity.shape[1] // (1 if self.itself is None else 2)
+        """The number of samples: anchor and candidate i are sample i, in SimCLR sample i mod B."""
+        return self.similarity.shape[1] // (1 if self.is_anchor is None else 2)
 
 
 def select(config: PairsConfig, similarity: Tensor, fit: Tensor) -> Selections:
-    """Choose the pairs of a batch.
+    """Choose the pairs of a batch of images and captions.
 
     Args:
-        config: the strategy and its numbers.
+        config: the strategy and its parameters.
         similarity: [N, M], CLIP's cosine between sample i and candidate j; the diagonal is never read.
         fit: [N], CLIP's cosine between image i and its caption.
     """
@@ -79,16 +79,16 @@ def _transposed(selection: Selection) -> Selection:
 
 
 def select_images(config: PairsConfig, similarity: Tensor) -> Selection:
-    """Choose the pairs among the views of a batch by what CLIP says of the images, as they are without augmentation.
+    """Choose the pairs among the views of a batch by CLIP's similarity of the images without augmentation.
 
-    A chosen image stands for both of its views, which share its weight.
+    Both views of a chosen image are chosen and share its weight.
 
     Args:
-        config: any strategy but drop_false_positive: two views of one image have nothing to tell them apart here.
+        config: any strategy but drop_false_positive, which needs a similarity between the two views of an image.
         similarity: [B, B], CLIP's cosine between images.
 
     Returns:
-        The selection of NT-Xent, [2 B, 2 B].
+        The selection for NT-Xent, [2 B, 2 B].
     """
     chosen = STRATEGIES[config.name](config, Candidates(similarity, similarity.diagonal()))
     positives, excluded, weights = chosen
@@ -97,79 +97,80 @@ def select_images(config: PairsConfig, similarity: Tensor) -> Selection:
         own = positives.diagonal()
         others = (positives - own.diag()) / 2
         positives = others.repeat(2, 2) + own.repeat(2).diag()
-    itself = anchors_themselves(2 * len(similarity), similarity.device)
-    return Selection(positives, itself if excluded is None else excluded.repeat(2, 2) | itself)
+    is_anchor = anchor_mask(2 * len(similarity), similarity.device)
+    return Selection(positives, is_anchor if excluded is None else excluded.repeat(2, 2) | is_anchor)
 
 
 def select_views(config: PairsConfig, features: Tensor) -> Selection:
-    """Choose the pairs among the views of a batch by what CLIP says of the views.
+    """Choose the pairs among the views of a batch by CLIP's similarity of the augmented views.
 
     Args:
-        config: the strategy and its numbers.
-        features: CLIP's, [2 B, C], unit length; i and i + B are views of one image.
+        config: the strategy and its parameters.
+        features: CLIP's features of the views, [2 B, C], unit length; i and i + B are views of one image.
 
     Returns:
-        The selection of NT-Xent, [2 B, 2 B].
+        The selection for NT-Xent, [2 B, 2 B].
     """
     count = len(features)
     similarity = features @ features.roll(count // 2, 0).T
-    itself = anchors_themselves(count, features.device)
-    chosen = STRATEGIES[config.name](config, Candidates(similarity, similarity.diagonal()[: count // 2], itself))
-    return chosen._replace(excluded=itself if chosen.excluded is None else chosen.excluded | itself)
+    is_anchor = anchor_mask(count, features.device)
+    chosen = STRATEGIES[config.name](config, Candidates(similarity, similarity.diagonal()[: count // 2], is_anchor))
+    return chosen._replace(excluded=is_anchor if chosen.excluded is None else chosen.excluded | is_anchor)
 
 
-def anchors_themselves(count: int, device: torch.device | str = "cpu") -> Tensor:
-    """Where, among `count` views of half as many images, the candidate is the anchor: bool [count, count]."""
+def anchor_mask(count: int, device: torch.device | str = "cpu") -> Tensor:
+    """Mark where a candidate is the anchor itself, among `count` views of count / 2 images: bool [count, count]."""
     return torch.eye(count, dtype=torch.bool, device=device).roll(count // 2, 1)
 
 
-def add_new_positive(config: PairsConfig, of: Candidates) -> Selection:
-    """The k nearest other candidates are positives beside the own target, all with one weight."""
-    neighbours = _nearest(of, config.k or 1)
-    positives = torch.eye(*of.similarity.shape, device=neighbours.device).scatter(1, neighbours, 1)
+def add_new_positive(config: PairsConfig, candidates: Candidates) -> Selection:
+    """Add an anchor's k nearest negatives to its positives; all positives have the same weight."""
+    neighbours = _nearest(candidates, config.k or 1)
+    positives = torch.eye(*candidates.similarity.shape, device=neighbours.device).scatter(1, neighbours, 1)
     return Selection(positives=positives / positives.sum(dim=1, keepdim=True))
 
 
-def drop_false_positive(config: PairsConfig, of: Candidates) -> Selection:
-    """The fraction of samples that fit their targets least are no anchors; at least one stays."""
-    fit = of.fit
-    count = min(_share(config.fraction, len(fit)), len(fit) - 1)
+def drop_false_positive(config: PairsConfig, candidates: Candidates) -> Selection:
+    """Drop the fraction of anchors that fit their targets least; keep at least one anchor."""
+    fit = candidates.fit
+    count = min(_count(config.fraction, len(fit)), len(fit) - 1)
     kept = torch.ones_like(fit).scatter(0, fit.topk(count, largest=False).indices, 0)
-    kept = kept.repeat(len(of.similarity) // len(fit))
+    kept = kept.repeat(len(candidates.similarity) // len(fit))
     return Selection(weights=kept / kept.sum())
 
 
-def drop_false_negative(config: PairsConfig, of: Candidates) -> Selection:
-    """The fraction of an anchor's negatives that is most like it leaves its denominator."""
-    return _without(of, _nearest(of, _share(config.fraction, of.negatives)))
+def drop_false_negative(config: PairsConfig, candidates: Candidates) -> Selection:
+    """Exclude the fraction of an anchor's negatives that are most similar to it."""
+    return _without(candidates, _nearest(candidates, _count(config.fraction, candidates.negatives)))
 
 
-def drop_easy_negative(config: PairsConfig, of: Candidates) -> Selection:
-    """The fraction of an anchor's negatives that is least like it leaves its denominator."""
-    return _without(of, _nearest(of._replace(similarity=-of.similarity), _share(config.fraction, of.negatives)))
+def drop_easy_negative(config: PairsConfig, candidates: Candidates) -> Selection:
+    """Exclude the fraction of an anchor's negatives that are least similar to it."""
+    farthest = candidates._replace(similarity=-candidates.similarity)
+    return _without(candidates, _nearest(farthest, _count(config.fraction, candidates.negatives)))
 
 
-def weakly_supervised(config: PairsConfig, of: Candidates) -> Selection:
-    """Connected components of the k-nearest-neighbour graph are classes; all members of a class are positives."""
-    from scipy.sparse import coo_array  # 0.1 s of each start, were it above
+def weakly_supervised(config: PairsConfig, candidates: Candidates) -> Selection:
+    """Make an anchor's whole class positive; classes are connected components of the k-nearest-neighbour graph."""
+    from scipy.sparse import coo_array  # inside: the import takes 0.1 s
     from scipy.sparse.csgraph import connected_components
 
-    neighbours = _nearest(of, config.k or 1).cpu()
-    (count, total), samples = of.similarity.shape, of.samples
+    neighbours = _nearest(candidates, config.k or 1).cpu()
+    (count, total), samples = candidates.similarity.shape, candidates.samples
     anchors = torch.arange(count).repeat_interleave(neighbours.shape[1]) % samples
     edges = (anchors.numpy(), (neighbours.flatten() % samples).numpy())
     graph = coo_array((torch.ones(len(anchors)).numpy(), edges), shape=(samples, samples))
-    labels = torch.from_numpy(connected_components(graph, directed=False)[1]).to(of.similarity.device)
+    labels = torch.from_numpy(connected_components(graph, directed=False)[1]).to(candidates.similarity.device)
     labels = labels.repeat(total // samples)
-    together = labels[:count, None] == labels
-    if of.itself is not None:
-        together &= ~of.itself
-    positives = together.to(of.similarity.dtype)
+    same_class = labels[:count, None] == labels
+    if candidates.is_anchor is not None:
+        same_class &= ~candidates.is_anchor
+    positives = same_class.to(candidates.similarity.dtype)
     return Selection(positives=positives / positives.sum(dim=1, keepdim=True))
 
 
 STRATEGIES: dict[str, Callable[[PairsConfig, Candidates], Selection]] = {
-    "plain": lambda config, of: PLAIN,
+    "plain": lambda config, candidates: PLAIN,
     "add_new_positive": add_new_positive,
     "drop_false_positive": drop_false_positive,
     "drop_false_negative": drop_false_negative,
@@ -178,22 +179,22 @@ STRATEGIES: dict[str, Callable[[PairsConfig, Candidates], Selection]] = {
 }
 
 
-def _share(fraction: float | None, total: int) -> int:
-    """A fraction of `total`, rounded half up: 5 % of the 15 negatives in a batch of 16 are one."""
-    assert fraction is not None  # the configuration has seen to it
+def _count(fraction: float | None, total: int) -> int:
+    """Return a fraction of `total`, rounded half up: 5 % of the 15 negatives in a batch of 16 is 1."""
+    assert fraction is not None  # the configuration checks this
     return math.floor(fraction * total + 0.5)
 
 
-def _nearest(of: Candidates, count: int) -> Tensor:
-    """Indices of each anchor's `count` (or all) most similar negatives: [N, count]."""
-    others = of.similarity.clone().fill_diagonal_(-math.inf)
-    if of.itself is not None:
-        others.masked_fill_(of.itself, -math.inf)
-    return others.topk(min(count, of.negatives), dim=1).indices
+def _nearest(candidates: Candidates, count: int) -> Tensor:
+    """Return the indices of each anchor's `count` (or all) most similar negatives: [N, count]."""
+    others = candidates.similarity.clone().fill_diagonal_(-math.inf)
+    if candidates.is_anchor is not None:
+        others.masked_fill_(candidates.is_anchor, -math.inf)
+    return others.topk(min(count, candidates.negatives), dim=1).indices
 
 
-def _without(of: Candidates, indices: Tensor) -> Selection:
+def _without(candidates: Candidates, indices: Tensor) -> Selection:
     if indices.shape[1] == 0:
         return PLAIN
-    excluded = torch.zeros(of.similarity.shape, dtype=torch.bool, device=of.similarity.device)
+    excluded = torch.zeros_like(candidates.similarity, dtype=torch.bool)
     return Selection(excluded=excluded.scatter(1, indices, True))

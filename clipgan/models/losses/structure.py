@@ -1,8 +1,8 @@
-"""A loss structure is data (conf/loss/*.yaml); this is its interpreter.
+"""The interpreter of loss structures, which are data (conf/loss/*.yaml).
 
     loss_G += sum over (s, pair) of S_s * C_pair * ( L(a -> b) + h * L(b -> a) )
 
-and loss_D likewise with its own terms.
+loss_D has its own terms of the same form.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,15 +14,15 @@ from clipgan.config import Config
 from clipgan.models.losses.contrastive import ALL_PLAIN, contrast
 from clipgan.models.losses.pairs import Selections
 
-HETEROLOGOUS_SUFFIX = "_het"  # names the primed terms: MLflow refuses an apostrophe
+HETEROLOGOUS_SUFFIX = "_het"  # in place of the prime in docs/losses.md, since MLflow refuses an apostrophe
 
 
 @dataclass(frozen=True)
 class Term:
     """One pair in one space of one network's loss, with the weights of its two directions."""
 
-    phase: str  # G or D: whose loss
-    space: str  # D, CLIP or ResNet: what embeds the image
+    phase: str  # G or D: the network whose loss this is
+    space: str  # D, CLIP or ResNet: the network that embeds the image
     pair: str  # it: image-text, ii: image-image
     homologous: float  # weight of L(a -> b)
     heterologous: float  # weight of L(b -> a)
@@ -31,21 +31,21 @@ class Term:
 
     @property
     def name(self) -> str:
-        """`G/CLIP/it`: the key of its homologous value in the logs."""
+        """The key of the homologous value in the logs, such as `G/CLIP/it`."""
         return f"{self.phase}/{self.space}/{self.pair}"
 
     def times(self, factor: float) -> "Term":
-        """The same term with `factor` times its weights."""
+        """Return the same term with its weights times `factor`."""
         return replace(self, homologous=self.homologous * factor, heterologous=self.heterologous * factor)
 
 
 def active_terms(config: Config) -> list[Term]:
-    """The terms whose weight is not zero.
+    """List the terms whose weight is not zero.
 
-    w = S_s * C_pair * 1 for the homologous direction and S_s * C_pair * h for the heterologous one
-    (`loss.homologous` and `loss.heterologous` hold the two factors). With `heterologous=source` the factor belongs to
-    the term instead (1 where D trains on real images, h where G trains), and each term is the mean of both directions.
-    A term's own S, C, h and temperature stand before the common ones.
+    The weights are S_s * C_pair * 1 for the homologous direction and S_s * C_pair * h for the heterologous direction;
+    `loss.homologous` and `loss.heterologous` are the factors 1 and h. With `heterologous=source` the factor depends on
+    the network instead: it is 1 for D, which trains on real images, and h for G, and each term is the mean of both
+    directions. A term's own S, C, h and temperature override the common ones.
     """
     loss = config.loss
     terms = []
@@ -74,13 +74,13 @@ def structure_loss(
     targets: Callable[[str, str], Tensor],
     selections: Selections = ALL_PLAIN,
 ) -> tuple[Tensor | float, dict[str, Tensor]]:
-    """The weighted sum of `terms` and the unweighted value of each direction that has a weight.
+    """Compute the weighted sum of `terms`, and the unweighted value of each direction with a weight > 0.
 
     Args:
-        terms: those of one phase.
+        terms: the terms of one phase.
         images: space -> the embeddings a, [N, d_space], unit length.
         targets: (space, pair) -> the embeddings b, [N + K, d_space], unit length, without gradient.
-        selections: the pairs that count, the same for all terms.
+        selections: the positives, excluded pairs and weights, the same for all terms.
 
     Returns:
         The scalar to add to the network's loss (0.0 without terms), and `name -> value`, `name_het -> value`, detached.
@@ -88,15 +88,15 @@ def structure_loss(
     total: Tensor | float = 0.0
     values: dict[str, Tensor] = {}
     for term in terms:
-        found = targets(term.space, term.pair)
+        own_targets = targets(term.space, term.pair)
         chosen = selections
-        if len(found) == len(images[term.space]):  # no further targets: f_D(x) is in no cache
+        if len(own_targets) == len(images[term.space]):  # no further targets: no cache has f_D(x)
             chosen = selections._replace(homologous=selections.without_further)
         directions = (term.homologous > 0, term.heterologous > 0)
-        value = contrast(images[term.space], found, term.temperature, term.similarity, chosen, directions)
+        losses = contrast(images[term.space], own_targets, term.temperature, term.similarity, chosen, directions)
         for loss, weight, suffix in (
-            (value.homologous, term.homologous, ""),
-            (value.heterologous, term.heterologous, HETEROLOGOUS_SUFFIX),
+            (losses.homologous, term.homologous, ""),
+            (losses.heterologous, term.heterologous, HETEROLOGOUS_SUFFIX),
         ):
             if loss is not None:
                 total = total + weight * loss
@@ -105,7 +105,7 @@ def structure_loss(
 
 
 def weighted_sum(terms: Sequence[Term], values: Mapping[str, Tensor]) -> Tensor | float:
-    """What `structure_loss` adds up, from its values: for the logs."""
+    """Recompute the sum of `structure_loss` from the unweighted values, for the logs."""
     return sum(
         (
             weight * values[name]

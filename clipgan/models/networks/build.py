@@ -10,10 +10,10 @@ AnyDiscriminator = Discriminator | LafiteDiscriminator
 
 
 def build_generator(model: ModelConfig, clip_dim: int, resolution: int) -> TextToImage:
-    """A generator with random weights.
+    """Build a generator with random weights.
 
     Args:
-        model: its architecture and widths.
+        model: the architecture and its widths.
         clip_dim: C, the width of CLIP's embedding.
         resolution: R, pixels.
     """
@@ -23,7 +23,7 @@ def build_generator(model: ModelConfig, clip_dim: int, resolution: int) -> TextT
 
 
 def build_discriminator(model: ModelConfig, clip_dim: int, resolution: int) -> AnyDiscriminator:
-    """A discriminator with random weights; the arguments are `build_generator`'s."""
+    """Build a discriminator with random weights; see `build_generator` for the arguments."""
     if model.lafite is not None:
         return LafiteDiscriminator(model, model.lafite, clip_dim, resolution)
     return Discriminator(model, clip_dim, resolution)

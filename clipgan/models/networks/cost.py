@@ -1,4 +1,4 @@
-"""What a pass of G and of D costs: the arithmetic of their matrix products and convolutions, counted as it is done."""
+"""The cost of a forward pass of G and of D: operations of matrix products and convolutions, counted while they run."""
 
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ from clipgan.models.networks.generator import TextToImage
 class Counter(TorchDispatchMode):
     """Counts the floating-point operations of matrix products and convolutions, forward and backward.
 
-    By PyTorch's own formulas; its FlopCounterMode follows modules as well, and stumbles over lazy regularisers.
+    The formulas are PyTorch's. PyTorch's FlopCounterMode also tracks modules, which fails with lazy regularisers.
     """
 
     total = 0
@@ -28,10 +28,10 @@ class Counter(TorchDispatchMode):
 
 @torch.no_grad()
 def multiply_adds(generator: TextToImage, discriminator: AnyDiscriminator, clip_dim: int) -> dict[str, int]:
-    """The multiplications with addition (MACs) of one image's pass forward: `G`, from z to the image, and `D`.
+    """Count the multiply-adds (MACs) of one image's forward pass through `G` (from z to the image) and `D`.
 
     Args:
-        generator, discriminator: on one device, not compiled; they do that pass, of nothing but zeros.
+        generator, discriminator: on one device, not compiled; both run once, on zeros.
         clip_dim: C, the width of CLIP's embedding.
     """
     zeros = partial(torch.zeros, device=next(generator.parameters()).device)
@@ -45,5 +45,5 @@ def multiply_adds(generator: TextToImage, discriminator: AnyDiscriminator, clip_
 
 
 def parameter_count(network: torch.nn.Module) -> int:
-    """Number of scalars that train."""
+    """Count the trainable scalars of a network."""
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)

@@ -17,14 +17,14 @@ from clipgan.models.networks.scales import Scales
 
 
 class Judgement(NamedTuple):
-    """What the discriminator says of a batch."""
+    """The discriminator's output for a batch."""
 
-    logits: Tensor  # [N], high for real
-    semantic: Tensor  # [N, C], f_D before it is scaled to unit length
+    logits: Tensor  # [N], high for real images
+    semantic: Tensor  # [N, C], f_D before normalisation to unit length
 
 
 class ResidualBlock(nn.Module):
-    """Two 3 x 3 convolutions beside a 1 x 1 one, at half the resolution after."""
+    """Two 3 x 3 convolutions with a 1 x 1 convolution as the skip path; it halves the resolution."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -33,12 +33,12 @@ class ResidualBlock(nn.Module):
         self.skip = Conv(inputs, outputs, 1, bias=False, down=True, scale=math.sqrt(0.5))
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, I, H, H] -> [N, O, H/2, H/2]."""
+        """Map [N, I, H, H] to [N, O, H/2, H/2]."""
         return self.skip(x).add_(self.down(self.conv(x)))
 
 
 class Discriminator(nn.Module):
-    """D(x, c): image and text condition to a logit, and image to CLIP's space."""
+    """D(x, c) maps an image and a text condition to a logit, and the image into CLIP's space."""
 
     def __init__(self, model: ModelConfig, clip_dim: int, resolution: int) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class Discriminator(nn.Module):
 
         self.from_rgb = Conv(3, channels(resolution), 1, activate=True)
         blocks = []
-        self.combine = nn.ModuleList()  # of a multi-scale D, after each block: [features, RGB] -> features
+        self.combine = nn.ModuleList()  # in a multi-scale D, one after each block: [features, RGB] -> features
         size = resolution
         while size > 4:
             blocks.append(ResidualBlock(channels(size), channels(size // 2)))
@@ -69,7 +69,7 @@ class Discriminator(nn.Module):
         """Judge images against their text.
 
         Args:
-            images: in [-1, 1]; every scale for a multi-scale D, which joins each to the features of its resolution.
+            images: in [-1, 1]; a multi-scale D takes all scales and joins each to the features of its resolution.
             condition: [N, C], unit length.
 
         Returns:
@@ -88,19 +88,19 @@ class Discriminator(nn.Module):
         return Judgement(self.logit(h).squeeze(1) + projection, self.semantic(h))
 
     def layers_from_image(self) -> list[nn.Module]:
-        """The convolutions in front of the minibatch deviation, in the order in which Freeze-D freezes them."""
+        """List the convolutions before the minibatch standard deviation, in the order of Freeze-D's freezing."""
         layers: list[nn.Module] = [self.from_rgb]
         for index, block in enumerate(self.blocks):
             layers += [*block.children(), *self.combine[index : index + 1]]
         return layers
 
     @staticmethod
-    def renumbered(weights: Mapping[str, Tensor], there: int, here: int) -> dict[str, Tensor]:
-        """The weights of a D for images of `there` pixels, named as one for `here` pixels names them.
+    def renumbered(weights: Mapping[str, Tensor], source: int, target: int) -> dict[str, Tensor]:
+        """Rename the weights of a D for `source` pixels to the names in a D for `target` pixels.
 
-        Blocks are counted from the image, so their numbers move. What read RGB at another resolution has no place.
+        Blocks are numbered from the image on, so their numbers shift. `from_rgb` is left out if the resolutions differ.
         """
-        shift = here.bit_length() - there.bit_length()
+        shift = target.bit_length() - source.bit_length()
 
         def name(old: str) -> str:
             return re.sub(r"^(blocks|combine)\.(\d+)", lambda match: f"{match[1]}.{int(match[2]) + shift}", old)

@@ -16,7 +16,7 @@ from clipgan.models.networks.scales import Scales
 
 
 class Mapping(nn.Module):
-    """z -> w, with the moving average of w that truncation pulls towards."""
+    """The mapping network z -> w, with the moving average of w for truncation."""
 
     w_average: Tensor
 
@@ -30,28 +30,28 @@ class Mapping(nn.Module):
         self.register_buffer("w_average", torch.zeros(w_dim))
 
     def forward(self, z: Tensor) -> Tensor:
-        """[N, Z] -> [N, W]."""
+        """Map z [N, Z] to w [N, W]."""
         w = normalise_second_moment(z)
         for layer in self.layers:
             w = layer(w)
         return w
 
     def truncate(self, w: Tensor, truncation: float) -> Tensor:
-        """Pull w, [N, W], towards its average; psi = 1 leaves it as it is, 0 puts it there."""
+        """Move w [N, W] towards its average: `truncation` (psi) 1 leaves w unchanged, 0 returns the average."""
         return w if truncation == 1 else self.w_average.lerp(w, truncation)
 
     def track(self, mean: Tensor) -> None:
-        """Move the average of w towards the mean of a batch, [W]."""
+        """Update the moving average of w with the mean of a batch, [W]."""
         self.w_average.lerp_(mean, 1 - self.decay)
 
 
 def mapping_depth(model: ModelConfig) -> int:
-    """Layers from z to w."""
+    """Return the number of layers from z to w."""
     return max(1, round(model.mapping_layers * model.mapping_multiplier))
 
 
 class TextCode(nn.Module):
-    """Text condition -> text code; one small network shared by all layers (LAFITE has one for each)."""
+    """A small network from the text condition to the text code; all layers share it (LAFITE has one per layer)."""
 
     def __init__(self, clip_dim: int, text_dim: int) -> None:
         super().__init__()
@@ -61,14 +61,14 @@ class TextCode(nn.Module):
         )
 
     def forward(self, condition: Tensor) -> Tensor:
-        """[N, C] unit length -> [N, T]."""
+        """Map conditions [N, C] of unit length to text codes [N, T]."""
         return self.layers(normalise_second_moment(condition))
 
 
 class Synthesis(nn.Module):
-    """Styles -> image: a learned constant, two styled layers a resolution, RGB summed over the resolutions (skips).
+    """Maps styles to an image: a learned constant, two styled layers per resolution, RGB summed over the resolutions.
 
-    Each of those sums is an image of its resolution: a multi-scale generator gives them all.
+    The partial sum at each resolution is an image itself; a multi-scale generator returns all of them.
     """
 
     def __init__(self, model: ModelConfig, style: int, resolution: int) -> None:
@@ -88,9 +88,9 @@ class Synthesis(nn.Module):
             size *= 2
 
     def forward(self, styles: Tensor, noise: Sequence[Tensor]) -> Scales:
-        """[N, L, S] and each layer's noise -> images about [-1, 1]."""
+        """Map styles [N, L, S] and each layer's noise to images, approximately in [-1, 1]."""
         x = self.constant.expand(styles.shape[0], -1, -1, -1).contiguous(memory_format=torch.channels_last)
-        own = styles.unbind(dim=1)  # at once: the gradient of each slice would be a tensor of zeros around it
+        own = styles.unbind(dim=1)  # not slices: the gradient of each slice would be a full tensor of zeros
         x = self.first(x, own[0], noise[0])
         rgb = self.first_rgb(x, own[1])
         smaller: list[Tensor] = []
@@ -103,40 +103,40 @@ class Synthesis(nn.Module):
 
 
 class TextToImage(nn.Module):
-    """G(z, c): latent and text condition to an image. Its architectures differ in how text and styles become one."""
+    """G(z, c) maps a latent and a text condition to an image; subclasses differ in how the text enters the styles."""
 
-    synthesis: nn.Module  # styles, what an architecture makes of the text, and noise -> image
+    synthesis: nn.Module  # styles, text code and noise -> image
 
     def __init__(self, mapping: Mapping, z_dim: int, resolution: int) -> None:
         super().__init__()
         self.mapping, self.z_dim = mapping, z_dim
-        self.n_styles = 2 * resolution.bit_length() - 4  # two a resolution from 4 on; RGB shares the next layer's
+        self.n_styles = 2 * resolution.bit_length() - 4  # two for each resolution from 4 on; RGB uses the next layer's
         sizes = [2**exponent for exponent in range(2, resolution.bit_length())]
-        self.noise_sizes = [size for size in sizes for _ in range(1 if size == 4 else 2)]  # one map a layer, pixels
+        self.noise_sizes = [size for size in sizes for _ in range(1 if size == 4 else 2)]  # of each layer's map, pixels
 
     def broadcast(self, w: Tensor) -> Tensor:
-        """[N, W] -> [N, L, W], the same w in every layer."""
+        """Repeat w [N, W] for every layer: [N, L, W]."""
         return w[:, None].expand(-1, self.n_styles, -1)
 
     def mix(self, z: Tensor, second: Tensor, crossover: int) -> Tensor:
-        """Style mixing: two latents [N, Z] -> [N, L, W]; the layers from `crossover` on take the second's w."""
+        """Mix the styles of two latents [N, Z] into [N, L, W]: layers from `crossover` on use the second latent's w."""
         ws = self.broadcast(self.mapping(z))
         if crossover >= self.n_styles:
             return ws
         return torch.cat([ws[:, :crossover], self.broadcast(self.mapping(second))[:, crossover:]], dim=1)
 
     def draw_noise(self, count: int, draw: Draw) -> list[Tensor]:
-        """The noise of each layer for `count` images: [count, 1, size, size] each, in one draw for all layers."""
+        """Draw the noise of all layers for `count` images in one draw: [count, 1, size, size] for each layer."""
         pixels = [size * size for size in self.noise_sizes]
         maps = draw((count, sum(pixels))).split(pixels, dim=1)
         return [noise.unflatten(1, (1, size, size)) for noise, size in zip(maps, self.noise_sizes, strict=True)]
 
     def scales(self, ws: Tensor, condition: Tensor, noise: Sequence[Tensor]) -> Scales:
-        """[N, L, W], [N, C], noise -> what D sees; the gradient with respect to `ws` is the path-length Jacobian's."""
+        """Map ws [N, L, W], conditions [N, C] and noise to D's input; its Jacobian by `ws` gives the path lengths."""
         raise NotImplementedError
 
     def synthesise(self, ws: Tensor, condition: Tensor, noise: Sequence[Tensor]) -> Tensor:
-        """[N, L, W], [N, C], noise -> the images alone, [N, 3, R, R]."""
+        """Map ws [N, L, W], conditions [N, C] and noise to images at the full resolution: [N, 3, R, R]."""
         return self.scales(ws, condition, noise).image
 
     def forward(self, z: Tensor, condition: Tensor, noise: Sequence[Tensor], truncation: float = 1.0) -> Tensor:
@@ -145,18 +145,18 @@ class TextToImage(nn.Module):
         Args:
             z: [N, Z], standard normal.
             condition: [N, C], unit length.
-            noise: of each layer, see `draw_noise`.
-            truncation: psi; 1 leaves w as it is, 0 puts it at its average.
+            noise: one map for each layer, see `draw_noise`.
+            truncation: psi; 1 leaves w unchanged, 0 replaces w by its average.
 
         Returns:
-            [N, 3, R, R], about [-1, 1], not clamped.
+            Images [N, 3, R, R], approximately in [-1, 1], not clamped.
         """
         w = self.mapping.truncate(self.mapping(z), truncation)
         return self.synthesise(self.broadcast(w), condition, noise)
 
 
 class Generator(TextToImage):
-    """This project's own: one text code joins every style."""
+    """This project's own generator: one text code is appended to every style."""
 
     def __init__(self, model: ModelConfig, clip_dim: int, resolution: int) -> None:
         super().__init__(Mapping(model.z_dim, model.w_dim, mapping_depth(model)), model.z_dim, resolution)

@@ -1,4 +1,4 @@
-"""Layers of StyleGAN2 (Karras et al. 2020, arXiv:1912.04958) in a form that ordinary convolutions run fast.
+"""Layers of StyleGAN2 (Karras et al. 2020, arXiv:1912.04958), built from ordinary convolutions, which are fast.
 
 Shapes: N batch, I and O channels in and out, H = W resolution, S style width.
 """
@@ -15,13 +15,14 @@ SQRT2 = math.sqrt(2)
 
 
 def leaky_relu(x: Tensor) -> Tensor:
-    """Leaky ReLU of slope 0.2, scaled by sqrt 2 to keep the variance."""
+    """Apply leaky ReLU of slope 0.2, scaled by sqrt 2 to keep the variance."""
     return F.leaky_relu(x, 0.2) * SQRT2
 
 
 def activate(x: Tensor) -> Tensor:
-    """Leaky ReLU of slope 0.2, in place. It is homogeneous: its factor sqrt 2 is for what makes `x` to have, where that
-    spares a pass over a feature map.
+    """Apply leaky ReLU of slope 0.2 in place, without the factor sqrt 2.
+
+    Leaky ReLU is homogeneous, so callers put the factor into weights and bias, which saves a pass over the feature map.
     """
     return F.leaky_relu(x, 0.2, inplace=True)
 
@@ -37,12 +38,12 @@ def downsample(x: Tensor) -> Tensor:
 
 
 def upsample(x: Tensor) -> Tensor:
-    """Double height and width bilinearly: StyleGAN2's [1, 3, 3, 1] filter, but for the border."""
+    """Double height and width bilinearly: the same as StyleGAN2's [1, 3, 3, 1] filter, except at the border."""
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 def scaled(x: Tensor, factor: float) -> Tensor:
-    """x times a factor that is mostly 1."""
+    """Multiply x by a factor; skip the product for the usual factor 1."""
     return x if factor == 1 else x * factor
 
 
@@ -61,13 +62,13 @@ class Linear(nn.Module):
         self.activate = activate
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, inputs] -> [N, outputs]."""
+        """Map [N, inputs] to [N, outputs]."""
         y = F.linear(x, self.weight * self.gain, scaled(self.bias, self.bias_gain))
         return activate(y) if self.activate else y
 
 
 class Conv(nn.Module):
-    """Convolution with equalised learning rate; `down` averages before it, which costs a quarter of striding after."""
+    """Convolution with equalised learning rate; `down` averages before it, a quarter of the cost of averaging after."""
 
     def __init__(
         self,
@@ -80,10 +81,7 @@ class Conv(nn.Module):
         activate: bool = False,
         scale: float = 1.0,
     ) -> None:
-        """
-        Args:
-            scale: of the output; a factor of its own after the layer would be a pass over a feature map.
-        """
+        """Make a layer whose output is multiplied by `scale`, in the weights, which saves a pass over a feature map."""
         super().__init__()
         self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
@@ -94,7 +92,7 @@ class Conv(nn.Module):
         self.activate = activate
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, I, H, H] -> [N, O, H, H], or [N, O, H/2, H/2] with `down`."""
+        """Map [N, I, H, H] to [N, O, H, H], or to [N, O, H/2, H/2] with `down`."""
         if self.down:
             x = downsample(x)
         bias = None if self.bias is None else scaled(self.bias, self.scale)
@@ -105,7 +103,7 @@ class Conv(nn.Module):
 class ModulatedConv(nn.Module):
     """Modulated convolution (arXiv:1912.04958, eq. 1-3).
 
-    The input is scaled by the style and the output by the demodulation, so that one ordinary convolution serves the
+    The style scales the input and the demodulation scales the output, so that one ordinary convolution serves the
     whole batch: conv(x, w s) d = d conv(s x, w).
     """
 
@@ -118,7 +116,7 @@ class ModulatedConv(nn.Module):
         self.demodulate = demodulate
 
     def forward(self, x: Tensor, style: Tensor, factor: float = 1.0) -> Tensor:
-        """[N, I, H, H], [N, S] -> [N, O, H, H], times a factor where it is demodulated."""
+        """Map x [N, I, H, H] and styles [N, S] to [N, O, H, H]; `factor` scales demodulated outputs only."""
         scale = self.affine(style)  # [N, I]
         weight = self.weight * self.gain
         y = F.conv2d(x * scale[:, :, None, None], weight, padding=self.padding)
@@ -140,7 +138,7 @@ class StyledLayer(nn.Module):
         self.up = up
 
     def forward(self, x: Tensor, style: Tensor, noise: Tensor) -> Tensor:
-        """[N, I, H, H], [N, S], [N, 1, H', H'] -> [N, O, H', H'], H' = H, or 2H with `up`."""
+        """Map x [N, I, H, H], styles [N, S], noise [N, 1, H', H'] to [N, O, H', H'], where H' = H, or 2H with `up`."""
         y = self.conv(x, style, factor=SQRT2)
         if self.up:
             y = upsample(y)
@@ -157,18 +155,18 @@ class ToRGB(nn.Module):
         self.bias = nn.Parameter(torch.zeros(3))
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        """[N, I, H, H], [N, S] -> [N, 3, H, H]."""
+        """Map x [N, I, H, H] and styles [N, S] to RGB [N, 3, H, H]."""
         return self.conv(x, style) + self.bias[:, None, None]
 
 
 def minibatch_stddev(x: Tensor, group: int) -> Tensor:
     """Append one channel: the mean standard deviation over groups of `group` samples (Karras et al. 2018).
 
-    A group is a run of neighbours, so that a micro-batch has the groups that the whole batch would have.
+    A group consists of consecutive samples, so that micro-batches have the same groups as the whole batch.
 
     Args:
-        x: [N, I, H, H], N a multiple of `group`.
-        group: samples in a group; the last batch of an evaluation may be smaller than it.
+        x: [N, I, H, H]; N is a multiple of `group`, except in the last batch of an evaluation.
+        group: samples in a group; a group of the last batch has gcd(N, `group`) samples.
     """
     n, _, height, width = x.shape
     group = math.gcd(n, group)
@@ -181,6 +179,6 @@ def minibatch_stddev(x: Tensor, group: int) -> Tensor:
 
 
 def channels_at(model: ModelConfig, resolution: int) -> int:
-    """Feature maps at a resolution: min(channel_base / resolution, channel_max), times channel_multiplier."""
+    """Return the channels at a resolution: min(channel_base / resolution, channel_max) * channel_multiplier."""
     plain = max(1, min(model.channel_base // resolution, model.channel_max))
     return max(1, round(plain * model.channel_multiplier))

@@ -53,7 +53,7 @@ def test_bad_samples_are_named(tmp_path):
     assert skipped[1].startswith("00001.tar/b.jpg: unreadable image (")
     assert skipped[2] == "00001.tar/c: no image (it has .txt)"
     assert skipped[3].startswith("00001.tar/d: its caption cannot be read (")
-    assert skipped[4] == "00001.tar/e.txt: the shard has a second one"
+    assert skipped[4] == "00001.tar/e.txt: the shard already has a file of this name"
 
 
 def test_a_shard_that_ends_early(tmp_path):
@@ -77,7 +77,7 @@ def test_a_shard_that_ends_between_two_samples(tmp_path):
     data = load("webdataset", tmp_path / "set", tmp_path)
     assert set(everything(data)) == {0, 1, 2, 3, 4, 5, 6}
     assert any(
-        "00001.tar: the shard ends early (what follows its 6 members is cut off)" in line for line in data.skipped
+        "00001.tar: the shard ends early (everything after its 6 members is missing)" in line for line in data.skipped
     )
 
 
@@ -106,7 +106,7 @@ def test_a_tar_that_is_none(tmp_path):
         load("webdataset", tmp_path, tmp_path)
     with tarfile.open(tmp_path / "0.tar", "w:gz") as tar:
         add(tar, "a.jpg", picture(1))
-    with pytest.raises(UserError, match=r"0\.tar is no uncompressed tar \(.*\); unpack it"):
+    with pytest.raises(UserError, match=r"0\.tar is not an uncompressed tar \(.*\); decompress it"):
         load("webdataset", tmp_path, tmp_path)
 
 
@@ -198,7 +198,7 @@ def zip_with(path, table):
 
 def test_a_zip_that_lafite_did_not_write(tmp_path):
     put(tmp_path / "text.zip", "no zip")
-    with pytest.raises(UserError, match=r"text\.zip is no zip; give one that LAFITE's dataset_tool\.py wrote"):
+    with pytest.raises(UserError, match=r"text\.zip is not a zip; give one that LAFITE's dataset_tool\.py wrote"):
         load("lafite_zip", tmp_path / "text.zip", tmp_path)
     for table, words in ((None, "has no dataset.json"), ('{"clip_txt_features": [["a", 1', "clip_txt_features in its")):
         with pytest.raises(UserError, match=words):

@@ -64,8 +64,8 @@ def test_coco_with_missing_damaged_and_uncaptioned_images(tmp_path):
             "train2014.json and train2014/ .*no such",
         ),
         (lambda root: (root / "annotations/captions_val2014.json").unlink(), "captions_val2014.json is missing"),
-        (lambda root: put(root / "annotations/captions_val2014.json", '{"images": [{"id": 1'), "no MS-COCO annotation"),
-        (lambda root: put(root / "annotations/captions_val2014.json", '{"images": ["a"]}'), "no MS-COCO annotation"),
+        (lambda root: put(root / "annotations/captions_val2014.json", '{"images": [{"id": 1'), "an MS-COCO annotation"),
+        (lambda root: put(root / "annotations/captions_val2014.json", '{"images": ["a"]}'), "an MS-COCO annotation"),
         (lambda root: samples.coco(root, year="2017"), "2014 and 2017: keep one"),
     ],
 )
@@ -97,7 +97,7 @@ def test_cub_by_the_papers_splits(tmp_path):
 def test_cub_without_captions(tmp_path):
     root = samples.cub(tmp_path / "cub")
     (root / "text_c10").rename(tmp_path / "elsewhere")
-    with pytest.raises(UserError, match="no CUB-200-2011 with captions: it has no text_c10/"):
+    with pytest.raises(UserError, match="not CUB-200-2011 with captions: it has no text_c10/"):
         load("cub", root, tmp_path)
 
 
@@ -115,14 +115,14 @@ def test_celeba_hq(tmp_path):
     ("content", "words"),
     [
         (pickle.dumps(Payload()), "it names builtins.setattr"),
-        (b"xx", "no list"),
+        (b"xx", "not a list"),
         (pickle.dumps({"0": 1}), "holds a dict"),
     ],
 )
 def test_a_list_of_names_executes_nothing(tmp_path, content, words):
     root = samples.celeba_hq(tmp_path / "faces")
     put(root / "test" / "filenames.pickle", content)
-    with pytest.raises(UserError, match=rf"test/filenames\.pickle is no list of file names: .*{words}|{words}"):
+    with pytest.raises(UserError, match=rf"test/filenames\.pickle is not a list of file names: .*{words}|{words}"):
         load("celeba_hq", root, tmp_path)
     assert not Payload.executed
 
@@ -158,7 +158,7 @@ def test_imagefolder_with_bad_rows(tmp_path):
     assert numbers(data.train) == [0, 3]
     skipped = "\n".join(data.skipped)
     for words in (
-        "train/metadata.jsonl:2: no JSON (", "train/metadata.jsonl:3: no JSON object",
+        "train/metadata.jsonl:2: not JSON (", "train/metadata.jsonl:3: not a JSON object",
         "train/metadata.jsonl:4: ../../../secret.png lies outside", "train/gone.png: no such image",
         "train/0001.png: no caption", "train/0002.png: no caption", "train/0004.png: no caption",
     ):  # fmt: skip
@@ -167,7 +167,7 @@ def test_imagefolder_with_bad_rows(tmp_path):
 
 def test_imagefolder_columns(tmp_path):
     root = samples.imagefolder_csv(tmp_path / "set")
-    with pytest.raises(UserError, match=r"metadata\.csv wants .*data\.caption_column=prompt; it has file_name, source"):
+    with pytest.raises(UserError, match=r"metadata\.csv needs .*data\.caption_column=prompt; it has file_name, source"):
         load("metadata", root, tmp_path, caption_column="prompt")
     data = load("metadata", root, tmp_path, caption_column="source")
     assert data.train.captions[-1] == ["here"]

@@ -56,7 +56,7 @@ def test_an_interrupted_packing_goes_on(tmp_path, fail_at, goes_on_at):
 
 def test_a_mistake_keeps_nothing(tmp_path):
     empty = Source({"name": "test"}, lambda: Contents({"train": 1, "heldout": 1}, lambda *_: iter(["a: bad"])))
-    with pytest.raises(UserError, match="no usable image for the train split of data=test: a: bad; mend"):
+    with pytest.raises(UserError, match="no usable image for the train split of data=test: a: bad; repair"):
         pack(tmp_path, empty)
     assert [path for path in (tmp_path / "data").iterdir() if path.is_dir()] == []
 

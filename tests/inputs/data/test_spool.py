@@ -8,8 +8,8 @@ import pytest
 
 from clipgan.inputs.data import captions as captions_module
 from clipgan.inputs.data.captions import CaptionFile, caption_starts
-from clipgan.inputs.data.memory_maps import forget
-from clipgan.inputs.data.spool import Chosen, Spool
+from clipgan.inputs.data.memory_maps import release_pages
+from clipgan.inputs.data.spool import Spool, Subset
 
 ITEMS = [f"item {k}" * k for k in range(9)]
 
@@ -29,10 +29,10 @@ def test_a_spool_is_the_list_of_its_items():
 
 @pytest.mark.parametrize("items", [ITEMS, Spool(ITEMS)])
 def test_chosen_items_keep_their_order_and_can_be_chosen_from(items):
-    chosen = Chosen(items, [7, 0, 3])
+    chosen = Subset(items, [7, 0, 3])
     assert list(chosen) == [ITEMS[7], ITEMS[0], ITEMS[3]]
     assert list(chosen[1:]) == [ITEMS[0], ITEMS[3]]
-    assert list(Chosen(chosen, [2, 2])) == [ITEMS[3], ITEMS[3]]
+    assert list(Subset(chosen, [2, 2])) == [ITEMS[3], ITEMS[3]]
 
 
 @pytest.mark.parametrize("piece", [3, 1 << 24])
@@ -65,7 +65,7 @@ def test_forgotten_pages_leave_the_process_and_can_be_read_again(tmp_path):
     rows = np.load(path, mmap_mode="r")
     total = int(rows.sum())
     assert resident(path) > 7000
-    forget(rows[5:])
+    release_pages(rows[5:])
     assert resident(path) < 1000
     assert int(rows.sum()) == total
-    forget(np.arange(3))
+    release_pages(np.arange(3))

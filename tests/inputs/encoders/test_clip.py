@@ -117,7 +117,7 @@ def test_a_checkpoint_of_another_architecture(tiny_checkpoint, shapes_data, tmp_
 
 
 def test_unknown_model_and_tag(shapes_data, tmp_path):
-    with pytest.raises(UserError, match=r"clip\.model=ViT-B32 is no model of open_clip; close names: .*ViT-B-32"):
+    with pytest.raises(UserError, match=r"clip\.model=ViT-B32 is not a model of open_clip; close names: .*ViT-B-32"):
         load_clip(ClipConfig(model="ViT-B32", pretrained="openai"), shapes_data, tmp_path, CPU)
     with pytest.raises(UserError, match=r"clip\.pretrained=closedai is not among .*ViT-B-16-quickgelu: openai"):
         load_clip(ClipConfig(model="ViT-B-16-quickgelu", pretrained="closedai"), shapes_data, tmp_path, CPU)
@@ -180,7 +180,7 @@ def test_a_file_without_a_tag_is_prepared_as_all_tags_of_its_model_say():
     siglip = clip_module.choose_preprocess(ClipConfig(model="ViT-B-16-SigLIP", checkpoint="x"))
     assert siglip.describe()["mean"] == [0.5, 0.5, 0.5]
     with pytest.raises(
-        UserError, match=r"does not say how ViT-L-14 wants its images: .* give clip\.pretrained as well"
+        UserError, match=r"does not say how to preprocess images for ViT-L-14, .* give clip\.pretrained as well"
     ):
         clip_module.choose_preprocess(ClipConfig(model="ViT-L-14", checkpoint="x"))
     laion = ClipConfig(model="ViT-L-14", checkpoint="x", pretrained="laion2b_s32b_b82k")
@@ -197,7 +197,7 @@ def test_siglip_is_refused_without_its_tokenizer(shapes_data, tmp_path):
 
 
 def test_a_model_that_also_writes_is_refused(shapes_data, tmp_path):
-    with pytest.raises(UserError, match=r"clip\.model=coca_ViT-B-32 writes captions as well"):
+    with pytest.raises(UserError, match=r"clip\.model=coca_ViT-B-32 also writes captions"):
         load_clip(ClipConfig(model="coca_ViT-B-32", pretrained="laion2b_s13b_b90k"), shapes_data, tmp_path, CPU)
 
 
@@ -206,7 +206,7 @@ def test_an_archive_of_openai_wants_its_activation(shapes_data, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript is deprecated
         torch.jit.save(torch.jit.trace(torch.nn.Linear(2, 3), torch.zeros(1, 2)), path)
-    with pytest.raises(UserError, match=r"archive of OpenAI's, trained with QuickGELU.*clip\.model=ViT-B-32-quickgelu"):
+    with pytest.raises(UserError, match=r"is OpenAI's archive, trained with QuickGELU.*clip\.model=ViT-B-32-quickgelu"):
         load_clip(ClipConfig(model="ViT-B-32", checkpoint=str(path)), shapes_data, tmp_path, CPU)
 
 

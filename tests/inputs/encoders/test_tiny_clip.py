@@ -131,7 +131,7 @@ def test_training_is_determined_by_its_seed_and_cached(shapes_data, tmp_path):
     assert judge.key != frozen.key
 
     with pytest.raises(
-        UserError, match=r"after 3 steps; min_attribute_accuracy=0\.99 asks for more: give it more steps"
+        UserError, match=r"after 3 steps, less than min_attribute_accuracy=0\.99: train it for more steps"
     ):
         train_tiny_clip(few_steps(gate=0.99), shapes_data, tmp_path / "a")
 

@@ -59,7 +59,7 @@ def test_views_halves_and_empty_tensors(tmp_path):
     ("content", "words"),
     [
         (pickle.dumps(Payload(), protocol=2), r"it names __builtin__\.setattr"),
-        (b"ctorch\nload\n(S'x'\ntR.", r"it names torch\.load, which a file of weights has no use for"),
+        (b"ctorch\nload\n(S'x'\ntR.", r"it names torch\.load, which a file of weights does not need"),
         (b"garbage", "cannot be read as a weights file"),
         (
             b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\nFloatStorage\n"

@@ -11,7 +11,7 @@ from torchvision.models import resnet50
 
 from clipgan.base.errors import UserError
 from clipgan.inputs.encoders.tiny_clip import TINY_MODEL, build_clip, register_tiny_model
-from clipgan.inputs.encoders.weights import Undrawn, load_strictly, read_state_dict, unreachable
+from clipgan.inputs.encoders.weights import SkipRandomInit, load_strictly, read_state_dict, unreachable
 
 
 def linear():
@@ -123,7 +123,7 @@ def test_what_is_made_undrawn_and_loaded_is_the_same(build):
     """All that a state dict does not hold (a causal mask) is made as ever."""
     register_tiny_model()
     drawn = build()
-    with Undrawn():
+    with SkipRandomInit():
         loaded = build()
     load_strictly(loaded, drawn.state_dict(), "a test", "the same")
     assert_same(dict(loaded.named_parameters()), dict(drawn.named_parameters()))
@@ -132,7 +132,7 @@ def test_what_is_made_undrawn_and_loaded_is_the_same(build):
 
 def test_undrawn_draws_no_weights():
     before = torch.get_rng_state()
-    with Undrawn():
+    with SkipRandomInit():
         nn.MultiheadAttention(8, 2)
         nn.Sequential(nn.Embedding(9, 8), nn.Linear(8, 8), nn.Conv2d(3, 8, 3))
         nn.init.normal_(torch.empty(8))

@@ -78,7 +78,7 @@ def test_what_cannot_be_gone_on_with_is_begun_anew(tmp_path, rows, harm):
 
 def test_numbers_that_are_none_are_refused(tmp_path, rows):
     rows[1, CHUNK + 1, 5] = np.nan
-    with pytest.raises(DivergenceError, match=f"rows: not all numbers of the rows from {CHUNK} on are finite"):
+    with pytest.raises(DivergenceError, match=f"rows: a number in the rows from {CHUNK} on is not finite"):
         write(tmp_path, rows, [])
     assert note(tmp_path)["rows"] == CHUNK
 

@@ -146,7 +146,7 @@ def test_with_probability_one_images_change_each_its_own_way(draw):
 def test_what_is_drawn_has_the_published_probabilities_and_widths():
     p = torch.tensor(0.3)
     colours = rows()
-    brightness = colours.perhaps(p, colours.normal() * 0.2, 0.0)
+    brightness = colours.with_probability(p, colours.normal() * 0.2, 0.0)
     assert (brightness != 0).float().mean() == pytest.approx(0.3, abs=0.01)
     drawn = draw_blit(rows(), p).keywords
     assert drawn["flip"].mean() == pytest.approx(0.15, abs=0.01)

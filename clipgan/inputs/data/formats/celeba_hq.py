@@ -1,7 +1,7 @@
 """`data=celeba_hq`: Multi-Modal-CelebA-HQ (arXiv:2012.03308), faces with ten captions each.
 
 PATH/images/0.jpg, ... (or PATH/image/images, PATH/CelebA-HQ-img)
-PATH/text/celeba-caption/0.txt, ... (or PATH/celeba-caption), a caption a line
+PATH/text/celeba-caption/0.txt, ... (or PATH/celeba-caption), one caption on each line
 PATH/train/filenames.pickle, PATH/test/filenames.pickle: the official split; without them the split is random
 """
 
@@ -19,11 +19,7 @@ TEXTS = ("text/celeba-caption", "celeba-caption")
 
 
 def find(root: Path, config: DataConfig) -> Found:
-    """The faces in the order of their numbers.
-
-    Args:
-        root: the folder with the images and the captions.
-        config: not needed here.
+    """Find the faces below `root`, in the order of their numbers; `config` is unused.
 
     Raises:
         UserError: images or captions are missing.
@@ -33,8 +29,8 @@ def find(root: Path, config: DataConfig) -> Found:
     )
     if pictures is None or texts is None:
         missing = " or ".join(f"{name}/" for name in (IMAGES if pictures is None else TEXTS))
-        raise UserError(f"data.path={root} is no Multi-Modal-CelebA-HQ: it has no {missing}")
+        raise UserError(f"data.path={root} is not Multi-Modal-CelebA-HQ: it has no {missing}")
     paths = sorted(image_paths(pictures), key=lambda path: (len(path.stem), path.stem))
     images = [image_file(path, pictures, read_captions(texts / f"{path.stem}.txt")) for path in paths]
-    check_captioned(images, root, f"into {texts}/NUMBER.txt, one a line")
+    check_captioned(images, root, f"into {texts}/NUMBER.txt, one on each line")
     return found(split_by_names(root, images, [path.stem for path in paths], []) or Listing(images))

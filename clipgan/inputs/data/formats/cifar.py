@@ -1,10 +1,10 @@
-"""`data=cifar10`, `data=cifar100`: the binary version, as it is published.
+"""`data=cifar10`, `data=cifar100`: the published binary version.
 
 CIFAR-10: PATH/data_batch_1.bin to data_batch_5.bin, test_batch.bin, batches.meta.txt (cifar-10-binary.tar.gz).
 CIFAR-100: PATH/train.bin, test.bin, fine_label_names.txt (cifar-100-binary.tar.gz).
 
-A record is its label (CIFAR-100: the coarse label, then the fine one, which counts) and 3072 bytes: red, green and blue
-of 32 x 32 pixels. The python version is pickled and therefore not read.
+A record is a label (CIFAR-100: the coarse label, then the fine label; the fine one is used) and 3072 bytes: the red,
+green and blue planes of 32 x 32 pixels. The python version is pickled, so it is refused.
 """
 
 import io
@@ -29,15 +29,15 @@ PIXELS = 3 * 32 * 32
 
 @dataclass(frozen=True)
 class Version:
-    """How one of the two sets is laid out."""
+    """The file layout of one of the two data sets."""
 
-    folder: str  # what its archive unpacks to
+    folder: str  # the folder inside the archive
     archive: str
     train: tuple[str, ...]
     heldout: tuple[str, ...]
-    names: str  # the classes, one a line
-    labels: int  # bytes before the pixels; the last one is the class
-    pickled: str  # a file of the python version
+    names: str  # the file of class names, one on each line
+    labels: int  # label bytes before the pixels; the last one is the class
+    pickled: str  # a file that only the python version has
 
 
 VERSIONS = {
@@ -52,21 +52,21 @@ VERSIONS = {
 
 
 def find(root: Path, config: DataConfig) -> Found:
-    """The images in the order of the files.
+    """Find the images, in the order of the files.
 
     Args:
         root: the unpacked archive, or the folder above it.
-        config: `name` says which of the two.
+        config: `name` is `cifar10` or `cifar100`.
 
     Raises:
-        UserError: a file is missing, damaged, or the python version is there in its place.
+        UserError: a file is missing or damaged, or the folder holds the python version.
     """
     version = VERSIONS[config.name]
     folder = root / version.folder if (root / version.folder).is_dir() else root
     missing = [name for name in (*version.train, *version.heldout, version.names) if not (folder / name).is_file()]
     if missing:
         python = (folder / version.pickled).is_file() or any(folder.glob(f"cifar-*/{version.pickled}"))
-        instead = "; the python version that lies there is pickled and not read" if python else ""
+        instead = "; the python version in this folder is pickled and therefore not read" if python else ""
         raise UserError(
             f"data.path={root} has no {missing[0]}{instead}: unpack the binary version, {version.archive}, "
             "and give its folder"
@@ -88,10 +88,10 @@ def _images(folder: Path, names: Sequence[str], classes: Sequence[str], version:
         records, rest = divmod(path.stat().st_size, size)
         if rest or not records:
             length = records * size + rest
-            raise UserError(f"{path} is damaged: its length is {length}, and no multiple (1, 2, ...) of {size} bytes")
+            raise UserError(f"{path} is damaged: its length is {length}, not a multiple (1, 2, ...) of {size} bytes")
         labels = np.memmap(path, np.uint8, "r", shape=(records, size))[:, version.labels - 1]
         if labels.max() >= len(classes):
-            raise UserError(f"{path} is damaged: label {labels.max()} of {len(classes)} classes")
+            raise UserError(f"{path} is damaged: it has label {labels.max()}, but labels are 0 to {len(classes) - 1}")
         for index, label in enumerate(labels.tolist()):
             opened = partial(_open, path, index * size + version.labels)
             kind = classes[label]
@@ -101,7 +101,7 @@ def _images(folder: Path, names: Sequence[str], classes: Sequence[str], version:
 
 
 def _open(path: Path, start: int) -> IO[bytes]:
-    """The picture as a file that Pillow reads: the formats' common way opens files."""
+    """Wrap an image's pixels in a BMP file in memory, since all formats hand over files that Pillow reads."""
     with open_span(path, start, PIXELS) as span:
         pixels = np.frombuffer(span.read(), np.uint8).reshape(3, 32, 32).transpose(1, 2, 0)
     file = io.BytesIO()

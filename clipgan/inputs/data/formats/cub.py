@@ -1,11 +1,11 @@
-"""`data=cub`: Caltech-UCSD Birds 200-2011 with the ten captions an image of Reed et al. (arXiv:1605.05395).
+"""`data=cub`: Caltech-UCSD Birds 200-2011 with ten captions for each image by Reed et al. (arXiv:1605.05395).
 
     PATH/CUB_200_2011/images/001.Black_footed_Albatross/Black_Footed_Albatross_0046_18.jpg
     PATH/text_c10/001.Black_footed_Albatross/Black_Footed_Albatross_0046_18.txt    (or PATH/text/...)
 
-Each may lie in PATH itself or one folder below. Held out are the classes in Reed's `testclasses.txt` (the split of
-text-to-image papers), else the images in AttnGAN's `test/filenames.pickle`, else those that CUB's own
-`train_test_split.txt` marks.
+Each folder may lie in PATH itself or one level below. The first of these that exists defines the held-out split: the
+classes in Reed's `testclasses.txt` (the split of text-to-image papers), the images in AttnGAN's
+`test/filenames.pickle`, the test images in CUB's own `train_test_split.txt`.
 """
 
 from pathlib import Path
@@ -19,11 +19,7 @@ from clipgan.inputs.data.images import CaptionedImage, image_file, read_captions
 
 
 def find(root: Path, config: DataConfig) -> Found:
-    """The birds, sorted by class and name.
-
-    Args:
-        root: the folder with the images and the captions.
-        config: not needed here.
+    """Find the birds below `root`, sorted by class and name; `config` is unused.
 
     Raises:
         UserError: images or captions are missing.
@@ -31,16 +27,16 @@ def find(root: Path, config: DataConfig) -> Found:
     pictures, texts = _below(root, "images"), _below(root, "text_c10") or _below(root, "text")
     if pictures is None or texts is None:
         missing = "images/" if pictures is None else "text_c10/ (or text/), the captions of Reed et al."
-        raise UserError(f"data.path={root} is no CUB-200-2011 with captions: it has no {missing}")
+        raise UserError(f"data.path={root} is not CUB-200-2011 with captions: it has no {missing}")
     paths = sorted(pictures.glob("*/*.jpg"))
     if not paths:
-        raise UserError(f"data.path={root} is no CUB-200-2011: {pictures} has no CLASS/NAME.jpg")
+        raise UserError(f"data.path={root} is not CUB-200-2011: {pictures} has no CLASS/NAME.jpg")
     names = [f"{path.parent.name}/{path.stem}" for path in paths]
     images = [
         image_file(path, pictures, read_captions(texts / f"{name}.txt"))
         for path, name in zip(paths, names, strict=True)
     ]
-    check_captioned(images, root, f"into {texts}/CLASS/NAME.txt, one a line")
+    check_captioned(images, root, f"into {texts}/CLASS/NAME.txt, one on each line")
     return found(
         _zero_shot_split(root, images) or split_by_names(root, images, names, []) or _cub_split(root, images)
         or Listing(images)
@@ -48,7 +44,7 @@ def find(root: Path, config: DataConfig) -> Found:
 
 
 def _below(root: Path, name: str) -> Path | None:
-    """`root/name` or `root/*/name`."""
+    """Return `root/name` or the first `root/*/name` that exists."""
     return next((path for path in (root / name, *sorted(root.glob(f"*/{name}"))) if path.exists()), None)
 
 
@@ -62,7 +58,7 @@ def _zero_shot_split(root: Path, images: list[CaptionedImage]) -> Listing | None
 
 
 def _cub_split(root: Path, images: list[CaptionedImage]) -> Listing | None:
-    """`images.txt` has lines `ID PATH`, `train_test_split.txt` lines `ID 0|1`, where 1 is for training."""
+    """Read CUB's own split: `images.txt` has lines `ID PATH`, `train_test_split.txt` lines `ID 1` (train) or `ID 0`."""
     paths, training = _below(root, "images.txt"), _below(root, "train_test_split.txt")
     if paths is None or training is None:
         return None

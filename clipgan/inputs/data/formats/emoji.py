@@ -17,14 +17,14 @@ IMAGES = "img/google/64"
 
 
 def find(path: str | None, cache_dir: Path) -> Found:
-    """The base emoji with their names and categories as captions, in the package's order.
+    """Find the base emoji, with names and categories as captions, in the package's order.
 
     Args:
-        path: the package, as the .tgz that `npm pack` writes or unpacked; None fetches it with npm, once.
+        path: the package, as the .tgz that `npm pack` writes or as an unpacked folder; None: npm fetches it once.
         cache_dir: where the unpacked package is kept.
 
     Raises:
-        UserError: the package is missing, or npm is.
+        UserError: the package is missing or incomplete, or npm is not installed.
     """
     package = _package(path, cache_dir)
     try:
@@ -39,7 +39,7 @@ def find(path: str | None, cache_dir: Path) -> Found:
 
 
 def captions(entry: dict) -> list[str]:
-    """The name, and the name with its group: `grinning face`, `grinning face, smileys & emotion, face smiling`."""
+    """Return name, and name with group: `grinning face`, `grinning face, smileys & emotion, face smiling`."""
     name = (entry["name"] or entry["short_name"]).replace("_", " ").lower()
     group = f"{entry['category']}, {entry['subcategory']}".replace("-", " ").lower()
     return [name, f"{name}, {group}"]
@@ -78,7 +78,7 @@ def _fetch(directory: Path) -> None:
 
 
 def _unpack(archive: Path, directory: Path) -> None:
-    """The 64-pixel images and the texts of the package; the `data` filter refuses paths that lead outside."""
+    """Unpack the 64-pixel images and the texts; the `data` filter refuses paths that lead outside."""
     wanted = ("package/emoji.json", "package/LICENSE", f"package/{IMAGES}/")
     try:
         with tarfile.open(archive) as tar:

@@ -1,6 +1,6 @@
-"""`data=folder`: images anywhere below a folder, each with a text file beside it, one caption a line.
+"""`data=folder`: images at any depth below a folder; the text file beside an image has one caption on each line.
 
-Where none of them has a caption, the set is one for language-free training.
+A data set without any caption is for language-free training.
 """
 
 import os
@@ -16,11 +16,7 @@ from clipgan.inputs.data.spool import Spool
 
 
 def find(folder: Path, config: DataConfig) -> Found:
-    """The images below `folder`, sorted by path.
-
-    Args:
-        folder: holds `NAME.png` (or another of `SUFFIXES`) beside `NAME.txt`, at any depth.
-        config: not needed here.
+    """Find the images below `folder` (`NAME.png` or another of `SUFFIXES`), sorted by path; `config` is unused.
 
     Raises:
         UserError: the folder is missing or has no image.
@@ -30,13 +26,13 @@ def find(folder: Path, config: DataConfig) -> Found:
 
 
 def image_paths(folder: Path) -> Iterator[Path]:
-    """The image files below `folder`, at least one, sorted; one folder's names are in memory at a time.
+    """Yield the image files below `folder`, sorted, at least one; memory holds the names of one folder at a time.
 
     Raises:
         UserError: the folder is missing or has no image.
     """
     if not folder.is_dir():
-        raise UserError(f"data.path={folder} is no folder; give one with images and their captions")
+        raise UserError(f"data.path={folder} is not a folder; give a folder with images and their captions")
     files = _images_below(folder)
     first = next(files, None)
     if first is None:
@@ -45,7 +41,7 @@ def image_paths(folder: Path) -> Iterator[Path]:
 
 
 def _images_below(folder: Path) -> Iterator[Path]:
-    """In the order of their sorted paths; links to folders are not followed."""
+    """Yield image files in the order of their paths; do not follow links to folders."""
     for name in sorted(os.listdir(folder)):
         path = folder / name
         if name.lower().endswith(SUFFIXES) and path.is_file():
@@ -55,12 +51,14 @@ def _images_below(folder: Path) -> Iterator[Path]:
 
 
 def check_captioned(images: list[CaptionedImage], folder: Path, where: str) -> None:
-    """
+    """Refuse a data set in which fewer than two images have a caption.
+
     Raises:
-        UserError: fewer than two images have a caption; says `where` captions belong.
+        UserError: says `where` captions belong.
     """
     captioned = sum(bool(image.captions) for image in images)
     if captioned < 2:
         raise UserError(
-            f"data.path={folder} has {len(images)} images but {captioned} with captions; put captions {where}"
+            f"data.path={folder} has {len(images)} images but {captioned} with captions, and at least 2 are needed; "
+            f"put captions {where}"
         )

@@ -1,8 +1,8 @@
-"""`data=imagefolder`: images in a folder for each class, as ImageNet is laid out.
+"""`data=imagefolder`: one folder of images for each class, the layout of ImageNet.
 
 PATH/train/CLASS/NAME.JPEG and PATH/val/CLASS/NAME.JPEG (or validation, valid, test), or PATH/CLASS/NAME.JPEG with a
-random split. An image's caption is `a photo of a CLASS`; `PATH/classes.txt`, lines of `CLASS the name of it`, says what
-folders such as n01440764 are called.
+random split. An image's caption is `a photo of a CLASS`. `PATH/classes.txt` may name folders such as n01440764; its
+lines are `n01440764 tench, Tinca tinca`.
 """
 
 from pathlib import Path
@@ -20,14 +20,10 @@ PROMPT = "a photo of a {}"  # CLIP's own
 
 
 def find(root: Path, config: DataConfig) -> Found:
-    """The images, sorted by class and name.
-
-    Args:
-        root: the folder.
-        config: not needed here.
+    """Find the images below `root`, sorted by class and name; `config` is unused.
 
     Raises:
-        UserError: there is no image, or one that lies in no class's folder.
+        UserError: there is no image, or an image lies outside the folders of classes.
     """
     names = class_names(root / NAMES)
     train, heldout = (next((root / name for name in some if (root / name).is_dir()), None) for some in (TRAIN, HELDOUT))
@@ -37,7 +33,7 @@ def find(root: Path, config: DataConfig) -> Found:
 
 
 def class_names(path: Path) -> dict[str, str]:
-    """`n01440764 tench, Tinca tinca` -> `tench`; empty where there is no such file."""
+    """Read names of classes: the line `n01440764 tench, Tinca tinca` gives `tench`; empty if there is no such file."""
     if not path.is_file():
         return {}
     lines = (line.split(maxsplit=1) for line in path.read_text(encoding="utf-8").splitlines())
@@ -48,7 +44,7 @@ def _images(folder: Path, root: Path, names: dict[str, str]) -> Spool[CaptionedI
     images: Spool[CaptionedImage] = Spool()  # there may be millions
     for path in image_paths(folder):
         if path.parent == folder:
-            raise UserError(f"data.path={root}: {path.relative_to(root)} lies in no folder of a class (CLASS/NAME.png)")
+            raise UserError(f"data.path={root}: {path.relative_to(root)} is not in a class's folder (CLASS/NAME.png)")
         kind = path.parent.name
         images.append(image_file(path, root, [PROMPT.format(names.get(kind, kind.replace("_", " ")))]))
     return images

@@ -1,9 +1,9 @@
-"""`data=lafite_zip`: what the public LAFITE code's dataset_tool writes: PNGs, and CLIP features in a `dataset.json`.
+"""`data=lafite_zip`: a zip by the public LAFITE code's dataset_tool: PNGs, and CLIP features in a `dataset.json`.
 
     {"clip_img_features": [["00000/img00000000.png", [512 numbers]], ...],
-     "clip_txt_features": [["00000/img00000000.png", [[512 numbers], ...]], ...]}     a row for each caption
+     "clip_txt_features": [["00000/img00000000.png", [[512 numbers], ...]], ...]}     one row for each caption
 
-The words of the captions are not in it, unless a `.txt` lies beside each PNG. `dataset.json` takes gigabytes for real
+The zip has no words of captions, unless a `.txt` lies beside each PNG. `dataset.json` takes gigabytes for real data
 sets, so it is read as a stream.
 """
 
@@ -29,22 +29,21 @@ TABLE = "dataset.json"
 
 
 def find(path: Path, config: DataConfig) -> Found:
-    """The images of the zip, sorted by name.
+    """Find the images of the zip, sorted by name; `config` is unused.
 
-    Args:
-        path: the zip; LAFITE's one for testing goes to `data.heldout_path`.
-        config: not needed here.
+    LAFITE's zip for testing belongs in `data.heldout_path`.
 
     Raises:
-        UserError: no zip. Listing raises it for a zip that leads outside or has no (or a foreign) `dataset.json`.
+        UserError: `path` is not a zip. The listing, made later, raises it if a member leads outside of the zip, or if
+            `dataset.json` is missing or foreign.
     """
     if not zipfile.is_zipfile(path):
-        raise UserError(f"data.path={path} is no zip; give one that LAFITE's dataset_tool.py wrote")
+        raise UserError(f"data.path={path} is not a zip; give one that LAFITE's dataset_tool.py wrote")
     return Found(fingerprint(archive_states([path])), lambda: _list(path))
 
 
 def _list(path: Path) -> Listing:
-    archive = zipfile.ZipFile(path)  # stays open: its members are read one by one, from several threads
+    archive = zipfile.ZipFile(path)  # stays open: several threads read its members later
     for member in archive.infolist():
         kind = stat.S_IFMT(member.external_attr >> 16)
         check_member(path, member.filename, kind in (0, stat.S_IFREG, stat.S_IFDIR))
@@ -54,7 +53,7 @@ def _list(path: Path) -> Listing:
     n_texts = {name: len(rows) for name, rows in _rows(path, "clip_txt_features")}
     pictures = sorted(name for name in members if name.lower().endswith(SUFFIXES))
     texts = {name: f"{name.rpartition('.')[0]}.txt" for name in pictures}
-    has_words = any(text in members for text in texts.values())  # words and stand-ins for them are never mixed
+    has_words = any(text in members for text in texts.values())  # never mix real captions and placeholders
     images = []
     for name in pictures:
         if has_words:
@@ -67,10 +66,10 @@ def _list(path: Path) -> Listing:
 
 
 def _rows(path: Path, key: str) -> Iterator[tuple[str, Any]]:
-    """Name and features of each image under `key`; nothing where that is null.
+    """Yield name and features of each image in the list `key`; nothing if the list is null.
 
     Raises:
-        UserError: it is not what LAFITE's code writes.
+        UserError: LAFITE's code does not write such a `dataset.json`.
     """
     try:
         with zipfile.ZipFile(path) as archive, archive.open(TABLE) as file:
@@ -83,7 +82,7 @@ def _rows(path: Path, key: str) -> Iterator[tuple[str, Any]]:
 
 
 def _write_features(path: Path, has_words: bool, directory: Path, names: Sequence[str]) -> None:
-    """The stored features of the packed images, as far as every image has them."""
+    """Store the features of the packed images; leave out a kind (image or text) that any image lacks."""
     counts = [len(captions) for captions in CaptionFile(directory / "captions.jsonl")]
     images = ((name, [row]) for name, row in _rows(path, "clip_img_features"))
     rows = {
@@ -94,12 +93,12 @@ def _write_features(path: Path, has_words: bool, directory: Path, names: Sequenc
 
 
 def _gather(
-    room: Callable[[int, int], np.ndarray],
+    allocate: Callable[[int, int], np.ndarray],
     names: Sequence[str],
     counts: Sequence[int],
     rows: Iterator[tuple[str, Any]],
 ) -> np.ndarray | None:
-    """The rows of each of `names`, in order: float32 [sum of counts, C]; None if some are missing or too many."""
+    """Collect the rows of all `names`, in order: float32 [sum of counts, C]; None if a name has another count."""
     place = {name: (start, count) for name, start, count in zip(names, np.cumsum([0, *counts]), counts, strict=False)}
     gathered: np.ndarray | None = None
     for name, features in rows:
@@ -107,7 +106,7 @@ def _gather(
         if count == 0:
             continue
         if gathered is None and features:
-            gathered = room(sum(counts), len(features[0]))
+            gathered = allocate(sum(counts), len(features[0]))
         if gathered is None or np.shape(features) != (count, gathered.shape[1]):
             return None
         gathered[start : start + count] = features

@@ -1,7 +1,7 @@
-"""`data=metadata`: images with a `metadata.jsonl` or `metadata.csv`, as Hugging Face's imagefolder has them.
+"""`data=metadata`: images with a `metadata.jsonl` or `metadata.csv`, the layout of Hugging Face's imagefolder.
 
-A row's `file_name` is the image's path below the table's folder, another column its caption: a string, or in JSON a
-list of strings. Rows of one image add up. Folders named after splits are splits.
+A row's `file_name` is the image's path below the table's folder. Another column is its caption: a string, or in JSON a
+list of strings. Several rows may give captions to one image. Folders named after splits are the splits.
 """
 
 import csv
@@ -21,15 +21,15 @@ TRAIN, HELDOUT = ("train", "training"), ("validation", "valid", "val", "dev", "t
 
 
 def find(folder: Path, config: DataConfig) -> Found:
-    """The images that the tables below `folder` name.
+    """Find the images that the tables below `folder` name.
 
     Args:
-        folder: has a table, or folders for splits that have one; of several held-out splits the first of `HELDOUT`
-            is taken.
-        config: `caption_column` names the caption.
+        folder: has a table, or folders of splits with a table each; if there are several held-out splits, the first
+            name in `HELDOUT` is used.
+        config: `caption_column` names the column of captions.
 
     Raises:
-        UserError: no folder, no image, no table, or no table with the columns.
+        UserError: there is no folder, no image or no table, or a table lacks the two columns.
     """
     paths = list(image_paths(folder))
     tables = sorted(path for name in TABLES for path in folder.rglob(name))
@@ -49,7 +49,7 @@ def find(folder: Path, config: DataConfig) -> Found:
 
 
 def _read_table(table: Path, folder: Path, column: str, captions: dict[Path, list[str]], skipped: list[str]) -> None:
-    """Adds the captions of a table's rows to `captions`, and what is wrong with a row to `skipped`.
+    """Add the captions of a table's rows to `captions`, and a message about each faulty row to `skipped`.
 
     Raises:
         UserError: no row has the two columns.
@@ -73,13 +73,13 @@ def _read_table(table: Path, folder: Path, column: str, captions: dict[Path, lis
         captions.setdefault(table.parent / PurePosixPath(row["file_name"]), []).extend(filter(None, lines))
     if not used:
         raise UserError(
-            f"data.path={folder}: {name} wants the columns file_name and data.caption_column={column}; "
+            f"data.path={folder}: {name} needs the columns file_name and data.caption_column={column}; "
             f"it has {', '.join(columns) or 'no row'}"
         )
 
 
 def _rows(table: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    """Line number and row of a table; in place of a damaged row a word about it."""
+    """Yield line number and row of a table; in place of a damaged row a message about it."""
     with table.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         if table.suffix == ".csv":
             reader = csv.DictReader(file, restkey="", restval=None)
@@ -91,13 +91,13 @@ def _rows(table: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
                 try:
                     row = json.loads(line)
                 except ValueError as error:
-                    yield number, f"no JSON ({error})"
+                    yield number, f"not JSON ({error})"
                 else:
-                    yield number, row if isinstance(row, dict) else "no JSON object"
+                    yield number, row if isinstance(row, dict) else "not a JSON object"
 
 
 def _by_split(images: list[CaptionedImage], skipped: list[str]) -> Listing:
-    """Train and held-out images by the first part of their path; without such folders all of them are one split."""
+    """Split the images by the first folder of their path; without such folders return one undivided listing."""
     top = {image.name.partition("/")[0] for image in images if "/" in image.name}
     heldout = next((name for name in HELDOUT if name in top), None)
     if heldout is None or not top.intersection(TRAIN):

@@ -1,4 +1,4 @@
-"""Splits as text-to-image papers publish them: `train/filenames.pickle`, `test/filenames.pickle` (AttnGAN's layout)."""
+"""Splits that text-to-image papers publish: `train/filenames.pickle`, `test/filenames.pickle` (AttnGAN's layout)."""
 
 import pickle
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from clipgan.inputs.data.images import SUFFIXES, CaptionedImage
 
 
 class PlainUnpickler(pickle.Unpickler):
-    """Reads lists and strings; a pickle that names any class or function is refused, so none is ever run."""
+    """Reads lists and strings, and refuses a pickle that names any class or function, so no code is ever run."""
 
     def find_class(self, module: str, name: str) -> NoReturn:
         """Refuse `module.name`."""
@@ -19,36 +19,36 @@ class PlainUnpickler(pickle.Unpickler):
 
 
 def read_names(path: Path) -> set[str]:
-    """The image names in a `filenames.pickle`, without a suffix.
+    """Read the image names in a `filenames.pickle`, without their suffixes.
 
     Raises:
-        UserError: it is anything else than a list of strings.
+        UserError: the file holds anything other than a list of strings.
     """
     try:
         with path.open("rb") as file:
             names = PlainUnpickler(file, encoding="latin1").load()
-    except Exception as error:  # unpickling damaged bytes raises many kinds
-        raise UserError(f"{path} is no list of file names: {error}") from error
+    except Exception as error:  # damaged bytes make the unpickler raise many kinds of errors
+        raise UserError(f"{path} is not a list of file names: {error}") from error
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise UserError(f"{path} is no list of file names: it holds a {type(names).__name__}")
+        raise UserError(f"{path} is not a list of file names: it holds a {type(names).__name__}")
     return {without_suffix(name) for name in names}
 
 
 def without_suffix(name: str) -> str:
-    """`birds/a.jpg` and `birds/a` both as `birds/a`."""
+    """Strip an image suffix: `birds/a.jpg` and `birds/a` both give `birds/a`."""
     return next((name[: -len(suffix)] for suffix in SUFFIXES if name.lower().endswith(suffix)), name)
 
 
 def split_by_names(
     root: Path, images: Sequence[CaptionedImage], names: Sequence[str], skipped: list[str]
 ) -> Listing | None:
-    """The split of `root`'s two pickles, or None if it has none.
+    """Split the images by the two pickles in `root`; return None if a pickle is missing.
 
     Args:
         root: the folder that may have `train/filenames.pickle` and `test/filenames.pickle`.
-        images: all of them.
-        names: what the pickles call each image.
-        skipped: what cannot be used; images in neither split are added.
+        images: all images.
+        names: each image's name in the pickles.
+        skipped: unusable files with reasons; the listing returns them together with images in neither split.
     """
     pickles = [root / split / "filenames.pickle" for split in ("train", "test")]
     if not all(path.is_file() for path in pickles):

@@ -1,7 +1,7 @@
-"""`data=webdataset`: tar shards as img2dataset writes them, `00000.tar` with `000000012.jpg`, `.txt` and `.json`.
+"""`data=webdataset`: img2dataset's tar shards, `00000.tar` with `000000012.jpg`, `.txt` and `.json`.
 
-The shards are listed once and their images read where they lie. Python's tarfile does that; the webdataset package
-streams instead, and neither refuses members that lead outside nor reads ahead from a place in the middle.
+The shards are listed once with Python's tarfile, and their images are then read in place. The webdataset package
+streams instead: it does not refuse members that lead outside, and it cannot start in the middle of a shard.
 """
 
 import json
@@ -17,18 +17,15 @@ from clipgan.inputs.data.files import Found, Listing, archive_states, fingerprin
 from clipgan.inputs.data.images import SUFFIXES, CaptionedImage, caption_lines
 from clipgan.inputs.data.spool import Spool
 
-Members = dict[str, tarfile.TarInfo]  # suffix -> member, of one sample
+Members = dict[str, tarfile.TarInfo]  # one sample: suffix -> member
 
 
 def find(path: Path, config: DataConfig) -> Found:
-    """The samples of all shards, in the order of the shards.
-
-    Args:
-        path: a `.tar`, or a folder with some at any depth.
-        config: not needed here.
+    """Find the samples of the shard `path`, or of all shards at any depth below it, in order; `config` is unused.
 
     Raises:
-        UserError: no shard. Listing raises it for a shard that is compressed, no tar, or leads outside.
+        UserError: there is no shard. The listing, made later, raises it if a shard is compressed or not a tar, or if a
+            member leads outside.
     """
     shards = [path] if path.is_file() else sorted(path.rglob("*.tar"))
     if not shards:
@@ -43,18 +40,18 @@ def _list(shards: list[Path], root: Path) -> Listing:
     for shard in shards:
         name = shard.relative_to(root).as_posix()
         try:
-            with tarfile.open(shard, "r:") as tar:  # without compression: members have a place in the file
+            with tarfile.open(shard, "r:") as tar:  # no compression, so that each member has an offset in the file
                 for key, members in _samples(tar, shard, name, skipped):
                     _add(tar, shard, f"{name}/{key}", members, images, skipped)
         except (tarfile.TarError, OSError) as error:
             raise UserError(
-                f"data.path: {shard} is no uncompressed tar ({error}); unpack it first if it is a .tar.gz"
+                f"data.path: {shard} is not an uncompressed tar ({error}); decompress it first if it is a .tar.gz"
             ) from error
     return Listing(images, skipped=skipped)
 
 
 def _samples(tar: tarfile.TarFile, shard: Path, name: str, skipped: list[str]) -> Iterator[tuple[str, Members]]:
-    """The members by key: the path up to the first dot of its last part, as webdataset has it."""
+    """Group the members by webdataset's key: the path up to the first dot in its last part."""
     samples: dict[str, Members] = {}
     try:
         for member in tar:
@@ -64,11 +61,11 @@ def _samples(tar: tarfile.TarFile, shard: Path, name: str, skipped: list[str]) -
                 key, _, suffix = last.partition(".")
                 sample = samples.setdefault(f"{folder}/{key}" if folder else key, {})
                 if f".{suffix.lower()}" in sample:
-                    skipped.append(f"{name}/{member.name}: the shard has a second one")
+                    skipped.append(f"{name}/{member.name}: the shard already has a file of this name")
                 sample.setdefault(f".{suffix.lower()}", member)
         if not _is_whole(tar, shard):
             skipped.append(
-                f"{name}: the shard ends early (what follows its {len(tar.getmembers())} members is cut off)"
+                f"{name}: the shard ends early (everything after its {len(tar.getmembers())} members is missing)"
             )
     except tarfile.ReadError as error:
         if not samples:
@@ -78,7 +75,7 @@ def _samples(tar: tarfile.TarFile, shard: Path, name: str, skipped: list[str]) -
 
 
 def _is_whole(tar: tarfile.TarFile, shard: Path) -> bool:
-    """Whether the block of zeros that ends an archive follows the last member: tarfile stops in silence without it."""
+    """Tell whether a tar has its final block of zeros; tarfile itself ends a cut-off archive without an error."""
     last = tar.getmembers()[-1:]
     end = max(
         (member.offset_data + -(-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE for member in last), default=0
@@ -105,7 +102,7 @@ def _add(
 
 
 def _captions(tar: tarfile.TarFile, members: Members) -> list[str]:
-    """The lines of `.txt`, else `caption` in `.json`: a string or a list of them."""
+    """Return the lines of `.txt`, else `caption` in `.json`, which is a string or a list of strings."""
     for suffix in (".txt", ".json"):
         if suffix in members:
             file = tar.extractfile(members[suffix])

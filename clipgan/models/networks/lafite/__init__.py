@@ -1,7 +1,7 @@
-"""LAFITE's published networks (Zhou et al. 2022, arXiv:2111.13792), so that its published weights can be used.
+"""LAFITE's published networks (Zhou et al. 2022, arXiv:2111.13792), for using LAFITE's published weights.
 
-The code here is this project's own. These facts are taken from the public repository drboog/Lafite: which layers there
-are, their sizes and gains, how the text enters each style, that activations are clamped, and that D adds the text's
-part of the logit over the whole batch. Those of StyleGAN2 underneath are from NVlabs/stylegan2-ada-pytorch, on which
-it builds: the [1, 3, 3, 1] filter, where padding goes when resampling, the constant noise maps.
+The code is this project's own. These facts come from the public repository drboog/Lafite: the layers, their sizes and
+gains, how the text enters each style, the clamping of activations, and that D sums the text's part of the logit over
+the whole batch. These facts come from NVlabs/stylegan2-ada-pytorch, on which LAFITE builds: the [1, 3, 3, 1] filter,
+the padding when resampling, the constant noise maps.
 """

@@ -1,4 +1,4 @@
-"""LAFITE's discriminator: StyleGAN2-ADA's residual one with a head for CLIP's space.
+"""LAFITE's discriminator: StyleGAN2-ADA's residual discriminator with a head for CLIP's space.
 
 Shapes: N batch, R resolution, C width of CLIP's embedding, I and O channels in and out, H = W resolution of a layer.
 """
@@ -18,18 +18,18 @@ from clipgan.models.networks.scales import Scales
 
 
 class DownConv(Conv):
-    """3 x 3 convolution of stride 2 after the filter, then bias and activation."""
+    """The filter, then a 3 x 3 convolution of stride 2, bias and activation."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, 3, activate=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, I, H, H] -> [N, O, H/2, H/2]."""
+        """Map [N, I, H, H] to [N, O, H/2, H/2]."""
         return leaky_relu(F.conv2d(blur(x, padding=2), self.weight * self.gain, self.bias, stride=2))
 
 
 class LafiteResidualBlock(nn.Module):
-    """Two 3 x 3 convolutions beside a 1 x 1 one, at half the resolution after; the former are clamped."""
+    """Two clamped 3 x 3 convolutions with a 1 x 1 convolution as the skip path; it halves the resolution."""
 
     def __init__(self, inputs: int, outputs: int, clamp: float) -> None:
         super().__init__()
@@ -39,13 +39,13 @@ class LafiteResidualBlock(nn.Module):
         self.clamp = clamp
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, I, H, H] -> [N, O, H/2, H/2]."""
+        """Map [N, I, H, H] to [N, O, H/2, H/2]."""
         y = self.down(self.conv(x).clamp(-self.clamp, self.clamp)).clamp(-self.clamp, self.clamp)
         return (y + self.skip(blur(x, padding=1, stride=2))) * math.sqrt(0.5)
 
 
 class LafiteDiscriminator(nn.Module):
-    """D(x, c): image and text condition to a logit, and image to CLIP's space."""
+    """D(x, c) maps an image and a text condition to a logit, and the image into CLIP's space."""
 
     def __init__(self, model: ModelConfig, lafite: LafiteConfig, clip_dim: int, resolution: int) -> None:
         super().__init__()
@@ -73,8 +73,8 @@ class LafiteDiscriminator(nn.Module):
             condition: [N, C], unit length.
 
         Returns:
-            The logit D(x, c) = D(x) + sum over the batch of <f_D(x), c>, as published: the text's part is one number
-            for all images of the batch (of the micro-batch with accumulate > 1). And f_D(x).
+            The logit D(x, c) = D(x) + sum over the batch of <f_D(x), c>, and f_D(x). As in the published code, the
+            text's part is one number for all images of the batch (of the micro-batch with accumulate > 1).
         """
         x = self.from_rgb(images.image).clamp(-self.clamp, self.clamp)
         for block in self.blocks.values():
@@ -91,6 +91,6 @@ class LafiteDiscriminator(nn.Module):
         return [self.from_rgb, *(layer for block in self.blocks.values() for layer in block.children())]
 
     @staticmethod
-    def renumbered(weights: Mapping[str, Tensor], there: int, here: int) -> dict[str, Tensor]:
-        """See `Discriminator.renumbered`; blocks are named by their resolution, so that only from RGB moves."""
-        return {name: value for name, value in weights.items() if there == here or not name.startswith("from_rgb.")}
+    def renumbered(weights: Mapping[str, Tensor], source: int, target: int) -> dict[str, Tensor]:
+        """See `Discriminator.renumbered`; blocks are named by their resolution, so only `from_rgb` is left out."""
+        return {name: value for name, value in weights.items() if source == target or not name.startswith("from_rgb.")}

@@ -1,4 +1,4 @@
-"""LAFITE's generator: StyleGAN2 with a text network of its own in every layer.
+"""LAFITE's generator: StyleGAN2 with a separate text network in every layer.
 
 Shapes: N batch, Z latent width, W style width, C width of CLIP's embedding, T width of the text code, L styles,
 I and O channels in and out, H = W resolution of a layer, R of the image.
@@ -16,12 +16,12 @@ from clipgan.models.networks.lafite.resample import blur, upsample
 from clipgan.models.networks.layers import Linear, channels_at, leaky_relu
 from clipgan.models.networks.scales import Scales
 
-W_DECAY = 0.995  # of the moving average of w
+W_DECAY = 0.995  # decay of the moving average of w
 TEXT_LR = 0.01  # learning-rate multiplier of the text networks
 
 
 def text_network(clip_dim: int, text_dim: int) -> list[nn.Module]:
-    """The two layers that each style has for the text: C -> (C + T) / 2 -> T."""
+    """Make a style's two layers for the text: C -> (C + T) / 2 -> T."""
     middle = (clip_dim + text_dim) // 2
     return [
         Linear(clip_dim, middle, lr_multiplier=TEXT_LR, activate=True),
@@ -30,7 +30,7 @@ def text_network(clip_dim: int, text_dim: int) -> list[nn.Module]:
 
 
 class JoinedStyle(nn.Module):
-    """style = A [text code, w]."""
+    """Computes a layer's style from text and w: style = A [text code, w]."""
 
     def __init__(self, model: ModelConfig, clip_dim: int, outputs: int) -> None:
         super().__init__()
@@ -38,12 +38,12 @@ class JoinedStyle(nn.Module):
         self.affine = Linear(model.text_dim + model.w_dim, outputs, bias=1.0)
 
     def forward(self, w: Tensor, text: Tensor) -> Tensor:
-        """[N, W], [N, C] -> [N, O]."""
+        """Map w [N, W] and text [N, C] to styles [N, O]."""
         return self.affine(torch.cat([self.text(text), w], dim=1))
 
 
 class ScaledStyle(nn.Module):
-    """style = shift(text) + scale(text) A w."""
+    """Computes a layer's style from text and w: style = shift(text) + scale(text) A w."""
 
     def __init__(self, model: ModelConfig, clip_dim: int, outputs: int) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class ScaledStyle(nn.Module):
         )
 
     def forward(self, w: Tensor, text: Tensor) -> Tensor:
-        """[N, W], [N, C] -> [N, O]."""
+        """Map w [N, W] and text [N, C] to styles [N, O]."""
         return self.shift(text) + self.affine(w) * self.scale(text)
 
 
@@ -68,18 +68,18 @@ class LafiteLayer(nn.Module):
         self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3))
         self.noise_strength = nn.Parameter(torch.zeros(()))
         self.bias = nn.Parameter(torch.zeros(outputs))
-        self.register_buffer("noise", torch.randn(size, size))  # a constant map in place of drawn noise
-        self.gain = (inputs * 9) ** -0.5  # demodulation takes it out again; it keeps half precision in its range
+        self.register_buffer("noise", torch.randn(size, size))  # a constant map, in place of random noise
+        self.gain = (inputs * 9) ** -0.5  # keeps half precision in range; demodulation cancels it
         self.clamp, self.up = clamp, up
 
     def forward(self, x: Tensor, w: Tensor, text: Tensor, noise: Tensor) -> Tensor:
-        """[N, I, H, H], [N, W], [N, C], [N, 1, H', H'] -> [N, O, H', H'], H' = H, or 2H with `up`."""
+        """Map x [N, I, H, H], w [N, W], text [N, C], noise [N, 1, H', H'] to [N, O, H', H'], H' = H (2H with `up`)."""
         y = self._convolve(x, self.style(w, text))
         shift = noise * self.noise_strength + self.bias[:, None, None]
         return leaky_relu(y + shift.to(y.dtype)).clamp(-self.clamp, self.clamp)
 
     def _convolve(self, x: Tensor, scale: Tensor) -> Tensor:
-        """Scaled by the style [N, I] before, demodulated after: one ordinary convolution for the batch."""
+        """Scale by the style [N, I], convolve the whole batch with one ordinary convolution, then demodulate."""
         x, weight = x * scale[:, :, None, None], self.weight * self.gain
         if self.up:
             y = blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), padding=1) * 4
@@ -101,7 +101,7 @@ class LafiteToRGB(nn.Module):
         self.gain, self.clamp = inputs**-0.5, clamp
 
     def forward(self, x: Tensor, w: Tensor, text: Tensor) -> Tensor:
-        """[N, I, H, H], [N, W], [N, C] -> float32 [N, 3, H, H]: colours add up in full precision."""
+        """Map x [N, I, H, H], w [N, W], text [N, C] to float32 [N, 3, H, H]; colours are summed in full precision."""
         scale = self.style(w, text) * self.gain
         y = F.conv2d(x * scale[:, :, None, None], self.weight, self.bias)
         return y.float().clamp(-self.clamp, self.clamp)
@@ -126,7 +126,7 @@ class LafiteBlock(nn.Module):
     def forward(
         self, x: Tensor, image: Tensor | None, ws: Sequence[Tensor], text: Tensor, noise: Sequence[Tensor]
     ) -> tuple[Tensor, Tensor]:
-        """Features, the image so far and the block's styles -> features and image at this resolution."""
+        """Map features, the image so far and the block's styles to features and image at this resolution."""
         if self.up is not None:
             x = self.up(x, ws[0], text, noise[0])
         x = self.conv(x, ws[-2], text, noise[-1])
@@ -135,7 +135,7 @@ class LafiteBlock(nn.Module):
 
 
 class LafiteSynthesis(nn.Module):
-    """Styles and text -> image: a learned constant, the blocks, RGB summed over the resolutions."""
+    """Maps styles and text to an image: a learned constant, the blocks, RGB summed over the resolutions."""
 
     def __init__(self, model: ModelConfig, lafite: LafiteConfig, clip_dim: int, resolution: int) -> None:
         super().__init__()
@@ -144,7 +144,7 @@ class LafiteSynthesis(nn.Module):
         self.blocks = nn.ModuleDict({str(size): LafiteBlock(model, lafite, clip_dim, size) for size in sizes})
 
     def forward(self, ws: Tensor, text: Tensor, noise: Sequence[Tensor]) -> Tensor:
-        """[N, L, W], [N, C], noise -> [N, 3, R, R]."""
+        """Map ws [N, L, W], text [N, C] and noise to images [N, 3, R, R]."""
         x = self.constant.expand(ws.shape[0], -1, -1, -1).contiguous(memory_format=torch.channels_last)
         image = None
         for number, block in enumerate(self.blocks.values()):
@@ -156,16 +156,16 @@ class LafiteSynthesis(nn.Module):
 
 
 class LafiteGenerator(TextToImage):
-    """`TextToImage` as LAFITE publishes it; the text enters as CLIP gives it, at unit length."""
+    """LAFITE's published generator; the text condition is CLIP's embedding at unit length, without rescaling."""
 
     def __init__(self, model: ModelConfig, lafite: LafiteConfig, clip_dim: int, resolution: int) -> None:
         super().__init__(Mapping(model.z_dim, model.w_dim, mapping_depth(model), W_DECAY), model.z_dim, resolution)
         self.synthesis = LafiteSynthesis(model, lafite, clip_dim, resolution)
 
     def scales(self, ws: Tensor, condition: Tensor, noise: Sequence[Tensor]) -> Scales:
-        """See `TextToImage`; there is one."""
+        """See `TextToImage`; the result has one scale."""
         return Scales(self.synthesis(ws, condition, noise))
 
     def stored_noise(self) -> list[Tensor]:
-        """The constant noise maps in place of drawn ones, the same for each image: [1, 1, size, size] each."""
+        """Return the constant noise maps, the same for all images: [1, 1, size, size] for each layer."""
         return [layer.noise[None, None] for layer in self.modules() if isinstance(layer, LafiteLayer)]

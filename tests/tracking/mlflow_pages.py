@@ -120,7 +120,7 @@ def fold(page: Page, name: str) -> None:
 
 
 def toggle_columns(page: Page, *titles: str) -> None:
-    """StepAverages, or untick, metrics and attributes in the list of columns."""
+    """Tick, or untick, metrics and attributes in the list of columns."""
     page.get_by_role("button", name="Columns", exact=True).click()
     for title in titles:
         page.get_by_placeholder("Search columns").fill(title)

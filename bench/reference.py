@@ -1,6 +1,6 @@
 """A straightforward StyleGAN2 with LAFITE's text networks, to compare the training step with.
 
-Same widths as clipgan/networks, in the form of the published code: per-sample weights in grouped convolutions,
+Same widths as clipgan/models/networks, in the form of the published code: per-sample weights in grouped convolutions,
 resampling by zero insertion and a 4-tap filter, contiguous NCHW, float32, and a text network for each layer.
 """
 

@@ -9,12 +9,12 @@ from typing import Any
 
 
 class Stopwatch:
-    """Seconds by (stage, part). What is nested is taken out of what surrounds it, so that all of them add up."""
+    """Seconds by (stage, part). Nested time does not count in what surrounds it, so all seconds add up to the whole."""
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         """
         Args:
-            clock: seconds; on a GPU one that waits for what has been launched.
+            clock: returns seconds; on a GPU it must wait until all launched kernels have ended.
         """
         self.clock = clock
         self.seconds: defaultdict[tuple[str, str], float] = defaultdict(float)
@@ -25,7 +25,7 @@ class Stopwatch:
     @contextmanager
     def timing(self, *, stage: str | None = None, part: str | None = None) -> Iterator[None]:
         """Charge the block to a stage, a part, or both; None keeps the surrounding one."""
-        if threading.get_ident() != self._thread:  # what another thread does meanwhile takes none of the loop's time
+        if threading.get_ident() != self._thread:  # work of another thread takes no time of the loop
             yield
             return
         self._settle()
@@ -41,7 +41,7 @@ class Stopwatch:
     def turn_to(self, part: str) -> None:
         """Charge the rest of the innermost block to another part.
 
-        A gradient's hook calls it, on a GPU in a thread of autograd's, for which the loop waits meanwhile.
+        The hook of a gradient calls this. On a GPU it runs in a thread of autograd, and the loop waits for that thread.
         """
         self._settle()
         self._parts[-1] = part
@@ -57,12 +57,12 @@ class Stopwatch:
 
     @property
     def stage(self) -> str:
-        """The one that is being timed."""
+        """The name that is being timed."""
         return self._stages[-1]
 
     @property
     def part(self) -> str:
-        """The one that is being timed."""
+        """The name that is being timed."""
         return self._parts[-1]
 
     def _settle(self) -> None:
