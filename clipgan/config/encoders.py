@@ -34,7 +34,7 @@ class ClipConfig:
     pretrained: str | None = None  # open_clip's tag of the weights; null: checkpoint or train gives them
     checkpoint: str | None = None  # a weights file in place of the download
     precision: str = "float32"  # float32 | bfloat16 (autocast); python -m clipgan.encoder_cost says which is faster
-    grad_checkpointing: bool = False  # recompute activations in the backward pass: less memory, a third more time
+    grad_checkpointing: bool = False  # true: save the memory of CLIP's activations, for a third more time in CLIP
     # For image towers that are transformers; the time is the tower's, the memory that of G's step.
     train: TinyClipTraining | None = None  # how the tiny CLIP is trained; null for any other
 

@@ -19,15 +19,15 @@ class MetricsConfig(Measures):
     name: str = "fid2k_clip_tiny"  # name of the protocol
     extractor: str = "judge"  # whose features are compared: inception (torch-fidelity's) | judge (its image tower)
     inception_weights: str | None = None  # Inception's weights; null: torch hub's cache, where torch-fidelity puts them
-    n_images: int = 2000  # generated images
+    n_images: int = 2000  # number of generated images
     split: str | None = None  # split of the prompts and the real images: train | heldout; null: data.fid_split
     real: str = "prompted"  # the real images: prompted (those whose captions are prompts) | all (of the split)
     captions: str = "first"  # the prompts: first (first captions, images evenly chosen) | random (any)
     resize: str = "extractor"  # resizing to 299 pixels: extractor (TensorFlow 1's bilinear) | bicubic (antialiased)
     # Inception needs 299 pixels; the judge resizes as it was trained.
     weights: str = "ema"  # the generator's weights: ema (their moving average) | raw
-    batch: int = 50  # images that an extractor takes at once; memory and the last bits depend on it
-    objective: str = "last"  # FID that a trial returns: last | best
+    batch: int = 50  # number of images that an extractor takes at once; memory and the last bits depend on it
+    objective: str = "last"  # value that a trial returns: last | best FID
     judge: ClipConfig | None = None  # a CLIP that does not guide; null: none
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ class MlflowConfig:
 
     tracking_uri: str | None = "sqlite:///mlflow.db"  # MLflow's address; null: metrics.jsonl only
     experiment: str = "clipgan"  # experiment of the runs; made if missing
-    log_model: bool = True  # log the generator when a training ends, for clipgan.sample and mlflow models serve
+    log_model: bool = True  # true: a training logs its generator to MLflow, which can serve it
 
     def __post_init__(self) -> None:
         require(self.experiment.strip() != "" and self.experiment.isprintable(), "mlflow.experiment",

@@ -35,9 +35,9 @@ class PairsConfig:
 class ContrastConfig:
     """More to contrast against, without more passes through an encoder."""
 
-    negatives: int = 0  # further targets a step, of other images, drawn from the feature cache
-    grad_cache: bool = False  # with accumulate > 1: contrast over the whole batch (arXiv:2101.06983)
-    every: int = 1  # steps from one contrast to the next, which weighs as much more; the others are adversarial only
+    negatives: int = 0  # additional targets per step, of other images, from the feature cache
+    grad_cache: bool = False  # true: micro-batches contrast over the whole batch (arXiv:2101.06983)
+    every: int = 1  # N: compute the contrast in every N-th step only, with N times its weight
 
     def __post_init__(self) -> None:
         at_least("contrast.every", self.every, 1)

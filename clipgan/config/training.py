@@ -35,42 +35,42 @@ class Config:
     augment: AugmentConfig = field(default_factory=AugmentConfig)  # what changes images before D sees them
     pairs: PairsConfig = field(default_factory=PairsConfig)  # which candidates count as positives and negatives
     condition: ConditionConfig = field(default_factory=ConditionConfig)  # what G and D are told of an image
-    h: float = 0.5  # heterologous parameter: factor of the InfoNCE direction whose anchor is the target
-    heterologous: str = "direction"  # h weighs: direction (anchor the target) | source (terms on generated images)
+    h: float = 0.5  # heterologous parameter: weight of the InfoNCE direction whose anchor is the target
+    heterologous: str = "direction"  # what h weighs: direction (anchor the target) | source (generated images)
     C_it: float = 0.5  # weight of image-text pairs
     C_ii: float = 0.5  # weight of image-image pairs
     S: SpaceWeights = field(default_factory=SpaceWeights)  # structure parameters: weights of the spaces, a ratio
     contrast: ContrastConfig = field(default_factory=ContrastConfig)  # how much is contrasted at once, and how often
-    seed: int = 0  # seed of everything that is drawn
-    batch: int = 16  # images a step
-    accumulate: int = 1  # micro-batches that a step is computed in, one after the other, to save memory
-    kimg: int = 8  # length: thousands of real images shown to the discriminator; the most with budget=seconds
+    seed: int = 0  # seed of every random draw
+    batch: int = 16  # images per step
+    accumulate: int = 1  # number of micro-batches that compute a step, to save memory
+    kimg: int = 8  # length of a training: thousands of real images shown to D; with budget=seconds the maximum
     seconds: float | None = None  # length with budget=seconds: seconds of training, without snapshots
     # The training ends at the nearest whole kimg. Null: `kimg` is the length.
-    snapshot_kimg: int = 2  # kimg between snapshots (FID, sample grid, checkpoint)
-    resolution: int = 32  # pixels of a side, a power of two
-    features: str = "preprocessed"  # features of real images are computed: preprocessed (once) | online (in every step)
+    snapshot_kimg: int = 2  # kimg between two snapshots (FID, sample grid, checkpoint)
+    resolution: int = 32  # image size in pixels, a power of two
+    features: str = "preprocessed"  # preprocessed: encode the real images once | online: encode them in every step
     device: str = "auto"  # auto | cpu | cuda | cuda:1 ...
-    precision: str = "auto"  # arithmetic of G and D in training: auto (the fastest) | fp32 | tf32 | bf16 | fp16
+    precision: str = "auto"  # precision of G and D in training: auto (the fastest) | fp32 | tf32 | bf16 | fp16
     compile: str | None = None  # torch.compile: default | reduce-overhead (CUDA graphs) | max-autotune; null: off
     # It compiles G, D and the encoders' image towers.
-    processes: int = 1  # processes that share the batch: each has a GPU, or all have the CPU; torchrun sets it
-    threads: int | None = None  # CPU threads of each process; null: as many as cores
-    deterministic: bool | None = None  # whether a repeated run gives the same bits; null: on a CPU
+    processes: int = 1  # number of processes that share the batch, each with its own GPU; torchrun sets it
+    threads: int | None = None  # number of CPU threads of each process; null: as many as cores
+    deterministic: bool | None = None  # true: a repeated run has the same bits; null: true on a CPU
     # The machine and the number of threads must be the same.
-    keep_last: int | None = 2  # how many of the newest snapshots keep their checkpoints; null: all
-    keep_best: int = 1  # how many of the best snapshots keep their checkpoints besides
-    checkpoint_minutes: float | None = 10.0  # minutes at most from one checkpoint to the next; null: snapshots only
-    resume: str = "auto"  # auto (the run directory's newest good checkpoint, if any) | none | a checkpoint file
-    init: str | None = None  # weights to start from: a checkpoint file | mlflow:RUN_ID; null: random
-    freeze_d: int = 0  # Freeze-D (arXiv:2002.10964): how many layers of D keep init's weights, from the image on
-    cache_dir: str | None = None  # packed data, trained encoders, features; null: clipgan/ in the user's cache home
+    keep_last: int | None = 2  # number of newest snapshots whose checkpoints stay; null: all
+    keep_best: int = 1  # number of best snapshots whose checkpoints stay as well
+    checkpoint_minutes: float | None = 10.0  # maximum minutes between two checkpoints; null: at snapshots only
+    resume: str = "auto"  # auto: resume the newest good checkpoint of the run directory | none | a checkpoint file
+    init: str | None = None  # initial weights: a checkpoint file | mlflow:RUN_ID; null: random
+    freeze_d: int = 0  # Freeze-D (arXiv:2002.10964): number of D's layers, from the image on, that keep init's weights
+    cache_dir: str | None = None  # folder of data, trained encoders and features; null: clipgan/ in your cache home
     sample_prompts: int = 6  # rows of the sample grid
     sample_latents: int = 8  # columns of the sample grid
     mlflow: MlflowConfig = field(default_factory=MlflowConfig)  # where MLflow keeps the metrics
     simclr: SimclrConfig | None = None  # task=simclr: an encoder is pretrained; null: a GAN is trained
-    epochs: int | None = None  # task=simclr: length; a GAN counts kimg
-    snapshot_epochs: int | None = None  # task=simclr: epochs between snapshots (linear evaluation, checkpoint)
+    epochs: int | None = None  # task=simclr: length of a training, in epochs
+    snapshot_epochs: int | None = None  # task=simclr: epochs between two snapshots (linear evaluation, checkpoint)
 
     def __post_init__(self) -> None:
         self._check_common()
