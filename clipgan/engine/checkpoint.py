@@ -16,6 +16,7 @@ import torch
 
 from clipgan.base.durable_files import replacing
 from clipgan.base.errors import UserError
+from clipgan.base.text import first_line
 
 NAME = re.compile(r"checkpoint-(\d{6,})\.pt")  # a snapshot's; other names are a user's own files
 PARTS = {  # of the state, by task; the configuration of a GAN has no `simclr`
@@ -85,8 +86,7 @@ def load_checkpoint(
             " a pickle of LAFITE's is converted by python -m clipgan.import_lafite"
         ) from error
     except Exception as error:
-        cause = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"checkpoint {path} cannot be loaded: {cause}") from error
+        raise UserError(f"checkpoint {path} cannot be loaded: {first_line(error)}") from error
     if not isinstance(content, dict) or not content.keys() >= KEYS:
         raise UserError(f"checkpoint {path} is none of this project: it lacks some of {', '.join(sorted(KEYS))}")
     theirs = "simclr" if isinstance(content["config"], dict) and content["config"].get("simclr") else "gan"

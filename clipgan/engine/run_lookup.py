@@ -8,6 +8,7 @@ import torch
 from clipgan.base.errors import UserError
 from clipgan.base.mlflow_store import first_touch
 from clipgan.base.secrets import without_passwords
+from clipgan.base.text import first_line
 from clipgan.config import MlflowConfig
 from clipgan.engine.checkpoint import checkpoint_path, snapshots
 from clipgan.engine.run_files import holds_checkpoint, newest_good
@@ -77,7 +78,7 @@ def find_run(run_id: str, tracking_uri: str, given: str) -> Any:
         with first_touch(tracking_uri):
             return MlflowClient(tracking_uri).get_run(run_id)
     except Exception as error:  # an unknown id, or whatever a driver or transport has to say
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         message = f"{given}: MLflow at {tracking_uri} does not give this run ({reason})"
         raise UserError(without_passwords(message)) from error
 

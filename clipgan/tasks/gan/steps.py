@@ -5,6 +5,7 @@ Shapes: N batch, K further targets, L layers, W style width, C width of CLIP's e
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -132,9 +133,7 @@ def discriminator_step(
     def target(of: Targets, space: str, pair: str) -> Tensor:
         return objective.spaces.target("CLIP", pair, of)  # f_D is as wide as CLIP and learns its features
 
-    def contrast(embedded: Embeddings, parts: Sequence[Batch]) -> tuple[Tensor | float, Values]:
-        return _contrast(terms, embedded, parts, target, config, state.watch)
-
+    contrast = partial(_contrast, terms, target=target, config=config, watch=state.watch)
     state.discriminator_optimizer.zero_grad(set_to_none=True)
     parts = batch.parts(config.accumulate)
     adversarial, values = backward(
@@ -182,9 +181,7 @@ def generator_step(
             return semantic[batch.place(of.rows)] if isinstance(of, Batch) else None
         return spaces.target("CLIP" if space == "D" else space, pair, of)
 
-    def contrast(embedded: Embeddings, parts: Sequence[Batch]) -> tuple[Tensor | float, Values]:
-        return _contrast(terms, embedded, parts, target, config, state.watch)
-
+    contrast = partial(_contrast, terms, target=target, config=config, watch=state.watch)
     state.generator_optimizer.zero_grad(set_to_none=True)
     embed = (lambda part: forward(part)[1]) if config.contrast.grad_cache else None
     adversarial, values = backward(batch.parts(config.accumulate), forward, contrast, embed, state.scaler)
