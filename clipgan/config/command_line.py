@@ -31,7 +31,7 @@ def register_resolvers() -> None:
 
 
 def compose_config(overrides: Sequence[str]) -> Config:
-    """What `train.py` makes of these overrides.
+    """The configuration of `train.py` with these overrides.
 
     Raises:
         UserError: see `from_yaml`.
@@ -82,12 +82,12 @@ def hide_passwords(arguments: list[str]) -> None:
 
 
 def first_process() -> bool:
-    """Whether this is the only process of a training, or the first that torchrun has started: it alone speaks."""
+    """Whether this is the only process of a training, or the first of torchrun's: only this process prints."""
     return "TORCHELASTIC_RUN_ID" not in os.environ or os.environ.get("RANK", "0") == "0"
 
 
 def under_torchrun(arguments: Sequence[str]) -> list[str]:
-    """What a process that torchrun has started adds to its command line: only the first one has an output folder.
+    """Arguments that a process of torchrun adds to its command line: only the first process has an output folder.
 
     Raises:
         UserError: torchrun has started a sweep.

@@ -1,4 +1,4 @@
-"""From YAML to the dataclasses, and from these to plain values."""
+"""From YAML to the dataclasses, and from the dataclasses to plain values."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -12,7 +12,7 @@ from clipgan.config.training import Config
 
 
 def from_yaml(node: Any) -> Config:
-    """The door: a composed OmegaConf node becomes a `Config`.
+    """Turn a composed OmegaConf node into a `Config`: the door, where all values are checked.
 
     Args:
         node: an OmegaConf DictConfig (or a plain mapping) with every key of `Config` that has no default.
@@ -45,7 +45,7 @@ def from_yaml(node: Any) -> Config:
 
 
 def refuse_unread(config: Config, given: Iterable[str]) -> None:
-    """Refuse what the task does not read.
+    """Refuse keys that the task does not read.
 
     Args:
         config: the run.
@@ -64,7 +64,7 @@ def refuse_unread(config: Config, given: Iterable[str]) -> None:
 
 
 def plain(config: Config) -> dict[str, Any]:
-    """The configuration as it may be written down: nested plain values, without a password in the tracking URI."""
+    """The configuration as nested plain values, without the password of the tracking URI."""
     content = asdict(config)
     uri = content["mlflow"]["tracking_uri"]
     content["mlflow"]["tracking_uri"] = uri and without_passwords(uri)
@@ -72,7 +72,7 @@ def plain(config: Config) -> dict[str, Any]:
 
 
 def flatten(config: Config | Mapping[str, Any]) -> dict[str, Any]:
-    """Dotted keys to plain values, for parameters in a tracker."""
+    """The configuration as dotted keys and plain values, for the parameters of a tracker."""
     flat: dict[str, Any] = {}
 
     def walk(prefix: str, value: Any) -> None:

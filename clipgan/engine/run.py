@@ -25,7 +25,7 @@ from clipgan.engine.result import Report, Result
 from clipgan.engine.schedule import Schedule
 from clipgan.engine.task import Task
 from clipgan.tracking.log import Log, SilentLog
-from clipgan.tracking.run_description import About, Origin, description, run_name, to_compare
+from clipgan.tracking.run_description import Origin, RunDescription, description, run_name, to_compare
 from clipgan.tracking.run_log import RunLog
 
 
@@ -64,7 +64,7 @@ class Run(Task):
             return SilentLog()
         text = description(self.config, origin, self.key)
         data = self.config.data.name, self.sources["data.fingerprint"]
-        about = About(self.name, text, origin.parent_run_id, data)
+        about = RunDescription(self.name, text, origin.parent_run_id, data)
         return RunLog(self.run_dir, self.config.mlflow, about, flatten(self.config) | self.params(), resumed_at)
 
     def _train(self, log: Log, resumed_at: int | None) -> None:

@@ -1,4 +1,4 @@
-"""From an MLflow run to its checkpoint."""
+"""Finds the checkpoint of an MLflow run."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from clipgan.tracking.mlflow_run import RUN_DIR_TAG, RUN_ID_FILE
 
 
 def checkpoint_of_run(run_id: str, config: MlflowConfig, given: str) -> Path:
-    """The checkpoint of a run at which its FID was lowest, in the run directory that its tag names.
+    """The checkpoint of the lowest FID of a run, in the run directory that the run's tag names.
 
     Args:
         run_id: of a training; a sweep's own run has no checkpoint.

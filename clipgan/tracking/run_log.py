@@ -17,7 +17,7 @@ from clipgan.base.text import first_line
 from clipgan.config import MlflowConfig
 from clipgan.tracking.log import Log
 from clipgan.tracking.mlflow_run import Item, MlflowRun, Model, is_refusal
-from clipgan.tracking.run_description import About
+from clipgan.tracking.run_description import RunDescription
 
 PATIENCE = 30.0  # seconds that a finished run waits for an MLflow that has gone away
 HURRY = 5.0  # seconds that an interrupted or failed run waits for it
@@ -31,7 +31,7 @@ class RunLog(Log):
         self,
         run_dir: Path,
         config: MlflowConfig,
-        about: About,
+        about: RunDescription,
         params: Mapping[str, Any],
         resumed_at: int | None,
     ) -> None:

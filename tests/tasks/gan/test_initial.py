@@ -14,7 +14,7 @@ from clipgan.tasks.gan.initial import read_initial, start_from
 from clipgan.tasks.gan.state import new_state
 from clipgan.tasks.train import train
 from clipgan.tracking.mlflow_run import RUN_ID_FILE
-from clipgan.tracking.run_description import About
+from clipgan.tracking.run_description import RunDescription
 from clipgan.tracking.run_log import RunLog
 from tests.helpers import make_config
 from tests.tiny import tiny
@@ -187,7 +187,7 @@ def logged_run(trained, tmp_path):
     mlflow = MlflowConfig(tracking_uri=f"sqlite:///{tmp_path}/mlflow.db", experiment="test")
     run_dir = tmp_path / "run"
     run_dir.mkdir()
-    log = RunLog(run_dir, mlflow, About("a run", ""), {}, None)
+    log = RunLog(run_dir, mlflow, RunDescription("a run", ""), {}, None)
     content = load_checkpoint(trained, CPU) | {"history": [(0, 9.0), (1, 2.0), (2, 3.0)]}
     save_checkpoint(checkpoint_path(run_dir, 1), content)
     save_checkpoint(checkpoint_path(run_dir, 2), content)
