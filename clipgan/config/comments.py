@@ -57,7 +57,8 @@ def with_meanings(text: str, section: str, known: Mapping[str, str]) -> str:
         section: where its keys stand.
         known: dotted keys and their meanings.
     """
-    lines, above = [], []  # above: indentation and name of the keys that the line stands under
+    lines: list[str] = []
+    above: list[tuple[int, str]] = []  # indentation and name of the keys that the line stands under
     for line in text.splitlines():
         match = LINE.match(line)
         if match is None:

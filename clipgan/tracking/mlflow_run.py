@@ -60,7 +60,7 @@ class MlflowRun:
         self._client: Any = None
 
     def open(self) -> list[Item]:
-        """Make the run, or find that of an earlier process; returns the items that the earlier process could not send."""
+        """Make the run, or find that of an earlier process; returns what the earlier process could not send."""
         import mlflow
 
         uri = self.config.tracking_uri
