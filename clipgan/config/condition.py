@@ -1,4 +1,4 @@
-"""`condition`: what G and D are told of an image."""
+"""`condition`: what G and D are conditioned on."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from clipgan.config.checks import require, weight
 
 @dataclass
 class ConditionConfig:
-    """What G and D are told of an image (LAFITE, arXiv:2111.13792, section 3): its caption, or a pseudo text."""
+    """What G and D are conditioned on (LAFITE, arXiv:2111.13792, section 3): its caption, or a pseudo text."""
 
     name: str = "text"  # name of the condition
     text_noise: float = 0.1  # length of the noise on a caption's features, relative to theirs

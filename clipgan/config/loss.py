@@ -99,8 +99,8 @@ class LossConfig:
     def _temperatures(self) -> dict[str, float]:
         """Every temperature by its key."""
         common = {f"loss.temperature.{space}": getattr(self.temperature, space) for space in SPACES}
-        own = {f"loss.{'.'.join(place)}.temperature": term.temperature for *place, term in self.terms()}
-        return common | {key: value for key, value in own.items() if value is not None}
+        of_terms = {f"loss.{'.'.join(place)}.temperature": term.temperature for *place, term in self.terms()}
+        return common | {key: value for key, value in of_terms.items() if value is not None}
 
 
 def _check_term(key: str, term: TermConfig) -> None:

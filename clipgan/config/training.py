@@ -34,7 +34,7 @@ class Config:
     metrics: MetricsConfig  # what is measured of a generator, and how
     augment: AugmentConfig = field(default_factory=AugmentConfig)  # what changes images before D sees them
     pairs: PairsConfig = field(default_factory=PairsConfig)  # which candidates count as positives and negatives
-    condition: ConditionConfig = field(default_factory=ConditionConfig)  # what G and D are told of an image
+    condition: ConditionConfig = field(default_factory=ConditionConfig)  # what G and D are conditioned on
     h: float = 0.5  # heterologous parameter: weight of the InfoNCE direction whose anchor is the target
     heterologous: str = "direction"  # what h weighs: direction (anchor the target) | source (generated images)
     C_it: float = 0.5  # weight of image-text pairs
@@ -117,7 +117,7 @@ class Config:
             require(getattr(self, key) is None, key, getattr(self, key), "null without task=simclr: a GAN counts kimg")
         for key in ("h", "C_it", "C_ii"):
             weight(key, getattr(self, key))
-        for key in ("homologous", "heterologous"):  # after h, which they are made of, so that a bad h is called h
+        for key in ("homologous", "heterologous"):  # after h, which they may be set from, so that the message names h
             weight(f"loss.{key}", getattr(self.loss, key))
         one_of("heterologous", self.heterologous, HETEROLOGOUS)
         require(self.heterologous == "direction" or self.loss.homologous > 0, "heterologous", self.heterologous,
@@ -134,8 +134,8 @@ class Config:
         require(self.contrast.negatives == 0 or self.loss.homologous > 0, "contrast.negatives",
                  self.contrast.negatives, f"0 for loss={self.loss.name}, which has no homologous part")  # fmt: skip
         if self.heterologous == "source":
-            for phase, space, pair, own in self.loss.terms():
-                require(phase == "generator" or own.h is None, f"loss.{phase}.{space}.{pair}.h", own.h,
+            for phase, space, pair, term in self.loss.terms():
+                require(phase == "generator" or term.h is None, f"loss.{phase}.{space}.{pair}.h", term.h,
                          "null with heterologous=source, where h weighs terms on generated images")  # fmt: skip
         require(self.batch % (self.processes * group) == 0, "processes", self.processes,
                  f"such that batch={self.batch} splits into equal multiples of model.mbstd_group={group}")  # fmt: skip
@@ -145,7 +145,7 @@ class Config:
                  + (f" in each of {self.processes} processes" if self.processes > 1 else ""))  # fmt: skip
         if self.condition.language_free:
             require(self.pairs.name != "drop_false_positive", "pairs", self.pairs.name,
-                     "another where condition.language_free > 0: no pseudo text says how well it fits")  # fmt: skip
+                     "another selection where condition.language_free > 0: a pseudo text cannot say how well it fits")  # fmt: skip
             require(self.pairs.similarity == "image", "pairs.similarity", self.pairs.similarity,
                      "image where condition.language_free > 0")  # fmt: skip
         for measure in self.metrics.asked(Need.SHAPES):

@@ -88,13 +88,13 @@ def load_checkpoint(
     except Exception as error:
         raise UserError(f"checkpoint {path} cannot be loaded: {first_line(error)}") from error
     if not isinstance(content, dict) or not content.keys() >= KEYS:
-        raise UserError(f"checkpoint {path} is none of this project: it lacks some of {', '.join(sorted(KEYS))}")
+        raise UserError(f"checkpoint {path} is not from this project: it lacks some of {', '.join(sorted(KEYS))}")
     found = "simclr" if isinstance(content["config"], dict) and content["config"].get("simclr") else "gan"
     if task not in (None, found):
-        raise UserError(f"checkpoint {path} is of task={found}, and one of task={task} is wanted")
+        raise UserError(f"checkpoint {path} is of task={found}, and one of task={task} is needed")
     parts = (content["state"], PARTS[found]), (content["config"], ("model", "clip", "resolution"))
     if any(not isinstance(part, dict) or not part.keys() >= set(keys) for part, keys in parts):
-        raise UserError(f"checkpoint {path} is none of this version: its state or its config lacks a part")
+        raise UserError(f"checkpoint {path} is from another version: its state or its config lacks a part")
     return content
 
 

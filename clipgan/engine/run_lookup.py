@@ -79,7 +79,7 @@ def find_run(run_id: str, tracking_uri: str, given: str) -> Any:
             return MlflowClient(tracking_uri).get_run(run_id)
     except Exception as error:  # an unknown id, or whatever a driver or transport has to say
         reason = first_line(error)
-        message = f"{given}: MLflow at {tracking_uri} does not give this run ({reason})"
+        message = f"{given}: MLflow at {tracking_uri} did not return this run ({reason})"
         raise UserError(without_passwords(message)) from error
 
 

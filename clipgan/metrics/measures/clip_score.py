@@ -15,8 +15,8 @@ class ClipScore(Measure):
 
     def metrics(self, rows: Mapping[str, Tensor], setting: Setting) -> dict[str, float]:
         """`clip_score`."""
-        texts, own = setting.texts
-        return {setting.caption_name("clip_score"): clip_score(rows[JUDGED], texts[own])}
+        texts, row = setting.texts
+        return {setting.caption_name("clip_score"): clip_score(rows[JUDGED], texts[row])}
 
 
 MEASURE = ClipScore()

@@ -15,10 +15,10 @@ class RPrecision(Measure):
 
     def metrics(self, rows: Mapping[str, Tensor], setting: Setting) -> dict[str, float]:
         """`r_precision100`, or fewer where there are fewer different captions."""
-        texts, own = setting.texts
+        texts, row = setting.texts
         candidates = candidates_of(len(texts))
         name = setting.caption_name(f"r_precision{candidates}")
-        return {name: r_precision(rows[JUDGED], texts, own, candidates)}
+        return {name: r_precision(rows[JUDGED], texts, row, candidates)}
 
 
 MEASURE = RPrecision()

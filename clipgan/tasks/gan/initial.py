@@ -84,10 +84,10 @@ def start_from(state: TrainingState, weights: InitialWeights, config: Config) ->
 
 def _copy_fitting(network: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
     """Copy each tensor whose name and shape are in `network`; returns the names of the network's other tensors."""
-    own = network.state_dict()
-    fitting = {name: weights[name] for name in own if name in weights and weights[name].shape == own[name].shape}
+    state = network.state_dict()
+    fitting = {name: weights[name] for name in state if name in weights and weights[name].shape == state[name].shape}
     network.load_state_dict(fitting, strict=False)
-    return [name for name in own if name not in fitting]
+    return [name for name in state if name not in fitting]
 
 
 def _report(name: str, network: nn.Module, new: list[str], weights: Mapping[str, Tensor], path: Path) -> None:

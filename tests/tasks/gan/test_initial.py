@@ -139,7 +139,7 @@ def test_files_that_are_no_checkpoints_are_refused(configure, tmp_path):
     with pytest.raises(UserError, match=r"init=/nowhere\.pt does not exist.*mlflow:RUN_ID"):
         read_initial(configure("init=/nowhere.pt"))
     torch.save({"some": torch.zeros(1)}, tmp_path / "other.pt")
-    with pytest.raises(UserError, match="none of this project"):
+    with pytest.raises(UserError, match="not from this project"):
         read_initial(configure(f"init={tmp_path}/other.pt"))
 
 
@@ -204,7 +204,7 @@ def test_a_run_of_mlflow_gives_its_best_checkpoint_or_one_message(configure, log
     weights = read(run_id)
     assert weights.path == run_dir / "checkpoint-000001.pt"
     assert_equal(weights.generator, load_checkpoint(weights.path, CPU)["state"]["generator_ema"])
-    with pytest.raises(UserError, match=r"init=mlflow:0123: MLflow at sqlite.* does not give this run .*0123"):
+    with pytest.raises(UserError, match=r"init=mlflow:0123: MLflow at sqlite.* did not return this run .*0123"):
         read("0123")
     weights.path.unlink()
     with pytest.raises(
