@@ -145,7 +145,8 @@ class Config:
                  + (f" in each of {self.processes} processes" if self.processes > 1 else ""))  # fmt: skip
         if self.condition.language_free:
             require(self.pairs.name != "drop_false_positive", "pairs", self.pairs.name,
-                     "another selection where condition.language_free > 0: a pseudo text cannot say how well it fits")  # fmt: skip
+                     "another selection where condition.language_free > 0: a pseudo text cannot say how well it "
+                     "fits")  # fmt: skip
             require(self.pairs.similarity == "image", "pairs.similarity", self.pairs.similarity,
                      "image where condition.language_free > 0")  # fmt: skip
         for measure in self.metrics.asked(Need.SHAPES):
