@@ -1,6 +1,7 @@
-"""The options of the groups `pruner` and `sampler`: which of Optuna's, with which arguments.
+"""The options of the groups `hydra/sweeper/study/pruner` and `.../sampler`: which of Optuna's, with which arguments.
 
-`python train.py -m pruner=median hydra.sweeper.pruner.n_startup_trials=5 ...`. A step is what a job reports at (kimg).
+`python app.py -m hydra/sweeper/study/pruner=median hydra.sweeper.pruner.n_startup_trials=5 ...`. clipgan has short
+names for them, as in `pruner=median` (conf/pruner/). A step is what a job reports at (kimg).
 """
 
 from collections.abc import Mapping

@@ -55,12 +55,9 @@ class StudySweeper(Sweeper):
         """Called by Hydra before `sweep`."""
         from sweeps.job import Job
         from sweeps.leader import Orders
-        from sweeps.reuse import ReusingLoader
 
         self.orders = Orders.received()
-        self.hydra_context = HydraContext(
-            ReusingLoader(hydra_context.config_loader.get_search_path()), hydra_context.callbacks
-        )
+        self.hydra_context = hydra_context
         self.config = config
         self.job = Job(task_function, to_file=self.orders is not None)
 
