@@ -7,11 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hydra
-from omegaconf import OmegaConf
 
 from clipgan.base.installed import conf, train_command
 from clipgan.base.secrets import without_passwords
-from clipgan.config.command_line import first_process, hide_passwords, key_of, messages_not_tracebacks, under_torchrun
+from clipgan.config.command_line import (
+    first_process,
+    hide_passwords,
+    key_of,
+    messages_not_tracebacks,
+    prepare_hydra,
+    under_torchrun,
+    version_base,
+)
 
 if TYPE_CHECKING:  # they import torch and Optuna
     from clipgan.engine.result import Result
@@ -23,8 +30,8 @@ def main() -> None:
     with messages_not_tracebacks():
         hide_passwords(sys.argv)
         sys.argv += under_torchrun(sys.argv)
-        OmegaConf.register_new_resolver("train_command", lambda: shlex.join(train_command()), replace=True)  # in --help
-        hydra.main(version_base="1.3", config_path=str(conf()), config_name="config")(task)()
+        prepare_hydra(lambda: shlex.join(train_command()))
+        hydra.main(config_path=str(conf()), config_name="config", **version_base())(task)()
 
 
 def task(cfg: Any) -> float:

@@ -32,8 +32,8 @@ class Settings:
     objectives: list[str] = field(default_factory=list)  # names of several objectives; [] one, or as many as directions
     step_name: str = "step"  # what a step counts that a job reports, as the table calls it
     max_step: int | None = None  # a trial's last step, as ${kimg}: for hyperband and the cost of a dry run
-    pruner: Any = None  # when a trial ends early; filled by the group: pruner=median
-    sampler: Any = None  # where points come from; filled by the group: sampler=tpe
+    pruner: Any = None  # when a trial ends early; filled by the group hydra/sweeper/study/pruner
+    sampler: Any = None  # where points come from; filled by the group hydra/sweeper/study/sampler
     n_trials: int | None = None  # points that the study is to have; a sampler needs it, a grid has its own
     where: str | None = None  # which points exist: a condition on axes and keys, as in C_it >= C_ii
     enqueue: list[Any] = field(default_factory=list)  # points to begin with: [{h: 0.5, C_it: 1}, {h: 1}]
@@ -75,8 +75,9 @@ class Settings:
             SweepError: quotes the value and says what is allowed.
         """
         for name in ("pruner", "sampler"):
-            if not isinstance(getattr(self, name), Mapping | None):
-                self._refuse(name, f"filled by its group: {name}={getattr(self, name)} in place of this")
+            value = getattr(self, name)
+            if not isinstance(value, Mapping | None):
+                self._refuse(name, f"filled by its group: hydra/sweeper/study/{name}={value} in place of this")
         if not isinstance(self.direction, str | list) or not set(map(str, self.directions)) <= set(DIRECTIONS):
             self._refuse("direction", BOTH)
         if len(self.directions) != len(self.names):

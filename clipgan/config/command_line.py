@@ -4,8 +4,9 @@ import errno
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from clipgan.base.errors import UserError
 from clipgan.base.installed import conf, train_command
@@ -25,10 +26,44 @@ def compose_config(overrides: Sequence[str]) -> Config:
     """
     from hydra import compose, initialize_config_dir
 
-    with initialize_config_dir(str(conf()), version_base="1.3"):
+    with initialize_config_dir(str(conf()), **version_base()):
         config = from_yaml(compose("config", overrides=list(overrides)))
     refuse_unread(config, map(key_of, overrides))
     return config
+
+
+def version_base() -> dict[str, Any]:
+    """The argument `version_base` of Hydra's entry points: Hydra 1.3 needs it, and later versions warn of it."""
+    import hydra
+
+    return {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
+
+
+def prepare_hydra(train_command: Callable[[], str]) -> None:
+    """Set up this process's Hydra, before `hydra.main`.
+
+    Hydra copies its store of structured configs, with all that plug-ins have put there, each time that it composes and
+    for each group that --help lists. That took most of the time of --help. Hydra also copies what it loads from the
+    store, so this process shares one store.
+
+    Args:
+        train_command: what the manual's `${train_command:}` stands for.
+    """
+    import omegaconf
+    from hydra.core.config_store import ConfigStore
+
+    store = ConfigStore.instance()
+    store.repo = _SharedStore(store.repo)
+    old = omegaconf.__version__.startswith("2.3.")
+    register = getattr(omegaconf.OmegaConf, "register_new_resolver" if old else "register_resolver")
+    register("train_command", train_command, replace=True)
+
+
+class _SharedStore(dict[str, Any]):
+    """A tree of configs that is its own deep copy."""
+
+    def __deepcopy__(self, memo: object) -> "_SharedStore":
+        return self
 
 
 def key_of(override: str) -> str:
