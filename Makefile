@@ -9,7 +9,7 @@ SHARED := cache_dir=% clip=% data.% device=% mlflow.% resolution=%# of ARGS: whe
 export OMP_WAIT_POLICY ?= PASSIVE# spinning threads of two processes stop each other
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-simclr test test-all lint audit check release-check ui sweep-h sweep-C_it sweep-C_ii report bench quality bench-fid bench-cost bench-sweep bench-prepare bench-simclr screenshots cache-info cache-clean clean
+.PHONY: help setup demo demo-simclr test test-all lint comments audit check release-check ui sweep-h sweep-C_it sweep-C_ii report bench quality bench-fid bench-cost bench-sweep bench-prepare bench-simclr screenshots cache-info cache-clean clean
 
 help: ## list the targets
 	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -42,6 +42,9 @@ lint: setup ## ruff and type checker
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+comments: setup ## write the comments of conf/ from those of the fields in clipgan/config/
+	$(BIN)/python -m clipgan.config.comments
 
 audit: setup ## known vulnerabilities of the dependencies (pip-audit); skipped where PyPI's advisories cannot be reached
 	@$(BIN)/pip-audit --local --skip-editable 2> $(VENV)/audit.log && status=0 || status=$$?; \

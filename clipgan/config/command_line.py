@@ -12,13 +12,34 @@ from clipgan.base.errors import UserError
 from clipgan.base.installed import conf, train_command
 from clipgan.base.secrets import without_passwords
 from clipgan.config import Config, from_yaml, refuse_unread
+from clipgan.config.identity import is_listed, not_in_identity
+from clipgan.config.meanings import listing, values_of
 
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOENT,
               errno.ENOTDIR, errno.EEXIST)  # fmt: skip
 
 
+def register_resolvers(**more: Callable[..., Any]) -> None:
+    """Register the names that conf/ refers to as `${name:argument}`.
+
+    Args:
+        more: name -> function, for names that another package gives.
+    """
+    import omegaconf
+
+    old = omegaconf.__version__.startswith("2.3.")
+    register = getattr(omegaconf.OmegaConf, "register_new_resolver" if old else "register_resolver")
+    for name, resolver in {
+        "not_in_identity": not_in_identity,
+        "train_command": lambda: shlex.join(train_command()),
+        "keys": _described_keys,
+        **more,
+    }.items():
+        register(name, resolver, replace=True)
+
+
 def compose_config(overrides: Sequence[str]) -> Config:
-    """What `train.py` makes of these overrides.
+    """The configuration of `train.py` with these overrides.
 
     Raises:
         UserError: see `from_yaml`.
@@ -39,24 +60,16 @@ def version_base() -> dict[str, Any]:
     return {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
 
 
-def prepare_hydra(train_command: Callable[[], str]) -> None:
-    """Set up this process's Hydra, before `hydra.main`.
+def share_config_store() -> None:
+    """Let this process's Hydra share one store of structured configs, before `hydra.main`.
 
-    Hydra copies its store of structured configs, with all that plug-ins have put there, each time that it composes and
-    for each group that --help lists. That took most of the time of --help. Hydra also copies what it loads from the
-    store, so this process shares one store.
-
-    Args:
-        train_command: what the manual's `${train_command:}` stands for.
+    Hydra copies the store, with all that plug-ins have put there, each time that it composes and for each group that
+    --help lists. That took most of the time of --help. Hydra also copies what it loads from it, so one store is enough.
     """
-    import omegaconf
     from hydra.core.config_store import ConfigStore
 
     store = ConfigStore.instance()
     store.repo = _SharedStore(store.repo)
-    old = omegaconf.__version__.startswith("2.3.")
-    register = getattr(omegaconf.OmegaConf, "register_new_resolver" if old else "register_resolver")
-    register("train_command", train_command, replace=True)
 
 
 class _SharedStore(dict[str, Any]):
@@ -69,6 +82,14 @@ class _SharedStore(dict[str, Any]):
 def key_of(override: str) -> str:
     """The key or group that an override gives, adds or takes away: `h` of `h=1`, `+h=1` and `~h`."""
     return override.partition("=")[0].lstrip("+~")
+
+
+def _described_keys(*keys: str) -> str:
+    """A line for each key that is named or lies in a named section; without names, for each key outside the groups."""
+    if not keys:
+        groups = [path.name for path in conf().iterdir() if path.is_dir()]
+        return listing(values_of(Config, skipped=[*groups, "simclr"]))
+    return listing({key: meaning for key, meaning in values_of(Config).items() if is_listed(key, keys)})
 
 
 def hide_passwords(arguments: list[str]) -> None:
@@ -95,12 +116,12 @@ def hide_passwords(arguments: list[str]) -> None:
 
 
 def first_process() -> bool:
-    """Whether this is the only process of a training, or the first that torchrun has started: it alone speaks."""
+    """Whether this is the only process of a training, or the first of torchrun's: only this process prints."""
     return "TORCHELASTIC_RUN_ID" not in os.environ or os.environ.get("RANK", "0") == "0"
 
 
 def under_torchrun(arguments: Sequence[str]) -> list[str]:
-    """What a process that torchrun has started adds to its command line: only the first one has an output folder.
+    """Arguments that a process of torchrun adds to its command line: only the first process has an output folder.
 
     Raises:
         UserError: torchrun has started a sweep.

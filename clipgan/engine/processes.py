@@ -21,15 +21,15 @@ from clipgan.config import Config
 
 Train = Callable[[Config, Path], Any]
 
-LOST = 60.0  # seconds that the first process has to notice by itself that another has failed
-PATIENT = 10.0  # seconds that the others have to end
+LOST = 60.0  # seconds that the first process has to notice by itself that another one has failed
+PATIENT = 10.0  # seconds that the other processes have to end
 
 
 def spread(config: Config) -> Config:
-    """The configuration of a training that torchrun may have started several processes of.
+    """The configuration, with the number of processes that torchrun has started.
 
     Raises:
-        UserError: `processes` says another number than torchrun, or the batch cannot be shared out.
+        UserError: `processes` and torchrun differ, or the batch cannot be split into equal parts.
     """
     if planned_size() == 1:
         return config
@@ -42,7 +42,7 @@ def spread(config: Config) -> Config:
 
 @contextmanager
 def further_processes(config: Config, run_dir: Path, train: Train) -> Iterator[None]:
-    """While the block lasts, processes 1 to N - 1 of a training whose process 0 is this one.
+    """Run processes 1 to N - 1 of a training while the block lasts; this process is process 0.
 
     Args:
         config: the training; with `processes=1`, or where torchrun has started them, nothing is started.
@@ -50,7 +50,7 @@ def further_processes(config: Config, run_dir: Path, train: Train) -> Iterator[N
         train: what each process calls with both; a function of a module, so that another process can import it.
 
     Raises:
-        ProcessError: the block has failed and another process has ended before.
+        ProcessError: the block has failed because another process had ended.
     """
     if config.processes == planned_size():
         yield
@@ -105,7 +105,7 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 def _gone(processes: list[BaseProcess], seconds: float) -> bool:
-    """Whether all end within some time."""
+    """Wait for processes; whether all have ended in time."""
     end = time.monotonic() + seconds
     for process in processes:
         process.join(max(0.0, end - time.monotonic()))
@@ -113,7 +113,7 @@ def _gone(processes: list[BaseProcess], seconds: float) -> bool:
 
 
 def _end(processes: list[BaseProcess]) -> None:
-    """Ask, then kill: one may wait for a GPU or for another process."""
+    """Ask processes to end, then kill them: one may wait for a GPU or for another process."""
     for process in processes:
         process.terminate()
     if not _gone(processes, PATIENT):
@@ -143,7 +143,7 @@ def _end_with_parent() -> None:
 
 
 def _end_with(others: list[BaseProcess], over: threading.Event) -> None:
-    """End this process if another has failed and it waits for that one: NCCL may not notice."""
+    """End this process if it waits for another one that has failed: NCCL may not notice."""
     while not over.is_set():
         wait([other.sentinel for other in others if other.is_alive()], timeout=1.0)
         failed = [number for number, other in enumerate(others, start=1) if other.exitcode]

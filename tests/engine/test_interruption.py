@@ -195,17 +195,17 @@ def test_a_signal_while_mlflow_does_not_answer_ends_as_any_other(cache_dir, tmp_
 # `train.py` with a SIGTERM to itself in the middle of the FID after 1 kimg
 IN_A_MEASUREMENT = f"""
 import os, runpy, signal, sys
-from clipgan.metrics import evaluation
+from clipgan.metrics.measures import fid
 
-compare, calls = evaluation.compare, []
+compare, calls = fid.compare, []
 
-def interrupted(*arguments):
+def interrupted(*arguments, **options):
     calls.append(arguments)
     if len(calls) == 2:
         os.kill(os.getpid(), signal.SIGTERM)
-    return compare(*arguments)
+    return compare(*arguments, **options)
 
-evaluation.compare = interrupted
+fid.compare = interrupted
 sys.argv[0] = {str(ROOT / "train.py")!r}
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
@@ -266,7 +266,7 @@ def test_a_measurement_is_not_waited_for(swallowed):
 
     def measure():
         library = suppress(BaseException) if swallowed else nullcontext()  # as its clean-up may do
-        with interruption.heeding(), interruption.at_once(), library:
+        with interruption.heeding(), interruption.interruptible(), library:
             signal.raise_signal(signal.SIGTERM)
             reached.append("the end")
 

@@ -16,7 +16,7 @@ from filelock import FileLock
 from mlflow import MlflowClient
 
 from clipgan.config import MlflowConfig
-from clipgan.tracking.run_description import About
+from clipgan.tracking.run_description import RunDescription
 from clipgan.tracking.run_log import RunLog
 from tests.relay import Relay
 
@@ -28,7 +28,9 @@ def mlflow_config(tmp_path):
 
 def open_log(run_dir, config, resumed_at=None, **params):
     run_dir.mkdir(exist_ok=True)
-    return RunLog(run_dir, config, About("a name", "what it is"), {"h": 0.5, "long": "x" * 9000, **params}, resumed_at)
+    return RunLog(
+        run_dir, config, RunDescription("a name", "what it is"), {"h": 0.5, "long": "x" * 9000, **params}, resumed_at
+    )
 
 
 def run_id(run_dir):

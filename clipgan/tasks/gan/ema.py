@@ -14,7 +14,7 @@ def ema_decay(model: ModelConfig, images: int, batch: int, fine_tuning: bool = F
         model: its `ema_kimg` and `ema_rampup`.
         images: real images shown so far.
         batch: real images a step.
-        fine_tuning: whether the average began as an average, so that it is not to be forgotten at once: no ramp-up.
+        fine_tuning: whether the average began as a trained average, which a ramp-up would forget: no ramp-up.
     """
     half_life = model.ema_kimg * 1000
     if model.ema_rampup > 0 and not fine_tuning:

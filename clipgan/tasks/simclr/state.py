@@ -1,4 +1,4 @@
-"""All that pretraining changes: the network, its optimiser, the step."""
+"""The state that pretraining changes: network, optimiser, step."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
