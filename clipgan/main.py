@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hydra
-from omegaconf import OmegaConf
 
 from clipgan.base.installed import conf, train_command
 from clipgan.base.secrets import without_passwords
@@ -17,7 +16,9 @@ from clipgan.config.command_line import (
     key_of,
     messages_not_tracebacks,
     register_resolvers,
+    share_config_store,
     under_torchrun,
+    version_base,
 )
 
 if TYPE_CHECKING:  # they import torch and Optuna
@@ -30,9 +31,9 @@ def main() -> None:
     with messages_not_tracebacks():
         hide_passwords(sys.argv)
         sys.argv += under_torchrun(sys.argv)
-        register_resolvers()
-        OmegaConf.register_new_resolver("sweep_keys", _sweep_keys, replace=True)
-        hydra.main(version_base="1.3", config_path=str(conf()), config_name="config")(task)()
+        share_config_store()
+        register_resolvers(sweep_keys=_sweep_keys)
+        hydra.main(config_path=str(conf()), config_name="config", **version_base())(task)()
 
 
 def _sweep_keys() -> str:

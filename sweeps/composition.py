@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.errors import ConfigCompositionException
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from sweeps.search_space import AnyAxis
 
 STORAGE_KEY = "hydra.sweeper.storage"
+HIDDEN = "hidden"  # what a job reads there if the storage's URL holds a password
 
 
 class Composition:
@@ -46,14 +48,22 @@ class Composition:
             for value in axis.examples if self._is_group(axis.name) else axis.examples[:1]:
                 override = axis.override(value)
                 overrides = [*fixed, *{**first, axis.name: override}.values()]
-                config = self._loader.load_sweep_config(self._config, overrides)
-                for key in ("params", "sampler", "pruner"):
-                    if config.hydra.sweeper.get(key) == self._config.hydra.sweeper.get(key):
-                        continue
-                    raise SweepError(
-                        f"{override} cannot be swept over: it changes the sweep itself (hydra.sweeper.{key});"
-                        f" choose it once, as in {axis.name}=[{','.join(map(str, axis.examples))}]"
-                    )
+                try:
+                    config = self._loader.load_sweep_config(self._config, overrides)
+                except ConfigCompositionException:  # Hydra 1.4 also refuses what changes the sweep itself
+                    config = self.without_axes(overrides)
+                    self._check_sweeper(config, axis, override)
+                    raise
+                self._check_sweeper(config, axis, override)
+
+    def _check_sweeper(self, config: DictConfig, axis: "AnyAxis", override: str) -> None:
+        """Refuse a choice that changes the sweep itself."""
+        for key in ("params", "sampler", "pruner"):
+            if config.hydra.sweeper.get(key) != self._config.hydra.sweeper.get(key):
+                raise SweepError(
+                    f"{override} cannot be swept over: it changes the sweep itself (hydra.sweeper.{key});"
+                    f" choose it once, as in {axis.name}=[{','.join(map(str, axis.examples))}]"
+                )
 
     def _is_group(self, axis: str) -> bool:
         config_name, group = self._config.hydra.job.config_name, axis.partition("@")[0]
@@ -113,16 +123,24 @@ class Composition:
         A launcher composes a job's config from this list of Hydra's own overrides and the overrides that it is handed;
         what stands here stays out of the latter, and so out of the job's `overrides.yaml` and of the launcher's lines.
         """
-        from sweeps.storage import has_password
-
-        given = self._hydra_overrides
+        self._hide_password()
         own = [f"hydra.sweeper.study_name={_quoted(family)}"]
-        if has_password(self._config.hydra.sweeper.storage):  # it must not get into the job's `hydra.yaml`
-            given = [line for line in given if line.partition("=")[0].lstrip("+") != STORAGE_KEY]
-            own.append(f"{STORAGE_KEY}=hidden")
         own += [f"++hydra.job.env_set.{name}={_quoted(value)}" for name, value in variables.items()]
         with read_write(self._config.hydra):
-            self._config.hydra.overrides.hydra = [*given, *own]
+            self._config.hydra.sweeper.study_name = family  # Hydra 1.4 wants each job's sweeper to be that of the sweep
+            self._config.hydra.overrides.hydra = [*self._hydra_overrides, *own]
+
+    def _hide_password(self) -> None:
+        """Keep the storage's password out of each job's `hydra.yaml`."""
+        from sweeps.storage import has_password
+
+        sweeper = self._config.hydra.sweeper
+        if sweeper.storage == HIDDEN or not has_password(sweeper.storage):
+            return
+        given = [line for line in self._hydra_overrides if line.partition("=")[0].lstrip("+") != STORAGE_KEY]
+        self._hydra_overrides = [*given, f"{STORAGE_KEY}={HIDDEN}"]
+        with read_write(self._config.hydra):
+            sweeper.storage = HIDDEN
 
 
 def _quoted(text: str) -> str:

@@ -70,8 +70,9 @@ class Settings:
             SweepError: quotes the value and says what is allowed.
         """
         for name in ("pruner", "sampler"):
-            if not isinstance(getattr(self, name), Mapping | None):
-                self._refuse(name, f"filled by its group: {name}={getattr(self, name)} in place of this")
+            value = getattr(self, name)
+            if not isinstance(value, Mapping | None):
+                self._refuse(name, f"filled by its group: hydra/sweeper/study/{name}={value} in place of this")
         if not isinstance(self.direction, str | list) or not set(map(str, self.directions)) <= set(DIRECTIONS):
             self._refuse("direction", BOTH)
         if len(self.directions) != len(self.names):

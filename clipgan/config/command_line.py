@@ -4,8 +4,9 @@ import errno
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from clipgan.base.errors import UserError
 from clipgan.base.installed import conf, train_command
@@ -18,16 +19,23 @@ UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT
               errno.ENOTDIR, errno.EEXIST)  # fmt: skip
 
 
-def register_resolvers() -> None:
-    """Make known what conf/ refers to as `${name:argument}`."""
-    from omegaconf import OmegaConf
+def register_resolvers(**more: Callable[..., Any]) -> None:
+    """Register the names that conf/ refers to as `${name:argument}`.
 
-    for name, resolver in (
-        ("not_in_identity", not_in_identity),
-        ("train_command", lambda: shlex.join(train_command())),
-        ("keys", _described_keys),
-    ):
-        OmegaConf.register_new_resolver(name, resolver, replace=True)
+    Args:
+        more: name -> function, for names that another package gives.
+    """
+    import omegaconf
+
+    old = omegaconf.__version__.startswith("2.3.")
+    register = getattr(omegaconf.OmegaConf, "register_new_resolver" if old else "register_resolver")
+    for name, resolver in {
+        "not_in_identity": not_in_identity,
+        "train_command": lambda: shlex.join(train_command()),
+        "keys": _described_keys,
+        **more,
+    }.items():
+        register(name, resolver, replace=True)
 
 
 def compose_config(overrides: Sequence[str]) -> Config:
@@ -39,10 +47,36 @@ def compose_config(overrides: Sequence[str]) -> Config:
     """
     from hydra import compose, initialize_config_dir
 
-    with initialize_config_dir(str(conf()), version_base="1.3"):
+    with initialize_config_dir(str(conf()), **version_base()):
         config = from_yaml(compose("config", overrides=list(overrides)))
     refuse_unread(config, map(key_of, overrides))
     return config
+
+
+def version_base() -> dict[str, Any]:
+    """The argument `version_base` of Hydra's entry points: Hydra 1.3 needs it, and later versions warn of it."""
+    import hydra
+
+    return {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
+
+
+def share_config_store() -> None:
+    """Let this process's Hydra share one store of structured configs, before `hydra.main`.
+
+    Hydra copies the store, with all that plug-ins have put there, each time that it composes and for each group that
+    --help lists. That took most of the time of --help. Hydra also copies what it loads from it, so one store is enough.
+    """
+    from hydra.core.config_store import ConfigStore
+
+    store = ConfigStore.instance()
+    store.repo = _SharedStore(store.repo)
+
+
+class _SharedStore(dict[str, Any]):
+    """A tree of configs that is its own deep copy."""
+
+    def __deepcopy__(self, memo: object) -> "_SharedStore":
+        return self
 
 
 def key_of(override: str) -> str:

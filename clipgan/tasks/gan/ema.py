@@ -1,6 +1,7 @@
 """Exponential moving average of the generator's weights."""
 
 import torch
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from clipgan.config import ModelConfig
 from clipgan.models.networks.generator import TextToImage
@@ -24,6 +25,6 @@ def ema_decay(model: ModelConfig, images: int, batch: int, fine_tuning: bool = F
 @torch.no_grad()
 def update_ema(average: TextToImage, generator: TextToImage, decay: float) -> None:
     """average <- decay * average + (1 - decay) * generator; buffers are copied."""
-    torch._foreach_lerp_(list(average.parameters()), list(generator.parameters()), 1 - decay)
+    get_ema_multi_avg_fn(decay)(list(average.parameters()), list(generator.parameters()), None)
     for mean, buffer in zip(average.buffers(), generator.buffers(), strict=True):
         mean.copy_(buffer)
