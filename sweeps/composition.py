@@ -33,7 +33,7 @@ class Composition:
     def __init__(self, hydra_context: HydraContext, config: DictConfig) -> None:
         self._loader = hydra_context.config_loader
         self._config = config
-        self._hydra_overrides = list(config.hydra.overrides.hydra)
+        self._hydra_overrides = given_overrides(config, "hydra")
 
     def parse(self, params: Mapping[str, Any], arguments: Sequence[str]) -> "tuple[list[AnyAxis], list[str]]":
         """The axes and the fixed overrides; the command line comes after the config's axes, and so replaces them."""
@@ -141,6 +141,17 @@ class Composition:
         self._hydra_overrides = [*given, f"{STORAGE_KEY}={HIDDEN}"]
         with read_write(self._config.hydra):
             sweeper.storage = HIDDEN
+
+
+def given_overrides(config: DictConfig, kind: str) -> list[str]:
+    """The overrides that a config was composed with, as they were written: interpolations are left alone.
+
+    Args:
+        config: of the sweep.
+        kind: `hydra`, for those of Hydra's own keys and groups, or `task`.
+    """
+    lines: Any = OmegaConf.to_container(config.hydra.overrides[kind], resolve=False)
+    return list(lines)
 
 
 def _quoted(text: str) -> str:
