@@ -10,6 +10,8 @@ from dataclasses import replace
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, open_dict, read_write
 
+from sweeps.composition import given_overrides
+
 
 def without_callbacks(config: DictConfig) -> list[str]:
     """Return the overrides that take a command's callbacks away, one for each; none where it has none."""
@@ -24,10 +26,10 @@ def give_back_callbacks(context: HydraContext, config: DictConfig, taken: Sequen
         config: of the sweep; changed to what it would be without the overrides `taken`.
         taken: from `without_callbacks`.
     """
-    hydra = [line for line in config.hydra.overrides.hydra if line not in taken]
+    hydra = [line for line in given_overrides(config, "hydra") if line not in taken]
     whole = context.config_loader.load_configuration(
         config_name=config.hydra.job.config_name,
-        overrides=[*hydra, *config.hydra.overrides.task],
+        overrides=[*hydra, *given_overrides(config, "task")],
         run_mode=RunMode.MULTIRUN,
     )
     with read_write(config.hydra), open_dict(config.hydra):

@@ -187,6 +187,7 @@ class StudySweeper(Sweeper):
 
     def _leader(self, study: "SweepStudy", plan: "Plan", n_workers: int, parent_run_id: str | None) -> "Leader":
         from sweeps.callbacks import without_callbacks
+        from sweeps.composition import given_overrides
         from sweeps.leader import Leader
         from sweeps.machine import environment
 
@@ -196,7 +197,7 @@ class StudySweeper(Sweeper):
             study=study,
             shares=[environment(self.settings, n_workers, place) for place in range(n_workers)],
             parent_run_id=parent_run_id,
-            overrides=[*self.config.hydra.overrides.hydra, *self.config.hydra.overrides.task],
+            overrides=[*given_overrides(self.config, "hydra"), *given_overrides(self.config, "task")],
             without_callbacks=without_callbacks(self.config),
             folder=folder,
             view=self._view(plan, n_workers),
