@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,6 +13,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from clipgan.base.children import PATIENT, end, end_with_parent, ended_within
 from clipgan.base.console import console
 from clipgan.base.distributed import hosted_store, planned_size
 from clipgan.base.errors import DivergenceError, Interrupted, ProcessError, UserError
@@ -22,7 +22,6 @@ from clipgan.config import Config
 Train = Callable[[Config, Path], Any]
 
 LOST = 60.0  # seconds that the first process has to notice by itself that another one has failed
-PATIENT = 10.0  # seconds that the other processes have to end
 
 
 def spread(config: Config) -> Config:
@@ -72,7 +71,7 @@ def further_processes(config: Config, run_dir: Path, train: Train) -> Iterator[N
                     other.start()
                 threading.Thread(target=_end_with, args=(others, over), daemon=True).start()
                 yield
-                _gone(others, PATIENT)
+                ended_within(others, PATIENT)
             except Exception as error:
                 failed = [(rank, other.exitcode) for rank, other in enumerate(others, start=1) if other.exitcode]
                 if failed and not isinstance(error, UserError | DivergenceError):
@@ -83,7 +82,7 @@ def further_processes(config: Config, run_dir: Path, train: Train) -> Iterator[N
                 raise
             finally:
                 over.set()
-                _end([other for other in others if other.pid is not None])
+                end([other for other in others if other.pid is not None])
 
 
 def _numbered(rank: int) -> dict[str, str]:
@@ -104,28 +103,10 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _gone(processes: list[BaseProcess], seconds: float) -> bool:
-    """Wait for processes; whether all have ended in time."""
-    end = time.monotonic() + seconds
-    for process in processes:
-        process.join(max(0.0, end - time.monotonic()))
-    return all(process.exitcode is not None for process in processes)
-
-
-def _end(processes: list[BaseProcess]) -> None:
-    """Ask processes to end, then kill them: one may wait for a GPU or for another process."""
-    for process in processes:
-        process.terminate()
-    if not _gone(processes, PATIENT):
-        for process in processes:
-            process.kill()
-        _gone(processes, PATIENT)
-
-
 def _one_of_them(config: Config, run_dir: Path, train: Train, environment: dict[str, str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of them; the first one ends the others
     os.environ.update(environment)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     console.quiet = True  # the first one speaks
     try:
         train(config, run_dir)
@@ -133,13 +114,6 @@ def _one_of_them(config: Config, run_dir: Path, train: Train, environment: dict[
         pass
     except (DivergenceError, UserError):
         sys.exit(1)  # so does the first one, and says it
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
 
 
 def _end_with(others: list[BaseProcess], over: threading.Event) -> None:

@@ -101,10 +101,11 @@ def test_a_kill_during_the_write_leaves_a_good_checkpoint(tmp_path):
     generator, path, partial = random.Random(0), tmp_path / "checkpoint-000001.pt", 0
     for _ in range(3):
         before = path.exists() and path.stat().st_mtime_ns
-        process = context.Process(target=save_without_end, args=(path,))
+        process = context.Process(target=save_without_end, args=(path,), daemon=True)
         process.start()
         while not path.exists() or path.stat().st_mtime_ns == before:  # a busy machine may take long to begin
             process.join(0.01)
+            assert process.is_alive()
         process.join(generator.uniform(0.0, 0.3))
         process.kill()
         process.join()

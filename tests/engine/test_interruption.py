@@ -47,6 +47,8 @@ def finish(overrides: list[str], run_dir: Path) -> None:
     """Train to the end."""
     process = start(overrides, run_dir)
     process.join(120)
+    process.kill()  # should it hang: Python waits for it at its own end
+    process.join()
     assert process.exitcode == 0
 
 
