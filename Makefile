@@ -5,23 +5,30 @@ BIN := $(VENV)/bin
 DATA ?= shapes
 PORT ?= 5000
 ARGS ?=
+LOCKED ?=
+LOWEST := .venv-lowest
+NUMERIC = $(BIN)/python -m pytest -n auto --dist loadfile -m 'numeric and not endurance' $(ARGS)
 SHARED := cache_dir=% clip=% data.% device=% mlflow.% resolution=%# of ARGS: where things lie, and what data and CLIP are
 export OMP_WAIT_POLICY ?= PASSIVE# spinning threads of two processes stop each other
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-simclr test test-all lint audit check release-check ui sweep-h sweep-C_it sweep-C_ii report bench quality bench-fid bench-cost bench-sweep bench-prepare bench-simclr screenshots cache-info cache-clean clean
+.PHONY: help setup lock demo demo-simclr test test-all test-numeric test-lowest lint comments audit check release-check ui sweep-h sweep-C_it sweep-C_ii report bench quality bench-fid bench-cost bench-sweep bench-prepare bench-simclr screenshots cache-info cache-clean clean
 
 help: ## list the targets
 	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
-setup: $(BIN)/.installed ## make .venv and install clipgan with its development tools
+setup: $(BIN)/.installed$(LOCKED:%=-locked) ## make .venv and install clipgan with its tools (LOCKED=1: the versions that the tests ran with)
 
-$(BIN)/.installed: pyproject.toml
+$(BIN)/.installed $(BIN)/.installed-locked: pyproject.toml $(if $(LOCKED),constraints.txt)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "clipgan needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --editable '.[dev]'
-	@touch $@
+	$(BIN)/python -m pip install $(if $(LOCKED),--constraint constraints.txt) --editable '.[dev]'
+	@touch $(BIN)/.installed $@
+
+lock: setup ## write the versions that are installed here to constraints.txt
+	$(BIN)/python .ci/lock.py > constraints.tmp
+	mv constraints.tmp constraints.txt
 
 demo: setup ## prepare data and encoders, sweep h=0.1,0.5,2, print the table (DATA=emoji: real pictures)
 	$(BIN)/python -m clipgan.prepare data=$(DATA) $(ARGS)
@@ -38,10 +45,23 @@ test: setup ## run the tests
 test-all: setup ## the tests with those that take minutes
 	$(BIN)/python -m pytest -m '' $(ARGS)
 
+test-numeric: setup ## the tests that compare numbers, computed as older processors do
+	ATEN_CPU_CAPABILITY=default $(NUMERIC)
+	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(NUMERIC)
+
+test-lowest: ## the fast tests with the lowest versions that pyproject.toml names, in an environment of their own
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python .ci/lowest.py > $(LOWEST)/lowest.txt
+	$(LOWEST)/bin/python -m pip install --constraint $(LOWEST)/lowest.txt --editable '.[dev]'
+	$(LOWEST)/bin/python -m pytest -n auto --dist loadfile -m 'not slow and not endurance' $(ARGS)
+
 lint: setup ## ruff and type checker
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+comments: setup ## write the comments of conf/ from those of the fields in clipgan/config/
+	$(BIN)/python -m clipgan.config.comments
 
 audit: setup ## known vulnerabilities of the dependencies (pip-audit); skipped where PyPI's advisories cannot be reached
 	@$(BIN)/pip-audit --local --skip-editable 2> $(VENV)/audit.log && status=0 || status=$$?; \
@@ -101,5 +121,5 @@ cache-clean: setup ## empty the cache (ARGS='--kind features' for a part of it)
 	$(BIN)/python -m clipgan.cache_tool clean $(ARGS)
 
 clean: ## remove .venv and what tools leave behind; runs, studies and the cache stay
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache *.egg-info dist
+	rm -rf $(VENV) $(LOWEST) .pytest_cache .mypy_cache .ruff_cache *.egg-info dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -7,11 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hydra
-from omegaconf import OmegaConf
 
 from clipgan.base.installed import conf, train_command
 from clipgan.base.secrets import without_passwords
-from clipgan.config.command_line import first_process, hide_passwords, key_of, messages_not_tracebacks, under_torchrun
+from clipgan.config.command_line import (
+    first_process,
+    hide_passwords,
+    key_of,
+    messages_not_tracebacks,
+    register_resolvers,
+    share_config_store,
+    under_torchrun,
+    version_base,
+)
 
 if TYPE_CHECKING:  # they import torch and Optuna
     from clipgan.engine.result import Result
@@ -23,8 +31,17 @@ def main() -> None:
     with messages_not_tracebacks():
         hide_passwords(sys.argv)
         sys.argv += under_torchrun(sys.argv)
-        OmegaConf.register_new_resolver("train_command", lambda: shlex.join(train_command()), replace=True)  # in --help
-        hydra.main(version_base="1.3", config_path=str(conf()), config_name="config")(task)()
+        share_config_store()
+        register_resolvers(sweep_keys=_sweep_keys)
+        hydra.main(config_path=str(conf()), config_name="config", **version_base())(task)()
+
+
+def _sweep_keys() -> str:
+    """A line for each setting of a sweep, for --help."""
+    from clipgan.config.meanings import defaults, listing, meanings
+    from sweeps.settings import Settings
+
+    return listing(meanings(Settings), defaults(Settings))
 
 
 def task(cfg: Any) -> float:
@@ -81,12 +98,12 @@ def _train(cfg: Any, run: Any, trial: "RunningTrial | None") -> "Result":
         raise UserError(f"grid={run.runtime.choices.grid} needs a sweep: {command}")
     config = from_yaml(cfg)  # before the import of torch, so that mistakes are reported at once
     refuse_unread(config, given)
-    from clipgan.base.distributed import told_by_first
+    from clipgan.base.distributed import value_of_first
     from clipgan.engine.processes import further_processes, spread
     from clipgan.tasks.train import train
 
     config = spread(config)
-    run_dir = Path(told_by_first("run directory", run.runtime.output_dir))
+    run_dir = Path(value_of_first("run directory", run.runtime.output_dir))
     command = _resume_command(run, saved=True)
     origin = Origin(command, trial.overrides() if trial else (), trial.parent_run_id if trial else None)
     with further_processes(config, run_dir, train):

@@ -35,6 +35,7 @@ class Orders:
 
     leader: Mapping[str, Any]  # from `owner.this_process`
     parent_run_id: str | None  # MLflow run of the study
+    without_callbacks: Sequence[str]  # overrides that the leader has added to the command line
 
     @classmethod
     def received(cls) -> "Orders | None":
@@ -68,6 +69,8 @@ class Leader:
     study: SweepStudy
     shares: Sequence[Mapping[str, str]]  # one worker's part of the machine each, as environment variables
     parent_run_id: str | None  # MLflow run of the study
+    overrides: Sequence[str]  # of this command
+    without_callbacks: Sequence[str]  # overrides that a worker starts with besides
     folder: Path  # where the workers' logs go
     view: View
     stop_seconds: float  # seconds that workers have to stop before they are killed
@@ -105,20 +108,26 @@ class Leader:
             time.sleep(TICK)
 
     def _hire(self, place: int) -> None:
-        orders = Orders(leader=this_process(), parent_run_id=self.parent_run_id)
+        orders = Orders(this_process(), self.parent_run_id, self.without_callbacks)
         log = self.folder / f"{socket.gethostname()}-{os.getpid()}-{place}.log"
         with log.open("ab") as file:
             self._hands[place] = _Hand(self._start(place, orders, file), log)
 
     def _start(self, place: int, orders: Orders, log: IO[bytes]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [sys.executable, *sys.orig_argv[1:]],
+            [sys.executable, *self._arguments()],
             env={**os.environ, **self.shares[place], STORAGE: self.study.url, ORDERS: json.dumps(vars(orders))},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             process_group=0,  # Ctrl-C on the terminal reaches the leader alone, which stops the workers in order
         )
+
+    def _arguments(self) -> list[str]:
+        """Those of this command, and the further overrides behind its own: argparse takes overrides in one place."""
+        own = sys.orig_argv[1:]
+        end = max((place for place, argument in enumerate(own, 1) if argument in self.overrides), default=len(own))
+        return [*own[:end], *self.without_callbacks, *own[end:]]
 
     def _replace(self, place: int, hand: _Hand) -> None:
         """Deal with the end of a worker; one that died or was stopped gets a successor."""

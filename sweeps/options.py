@@ -1,8 +1,10 @@
-"""The options of the groups `pruner` and `sampler`: which of Optuna's, with which arguments.
+"""The options of the groups `hydra/sweeper/study/pruner` and `.../sampler`: which of Optuna's, with which arguments.
 
-`python train.py -m pruner=median hydra.sweeper.pruner.n_startup_trials=5 ...`. A step is what a job reports at (kimg).
+`python app.py -m hydra/sweeper/study/pruner=median hydra.sweeper.pruner.n_startup_trials=5 ...`. clipgan has short
+names for them, as in `pruner=median` (conf/pruner/). A step is what a job reports at (kimg).
 """
 
+import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -173,15 +175,20 @@ def instance(settings: Mapping[str, Any], group: str, **changes: Any) -> Any:
     """
     import warnings
 
-    from hydra.errors import InstantiationException
-    from hydra.utils import instantiate
     from optuna.exceptions import ExperimentalWarning
 
     try:
         with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
-            return instantiate(dict(settings), **changes)
-    except (InstantiationException, ImportError) as error:
-        cause = error.__cause__ or error
+            return _made({**settings, **changes})
+    except Exception as error:
         given = ", ".join(f"{key}={value}" for key, value in settings.items() if key != "_target_")
         name = str(settings["_target_"]).rpartition(".")[2]
-        raise SweepError(f"hydra.sweeper.{group} is not allowed: {name}({given}): {cause}") from error
+        raise SweepError(f"hydra.sweeper.{group} is not allowed: {name}({given}): {error}") from error
+
+
+def _made(value: Any) -> Any:
+    """The object that a mapping with `_target_` describes, arguments that are such mappings included."""
+    if not isinstance(value, Mapping) or "_target_" not in value:
+        return value
+    arguments = {str(key): _made(argument) for key, argument in value.items() if key != "_target_"}
+    return pkgutil.resolve_name(str(value["_target_"]))(**arguments)

@@ -4,7 +4,9 @@ import errno
 import shutil
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import redirect_stderr
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +47,7 @@ def outcome_of(job: JobReturn, names: Sequence[str] = ("value",), kept: Mapping[
     from optuna import TrialPruned
 
     run_dir = None if job.hydra_cfg is None else str(job.hydra_cfg.hydra.runtime.output_dir)
-    returned = job._return_value  # the public property raises the job's exception again
+    returned = _returned(job)
     if isinstance(returned, Preempted):
         return Outcome("FAIL", reason="preempted", run_dir=run_dir, preempted=True)
     if isinstance(returned, TrialPruned):
@@ -58,6 +60,16 @@ def outcome_of(job: JobReturn, names: Sequence[str] = ("value",), kept: Mapping[
         return Outcome("COMPLETE", objectives(returned, names, kept or {}), run_dir=run_dir)
     except NoObjectiveError as error:
         return Outcome("FAIL", reason=str(error), run_dir=run_dir)
+
+
+def _returned(job: JobReturn) -> Any:
+    """What the job returned, or the exception that it raised."""
+    try:
+        with redirect_stderr(StringIO()):  # Hydra says there that a job has failed; the sweep does so itself
+            return job.return_value
+    except BaseException as error:
+        ours = error.__traceback__  # of this call; behind it those of the property and then of the job
+        return error.with_traceback(ours.tb_next.tb_next if ours is not None and ours.tb_next is not None else None)
 
 
 def failure(error: BaseException, run_dir: str | None) -> Outcome:

@@ -60,7 +60,7 @@ def _source(settings: Settings, axes: Sequence[AnyAxis], exists: Callable[[Value
         if settings.n_trials is not None:
             raise SweepError(
                 f"hydra.sweeper.n_trials={settings.n_trials} is not allowed with a grid, which has its own points;"
-                " choose a sampler, as in sampler=random"
+                " choose a sampler, as in hydra/sweeper/study/sampler=random"
             )
         return _grid(axes, first, exists, settings)
     _check_sampler(sampler, settings, axes)
@@ -88,9 +88,9 @@ def _check_sampler(sampler: Mapping[str, Any], settings: Settings, axes: Sequenc
         )
     if sampler["_target_"] == CMA_ES:
         if len(settings.names) > 1:
-            raise SweepError("sampler=cmaes is not allowed with several objectives; take sampler=nsgaii or sampler=tpe")
+            raise SweepError("the sampler cmaes is not allowed with several objectives; take nsgaii or tpe")
         if sum(isinstance(axis, Interval) or is_numeric(axis.examples) for axis in axes) < 2:
-            raise SweepError("sampler=cmaes is not allowed with less than two axes of numbers; take sampler=tpe")
+            raise SweepError("the sampler cmaes is not allowed with less than two axes of numbers; take tpe")
     if not isinstance(instance(sampler, "sampler"), BaseSampler):
         raise SweepError(f"hydra.sweeper.sampler._target_={sampler['_target_']} is no sampler of Optuna's")
 

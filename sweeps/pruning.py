@@ -36,7 +36,7 @@ def pruner_of(
     if n_objectives > 1:
         raise SweepError(
             f"hydra.sweeper.pruner={settings['_target_']} is not allowed with {n_objectives} objectives: a trial cannot"
-            " be compared half-way by several; take pruner=none"
+            " be compared half-way by several; take hydra/sweeper/study/pruner=none"
         )
     if settings.get("max_resource", 1) is None and max_step is None:
         raise SweepError(

@@ -144,7 +144,8 @@ def only_choices(axes: Sequence[AnyAxis]) -> list[Axis]:
         if isinstance(axis, Interval):
             raise SweepError(
                 f"{axis} is not allowed in a grid: an interval has no points of its own; choose a sampler, as in"
-                f" sampler=tpe, or give the values, as in {axis.name}=0.1,0.5,2 or {axis.name}=range(1,4)"
+                " hydra/sweeper/study/sampler=tpe, or give the values, as in"
+                f" {axis.name}=0.1,0.5,2 or {axis.name}=range(1,4)"
             )
     return [axis for axis in axes if isinstance(axis, Axis)]
 

@@ -28,45 +28,40 @@ AT_LEAST = {
 class Settings:
     """Each field is a key under `hydra.sweeper`; null is None."""
 
-    direction: Any = "minimize"  # minimize | maximize what a job returns; a list: one for each of several objectives
-    objectives: list[str] = field(default_factory=list)  # names of several objectives; [] one, or as many as directions
-    step_name: str = "step"  # what a step counts that a job reports, as the table calls it
-    max_step: int | None = None  # a trial's last step, as ${kimg}: for hyperband and the cost of a dry run
-    pruner: Any = None  # when a trial ends early; filled by the group: pruner=median
-    sampler: Any = None  # where points come from; filled by the group: sampler=tpe
-    n_trials: int | None = None  # points that the study is to have; a sampler needs it, a grid has its own
-    where: str | None = None  # which points exist: a condition on axes and keys, as in C_it >= C_ii
-    enqueue: list[Any] = field(default_factory=list)  # points to begin with: [{h: 0.5, C_it: 1}, {h: 1}]
+    direction: Any = "minimize"  # of the objective: minimize | maximize; a list: one for each of several objectives
+    objectives: list[str] = field(default_factory=list)  # names of several objectives: [fid,sec_per_kimg]
+    # []: one objective, or as many as there are directions.
+    step_name: str = "step"  # unit of the steps that a job reports, for the table
+    max_step: int | None = None  # a trial's last step, such as ${kimg}: for hyperband and the cost of a dry run
+    pruner: Any = None  # when a trial ends early; the group fills it: pruner=median
+    sampler: Any = None  # where points come from; the group fills it: sampler=tpe
+    n_trials: int | None = None  # number of points that a sampler draws; h=interval(0.1,2) needs it, a grid does not
+    where: str | None = None  # condition on the points, of axes and keys: 'hydra.sweeper.where="C_it >= C_ii"'
+    enqueue: list[Any] = field(default_factory=list)  # points to run first: [{h: 0.5, C_it: 1}, {h: 1}]
     warm_start: list[str] = field(default_factory=list)  # studies in this storage whose complete trials are taken over
-    replicas: int = 1  # seeds of each point
-    replicas_top: int | None = None  # replicate only this many points, the best with one seed; null: all
-    seed_key: str = "seed"  # a replica has this key's own value plus 0, 1, ...
-    aggregate: str = "mean"  # what a point's replicas come to: mean | median | a quantile such as q75
-    dry_run: bool = False  # say what would run and what it would cost
-    dry_run_overrides: list[str] = field(
-        default_factory=list
-    )  # make a job short, so that a dry run can measure its speed
-    storage: str = "sqlite:///sweeps.db"  # or postgresql://USER@HOST/DATABASE
-    study_name: str | None = None  # null: derived from the axes and the config, as in h-3f2a91c0
-    not_identity: list[str] = field(default_factory=list)  # dotted key prefixes that make no other study: cache_dir ...
-    retry_failed: bool = False  # run failed points again, in their own run directories
+    replicas: int = 1  # number of seeds per point
+    replicas_top: int | None = None  # N: replicate only the N best points; null: all
+    seed_key: str = "seed"  # the key of the seed; replicas add 0, 1, ... to its value
+    aggregate: str = "mean"  # value of a point with replicas: mean | median | a quantile such as q75
+    dry_run: bool = False  # true: print the points and the cost; run nothing
+    dry_run_overrides: list[str] = field(default_factory=list)  # they make a job short, to measure its speed
+    storage: str = "sqlite:///sweeps.db"  # database of the study; postgresql://USER@HOST/DATABASE for several hosts
+    study_name: str | None = None  # null: the swept axes and a digest of all other settings, such as h-3f2a91c0
+    not_identity: list[str] = field(default_factory=list)  # keys and sections that make no other study: cache_dir ...
+    retry_failed: bool = False  # true: run failed points again, in their own run directories
     params: dict[str, Any] = field(default_factory=dict)  # axis -> values, as on the command line: h: 0.1,0.5,2
-    workers: int | None = None  # trials at a time; null: one for each GPU, else as many as the cores have threads for
-    processes: int = 1  # of a trial, each with a GPU of its own where there are any; a host's GPUs are shared out so
-    threads: int | None = 1  # CPU threads of each of them; null: the cores are shared out among the workers
-    gpus: int | None = None  # to be shared out, one to a worker; null: those that there are
-    memory_gb: float | None = (
-        None  # what each of a trial's processes needs, at most as many workers as that allows; null: not looked at
-    )
-    max_retries: int = 1  # how often a trial that crashes is tried again, from its checkpoint
-    max_failure_rate: float = 1.0  # the sweep ends when a greater share of its points has failed; 1: never
-    heartbeat: int = 20  # seconds between the signs of life that hosts sharing a study give each other
-    stop_seconds: int = (
-        30  # seconds that trials have to save their state when the sweep is stopped, before they are killed
-    )
-    grace: int = 120  # seconds without one after which a host's trials are given to others
-    mlflow_tracking_uri: str | None = None  # null: no MLflow run for the study
-    mlflow_experiment: str | None = None  # the run's experiment; made if missing
+    workers: int | None = None  # number of trials at a time; null: as many as GPUs, cores and memory allow
+    processes: int = 1  # number of processes of a trial, each with its own GPU where there are GPUs
+    threads: int | None = 1  # CPU threads of each process; null: the workers share the cores
+    gpus: int | None = None  # number of GPUs that the workers share; null: all
+    memory_gb: float | None = None  # memory of a trial's process, which limits the workers; null: no limit
+    max_retries: int = 1  # number of retries after a crash, from the checkpoint; not after a mistake or a divergence
+    max_failure_rate: float = 1.0  # the sweep ends when a larger share of its points has failed; 1: never
+    heartbeat: int = 20  # seconds between the signs of life that the hosts of a study give each other
+    stop_seconds: int = 30  # seconds that stopped trials have to save their state, before they are killed
+    grace: int = 120  # seconds without a sign of life after which a host's trials are given to others
+    mlflow_tracking_uri: str | None = None  # MLflow's address for the study's own run; null: no such run
+    mlflow_experiment: str | None = None  # experiment of the study's run; made if missing
 
     def check(self) -> None:
         """Refuse what a type cannot.
@@ -75,8 +70,9 @@ class Settings:
             SweepError: quotes the value and says what is allowed.
         """
         for name in ("pruner", "sampler"):
-            if not isinstance(getattr(self, name), Mapping | None):
-                self._refuse(name, f"filled by its group: {name}={getattr(self, name)} in place of this")
+            value = getattr(self, name)
+            if not isinstance(value, Mapping | None):
+                self._refuse(name, f"filled by its group: hydra/sweeper/study/{name}={value} in place of this")
         if not isinstance(self.direction, str | list) or not set(map(str, self.directions)) <= set(DIRECTIONS):
             self._refuse("direction", BOTH)
         if len(self.directions) != len(self.names):

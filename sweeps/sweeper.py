@@ -53,14 +53,14 @@ class StudySweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra before `sweep`."""
+        from sweeps.callbacks import give_back_callbacks
         from sweeps.job import Job
         from sweeps.leader import Orders
-        from sweeps.reuse import ReusingLoader
 
         self.orders = Orders.received()
-        self.hydra_context = HydraContext(
-            ReusingLoader(hydra_context.config_loader.get_search_path()), hydra_context.callbacks
-        )
+        if self.orders is not None and self.orders.without_callbacks:
+            hydra_context = give_back_callbacks(hydra_context, config, self.orders.without_callbacks)
+        self.hydra_context = hydra_context
         self.config = config
         self.job = Job(task_function, to_file=self.orders is not None)
 
@@ -186,6 +186,8 @@ class StudySweeper(Sweeper):
         return fitting_workers(self.settings)
 
     def _leader(self, study: "SweepStudy", plan: "Plan", n_workers: int, parent_run_id: str | None) -> "Leader":
+        from sweeps.callbacks import without_callbacks
+        from sweeps.composition import given_overrides
         from sweeps.leader import Leader
         from sweeps.machine import environment
 
@@ -195,6 +197,8 @@ class StudySweeper(Sweeper):
             study=study,
             shares=[environment(self.settings, n_workers, place) for place in range(n_workers)],
             parent_run_id=parent_run_id,
+            overrides=[*given_overrides(self.config, "hydra"), *given_overrides(self.config, "task")],
+            without_callbacks=without_callbacks(self.config),
             folder=folder,
             view=self._view(plan, n_workers),
             stop_seconds=self.settings.stop_seconds,

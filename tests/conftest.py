@@ -1,6 +1,7 @@
 """Shared fixtures."""
 
 import os
+import signal
 
 import pytest
 
@@ -10,6 +11,18 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # tests reach no network
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # one process a core already
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's job in the background: tests send it to themselves
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+ENDURANCE = 3600  # seconds that one test may take; the others: pyproject.toml
+
+
+def pytest_collection_modifyitems(items):
+    """Give the tests that take minutes more time, unless they say how much."""
+    for item in items:
+        if item.get_closest_marker("endurance") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(ENDURANCE))
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +42,12 @@ def pytest_configure(config):
 def pytest_unconfigure(config):
     if hasattr(config, "warm_template"):
         config.warm_template.close()
+
+
+@pytest.fixture
+def float64():
+    """What would compute in float32 computes in float64, where two ways of computing agree to `numeric.CLOSE`."""
+    from tests.numeric import in_float64
+
+    with in_float64():
+        yield

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from hydra import initialize_config_dir
-from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import HydraContext, RunMode
 from omegaconf import OmegaConf
@@ -35,7 +34,7 @@ def check_sweep(conf: Path, overrides: list[str], storage: Path) -> list[str]:
         fields = OmegaConf.to_container(config.hydra.sweeper, resolve=True)
         settings = Settings(**{key: value for key, value in fields.items() if not key.startswith("_")})
         settings.check()
-        composition = Composition(HydraContext(loader, Callbacks()), config)
+        composition = Composition(HydraContext(loader, None), config)
         axes, fixed = composition.parse(settings.params, list(config.hydra.overrides.task))
         plan = plan_of(settings, axes, fixed, composition)
         study = SweepStudy(f"sqlite:///{storage}/s.db", "s", settings.directions, {"axes": [], "config": {}}, print)

@@ -11,6 +11,8 @@ from clipgan.base.errors import UserError
 from clipgan.consistency import Options, choose, co_occurrence, main, measure, parse
 from tests.tasks.simclr.tiny import tiny
 
+pytestmark = pytest.mark.numeric
+
 
 def test_the_graph_is_the_loop():
     random = np.random.default_rng(0)

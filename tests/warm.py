@@ -22,7 +22,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, STDOUT, CalledProcessError, CompletedProcess, TimeoutExpired
-from types import TracebackType
 from typing import IO, Any
 
 from tests.warm_template import NUMBER
@@ -174,9 +173,7 @@ class Popen:
     def __enter__(self) -> "Popen":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.wait()
         for stream in (self.stdin, self.stdout, self.stderr):
             if stream:

@@ -9,6 +9,8 @@ from typing import Any
 
 from tests.sweeps import postgres
 
+PATIENCE = 120.0  # seconds that the processes wait for each other; one may have died
+
 
 def per_second(storage: str, workers: int, trials: int) -> float:
     """Trials claimed and completed a second by `workers` processes together, each with so many trials."""
@@ -17,8 +19,10 @@ def per_second(storage: str, workers: int, trials: int) -> float:
     study = _study(storage, f"claims-{workers}")
     study.enqueue(plan, {"x": [float(x) for x in range(n)]})
     context = multiprocessing.get_context("spawn")
-    ready, go = context.Barrier(workers + 1), context.Barrier(workers + 1)
-    processes = [context.Process(target=_work, args=(storage, study.name, n, ready, go)) for _ in range(workers)]
+    ready, go = (context.Barrier(workers + 1, timeout=PATIENCE) for _ in range(2))
+    processes = [
+        context.Process(target=_work, args=(storage, study.name, n, ready, go), daemon=True) for _ in range(workers)
+    ]
     for process in processes:
         process.start()
     ready.wait()

@@ -24,17 +24,17 @@ T = TypeVar("T")
 _control: list[Any] = []  # while processes are joined
 _stores: dict[str, dist.Store] = {}  # by port
 VARIABLES = {"RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
-PATIENCE = timedelta(days=30)  # with the first process while it prepares data and features
-TIMEOUT = timedelta(hours=2)  # the longest that one waits for another, which may be measuring a snapshot
+PATIENCE = timedelta(days=30)  # how long a process waits for the first one to prepare data and features
+TIMEOUT = timedelta(hours=2)  # how long a process waits for another one, which may be measuring a snapshot
 
 
 def planned_size() -> int:
-    """W, also before the processes have met."""
+    """W, also before the processes have joined."""
     return int(os.environ["WORLD_SIZE"]) if os.environ.keys() >= VARIABLES else 1
 
 
 def planned_rank() -> int:
-    """This process's number, from 0, also before they have met."""
+    """This process's number, from 0, also before the processes have joined."""
     return int(os.environ["RANK"]) if planned_size() > 1 else 0
 
 
@@ -49,10 +49,10 @@ def rank() -> int:
 
 
 def own_device(device: torch.device) -> torch.device:
-    """Where one process of several computes: each of a host's on a GPU of its own.
+    """The device of this process: each process of a host has its own GPU.
 
     Raises:
-        UserError: one GPU is named for all of them, or there are too few.
+        UserError: one GPU is named for all processes, or there are too few GPUs.
     """
     if device.type == "cpu" or planned_size() == 1:
         return device
@@ -66,7 +66,7 @@ def own_device(device: torch.device) -> torch.device:
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[None]:
-    """Together with the other processes, if there are any, while the block lasts."""
+    """Join the other processes, if there are any, while the block lasts."""
     if planned_size() == 1 or world_size() > 1:
         yield
         return
@@ -88,8 +88,8 @@ def joined(device: torch.device) -> Iterator[None]:
             dist.destroy_process_group()
 
 
-def told_by_first(name: str, value: str) -> str:
-    """What the first process has under a name, for all; also before they have met. Other values are ignored."""
+def value_of_first(name: str, value: str) -> str:
+    """The first process's value, in all processes, also before they have joined; the others' values are ignored."""
     if planned_size() == 1:
         return value
     if planned_rank() == 0:
@@ -98,8 +98,8 @@ def told_by_first(name: str, value: str) -> str:
     return _store().get(name).decode()
 
 
-def any_of(value: bool) -> bool:
-    """Whether it is true for one process at least; all wait for each other."""
+def any_process(value: bool) -> bool:
+    """Whether a value is true in at least one process; all processes wait for each other."""
     if world_size() == 1:
         return value
     box = torch.tensor(int(value))
@@ -107,8 +107,8 @@ def any_of(value: bool) -> bool:
     return box.item() > 0
 
 
-def least_of(value: int) -> int:
-    """The least of all processes' values, each at most 2^63 - 1; all wait for each other."""
+def minimum_of_all(value: int) -> int:
+    """The smallest of all processes' values; all processes wait for each other."""
     if world_size() == 1:
         return value
     box = torch.tensor(value)
@@ -118,7 +118,7 @@ def least_of(value: int) -> int:
 
 @contextmanager
 def hosted_store() -> Iterator[int]:
-    """A place where the processes of this host leave each other messages, while the block lasts: its port."""
+    """Host a store for messages between the processes of this host while the block lasts; yields its port."""
     store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=TIMEOUT)
     _stores[str(store.port)] = store
     try:
@@ -128,7 +128,7 @@ def hosted_store() -> Iterator[int]:
 
 
 def _store() -> dist.Store:
-    """Where processes leave each other messages; the variables of torchrun name it."""
+    """The store for messages between processes; the variables of torchrun name it."""
     port = os.environ["MASTER_PORT"]
     if port not in _stores:
         _stores[port], _, _ = next(dist.rendezvous("env://", timeout=TIMEOUT))
@@ -146,7 +146,7 @@ def gather(rows: Tensor) -> Tensor:
 
 
 def total_with_gradient(value: Tensor) -> Tensor:
-    """The sum of all processes' values, for which each answers: it can be differentiated, twice too."""
+    """The sum of all processes' values; it can be differentiated, also twice."""
     if world_size() == 1:
         return value
     from torch.distributed.nn.functional import all_reduce
@@ -164,7 +164,7 @@ def total(value: Tensor) -> Tensor:
 
 
 def from_first(value: T) -> T:
-    """The first process's value of a plain object, for all; the others' own is ignored."""
+    """The first process's plain object, in all processes; the others' objects are ignored."""
     if world_size() == 1:
         return value
     held = [value]

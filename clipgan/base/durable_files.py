@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file to write in place of `path`: beside it, then flushed to the disk and renamed.
+    """Write a new version of `path`: a file beside it, which is flushed to the disk and then renamed.
 
     Where the block raises, `path` stays as it was and nothing lies beside it; after a kill, a `.partial` may, which
     `remove_unfinished` deletes.
@@ -25,23 +25,23 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         partial.replace(path)
     except BaseException as error:
-        partial.unlink(missing_ok=True)  # a full disk has room again
+        partial.unlink(missing_ok=True)  # makes room on a full disk
         if (
             isinstance(error, OSError) and error.errno is not None and error.filename is None
-        ):  # what a buffer still held did not fit either
+        ):  # the rest of a buffer, written when the file is closed, did not fit either
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     _flush_folder(path.parent)
 
 
 def replace_text(path: Path, text: str) -> None:
-    """`Path.write_text` that is whole or not there."""
+    """Like `Path.write_text`, but the file is replaced whole or not at all."""
     with replacing(path) as file:
         file.write(text.encode())
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Delete what killed processes were writing; what another one writes now is locked, and stays."""
+    """Delete the unfinished files of killed processes; a file that another process writes now is locked, and stays."""
     for partial in folder.glob("*.partial"):
         with suppress(OSError), partial.open("r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -49,7 +49,7 @@ def remove_unfinished(folder: Path) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
-    """Let a rename survive a power cut."""
+    """Make a rename survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -2,11 +2,11 @@
 
 
 class UserError(Exception):
-    """A mistake in what the user gave: its message quotes the value and says what is allowed."""
+    """A mistake of the user: the message quotes the value and says what is allowed."""
 
 
 class ProcessError(UserError):
-    """Another process of a training has ended before its time, of whatever: the same command may do better."""
+    """Another process of a training ended early, for any reason; the same command may succeed the next time."""
 
 
 class DivergenceError(ArithmeticError):
@@ -14,7 +14,7 @@ class DivergenceError(ArithmeticError):
 
 
 class Interrupted(BaseException):
-    """A signal has ended a training, which has left a checkpoint; the message is the signal's name.
+    """A signal ended a training, which left a checkpoint; the message is the signal's name.
 
-    No `Exception`: nothing that copes with failures may take it for one.
+    It is no `Exception`, so that no handler of failures catches it.
     """

@@ -1,4 +1,4 @@
-"""Whether this is a checkout or what a wheel has installed: where the YAML files are, and how a training is started."""
+"""Where the YAML files are, and how a training is started, in a checkout and in an installed wheel."""
 
 import sys
 from pathlib import Path
@@ -13,7 +13,7 @@ def conf() -> Path:
 
 
 def train_command() -> list[str]:
-    """What a user types to start a training: the way this one was started, or else the one that there is."""
+    """The command that starts a training: the one that started this process, or else the one that is there."""
     by_script = Path(sys.argv[0]).name == "clipgan-train"
     in_checkout = (PACKAGE.parent / "train.py").is_file()
     return ["python", "train.py"] if in_checkout and not by_script else ["clipgan-train"]

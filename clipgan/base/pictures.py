@@ -1,4 +1,4 @@
-"""What becomes of a generator's output: bytes, and sheets of pictures that say what they show."""
+"""From a generator's output to bytes, pictures and sheets of captioned pictures."""
 
 import itertools
 from collections.abc import Sequence

@@ -33,10 +33,10 @@ def normals(generator: torch.Generator) -> Draw:
 
 @dataclass(frozen=True)
 class StepRandom:
-    """What one training step draws.
+    """The random numbers of one training step.
 
-    Each block of rows has streams of its own. So a batch draws the same whole, in micro-batches, or over several
-    processes, as long as all of them take whole blocks.
+    Each block of rows has streams of its own. So a batch draws the same numbers whole, in micro-batches, or over
+    several processes, as long as each of these takes whole blocks.
     """
 
     seed: int
@@ -45,15 +45,15 @@ class StepRandom:
     device: torch.device
 
     def shared(self, name: str) -> torch.Generator:
-        """For what the whole batch shares; on the CPU."""
+        """A generator for numbers that the whole batch shares; on the CPU."""
         return stream(self.seed, name, self.step)
 
     def halves(self) -> "StepRandom":
-        """For a batch that has the first half of each block, its rows counted in the half batch."""
+        """The same for a batch of the first half of each block; its rows count in the half batch."""
         return replace(self, block=max(1, self.block // 2))
 
     def rows(self, name: str, rows: range) -> Draw:
-        """For what each row has of its own: draws of shape [len(rows), ...], `rows` counted in the whole batch."""
+        """A function that draws numbers for each row: shape [len(rows), ...]; `rows` counts in the whole batch."""
         assert rows.start % self.block == 0
         sizes = [min(self.block, rows.stop - first) for first in rows[:: self.block]]
         streams = [stream(self.seed, f"{name} {first}", self.step, self.device) for first in rows[:: self.block]]

@@ -1,4 +1,4 @@
-"""Passwords in URIs: they are used, and written nowhere."""
+"""Removes passwords from URIs before they are written or printed."""
 
 import re
 
@@ -8,8 +8,8 @@ QUERY = re.compile(r"(?i)([?&][\w.-]*(?:password|passwd|pwd|token|secret|api_?ke
 
 
 def without_passwords(text: str) -> str:
-    """A text in which any URI's `user:password@` has become `user:***@`, `https://token@` and `?password=...` likewise.
+    """Hide the secrets of URIs in a text: `user:password@` becomes `user:***@`; also `https://token@`, `?password=...`.
 
-    A password reaches to the last @ before a space or a quote: rather too much is hidden than a part of it shown.
+    A password ends at the last @ before a space or a quote, so that rather too much is hidden than too little.
     """
     return QUERY.sub(r"\1***", TOKEN.sub(r"\1***@", USER.sub(r"://\1:***@", text)))

@@ -8,7 +8,8 @@ from clipgan.config.condition import ConditionConfig
 from clipgan.config.data import DATA_SETS, DataConfig
 from clipgan.config.encoders import PRECISIONS, ClipConfig, ResNetConfig, TinyClipTraining, TinyResNetTraining
 from clipgan.config.loss import PAIRS, SPACES, LossConfig, SpaceTerms, SpaceWeights, Temperatures, TermConfig
-from clipgan.config.metrics import MEASURES, MOMENTS, MetricsConfig
+from clipgan.config.measures import MEASURES, MOMENTS, NEEDS, Need
+from clipgan.config.metrics import MetricsConfig
 from clipgan.config.mlflow import MlflowConfig
 from clipgan.config.model import LafiteConfig, ModelConfig
 from clipgan.config.pairs import PAIR_SELECTIONS, ContrastConfig, PairsConfig
@@ -22,6 +23,7 @@ __all__ = [
     "MEASURES",
     "MLFLOW_RUN",
     "MOMENTS",
+    "NEEDS",
     "PAIRS",
     "PAIR_SELECTIONS",
     "PRECISIONS",
@@ -37,6 +39,7 @@ __all__ = [
     "MetricsConfig",
     "MlflowConfig",
     "ModelConfig",
+    "Need",
     "PairsConfig",
     "ResNetConfig",
     "SimclrConfig",

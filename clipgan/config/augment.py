@@ -16,11 +16,11 @@ AUGMENTATIONS = {  # name -> kinds of transforms
 class AugmentConfig:
     """What changes images before D sees them; `clipgan.models.augmentation` says what that does to f_D."""
 
-    name: str = "none"
-    policy: list[str] = field(default_factory=list)  # the kinds of transforms, one after the other
-    target: float | None = None  # ada: r_t, the mean sign of D's logits of real images, that p is to lead to
+    name: str = "none"  # none | diffaugment | ada
+    policy: list[str] = field(default_factory=list)  # kinds of transforms, applied one after the other
+    target: float | None = None  # ada: the mean sign of D's logits of real images (r_t) that p leads to
     interval: int | None = None  # ada: steps from one change of p to the next
-    kimg: float | None = None  # ada: in which p can go from 0 to 1
+    kimg: float | None = None  # ada: kimg in which p can go from 0 to 1
 
     def __post_init__(self) -> None:
         one_of("augment.name", self.name, tuple(AUGMENTATIONS))

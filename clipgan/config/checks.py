@@ -1,4 +1,4 @@
-"""Checks of values at the door: what is not allowed is refused, with the key, the value and what is allowed."""
+"""Checks of values: a value that is not allowed is refused; the message has the key, the value and what is allowed."""
 
 import math
 import posixpath
@@ -9,7 +9,8 @@ from clipgan.base.errors import UserError
 
 
 def require(condition: bool, key: str, value: Any, allowed: str) -> None:
-    """
+    """Refuse a value unless a condition holds.
+
     Raises:
         UserError: the condition does not hold.
     """
@@ -18,7 +19,7 @@ def require(condition: bool, key: str, value: Any, allowed: str) -> None:
 
 
 def one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Refuse any other name."""
+    """Refuse any name but the allowed ones."""
     require(value in allowed, key, value, "one of " + ", ".join(allowed))
 
 
@@ -33,7 +34,7 @@ def positive(key: str, value: float) -> None:
 
 
 def share(key: str, value: float) -> None:
-    """Refuse what is no probability."""
+    """Refuse numbers outside [0, 1]."""
     require(0 <= value <= 1, key, value, "between 0 and 1")
 
 
@@ -43,7 +44,7 @@ def at_least(key: str, value: int, least: int) -> None:
 
 
 def name(key: str, value: str) -> None:
-    """Refuse what MLflow takes in no figure's key, except @, which becomes a dash there."""
+    """Refuse a name that MLflow takes in no metric's key; @ is allowed, and becomes a dash there."""
     fits = re.fullmatch(r"[\w./:@ -]{1,100}", value) and posixpath.normpath(f"_{value}") == f"_{value}"
     require(bool(fits), key, repr(value), "1 to 100 letters, digits, spaces or any of _ - . / : @, "
             "and no path with empty parts or dots")  # fmt: skip

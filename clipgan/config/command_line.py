@@ -4,20 +4,42 @@ import errno
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from clipgan.base.errors import UserError
 from clipgan.base.installed import conf, train_command
 from clipgan.base.secrets import without_passwords
 from clipgan.config import Config, from_yaml, refuse_unread
+from clipgan.config.identity import is_listed, not_in_identity
+from clipgan.config.meanings import listing, values_of
 
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOENT,
               errno.ENOTDIR, errno.EEXIST)  # fmt: skip
 
 
+def register_resolvers(**more: Callable[..., Any]) -> None:
+    """Register the names that conf/ refers to as `${name:argument}`.
+
+    Args:
+        more: name -> function, for names that another package gives.
+    """
+    import omegaconf
+
+    old = omegaconf.__version__.startswith("2.3.")
+    register = getattr(omegaconf.OmegaConf, "register_new_resolver" if old else "register_resolver")
+    for name, resolver in {
+        "not_in_identity": not_in_identity,
+        "train_command": lambda: shlex.join(train_command()),
+        "keys": _described_keys,
+        **more,
+    }.items():
+        register(name, resolver, replace=True)
+
+
 def compose_config(overrides: Sequence[str]) -> Config:
-    """What `train.py` makes of these overrides.
+    """The configuration of `train.py` with these overrides.
 
     Raises:
         UserError: see `from_yaml`.
@@ -25,15 +47,49 @@ def compose_config(overrides: Sequence[str]) -> Config:
     """
     from hydra import compose, initialize_config_dir
 
-    with initialize_config_dir(str(conf()), version_base="1.3"):
+    with initialize_config_dir(str(conf()), **version_base()):
         config = from_yaml(compose("config", overrides=list(overrides)))
     refuse_unread(config, map(key_of, overrides))
     return config
 
 
+def version_base() -> dict[str, Any]:
+    """The argument `version_base` of Hydra's entry points: Hydra 1.3 needs it, and later versions warn of it."""
+    import hydra
+
+    return {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
+
+
+def share_config_store() -> None:
+    """Let this process's Hydra share one store of structured configs, before `hydra.main`.
+
+    Hydra copies the store, with all that plug-ins have put there, each time that it composes and for each group that
+    --help lists. That took most of the time of --help. Hydra also copies what it loads from it, so one store is enough.
+    """
+    from hydra.core.config_store import ConfigStore
+
+    store = ConfigStore.instance()
+    store.repo = _SharedStore(store.repo)
+
+
+class _SharedStore(dict[str, Any]):
+    """A tree of configs that is its own deep copy."""
+
+    def __deepcopy__(self, memo: object) -> "_SharedStore":
+        return self
+
+
 def key_of(override: str) -> str:
     """The key or group that an override gives, adds or takes away: `h` of `h=1`, `+h=1` and `~h`."""
     return override.partition("=")[0].lstrip("+~")
+
+
+def _described_keys(*keys: str) -> str:
+    """A line for each key that is named or lies in a named section; without names, for each key outside the groups."""
+    if not keys:
+        groups = [path.name for path in conf().iterdir() if path.is_dir()]
+        return listing(values_of(Config, skipped=[*groups, "simclr"]))
+    return listing({key: meaning for key, meaning in values_of(Config).items() if is_listed(key, keys)})
 
 
 def hide_passwords(arguments: list[str]) -> None:
@@ -60,12 +116,12 @@ def hide_passwords(arguments: list[str]) -> None:
 
 
 def first_process() -> bool:
-    """Whether this is the only process of a training, or the first that torchrun has started: it alone speaks."""
+    """Whether this is the only process of a training, or the first of torchrun's: only this process prints."""
     return "TORCHELASTIC_RUN_ID" not in os.environ or os.environ.get("RANK", "0") == "0"
 
 
 def under_torchrun(arguments: Sequence[str]) -> list[str]:
-    """What a process that torchrun has started adds to its command line: only the first one has an output folder.
+    """Arguments that a process of torchrun adds to its command line: only the first process has an output folder.
 
     Raises:
         UserError: torchrun has started a sweep.

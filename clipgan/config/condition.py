@@ -1,4 +1,4 @@
-"""`condition`: what G and D are told of an image."""
+"""`condition`: what G and D are conditioned on."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ from clipgan.config.checks import require, weight
 
 @dataclass
 class ConditionConfig:
-    """What G and D are told of an image (LAFITE, arXiv:2111.13792, section 3): its caption, or a pseudo text."""
+    """What G and D are conditioned on (LAFITE, arXiv:2111.13792, section 3): its caption, or a pseudo text."""
 
-    name: str = "text"
-    text_noise: float = 0.1  # length of the noise on a caption's features, relative to them
-    language_free: float = 0.0  # probability that pseudo text stands for the caption; 1: no caption is ever read
-    image_noise: float = 0.75  # length of the noise that makes an image's features a pseudo text, relative to them
+    name: str = "text"  # name of the condition
+    text_noise: float = 0.1  # length of the noise on a caption's features, relative to theirs
+    language_free: float = 0.0  # probability that a pseudo text replaces the caption; 1: no caption is ever read
+    image_noise: float = 0.75  # length of the noise that turns image features into a pseudo text, relative to theirs
 
     def __post_init__(self) -> None:
         weight("condition.text_noise", self.text_noise)

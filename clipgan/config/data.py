@@ -12,16 +12,16 @@ DATA_SETS = ("shapes", "emoji", "folder", "metadata", "coco", "cub", "celeba_hq"
 class DataConfig:
     """The captioned images."""
 
-    name: str = "shapes"
-    path: str | None = None  # where the data lie; emoji: an unpacked or packed emoji-datasource-google, null: npm
-    heldout_path: str | None = None  # where held-out images lie, in the same format; null: the format's own validation
-    # split, or without one a random part of `path`; shapes and emoji have none
-    caption_column: str = "text"  # metadata only
-    n_train: int = 20000  # shapes only
-    n_heldout: int = 2000  # shapes only
-    heldout_fraction: float = 0.1  # of a split drawn at random
-    seed: int = 0  # of the drawing (shapes) and of the split
-    fid_split: str = "heldout"  # whose images are FID's real ones and whose captions its prompts: train | heldout
+    name: str = "shapes"  # name of the format
+    path: str | None = None  # folder or file of the data; shapes: null; emoji: null fetches the package by npm
+    heldout_path: str | None = None  # held-out images in the same format; null: the format's own split, or a random one
+    # shapes and emoji have none; emoji's `path` is its npm package emoji-datasource-google, packed or unpacked.
+    caption_column: str = "text"  # metadata: the column of the captions
+    n_train: int = 20000  # shapes: training images
+    n_heldout: int = 2000  # shapes: held-out images
+    heldout_fraction: float = 0.1  # share of the images that a random split holds out
+    seed: int = 0  # seed of the drawn shapes, and of a random split
+    fid_split: str = "heldout"  # split whose images are FID's real ones and whose captions its prompts: train | heldout
     x_flip: bool = True  # mirror half of the images; off where captions say left and right
 
     def __post_init__(self) -> None:

@@ -11,11 +11,11 @@ PRECISIONS = ("float32", "bfloat16")
 class TinyClipTraining:
     """How the small CLIP is trained on the data set itself."""
 
-    seed: int = 0
-    steps: int = 500
-    batch: int = 64
+    seed: int = 0  # seed of the weights and of the batches
+    steps: int = 500  # steps of training
+    batch: int = 64  # images a step
     lr: float = 1e-3  # peak of the cosine schedule
-    min_attribute_accuracy: float = 0.85  # gate on the shapes set; other sets have no attributes to swap
+    min_attribute_accuracy: float = 0.85  # shapes: least share of captions told from one with a swapped attribute
 
     def __post_init__(self) -> None:
         at_least("clip.train.steps", self.steps, 1)
@@ -27,16 +27,16 @@ class TinyClipTraining:
 
 @dataclass
 class ClipConfig:
-    """The frozen CLIP backbone."""
+    """A frozen CLIP backbone."""
 
-    name: str = "tiny"  # how this project calls it
-    model: str = "clipgan-tiny"  # open_clip's model name
-    pretrained: str | None = None  # open_clip's tag of the weights; null: train (tiny) or checkpoint
-    checkpoint: str | None = None  # a weights file, in place of `pretrained`
-    precision: str = "float32"  # bfloat16: autocast; whether that is faster: python -m clipgan.encoder_cost
-    grad_checkpointing: bool = False  # activations of a transformer's blocks are computed again in the backward pass
-    # in place of being kept: less memory for G's step, a third more time in the tower
-    train: TinyClipTraining | None = None  # set for `tiny` only
+    name: str = "tiny"  # the name that this project gives it
+    model: str = "clipgan-tiny"  # open_clip's name of the model
+    pretrained: str | None = None  # open_clip's tag of the weights; null: checkpoint or train gives them
+    checkpoint: str | None = None  # a weights file in place of the download
+    precision: str = "float32"  # float32 | bfloat16 (autocast); python -m clipgan.encoder_cost says which is faster
+    grad_checkpointing: bool = False  # true: save the memory of CLIP's activations, for a third more time in CLIP
+    # For image towers that are transformers; the time is the tower's, the memory that of G's step.
+    train: TinyClipTraining | None = None  # how the tiny CLIP is trained; null for any other
 
     def __post_init__(self) -> None:
         one_of("clip.precision", self.precision, PRECISIONS)
@@ -49,11 +49,11 @@ class ClipConfig:
 class TinyResNetTraining:
     """How the small ResNet is trained on the data set itself, by plain SimCLR."""
 
-    seed: int = 0
-    steps: int = 300
-    batch: int = 128
-    lr: float = 1e-3
-    temperature: float = 0.2
+    seed: int = 0  # seed of the weights and of the batches
+    steps: int = 300  # steps of training
+    batch: int = 128  # images a step
+    lr: float = 1e-3  # learning rate
+    temperature: float = 0.2  # temperature of NT-Xent
 
     def __post_init__(self) -> None:
         at_least("resnet.train.steps", self.steps, 1)
@@ -68,11 +68,11 @@ class ResNetConfig:
 
     name: str = "tiny"  # tiny | resnet50 | simclr
     pretrained: str | None = None  # torchvision's name of the weights
-    checkpoint: str | None = None  # a state dict, in place of `pretrained`; simclr: a checkpoint, in place of `run`
-    run: str | None = None  # simclr only: an MLflow run of task=simclr, or latest, the youngest that has ended
-    precision: str = "float32"  # bfloat16: autocast
-    train: TinyResNetTraining | None = None  # set for `tiny` only
-    ridge: float = 1e-3  # strength of the ridge regression from text embeddings to ResNet features, per sample
+    checkpoint: str | None = None  # a weights file in place of the download; simclr: a checkpoint in place of run
+    run: str | None = None  # simclr: MLflow's id of a run of task=simclr | latest, the youngest that has ended
+    precision: str = "float32"  # float32 | bfloat16 (autocast)
+    train: TinyResNetTraining | None = None  # how the tiny ResNet is trained; null for any other
+    ridge: float = 1e-3  # strength, per sample, of the ridge regression from text embeddings to ResNet features
 
     def __post_init__(self) -> None:
         positive("resnet.ridge", self.ridge)

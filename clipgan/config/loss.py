@@ -19,9 +19,9 @@ COLDEST_EXP_COS = 0.02  # exp(1 / tau) is no number in float32 below about 0.011
 class SpaceWeights:
     """Structure parameters S_s, one for each space (source notes: 1 : 2 : 1)."""
 
-    D: float = 1.0
-    CLIP: float = 2.0
-    ResNet: float = 1.0
+    D: float = 1.0  # weight of D's own space
+    CLIP: float = 2.0  # weight of CLIP's space
+    ResNet: float = 1.0  # weight of the ResNet's space
 
     def __post_init__(self) -> None:
         for space in SPACES:
@@ -32,9 +32,9 @@ class SpaceWeights:
 class Temperatures:
     """InfoNCE temperature tau of each space."""
 
-    D: float = 0.5
-    CLIP: float = 0.5
-    ResNet: float = 0.5
+    D: float = 0.5  # tau in D's own space
+    CLIP: float = 0.5  # tau in CLIP's space
+    ResNet: float = 0.5  # tau in the ResNet's space
 
     def __post_init__(self) -> None:
         for space in SPACES:
@@ -45,18 +45,18 @@ class Temperatures:
 class TermConfig:
     """What one term has of its own; null: what the whole structure has."""
 
-    S: float | None = None
-    C: float | None = None
+    S: float | None = None  # weight of its space
+    C: float | None = None  # weight of its pairs
     h: float | None = None  # factor of its heterologous direction
-    temperature: float | None = None
+    temperature: float | None = None  # tau
 
 
 @dataclass
 class SpaceTerms:
     """The pairs that one space carries in one network's loss; null: not this one, {}: with the common weights."""
 
-    it: TermConfig | None = None  # image-text
-    ii: TermConfig | None = None  # image-image
+    it: TermConfig | None = None  # image-text pairs
+    ii: TermConfig | None = None  # image-image pairs
 
 
 @dataclass
@@ -67,13 +67,13 @@ class LossConfig:
     nothing): `CLIP: {it: {h: 0.1}, ii: {}}`.
     """
 
-    name: str
-    generator: dict[str, SpaceTerms]  # by space, in the generator's loss
-    discriminator: dict[str, SpaceTerms]  # in the discriminator's; only D trains in it
-    heterologous: float  # factor of L(b -> a), anchor the target; the YAML says ${h}
-    homologous: float = 1.0  # factor of L(a -> b), anchor the image
-    temperature: Temperatures = field(default_factory=Temperatures)
-    similarity: str = "cos"  # inside the softmax: cos / tau, or LAFITE's published exp(cos / tau)
+    name: str  # name of the structure
+    generator: dict[str, SpaceTerms]  # the generator's loss: a space, and the pairs that it carries
+    discriminator: dict[str, SpaceTerms]  # the discriminator's loss; only the space D trains in it
+    heterologous: float  # factor of L(b -> a), whose anchor is the target
+    homologous: float = 1.0  # factor of L(a -> b), whose anchor is the image
+    temperature: Temperatures = field(default_factory=Temperatures)  # InfoNCE temperature of each space
+    similarity: str = "cos"  # inside the softmax: cos (cos / tau) | exp_cos (exp(cos / tau), as LAFITE's code has it)
 
     def __post_init__(self) -> None:
         one_of("loss.similarity", self.similarity, SIMILARITIES)
@@ -99,8 +99,8 @@ class LossConfig:
     def _temperatures(self) -> dict[str, float]:
         """Every temperature by its key."""
         common = {f"loss.temperature.{space}": getattr(self.temperature, space) for space in SPACES}
-        own = {f"loss.{'.'.join(place)}.temperature": term.temperature for *place, term in self.terms()}
-        return common | {key: value for key, value in own.items() if value is not None}
+        of_terms = {f"loss.{'.'.join(place)}.temperature": term.temperature for *place, term in self.terms()}
+        return common | {key: value for key, value in of_terms.items() if value is not None}
 
 
 def _check_term(key: str, term: TermConfig) -> None:

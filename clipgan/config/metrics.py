@@ -4,38 +4,30 @@ from dataclasses import dataclass
 
 from clipgan.config.checks import at_least, one_of, require
 from clipgan.config.encoders import ClipConfig
+from clipgan.config.measures import MEASURES, MOMENTS, Measures, Need
 
 EXTRACTORS = ("inception", "judge")
-MOMENTS = ("never", "end", "snapshot")
-MEASURES = ("fid_sd", "kid", "precision_recall", "inception_score", "clip_score", "r_precision", "accuracy")
 
 
 @dataclass
-class MetricsConfig:
-    """FID's protocol, the measures beside it, and what a trial returns; `clipgan.metrics.protocol` names the figures.
+class MetricsConfig(Measures):
+    """FID's protocol, when the other measures are due, and what a trial returns.
 
-    A measure is computed never, at the end of a training, or at each snapshot; all of them read the same images.
+    All measures read the same images; `clipgan.metrics.protocol` names the metrics.
     """
 
-    name: str = "fid2k_clip_tiny"
+    name: str = "fid2k_clip_tiny"  # name of the protocol
     extractor: str = "judge"  # whose features are compared: inception (torch-fidelity's) | judge (its image tower)
-    inception_weights: str | None = None  # null: torch-fidelity's usual cache
-    n_images: int = 2000  # generated images
-    split: str | None = None  # whose captions are the prompts and whose images the real ones; null: data.fid_split
+    inception_weights: str | None = None  # Inception's weights; null: torch hub's cache, where torch-fidelity puts them
+    n_images: int = 2000  # number of generated images
+    split: str | None = None  # split of the prompts and the real images: train | heldout; null: data.fid_split
     real: str = "prompted"  # the real images: prompted (those whose captions are prompts) | all (of the split)
-    captions: str = "first"  # the prompts: first (an image's first caption, images evenly chosen) | random (any)
-    resize: str = "extractor"  # to Inception's 299 px: extractor (its own, TensorFlow 1's bilinear) | bicubic
-    # (antialiased); the judge resizes as it was trained
-    weights: str = "ema"  # of the generator: ema (the moving average) | raw
-    batch: int = 50  # images that an extractor takes at once; memory and the last bits depend on it
-    objective: str = "last"  # what a trial returns: its last FID, or its best
-    fid_sd: str = "end"  # FID's standard deviation over latents; makes the images a second time
-    kid: str = "end"  # kernel distance and its standard deviation over subsets
-    precision_recall: str = "end"  # improved precision and recall (arXiv:1904.06991)
-    inception_score: str = "never"  # with extractor=inception alone
-    clip_score: str = "end"  # 100 max(cos, 0) of image and caption, by the judge
-    r_precision: str = "snapshot"  # share of images whose caption the judge finds among 100
-    accuracy: str = "never"  # shapes only: colour, shape, size and position read off the image, against the caption
+    captions: str = "first"  # the prompts: first (first captions, images evenly chosen) | random (any)
+    resize: str = "extractor"  # resizing to 299 pixels: extractor (TensorFlow 1's bilinear) | bicubic (antialiased)
+    # Inception needs 299 pixels; the judge resizes as it was trained.
+    weights: str = "ema"  # the generator's weights: ema (their moving average) | raw
+    batch: int = 50  # number of images that an extractor takes at once; memory and the last bits depend on it
+    objective: str = "last"  # value that a trial returns: last | best FID
     judge: ClipConfig | None = None  # a CLIP that does not guide; null: none
 
     def __post_init__(self) -> None:
@@ -57,11 +49,11 @@ class MetricsConfig:
                  "all with metrics.captions=random")  # fmt: skip
         require(self.extractor == "inception" or self.resize == "extractor", "metrics.resize", self.resize,
                  "extractor with metrics.extractor=judge")  # fmt: skip
-        require(self.extractor == "inception" or self.inception_score == "never", "metrics.inception_score",
-                 self.inception_score, "never with metrics.extractor=judge")  # fmt: skip
+        for measure in self.asked(Need.INCEPTION):
+            require(self.extractor == "inception", f"metrics.{measure}", getattr(self, measure),
+                     "never with metrics.extractor=judge")  # fmt: skip
         require(self.n_images >= 10 or self.inception_score == "never", "metrics.n_images", self.n_images,
                  "at least 10 with metrics.inception_score, which splits them into ten parts")  # fmt: skip
-        judged = [key for key in ("clip_score", "r_precision") if getattr(self, key) != "never"]
-        judged = ["extractor=judge"] if self.extractor == "judge" else judged
+        judged = ["extractor=judge"] if self.extractor == "judge" else self.asked(Need.JUDGE)
         require(self.judge is not None or not judged, "metrics.judge", self.judge,
                  f"a CLIP (clip@metrics.judge=NAME) where metrics.{(judged or [''])[0]} asks for it")  # fmt: skip

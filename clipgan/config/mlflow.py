@@ -7,11 +7,11 @@ from clipgan.config.checks import require
 
 @dataclass
 class MlflowConfig:
-    """Where the figures go besides metrics.jsonl."""
+    """Where MLflow keeps the metrics; metrics.jsonl has them too."""
 
-    tracking_uri: str | None = "sqlite:///mlflow.db"  # null: no MLflow
-    experiment: str = "clipgan"
-    log_model: bool = True  # the generator, once, at the end of a training that reaches it
+    tracking_uri: str | None = "sqlite:///mlflow.db"  # MLflow's address; null: metrics.jsonl only
+    experiment: str = "clipgan"  # experiment of the runs; made if missing
+    log_model: bool = True  # true: a training logs its generator to MLflow, which can serve it
 
     def __post_init__(self) -> None:
         require(self.experiment.strip() != "" and self.experiment.isprintable(), "mlflow.experiment",

@@ -9,7 +9,7 @@ from clipgan.config.checks import at_least, positive, require, weight
 class LafiteConfig:
     """What LAFITE's published networks have beside StyleGAN2's widths."""
 
-    conv_clamp: float = 256.0  # activations are cut to +- this
+    conv_clamp: float = 256.0  # bound of the activations, positive and negative
     joined_to: int = 256  # up to this resolution a style is a layer of [text, w]; above it text scales and shifts A w
     unit_features: bool = False  # whether D's semantic feature has unit length before the text multiplies it
 
@@ -21,27 +21,27 @@ class LafiteConfig:
 class ModelConfig:
     """Generator, discriminator and their optimisation, in StyleGAN2's terms."""
 
-    name: str = "tiny"
-    lafite: LafiteConfig | None = None  # the architecture of LAFITE; null: this project's own
-    z_dim: int = 128
-    w_dim: int = 128
-    text_dim: int = 128  # width of the text condition inside G's styles and D's projection
-    mapping_layers: int = 4
+    name: str = "tiny"  # name of the model
+    lafite: LafiteConfig | None = None  # LAFITE's architecture; null: this project's own
+    z_dim: int = 128  # width of a latent
+    w_dim: int = 128  # width of a style
+    text_dim: int = 128  # width of the text condition in G's styles and D's projection
+    mapping_layers: int = 4  # depth of the mapping network
     channel_base: int = 1024  # channels at resolution r: min(channel_base / r, channel_max)
-    channel_max: int = 64
-    channel_multiplier: float = 1.0  # capacity: of the channels at each resolution, rounded
-    mapping_multiplier: float = 1.0  # capacity: of mapping_layers, rounded
+    channel_max: int = 64  # most channels at any resolution
+    channel_multiplier: float = 1.0  # capacity: factor of the channels at each resolution, rounded
+    mapping_multiplier: float = 1.0  # capacity: factor of mapping_layers, rounded
     multi_scale: bool = False  # MSG-GAN (arXiv:1903.06048): D sees G's RGB at every resolution; not with lafite
     mbstd_group: int = 4  # minibatch-stddev group size
-    g_lr: float = 2e-3
-    d_lr: float = 2e-3
-    r1_gamma: float = 1.0
-    r1_interval: int = 16  # steps between lazy R1
-    pl_weight: float = 2.0  # path-length regularisation; 0: off
-    pl_interval: int = 4
-    style_mixing: float = 0.9  # probability
-    ema_kimg: float = 5.0  # half-life of G's moving average
-    ema_rampup: float = 0.05  # half-life is at most this fraction of the kimg so far; not with init
+    g_lr: float = 2e-3  # learning rate of G
+    d_lr: float = 2e-3  # learning rate of D
+    r1_gamma: float = 1.0  # weight of R1; 0: off
+    r1_interval: int = 16  # steps from one R1 to the next
+    pl_weight: float = 2.0  # weight of path-length regularisation; 0: off
+    pl_interval: int = 4  # steps from one path-length regularisation to the next
+    style_mixing: float = 0.9  # probability of style mixing
+    ema_kimg: float = 5.0  # half-life of G's moving average, in kimg
+    ema_rampup: float = 0.05  # the half-life is at most this share of the kimg so far; without effect with init
 
     def __post_init__(self) -> None:
         for key in ("z_dim", "w_dim", "text_dim", "mapping_layers", "channel_base", "channel_max", "mbstd_group",

@@ -12,10 +12,10 @@ PAIR_SELECTIONS = ("plain", "add_new_positive", "drop_false_positive", "drop_fal
 class PairsConfig:
     """Pair selection: which candidates are positives, and which negatives count, by the cached CLIP similarities."""
 
-    name: str = "plain"
-    fraction: float | None = None  # drop_*: how many of the N positives, or of an anchor's negatives, are dropped
-    k: int | None = None  # add_new_positive, weakly_supervised: how many nearest neighbours
-    similarity: str = "image"  # between samples i and j: image: v_i . v_j | text: u_i . u_j
+    name: str = "plain"  # name of the selection
+    fraction: float | None = None  # share dropped: of the batch (drop_false_positive) | of an anchor's negatives
+    k: int | None = None  # nearest neighbours: new positives (add_new_positive) | edges (weakly_supervised)
+    similarity: str = "image"  # samples i and j are compared by: image (v_i . v_j) | text (u_i . u_j)
 
     def __post_init__(self) -> None:
         one_of("pairs.name", self.name, PAIR_SELECTIONS)
@@ -35,9 +35,9 @@ class PairsConfig:
 class ContrastConfig:
     """More to contrast against, without more passes through an encoder."""
 
-    negatives: int = 0  # K targets of other images, drawn from the feature cache in each step
-    grad_cache: bool = False  # with accumulate > 1: contrast over the whole batch (arXiv:2101.06983)
-    every: int = 1  # steps from one contrast to the next, which weighs as much more; the others are adversarial alone
+    negatives: int = 0  # additional targets per step, of other images, from the feature cache
+    grad_cache: bool = False  # true: micro-batches contrast over the whole batch (arXiv:2101.06983)
+    every: int = 1  # N: compute the contrast in every N-th step only, with N times its weight
 
     def __post_init__(self) -> None:
         at_least("contrast.every", self.every, 1)

@@ -1,4 +1,4 @@
-"""From YAML to the dataclasses, and from these to plain values."""
+"""From YAML to the dataclasses, and from the dataclasses to plain values."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -7,17 +7,12 @@ from typing import Any
 from clipgan.base.errors import UserError
 from clipgan.base.secrets import without_passwords
 from clipgan.config.checks import require
+from clipgan.config.identity import FOR_GANS_ONLY, is_listed
 from clipgan.config.training import Config
-
-GANS_OWN = (  # keys that task=simclr does not read
-    "loss", "condition", "resnet", "model", "augment", "budget", "metrics", "clip@metrics.judge", "contrast", "S", "h",
-    "heterologous", "C_it", "C_ii", "kimg", "seconds", "snapshot_kimg", "init", "freeze_d", "compile", "sample_prompts",
-    "sample_latents", "mlflow.log_model",
-)  # fmt: skip
 
 
 def from_yaml(node: Any) -> Config:
-    """The door: a composed OmegaConf node becomes a `Config`.
+    """Turn a composed OmegaConf node into a `Config`: the door, where all values are checked.
 
     Args:
         node: an OmegaConf DictConfig (or a plain mapping) with every key of `Config` that has no default.
@@ -50,7 +45,7 @@ def from_yaml(node: Any) -> Config:
 
 
 def refuse_unread(config: Config, given: Iterable[str]) -> None:
-    """Refuse what the task does not read.
+    """Refuse keys that the task does not read.
 
     Args:
         config: the run.
@@ -62,14 +57,14 @@ def refuse_unread(config: Config, given: Iterable[str]) -> None:
     if config.simclr is None:
         return
     for key in given:
-        if any(key == own or key.startswith((f"{own}.", f"{own}@")) for own in GANS_OWN):
+        if is_listed(key, FOR_GANS_ONLY):
             raise UserError(f"{key} is not read by task=simclr, which trains no GAN: leave it out")
         if key == "simclr.classes" and config.data.name != "shapes":
             raise UserError(f"{key} is not read with data={config.data.name}, which has its own classes: leave it out")
 
 
 def plain(config: Config) -> dict[str, Any]:
-    """The configuration as it may be written down: nested plain values, without a password in the tracking URI."""
+    """The configuration as nested plain values, without the password of the tracking URI."""
     content = asdict(config)
     uri = content["mlflow"]["tracking_uri"]
     content["mlflow"]["tracking_uri"] = uri and without_passwords(uri)
@@ -77,7 +72,7 @@ def plain(config: Config) -> dict[str, Any]:
 
 
 def flatten(config: Config | Mapping[str, Any]) -> dict[str, Any]:
-    """Dotted keys to plain values, for parameters in a tracker."""
+    """The configuration as dotted keys and plain values, for the parameters of a tracker."""
     flat: dict[str, Any] = {}
 
     def walk(prefix: str, value: Any) -> None:

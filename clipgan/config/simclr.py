@@ -16,10 +16,10 @@ class AugmentConfig:
     crop: float = 0.08  # the smallest crop's share of the image's area; the largest is the whole
     aspect: float = 4 / 3  # a crop's sides differ by this ratio at most
     jitter: float = 0.8  # probability that colours change
-    colour: float = 0.4  # how much: brightness, contrast and saturation are scaled by 1 +- this (SimCLR: 0.8 s)
-    hue: float = 0.1  # and the hue is turned by +- this share of the circle (SimCLR: 0.2 s)
-    grayscale: float = 0.2  # probability
-    blur: float = 0.0  # probability; SimCLR: 0.5 at 224 pixels, 0 at 32
+    colour: float = 0.4  # brightness, contrast and saturation are scaled by 1 +- this (SimCLR: 0.8 s)
+    hue: float = 0.1  # the hue is turned by +- this share of the circle (SimCLR: 0.2 s)
+    grayscale: float = 0.2  # probability that colours are taken away
+    blur: float = 0.0  # probability of a blur; SimCLR: 0.5 at 224 pixels, 0 at 32
 
     def __post_init__(self) -> None:
         require(0 < self.crop <= 1, "simclr.augment.crop", self.crop, "more than 0 and at most 1")
@@ -33,10 +33,10 @@ class AugmentConfig:
 class LinearConfig:
     """The classifier on frozen features: SGD on the cross-entropy."""
 
-    epochs: int = 50
-    batch: int = 256
-    lr: float = 0.3  # at its beginning; it falls linearly to 0
-    momentum: float = 0.9
+    epochs: int = 50  # epochs of the classifier's training
+    batch: int = 256  # images a step
+    lr: float = 0.3  # learning rate at the beginning; it falls linearly to 0
+    momentum: float = 0.9  # momentum of SGD
 
     def __post_init__(self) -> None:
         at_least("simclr.linear.epochs", self.epochs, 1)
@@ -49,7 +49,7 @@ class LinearConfig:
 class KnnConfig:
     """The vote of the nearest training images (arXiv:1805.01978)."""
 
-    k: int = 20
+    k: int = 20  # neighbours that vote
     temperature: float = 0.07  # a neighbour's vote weighs exp(cosine / this)
 
     def __post_init__(self) -> None:
@@ -62,20 +62,21 @@ class SimclrConfig:
     """The pretraining of an encoder by NT-Xent over two views of each image, with LARS (arXiv:1708.03888)."""
 
     network: str = "tiny"  # tiny (16 to 128 channels, for a CPU) | resnet18 | resnet50 (torchvision's)
-    stem: str = "auto"  # of a torchvision ResNet: small (3 x 3, stride 1, no pooling) | large (7 x 7, stride 2,
-    # pooling) | auto: small up to 64 pixels
+    stem: str = "auto"  # first layers of a torchvision ResNet: auto (small up to 64 pixels) | small | large
+    # small: 3 x 3, stride 1, no pooling; large: 7 x 7, stride 2, pooling.
     projection: int = 128  # width of the space in which views are contrasted; it is dropped afterwards
-    temperature: float = 0.1  # of NT-Xent
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
-    lr: float = 0.6  # peak, for each 256 images of a batch
-    momentum: float = 0.9
-    weight_decay: float = 1e-6
+    temperature: float = 0.1  # temperature of NT-Xent
+    augment: AugmentConfig = field(default_factory=AugmentConfig)  # how a view is made of an image
+    lr: float = 0.6  # peak of the learning rate, for each 256 images of a batch
+    momentum: float = 0.9  # momentum of LARS
+    weight_decay: float = 1e-6  # weight decay of LARS
     trust: float = 0.001  # LARS: a layer's step is this share of its weights' norm, at rate 1
     warmup: float = 0.1  # share of the steps in which the rate rises; then it falls as half a cosine
-    linear: LinearConfig = field(default_factory=LinearConfig)
-    knn: KnnConfig = field(default_factory=KnnConfig)
-    classes: list[str] = field(default_factory=lambda: ["shape", "colour"])  # data=shapes: attributes of the left or
-    # upper object (and of the whole) whose combinations are the classes; other sets have classes of their own
+    linear: LinearConfig = field(default_factory=LinearConfig)  # the classifier on frozen features
+    knn: KnnConfig = field(default_factory=KnnConfig)  # the vote of the nearest training images
+    classes: list[str] = field(default_factory=lambda: ["shape", "colour"])  # data=shapes: attributes that make a class
+    # Of the left or upper object: shape, colour, size. Of the whole: background, relation. Their combinations are the
+    # classes; other sets have classes of their own.
 
     def __post_init__(self) -> None:
         one_of("simclr.network", self.network, NETWORKS)

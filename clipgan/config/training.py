@@ -8,6 +8,7 @@ from clipgan.config.condition import ConditionConfig
 from clipgan.config.data import DataConfig
 from clipgan.config.encoders import ClipConfig, ResNetConfig
 from clipgan.config.loss import LossConfig, SpaceWeights
+from clipgan.config.measures import Need
 from clipgan.config.metrics import MetricsConfig
 from clipgan.config.mlflow import MlflowConfig
 from clipgan.config.model import ModelConfig
@@ -25,49 +26,50 @@ MLFLOW_RUN = "mlflow:"  # before the id of a run whose weights to start from
 class Config:
     """One training."""
 
-    loss: LossConfig
-    clip: ClipConfig
-    resnet: ResNetConfig
-    data: DataConfig
-    model: ModelConfig
-    metrics: MetricsConfig
-    mlflow: MlflowConfig
-    S: SpaceWeights
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
-    pairs: PairsConfig = field(default_factory=PairsConfig)
-    condition: ConditionConfig = field(default_factory=ConditionConfig)
-    contrast: ContrastConfig = field(default_factory=ContrastConfig)
-    h: float = 0.5  # heterologous parameter: factor of the primed terms
-    heterologous: str = "direction"  # what they are: direction: anchor the target; source: terms on generated images
-    C_it: float = 0.5
-    C_ii: float = 0.5
-    seed: int = 0
-    batch: int = 16  # images a step
-    accumulate: int = 1  # micro-batches that a step is computed in, one after the other, to save memory
-    kimg: int = 8  # length, or with `seconds` the most
-    seconds: float | None = (
-        None  # of training, snapshots left out: it ends at the nearest whole kimg; null: `kimg` says
-    )
+    loss: LossConfig  # which pairs each space contrasts, in whose loss
+    clip: ClipConfig  # the CLIP that guides
+    resnet: ResNetConfig  # the ResNet space
+    data: DataConfig  # the captioned images
+    model: ModelConfig  # generator and discriminator
+    metrics: MetricsConfig  # what is measured of a generator, and how
+    augment: AugmentConfig = field(default_factory=AugmentConfig)  # what changes images before D sees them
+    pairs: PairsConfig = field(default_factory=PairsConfig)  # which candidates count as positives and negatives
+    condition: ConditionConfig = field(default_factory=ConditionConfig)  # what G and D are conditioned on
+    h: float = 0.5  # heterologous parameter: weight of the InfoNCE direction whose anchor is the target
+    heterologous: str = "direction"  # what h weighs: direction (anchor the target) | source (generated images)
+    C_it: float = 0.5  # weight of image-text pairs
+    C_ii: float = 0.5  # weight of image-image pairs
+    S: SpaceWeights = field(default_factory=SpaceWeights)  # structure parameters: weights of the spaces, a ratio
+    contrast: ContrastConfig = field(default_factory=ContrastConfig)  # how much is contrasted at once, and how often
+    seed: int = 0  # seed of every random draw
+    batch: int = 16  # images per step
+    accumulate: int = 1  # number of micro-batches that compute a step, to save memory
+    kimg: int = 8  # length of a training: thousands of real images shown to D; with budget=seconds the maximum
+    seconds: float | None = None  # length with budget=seconds: seconds of training, without snapshots
+    # The training ends at the nearest whole kimg. Null: `kimg` is the length.
     snapshot_kimg: int = 2  # kimg between two snapshots (FID, sample grid, checkpoint)
-    resolution: int = 32
-    features: str = "preprocessed"  # of the real images: preprocessed once, or online in every step
+    resolution: int = 32  # image size in pixels, a power of two
+    features: str = "preprocessed"  # preprocessed: encode the real images once | online: encode them in every step
     device: str = "auto"  # auto | cpu | cuda | cuda:1 ...
-    processes: int = 1  # that share a training's batch: each computes on a GPU of its own, or all on the CPU
-    threads: int | None = None  # CPU threads of torch in each; null: as many as cores
-    precision: str = "auto"  # of G and D in training: fp32 | tf32 | bf16 | fp16; auto: the device's fastest
-    compile: str | None = None  # torch.compile's mode for G, D, encoders; reduce-overhead: CUDA graphs; null: off
-    deterministic: bool | None = None  # repeats itself bit for bit (same machine, same threads); null: on a CPU
-    keep_last: int | None = 2  # checkpoints of the newest snapshots that stay; null: all
-    keep_best: int = 1  # and of those with the lowest FID
-    checkpoint_minutes: float | None = 10.0  # at most so long between two checkpoints; null: at snapshots alone
-    resume: str = "auto"  # auto: the run directory's newest good checkpoint if any | none | a checkpoint file
-    init: str | None = None  # weights to start from: a checkpoint file | mlflow:RUN_ID; null: random
-    freeze_d: int = 0  # Freeze-D (arXiv:2002.10964): D's layers, counted from the image, that keep `init`'s weights
-    cache_dir: str | None = None  # null: clipgan/ in the user's cache home
+    precision: str = "auto"  # precision of G and D in training: auto (the fastest) | fp32 | tf32 | bf16 | fp16
+    compile: str | None = None  # torch.compile: default | reduce-overhead (CUDA graphs) | max-autotune; null: off
+    # It compiles G, D and the encoders' image towers.
+    processes: int = 1  # number of processes that share the batch, each with its own GPU; torchrun sets it
+    threads: int | None = None  # number of CPU threads of each process; null: as many as cores
+    deterministic: bool | None = None  # true: a repeated run has the same bits; null: true on a CPU
+    # The machine and the number of threads must be the same.
+    keep_last: int | None = 2  # number of newest snapshots whose checkpoints stay; null: all
+    keep_best: int = 1  # number of best snapshots whose checkpoints stay as well
+    checkpoint_minutes: float | None = 10.0  # maximum minutes between two checkpoints; null: at snapshots only
+    resume: str = "auto"  # auto: resume the newest good checkpoint of the run directory | none | a checkpoint file
+    init: str | None = None  # initial weights: a checkpoint file | mlflow:RUN_ID; null: random
+    freeze_d: int = 0  # Freeze-D (arXiv:2002.10964): number of D's layers, from the image on, that keep init's weights
+    cache_dir: str | None = None  # folder of data, trained encoders and features; null: clipgan/ in your cache home
     sample_prompts: int = 6  # rows of the sample grid
     sample_latents: int = 8  # columns of the sample grid
+    mlflow: MlflowConfig = field(default_factory=MlflowConfig)  # where MLflow keeps the metrics
     simclr: SimclrConfig | None = None  # task=simclr: an encoder is pretrained; null: a GAN is trained
-    epochs: int | None = None  # task=simclr: length; a GAN counts kimg
+    epochs: int | None = None  # task=simclr: length of a training, in epochs
     snapshot_epochs: int | None = None  # task=simclr: epochs between two snapshots (linear evaluation, checkpoint)
 
     def __post_init__(self) -> None:
@@ -115,7 +117,7 @@ class Config:
             require(getattr(self, key) is None, key, getattr(self, key), "null without task=simclr: a GAN counts kimg")
         for key in ("h", "C_it", "C_ii"):
             weight(key, getattr(self, key))
-        for key in ("homologous", "heterologous"):  # after h, which they are made of, so that a bad h is called h
+        for key in ("homologous", "heterologous"):  # after h, which they may be set from, so that the message names h
             weight(f"loss.{key}", getattr(self.loss, key))
         one_of("heterologous", self.heterologous, HETEROLOGOUS)
         require(self.heterologous == "direction" or self.loss.homologous > 0, "heterologous", self.heterologous,
@@ -132,8 +134,8 @@ class Config:
         require(self.contrast.negatives == 0 or self.loss.homologous > 0, "contrast.negatives",
                  self.contrast.negatives, f"0 for loss={self.loss.name}, which has no homologous part")  # fmt: skip
         if self.heterologous == "source":
-            for phase, space, pair, own in self.loss.terms():
-                require(phase == "generator" or own.h is None, f"loss.{phase}.{space}.{pair}.h", own.h,
+            for phase, space, pair, term in self.loss.terms():
+                require(phase == "generator" or term.h is None, f"loss.{phase}.{space}.{pair}.h", term.h,
                          "null with heterologous=source, where h weighs terms on generated images")  # fmt: skip
         require(self.batch % (self.processes * group) == 0, "processes", self.processes,
                  f"such that batch={self.batch} splits into equal multiples of model.mbstd_group={group}")  # fmt: skip
@@ -143,11 +145,13 @@ class Config:
                  + (f" in each of {self.processes} processes" if self.processes > 1 else ""))  # fmt: skip
         if self.condition.language_free:
             require(self.pairs.name != "drop_false_positive", "pairs", self.pairs.name,
-                     "another where condition.language_free > 0: no pseudo text says how well it fits")  # fmt: skip
+                     "another selection where condition.language_free > 0: a pseudo text cannot say how well it "
+                     "fits")  # fmt: skip
             require(self.pairs.similarity == "image", "pairs.similarity", self.pairs.similarity,
                      "image where condition.language_free > 0")  # fmt: skip
-        require(self.data.name == "shapes" or self.metrics.accuracy == "never", "metrics.accuracy",
-                 self.metrics.accuracy, f"never with data={self.data.name}: the oracle reads drawn shapes")  # fmt: skip
+        for measure in self.metrics.asked(Need.SHAPES):
+            require(self.data.name == "shapes", f"metrics.{measure}", getattr(self.metrics, measure),
+                     f"never with data={self.data.name}: it reads drawn shapes")  # fmt: skip
 
     def _check_init(self) -> None:
         require(self.init is None or self.resume in ("auto", "none"), "init", self.init,

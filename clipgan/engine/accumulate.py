@@ -51,9 +51,9 @@ def backward(
                 ((embedded[space] * gradient).sum() for space, gradient in cached[number].items()), 0.0
             )
         else:
-            contrastive, own = contrast(embedded, [part])
+            contrastive, of_part = contrast(embedded, [part])
             contrastive = contrastive / len(parts)
-            values = {name: values.get(name, 0.0) + value / len(parts) for name, value in own.items()}
+            values = {name: values.get(name, 0.0) + value / len(parts) for name, value in of_part.items()}
         scaler.scale(loss * share + contrastive).backward()
     return total(torch.as_tensor(adversarial)), values
 

@@ -16,6 +16,7 @@ import torch
 
 from clipgan.base.durable_files import replacing
 from clipgan.base.errors import UserError
+from clipgan.base.text import first_line
 
 NAME = re.compile(r"checkpoint-(\d{6,})\.pt")  # a snapshot's; other names are a user's own files
 PARTS = {  # of the state, by task; the configuration of a GAN has no `simclr`
@@ -41,16 +42,16 @@ def snapshots(run_dir: Path) -> list[Path]:
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write tensors and plain data to `path`, which is whole and new afterwards, or as it was.
+    """Write tensors and plain data to `path`. If this fails, the old file stays.
 
     Raises:
-        OSError: the file cannot be written, as where the disk is full.
+        OSError: the file cannot be written, for example because the disk is full.
     """
     with replacing(path) as file:
         digesting = _Digesting(file)
         try:
             torch.save(content, cast(IO[bytes], digesting))
-        except RuntimeError as error:  # torch's archive writer says nothing of what went wrong below it
+        except RuntimeError as error:  # torch's archive writer hides the error of the file below it
             if isinstance(error.__context__, OSError):
                 raise OSError(error.__context__.errno, error.__context__.strerror, str(path)) from error
             raise
@@ -60,13 +61,13 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
 def load_checkpoint(
     path: Path, device: torch.device, checksum: bool = False, task: str | None = "gan"
 ) -> dict[str, Any]:
-    """What `save_checkpoint` wrote.
+    """Load a file that `save_checkpoint` wrote.
 
     Args:
         path: the file.
-        device: where its tensors come; `meta` reads plain data alone, once the checksum is verified.
-        checksum: whether the file must have one. A training that goes on needs it; weights may come from elsewhere.
-        task: whose it must be; None: of any.
+        device: where the tensors go; with `meta` only plain data is read, after the checksum is verified.
+        checksum: whether the file must have a checksum. A training that goes on needs it; weights may lack it.
+        task: the task that the file must belong to; None: any task.
 
     Raises:
         UserError: the file is missing, damaged, of another task, or holds more than tensors and plain data.
@@ -75,7 +76,7 @@ def load_checkpoint(
         raise UserError(f"resume={path} does not exist; give a checkpoint file, auto or none")
     try:
         _verify(path, checksum)
-        with warnings.catch_warnings(action="ignore"):  # of formats that are refused below
+        with warnings.catch_warnings(action="ignore"):  # about formats that are refused below
             content = torch.load(path, map_location=device, weights_only=True)
     except UserError:
         raise
@@ -85,21 +86,20 @@ def load_checkpoint(
             " a pickle of LAFITE's is converted by python -m clipgan.import_lafite"
         ) from error
     except Exception as error:
-        cause = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"checkpoint {path} cannot be loaded: {cause}") from error
+        raise UserError(f"checkpoint {path} cannot be loaded: {first_line(error)}") from error
     if not isinstance(content, dict) or not content.keys() >= KEYS:
-        raise UserError(f"checkpoint {path} is none of this project: it lacks some of {', '.join(sorted(KEYS))}")
-    theirs = "simclr" if isinstance(content["config"], dict) and content["config"].get("simclr") else "gan"
-    if task not in (None, theirs):
-        raise UserError(f"checkpoint {path} is of task={theirs}, and one of task={task} is wanted")
-    parts = (content["state"], PARTS[theirs]), (content["config"], ("model", "clip", "resolution"))
+        raise UserError(f"checkpoint {path} is not from this project: it lacks some of {', '.join(sorted(KEYS))}")
+    found = "simclr" if isinstance(content["config"], dict) and content["config"].get("simclr") else "gan"
+    if task not in (None, found):
+        raise UserError(f"checkpoint {path} is of task={found}, and one of task={task} is needed")
+    parts = (content["state"], PARTS[found]), (content["config"], ("model", "clip", "resolution"))
     if any(not isinstance(part, dict) or not part.keys() >= set(keys) for part, keys in parts):
-        raise UserError(f"checkpoint {path} is none of this version: its state or its config lacks a part")
+        raise UserError(f"checkpoint {path} is from another version: its state or its config lacks a part")
     return content
 
 
 class _Digesting:
-    """What `torch.save` writes to: passes everything on, and adds it to a digest."""
+    """A file for `torch.save` that also computes the digest of what it writes."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -114,10 +114,10 @@ class _Digesting:
 
 
 def _verify(path: Path, required: bool) -> None:
-    """Compare a file with its checksum; one that has none is not of `save_checkpoint`, or was cut.
+    """Compare a file with its checksum. A file without one was cut, or another program wrote it.
 
     Raises:
-        UserError: it was altered after it was written, or lacks a checksum that is required.
+        UserError: the file was altered after it was written, or lacks a checksum that is required.
     """
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END) - FOOTER

@@ -8,9 +8,10 @@ from clipgan.base.errors import UserError
 
 
 def check_compiler(mode: str, device: torch.device) -> None:
-    """
+    """Refuse `compile` on a CPU without a C++ compiler.
+
     Raises:
-        UserError: torch.compile will find no C++ compiler, which it needs on a CPU.
+        UserError: torch.compile will find no C++ compiler.
     """
     if device.type != "cpu":
         return

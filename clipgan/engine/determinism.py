@@ -17,12 +17,12 @@ CUBLAS = "CUBLAS_WORKSPACE_CONFIG"  # of the environment
 
 
 def is_deterministic(asked: bool | None, device: torch.device) -> bool:
-    """Whether a training is to repeat itself bit for bit; null: on a CPU, where that costs next to nothing."""
+    """Whether a training must repeat itself bit for bit; None: on a CPU, where that costs next to nothing."""
     return device.type == "cpu" if asked is None else asked
 
 
 def settle_cublas() -> None:
-    """Let cuBLAS add up in one order; it reads the environment when a process uses it first.
+    """Make cuBLAS add up in one order. It reads the environment when a process first uses it.
 
     Raises:
         UserError: this process has used CUDA already.
@@ -35,16 +35,16 @@ def settle_cublas() -> None:
 
 @contextmanager
 def deterministic_algorithms(on: bool) -> Iterator[None]:
-    """Let PyTorch take deterministic algorithms alone while the block lasts.
+    """Use only deterministic algorithms of PyTorch while the block lasts.
 
     Raises:
-        RuntimeError: in the block: an operation has none on this device.
+        RuntimeError: in the block, where an operation has no deterministic algorithm on this device.
     """
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    memory: Any = torch.utils.deterministic  # a module that stands for itself with a property
+    memory: Any = torch.utils.deterministic  # a module with a property, which its type stubs lack
     filled = memory.fill_uninitialized_memory
     torch.use_deterministic_algorithms(on)
-    memory.fill_uninitialized_memory = False  # nothing here reads what it has not written
+    memory.fill_uninitialized_memory = False  # this project never reads uninitialized memory
     try:
         yield
     finally:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from clipgan.base.device import choose_device
-from clipgan.base.distributed import joined, own_device, planned_rank, planned_size, told_by_first
+from clipgan.base.distributed import joined, own_device, planned_rank, planned_size, value_of_first
 from clipgan.base.durable_files import remove_unfinished
 from clipgan.config import Config
 from clipgan.engine.compilation import check_compiler
@@ -17,7 +17,7 @@ from clipgan.engine.result import Report, Result
 from clipgan.engine.run import Run
 from clipgan.tracking.run_description import Origin
 
-# A task's preparation: it fills the cache, and returns what makes the run once all processes have met.
+# A task's preparation: it fills the cache, and returns the function that makes the run once all processes have joined.
 PrepareRun = Callable[[Config, Path, torch.device, Report | None], Callable[[], Run]]
 
 
@@ -32,7 +32,7 @@ def launch(config: Config, run_dir: Path, prepare_run: PrepareRun, report: Repor
         origin: what has started the run.
 
     Raises:
-        UserError: the device cannot do what is asked for, or `prepare_run` or the run say so.
+        UserError: the device cannot do what the configuration asks for; also raised by `prepare_run` and the run.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     if planned_rank() == 0:
@@ -47,14 +47,14 @@ def launch(config: Config, run_dir: Path, prepare_run: PrepareRun, report: Repor
     precision = choose_precision(config.precision, device)
     config = replace(config, precision=precision.name)  # the metrics depend on what `auto` has chosen
     if planned_rank() > 0:
-        told_by_first("prepared", "")
-    make = prepare_run(config, run_dir, device, report)
+        value_of_first("prepared", "")
+    make_run = prepare_run(config, run_dir, device, report)
     if planned_rank() == 0:
-        told_by_first("prepared", "")  # from now on the others find all of it in the cache
+        value_of_first("prepared", "")  # from now on the other processes find everything in the cache
     before = torch.get_num_threads()
     torch.set_num_threads(config.threads or max(1, before // planned_size()))
     try:
         with precision.products(), deterministic_algorithms(deterministic), joined(device):
-            return make().run(origin)
+            return make_run().run(origin)
     finally:
         torch.set_num_threads(before)

@@ -9,13 +9,13 @@ OVERFLOWS = 20  # in a row: a scaler expects some, skips their steps and halves 
 
 
 def update(optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler, watch: Watch, gradient: str) -> None:
-    """One step on the gradients that have gathered; those of all processes are added up.
+    """Step the optimiser on the accumulated gradients, summed over all processes.
 
     Args:
-        optimizer: whose parameters have gradients.
-        scaler: of the gradients, where their precision needs one.
-        watch: notes them.
-        gradient: what it calls them.
+        optimizer: its parameters have gradients.
+        scaler: scales the gradients, where their precision needs that.
+        watch: notes the gradients.
+        gradient: their name in the watch.
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     sum_gradients(parameters)

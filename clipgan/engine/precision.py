@@ -1,4 +1,4 @@
-"""In which arithmetic the two networks train. Weights, losses, optimisers and the moving average are float32 always."""
+"""The precision that the networks train in. Weights, losses, optimisers and the moving average are always float32."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,12 +28,12 @@ class Precision:
         return torch.autocast(self.device.type, dtype or torch.bfloat16, enabled=dtype is not None)
 
     def scaler(self) -> torch.amp.GradScaler:
-        """What scales losses, and skips a step whose gradient has overflowed; does nothing but for fp16."""
+        """The gradient scaler, which skips a step whose gradient overflows; it does nothing without fp16."""
         return torch.amp.GradScaler(self.device.type, init_scale=2.0**10, enabled=self.name == "fp16")
 
     @contextmanager
     def products(self) -> Iterator[None]:
-        """Let float32 products be TensorFloat-32 or not, while the block lasts: PyTorch keeps that for the process."""
+        """Turn TensorFloat-32 on or off while the block lasts; PyTorch has one switch for the process."""
         matmul, cudnn = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.name == "tf32"
         try:

@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,6 +13,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from clipgan.base.children import PATIENT, end, end_with_parent, ended_within
 from clipgan.base.console import console
 from clipgan.base.distributed import hosted_store, planned_size
 from clipgan.base.errors import DivergenceError, Interrupted, ProcessError, UserError
@@ -21,15 +21,14 @@ from clipgan.config import Config
 
 Train = Callable[[Config, Path], Any]
 
-LOST = 60.0  # seconds that the first process has to notice by itself that another has failed
-PATIENT = 10.0  # seconds that the others have to end
+LOST = 60.0  # seconds that the first process has to notice by itself that another one has failed
 
 
 def spread(config: Config) -> Config:
-    """The configuration of a training that torchrun may have started several processes of.
+    """The configuration, with the number of processes that torchrun has started.
 
     Raises:
-        UserError: `processes` says another number than torchrun, or the batch cannot be shared out.
+        UserError: `processes` and torchrun differ, or the batch cannot be split into equal parts.
     """
     if planned_size() == 1:
         return config
@@ -42,7 +41,7 @@ def spread(config: Config) -> Config:
 
 @contextmanager
 def further_processes(config: Config, run_dir: Path, train: Train) -> Iterator[None]:
-    """While the block lasts, processes 1 to N - 1 of a training whose process 0 is this one.
+    """Run processes 1 to N - 1 of a training while the block lasts; this process is process 0.
 
     Args:
         config: the training; with `processes=1`, or where torchrun has started them, nothing is started.
@@ -50,7 +49,7 @@ def further_processes(config: Config, run_dir: Path, train: Train) -> Iterator[N
         train: what each process calls with both; a function of a module, so that another process can import it.
 
     Raises:
-        ProcessError: the block has failed and another process has ended before.
+        ProcessError: the block has failed because another process had ended.
     """
     if config.processes == planned_size():
         yield
@@ -72,7 +71,7 @@ def further_processes(config: Config, run_dir: Path, train: Train) -> Iterator[N
                     other.start()
                 threading.Thread(target=_end_with, args=(others, over), daemon=True).start()
                 yield
-                _gone(others, PATIENT)
+                ended_within(others, PATIENT)
             except Exception as error:
                 failed = [(rank, other.exitcode) for rank, other in enumerate(others, start=1) if other.exitcode]
                 if failed and not isinstance(error, UserError | DivergenceError):
@@ -83,7 +82,7 @@ def further_processes(config: Config, run_dir: Path, train: Train) -> Iterator[N
                 raise
             finally:
                 over.set()
-                _end([other for other in others if other.pid is not None])
+                end([other for other in others if other.pid is not None])
 
 
 def _numbered(rank: int) -> dict[str, str]:
@@ -104,28 +103,10 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _gone(processes: list[BaseProcess], seconds: float) -> bool:
-    """Whether all end within some time."""
-    end = time.monotonic() + seconds
-    for process in processes:
-        process.join(max(0.0, end - time.monotonic()))
-    return all(process.exitcode is not None for process in processes)
-
-
-def _end(processes: list[BaseProcess]) -> None:
-    """Ask, then kill: one may wait for a GPU or for another process."""
-    for process in processes:
-        process.terminate()
-    if not _gone(processes, PATIENT):
-        for process in processes:
-            process.kill()
-        _gone(processes, PATIENT)
-
-
 def _one_of_them(config: Config, run_dir: Path, train: Train, environment: dict[str, str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of them; the first one ends the others
     os.environ.update(environment)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     console.quiet = True  # the first one speaks
     try:
         train(config, run_dir)
@@ -135,15 +116,8 @@ def _one_of_them(config: Config, run_dir: Path, train: Train, environment: dict[
         sys.exit(1)  # so does the first one, and says it
 
 
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
-
-
 def _end_with(others: list[BaseProcess], over: threading.Event) -> None:
-    """End this process if another has failed and it waits for that one: NCCL may not notice."""
+    """End this process if it waits for another one that has failed: NCCL may not notice."""
     while not over.is_set():
         wait([other.sentinel for other in others if other.is_alive()], timeout=1.0)
         failed = [number for number, other in enumerate(others, start=1) if other.exitcode]

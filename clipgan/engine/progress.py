@@ -1,4 +1,4 @@
-"""What a terminal shows of a run while it trains, and what is said at its end."""
+"""What a terminal shows of a run while it trains, and at its end."""
 
 import math
 import time
@@ -25,45 +25,50 @@ EVERY = 10.0  # seconds between two plain lines
 
 @dataclass(frozen=True)
 class RunStatus:
-    """How a run stands."""
+    """How far a run is."""
 
     name: str
     run_dir: Path
     schedule: Schedule
-    key: str  # name of its figure
-    maximised: bool  # whether a higher one is better
+    key: str  # name of its objective
+    maximised: bool  # whether a higher objective is better
     step: int  # steps done
-    trained: float  # seconds, without snapshots
+    trained: float  # seconds of training, without snapshots
     limit: float | None  # seconds of training after which it ends; None: the schedule says
-    history: Sequence[tuple[int, float]]  # mark and figure of each snapshot
+    history: Sequence[tuple[int, float]]  # units done and objective of each snapshot
     values: Mapping[str, float]  # of the last record
-    signal: str | None = None  # which has come and will end it
+    signal: str | None = None  # the signal that has come and will end it
 
     @property
     def best(self) -> tuple[int, float]:
-        """Mark and figure of the best snapshot, the first of equals."""
+        """Units done and objective of the best snapshot, the first of equals."""
         return (max if self.maximised else min)(self.history, key=lambda each: each[1])
 
+    def units(self) -> float:
+        """Units done, with their fraction."""
+        return self.step * float(self.schedule.units_per_step)
+
     def done(self) -> float:
-        """What share of the run is behind it."""
-        share = self.step / self.schedule.total
+        """The share of the run that is done."""
+        share = self.step / self.schedule.total_steps
         return min(1.0, share if self.limit is None else max(share, self.trained / self.limit))
 
     def left(self) -> float | None:
-        """Seconds to its end, snapshots included; None: nobody knows yet."""
+        """Seconds to the end, snapshots included; None: not known yet."""
         if not self.step or not self.trained:
             return None
-        training = (self.schedule.total - self.step) * self.trained / self.step
+        training = (self.schedule.total_steps - self.step) * self.trained / self.step
         if self.limit is not None:
             training = max(0.0, min(training, self.limit - self.trained))
-        now = self.step * self.schedule.each
-        end = min(Fraction(self.schedule.length), now + round(training / self.trained * self.step) * self.schedule.each)
-        snapshots = math.ceil(end / self.schedule.every) - math.floor(now / self.schedule.every)
+        schedule, further_steps = self.schedule, round(training / self.trained * self.step)
+        now = self.step * schedule.units_per_step
+        end = min(Fraction(schedule.length), now + further_steps * schedule.units_per_step)
+        snapshots = math.ceil(end / schedule.snapshot_every) - math.floor(now / schedule.snapshot_every)
         return training + snapshots * self.values.get("snapshot_seconds", 0.0)
 
 
 def follow(steps: Iterable[int], status: Callable[[], RunStatus]) -> Iterator[int]:
-    """Yield `steps` and show how the run stands: a live view on a terminal, a plain line now and then elsewhere."""
+    """Yield `steps` and show how far the run is: a live view on a terminal, a plain line now and then elsewhere."""
     if console.is_terminal:
         with Live(get_renderable=lambda: panel(status()), console=console, transient=True):
             yield from steps
@@ -104,19 +109,19 @@ def panel(now: RunStatus) -> RenderableType:
 
 
 def summary(now: RunStatus, stopped: bool, further: Sequence[tuple[str, str]]) -> list[str]:
-    """What is said at the end of a run: its figures, where its files are, and what to type next.
+    """The lines at the end of a run: its objective, where its files are, and what to type next.
 
     Args:
-        now: how it stands.
+        now: the run.
         stopped: whether a sweep has ended it early.
         further: commands, and what each of them does.
     """
-    unit, (first, start), (mark, last) = now.schedule.unit, now.history[0], now.history[-1]
+    unit, (first, start), (units, last) = now.schedule.unit, now.history[0], now.history[-1]
     best_at, best = now.best
     speed = f" ({_speed(now)})" if now.step else ""
     lines = [
-        f"{'pruned' if stopped else 'done'}: {now.name}, {mark} {unit} in {duration(now.trained)} of training{speed}",
-        f"{now.key}: {start:.4g} at {first} {unit}, {last:.4g} at {mark}; best {best:.4g} at {best_at}",
+        f"{'pruned' if stopped else 'done'}: {now.name}, {units} {unit} in {duration(now.trained)} of training{speed}",
+        f"{now.key}: {start:.4g} at {first} {unit}, {last:.4g} at {units}; best {best:.4g} at {best_at}",
         f"files: {now.run_dir}",
     ]
     for command, what in further:
@@ -124,11 +129,11 @@ def summary(now: RunStatus, stopped: bool, further: Sequence[tuple[str, str]]) -
     return lines
 
 
-def trend(figures: Sequence[float], maximised: bool) -> str:
-    """`█▄▂▁ better`: the figures as bars from the lowest to the highest, and where the last one has gone."""
-    shown = figures[-SHOWN:]
+def trend(objectives: Sequence[float], maximised: bool) -> str:
+    """`█▄▂▁ better`: the newest objectives as bars, from the lowest to the highest, and how the last one changed."""
+    shown = objectives[-SHOWN:]
     low, span = min(shown), max(shown) - min(shown)
-    bars = "".join(BARS[round((figure - low) / span * (len(BARS) - 1)) if span else 0] for figure in shown)
+    bars = "".join(BARS[round((value - low) / span * (len(BARS) - 1)) if span else 0] for value in shown)
     if len(shown) < 2 or shown[-1] == shown[-2]:
         return bars
     return f"{bars} {'better' if (shown[-1] > shown[-2]) == maximised else 'worse'}"
@@ -137,9 +142,9 @@ def trend(figures: Sequence[float], maximised: bool) -> str:
 def _lines(now: RunStatus) -> Iterator[tuple[str, str | Text]]:
     if now.history:
         best_at, best = now.best
-        mark, figure = now.history[-1]
-        text = Text(f"{figure:.4g}", style="bold")
-        text.append(f" at {mark} {now.schedule.unit}, best {best:.4g} at {best_at}   ", style="not bold")
+        units, objective = now.history[-1]
+        text = Text(f"{objective:.4g}", style="bold")
+        text.append(f" at {units} {now.schedule.unit}, best {best:.4g} at {best_at}   ", style="not bold")
         text.append(trend([each for _, each in now.history], now.maximised), style="not bold cyan")
         yield now.key, text
     losses = {name: value for name, value in now.values.items() if name.startswith("loss/")}
@@ -151,11 +156,11 @@ def _lines(now: RunStatus) -> Iterator[tuple[str, str | Text]]:
 
 
 def _done(now: RunStatus) -> str:
-    return f"{now.step * float(now.schedule.each):.1f}"
+    return f"{now.units():.1f}"
 
 
 def _speed(now: RunStatus) -> str:
-    return f"{now.trained / (now.step * float(now.schedule.each)):.2f} s/{now.schedule.unit}" if now.step else ""
+    return f"{now.trained / now.units():.2f} s/{now.schedule.unit}" if now.step else ""
 
 
 def _eta(now: RunStatus) -> str:
@@ -164,9 +169,9 @@ def _eta(now: RunStatus) -> str:
 
 
 def _length(now: RunStatus) -> str:
-    """Its units, or what they are likely to come to."""
+    """The run's length in units; with a time limit, its likely length."""
     length, about = now.schedule.length, ""
     if now.limit is not None and now.trained:
-        length = min(length, max(1, round(now.limit / now.trained * now.step * float(now.schedule.each))))
+        length = min(length, max(1, round(now.limit / now.trained * now.units())))
         about = "about "
     return f"{about}{length} {now.schedule.unit}"

@@ -3,15 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-Report = Callable[[float, int], bool]  # (objective, mark) -> whether the run is to end there
+Report = Callable[[float, int], bool]  # (objective, units done) -> whether the run must end there
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a run comes to."""
+    """The result of a run."""
 
-    objective: float  # its last figure, or its best where the task says so
+    objective: float  # the last snapshot's, or the best where the task says so
     unit: str  # kimg | epoch
-    sec_per_unit: float  # of the training alone, without snapshots
-    stopped: bool  # whether `report` ended it before its last step
-    objective_sd: float | None  # what another draw of what is measured may change in the objective; None: unknown
+    sec_per_unit: float  # seconds of training, without snapshots
+    stopped: bool  # whether `report` ended the run before its last step
+    objective_sd: float | None  # how much the objective varies when its images are drawn anew; None: unknown

@@ -1,42 +1,38 @@
-"""One run of any task: its steps, its snapshots with figures and checkpoint, and going on from the last of these.
+"""One run of any task: its steps, its snapshots with metrics and checkpoint, and going on from the last of these.
 
-A task says what a step and a measurement are; what it counts (kimg, epochs) is its schedule.
+A task says what a step and a measurement are; its schedule says what it counts (kimg, epochs).
 """
 
 import math
 import time
-from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from clipgan.base.console import console
-from clipgan.base.distributed import any_of, rank
+from clipgan.base.distributed import any_process, rank
 from clipgan.base.errors import DivergenceError, Interrupted, UserError
 from clipgan.base.memory import peak_memory
+from clipgan.base.text import first_line
 from clipgan.config import Config, flatten, plain
 from clipgan.engine import run_files
-from clipgan.engine.checkpoint import checkpoint_path, save_checkpoint
+from clipgan.engine.checkpointing import Checkpointing
 from clipgan.engine.history import History
 from clipgan.engine.interruption import Interruption
 from clipgan.engine.progress import RunStatus, follow, summary
 from clipgan.engine.result import Report, Result
 from clipgan.engine.schedule import Schedule
-from clipgan.tracking.run_description import About, Origin, description, run_name, to_compare
-from clipgan.tracking.run_log import RunLog, SilentLog
+from clipgan.engine.task import Task
+from clipgan.tracking.log import Log, SilentLog
+from clipgan.tracking.run_description import Origin, RunDescription, description, run_name, to_compare
+from clipgan.tracking.run_log import RunLog
 
 
-class Run(ABC):
-    """One run; a task fills in what is abstract here."""
+class Run(Task):
+    """One run; a task's subclass fills in what is abstract."""
 
-    key: str  # name of the figure that is the objective
-    maximised: bool  # whether a higher one is better
-    best_counts: bool  # whether the run's result is the best figure, not the last
-    name: str  # for a person to read; once it runs
-    state: Any  # what training changes: step (batches done), watch (a Watch), state_dict(), load_state_dict()
-    sources: dict[str, Any]  # identity of data and encoders; their names are in the configuration
+    name: str  # for a person to read; set when the run begins
 
     def __init__(
         self, config: Config, run_dir: Path, device: torch.device, report: Report | None, schedule: Schedule
@@ -44,84 +40,39 @@ class Run(ABC):
         self.config, self.run_dir, self.device, self.report, self.schedule = config, run_dir, device, report, schedule
         torch.set_flush_denormal(True)  # on a CPU, multiplying denormal gradients takes some 25 x as long
         self.history = History(self.maximised)
+        self.checkpoints = Checkpointing(config, run_dir)
         self.interruption = Interruption()
-        self.saved: Path | None = None  # the last checkpoint
-        self.saved_step, self.saved_at = 0, time.monotonic()
         self.stopped = False  # by the report
-        self.over = False  # by its length, or its seconds
-
-    @abstractmethod
-    def step(self, step: int) -> dict[str, Tensor]:
-        """One optimisation step (0, 1, ...) and its values to log."""
-
-    @abstractmethod
-    def measure(self, mark: int, last: bool) -> dict[str, float]:
-        """The figures of a snapshot, with `key` among them, the same in all processes; pictures too.
-
-        Args:
-            mark: where the run is.
-            last: whether it ends here.
-        """
-
-    @abstractmethod
-    def params(self) -> dict[str, Any]:
-        """What a tracker is told beside the configuration."""
-
-    @abstractmethod
-    def first_values(self) -> dict[str, float]:
-        """Figures of the data, which the record before the first step has."""
-
-    @abstractmethod
-    def record(self) -> dict[str, Any]:
-        """What a checkpoint says beside the state, as plain data."""
-
-    @abstractmethod
-    def announce(self) -> None:
-        """Say what is about to run."""
-
-    def artifacts(self, mark: int) -> list[Path]:
-        """Files of a snapshot in the run directory that a tracker gets."""
-        return []
-
-    @abstractmethod
-    def finish(self, log: RunLog) -> None:
-        """Record what a run that has reached its end leaves."""
-
-    @abstractmethod
-    def further(self, origin: Origin) -> list[tuple[str, str]]:
-        """Commands for what one may do next, and what each of them does."""
+        self.over = False  # by the length or the seconds
 
     def run(self, origin: Origin) -> Result:
-        """Train to the schedule's end, or until the report says to stop, and return the figures."""
+        """Train to the schedule's end, or until the report says to stop, and return the result."""
         self.announce()
         self.name = run_name(self.config, origin.swept)
         resumed_at = self._resume()
-        params = flatten(self.config) | self.params()
-        with self.interruption.heeding():  # also while MLflow opens, and takes the last figures
-            log: RunLog = SilentLog()  # the first process alone writes
-            if rank() == 0:
-                log = RunLog(self.run_dir, self.config.mlflow, self._about(origin), params, resumed_at)
-            self._train(log, afresh=resumed_at is None)
+        with self.interruption.heeding():  # also while MLflow opens, and takes the last metrics
+            self._train(self._log(origin, resumed_at), resumed_at)
         if rank() == 0:
             further = [] if origin.swept else [*self.further(origin), *to_compare(self.config.mlflow)]
             said = "\n".join(summary(self._status(), self.stopped, further))
             console.print(said.replace(f"{Path.cwd()}/", ""), markup=False)
-        objective = self.history.best if self.best_counts else self.history.snapshots[-1][1]
-        deviation = None if self.best_counts else self.history.objective_sd  # a best of many varies otherwise
-        speed = self.history.seconds / float(self.state.step * self.schedule.each)
-        return Result(objective, self.schedule.unit, speed, self.stopped, deviation)
+        return self._result()
 
-    def _about(self, origin: Origin) -> About:
+    def _log(self, origin: Origin, resumed_at: int | None) -> Log:
+        """The run's record, which the first process keeps."""
+        if rank() > 0:
+            return SilentLog()
         text = description(self.config, origin, self.key)
         data = self.config.data.name, self.sources["data.fingerprint"]
-        return About(self.name, text, origin.parent_run_id, data)
+        about = RunDescription(self.name, text, origin.parent_run_id, data)
+        return RunLog(self.run_dir, self.config.mlflow, about, flatten(self.config) | self.params(), resumed_at)
 
-    def _train(self, log: RunLog, afresh: bool) -> None:
+    def _train(self, log: Log, resumed_at: int | None) -> None:
         status = "FAILED"
         try:
             if rank() == 0:
                 log.artifact(run_files.save_config(self.run_dir, self.config))
-            if afresh:
+            if resumed_at is None:
                 self._snapshot(log, 0, self.first_values(), last=False)
             self._steps(log)
             if not self.stopped:
@@ -133,13 +84,14 @@ class Run(ABC):
         finally:
             log.finish(status, pruned=self.stopped)
 
-    def _steps(self, log: RunLog) -> None:
-        state, history, total = self.state, self.history, self.schedule.total
+    def _steps(self, log: Log) -> None:
+        state, history, total = self.state, self.history, self.schedule.total_steps
         self.interruption.silent = console.is_terminal
-        history.since_record.restart()  # a run that goes on has been opening its log
-        self.over = state.step == total or (not history.since_record.steps and self._time_is_up(history.mark))
+        history.since_record.restart()  # a resumed run has spent its first seconds on opening its log
+        at_record = not history.since_record.steps
+        self.over = state.step == total or (at_record and self._time_is_up(history.recorded_units))
         try:
-            if history.since_record.steps and not self.stopped:  # a snapshot may have been interrupted
+            if not (at_record or self.stopped):  # the snapshot that is due here may have been interrupted
                 self._after_step(log)
             for step in follow(range(state.step, total), self._status):
                 if self.stopped or self.over:
@@ -149,106 +101,111 @@ class Run(ABC):
                 if not (self.stopped or self.over):
                     self._between_snapshots()
         except Interrupted:
-            if state.step > self.saved_step:
-                self._refuse_divergence()  # by itself: nobody waits for the others now
-                self._save_latest()
-            elif rank() == 0:
-                console.print(f"checkpoint after step {self.saved_step}: {self.saved}", markup=False)
+            self._save_interrupted()
             raise
         finally:
             self.interruption.silent = False
         self.stopped = self.stopped and not self.over
 
-    def _after_step(self, log: RunLog) -> None:
+    def _after_step(self, log: Log) -> None:
         """A record where the step has ended a unit, with a snapshot where one is due."""
         schedule, step = self.schedule, self.state.step
-        before, mark = schedule.mark(step - 1), schedule.mark(step)
-        if mark == before:
+        before, units = schedule.units_done(step - 1), schedule.units_done(step)
+        if units == before:
             return
         self._refuse_divergence(of_all=True)
         averages = self.history.since_record
         values = averages.means()
-        values[f"sec_per_{schedule.unit}"] = averages.stop() / float(averages.steps * schedule.each)
+        values[f"sec_per_{schedule.unit}"] = averages.stop() / float(averages.steps * schedule.units_per_step)
         values["memory_gb"] = peak_memory(self.device)
-        self.over = step == schedule.total or self._time_is_up(mark)
-        if mark // schedule.every > before // schedule.every or self.over:
-            self._snapshot(log, mark, values, last=self.over)
+        self.over = step == schedule.total_steps or self._time_is_up(units)
+        if units // schedule.snapshot_every > before // schedule.snapshot_every or self.over:
+            self._snapshot(log, units, values, last=self.over)
         else:
-            self._record(log, mark, values)
+            self._record(log, units, values)
 
-    def _time_is_up(self, mark: int) -> bool:
-        """Whether `seconds` end the run here; the first process's clock decides."""
+    def _time_is_up(self, units: int) -> bool:
+        """Whether `seconds` end the run here; the first process's clock decides for all."""
         limit = self.config.seconds
-        return limit is not None and any_of(rank() == 0 and self.history.is_nearest(mark, limit))
+        return limit is not None and any_process(rank() == 0 and self.history.is_nearest(units, limit))
 
-    def _record(self, log: RunLog, mark: int, values: dict[str, float]) -> None:
-        log.metrics(mark, values)
-        self.history.record(mark, values)
+    def _record(self, log: Log, units: int, values: dict[str, float]) -> None:
+        log.metrics(units, values)
+        self.history.record(units, values)
 
     def _between_snapshots(self) -> None:
-        """A checkpoint where it is time for one, or a signal has come; for all processes at once.
+        """Write a checkpoint where one is due; for all processes at once.
 
         Raises:
-            Interrupted: the latter.
+            Interrupted: a signal has come.
         """
         self.interruption.check_together()
-        minutes = self.config.checkpoint_minutes
-        if minutes is not None and any_of(rank() == 0 and time.monotonic() - self.saved_at >= 60 * minutes):
+        if self.checkpoints.is_due():
             self._refuse_divergence(of_all=True)
-            self._save_latest()
+            self.checkpoints.save_between(self._content())
 
-    def _save_latest(self) -> None:
-        path = self.run_dir / run_files.LATEST
-        self._save(path)
-        if rank() == 0:
-            console.print(f"checkpoint after step {self.state.step}: {path}", markup=False)
+    def _save_interrupted(self) -> None:
+        """Write a checkpoint of the last step, unless there is one."""
+        if self.state.step > self.checkpoints.last_step:
+            self._refuse_divergence()  # in this process only: no process waits for another now
+            self.checkpoints.save_between(self._content())
+        else:
+            self.checkpoints.say()
 
-    def _snapshot(self, log: RunLog, mark: int, values: dict[str, float], last: bool) -> None:
-        """Figures, checkpoint, and the record of them; the first process writes, and its verdict all have."""
-        start, history, unit, key = time.perf_counter(), self.history, self.schedule.unit, self.key
-        with self.interruption.at_once():
-            measured = self.measure(mark, last)
-            if not math.isfinite(measured[key]):
-                raise DivergenceError(f"{key} is {measured[key]} at {mark} {unit}; {self._last_good()}")
-        history.snapshots.append((mark, measured[key]))
-        seconds = time.perf_counter() - start
-        history.objective_sd = measured.get(f"{key}_sd")
-        figures = measured | {f"{key}_best": history.best, "snapshot_seconds": seconds}
-        self._record(log, mark, values | figures)
-        for path in self.artifacts(mark):
+    def _snapshot(self, log: Log, units: int, values: dict[str, float], last: bool) -> None:
+        """Metrics, their record, and a checkpoint; the first process's report decides for all whether the run stops."""
+        start, history = time.perf_counter(), self.history
+        metrics = self._measured(units, last)
+        objective = metrics[self.key]
+        history.snapshots.append((units, objective))
+        history.objective_sd = metrics.get(f"{self.key}_sd")
+        metrics |= {f"{self.key}_best": history.best, "snapshot_seconds": time.perf_counter() - start}
+        self._record(log, units, values | metrics)
+        for path in self.artifacts(units):
             log.artifact(path)
-        speed = f"  {values[f'sec_per_{unit}']:.2f} s/{unit}" if f"sec_per_{unit}" in values else ""
-        console.print(f"{mark:>6} {unit}  {key} {measured[key]:.4g}  best {history.best:.4g}{speed}")
+        self._say_snapshot(units, objective, values)
         # the record comes before the checkpoint: a kill in between repeats this stretch and drops the later record
-        self._save(checkpoint_path(self.run_dir, mark))
-        if rank() == 0:
-            run_files.drop_latest(self.run_dir)
-            config = self.config
-            run_files.keep_only(self.run_dir, history.snapshots, config.keep_last, config.keep_best, self.maximised)
-        if self.report:
-            self.stopped = self.report(measured[key], mark) and mark > 0  # nothing is trained yet at 0
-        self.stopped = any_of(self.stopped)
-        history.since_record.restart()  # files have been written and sent
+        self.checkpoints.save_snapshot(units, self._content(), history.snapshots, self.maximised)
+        self._ask_report([(units, objective)])
+        history.since_record.restart()  # writing and sending files is no training
 
-    def _save(self, path: Path) -> None:
-        """The first process writes; the others know of it."""
-        if rank() == 0:
-            save_checkpoint(path, self._checkpoint())
-        self.saved, self.saved_step, self.saved_at = path, self.state.step, time.monotonic()
+    def _measured(self, units: int, last: bool) -> dict[str, float]:
+        """
+        Raises:
+            DivergenceError: the objective is not finite.
+        """
+        with self.interruption.interruptible():
+            metrics = self.measure(units, last)
+            if not math.isfinite(metrics[self.key]):
+                where = f"{self.key} is {metrics[self.key]} at {units} {self.schedule.unit}"
+                raise DivergenceError(f"{where}; {self.checkpoints.last_good()}")
+        return metrics
+
+    def _say_snapshot(self, units: int, objective: float, values: dict[str, float]) -> None:
+        unit = self.schedule.unit
+        speed = f"  {values[f'sec_per_{unit}']:.2f} s/{unit}" if f"sec_per_{unit}" in values else ""
+        console.print(f"{units:>6} {unit}  {self.key} {objective:.4g}  best {self.history.best:.4g}{speed}")
+
+    def _ask_report(self, snapshots: list[tuple[int, float]]) -> None:
+        """Report snapshots; the last answer says whether the run stops. Before the first step it never does."""
+        if self.report:
+            for units, objective in snapshots:
+                self.stopped = self.report(objective, units) and units > 0
+        self.stopped = any_process(self.stopped)
 
     def _refuse_divergence(self, of_all: bool = False) -> None:
         """
         Raises:
-            DivergenceError: what a step has computed is no number.
+            DivergenceError: a step has computed a value that is not finite.
         """
         fault = self.state.watch.fault(of_all)
         if fault is not None:
-            raise DivergenceError(f"{fault.name} is not finite in step {fault.step + 1}; {self._last_good()}")
+            raise DivergenceError(
+                f"{fault.name} is not finite in step {fault.step + 1}; {self.checkpoints.last_good()}"
+            )
 
-    def _last_good(self) -> str:
-        return "there is no checkpoint yet" if self.saved is None else f"the last good checkpoint is {self.saved}"
-
-    def _checkpoint(self) -> dict[str, Any]:
+    def _content(self) -> dict[str, Any]:
+        """What a checkpoint holds."""
         return {
             "state": self.state.state_dict(),
             **self.history.state_dict(),
@@ -258,47 +215,37 @@ class Run(ABC):
         }
 
     def _resume(self) -> int | None:
-        """Take over the checkpoint that `config.resume` means; its mark, or None where there is none."""
-        found = run_files.find(self.config.resume, self.run_dir, self.device)
-        any_of(False)  # all have looked before the first one writes
+        """Take over the checkpoint to go on from; returns its units done, or None for a new run."""
+        found = self.checkpoints.find(self.device, self.sources)
         if found is None:
-            if self.config.resume == "none":
-                self._leave(None)
             return None
-        path, checkpoint = found
-        if not checkpoint["history"]:
-            raise UserError(f"resume={path} holds weights and no training to go on with; init={path} starts from them")
-        run_files.refuse_other_run(path, checkpoint["config"], self.config)
-        if "sources" in checkpoint:  # earlier versions did not write them down
-            run_files.refuse_differences(path, checkpoint["sources"], self.sources)
-        if self.config.resume != "auto":
-            self._leave(found)
+        path, content = found
         try:
-            self.state.load_state_dict(checkpoint["state"])
-            self.history.load(checkpoint)
-        except (KeyError, RuntimeError, ValueError) as error:  # a name that is not there, shapes, groups of Adam's
-            reason = str(error).splitlines()[0]
-            raise UserError(f"checkpoint {path} is of another version: its state does not fit this one ({reason}); "
-                            "resume=none starts afresh") from error  # fmt: skip
-        self.saved, self.saved_step = path, self.state.step
-        where = f"{self.history.mark} {self.schedule.unit} from {path}, step {self.state.step}"
-        console.print(f"resumed at {where}", markup=False)
-        if self.report:
-            for known, figure in self.history.snapshots:  # a kill may have come before the last was reported
-                self.stopped = self.report(figure, known) and known > 0
-        self.stopped = any_of(self.stopped)
-        return self.history.mark
-
-    def _leave(self, begin: run_files.Found | None) -> None:
-        """The first process moves another branch's checkpoints aside."""
-        if rank() == 0:
-            run_files.set_aside(self.run_dir, begin)
+            self.state.load_state_dict(content["state"])
+            self.history.load(content)
+        except (KeyError, RuntimeError, ValueError) as error:  # a missing name, other shapes, other groups of Adam's
+            raise UserError(
+                f"checkpoint {path} is of another version: its state does not fit this one ({first_line(error)}); "
+                "resume=none starts afresh"
+            ) from error
+        self.checkpoints.began_from(path, self.state.step)
+        units = self.history.recorded_units
+        console.print(f"resumed at {units} {self.schedule.unit} from {path}, step {self.state.step}", markup=False)
+        self._ask_report(self.history.snapshots)  # a kill may have come before the last one was reported
+        return units
 
     def _status(self) -> RunStatus:
         here = Path.cwd()
         shown = self.run_dir.relative_to(here) if self.run_dir.is_relative_to(here) else self.run_dir
         return RunStatus(
-            self.name, shown, self.schedule, self.key, self.maximised, self.state.step, self.history.spent(),
+            self.name, shown, self.schedule, self.key, self.maximised, self.state.step, self.history.seconds(),
             self.config.seconds, tuple(self.history.snapshots), dict(self.history.values),
             self.interruption.signal.name if self.interruption.signal else None,
         )  # fmt: skip
+
+    def _result(self) -> Result:
+        history = self.history
+        objective = history.best if self.best_counts else history.snapshots[-1][1]
+        deviation = None if self.best_counts else history.objective_sd  # the best of many varies otherwise
+        speed = history.recorded_seconds / float(self.state.step * self.schedule.units_per_step)
+        return Result(objective, self.schedule.unit, speed, self.stopped, deviation)

@@ -1,6 +1,6 @@
 """The checkpoints of a run directory: which one to go on from, and which to keep.
 
-A snapshot's are `checkpoint-000008.pt`. `latest.pt` is a training between two snapshots, as an interruption leaves it.
+A snapshot's checkpoint is `checkpoint-000008.pt`. `latest.pt` holds a training between two snapshots.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,19 +12,13 @@ import torch
 
 from clipgan.base.console import console
 from clipgan.base.errors import UserError
-from clipgan.config import MEASURES, Config, flatten, from_yaml, plain
+from clipgan.config import Config, flatten, from_yaml, plain
+from clipgan.config.identity import CHANGE_NO_METRIC, CHANGE_WHEN_RESUMED, is_listed
 from clipgan.engine.checkpoint import checkpoint_path, load_checkpoint, snapshots
 
 LATEST = "latest.pt"
-ABANDONED = "abandoned"  # where the checkpoints of a branch go that a run has left
-
-# What may change between a run and its resumption: nothing that the figures depend on.
-RESUMABLE = (
-    "kimg", "seconds", "snapshot_kimg", "snapshot_epochs", "device", "threads", "processes", "compile", "resume",
-    "cache_dir", "mlflow.", "sample_",
-    "metrics.objective", "clip.grad_checkpointing", "keep_", "checkpoint_minutes", "deterministic",
-    "metrics.batch", *(f"metrics.{measure}" for measure in MEASURES),
-)  # fmt: skip
+ABANDONED = "abandoned"  # folder for the checkpoints of a branch that a run has left
+RESUMABLE = (*CHANGE_NO_METRIC, *CHANGE_WHEN_RESUMED)  # keys that may change between a run and its resumption
 
 Found = tuple[Path, dict[str, Any]]  # a checkpoint, and what is in it
 
@@ -39,7 +33,7 @@ def save_config(run_dir: Path, config: Config) -> Path:
 
 
 def exists(resume: str, run_dir: Path) -> bool:
-    """Whether there is something to go on from."""
+    """Whether there is a checkpoint to go on from."""
     return resume not in ("none", "auto") or (resume == "auto" and holds_checkpoint(run_dir))
 
 
@@ -49,19 +43,20 @@ def holds_checkpoint(run_dir: Path) -> bool:
 
 
 def check_resumption(config: Config) -> None:
-    """
+    """Refuse a `resume` that names a missing file.
+
     Raises:
-        UserError: the checkpoint to go on from is missing.
+        UserError: the file does not exist.
     """
     if config.resume not in ("auto", "none") and not Path(config.resume).is_file():
         raise UserError(f"resume={config.resume} does not exist; give a checkpoint file, auto or none")
 
 
 def find(resume: str, run_dir: Path, device: torch.device) -> Found | None:
-    """The checkpoint to go on from, loaded: the run directory's newest good one (auto), the named file, or none.
+    """Load the checkpoint to go on from: the run directory's newest good one (auto), the named file, or none.
 
     Raises:
-        UserError: there is none that can be used, where there should be.
+        UserError: there are checkpoints, or one is named, and none can be used.
     """
     if not exists(resume, run_dir):
         return None
@@ -71,13 +66,13 @@ def find(resume: str, run_dir: Path, device: torch.device) -> Found | None:
 
 
 def newest_good(run_dir: Path, device: torch.device) -> Found:
-    """The newest checkpoint of a directory that is what was written; a line tells of each that is not.
+    """The newest undamaged checkpoint of a directory; a line is printed for each damaged one.
 
     `latest.pt` is the newest where its step is later than that of the newest good snapshot: a kill may have come
     between a snapshot and the removal of `latest.pt`.
 
     Raises:
-        UserError: not one of them is.
+        UserError: all of them are damaged.
     """
     damaged: list[str] = []
     for path in _newest_first(run_dir, damaged):
@@ -90,7 +85,7 @@ def newest_good(run_dir: Path, device: torch.device) -> Found:
 
 
 def _newest_first(run_dir: Path, damaged: list[str]) -> Iterator[Path]:
-    """What may be gone on from, by the step inside; of two at one step the snapshot, whose figures are known."""
+    """The checkpoints of a directory by the step inside; at the same step the snapshot comes first."""
     meta, latest = torch.device("meta"), run_dir / LATEST
     between = _good(latest, meta, damaged) if latest.exists() else None
     for path in reversed(snapshots(run_dir)):
@@ -107,7 +102,7 @@ def _newest_first(run_dir: Path, damaged: list[str]) -> Iterator[Path]:
 
 
 def _good(path: Path, device: torch.device, damaged: list[str]) -> dict[str, Any] | None:
-    """A checkpoint, or None and a line where it is damaged."""
+    """Load a checkpoint; if it is damaged, print a line and return None."""
     try:
         return load_checkpoint(path, device, checksum=True, task=None)
     except UserError as error:
@@ -117,17 +112,17 @@ def _good(path: Path, device: torch.device, damaged: list[str]) -> dict[str, Any
 
 
 def set_aside(run_dir: Path, begin: Found | None) -> None:
-    """Move away what does not lead to the checkpoint that a run begins from, so that `auto` never goes on from it.
+    """Move away the checkpoints that do not lead to the one that a run begins from, so that `auto` never finds them.
 
     Args:
-        run_dir: the run's directory. Its snapshots up to a checkpoint of its own lead there, and none to another's.
+        run_dir: the run's directory. Its snapshots lead to a checkpoint of its own, and not to another directory's.
         begin: the checkpoint that was named (resume=FILE); None where the run starts afresh (resume=none).
     """
     moved = [path for path in (run_dir / LATEST, *reversed(snapshots(run_dir))) if path.exists()]
-    own = [path for path in moved if begin is not None and path.resolve() == begin[0].resolve()]
-    if begin is not None and own:
-        seen = {checkpoint_path(run_dir, kimg) for kimg, _ in begin[1]["history"]}
-        moved = [path for path in moved if path not in (*seen, *own)]
+    begins_here = [path for path in moved if begin is not None and path.resolve() == begin[0].resolve()]
+    if begin is not None and begins_here:
+        lead_there = {checkpoint_path(run_dir, units) for units, _ in begin[1]["history"]}
+        moved = [path for path in moved if path not in (*lead_there, *begins_here)]
     if not moved:
         return
     folder = next(path for path in _numbered(run_dir / ABANDONED) if not path.exists())
@@ -146,49 +141,52 @@ def _numbered(path: Path) -> Iterator[Path]:
 
 
 def drop_latest(run_dir: Path) -> None:
-    """A snapshot makes `latest.pt` superfluous."""
+    """Delete `latest.pt`, which a snapshot has replaced."""
     (run_dir / LATEST).unlink(missing_ok=True)
 
 
 def keep_only(
     run_dir: Path, history: Sequence[tuple[int, float]], last: int | None, best: int, maximised: bool = False
 ) -> None:
-    """Delete the snapshots' checkpoints but for some.
+    """Delete the checkpoints of all but some snapshots.
 
     Args:
-        run_dir: where they lie.
-        history: mark (kimg) and figure (FID) of all snapshots.
+        run_dir: their directory.
+        history: units done and objective of all snapshots.
         last: how many of the newest to keep; None: all.
-        best: how many of those with the best figure to keep besides.
-        maximised: whether the best is the highest, not the lowest.
+        best: how many of the best to keep as well.
+        maximised: whether the highest objective is the best, not the lowest.
     """
     if last is None:
         return
     ranked = sorted(history, key=lambda entry: -entry[1] if maximised else entry[1])
-    kept = {checkpoint_path(run_dir, kimg) for kimg, _ in [*history[-last:], *ranked[:best]]}
+    kept = {checkpoint_path(run_dir, units) for units, _ in [*history[-last:], *ranked[:best]]}
     for path in snapshots(run_dir):
         if path not in kept:
             path.unlink()
 
 
 def refuse_other_run(path: Path, theirs: dict[str, Any], ours: Config) -> None:
-    """Refuse the checkpoint of a run whose figures would not be this one's.
+    """Refuse the checkpoint of a run whose metrics would differ from this run's.
 
     Raises:
         UserError: names the first keys that differ.
     """
-    there, here = flatten(from_yaml(theirs)), flatten(ours)  # the door adds what an earlier version did not write
-    keys = [key for key in sorted(there.keys() | here.keys()) if not key.startswith(RESUMABLE)]
+    there, here = (
+        flatten(from_yaml(theirs)),
+        flatten(ours),
+    )  # `from_yaml` adds keys that are new
+    keys = [key for key in sorted(there.keys() | here.keys()) if not is_listed(key, RESUMABLE)]
     refuse_differences(path, {key: there.get(key) for key in keys}, {key: here.get(key) for key in keys})
 
 
 def refuse_differences(path: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
-    """Refuse a checkpoint where one of our values is another in it, such as the fingerprint of the data.
+    """Refuse a checkpoint in which one of our values differs, such as the fingerprint of the data.
 
     Args:
         path: the checkpoint.
-        theirs: names to values.
-        ours: the same of this run.
+        theirs: the checkpoint's values by name.
+        ours: this run's.
 
     Raises:
         UserError: names the first that differ.

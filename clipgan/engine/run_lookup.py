@@ -1,4 +1,4 @@
-"""From an MLflow run to its checkpoint."""
+"""Finds the checkpoint of an MLflow run."""
 
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ import torch
 from clipgan.base.errors import UserError
 from clipgan.base.mlflow_store import first_touch
 from clipgan.base.secrets import without_passwords
+from clipgan.base.text import first_line
 from clipgan.config import MlflowConfig
 from clipgan.engine.checkpoint import checkpoint_path, snapshots
 from clipgan.engine.run_files import holds_checkpoint, newest_good
@@ -15,7 +16,7 @@ from clipgan.tracking.mlflow_run import RUN_DIR_TAG, RUN_ID_FILE
 
 
 def checkpoint_of_run(run_id: str, config: MlflowConfig, given: str) -> Path:
-    """The checkpoint of a run at which its FID was lowest, in the run directory that its tag names.
+    """The checkpoint of the lowest FID of a run, in the run directory that the run's tag names.
 
     Args:
         run_id: of a training; a sweep's own run has no checkpoint.
@@ -77,8 +78,8 @@ def find_run(run_id: str, tracking_uri: str, given: str) -> Any:
         with first_touch(tracking_uri):
             return MlflowClient(tracking_uri).get_run(run_id)
     except Exception as error:  # an unknown id, or whatever a driver or transport has to say
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        message = f"{given}: MLflow at {tracking_uri} does not give this run ({reason})"
+        reason = first_line(error)
+        message = f"{given}: MLflow at {tracking_uri} did not return this run ({reason})"
         raise UserError(without_passwords(message)) from error
 
 

@@ -1,4 +1,4 @@
-"""How long a run is, and what it comes to, in units of its task: kimg, epochs."""
+"""How long a run is, and how far it has come, in units of its task: kimg, epochs."""
 
 import math
 from dataclasses import dataclass
@@ -7,18 +7,18 @@ from fractions import Fraction
 
 @dataclass(frozen=True)
 class Schedule:
-    """The length of a run. A mark is a whole number of units."""
+    """The length of a run, and where its snapshots lie."""
 
     unit: str  # kimg | epoch
     length: int  # units
-    every: int  # units from one snapshot to the next
-    each: Fraction  # units a step
+    snapshot_every: int  # units from one snapshot to the next
+    units_per_step: Fraction
 
     @property
-    def total(self) -> int:
-        """Steps."""
-        return math.ceil(self.length / self.each)
+    def total_steps(self) -> int:
+        """Steps of the whole run."""
+        return math.ceil(self.length / self.units_per_step)
 
-    def mark(self, step: int) -> int:
+    def units_done(self, step: int) -> int:
         """Whole units after so many steps; the last step is the end, whatever a unit's length."""
-        return self.length if step == self.total else math.floor(step * self.each)
+        return self.length if step == self.total_steps else math.floor(step * self.units_per_step)

@@ -1,4 +1,4 @@
-"""Means of a step's values between two records; a checkpoint in between keeps them."""
+"""Means of the steps' values between two records; a checkpoint in between keeps them."""
 
 import time
 from collections.abc import Mapping
@@ -18,27 +18,27 @@ class StepAverages:
         self._before = 0.0  # seconds of earlier processes
 
     def add(self, values: Mapping[str, Tensor]) -> None:
-        """One step's values: scalars on any device."""
+        """Add one step's values: scalars on any device."""
         self.steps += 1
         for name, value in values.items():
             self.sums[name] = self.sums.get(name, 0) + value
             self.counts[name] = self.counts.get(name, 0) + 1
 
     def seconds(self) -> float:
-        """Of all processes that had a part in it."""
+        """Seconds of these steps, with those of earlier processes that an interruption ended."""
         return self._before + (0.0 if self._start is None else time.perf_counter() - self._start)
 
     def restart(self) -> None:
-        """Leave out the seconds since this process began or restarted it, in which nothing was trained."""
+        """Start the clock anew: no training happened since it was started."""
         self._start = time.perf_counter()
 
     def stop(self) -> float:
-        """The clock's last reading."""
+        """Stop the clock and return its seconds."""
         self._before, self._start = self.seconds(), None
         return self._before
 
     def means(self) -> dict[str, float]:
-        """One number a name."""
+        """The mean of each value, by name."""
         return {name: float(total) / self.counts[name] for name, total in self.sums.items()}
 
     def state_dict(self) -> dict[str, Any]:
@@ -47,7 +47,7 @@ class StepAverages:
 
     @classmethod
     def resumed(cls, state: Mapping[str, Any]) -> "StepAverages":
-        """From what `state_dict` gave."""
+        """Make the averages that `state_dict` describes."""
         averages = cls()
         averages.sums, averages.counts, averages.steps = dict(state["sums"]), dict(state["counts"]), state["steps"]
         averages._before = state["seconds"]

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from clipgan.base.errors import UserError
+from clipgan.base.text import first_line
 
 PERSISTENCE_VERSION = 6
 
@@ -90,7 +91,7 @@ def read_pickle(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             content = NetworkUnpickler(file).load()
     except Exception as error:  # a damaged pickle can raise any kind of error
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise UserError(f"{path} is not read: {reason[:300]}; no code in it was run") from error
     if not isinstance(content, dict):
         raise UserError(f"{path} holds a {type(content).__name__}, not the networks G, D and G_ema")

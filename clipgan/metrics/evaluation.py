@@ -1,8 +1,9 @@
-"""The metrics of a generator: it makes one set of images, and every metric that is due is computed from this set.
+"""The metrics of a generator: it makes one set of images, and every measure that is due is computed from this set.
 
-Shapes: N generated images, M real ones, D width of the extractor's features, C width of the judge's embedding.
+Shapes: N generated images, M real ones, n images of a chunk, D width of the extractor's features.
 """
 
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -12,20 +13,17 @@ from torch import Tensor
 from clipgan.base.cache import cache_entry
 from clipgan.base.console import track
 from clipgan.base.distributed import from_first, rank
-from clipgan.base.errors import UserError
-from clipgan.config import MEASURES, Config
+from clipgan.config import NEEDS, Config, Need
 from clipgan.inputs.data.pack import PackedData
-from clipgan.inputs.data.shapes_captions import parse_caption
 from clipgan.inputs.encoders.clip import FrozenClip
 from clipgan.inputs.features.feature_cache import Features
-from clipgan.metrics import shapes_oracle
 from clipgan.metrics.extractors import Extractor, InceptionExtractor, JudgeExtractor
 from clipgan.metrics.generated import measured
 from clipgan.metrics.inception import find_inception_weights
+from clipgan.metrics.measure import FEATURES, JUDGED, REDRAWN, Measure, Setting
+from clipgan.metrics.measures import fid
 from clipgan.metrics.prompts import choose_prompts, real_indices
-from clipgan.metrics.protocol import accuracy_name, caption_name, figure_name, split_of
-from clipgan.metrics.retrieval import candidates_of, clip_score, different_texts, r_precision
-from clipgan.metrics.scores import NEIGHBOURS, compare, fid_deviation, inception_score
+from clipgan.metrics.protocol import split_of
 from clipgan.models.networks.generator import TextToImage
 
 VERSION = 1  # part of the cache key: raise it when the same images would give other features
@@ -56,16 +54,16 @@ class Evaluation:
             device: the device of all networks.
 
         Raises:
-            UserError: Inception's weights are missing, or a metric that is asked for needs more images.
+            UserError: Inception's weights are missing, or a measure that is asked for needs more images.
         """
         self.config, self.metrics, self.judge, self.device = config, config.metrics, judge, device
         name = split_of(config)
         split = getattr(data, name)
         self.self_judged = judge is not None and judge.weights == guide.weights
         chosen = real_indices(split, self.metrics)
-        self.n_real = len(chosen)
-        self._refuse_few()
-        self.key = self._figure_name("fid")
+        self.measures = {measure: load_measure(measure) for measure in self.metrics.asked()}
+        for measure in self.measures.values():
+            measure.check(config, len(chosen))
         self.prompts = choose_prompts(split, getattr(features, name), self.metrics, config.condition)
         self.extractor: Extractor
         if self.metrics.extractor == "judge":
@@ -75,7 +73,8 @@ class Evaluation:
             weights = find_inception_weights(self.metrics.inception_weights)
             self.extractor = InceptionExtractor(weights, self.metrics.resize, device)
         self.real = self._real_rows(split.images, chosen, f"{data.fingerprint} {name}", cache_dir)
-        self._texts: tuple[Tensor, Tensor] | None = None  # the judge's, of the captions; encoded at first use
+        self.setting = Setting(config, self.real, self.prompts.captions, judge, self.self_judged)
+        self.key = fid.MEASURE.name(self.setting)
 
     def record(self) -> dict[str, str | int]:
         """What a run records of its evaluation, besides `config.metrics`: parameters by name."""
@@ -85,7 +84,7 @@ class Evaluation:
         return {
             "fid_key": self.key,
             "metrics/split": split_of(self.config),
-            "metrics/n_real": self.n_real,
+            "metrics/n_real": len(self.real),
             "metrics/version": DEFINITIONS,
             "metrics/extractor": self.extractor.key,
             "metrics/judge": judged,
@@ -99,81 +98,44 @@ class Evaluation:
             generator: the one with the weights that `metrics.weights` names.
             last: whether the training is at its end.
         """
-        due = [
-            name for name in MEASURES if getattr(self.metrics, name) in (("end", "snapshot") if last else ("snapshot",))
-        ]
-        if self.prompts.captions is None:
-            due = [name for name in due if name not in ("clip_score", "r_precision", "accuracy")]
-        made = (generator, self.prompts.conditions, self.config.seed, self.device)
-        rows = measured(*made, lambda images, numbers: self._measure(images, numbers, due))
-        if "fid_sd" in due:
-            rows["again"] = measured(*made, lambda images, _: self._measure(images, range(0), []), draw=1)["features"]
-        values = self._figures(rows, due) if rank() == 0 else {}
+        measures = [fid.MEASURE, *(self.measures[name] for name in self._due(last))]
+        needed = {row for measure in measures for row in measure.rows}
+        images = (generator, self.prompts.conditions, self.config.seed, self.device)
+        rows = measured(*images, lambda chunk, numbers: self._rows(chunk, numbers, measures, needed))
+        if REDRAWN in needed:
+            rows[REDRAWN] = measured(*images, lambda chunk, _: self._extracted(chunk, {FEATURES}), draw=1)[FEATURES]
+        values: dict[str, float] = {}
+        for measure in measures if rank() == 0 else []:
+            values |= measure.metrics(rows, self.setting)
         return from_first(values)
 
-    def _refuse_few(self) -> None:
-        due, generated, real = self.metrics.precision_recall, self.metrics.n_images, self.n_real
-        if due != "never" and min(generated, real) <= NEIGHBOURS:
-            raise UserError(
-                f"metrics.precision_recall={due} needs at least {NEIGHBOURS + 1} images of both kinds, and there are "
-                f"{generated} generated ones (metrics.n_images) and {real} real ones; use never to skip it"
-            )
+    def _due(self, last: bool) -> list[str]:
+        """The measures of a snapshot; without captions, those that do without."""
+        captions = self.prompts.captions is not None
+        return [name for name in self.metrics.due(last) if captions or Need.CAPTIONS not in NEEDS[name]]
 
-    def _figure_name(self, measure: str) -> str:
-        return figure_name(measure, self.config, self.self_judged, self.n_real)
-
-    def _measure(self, images: Tensor, numbers: range, due: list[str]) -> dict[str, Tensor]:
-        """Rows of a chunk of images: the extractor's, and those of judge and oracle where a due metric needs them."""
-        rows = in_batches(self.extractor, images, self.metrics.batch)
-        if "inception_score" not in due:
-            rows.pop("logits", None)
-        if self.judge is not None and {"clip_score", "r_precision"} & set(due):
+    def _rows(self, images: Tensor, numbers: range, measures: list[Measure], needed: set[str]) -> dict[str, Tensor]:
+        """The rows of a chunk of images, [n, ...] by name: those that are needed, and the measures' own."""
+        rows = self._extracted(images, needed)
+        if JUDGED in needed:
+            assert self.judge is not None
             same = self.metrics.extractor == "judge"
-            judged = rows if same else in_batches(JudgeExtractor(self.judge), images, self.metrics.batch)
-            rows["judged"] = judged["features"]
-        if "accuracy" in due:
-            captions = self.prompts.captions
-            assert captions is not None
-            said = [parse_caption(captions[number % len(captions)]) for number in numbers]
-            seen = shapes_oracle.read(images.cpu().numpy())
-            found = [list(shapes_oracle.hits(*pair).values()) for pair in zip(seen, said, strict=True)]
-            rows["hits"] = torch.tensor(found, device=self.device)
+            rows[JUDGED] = (
+                rows[FEATURES] if same else in_batches(JudgeExtractor(self.judge), images, self.metrics.batch)[FEATURES]
+            )
+        captions = self.prompts.captions
+        chosen = captions and [captions[number % len(captions)] for number in numbers]
+        for measure in measures:
+            rows |= measure.read(images, chosen)
         return rows
 
-    def _figures(self, rows: dict[str, Tensor], due: list[str]) -> dict[str, float]:
-        generated = rows["features"]
-        found = compare(generated, self.real, "kid" in due, "precision_recall" in due)
-        if "fid_sd" in due:
-            found["fid_sd"] = fid_deviation(generated, rows["again"], self.real, self.config.seed)
-        if "inception_score" in due:
-            found |= inception_score(rows["logits"])
-        values = {self._figure_name(measure): value for measure, value in found.items()}
-        if "judged" in rows:
-            values |= self._caption_figures(rows["judged"], due)
-        if "hits" in rows:
-            for name, shares in zip(shapes_oracle.ATTRIBUTES, rows["hits"].T, strict=True):
-                known = shares[~shares.isnan()]
-                if len(known):  # else no caption names this attribute
-                    values[accuracy_name(name, self.config)] = float(known.mean())
-        return values
-
-    def _caption_figures(self, images: Tensor, due: list[str]) -> dict[str, float]:
-        assert self.judge is not None
-        assert self.prompts.captions is not None
-        if self._texts is None:
-            self._texts = different_texts(self.prompts.captions, self.judge.encode_text)
-        (texts, own), values = self._texts, {}
-        if "clip_score" in due:
-            name = caption_name("clip_score", self.config, self.self_judged)
-            values[name] = clip_score(images, texts[own])
-        if "r_precision" in due:
-            candidates = candidates_of(len(texts))
-            name = caption_name(f"r_precision{candidates}", self.config, self.self_judged)
-            values[name] = r_precision(images, texts, own, candidates)
-        return values
+    def _extracted(self, images: Tensor, needed: set[str]) -> dict[str, Tensor]:
+        """The extractor's rows of a chunk."""
+        rows = in_batches(self.extractor, images, self.metrics.batch)
+        return {name: row for name, row in rows.items() if name in needed}
 
     def _real_rows(self, images: np.ndarray, chosen: np.ndarray, source: str, cache_dir: Path) -> Tensor:
-        """The extractor's features of real images, [M, D]."""
+        """The extractor's features of the real images, [M, D]."""
 
         def write(directory: Path) -> None:
             step, parts = self.metrics.batch, []
@@ -194,3 +156,9 @@ def in_batches(extractor: Extractor, images: Tensor, batch: int) -> dict[str, Te
     """Apply an extractor to many images, `batch` at a time."""
     parts = [extractor(some) for some in images.split(batch)]
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def load_measure(name: str) -> Measure:
+    """The measure that `clipgan/config/measures.py` registers under a name."""
+    measure: Measure = import_module(f"clipgan.metrics.measures.{name}").MEASURE
+    return measure

@@ -9,7 +9,6 @@ without a network means torch-fidelity's Inception, and only that.
 
 from clipgan.config import Config
 
-INCEPTIONS_OWN = ("fid", "kid", "inception_score")  # defined by Inception's features, so their names leave it out
 PROTOCOLS = {  # (split, real images, captions) -> suffix
     ("heldout", "prompted", "first"): "",
     ("train", "prompted", "first"): "_train",
@@ -24,26 +23,35 @@ def split_of(config: Config) -> str:
     return config.metrics.split or config.data.fid_split
 
 
-def figure_name(measure: str, config: Config, self_judged: bool, n_real: int) -> str:
-    """The name of a measure that compares the features of two sets of images.
+def figure_name(
+    measure: str,
+    config: Config,
+    self_judged: bool,
+    n_real: int,
+    of_inception: bool = False,
+    against_real: bool = True,
+) -> str:
+    """The name of a metric of the extractor's features or logits.
 
     Args:
-        measure: fid | kid | precision | recall | inception_score, or the standard deviation of one of them (fid_sd).
+        measure: fid | kid | precision ..., or the standard deviation of one of them (fid_sd).
         config: the run.
         self_judged: whether the judge is the CLIP that guides.
         n_real: number of real images; a split may have fewer than `metrics.n_images`, which makes another metric.
+        of_inception: whether Inception's features define the measure, so that the name leaves Inception out.
+        against_real: whether the measure compares generated images with real ones.
     """
     metrics = config.metrics
     measure, deviation = measure.removesuffix("_sd"), "_sd" if measure.endswith("_sd") else ""
     parts = [measure, count_name(metrics.n_images)]
-    if measure == "inception_score":
+    if not against_real:
         parts.append(prompts_name(config))
     else:
         fewer = metrics.real == "prompted" and n_real != metrics.n_images
         parts += [f"_real{count_name(n_real)}" if fewer else "", protocol_name(config)]
     if metrics.extractor == "judge":
         parts.append(judge_name(config, self_judged))
-    elif measure not in INCEPTIONS_OWN:
+    elif not of_inception:
         parts.append("_inception")
     parts.append("" if metrics.resize == "extractor" else f"_{metrics.resize}")
     return "".join(parts) + weights_name(config) + deviation

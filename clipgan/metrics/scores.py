@@ -64,7 +64,9 @@ class _RowData(Dataset):
         return self.rows[index]
 
 
-def compare(generated: Tensor, real: Tensor, kid: bool = False, precision_recall: bool = False) -> dict[str, float]:
+def compare(
+    generated: Tensor, real: Tensor, kid: bool = False, precision_recall: bool = False, fid: bool = True
+) -> dict[str, float]:
     """`fid`; with `kid` also `kid`, `kid_sd` (over its subsets); with `precision_recall` also `precision`, `recall`.
 
     Args:
@@ -73,7 +75,7 @@ def compare(generated: Tensor, real: Tensor, kid: bool = False, precision_recall
         precision_recall: both sets must have more rows than `NEIGHBOURS`.
     """
     found = _calculate(
-        input1=_RowData(generated), input2=_RowData(real), fid=True, kid=kid, prc=precision_recall,
+        input1=_RowData(generated), input2=_RowData(real), fid=fid, kid=kid, prc=precision_recall,
         prc_neighborhood=NEIGHBOURS, kid_subset_size=max(2, min(KID_SUBSET, len(generated) // 2, len(real) // 2)),
     )  # fmt: skip
     names = {

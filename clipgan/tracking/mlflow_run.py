@@ -11,17 +11,17 @@ from clipgan.base.durable_files import replace_text
 from clipgan.base.mlflow_store import first_touch
 from clipgan.base.secrets import without_passwords
 from clipgan.config import MlflowConfig
-from clipgan.tracking.run_description import About
+from clipgan.tracking.run_description import RunDescription
 
 MAX_PARAM = 500  # characters; longer values are cut
 MAX_DIGEST = 36  # characters that MLflow allows
-RUN_DIR_TAG = "clipgan.run_dir"  # where a run's checkpoints lie
-RESUMED_TAG = "resumed."  # before a parameter's key: its newest value, where a run went on with another one
-BATCH = 100  # what MLflow takes in one call
-MODEL_NAME = "generator"  # of the model that a run logs: models are served as runs:/RUN_ID/generator
+RUN_DIR_TAG = "clipgan.run_dir"  # the run directory, which has the checkpoints
+RESUMED_TAG = "resumed."  # prefix of a parameter's key: its newest value, if a run went on with another one
+BATCH = 100  # parameters that MLflow takes in one call
+MODEL_NAME = "generator"  # the model that a run logs is served as runs:/RUN_ID/generator
 RUN_ID_FILE = "mlflow_run_id.txt"  # in the run directory
-URI_FILE = "mlflow_uri.txt"  # there too: whose id that is
-PICTURES = "samples-*.png"  # there too
+URI_FILE = "mlflow_uri.txt"  # in the run directory: the MLflow that has this id
+PICTURES = "samples-*.png"  # in the run directory
 
 
 @dataclass
@@ -33,17 +33,17 @@ class Model:
     model_id: str | None = None  # MLflow's, once it has been announced
 
 
-Item = dict[str, Any] | Path | Model  # a record (step, time, figures by name), a file of the run directory, a model
+Item = dict[str, Any] | Path | Model  # a record (step, time, metrics by name), a file in the run directory, a model
 
 
 class MlflowRun:
-    """One run, of an MLflow that may be away: what fails may be tried again."""
+    """One run of an MLflow that may be away: a call that fails may be tried again."""
 
     def __init__(
         self,
         config: MlflowConfig,
         run_dir: Path,
-        about: About,
+        about: RunDescription,
         params: Mapping[str, Any],
         known: Sequence[dict[str, Any]] | None,
     ) -> None:
@@ -60,7 +60,7 @@ class MlflowRun:
         self._client: Any = None
 
     def open(self) -> list[Item]:
-        """Make the run, or find the one that an earlier process made; returns what that one could not send."""
+        """Make the run, or find that of an earlier process; returns what the earlier process could not send."""
         import mlflow
 
         uri = self.config.tracking_uri
@@ -94,9 +94,9 @@ class MlflowRun:
         self._client.set_terminated(self.run_id, status)
 
     def _known_run(self, uri: str) -> str | None:
-        """The run that an earlier process made, running again; None where it made none, or none that this MLflow has.
+        """Reopen the run that an earlier process made; None if there is none, or if this MLflow does not have it.
 
-        A new one then gets all that is known (`_missing`).
+        A new run then gets everything (`_missing`).
         """
         from mlflow.exceptions import MlflowException
         from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
@@ -131,7 +131,7 @@ class MlflowRun:
         return run_id
 
     def _log_params(self, run_id: str) -> None:
-        """Parameters that the run lacks; a value that has changed is a tag, since a parameter never changes."""
+        """Send the parameters that the run lacks. MLflow never changes a parameter, so a new value becomes a tag."""
         from mlflow.entities import Param
 
         there = self._client.get_run(run_id).data
@@ -144,7 +144,7 @@ class MlflowRun:
                 self._client.set_tag(run_id, tag, text)
 
     def _missing(self, run_id: str, known: Sequence[dict[str, Any]]) -> list[Item]:
-        """What an earlier process could not send: its figures, and its pictures."""
+        """The metrics and pictures that an earlier process could not send."""
         have: dict[str, set[int]] = {}
         missing: list[Item] = []
         for record in known:
@@ -176,7 +176,7 @@ class MlflowRun:
 
 
 def is_refusal(error: Exception, item: Item) -> bool:
-    """Whether MLflow will never take an item: it names a bad value, or the file is gone; all else may pass."""
+    """Whether MLflow will never take an item: a value is bad, or the file is gone. Any other error may pass."""
     from mlflow.exceptions import MlflowException
     from mlflow.protos.databricks_pb2 import BAD_REQUEST, INVALID_PARAMETER_VALUE, ErrorCode
 

@@ -1,4 +1,4 @@
-"""What MLflow shows a person of a run besides its figures: its name, what it is, how to go on with it."""
+"""What MLflow shows of a run besides its metrics: its name, what it is, how to go on with it."""
 
 import shlex
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ MAX_NAME = 250  # characters; MLflow keeps no more
 
 @dataclass(frozen=True)
 class Origin:
-    """What has started a run: a command of its own, or a sweep."""
+    """What started a run: a command of its own, or a sweep."""
 
     command: str | None = None  # for a shell; goes on with this run
     swept: tuple[str, ...] = ()  # overrides in which the trials of its sweep differ, such as `h=0.5`
@@ -19,8 +19,8 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class About:
-    """What MLflow is told of a run when it is made."""
+class RunDescription:
+    """What MLflow is told of a run when the run is made."""
 
     name: str
     description: str  # Markdown
@@ -32,7 +32,7 @@ def run_name(config: Config, swept: tuple[str, ...] = ()) -> str:
     """`symmetric h=0.5 C_it=1 ViT-B32`: structure, h, what else its sweep varies, and the CLIP that guides.
 
     Args:
-        config: the run; of task=simclr the pairs and the network stand in place of structure and CLIP.
+        config: the run; with task=simclr, pairs and network replace structure and CLIP.
         swept: see `Origin`.
     """
     if config.simclr is None:
@@ -49,23 +49,23 @@ def description(config: Config, origin: Origin, objective: str) -> str:
 
     Args:
         config: the run.
-        origin: what has started it.
-        objective: name of its figure.
+        origin: what started it.
+        objective: name of its objective.
     """
     unit = "kimg" if config.simclr is None else "epochs"
     swept = f" A trial of the sweep that is its parent run, with `{' '.join(origin.swept)}`." if origin.swept else ""
-    paragraphs = [_what(config) + swept]  # the page shows the first lines alone
+    paragraphs = [_what(config) + swept]  # the page shows only the first lines
     if origin.command is not None:
-        # the rate of task=simclr falls over all its epochs: there are no more after the last
+        # with task=simclr the learning rate ends at 0 after the last epoch
         later = ", after its end with more kimg" if config.simclr is None else " where it was interrupted"
         paragraphs += [f"To go on{later}:", f"    {origin.command}"]
     pictures = " `samples-*.png` are its sample grids." if config.simclr is None else ""
-    paragraphs.append(f"`{objective}` against {unit} is its figure, `{objective}_best` the best so far.{pictures}")
+    paragraphs.append(f"`{objective}` against {unit} is its objective, `{objective}_best` the best so far.{pictures}")
     return "\n\n".join(paragraphs)
 
 
 def to_compare(mlflow: MlflowConfig) -> list[tuple[str, str]]:
-    """The command that shows a run beside others, and what it does, where the record is a database."""
+    """The command that compares runs in MLflow, and what it does; nothing if the tracking URI is a server."""
     uri = without_passwords(mlflow.tracking_uri or "")
     if not uri or uri.startswith(("http://", "https://")):  # somebody else's server
         return []
@@ -85,7 +85,7 @@ def _what(config: Config) -> str:
 
 
 def _short(value: str) -> str:
-    """A swept value without quotes; of a drawn number, six digits."""
+    """A swept value without quotes; a drawn number has six digits."""
     value = value.strip("'\"")
     try:
         return value if value.lstrip("+-").isdigit() else f"{float(value):g}"

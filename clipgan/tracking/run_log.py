@@ -1,4 +1,4 @@
-"""A run's figures: every one to `metrics.jsonl` first, then to MLflow, which may be away and come back."""
+"""A run's metrics: each goes to `metrics.jsonl` first, then to MLflow, which may be away and come back."""
 
 import json
 import math
@@ -13,32 +13,34 @@ from typing import Any
 from clipgan.base.console import console
 from clipgan.base.durable_files import replace_text
 from clipgan.base.secrets import without_passwords
+from clipgan.base.text import first_line
 from clipgan.config import MlflowConfig
+from clipgan.tracking.log import Log
 from clipgan.tracking.mlflow_run import Item, MlflowRun, Model, is_refusal
-from clipgan.tracking.run_description import About
+from clipgan.tracking.run_description import RunDescription
 
 PATIENCE = 30.0  # seconds that a finished run waits for an MLflow that has gone away
-HURRY = 5.0  # seconds that one waits which is interrupted or has failed
-RETRY, LONGEST_RETRY = 1.0, 60.0  # seconds between two tries: the first pause, and what it doubles up to
+HURRY = 5.0  # seconds that an interrupted or failed run waits for it
+RETRY, LONGEST_RETRY = 1.0, 60.0  # seconds between two tries: the first pause, which doubles up to the longest
 
 
-class RunLog:
-    """The record of one run."""
+class RunLog(Log):
+    """Writes `metrics.jsonl`, and sends everything to MLflow."""
 
     def __init__(
         self,
         run_dir: Path,
         config: MlflowConfig,
-        about: About,
+        about: RunDescription,
         params: Mapping[str, Any],
         resumed_at: int | None,
     ) -> None:
         """
         Args:
             run_dir: where `metrics.jsonl` and the artifacts are.
-            about: what MLflow shows of the run besides its figures.
+            about: what MLflow shows of the run besides its metrics.
             params: dotted keys to plain values.
-            resumed_at: the step that a resumed run goes on from; later records are dropped. None starts afresh.
+            resumed_at: the step that a resumed run goes on from; later records are dropped. None: a new run.
         """
         self.path = run_dir / "metrics.jsonl"
         kept = self._kept(resumed_at)
@@ -48,43 +50,33 @@ class RunLog:
             self._sink = _Sink(MlflowRun(config, run_dir, about, params, known))
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
-        """Record values at a step (whole kimg)."""
+        """See `Log`."""
         record = {"step": step, "time": round(time.time(), 3), **values}
         with self.path.open("a") as file:
             file.write(json.dumps(record) + "\n")
             file.flush()
-            os.fsync(file.fileno())  # a checkpoint that is written later outlives a power cut no better
+            os.fsync(file.fileno())  # no later checkpoint may outlive a power cut that this record does not
         if self._sink:
             self._sink.put(record)
 
     def artifact(self, path: Path) -> None:
-        """Record a file that lies in the run directory."""
+        """See `Log`."""
         if self._sink:
             self._sink.put(path)
 
     def model(self, write: Callable[[Path], None], step: int) -> None:
-        """Record what was trained as a model of MLflow's.
-
-        Args:
-            write: makes an MLflow model in the folder that it is given, which is deleted once MLflow has it.
-            step: whole kimg.
-        """
+        """See `Log`."""
         if self._sink:
             self._sink.put(Model(write, step))
 
     def finish(self, status: str, pruned: bool = False) -> None:
-        """Close the run with MLflow's FINISHED, FAILED or KILLED.
-
-        Args:
-            status: one of the three.
-            pruned: whether a sweep has ended the run early; its tag `pruned` says so.
-        """
+        """Close the run, and wait a while until MLflow has everything."""
         if self._sink:
             self.artifact(self.path)
             self._sink.finish(status, {"pruned": str(pruned).lower()}, in_a_hurry=status == "KILLED" and not pruned)
 
     def _kept(self, resumed_at: int | None) -> list[dict[str, Any]]:
-        """The file's records up to a step; the others go, and so does a line that a full disk has cut."""
+        """Keep the file's records up to a step; later records go, and so does a line that a full disk has cut."""
         kept = []
         if resumed_at is not None and self.path.exists():
             every = map(_record, self.path.read_text().splitlines())
@@ -93,32 +85,19 @@ class RunLog:
         return kept
 
 
-class SilentLog(RunLog):
-    """Writes nothing."""
-
-    def __init__(self) -> None:
-        self._sink = None
-
-    def metrics(self, step: int, values: Mapping[str, float]) -> None:
-        """See `RunLog`; nothing happens."""
-
-    def finish(self, status: str, pruned: bool = False) -> None:
-        """See `RunLog`; nothing happens."""
-
-
 class _Sink:
-    """What MLflow has not got yet waits here for a thread that sends it, so that a training never waits for MLflow.
+    """A queue of items for MLflow, and a thread that sends them, so that a training never waits for MLflow.
 
-    What fails is tried again with the next item, or after a pause that grows. The thread is a daemon: nothing that it
-    waits for keeps a process from its end.
+    An item that fails is tried again with the next item, or after a pause that grows. The thread is a daemon: it never
+    keeps a process from its end.
     """
 
     def __init__(self, run: MlflowRun) -> None:
         self._run = run
-        self._waiting: deque[Item] = deque()  # added to at the right by anyone; all else is the thread's
-        self._news = threading.Event()  # an item, or the end
-        self._end: tuple[str, Mapping[str, str]] | None = None
-        self._away = False  # whether the last try has failed
+        self._waiting: deque[Item] = deque()  # anyone adds at the right; only the thread takes from it
+        self._news = threading.Event()  # set by a new item, and by the end of the run
+        self._end: tuple[str, Mapping[str, str]] | None = None  # status and tags, once the run has ended
+        self._away = False  # whether the last try failed
         self._given_up = False
         self._said: set[str] = set()
         self._thread = threading.Thread(target=self._work, name="MLflow", daemon=True)
@@ -129,7 +108,7 @@ class _Sink:
         self._news.set()
 
     def finish(self, status: str, tags: Mapping[str, str], in_a_hurry: bool) -> None:
-        """Wait until everything has arrived, for a while; longer where MLflow takes it and nobody is in a hurry."""
+        """Wait a while until everything has arrived; longer while MLflow takes items and nobody is in a hurry."""
         self._end = status, tags
         self._news.set()
         self._thread.join(PATIENCE if status == "FINISHED" else HURRY)
@@ -150,11 +129,12 @@ class _Sink:
                 if end is not None:
                     self._run.end(*end)
                     return
-            except Exception as error:  # of whatever driver or transport: no figure is worth less as MLflow is away
+            except Exception as error:  # any driver or transport may fail, and a training must survive that
                 self._away = True
-                self._say("away", f"MLflow cannot be reached ({_line(error)}); the figures wait in {self._run.run_dir}")
+                reason = first_line(error)
+                self._say("away", f"MLflow cannot be reached ({reason}); the metrics wait in {self._run.run_dir}")
                 if end is not None and (end[0] != "FINISHED" or self._run.run_id is None):
-                    return  # one that was there may come back
+                    return  # only an MLflow that was there may come back
                 self._news.wait(pause if end is None else RETRY)
                 pause = min(2 * pause, LONGEST_RETRY)
             else:
@@ -177,31 +157,28 @@ class _Sink:
             self._away = False
 
     def _drop(self, item: Item, error: Exception) -> None:
-        """Leave out what MLflow never takes: of a record the one figure."""
+        """Leave out an item that MLflow will never take; of a record, only the metric that MLflow refuses."""
         self._waiting.popleft()
-        figures = [key for key in item if key not in ("step", "time")] if isinstance(item, dict) else []
-        if isinstance(item, dict) and len(figures) > 1:
+        metrics = [key for key in item if key not in ("step", "time")] if isinstance(item, dict) else []
+        if isinstance(item, dict) and len(metrics) > 1:
             common = {"step": item["step"], "time": item["time"]}
-            self._waiting.extendleft({**common, key: item[key]} for key in reversed(figures))
+            self._waiting.extendleft({**common, key: item[key]} for key in reversed(metrics))
             return
-        name = item.name if isinstance(item, Path) else "the model" if isinstance(item, Model) else figures[0]
-        self._say(_line(error), f"MLflow does not take {name} ({_line(error)}); it is in {self._run.run_dir} only")
+        name = item.name if isinstance(item, Path) else "the model" if isinstance(item, Model) else metrics[0]
+        reason = first_line(error)
+        self._say(reason, f"MLflow does not take {name} ({reason}); it is in {self._run.run_dir} only")
 
     def _say(self, about: str, line: str) -> None:
-        """A line, the first time that it is about this."""
+        """Print a line, unless one about the same thing was printed before."""
         if about not in self._said:
             self._said.add(about)
             console.print(without_passwords(line), markup=False)
 
 
 def _record(line: str) -> dict[str, Any]:
-    """A line of the file; of one that is not whole, a record that no step is late enough for."""
+    """Parse a line of the file. A line that was cut becomes a record of step infinity, which is dropped."""
     try:
         record: dict[str, Any] = json.loads(line)
     except ValueError:
         return {"step": math.inf}
     return record
-
-
-def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

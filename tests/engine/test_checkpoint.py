@@ -3,6 +3,7 @@
 import errno
 import random
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from hydra import compose, initialize_config_dir
 
 from clipgan.base.errors import UserError
 from clipgan.config import MEASURES, plain
+from clipgan.config.command_line import register_resolvers
 from clipgan.engine import run_files
 from clipgan.engine.checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
 from clipgan.tasks.train import train
@@ -242,6 +244,7 @@ def test_when_a_measure_is_taken_makes_no_other_run_and_no_other_study(override)
     given = [override, "metrics.extractor=inception"] if "inception_score" in override else [override]
     before, now = make_config(*given[1:]), make_config(*given)
     run_files.refuse_other_run(Path("c.pt"), plain(before), now)
+    register_resolvers()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         first, second = (compose("config", overrides=some, return_hydra_config=True) for some in (given[1:], given))
     ignored = list(first.hydra.sweeper.not_identity)

@@ -132,13 +132,13 @@ def test_twenty_random_kills_change_no_bit(cache_dir, tmp_path, loss):
         assert_same_run(tmp_path / "whole", tmp_path / f"{seed}")
 
 
-def await_file(path: Path, process: warm.Popen[str]) -> None:
+def await_file(path: Path, process: warm.Popen) -> None:
     while not path.exists():
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
 
 
-def command(cwd: Path, *arguments: str) -> warm.Popen[str]:
+def command(cwd: Path, *arguments: str) -> warm.Popen:
     """`train.py`, as a shell starts it."""
     return warm.Popen(
         [sys.executable, str(ROOT / "train.py"), *arguments],
@@ -188,17 +188,17 @@ def test_a_signal_while_mlflow_does_not_answer_ends_as_any_other(cache_dir, tmp_
 # `train.py` with a SIGTERM to itself in the middle of the FID after 1 kimg
 IN_A_MEASUREMENT = f"""
 import os, runpy, signal, sys
-from clipgan.metrics import evaluation
+from clipgan.metrics.measures import fid
 
-compare, calls = evaluation.compare, []
+compare, calls = fid.compare, []
 
-def interrupted(*arguments):
+def interrupted(*arguments, **options):
     calls.append(arguments)
     if len(calls) == 2:
         os.kill(os.getpid(), signal.SIGTERM)
-    return compare(*arguments)
+    return compare(*arguments, **options)
 
-evaluation.compare = interrupted
+fid.compare = interrupted
 sys.argv[0] = {str(ROOT / "train.py")!r}
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
@@ -259,7 +259,7 @@ def test_a_measurement_is_not_waited_for(swallowed):
 
     def measure():
         library = suppress(BaseException) if swallowed else nullcontext()  # as its clean-up may do
-        with interruption.heeding(), interruption.at_once(), library:
+        with interruption.heeding(), interruption.interruptible(), library:
             signal.raise_signal(signal.SIGTERM)
             reached.append("the end")
 

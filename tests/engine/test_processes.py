@@ -28,6 +28,7 @@ from tests.tiny import tiny
 
 CPU = torch.device("cpu")
 SHORT = ("kimg=1", "mlflow.tracking_uri=null", "loss=asymmetric")
+SLOW = ("model.g_lr=3e-6", "model.d_lr=3e-6")  # rounding cannot move the networks apart
 TRAIN = [sys.executable, str(ROOT / "train.py")]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port", "PORT"]
 NOT_THE_SAME = ("time", "sec_per_kimg", "memory_gb", "snapshot_seconds")
@@ -58,7 +59,7 @@ def test_two_processes_train_what_one_trains(cache_dir, tmp_path, monkeypatch):
     monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", "True")  # as left over from another torchrun
     commands = {"one": (TRAIN, []), "own": (TRAIN, ["processes=2"]), "torchrun": (torchrun(), [])}
     for name, (command, more) in commands.items():
-        overrides = tiny(cache_dir, *SHORT, *more, f"hydra.run.dir={name}")
+        overrides = tiny(cache_dir, *SHORT, *SLOW, *more, f"hydra.run.dir={name}")
         status, out, err = run(tmp_path, *overrides, command=command)
         assert status == 0, err
         assert out.count("files: ") == 1  # the first process alone speaks
@@ -67,9 +68,9 @@ def test_two_processes_train_what_one_trains(cache_dir, tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "own", "torchrun"]
     assert [record["step"] for record in own] == [0, 1]
     assert own[0] == one[0]
-    # 32 steps: Adam's first are the gradients' signs, so rounding moves the networks apart
+    # Adam's first steps are the gradients' signs, which rounding may turn: 32 of them move a weight by 2e-4 at most
     for name in ("D/D/it", "G/CLIP/it", "G/ResNet/ii", "loss/path_length", "loss/r1", "logits/real"):
-        assert own[1][name] == pytest.approx(one[1][name], rel=0.05, abs=0.05), name
+        assert own[1][name] == pytest.approx(one[1][name], rel=0.01, abs=0.01), name
     states = [torch.load(checkpoint_path(tmp_path / name, 1), weights_only=False)["state"] for name in ("own", "one")]
     assert [state["step"] for state in states] == [32, 32]
 

@@ -17,9 +17,13 @@ from clipgan.tasks.gan.preparation import prepare
 from clipgan.tasks.gan.state import new_state
 from tests import warm
 from tests.helpers import make_config
+from tests.numeric import in_float64, prepare_in_float64
 from tests.tiny import tiny
 
+pytestmark = pytest.mark.numeric
+
 CPU = torch.device("cpu")
+EIGEN = 1e-6  # FID takes square roots of eigenvalues, of which those that are zero are found to 1e-16
 ALL = ("metrics.n_images=120", "metrics.accuracy=end", "metrics.fid_sd=snapshot")
 
 
@@ -30,7 +34,10 @@ class Images(TensorDataset):
 
 def evaluation_of(config, prepared, **metrics):
     config = dataclasses.replace(config, metrics=dataclasses.replace(config.metrics, **metrics))
-    return Evaluation(config, prepared.data, prepared.features, prepared.judge, prepared.clip, prepared.cache_dir, CPU)
+    made = Evaluation(config, prepared.data, prepared.features, prepared.judge, prepared.clip, prepared.cache_dir, CPU)
+    conditions = made.prompts.conditions.to(torch.get_default_dtype())
+    made.prompts = dataclasses.replace(made.prompts, conditions=conditions)
+    return made
 
 
 def generator_of(config, prepared):
@@ -46,6 +53,11 @@ def setting(cache_dir):
     config = make_config(*tiny(cache_dir, *ALL))
     prepared = prepare(config, CPU)
     return config, prepared, generator_of(config, prepared)
+
+
+def setting_in_float64(setting):
+    prepared = prepare_in_float64(setting[0])
+    return setting[0], prepared, generator_of(setting[0], prepared)
 
 
 def test_snapshots_have_some_figures_and_the_end_all(setting):
@@ -116,12 +128,13 @@ def test_torch_fidelity_on_the_images_agrees(setting):
         assert ours[name] == pytest.approx(theirs[theirs_name], rel=1e-6)
 
 
+@pytest.mark.usefixtures("float64")
 def test_it_repeats_and_the_batch_changes_nothing(setting):
-    config, prepared, generator = setting
+    config, prepared, generator = setting_in_float64(setting)
     expected = evaluation_of(config, prepared)(generator, last=True)
     assert evaluation_of(config, prepared)(generator, last=True) == expected
     smaller = evaluation_of(config, prepared, batch=7)(generator, last=True)
-    assert smaller == pytest.approx(expected, rel=1e-4, abs=1e-8)
+    assert smaller == pytest.approx(expected, rel=EIGEN, abs=EIGEN)
     other = evaluation_of(dataclasses.replace(config, seed=1), prepared)(generator, last=True)
     assert abs(other["fid120_real32_clip_tiny"] / expected["fid120_real32_clip_tiny"] - 1) > 1e-5
 
@@ -141,16 +154,18 @@ def one_of_two_ranks(rank, address, overrides, results):
     torch.distributed.init_process_group("gloo", init_method=address, rank=rank, world_size=2)
     torch.set_num_threads(1)
     config = make_config(*overrides)
-    prepared = prepare(config, CPU)
-    values = evaluation_of(config, prepared)(generator_of(config, prepared), last=True)
+    with in_float64():
+        prepared = prepare_in_float64(config)
+        values = evaluation_of(config, prepared)(generator_of(config, prepared), last=True)
     (results / f"{rank}.json").write_text(json.dumps(values))
     torch.distributed.destroy_process_group()
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("float64")
 def test_two_ranks_find_what_one_does(setting, cache_dir, tmp_path):
     """Three chunks: the second rank makes one that is thrown away."""
-    config, prepared, generator = setting
+    config, prepared, generator = setting_in_float64(setting)
     expected = evaluation_of(config, prepared)(generator, last=True)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -159,7 +174,7 @@ def test_two_ranks_find_what_one_does(setting, cache_dir, tmp_path):
     for rank in range(2):
         found = json.loads((tmp_path / f"{rank}.json").read_text())
         assert found.keys() == expected.keys()
-        assert found == pytest.approx(expected, rel=1e-5, abs=1e-8)
+        assert found == pytest.approx(expected, rel=EIGEN, abs=EIGEN)
 
 
 def test_a_run_that_judges_itself_says_so(setting, cache_dir, capsys):

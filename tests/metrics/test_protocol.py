@@ -9,6 +9,13 @@ from clipgan.metrics.protocol import accuracy_name, caption_name, figure_name
 from tests.helpers import make_config
 
 COCO = ("data=coco", "data.path=x", "clip=ViT-B32")
+OF_INCEPTION = ("fid", "kid", "inception_score")
+
+
+def name_of(measure, config, self_judged, n_real):
+    """The name that the measure's own file asks for."""
+    bare = measure.removesuffix("_sd")
+    return figure_name(measure, config, self_judged, n_real, bare in OF_INCEPTION, bare != "inception_score")
 
 
 @pytest.mark.parametrize(
@@ -33,18 +40,18 @@ COCO = ("data=coco", "data.path=x", "clip=ViT-B32")
 )
 def test_a_figure_is_named_after_what_was_done(overrides, measure, name):
     config = make_config(*overrides)
-    assert figure_name(measure, config, self_judged=False, n_real=config.metrics.n_images) == name
+    assert name_of(measure, config, self_judged=False, n_real=config.metrics.n_images) == name
 
 
 def test_fewer_real_images_are_named():
     config = make_config("metrics=fid5k")
-    assert figure_name("fid_sd", config, False, n_real=2000) == "fid5k_real2k_sd"
-    assert figure_name("recall", config, False, n_real=1871) == "recall5k_real1871_inception"
-    assert figure_name("inception_score", config, False, n_real=2000) == "inception_score5k"  # looks at none
+    assert name_of("fid_sd", config, False, n_real=2000) == "fid5k_real2k_sd"
+    assert name_of("recall", config, False, n_real=1871) == "recall5k_real1871_inception"
+    assert name_of("inception_score", config, False, n_real=2000) == "inception_score5k"  # looks at none
     every = make_config("metrics=fid5k", "metrics.real=all")
-    assert figure_name("inception_score", every, False, n_real=2000) == "inception_score5k"
-    assert figure_name("fid", every, False, n_real=2000) == "fid5k_heldout_all_first"
-    assert figure_name("fid", make_config("metrics=fid30k_coco", *COCO), False, n_real=40504) == "fid30k_coco"
+    assert name_of("inception_score", every, False, n_real=2000) == "inception_score5k"
+    assert name_of("fid", every, False, n_real=2000) == "fid5k_heldout_all_first"
+    assert name_of("fid", make_config("metrics=fid30k_coco", *COCO), False, n_real=40504) == "fid30k_coco"
 
 
 def test_the_oracles_accuracies_name_their_prompts():
@@ -56,7 +63,7 @@ def test_the_oracles_accuracies_name_their_prompts():
 
 def test_a_judge_that_guides_is_named():
     config = make_config()
-    assert figure_name("fid", config, self_judged=True, n_real=2000) == "fid2k_clip_tiny_self"
+    assert name_of("fid", config, self_judged=True, n_real=2000) == "fid2k_clip_tiny_self"
     assert caption_name("r_precision100", config, self_judged=True) == "r_precision100_clip_tiny_self"
 
 
@@ -66,7 +73,7 @@ def test_every_field_that_changes_a_figure_changes_its_name():
     names = set()
     for key, value in changes.items():
         config = dataclasses.replace(make_config(), metrics=dataclasses.replace(base, **{key: value}))
-        names.add(figure_name("fid", config, self_judged=False, n_real=config.metrics.n_images))
+        names.add(name_of("fid", config, self_judged=False, n_real=config.metrics.n_images))
     assert len(names - {"fid5k"}) == len(changes)
 
 

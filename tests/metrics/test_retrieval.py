@@ -5,6 +5,8 @@ import torch
 
 from clipgan.metrics.retrieval import clip_score, different_texts, r_precision
 
+pytestmark = pytest.mark.numeric
+
 
 def test_r_precision_of_known_embeddings():
     texts = torch.eye(6)
@@ -31,6 +33,7 @@ def test_a_caption_that_reads_the_same_is_no_miss():
     assert r_precision(texts[own], texts, own, 4) == 1
 
 
+@pytest.mark.usefixtures("float64")
 def test_clip_score_is_a_hundred_cosines():
     texts = torch.eye(4)
     images = torch.stack([texts[0], texts[0], -texts[2], 0.6 * texts[3] + 0.8 * texts[0]])

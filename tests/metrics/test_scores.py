@@ -11,6 +11,8 @@ from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 
 from clipgan.metrics.scores import compare, fid_deviation, inception_score
 
+pytestmark = pytest.mark.numeric
+
 
 class Images(TensorDataset):
     def __getitem__(self, index):

@@ -9,6 +9,8 @@ from clipgan.inputs.data.shapes import caption, render, sample_scene, swap_attri
 from clipgan.inputs.data.shapes_captions import Reading, Seen, parse_caption
 from clipgan.metrics.shapes_oracle import ATTRIBUTES, hits, read
 
+pytestmark = pytest.mark.numeric
+
 
 def drawings(count, resolution, seed=0):
     rng = np.random.default_rng(seed)

@@ -71,7 +71,7 @@ def test_a_run_of_mlflow_that_is_not_there(run, tmp_path):
         assert "\n" not in str(caught.value)
         return str(caught.value)
 
-    assert "does not give this run" in refused("0000", run.tracking_uri)
+    assert "did not return this run" in refused("0000", run.tracking_uri)
     assert "run=0000: there is no MLflow at sqlite:///" in refused("0000", f"sqlite:///{tmp_path}/none.db")
     assert not (tmp_path / "none.db").exists()
 

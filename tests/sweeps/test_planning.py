@@ -138,8 +138,8 @@ def test_a_dry_run_measures_one_short_job_and_leaves_nothing(app: App) -> None:
 
 
 REFUSED = [
-    (["h=1,2", "hydra.sweeper.pruner=median"], "must be filled by its group: pruner=median in place of this"),
-    (["h=1,2", "hydra.sweeper.sampler=tpe"], "must be filled by its group: sampler=tpe in place of this"),
+    (["h=1,2", "hydra.sweeper.pruner=median"], "by its group: hydra/sweeper/study/pruner=median in place of this"),
+    (["h=1,2", "hydra.sweeper.sampler=tpe"], "by its group: hydra/sweeper/study/sampler=tpe in place of this"),
     (["h=1,2", "hydra.sweeper.direction=null"], "direction=None is not allowed: it must be minimize or maximize"),
     (["h=1,2", "hydra.sweeper.max_step=0"], "max_step=0 is not allowed: it must be at least 1"),
     (["h=interval(1,2)"], "hydra.sweeper.n_trials is missing"),

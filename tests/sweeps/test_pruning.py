@@ -111,7 +111,7 @@ def test_each_option_makes_its_pruner(name: str) -> None:
 
     import hydra_plugins.clipgan_sweeper  # noqa: F401  # registers them
 
-    node = ConfigStore.instance().load(f"pruner/{name}.yaml").node
+    node = ConfigStore.instance().load(f"hydra/sweeper/study/pruner/{name}.yaml").node
     settings = OmegaConf.to_container(node) | ({"upper": 3.0} if name == "threshold" else {})
     pruner = pruner_of(settings, max_step=16)
     expected = {

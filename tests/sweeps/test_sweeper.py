@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from mlflow import MlflowClient
+from omegaconf import OmegaConf
 from optuna.trial import TrialState
 from sweep_app import REPOSITORY, App
 
@@ -196,6 +197,19 @@ def test_a_mistake_costs_one_message_and_no_trial(app: App, overrides: list[str]
     assert message in out
     assert "Traceback" not in out
     assert app.started() == []
+
+
+@pytest.mark.slow
+def test_hydra_composes_the_jobs_and_names_their_folders_by_their_overrides(app: App) -> None:
+    app.run("batch=8", "h=1,2", "loss=symmetric,lafite", "hydra.sweep.subdir=${hydra.job.override_dirname}")
+    found = {path.parents[1].name: path for path in app.cwd.glob("runs/*/*/.hydra/config.yaml")}
+    for h in (1, 2):
+        for loss in ("symmetric", "lafite"):
+            path = found.pop(f"batch=8,h={h},loss={loss}")
+            config = OmegaConf.load(path)
+            assert (config.batch, config.h, config.loss.name) == (8, h, loss)
+            assert sorted(OmegaConf.load(path.with_name("overrides.yaml"))) == ["batch=8", f"h={h}", f"loss={loss}"]
+    assert found == {}
 
 
 @pytest.mark.slow

@@ -35,7 +35,7 @@ def test_a_description_says_what_a_run_is_and_how_it_goes_on():
         " 32 x 32 pixels, seed 0, for 3 kimg. A trial of the sweep that is its parent run, with `h=2 seed=1`.",
         "To go on, after its end with more kimg:",
         "    python train.py h=2",
-        "`fid5k` against kimg is its figure, `fid5k_best` the best so far. `samples-*.png` are its sample grids.",
+        "`fid5k` against kimg is its objective, `fid5k_best` the best so far. `samples-*.png` are its sample grids.",
     ]
     timed = description(make_config("budget=seconds", "seconds=90"), Origin(), "fid5k")
     assert "seed 0, for 90 seconds of training, 25000 kimg at most.\n" in timed
@@ -44,4 +44,4 @@ def test_a_description_says_what_a_run_is_and_how_it_goes_on():
     lines = description(simclr, Origin(), "linear_acc").split("\n\n")
     assert lines[0].startswith("An encoder pretrained by SimCLR: ")
     assert lines[0].endswith(" for 3 epochs.")
-    assert lines[1:] == ["`linear_acc` against epochs is its figure, `linear_acc_best` the best so far."]
+    assert lines[1:] == ["`linear_acc` against epochs is its objective, `linear_acc_best` the best so far."]

@@ -16,7 +16,7 @@ from filelock import FileLock
 from mlflow import MlflowClient
 
 from clipgan.config import MlflowConfig
-from clipgan.tracking.run_description import About
+from clipgan.tracking.run_description import RunDescription
 from clipgan.tracking.run_log import RunLog
 from tests.relay import Relay
 
@@ -28,7 +28,9 @@ def mlflow_config(tmp_path):
 
 def open_log(run_dir, config, resumed_at=None, **params):
     run_dir.mkdir(exist_ok=True)
-    return RunLog(run_dir, config, About("a name", "what it is"), {"h": 0.5, "long": "x" * 9000, **params}, resumed_at)
+    return RunLog(
+        run_dir, config, RunDescription("a name", "what it is"), {"h": 0.5, "long": "x" * 9000, **params}, resumed_at
+    )
 
 
 def run_id(run_dir):
@@ -335,7 +337,7 @@ def test_a_server_that_does_not_answer_holds_up_nothing(tmp_path, relay, monkeyp
 
 def test_who_interrupts_does_not_wait_for_a_server_that_does_not_answer(tmp_path, said, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "100")
-    monkeypatch.setattr("clipgan.tracking.run_log.run_log.HURRY", 0.1)
+    monkeypatch.setattr("clipgan.tracking.run_log.HURRY", 0.1)
     relay = Relay()
     log = open_log(tmp_path / "run", MlflowConfig(tracking_uri=relay.uri, experiment="test"))
     log.metrics(0, {"fid": 3.0})

@@ -15,6 +15,7 @@ from open_clip.modified_resnet import ModifiedResNet
 from open_clip.pretrained import download_pretrained
 
 from clipgan.base.errors import UserError
+from clipgan.base.text import first_line
 from clipgan.config import ClipConfig
 from clipgan.inputs.data.pack import PackedData
 from clipgan.inputs.encoders.activation import with_lean_activations
@@ -224,7 +225,7 @@ def _pretrained_file(config: ClipConfig, settings: dict[str, Any]) -> Path:
         try:
             return Path(download_pretrained(settings))
         except Exception as error:  # any error of the hub's client or its transport
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
     where = f"{names[0]} of {repository} on the Hugging Face hub" if repository else url
     original = f", or the original {Path(settings['url']).name}" if settings.get("url") else ""
     raise UserError(

@@ -8,6 +8,7 @@ from torch import nn
 from torchvision.models import ResNet, ResNet50_Weights, resnet50
 
 from clipgan.base.errors import UserError
+from clipgan.base.text import first_line
 from clipgan.config import ResNetConfig
 from clipgan.inputs.data.pack import PackedData
 from clipgan.inputs.encoders.frozen import FrozenEncoder
@@ -94,7 +95,7 @@ def _pretrained_file(config: ResNetConfig, url: str) -> Path:
             torch.hub.download_url_to_file(url, str(path), hash_prefix=name.rpartition("-")[2].removesuffix(".pth"))
             return path
         except (OSError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
     raise UserError(
         f"resnet.pretrained={config.pretrained}: its weights are not cached here and {url} cannot be reached "
         f"({reason}). Fetch {name} on another machine and give the file with resnet.checkpoint=FILE"

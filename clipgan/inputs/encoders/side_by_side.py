@@ -3,17 +3,15 @@
 On two cores this takes half the time of one training after the other; threads of one process gain nothing.
 """
 
-import multiprocessing
 import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import torch
 
 from clipgan.base import console as progress
 from clipgan.base.cache import digest
+from clipgan.base.children import ChildDied, call_in_processes
 from clipgan.base.console import console
 from clipgan.config import DataConfig, TinyClipTraining, TinyResNetTraining
 from clipgan.inputs.data.loading import load_data
@@ -49,15 +47,14 @@ def train_side_by_side(
         if worth and not _is_trained(training, packed, cache_dir):
             missing.append(training)
     if len(missing) > 1:
-        workers = min(len(missing), os.cpu_count() or 1)
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=_plain_progress) as pool:
-            jobs = [pool.submit(_train, each, data, resolution, cache_dir, str(device)) for each in missing]
-            try:
-                for job in jobs:
-                    job.result()
-            except BrokenProcessPool:
-                console.print("a process that trained an encoder has died, perhaps for want of memory: one by one now")
+        calls = [(each, data, resolution, cache_dir, str(device)) for each in missing]
+        outcomes = call_in_processes(_train, calls, at_once=min(len(missing), os.cpu_count() or 1))
+        failed = [outcome for outcome in outcomes if outcome is not None]
+        for outcome in failed:
+            if not isinstance(outcome, ChildDied):
+                raise outcome
+        if failed:
+            console.print("a process that trained an encoder has died, perhaps for want of memory: one by one now")
     return [_train_packed(training, packed, cache_dir, device) for training in trainings]
 
 
@@ -67,12 +64,9 @@ def _is_trained(training: Training, packed: PackedData, cache_dir: Path) -> bool
     return (cache_dir / "resnet" / digest(resnet_description(training, packed))).is_dir()
 
 
-def _plain_progress() -> None:
-    """Bars of several processes would overwrite each other on a terminal: print lines."""
-    progress.console = progress.Console(highlight=False, soft_wrap=True, force_terminal=False)
-
-
 def _train(training: Training, data: DataConfig, resolution: int, cache_dir: Path, device: str) -> None:
+    """The body of a process. Bars of several would overwrite each other on a terminal: it prints lines."""
+    progress.console = progress.Console(highlight=False, soft_wrap=True, force_terminal=False)
     _train_packed(training, load_data(data, resolution, cache_dir), cache_dir, torch.device(device))
 
 

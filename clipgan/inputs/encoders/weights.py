@@ -12,6 +12,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from clipgan.base.errors import UserError
+from clipgan.base.text import first_line
 from clipgan.inputs.encoders.torchscript import is_torchscript, read_torchscript
 
 SHOWN = 3  # number of mismatching tensors that an error message names
@@ -56,7 +57,7 @@ def read_state_dict(path: Path, key: str) -> dict[str, torch.Tensor]:
     try:
         content: dict[str, Any] = load_file(path) if path.suffix == ".safetensors" else _read_torch(path)
     except Exception as error:  # each reader raises its own kinds of errors for a damaged or foreign file
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = first_line(error)
         raise UserError(f"{key}={path} cannot be read as a weights file: {reason[:200]}") from error
     nested = content.get("state_dict")
     content = nested if isinstance(nested, dict) else content

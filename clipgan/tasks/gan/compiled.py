@@ -1,15 +1,15 @@
-"""torch.compile for what a step spends its time in. The lazy regularisers differentiate twice and stay outside."""
+"""torch.compile for the networks of a step. The lazy regularisers differentiate twice and are not compiled."""
 
 from clipgan.tasks.gan.spaces import FrozenSpaces
 from clipgan.tasks.gan.state import TrainingState
 
 
 def compile_networks(state: TrainingState, spaces: FrozenSpaces, mode: str, backend: str = "inductor") -> None:
-    """Compile G, D and the encoders' image towers in place; each shape is compiled when it comes first.
+    """Compile G, D and the encoders' image towers in place; each shape is compiled when it first comes.
 
     Args:
-        state: whose generator and discriminator are meant; the moving average is left alone.
-        spaces: whose encoders are meant.
+        state: its generator and discriminator are compiled; the moving average is not.
+        spaces: its encoders are compiled.
         mode: torch.compile's: default | reduce-overhead (CUDA graphs on a GPU) | max-autotune.
         backend: torch.compile's.
     """

@@ -1,6 +1,7 @@
 """Exponential moving average of the generator's weights."""
 
 import torch
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from clipgan.config import ModelConfig
 from clipgan.models.networks.generator import TextToImage
@@ -13,7 +14,7 @@ def ema_decay(model: ModelConfig, images: int, batch: int, fine_tuning: bool = F
         model: its `ema_kimg` and `ema_rampup`.
         images: real images shown so far.
         batch: real images a step.
-        fine_tuning: whether the average began as an average, so that it is not to be forgotten at once: no ramp-up.
+        fine_tuning: whether the average began as a trained average, which a ramp-up would forget: no ramp-up.
     """
     half_life = model.ema_kimg * 1000
     if model.ema_rampup > 0 and not fine_tuning:
@@ -24,6 +25,6 @@ def ema_decay(model: ModelConfig, images: int, batch: int, fine_tuning: bool = F
 @torch.no_grad()
 def update_ema(average: TextToImage, generator: TextToImage, decay: float) -> None:
     """average <- decay * average + (1 - decay) * generator; buffers are copied."""
-    torch._foreach_lerp_(list(average.parameters()), list(generator.parameters()), 1 - decay)
+    get_ema_multi_avg_fn(decay)(list(average.parameters()), list(generator.parameters()), None)
     for mean, buffer in zip(average.buffers(), generator.buffers(), strict=True):
         mean.copy_(buffer)

@@ -1,4 +1,4 @@
-"""Weights that a training starts from (`init`), as distinct from a training that goes on (`resume`).
+"""The weights that a training starts from (`init`). A training that goes on (`resume`) takes its whole state instead.
 
 Only weights are taken: the moving average for G and for its average, and D. Optimisers, schedule and step are new.
 """
@@ -25,7 +25,7 @@ SHOWN = 8  # layers that a line names
 
 @dataclass(frozen=True)
 class InitialWeights:
-    """What a checkpoint brings to the beginning of another training."""
+    """The weights of a checkpoint that another training starts from."""
 
     path: Path
     resolution: int
@@ -58,7 +58,7 @@ def read_initial(config: Config) -> InitialWeights:
 
 
 def start_from(state: TrainingState, weights: InitialWeights, config: Config) -> None:
-    """Copy into a new state what fits it, and say what does not: that stays as it was drawn.
+    """Copy the weights that fit into a new state, and name the layers that keep their random weights.
 
     Networks of another resolution share the layers up to the lower one. With another CLIP's width, the layers that
     read or write its embedding do not fit.
@@ -83,11 +83,11 @@ def start_from(state: TrainingState, weights: InitialWeights, config: Config) ->
 
 
 def _copy_fitting(network: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
-    """Copy every tensor that has the name and the shape of one in `network`; returns what it has besides."""
-    own = network.state_dict()
-    fitting = {name: weights[name] for name in own if name in weights and weights[name].shape == own[name].shape}
+    """Copy each tensor whose name and shape are in `network`; returns the names of the network's other tensors."""
+    state = network.state_dict()
+    fitting = {name: weights[name] for name in state if name in weights and weights[name].shape == state[name].shape}
     network.load_state_dict(fitting, strict=False)
-    return [name for name in own if name not in fitting]
+    return [name for name in state if name not in fitting]
 
 
 def _report(name: str, network: nn.Module, new: list[str], weights: Mapping[str, Tensor], path: Path) -> None:

@@ -8,7 +8,7 @@ import torch
 from clipgan.base.cache import cache_dir_of
 from clipgan.base.console import console
 from clipgan.base.errors import UserError
-from clipgan.config import Config
+from clipgan.config import Config, Need
 from clipgan.engine.run_files import check_resumption
 from clipgan.inputs.batches.batches import check_batch_size
 from clipgan.inputs.data.loading import load_data, report_files
@@ -25,7 +25,7 @@ from clipgan.models.losses.structure import active_terms
 
 @dataclass(frozen=True)
 class Prepared:
-    """What training takes from the cache."""
+    """Data, encoders and features of a run."""
 
     data: PackedData
     clip: FrozenClip
@@ -36,7 +36,7 @@ class Prepared:
 
 
 def check_files(config: Config) -> None:
-    """Find missing files in the first second, not after an hour.
+    """Refuse missing files in the first second, not after an hour.
 
     Raises:
         UserError: a file that the configuration names does not exist.
@@ -53,7 +53,7 @@ def check_files(config: Config) -> None:
 
 
 def check_captions(config: Config, data: PackedData) -> None:
-    """Say what cannot be measured without captions.
+    """Refuse a data set without captions that the run needs, and name measures that are left out without them.
 
     Raises:
         UserError: the run or a CLIP that trains would need captions, or their words, that are not there.
@@ -66,7 +66,7 @@ def check_captions(config: Config, data: PackedData) -> None:
             "image (NAME.txt, one a line), "
             "or train without any: condition=language_free"
         )
-    measures = [f"metrics.{key}" for key in ("clip_score", "r_precision") if getattr(config.metrics, key) != "never"]
+    measures = [f"metrics.{measure}" for measure in config.metrics.asked(Need.CAPTIONS)]
     if split_of(config) in bare and measures:
         console.print(f"data={data.name} has no captions of {split_of(config)} images: {' and '.join(measures)} cannot "
                       "be measured, and are left out")  # fmt: skip
@@ -100,7 +100,7 @@ def prepare(config: Config, device: torch.device) -> Prepared:
     check_batch_size(config, data.train)
     needs_resnet = any(term.space == "ResNet" for term in active_terms(config))
     judging = config.metrics.judge
-    # what is only loaded comes before what trains, so that a missing file is known at once
+    # encoders that are only loaded come before those that train, so that a missing file is reported at once
     trains = {
         "clip": config.clip.train if config.clip.checkpoint is None else None,
         "judge": judging.train if judging and judging.checkpoint is None else None,

@@ -38,6 +38,6 @@ class SampleGrid:
 
 
 def title(split: Split, index: int) -> str:
-    """What stands above a row: the first caption of an image, or its number in a set without captions."""
+    """The text above a row: the first caption of an image, or its number in a set without captions."""
     captions = split.captions[index]
     return captions[0] if captions else f"like held-out image {index}"

@@ -1,4 +1,4 @@
-"""All that training changes: two networks, the moving average, two optimisers, the path-length mean, the step."""
+"""The state that training changes: networks, moving average, optimisers, path-length mean, step."""
 
 import copy
 from collections.abc import Sequence
@@ -52,19 +52,19 @@ class TrainingState:
         return Judgement(judged.logits.float(), judged.semantic.float())
 
     def differentiated_twice(self) -> AbstractContextManager[Any]:
-        """Around a regulariser on a gradient: compiled graphs cannot be differentiated twice, so none is used."""
+        """A context without compiled graphs, which cannot be differentiated twice; for a regulariser on a gradient."""
         return torch.compiler.set_stance("force_eager") if self.compiled else nullcontext()
 
     def update(self, optimizer: torch.optim.Optimizer, gradient: str) -> None:
-        """One step of an optimiser on the gradients that have gathered, over all processes.
+        """Step an optimiser on the accumulated gradients of all processes.
 
         Args:
-            gradient: what the watch calls them.
+            gradient: their name in the watch.
         """
         update(optimizer, self.scaler, self.watch, gradient)
 
     def train_discriminator(self, on: bool) -> None:
-        """Whether gradients reach D's weights; those that Freeze-D keeps never get any."""
+        """Turn the gradients of D's weights on or off; weights that Freeze-D keeps never get any."""
         for group in self.discriminator_optimizer.param_groups:
             for parameter in group["params"]:
                 parameter.requires_grad_(on)

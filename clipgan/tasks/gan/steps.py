@@ -5,6 +5,7 @@ Shapes: N batch, K further targets, L layers, W style width, C width of CLIP's e
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -45,7 +46,7 @@ class Objective:
     spaces: FrozenSpaces
 
     def at(self, step: int) -> "Objective":
-        """That of one step: with `contrast.every` = k, every k-th has the terms, k times as heavy."""
+        """The objective of one step: with `contrast.every` = k, every k-th step has the terms, k times as heavy."""
         every = self.config.contrast.every
         if every == 1:
             return self
@@ -61,7 +62,7 @@ def train_step(state: TrainingState, batch: Batch, objective: Objective, step: i
     config, model, objective = objective.config, objective.config.model, objective.at(step)
     random = StepRandom(config.seed, step, min(model.mbstd_group, config.batch), batch.images.device)
     if state.compiled:
-        torch.compiler.cudagraph_mark_step_begin()  # what CUDA graphs of the last step have put out may be overwritten
+        torch.compiler.cudagraph_mark_step_begin()  # this step may overwrite the outputs of the last one's graphs
     batch = online_features(batch, objective)
     values, semantic = discriminator_step(state, batch, objective, random)
     values |= generator_step(state, batch, semantic, objective, random)
@@ -81,10 +82,7 @@ def train_step(state: TrainingState, batch: Batch, objective: Objective, step: i
 
 @torch.no_grad()
 def online_features(batch: Batch, objective: Objective) -> Batch:
-    """The batch with the features that terms contrast with computed of its images, where `features=online` asks so.
-
-    Once for both networks' losses, in as many parts as the step has.
-    """
+    """With `features=online`, compute the batch's image features that terms contrast with, once for both networks."""
     if objective.config.features != "online":
         return batch
     terms = [term for term in (*objective.generator_terms, *objective.discriminator_terms) if term.pair == "ii"]
@@ -121,8 +119,8 @@ def discriminator_step(
         state.watch.see("G/images", fake.image)
         fake_logits = _judge(state, fake, part, random, "D fake").logits
         real = _judge(state, _real(part, config), part, random, "D real")
-        shown = real.logits.detach()
-        logits.append(torch.stack([shown.mean(), fake_logits.detach().mean(), shown.sign().mean()]))
+        real_logits = real.logits.detach()
+        logits.append(torch.stack([real_logits.mean(), fake_logits.detach().mean(), real_logits.sign().mean()]))
         semantic.append(unit(real.semantic))
         return discriminator_loss(fake_logits, real.logits), {"D": semantic[-1]} if terms else {}
 
@@ -132,9 +130,7 @@ def discriminator_step(
     def target(of: Targets, space: str, pair: str) -> Tensor:
         return objective.spaces.target("CLIP", pair, of)  # f_D is as wide as CLIP and learns its features
 
-    def contrast(embedded: Embeddings, parts: Sequence[Batch]) -> tuple[Tensor | float, Values]:
-        return _contrast(terms, embedded, parts, target, config, state.watch)
-
+    contrast = partial(_contrast, terms, target=target, config=config, watch=state.watch)
     state.discriminator_optimizer.zero_grad(set_to_none=True)
     parts = batch.parts(config.accumulate)
     adversarial, values = backward(
@@ -178,13 +174,11 @@ def generator_step(
         return generator_loss(judged.logits), embedded
 
     def target(of: Targets, space: str, pair: str) -> Tensor | None:
-        if space == "D" and pair == "ii":  # no cache has it
+        if space == "D" and pair == "ii":  # f_D is in no cache
             return semantic[batch.place(of.rows)] if isinstance(of, Batch) else None
         return spaces.target("CLIP" if space == "D" else space, pair, of)
 
-    def contrast(embedded: Embeddings, parts: Sequence[Batch]) -> tuple[Tensor | float, Values]:
-        return _contrast(terms, embedded, parts, target, config, state.watch)
-
+    contrast = partial(_contrast, terms, target=target, config=config, watch=state.watch)
     state.generator_optimizer.zero_grad(set_to_none=True)
     embed = (lambda part: forward(part)[1]) if config.contrast.grad_cache else None
     adversarial, values = backward(batch.parts(config.accumulate), forward, contrast, embed, state.scaler)
@@ -202,9 +196,9 @@ def r1_step(state: TrainingState, batch: Batch, objective: Objective, random: St
     state.discriminator_optimizer.zero_grad(set_to_none=True)
     for part in batch.parts(config.accumulate):
         real = _real(part, config).map(lambda images: images.detach().requires_grad_(True))
-        own = r1_penalty(_judge(state, real, part, random, "R1").logits, real.all()) * share
-        state.scaler.scale(own * (model.r1_gamma / 2 * model.r1_interval)).backward()
-        penalty += own.detach()
+        of_part = r1_penalty(_judge(state, real, part, random, "R1").logits, real.all()) * share
+        state.scaler.scale(of_part * (model.r1_gamma / 2 * model.r1_interval)).backward()
+        penalty += of_part.detach()
     penalty = total(penalty)
     state.watch.see("loss/r1", penalty)
     state.update(state.discriminator_optimizer, "D/r1/gradient")
@@ -226,9 +220,9 @@ def path_length_step(state: TrainingState, batch: Batch, objective: Objective, r
         lengths = path_lengths(images, ws, halves.rows("path length direction", half.rows))
         everywhere = total(lengths.mean()) / world_size()
         state.path_length_mean = state.path_length_mean.lerp(everywhere, PATH_LENGTH_DECAY)
-        own = path_length_penalty(lengths, state.path_length_mean)
-        state.scaler.scale(own * (share * model.pl_weight * model.pl_interval)).backward()
-        penalty += own.detach() * share
+        of_part = path_length_penalty(lengths, state.path_length_mean)
+        state.scaler.scale(of_part * (share * model.pl_weight * model.pl_interval)).backward()
+        penalty += of_part.detach() * share
     penalty = total(penalty)
     state.watch.see("loss/path_length", penalty)
     state.update(state.generator_optimizer, "G/path_length/gradient")
@@ -240,9 +234,9 @@ def _real(batch: Batch, config: Config) -> Scales:
 
 
 def _judge(state: TrainingState, images: Scales, batch: Batch, random: StepRandom, use: str) -> Judgement:
-    """D on images as it is to see them: augmented, the same way each time for the same use."""
-    seen = state.augmentation(images, lambda: random.rows(f"{use} augmentation", batch.rows))
-    return state.judge(seen, batch.condition)
+    """D on augmented images; the augmentation is the same each time for the same use."""
+    augmented = state.augmentation(images, lambda: random.rows(f"{use} augmentation", batch.rows))
+    return state.judge(augmented, batch.condition)
 
 
 def _styles(state: TrainingState, batch: Batch, objective: Objective, random: StepRandom, use: str) -> Tensor:
@@ -269,7 +263,7 @@ def _contrast(
     config: Config,
     watch: Watch,
 ) -> tuple[Tensor | float, Values]:
-    """The terms over the rows of `parts` of all processes, against their targets and the further ones."""
+    """The terms over the rows of `parts` in all processes, against their targets and the further targets."""
     if not terms:
         return 0.0, {}
     further, network = parts[0].further, terms[0].phase

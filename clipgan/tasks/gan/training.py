@@ -32,12 +32,12 @@ from clipgan.tasks.gan.spaces import FrozenSpaces
 from clipgan.tasks.gan.state import new_state
 from clipgan.tasks.gan.steps import Objective, train_step
 from clipgan.tasks.gan.weight_table import weight_table
+from clipgan.tracking.log import Log
 from clipgan.tracking.run_description import Origin
-from clipgan.tracking.run_log import RunLog
 
 
 class Training(Run):
-    """One run of a GAN: its state, its data, its measures."""
+    """One run of a GAN."""
 
     maximised = False
 
@@ -71,7 +71,7 @@ class Training(Run):
             config, prepared.data, features, prepared.judge, prepared.clip, prepared.cache_dir, device
         )
         self.key = self.evaluation.key
-        self.sources = {  # what files held: their names are in the configuration
+        self.sources = {  # identity of files; the configuration has only their names
             "data.fingerprint": prepared.data.fingerprint,
             "clip.key": prepared.clip.key,
             "judge.key": prepared.judge.key if prepared.judge else None,
@@ -88,11 +88,11 @@ class Training(Run):
         self.text_to_resnet_r2 = features.text_to_resnet_r2
 
     def announce(self) -> None:
-        """The weights of its terms."""
+        """Print the weights of the terms."""
         console.print(weight_table(self.terms, self.config))
 
     def params(self) -> dict[str, Any]:
-        """The sizes of the networks, and what FID is computed from."""
+        """The sizes of the networks, and the protocol of the metrics."""
         return {
             "parameters/G": parameter_count(self.state.generator),
             "parameters/D": parameter_count(self.state.discriminator),
@@ -108,52 +108,52 @@ class Training(Run):
         """See `train_step`."""
         return train_step(self.state, self.batches.at(step), self.objective, step)
 
-    def measure(self, mark: int, last: bool) -> dict[str, float]:
-        """FID and what is measured beside it, and a sample grid."""
+    def measure(self, units: int, last: bool) -> dict[str, float]:
+        """FID and the other measures, and a sample grid."""
         raw = self.config.metrics.weights == "raw"
         measured = self.evaluation(self.state.generator if raw else self.state.generator_ema, last)
         if rank() == 0:
-            [grid] = self.artifacts(mark)
+            [grid] = self.artifacts(units)
             self.grid.save(self.state.generator_ema, grid)
         return measured
 
-    def artifacts(self, mark: int) -> list[Path]:
+    def artifacts(self, units: int) -> list[Path]:
         """The sample grid."""
-        return [self.run_dir / f"samples-{mark:06d}.png"]
+        return [self.run_dir / f"samples-{units:06d}.png"]
 
     def record(self) -> dict[str, Any]:
-        """Its CLIPs, so that they are found again."""
+        """The CLIPs, so that they can be found again."""
         return {"clip": self.clip.record(), "judge": self.judge.record() if self.judge else None}
 
-    def finish(self, log: RunLog) -> None:
-        """The generator as a model of MLflow's."""
+    def finish(self, log: Log) -> None:
+        """Log the generator as an MLflow model."""
         if self.config.mlflow.log_model:
-            log.model(self._write_model, self.history.mark)
+            log.model(self._write_model, self.history.recorded_units)
 
     def _write_model(self, folder: Path) -> None:
-        from clipgan.sampling.served import write  # what it imports, a run without MLflow does without
+        from clipgan.sampling.served import write  # a run without MLflow does not need its imports
 
         write(folder, self.config, self.state.generator_ema, self.clip)
 
     def further(self, origin: Origin) -> list[tuple[str, str]]:
         """Pictures, a longer training, a sweep."""
-        seconds, by_kimg = self.config.seconds, self.state.step == self.schedule.total
-        longer = f"kimg={2 * self.history.mark}" if seconds is None or by_kimg else f"seconds={2 * seconds:g}"
+        seconds, by_kimg = self.config.seconds, self.state.step == self.schedule.total_steps
+        longer = f"kimg={2 * self.history.recorded_units}" if seconds is None or by_kimg else f"seconds={2 * seconds:g}"
         return [
-            (f"python -m clipgan.sample ckpt={self.saved} prompts=PROMPTS", "draw what prompts say"),
+            (f"python -m clipgan.sample ckpt={self.checkpoints.last} prompts=PROMPTS", "draw what prompts say"),
             (f"{origin.command or shlex.join(train_command())} {longer}", "train on, for as long again"),
             (shlex.join([*train_command(), "-m", "h=0.1,0.5,2"]), "compare other h in a sweep"),
         ]
 
 
 def prepare_run(config: Config, run_dir: Path, device: torch.device, report: Report | None) -> Callable[[], Training]:
-    """Bring all that a GAN's run needs into the cache, and return what makes the run.
+    """Bring all that a GAN's run needs into the cache, and return the function that makes the run.
 
     Raises:
         UserError: data, weights or a checkpoint are missing or do not fit.
     """
     initial = None
     if config.init is not None and not run_files.exists(config.resume, run_dir):
-        initial = read_initial(config)  # before the data, so that a mistake is known at once
+        initial = read_initial(config)  # before the data, so that a mistake is reported at once
     prepared = prepare(config, device)
     return lambda: Training(config, run_dir, prepared, device, report, initial)

@@ -11,7 +11,7 @@ from clipgan.models.losses.structure import Term
 def weight_table(terms: Sequence[Term], config: Config) -> Table:
     """A row for each network and space, a column for each pair and its primed (heterologous) form.
 
-    Below the table: what the images are contrasted with.
+    The caption below the table says what the images are contrasted with.
     """
     table = Table("loss of", "space", *(column for pair in PAIRS for column in (pair, f"{pair}'")), "tau")
     table.caption = contrast_in_words(config) if terms else "no contrastive term: every weight is 0"
@@ -30,7 +30,7 @@ def weight_table(terms: Sequence[Term], config: Config) -> Table:
 
 
 def contrast_in_words(config: Config) -> str:
-    """`pairs: drop_false_negative (fraction 0.05, by image), condition: text`, and what else is not the default."""
+    """`pairs: drop_false_negative (fraction 0.05, by image), condition: text`, and other settings."""
     pairs, contrast, condition = config.pairs, config.contrast, config.condition
     numbers = {"fraction": pairs.fraction, "k": pairs.k}
     chosen = [f"{name} {value:g}" for name, value in numbers.items() if value is not None]

@@ -37,8 +37,8 @@ class Draws:
 
     def rows(self, rows: range) -> "Draws":
         """Those of some of the images."""
-        own = slice(rows.start, rows.stop)
-        return Draws(*(getattr(self, field.name)[own] for field in fields(self)))
+        chosen = slice(rows.start, rows.stop)
+        return Draws(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
 def draw(config: AugmentConfig, count: int, resolution: int, x_flip: bool, random: torch.Generator) -> Draws:

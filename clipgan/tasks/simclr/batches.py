@@ -1,4 +1,4 @@
-"""Shuffled batches of images, with what CLIP's cache says of them; that of a step depends on the seed and the step.
+"""Shuffled batches of images, with their cached CLIP features; a batch depends only on the seed and the step.
 
 Shapes: N batch, n rows of this process, R resolution, C width of CLIP's embedding.
 """

@@ -1,4 +1,4 @@
-"""What a snapshot measures: linear and k-NN accuracy of the frozen encoder's features.
+"""The metrics of a snapshot: linear and k-NN accuracy of the frozen encoder's features.
 
 Shapes: N images, R resolution, Q width of the features.
 """

@@ -1,4 +1,4 @@
-"""How often what CLIP finds nearest is semantically right."""
+"""How often CLIP's nearest neighbour of an image has the same class."""
 
 import numpy as np
 

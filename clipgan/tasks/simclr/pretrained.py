@@ -1,4 +1,4 @@
-"""What pretraining leaves, as the GAN's ResNet space: `resnet=simclr resnet.run=RUN_ID|latest`."""
+"""The pretrained encoder as the GAN's ResNet space: `resnet=simclr resnet.run=RUN_ID|latest`."""
 
 from pathlib import Path
 

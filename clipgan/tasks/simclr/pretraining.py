@@ -31,19 +31,19 @@ from clipgan.tasks.simclr.evaluation import OBJECTIVE, LinearEvaluation
 from clipgan.tasks.simclr.neighbours import share_of_right_neighbours
 from clipgan.tasks.simclr.state import new_state
 from clipgan.tasks.simclr.step import Method, train_step
+from clipgan.tracking.log import Log
 from clipgan.tracking.run_description import Origin
-from clipgan.tracking.run_log import RunLog
 
-SEEN_AS_VIEWS = ("drop_false_positive",)  # compares an image's two views, of which the cache knows nothing
+SEEN_AS_VIEWS = ("drop_false_positive",)  # compares the two views of an image; the cache has images only
 
 
 @dataclass(frozen=True)
 class Pretrainable:
-    """What pretraining takes from the cache."""
+    """Data, labels, CLIP and features of a run."""
 
     data: PackedData
     labels: Labels
-    clip: FrozenClip | None  # None where no pair asks it
+    clip: FrozenClip | None  # None where no pair needs it
     features: SplitFeatures | None  # of the training images; None where they are not needed
 
 
@@ -70,19 +70,19 @@ def prepare_pretraining(config: Config, device: torch.device) -> Pretrainable:
 
 
 def sees_views(config: Config) -> bool:
-    """Whether CLIP is shown the augmented views in each step, in place of the images once."""
+    """Whether CLIP embeds the augmented views in each step, and not the images once."""
     return config.pairs.name in SEEN_AS_VIEWS or (config.pairs.name != "plain" and config.features == "online")
 
 
 def compared_by(config: Config, features: SplitFeatures) -> np.ndarray:
-    """What CLIP knows of each training image, or of its first caption: [N, C]."""
+    """CLIP's features of each training image, or of its first caption: [N, C]."""
     if config.pairs.similarity == "text":
         return features.clip_text[features.caption_start[:-1]]
     return features.clip_image[0]
 
 
 class Pretraining(Run):
-    """One run of SimCLR: its state, its data, its measures."""
+    """One run of SimCLR."""
 
     key, maximised, best_counts = OBJECTIVE, True, False
 
@@ -99,22 +99,22 @@ class Pretraining(Run):
         self.labels = ready.labels
         self.state = new_state(config, device)
         online = ready.clip if sees_views(config) else None
-        self.method = Method(config, config.simclr, ready.data.x_flip, schedule.total, online)
+        self.method = Method(config, config.simclr, ready.data.x_flip, schedule.total_steps, online)
         self.evaluation = LinearEvaluation(config, ready.data, ready.labels, self.state.precision)
         self.clip = ready.clip
-        self.sources = {  # what files held: their names are in the configuration
+        self.sources = {  # identity of files; the configuration has only their names
             "data.fingerprint": ready.data.fingerprint,
             "clip.key": None if ready.clip is None else ready.clip.key,
         }
 
     def announce(self) -> None:
-        """The classes, and what CLIP does."""
+        """Print the classes and the steps of an epoch."""
         classes = self.labels.classes
         some = ", ".join(classes[:3])
         console.print(f"{len(classes)} classes ({some}, ...), {self.batches.per_epoch} steps an epoch", markup=False)
 
     def params(self) -> dict[str, Any]:
-        """The size of the network, and how many classes there are."""
+        """The size of the network, and the number of classes."""
         return {
             "parameters/encoder": parameter_count(self.state.network.encoder),
             "parameters/head": parameter_count(self.state.network.head),
@@ -129,20 +129,20 @@ class Pretraining(Run):
         """See `train_step`."""
         return train_step(self.state, self.batches.at(step), self.method, step)
 
-    def measure(self, mark: int, last: bool) -> dict[str, float]:
+    def measure(self, units: int, last: bool) -> dict[str, float]:
         """Linear and k-NN accuracy."""
         return self.evaluation(self.state.network.encoder)
 
     def record(self) -> dict[str, Any]:
-        """CLIP, where one helps, and the classes."""
+        """CLIP, if one is used, and the classes."""
         return {"clip": self.clip.record() if self.clip else None, "classes": self.labels.classes}
 
-    def finish(self, log: RunLog) -> None:
-        """Nothing: its checkpoint is what others take."""
+    def finish(self, log: Log) -> None:
+        """Do nothing: a GAN takes the encoder from the checkpoint."""
 
     def further(self, origin: Origin) -> list[tuple[str, str]]:
-        """How to use what was learnt."""
-        run = "resnet.run=latest" if self.config.mlflow.tracking_uri else f"resnet.checkpoint={self.saved}"
+        """How to use the encoder."""
+        run = "resnet.run=latest" if self.config.mlflow.tracking_uri else f"resnet.checkpoint={self.checkpoints.last}"
         pairs = "task=simclr pairs=plain,add_new_positive"
         return [
             (shlex.join([*train_command(), "resnet=simclr", run]), "train a GAN with it as its ResNet space"),
@@ -153,7 +153,7 @@ class Pretraining(Run):
 def prepare_run(
     config: Config, run_dir: Path, device: torch.device, report: Report | None
 ) -> Callable[[], Pretraining]:
-    """Bring all that pretraining needs into the cache, and return what makes the run.
+    """Bring all that pretraining needs into the cache, and return the function that makes the run.
 
     Raises:
         UserError: data or weights are missing or do not fit.

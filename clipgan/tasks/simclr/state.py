@@ -1,4 +1,4 @@
-"""All that pretraining changes: the network, its optimiser, the step."""
+"""The state that pretraining changes: network, optimiser, step."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +16,8 @@ from clipgan.engine.divergence import Watch
 from clipgan.engine.precision import Precision, choose_precision
 from clipgan.tasks.simclr.network import SimclrNetwork, build_network, over_processes
 from clipgan.tasks.simclr.optimizer import lars
+
+BATCH_NORMS = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d, torch.nn.BatchNorm3d, torch.nn.SyncBatchNorm)
 
 
 @dataclass
@@ -38,7 +40,7 @@ class SimclrState:
     @contextmanager
     def same_statistics(self) -> Iterator[None]:
         """While the block lasts, a pass leaves the BatchNorms' running statistics as they are."""
-        norms = [each for each in self.network.modules() if isinstance(each, torch.nn.modules.batchnorm._BatchNorm)]
+        norms = [each for each in self.network.modules() if isinstance(each, BATCH_NORMS)]
         for norm in norms:
             norm.track_running_stats = False
         try:

@@ -28,13 +28,13 @@ Views = tuple[Tensor, Tensor]  # both of some images, [n, 3, R, R] in [0, 1]
 
 @dataclass(frozen=True)
 class Method:
-    """What a run's steps have in common."""
+    """What all steps of a run have in common."""
 
     config: Config
     simclr: SimclrConfig
     x_flip: bool  # whether views are mirrored
     total: int  # steps
-    clip: FrozenClip | None  # where it sees the views; None: the cache has all that is asked of it
+    clip: FrozenClip | None  # where CLIP embeds the views; None: the cache has CLIP's features
 
 
 def train_step(state: SimclrState, batch: ImageBatch, method: Method, step: int) -> dict[str, Tensor]:
@@ -100,14 +100,14 @@ def choose_pairs(config: PairsConfig, batch: ImageBatch, views: Views, clip: Fro
 
     Args:
         config: the strategy.
-        batch: with features of its images, where CLIP does not see the views.
+        batch: it has features of its images, unless CLIP embeds the views.
         views: of this process's images.
-        clip: where it sees the views.
+        clip: the CLIP that embeds the views, or None.
     """
     if config.name == "plain":
         return None
     if clip is not None:
-        seen = [gather(clip.encode_image(2 * view - 1)) for view in views]
-        return select_views(config, torch.cat(seen))
+        embedded = [gather(clip.encode_image(2 * view - 1)) for view in views]
+        return select_views(config, torch.cat(embedded))
     assert batch.features is not None
     return select_images(config, batch.features @ batch.features.T)

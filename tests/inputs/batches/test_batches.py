@@ -10,6 +10,8 @@ from clipgan.inputs.data.pack import Split
 from clipgan.inputs.features.feature_cache import SplitFeatures
 from tests.helpers import make_config
 
+pytestmark = pytest.mark.numeric
+
 N = 10
 
 

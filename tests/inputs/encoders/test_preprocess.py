@@ -7,6 +7,8 @@ from PIL import Image
 
 from clipgan.inputs.encoders.preprocess import Preprocess
 
+pytestmark = pytest.mark.numeric
+
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 

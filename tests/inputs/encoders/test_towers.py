@@ -7,6 +7,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from clipgan.base.errors import UserError
 from clipgan.config import ClipConfig
 from clipgan.encoder_cost import random_clip
+from tests.numeric import rounding
+
+pytestmark = pytest.mark.numeric
 
 IMAGES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
@@ -56,7 +59,8 @@ def test_attention_is_fused_and_weights_get_no_gradient(precision):
 def test_computing_activations_again_gives_the_same_gradient_for_less_memory():
     kept, again = [], []
     expected = gradient(vit(), kept)
-    torch.testing.assert_close(gradient(vit(grad_checkpointing=True), again), expected)
+    found = gradient(vit(grad_checkpointing=True), again)
+    torch.testing.assert_close(found, expected, rtol=0, atol=rounding(1000) * float(expected.abs().max()))
     assert sum(again) < 0.2 * sum(kept)
 
 

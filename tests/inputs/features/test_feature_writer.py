@@ -8,6 +8,8 @@ import pytest
 from clipgan.base.errors import DivergenceError
 from clipgan.inputs.features.feature_writer import ROW_ERROR, write_features
 
+pytestmark = pytest.mark.numeric
+
 CHUNK = 50
 N = 2 * CHUNK + 17
 

@@ -5,6 +5,8 @@ import pytest
 
 from clipgan.inputs.features.ridge import r_squared, ridge_regression
 
+pytestmark = pytest.mark.numeric
+
 STRENGTH = 0.1
 
 

@@ -17,6 +17,8 @@ from tests.helpers import make_config
 from tests.inputs.data import samples
 from tests.tiny import tiny
 
+pytestmark = pytest.mark.numeric
+
 CPU = torch.device("cpu")
 COUNT = 12
 

@@ -7,11 +7,14 @@ from clipgan.models.augmentation import diffaugment
 from clipgan.models.augmentation.diffaugment import colour, cutout, translation
 from clipgan.models.augmentation.rows import Rows
 
+pytestmark = pytest.mark.numeric
+
 
 def numbers(*values):
     return torch.tensor(values)
 
 
+@pytest.mark.usefixtures("float64")
 def test_colour_is_its_definition():
     torch.manual_seed(0)
     images = torch.randn(2, 3, 4, 4)
@@ -23,6 +26,7 @@ def test_colour_is_its_definition():
     torch.testing.assert_close(changed[1], images[1].mean(dim=0).expand(3, 4, 4))  # no saturation: grey
 
 
+@pytest.mark.usefixtures("float64")
 def test_neutral_colours_change_nothing():
     images = torch.randn(2, 3, 4, 4)
     one = torch.ones(2)

@@ -10,6 +10,9 @@ from clipgan.config import PairsConfig
 from clipgan.models.losses.contrastive import contrast
 from clipgan.models.losses.pairs import STRATEGIES, select
 from tests.models.losses.test_contrastive import rows, tensors
+from tests.numeric import CLOSE
+
+pytestmark = pytest.mark.numeric
 
 CONFIGS = {
     "plain": PairsConfig(),
@@ -70,6 +73,7 @@ def brute_force(config, clip_similarity, fit, anchors, candidates, tau):
     return total / len(kept)
 
 
+@pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("further", [0, 6])
 @pytest.mark.parametrize("name", CONFIGS)
 def test_each_strategy_equals_the_loop_in_both_directions(name, further):
@@ -80,8 +84,8 @@ def test_each_strategy_equals_the_loop_in_both_directions(name, further):
     ours = contrast(*tensors(a, b), 0.4, selections=selections)
     forth = brute_force(config, similarity, fit, a, b, 0.4)
     back = brute_force(config, similarity[:, :n], fit, b[:n], a, 0.4)
-    assert float(ours.homologous) == pytest.approx(forth, rel=1e-5)
-    assert float(ours.heterologous) == pytest.approx(back, rel=1e-5)
+    assert float(ours.homologous) == pytest.approx(forth, rel=CLOSE)
+    assert float(ours.heterologous) == pytest.approx(back, rel=CLOSE)
     plain = contrast(*tensors(a, b), 0.4)
     unchanged = name == "plain" or (name.endswith("5 %") and further == 0)  # 5 % of 8 negatives are none
     assert (abs(float(ours.homologous) - float(plain.homologous)) < 1e-6) == unchanged
@@ -116,6 +120,7 @@ def test_degenerate_batches_are_finite_and_so_is_their_gradient(config, batch):
     assert images.grad.isfinite().all()
 
 
+@pytest.mark.usefixtures("float64")
 def test_an_anchor_whose_negatives_are_all_dropped_costs_nothing():
     n = 6
     similarity, fit = rows(3, n=n) @ rows(3, n=n).T, np.ones(n)
@@ -131,6 +136,7 @@ def test_a_class_of_one_is_the_plain_loss():
     assert selection.positives.tolist() == [[1.0]]
 
 
+@pytest.mark.usefixtures("float64")
 def test_pseudo_classes_follow_chains_of_neighbours():
     angle = torch.tensor([0.0, 0.1, 0.22, 2.0, 2.1])  # 0 - 1 - 2 is a chain: 2's nearest is 1, whose nearest is 0
     points = torch.stack([angle.cos(), angle.sin()], dim=1)

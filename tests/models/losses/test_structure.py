@@ -10,6 +10,9 @@ from clipgan.models.losses.pairs import select
 from clipgan.models.losses.structure import active_terms, structure_loss, weighted_sum
 from tests.helpers import ROOT, compose_node, make_config
 from tests.models.losses.test_contrastive import reference, rows
+from tests.numeric import CLOSE
+
+pytestmark = pytest.mark.numeric
 
 S = {"D": 1.0, "CLIP": 2.0, "ResNet": 1.0}
 C = {"it": 2.5, "ii": 0.5}
@@ -93,6 +96,7 @@ def test_a_terms_own_h_in_the_source_reading():
     assert (terms[0].homologous, terms[0].heterologous) == (2 * 2.5 * 3 / 2, 2 * 2.5 * 3 / 2)
 
 
+@pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("structure", TERMS)
 @pytest.mark.parametrize("phase", ["G", "D"])
 def test_loss_equals_the_loop(structure, phase):
@@ -120,9 +124,9 @@ def test_loss_equals_the_loop(structure, phase):
         {space: torch.from_numpy(rows).float() for space, rows in images.items()},
         lambda space, pair: torch.from_numpy(targets[space, pair]).float(),
     )
-    assert float(total) == pytest.approx(expected, rel=1e-5)
-    assert {name: float(value) for name, value in ours.items()} == pytest.approx(values, rel=1e-5)
-    assert float(weighted_sum(terms, ours)) == pytest.approx(expected, rel=1e-5)
+    assert float(total) == pytest.approx(expected, rel=CLOSE)
+    assert {name: float(value) for name, value in ours.items()} == pytest.approx(values, rel=CLOSE)
+    assert float(weighted_sum(terms, ours)) == pytest.approx(expected, rel=CLOSE)
 
 
 def test_no_term_costs_nothing():
@@ -139,6 +143,7 @@ def published(a, b, tau, lam, correct):
     return -np.mean(lam * np.log(softmax_targets[own, own]) + (1 - lam) * np.log(softmax_images[own, own]))
 
 
+@pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("correct", [True, False])
 @pytest.mark.parametrize("lam", [0, 0.3, 1])
 @pytest.mark.parametrize("seed", range(3))
@@ -166,14 +171,14 @@ def test_lafite_is_the_public_baseline(seed, lam, correct):
         {"D": torch.from_numpy(f_d).float(), "CLIP": torch.from_numpy(f_clip).float()},
         lambda space, pair: torch.from_numpy(targets[space, pair]).float(),
     )
-    assert float(total) == pytest.approx(generator, rel=1e-5)
+    assert float(total) == pytest.approx(generator, rel=CLOSE)
     discriminator = itd * published(f_d, u, temp, lam, correct) + iid * published(f_d, v, temp, lam, correct)
     total, _ = structure_loss(
         [term for term in terms if term.phase == "D"],
         {"D": torch.from_numpy(f_d).float()},
         lambda space, pair: torch.from_numpy({"it": u, "ii": v}[pair]).float(),
     )
-    assert float(total) == pytest.approx(discriminator, rel=1e-5)
+    assert float(total) == pytest.approx(discriminator, rel=CLOSE)
 
 
 def test_every_target_is_used_once():

@@ -16,6 +16,7 @@ from sweeps.job import Hopeless
 from sweeps.trial import current_trial
 
 STEPS = 4  # of the mode `checkpoint`
+BASE = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}  # later versions warn of it
 
 
 class DivergenceError(ArithmeticError):
@@ -102,7 +103,7 @@ def misbehave(mode: str, config: DictConfig) -> None:
         train()
 
 
-@hydra.main(version_base="1.3", config_path="conf", config_name="config")
+@hydra.main(config_path="conf", config_name="config", **BASE)
 def main(config: DictConfig) -> object:
     note(config)
     print(f"hello from h={config.h}")

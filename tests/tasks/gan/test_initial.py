@@ -14,7 +14,7 @@ from clipgan.tasks.gan.initial import read_initial, start_from
 from clipgan.tasks.gan.state import new_state
 from clipgan.tasks.train import train
 from clipgan.tracking.mlflow_run import RUN_ID_FILE
-from clipgan.tracking.run_description import About
+from clipgan.tracking.run_description import RunDescription
 from clipgan.tracking.run_log import RunLog
 from tests.helpers import make_config
 from tests.tiny import tiny
@@ -139,7 +139,7 @@ def test_files_that_are_no_checkpoints_are_refused(configure, tmp_path):
     with pytest.raises(UserError, match=r"init=/nowhere\.pt does not exist.*mlflow:RUN_ID"):
         read_initial(configure("init=/nowhere.pt"))
     torch.save({"some": torch.zeros(1)}, tmp_path / "other.pt")
-    with pytest.raises(UserError, match="none of this project"):
+    with pytest.raises(UserError, match="not from this project"):
         read_initial(configure(f"init={tmp_path}/other.pt"))
 
 
@@ -187,7 +187,7 @@ def logged_run(trained, tmp_path):
     mlflow = MlflowConfig(tracking_uri=f"sqlite:///{tmp_path}/mlflow.db", experiment="test")
     run_dir = tmp_path / "run"
     run_dir.mkdir()
-    log = RunLog(run_dir, mlflow, About("a run", ""), {}, None)
+    log = RunLog(run_dir, mlflow, RunDescription("a run", ""), {}, None)
     content = load_checkpoint(trained, CPU) | {"history": [(0, 9.0), (1, 2.0), (2, 3.0)]}
     save_checkpoint(checkpoint_path(run_dir, 1), content)
     save_checkpoint(checkpoint_path(run_dir, 2), content)
@@ -204,7 +204,7 @@ def test_a_run_of_mlflow_gives_its_best_checkpoint_or_one_message(configure, log
     weights = read(run_id)
     assert weights.path == run_dir / "checkpoint-000001.pt"
     assert_equal(weights.generator, load_checkpoint(weights.path, CPU)["state"]["generator_ema"])
-    with pytest.raises(UserError, match=r"init=mlflow:0123: MLflow at sqlite.* does not give this run .*0123"):
+    with pytest.raises(UserError, match=r"init=mlflow:0123: MLflow at sqlite.* did not return this run .*0123"):
         read("0123")
     weights.path.unlink()
     with pytest.raises(

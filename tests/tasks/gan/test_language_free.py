@@ -16,6 +16,8 @@ from clipgan.tasks.train import train
 from tests.helpers import make_config
 from tests.tiny import tiny
 
+pytestmark = pytest.mark.numeric
+
 
 @pytest.fixture
 def pictures(tmp_path):

@@ -17,7 +17,10 @@ from clipgan.tasks.gan.preparation import prepare
 from clipgan.tasks.gan.state import new_state
 from clipgan.tasks.gan.training import Training
 from tests.helpers import make_config
+from tests.numeric import prepare_in_float64
 from tests.tiny import tiny
+
+pytestmark = pytest.mark.numeric
 
 CPU = torch.device("cpu")
 C = 24
@@ -28,7 +31,8 @@ SMALL = ("mlflow.tracking_uri=null", "batch=16", "model.channel_max=8", "model.z
 def make_training(cache_dir, tmp_path):
     def make(*overrides):
         config = make_config(*tiny(cache_dir, *SMALL, *overrides))
-        return Training(config, tmp_path, prepare(config, CPU), CPU, None)
+        prepared = prepare_in_float64(config) if torch.get_default_dtype() == torch.float64 else prepare(config, CPU)
+        return Training(config, tmp_path, prepared, CPU, None)
 
     return make
 
@@ -53,6 +57,7 @@ def test_two_steps_train_every_layer_and_its_average(make_training, model, loss)
         assert torch.equal(value, buffers[name]), name
 
 
+@pytest.mark.usefixtures("float64")
 def test_r1_is_the_mean_over_scales(make_training):
     training = make_training("model=msg")
     state, batch = training.state, training.batches.at(0)

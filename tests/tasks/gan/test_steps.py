@@ -5,12 +5,14 @@ import dataclasses
 import itertools
 import socket
 
+import numpy as np
 import pytest
 import torch
 
 from clipgan.base.randomness import StepRandom, stream, stream_seed
 from clipgan.base.vectors import unit
 from clipgan.config import ModelConfig
+from clipgan.inputs.features.feature_writer import ROW_ERROR
 from clipgan.models.losses.adversarial import path_length_penalty, path_lengths, r1_penalty
 from clipgan.models.networks.generator import Generator
 from clipgan.models.networks.scales import Scales
@@ -22,7 +24,10 @@ from clipgan.tasks.gan.training import Training
 from tests import warm
 from tests.helpers import make_config
 from tests.models.losses.test_pairs import brute_force
+from tests.numeric import CLOSE, assert_apart, in_float64, prepare_in_float64, rounding
 from tests.tiny import tiny
+
+pytestmark = pytest.mark.numeric
 
 CPU = torch.device("cpu")
 MODEL = ModelConfig(z_dim=4, w_dim=4, text_dim=4, mapping_layers=1, channel_base=32, channel_max=4)
@@ -35,6 +40,7 @@ def test_ema_decay_is_a_half_life():
     assert ema_decay(ramped, images=2000, batch=10) ** 10 == pytest.approx(0.5)  # half-life 0.05 * 2000 images
 
 
+@pytest.mark.usefixtures("float64")
 def test_ema_of_every_parameter_and_buffer():
     average, generator = Generator(MODEL, 8, 8), Generator(MODEL, 8, 8)
     generator.mapping.w_average.fill_(3)
@@ -66,7 +72,8 @@ def test_rows_draw_the_same_whole_and_in_parts():
 def make_training(cache_dir, tmp_path):
     def make(*overrides):
         config = make_config(*tiny(cache_dir, "mlflow.tracking_uri=null", *overrides))
-        return with_noise(Training(config, tmp_path, prepare(config, CPU), CPU, None))
+        prepared = prepare_in_float64(config) if torch.get_default_dtype() == torch.float64 else prepare(config, CPU)
+        return with_noise(Training(config, tmp_path, prepared, CPU, None))
 
     return make
 
@@ -82,13 +89,13 @@ def with_noise(training):
 
 
 def assert_close(ours, theirs):
-    """Every gradient to 1e-5 of the largest entry in its step: a scalar is a sum of many that nearly cancel."""
+    """Every gradient, relative to the largest entry in its step: a scalar is a sum of many that nearly cancel."""
     assert ours.keys() == theirs.keys()
     for step in ("D", "G", "R1", "path length"):
         names = [name for name in theirs if name.startswith(f"{step} ")]
         scale = max((float(theirs[name].abs().max()) for name in names), default=0)
         for name in names:
-            torch.testing.assert_close(ours[name], theirs[name], rtol=0, atol=1e-5 * scale, msg=name)
+            torch.testing.assert_close(ours[name], theirs[name], rtol=0, atol=CLOSE * scale, msg=name)
 
 
 def discriminator_update(state, batch, objective, random):
@@ -115,6 +122,7 @@ SELECTED = [
 ]
 
 
+@pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("overrides", [
     *([f"loss={loss}", f"features={features}"] for loss in ("symmetric", "asymmetric", "lafite")
       for features in ("preprocessed", "online")),
@@ -126,9 +134,6 @@ def test_every_term_of_a_step_contrasts_what_the_notation_says(make_training, ov
     state, batch, spaces, config = training.state, training.batches.at(3), training.objective.spaces, training.config
     if overrides in SELECTED:
         batch = distinct(batch)
-
-    def unit_rows(x):
-        return unit(x).detach().double().numpy()
 
     with torch.no_grad():
         random = step_random(training)
@@ -142,11 +147,14 @@ def test_every_term_of_a_step_contrasts_what_the_notation_says(make_training, ov
         v = spaces.clip.encode_image(batch.images) if config.features == "online" else batch.clip_image
         v = v if more is None else torch.cat([v, more.clip_image])
         anchors = {"G/D": f_d["fake"], "D/D": f_d["real"], "G/CLIP": spaces.clip.encode_image(fake)}
-        targets = {"G/D/it": u, "G/CLIP/it": u, "D/D/it": u, "G/D/ii": f_d["real"], "G/CLIP/ii": v, "D/D/ii": v}
+        targets = {"G/D/it": u, "G/CLIP/it": u, "D/D/it": u, "G/D/ii": unit(f_d["real"]), "G/CLIP/ii": v, "D/D/ii": v}
         if spaces.resnet is not None:
             anchors["G/ResNet"] = spaces.resnet.encode_image(fake)
-            targets["G/ResNet/it"] = u @ spaces.text_to_resnet
+            targets["G/ResNet/it"] = unit(u @ spaces.text_to_resnet)
             r = spaces.resnet.encode_image(batch.images)
+            if config.features == "preprocessed":  # in half precision, by an encoder that computes in float32
+                assert (batch.resnet_image - r).norm(dim=1).max() <= ROW_ERROR + rounding(100)
+                r = batch.resnet_image
             targets["G/ResNet/ii"] = r if more is None else torch.cat([r, more.resnet_image])
     batch = steps.online_features(batch, training.objective)
     values = generator_update(copy.deepcopy(state), batch, training.objective, step_random(training))
@@ -160,14 +168,18 @@ def test_every_term_of_a_step_contrasts_what_the_notation_says(make_training, ov
     own = getattr(batch, kind)
     likeness = (own @ (own if more is None else torch.cat([own, getattr(more, kind)])).T).double().numpy()
     fit = (batch.text * batch.clip_image).sum(dim=1).double().numpy()
+    if overrides in SELECTED:  # by the order of these
+        assert_apart(np.where(np.eye(*likeness.shape, dtype=bool), -2, likeness))
+        assert_apart(fit)
     for name in logged:
         term = name.removesuffix("_het")
-        a, b = unit_rows(anchors[term.rsplit("/", 1)[0]]), unit_rows(targets[term])
+        a, b = unit(anchors[term.rsplit("/", 1)[0]]).numpy(), targets[term].numpy()
+        assert np.abs(np.linalg.norm(b, axis=1) - 1).max() <= ROW_ERROR + rounding(100)  # as stored
         if name.endswith("_het"):
             expected = brute_force(config.pairs, likeness[:, :32], fit, b[:32], a, 0.5)
         else:
             expected = brute_force(config.pairs, likeness[:, : len(b)], fit, a, b, 0.5)
-        assert float(values[name]) == pytest.approx(expected, rel=1e-5), name
+        assert float(values[name]) == pytest.approx(expected, rel=CLOSE), name
 
 
 def distinct(batch):
@@ -237,6 +249,7 @@ def test_no_structure_costs_a_pass_of_the_discriminator(make_training, monkeypat
     assert len(calls) == 3
 
 
+@pytest.mark.usefixtures("float64")
 def test_a_lazy_contrast_weighs_as_much_more_in_every_kth_step(make_training, monkeypatch):
     plain, lazy = make_training(), make_training("contrast.every=3")
     encoder, calls = lazy.objective.spaces.clip, []
@@ -293,6 +306,7 @@ def first_steps(training, batch, path_lengths=False):
     return found, values
 
 
+@pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_gradient_caching_equals_the_large_batch(make_training, variant):
     whole = make_training(*VARIANTS[variant])
@@ -300,10 +314,11 @@ def test_gradient_caching_equals_the_large_batch(make_training, variant):
     batch = whole.batches.at(2)
     expected, expected_values = first_steps(whole, batch)
     found, values = first_steps(parts, batch)
-    assert values == pytest.approx(expected_values, rel=1e-5)
+    assert values == pytest.approx(expected_values, rel=CLOSE)
     assert_close(found, expected)
 
 
+@pytest.mark.usefixtures("float64")
 def test_without_caching_each_part_contrasts_with_itself(make_training):
     """The step's gradient is the mean of the parts' own, each computed as a batch."""
     whole, alone = make_training("accumulate=4"), make_training()
@@ -313,9 +328,10 @@ def test_without_caching_each_part_contrasts_with_itself(make_training):
     expected = {name: sum(gradients[name] for gradients, _ in parts) / 4 for name in found}
     assert_close(found, expected)
     for name in ("D/D/it", "G/CLIP/ii_het", "loss/G", "loss/D"):
-        assert values[name] == pytest.approx(sum(part[name] for _, part in parts) / 4, rel=1e-5)
+        assert values[name] == pytest.approx(sum(part[name] for _, part in parts) / 4, rel=CLOSE)
 
 
+@pytest.mark.usefixtures("float64")
 def test_path_lengths_in_parts(make_training):
     """The first two of each block of four rows; the mean moves by a hundredth towards each part's."""
     training = make_training("accumulate=4")
@@ -331,8 +347,8 @@ def test_path_lengths_in_parts(make_training):
         mean = mean + 0.01 * (lengths.mean() - mean)
         penalties.append(float(path_length_penalty(lengths, mean)))
     values = steps.path_length_step(state, batch, objective, random)
-    assert float(values["loss/path_length"]) == pytest.approx(sum(penalties) / 4, rel=1e-5)
-    assert float(state.path_length_mean) == pytest.approx(float(mean), rel=1e-5)
+    assert float(values["loss/path_length"]) == pytest.approx(sum(penalties) / 4, rel=CLOSE)
+    assert float(state.path_length_mean) == pytest.approx(float(mean), rel=CLOSE)
 
 
 PROCESSES = (
@@ -347,18 +363,24 @@ CACHED = ["accumulate=2", "contrast.grad_cache=true"]
 def one_of_two_processes(rank, address, overrides, results):
     torch.distributed.init_process_group("gloo", init_method=address, rank=rank, world_size=2)
     torch.set_num_threads(1)
+    with in_float64():
+        first_steps_of_all(overrides, results, rank)
+    torch.distributed.destroy_process_group()
+
+
+def first_steps_of_all(overrides, results, rank):
     for variant in PROCESSES:
         for name, more in (("plain", []), ("cached", CACHED)):
             if (variant, name) == ("LAFITE's networks", "cached"):
                 continue  # its D adds up over a micro-batch
             config = make_config(*overrides, *(VARIANTS | {"LAFITE's networks": LAFITE})[variant], *more)
-            training = with_noise(Training(config, results, prepare(config, CPU), CPU, None))
+            training = with_noise(Training(config, results, prepare_in_float64(config), CPU, None))
             found = first_steps(training, training.batches.at(2), path_lengths=name == "plain")
             torch.save(found, results / f"{variant} {name} {rank}.pt")
-    torch.distributed.destroy_process_group()
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("float64")
 def test_two_processes_equal_one(make_training, cache_dir, tmp_path):
     """Two gloo ranks, each with half of the batch, whole or in micro-batches."""
     expected = {}
@@ -375,10 +397,11 @@ def test_two_processes_equal_one(make_training, cache_dir, tmp_path):
     for (variant, name), (gradients, values) in expected.items():
         for rank in range(2):
             ours, our_values = torch.load(tmp_path / f"{variant} {name} {rank}.pt")
-            assert our_values == pytest.approx(values, rel=1e-5)
+            assert our_values == pytest.approx(values, rel=CLOSE)
             assert_close(ours, gradients)
 
 
+@pytest.mark.usefixtures("float64")
 def test_lazy_regularisers_correct_adam_and_keep_their_weight(make_training):
     training = make_training()
     model, state, batch = training.config.model, training.state, training.batches.at(0)

@@ -222,7 +222,7 @@ def test_a_file_that_is_none_is_one_message(tmp_path, content):
 def test_a_checkpoint_without_a_network_is_one_message(tmp_path):
     content = {"state": {"step": 1}, "history": [], "train_seconds": 0.0, "config": {}}
     save_checkpoint(tmp_path / "c.pt", content)
-    with pytest.raises(UserError, match="none of this version: its state or its config lacks a part"):
+    with pytest.raises(UserError, match="from another version: its state or its config lacks a part"):
         load_checkpoint(tmp_path / "c.pt", CPU)
 
 
@@ -244,5 +244,5 @@ def test_an_interrupted_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
 
 def test_a_file_of_another_kind_is_one_message(tmp_path):
     torch.save({"weights": torch.zeros(2)}, tmp_path / "other.pt")
-    with pytest.raises(UserError, match="none of this project"):
+    with pytest.raises(UserError, match="not from this project"):
         load_checkpoint(tmp_path / "other.pt", CPU)

@@ -12,8 +12,12 @@ from clipgan.base.randomness import stream
 from clipgan.config.simclr import AugmentConfig
 from clipgan.tasks.simclr import augment as module
 from clipgan.tasks.simclr.augment import augment, blur, crop, draw, grayscale
+from tests.numeric import CLOSE, rounding
+
+pytestmark = pytest.mark.numeric
 
 N, R = 24, 32
+HUE = rounding(100)  # torchvision turns hues in float32: some ten operations on numbers up to 6
 SIMCLR = AugmentConfig(colour=0.8, hue=0.2, blur=0.5)
 
 
@@ -40,15 +44,17 @@ def by_torchvision(image, draws, index):
     return view
 
 
+@pytest.mark.usefixtures("float64")
 def test_a_batch_of_views_is_what_torchvision_makes_of_each_image(images):
     draws = drawn()
     expected = torch.stack([by_torchvision(image, draws, index) for index, image in enumerate(images)])
     assert draws.jittered.any()
     assert draws.gray.any()
     assert draws.blurred.any()
-    torch.testing.assert_close(augment(images, draws), expected, rtol=0, atol=1e-4)  # hue's own rounding at greys
+    torch.testing.assert_close(augment(images, draws), expected, rtol=0, atol=HUE)
 
 
+@pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize(
     ("name", "kernel"),
     [("brightness", v2.adjust_brightness), ("contrast", v2.adjust_contrast), ("saturation", v2.adjust_saturation),
@@ -59,9 +65,10 @@ def test_each_colour_change_is_torchvisions(images, name, kernel):
     factors = torch.linspace(low, high, N)
     ours = getattr(module, name)(images, factors.view(-1, 1, 1, 1))
     expected = torch.stack([kernel(image, float(factor)) for image, factor in zip(images, factors, strict=True)])
-    torch.testing.assert_close(ours, expected, rtol=0, atol=2e-5)
+    torch.testing.assert_close(ours, expected, rtol=0, atol=HUE if name == "hue" else CLOSE)
 
 
+@pytest.mark.usefixtures("float64")
 def test_crop_blur_and_grey_are_torchvisions(images):
     draws = drawn()
     boxes = zip(images, draws.box.tolist(), strict=True)
@@ -69,8 +76,8 @@ def test_crop_blur_and_grey_are_torchvisions(images):
     torch.testing.assert_close(crop(images, draws.box, torch.zeros(N).bool()), torch.stack(expected))
     sigma = torch.linspace(0.1, 2, N)
     expected = [v2.gaussian_blur(image, [3, 3], [float(s)] * 2) for image, s in zip(images, sigma, strict=True)]
-    torch.testing.assert_close(blur(images, sigma), torch.stack(expected), rtol=0, atol=1e-6)
-    torch.testing.assert_close(grayscale(images), v2.rgb_to_grayscale(images), rtol=0, atol=1e-6)
+    torch.testing.assert_close(blur(images, sigma), torch.stack(expected))
+    torch.testing.assert_close(grayscale(images), v2.rgb_to_grayscale(images))
 
 
 def test_boxes_are_distributed_as_torchvisions():
@@ -108,11 +115,13 @@ def test_without_mirroring_left_stays_left():
     half[..., : R // 2] = 1.0
     plain = AugmentConfig(crop=0.5, jitter=0, grayscale=0)
     views = augment(half, draw(plain, 64, R, False, stream(0, "x")))
-    assert (views[..., 0].mean(dim=(1, 2)) >= views[..., -1].mean(dim=(1, 2))).all()
+    left, right = (views[..., column].mean(dim=(1, 2)) for column in (0, -1))
+    assert (left >= right - rounding(3 * R)).all()
     mirrored = augment(half, draw(plain, 64, R, True, stream(0, "x")))
     assert (mirrored[..., 0].mean(dim=(1, 2)) < mirrored[..., -1].mean(dim=(1, 2)) - 0.5).any()
 
 
+@pytest.mark.usefixtures("float64")
 def test_a_whole_image_that_nothing_happens_to_stays_as_it_is(images):
     still = draw(AugmentConfig(crop=1.0, aspect=1.0, jitter=0, grayscale=0), N, R, False, stream(0, "x"))
-    torch.testing.assert_close(augment(images, still), images, rtol=0, atol=1e-6)
+    torch.testing.assert_close(augment(images, still), images)

@@ -12,6 +12,9 @@ from clipgan.tasks.simclr.evaluation import frozen_features
 from clipgan.tasks.simclr.knn import knn_accuracy
 from clipgan.tasks.simclr.linear_eval import linear_accuracy
 from clipgan.tasks.simclr.network import build_encoder
+from tests.numeric import assert_apart
+
+pytestmark = pytest.mark.numeric
 
 CPU = torch.device("cpu")
 
@@ -47,6 +50,7 @@ def test_linear_accuracy_is_reproducible():
     assert linear_accuracy(LinearConfig(epochs=3, batch=32), train, labels, heldout, answers, 4, seed=0) == first
 
 
+@pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("k", [1, 5, 1000])
 def test_the_vote_of_neighbours_is_the_loop(k):
     train, labels = torch.randn(60, 5, generator=torch.Generator().manual_seed(0)), torch.arange(60) % 3
@@ -54,14 +58,17 @@ def test_the_vote_of_neighbours_is_the_loop(k):
     right = 0
     for row, answer in zip(heldout, answers, strict=True):
         cosine = [float(row @ other / row.norm() / other.norm()) for other in train]
+        assert_apart(cosine)
         votes = [0.0, 0.0, 0.0]
         for index in sorted(range(60), key=lambda i, cosine=cosine: -cosine[i])[:k]:
             votes[labels[index]] += np.exp(cosine[index] / 0.07)
+        assert_apart(np.divide(sorted(votes)[-2:], sum(votes)))
         right += votes.index(max(votes)) == answer
     found = knn_accuracy(KnnConfig(k=k), train, labels, heldout, answers, 3)
     assert found == pytest.approx(right / 30)
 
 
+@pytest.mark.usefixtures("float64")
 def test_features_are_those_of_the_frozen_encoder_image_by_image():
     torch.manual_seed(0)
     encoder, _ = build_encoder("tiny", "auto", 16)
@@ -72,5 +79,5 @@ def test_features_are_those_of_the_frozen_encoder_image_by_image():
     encoder.eval()
     with torch.no_grad():
         expected = encoder(to_images(pixels[290:], CPU))
-    torch.testing.assert_close(found[290:], expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found[290:], expected)
     assert len(found) == 300

@@ -7,7 +7,10 @@ from torch import nn
 from clipgan.config.simclr import SimclrConfig
 from clipgan.tasks.simclr.optimizer import lars, rate
 
+pytestmark = pytest.mark.numeric
 
+
+@pytest.mark.usefixtures("float64")
 def test_two_steps_of_lars_are_the_formula():
     config = SimclrConfig(momentum=0.9, weight_decay=0.1, trust=0.01)
     torch.manual_seed(0)
@@ -28,6 +31,7 @@ def test_two_steps_of_lars_are_the_formula():
         torch.testing.assert_close(layer.bias.detach(), bias)
 
 
+@pytest.mark.usefixtures("float64")
 def test_a_layer_adapts_without_decay_too():
     layer = nn.Linear(2, 2, bias=False)
     before = layer.weight.detach().clone()

@@ -35,7 +35,7 @@ def test_the_youngest_run_or_a_named_one_or_a_file(cache_dir, tmp_path):
         assert prepared.resnet.key == frozen.key
         torch.testing.assert_close(prepared.resnet.encode_image(images), features)
     assert torch.isfinite(Training(config, tmp_path / "gan", prepared, CPU, None).step(0)["G/ResNet/ii"])
-    with pytest.raises(UserError, match=r"resnet\.run=abc: MLflow .* does not give this run"):
+    with pytest.raises(UserError, match=r"resnet\.run=abc: MLflow .* did not return this run"):
         prepare(make_config("resnet=simclr", "resnet.run=abc", mlflow, f"cache_dir={cache_dir}"), CPU)
 
 

@@ -74,7 +74,7 @@ def test_going_on_changes_no_bit(configure, tmp_path):
     assert [row["loss/nt_xent"] for row in parts[1:]] == [row["loss/nt_xent"] for row in whole[1:]]
     with pytest.raises(UserError, match="of another run: epochs=3 there, 4 here"):
         train(configure("epochs=4"), tmp_path / "parts")
-    with pytest.raises(UserError, match="is of task=simclr, and one of task=gan is wanted"):
+    with pytest.raises(UserError, match="is of task=simclr, and one of task=gan is needed"):
         read_initial(make_config(f"init={tmp_path}/parts/checkpoint-000003.pt"))
 
 

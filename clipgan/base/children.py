@@ -1,0 +1,107 @@
+"""Processes that this one starts with `multiprocessing`: none outlives it, and none can hold it up by dying.
+
+`concurrent.futures.ProcessPoolExecutor` can: a worker that is being spawned while another one dies is missed by the
+pool's `terminate` but not by its `join`, which then waits for ever (CPython 3.11, `terminate_broken`).
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+PATIENT = 10.0  # seconds that a process has to end
+TICK = 1.0  # seconds between two looks at whether a process lives, should its pipe not tell
+
+
+class ChildDied(Exception):
+    """The process of a call has ended without an answer, or was not started because another one had."""
+
+
+def call_in_processes(
+    function: Callable[..., None], calls: Sequence[tuple[Any, ...]], at_once: int
+) -> list[Exception | None]:
+    """Run a function with each tuple of arguments, each call in a process of its own; what each raised, or None.
+
+    When a process dies, those that run go on and no further one is started.
+
+    Args:
+        function: importable by its name; its arguments and what it raises can be pickled, in some kilobytes.
+        calls: the arguments of each call.
+        at_once: how many processes run at the same time, at most.
+    """
+    context = multiprocessing.get_context("spawn")
+    outcomes: list[Exception | None] = [ChildDied() for _ in calls]
+    running: dict[Connection, tuple[int, BaseProcess]] = {}
+    waiting = list(enumerate(calls))
+    try:
+        while waiting or running:
+            while waiting and len(running) < at_once:
+                number, arguments = waiting.pop(0)
+                reader, writer = context.Pipe(duplex=False)
+                process: BaseProcess = context.Process(target=_answer, args=(writer, function, arguments), daemon=True)
+                process.start()
+                writer.close()  # the child's is the only one left: its death ends the pipe
+                running[reader] = (number, process)
+            ready = wait(list(running), timeout=TICK)
+            for reader in [each for each, (_, process) in running.items() if each in ready or not process.is_alive()]:
+                number, process = running.pop(reader)
+                outcomes[number] = outcome = _answered(reader)
+                if not ended_within([process], PATIENT):
+                    end([process])
+                if isinstance(outcome, ChildDied):
+                    waiting.clear()
+    finally:
+        end([process for _, process in running.values()])
+    return outcomes
+
+
+def _answered(reader: Connection) -> Exception | None:
+    with reader:
+        try:
+            return reader.recv() if reader.poll() else ChildDied()
+        except (EOFError, OSError):
+            return ChildDied()
+
+
+def _answer(writer: Connection, function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of them; the parent ends the others
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    try:
+        function(*arguments)
+    except Exception as error:
+        error.add_note(traceback.format_exc())  # pickling drops the traceback
+        writer.send(error)
+    else:
+        writer.send(None)
+
+
+def end_with_parent() -> None:
+    """Wait until the process that started this one is gone, and end this one at once."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def end(processes: Sequence[BaseProcess]) -> None:
+    """Ask processes to end, then kill them: one may wait for a GPU or for another process."""
+    for process in processes:
+        process.terminate()
+    if not ended_within(processes, PATIENT):
+        for process in processes:
+            process.kill()
+        ended_within(processes, PATIENT)
+
+
+def ended_within(processes: Sequence[BaseProcess], seconds: float) -> bool:
+    """Whether all end within some time."""
+    deadline = time.monotonic() + seconds
+    for process in processes:
+        process.join(max(0.0, deadline - time.monotonic()))
+    return all(process.exitcode is not None for process in processes)

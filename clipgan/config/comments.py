@@ -1,0 +1,83 @@
+"""Writes the comments of conf/*.yaml: what stands behind a key there is its meaning, and comes from its field.
+
+python -m clipgan.config.comments
+
+Whether a key has a comment is up to the file, and so are comments on lines of their own, such as why a value is what it
+is. In conf/metrics/ the command also adds the measures that are new.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+
+from clipgan.base.installed import conf
+from clipgan.config.meanings import meanings
+from clipgan.config.measures import Measures
+from clipgan.config.training import Config
+
+LINE = re.compile(r"^(?P<indent> *)(?P<key>[\w@/]+):(?P<value>.*?)(?P<comment>\s+#.*)?$")
+FOREIGN = ("hydra", "defaults")  # sections of Hydra's own
+
+
+def main() -> None:
+    """Rewrite the files."""
+    for path, text in rewritten().items():
+        path.write_text(text)
+        print(path)
+
+
+def rewritten() -> dict[Path, str]:
+    """The files that differ from what they should be, and what they should be."""
+    found = {}
+    for path in sorted(conf().rglob("*.yaml")):
+        text = path.read_text()
+        section = package(path, text)
+        if section in FOREIGN:
+            continue
+        new = with_meanings(text, section, meanings(Config))
+        if section == "metrics":
+            new = with_measures(new)
+        if new != text:
+            found[path] = new
+    return found
+
+
+def package(path: Path, text: str) -> str:
+    """Where in the configuration a file's keys stand: its group, or the top (``)."""
+    group = path.relative_to(conf()).parent.parts
+    return "" if not group or "@package _global_" in text else group[0]
+
+
+def with_meanings(text: str, section: str, known: Mapping[str, str]) -> str:
+    """A file in which each comment behind a key is the key's meaning.
+
+    Args:
+        text: of the file.
+        section: where its keys stand.
+        known: dotted keys and their meanings.
+    """
+    lines: list[str] = []
+    above: list[tuple[int, str]] = []  # indentation and name of the keys that the line stands under
+    for line in text.splitlines():
+        match = LINE.match(line)
+        if match is None:
+            lines.append(line)
+            continue
+        indent = len(match["indent"])
+        above = [(depth, name) for depth, name in above if depth < indent]
+        key = ".".join([*([section] if section else []), *(name for _, name in above), match["key"]])
+        above.append((indent, match["key"]))
+        commented = match["comment"] is not None and key in known
+        lines.append(f"{match['indent']}{match['key']}:{match['value']}  # {known[key]}" if commented else line)
+    return "\n".join(lines) + "\n"
+
+
+def with_measures(text: str) -> str:
+    """A protocol of `metrics` that says of each measure when it is due."""
+    missing = [each for each in fields(Measures) if not re.search(rf"^{each.name}:", text, re.MULTILINE)]
+    return text + "".join(f"{each.name}: {each.default}  # {meanings(Measures)[each.name]}\n" for each in missing)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""The registry of measures: one line each, and the measure itself in clipgan/metrics/measures/NAME.py."""
+
+from dataclasses import dataclass, field, fields
+from enum import Enum, auto
+from typing import Any
+
+MOMENTS = ("never", "end", "snapshot")
+
+
+class Need(Enum):
+    """What a measure needs besides generated images."""
+
+    INCEPTION = auto()  # metrics.extractor=inception
+    JUDGE = auto()  # a CLIP that judges: metrics.judge
+    CAPTIONS = auto()  # a data set with captions; without them the measure is left out
+    SHAPES = auto()  # data=shapes
+
+
+def measure(due: str, *needs: Need) -> Any:
+    """A field of `Measures`.
+
+    Args:
+        due: the default, one of `MOMENTS`.
+        needs: what the measure needs.
+    """
+    return field(default=due, metadata={"needs": needs})
+
+
+@dataclass
+class Measures:
+    """When each measure is due: never, at the end of a training, or at each snapshot."""
+
+    fid_sd: str = measure("end")  # FID's standard deviation over latents; generates the images a second time
+    kid: str = measure("end")  # kernel distance, and its standard deviation over subsets
+    precision_recall: str = measure("end")  # improved precision and recall (arXiv:1904.06991)
+    inception_score: str = measure("never", Need.INCEPTION)  # inception score; only with extractor=inception
+    clip_score: str = measure("end", Need.JUDGE, Need.CAPTIONS)  # 100 max(cos, 0) of image and caption, by the judge
+    r_precision: str = measure("snapshot", Need.JUDGE, Need.CAPTIONS)  # share of images whose caption the judge finds
+    # Among 100: the image's own caption and 99 random others.
+    accuracy: str = measure("never", Need.CAPTIONS, Need.SHAPES)  # data=shapes: attributes read off the image
+    # Colour, size, shape, position and background, against the caption.
+
+    def asked(self, need: Need | None = None) -> list[str]:
+        """The measures that are due at some time; with `need`, those of them that need this."""
+        due = [name for name in MEASURES if getattr(self, name) != "never"]
+        return [name for name in due if need is None or need in NEEDS[name]]
+
+    def due(self, last: bool) -> list[str]:
+        """The measures of a snapshot; `last`: of the last one, where the training ends."""
+        return [name for name in self.asked() if last or getattr(self, name) == "snapshot"]
+
+
+NEEDS: dict[str, tuple[Need, ...]] = {each.name: each.metadata["needs"] for each in fields(Measures)}
+MEASURES = tuple(NEEDS)

@@ -1,0 +1,99 @@
+"""The checkpoints of one run: which one it goes on from, when it writes the next, and which ones it keeps."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from clipgan.base.console import console
+from clipgan.base.distributed import any_process, rank
+from clipgan.base.errors import UserError
+from clipgan.config import Config
+from clipgan.engine import run_files
+from clipgan.engine.checkpoint import checkpoint_path, save_checkpoint
+
+
+class Checkpointing:
+    """Writes and finds the checkpoints of a run; of several processes, the first one writes."""
+
+    def __init__(self, config: Config, run_dir: Path) -> None:
+        self.config, self.run_dir = config, run_dir
+        self.last: Path | None = None  # the newest checkpoint that this run has written or begun from
+        self.last_step = 0
+        self._written_at = time.monotonic()
+
+    def find(self, device: torch.device, sources: Mapping[str, Any]) -> run_files.Found | None:
+        """The checkpoint that `config.resume` means, if there is one, and what it holds.
+
+        Args:
+            device: where its tensors go.
+            sources: identity of this run's data and encoders.
+
+        Raises:
+            UserError: the checkpoint is damaged, or belongs to another run.
+        """
+        found = run_files.find(self.config.resume, self.run_dir, device)
+        any_process(False)  # wait until all processes have looked, before the first one writes
+        if found is None:
+            if self.config.resume == "none":
+                self._set_aside(None)
+            return None
+        path, content = found
+        if not content["history"]:
+            raise UserError(f"resume={path} holds weights and no training to go on with; init={path} starts from them")
+        run_files.refuse_other_run(path, content["config"], self.config)
+        if "sources" in content:  # earlier versions did not write them down
+            run_files.refuse_differences(path, content["sources"], sources)
+        if self.config.resume != "auto":
+            self._set_aside(found)
+        return found
+
+    def began_from(self, path: Path, step: int) -> None:
+        """Note the checkpoint that the run goes on from."""
+        self.last, self.last_step = path, step
+
+    def is_due(self) -> bool:
+        """Whether `checkpoint_minutes` have passed; the first process's clock decides for all."""
+        minutes = self.config.checkpoint_minutes
+        return minutes is not None and any_process(rank() == 0 and time.monotonic() - self._written_at >= 60 * minutes)
+
+    def save_between(self, content: Mapping[str, Any]) -> None:
+        """Write `latest.pt`, between two snapshots."""
+        self._save(self.run_dir / run_files.LATEST, content)
+        self.say()
+
+    def save_snapshot(self, units: int, content: Mapping[str, Any], snapshots: Sequence[tuple[int, float]],
+                      maximised: bool) -> None:  # fmt: skip
+        """Write a snapshot's checkpoint, and delete those that need not stay.
+
+        Args:
+            units: units done.
+            content: of the checkpoint.
+            snapshots: units and objective of each snapshot so far.
+            maximised: whether a higher objective is better.
+        """
+        self._save(checkpoint_path(self.run_dir, units), content)
+        if rank() == 0:
+            run_files.drop_latest(self.run_dir)
+            run_files.keep_only(self.run_dir, snapshots, self.config.keep_last, self.config.keep_best, maximised)
+
+    def say(self) -> None:
+        """Print where the newest checkpoint is."""
+        if rank() == 0:
+            console.print(f"checkpoint after step {self.last_step}: {self.last}", markup=False)
+
+    def last_good(self) -> str:
+        """Where the newest checkpoint is, for the message of a divergence."""
+        return "there is no checkpoint yet" if self.last is None else f"the last good checkpoint is {self.last}"
+
+    def _save(self, path: Path, content: Mapping[str, Any]) -> None:
+        if rank() == 0:
+            save_checkpoint(path, dict(content))
+        self.last, self.last_step, self._written_at = path, content["state"]["step"], time.monotonic()
+
+    def _set_aside(self, begin: run_files.Found | None) -> None:
+        """Move the checkpoints of another branch aside."""
+        if rank() == 0:
+            run_files.set_aside(self.run_dir, begin)

@@ -1,0 +1,83 @@
+"""What a measure is: it takes rows of the generated images, one row an image, and returns metrics of all rows.
+
+To add one, write `clipgan/metrics/measures/NAME.py` with a subclass of `Measure` and `MEASURE`, an instance of it, and
+give it a line in `clipgan/config/measures.py`. `make comments` then writes its key into conf/metrics/.
+
+Shapes: N generated images, M real ones, n images of a chunk, R resolution, D width of the extractor's features, C of
+the judge's embedding, T different captions.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import Tensor
+
+from clipgan.config import Config
+from clipgan.inputs.encoders.clip import FrozenClip
+from clipgan.metrics.protocol import caption_name, figure_name
+from clipgan.metrics.retrieval import different_texts
+
+# The rows that an evaluation computes once for all measures.
+FEATURES = "features"  # the extractor's features, [N, D]
+LOGITS = "logits"  # Inception's logits, [N, 1008]
+JUDGED = "judged"  # the judge's embeddings at unit length, [N, C]
+REDRAWN = "redrawn"  # the extractor's features of other images for the same prompts, [N, D]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all evaluations of a run have in common."""
+
+    config: Config
+    real: Tensor  # the extractor's features of the real images, [M, D], on the CPU
+    captions: list[str] | None  # of the N images; None in a data set without captions
+    judge: FrozenClip | None  # None where no CLIP judges
+    self_judged: bool  # whether the CLIP that judges is the one that guides
+
+    @cached_property
+    def texts(self) -> tuple[Tensor, Tensor]:
+        """The judge's embeddings of the different captions, [T, C], and the row of each image's caption, int64 [N]."""
+        assert self.captions is not None
+        assert self.judge is not None
+        return different_texts(self.captions, self.judge.encode_text)
+
+    def name(self, measure: str, of_inception: bool = False, against_real: bool = True) -> str:
+        """The name of a metric of the extractor's rows; see `figure_name`."""
+        return figure_name(measure, self.config, self.self_judged, len(self.real), of_inception, against_real)
+
+    def caption_name(self, measure: str) -> str:
+        """The name of a metric by which the judge compares images with captions; see `protocol.caption_name`."""
+        return caption_name(measure, self.config, self.self_judged)
+
+
+class Measure(ABC):
+    """One measure."""
+
+    rows: tuple[str, ...] = (FEATURES,)  # the shared rows that it needs
+
+    def check(self, config: Config, n_real: int) -> None:  # noqa: B027  most measures refuse nothing
+        """Refuse a run that the measure cannot work for.
+
+        Raises:
+            UserError: for example, there are too few images.
+        """
+
+    def read(self, images: Tensor, captions: Sequence[str] | None) -> dict[str, Tensor]:
+        """Rows that this measure alone needs, [n, ...] by name.
+
+        Args:
+            images: a chunk, uint8 [n, 3, R, R].
+            captions: of these images, n texts; None in a data set without captions.
+        """
+        return {}
+
+    @abstractmethod
+    def metrics(self, rows: Mapping[str, Tensor], setting: Setting) -> dict[str, float]:
+        """Metrics by name.
+
+        Args:
+            rows: of all N images, on the CPU.
+            setting: the rest.
+        """

@@ -1,0 +1,23 @@
+"""FID (arXiv:1706.08500): the Frechet distance of generated and real features. Each evaluation computes it."""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from clipgan.metrics.measure import FEATURES, Measure, Setting
+from clipgan.metrics.scores import compare
+
+
+class Fid(Measure):
+    """The objective of a GAN's training."""
+
+    def metrics(self, rows: Mapping[str, Tensor], setting: Setting) -> dict[str, float]:
+        """`fid`."""
+        return {self.name(setting): compare(rows[FEATURES], setting.real, fid=True)["fid"]}
+
+    def name(self, setting: Setting) -> str:
+        """The metric's name."""
+        return setting.name("fid", of_inception=True)
+
+
+MEASURE = Fid()

@@ -1,0 +1,34 @@
+"""Improved precision and recall (arXiv:1904.06991)."""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from clipgan.base.errors import UserError
+from clipgan.config import Config
+from clipgan.metrics.measure import FEATURES, Measure, Setting
+from clipgan.metrics.scores import NEIGHBOURS, compare
+
+
+class PrecisionRecall(Measure):
+    """How many images of each kind lie within the other kind's neighbourhoods."""
+
+    def check(self, config: Config, n_real: int) -> None:
+        """
+        Raises:
+            UserError: there are no more images of a kind than an image has neighbours.
+        """
+        due, generated = config.metrics.precision_recall, config.metrics.n_images
+        if min(generated, n_real) <= NEIGHBOURS:
+            raise UserError(
+                f"metrics.precision_recall={due} needs at least {NEIGHBOURS + 1} images of both kinds, and there are "
+                f"{generated} generated ones (metrics.n_images) and {n_real} real ones; use never to skip it"
+            )
+
+    def metrics(self, rows: Mapping[str, Tensor], setting: Setting) -> dict[str, float]:
+        """`precision` and `recall`."""
+        found = compare(rows[FEATURES], setting.real, fid=False, precision_recall=True)
+        return {setting.name(measure): value for measure, value in found.items()}
+
+
+MEASURE = PrecisionRecall()

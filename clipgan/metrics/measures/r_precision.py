@@ -1,0 +1,24 @@
+"""R-precision (arXiv:1711.10485): the share of images whose own caption the judge finds among others."""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from clipgan.metrics.measure import JUDGED, Measure, Setting
+from clipgan.metrics.retrieval import candidates_of, r_precision
+
+
+class RPrecision(Measure):
+    """Retrieval of captions by images; the metric's name says among how many captions."""
+
+    rows = (JUDGED,)
+
+    def metrics(self, rows: Mapping[str, Tensor], setting: Setting) -> dict[str, float]:
+        """`r_precision100`, or fewer where there are fewer different captions."""
+        texts, row = setting.texts
+        candidates = candidates_of(len(texts))
+        name = setting.caption_name(f"r_precision{candidates}")
+        return {name: r_precision(rows[JUDGED], texts, row, candidates)}
+
+
+MEASURE = RPrecision()

@@ -1,0 +1,56 @@
+"""Where a run records its metrics: what a log does, and a log that does nothing."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+
+class Log(ABC):
+    """The record of one run."""
+
+    @abstractmethod
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """Record values at a step.
+
+        Args:
+            step: whole units done (kimg, epochs).
+            values: metrics by name.
+        """
+
+    @abstractmethod
+    def artifact(self, path: Path) -> None:
+        """Record a file in the run directory."""
+
+    @abstractmethod
+    def model(self, write: Callable[[Path], None], step: int) -> None:
+        """Record the trained network as an MLflow model.
+
+        Args:
+            write: makes an MLflow model in the folder that it is given, which is deleted once MLflow has the model.
+            step: whole units done.
+        """
+
+    @abstractmethod
+    def finish(self, status: str, pruned: bool = False) -> None:
+        """Close the run.
+
+        Args:
+            status: MLflow's FINISHED, FAILED or KILLED.
+            pruned: whether a sweep has ended the run early; the tag `pruned` says so.
+        """
+
+
+class SilentLog(Log):
+    """Records nothing: of several processes, the first one alone keeps the record."""
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """Do nothing."""
+
+    def artifact(self, path: Path) -> None:
+        """Do nothing."""
+
+    def model(self, write: Callable[[Path], None], step: int) -> None:
+        """Do nothing."""
+
+    def finish(self, status: str, pruned: bool = False) -> None:
+        """Do nothing."""
