@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections import Counter
 
 import pytest
 
@@ -19,7 +20,10 @@ ENDURANCE = 3600  # seconds that one test may take; the others: pyproject.toml
 
 
 def pytest_collection_modifyitems(items):
-    """Give the tests that take minutes more time, unless they say how much."""
+    """Give the tests that take minutes more time, unless they say how much. In parallel, begin with the long files."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+        items.sort(key=lambda item: -slow[item.path])
     for item in items:
         if item.get_closest_marker("endurance") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(ENDURANCE))

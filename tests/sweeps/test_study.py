@@ -1,6 +1,5 @@
 """The queue of points, without Hydra."""
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from sweeps.search_space import Point, Space, Value
 from sweeps.storage import open_storage
 from sweeps.study import SweepStudy
 from sweeps.trials import trial_id
+from tests import warm
 
 IDENTITY = {"axes": ["h"], "config": {"batch": 16}}
 
@@ -113,7 +113,7 @@ def test_the_trial_of_a_dead_process_is_requeued_and_of_a_living_one_is_not(stud
         f"s = SweepStudy({study.storage!r}, 's', 'minimize', {IDENTITY!r}, print);"
         "s.claim(Plan(Grid([Point({'h': 0.5}, ('h=0.5',))])))"
     )
-    subprocess.run([sys.executable, "-c", claim_and_die], check=True, cwd=Path(__file__).parents[2])
+    warm.run([sys.executable, "-c", claim_and_die], check=True, cwd=Path(__file__).parents[2])
     claim = queue.claim(grid)
     assert (claim.number, claim.task.point.values, claim.run) == (2, {"h": 0.5}, 1)
     assert queue.claim(grid) is None
