@@ -48,6 +48,33 @@ def pytest_unconfigure(config):
         config.warm_template.close()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    """Three processes for two cores: many tests wait for a process, or for time to pass."""
+    return (os.cpu_count() or 1) * 3 // 2
+
+
+@pytest.fixture
+def make_training(cache_dir, tmp_path):
+    """Makes a small training of the GAN from overrides, which has made no step."""
+    import torch
+
+    from clipgan.tasks.gan.preparation import prepare
+    from clipgan.tasks.gan.training import Training
+    from tests.helpers import make_config
+    from tests.numeric import prepare_in_float64
+    from tests.tiny import tiny
+
+    cpu = torch.device("cpu")
+
+    def make(*overrides):
+        config = make_config(*tiny(cache_dir, "mlflow.tracking_uri=null", *overrides))
+        prepared = prepare_in_float64(config) if torch.get_default_dtype() == torch.float64 else prepare(config, cpu)
+        return Training(config, tmp_path, prepared, cpu, None)
+
+    return make
+
+
 @pytest.fixture
 def float64():
     """What would compute in float32 computes in float64, where two ways of computing agree to `numeric.CLOSE`."""

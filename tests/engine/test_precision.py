@@ -8,11 +8,8 @@ from torch import nn
 
 from clipgan.base.errors import UserError
 from clipgan.engine.precision import choose_precision
-from clipgan.tasks.gan.preparation import prepare
-from clipgan.tasks.gan.training import Training
 from tests.helpers import make_config
 from tests.numeric import rounding
-from tests.tiny import tiny
 
 pytestmark = pytest.mark.numeric
 
@@ -23,12 +20,8 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @pytest.fixture
-def make_training(cache_dir, tmp_path):
-    def make(precision):
-        config = make_config(*tiny(cache_dir, "mlflow.tracking_uri=null", f"precision={precision}"))
-        return Training(config, tmp_path, prepare(config, CPU), CPU, None)
-
-    return make
+def make_training(make_training):
+    return lambda precision: make_training(f"precision={precision}")
 
 
 def dtypes_of_convolutions(training):

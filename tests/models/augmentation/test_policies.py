@@ -11,11 +11,8 @@ from clipgan.engine.checkpoint import load_checkpoint
 from clipgan.models.augmentation.policies import AdaptiveAugmentation, Augmentation, DiffAugment, build_augmentation
 from clipgan.models.networks.scales import Scales, scales_of
 from clipgan.tasks.gan import steps
-from clipgan.tasks.gan.preparation import prepare
-from clipgan.tasks.gan.training import Training
 from clipgan.tasks.train import train
 from tests.helpers import assert_same, make_config
-from tests.numeric import prepare_in_float64
 from tests.tiny import tiny
 
 pytestmark = pytest.mark.numeric
@@ -85,16 +82,6 @@ def test_cutout_and_translation_of_scales_are_the_same_places():
     changed = augmentation(scales_of(torch.ones(20, 3, 32, 32), True), draw())
     for smaller, expected in zip(changed.smaller, scales_of(changed.image, True).smaller, strict=True):
         assert (smaller - expected).abs().mean() < 0.12  # they round to pixels of their own
-
-
-@pytest.fixture
-def make_training(cache_dir, tmp_path):
-    def make(*overrides):
-        config = make_config(*tiny(cache_dir, "mlflow.tracking_uri=null", *overrides))
-        prepared = prepare_in_float64(config) if torch.get_default_dtype() == torch.float64 else prepare(config, CPU)
-        return Training(config, tmp_path, prepared, CPU, None)
-
-    return make
 
 
 def test_without_augmentation_a_step_is_the_plain_one_bit_by_bit(make_training, monkeypatch):

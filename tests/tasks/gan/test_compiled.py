@@ -6,8 +6,6 @@ from torch._dynamo.utils import counters
 
 from clipgan.base.errors import UserError
 from clipgan.tasks.gan.compiled import compile_networks
-from clipgan.tasks.gan.preparation import prepare
-from clipgan.tasks.gan.training import Training
 from tests.helpers import make_config
 from tests.numeric import rounding
 from tests.tiny import tiny
@@ -19,10 +17,9 @@ SMALL = ("resolution=8", "batch=4", "precision=fp32", "mlflow.tracking_uri=null"
 
 
 @pytest.fixture
-def make_training(cache_dir, tmp_path):
+def make_training(make_training):
     def make(*overrides):
-        config = make_config(*tiny(cache_dir, *SMALL, *overrides))
-        training = Training(config, tmp_path, prepare(config, CPU), CPU, None)
+        training = make_training(*SMALL, *overrides)
         for optimizer in (training.state.generator_optimizer, training.state.discriminator_optimizer):
             optimizer.param_groups[0]["eps"] = 1e-2  # Adam's first step is the gradient's sign, which rounding turns
         return training

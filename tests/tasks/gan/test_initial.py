@@ -16,16 +16,9 @@ from clipgan.tasks.train import train
 from clipgan.tracking.mlflow_run import RUN_ID_FILE
 from clipgan.tracking.run_description import RunDescription
 from clipgan.tracking.run_log import RunLog
-from tests.helpers import make_config
-from tests.tiny import tiny
 
 CPU = torch.device("cpu")
 C = 24  # width of the CLIP of these tests
-
-
-@pytest.fixture
-def configure(tmp_path):
-    return lambda *overrides: make_config(*tiny(tmp_path, *overrides))
 
 
 @pytest.fixture
@@ -230,10 +223,7 @@ def test_a_run_of_mlflow_gives_its_best_checkpoint_or_one_message(configure, log
 
 
 @pytest.mark.slow
-def test_a_training_starts_from_a_run_and_resumes_as_itself(cache_dir, tmp_path):
-    def configure(*overrides):
-        return make_config(*tiny(cache_dir, f"mlflow.tracking_uri=sqlite:///{tmp_path}/mlflow.db", *overrides))
-
+def test_a_training_starts_from_a_run_and_resumes_as_itself(configure, tmp_path):
     def state(run, kimg):
         return load_checkpoint(checkpoint_path(tmp_path / run, kimg), CPU)
 

@@ -13,11 +13,8 @@ from clipgan.models.losses.adversarial import r1_penalty
 from clipgan.models.networks.scales import scales_of
 from clipgan.tasks.gan import steps
 from clipgan.tasks.gan.initial import read_initial, start_from
-from clipgan.tasks.gan.preparation import prepare
 from clipgan.tasks.gan.state import new_state
-from clipgan.tasks.gan.training import Training
 from tests.helpers import make_config
-from tests.numeric import prepare_in_float64
 from tests.tiny import tiny
 
 pytestmark = pytest.mark.numeric
@@ -28,13 +25,8 @@ SMALL = ("mlflow.tracking_uri=null", "batch=16", "model.channel_max=8", "model.z
 
 
 @pytest.fixture
-def make_training(cache_dir, tmp_path):
-    def make(*overrides):
-        config = make_config(*tiny(cache_dir, *SMALL, *overrides))
-        prepared = prepare_in_float64(config) if torch.get_default_dtype() == torch.float64 else prepare(config, CPU)
-        return Training(config, tmp_path, prepared, CPU, None)
-
-    return make
+def make_training(make_training):
+    return lambda *overrides: make_training(*SMALL, *overrides)
 
 
 @pytest.mark.parametrize("loss", ["symmetric", "asymmetric", "lafite"])

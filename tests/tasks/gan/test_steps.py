@@ -18,7 +18,6 @@ from clipgan.models.networks.generator import Generator
 from clipgan.models.networks.scales import Scales
 from clipgan.tasks.gan import steps
 from clipgan.tasks.gan.ema import ema_decay, update_ema
-from clipgan.tasks.gan.preparation import prepare
 from clipgan.tasks.gan.steps import discriminator_step, generator_step
 from clipgan.tasks.gan.training import Training
 from tests import warm
@@ -69,13 +68,8 @@ def test_rows_draw_the_same_whole_and_in_parts():
 
 
 @pytest.fixture
-def make_training(cache_dir, tmp_path):
-    def make(*overrides):
-        config = make_config(*tiny(cache_dir, "mlflow.tracking_uri=null", *overrides))
-        prepared = prepare_in_float64(config) if torch.get_default_dtype() == torch.float64 else prepare(config, CPU)
-        return with_noise(Training(config, tmp_path, prepared, CPU, None))
-
-    return make
+def make_training(make_training):
+    return lambda *overrides: with_noise(make_training(*overrides))
 
 
 def with_noise(training):

@@ -24,14 +24,6 @@ from tests.tiny import tiny
 CPU = torch.device("cpu")
 
 
-@pytest.fixture
-def configure(cache_dir, tmp_path):
-    def make(*overrides):
-        return make_config(*tiny(cache_dir, f"mlflow.tracking_uri=sqlite:///{tmp_path}/mlflow.db", *overrides))
-
-    return make
-
-
 SOURCES = {"data.fingerprint", "clip.key", "judge.key", "resnet.key", "extractor.key"}
 
 

@@ -1,0 +1,13 @@
+"""A configuration of a small training, whose figures go to an MLflow of its own."""
+
+import pytest
+
+from tests.helpers import make_config
+from tests.tiny import tiny
+
+
+@pytest.fixture
+def configure(cache_dir, tmp_path):
+    return lambda *overrides: make_config(
+        *tiny(cache_dir, f"mlflow.tracking_uri=sqlite:///{tmp_path}/mlflow.db", *overrides)
+    )
