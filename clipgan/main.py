@@ -15,7 +15,7 @@ from clipgan.config.command_line import first_process, hide_passwords, key_of, m
 
 if TYPE_CHECKING:  # they import torch and Optuna
     from clipgan.engine.result import Result
-    from sweeps.trial import RunningTrial
+    from sweeps.job.current_trial import RunningTrial
 
 
 def main() -> None:
@@ -34,8 +34,8 @@ def task(cfg: Any) -> float:
     from hydra.types import RunMode
 
     from clipgan.base.errors import DivergenceError, Interrupted, ProcessError, UserError
-    from sweeps.job import REQUEUE, Hopeless
-    from sweeps.trial import current_trial
+    from sweeps.job.current_trial import current_trial
+    from sweeps.job.task_function import REQUEUE, Hopeless
 
     run: Any = HydraConfig.get()
     trial = current_trial()

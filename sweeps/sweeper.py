@@ -10,22 +10,22 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from sweeps.settings import Settings
+from sweeps.base.settings import Settings
 
 # Hydra imports every plugin for every command, `--help` included: Optuna, MLflow and rich are imported inside.
 if TYPE_CHECKING:
     from hydra.plugins.launcher import Launcher
 
-    from sweeps.composition import Composition
-    from sweeps.job import Job
-    from sweeps.leader import Leader, Orders
-    from sweeps.live import View
-    from sweeps.mlflow_parent import ParentRun
-    from sweeps.plan import Plan
-    from sweeps.search_space import AnyAxis, Space
-    from sweeps.stop import Stop
-    from sweeps.study import SweepStudy
-    from sweeps.worker import Worker
+    from sweeps.base.signals import Stop
+    from sweeps.command.composition import Composition
+    from sweeps.display.mlflow_run import ParentRun
+    from sweeps.display.progress import View
+    from sweeps.job.task_function import Job
+    from sweeps.points.search_space import AnyAxis, Space
+    from sweeps.search.plan import Plan
+    from sweeps.study.claims import SweepStudy
+    from sweeps.workers.leader import Leader, Orders
+    from sweeps.workers.worker import Worker
 
 INTERRUPTED = 130  # exit status after Ctrl-C, as in a shell
 ENDED = ("COMPLETE", "PRUNED", "FAIL")
@@ -53,9 +53,9 @@ class StudySweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra before `sweep`."""
-        from sweeps.job import Job
-        from sweeps.leader import Orders
+        from sweeps.job.task_function import Job
         from sweeps.reuse import ReusingLoader
+        from sweeps.workers.leader import Orders
 
         self.orders = Orders.received()
         self.hydra_context = HydraContext(
@@ -72,8 +72,8 @@ class StudySweeper(Sweeper):
             SystemExit: status 1 if a trial failed now or no point is complete or pruned, 130 after Ctrl-C, 143 after
                 SIGTERM, 75 if a job was preempted.
         """
-        from sweeps.stop import Stop
-        from sweeps.table import new_console
+        from sweeps.base.signals import Stop
+        from sweeps.display.table import new_console
 
         self.stop, self.console = Stop(), new_console()
         try:
@@ -84,10 +84,10 @@ class StudySweeper(Sweeper):
             raise SystemExit(INTERRUPTED) from None
 
     def _sweep(self, arguments: list[str]) -> None:
-        from sweeps.composition import Composition
-        from sweeps.planning import plan_of
-        from sweeps.search_space import space_of
-        from sweeps.stop import end_with_parent
+        from sweeps.base.signals import end_with_parent
+        from sweeps.command.composition import Composition
+        from sweeps.command.make_plan import plan_of
+        from sweeps.points.search_space import space_of
 
         self.settings.check()
         if self.orders is not None:
@@ -99,7 +99,7 @@ class StudySweeper(Sweeper):
             composition.check_choices(axes, fixed)
         name, identity = self._name(composition, axes, fixed)
         if self.settings.dry_run:
-            from sweeps.dry_run import DryRun
+            from sweeps.workers.dry_run import DryRun
 
             DryRun(self.settings, plan, axes, fixed, composition, self._launcher(), self.say).tell(name)
             return
@@ -149,7 +149,7 @@ class StudySweeper(Sweeper):
         self, composition: "Composition", axes: "Sequence[AnyAxis]", fixed: Sequence[str]
     ) -> tuple[str, Mapping[str, Any]]:
         """The name of this command's study, and what it stands for."""
-        from sweeps.identity import derived_name, identity_of
+        from sweeps.study.identity import derived_name, identity_of
 
         names = [axis.name for axis in axes]
         identity = identity_of(composition.without_axes(fixed), names, self.settings.not_identity)
@@ -157,10 +157,10 @@ class StudySweeper(Sweeper):
 
     def _open_study(self, name: str, identity: Mapping[str, Any]) -> "SweepStudy":
         """The study of this command, made if it is new."""
-        from sweeps.queue import Limits
-        from sweeps.storage import absolute_url, open_storage
-        from sweeps.study import SweepStudy
-        from sweeps.warm_start import complete_trials
+        from sweeps.study.claims import SweepStudy
+        from sweeps.study.queue import Limits
+        from sweeps.study.storage import absolute_url, open_storage
+        from sweeps.study.warm_start import complete_trials
 
         settings = self.settings
         for known in settings.warm_start if self.orders is None else ():  # before a study is made for nothing
@@ -171,7 +171,7 @@ class StudySweeper(Sweeper):
 
     def _note_command(self, study: "SweepStudy", fixed: Sequence[str]) -> None:
         """Keep with the study what a report of it needs to know."""
-        from sweeps.reproduce import ATTRIBUTE, note
+        from sweeps.command.command_line import ATTRIBUTE, note
 
         study.set_attribute(ATTRIBUTE, note(fixed))
         study.set_attribute("step_name", self.settings.step_name)
@@ -181,13 +181,13 @@ class StudySweeper(Sweeper):
             study.name_objectives(self.settings.names)
 
     def _fitting_workers(self) -> int:
-        from sweeps.machine import fitting_workers
+        from sweeps.workers.machine import fitting_workers
 
         return fitting_workers(self.settings)
 
     def _leader(self, study: "SweepStudy", plan: "Plan", n_workers: int, parent_run_id: str | None) -> "Leader":
-        from sweeps.leader import Leader
-        from sweeps.machine import environment
+        from sweeps.workers.leader import Leader
+        from sweeps.workers.machine import environment
 
         folder = Path(str(self.config.hydra.sweep.dir)) / WORKERS
         self.say(f"{n_workers} workers; their output is in {folder}, that of a trial in output.txt of its own folder")
@@ -209,7 +209,7 @@ class StudySweeper(Sweeper):
         composition: "Composition",
         parent_run_id: str | None,
     ) -> "Worker":
-        from sweeps.worker import Worker
+        from sweeps.workers.worker import Worker
 
         return Worker(
             study=study,
@@ -234,7 +234,7 @@ class StudySweeper(Sweeper):
 
     def _view(self, plan: "Plan", n_workers: int) -> "View":
         """A table where the terminal is ours alone, else lines: the one worker's job may draw its own progress."""
-        from sweeps.live import Board, Lines
+        from sweeps.display.progress import Board, Lines
 
         if n_workers > 1 and self.console.is_terminal:
             return Board(self.console, plan, self.settings.step_name, n_workers)
@@ -246,7 +246,7 @@ class StudySweeper(Sweeper):
             self.console.print(line)
 
     def _summarise(self, study: "SweepStudy", plan: "Plan", n_run: int) -> None:
-        from sweeps.table import print_summary
+        from sweeps.display.table import print_summary
 
         print_summary(
             self.console,
@@ -265,15 +265,15 @@ class StudySweeper(Sweeper):
         uri, experiment = self.settings.mlflow_tracking_uri, self.settings.mlflow_experiment
         if uri is None or experiment is None:
             return None
-        from sweeps.mlflow_parent import open_parent, or_warn
+        from sweeps.display.mlflow_run import open_parent, or_warn
 
         return or_warn(lambda: open_parent(uri, experiment, study, space), self.say)
 
     def _close_parent(self, parent: "ParentRun | None", study: "SweepStudy", status: str) -> None:
         if parent is None:
             return
-        from sweeps.mlflow_parent import or_warn
-        from sweeps.table import best
+        from sweeps.display.mlflow_run import or_warn
+        from sweeps.display.table import best
 
         records = study.records()
         single = len(self.settings.names) == 1

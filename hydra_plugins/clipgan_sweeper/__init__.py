@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from hydra.core.config_store import ConfigStore
 
 from sweeps import sweeper
-from sweeps.options import PRUNERS, SAMPLERS
-from sweeps.settings import Settings
+from sweeps.base.options import PRUNERS, SAMPLERS
+from sweeps.base.settings import Settings
 
 
 class StudySweeper(sweeper.StudySweeper):

@@ -6,7 +6,7 @@ import re
 import sys
 from pathlib import Path
 
-from sweeps.errors import SweepError
+from sweeps.base.errors import SweepError
 
 
 def main() -> None:

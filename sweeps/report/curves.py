@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from sweeps.points.search_space import point_id
 from sweeps.report.points import Standing
 from sweeps.report.reading import Sweep, Trial
 from sweeps.report.style import COLOURS, GREY, label, styled
-from sweeps.search_space import point_id
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -4,10 +4,10 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from sweeps.points.search_space import Value, is_numeric, name_of
 from sweeps.report.points import Standing
 from sweeps.report.reading import Sweep
 from sweeps.report.style import COLOURS, GREY, SCALE, figure_text, label, point_label, styled
-from sweeps.search_space import Value, is_numeric, name_of
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from sweeps.points.search_space import Value, is_numeric
 from sweeps.report.reading import Sweep, Trial
 from sweeps.report.style import COLOURS, label, styled, verbatim
-from sweeps.search_space import Value, is_numeric
 
 if TYPE_CHECKING:
     import optuna

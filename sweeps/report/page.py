@@ -7,12 +7,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Union
 
+from sweeps.points.statistics import RELIABLE
 from sweeps.report import curves, effects, optuna_figures, tables
 from sweeps.report.images import Picture, newest_picture
 from sweeps.report.points import Standing, has_replicas
 from sweeps.report.reading import Sweep, Trial
 from sweeps.report.tables import Table
-from sweeps.statistics import RELIABLE
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

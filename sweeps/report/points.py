@@ -4,11 +4,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sweeps.records import objective_sds
-from sweeps.replicas import aggregate_named
+from sweeps.points.ranking import aggregate_named
+from sweeps.points.search_space import Value, point_id
+from sweeps.points.statistics import Summary, sampling_deviation, summary, within_noise
+from sweeps.points.trial_record import objective_sds
 from sweeps.report.reading import Sweep, Trial, point_text
-from sweeps.search_space import Value, point_id
-from sweeps.statistics import Summary, sampling_deviation, summary, within_noise
 
 
 @dataclass(frozen=True)

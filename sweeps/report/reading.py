@@ -8,12 +8,12 @@ import optuna
 from optuna.trial import FrozenTrial
 from sqlalchemy.engine import make_url
 
-from sweeps.errors import SweepError
-from sweeps.records import JOB
-from sweeps.reproduce import ATTRIBUTE, command_of
-from sweeps.search_space import Value, name_of, point_id
-from sweeps.secrets import without_passwords
-from sweeps.storage import absolute_url, open_storage
+from clipgan.base.secrets import without_passwords
+from sweeps.base.errors import SweepError
+from sweeps.command.command_line import ATTRIBUTE, command_of
+from sweeps.points.search_space import Value, name_of, point_id
+from sweeps.points.trial_record import JOB
+from sweeps.study.storage import absolute_url, open_storage
 
 SEED_AXIS = "seed"  # swept by hand, its values are replicas of the same point
 MAX_LISTED = 20  # studies named in a message

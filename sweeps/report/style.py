@@ -4,8 +4,8 @@ import html
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from sweeps.points.search_space import Value
 from sweeps.report.reading import point_text
-from sweeps.search_space import Value
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

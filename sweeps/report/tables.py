@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from sweeps.points.search_space import Value, name_of
+from sweeps.points.statistics import Summary
 from sweeps.report.points import Standing
 from sweeps.report.reading import Sweep, Trial
-from sweeps.search_space import Value, name_of
-from sweeps.statistics import Summary
 
 NOISE = {None: "unknown", True: "within noise", False: "differs"}
 

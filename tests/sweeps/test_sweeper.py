@@ -10,7 +10,8 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 from optuna.trial import TrialState
-from sweep_app import REPOSITORY, App
+
+from tests.sweeps.sweep_app import REPOSITORY, App
 
 GRIDS = f"hydra.searchpath=[file://{REPOSITORY}/conf]"
 

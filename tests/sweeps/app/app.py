@@ -12,8 +12,8 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from sweeps.job import Hopeless
-from sweeps.trial import current_trial
+from sweeps.job.current_trial import current_trial
+from sweeps.job.task_function import Hopeless
 
 STEPS = 4  # of the mode `checkpoint`
 

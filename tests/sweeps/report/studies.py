@@ -9,9 +9,9 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 
+from sweeps.points.search_space import name_of
 from sweeps.report.points import Standing, results
 from sweeps.report.reading import Sweep, read
-from sweeps.search_space import name_of
 
 HOSTILE = "</script><script>document.title = 'owned'</script>"
 MARKUP = "<b>bold</b> & \"double\" 'single' $x$ {{ 7 * 7 }} | `code`"

@@ -1,8 +1,7 @@
 """The table for papers."""
 
-from studies import MARKUP, Studies, add, grid
-
 from sweeps.report.markdown import markdown
+from tests.sweeps.report.studies import MARKUP, Studies, add, grid
 
 
 def test_points_with_replicas(studies: Studies) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 from PIL import Image
-from studies import HOSTILE, Studies, add, grid, hostile
 
 from sweeps.report.page import render
+from tests.sweeps.report.studies import HOSTILE, Studies, add, grid, hostile
 
 
 def text_of(studies: Studies, name: str) -> str:

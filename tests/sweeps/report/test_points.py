@@ -1,9 +1,8 @@
 """Points in the order of their merit."""
 
-from studies import Studies, add
-
 from sweeps.report.points import has_replicas
 from sweeps.report.tables import point_table
+from tests.sweeps.report.studies import Studies, add
 
 
 def test_replicas_are_summed_up_and_compared_with_the_best(studies: Studies) -> None:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState
-from studies import Studies, add, grid
 
-from sweeps.errors import SweepError
+from sweeps.base.errors import SweepError
 from sweeps.report.reading import read, shown_url
+from tests.sweeps.report.studies import Studies, add, grid
 
 
 def test_a_study_with_its_trials(studies: Studies) -> None:

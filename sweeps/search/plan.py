@@ -1,0 +1,157 @@
+"""What a command is asked to run, as a function of what is known: points, each with one or several seeds."""
+
+import functools
+import random
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from sweeps.points.ranking import Aggregate, PointResult, Seeds, best_points, by_point
+from sweeps.points.search_space import Point, Value, point_id
+from sweeps.points.trial_record import TrialRecord, task_id
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one trial runs."""
+
+    point: Point
+    replica: int  # number of its seed, from 0
+    overrides: tuple[str, ...]  # of the point and of the seed
+
+    @classmethod
+    def of(cls, record: TrialRecord) -> "Task":
+        """What a trial runs or has run."""
+        return cls(Point(record.point, record.overrides[: len(record.point)]), record.replica, record.overrides)
+
+    @property
+    def id(self) -> str:
+        """One text for one task."""
+        return task_id(self.point.values, self.replica)
+
+
+class Source(Protocol):
+    """Where points come from."""
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether all points are known beforehand; one that is taken over from another study is then one of them."""
+
+    def accepts(self, values: Mapping[str, Value]) -> bool:
+        """Whether a point is one of this source's."""
+
+    def points(self, known: Sequence[PointResult]) -> list[Point]:
+        """The points that are due, known ones included.
+
+        Args:
+            known: the study's points that this source accepts.
+        """
+
+    def position(self, point: Point) -> int | None:
+        """Where a point stands among all, from 1; None where they have no order."""
+
+    def __len__(self) -> int:
+        """How many points there are to be in the end."""
+        ...
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Points that are known beforehand."""
+
+    grid: Sequence[Point]
+    is_listed: ClassVar[bool] = True
+
+    @functools.cached_property
+    def _order(self) -> dict[str, int]:
+        return {point_id(point.values): index for index, point in enumerate(self.grid)}
+
+    def accepts(self, values: Mapping[str, Value]) -> bool:
+        """Whether the grid has this point."""
+        return point_id(values) in self._order
+
+    def points(self, known: Sequence[PointResult]) -> list[Point]:
+        """All of them."""
+        return list(self.grid)
+
+    def position(self, point: Point) -> int | None:
+        """Its place in the grid."""
+        return self._order[point_id(point.values)] + 1
+
+    def __len__(self) -> int:
+        return len(self.grid)
+
+
+def mixed(grid: Sequence[Point]) -> list[Point]:
+    """The points in an order drawn once and for all.
+
+    For a pruner, which compares a trial with those before it: in a grid's own order these are its neighbours, and where
+    the grid becomes better towards its end nearly nothing is pruned.
+    """
+    order = list(grid)
+    random.Random(len(order)).shuffle(order)
+    return order
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Points and replicas of one command. The study asks it under its lock, with all that is known."""
+
+    source: Source
+    replicas: int = 1  # seeds of each point
+    top: int | None = None  # replicate only this many points, the best of the first pass; None: all
+    seeds: Seeds | None = None  # None: one replica
+    aggregate: Aggregate = statistics.fmean  # what a point's replicas come to
+    direction: str = "minimize"
+
+    def wants(self, record: TrialRecord) -> bool:
+        """Whether a trial of the study is one that this command is asked for."""
+        return record.replica < self.replicas and self.source.accepts(record.point)
+
+    def results(self, records: Sequence[TrialRecord]) -> list[PointResult]:
+        """What is known of this command's points."""
+        return by_point([record for record in records if self.source.accepts(record.point)], self.aggregate)
+
+    def more(self, records: Sequence[TrialRecord]) -> list[Task]:
+        """The tasks to queue now: due, and not known to the study.
+
+        Args:
+            records: the newest trial of each task of the study.
+        """
+        results = self.results(records)
+        known = {task_id(record.point, record.replica) for record in records}
+        closed = {point_id(result.point) for result in results if result.is_closed}
+        points = [point for point in self.source.points(results) if point_id(point.values) not in closed]
+        passes = self.replicas if self.top is None else 1
+        tasks = [self._task(point, replica) for replica in range(passes) for point in points]
+        if self.top is not None and all(task.id in known for task in tasks) and not self.pending(records):
+            best = {point_id(result.point) for result in best_points(results, self.direction, self.top)}
+            again = [point for point in points if point_id(point.values) in best]
+            tasks = [self._task(point, replica) for replica in range(1, self.replicas) for point in again]
+        return [task for task in tasks if task.id not in known]
+
+    def pending(self, records: Sequence[TrialRecord]) -> bool:
+        """Whether more may be due once a trial that runs elsewhere has ended."""
+        running = [record for record in records if record.state in ("RUNNING", "WAITING") and self.wants(record)]
+        return self.top is not None and any(record.replica == 0 for record in running)
+
+    def label(self, task: Task, run: int) -> str:
+        """One line for a task, as in `3 of 25  h=0.5  seed=1`."""
+        place = self.source.position(task.point)
+        where = f"{run + 1} of {len(self)}" if place is None else f"{place} of {len(self.source)}"
+        return "  ".join((where, *(task.overrides or ("(no axis)",))))
+
+    def _task(self, point: Point, replica: int) -> Task:
+        seed = self.seeds.override(replica) if self.seeds else ()
+        return Task(point, replica, (*point.overrides, *seed))
+
+    def n_open(self, records: Sequence[TrialRecord]) -> int:
+        """How many tasks neither run nor have ended, due or not."""
+        own = [record for record in records if self.wants(record) and (record.origin is None or self.source.is_listed)]
+        return len(self) - sum(record.state != "WAITING" for record in own)
+
+    def __len__(self) -> int:
+        """How many trials there are to be in the end."""
+        points = len(self.source)
+        return points * self.replicas if self.top is None else points + min(self.top, points) * (self.replicas - 1)

@@ -1,0 +1,137 @@
+"""The loop of a sweep: claim a trial, run it, tell what came out, until nothing is left."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from hydra.plugins.launcher import Launcher
+
+from sweeps.base.environment import STORAGE
+from sweeps.base.signals import Stop
+from sweeps.command.composition import Composition
+from sweeps.display.progress import View
+from sweeps.job.current_trial import job_environment
+from sweeps.job.outcome import Outcome, failure, outcome_of
+from sweeps.job.task_function import REQUEUE
+from sweeps.points.trial_record import TrialRecord
+from sweeps.search.plan import Plan
+from sweeps.study.claim import Claim
+from sweeps.study.claims import SweepStudy
+
+POLL = 0.5  # seconds between two looks whether a trial waits again that others run
+
+TOO_LATE = Outcome("FAIL", reason="its result came too late: the trial had been given to another host")
+
+
+@dataclass
+class Worker:
+    """Runs trials of a study, one at a time."""
+
+    study: SweepStudy
+    plan: Plan
+    fixed: Sequence[str]  # overrides that they share
+    composition: Composition
+    launcher: Launcher
+    view: View
+    objectives: Sequence[str]  # names of what a job returns
+    parent_run_id: str | None  # MLflow run of the study
+    heartbeat: float  # seconds between two signs of life
+    stop: Stop = field(default_factory=Stop)
+
+    def work(self) -> None:
+        """Claim, run, tell, until nothing waits and nothing that could wait again runs elsewhere.
+
+        Raises:
+            KeyboardInterrupt, SystemExit: the job was stopped; its trial waits again.
+        """
+        with _environment(self.study.url):
+            while True:
+                self.stop.check()
+                claim = self.study.claim(self.plan)
+                if claim is not None:
+                    self._run_and_tell(claim)
+                elif self.study.is_finished(self.plan):
+                    return
+                else:
+                    time.sleep(POLL)
+
+    def _run_and_tell(self, claim: Claim) -> None:
+        record = replace(claim.record, state="RUNNING", started=datetime.now())
+        self.view.show([record])
+        try:
+            self.stop.check()
+            with _repeating(lambda: self.study.beat(claim), self.heartbeat):
+                outcome = self._run(claim)
+            if outcome.state == "FAIL":
+                self.stop.check()  # what failed may be what the signal has interrupted
+        except (KeyboardInterrupt, SystemExit) as stop:
+            if isinstance(stop, KeyboardInterrupt) and self.stop.signal is None:  # the job's own
+                self._tell(claim, record, failure(stop, None))
+                return
+            self.study.give_back(claim)
+            self._show_end(record, Outcome("FAIL", reason=f"stopped by {type(stop).__name__}"), waits_again=True)
+            raise
+        self._tell(claim, record, outcome)
+
+    def _run(self, claim: Claim) -> Outcome:
+        variables = job_environment(self.study.name, claim.number, self.parent_run_id)
+        self.composition.tell_next_job(self.study.family, variables)
+        overrides = [*self.fixed, *claim.task.overrides]
+        try:
+            [job] = self.launcher.launch([overrides], initial_job_idx=claim.run)
+        except Exception as error:  # the job could not even start: this trial's failure, not the sweep's
+            return failure(error, None)
+        kept = self.study.attributes_of(claim) if len(self.objectives) > 1 else {}
+        return outcome_of(job, self.objectives, kept)
+
+    def _tell(self, claim: Claim, record: TrialRecord, outcome: Outcome) -> None:
+        if outcome.preempted:
+            self.study.give_back(claim)
+            self._show_end(record, outcome, waits_again=True)
+            raise SystemExit(REQUEUE)
+        if outcome.state == "COMPLETE":
+            told = self.study.complete(claim, outcome.values, outcome.run_dir)
+        elif outcome.state == "PRUNED":
+            told = self.study.prune(claim, outcome.run_dir)
+        else:
+            told = self.study.fail(claim, str(outcome.reason), outcome.run_dir, outcome.crashed)
+        again = outcome.crashed and claim.record.attempt < self.study.limits.max_retries
+        self._show_end(record, outcome if told else TOO_LATE, waits_again=told and again)
+
+    def _show_end(self, record: TrialRecord, outcome: Outcome, waits_again: bool) -> None:
+        value = outcome.values[0] if outcome.values else None
+        end = replace(record, state=outcome.state, value=value, values=outcome.values, reason=outcome.reason)
+        self.view.show([replace(end, requeued=waits_again, ended=datetime.now())])
+
+
+@contextmanager
+def _repeating(action: Callable[[], None], every: float) -> Iterator[None]:
+    """Do something in a thread of its own, again and again, while the block lasts."""
+    ended = threading.Event()
+
+    def repeat() -> None:
+        while not ended.wait(every):
+            action()
+
+    thread = threading.Thread(target=repeat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+@contextmanager
+def _environment(storage: str) -> Iterator[None]:
+    """Make the storage known to the jobs of this process and its children, and to no file."""
+    before = os.environ.get(STORAGE)
+    os.environ[STORAGE] = storage
+    try:
+        yield
+    finally:
+        os.environ.pop(STORAGE) if before is None else os.environ.update({STORAGE: before})
