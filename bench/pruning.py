@@ -70,7 +70,7 @@ def sweep(pruner: Mapping[str, Any], fid: Curve) -> tuple[float, float]:
         while (claim := study.claim(plan)) is not None:
             trial = RunningTrial(study.url, study.name, claim.number, None)
             for kimg in range(KIMG + 1):
-                value = fid(claim.record.point, kimg)
+                value = fid(claim.point, kimg)
                 trial.report(value, kimg)
                 ends = is_to_end(open_storage(study.url), study.name, claim.number, kimg, pruner, KIMG)
                 if ends and kimg < KIMG:

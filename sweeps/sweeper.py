@@ -1,7 +1,6 @@
 """The Hydra sweeper: a grid of overrides becomes a study, and each of its points one job."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,12 +16,12 @@ if TYPE_CHECKING:
     from hydra.plugins.launcher import Launcher
 
     from sweeps.base.signals import Stop
-    from sweeps.command.composition import Composition
+    from sweeps.command.request import Request
     from sweeps.display.mlflow_run import ParentRun
     from sweeps.display.progress import View
     from sweeps.job.task_function import Job
-    from sweeps.points.search_space import AnyAxis, Space
-    from sweeps.search.plan import Plan
+    from sweeps.points.search_space import Space
+    from sweeps.points.trial_record import TrialRecord
     from sweeps.study.claims import SweepStudy
     from sweeps.workers.leader import Leader, Orders
     from sweeps.workers.worker import Worker
@@ -50,6 +49,7 @@ class StudySweeper(Sweeper):
         self.job: Job
         self.orders: Orders | None  # of the leader whose worker this process is
         self.stop: Stop
+        self.request: Request
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra before `sweep`."""
@@ -73,7 +73,7 @@ class StudySweeper(Sweeper):
                 SIGTERM, 75 if a job was preempted.
         """
         from sweeps.base.signals import Stop
-        from sweeps.display.table import new_console
+        from sweeps.display.summary import new_console
 
         self.stop, self.console = Stop(), new_console()
         try:
@@ -86,106 +86,89 @@ class StudySweeper(Sweeper):
     def _sweep(self, arguments: list[str]) -> None:
         from sweeps.base.signals import end_with_parent
         from sweeps.command.composition import Composition
-        from sweeps.command.make_plan import plan_of
+        from sweeps.command.request import read
         from sweeps.points.search_space import space_of
 
-        self.settings.check()
         if self.orders is not None:
             end_with_parent(self.orders.leader["pid"])
         composition = Composition(self.hydra_context, self.config)
-        axes, fixed = composition.parse(self.settings.params, arguments)
-        plan = plan_of(self.settings, axes, fixed, composition)
-        if self.orders is None:
-            composition.check_choices(axes, fixed)
-        name, identity = self._name(composition, axes, fixed)
+        self.request = read(self.settings, composition, arguments, check=self.orders is None)
         if self.settings.dry_run:
             from sweeps.workers.dry_run import DryRun
 
-            DryRun(self.settings, plan, axes, fixed, composition, self._launcher(), self.say).tell(name)
+            DryRun(self.request, self._launcher(), self.say).tell()
             return
-        study = self._open_study(name, identity)
+        study = self._open_study()
         composition.name_study(study.family)
         if self.orders is not None:
-            self._worker(study, plan, fixed, composition, self.orders.parent_run_id).work()
+            self._worker(study, self.orders.parent_run_id).work()
         else:
-            self._note_command(study, fixed)
-            study.enqueue(plan, space_of(axes), self.settings.retried, self.settings.warm_start)
-            self._lead(study, plan, space_of(axes), fixed, composition)
+            self._note_command(study)
+            space = space_of(self.request.axes)
+            study.enqueue(self.request.plan, space, self.settings.retried, self.settings.warm_start)
+            self._lead(study, self._open_parent(study, space))
 
-    def _lead(
-        self, study: "SweepStudy", plan: "Plan", space: "Space", fixed: Sequence[str], composition: "Composition"
-    ) -> None:
+    def _lead(self, study: "SweepStudy", parent: "ParentRun | None") -> None:
         """Run the plan in this process or in several, and say what came of it."""
+        plan, limit = self.request.plan, self.settings.max_failure_rate
         before = {record.number for record in study.records() if record.state in ENDED}
-        parent = self._open_parent(study, space)
         run_id = None if parent is None else parent.run_id
         try:
             n_workers = min(self._fitting_workers(), study.n_open(plan))
             if n_workers > 1:
-                self._leader(study, plan, n_workers, run_id).work()
+                self._leader(study, n_workers, run_id).work()
             else:
-                self._worker(study, plan, fixed, composition, run_id).work()
+                self._worker(study, run_id).work()
         except (KeyboardInterrupt, SystemExit) as stop:
             self._close_parent(parent, study, "KILLED")
             if not isinstance(stop, KeyboardInterrupt):
                 self.say("stopped; the same command goes on")
             raise
-        new = [record for record in study.records() if record.state in ENDED and record.number not in before]
-        self._summarise(study, plan, len(new))
-        if study.failure_rate(plan) > self.settings.max_failure_rate:
+        records = study.records()
+        new = [record for record in records if record.state in ENDED and record.number not in before]
+        self._summarise(study, records, len(new))
+        if study.failure_rate(plan) > limit:
             self.say(
                 f"given up: {study.failure_rate(plan):.0%} of the trials have failed, which is more than"
-                f" hydra.sweeper.max_failure_rate={self.settings.max_failure_rate}; go on with a greater one, or with"
+                f" hydra.sweeper.max_failure_rate={limit}; go on with a greater one, or with"
                 " hydra.sweeper.retry_failed=true"
             )
         n_failed = sum(record.state == "FAIL" and plan.wants(record) for record in new)
-        n_done = sum(record.state in ("COMPLETE", "PRUNED") and plan.wants(record) for record in study.records())
+        n_done = sum(record.state in ("COMPLETE", "PRUNED") and plan.wants(record) for record in records)
         succeeded = n_failed == 0 and n_done > 0
         self._close_parent(parent, study, "FINISHED" if succeeded else "FAILED")
         if not succeeded:
             raise SystemExit(1)
 
-    def _name(
-        self, composition: "Composition", axes: "Sequence[AnyAxis]", fixed: Sequence[str]
-    ) -> tuple[str, Mapping[str, Any]]:
-        """The name of this command's study, and what it stands for."""
-        from sweeps.study.identity import derived_name, identity_of
-
-        names = [axis.name for axis in axes]
-        identity = identity_of(composition.without_axes(fixed), names, self.settings.not_identity)
-        return self.settings.study_name or derived_name(identity), identity
-
-    def _open_study(self, name: str, identity: Mapping[str, Any]) -> "SweepStudy":
+    def _open_study(self) -> "SweepStudy":
         """The study of this command, made if it is new."""
         from sweeps.study.claims import SweepStudy
         from sweeps.study.queue import Limits
         from sweeps.study.storage import absolute_url, open_storage
         from sweeps.study.warm_start import complete_trials
 
-        settings = self.settings
+        settings, request = self.settings, self.request
         for known in settings.warm_start if self.orders is None else ():  # before a study is made for nothing
-            list(complete_trials(open_storage(absolute_url(settings.storage)), known, settings.directions))
+            complete_trials(open_storage(absolute_url(settings.storage)), known, settings.directions)
         limits = Limits(settings.max_retries, settings.max_failure_rate, settings.grace)
         leader = None if self.orders is None else self.orders.leader
+        name, identity = request.study_name, request.identity
         return SweepStudy(settings.storage, name, settings.directions, identity, self.say, limits, leader)
 
-    def _note_command(self, study: "SweepStudy", fixed: Sequence[str]) -> None:
+    def _note_command(self, study: "SweepStudy") -> None:
         """Keep with the study what a report of it needs to know."""
         from sweeps.command.command_line import ATTRIBUTE, note
 
-        study.set_attribute(ATTRIBUTE, note(fixed))
+        study.set_attribute(ATTRIBUTE, note(self.request.fixed))
         study.set_attribute("step_name", self.settings.step_name)
-        study.set_attribute("objectives", list(self.settings.names))
-        study.set_attribute("aggregate", self.settings.aggregate)
-        if len(self.settings.names) > 1:
-            study.name_objectives(self.settings.names)
+        study.keep_goal(self.request.plan.goal)
 
     def _fitting_workers(self) -> int:
         from sweeps.workers.machine import fitting_workers
 
         return fitting_workers(self.settings)
 
-    def _leader(self, study: "SweepStudy", plan: "Plan", n_workers: int, parent_run_id: str | None) -> "Leader":
+    def _leader(self, study: "SweepStudy", n_workers: int, parent_run_id: str | None) -> "Leader":
         from sweeps.workers.leader import Leader
         from sweeps.workers.machine import environment
 
@@ -196,33 +179,18 @@ class StudySweeper(Sweeper):
             shares=[environment(self.settings, n_workers, place) for place in range(n_workers)],
             parent_run_id=parent_run_id,
             folder=folder,
-            view=self._view(plan, n_workers),
+            view=self._view(n_workers),
             stop_seconds=self.settings.stop_seconds,
             stop=self.stop,
         )
 
-    def _worker(
-        self,
-        study: "SweepStudy",
-        plan: "Plan",
-        fixed: Sequence[str],
-        composition: "Composition",
-        parent_run_id: str | None,
-    ) -> "Worker":
+    def _worker(self, study: "SweepStudy", parent_run_id: str | None) -> "Worker":
+        from sweeps.workers.launch import Launch
         from sweeps.workers.worker import Worker
 
-        return Worker(
-            study=study,
-            plan=plan,
-            fixed=fixed,
-            composition=composition,
-            launcher=self._launcher(),
-            view=self._view(plan, n_workers=1),
-            objectives=self.settings.names,
-            parent_run_id=parent_run_id,
-            heartbeat=self.settings.heartbeat,
-            stop=self.stop,
-        )
+        launch = Launch(study, self.request, self._launcher(), parent_run_id)
+        view = self._view(n_workers=1)
+        return Worker(study, self.request.plan, launch, view, self.settings.heartbeat, self.stop)
 
     def _launcher(self) -> "Launcher":
         """Not before the study has its name: a launcher's own folder may lie in that of the sweep."""
@@ -232,33 +200,31 @@ class StudySweeper(Sweeper):
             hydra_context=self.hydra_context, task_function=self.job, config=self.config
         )
 
-    def _view(self, plan: "Plan", n_workers: int) -> "View":
+    def _view(self, n_workers: int) -> "View":
         """A table where the terminal is ours alone, else lines: the one worker's job may draw its own progress."""
         from sweeps.display.progress import Board, Lines
 
         if n_workers > 1 and self.console.is_terminal:
-            return Board(self.console, plan, self.settings.step_name, n_workers)
-        return Lines(self.say, plan, self.settings.step_name)
+            return Board(self.console, self.request.plan, self.settings.step_name, n_workers)
+        return Lines(self.say, self.request.plan, self.settings.step_name)
 
     def say(self, line: str) -> None:
         """Show one line; a worker does not die of a log that cannot be written, as where the disk is full."""
         with suppress(OSError) if self.orders is not None else nullcontext():
             self.console.print(line)
 
-    def _summarise(self, study: "SweepStudy", plan: "Plan", n_run: int) -> None:
-        from sweeps.display.table import print_summary
+    def _summarise(self, study: "SweepStudy", records: "Sequence[TrialRecord]", n_run: int) -> None:
+        from sweeps.display.summary import print_summary
 
         print_summary(
             self.console,
-            study.records(),
-            directions=self.settings.directions,
+            records,
+            study.goal,
             step_name=self.settings.step_name,
             study=study.name,
-            n_points=len(plan),
+            n_points=len(self.request.plan),
             n_run=n_run,
             n_superseded=study.n_superseded,
-            names=self.settings.names,
-            aggregate=plan.aggregate,
         )
 
     def _open_parent(self, study: "SweepStudy", space: "Space") -> "ParentRun | None":
@@ -270,14 +236,7 @@ class StudySweeper(Sweeper):
         return or_warn(lambda: open_parent(uri, experiment, study, space), self.say)
 
     def _close_parent(self, parent: "ParentRun | None", study: "SweepStudy", status: str) -> None:
-        if parent is None:
-            return
-        from sweeps.display.mlflow_run import or_warn
-        from sweeps.display.table import best
+        if parent is not None:
+            from sweeps.display.mlflow_run import or_warn
 
-        records = study.records()
-        single = len(self.settings.names) == 1
-        leader = best(records, self.settings.directions[0]) if single else None
-        states = Counter(record.state for record in records)
-        value = None if leader is None else leader.value
-        or_warn(lambda: parent.finish(status, value, states["COMPLETE"], states["FAIL"]), self.say)
+            or_warn(lambda: parent.finish(status, study.records(), study.goal), self.say)

@@ -1,4 +1,4 @@
-"""The options of the groups `pruner` and `sampler`: which of Optuna's, with which arguments.
+"""The options of the groups `pruner` and `sampler`, and the objects of Optuna's that they describe.
 
 `python train.py -m pruner=median hydra.sweeper.pruner.n_startup_trials=5 ...`. A step is what a job reports at (kimg).
 """
@@ -185,3 +185,41 @@ def instance(settings: Mapping[str, Any], group: str, **changes: Any) -> Any:
         given = ", ".join(f"{key}={value}" for key, value in settings.items() if key != "_target_")
         name = str(settings["_target_"]).rpartition(".")[2]
         raise SweepError(f"hydra.sweeper.{group} is not allowed: {name}({given}): {cause}") from error
+
+
+def pruner_of(settings: Mapping[str, Any] | None, max_step: int | None = None, n_objectives: int = 1) -> Any:
+    """The pruner that `hydra.sweeper.pruner` describes, or None.
+
+    Args:
+        settings: its keys and values, `_target_` included.
+        max_step: a trial's last step, `hydra.sweeper.max_step`; None: unknown, and trials are compared from step 1 on.
+        n_objectives: of the sweep.
+
+    Raises:
+        SweepError: its arguments are not allowed, or there are several objectives.
+    """
+    if settings is None or settings.get("_target_") is None:
+        return None
+    if n_objectives > 1:
+        raise SweepError(
+            f"hydra.sweeper.pruner={settings['_target_']} is not allowed with {n_objectives} objectives: a trial cannot"
+            " be compared half-way by several; take pruner=none"
+        )
+    if settings.get("max_resource", 1) is None and max_step is None:
+        raise SweepError(
+            "hydra.sweeper.max_step is missing: hyperband must know the last step of a trial, as in"
+            " hydra.sweeper.max_step=100"
+        )
+    from optuna.pruners import BasePruner
+
+    pruner = instance({**settings, **_lengths(settings, max_step)}, "pruner")
+    if not isinstance(pruner, BasePruner):
+        raise SweepError(f"hydra.sweeper.pruner._target_={settings['_target_']} is no pruner of Optuna's")
+    return pruner
+
+
+def _lengths(settings: Mapping[str, Any], max_step: int | None) -> dict[str, int]:
+    """The steps that are null in the settings: shares of a trial's length; at least 1, for at 0 nothing is trained."""
+    shares = SHARES.get(settings["_target_"].rpartition(".")[2], {})
+    unset = {name: share for name, share in shares.items() if settings.get(name, 0) is None}
+    return {name: max(1, round(share * (max_step or 0))) for name, share in unset.items()}

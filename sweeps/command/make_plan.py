@@ -10,12 +10,11 @@ from hydra.core.override_parser.types import Transformer
 from omegaconf import OmegaConf
 
 from sweeps.base.errors import SweepError
-from sweeps.base.options import TPESampler, instance
+from sweeps.base.options import TPESampler, instance, pruner_of
 from sweeps.base.settings import Settings
 from sweeps.command.composition import Composition
-from sweeps.job.pruning import pruner_of
 from sweeps.points.condition import Condition
-from sweeps.points.ranking import Seeds, aggregate_named
+from sweeps.points.ranking import Goal, aggregate_named
 from sweeps.points.search_space import (
     AnyAxis,
     Interval,
@@ -28,7 +27,7 @@ from sweeps.points.search_space import (
     point_id,
     points,
 )
-from sweeps.search.plan import Grid, Plan, Source, mixed
+from sweeps.search.plan import Grid, Plan, Seeds, Source, mixed
 from sweeps.search.sampling import Drawn, GridSampler
 
 GRID = f"{GridSampler.__module__}.{GridSampler.__name__}"
@@ -42,15 +41,17 @@ def plan_of(settings: Settings, axes: Sequence[AnyAxis], fixed: Sequence[str], c
         SweepError: a setting is not allowed with these axes or with another setting.
     """
     pruner_of(settings.pruner, settings.max_step, len(settings.names))
+    aggregate_named(settings.aggregate)
     seeds = _seeds(settings, axes, fixed, composition) if settings.replicas > 1 else None
-    return Plan(
-        source=_source(settings, axes, _exists(settings, axes, fixed, composition)),
-        replicas=settings.replicas,
-        top=settings.replicas_top,
-        seeds=seeds,
-        aggregate=aggregate_named(settings.aggregate),
-        direction=settings.directions[0],
+    goal = Goal(
+        tuple(settings.names),
+        tuple(settings.directions),
+        settings.aggregate,
+        settings.replicas,
+        settings.replicas_top,
+        settings.seed_key,
     )
+    return Plan(_source(settings, axes, _exists(settings, axes, fixed, composition)), goal, seeds)
 
 
 def _source(settings: Settings, axes: Sequence[AnyAxis], exists: Callable[[Values], bool]) -> Source:
@@ -165,7 +166,8 @@ def _seeds(settings: Settings, axes: Sequence[AnyAxis], fixed: Sequence[str], co
     key = settings.seed_key
     if any(axis.name == key for axis in axes):
         raise SweepError(
-            f"hydra.sweeper.replicas={settings.replicas} is not allowed with {key} as an axis: it varies it"
+            f"hydra.sweeper.replicas={settings.replicas} is not allowed together with a {key} axis: replicas already"
+            " vary the seed"
         )
     base = OmegaConf.select(composition.without_axes(fixed), key)
     if not isinstance(base, int) or isinstance(base, bool):

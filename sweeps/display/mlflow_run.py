@@ -2,16 +2,17 @@
 
 import logging
 import os
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from filelock import FileLock
-from sqlalchemy.engine import make_url
-
+from clipgan.base.mlflow_store import first_touch
 from clipgan.base.secrets import without_passwords
+from clipgan.base.text import first_line
 from sweeps.command.command_line import sweep_command
+from sweeps.points.ranking import Goal, Ranking
 from sweeps.points.search_space import Space, merge, name_of
+from sweeps.points.trial_record import TrialRecord
 from sweeps.study.claims import SweepStudy
 
 if TYPE_CHECKING:
@@ -30,19 +31,20 @@ class ParentRun:
         self.client = client
         self.run_id = run_id
 
-    def finish(self, status: str, best: float | None, n_complete: int, n_fail: int) -> None:
+    def finish(self, status: str, records: Sequence[TrialRecord], goal: Goal) -> None:
         """Write the study's figures so far and end the run.
 
         Args:
             status: FINISHED | FAILED | KILLED.
-            best: the best objective so far.
-            n_complete: points that are complete.
-            n_fail: points that have failed.
+            records: the newest trial of each task of the study.
+            goal: of the study; with several objectives there is no best value.
         """
+        best = Ranking(records, goal).best if len(goal.names) == 1 else None
         if best is not None:
-            self.client.log_metric(self.run_id, "best_value", best)
-        self.client.log_metric(self.run_id, "n_complete", n_complete)
-        self.client.log_metric(self.run_id, "n_fail", n_fail)
+            self.client.log_metric(self.run_id, "best_value", best.values[0])
+        states = Counter(record.state for record in records)
+        self.client.log_metric(self.run_id, "n_complete", states["COMPLETE"])
+        self.client.log_metric(self.run_id, "n_fail", states["FAIL"])
         self.client.set_terminated(self.run_id, status)
 
 
@@ -86,7 +88,7 @@ def connect(tracking_uri: str, experiment: str) -> tuple["MlflowClient", str]:
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # its line about every retry
     from mlflow import MlflowClient
 
-    with _first_touch(tracking_uri):
+    with first_touch(tracking_uri):
         client = MlflowClient(tracking_uri=tracking_uri)
         known = client.get_experiment_by_name(experiment)
         return client, known.experiment_id if known else client.create_experiment(experiment)
@@ -97,16 +99,9 @@ def or_warn(action: Callable[[], T], say: Callable[[str], None]) -> T | None:
     try:
         return action()
     except Exception as error:
-        text = without_passwords((str(error).strip().splitlines() or [""])[0])[:200]
+        text = without_passwords(first_line(error))[:200]
         say(f"warning: MLflow cannot be used, the sweep goes on without it ({type(error).__name__}: {text})")
         return None
-
-
-def _first_touch(tracking_uri: str) -> AbstractContextManager[object]:
-    """A lock around the making of an SQLite database, which several processes at once would break for good."""
-    if not tracking_uri.startswith("sqlite:"):
-        return nullcontext()
-    return FileLock(f"{make_url(tracking_uri).database}.lock")
 
 
 def _is_open_to_us(client: "MlflowClient", run_id: str) -> bool:

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from sweeps.points.trial_record import TrialRecord
+from sweeps.points.trial_record import TrialRecord, newest_of_each_task
 from sweeps.search.plan import Plan, Task
 
 MAX_ENDED = 8  # rows of the table for trials that have ended, the newest ones
@@ -98,7 +98,7 @@ class Board:
                 "-" if step is None else str(step),
                 "-" if value is None else f"{value:.6g}",
                 record.state if record.reason is None else f"{record.state} {record.reason:.40}",
-                _clock(pace.left(record, now)) if record.state == "RUNNING" else "",
+                clock(pace.left(record, now)) if record.state == "RUNNING" else "",
             )
         return Group(table, Text(self._summary(pace, now)))
 
@@ -109,10 +109,10 @@ class Board:
         return [*ended[-MAX_ENDED:], *sorted(running, key=lambda record: record.number)]
 
     def _summary(self, pace: "Pace", now: datetime) -> str:
-        newest = {Task.of(record).id: record for _, record in sorted(self._records.items())}
-        states = Counter(record.state for record in newest.values())
+        newest = newest_of_each_task(record for _, record in sorted(self._records.items()))
+        states = Counter(record.state for record in newest)
         n_ended = len(newest) - states["WAITING"] - states["RUNNING"]
-        eta = _clock(pace.sweep_left(newest.values(), len(self._plan) - n_ended, self._n_workers, now))
+        eta = clock(pace.sweep_left(newest, len(self._plan) - n_ended, self._n_workers, now))
         return f"{n_ended} of {len(self._plan)} ended, {states['FAIL']} failed, {states['RUNNING']} running; ETA {eta}"
 
 
@@ -120,8 +120,8 @@ class Pace:
     """How long trials take, from those that are complete."""
 
     def __init__(self, records: Iterable[TrialRecord]) -> None:
-        complete = [record for record in records if record.state == "COMPLETE" and record.started and record.ended]
-        seconds = [(r.ended - r.started).total_seconds() for r in complete if r.ended and r.started]
+        complete = [record for record in records if record.state == "COMPLETE" and record.seconds is not None]
+        seconds = [record.seconds for record in complete if record.seconds is not None]
         self._seconds = statistics.median(seconds) if seconds else None
         steps = [max(record.steps, default=0) for record in complete]
         self._steps = statistics.median(steps) if steps else 0
@@ -156,10 +156,10 @@ def _events(before: TrialRecord | None, record: TrialRecord, step_name: str) -> 
 def _end(record: TrialRecord) -> str:
     values = record.values or ([] if record.value is None else [record.value])
     result = ", ".join(f"{value:.6g}" for value in values) or record.reason
-    took = (record.ended - record.started).total_seconds() if record.ended and record.started else 0
     again = "; it waits again" if record.requeued else ""
-    return f"{record.state} {f'{result} ' if result else ''}in {took:.0f} s{again}"
+    return f"{record.state} {f'{result} ' if result else ''}in {record.seconds or 0:.0f} s{again}"
 
 
-def _clock(seconds: float | None) -> str:
+def clock(seconds: float | None) -> str:
+    """Seconds as hours, minutes and seconds."""
     return "-" if seconds is None else str(timedelta(seconds=round(seconds)))

@@ -76,9 +76,8 @@ class RunningTrial:
         return open_storage(self.storage)
 
     def _id(self) -> int:
-        from sweeps.study.trial_cache import trial_id
-
-        return trial_id(self._storage(), self.study, self.number)
+        storage = self._storage()
+        return storage.get_trial_id_from_study_id_trial_number(storage.get_study_id_from_name(self.study), self.number)
 
 
 def current_trial() -> RunningTrial | None:

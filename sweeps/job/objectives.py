@@ -52,14 +52,3 @@ def _number(value: Any) -> float:
 
 def _listed(names: Any) -> str:
     return ", ".join(map(str, names)) or "none"
-
-
-def pareto_front(values: Sequence[Sequence[float]], directions: Sequence[str]) -> list[int]:
-    """The positions of those that no other one beats in one objective without losing in another."""
-    signs = [1 if direction == "minimize" else -1 for direction in directions]
-    costs = [tuple(sign * value for sign, value in zip(signs, row, strict=True)) for row in values]
-    return [
-        index
-        for index, cost in enumerate(costs)
-        if not any(other != cost and all(a <= b for a, b in zip(other, cost, strict=True)) for other in costs)
-    ]

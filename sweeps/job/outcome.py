@@ -1,6 +1,8 @@
 """What came out of one job: objectives, or a reason why there are none."""
 
+import contextlib
 import errno
+import io
 import shutil
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,7 +47,7 @@ def outcome_of(job: JobReturn, names: Sequence[str] = ("value",), kept: Mapping[
     from optuna import TrialPruned
 
     run_dir = None if job.hydra_cfg is None else str(job.hydra_cfg.hydra.runtime.output_dir)
-    returned = job._return_value  # the public property raises the job's exception again
+    returned = _returned(job)
     if isinstance(returned, Preempted):
         return Outcome("FAIL", reason="preempted", run_dir=run_dir, preempted=True)
     if isinstance(returned, TrialPruned):
@@ -58,6 +60,15 @@ def outcome_of(job: JobReturn, names: Sequence[str] = ("value",), kept: Mapping[
         return Outcome("COMPLETE", objectives(returned, names, kept or {}), run_dir=run_dir)
     except NoObjectiveError as error:
         return Outcome("FAIL", reason=str(error), run_dir=run_dir)
+
+
+def _returned(job: JobReturn) -> Any:
+    """What a job returned, or the exception that it raised."""
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):  # Hydra writes a line there before it raises again
+            return job.return_value
+    except Exception as error:
+        return error
 
 
 def failure(error: BaseException, run_dir: str | None) -> Outcome:

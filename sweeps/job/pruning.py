@@ -6,54 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
-from optuna.pruners import BasePruner
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from sweeps.base.errors import SweepError
-from sweeps.base.options import SHARES, instance
-from sweeps.points.trial_record import trial_task_id
-from sweeps.search.in_memory_study import mirror
+from sweeps.base.options import pruner_of
+from sweeps.base.optuna_internals import key_of
+from sweeps.points.trial_record import OWN, newest_of_each_task, record_of
+from sweeps.search.in_memory_study import in_memory_study
 from sweeps.study.storage import open_storage
-from sweeps.study.trial_cache import trial_id
-
-
-def pruner_of(
-    settings: Mapping[str, Any] | None, max_step: int | None = None, n_objectives: int = 1
-) -> BasePruner | None:
-    """The pruner that `hydra.sweeper.pruner` describes, or None.
-
-    Args:
-        settings: its keys and values, `_target_` included.
-        max_step: a trial's last step, `hydra.sweeper.max_step`; None: unknown, and trials are compared from step 1 on.
-        n_objectives: of the sweep.
-
-    Raises:
-        SweepError: its arguments are not allowed, or there are several objectives.
-    """
-    if settings is None or settings.get("_target_") is None:
-        return None
-    if n_objectives > 1:
-        raise SweepError(
-            f"hydra.sweeper.pruner={settings['_target_']} is not allowed with {n_objectives} objectives: a trial cannot"
-            " be compared half-way by several; take pruner=none"
-        )
-    if settings.get("max_resource", 1) is None and max_step is None:
-        raise SweepError(
-            "hydra.sweeper.max_step is missing: hyperband must know the last step of a trial, as in"
-            " hydra.sweeper.max_step=100"
-        )
-    pruner = instance({**settings, **_lengths(settings, max_step)}, "pruner")
-    if not isinstance(pruner, BasePruner):
-        raise SweepError(f"hydra.sweeper.pruner._target_={settings['_target_']} is no pruner of Optuna's")
-    return pruner
-
-
-def _lengths(settings: Mapping[str, Any], max_step: int | None) -> dict[str, int]:
-    """The steps that are null in the settings: shares of a trial's length; at least 1, for at 0 nothing is trained."""
-    shares = SHARES.get(settings["_target_"].rpartition(".")[2], {})
-    unset = {name: share for name, share in shares.items() if settings.get(name, 0) is None}
-    return {name: max(1, round(share * (max_step or 0))) for name, share in unset.items()}
+from sweeps.study.stored_study import directions_of
 
 
 def is_to_end(
@@ -76,14 +37,12 @@ def is_to_end(
     trials = persisted.get_trials(deepcopy=False)
     if trials[number].user_attrs.get("replica", 0):
         return False  # one seed decides whether a point is worth more of them; what these come to is a mean, or none
-    family = persisted.user_attrs.get("family", study)  # its successors have the same trials with the same numbers
-    directions = [direction.name for direction in persisted.directions]
-    view = mirror(family, directions, _seen(trials))
+    view = in_memory_study(persisted.user_attrs.get("family", study), directions_of(persisted), _seen(trials))
     trial = _up_to(view.get_trials(deepcopy=False)[number], step)
     verdict = pruner.prune(view, trial)
     for key, value in view.get_trials(deepcopy=False)[number].system_attrs.items():
         if trial.system_attrs.get(key) != value:  # how far successive halving has got with it
-            storage.set_trial_system_attr(trial_id(storage, study, number), key, value)
+            storage.set_trial_system_attr(key_of(trials[number]), key, value)
     return verdict
 
 
@@ -94,9 +53,8 @@ def _study(url: str, name: str) -> optuna.Study:
 
 
 def _seen(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """The trials as a pruner should see them: those that failed or were succeeded by another have no figures."""
-    own = {trial_task_id(trial): trial.number for trial in trials if "point" in trial.user_attrs}
-    newest = set(own.values())
+    """The trials as a pruner should see them: those that failed or were queued again have no figures."""
+    newest = {r.number for r in newest_of_each_task(record_of(trial) for trial in trials if OWN in trial.user_attrs)}
     blank = create_trial(state=TrialState.FAIL)
     return [t if t.number in newest and t.state != TrialState.FAIL else blank for t in trials]
 

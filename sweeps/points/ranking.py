@@ -1,28 +1,33 @@
-"""Seeds as replicas: which seeds a point is run with, and what its replicas come to."""
+"""What "best" means: the points of a study in order, by the aggregate of their replicas.
 
+The table, the report, MLflow's run of the study and `replicas_top` all read this order.
+"""
+
+import functools
 import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sweeps.base.errors import SweepError
-from sweeps.points.search_space import Value, point_id
-from sweeps.points.trial_record import TrialRecord
+from sweeps.points.search_space import Value, point_id, point_text
+from sweeps.points.statistics import Summary, sampling_deviation, summary, within_noise
+from sweeps.points.trial_record import TrialRecord, objective_sds, with_seed_as_replica
 
 Aggregate = Callable[[Sequence[float]], float]
 ALLOWED = "mean, median, or a quantile such as q75"
 
 
 @dataclass(frozen=True)
-class Seeds:
-    """How a replica gets its seed: replica r of a point has the config's own seed plus r."""
+class Goal:
+    """What a study optimises and how its points are compared; it is kept with the study."""
 
-    key: str  # dotted
-    base: int  # the config's value of it
-
-    def override(self, replica: int) -> tuple[str, ...]:
-        """What a replica's job is handed; replica 0 is the point as it is."""
-        return (f"{self.key}={self.base + replica}",) if replica else ()
+    names: tuple[str, ...] = ("value",)  # of the objectives
+    directions: tuple[str, ...] = ("minimize",)  # minimize | maximize, one for each objective
+    aggregate: str = "mean"  # what a point's replicas come to: mean | median | a quantile such as q75
+    replicas: int | None = 1  # seeds that were asked for, of each point; None: the study does not say
+    top: int | None = None  # replicate only this many points, the best with their first seed; None: all
+    seed_key: str = "seed"  # an axis of this name gives replicas too
 
 
 @dataclass(frozen=True)
@@ -31,8 +36,11 @@ class PointResult:
 
     point: Mapping[str, Value]
     state: str  # PRUNED if a replica is, else RUNNING if one runs or waits, else COMPLETE if one is, else FAIL
-    values: tuple[float, ...]  # of a complete point, each objective's aggregate over the complete replicas
+    values: tuple[float, ...]  # each objective's aggregate over the complete replicas; empty where there is none
     replicas: tuple[TrialRecord, ...]  # by replica, the newest trial of each
+
+    def __str__(self) -> str:
+        return point_text(self.point)
 
     @property
     def is_closed(self) -> bool:
@@ -54,6 +62,66 @@ class PointResult:
         """The replicas that have ended with their objectives."""
         return tuple(record for record in self.replicas if record.state == "COMPLETE")
 
+    @functools.cached_property
+    def summaries(self) -> tuple[Summary, ...]:
+        """Mean, deviation and interval of each objective over the complete replicas."""
+        return tuple(summary(column) for column in zip(*(record.values for record in self.complete), strict=True))
+
+    @property
+    def first(self) -> Summary:
+        """The summary of the first objective."""
+        return self.summaries[0]
+
+
+class Ranking:
+    """The points of a study that have a complete replica, the best first.
+
+    A point counts by the aggregate of its first objective over its complete replicas. A point with fewer replicas than
+    were asked for comes after all points that have them: a lucky seed must not lead. While no point has all of them,
+    the points with the most replicas come first.
+
+    Args:
+        records: the newest trial of each task.
+        goal: of the study.
+    """
+
+    def __init__(self, records: Sequence[TrialRecord], goal: Goal) -> None:
+        self.records = [with_seed_as_replica(record, goal.seed_key) for record in records]
+        found = [result for result in by_point(self.records, aggregate_named(goal.aggregate)) if result.values]
+        most = max((len(result.complete) for result in found), default=0)
+        self.asked = goal.replicas or most
+        sign = 1 if goal.directions[0] == "minimize" else -1
+        enough = min(self.asked, most)
+        self.points = sorted(found, key=lambda result: (len(result.complete) < enough, sign * result.values[0]))
+        full = [result for result in self.points if len(result.complete) >= enough]
+        several = len(goal.directions) > 1
+        front = pareto_front([result.values for result in full], goal.directions) if several else range(len(full[:1]))
+        self.leaders = [full[index] for index in front]  # the best point, or the Pareto front
+
+    @property
+    def best(self) -> PointResult | None:
+        """The first point, which with several objectives is the best in the first one."""
+        return self.points[0] if self.points else None
+
+    @property
+    def has_replicas(self) -> bool:
+        """Whether any point has more than one complete replica."""
+        return any(len(result.complete) > 1 for result in self.points)
+
+    def count(self, result: PointResult) -> str:
+        """How many complete replicas a point has, and how many were asked for if these are more."""
+        n = len(result.complete)
+        return f"{n} of {self.asked}" if n < self.asked else str(n)
+
+    def noise(self, result: PointResult) -> bool | None:
+        """Whether a point differs from the best one by noise only; None: unknown, or it is the best."""
+        return self._noise[point_id(result.point)]
+
+    @functools.cached_property
+    def _noise(self) -> dict[str, bool | None]:
+        best, *others = self.points
+        return {point_id(best.point): None, **{point_id(other.point): _compare(best, other) for other in others}}
+
 
 def by_point(records: Sequence[TrialRecord], aggregate: Aggregate) -> list[PointResult]:
     """Gather the trials of each point, in order of first appearance."""
@@ -63,10 +131,15 @@ def by_point(records: Sequence[TrialRecord], aggregate: Aggregate) -> list[Point
     return [_result(sorted(group, key=lambda record: record.replica), aggregate) for group in groups.values()]
 
 
-def best_points(results: Sequence[PointResult], direction: str, n: int) -> list[PointResult]:
-    """The `n` best points by replica 0 alone, so that later replicas do not change the choice."""
-    first = [result for result in results if 0 in result.by_seed]
-    return sorted(first, key=lambda result: result.by_seed[0], reverse=direction == "maximize")[:n]
+def pareto_front(values: Sequence[Sequence[float]], directions: Sequence[str]) -> list[int]:
+    """The positions of those that no other one beats in one objective without losing in another."""
+    signs = [1 if direction == "minimize" else -1 for direction in directions]
+    costs = [tuple(sign * value for sign, value in zip(signs, row, strict=True)) for row in values]
+    return [
+        index
+        for index, cost in enumerate(costs)
+        if not any(other != cost and all(a <= b for a, b in zip(other, cost, strict=True)) for other in costs)
+    ]
 
 
 def aggregate_named(name: str) -> Aggregate:
@@ -103,5 +176,9 @@ def _result(group: Sequence[TrialRecord], aggregate: Aggregate) -> PointResult:
         state = "RUNNING"
     else:
         state = "COMPLETE" if complete else "FAIL"
-    values = tuple(aggregate(column) for column in zip(*complete, strict=True)) if state == "COMPLETE" else ()
-    return PointResult(group[0].point, state, values, tuple(group))
+    return PointResult(group[0].point, state, tuple(map(aggregate, zip(*complete, strict=True))), tuple(group))
+
+
+def _compare(one: PointResult, other: PointResult) -> bool | None:
+    told = [objective_sds(result.complete) for result in (one, other)]
+    return within_noise(one.by_seed, other.by_seed, sampling_deviation(*told))

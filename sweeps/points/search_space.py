@@ -198,6 +198,11 @@ def point_id(values: Values) -> str:
     return json.dumps({name: name_of(value) for name, value in values.items()}, sort_keys=True)
 
 
+def point_text(values: Values) -> str:
+    """A point in one line."""
+    return "  ".join(f"{axis}={name_of(value)}" for axis, value in values.items()) or "(no axis)"
+
+
 def _axis(override: Override) -> AnyAxis:
     line = override.input_line
     if not override.is_discrete_sweep():

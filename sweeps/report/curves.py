@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sweeps.points.search_space import point_id
-from sweeps.report.points import Standing
-from sweeps.report.reading import Sweep, Trial
+from sweeps.points.trial_record import TrialRecord
+from sweeps.report.reading import Sweep
 from sweeps.report.style import COLOURS, GREY, label, styled
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ MAX_MARKED = 40  # steps; longer curves are drawn without markers
 ENDS = {"PRUNED": ("x-thin-open", "pruned"), "FAIL": ("x", "failed"), "RUNNING": ("circle-open", "runs")}
 
 
-def curves(sweep: Sweep, points: Sequence[Standing]) -> "Figure | None":
+def curves(sweep: Sweep) -> "Figure | None":
     """The best points in colours, one for each with all its replicas; the others in grey behind them.
 
     None where no trial has reported a finite value.
@@ -26,13 +26,13 @@ def curves(sweep: Sweep, points: Sequence[Standing]) -> "Figure | None":
     trials = [trial for trial in sweep.trials if _finite(trial)]
     if not trials:
         return None
-    colours = {point_id(result.point): colour for result, colour in zip(points, COLOURS, strict=False)}
+    colours = {point_id(result.point): colour for result, colour in zip(sweep.points, COLOURS, strict=False)}
     figure = Figure()
     rest = [trial for trial in trials if point_id(trial.point) not in colours]
     if rest:
         figure.add_trace(_grey(rest))
     named: set[str] = set()
-    for result in points[: len(COLOURS)]:
+    for result in sweep.points[: len(COLOURS)]:
         key = point_id(result.point)
         for trial in trials:
             if point_id(trial.point) == key:
@@ -46,11 +46,11 @@ def curves(sweep: Sweep, points: Sequence[Standing]) -> "Figure | None":
     return figure
 
 
-def _finite(trial: Trial) -> list[tuple[int, float]]:
+def _finite(trial: TrialRecord) -> list[tuple[int, float]]:
     return [(step, value) for step, value in trial.steps.items() if math.isfinite(value)]
 
 
-def _grey(trials: Sequence[Trial]) -> object:
+def _grey(trials: Sequence[TrialRecord]) -> object:
     """All of them as one trace: a browser draws thousands of these."""
     from plotly.graph_objects import Scatter
 
@@ -66,7 +66,7 @@ def _grey(trials: Sequence[Trial]) -> object:
     return Scatter(x=xs, y=ys, text=texts, name="other points", mode="lines", line=line, hovertemplate=_HOVER)
 
 
-def _coloured(trial: Trial, colour: str, first: bool) -> object:
+def _coloured(trial: TrialRecord, colour: str, first: bool) -> object:
     from plotly.graph_objects import Scatter
 
     found = _finite(trial)
@@ -84,7 +84,7 @@ def _coloured(trial: Trial, colour: str, first: bool) -> object:
     )
 
 
-def _ends(trials: Sequence[Trial], state: str) -> object:
+def _ends(trials: Sequence[TrialRecord], state: str) -> object:
     from plotly.graph_objects import Scatter
 
     symbol, name = ENDS[state]
@@ -108,7 +108,7 @@ def _ends(trials: Sequence[Trial], state: str) -> object:
 def _axes(figure: "Figure", sweep: Sweep, positive: bool) -> None:
     styled(figure, 440)
     figure.update_xaxes(title=label(sweep.step_name), rangemode="tozero")
-    figure.update_yaxes(title=label(sweep.objectives[0]), type="log" if positive else "linear")
+    figure.update_yaxes(title=label(sweep.objective), type="log" if positive else "linear")
     figure.update_layout(showlegend=True, legend={"title": "best first", "x": 1.01, "y": 1, "font": {"size": 11.5}})
     if not positive:  # a logarithm would hide values
         return

@@ -1,11 +1,7 @@
 """One look for all figures: light, thin lines, few colours."""
 
 import html
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
-
-from sweeps.points.search_space import Value
-from sweeps.report.reading import point_text
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -39,11 +35,6 @@ def label(text: str) -> str:
 def verbatim(text: str) -> str:
     """Text that Plotly shows as it is; it reads some HTML, and mathematics between dollars."""
     return html.escape(text, quote=False).replace("$", "&#36;")
-
-
-def point_label(point: Mapping[str, Value]) -> str:
-    """A point for Plotly."""
-    return label(point_text(point))
 
 
 def figure_text(value: float) -> str:

@@ -9,7 +9,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 
-def mirror(
+def in_memory_study(
     name: str, directions: Sequence[str], trials: Sequence[FrozenTrial], sampler: BaseSampler | None = None
 ) -> optuna.Study:
     """A study of these trials, which get the numbers 0, 1, ... in their order.

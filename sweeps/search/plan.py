@@ -2,14 +2,25 @@
 
 import functools
 import random
-import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Protocol
 
-from sweeps.points.ranking import Aggregate, PointResult, Seeds, best_points, by_point
+from sweeps.points.ranking import Goal, PointResult, Ranking, aggregate_named, by_point
 from sweeps.points.search_space import Point, Value, point_id
 from sweeps.points.trial_record import TrialRecord, task_id
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """How a replica gets its seed: replica r of a point has the config's own seed plus r."""
+
+    key: str  # dotted
+    base: int  # the config's value of it
+
+    def override(self, replica: int) -> tuple[str, ...]:
+        """What a replica's job is handed; replica 0 is the point as it is."""
+        return (f"{self.key}={self.base + replica}",) if replica else ()
 
 
 @dataclass(frozen=True)
@@ -99,19 +110,17 @@ class Plan:
     """Points and replicas of one command. The study asks it under its lock, with all that is known."""
 
     source: Source
-    replicas: int = 1  # seeds of each point
-    top: int | None = None  # replicate only this many points, the best of the first pass; None: all
+    goal: Goal = field(default_factory=Goal)
     seeds: Seeds | None = None  # None: one replica
-    aggregate: Aggregate = statistics.fmean  # what a point's replicas come to
-    direction: str = "minimize"
+
+    @property
+    def replicas(self) -> int:
+        """How many seeds each point is run with, or each of the best."""
+        return self.goal.replicas or 1
 
     def wants(self, record: TrialRecord) -> bool:
         """Whether a trial of the study is one that this command is asked for."""
         return record.replica < self.replicas and self.source.accepts(record.point)
-
-    def results(self, records: Sequence[TrialRecord]) -> list[PointResult]:
-        """What is known of this command's points."""
-        return by_point([record for record in records if self.source.accepts(record.point)], self.aggregate)
 
     def more(self, records: Sequence[TrialRecord]) -> list[Task]:
         """The tasks to queue now: due, and not known to the study.
@@ -119,14 +128,18 @@ class Plan:
         Args:
             records: the newest trial of each task of the study.
         """
-        results = self.results(records)
-        known = {task_id(record.point, record.replica) for record in records}
+        accepted = [record for record in records if self.source.accepts(record.point)]
+        results = by_point(accepted, aggregate_named(self.goal.aggregate))
+        known = {record.task for record in records}
         closed = {point_id(result.point) for result in results if result.is_closed}
         points = [point for point in self.source.points(results) if point_id(point.values) not in closed]
-        passes = self.replicas if self.top is None else 1
+        top = self.goal.top
+        passes = self.replicas if top is None else 1
         tasks = [self._task(point, replica) for replica in range(passes) for point in points]
-        if self.top is not None and all(task.id in known for task in tasks) and not self.pending(records):
-            best = {point_id(result.point) for result in best_points(results, self.direction, self.top)}
+        if top is not None and all(task.id in known for task in tasks) and not self.pending(records):
+            # by their first seed alone, so that later replicas do not change the choice
+            first = [record for record in accepted if record.replica == 0]
+            best = {point_id(result.point) for result in Ranking(first, replace(self.goal, replicas=1)).points[:top]}
             again = [point for point in points if point_id(point.values) in best]
             tasks = [self._task(point, replica) for replica in range(1, self.replicas) for point in again]
         return [task for task in tasks if task.id not in known]
@@ -134,17 +147,13 @@ class Plan:
     def pending(self, records: Sequence[TrialRecord]) -> bool:
         """Whether more may be due once a trial that runs elsewhere has ended."""
         running = [record for record in records if record.state in ("RUNNING", "WAITING") and self.wants(record)]
-        return self.top is not None and any(record.replica == 0 for record in running)
+        return self.goal.top is not None and any(record.replica == 0 for record in running)
 
     def label(self, task: Task, run: int) -> str:
         """One line for a task, as in `3 of 25  h=0.5  seed=1`."""
         place = self.source.position(task.point)
         where = f"{run + 1} of {len(self)}" if place is None else f"{place} of {len(self.source)}"
         return "  ".join((where, *(task.overrides or ("(no axis)",))))
-
-    def _task(self, point: Point, replica: int) -> Task:
-        seed = self.seeds.override(replica) if self.seeds else ()
-        return Task(point, replica, (*point.overrides, *seed))
 
     def n_open(self, records: Sequence[TrialRecord]) -> int:
         """How many tasks neither run nor have ended, due or not."""
@@ -153,5 +162,9 @@ class Plan:
 
     def __len__(self) -> int:
         """How many trials there are to be in the end."""
-        points = len(self.source)
-        return points * self.replicas if self.top is None else points + min(self.top, points) * (self.replicas - 1)
+        points, top = len(self.source), self.goal.top
+        return points * self.replicas if top is None else points + min(top, points) * (self.replicas - 1)
+
+    def _task(self, point: Point, replica: int) -> Task:
+        seed = self.seeds.override(replica) if self.seeds else ()
+        return Task(point, replica, (*point.overrides, *seed))

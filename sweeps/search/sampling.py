@@ -33,7 +33,7 @@ from sweeps.points.search_space import (
     point_id,
     points,
 )
-from sweeps.search.in_memory_study import mirror
+from sweeps.search.in_memory_study import in_memory_study
 
 MAX_DRAWS = 100  # of the sampler for one point; then it is drawn at random
 MAX_RANDOM_DRAWS = 1000
@@ -120,7 +120,7 @@ class Drawn:
     ) -> Point | None:
         seed = {"seed": lot} if "seed" in self.sampler else {}
         past = [self._past(result) for result in known]
-        view = mirror("points", self.directions, past, instance(self.sampler, "sampler", **seed))
+        view = in_memory_study("points", self.directions, past, instance(self.sampler, "sampler", **seed))
         distributions = {axis.name: _distribution(axis) for axis in self.axes}
         fixed = {axis.name: _encoded(axis, given[axis.name]) for axis in self.axes if axis.name in given}
         for _ in range(MAX_DRAWS):
@@ -152,7 +152,7 @@ class Drawn:
         first = result.replicas[0]
         return create_trial(
             state=TrialState[result.state],
-            values=list(result.values) or None,
+            values=list(result.values) if result.state == "COMPLETE" else None,
             params={axis.name: _encoded(axis, result.point[axis.name]) for axis in self.axes},
             distributions={axis.name: _distribution(axis) for axis in self.axes},
             intermediate_values=dict(first.steps) if len(self.directions) == 1 else {},

@@ -1,4 +1,4 @@
-"""A study as a queue of points: claim one, run it, tell what came out.
+"""Claim a trial of a study, and tell how it ended: the queue that all processes of a sweep share.
 
 Each trial carries in its user attributes what it is: `point` (axis -> value), `replica` (number of its seed),
 `overrides` (as the user spelled them), `run` (number of its run directory), `owner` (the process that claimed it, and
@@ -9,25 +9,24 @@ A trial that must run again fails, and a new one waits in its place: so a result
 closed, whoever brings it.
 """
 
-import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import optuna
-from optuna.exceptions import ExperimentalWarning, StorageInternalError
+from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
+from sweeps.points.ranking import Goal
 from sweeps.points.search_space import Space, point_id
 from sweeps.points.trial_record import TrialRecord
 from sweeps.search.plan import Plan
-from sweeps.study.claim import Claim
 from sweeps.study.owner import this_process
 from sweeps.study.queue import Limits, Queue, turn
 from sweeps.study.storage import absolute_url, exclusive, open_storage, patient
-from sweeps.study.stored_study import StudyFamily
+from sweeps.study.stored_study import StoredStudy, goal_of
 from sweeps.study.trial_cache import Trials
 from sweeps.study.warm_start import take_over
 
@@ -37,13 +36,15 @@ INTERRUPTED = "interrupted"
 class SweepStudy:
     """The trials of one sweep, in one storage, shared by all leaders that run it.
 
+    A claimed trial is the `TrialRecord` as it was when it was claimed.
+
     Args:
         storage: its URL.
-        name: the family name of the study; a study that had to be succeeded goes on under `name.2`, `name.3`, ...
+        name: of the study.
         directions: minimize or maximize, one for each objective; a single one as such.
         identity: what all trials have in common, from `identity_of`.
         say: shows one line to the user.
-        limits: the same for all leaders, if they are wise.
+        limits: should be the same for all leaders.
         leader: the process that watches this one, and deals with its trial if it dies; None if none does.
 
     Raises:
@@ -65,11 +66,12 @@ class SweepStudy:
         self._storage: RDBStorage = open_storage(self.url)
         with self.locked():
             as_list = [directions] if isinstance(directions, str) else list(directions)
-            self._family = StudyFamily(self._storage, name, as_list, identity, say)
+            self._stored = StoredStudy(self._storage, name, as_list, identity, say)
         self.limits = limits
         self._say = say
         self._owner = {**this_process(), "leader": leader}
-        self._queue = Queue(self._storage, self._family, limits)
+        self._queue = Queue(self._storage, self._stored, limits)
+        self._trials = self._queue.trials
         self._seen = Trials(self._storage, self.name)  # by who asks for changes
         self._in_doubt = False  # whether a claim has failed half-way
         self._asked: Plan | None = None
@@ -78,12 +80,12 @@ class SweepStudy:
     @property
     def name(self) -> str:
         """Optuna's name of the study."""
-        return self._family.study.study_name
+        return self._stored.study.study_name
 
     @property
     def family(self) -> str:
-        """The name that stays when the study is succeeded; run directories lie under it."""
-        return self._family.name
+        """The name by which the user knows the study; run directories lie under it."""
+        return self._stored.name
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -93,16 +95,20 @@ class SweepStudy:
 
     def attribute(self, name: str) -> Any:
         """A note kept with the study, or None."""
-        return self._family.study.user_attrs.get(name)
+        return self._stored.study.user_attrs.get(name)
 
     def set_attribute(self, name: str, value: Any) -> None:
         """Keep a note (a JSON value) with the study."""
-        self._family.study.set_user_attr(name, value)
+        self._stored.study.set_user_attr(name, value)
 
-    def name_objectives(self, names: Sequence[str]) -> None:
-        """Give several objectives names, for whatever reads the study."""
-        with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
-            self._family.study.set_metric_names(list(names))
+    @property
+    def goal(self) -> Goal:
+        """How the points of the study are compared."""
+        return goal_of(self._stored.study)
+
+    def keep_goal(self, goal: Goal) -> None:
+        """Keep with the study how its points are compared."""
+        self._stored.keep_goal(goal)
 
     def enqueue(self, plan: Plan, space: Space, retry: Collection[str] = (), warm_start: Sequence[str] = ()) -> None:
         """Queue each task that the study does not have yet, and again those that ended in one of some states.
@@ -114,22 +120,22 @@ class SweepStudy:
             warm_start: studies whose complete trials are taken over first, where the plan accepts their points.
 
         Raises:
-            SweepError: a new choice on an axis of names while another leader runs a trial of this study, or a study to
-                start from is not there.
+            SweepError: a study to start from is not there.
         """
         with self._fresh():
             self._queue.requeue_lost()
-            self._family.extend(space)
-            self._queue.refresh()
+            if self._stored.extend(space):
+                self._trials.forget()
+            self._trials.refresh()
             for name in warm_start:
-                take_over(self._storage, name, plan, self._family, self._queue, self._say)
-            for record in list(self._queue.trials.newest.values()) if retry else ():
+                take_over(self._storage, name, plan, self._stored, self._queue, self._say)
+            for record in list(self._trials.newest.values()):
                 if record.state in retry and plan.wants(record):
-                    self._queue.add_again(self._queue.trials.all[record.number], attempt=0)
+                    self._queue.add_again(record, attempt=0)
             self._queue_more(plan)
 
     @patient
-    def claim(self, plan: Plan) -> Claim | None:
+    def claim(self, plan: Plan) -> TrialRecord | None:
         """Take the next waiting trial that the plan wants, or None where there is none now."""
         with self._fresh():
             self._queue.requeue_lost()
@@ -142,58 +148,56 @@ class SweepStudy:
         self._in_doubt = False
         return claim
 
-    def beat(self, claim: Claim) -> None:
+    def beat(self, claim: TrialRecord) -> None:
         """Show the other hosts that a claimed trial's process lives; a beat is missed where no database answers."""
         with suppress(StorageInternalError):
-            self._queue.beat(claim.number)
+            self._queue.beat(claim)
 
     @patient
-    def attributes_of(self, claim: Claim) -> Mapping[str, Any]:
+    def attributes_of(self, claim: TrialRecord) -> Mapping[str, Any]:
         """What the job has set on its trial."""
         with self._fresh():
-            self._queue.refresh(with_running=True)
-            return self._queue.trials.records[claim.number].attributes
+            self._trials.refresh(with_running=True)
+            return self._trials.all[claim.number].attributes
 
     @patient
-    def complete(self, claim: Claim, values: Sequence[float], run_dir: str | None) -> bool:
+    def complete(self, claim: TrialRecord, values: Sequence[float], run_dir: str | None) -> bool:
         """Tell the objectives' values, finite numbers; False if the trial was taken away meanwhile."""
         with self._if_ours(claim) as ours:
             if ours:
-                self._queue.set(claim.number, "run_dir", run_dir)
-                self._queue.close(claim.number, TrialState.COMPLETE, values)
+                self._queue.set(claim, "run_dir", run_dir)
+                self._queue.close(claim, TrialState.COMPLETE, values)
             return ours
 
     @patient
-    def prune(self, claim: Claim, run_dir: str | None) -> bool:
+    def prune(self, claim: TrialRecord, run_dir: str | None) -> bool:
         """Tell that a trial was ended early; replicas of its point that wait are not run either."""
         with self._if_ours(claim) as ours:
             if ours:
-                self._queue.set(claim.number, "run_dir", run_dir)
-                for trial in list(self._queue.trials.waiting.values()):
-                    if point_id(trial.user_attrs["point"]) == point_id(claim.record.point):
-                        self._queue.skip(
-                            trial, self._owner, f"its point was pruned with replica {claim.record.replica}"
-                        )
-                self._family.study.tell(claim.number, state=TrialState.PRUNED)
+                self._queue.set(claim, "run_dir", run_dir)
+                for record in list(self._trials.waiting.values()):
+                    if point_id(record.point) == point_id(claim.point):
+                        self._queue.skip(record, self._owner, f"its point was pruned with replica {claim.replica}")
+                self._stored.study.tell(claim.number, state=TrialState.PRUNED)
             return ours
 
     @patient
-    def fail(self, claim: Claim, reason: str, run_dir: str | None, crashed: bool = True) -> bool:
+    def fail(self, claim: TrialRecord, reason: str, run_dir: str | None, crashed: bool = True) -> bool:
         """Tell that a trial has failed, and why; False if it was taken away meanwhile.
 
         Its task waits again if it `crashed` and has retries left; otherwise it is not run again unasked.
         """
         with self._if_ours(claim) as ours:
             if ours:
-                self._queue.set(claim.number, "run_dir", run_dir)
-                self._queue.end(self._queue.trials.all[claim.number], reason, crashed)
+                self._queue.set(claim, "run_dir", run_dir)
+                self._queue.end(claim, reason, crashed)
             return ours
 
-    def give_back(self, claim: Claim) -> None:
+    def give_back(self, claim: TrialRecord) -> None:
         """Let the task of an interrupted trial wait again."""
         with self._if_ours(claim) as ours:
             if ours:
-                self._queue.requeue(self._queue.trials.all[claim.number], INTERRUPTED)
+                self._queue.requeue(claim, INTERRUPTED)
 
     def abandon(self, pid: int, reason: str | None) -> int | None:
         """End the trial of a dead worker that this process has watched; its number, or None where it had none.
@@ -201,14 +205,13 @@ class SweepStudy:
         A `reason` tells of a crash, which may be retried; None: it was stopped, and its task waits again.
         """
         with self._fresh():
-            for trial in list(self._queue.trials.running.values()):
-                by = trial.user_attrs["owner"]
-                if by["pid"] == pid and by["leader"] == this_process():
+            for record in list(self._trials.running.values()):
+                if record.owner["pid"] == pid and record.owner["leader"] == this_process():
                     if reason is None:
-                        self._queue.requeue(trial, INTERRUPTED)
+                        self._queue.requeue(record, INTERRUPTED)
                     else:
-                        self._queue.end(trial, reason, crashed=True)
-                    return trial.number
+                        self._queue.end(record, reason, crashed=True)
+                    return record.number
         return None
 
     @patient
@@ -221,19 +224,16 @@ class SweepStudy:
     def n_open(self, plan: Plan) -> int:
         """How many of the plan's tasks neither run nor have ended, due or not."""
         with self._fresh():
-            return plan.n_open(list(self._queue.trials.newest.values()))
+            return plan.n_open(list(self._trials.newest.values()))
 
     def records(self) -> list[TrialRecord]:
         """The newest trial of each task, by trial number."""
-        self._family.follow_successors()
-        self._queue.refresh(with_running=True)
-        return sorted(self._queue.trials.newest.values(), key=lambda record: record.number)
+        self._trials.refresh(with_running=True)
+        return sorted(self._trials.newest.values(), key=lambda record: record.number)
 
     @patient
     def changes(self) -> list[TrialRecord]:
         """The trials that are new or different since this was last asked, reports included."""
-        if self._seen.study != self.name:
-            self._seen = Trials(self._storage, self.name)
         return self._seen.refresh(with_running=True)
 
     def failure_rate(self, plan: Plan) -> float:
@@ -243,49 +243,47 @@ class SweepStudy:
     @property
     def n_superseded(self) -> int:
         """How many trials were interrupted, orphaned or retried, and so have a newer one of the same task."""
-        return len(self._queue.trials.all) - len(self._queue.trials.newest)
+        return len(self._trials.all) - len(self._trials.newest)
 
     @contextmanager
     def _fresh(self) -> Iterator[None]:
-        """The lock, and the newest trials of the newest study."""
+        """The lock, and the newest trials."""
         with self.locked():
-            self._family.follow_successors()
-            self._queue.refresh()
+            self._trials.refresh()
             yield
 
     @contextmanager
-    def _if_ours(self, claim: Claim) -> Iterator[bool]:
+    def _if_ours(self, claim: TrialRecord) -> Iterator[bool]:
         """The lock, and whether a claimed trial still is this process's."""
         with self._fresh():
-            yield claim.number in self._queue.trials.running
+            yield claim.number in self._trials.running
 
-    def _take(self, plan: Plan) -> Claim | None:
-        trials = self._queue.trials
-        waiting = [trial for number, trial in trials.waiting.items() if self._wants(plan, trials.records[number])]
+    def _take(self, plan: Plan) -> TrialRecord | None:
+        waiting = [record for record in self._trials.waiting.values() if self._wants(plan, record)]
         if not waiting:
             return None
-        trial = min(waiting, key=turn)
-        self._queue.start(trial, self._owner)
-        return Claim(trials.records[trial.number])
+        record = min(waiting, key=turn)
+        self._queue.start(record, self._owner)
+        return record
 
     def _requeue_unheard(self) -> None:
         """Let a trial wait again that was given to this process, which did not hear of it and runs nothing."""
-        for trial in list(self._queue.trials.running.values()):
-            if trial.user_attrs["owner"] == self._owner:
-                self._queue.requeue(trial, INTERRUPTED)
+        for record in list(self._trials.running.values()):
+            if record.owner == self._owner:
+                self._queue.requeue(record, INTERRUPTED)
 
     def _queue_more(self, plan: Plan) -> bool:
-        tasks = plan.more(list(self._queue.trials.newest.values()))
-        run = max((trial.user_attrs["run"] for trial in self._queue.trials.all.values()), default=-1)
+        tasks = plan.more(list(self._trials.newest.values()))
+        run = max((record.run for record in self._trials.all.values()), default=-1)
         for number, task in enumerate(tasks, start=run + 1):
             attributes = {"replica": task.replica, "overrides": list(task.overrides), "run": number}
-            noted = task.point.system if task.replica == 0 else {}
-            self._queue.add(self._family.conforming(task.point.values), attributes, system=noted)
-        self._queue.refresh()
+            noted = dict(task.point.system) if task.replica == 0 else {}
+            self._queue.add(self._stored.conforming(task.point.values), attributes, system_attrs=noted)
+        self._trials.refresh()
         return bool(tasks)
 
     def _states(self, plan: Plan) -> Counter[str]:
-        return Counter(record.state for record in self._queue.trials.newest.values() if self._wants(plan, record))
+        return Counter(record.state for record in self._trials.newest.values() if self._wants(plan, record))
 
     def _is_given_up(self, plan: Plan) -> bool:
         """Whether more of the plan's tasks have failed than may."""

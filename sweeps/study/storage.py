@@ -18,6 +18,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from clipgan.base.secrets import without_passwords
+from clipgan.base.text import first_line
 from sweeps.base.environment import STORAGE
 from sweeps.base.errors import SweepError
 
@@ -56,6 +57,12 @@ def absolute_url(storage: str) -> str:
     return url.render_as_string(hide_password=False)
 
 
+def is_made(url: str) -> bool:
+    """Whether there is a database at an absolute URL, as far as a look tells that makes none."""
+    parsed = make_url(url)
+    return parsed.get_backend_name() != "sqlite" or Path(str(parsed.database)).exists()
+
+
 def has_password(storage: str) -> bool:
     """Whether a storage URL holds a password."""
     return make_url(storage).password is not None or without_passwords(storage) != storage
@@ -82,7 +89,7 @@ def open_storage(url: str) -> RDBStorage:
             get_all_study_names(storage)  # another program's tables may have the same names
         return storage
     except (SQLAlchemyError, StorageInternalError, NoSuchModuleError, ImportError, RuntimeError) as error:
-        cause = str(getattr(error, "orig", None) or error.__cause__ or error).strip().splitlines()[0]
+        cause = first_line(getattr(error, "orig", None) or error.__cause__ or error)
         shown = without_passwords(parsed.render_as_string())
         raise SweepError(f"hydra.sweeper.storage={shown} cannot be used: {without_passwords(cause)}") from error
 
@@ -102,7 +109,7 @@ def patient(method: Callable[P, T]) -> Callable[P, T]:
                 return method(*args, **kwargs)
             except (StorageInternalError, OperationalError) as error:
                 if time.monotonic() > deadline:
-                    cause = str(error.__cause__ or error).strip().splitlines()[0]
+                    cause = first_line(error.__cause__ or error)
                     raise SweepError(
                         f"hydra.sweeper.storage has not answered for {OUTAGE:.0f} s ({cause}); the same command goes on"
                         " when it does"

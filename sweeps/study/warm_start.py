@@ -1,39 +1,38 @@
 """Complete trials of earlier studies, taken over into a study as known results."""
 
-import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.base.errors import SweepError
-from sweeps.points.search_space import Space, Value, conform, name_of
-from sweeps.points.trial_record import JOB, task_id, trial_task_id
+from sweeps.points.trial_record import JOB, OWN, TrialRecord, newest_of_each_task
 from sweeps.search.plan import Plan
 from sweeps.study.queue import Queue
-from sweeps.study.stored_study import StudyFamily, distribution_of
+from sweeps.study.stored_study import StoredStudy, directions_of, newest_study, records_of
 
 
 def take_over(
-    storage: RDBStorage, name: str, plan: Plan, family: StudyFamily, queue: Queue, say: Callable[[str], None]
+    storage: RDBStorage, name: str, plan: Plan, study: StoredStudy, queue: Queue, say: Callable[[str], None]
 ) -> None:
-    """Add the complete trials of study `name` whose points the plan accepts to the newest study of a family.
+    """Add the complete trials of study `name` whose points the plan accepts to another study.
 
     Raises:
         SweepError: see `complete_trials`.
     """
-    directions = [direction.name.lower() for direction in family.study.directions]
-    found = [t for t in complete_trials(storage, name, directions) if plan.source.accepts(t.user_attrs["point"])]
-    new = [trial for trial in found if trial_task_id(trial) not in queue.trials.newest]
-    for trial in new:
-        family.study.add_trial(taken_over(trial, family.space))
-    queue.refresh()
+    known = complete_trials(storage, name, directions_of(study.study))
+    found = [record for record in known if plan.source.accepts(record.point)]
+    new = [record for record in found if record.task not in queue.trials.newest]
+    for record in new:
+        study.study.add_trial(_copy(record, study))
+    queue.trials.refresh()
     say(f"{len(new)} complete trials of study {name} are taken over; {len(found) - len(new)} were known")
 
 
-def complete_trials(storage: RDBStorage, name: str, directions: Sequence[str]) -> Iterator[FrozenTrial]:
-    """The newest complete trial of each task of a study, its successors included, with `point` and `replica` noted.
+def complete_trials(storage: RDBStorage, name: str, directions: Sequence[str]) -> list[TrialRecord]:
+    """The newest complete trial of each task of a study; each says its origin.
 
     Raises:
         SweepError: there is no such study, or it has other directions.
@@ -42,36 +41,35 @@ def complete_trials(storage: RDBStorage, name: str, directions: Sequence[str]) -
     if name not in names:
         there = ", ".join(names) or "none"
         raise SweepError(f"hydra.sweeper.warm_start: there is no study {name}; those there are: {there}")
-    study = optuna.load_study(study_name=name, storage=storage)
-    while (successor := study.user_attrs.get("successor")) is not None:
-        study = optuna.load_study(study_name=successor, storage=storage)
-    theirs = [direction.name.lower() for direction in study.directions]
-    if theirs != list(directions):
-        both = f"{','.join(theirs)}, this one {','.join(directions)}"
+    study = newest_study(storage, name)
+    if directions_of(study) != tuple(directions):
+        both = f"{','.join(directions_of(study))}, this one {','.join(directions)}"
         raise SweepError(f"hydra.sweeper.warm_start: the direction of study {name} is {both}")
-    newest = {}
-    for trial in study.get_trials(states=(TrialState.COMPLETE,)):
-        if "point" not in trial.user_attrs:  # another tool's
-            trial.user_attrs["point"] = {axis: _value(value) for axis, value in trial.params.items()}
-        trial.user_attrs.setdefault("replica", 0)
-        trial.user_attrs.setdefault("origin", f"{study.study_name}#{trial.number}")
-        newest[task_id(trial.user_attrs["point"], trial.user_attrs["replica"])] = trial
-    yield from newest.values()
+    complete = newest_of_each_task(record for record in records_of(study) if record.state == "COMPLETE")
+    return [replace(record, origin=record.origin or f"{study.study_name}#{record.number}") for record in complete]
 
 
-def taken_over(trial: FrozenTrial, space: Space) -> FrozenTrial:
-    """A trial from `complete_trials` as one of a study with this space; it has no run of its own."""
-    copied = copy.copy(trial)
-    notes = trial.user_attrs
-    point = conform(notes["point"], space)
-    copied.params = dict(point)
-    copied.distributions = {axis: distribution_of(space[axis]) for axis in point}
-    kept = {key: notes[key] for key in notes if key in ("replica", "origin", "run_dir") or key.startswith(JOB)}
-    overrides = notes.get("overrides") or [f"{axis}={name_of(value)}" for axis, value in point.items()]
-    copied.user_attrs = {**kept, "point": point, "overrides": overrides, "run": -1}
-    copied.system_attrs = {}
-    return copied
-
-
-def _value(value: object) -> Value:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+def _copy(record: TrialRecord, study: StoredStudy) -> FrozenTrial:
+    """A trial of another study as one of this; it has no run of its own."""
+    point = study.conforming(record.point)
+    kept = {"replica": record.replica, "origin": record.origin, "run_dir": record.run_dir}
+    return FrozenTrial(
+        number=-1,  # Optuna gives it the next one
+        trial_id=-1,
+        state=TrialState.COMPLETE,
+        value=None,
+        values=list(record.values),
+        datetime_start=record.started,
+        datetime_complete=record.ended,
+        params=dict(point),
+        distributions=study.distributions(point),
+        user_attrs={
+            OWN: point,
+            "overrides": list(record.overrides),
+            "run": -1,
+            **{name: value for name, value in kept.items() if value is not None},
+            **{f"{JOB}{name}": value for name, value in record.attributes.items()},
+        },
+        system_attrs={},
+        intermediate_values=dict(record.steps),
+    )

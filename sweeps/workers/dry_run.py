@@ -4,25 +4,22 @@ import statistics
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from pathlib import Path
 
 import optuna
 from hydra.plugins.launcher import Launcher
 from optuna.storages import RDBStorage
-from sqlalchemy.engine import make_url
 
 from sweeps.base.errors import SweepError
-from sweeps.base.settings import Settings
-from sweeps.command.composition import Composition
-from sweeps.display.progress import Lines
-from sweeps.points.search_space import AnyAxis, Point, space_of
-from sweeps.points.trial_record import TrialRecord
+from sweeps.command.request import Request
+from sweeps.display.progress import Lines, clock
+from sweeps.points.search_space import Point, space_of
+from sweeps.points.trial_record import TrialRecord, newest_of_each_task
 from sweeps.search.plan import Grid, Plan, Task
 from sweeps.study.claims import SweepStudy
-from sweeps.study.storage import absolute_url, open_storage
-from sweeps.study.trial_cache import Trials
+from sweeps.study.storage import absolute_url, is_made, open_storage
+from sweeps.study.stored_study import newest_study, records_of
 from sweeps.study.warm_start import complete_trials
+from sweeps.workers.launch import Launch
 from sweeps.workers.machine import fitting_workers
 from sweeps.workers.worker import Worker
 
@@ -34,21 +31,17 @@ NO_IDENTITY: Mapping[str, object] = {"axes": [], "config": {}}
 class DryRun:
     """What is left of a plan, and how long it takes."""
 
-    settings: Settings
-    plan: Plan
-    axes: Sequence[AnyAxis]
-    fixed: Sequence[str]  # overrides that all trials share
-    composition: Composition
+    request: Request
     launcher: Launcher
     say: Callable[[str], None]
 
-    def tell(self, study: str) -> None:
-        """Say it all.
+    def __post_init__(self) -> None:
+        self.settings, self.plan = self.request.settings, self.request.plan
 
-        Args:
-            study: the name that the study has or would have.
-        """
-        storage = self._storage()
+    def tell(self) -> None:
+        """Say it all."""
+        study, url = self.request.study_name, absolute_url(self.settings.storage)
+        storage = open_storage(url) if is_made(url) else None
         records = [] if storage is None else _records(storage, study)
         self._check_warm_start(storage)
         again = [Task.of(r) for r in records if r.state in self.settings.retried and self.plan.wants(r)]
@@ -80,8 +73,8 @@ class DryRun:
         trial = pace * steps
         workers = min(fitting_workers(self.settings), max(1, n_open))
         return (
-            f"cost: {steps} {name} x {pace:.3g} s/{name} ({source}) = {_clock(trial)} a trial without its evaluation;"
-            f" {n_open} trials, {workers} at a time: {_clock(trial * n_open / workers)}"
+            f"cost: {steps} {name} x {pace:.3g} s/{name} ({source}) = {clock(trial)} a trial without its evaluation;"
+            f" {n_open} trials, {workers} at a time: {clock(trial * n_open / workers)}"
         )
 
     def _pace(self, storage: RDBStorage | None, records: Sequence[TrialRecord], task: Task) -> tuple[float | None, str]:
@@ -89,7 +82,7 @@ class DryRun:
         if paces := self._paces(records):
             return statistics.median(paces), f"median of {len(paces)} trials of this study"
         if storage is not None:
-            mine = sorted(axis.name for axis in self.axes)
+            mine = sorted(axis.name for axis in self.request.axes)
             for study in optuna.get_all_study_summaries(storage):
                 if study.user_attrs.get("identity", {}).get("axes") != mine:
                     continue
@@ -107,46 +100,19 @@ class DryRun:
             point = Point(task.point.values, (*task.point.overrides, *self.settings.dry_run_overrides))
             study = SweepStudy(f"sqlite:///{folder}/s.db", "dry", self.settings.directions, NO_IDENTITY, self.say)
             short = Plan(Grid([point]))
-            study.enqueue(short, space_of(self.axes))
-            self.composition.move_to(folder)
-            Worker(
-                study=study,
-                plan=short,
-                fixed=self.fixed,
-                composition=self.composition,
-                launcher=self.launcher,
-                view=Lines(lambda line: None, short, self.settings.step_name),
-                objectives=self.settings.names,
-                parent_run_id=None,
-                heartbeat=self.settings.heartbeat,
-            ).work()
+            study.enqueue(short, space_of(self.request.axes))
+            self.request.composition.move_to(folder)
+            launch = Launch(study, self.request, self.launcher, parent_run_id=None)
+            view = Lines(lambda line: None, short, self.settings.step_name)
+            Worker(study, short, launch, view, self.settings.heartbeat).work()
             [record] = study.records()
             open_storage.cache_clear()  # its file goes with the folder
         if paces := self._paces([record]):
             return paces[0], f"measured with {' '.join(self.settings.dry_run_overrides) or 'a whole job'}"
         return None, record.reason or f"the job has set no sec_per_{self.settings.step_name}"
 
-    def _storage(self) -> RDBStorage | None:
-        """The storage, or None where there is no database yet: none is made."""
-        url = absolute_url(self.settings.storage)
-        parsed = make_url(url)
-        if parsed.get_backend_name() == "sqlite" and not Path(str(parsed.database)).exists():
-            return None
-        return open_storage(url)
-
 
 def _records(storage: RDBStorage, name: str) -> list[TrialRecord]:
-    """The newest trial of each task of a study and its successors; none where there is no such study."""
-    names = optuna.get_all_study_names(storage)
-    if name not in names:
-        return []
-    study = optuna.load_study(study_name=name, storage=storage)
-    while (successor := study.user_attrs.get("successor")) is not None:
-        study = optuna.load_study(study_name=successor, storage=storage)
-    trials = Trials(storage, study.study_name)
-    trials.refresh()
-    return list(trials.newest.values())
-
-
-def _clock(seconds: float) -> str:
-    return str(timedelta(seconds=round(seconds)))
+    """The newest trial of each task of a study; none where there is no such study."""
+    known = name in optuna.get_all_study_names(storage)
+    return newest_of_each_task(records_of(newest_study(storage, name))) if known else []

@@ -3,24 +3,20 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from hydra.plugins.launcher import Launcher
-
 from sweeps.base.environment import STORAGE
 from sweeps.base.signals import Stop
-from sweeps.command.composition import Composition
 from sweeps.display.progress import View
-from sweeps.job.current_trial import job_environment
-from sweeps.job.outcome import Outcome, failure, outcome_of
+from sweeps.job.outcome import Outcome, failure
 from sweeps.job.task_function import REQUEUE
 from sweeps.points.trial_record import TrialRecord
 from sweeps.search.plan import Plan
-from sweeps.study.claim import Claim
 from sweeps.study.claims import SweepStudy
+from sweeps.workers.launch import Launch
 
 POLL = 0.5  # seconds between two looks whether a trial waits again that others run
 
@@ -33,12 +29,8 @@ class Worker:
 
     study: SweepStudy
     plan: Plan
-    fixed: Sequence[str]  # overrides that they share
-    composition: Composition
-    launcher: Launcher
+    launch: Launch
     view: View
-    objectives: Sequence[str]  # names of what a job returns
-    parent_run_id: str | None  # MLflow run of the study
     heartbeat: float  # seconds between two signs of life
     stop: Stop = field(default_factory=Stop)
 
@@ -59,13 +51,13 @@ class Worker:
                 else:
                     time.sleep(POLL)
 
-    def _run_and_tell(self, claim: Claim) -> None:
-        record = replace(claim.record, state="RUNNING", started=datetime.now())
+    def _run_and_tell(self, claim: TrialRecord) -> None:
+        record = replace(claim, state="RUNNING", started=datetime.now())
         self.view.show([record])
         try:
             self.stop.check()
             with _repeating(lambda: self.study.beat(claim), self.heartbeat):
-                outcome = self._run(claim)
+                outcome = self.launch.run(claim)
             if outcome.state == "FAIL":
                 self.stop.check()  # what failed may be what the signal has interrupted
         except (KeyboardInterrupt, SystemExit) as stop:
@@ -77,18 +69,7 @@ class Worker:
             raise
         self._tell(claim, record, outcome)
 
-    def _run(self, claim: Claim) -> Outcome:
-        variables = job_environment(self.study.name, claim.number, self.parent_run_id)
-        self.composition.tell_next_job(self.study.family, variables)
-        overrides = [*self.fixed, *claim.task.overrides]
-        try:
-            [job] = self.launcher.launch([overrides], initial_job_idx=claim.run)
-        except Exception as error:  # the job could not even start: this trial's failure, not the sweep's
-            return failure(error, None)
-        kept = self.study.attributes_of(claim) if len(self.objectives) > 1 else {}
-        return outcome_of(job, self.objectives, kept)
-
-    def _tell(self, claim: Claim, record: TrialRecord, outcome: Outcome) -> None:
+    def _tell(self, claim: TrialRecord, record: TrialRecord, outcome: Outcome) -> None:
         if outcome.preempted:
             self.study.give_back(claim)
             self._show_end(record, outcome, waits_again=True)
@@ -99,7 +80,7 @@ class Worker:
             told = self.study.prune(claim, outcome.run_dir)
         else:
             told = self.study.fail(claim, str(outcome.reason), outcome.run_dir, outcome.crashed)
-        again = outcome.crashed and claim.record.attempt < self.study.limits.max_retries
+        again = outcome.crashed and claim.attempt < self.study.limits.max_retries
         self._show_end(record, outcome if told else TOO_LATE, waits_again=told and again)
 
     def _show_end(self, record: TrialRecord, outcome: Outcome, waits_again: bool) -> None:

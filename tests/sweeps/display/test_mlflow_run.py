@@ -5,8 +5,15 @@ from pathlib import Path
 import pytest
 
 from sweeps.display.mlflow_run import ParentRun, open_parent, or_warn
+from sweeps.points.ranking import Goal
 from sweeps.points.search_space import Space
+from sweeps.points.trial_record import TrialRecord
 from sweeps.study.claims import SweepStudy
+
+RECORDS = [  # the single seed of h=2 is the lowest
+    TrialRecord(n, "COMPLETE", {"h": h}, value, values=(value,), replica=replica)
+    for n, (h, replica, value) in enumerate([(1.0, 0, 1.5), (1.0, 1, 2.5), (2.0, 0, 1.0)])
+]
 
 
 @pytest.fixture
@@ -19,7 +26,7 @@ def test_a_study_has_one_run_that_grows(tmp_path: Path, study: SweepStudy, monke
     monkeypatch.chdir(tmp_path)
     uri = "sqlite:///mlflow.db"
     parent = open_parent(uri, "sweeps", study, {"h": [0.1, 2.0], "clip@judge": ["a"]})
-    parent.finish("FAILED", None, n_complete=0, n_fail=2)
+    parent.finish("FAILED", [TrialRecord(n, "FAIL", {"h": float(n)}) for n in range(2)], Goal())
     again = open_parent(uri, "sweeps", study, {"h": [0.1, 2.0, 5.0], "clip@judge": ["a"]})
     assert again.run_id == parent.run_id
     run = again.client.get_run(again.run_id)
@@ -29,10 +36,10 @@ def test_a_study_has_one_run_that_grows(tmp_path: Path, study: SweepStudy, monke
     again.client.update_run(again.run_id, name="mine")
     renamed = open_parent(uri, "sweeps", study, {"h": [7.0]})
     assert renamed.client.get_run(renamed.run_id).info.run_name == "mine"
-    again.finish("FINISHED", 1.5, n_complete=3, n_fail=0)
+    again.finish("FINISHED", RECORDS, Goal(replicas=2))
     run = again.client.get_run(again.run_id)
     assert (run.info.status, run.data.metrics) == (
-        "FINISHED", {"best_value": 1.5, "n_complete": 3.0, "n_fail": 0.0},
+        "FINISHED", {"best_value": 2.0, "n_complete": 3.0, "n_fail": 0.0},
     )  # fmt: skip
     again.client.delete_run(again.run_id)
     assert open_parent(uri, "sweeps", study, {}).run_id != parent.run_id

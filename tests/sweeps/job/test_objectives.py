@@ -1,11 +1,11 @@
-"""What counts as an objective, and which points no other beats."""
+"""What counts as an objective."""
 
 import math
 
 import numpy as np
 import pytest
 
-from sweeps.job.objectives import NoObjectiveError, objectives, pareto_front
+from sweeps.job.objectives import NoObjectiveError, objectives
 
 
 @pytest.mark.parametrize("returned", [12.5, np.float32(12.5), np.array(12.5), {"value": 12.5, "more": "text"}])
@@ -47,10 +47,3 @@ def test_several_come_by_name_by_position_or_from_the_trial(returned: object, ke
 def test_too_many_are_refused() -> None:
     with pytest.raises(NoObjectiveError, match=r"2 objectives \(fid, seconds\), but \[1, 2, 3\]"):
         objectives([1, 2, 3], ["fid", "seconds"], {})
-
-
-def test_the_pareto_front() -> None:
-    values = [(1.0, 5.0), (2.0, 2.0), (3.0, 3.0), (2.0, 2.0), (0.5, 9.0), (1.0, 6.0)]
-    assert pareto_front(values, ["minimize", "minimize"]) == [0, 1, 3, 4]
-    assert pareto_front(values, ["minimize", "maximize"]) == [4]
-    assert pareto_front([], ["minimize", "minimize"]) == []

@@ -9,9 +9,9 @@ import pytest
 from optuna.trial import TrialState
 
 from sweeps.base.errors import SweepError
-from sweeps.base.options import PRUNERS, HyperbandPruner, MedianPruner, SuccessiveHalvingPruner
+from sweeps.base.options import PRUNERS, HyperbandPruner, MedianPruner, SuccessiveHalvingPruner, pruner_of
 from sweeps.job.current_trial import RunningTrial
-from sweeps.job.pruning import is_to_end, pruner_of
+from sweeps.job.pruning import is_to_end
 from sweeps.points.search_space import Point
 from sweeps.search.plan import Grid, Plan
 from sweeps.study.claims import SweepStudy

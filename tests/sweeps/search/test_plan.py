@@ -4,18 +4,17 @@ from collections.abc import Sequence
 
 import pytest
 
-from sweeps.base.errors import SweepError
-from sweeps.points.ranking import Seeds, aggregate_named, by_point
+from sweeps.points.ranking import Goal
 from sweeps.points.search_space import Point
 from sweeps.points.trial_record import TrialRecord
-from sweeps.search.plan import Grid, Plan, Task, mixed
+from sweeps.search.plan import Grid, Plan, Seeds, Task, mixed
 
 POINTS = [Point({"h": float(h)}, (f"h={h}",)) for h in (1, 2, 3)]
 SEEDS = Seeds("seed", 7)
 
 
 def plan(replicas: int = 1, top: int | None = None, direction: str = "minimize") -> Plan:
-    return Plan(Grid(POINTS), replicas, top, SEEDS, direction=direction)
+    return Plan(Grid(POINTS), Goal(directions=(direction,), replicas=replicas, top=top), SEEDS)
 
 
 def record(h: int, replica: int, state: str = "COMPLETE", value: float | None = None, **more: object) -> TrialRecord:
@@ -79,29 +78,3 @@ def test_a_mixed_grid_has_the_same_points_and_always_the_same_order() -> None:
     order = mixed(grid)
     assert order == mixed(grid) != grid
     assert sorted(order, key=lambda point: point.values["h"]) == grid
-
-
-def test_what_replicas_come_to() -> None:
-    known = [record(1, 1, value=4.0), record(1, 0, value=1.0), record(2, 0, value=3.0), record(2, 1, "RUNNING"),
-             record(3, 0, "FAIL"), record(3, 1, value=9.0)]  # fmt: skip
-    one, two, three = by_point(known, aggregate_named("mean"))
-    assert (one.state, one.values, one.by_seed) == ("COMPLETE", (2.5,), {0: 1.0, 1: 4.0})
-    assert (two.state, two.values) == ("RUNNING", ())
-    assert (three.state, three.values) == ("COMPLETE", (9.0,))
-    assert by_point([record(1, 0, "FAIL")], aggregate_named("mean"))[0].state == "FAIL"
-    assert by_point([record(1, 0, value=1.0), record(1, 1, "PRUNED")], aggregate_named("mean"))[0].state == "PRUNED"
-
-
-@pytest.mark.parametrize(
-    ("name", "value"), [("mean", 2.75), ("median", 2.0), ("q75", 3.0), ("q0", 1.0), ("q50", 2.0), ("q90", 4.8)]
-)
-def test_aggregates(name: str, value: float) -> None:
-    assert aggregate_named(name)([6.0, 2.0, 1.0, 2.0]) == pytest.approx(value)
-
-
-@pytest.mark.parametrize("name", ["max", "q", "q100", "q-5", ""])
-def test_no_such_aggregate(name: str) -> None:
-    with pytest.raises(
-        SweepError, match=r"aggregate=.* is not allowed: it must be mean, median, or a quantile such as q75"
-    ):
-        aggregate_named(name)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
 from sweeps.base.errors import SweepError
@@ -13,7 +14,6 @@ from sweeps.points.search_space import Point, Space, Value
 from sweeps.search.plan import Grid, Plan
 from sweeps.study.claims import SweepStudy
 from sweeps.study.storage import open_storage
-from sweeps.study.trial_cache import trial_id
 from tests.sweeps.sweep_app import REPOSITORY
 
 IDENTITY = {"axes": ["h"], "config": {"batch": 16}}
@@ -49,8 +49,8 @@ def test_each_point_is_claimed_once_in_order(study: Study) -> None:
     queue.enqueue(grid, space(0.1, 0.5))
     queue.enqueue(grid, space(0.1, 0.5))
     first, second = queue.claim(grid), queue.claim(grid)
-    assert (first.number, first.task.point.values, first.task.overrides, first.run) == (0, {"h": 0.1}, ("h=0.1",), 0)
-    assert (second.number, second.task.point.values, second.run) == (1, {"h": 0.5}, 1)
+    assert (first.number, first.point, first.overrides, first.run) == (0, {"h": 0.1}, ("h=0.1",), 0)
+    assert (second.number, second.point, second.run) == (1, {"h": 0.5}, 1)
     assert queue.claim(grid) is None
 
 
@@ -58,7 +58,7 @@ def test_another_commands_points_stay_in_the_queue(study: Study) -> None:
     queue = study.open()
     queue.enqueue(points(0.1, 0.5), space(0.1, 0.5))
     claim = queue.claim(points(0.5))
-    assert claim.task.point.values == {"h": 0.5}
+    assert claim.point == {"h": 0.5}
     assert queue.claim(points(0.5)) is None
     assert queue.claim(points(0.1)) is not None
 
@@ -86,7 +86,7 @@ def test_failed_points_are_retried_only_when_asked_and_in_their_directory(study:
     assert queue.records()[1].reason == "DivergenceError: nan"
     queue.enqueue(grid, space(0.1, 0.5), ["FAIL"])
     claim = queue.claim(grid)
-    assert (claim.number, claim.run, claim.task.point.values) == (2, 1, {"h": 0.5})
+    assert (claim.number, claim.run, claim.point) == (2, 1, {"h": 0.5})
     assert queue.claim(grid) is None
     assert (len(queue.records()), queue.n_superseded) == (2, 1)
 
@@ -96,8 +96,8 @@ def test_an_interrupted_point_waits_again_with_what_it_has_reported(study: Study
     queue.enqueue(grid, space(0.1))
     claim = queue.claim(grid)
     storage = open_storage(queue.url)
-    storage.set_trial_intermediate_value(trial_id(storage, "s", claim.number), 2, 7.5)
-    storage.set_trial_user_attr(trial_id(storage, "s", claim.number), "job.speed", 3.0)
+    storage.set_trial_intermediate_value(claim.key, 2, 7.5)
+    storage.set_trial_user_attr(claim.key, "job.speed", 3.0)
     queue.give_back(claim)
     [record] = queue.records()
     assert (record.number, record.state, record.steps, record.attributes) == (1, "WAITING", {2: 7.5}, {"speed": 3.0})
@@ -116,7 +116,7 @@ def test_the_trial_of_a_dead_process_is_requeued_and_of_a_living_one_is_not(stud
     )
     subprocess.run([sys.executable, "-c", claim_and_die], check=True, cwd=REPOSITORY)
     claim = queue.claim(grid)
-    assert (claim.number, claim.task.point.values, claim.run) == (2, {"h": 0.5}, 1)
+    assert (claim.number, claim.point, claim.run) == (2, {"h": 0.5}, 1)
     assert queue.claim(grid) is None
     trials = optuna.load_study(study_name="s", storage=study.storage).trials
     assert [trial.state for trial in trials] == [TrialState.RUNNING, TrialState.FAIL, TrialState.RUNNING]
@@ -135,30 +135,24 @@ def test_a_number_extends_the_study(study: Study) -> None:
     assert queue.claim(points(4.0)).run == 2
 
 
-def test_a_name_extends_it_into_a_successor(study: Study) -> None:
+def test_a_name_extends_it_too(study: Study) -> None:
     queue, before = study.open(), points("a", "b")
     queue.enqueue(before, space("a", "b"))
     queue.complete(queue.claim(before), (1.5,), "/runs/0")
     queue.set_attribute("note", 7)
     old_leader = study.open()
     queue.enqueue(points("c", "a"), space("c", "a"))
-    assert (queue.name, queue.family, queue.attribute("note")) == ("s.2", "s", 7)
-    assert study.said == ["study s has new choices (h=a,b,c): it goes on as s.2, with its 2 trials"]
+    assert (queue.name, queue.family, queue.attribute("note")) == ("s", "s", 7)
+    assert study.said == ["study s is extended: h=a,b,c"]
     assert [(r.point["h"], r.state, r.value) for r in queue.records()] == [
         ("a", "COMPLETE", 1.5),
         ("b", "WAITING", None),
         ("c", "WAITING", None),
     ]
-    assert old_leader.claim(before).task.point.values == {"h": "b"}  # it goes on in the successor
-    assert (old_leader.name, study.open().name) == ("s.2", "s.2")
-
-
-def test_a_second_successor_and_one_left_half_done(study: Study) -> None:
-    optuna.create_study(study_name="s.2", storage=open_storage(study.storage))
-    queue = study.open()
-    for choices in (["a"], ["a", "b"], ["a", "b", "c"]):
-        queue.enqueue(points(*choices), space(*choices))
-    assert (queue.name, [record.point["h"] for record in queue.records()]) == ("s.3", ["a", "b", "c"])
+    assert old_leader.claim(before).point == {"h": "b"}
+    trials = optuna.load_study(study_name="s", storage=study.storage).trials
+    assert [trial.params["h"] for trial in trials] == ["a", "b", "c"]
+    assert {trial.distributions["h"] for trial in trials} == {CategoricalDistribution(["a", "b", "c"])}
 
 
 def test_a_name_on_an_axis_of_numbers(study: Study) -> None:
@@ -170,23 +164,25 @@ def test_a_name_on_an_axis_of_numbers(study: Study) -> None:
     assert [(r.point["h"], r.state) for r in queue.records()] == [
         ("0.5", "WAITING"), ("2", "COMPLETE"), ("auto", "WAITING"),
     ]  # fmt: skip
-    assert queue.claim(points(0.5)).task.overrides == ("h=0.5",)
+    assert queue.claim(points(0.5)).overrides == ("h=0.5",)
 
 
 def test_no_interval_on_an_axis_of_names(study: Study) -> None:
     queue = study.open()
     queue.enqueue(points("auto", "2"), space("auto", "2"))
     drawn = Plan(Grid([Point({"h": 1.37}, ("h=1.37",))]))
-    with pytest.raises(SweepError, match=r"study s\.2 has names on the axis h \(auto, 2, 1, 3\), so no number"):
+    with pytest.raises(SweepError, match=r"study s has names on the axis h \(auto, 2, 1, 3\), so no number"):
         queue.enqueue(drawn, space(1.0, 3.0))
 
 
-def test_no_new_name_while_a_trial_runs(study: Study) -> None:
-    queue = study.open()
+def test_a_new_name_while_a_trial_runs(study: Study) -> None:
+    queue, more = study.open(), points("a", "b")
     queue.enqueue(points("a"), space("a"))
-    queue.claim(points("a"))
-    with pytest.raises(SweepError, match="h=a,b adds a choice to study s, whose trial 0 is being run by process"):
-        study.open().enqueue(points("a", "b"), space("a", "b"))
+    claim = queue.claim(points("a"))
+    study.open().enqueue(more, space("a", "b"))
+    assert queue.complete(claim, (1.5,), None)
+    assert queue.claim(more).point == {"h": "b"}
+    assert [(record.point["h"], record.state) for record in queue.records()] == [("a", "COMPLETE"), ("b", "RUNNING")]
 
 
 def test_another_configuration_or_direction_is_refused(study: Study) -> None:

@@ -24,8 +24,8 @@ plan = Plan(Grid([Point({"h": float(h)}, (f"h={h}",)) for h in range(n)]))
 study = SweepStudy(url, "s", "minimize", {"axes": ["h"], "config": {}}, print)
 study.enqueue(plan, {"h": [float(h) for h in range(n)]})
 while (claim := study.claim(plan)) is not None:
-    print(claim.task.point.values["h"])
-    assert study.complete(claim, [claim.task.point.values["h"]], None)
+    print(claim.point["h"])
+    assert study.complete(claim, [claim.point["h"]], None)
 """
 
 

@@ -5,14 +5,25 @@ import io
 import pytest
 from rich.console import Console
 
-from sweeps.display.table import MAX_STEPS, PIPED_WIDTH, best, best_step_value, print_summary, shown_steps
+from sweeps.display.summary import PIPED_WIDTH, print_summary
+from sweeps.display.table import MAX_STEPS, best_step_value, shown_steps
+from sweeps.points.ranking import Goal, Ranking
 from sweeps.points.trial_record import TrialRecord
 
 RECORDS = [
     TrialRecord(
-        0, "COMPLETE", {"h": 0.1, "loss": "a"}, 12.25, {2: 30.0, 4: 12.25}, {"sec_per_kimg": 1.5}, run_dir="/r/0"
+        0,
+        "COMPLETE",
+        {"h": 0.1, "loss": "a"},
+        12.25,
+        {2: 30.0, 4: 12.25},
+        {"sec_per_kimg": 1.5},
+        run_dir="/r/0",
+        values=(12.25,),
     ),
-    TrialRecord(1, "COMPLETE", {"h": 2.0, "loss": "a"}, 11.5, {2: 10.123456789, 4: 11.5}, run_dir="/r/1"),
+    TrialRecord(
+        1, "COMPLETE", {"h": 2.0, "loss": "a"}, 11.5, {2: 10.123456789, 4: 11.5}, run_dir="/r/1", values=(11.5,)
+    ),
     TrialRecord(
         3, "FAIL", {"h": 0.5, "loss": "a"}, None, {2: float("nan")}, reason="DivergenceError: nan", run_dir="/r/2"
     ),
@@ -26,7 +37,7 @@ def printed(records: list[TrialRecord], n_run: int = 2, n_superseded: int = 0) -
     print_summary(
         console,
         records,
-        directions=["minimize"],
+        Goal(),
         step_name="kimg",
         study="s",
         n_points=5,
@@ -68,9 +79,8 @@ def test_nothing_left_to_run() -> None:
 
 @pytest.mark.parametrize(("direction", "number", "step_value"), [("minimize", 1, 12.25), ("maximize", 0, 30.0)])
 def test_the_best(direction: str, number: int, step_value: float) -> None:
-    leader = best(RECORDS, direction)
-    assert leader is not None
-    assert leader.number == number
+    [leader] = Ranking(RECORDS, Goal(directions=(direction,))).leaders
+    assert leader.complete[0].number == number
     assert best_step_value(RECORDS[0], direction) == step_value
     assert best_step_value(RECORDS[2], direction) is None
 
@@ -80,13 +90,11 @@ def test_of_many_steps_an_even_choice_with_the_last() -> None:
     assert shown_steps(list(range(1, 49))) == list(range(4, 49, 4))
     assert len(shown_steps(list(range(1000)))) == MAX_STEPS
     steps = {step: 1.0 for step in range(48)}
-    assert "12 of 48 reported steps are shown" in printed([TrialRecord(0, "COMPLETE", {}, 1.0, steps)])
+    assert "12 of 48 reported steps are shown" in printed([TrialRecord(0, "COMPLETE", {}, 1.0, steps, values=(1.0,))])
 
 
 def test_a_narrow_terminal_loses_no_digit() -> None:
     console = Console(file=io.StringIO(), width=40, force_terminal=True, no_color=True)
-    print_summary(
-        console, RECORDS, directions=["minimize"], step_name="kimg", study="s", n_points=5, n_run=1, n_superseded=0
-    )
+    print_summary(console, RECORDS, Goal(), step_name="kimg", study="s", n_points=5, n_run=1, n_superseded=0)
     assert isinstance(console.file, io.StringIO)
     assert "…" not in console.file.getvalue()
