@@ -83,6 +83,11 @@ class Composition:
         found |= {name: OmegaConf.select(config, name) for name in names if name in every and name not in found}
         return found, [name for name in every if not name.startswith("hydra")]
 
+    @property
+    def sweep_dir(self) -> Path:
+        """The folder of the sweep."""
+        return Path(str(self._config.hydra.sweep.dir))
+
     def name_study(self, family: str) -> None:
         """Make the study's name known to `hydra.sweep.dir`, and see that this folder can be written.
 
@@ -91,7 +96,7 @@ class Composition:
         """
         with read_write(self._config.hydra):
             self._config.hydra.sweeper.study_name = family
-        folder = Path(str(self._config.hydra.sweep.dir))
+        folder = self.sweep_dir
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=folder):

@@ -4,7 +4,6 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from rich import box
 from rich.console import Console, Group
@@ -16,16 +15,6 @@ from sweeps.points.trial_record import TrialRecord, newest_of_each_task
 from sweeps.search.plan import Plan, Task
 
 MAX_ENDED = 8  # rows of the table for trials that have ended, the newest ones
-
-
-class View(Protocol):
-    """Shows trials as they change."""
-
-    def show(self, records: Iterable[TrialRecord]) -> None:
-        """Take in trials that are new or have changed; called about once a second, with nothing new too."""
-
-    def close(self) -> None:
-        """The sweep has ended or stopped."""
 
 
 class Lines:
@@ -44,7 +33,7 @@ class Lines:
         self._before: dict[int, TrialRecord] = {}
 
     def show(self, records: Iterable[TrialRecord]) -> None:
-        """See `View`."""
+        """Take in trials that are new or have changed; called about once a second, with nothing new too."""
         for record in records:
             before = self._before.get(record.number)
             if self._plan.wants(record) and record.state != "WAITING":
@@ -53,7 +42,7 @@ class Lines:
             self._before[record.number] = record
 
     def close(self) -> None:
-        """See `View`."""
+        """The sweep has ended or stopped."""
 
 
 class Board:
@@ -75,12 +64,12 @@ class Board:
         self._live.start()
 
     def show(self, records: Iterable[TrialRecord]) -> None:
-        """See `View`."""
+        """As `Lines.show`."""
         self._records.update({record.number: record for record in records if self._plan.wants(record)})
         self._live.update(self.render(datetime.now()), refresh=True)
 
     def close(self) -> None:
-        """See `View`."""
+        """Take the table off the terminal."""
         self._live.stop()
 
     def render(self, now: datetime) -> Group:
@@ -114,6 +103,9 @@ class Board:
         n_ended = len(newest) - states["WAITING"] - states["RUNNING"]
         eta = clock(pace.sweep_left(newest, len(self._plan) - n_ended, self._n_workers, now))
         return f"{n_ended} of {len(self._plan)} ended, {states['FAIL']} failed, {states['RUNNING']} running; ETA {eta}"
+
+
+View = Lines | Board  # shows trials as they change
 
 
 class Pace:

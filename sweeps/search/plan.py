@@ -4,11 +4,12 @@ import functools
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from sweeps.points.ranking import Goal, PointResult, Ranking, aggregate_named, by_point
 from sweeps.points.search_space import Point, Value, point_id
 from sweeps.points.trial_record import TrialRecord, task_id
+from sweeps.search.sampling import Drawn
 
 
 @dataclass(frozen=True)
@@ -42,37 +43,13 @@ class Task:
         return task_id(self.point.values, self.replica)
 
 
-class Source(Protocol):
-    """Where points come from."""
-
-    @property
-    def is_listed(self) -> bool:
-        """Whether all points are known beforehand; one that is taken over from another study is then one of them."""
-
-    def accepts(self, values: Mapping[str, Value]) -> bool:
-        """Whether a point is one of this source's."""
-
-    def points(self, known: Sequence[PointResult]) -> list[Point]:
-        """The points that are due, known ones included.
-
-        Args:
-            known: the study's points that this source accepts.
-        """
-
-    def position(self, point: Point) -> int | None:
-        """Where a point stands among all, from 1; None where they have no order."""
-
-    def __len__(self) -> int:
-        """How many points there are to be in the end."""
-        ...
-
-
 @dataclass(frozen=True)
 class Grid:
-    """Points that are known beforehand."""
+    """A source of points that are known beforehand."""
 
     grid: Sequence[Point]
-    is_listed: ClassVar[bool] = True
+
+    is_listed: ClassVar[bool] = True  # one that is taken over from another study is then one of them
 
     @functools.cached_property
     def _order(self) -> dict[str, int]:
@@ -92,6 +69,9 @@ class Grid:
 
     def __len__(self) -> int:
         return len(self.grid)
+
+
+Source = Grid | Drawn  # where points come from
 
 
 def mixed(grid: Sequence[Point]) -> list[Point]:

@@ -66,7 +66,11 @@ class Drawn:
         return fits(self.axes, values) and self.exists(values)
 
     def points(self, known: Sequence[PointResult]) -> list[Point]:
-        """The known points, then those to begin with, or else one that is drawn."""
+        """The points that are due: the known ones, then those to begin with, or else one that is drawn.
+
+        Args:
+            known: the study's points that this source accepts.
+        """
         due = [point_at(self.axes, result.point) for result in known]
         n_own = sum(result.origin is None for result in known)
         for given in self.first:
