@@ -2,20 +2,19 @@
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+
+from plotly.graph_objects import Figure, Heatmap, Scatter
 
 from sweeps.points.ranking import PointResult
 from sweeps.points.search_space import Value, is_numeric, name_of
 from sweeps.report.reading import Sweep
 from sweeps.report.style import COLOURS, GREY, SCALE, figure_text, label, styled
 
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
-
 MAX_GRID = 12  # values of an axis; one with more is drawn by values, not as a grid
 MAX_MAPS = 6
 MAX_WRITTEN = 80  # cells; more are too small to write into
 MAX_ROWS = 30
+MEAN = "mean, 95 % interval"  # in a legend
 
 
 def axis_values(sweep: Sweep, axis: str) -> list[Value]:
@@ -30,10 +29,8 @@ def grid_pairs(sweep: Sweep) -> list[tuple[str, str]]:
     return list(itertools.combinations(few, 2))[:MAX_MAPS]
 
 
-def heat_map(sweep: Sweep, across: str, up: str) -> "Figure":
+def heat_map(sweep: Sweep, across: str, up: str) -> Figure:
     """Two axes: in each cell the mean of its replicas, and the best of these over all other axes."""
-    from plotly.graph_objects import Figure, Heatmap
-
     best = min if sweep.minimizes else max
     xs, ys = axis_values(sweep, across), axis_values(sweep, up)
     cells = [[_cell(sweep.points, {across: x, up: y}, best) for x in xs] for y in ys]
@@ -62,51 +59,38 @@ def heat_map(sweep: Sweep, across: str, up: str) -> "Figure":
     return figure
 
 
-def one_axis(sweep: Sweep, axis: str) -> "Figure":
+def one_axis(sweep: Sweep, axis: str) -> Figure:
     """The objective against the only axis: each trial, the means, their intervals."""
-    from plotly.graph_objects import Figure, Scatter
-
     values = axis_values(sweep, axis)
     order = sorted((p for p in sweep.points if axis in p.point), key=lambda result: values.index(result.point[axis]))
     numeric = is_numeric(values)
     xs = [result.point[axis] if numeric else index for index, result in enumerate(order)]
-    pairs = [(x, trial.values[0]) for x, result in zip(xs, order, strict=True) for trial in result.complete]
     figure = Figure()
-    if len(pairs) > len(xs):
-        figure.add_trace(_dots([x for x, _ in pairs], [y for _, y in pairs]))
+    if sweep.ranking.has_replicas:
+        dots = [(x, trial.value) for x, result in zip(xs, order, strict=True) for trial in result.complete]
+        figure.add_trace(_dots([x for x, _ in dots], [y for _, y in dots]))
+    mode, line = "lines+markers" if numeric else "markers", {"color": COLOURS[0]}
     means = [result.first.mean for result in order]
-    figure.add_trace(
-        Scatter(
-            x=xs,
-            y=means,
-            error_y=_error_bars(order),
-            name="mean, 95 % interval",
-            mode="lines+markers" if numeric else "markers",
-            line={"color": COLOURS[0]},
-            marker={"size": 8},
-        )
-    )
+    bars = _error_bars(order)
+    figure.add_trace(Scatter(x=xs, y=means, error_y=bars, name=MEAN, mode=mode, line=line, marker={"size": 8}))
     styled(figure, 360)
-    figure.update_layout(showlegend=len(pairs) > len(xs))
+    figure.update_layout(showlegend=sweep.ranking.has_replicas)
     figure.update_xaxes(title=label(axis), **({} if numeric else _ticks([name_of(value) for value in values])))
     figure.update_yaxes(title=label(sweep.objective))
     return figure
 
 
-def replicas(sweep: Sweep) -> "Figure":
+def replicas(sweep: Sweep) -> Figure:
     """Each point's replicas, their mean and interval, the best on top."""
-    from plotly.graph_objects import Figure, Scatter
-
     shown = sweep.points[:MAX_ROWS]
-    figure = Figure()
-    dots = [(trial.values[0], row) for row, result in enumerate(shown) for trial in result.complete]
-    figure.add_trace(_dots([x for x, _ in dots], [y for _, y in dots]))
+    dots = [(trial.value, row) for row, result in enumerate(shown) for trial in result.complete]
+    figure = Figure(_dots([x for x, _ in dots], [y for _, y in dots]))
     figure.add_trace(
         Scatter(
             x=[result.first.mean for result in shown],
             y=list(range(len(shown))),
             error_x=_error_bars(shown),
-            name="mean, 95 % interval",
+            name=MEAN,
             mode="markers",
             marker={"size": 9, "color": COLOURS[0]},
             text=[f"{label(str(result))}<br>{result.first}" for result in shown],
@@ -127,8 +111,6 @@ def _ticks(names: Sequence[str]) -> dict[str, object]:
 
 
 def _dots(xs: Sequence[object], ys: Sequence[object]) -> object:
-    from plotly.graph_objects import Scatter
-
     marker = {"size": 7, "color": GREY, "line": {"width": 1, "color": "#8c959f"}}
     return Scatter(x=xs, y=ys, name="single trials", mode="markers", marker=marker, hoverinfo="skip")
 

@@ -1,27 +1,27 @@
 """The figures that Optuna draws, from a copy of the study's complete trials in memory."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from optuna import Study, create_trial
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.importance import FanovaImportanceEvaluator
+from optuna.visualization import plot_parallel_coordinate, plot_param_importances, plot_pareto_front, plot_slice
+from plotly.graph_objects import Figure
 
 from sweeps.points.search_space import Value, is_numeric
 from sweeps.points.trial_record import TrialRecord
 from sweeps.report.reading import Sweep
 from sweeps.report.style import COLOURS, label, styled, verbatim
-
-if TYPE_CHECKING:
-    import optuna
-    from optuna.distributions import BaseDistribution
-    from plotly.graph_objects import Figure
+from sweeps.search.in_memory_study import in_memory_study
 
 MIN_POINTS = 10  # complete points for which importances say something
 TREES = 64
 MAX_LINES = 400  # trials in parallel coordinates, the best ones: a browser draws each as a trace of its own
 
 
-def parallel_coordinates(sweep: Sweep) -> "Figure | str":
+def parallel_coordinates(sweep: Sweep) -> Figure | str:
     """The best complete trials as lines across the axes; or why there is nothing to draw."""
-    from optuna.visualization import plot_parallel_coordinate
-
     study = _copy(sweep, MAX_LINES)
     if len(study.trials) < 2:
         return "Needs two complete trials."
@@ -38,11 +38,8 @@ def parallel_coordinates(sweep: Sweep) -> "Figure | str":
     return figure
 
 
-def importances(sweep: Sweep) -> "Figure | str":
+def importances(sweep: Sweep) -> Figure | str:
     """The share of the objective's variance that each axis explains (fANOVA); or why it cannot be told."""
-    from optuna.importance import FanovaImportanceEvaluator
-    from optuna.visualization import plot_param_importances
-
     study = _copy(sweep)
     n_points = len({tuple(sorted(trial.params.items(), key=str)) for trial in study.trials})
     if n_points < MIN_POINTS:
@@ -62,10 +59,8 @@ def importances(sweep: Sweep) -> "Figure | str":
     return figure
 
 
-def slices(sweep: Sweep, axes: Sequence[str]) -> "Figure":
+def slices(sweep: Sweep, axes: Sequence[str]) -> Figure:
     """The objective against each of these axes by itself: for axes with too many values for a grid."""
-    from optuna.visualization import plot_slice
-
     study = _copy(sweep)
     shown = [verbatim(axis) for axis in axes]
     figure = styled(plot_slice(study, shown, target=_first, target_name=label(sweep.objective)), 380)
@@ -74,10 +69,8 @@ def slices(sweep: Sweep, axes: Sequence[str]) -> "Figure":
     return figure
 
 
-def pareto_front(sweep: Sweep) -> "Figure | str":
+def pareto_front(sweep: Sweep) -> Figure | str:
     """Two or three objectives against each other, the trials that no other beats in all of them in colour."""
-    from optuna.visualization import plot_pareto_front
-
     n = len(sweep.goal.names)
     if n > 3:
         return f"A front of {n} objectives cannot be drawn; the table marks it."
@@ -89,12 +82,8 @@ def _first(trial: Any) -> float:
     return float(trial.values[0])
 
 
-def _copy(sweep: Sweep, at_most: int | None = None) -> "optuna.Study":
+def _copy(sweep: Sweep, at_most: int | None = None) -> Study:
     """The complete trials, or the best of them; names escaped, since Plotly reads HTML in them."""
-    from optuna import create_trial
-
-    from sweeps.search.in_memory_study import in_memory_study
-
     complete = sweep.in_state("COMPLETE")
     if at_most is not None:
         sign = 1 if sweep.minimizes else -1
@@ -108,10 +97,8 @@ def _copy(sweep: Sweep, at_most: int | None = None) -> "optuna.Study":
     return in_memory_study("report", sweep.goal.directions, copies)
 
 
-def _distribution(axis: str, trials: Sequence[TrialRecord]) -> "BaseDistribution":
+def _distribution(axis: str, trials: Sequence[TrialRecord]) -> BaseDistribution:
     """The trials' own where it is one of numbers (it may be logarithmic), else one of the values that they have."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
     values = [trial.point[axis] for trial in trials if axis in trial.point]
     if not values or not is_numeric(values):
         return CategoricalDistribution(list(dict.fromkeys(_shown(value) for value in values)) or [""])

@@ -4,7 +4,10 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Union
+
+from jinja2 import Environment, StrictUndefined
+from plotly.graph_objects import Figure
+from plotly.offline import get_plotlyjs
 
 from sweeps.points.ranking import PointResult
 from sweeps.points.statistics import RELIABLE
@@ -13,9 +16,6 @@ from sweeps.report import curves, effects, optuna_figures, tables
 from sweeps.report.images import Picture, newest_picture
 from sweeps.report.reading import Sweep
 from sweeps.report.tables import Table
-
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
 
 TOP = 4  # points whose pictures are shown
 
@@ -47,9 +47,6 @@ def render(sweep: Sweep, pictures: str) -> str:
         sweep: what is shown.
         pictures: glob pattern of the pictures in a run directory.
     """
-    from jinja2 import Environment, StrictUndefined
-    from plotly.offline import get_plotlyjs
-
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.globals["zip"] = zip
     template = environment.from_string(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
@@ -185,7 +182,7 @@ def _best_replica(sweep: Sweep, result: PointResult) -> TrialRecord:
     return pick(result.complete, key=lambda trial: trial.values[0])
 
 
-def _drawing(name: str, figure: Union["Figure", str], title: str | None = None) -> Drawing:
+def _drawing(name: str, figure: Figure | str, title: str | None = None) -> Drawing:
     if isinstance(figure, str):
         return Drawing(title, None, figure)
     config = {"displaylogo": False, "responsive": True}

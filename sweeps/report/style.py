@@ -1,10 +1,8 @@
 """One look for all figures: light, thin lines, few colours."""
 
 import html
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
+from plotly.graph_objects import Figure
 
 # Okabe and Ito's colours, which the colour-blind can tell apart, without yellow
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#4d4d4d", "#8c564b")
@@ -14,7 +12,7 @@ SCALE = ((0, "#dce8f4"), (0.5, "#6aaed6"), (1, "#08306b"))  # from a blue that i
 MAX_LABEL = 60  # characters
 
 
-def styled(figure: "Figure", height: int) -> "Figure":
+def styled(figure: Figure, height: int) -> Figure:
     """The figure in the report's look."""
     figure.update_layout(
         template="plotly_white",
