@@ -1,14 +1,14 @@
 """The loop of a sweep: claim a trial, run it, tell what came out, until nothing is left."""
 
 import os
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sweeps.base.environment import STORAGE
+from sweeps.base.repeating import repeating
 from sweeps.base.signals import Stop
 from sweeps.display.progress import View
 from sweeps.job.outcome import Outcome, failure
@@ -56,7 +56,7 @@ class Worker:
         self.view.show([record])
         try:
             self.stop.check()
-            with _repeating(lambda: self.study.beat(claim), self.heartbeat):
+            with repeating(lambda _: self.study.beat(claim), self.heartbeat):
                 outcome = self.launch.run(claim)
             if outcome.state == "FAIL":
                 self.stop.check()  # what failed may be what the signal has interrupted
@@ -87,24 +87,6 @@ class Worker:
         value = outcome.values[0] if outcome.values else None
         end = replace(record, state=outcome.state, value=value, values=outcome.values, reason=outcome.reason)
         self.view.show([replace(end, requeued=waits_again, ended=datetime.now())])
-
-
-@contextmanager
-def _repeating(action: Callable[[], None], every: float) -> Iterator[None]:
-    """Do something in a thread of its own, again and again, while the block lasts."""
-    ended = threading.Event()
-
-    def repeat() -> None:
-        while not ended.wait(every):
-            action()
-
-    thread = threading.Thread(target=repeat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
 
 
 @contextmanager

@@ -13,10 +13,10 @@ from tests.sweeps.sweep_app import REPOSITORY
 
 CODE = """
 import sys, time
-from sweeps.job import watchdog as fence
+from sweeps.job import watchdog
 from sweeps.job.current_trial import RunningTrial
-fence.EVERY = 0.1
-with fence.ending_with(RunningTrial(sys.argv[1], "s", 0, None)):
+watchdog.EVERY = 0.1
+with watchdog.ending_with(RunningTrial(sys.argv[1], "s", 0, None)):
     print("runs", flush=True)
     time.sleep(float(sys.argv[2]))
 print("ends by itself")
