@@ -50,6 +50,7 @@ def plan_of(settings: Settings, axes: Sequence[AnyAxis], fixed: Sequence[str], c
         settings.replicas,
         settings.replicas_top,
         settings.seed_key,
+        settings.step_name,
     )
     return Plan(_source(settings, axes, _exists(settings, axes, fixed, composition)), goal, seeds)
 

@@ -23,13 +23,11 @@ class Lines:
     Args:
         say: shows one line.
         plan: what the sweep runs.
-        step_name: what a reported step counts.
     """
 
-    def __init__(self, say: Callable[[str], None], plan: Plan, step_name: str) -> None:
+    def __init__(self, say: Callable[[str], None], plan: Plan) -> None:
         self._say = say
         self._plan = plan
-        self._step_name = step_name
         self._before: dict[int, TrialRecord] = {}
 
     def show(self, records: Iterable[TrialRecord]) -> None:
@@ -37,7 +35,7 @@ class Lines:
         for record in records:
             before = self._before.get(record.number)
             if self._plan.wants(record) and record.state != "WAITING":
-                for event in _events(before, record, self._step_name):
+                for event in _events(before, record, self._plan.goal.step_name):
                     self._say(f"trial {self._plan.label(Task.of(record), record.run)}  {event}")
             self._before[record.number] = record
 
@@ -51,13 +49,11 @@ class Board:
     Args:
         console: a terminal.
         plan: what the sweep runs.
-        step_name: what a reported step counts.
         n_workers: how many trials run at a time.
     """
 
-    def __init__(self, console: Console, plan: Plan, step_name: str, n_workers: int) -> None:
+    def __init__(self, console: Console, plan: Plan, n_workers: int) -> None:
         self._plan = plan
-        self._step_name = step_name
         self._n_workers = n_workers
         self._records: dict[int, TrialRecord] = {}
         self._live = Live(console=console, auto_refresh=False, transient=True)
@@ -75,7 +71,7 @@ class Board:
     def render(self, now: datetime) -> Group:
         """The table and a line about the whole sweep at a moment."""
         table = Table(box=box.SIMPLE_HEAD)
-        for column in ("trial", "point", self._step_name, "objective", "state", "ETA"):
+        for column in ("trial", "point", self._plan.goal.step_name, "objective", "state", "ETA"):
             table.add_column(column, justify="left" if column in ("point", "state") else "right")
         pace = Pace(self._records.values())
         for record in self._rows():

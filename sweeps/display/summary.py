@@ -28,7 +28,6 @@ def print_summary(
     records: Sequence[TrialRecord],
     goal: Goal,
     *,
-    step_name: str,
     study: str,
     n_points: int,
     n_run: int,
@@ -40,18 +39,17 @@ def print_summary(
         console: where to print.
         records: the newest trial of each task of the study.
         goal: of the study.
-        step_name: what a reported step counts.
-        study: name of the study.
+        study: its name.
         n_points: points that this invocation was asked for.
         n_run: trials that this invocation has run.
         n_superseded: older trials of the same points, which the table leaves out.
     """
     ranking = Ranking(records, goal)
     console.print(f"\nstudy {study}")
-    console.print(study_table(ranking, goal, step_name), soft_wrap=False)
+    console.print(study_table(ranking), soft_wrap=False)
     for line in (
         *_left_out(records, n_superseded),
-        *_verdict(ranking, goal),
+        *_verdict(ranking),
         *_failures(records),
         *_unfinished(records),
     ):
@@ -68,14 +66,14 @@ def _left_out(records: Sequence[TrialRecord], n_superseded: int) -> Iterator[str
         yield f"{MAX_STEPS} of {n_steps} reported steps are shown"
 
 
-def _verdict(ranking: Ranking, goal: Goal) -> Iterator[Table | str]:
+def _verdict(ranking: Ranking) -> Iterator[Table | str]:
     """The best point, the points with their replicas, or the Pareto front; nothing where no trial is complete."""
     if ranking.best is None:
         return
-    if len(goal.names) > 1:
+    if len(names := ranking.goal.names) > 1:
         yield f"Pareto front: {len(ranking.leaders)} of {len(ranking.points)} points"
         for result in sorted(ranking.leaders, key=lambda result: result.values[0]):
-            said = "  ".join(f"{name} {cell(value)}" for name, value in zip(goal.names, result.values, strict=True))
+            said = "  ".join(f"{name} {cell(value)}" for name, value in zip(names, result.values, strict=True))
             yield f"  trial {result.replicas[0].number}  {result}  {said}"
     elif ranking.asked > 1 or ranking.has_replicas:
         yield _replica_table(ranking)

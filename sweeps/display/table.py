@@ -7,27 +7,21 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from sweeps.points.ranking import Goal, Ranking
+from sweeps.points.ranking import Ranking
 from sweeps.points.search_space import Values, name_of
 from sweeps.points.trial_record import TrialRecord
 
 MAX_STEPS = 12  # columns; of more reported steps an even choice is shown, the last one included
 
 
-def study_table(ranking: Ranking, goal: Goal, step_name: str) -> Table:
-    """One row for each point and seed: its newest trial, axes, reported steps, attributes, values, state.
-
-    Args:
-        ranking: of the study.
-        goal: of the study.
-        step_name: what a reported step counts.
-    """
-    records, direction = ranking.records, goal.directions[0]
+def study_table(ranking: Ranking) -> Table:
+    """One row for each point and seed: its newest trial, axes, reported steps, attributes, values, state."""
+    records, goal = ranking.records, ranking.goal
     axes = names_in(record.point for record in records)
     replicas = ["replica"] if any(record.replica for record in records) else []
     attributes = names_in(record.attributes for record in records)
     steps = shown_steps(sorted({step for record in records for step in record.steps}))
-    columns = ["trial", *axes, *replicas, *(f"{step_name} {step}" for step in steps), *(["best"] if steps else [])]
+    columns = ["trial", *axes, *replicas, *(f"{goal.step_name} {step}" for step in steps), *(["best"] if steps else [])]
     table = Table(box=box.SIMPLE_HEAD)
     for column in (*columns, *attributes, *goal.names, "state"):
         table.add_column(column, justify="left" if column == "state" else "right", overflow="fold")
@@ -35,7 +29,7 @@ def study_table(ranking: Ranking, goal: Goal, step_name: str) -> Table:
     for record in records:
         cells = [str(record.number), *point_cells(record.point, axes), *(str(record.replica) for _ in replicas)]
         cells += [cell(record.steps.get(step)) for step in steps]
-        cells += [cell(best_step_value(record, direction))] if steps else []
+        cells += [cell(best_step_value(record, goal.directions[0]))] if steps else []
         cells += [cell(record.attributes.get(name)) for name in attributes]
         values: Sequence[float | None] = record.values or [record.value, *[None] * (len(goal.names) - 1)]
         state = record.state if record.origin is None else f"{record.state} from {record.origin}"

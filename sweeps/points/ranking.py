@@ -20,7 +20,7 @@ ALLOWED = "mean, median, or a quantile such as q75"
 
 @dataclass(frozen=True)
 class Goal:
-    """What a study optimises and how its points are compared; it is kept with the study."""
+    """What a study optimises and how its points are compared. It is kept with the study."""
 
     names: tuple[str, ...] = ("value",)  # of the objectives
     directions: tuple[str, ...] = ("minimize",)  # minimize | maximize, one for each objective
@@ -28,6 +28,7 @@ class Goal:
     replicas: int | None = 1  # seeds that were asked for, of each point; None: the study does not say
     top: int | None = None  # replicate only this many points, the best with their first seed; None: all
     seed_key: str = "seed"  # an axis of this name gives replicas too
+    step_name: str = "step"  # what a step counts that a job reports, such as kimg
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ class Ranking:
     """
 
     def __init__(self, records: Sequence[TrialRecord], goal: Goal) -> None:
+        self.goal = goal
         self.records = [with_seed_as_replica(record, goal.seed_key) for record in records]
         found = [result for result in by_point(self.records, aggregate_named(goal.aggregate)) if result.values]
         most = max((len(result.complete) for result in found), default=0)

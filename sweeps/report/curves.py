@@ -71,7 +71,7 @@ def _curve(trials: Sequence[TrialRecord], last: bool = False, **look: Any) -> Sc
 
 def _axes(figure: Figure, sweep: Sweep, positive: bool) -> None:
     styled(figure, 440)
-    figure.update_xaxes(title=label(sweep.step_name), rangemode="tozero")
+    figure.update_xaxes(title=label(sweep.goal.step_name), rangemode="tozero")
     figure.update_yaxes(title=label(sweep.objective), type="log" if positive else "linear")
     figure.update_layout(showlegend=True, legend={"title": "best first", "x": 1.01, "y": 1, "font": {"size": 11.5}})
     if not positive:  # a logarithm would hide values

@@ -80,7 +80,7 @@ def _curves(sweep: Sweep) -> Section | None:
     if not sweep.trials:
         return None
     drawn = _drawing("curves", curves.curves(sweep) or "No trial has reported anything on its way.")
-    return Section(f"{sweep.objective} against {sweep.step_name}", drawings=(drawn,))
+    return Section(f"{sweep.objective} against {sweep.goal.step_name}", drawings=(drawn,))
 
 
 def _replicas(sweep: Sweep) -> Section | None:

@@ -26,7 +26,6 @@ class Sweep:
     name: str
     storage: str  # to be shown: without a password
     goal: Goal
-    step_name: str
     trials: tuple[TrialRecord, ...]  # the newest of each point and replica, by number
     superseded: tuple[TrialRecord, ...]  # earlier trials of the same: interrupted, orphaned or retried
     note: Mapping[str, Any] | None  # of the command that runs it
@@ -84,7 +83,7 @@ def read(storage: str, study: str | None) -> Sweep:
         asked = "which study" if study is None else f"there is no study {study}"
         raise SweepError(f"{asked} in {shown_url(url)}: {_listed(names)}")
     found = newest_study(database, study)
-    goal, notes = goal_of(found), found.user_attrs
+    goal = goal_of(found)
     trials = [with_seed_as_replica(record, goal.seed_key) for record in records_of(found)]
     newest = newest_of_each_task(trials)
     numbers = {trial.number for trial in newest}
@@ -92,10 +91,9 @@ def read(storage: str, study: str | None) -> Sweep:
         name=found.study_name,
         storage=shown_url(url),
         goal=goal,
-        step_name=notes.get("step_name", "step"),
         trials=tuple(newest),
         superseded=tuple(trial for trial in trials if trial.number not in numbers),
-        note=notes.get(ATTRIBUTE),
+        note=found.user_attrs.get(ATTRIBUTE),
     )
 
 

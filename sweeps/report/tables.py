@@ -97,7 +97,7 @@ def pruned_table(sweep: Sweep) -> Table:
     columns = (
         Column("trial", number=True),
         Column("point"),
-        Column(f"last {sweep.step_name}", number=True),
+        Column(f"last {sweep.goal.step_name}", number=True),
         Column("value there", number=True),
         Column("seconds", number=True),
     )

@@ -115,6 +115,7 @@ class StoredStudy:
             "replicas": max(goal.replicas or 1, known.replicas or 1),
             "replicas_top": goal.top,
             "seed_key": goal.seed_key,
+            "step_name": goal.step_name,
         }
         for name, value in notes.items():
             self.study.set_user_attr(name, value)
@@ -175,6 +176,7 @@ def goal_of(study: optuna.Study) -> Goal:
         replicas=notes.get("replicas"),
         top=notes.get("replicas_top"),
         seed_key=notes.get("seed_key", "seed"),
+        step_name=notes.get("step_name", "step"),
     )
 
 

@@ -60,7 +60,7 @@ class DryRun:
         for name in self.settings.warm_start:
             if storage is None:
                 raise SweepError(f"hydra.sweeper.warm_start: there is no study {name}, and no database yet")
-            list(complete_trials(storage, name, self.settings.directions))
+            complete_trials(storage, name, self.settings.directions)
 
     def _due(self, records: Sequence[TrialRecord]) -> list[Task]:
         waiting = [Task.of(r) for r in records if r.state == "WAITING" and self.plan.wants(r)]
@@ -103,7 +103,7 @@ class DryRun:
             study.enqueue(short, space_of(self.request.axes))
             self.request.composition.move_to(folder)
             launch = Launch(study, self.request, self.launcher, parent_run_id=None)
-            view = Lines(lambda line: None, short, self.settings.step_name)
+            view = Lines(lambda line: None, short)
             Worker(study, short, launch, view, self.settings.heartbeat).work()
             [record] = study.records()
             open_storage.cache_clear()  # its file goes with the folder

@@ -58,7 +58,6 @@ class Run:
             self._worker(study, self.orders.parent_run_id).work()
             return
         study.set_attribute(ATTRIBUTE, note(self.request.fixed))
-        study.set_attribute("step_name", self.settings.step_name)
         study.keep_goal(self.plan.goal)
         study.enqueue(self.plan, space_of(self.request.axes), self.settings.retried, self.settings.warm_start)
         self._lead(study, self._open_parent(study))
@@ -98,7 +97,6 @@ class Run:
             self.console,
             records,
             study.goal,
-            step_name=self.settings.step_name,
             study=study.name,
             n_points=len(self.plan),
             n_run=n_run,
@@ -142,8 +140,8 @@ class Run:
     def _view(self, n_workers: int) -> View:
         """A table where the terminal is ours alone, else lines: the one worker's job may draw its own progress."""
         if n_workers > 1 and self.console.is_terminal:
-            return Board(self.console, self.plan, self.settings.step_name, n_workers)
-        return Lines(self.say, self.plan, self.settings.step_name)
+            return Board(self.console, self.plan, n_workers)
+        return Lines(self.say, self.plan)
 
     def _open_parent(self, study: SweepStudy) -> ParentRun | None:
         uri, experiment = self.settings.mlflow_tracking_uri, self.settings.mlflow_experiment

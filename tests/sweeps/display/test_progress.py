@@ -12,13 +12,14 @@ import pytest
 from rich.console import Console
 
 from sweeps.display.progress import MAX_ENDED, Board, Lines, Pace
+from sweeps.points.ranking import Goal
 from sweeps.points.search_space import Point
 from sweeps.points.trial_record import TrialRecord
 from sweeps.search.plan import Grid, Plan
 from tests.sweeps.sweep_app import APP, REPOSITORY, App
 
 START = datetime(2026, 1, 1, 12, 0, 0)
-PLAN = Plan(Grid([Point({"h": float(h)}, (f"h={h}",)) for h in range(20)]))
+PLAN = Plan(Grid([Point({"h": float(h)}, (f"h={h}",)) for h in range(20)]), Goal(step_name="kimg"))
 
 
 def record(h: int, state: str = "RUNNING", seconds: float = 100, **known: object) -> TrialRecord:
@@ -29,7 +30,7 @@ def record(h: int, state: str = "RUNNING", seconds: float = 100, **known: object
 
 def test_a_line_for_each_event() -> None:
     said: list[str] = []
-    lines = Lines(said.append, PLAN, "kimg")
+    lines = Lines(said.append, PLAN)
     running = record(2, steps={2: 30.0})
     lines.show([record(2, "WAITING")])
     lines.show([record(2), record(99)])  # the latter is not of this plan
@@ -60,7 +61,7 @@ def test_how_long_it_takes() -> None:
 def test_the_table_has_the_running_trials_and_the_newest_ends() -> None:
     out = io.StringIO()
     console = Console(file=out, width=100, force_terminal=True, no_color=True)
-    board = Board(console, PLAN, "kimg", n_workers=2)
+    board = Board(console, PLAN, n_workers=2)
     ended = [record(h, "COMPLETE", 100 + h, value=h + 0.5, steps={4: h + 0.5}) for h in range(MAX_ENDED + 2)]
     board.show([*ended, record(12, steps={1: 7.25}), record(13), record(14, "WAITING")])
     board.close()

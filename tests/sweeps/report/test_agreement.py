@@ -48,7 +48,7 @@ def test_a_single_seed_leads_nothing(studies: Studies) -> None:
     study = sweep(studies)
     console = Console(file=io.StringIO(), width=PIPED_WIDTH, highlight=False, markup=False)
     counts = {"n_points": 3, "n_run": 5, "n_superseded": 0}
-    print_summary(console, study.records(), study.goal, step_name="kimg", study="s", **counts)
+    print_summary(console, study.records(), study.goal, study="s", **counts)
     assert isinstance(console.file, io.StringIO)
     printed = console.file.getvalue()
     rows = [line.split()[:3] for line in printed.splitlines()]

@@ -14,7 +14,7 @@ def test_a_study_with_its_trials(studies: Studies) -> None:
     grid(studies.make("s"))
     sweep = read(studies.url, "s")
     assert (sweep.name, sweep.axes, sweep.objective, sweep.minimizes) == ("s", ("loss", "h"), "objective", True)
-    assert sweep.step_name == "kimg"
+    assert sweep.goal.step_name == "kimg"
     assert [len(sweep.in_state(state)) for state in ("COMPLETE", "PRUNED", "FAIL")] == [8, 1, 1]
     first = sweep.trials[0]
     assert (first.values, first.steps[2], first.attributes) == ((24.0,), 44.0, {"sec_per_kimg": 9.5})
