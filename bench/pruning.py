@@ -25,7 +25,7 @@ from sweeps.base.options import PRUNERS
 from sweeps.job.current_trial import RunningTrial
 from sweeps.job.pruning import is_to_end
 from sweeps.points.search_space import Axis, Choice, points, space_of
-from sweeps.search.plan import Grid, Plan, mixed
+from sweeps.search.plan import Grid, Plan, shuffled
 from sweeps.study.claims import SweepStudy
 from sweeps.study.storage import open_storage
 
@@ -57,7 +57,7 @@ def grid() -> tuple[list[Axis], Plan]:
     axes = [
         Axis(name, name, tuple(Choice(value, str(value)) for value in values)) for name, values in (("h", H), ("C", C))
     ]
-    return axes, Plan(Grid(mixed(points(axes))))
+    return axes, Plan(Grid(shuffled(points(axes))))
 
 
 def sweep(pruner: Mapping[str, Any], fid: Curve) -> tuple[float, float]:

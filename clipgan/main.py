@@ -35,7 +35,7 @@ def task(cfg: Any) -> float:
 
     from clipgan.base.errors import DivergenceError, Interrupted, ProcessError, UserError
     from sweeps.job.current_trial import current_trial
-    from sweeps.job.task_function import REQUEUE, Hopeless
+    from sweeps.job.task_function import REQUEUE, PermanentFailure
 
     run: Any = HydraConfig.get()
     trial = current_trial()
@@ -45,7 +45,7 @@ def task(cfg: Any) -> float:
         if run.mode == RunMode.MULTIRUN:  # the sweeper records it as the reason of this trial's failure and goes on
             if isinstance(error, ProcessError):
                 raise
-            raise Hopeless(f"{type(error).__name__}: {error}") from error
+            raise PermanentFailure(f"{type(error).__name__}: {error}") from error
         sys.exit(str(error) if first_process() else 1)
     except Interrupted as interrupted:
         if run.mode == RunMode.RUN and first_process():  # a sweep says itself what goes on

@@ -66,7 +66,7 @@ class StudySweeper(Sweeper):
 
         stop, console = Stop(), new_console()
         try:
-            with stop.heeding():
+            with stop.catching_signals():
                 if self.orders is not None:
                     end_with_parent(self.orders.leader["pid"])
                 composition = Composition(self.hydra_context, self.config)

@@ -37,7 +37,7 @@ class Stop:
             raise KeyboardInterrupt
 
     @contextmanager
-    def heeding(self) -> Iterator[None]:
+    def catching_signals(self) -> Iterator[None]:
         """Heed both signals while the block lasts; SIGINT only where it would interrupt Python anyway."""
 
         def heed(number: int, _frame: FrameType | None) -> None:

@@ -27,8 +27,8 @@ from sweeps.points.search_space import (
     point_id,
     points,
 )
-from sweeps.search.plan import Grid, Plan, Seeds, Source, mixed
-from sweeps.search.sampling import Drawn, GridSampler
+from sweeps.search.plan import Grid, Plan, Seeds, Source, shuffled
+from sweeps.search.sampling import GridSampler, SampledPoints
 
 GRID = f"{GridSampler.__module__}.{GridSampler.__name__}"
 CMA_ES = "optuna.samplers.CmaEsSampler"
@@ -67,7 +67,7 @@ def _source(settings: Settings, axes: Sequence[AnyAxis], exists: Callable[[Value
         return _grid(axes, first, exists, settings)
     _check_sampler(sampler, settings, axes)
     assert settings.n_trials is not None
-    return Drawn(axes, sampler, settings.n_trials, settings.directions, exists, first)
+    return SampledPoints(axes, sampler, settings.n_trials, settings.directions, exists, first)
 
 
 def _sampler(chosen: Mapping[str, Any] | None, axes: Sequence[AnyAxis]) -> Mapping[str, Any]:
@@ -111,7 +111,7 @@ def _grid(
             )
     ahead = {point_id(given): point_at(axes, given) for given in first}
     rest = [point for point in every if point_id(point.values) not in ahead]
-    return Grid([*ahead.values(), *(mixed(rest) if settings.has_pruner else rest)])
+    return Grid([*ahead.values(), *(shuffled(rest) if settings.has_pruner else rest)])
 
 
 def _given(entry: Any, axes: Sequence[AnyAxis], exists: Callable[[Values], bool], where: str | None) -> Values:

@@ -17,7 +17,7 @@ from sweeps.search.plan import Plan, Task
 MAX_ENDED = 8  # rows of the table for trials that have ended, the newest ones
 
 
-class Lines:
+class EventLines:
     """One line for each start, report and end of a trial.
 
     Args:
@@ -43,7 +43,7 @@ class Lines:
         """The sweep has ended or stopped."""
 
 
-class Board:
+class LiveTable:
     """A table of the running trials and those that ended last.
 
     Args:
@@ -60,7 +60,7 @@ class Board:
         self._live.start()
 
     def show(self, records: Iterable[TrialRecord]) -> None:
-        """As `Lines.show`."""
+        """As `EventLines.show`."""
         self._records.update({record.number: record for record in records if self._plan.wants(record)})
         self._live.update(self.render(datetime.now()), refresh=True)
 
@@ -73,7 +73,7 @@ class Board:
         table = Table(box=box.SIMPLE_HEAD)
         for column in ("trial", "point", self._plan.goal.step_name, "objective", "state", "ETA"):
             table.add_column(column, justify="left" if column in ("point", "state") else "right")
-        pace = Pace(self._records.values())
+        pace = Durations(self._records.values())
         for record in self._rows():
             step = max(record.steps, default=None)
             value = record.value if record.value is not None else record.steps.get(step) if step is not None else None
@@ -93,7 +93,7 @@ class Board:
         running = [record for record in self._records.values() if record.state == "RUNNING"]
         return [*ended[-MAX_ENDED:], *sorted(running, key=lambda record: record.number)]
 
-    def _summary(self, pace: "Pace", now: datetime) -> str:
+    def _summary(self, pace: "Durations", now: datetime) -> str:
         newest = newest_of_each_task(record for _, record in sorted(self._records.items()))
         states = Counter(record.state for record in newest)
         n_ended = len(newest) - states["WAITING"] - states["RUNNING"]
@@ -101,10 +101,10 @@ class Board:
         return f"{n_ended} of {len(self._plan)} ended, {states['FAIL']} failed, {states['RUNNING']} running; ETA {eta}"
 
 
-View = Lines | Board  # shows trials as they change
+View = EventLines | LiveTable  # shows trials as they change
 
 
-class Pace:
+class Durations:
     """How long trials take, from those that are complete."""
 
     def __init__(self, records: Iterable[TrialRecord]) -> None:

@@ -27,7 +27,7 @@ class Exited(Exception):
     """The job ended with another status, and so without an objective."""
 
 
-class Hopeless(Exception):
+class PermanentFailure(Exception):
     """For a task function to raise: its failure would be the same again, as with a setting that cannot work."""
 
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 from sweeps.points.ranking import Goal, PointResult, Ranking, aggregate_named, by_point
 from sweeps.points.search_space import Point, Value, point_id
 from sweeps.points.trial_record import TrialRecord, task_id
-from sweeps.search.sampling import Drawn
+from sweeps.search.sampling import SampledPoints
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,10 @@ class Grid:
         return len(self.grid)
 
 
-Source = Grid | Drawn  # where points come from
+Source = Grid | SampledPoints  # where points come from
 
 
-def mixed(grid: Sequence[Point]) -> list[Point]:
+def shuffled(grid: Sequence[Point]) -> list[Point]:
     """The points in an order drawn once and for all.
 
     For a pruner, which compares a trial with those before it: in a grid's own order these are its neighbours, and where

@@ -46,7 +46,7 @@ class GridSampler:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class SampledPoints:
     """A source of `n_trials` points; none of them is drawn twice.
 
     Points that another command of the same study has had, and that fit the axes, count too.

@@ -24,7 +24,7 @@ from sweeps.points.search_space import Space, point_id
 from sweeps.points.trial_record import TrialRecord
 from sweeps.search.plan import Plan
 from sweeps.study.owner import this_process
-from sweeps.study.queue import Limits, Queue, turn
+from sweeps.study.queue import Limits, Queue, queue_order
 from sweeps.study.storage import absolute_url, exclusive, open_storage, patient
 from sweeps.study.stored_study import StoredStudy, goal_of
 from sweeps.study.trial_cache import Trials
@@ -262,7 +262,7 @@ class SweepStudy:
         waiting = [record for record in self._trials.waiting.values() if self._wants(plan, record)]
         if not waiting:
             return None
-        record = min(waiting, key=turn)
+        record = min(waiting, key=queue_order)
         self._queue.start(record, self._owner)
         return record
 

@@ -123,6 +123,6 @@ class Queue:
         self.trials.refresh()
 
 
-def turn(record: TrialRecord) -> tuple[int, int]:
+def queue_order(record: TrialRecord) -> tuple[int, int]:
     """The order of waiting trials: requeued ones keep their turn, but those that have crashed come after the others."""
     return record.attempt, record.run

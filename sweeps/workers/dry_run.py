@@ -11,7 +11,7 @@ from optuna.storages import RDBStorage
 
 from sweeps.base.errors import SweepError
 from sweeps.command.request import Request
-from sweeps.display.progress import Lines, clock
+from sweeps.display.progress import EventLines, clock
 from sweeps.points.search_space import Point, space_of
 from sweeps.points.trial_record import TrialRecord, newest_of_each_task
 from sweeps.search.plan import Grid, Plan, Task
@@ -103,7 +103,7 @@ class DryRun:
             study.enqueue(short, space_of(self.request.axes))
             self.request.composition.move_to(folder)
             launch = Launch(study, self.request, self.launcher, parent_run_id=None)
-            view = Lines(lambda line: None, short)
+            view = EventLines(lambda line: None, short)
             Worker(study, short, launch, view, self.settings.heartbeat).work()
             [record] = study.records()
             open_storage.cache_clear()  # its file goes with the folder

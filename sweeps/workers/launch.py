@@ -6,7 +6,7 @@ from hydra.plugins.launcher import Launcher
 
 from sweeps.command.request import Request
 from sweeps.job.current_trial import job_environment
-from sweeps.job.outcome import Outcome, failure, outcome_of
+from sweeps.job.job_result import JobResult, failure, result_of
 from sweeps.points.trial_record import TrialRecord
 from sweeps.study.claims import SweepStudy
 
@@ -20,7 +20,7 @@ class Launch:
     launcher: Launcher
     parent_run_id: str | None  # MLflow run of the study
 
-    def run(self, claim: TrialRecord) -> Outcome:
+    def run(self, claim: TrialRecord) -> JobResult:
         """Run the job of a claimed trial to its end.
 
         Raises:
@@ -33,4 +33,4 @@ class Launch:
         except Exception as error:  # the job could not even start: this trial's failure, not the sweep's
             return failure(error, None)
         names = self.request.settings.names
-        return outcome_of(job, names, self.study.attributes_of(claim) if len(names) > 1 else {})
+        return result_of(job, names, self.study.attributes_of(claim) if len(names) > 1 else {})

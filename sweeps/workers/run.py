@@ -11,7 +11,7 @@ from sweeps.base.signals import Stop
 from sweeps.command.command_line import ATTRIBUTE, note
 from sweeps.command.request import Request
 from sweeps.display.mlflow_run import ParentRun, open_parent, or_warn
-from sweeps.display.progress import Board, Lines, View
+from sweeps.display.progress import EventLines, LiveTable, View
 from sweeps.display.summary import print_summary
 from sweeps.points.search_space import space_of
 from sweeps.points.trial_record import TrialRecord
@@ -140,8 +140,8 @@ class Run:
     def _view(self, n_workers: int) -> View:
         """A table where the terminal is ours alone, else lines: the one worker's job may draw its own progress."""
         if n_workers > 1 and self.console.is_terminal:
-            return Board(self.console, self.plan, n_workers)
-        return Lines(self.say, self.plan)
+            return LiveTable(self.console, self.plan, n_workers)
+        return EventLines(self.say, self.plan)
 
     def _open_parent(self, study: SweepStudy) -> ParentRun | None:
         uri, experiment = self.settings.mlflow_tracking_uri, self.settings.mlflow_experiment

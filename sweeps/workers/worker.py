@@ -11,7 +11,7 @@ from sweeps.base.environment import STORAGE
 from sweeps.base.repeating import repeating
 from sweeps.base.signals import Stop
 from sweeps.display.progress import View
-from sweeps.job.outcome import Outcome, failure
+from sweeps.job.job_result import JobResult, failure
 from sweeps.job.task_function import REQUEUE
 from sweeps.points.trial_record import TrialRecord
 from sweeps.search.plan import Plan
@@ -20,7 +20,7 @@ from sweeps.workers.launch import Launch
 
 POLL = 0.5  # seconds between two looks whether a trial waits again that others run
 
-TOO_LATE = Outcome("FAIL", reason="its result came too late: the trial had been given to another host")
+TOO_LATE = JobResult("FAIL", reason="its result came too late: the trial had been given to another host")
 
 
 @dataclass
@@ -57,35 +57,35 @@ class Worker:
         try:
             self.stop.check()
             with repeating(lambda _: self.study.beat(claim), self.heartbeat):
-                outcome = self.launch.run(claim)
-            if outcome.state == "FAIL":
+                result = self.launch.run(claim)
+            if result.state == "FAIL":
                 self.stop.check()  # what failed may be what the signal has interrupted
         except (KeyboardInterrupt, SystemExit) as stop:
             if isinstance(stop, KeyboardInterrupt) and self.stop.signal is None:  # the job's own
                 self._tell(claim, record, failure(stop, None))
                 return
             self.study.give_back(claim)
-            self._show_end(record, Outcome("FAIL", reason=f"stopped by {type(stop).__name__}"), waits_again=True)
+            self._show_end(record, JobResult("FAIL", reason=f"stopped by {type(stop).__name__}"), waits_again=True)
             raise
-        self._tell(claim, record, outcome)
+        self._tell(claim, record, result)
 
-    def _tell(self, claim: TrialRecord, record: TrialRecord, outcome: Outcome) -> None:
-        if outcome.preempted:
+    def _tell(self, claim: TrialRecord, record: TrialRecord, result: JobResult) -> None:
+        if result.preempted:
             self.study.give_back(claim)
-            self._show_end(record, outcome, waits_again=True)
+            self._show_end(record, result, waits_again=True)
             raise SystemExit(REQUEUE)
-        if outcome.state == "COMPLETE":
-            told = self.study.complete(claim, outcome.values, outcome.run_dir)
-        elif outcome.state == "PRUNED":
-            told = self.study.prune(claim, outcome.run_dir)
+        if result.state == "COMPLETE":
+            told = self.study.complete(claim, result.values, result.run_dir)
+        elif result.state == "PRUNED":
+            told = self.study.prune(claim, result.run_dir)
         else:
-            told = self.study.fail(claim, str(outcome.reason), outcome.run_dir, outcome.crashed)
-        again = outcome.crashed and claim.attempt < self.study.limits.max_retries
-        self._show_end(record, outcome if told else TOO_LATE, waits_again=told and again)
+            told = self.study.fail(claim, str(result.reason), result.run_dir, result.crashed)
+        again = result.crashed and claim.attempt < self.study.limits.max_retries
+        self._show_end(record, result if told else TOO_LATE, waits_again=told and again)
 
-    def _show_end(self, record: TrialRecord, outcome: Outcome, waits_again: bool) -> None:
-        value = outcome.values[0] if outcome.values else None
-        end = replace(record, state=outcome.state, value=value, values=outcome.values, reason=outcome.reason)
+    def _show_end(self, record: TrialRecord, result: JobResult, waits_again: bool) -> None:
+        value = result.values[0] if result.values else None
+        end = replace(record, state=result.state, value=value, values=result.values, reason=result.reason)
         self.view.show([replace(end, requeued=waits_again, ended=datetime.now())])
 
 

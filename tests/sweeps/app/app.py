@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from sweeps.job.current_trial import current_trial
-from sweeps.job.task_function import Hopeless
+from sweeps.job.task_function import PermanentFailure
 
 STEPS = 4  # of the mode `checkpoint`
 
@@ -75,7 +75,7 @@ def fill(path: Path) -> None:
 
 def misbehave(mode: str, config: DictConfig) -> None:
     if mode in ("raise", "hopeless"):
-        raise (DivergenceError if mode == "raise" else Hopeless)(f"loss is nan at h={config.h}")
+        raise (DivergenceError if mode == "raise" else PermanentFailure)(f"loss is nan at h={config.h}")
     if mode == "raise_once" and not Path("raised").exists():
         Path("raised").touch()
         raise DivergenceError(f"loss is nan at h={config.h}")

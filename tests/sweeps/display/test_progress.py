@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import pytest
 from rich.console import Console
 
-from sweeps.display.progress import MAX_ENDED, Board, Lines, Pace
+from sweeps.display.progress import MAX_ENDED, Durations, EventLines, LiveTable
 from sweeps.points.ranking import Goal
 from sweeps.points.search_space import Point
 from sweeps.points.trial_record import TrialRecord
@@ -30,7 +30,7 @@ def record(h: int, state: str = "RUNNING", seconds: float = 100, **known: object
 
 def test_a_line_for_each_event() -> None:
     said: list[str] = []
-    lines = Lines(said.append, PLAN)
+    lines = EventLines(said.append, PLAN)
     running = record(2, steps={2: 30.0})
     lines.show([record(2, "WAITING")])
     lines.show([record(2), record(99)])  # the latter is not of this plan
@@ -49,19 +49,19 @@ def test_a_line_for_each_event() -> None:
 
 
 def test_how_long_it_takes() -> None:
-    pace = Pace([record(0, "COMPLETE", 100, steps={4: 1.0}, value=1.0), record(1, "FAIL", 1)])
+    pace = Durations([record(0, "COMPLETE", 100, steps={4: 1.0}, value=1.0), record(1, "FAIL", 1)])
     now = START + timedelta(seconds=30)
     assert pace.left(record(2), now) == 70  # it has reported nothing
     assert pace.left(record(2, steps={1: 5.0}), now) == 75  # a quarter of the steps is done
     assert pace.left(record(2, steps={9: 5.0}), now) == 0
     assert pace.sweep_left([record(2, steps={1: 5.0})], n_open=4, n_workers=2, now=now) == (75 + 3 * 100) / 2
-    assert Pace([]).left(record(2), now) is None
+    assert Durations([]).left(record(2), now) is None
 
 
 def test_the_table_has_the_running_trials_and_the_newest_ends() -> None:
     out = io.StringIO()
     console = Console(file=out, width=100, force_terminal=True, no_color=True)
-    board = Board(console, PLAN, n_workers=2)
+    board = LiveTable(console, PLAN, n_workers=2)
     ended = [record(h, "COMPLETE", 100 + h, value=h + 0.5, steps={4: h + 0.5}) for h in range(MAX_ENDED + 2)]
     board.show([*ended, record(12, steps={1: 7.25}), record(13), record(14, "WAITING")])
     board.close()

@@ -7,7 +7,7 @@ import pytest
 from sweeps.points.ranking import Goal
 from sweeps.points.search_space import Point
 from sweeps.points.trial_record import TrialRecord
-from sweeps.search.plan import Grid, Plan, Seeds, Task, mixed
+from sweeps.search.plan import Grid, Plan, Seeds, Task, shuffled
 
 POINTS = [Point({"h": float(h)}, (f"h={h}",)) for h in (1, 2, 3)]
 SEEDS = Seeds("seed", 7)
@@ -75,6 +75,6 @@ def test_a_task_is_labelled() -> None:
 
 def test_a_mixed_grid_has_the_same_points_and_always_the_same_order() -> None:
     grid = [Point({"h": float(h)}, (f"h={h}",)) for h in range(25)]
-    order = mixed(grid)
-    assert order == mixed(grid) != grid
+    order = shuffled(grid)
+    assert order == shuffled(grid) != grid
     assert sorted(order, key=lambda point: point.values["h"]) == grid

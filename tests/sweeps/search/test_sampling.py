@@ -12,16 +12,18 @@ from sweeps.base.options import SAMPLERS
 from sweeps.points.ranking import PointResult
 from sweeps.points.search_space import AnyAxis, Values, axes_and_fixed, point_id
 from sweeps.points.trial_record import TrialRecord
-from sweeps.search.sampling import Drawn
+from sweeps.search.sampling import SampledPoints
 
 
 def axes(*lines: str) -> list[AnyAxis]:
     return axes_and_fixed(OverridesParser.create().parse_overrides(list(lines)))[0]
 
 
-def drawn(lines: Sequence[str], sampler: str = "random", n_trials: int = 20, **changes: Any) -> Drawn:
+def drawn(lines: Sequence[str], sampler: str = "random", n_trials: int = 20, **changes: Any) -> SampledPoints:
     settings = {"exists": lambda values: True, "directions": ["minimize"], **changes}
-    return Drawn(axes(*lines), {**asdict(SAMPLERS[sampler]()), **settings.pop("options", {})}, n_trials, **settings)
+    return SampledPoints(
+        axes(*lines), {**asdict(SAMPLERS[sampler]()), **settings.pop("options", {})}, n_trials, **settings
+    )
 
 
 def result(values: Values, objectives: Sequence[float] = (), system: Mapping[str, Any] | None = None) -> PointResult:
@@ -30,7 +32,7 @@ def result(values: Values, objectives: Sequence[float] = (), system: Mapping[str
     return PointResult(values, state, tuple(objectives), (record,))
 
 
-def run(source: Drawn, objective: Callable[[Values], Sequence[float]]) -> list[PointResult]:
+def run(source: SampledPoints, objective: Callable[[Values], Sequence[float]]) -> list[PointResult]:
     """Draw and evaluate point by point, until there are no more."""
     known: list[PointResult] = []
     while len(due := source.points(known)) > len(known):

@@ -6,8 +6,8 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 from optuna import TrialPruned
 
-from sweeps.job.outcome import outcome_of, reason_of
-from sweeps.job.task_function import Hopeless
+from sweeps.job.job_result import reason_of, result_of
+from sweeps.job.task_function import PermanentFailure
 
 
 def job(returned: object, status: JobStatus = JobStatus.COMPLETED) -> JobReturn:
@@ -15,26 +15,26 @@ def job(returned: object, status: JobStatus = JobStatus.COMPLETED) -> JobReturn:
 
 
 def test_the_three_ends() -> None:
-    done = outcome_of(job(12.5))
+    done = result_of(job(12.5))
     assert (done.state, done.values, done.reason) == ("COMPLETE", (12.5,), None)
-    pruned = outcome_of(job(TrialPruned(), JobStatus.FAILED))
+    pruned = result_of(job(TrialPruned(), JobStatus.FAILED))
     assert (pruned.state, pruned.values, pruned.reason) == ("PRUNED", (), None)
-    failed = outcome_of(job(ValueError("no"), JobStatus.FAILED))
+    failed = result_of(job(ValueError("no"), JobStatus.FAILED))
     assert (failed.state, failed.values, failed.reason) == ("FAIL", (), "ValueError: no")
-    nothing = outcome_of(job(None))
+    nothing = result_of(job(None))
     assert (nothing.state, nothing.reason) == ("FAIL", "TypeError: the objective must be a number, not None (NoneType)")
 
 
 def test_what_may_pass_is_told_from_what_would_come_again() -> None:
-    assert outcome_of(job(ValueError("no"), JobStatus.FAILED)).crashed
-    hopeless = outcome_of(job(Hopeless("UserError: h=-1"), JobStatus.FAILED))
+    assert result_of(job(ValueError("no"), JobStatus.FAILED)).crashed
+    hopeless = result_of(job(PermanentFailure("UserError: h=-1"), JobStatus.FAILED))
     assert (hopeless.state, hopeless.reason, hopeless.crashed) == ("FAIL", "UserError: h=-1", False)
 
 
 def test_several_objectives() -> None:
-    done = outcome_of(job(3.0), ["fid", "seconds"], {"seconds": 1.5})
+    done = result_of(job(3.0), ["fid", "seconds"], {"seconds": 1.5})
     assert (done.state, done.values) == ("COMPLETE", (3.0, 1.5))
-    failed = outcome_of(job(3.0), ["fid", "seconds"], {"other": 1.5})
+    failed = result_of(job(3.0), ["fid", "seconds"], {"other": 1.5})
     assert failed.reason == "KeyError: no objective seconds: the job gave only other, fid"
 
 
@@ -46,5 +46,5 @@ def test_a_reason_is_one_line() -> None:
 def test_a_text_that_is_none_is_told_and_written(tmp_path: Path) -> None:
     failed = job(RuntimeError("cannot read a\udcffb.png"), JobStatus.FAILED)
     failed.hydra_cfg = OmegaConf.create({"hydra": {"runtime": {"output_dir": str(tmp_path)}}})
-    assert outcome_of(failed).reason == "RuntimeError: cannot read a\\udcffb.png"
+    assert result_of(failed).reason == "RuntimeError: cannot read a\\udcffb.png"
     assert "a\\udcffb.png" in (tmp_path / "error.txt").read_text()

@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from clipgan.base.secrets import without_passwords
 from sweeps.job.objectives import NoObjectiveError, objectives
-from sweeps.job.task_function import Exited, Hopeless, Preempted
+from sweeps.job.task_function import Exited, PermanentFailure, Preempted
 
 MAX_REASON = 300  # characters
 TRACEBACK_FILE = "error.txt"  # in the run directory of a failed trial
@@ -25,7 +25,7 @@ FULL = 2**16  # bytes; with less room than that no file can be written, whatever
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JobResult:
     """The end of a job."""
 
     state: str  # COMPLETE | PRUNED | FAIL
@@ -36,7 +36,7 @@ class Outcome:
     preempted: bool = False  # it wants to go on later
 
 
-def outcome_of(job: JobReturn, names: Sequence[str] = ("value",), kept: Mapping[str, Any] | None = None) -> Outcome:
+def result_of(job: JobReturn, names: Sequence[str] = ("value",), kept: Mapping[str, Any] | None = None) -> JobResult:
     """Read a finished job; of a failed one the traceback is written into its run directory.
 
     Args:
@@ -49,17 +49,17 @@ def outcome_of(job: JobReturn, names: Sequence[str] = ("value",), kept: Mapping[
     run_dir = None if job.hydra_cfg is None else str(job.hydra_cfg.hydra.runtime.output_dir)
     returned = _returned(job)
     if isinstance(returned, Preempted):
-        return Outcome("FAIL", reason="preempted", run_dir=run_dir, preempted=True)
+        return JobResult("FAIL", reason="preempted", run_dir=run_dir, preempted=True)
     if isinstance(returned, TrialPruned):
         _write_traceback(run_dir, None)
-        return Outcome("PRUNED", run_dir=run_dir)
+        return JobResult("PRUNED", run_dir=run_dir)
     _write_traceback(run_dir, returned)
     if isinstance(returned, BaseException):
         return failure(returned, run_dir)
     try:
-        return Outcome("COMPLETE", objectives(returned, names, kept or {}), run_dir=run_dir)
+        return JobResult("COMPLETE", objectives(returned, names, kept or {}), run_dir=run_dir)
     except NoObjectiveError as error:
-        return Outcome("FAIL", reason=str(error), run_dir=run_dir)
+        return JobResult("FAIL", reason=str(error), run_dir=run_dir)
 
 
 def _returned(job: JobReturn) -> Any:
@@ -71,10 +71,10 @@ def _returned(job: JobReturn) -> Any:
         return error
 
 
-def failure(error: BaseException, run_dir: str | None) -> Outcome:
+def failure(error: BaseException, run_dir: str | None) -> JobResult:
     """An exception of a job, or of the launcher that could not run it; one that would come again is not tried again."""
-    hopeless = isinstance(error, Hopeless | HydraException | OmegaConfBaseException)
-    return Outcome("FAIL", reason=reason_of(error, run_dir), run_dir=run_dir, crashed=not hopeless)
+    hopeless = isinstance(error, PermanentFailure | HydraException | OmegaConfBaseException)
+    return JobResult("FAIL", reason=reason_of(error, run_dir), run_dir=run_dir, crashed=not hopeless)
 
 
 def reason_of(error: BaseException, run_dir: str | None = None) -> str:
@@ -84,7 +84,7 @@ def reason_of(error: BaseException, run_dir: str | None = None) -> str:
         error: what the job raised.
         run_dir: where it wrote; torch hides that a disk is full.
     """
-    text = str(error) if isinstance(error, Exited | Hopeless) else f"{type(error).__name__}: {error}"
+    text = str(error) if isinstance(error, Exited | PermanentFailure) else f"{type(error).__name__}: {error}"
     line = without_passwords(" ".join(f"{_kind(error, run_dir)}{text}".split()))[:MAX_REASON]
     return line.encode("utf-8", "backslashreplace").decode()  # a file's name may hold bytes that are no text
 
