@@ -22,7 +22,7 @@ from clipgan.config.command_line import (
 
 if TYPE_CHECKING:  # they import torch and Optuna
     from clipgan.engine.result import Result
-    from sweeps.trial import RunningTrial
+    from sweeps.job.current_trial import RunningTrial
 
 
 def main() -> None:
@@ -41,8 +41,8 @@ def task(cfg: Any) -> float:
     from hydra.types import RunMode
 
     from clipgan.base.errors import DivergenceError, Interrupted, ProcessError, UserError
-    from sweeps.job import REQUEUE, Hopeless
-    from sweeps.trial import current_trial
+    from sweeps.job.current_trial import current_trial
+    from sweeps.job.task_function import REQUEUE, PermanentFailure
 
     run: Any = HydraConfig.get()
     trial = current_trial()
@@ -52,7 +52,7 @@ def task(cfg: Any) -> float:
         if run.mode == RunMode.MULTIRUN:  # the sweeper records it as the reason of this trial's failure and goes on
             if isinstance(error, ProcessError):
                 raise
-            raise Hopeless(f"{type(error).__name__}: {error}") from error
+            raise PermanentFailure(f"{type(error).__name__}: {error}") from error
         sys.exit(str(error) if first_process() else 1)
     except Interrupted as interrupted:
         if run.mode == RunMode.RUN and first_process():  # a sweep says itself what goes on

@@ -1,0 +1,111 @@
+"""The job's side of a sweep: which trial runs here, and how it reports."""
+
+import operator
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from sweeps.base.environment import PARENT_RUN, STORAGE, STUDY, TRIAL
+
+if TYPE_CHECKING:
+    from optuna.trial import TrialState
+
+
+@dataclass(frozen=True)
+class RunningTrial:
+    """The trial that this process runs."""
+
+    storage: str  # URL of the study's database
+    study: str  # Optuna's study name
+    number: int  # Optuna's trial number
+    parent_run_id: str | None  # MLflow run of the study, if it has one
+
+    def report(self, value: float, step: int) -> bool:
+        """Tell the study how far the objective is, and ask whether this trial is to end here.
+
+        Args:
+            value: the objective so far; NaN is kept as it is.
+            step: a whole number that all trials share, such as kimg; a step reported twice keeps the later value.
+
+        Returns:
+            True where the sweep's pruner gives it up: the job then keeps what it has and calls `end_as_pruned`.
+
+        Raises:
+            TypeError: `step` is no whole number (Optuna would truncate 0.5 to 0).
+        """
+        from sweeps.study.storage import patient
+
+        return patient(self._report)(float(value), operator.index(step))
+
+    def _report(self, value: float, step: int) -> bool:
+        self._storage().set_trial_intermediate_value(self._id(), step, value)
+        settings, max_step = _pruner_settings()
+        if settings is None:
+            return False
+        from sweeps.job.pruning import is_to_end
+
+        return is_to_end(self._storage(), self.study, self.number, step, settings, max_step)
+
+    def end_as_pruned(self) -> NoReturn:
+        """End the job where `report` has said so; nothing that it has written is lost."""
+        from optuna import TrialPruned
+
+        raise TrialPruned
+
+    def set(self, name: str, value: Any) -> None:
+        """Keep a JSON value with the trial, such as `sec_per_kimg`; it becomes a column of the sweep's table."""
+        from sweeps.points.trial_record import JOB
+        from sweeps.study.storage import patient
+
+        patient(lambda: self._storage().set_trial_user_attr(self._id(), f"{JOB}{name}", value))()
+
+    def overrides(self) -> tuple[str, ...]:
+        """In what it differs from the sweep's other trials: the overrides of its point, and of its seed."""
+        from sweeps.study.storage import patient
+
+        return tuple(patient(lambda: self._storage().get_trial(self._id()).user_attrs["overrides"])())
+
+    def state(self) -> "TrialState":
+        """What the study says of it: RUNNING, unless it was taken away."""
+        return self._storage().get_trial(self._id()).state
+
+    def _storage(self) -> Any:
+        from sweeps.study.storage import open_storage
+
+        return open_storage(self.storage)
+
+    def _id(self) -> int:
+        storage = self._storage()
+        return storage.get_trial_id_from_study_id_trial_number(storage.get_study_id_from_name(self.study), self.number)
+
+
+def current_trial() -> RunningTrial | None:
+    """The trial that this process runs, or None outside a sweep."""
+    if TRIAL not in os.environ or STORAGE not in os.environ:
+        return None
+    return RunningTrial(
+        storage=os.environ[STORAGE],
+        study=os.environ[STUDY],
+        number=int(os.environ[TRIAL]),
+        parent_run_id=os.environ.get(PARENT_RUN),
+    )
+
+
+def _pruner_settings() -> tuple[Mapping[str, Any] | None, int | None]:
+    """`hydra.sweeper.pruner` of this job, or None; and `hydra.sweeper.max_step`."""
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
+
+    if not HydraConfig.initialized():
+        return None, None
+    sweeper = HydraConfig.get().sweeper
+    node = sweeper.get("pruner")
+    settings: Any = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else None
+    return (settings if settings and settings.get("_target_") else None), sweeper.get("max_step")
+
+
+def job_environment(study: str, number: int, parent_run_id: str | None) -> Mapping[str, str]:
+    """The variables, apart from the storage URL, that make a trial known to its job."""
+    variables = {STUDY: study, TRIAL: str(number)}
+    return variables if parent_run_id is None else {**variables, PARENT_RUN: parent_run_id}

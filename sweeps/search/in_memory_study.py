@@ -1,0 +1,31 @@
+"""A study in memory, for Optuna's samplers and pruners to look at: only what they should see, and cheap to rebuild."""
+
+from collections.abc import Sequence
+
+import optuna
+from optuna.samplers import BaseSampler
+from optuna.storages import InMemoryStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial
+
+
+def in_memory_study(
+    name: str, directions: Sequence[str], trials: Sequence[FrozenTrial], sampler: BaseSampler | None = None
+) -> optuna.Study:
+    """A study of these trials, which get the numbers 0, 1, ... in their order.
+
+    Args:
+        name: some pruners draw lots from it.
+        directions: minimize | maximize, one for each objective.
+        trials: copied.
+        sampler: what `ask` uses.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would tell of each study in memory
+    study = optuna.create_study(
+        storage=InMemoryStorage(),
+        study_name=name,
+        directions=[StudyDirection[direction.upper()] for direction in directions],
+        sampler=sampler or optuna.samplers.RandomSampler(),
+    )
+    study.add_trials(trials)
+    return study
