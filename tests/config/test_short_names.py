@@ -5,9 +5,9 @@ from dataclasses import asdict
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
-from sweeps.options import PRUNERS, SAMPLERS
 
 from clipgan.config.command_line import version_base
+from sweeps.base.options import PRUNERS, SAMPLERS
 from tests.helpers import ROOT
 
 GROUPS = {"pruner": PRUNERS, "sampler": SAMPLERS}

@@ -2,7 +2,8 @@
 
 import pytest
 from omegaconf import OmegaConf
-from sweep_app import App
+
+from tests.sweeps.sweep_app import App
 
 RECORDER = ("+hydra.callbacks.recorder._target_=recorder.Recorder", "+hydra.callbacks.recorder.log=events.log")
 
