@@ -1,4 +1,4 @@
-"""Hydra's side of a sweep: what its overrides mean, what they compose to, and what a job is handed."""
+"""The configuration of a sweep: Hydra parses its overrides, and composes the configuration of each job."""
 
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
@@ -34,13 +34,13 @@ class Composition:
         self._hydra_overrides = list(config.hydra.overrides.hydra)
 
     def parse(self, params: Mapping[str, Any], arguments: Sequence[str]) -> "tuple[list[AnyAxis], list[str]]":
-        """The axes and the fixed overrides; the command line comes after the config's axes, and so replaces them."""
+        """The axes and the fixed overrides. For one key the command line replaces the config."""
         parser = OverridesParser.create(config_loader=self._loader)
         lines = [f"{axis}={values}" for axis, values in params.items()]
         return axes_and_fixed(parser.parse_overrides([*lines, *arguments]))
 
     def check_choices(self, axes: "Sequence[AnyAxis]", fixed: Sequence[str]) -> None:
-        """Compose each choice of a group and one value of each key, so that a misspelt one is reported at once."""
+        """Compose each choice of a group and one value of each key, so that a misspelt one is refused at once."""
         first = {axis.name: axis.override(axis.examples[0]) for axis in axes}
         for axis in axes:
             for value in axis.examples if self._is_group(axis.name) else axis.examples[:1]:
@@ -62,7 +62,7 @@ class Composition:
         )
 
     def without_axes(self, fixed: Sequence[str]) -> DictConfig:
-        """The configuration with the fixed overrides alone; a mandatory group that an axis fills may be missing."""
+        """The configuration with the fixed overrides alone. A mandatory group may be missing: an axis fills it."""
         return self._loader.load_configuration(
             config_name=self._config.hydra.job.config_name,
             overrides=[*self._hydra_overrides, *fixed],
@@ -89,7 +89,7 @@ class Composition:
         return Path(str(self._config.hydra.sweep.dir))
 
     def name_study(self, family: str) -> None:
-        """Make the study's name known to `hydra.sweep.dir`, and see that this folder can be written.
+        """Set the study's name, which `hydra.sweep.dir` contains, and check that this folder can be written.
 
         Raises:
             SweepError: it cannot.

@@ -1,4 +1,4 @@
-"""One MLflow run for a whole study: the trials' runs can be nested in it."""
+"""The MLflow run of a whole study, in which the runs of its trials can be nested."""
 
 import logging
 import os
@@ -49,7 +49,7 @@ class ParentRun:
 
 
 def open_parent(tracking_uri: str, experiment: str, study: SweepStudy, space: Space) -> ParentRun:
-    """The study's run, reopened if it has one, else made and noted in the study.
+    """Reopen the study's run, or make one and note its id in the study.
 
     Raises:
         Exception: whatever MLflow raises where it cannot be reached.
@@ -95,7 +95,7 @@ def connect(tracking_uri: str, experiment: str) -> tuple["MlflowClient", str]:
 
 
 def or_warn(action: Callable[[], T], say: Callable[[str], None]) -> T | None:
-    """Do something with MLflow; where that fails, say so in one line and go on: a tracker must not stop a sweep."""
+    """Do something with MLflow. A failure costs one line: a tracker must not stop a sweep."""
     try:
         return action()
     except Exception as error:

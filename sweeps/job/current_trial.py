@@ -1,4 +1,4 @@
-"""The job's side of a sweep: which trial runs here, and how it reports."""
+"""The trial that this process runs, and how a job reports to it."""
 
 import operator
 import os
@@ -22,14 +22,14 @@ class RunningTrial:
     parent_run_id: str | None  # MLflow run of the study, if it has one
 
     def report(self, value: float, step: int) -> bool:
-        """Tell the study how far the objective is, and ask whether this trial is to end here.
+        """Report the objective so far, and ask whether this trial should end here.
 
         Args:
             value: the objective so far; NaN is kept as it is.
             step: a whole number that all trials share, such as kimg; a step reported twice keeps the later value.
 
         Returns:
-            True where the sweep's pruner gives it up: the job then keeps what it has and calls `end_as_pruned`.
+            True if the sweep's pruner ends the trial: the job then saves its state and calls `end_as_pruned`.
 
         Raises:
             TypeError: `step` is no whole number (Optuna would truncate 0.5 to 0).
@@ -48,7 +48,7 @@ class RunningTrial:
         return is_to_end(self._storage(), self.study, self.number, step, settings, max_step)
 
     def end_as_pruned(self) -> NoReturn:
-        """End the job where `report` has said so; nothing that it has written is lost."""
+        """End the job after `report` has returned True; nothing that the job has written is lost."""
         from optuna import TrialPruned
 
         raise TrialPruned
@@ -61,13 +61,13 @@ class RunningTrial:
         patient(lambda: self._storage().set_trial_user_attr(self._id(), f"{JOB}{name}", value))()
 
     def overrides(self) -> tuple[str, ...]:
-        """In what it differs from the sweep's other trials: the overrides of its point, and of its seed."""
+        """The overrides of its point and of its seed, by which it differs from the other trials of the sweep."""
         from sweeps.study.storage import patient
 
         return tuple(patient(lambda: self._storage().get_trial(self._id()).user_attrs["overrides"])())
 
     def state(self) -> "TrialState":
-        """What the study says of it: RUNNING, unless it was taken away."""
+        """Its state in the study: RUNNING, unless the trial was taken away from this process."""
         return self._storage().get_trial(self._id()).state
 
     def _storage(self) -> Any:

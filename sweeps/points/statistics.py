@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 LEVEL = 0.95
-RELIABLE = 5  # replicas from which on an interval covers about what it says
-TWO_SIDED = 1.96  # standard deviations that a normal value exceeds, either way, in one case of twenty
+RELIABLE = 5  # with fewer replicas an interval covers less than LEVEL
+TWO_SIDED = 1.96  # a normal value is farther from its mean than so many deviations in one case of twenty
 RESAMPLES = 9999
 SEED = 0  # the same values give the same interval
 
@@ -55,10 +55,10 @@ def summary(values: Sequence[float]) -> Summary:
 
 
 def sampling_deviation(*points: Sequence[float]) -> float:
-    """The standard deviation of the difference of two points' means that measuring them anew would make.
+    """The standard deviation that measuring anew gives to the difference of two points' means.
 
     Args:
-        points: of each, its replicas' own deviations, 0 where a job has told none.
+        points: for each point, the deviations that its replicas have told; 0 for a replica that has told none.
     """
     return math.sqrt(sum(math.fsum(deviation**2 for deviation in each) / len(each) ** 2 for each in points))
 
@@ -75,12 +75,12 @@ def within_noise(a: Mapping[int, float], b: Mapping[int, float], sampling: float
     Args:
         a: seed -> finite objective.
         b: the same of the other point.
-        sampling: what `sampling_deviation` says of them. It decides where one of them has a single replica: a
-            difference that measuring anew makes in one case of twenty is within noise, a larger one may still be the
-            seeds'. Replicas are measured anew each, so their own spread holds it already.
+        sampling: `sampling_deviation` of both. It counts only if one point has a single replica: a difference that
+            measuring anew makes in one case of twenty is within noise; a larger one may still come from the seeds.
+            The spread of several replicas contains it already.
 
     Returns:
-        None where one of them has a single replica and they differ by more than `sampling` explains.
+        None if one point has a single replica and they differ by more than `sampling` explains.
     """
     n = min(len(a), len(b))
     if n < 2:
@@ -115,7 +115,7 @@ def _interval(samples: Sequence[Sequence[float]], statistic: Callable[..., Any],
 def _welch(one: Sequence[float], other: Sequence[float]) -> tuple[float, float]:
     """The interval of the difference of two means whose deviations may differ (Welch, Biometrika 34, 1947).
 
-    Its equations: scipy's `ttest_ind` warns of values that are nearly the same, and has no interval for equal ones.
+    Computed here, because scipy's `ttest_ind` warns of values that are nearly equal and has no interval for equal ones.
     """
     from scipy.stats import t
 

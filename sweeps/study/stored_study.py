@@ -107,7 +107,7 @@ class StoredStudy:
         return bool(changed)
 
     def keep_goal(self, goal: Goal) -> None:
-        """Keep how the points are compared, for `goal_of`; of all commands the most replicas that one has asked for."""
+        """Keep the goal for `goal_of`, with the most replicas that any command has asked for."""
         known = goal_of(self.study)
         notes = {
             "objectives": list(goal.names),
@@ -152,7 +152,7 @@ def newest_study(storage: RDBStorage, name: str) -> optuna.Study:
 
 
 def records_of(study: optuna.Study) -> list[TrialRecord]:
-    """All trials of a study by number; without those that another tool has added, where there are others."""
+    """All trials of a study by number. Those that another tool has added count only if there are no others."""
     trials = study.get_trials(deepcopy=False)
     return [record_of(trial) for trial in [t for t in trials if OWN in t.user_attrs] or trials]
 

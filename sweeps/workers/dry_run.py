@@ -1,4 +1,4 @@
-"""What a sweep would run and what it would cost: nothing is run but, where nothing is known, one short job."""
+"""What a sweep would run and what that would cost. One short job is run, if no trial has told its speed."""
 
 import statistics
 import tempfile
@@ -29,7 +29,7 @@ NO_IDENTITY: Mapping[str, object] = {"axes": [], "config": {}}
 
 @dataclass
 class DryRun:
-    """What is left of a plan, and how long it takes."""
+    """Says what is left of a plan, and how long it will take."""
 
     request: Request
     launcher: Launcher
@@ -78,7 +78,7 @@ class DryRun:
         )
 
     def _pace(self, storage: RDBStorage | None, records: Sequence[TrialRecord], task: Task) -> tuple[float | None, str]:
-        """Seconds a step, and where that is known from."""
+        """Seconds for a step, and the source of that figure."""
         if paces := self._paces(records):
             return statistics.median(paces), f"median of {len(paces)} trials of this study"
         if storage is not None:
@@ -95,7 +95,7 @@ class DryRun:
         return [float(pace) for pace in found if pace is not None]
 
     def _measured(self, task: Task) -> tuple[float | None, str]:
-        """Run the first task in short, in a folder and a study of their own."""
+        """Run a short job of the first task, with a study and a folder of its own."""
         with tempfile.TemporaryDirectory() as folder:
             point = Point(task.point.values, (*task.point.overrides, *self.settings.dry_run_overrides))
             study = SweepStudy(f"sqlite:///{folder}/s.db", "dry", self.settings.directions, NO_IDENTITY, self.say)
