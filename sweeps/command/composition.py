@@ -88,14 +88,14 @@ class Composition:
         """The folder of the sweep."""
         return Path(str(self._config.hydra.sweep.dir))
 
-    def name_study(self, family: str) -> None:
+    def name_study(self, study: str) -> None:
         """Set the study's name, which `hydra.sweep.dir` contains, and check that this folder can be written.
 
         Raises:
             SweepError: it cannot.
         """
         with read_write(self._config.hydra):
-            self._config.hydra.sweeper.study_name = family
+            self._config.hydra.sweeper.study_name = study
         folder = self.sweep_dir
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -112,7 +112,7 @@ class Composition:
         with read_write(self._config.hydra):
             self._config.hydra.sweep.dir = folder
 
-    def tell_next_job(self, family: str, variables: Mapping[str, str]) -> None:
+    def tell_next_job(self, study: str, variables: Mapping[str, str]) -> None:
         """Give the next job its study's name (for its directory) and its environment.
 
         A launcher composes a job's config from this list of Hydra's own overrides and the overrides that it is handed;
@@ -121,7 +121,7 @@ class Composition:
         from sweeps.study.storage import has_password
 
         given = self._hydra_overrides
-        own = [f"hydra.sweeper.study_name={_quoted(family)}"]
+        own = [f"hydra.sweeper.study_name={_quoted(study)}"]
         if has_password(self._config.hydra.sweeper.storage):  # it must not get into the job's `hydra.yaml`
             given = [line for line in given if line.partition("=")[0].lstrip("+") != STORAGE_KEY]
             own.append(f"{STORAGE_KEY}=hidden")

@@ -83,7 +83,7 @@ class SweepStudy:
         return self._stored.study.study_name
 
     @property
-    def family(self) -> str:
+    def base_name(self) -> str:
         """The name by which the user knows the study; run directories lie under it."""
         return self._stored.name
 
