@@ -10,9 +10,8 @@ A resample's mean never leaves the range of the values, so no bootstrap interval
 
 import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 LEVEL = 0.95
 RELIABLE = 5  # with fewer replicas an interval covers less than LEVEL
@@ -51,7 +50,7 @@ def summary(values: Sequence[float]) -> Summary:
     if n == 1:
         return Summary(mean, None, 1, None)
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
-    return Summary(mean, deviation, n, _interval([values], _mean, n))
+    return Summary(mean, deviation, n, _interval([values], n))
 
 
 def sampling_deviation(*points: Sequence[float]) -> float:
@@ -89,20 +88,21 @@ def within_noise(a: Mapping[int, float], b: Mapping[int, float], sampling: float
     if n < RELIABLE:
         low, high = _welch(list(a.values()), list(b.values()))
     elif a.keys() == b.keys():
-        low, high = _interval([[a[seed] - b[seed] for seed in a]], _mean, n)
+        low, high = _interval([[a[seed] - b[seed] for seed in a]], n)
     else:
-        low, high = _interval([list(a.values()), list(b.values())], _difference_of_means, n)
+        low, high = _interval([list(a.values()), list(b.values())], n)
     return low <= 0 <= high
 
 
-def _interval(samples: Sequence[Sequence[float]], statistic: Callable[..., Any], n: int) -> tuple[float, float]:
+def _interval(samples: Sequence[Sequence[float]], n: int) -> tuple[float, float]:
+    """The interval of the mean of one sample, or of the difference of the means of two."""
     import numpy as np
     from scipy.stats import bootstrap, norm, t
 
     tail = norm.cdf(math.sqrt(n / (n - 1)) * t.ppf((1 - LEVEL) / 2, n - 1))  # in place of (1 - LEVEL) / 2
     result = bootstrap(
         [np.asarray(sample, float) for sample in samples],
-        statistic,
+        lambda one, *other, axis: one.mean(axis=axis) - sum(each.mean(axis=axis) for each in other),
         n_resamples=RESAMPLES,
         confidence_level=1 - 2 * tail,
         method="percentile",
@@ -128,11 +128,3 @@ def _welch(one: Sequence[float], other: Sequence[float]) -> tuple[float, float]:
     )
     reach = float(t.ppf((1 + LEVEL) / 2, freedom)) * math.sqrt(sum(squares))
     return difference - reach, difference + reach
-
-
-def _mean(sample: Any, axis: int) -> Any:
-    return sample.mean(axis=axis)
-
-
-def _difference_of_means(one: Any, other: Any, axis: int) -> Any:
-    return one.mean(axis=axis) - other.mean(axis=axis)
