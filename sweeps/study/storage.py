@@ -127,13 +127,7 @@ def exclusive(url: str) -> Iterator[None]:
         with FileLock(f"{parsed.database}.sweep.lock").acquire(poll_interval=LOCK_POLL):
             yield
         return
-    with _advisory_lock(parsed):
-        yield
-
-
-@contextmanager
-def _advisory_lock(url: URL) -> Iterator[None]:
-    with _lock_engine(url).connect() as connection:  # the lock ends with this connection's transaction
+    with _lock_engine(parsed).connect() as connection:  # the lock ends with this connection's transaction
         connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
         yield
 
