@@ -169,13 +169,16 @@ def goal_of(study: optuna.Study) -> Goal:
     if len(names) != len(directions):
         several = [f"objective {index + 1}" for index in range(len(directions))]
         names = ("objective",) if len(directions) == 1 else tuple(several)
+    replicas, seed_key = notes.get("replicas"), notes.get("seed_key", "seed")
+    if seeds := notes.get("space", {}).get(seed_key):  # swept by hand
+        replicas = max(replicas or 1, len(seeds))
     return Goal(
         names,
         directions,
         aggregate=notes.get("aggregate", "mean"),
-        replicas=notes.get("replicas"),
+        replicas=replicas,
         top=notes.get("replicas_top"),
-        seed_key=notes.get("seed_key", "seed"),
+        seed_key=seed_key,
         step_name=notes.get("step_name", "step"),
     )
 
