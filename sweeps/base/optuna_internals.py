@@ -1,4 +1,4 @@
-"""All that sweeps use of Optuna beyond its public interface: four private names and the tables of `RDBStorage`.
+"""All that sweeps use of Optuna beyond its public interface: three private names and the tables of `RDBStorage`.
 
 Why: Optuna's own reading of a study costs more with every trial that waits, and Optuna refuses a trial whose choices
 are not those of the trials before it. `tests/sweeps/base/test_optuna_internals.py` says what a new release has changed.

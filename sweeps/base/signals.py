@@ -13,7 +13,7 @@ PR_SET_PDEATHSIG = 1
 
 
 class Stopped(SystemExit):
-    """SIGTERM came; the status is a shell's for it."""
+    """SIGTERM came. The exit status is the one that a shell gives for it."""
 
     def __init__(self) -> None:
         super().__init__(128 + signal.SIGTERM)
@@ -38,7 +38,7 @@ class Stop:
 
     @contextmanager
     def catching_signals(self) -> Iterator[None]:
-        """Heed both signals while the block lasts; SIGINT only where it would interrupt Python anyway."""
+        """Catch SIGTERM and SIGINT while the block lasts; SIGINT only if this process does not ignore it."""
 
         def heed(number: int, _frame: FrameType | None) -> None:
             self.signal = number
@@ -59,7 +59,7 @@ class Stop:
 
 
 def end_with_parent(parent: int) -> None:
-    """Let the kernel kill this process when its parent dies; where it has died already, end now."""
+    """Let the kernel kill this process when its parent dies; end now if the parent is dead already."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:

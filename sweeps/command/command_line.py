@@ -1,4 +1,4 @@
-"""How one trial of a study is run again by itself: the command that is shown for it."""
+"""The commands that are shown to the user: one that continues the sweep, and one that runs a single trial."""
 
 import itertools
 import shlex
@@ -42,7 +42,7 @@ def command_of(note: Mapping[str, Any] | None, overrides: Sequence[str]) -> str:
 
 
 def _program() -> str:
-    """As it is called from here: a file of Python by its path, what pip has installed by its name alone."""
+    """The program as it is called from here: a Python file by its path, an installed command by its name."""
     program = Path(sys.argv[0])
     if program.suffix != ".py":
         return program.name

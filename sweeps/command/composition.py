@@ -1,4 +1,4 @@
-"""Hydra's side of a sweep: what its overrides mean, what they compose to, and what a job is handed."""
+"""The configuration of a sweep: Hydra parses its overrides, and composes the configuration of each job."""
 
 import copy
 import tempfile
@@ -41,13 +41,13 @@ class Composition:
         self._composed: dict[tuple[str, ...], DictConfig] = {}  # overrides that are no plain values -> config
 
     def parse(self, params: Mapping[str, Any], arguments: Sequence[str]) -> "tuple[list[AnyAxis], list[str]]":
-        """The axes and the fixed overrides; the command line comes after the config's axes, and so replaces them."""
+        """The axes and the fixed overrides. For one key the command line replaces the config."""
         parser = OverridesParser.create(config_loader=self._loader)
         lines = [f"{axis}={values}" for axis, values in params.items()]
         return axes_and_fixed(parser.parse_overrides([*lines, *arguments]))
 
     def check_choices(self, axes: "Sequence[AnyAxis]", fixed: Sequence[str]) -> None:
-        """Compose each choice of a group and one value of each key, so that a misspelt one is reported at once."""
+        """Compose each choice of a group and one value of each key, so that a misspelt one is refused at once."""
         first = {axis.name: axis.override(axis.examples[0]) for axis in axes}
         for axis in axes:
             for value in axis.examples if self._is_group(axis.name) else axis.examples[:1]:
@@ -79,7 +79,7 @@ class Composition:
         return self._groups[group]
 
     def without_axes(self, fixed: Sequence[str]) -> DictConfig:
-        """The configuration with the fixed overrides alone; a mandatory group that an axis fills may be missing."""
+        """The configuration with the fixed overrides alone. A mandatory group may be missing: an axis fills it."""
         return self._loader.load_configuration(
             config_name=self.config.hydra.job.config_name,
             overrides=[*self._hydra_overrides, *fixed],
@@ -124,14 +124,14 @@ class Composition:
         """The folder of the sweep."""
         return Path(str(self.config.hydra.sweep.dir))
 
-    def name_study(self, family: str) -> None:
-        """Make the study's name known to `hydra.sweep.dir`, and see that this folder can be written.
+    def name_study(self, study: str) -> None:
+        """Set the study's name, which `hydra.sweep.dir` contains, and check that this folder can be written.
 
         Raises:
             SweepError: it cannot.
         """
         with read_write(self.config.hydra):
-            self.config.hydra.sweeper.study_name = family
+            self.config.hydra.sweeper.study_name = study
         folder = self.sweep_dir
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -148,17 +148,17 @@ class Composition:
         with read_write(self.config.hydra):
             self.config.hydra.sweep.dir = folder
 
-    def tell_next_job(self, family: str, variables: Mapping[str, str]) -> None:
+    def tell_next_job(self, study: str, variables: Mapping[str, str]) -> None:
         """Give the next job its study's name (for its directory) and its environment.
 
         A launcher composes a job's config from this list of Hydra's own overrides and the overrides that it is handed;
         what stands here stays out of the latter, and so out of the job's `overrides.yaml` and of the launcher's lines.
         """
         self._hide_password()
-        own = [f"hydra.sweeper.study_name={_quoted(family)}"]
+        own = [f"hydra.sweeper.study_name={_quoted(study)}"]
         own += [f"++hydra.job.env_set.{name}={_quoted(value)}" for name, value in variables.items()]
         with read_write(self.config.hydra):
-            self.config.hydra.sweeper.study_name = family  # Hydra 1.4 wants each job's sweeper to be that of the sweep
+            self.config.hydra.sweeper.study_name = study  # Hydra 1.4 wants each job's sweeper to be that of the sweep
             self.config.hydra.overrides.hydra = [*self._hydra_overrides, *own]
 
     def _hide_password(self) -> None:

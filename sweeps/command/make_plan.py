@@ -1,4 +1,4 @@
-"""From the settings of a sweep to its plan: which sampler, which points exist, which come first, with which seeds."""
+"""Make the plan of a command from its settings: the sampler, which points exist, which come first, the seeds."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -35,7 +35,7 @@ CMA_ES = "optuna.samplers.CmaEsSampler"
 
 
 def plan_of(settings: Settings, axes: Sequence[AnyAxis], fixed: Sequence[str], composition: Composition) -> Plan:
-    """What a command is to run.
+    """Make the plan of a command.
 
     Raises:
         SweepError: a setting is not allowed with these axes or with another setting.
@@ -115,7 +115,7 @@ def _grid(
 
 
 def _given(entry: Any, axes: Sequence[AnyAxis], exists: Callable[[Values], bool], where: str | None) -> Values:
-    """A point of `enqueue`, or a part of one, checked against the axes."""
+    """Check a point of `enqueue`, or a part of one, against the axes."""
     if not isinstance(entry, Mapping) or not entry:
         raise SweepError(
             f"hydra.sweeper.enqueue has {entry!r}; it must be a list of points, as in [{{h: 0.5, C_it: 1}}]"
@@ -141,7 +141,7 @@ def _given(entry: Any, axes: Sequence[AnyAxis], exists: Callable[[Values], bool]
 def _exists(
     settings: Settings, axes: Sequence[AnyAxis], fixed: Sequence[str], composition: Composition
 ) -> Callable[[Values], bool]:
-    """Whether a point exists, as `where` says; composed as its job will be if keys other than axes are named."""
+    """Whether `where` holds at a point. If it names other keys than axes, the config of the point's job is composed."""
     if settings.where is None:
         return lambda values: True
     condition = Condition(settings.where)

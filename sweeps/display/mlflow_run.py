@@ -1,4 +1,4 @@
-"""One MLflow run for a whole study: the trials' runs can be nested in it."""
+"""The MLflow run of a whole study, in which the runs of its trials can be nested."""
 
 import logging
 import os
@@ -49,7 +49,7 @@ class ParentRun:
 
 
 def open_parent(tracking_uri: str, experiment: str, study: SweepStudy, space: Space) -> ParentRun:
-    """The study's run, reopened if it has one, else made and noted in the study.
+    """Reopen the study's run, or make one and note its id in the study.
 
     Raises:
         Exception: whatever MLflow raises where it cannot be reached.
@@ -57,16 +57,16 @@ def open_parent(tracking_uri: str, experiment: str, study: SweepStudy, space: Sp
     from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
     client, experiment_id = connect(tracking_uri, experiment)
-    title = _title(study.family, merge(study.attribute("space") or {}, space))
+    title = _title(study.base_name, merge(study.attribute("space") or {}, space))
     with study.locked():
         run_id = study.attribute(ATTRIBUTE)
         if run_id is None or not _is_open_to_us(client, run_id):
-            tags = {"sweep.study": study.family, MLFLOW_RUN_NOTE: _description(study.family)}
+            tags = {"sweep.study": study.base_name, MLFLOW_RUN_NOTE: _description(study.base_name)}
             run_id = client.create_run(experiment_id, run_name=title, tags=tags).info.run_id
             study.set_attribute(ATTRIBUTE, run_id)
             for name, text in _axes(space).items():
                 client.log_param(run_id, name, text)
-    renamed = not client.get_run(run_id).info.run_name.endswith(f"({study.family})")  # by a person
+    renamed = not client.get_run(run_id).info.run_name.endswith(f"({study.base_name})")  # by a person
     client.update_run(run_id, status="RUNNING", name=None if renamed else title)
     client.set_tag(run_id, "sweep.optuna_study", study.name)
     for name, text in _axes(space).items():
@@ -95,7 +95,7 @@ def connect(tracking_uri: str, experiment: str) -> tuple["MlflowClient", str]:
 
 
 def or_warn(action: Callable[[], T], say: Callable[[str], None]) -> T | None:
-    """Do something with MLflow; where that fails, say so in one line and go on: a tracker must not stop a sweep."""
+    """Do something with MLflow. A failure costs one line: a tracker must not stop a sweep."""
     try:
         return action()
     except Exception as error:
@@ -113,19 +113,19 @@ def _is_open_to_us(client: "MlflowClient", run_id: str) -> bool:
         return False
 
 
-def _title(family: str, space: Space) -> str:
+def _title(study: str, space: Space) -> str:
     """`sweep h=0.1,0.5,2 (h-3f2a91c0)`: the values of the axes, and the name of the study."""
     axes = " ".join(f"{name}={','.join(map(name_of, values))}" for name, values in space.items())
     shown = axes if len(axes) <= MAX_AXES else f"{axes[: MAX_AXES - 1]}…"
-    return " ".join(["sweep", *([shown] if shown else []), f"({family})"])
+    return " ".join(["sweep", *([shown] if shown else []), f"({study})"])
 
 
-def _description(family: str) -> str:
+def _description(study: str) -> str:
     """Markdown for its page."""
     return (
-        f"The sweep of study `{family}`: its trials are the runs inside this one. Running its command again does what"
+        f"The sweep of study `{study}`: its trials are the runs inside this one. Running its command again does what"
         f" is left; with further values it grows:\n\n    {sweep_command()}\n\n"
-        f"`python -m sweeps.report {family}` makes a page of it, with curves and intervals."
+        f"`python -m sweeps.report {study}` makes a page of it, with curves and intervals."
     )
 
 

@@ -1,4 +1,4 @@
-"""What a sweep shows while it runs: a table that renews itself on a terminal, else a line for each event."""
+"""What a sweep shows while it runs: a live table on a terminal, else a line for each event."""
 
 import statistics
 from collections import Counter
@@ -31,7 +31,7 @@ class EventLines:
         self._before: dict[int, TrialRecord] = {}
 
     def show(self, records: Iterable[TrialRecord]) -> None:
-        """Take in trials that are new or have changed; called about once a second, with nothing new too."""
+        """Show the trials that are new or have changed; called about once a second, also if there are none."""
         for record in records:
             before = self._before.get(record.number)
             if self._plan.wants(record) and record.state != "WAITING":
@@ -69,7 +69,7 @@ class LiveTable:
         self._live.stop()
 
     def render(self, now: datetime) -> Group:
-        """The table and a line about the whole sweep at a moment."""
+        """The table, and a line about the whole sweep, at a moment."""
         table = Table(box=box.SIMPLE_HEAD)
         for column in ("trial", "point", self._plan.goal.step_name, "objective", "state", "ETA"):
             table.add_column(column, justify="left" if column in ("point", "state") else "right")
@@ -115,7 +115,7 @@ class Durations:
         self._steps = statistics.median(steps) if steps else 0
 
     def left(self, record: TrialRecord, now: datetime) -> float | None:
-        """Seconds until a running trial ends; None: no trial has told yet."""
+        """Seconds until a running trial ends; None while no trial is complete."""
         if self._seconds is None or record.started is None:
             return None
         if self._steps and record.steps:

@@ -1,15 +1,18 @@
-"""The job's side of a sweep: which trial runs here, and how it reports."""
+"""The trial that this process runs, and how a job reports to it."""
 
 import operator
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from sweeps.base.environment import PARENT_RUN, STORAGE, STUDY, TRIAL
 
 if TYPE_CHECKING:
+    from optuna.storages import RDBStorage
     from optuna.trial import TrialState
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -22,33 +25,32 @@ class RunningTrial:
     parent_run_id: str | None  # MLflow run of the study, if it has one
 
     def report(self, value: float, step: int) -> bool:
-        """Tell the study how far the objective is, and ask whether this trial is to end here.
+        """Report the objective so far, and ask whether this trial should end here.
 
         Args:
             value: the objective so far; NaN is kept as it is.
             step: a whole number that all trials share, such as kimg; a step reported twice keeps the later value.
 
         Returns:
-            True where the sweep's pruner gives it up: the job then keeps what it has and calls `end_as_pruned`.
+            True if the sweep's pruner ends the trial: the job then saves its state and calls `end_as_pruned`.
 
         Raises:
             TypeError: `step` is no whole number (Optuna would truncate 0.5 to 0).
         """
-        from sweeps.study.storage import patient
+        number, whole = float(value), operator.index(step)
+        return self._in_storage(lambda storage, key: self._report(storage, key, number, whole))
 
-        return patient(self._report)(float(value), operator.index(step))
-
-    def _report(self, value: float, step: int) -> bool:
-        self._storage().set_trial_intermediate_value(self._id(), step, value)
+    def _report(self, storage: "RDBStorage", key: int, value: float, step: int) -> bool:
+        storage.set_trial_intermediate_value(key, step, value)
         settings, max_step = _pruner_settings()
         if settings is None:
             return False
         from sweeps.job.pruning import is_to_end
 
-        return is_to_end(self._storage(), self.study, self.number, step, settings, max_step)
+        return is_to_end(storage, self.study, self.number, step, settings, max_step)
 
     def end_as_pruned(self) -> NoReturn:
-        """End the job where `report` has said so; nothing that it has written is lost."""
+        """End the job after `report` has returned True; nothing that the job has written is lost."""
         from optuna import TrialPruned
 
         raise TrialPruned
@@ -56,28 +58,28 @@ class RunningTrial:
     def set(self, name: str, value: Any) -> None:
         """Keep a JSON value with the trial, such as `sec_per_kimg`; it becomes a column of the sweep's table."""
         from sweeps.points.trial_record import JOB
-        from sweeps.study.storage import patient
 
-        patient(lambda: self._storage().set_trial_user_attr(self._id(), f"{JOB}{name}", value))()
+        self._in_storage(lambda storage, key: storage.set_trial_user_attr(key, f"{JOB}{name}", value))
 
     def overrides(self) -> tuple[str, ...]:
-        """In what it differs from the sweep's other trials: the overrides of its point, and of its seed."""
-        from sweeps.study.storage import patient
-
-        return tuple(patient(lambda: self._storage().get_trial(self._id()).user_attrs["overrides"])())
+        """The overrides of its point and of its seed, by which it differs from the other trials of the sweep."""
+        found = self._in_storage(lambda storage, key: storage.get_trial(key).user_attrs["overrides"])
+        return tuple(found)
 
     def state(self) -> "TrialState":
-        """What the study says of it: RUNNING, unless it was taken away."""
-        return self._storage().get_trial(self._id()).state
+        """Its state in the study: RUNNING, unless the trial was taken away from this process."""
+        return self._in_storage(lambda storage, key: storage.get_trial(key).state, wait=False)
 
-    def _storage(self) -> Any:
-        from sweeps.study.storage import open_storage
+    def _in_storage(self, action: "Callable[[RDBStorage, int], T]", wait: bool = True) -> T:
+        """Do something with the trial's storage and its key there; wait where no database answers."""
+        from sweeps.study.storage import open_storage, patient
 
-        return open_storage(self.storage)
+        def act() -> T:
+            storage = open_storage(self.storage)
+            study = storage.get_study_id_from_name(self.study)
+            return action(storage, storage.get_trial_id_from_study_id_trial_number(study, self.number))
 
-    def _id(self) -> int:
-        storage = self._storage()
-        return storage.get_trial_id_from_study_id_trial_number(storage.get_study_id_from_name(self.study), self.number)
+        return patient(act)() if wait else act()
 
 
 def current_trial() -> RunningTrial | None:

@@ -1,4 +1,4 @@
-"""What came out of one job: objectives, or a reason why there are none."""
+"""How a job ended: with its objectives, or with the reason why it has none."""
 
 import contextlib
 import errno
@@ -21,7 +21,7 @@ from sweeps.job.task_function import Exited, PermanentFailure, Preempted
 MAX_REASON = 300  # characters
 TRACEBACK_FILE = "error.txt"  # in the run directory of a failed trial
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
-FULL = 2**16  # bytes; with less room than that no file can be written, whatever error a library makes of it
+FULL = 2**16  # bytes of free space below which a failure is called `disk full`, whatever error a library has raised
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class JobResult:
 
 
 def result_of(job: JobReturn, names: Sequence[str] = ("value",), kept: Mapping[str, Any] | None = None) -> JobResult:
-    """Read a finished job; of a failed one the traceback is written into its run directory.
+    """Read a finished job. The traceback of a failed one is written into its run directory.
 
     Args:
         job: as a launcher returns it.
@@ -73,17 +73,17 @@ def _returned(job: JobReturn) -> Any:
 
 
 def failure(error: BaseException, run_dir: str | None) -> JobResult:
-    """An exception of a job, or of the launcher that could not run it; one that would come again is not tried again."""
+    """The result of a job that raised an exception, or that the launcher could not run."""
     hopeless = isinstance(error, PermanentFailure | HydraException | OmegaConfBaseException)
     return JobResult("FAIL", reason=reason_of(error, run_dir), run_dir=run_dir, crashed=not hopeless)
 
 
 def reason_of(error: BaseException, run_dir: str | None = None) -> str:
-    """An exception in one line, after its kind where that is memory or disk.
+    """An exception in one line, which begins with `out of memory` or `disk full` where that is the cause.
 
     Args:
         error: what the job raised.
-        run_dir: where it wrote; torch hides that a disk is full.
+        run_dir: where the job wrote; its disk is looked at, because torch hides that a disk is full.
     """
     text = str(error) if isinstance(error, Exited | PermanentFailure) else f"{type(error).__name__}: {error}"
     line = without_passwords(" ".join(f"{_kind(error, run_dir)}{text}".split()))[:MAX_REASON]
@@ -100,7 +100,7 @@ def _kind(error: BaseException, run_dir: str | None) -> str:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An exception and those that it came from."""
+    """An exception, its cause, the cause of that, ..."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
@@ -111,7 +111,7 @@ def _is_full(run_dir: str | None) -> bool:
 
 
 def _write_traceback(run_dir: str | None, returned: Any) -> None:
-    """Write a failure's traceback, if the disk has room; where there is none, remove that of an earlier attempt."""
+    """Write the traceback of a failure, if the disk has room; after a success remove that of an earlier attempt."""
     if run_dir is None or not Path(run_dir).is_dir():
         return
     path = Path(run_dir, TRACEBACK_FILE)

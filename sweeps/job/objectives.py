@@ -1,4 +1,4 @@
-"""What a job's return value says: one objective, or several by name."""
+"""Read the objectives from what a job returned."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,14 +6,14 @@ from typing import Any
 
 
 class NoObjectiveError(Exception):
-    """A return value is not the objectives that were asked for; the message begins with the kind of mistake."""
+    """The job did not return the objectives that were asked for; the message begins with the kind of mistake."""
 
 
 def objectives(returned: Any, names: Sequence[str], kept: Mapping[str, Any]) -> tuple[float, ...]:
-    """A finite number for each name.
+    """Find a finite number for each objective.
 
-    A mapping gives them by name, a list by position. A single number is the first objective, and the others are values
-    that the job has set on its trial.
+    A job may return a mapping of names to values, a list of values in order, or the first objective alone: then the
+    others are values that it has set on its trial.
 
     Args:
         returned: what the job returned.

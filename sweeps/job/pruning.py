@@ -25,10 +25,10 @@ def is_to_end(
     settings: Mapping[str, Any],
     max_step: int | None = None,
 ) -> bool:
-    """Whether the pruner gives up a running trial at a step that it has reported.
+    """Whether the pruner ends a running trial at a step that it has reported.
 
-    The pruner sees the study without failed trials (an orphan's figures are also its successor's), and this trial
-    only up to `step`: one that goes on from a checkpoint reports its old steps again.
+    The pruner does not see failed trials, whose figures a later trial of the same task may have too. It sees this trial
+    up to `step` only: a trial that goes on from a checkpoint reports its old steps again.
     """
     pruner = pruner_of(settings, max_step)
     if pruner is None:
@@ -36,7 +36,7 @@ def is_to_end(
     persisted = _study(storage.url, study)
     trials = persisted.get_trials(deepcopy=False)
     if trials[number].user_attrs.get("replica", 0):
-        return False  # one seed decides whether a point is worth more of them; what these come to is a mean, or none
+        return False  # the first seed decides; a mean over the seeds that a pruner left would be that of the lucky ones
     view = in_memory_study(persisted.user_attrs.get("family", study), directions_of(persisted), _seen(trials))
     trial = _up_to(view.get_trials(deepcopy=False)[number], step)
     verdict = pruner.prune(view, trial)

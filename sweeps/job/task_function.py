@@ -1,4 +1,4 @@
-"""What surrounds the task function, in whatever process a launcher runs it."""
+"""The task function as launchers run it: with a watchdog, its output in a file, and each end an `Exception`."""
 
 import os
 import sys
@@ -16,7 +16,7 @@ from sweeps.base.signals import Stopped
 from sweeps.job.current_trial import current_trial
 
 OUTPUT_FILE = "output.txt"  # in the run directory, where several workers share a terminal
-REQUEUE = 75  # exit status of a job that wants to go on later, as after a preemption (EX_TEMPFAIL of sysexits.h)
+REQUEUE = 75  # exit status of a job that is to go on later, as after a preemption (EX_TEMPFAIL of sysexits.h)
 
 
 class Preempted(Exception):
@@ -28,12 +28,12 @@ class Exited(Exception):
 
 
 class PermanentFailure(Exception):
-    """For a task function to raise: its failure would be the same again, as with a setting that cannot work."""
+    """A task function raises this if another attempt would fail too, as with a setting that cannot work."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A task function that ends with a value or an `Exception`, which every launcher brings back; it pickles."""
+    """A task function that ends with a value or an `Exception`: every launcher brings these back. It can be pickled."""
 
     task_function: TaskFunction
     to_file: bool  # its output goes to `OUTPUT_FILE`

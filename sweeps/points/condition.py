@@ -1,7 +1,7 @@
 """Which points exist: `hydra.sweeper.where`, a condition on axes and keys such as `C_it >= C_ii`.
 
-It is read by Python's grammar and worked out here, node by node: comparisons, `and`, `or`, `not`, `in`, arithmetic,
-names, dotted names, numbers, strings and lists. Nothing of it is executed.
+Python's parser reads it, and this module evaluates the syntax tree: comparisons, `and`, `or`, `not`, `in`, arithmetic,
+names, dotted names, numbers, strings and lists. Python executes nothing of it.
 """
 
 import ast
@@ -29,7 +29,7 @@ OPERATORS: Mapping[type, Callable[[Any, Any], Any]] = {
     ast.In: lambda one, many: one in many,
     ast.NotIn: lambda one, many: one not in many,
 }
-SPELLED = {"true": True, "false": False, "null": None}  # as YAML has them; an axis has them as names
+SPELLED = {"true": True, "false": False, "null": None}  # as in YAML; on an axis they are names
 LEAVES = (ast.Constant, ast.Name, ast.Attribute)
 BRANCHES = (ast.BoolOp, ast.BinOp, ast.UnaryOp, ast.Compare, ast.List, ast.Tuple, ast.And, ast.Or, ast.Not, ast.USub)
 
@@ -54,13 +54,13 @@ class Condition:
         self.names = frozenset(_names(self._tree))
 
     def holds(self, values: Mapping[str, Any]) -> bool:
-        """Whether it is true.
+        """Whether the condition is true at a point.
 
         Args:
-            values: of all of `names`.
+            values: a value for each of `names`.
 
         Raises:
-            SweepError: it compares what cannot be compared, or is no condition but a value.
+            SweepError: it compares what cannot be compared, or its value is neither true nor false.
         """
         try:
             result = self._evaluate(self._tree, {name: _meaning(value) for name, value in values.items()})
@@ -72,7 +72,7 @@ class Condition:
         return result
 
     def no_such(self, name: str, known: Sequence[str]) -> SweepError:
-        """What to say of a name that is neither an axis nor a key."""
+        """The error for a name that is neither an axis nor a key."""
         close = get_close_matches(name, known)
         hint = f"; did you mean {close[0]}?" if close else ""
         return self._refused(f"there is no axis and no key {name}{hint}")

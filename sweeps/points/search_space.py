@@ -14,12 +14,12 @@ from sweeps.base.errors import SweepError
 
 Value = float | str  # a number, or the name of a choice
 Values = Mapping[str, Value]  # axis -> value
-Space = dict[str, list[Value]]  # axis -> every value that it has had; numbers only: a numeric axis
+Space = dict[str, list[Value]]  # axis -> every value that it has had; an axis is numeric if all are numbers
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One value of an axis: what it is to the study, and how the user spelled it."""
+    """One value of an axis, as the study has it and as the user spelled it."""
 
     value: Value
     spelling: str  # goes into the job's override
@@ -39,7 +39,7 @@ class Axis:
         return [choice.value for choice in self.choices]
 
     def find(self, value: Value) -> Choice | None:
-        """The choice that a value is, whether it is there as a number or as its name."""
+        """The choice with this value, which may be given as a number or as its name."""
         return self._by_name.get(name_of(value))
 
     def override(self, value: Value) -> str:
@@ -73,7 +73,7 @@ class Interval:
         return [self.low, self.high]
 
     def find(self, value: Value) -> Choice | None:
-        """The choice that a value is; None outside the bounds and for a name."""
+        """The choice with this value; None for a value outside the bounds, and for a name."""
         if not isinstance(value, float) or not self.low <= value <= self.high:
             return None
         if self.integer and not value.is_integer():
@@ -162,12 +162,12 @@ def fits(axes: Sequence[AnyAxis], values: Values) -> bool:
 
 
 def space_of(axes: Sequence[AnyAxis]) -> Space:
-    """The values of each axis; of an interval its bounds."""
+    """The values of each axis; for an interval, its bounds."""
     return {axis.name: axis.examples for axis in axes}
 
 
 def merge(old: Space, new: Space) -> Space:
-    """The union of two spaces; an axis of numbers on one side and names on the other becomes one of names."""
+    """The union of two spaces; an axis with numbers in one and names in the other gets names."""
     merged: Space = {}
     for name in {**old, **new}:
         values = [*old.get(name, []), *new.get(name, [])]
@@ -178,7 +178,7 @@ def merge(old: Space, new: Space) -> Space:
 
 
 def conform(values: Values, space: Space) -> dict[str, Value]:
-    """A point's values as `space` has them: numbers become names on an axis of names."""
+    """A point's values as `space` has them: on an axis of names a number becomes its name."""
     return {name: value if is_numeric(space[name]) else name_of(value) for name, value in values.items()}
 
 
@@ -195,7 +195,7 @@ def name_of(value: Value) -> str:
 
 
 def point_id(values: Values) -> str:
-    """One text for one point, whatever the order of its axes, and whether a number is there as such or as its name."""
+    """One text for one point: the order of its axes does not matter, nor whether a number is given as its name."""
     return json.dumps({name: name_of(value) for name, value in values.items()}, sort_keys=True)
 
 

@@ -10,13 +10,12 @@ A resample's mean never leaves the range of the values, so no bootstrap interval
 
 import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 LEVEL = 0.95
-RELIABLE = 5  # replicas from which on an interval covers about what it says
-TWO_SIDED = 1.96  # standard deviations that a normal value exceeds, either way, in one case of twenty
+RELIABLE = 5  # with fewer replicas an interval covers less than LEVEL
+TWO_SIDED = 1.96  # a normal value is farther from its mean than so many deviations in one case of twenty
 RESAMPLES = 9999
 SEED = 0  # the same values give the same interval
 
@@ -51,14 +50,14 @@ def summary(values: Sequence[float]) -> Summary:
     if n == 1:
         return Summary(mean, None, 1, None)
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
-    return Summary(mean, deviation, n, _interval([values], _mean, n))
+    return Summary(mean, deviation, n, _interval([values], n))
 
 
 def sampling_deviation(*points: Sequence[float]) -> float:
-    """The standard deviation of the difference of two points' means that measuring them anew would make.
+    """The standard deviation that measuring anew gives to the difference of two points' means.
 
     Args:
-        points: of each, its replicas' own deviations, 0 where a job has told none.
+        points: for each point, the deviations that its replicas have told; 0 for a replica that has told none.
     """
     return math.sqrt(sum(math.fsum(deviation**2 for deviation in each) / len(each) ** 2 for each in points))
 
@@ -75,12 +74,12 @@ def within_noise(a: Mapping[int, float], b: Mapping[int, float], sampling: float
     Args:
         a: seed -> finite objective.
         b: the same of the other point.
-        sampling: what `sampling_deviation` says of them. It decides where one of them has a single replica: a
-            difference that measuring anew makes in one case of twenty is within noise, a larger one may still be the
-            seeds'. Replicas are measured anew each, so their own spread holds it already.
+        sampling: `sampling_deviation` of both. It counts only if one point has a single replica: a difference that
+            measuring anew makes in one case of twenty is within noise; a larger one may still come from the seeds.
+            The spread of several replicas contains it already.
 
     Returns:
-        None where one of them has a single replica and they differ by more than `sampling` explains.
+        None if one point has a single replica and they differ by more than `sampling` explains.
     """
     n = min(len(a), len(b))
     if n < 2:
@@ -89,20 +88,21 @@ def within_noise(a: Mapping[int, float], b: Mapping[int, float], sampling: float
     if n < RELIABLE:
         low, high = _welch(list(a.values()), list(b.values()))
     elif a.keys() == b.keys():
-        low, high = _interval([[a[seed] - b[seed] for seed in a]], _mean, n)
+        low, high = _interval([[a[seed] - b[seed] for seed in a]], n)
     else:
-        low, high = _interval([list(a.values()), list(b.values())], _difference_of_means, n)
+        low, high = _interval([list(a.values()), list(b.values())], n)
     return low <= 0 <= high
 
 
-def _interval(samples: Sequence[Sequence[float]], statistic: Callable[..., Any], n: int) -> tuple[float, float]:
+def _interval(samples: Sequence[Sequence[float]], n: int) -> tuple[float, float]:
+    """The interval of the mean of one sample, or of the difference of the means of two."""
     import numpy as np
     from scipy.stats import bootstrap, norm, t
 
     tail = norm.cdf(math.sqrt(n / (n - 1)) * t.ppf((1 - LEVEL) / 2, n - 1))  # in place of (1 - LEVEL) / 2
     result = bootstrap(
         [np.asarray(sample, float) for sample in samples],
-        statistic,
+        lambda one, *other, axis: one.mean(axis=axis) - sum(each.mean(axis=axis) for each in other),
         n_resamples=RESAMPLES,
         confidence_level=1 - 2 * tail,
         method="percentile",
@@ -115,7 +115,7 @@ def _interval(samples: Sequence[Sequence[float]], statistic: Callable[..., Any],
 def _welch(one: Sequence[float], other: Sequence[float]) -> tuple[float, float]:
     """The interval of the difference of two means whose deviations may differ (Welch, Biometrika 34, 1947).
 
-    Its equations: scipy's `ttest_ind` warns of values that are nearly the same, and has no interval for equal ones.
+    Computed here, because scipy's `ttest_ind` warns of values that are nearly equal and has no interval for equal ones.
     """
     from scipy.stats import t
 
@@ -128,11 +128,3 @@ def _welch(one: Sequence[float], other: Sequence[float]) -> tuple[float, float]:
     )
     reach = float(t.ppf((1 + LEVEL) / 2, freedom)) * math.sqrt(sum(squares))
     return difference - reach, difference + reach
-
-
-def _mean(sample: Any, axis: int) -> Any:
-    return sample.mean(axis=axis)
-
-
-def _difference_of_means(one: Any, other: Any, axis: int) -> Any:
-    return one.mean(axis=axis) - other.mean(axis=axis)

@@ -1,7 +1,7 @@
 """What the axes do to the objective: heat maps of a grid, the effect of one axis, replicas with their intervals."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from plotly.graph_objects import Figure, Heatmap, Scatter
 
@@ -30,10 +30,9 @@ def grid_pairs(sweep: Sweep) -> list[tuple[str, str]]:
 
 
 def heat_map(sweep: Sweep, across: str, up: str) -> Figure:
-    """Two axes: in each cell the mean of its replicas, and the best of these over all other axes."""
-    best = min if sweep.minimizes else max
+    """Two axes: in each cell the mean of the replicas of its best point, over all other axes."""
     xs, ys = axis_values(sweep, across), axis_values(sweep, up)
-    cells = [[_cell(sweep.points, {across: x, up: y}, best) for x in xs] for y in ys]
+    cells = [[_cell(sweep.points, {across: x, up: y}) for x in xs] for y in ys]
     written = len(xs) * len(ys) <= MAX_WRITTEN
     figure = Figure(
         Heatmap(
@@ -129,8 +128,6 @@ def _error_bars(points: Sequence[PointResult]) -> dict[str, object]:
     }
 
 
-def _cell(
-    points: Sequence[PointResult], where: dict[str, Value], best: Callable[[Sequence[float]], float]
-) -> float | None:
-    values = [p.first.mean for p in points if all(p.point.get(axis) == value for axis, value in where.items())]
-    return best(values) if values else None
+def _cell(points: Sequence[PointResult], where: dict[str, Value]) -> float | None:
+    found = (p for p in points if all(p.point.get(axis) == value for axis, value in where.items()))
+    return next((result.first.mean for result in found), None)

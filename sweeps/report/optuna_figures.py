@@ -83,11 +83,8 @@ def _first(trial: Any) -> float:
 
 
 def _copy(sweep: Sweep, at_most: int | None = None) -> Study:
-    """The complete trials, or the best of them; names escaped, since Plotly reads HTML in them."""
-    complete = sweep.in_state("COMPLETE")
-    if at_most is not None:
-        sign = 1 if sweep.minimizes else -1
-        complete = sorted(complete, key=lambda trial: sign * trial.values[0])[:at_most]
+    """The complete trials of the points, or of the best of them; names escaped, since Plotly reads HTML in them."""
+    complete = [trial for result in sweep.points for trial in result.complete][:at_most]
     distributions = {verbatim(axis): _distribution(axis, complete) for axis in sweep.axes}
     copies = []
     for trial in complete:

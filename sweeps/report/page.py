@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
@@ -47,6 +48,14 @@ def render(sweep: Sweep, pictures: str) -> str:
         sweep: what is shown.
         pictures: glob pattern of the pictures in a run directory.
     """
+    parts = (_curves, _replicas, _effects, _across, _front, partial(_pictures, pattern=pictures))
+    failed, pruned = tables.failure_table(sweep), tables.pruned_table(sweep)
+    sections = [
+        *(part(sweep) for part in parts),
+        Section("Failures", table=failed) if failed.rows else None,
+        Section("Pruned trials", table=pruned) if pruned.rows else None,
+        _trials(sweep),
+    ]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.globals["zip"] = zip
     template = environment.from_string(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
@@ -58,22 +67,8 @@ def render(sweep: Sweep, pictures: str) -> str:
         n_open=len(sweep.in_state("WAITING", "RUNNING")),
         leaders=_leaders(sweep),
         when=datetime.now().strftime("%Y-%m-%d %H:%M"),
-        sections=[section for section in _sections(sweep, pictures) if section is not None],
+        sections=list(filter(None, sections)),
     )
-
-
-def _sections(sweep: Sweep, pictures: str) -> list[Section | None]:
-    return [
-        _curves(sweep),
-        _replicas(sweep),
-        _effects(sweep),
-        _across(sweep),
-        _front(sweep),
-        _pictures(sweep, pictures),
-        _failures(sweep),
-        _pruned(sweep),
-        _trials(sweep),
-    ]
 
 
 def _curves(sweep: Sweep) -> Section | None:
@@ -158,23 +153,10 @@ def _pictures(sweep: Sweep, pattern: str) -> Section | None:
     return Section(title, pictures=tuple((f"trial {t.number}  {t}", p) for t, p in zip(trials, found, strict=True)))
 
 
-def _failures(sweep: Sweep) -> Section | None:
-    table = tables.failure_table(sweep)
-    return Section("Failures", table=table) if table.rows else None
-
-
-def _pruned(sweep: Sweep) -> Section | None:
-    table = tables.pruned_table(sweep)
-    return Section("Pruned trials", table=table) if table.rows else None
-
-
 def _trials(sweep: Sweep) -> Section:
     if not sweep.trials:
         return Section("Trials", "The study has no trial yet.")
-    best = _best_replica(sweep, sweep.points[0]).number if sweep.points and len(sweep.goal.names) == 1 else None
-    return Section(
-        "Trials", "Each with the command that runs it alone.", table=tables.trial_table(sweep, sweep.trials, best)
-    )
+    return Section("Trials", "Each with the command that runs it alone.", table=tables.trial_table(sweep))
 
 
 def _best_replica(sweep: Sweep, result: PointResult) -> TrialRecord:

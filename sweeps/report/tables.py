@@ -1,11 +1,10 @@
 """The tables of a report, for the page and for papers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sweeps.points.search_space import Value, name_of
 from sweeps.points.statistics import Summary
-from sweeps.points.trial_record import TrialRecord
 from sweeps.report.reading import Sweep
 
 NOISE = {None: "unknown", True: "within noise", False: "differs"}
@@ -61,21 +60,22 @@ def point_table(sweep: Sweep) -> Table:
     return Table(tuple(columns), tuple(rows))
 
 
-def trial_table(sweep: Sweep, trials: Sequence[TrialRecord], best: int | None) -> Table:
+def trial_table(sweep: Sweep) -> Table:
     """One row for each trial, with the command that runs it again."""
     replicas = len({trial.replica for trial in sweep.trials}) > 1
-    attributes = list(dict.fromkeys(name for trial in trials for name in trial.attributes))
+    attributes = list(dict.fromkeys(name for trial in sweep.trials for name in trial.attributes))
+    leading = {trial.number for result in sweep.ranking.leaders for trial in result.complete}
     columns = [Column("trial", number=True), *(Column(axis) for axis in sweep.axes)]
     columns += [Column("replica", number=True)] if replicas else []
     columns += [Column(name, number=True) for name in (*sweep.goal.names, *attributes)]
     columns += [Column("state"), Column("to run it again", code=True)]
     rows = []
-    for trial in trials:
+    for trial in sweep.trials:
         cells = [str(trial.number), *(_axis(trial.point, axis) for axis in sweep.axes)]
         cells += [str(trial.replica)] if replicas else []
         cells += [_value(value) for value in trial.values] or ["-"] * len(sweep.goal.names)
         cells += [_value(trial.attributes.get(name)) for name in attributes]
-        rows.append(Row((*cells, trial.state.lower(), sweep.command(trial)), best=trial.number == best))
+        rows.append(Row((*cells, trial.state.lower(), sweep.command(trial)), best=trial.number in leading))
     return Table(tuple(columns), tuple(rows))
 
 

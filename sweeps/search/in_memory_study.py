@@ -1,4 +1,4 @@
-"""A study in memory, for Optuna's samplers and pruners to look at: only what they should see, and cheap to rebuild."""
+"""A study in memory with the trials that one of Optuna's samplers or pruners should see."""
 
 from collections.abc import Sequence
 
@@ -12,15 +12,15 @@ from optuna.trial import FrozenTrial
 def in_memory_study(
     name: str, directions: Sequence[str], trials: Sequence[FrozenTrial], sampler: BaseSampler | None = None
 ) -> optuna.Study:
-    """A study of these trials, which get the numbers 0, 1, ... in their order.
+    """Make a study of these trials, which get the numbers 0, 1, ... in their order.
 
     Args:
-        name: some pruners draw lots from it.
+        name: Hyperband assigns brackets by it.
         directions: minimize | maximize, one for each objective.
         trials: copied.
         sampler: what `ask` uses.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would tell of each study in memory
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # Optuna would log each study
     study = optuna.create_study(
         storage=InMemoryStorage(),
         study_name=name,

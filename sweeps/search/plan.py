@@ -1,4 +1,4 @@
-"""What a command is asked to run, as a function of what is known: points, each with one or several seeds."""
+"""The plan of a command: which tasks (a point with a seed) are due, given the trials that there are."""
 
 import functools
 import random
@@ -20,7 +20,7 @@ class Seeds:
     base: int  # the config's value of it
 
     def override(self, replica: int) -> tuple[str, ...]:
-        """What a replica's job is handed; replica 0 is the point as it is."""
+        """The overrides of a replica's seed; replica 0 has the config's own."""
         return (f"{self.key}={self.base + replica}",) if replica else ()
 
 
@@ -45,11 +45,11 @@ class Task:
 
 @dataclass(frozen=True)
 class Grid:
-    """A source of points that are known beforehand."""
+    """Points that are known beforehand."""
 
     grid: Sequence[Point]
 
-    is_listed: ClassVar[bool] = True  # one that is taken over from another study is then one of them
+    is_listed: ClassVar[bool] = True  # a trial taken over from another study counts as one of its points
 
     @functools.cached_property
     def _order(self) -> dict[str, int]:
@@ -75,10 +75,10 @@ Source = Grid | SampledPoints  # where points come from
 
 
 def shuffled(grid: Sequence[Point]) -> list[Point]:
-    """The points in an order drawn once and for all.
+    """The points in a random order, always the same for a grid of one size.
 
-    For a pruner, which compares a trial with those before it: in a grid's own order these are its neighbours, and where
-    the grid becomes better towards its end nearly nothing is pruned.
+    A pruner compares a trial with earlier ones. In a grid's own order these are its neighbours, and if the grid gets
+    better towards its end, hardly any trial is pruned.
     """
     order = list(grid)
     random.Random(len(order)).shuffle(order)
@@ -87,7 +87,7 @@ def shuffled(grid: Sequence[Point]) -> list[Point]:
 
 @dataclass(frozen=True)
 class Plan:
-    """Points and replicas of one command. The study asks it under its lock, with all that is known."""
+    """The points and replicas of one command. The study asks it for tasks while it holds its lock."""
 
     source: Source
     goal: Goal = field(default_factory=Goal)
@@ -99,7 +99,7 @@ class Plan:
         return self.goal.replicas or 1
 
     def wants(self, record: TrialRecord) -> bool:
-        """Whether a trial of the study is one that this command is asked for."""
+        """Whether a trial of the study belongs to this command."""
         return record.replica < self.replicas and self.source.accepts(record.point)
 
     def more(self, records: Sequence[TrialRecord]) -> list[Task]:
@@ -125,7 +125,7 @@ class Plan:
         return [task for task in tasks if task.id not in known]
 
     def pending(self, records: Sequence[TrialRecord]) -> bool:
-        """Whether more may be due once a trial that runs elsewhere has ended."""
+        """Whether more tasks may be due when a trial that waits or runs has ended."""
         running = [record for record in records if record.state in ("RUNNING", "WAITING") and self.wants(record)]
         return self.goal.top is not None and any(record.replica == 0 for record in running)
 
@@ -136,12 +136,12 @@ class Plan:
         return "  ".join((where, *(task.overrides or ("(no axis)",))))
 
     def n_open(self, records: Sequence[TrialRecord]) -> int:
-        """How many tasks neither run nor have ended, due or not."""
+        """How many tasks are left to be started, those included that are not due yet."""
         own = [record for record in records if self.wants(record) and (record.origin is None or self.source.is_listed)]
         return len(self) - sum(record.state != "WAITING" for record in own)
 
     def __len__(self) -> int:
-        """How many trials there are to be in the end."""
+        """How many trials there are when all have ended."""
         points, top = len(self.source), self.goal.top
         return points * self.replicas if top is None else points + min(top, points) * (self.replicas - 1)
 

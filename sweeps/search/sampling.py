@@ -1,8 +1,8 @@
-"""Points that a sampler of Optuna's draws, from what the study's points have come to.
+"""Points that a sampler of Optuna's draws, from the results of the study's points.
 
-The sampler works on a study in memory that is made anew for each draw: one trial for each point, however many replicas
-it has, with the axes as this command gives them. So axes may change between two commands, and any worker can draw.
-What CMA-ES and NSGA-II note with a trial they find again: it is kept with the point's first replica.
+For each draw a study in memory is made for the sampler. It has the axes of this command, and one trial for each point,
+whose value is the aggregate of its replicas. So axes may change between two commands, and any worker can draw.
+CMA-ES and NSGA-II keep notes with their trials: these are stored with the point's first replica.
 """
 
 import functools
@@ -35,21 +35,21 @@ from sweeps.points.search_space import (
 )
 from sweeps.search.in_memory_study import in_memory_study
 
-MAX_DRAWS = 100  # of the sampler for one point; then it is drawn at random
+MAX_DRAWS = 100  # by the sampler for one point; after that it is drawn at random
 MAX_RANDOM_DRAWS = 1000
-MAX_LISTED = 100_000  # points of a space that is small enough to be gone through
+MAX_LISTED = 100_000  # points; a space with more is not listed
 DIGITS = 6  # significant digits of a number that is drawn
 
 
 class GridSampler:
-    """Stands for no sampler: every combination of the choices."""
+    """The name of the option that draws nothing: every combination of the choices is run."""
 
 
 @dataclass(frozen=True)
 class SampledPoints:
-    """A source of `n_trials` points; none of them is drawn twice.
+    """`n_trials` points that a sampler draws, none of them twice.
 
-    Points that another command of the same study has had, and that fit the axes, count too.
+    Points that earlier commands of the study have run count too, if they fit the axes.
     """
 
     axes: Sequence[AnyAxis]
@@ -57,7 +57,7 @@ class SampledPoints:
     n_trials: int
     directions: Sequence[str]
     exists: Callable[[Values], bool]  # what `where` says
-    first: Sequence[Values] = field(default_factory=list)  # to begin with; the sampler adds missing axes
+    first: Sequence[Values] = field(default_factory=list)  # run before any is drawn; the sampler adds missing axes
 
     is_listed: ClassVar[bool] = False
 
@@ -84,7 +84,7 @@ class SampledPoints:
         return due
 
     def position(self, point: Point) -> int | None:
-        """None: the order is that of the runs."""
+        """None: a drawn point has no place of its own."""
         return None
 
     def __len__(self) -> int:
@@ -92,7 +92,7 @@ class SampledPoints:
 
     @functools.cached_property
     def _all(self) -> list[Point] | None:
-        """All points, where they can be counted."""
+        """All points, if they can be listed."""
         lists = [_listed(axis) for axis in self.axes]
         if any(axis is None for axis in lists) or math.prod(len(axis.choices) for axis in lists if axis) > MAX_LISTED:
             return None
@@ -103,14 +103,14 @@ class SampledPoints:
         return self._all is not None and all(point_id(point.values) in taken for point in self._all)
 
     def _draw(self, known: Sequence[PointResult], given: Values) -> Point | None:
-        """A point that is not known; None where all that can be found are.
+        """Draw a new point; None if only known ones are found.
 
         Raises:
-            SweepError: none can be found at all.
+            SweepError: there are no known points, and none is found.
         """
         taken = {point_id(result.point) for result in known}
         seed = self.sampler.get("seed")
-        lot = None if seed is None else zlib.crc32(f"{seed}/{len(known)}".encode())  # another for each draw
+        lot = None if seed is None else zlib.crc32(f"{seed}/{len(known)}".encode())  # a new seed for each draw
         drawn = self._by_sampler(known, given, taken, lot) or self._at_random(given, taken, lot)
         if drawn is None and not known:
             raise SweepError(
@@ -165,7 +165,7 @@ class SampledPoints:
 
 
 def _listed(axis: AnyAxis) -> Axis | None:
-    """An axis as one of choices, where they can be counted."""
+    """An axis as a list of choices; None for real numbers and for too many whole ones."""
     if isinstance(axis, Axis):
         return axis
     if not axis.integer or axis.high - axis.low >= MAX_LISTED:
@@ -179,13 +179,13 @@ def _matches(values: Values, given: Values) -> bool:
 
 
 def _ordered(axis: Axis) -> list[Value] | None:
-    """The choices of an axis of numbers, in their order; None of names."""
+    """The numbers of an axis in order; None for an axis of names."""
     values = [choice.value for choice in axis.choices]
     return sorted(values) if is_numeric(values) else None
 
 
 def _distribution(axis: AnyAxis) -> BaseDistribution:
-    """An axis as a sampler sees it: of numbers, the place of a choice in their order."""
+    """An axis as a sampler sees it: a list of numbers is given by their places in order."""
     if isinstance(axis, Interval):
         if axis.integer:
             return IntDistribution(int(axis.low), int(axis.high), log=axis.log)

@@ -83,13 +83,13 @@ class SweepStudy:
         return self._stored.study.study_name
 
     @property
-    def family(self) -> str:
+    def base_name(self) -> str:
         """The name by which the user knows the study; run directories lie under it."""
         return self._stored.name
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Exclude all other leaders of this storage; for a moment, and not reentrant."""
+        """Keep all other processes out of the storage for a moment. Not reentrant."""
         with exclusive(self.url):
             yield
 
@@ -111,16 +111,16 @@ class SweepStudy:
         self._stored.keep_goal(goal)
 
     def enqueue(self, plan: Plan, space: Space, retry: Collection[str] = (), warm_start: Sequence[str] = ()) -> None:
-        """Queue each task that the study does not have yet, and again those that ended in one of some states.
+        """Queue each task that the study does not have yet, and again those whose newest trial ended in some states.
 
         Args:
             plan: of this command.
             space: the values of its axes.
-            retry: FAIL, and PRUNED where no pruner decides any more.
-            warm_start: studies whose complete trials are taken over first, where the plan accepts their points.
+            retry: states: FAIL, and PRUNED if the command has no pruner.
+            warm_start: studies; their complete trials are taken over first, as far as the plan accepts their points.
 
         Raises:
-            SweepError: a study to start from is not there.
+            SweepError: one of these studies does not exist.
         """
         with self._fresh():
             self._queue.requeue_lost()
@@ -136,20 +136,20 @@ class SweepStudy:
 
     @patient
     def claim(self, plan: Plan) -> TrialRecord | None:
-        """Take the next waiting trial that the plan wants, or None where there is none now."""
+        """Take the next waiting trial that belongs to the plan; None if there is none now."""
         with self._fresh():
             self._queue.requeue_lost()
             if self._in_doubt:
                 self._requeue_unheard()
             if self._is_given_up(plan):
                 return None
-            self._in_doubt = True  # should the connection break, nobody knows what was claimed
+            self._in_doubt = True  # if the connection breaks now, this process does not learn what it has claimed
             claim = self._take(plan) or (self._take(plan) if self._queue_more(plan) else None)
         self._in_doubt = False
         return claim
 
     def beat(self, claim: TrialRecord) -> None:
-        """Show the other hosts that a claimed trial's process lives; a beat is missed where no database answers."""
+        """Write a heartbeat of a claimed trial for the other hosts; it is left out while no database answers."""
         with suppress(StorageInternalError):
             self._queue.beat(claim)
 
@@ -162,7 +162,7 @@ class SweepStudy:
 
     @patient
     def complete(self, claim: TrialRecord, values: Sequence[float], run_dir: str | None) -> bool:
-        """Tell the objectives' values, finite numbers; False if the trial was taken away meanwhile."""
+        """End a trial with finite values of its objectives; False if it was taken away meanwhile."""
         with self._if_ours(claim) as ours:
             if ours:
                 self._queue.set(claim, "run_dir", run_dir)
@@ -171,7 +171,7 @@ class SweepStudy:
 
     @patient
     def prune(self, claim: TrialRecord, run_dir: str | None) -> bool:
-        """Tell that a trial was ended early; replicas of its point that wait are not run either."""
+        """End a trial as pruned, and with it its point's waiting replicas; False if it was taken away meanwhile."""
         with self._if_ours(claim) as ours:
             if ours:
                 self._queue.set(claim, "run_dir", run_dir)
@@ -183,9 +183,9 @@ class SweepStudy:
 
     @patient
     def fail(self, claim: TrialRecord, reason: str, run_dir: str | None, crashed: bool = True) -> bool:
-        """Tell that a trial has failed, and why; False if it was taken away meanwhile.
+        """End a trial as failed, for a reason; False if it was taken away meanwhile.
 
-        Its task waits again if it `crashed` and has retries left; otherwise it is not run again unasked.
+        Its task waits again if it `crashed` and has retries left. Otherwise only `enqueue` with `retry` runs it again.
         """
         with self._if_ours(claim) as ours:
             if ours:
@@ -200,9 +200,9 @@ class SweepStudy:
                 self._queue.requeue(claim, INTERRUPTED)
 
     def abandon(self, pid: int, reason: str | None) -> int | None:
-        """End the trial of a dead worker that this process has watched; its number, or None where it had none.
+        """End the trial of a dead worker of this leader, and return its number; None if the worker had no trial.
 
-        A `reason` tells of a crash, which may be retried; None: it was stopped, and its task waits again.
+        After a crash, for a `reason`, the task may be retried. After a stop (None) it waits again.
         """
         with self._fresh():
             for record in list(self._trials.running.values()):
@@ -216,13 +216,13 @@ class SweepStudy:
 
     @patient
     def is_finished(self, plan: Plan) -> bool:
-        """Whether none of the plan's tasks waits or runs, here or elsewhere, or so many have failed that none may."""
+        """Whether no task of the plan waits or runs, here or elsewhere, or too many have failed for more to start."""
         with self._fresh():
             states = self._states(plan)
             return not (states["WAITING"] or states["RUNNING"]) or self._is_given_up(plan)
 
     def n_open(self, plan: Plan) -> int:
-        """How many of the plan's tasks neither run nor have ended, due or not."""
+        """How many tasks of the plan are left to be started, those included that are not due yet."""
         with self._fresh():
             return plan.n_open(list(self._trials.newest.values()))
 
@@ -233,7 +233,7 @@ class SweepStudy:
 
     @patient
     def changes(self) -> list[TrialRecord]:
-        """The trials that are new or different since this was last asked, reports included."""
+        """The trials that are new or have changed since the last call, also by a report."""
         return self._seen.refresh(with_running=True)
 
     def failure_rate(self, plan: Plan) -> float:
@@ -242,19 +242,19 @@ class SweepStudy:
 
     @property
     def n_superseded(self) -> int:
-        """How many trials were interrupted, orphaned or retried, and so have a newer one of the same task."""
+        """How many trials have a newer one of the same task: they were interrupted, orphaned or retried."""
         return len(self._trials.all) - len(self._trials.newest)
 
     @contextmanager
     def _fresh(self) -> Iterator[None]:
-        """The lock, and the newest trials."""
+        """Hold the lock, with the newest trials read."""
         with self.locked():
             self._trials.refresh()
             yield
 
     @contextmanager
     def _if_ours(self, claim: TrialRecord) -> Iterator[bool]:
-        """The lock, and whether a claimed trial still is this process's."""
+        """Hold the lock, and tell whether a claimed trial still is this process's."""
         with self._fresh():
             yield claim.number in self._trials.running
 
@@ -267,7 +267,7 @@ class SweepStudy:
         return record
 
     def _requeue_unheard(self) -> None:
-        """Let a trial wait again that was given to this process, which did not hear of it and runs nothing."""
+        """Let a trial wait again that this process has claimed without learning of it: the connection broke."""
         for record in list(self._trials.running.values()):
             if record.owner == self._owner:
                 self._queue.requeue(record, INTERRUPTED)
@@ -286,11 +286,11 @@ class SweepStudy:
         return Counter(record.state for record in self._trials.newest.values() if self._wants(plan, record))
 
     def _is_given_up(self, plan: Plan) -> bool:
-        """Whether more of the plan's tasks have failed than may."""
+        """Whether more tasks of the plan have failed than `max_failure_rate` allows."""
         return self.limits.max_failure_rate < 1 and self.failure_rate(plan) > self.limits.max_failure_rate
 
     def _wants(self, plan: Plan, record: TrialRecord) -> bool:
-        """What the plan says of a trial, asked once: a queue may be long."""
+        """`plan.wants`, asked once for each trial: a queue may be long."""
         if self._asked is not plan:
             self._asked, self._answers = plan, {}
         if record.number not in self._answers:

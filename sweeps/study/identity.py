@@ -13,7 +13,7 @@ MAX_READABLE = 40  # characters of axis names in a derived study name
 
 
 def identity_of(config: DictConfig, axes: Sequence[str], ignored: Sequence[str]) -> dict[str, Any]:
-    """Everything that the trials of a study have in common, as dotted keys to plain values.
+    """What the trials of a study have in common, as a mapping of dotted keys to plain values.
 
     Args:
         config: the composed config; interpolations stay as they are written.
@@ -27,7 +27,7 @@ def identity_of(config: DictConfig, axes: Sequence[str], ignored: Sequence[str])
 
 
 def derived_name(identity: Mapping[str, Any]) -> str:
-    """A study name to recognise and to find again: the axes, then a digest of the identity, as in `h-3f2a91c0`."""
+    """Name a study by its axes and a digest of its identity, as in `h-3f2a91c0`: the same command finds it again."""
     readable = "-".join(re.sub(r"[^\w.]+", ".", axis) for axis in identity["axes"])[:MAX_READABLE] or "single"
     text = json.dumps(identity, sort_keys=True)
     return f"{readable}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
@@ -47,7 +47,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def flat(node: Any) -> dict[str, Any]:
-    """A nested mapping as dotted keys to what they hold; an empty mapping stays as it is."""
+    """Flatten a nested mapping to dotted keys; an empty mapping inside is a value."""
     return dict(_flatten("", node))
 
 

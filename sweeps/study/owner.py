@@ -22,7 +22,7 @@ def is_here(owner: Mapping[str, Any]) -> bool:
 
 
 def is_dead(owner: Mapping[str, Any]) -> bool:
-    """Whether the owner surely runs no more; of a process on another host nothing is known, so False."""
+    """Whether the owner is known to have ended. False for a process on another host: nothing is known of it."""
     if not is_here(owner):
         return False
     try:

@@ -1,4 +1,4 @@
-"""The queue of a study: how a trial gets in, is started, ended and put back. To be used under the study's lock."""
+"""The queue of a study: trials are added, started, ended and put back. The caller holds the study's lock."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ class Limits:
     """When a trial is given up, or taken from its owner."""
 
     max_retries: int = 0  # of a trial that crashes
-    max_failure_rate: float = 1.0  # of a command's tasks; with more failures no trial is claimed
+    max_failure_rate: float = 1.0  # of a command's tasks; if more have failed, no trial is claimed
     grace: int = 120  # seconds without a heartbeat
 
 
@@ -38,7 +38,7 @@ class Queue:
         self.trials = Trials(storage, study.study.study_name)
 
     def add(self, values: Values, attributes: Mapping[str, Any], **kept: Any) -> None:
-        """Let a point wait.
+        """Add a waiting trial.
 
         Args:
             values: the point, conforming to the space.
@@ -56,7 +56,7 @@ class Queue:
         )
 
     def add_again(self, record: TrialRecord, attempt: int) -> None:
-        """Let a trial's task wait once more, in the same run directory and with what it has reported."""
+        """Add a waiting trial of the same task, with the run directory and the reports of an earlier one."""
         known = self._storage.get_trial(record.key)  # with its newest reports
         kept = {name: value for name, value in known.user_attrs.items() if name in KEPT or name.startswith(JOB)}
         # a pruner would take what successive halving has noted for the new trial's own
@@ -87,7 +87,7 @@ class Queue:
             self._fail(record, reason)
 
     def skip(self, record: TrialRecord, by: Mapping[str, Any], reason: str) -> None:
-        """Close a waiting trial as one that the sweep gives up."""
+        """Close a waiting trial as pruned, without running it."""
         self.set(record, "reason", reason)
         self.start(record, by)  # Optuna copies no trial that has ended without a start
         self.close(record, TrialState.PRUNED)
@@ -101,7 +101,7 @@ class Queue:
         self._fail(record, reason)
 
     def requeue_lost(self) -> None:
-        """Let the trials wait again whose owners are dead, or on other hosts and silent."""
+        """Let a trial wait again if its owner is dead, or on another host and silent."""
         for record in list(self.trials.running.values()):
             by = record.owner
             if owner.is_dead(by) and (by["leader"] is None or owner.is_dead(by["leader"])):
@@ -114,7 +114,7 @@ class Queue:
                     self.requeue(record, f"host {host} has not been heard of for {self._limits.grace} s")
 
     def close(self, record: TrialRecord, state: TrialState, values: Sequence[float] | None = None) -> None:
-        """End a running trial; without `Study.tell`, which reads it twice more."""
+        """End a running trial. Optuna's `Study.tell` would read it twice more."""
         self._storage.set_trial_state_values(record.key, state, values)
 
     def _fail(self, record: TrialRecord, reason: str) -> None:

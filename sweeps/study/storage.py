@@ -58,7 +58,7 @@ def absolute_url(storage: str) -> str:
 
 
 def is_made(url: str) -> bool:
-    """Whether there is a database at an absolute URL, as far as a look tells that makes none."""
+    """Whether there is a database at an absolute URL. An SQLite file is not made by asking."""
     parsed = make_url(url)
     return parsed.get_backend_name() != "sqlite" or Path(str(parsed.database)).exists()
 
@@ -95,7 +95,7 @@ def open_storage(url: str) -> RDBStorage:
 
 
 def patient(method: Callable[P, T]) -> Callable[P, T]:
-    """Let a method, which may be called twice, try again for a while where no database answers: servers restart.
+    """Call a method again for a while if no database answers: servers restart. A second call must do no harm.
 
     Raises:
         SweepError: none has answered for `OUTAGE` seconds.
@@ -121,31 +121,25 @@ def patient(method: Callable[P, T]) -> Callable[P, T]:
 
 @contextmanager
 def exclusive(url: str) -> Iterator[None]:
-    """Hold the one lock of a storage: SQLite hands one waiting trial to two claimers otherwise. Not reentrant."""
+    """Hold the lock of a storage, without which SQLite gives one waiting trial to two claimers. Not reentrant."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         with FileLock(f"{parsed.database}.sweep.lock").acquire(poll_interval=LOCK_POLL):
             yield
         return
-    with _advisory_lock(parsed):
-        yield
-
-
-@contextmanager
-def _advisory_lock(url: URL) -> Iterator[None]:
-    with _lock_engine(url).connect() as connection:  # the lock ends with this connection's transaction
+    with _lock_engine(parsed).connect() as connection:  # the lock ends with this connection's transaction
         connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
         yield
 
 
 @functools.lru_cache
 def _lock_engine(url: URL) -> sqlalchemy.Engine:
-    """Connections for the lock alone, kept: to make one anew costs as much as a claim."""
+    """Connections for the lock. They are kept, because making one costs as much as a claim."""
     return sqlalchemy.create_engine(url, pool_pre_ping=True)
 
 
 def _set_pragmas(connection: Any, _record: Any) -> None:
-    """Readers beside a writer, and a commit that survives the death of the process."""
+    """Let SQLite read while another process writes, and keep a commit when its process dies."""
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")

@@ -107,7 +107,7 @@ class StoredStudy:
         return bool(changed)
 
     def keep_goal(self, goal: Goal) -> None:
-        """Keep how the points are compared, for `goal_of`; of all commands the most replicas that one has asked for."""
+        """Keep the goal for `goal_of`, with the most replicas that any command has asked for."""
         known = goal_of(self.study)
         notes = {
             "objectives": list(goal.names),
@@ -152,7 +152,7 @@ def newest_study(storage: RDBStorage, name: str) -> optuna.Study:
 
 
 def records_of(study: optuna.Study) -> list[TrialRecord]:
-    """All trials of a study by number; without those that another tool has added, where there are others."""
+    """All trials of a study by number. Those that another tool has added count only if there are no others."""
     trials = study.get_trials(deepcopy=False)
     return [record_of(trial) for trial in [t for t in trials if OWN in t.user_attrs] or trials]
 
@@ -169,13 +169,16 @@ def goal_of(study: optuna.Study) -> Goal:
     if len(names) != len(directions):
         several = [f"objective {index + 1}" for index in range(len(directions))]
         names = ("objective",) if len(directions) == 1 else tuple(several)
+    replicas, seed_key = notes.get("replicas"), notes.get("seed_key", "seed")
+    if seeds := notes.get("space", {}).get(seed_key):  # swept by hand
+        replicas = max(replicas or 1, len(seeds))
     return Goal(
         names,
         directions,
         aggregate=notes.get("aggregate", "mean"),
-        replicas=notes.get("replicas"),
+        replicas=replicas,
         top=notes.get("replicas_top"),
-        seed_key=notes.get("seed_key", "seed"),
+        seed_key=seed_key,
         step_name=notes.get("step_name", "step"),
     )
 

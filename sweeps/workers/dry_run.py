@@ -1,8 +1,8 @@
-"""What a sweep would run and what it would cost: nothing is run but, where nothing is known, one short job."""
+"""What a sweep would run and what that would cost. One short job is run, if no trial has told its speed."""
 
 import statistics
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import optuna
@@ -24,12 +24,11 @@ from sweeps.workers.machine import fitting_workers
 from sweeps.workers.worker import Worker
 
 MAX_SHOWN = 50  # tasks
-NO_IDENTITY: Mapping[str, object] = {"axes": [], "config": {}}
 
 
 @dataclass
 class DryRun:
-    """What is left of a plan, and how long it takes."""
+    """Says what is left of a plan, and how long it will take."""
 
     request: Request
     launcher: Launcher
@@ -43,11 +42,15 @@ class DryRun:
         study, url = self.request.study_name, absolute_url(self.settings.storage)
         storage = open_storage(url) if is_made(url) else None
         records = [] if storage is None else _records(storage, study)
-        self._check_warm_start(storage)
+        for known in self.settings.warm_start:
+            if storage is None:
+                raise SweepError(f"hydra.sweeper.warm_start: there is no study {known}, and no database yet")
+            complete_trials(storage, known, self.settings.directions)
         again = [Task.of(r) for r in records if r.state in self.settings.retried and self.plan.wants(r)]
         n_open = self.plan.n_open(records) + len(again)
         self.say(f"dry run of study {study}: {len(self.plan)} trials, {n_open} left to run; nothing is run")
-        due = [*again, *self._due(records)]
+        waiting = [Task.of(r) for r in records if r.state == "WAITING" and self.plan.wants(r)]
+        due = [*again, *waiting, *self.plan.more(records)]
         for run, task in enumerate(due[:MAX_SHOWN], start=len(records)):
             self.say(f"  {self.plan.label(task, run)}")
         if n_open > min(len(due), MAX_SHOWN):
@@ -55,16 +58,6 @@ class DryRun:
             self.say(f"  and {n_open - min(len(due), MAX_SHOWN)} {later}")
         if due:
             self.say(self._cost(n_open, *self._pace(storage, records, due[0])))
-
-    def _check_warm_start(self, storage: RDBStorage | None) -> None:
-        for name in self.settings.warm_start:
-            if storage is None:
-                raise SweepError(f"hydra.sweeper.warm_start: there is no study {name}, and no database yet")
-            complete_trials(storage, name, self.settings.directions)
-
-    def _due(self, records: Sequence[TrialRecord]) -> list[Task]:
-        waiting = [Task.of(r) for r in records if r.state == "WAITING" and self.plan.wants(r)]
-        return [*waiting, *self.plan.more(records)]
 
     def _cost(self, n_open: int, pace: float | None, source: str) -> str:
         name, steps = self.settings.step_name, self.settings.max_step
@@ -78,7 +71,7 @@ class DryRun:
         )
 
     def _pace(self, storage: RDBStorage | None, records: Sequence[TrialRecord], task: Task) -> tuple[float | None, str]:
-        """Seconds a step, and where that is known from."""
+        """Seconds for a step, and the source of that figure."""
         if paces := self._paces(records):
             return statistics.median(paces), f"median of {len(paces)} trials of this study"
         if storage is not None:
@@ -95,10 +88,11 @@ class DryRun:
         return [float(pace) for pace in found if pace is not None]
 
     def _measured(self, task: Task) -> tuple[float | None, str]:
-        """Run the first task in short, in a folder and a study of their own."""
+        """Run a short job of the first task, with a study and a folder of its own."""
         with tempfile.TemporaryDirectory() as folder:
             point = Point(task.point.values, (*task.point.overrides, *self.settings.dry_run_overrides))
-            study = SweepStudy(f"sqlite:///{folder}/s.db", "dry", self.settings.directions, NO_IDENTITY, self.say)
+            identity = self.request.identity
+            study = SweepStudy(f"sqlite:///{folder}/s.db", "dry", self.settings.directions, identity, self.say)
             short = Plan(Grid([point]))
             study.enqueue(short, space_of(self.request.axes))
             self.request.composition.move_to(folder)

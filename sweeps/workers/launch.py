@@ -27,7 +27,7 @@ class Launch:
             KeyboardInterrupt, SystemExit: the job was stopped.
         """
         variables = job_environment(self.study.name, claim.number, self.parent_run_id)
-        self.request.composition.tell_next_job(self.study.family, variables)
+        self.request.composition.tell_next_job(self.study.base_name, variables)
         try:
             [job] = self.launcher.launch([[*self.request.fixed, *claim.overrides]], initial_job_idx=claim.run)
         except Exception as error:  # the job could not even start: this trial's failure, not the sweep's

@@ -1,4 +1,4 @@
-"""What this machine has for workers: how many fit, and which part of it each of them sees."""
+"""How many workers fit on this machine, and which part of it each of them gets."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container, which sees all cor
 
 
 def fitting_workers(settings: Settings) -> int:
-    """As many as are asked for, else as GPUs allow, else as there are cores for; limited by memory.
+    """How many workers to start: those asked for, else as GPUs allow, else as cores allow; limited by memory.
 
     Raises:
         SweepError: a trial's processes are more than the GPUs.
@@ -35,7 +35,7 @@ def fitting_workers(settings: Settings) -> int:
 
 
 def environment(settings: Settings, n_workers: int, index: int) -> dict[str, str]:
-    """The variables that give a worker its share.
+    """The environment variables that give a worker its share.
 
     Args:
         n_workers: how many share the machine.
@@ -51,7 +51,7 @@ def environment(settings: Settings, n_workers: int, index: int) -> dict[str, str
 
 
 def devices(settings: Settings) -> list[str]:
-    """The GPUs to be shared out, as CUDA names them; asked of the driver, since importing torch takes seconds."""
+    """The GPUs for the workers, as CUDA names them. The driver is asked, since importing torch takes seconds."""
     if settings.gpus == 0:
         return []
     if VISIBLE in os.environ:

@@ -55,7 +55,7 @@ class Run:
             DryRun(self.request, self.make_launcher(), self.say).tell()
             return
         study = self._open_study()
-        self.request.composition.name_study(study.family)
+        self.request.composition.name_study(study.base_name)
         if self.orders is not None:
             self._worker(study, self.orders.parent_run_id).work()
             return

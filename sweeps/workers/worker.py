@@ -1,4 +1,4 @@
-"""The loop of a sweep: claim a trial, run it, tell what came out, until nothing is left."""
+"""A worker of a sweep: it claims a trial, runs its job and records the result, until nothing is left."""
 
 import os
 import time
@@ -18,7 +18,7 @@ from sweeps.search.plan import Plan
 from sweeps.study.claims import SweepStudy
 from sweeps.workers.launch import Launch
 
-POLL = 0.5  # seconds between two looks whether a trial waits again that others run
+POLL = 0.5  # seconds between two looks, while others run trials that may wait again
 
 TOO_LATE = JobResult("FAIL", reason="its result came too late: the trial had been given to another host")
 
@@ -35,7 +35,7 @@ class Worker:
     stop: Stop = field(default_factory=Stop)
 
     def work(self) -> None:
-        """Claim, run, tell, until nothing waits and nothing that could wait again runs elsewhere.
+        """Run trials until none waits, and none runs elsewhere that could wait again.
 
         Raises:
             KeyboardInterrupt, SystemExit: the job was stopped; its trial waits again.
@@ -91,7 +91,7 @@ class Worker:
 
 @contextmanager
 def _environment(storage: str) -> Iterator[None]:
-    """Make the storage known to the jobs of this process and its children, and to no file."""
+    """Tell the jobs the storage by an environment variable, so that no file has its password."""
     before = os.environ.get(STORAGE)
     os.environ[STORAGE] = storage
     try:

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from sweeps.display.mlflow_run import ParentRun
 from sweeps.display.summary import PIPED_WIDTH, print_summary
-from sweeps.points.ranking import Goal
+from sweeps.points.ranking import Goal, Ranking
 from sweeps.points.search_space import Point
 from sweeps.report.page import _leaders
 from sweeps.report.tables import point_table
@@ -74,6 +74,22 @@ def test_an_axis_of_the_studys_own_seed_key_gives_replicas(studies: Studies) -> 
         add(study, {"h": 1.0, "repeat": repeat, "seed": repeat}, [repeat])
     report = studies.read("s")
     assert (report.axes, [trial.replica for trial in report.trials]) == (("h", "seed"), [0, 1])
+
+
+def test_seeds_swept_by_hand_are_asked_for_too(studies: Studies) -> None:
+    """Of h=2 one seed of three is complete; its value is the lowest."""
+    seeds = (0.0, 1.0, 2.0)
+    points = [Point({"h": h, "seed": seed}, (f"h={h:g}", f"seed={seed:g}")) for h in (1.0, 2.0) for seed in seeds]
+    plan = Plan(Grid(points))
+    study = SweepStudy(studies.url, "s", "minimize", {"axes": ["h", "seed"], "config": {}}, print)
+    study.keep_goal(plan.goal)
+    study.enqueue(plan, {"h": [1.0, 2.0], "seed": list(seeds)})
+    for value in (5.0, 6.0, 7.0, 1.0):
+        claim = study.claim(plan)
+        assert claim is not None
+        study.complete(claim, (value,), None)
+    for ranking in (studies.read("s").ranking, Ranking(study.records(), study.goal)):
+        assert [(str(point), ranking.count(point)) for point in ranking.points] == [("h=1", "3"), ("h=2", "1 of 3")]
 
 
 def test_a_command_that_asks_for_fewer_seeds_does_not_lower_what_was_asked_for(studies: Studies) -> None:

@@ -142,7 +142,7 @@ def test_a_name_extends_it_too(study: Study) -> None:
     queue.set_attribute("note", 7)
     old_leader = study.open()
     queue.enqueue(points("c", "a"), space("c", "a"))
-    assert (queue.name, queue.family, queue.attribute("note")) == ("s", "s", 7)
+    assert (queue.name, queue.base_name, queue.attribute("note")) == ("s", "s", 7)
     assert study.said == ["study s is extended: h=a,b,c"]
     assert [(r.point["h"], r.state, r.value) for r in queue.records()] == [
         ("a", "COMPLETE", 1.5),

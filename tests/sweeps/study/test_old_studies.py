@@ -30,7 +30,7 @@ def plan(*names: Value) -> Plan:
 def test_it_goes_on_in_its_newest_copy_and_grows_there(url: str) -> None:
     said: list[str] = []
     study = SweepStudy(url, "s", "minimize", {"axes": ["h"], "config": {"batch": 16}}, said.append)
-    assert (study.name, study.family, study.goal) == (
+    assert (study.name, study.base_name, study.goal) == (
         "s.2",
         "s",
         Goal(aggregate="median", replicas=None, step_name="kimg"),
