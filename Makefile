@@ -7,7 +7,7 @@ PORT ?= 5000
 ARGS ?=
 LOCKED ?=
 LOWEST := .venv-lowest
-NUMERIC = $(BIN)/python -m pytest -n auto --dist loadfile -m 'numeric and not endurance' $(ARGS)
+NUMERIC = $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m 'numeric and not endurance' $(ARGS)
 SHARED := cache_dir=% clip=% data.% device=% mlflow.% resolution=%# of ARGS: where things lie, and what data and CLIP are
 export OMP_WAIT_POLICY ?= PASSIVE# spinning threads of two processes stop each other
 
@@ -40,7 +40,7 @@ demo-simclr: setup ## pretrain an encoder with CLIP's help, then a GAN with it a
 	$(BIN)/python train.py resnet=simclr resnet.run=latest data=$(DATA) $(filter $(SHARED),$(ARGS))
 
 test: setup ## run the tests
-	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-all: setup ## the tests with those that take minutes
 	$(BIN)/python -m pytest -m '' $(ARGS)
@@ -53,7 +53,7 @@ test-lowest: ## the fast tests with the lowest versions that pyproject.toml name
 	$(PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/bin/python .ci/lowest.py > $(LOWEST)/lowest.txt
 	$(LOWEST)/bin/python -m pip install --constraint $(LOWEST)/lowest.txt --editable '.[dev]'
-	$(LOWEST)/bin/python -m pytest -n auto --dist loadfile -m 'not slow and not endurance' $(ARGS)
+	$(LOWEST)/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m 'not slow and not endurance' $(ARGS)
 
 lint: setup ## ruff and type checker
 	$(BIN)/ruff check .

@@ -2,8 +2,11 @@
 
 import os
 import signal
+from collections import Counter
 
 import pytest
+
+from tests import warm
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # tests reach no network
@@ -17,7 +20,10 @@ ENDURANCE = 3600  # seconds that one test may take; the others: pyproject.toml
 
 
 def pytest_collection_modifyitems(items):
-    """Give the tests that take minutes more time, unless they say how much."""
+    """Give the tests that take minutes more time, unless they say how much. In parallel, begin with the long files."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+        items.sort(key=lambda item: -slow[item.path])
     for item in items:
         if item.get_closest_marker("endurance") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(ENDURANCE))
@@ -30,6 +36,16 @@ def cache_dir(tmp_path_factory):
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
     folder.mkdir(exist_ok=True)
     return folder
+
+
+def pytest_configure(config):
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        config.warm_template = warm.Template()
+
+
+def pytest_unconfigure(config):
+    if hasattr(config, "warm_template"):
+        config.warm_template.close()
 
 
 @pytest.fixture

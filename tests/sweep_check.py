@@ -7,6 +7,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import HydraContext, RunMode
 from omegaconf import OmegaConf
 
+from clipgan.config.command_line import register_resolvers
 from sweeps.base.settings import Settings
 from sweeps.command.composition import Composition
 from sweeps.command.make_plan import plan_of
@@ -28,6 +29,7 @@ def check_sweep(conf: Path, overrides: list[str], storage: Path) -> list[str]:
     Raises:
         HydraException: what the sweeper would say.
     """
+    register_resolvers()
     with initialize_config_dir(str(conf), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         config = loader.load_configuration("config", overrides, run_mode=RunMode.MULTIRUN)

@@ -1,13 +1,13 @@
 """Looking into the cache, checking it, emptying it."""
 
 import os
-import subprocess
 import sys
 
 import pytest
 from filelock import FileLock
 
 from clipgan.base.cache import cache_entry
+from tests import warm
 from tests.helpers import ROOT
 
 
@@ -26,7 +26,7 @@ def put(directory, words):
 
 def run(cache, *arguments):
     command = [sys.executable, "-m", "clipgan.cache_tool", *arguments, "--cache-dir", str(cache)]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    result = warm.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     return result.stdout
 

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import subprocess
 import sys
 import time
 
@@ -14,6 +13,7 @@ from clipgan.inputs.encoders.tiny_clip import TINY_MODEL, build_clip, register_t
 from clipgan.inputs.features.encoding import to_images
 from clipgan.inputs.features.feature_writer import ROW_ERROR
 from clipgan.tasks.gan.preparation import prepare
+from tests import warm
 from tests.helpers import ROOT, make_config
 from tests.tiny import tiny
 
@@ -34,7 +34,7 @@ def overrides(tmp_path):
 
 def start(overrides):
     command = [sys.executable, "-m", "clipgan.prepare", *overrides]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return warm.Popen(command, cwd=ROOT, stdout=warm.PIPE, stderr=warm.STDOUT, text=True)
 
 
 def rows_done(note):

@@ -107,7 +107,7 @@ def checkout(conf):
         (conf.parent / name).symlink_to(ROOT / name)
     bin_dir = conf.parent / ".venv" / "bin"
     bin_dir.mkdir(parents=True)
-    (bin_dir / "python").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
+    (bin_dir / "python").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m tests.warm "$@"\n')
     (bin_dir / "python").chmod(0o755)
     (bin_dir / "activate").touch()
     (bin_dir / ".installed").touch()

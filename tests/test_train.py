@@ -17,6 +17,7 @@ from PIL import Image
 from clipgan import main
 from clipgan.base.errors import UserError
 from clipgan.config.command_line import hide_passwords, messages_not_tracebacks
+from tests import warm
 from tests.helpers import ROOT
 from tests.tiny import tiny
 
@@ -27,10 +28,8 @@ TRAIN = [sys.executable, str(ROOT / "train.py")]
 def run(tmp_path):
     """Runs a command in an empty folder; returns (exit status, stdout, stderr)."""
 
-    def run(*arguments, command=TRAIN):
-        result = subprocess.run(
-            [*command, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300
-        )
+    def run(*arguments, command=TRAIN, start=warm.run):
+        result = start([*command, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
         return result.returncode, result.stdout, result.stderr
 
     return run
@@ -43,7 +42,7 @@ def test_a_command_leaves_the_environment_as_it_was():
 
 
 def test_help_is_a_manual(run):
-    status, out, _ = run("--help")
+    status, out, _ = run("--help", start=subprocess.run)
     assert status == 0
     for words in ("train.py -m loss=symmetric h=0.1,0.5,2", "== Groups", "ViT-L14@336", "S.CLIP", "retry_failed"):
         assert words in out
@@ -124,7 +123,8 @@ def test_a_clip_of_another_architecture_and_a_batch_too_large(run, cache_dir, tm
 def test_no_hub_says_which_file_to_give(run, cache_dir, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(cache_dir / "hub"))
-    status, _, err = run("data.n_train=96", "data.n_heldout=32", f"cache_dir={cache_dir}", "clip=ViT-B16")
+    status, _, err = run("data.n_train=96", "data.n_heldout=32", f"cache_dir={cache_dir}", "clip=ViT-B16",
+                         start=subprocess.run)  # fmt: skip
     assert (status, "Traceback" in err) == (1, False)
     assert "clip.checkpoint=FILE" in err
 

@@ -1,7 +1,6 @@
 """A password in a URI is used and written nowhere: not into a run's files, nor what is printed."""
 
 import os
-import subprocess
 import sys
 
 import pytest
@@ -11,6 +10,7 @@ from clipgan.base.secrets import without_passwords
 from clipgan.config import flatten
 from clipgan.config.command_line import hide_passwords
 from sweeps.command.command_line import command_of, note
+from tests import warm
 from tests.helpers import ROOT, make_config
 from tests.tiny import tiny
 
@@ -84,7 +84,7 @@ def test_no_file_and_no_line_of_a_run_has_the_password(cache_dir, tmp_path):
     """A sweep of one trial; nobody listens at that port, so every complaint about the URI is made too."""
     uri = "http://user:xyzzy42@127.0.0.1:9"
     axis = ["-m", "h=0.5"]
-    result = subprocess.run(
+    result = warm.run(
         [sys.executable, str(ROOT / "train.py"), *axis, *tiny(cache_dir, "kimg=1"), f"mlflow.tracking_uri={uri}"],
         cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip

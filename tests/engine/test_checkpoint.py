@@ -1,10 +1,9 @@
 """Checkpoints survive what happens to disks and processes; what is damaged is told, and the one before is used."""
 
 import errno
-import multiprocessing
 import random
-import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from clipgan.engine import run_files
 from clipgan.engine.checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
 from clipgan.tasks.train import train
 from sweeps.study.identity import identity_of
+from tests import warm
 from tests.disks import resize, small_disk
 from tests.helpers import ROOT, make_config
 from tests.tiny import tiny
@@ -96,19 +96,16 @@ def save_without_end(path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_kill_during_the_write_leaves_a_good_checkpoint(tmp_path):
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["clipgan.engine.checkpoint"])
     generator, path, partial = random.Random(0), tmp_path / "checkpoint-000001.pt", 0
     for _ in range(3):
         before = path.exists() and path.stat().st_mtime_ns
-        process = context.Process(target=save_without_end, args=(path,), daemon=True)
-        process.start()
+        process = warm.call(save_without_end, path)
         while not path.exists() or path.stat().st_mtime_ns == before:  # a busy machine may take long to begin
-            process.join(0.01)
-            assert process.is_alive()
-        process.join(generator.uniform(0.0, 0.3))
+            assert process.poll() is None
+            time.sleep(0.01)
+        time.sleep(generator.uniform(0.0, 0.3))
         process.kill()
-        process.join()
+        process.wait()
         partial += path.with_name(f"{path.name}.partial").exists()
         assert load_checkpoint(path, CPU)["state"]["generator"].shape == (10**6,)
     assert partial > 0  # the kill came while a file was being written
@@ -289,12 +286,12 @@ def test_a_disk_that_fills_up_ends_a_run_with_one_message_and_it_goes_on(cache_d
     with small_disk(tmp_path / "disk", kib=1000) as disk:
         command = [sys.executable, str(ROOT / "train.py"), *tiny(cache_dir, "kimg=1"), "mlflow.tracking_uri=null",
                    f"hydra.run.dir={disk}/run"]  # fmt: skip
-        full = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+        full = warm.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
         assert full.returncode == 1
         assert "checkpoint-000001.pt cannot be written (No space left on device)" in full.stderr
         assert "Traceback" not in full.stderr
         assert load_checkpoint(disk / "run" / "checkpoint-000000.pt", CPU)["state"]["step"] == 0
         resize(disk, 20000)
-        again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+        again = warm.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
         assert again.returncode == 0, again.stderr
         assert "resumed at 0 kimg" in again.stdout

@@ -14,6 +14,7 @@ from clipgan.engine.optimizer_step import OVERFLOWS
 from clipgan.tasks.gan.preparation import prepare
 from clipgan.tasks.gan.training import Training
 from clipgan.tasks.train import train
+from tests import warm
 from tests.helpers import make_config
 from tests.tiny import tiny
 
@@ -149,7 +150,7 @@ def test_a_fault_of_one_process_has_one_name_in_all(cache_dir, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    torch.multiprocessing.spawn(one_of_two_processes, (port, overrides, tmp_path), nprocs=2)
+    warm.call_by_ranks(one_of_two_processes, port, overrides, tmp_path, processes=2)
     expected = f"G/images is not finite in step 41; the last good checkpoint is {tmp_path}/run/latest.pt"
     assert [(tmp_path / f"{rank}.txt").read_text() for rank in range(2)] == [expected] * 2
 

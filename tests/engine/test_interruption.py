@@ -1,11 +1,9 @@
 """A training that is killed or stopped at any moment goes on as if nothing had happened."""
 
 import json
-import multiprocessing
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from contextlib import nullcontext, suppress
@@ -19,6 +17,7 @@ from clipgan.engine.checkpoint import load_checkpoint
 from clipgan.engine.determinism import CUBLAS, deterministic_algorithms, is_deterministic, settle_cublas
 from clipgan.engine.interruption import Interruption
 from clipgan.tasks.train import train
+from tests import warm
 from tests.helpers import ROOT, assert_same, make_config
 from tests.relay import Relay
 from tests.tiny import tiny
@@ -34,22 +33,14 @@ def run_training(overrides: list[str], run_dir: Path) -> None:
     train(make_config(*overrides), run_dir)
 
 
-def start(overrides: list[str], run_dir: Path) -> multiprocessing.Process:
-    """A training in a process of its own; a fork server has the imports."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["clipgan.tasks.gan.training", "tests.helpers"])
-    process = context.Process(target=run_training, args=(overrides, run_dir))
-    process.start()
-    return process
+def start(overrides: list[str], run_dir: Path) -> warm.Popen:
+    """A training in a process of its own."""
+    return warm.call(run_training, overrides, run_dir)
 
 
 def finish(overrides: list[str], run_dir: Path) -> None:
     """Train to the end."""
-    process = start(overrides, run_dir)
-    process.join(120)
-    process.kill()  # should it hang: Python waits for it at its own end
-    process.join()
-    assert process.exitcode == 0
+    assert start(overrides, run_dir).wait(120) == 0
 
 
 def killed_at_random(overrides: list[str], run_dir: Path, kills: int, whole: Path, seed: int) -> None:
@@ -58,11 +49,12 @@ def killed_at_random(overrides: list[str], run_dir: Path, kills: int, whole: Pat
     generator = random.Random(seed)
     for _ in range(kills):
         process = start(overrides, run_dir)
-        while process.is_alive() and not (run_dir / "config.yaml").exists():
+        while process.poll() is None and not (run_dir / "config.yaml").exists():
             time.sleep(0.01)
-        process.join(generator.uniform(0, ended - began))
+        with suppress(warm.TimeoutExpired):
+            process.wait(generator.uniform(0, ended - began))
         process.kill()
-        process.join()
+        process.wait()
     finish(overrides, run_dir)
 
 
@@ -140,18 +132,17 @@ def test_twenty_random_kills_change_no_bit(cache_dir, tmp_path, loss):
         assert_same_run(tmp_path / "whole", tmp_path / f"{seed}")
 
 
-def await_file(path: Path, process: subprocess.Popen[str]) -> None:
+def await_file(path: Path, process: warm.Popen) -> None:
     while not path.exists():
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
 
 
-def command(cwd: Path, *arguments: str) -> subprocess.Popen[str]:
+def command(cwd: Path, *arguments: str) -> warm.Popen:
     """`train.py`, as a shell starts it."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell's children ignore it
-    return subprocess.Popen(
+    return warm.Popen(
         [sys.executable, str(ROOT / "train.py"), *arguments],
-        cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=cwd, stdout=warm.PIPE, stderr=warm.PIPE, text=True,
     )  # fmt: skip
 
 
@@ -216,7 +207,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 @pytest.mark.slow
 def test_a_snapshot_that_is_interrupted_is_made_when_the_run_goes_on(cache_dir, tmp_path, whole):
     overrides, run_dir = tiny(cache_dir, "mlflow.tracking_uri=null", "keep_last=null"), tmp_path / "run"
-    ended = subprocess.run(
+    ended = warm.run(
         [sys.executable, "-c", IN_A_MEASUREMENT, *overrides, "hydra.run.dir=run"],
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
         timeout=60,

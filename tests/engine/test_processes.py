@@ -22,6 +22,7 @@ from clipgan.engine.processes import spread
 from clipgan.inputs.batches.batches import Batches
 from clipgan.inputs.batches.prefetch import Prefetched
 from clipgan.tasks.gan.preparation import prepare
+from tests import warm
 from tests.helpers import ROOT, make_config
 from tests.tiny import tiny
 
@@ -35,7 +36,7 @@ NOT_THE_SAME = ("time", "sec_per_kimg", "memory_gb", "snapshot_seconds")
 
 def run(tmp_path, *arguments, command=TRAIN):
     """A command's (exit status, stdout, stderr)."""
-    result = subprocess.run(
+    result = (warm if command is TRAIN else subprocess).run(
         [*command, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300
     )
     return result.returncode, result.stdout, result.stderr
@@ -88,7 +89,7 @@ def test_a_sweep_of_trainings_with_two_processes_each(tmp_path):
 
 @contextmanager
 def started(tmp_path, *arguments):
-    process = subprocess.Popen([*TRAIN, *arguments], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    process = warm.Popen([*TRAIN, *arguments], cwd=tmp_path, stderr=warm.PIPE, text=True)
     try:
         yield psutil.Process(process.pid), process
     finally:

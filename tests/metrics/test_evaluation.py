@@ -15,6 +15,7 @@ from clipgan.metrics.generated import CHUNK, generate_chunk
 from clipgan.metrics.prompts import evenly
 from clipgan.tasks.gan.preparation import prepare
 from clipgan.tasks.gan.state import new_state
+from tests import warm
 from tests.helpers import make_config
 from tests.numeric import in_float64, prepare_in_float64
 from tests.tiny import tiny
@@ -169,7 +170,7 @@ def test_two_ranks_find_what_one_does(setting, cache_dir, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
-    torch.multiprocessing.spawn(one_of_two_ranks, (address, tiny(cache_dir, *ALL), tmp_path), nprocs=2)
+    warm.call_by_ranks(one_of_two_ranks, address, tiny(cache_dir, *ALL), tmp_path, processes=2)
     for rank in range(2):
         found = json.loads((tmp_path / f"{rank}.json").read_text())
         assert found.keys() == expected.keys()

@@ -1,6 +1,5 @@
 """`python -m clipgan.sample`: the files that it writes, and one message for a mistake."""
 
-import subprocess
 import sys
 
 import numpy as np
@@ -12,6 +11,7 @@ from clipgan.base.errors import UserError
 from clipgan.sample import sample
 from clipgan.sampling.options import parse
 from clipgan.sampling.rerank import clip_scores
+from tests import warm
 
 PROMPTS = "prompts=a red circle;a blue star"
 CPU = torch.device("cpu")
@@ -85,7 +85,7 @@ def test_a_run_of_mlflow_that_is_not_there(run, tmp_path):
 )
 def test_a_mistake_ends_it_with_one_message(tmp_path, arguments, words):
     command = [sys.executable, "-m", "clipgan.sample", *arguments]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    result = warm.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
     assert result.returncode == 1
     assert words in result.stderr
     assert "Traceback" not in result.stderr

@@ -1,7 +1,6 @@
 """A small Hydra app to sweep with, run as a user runs it."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -9,11 +8,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import optuna
 import psutil
 from optuna.trial import FrozenTrial, TrialState
 
+from tests import warm
+
+Process = subprocess.Popen[str] | warm.Popen
 REPOSITORY = Path(__file__).parents[2]
 APP = Path(__file__).parent / "app" / "app.py"
 TIMEOUT = 60  # seconds
@@ -27,19 +30,18 @@ class App:
     storage: str | None = None  # URL; None: the app's default, a file in its directory
     timeout: float = TIMEOUT
     prefix: tuple[str, ...] = ()  # of the command line, as `unshare --uts`
-    processes: list[subprocess.Popen[str]] = field(default_factory=list)
+    processes: list[Process] = field(default_factory=list)
 
     @property
     def url(self) -> str:
         """Where its studies live."""
         return self.storage or f"sqlite:///{self.cwd}/sweeps.db"
 
-    def start(self, *overrides: str) -> subprocess.Popen[str]:
+    def start(self, *overrides: str) -> Process:
         """Start `app.py -m OVERRIDES`."""
-        # tests started in the background of a shell ignore SIGINT, and so would their children
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         storage = () if self.storage is None else (f"hydra.sweeper.storage={self.storage}",)
-        process = subprocess.Popen(
+        start: Any = subprocess.Popen if self.prefix else warm.Popen
+        process = start(
             [*self.prefix, sys.executable, str(APP), "-m", *overrides, *storage],
             cwd=self.cwd,
             env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
@@ -54,7 +56,7 @@ class App:
         """Run it to its end, and return what it printed, standard error included."""
         return self.end(self.start(*overrides), status)
 
-    def end(self, process: subprocess.Popen[str], status: int = 0) -> str:
+    def end(self, process: Process, status: int = 0) -> str:
         """Wait for the end of a process and check its exit status."""
         out, err = process.communicate(timeout=self.timeout)
         assert process.returncode == status, out + err

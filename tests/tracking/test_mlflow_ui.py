@@ -1,12 +1,12 @@
 """MLflow's pages of a real sweep, in a real browser: what a person looks for is there."""
 
 import json
-import subprocess
 import sys
 
 import pytest
 from PIL import Image
 
+from tests import warm
 from tests.helpers import ROOT
 from tests.tiny import tiny
 
@@ -26,7 +26,7 @@ def swept(cache_dir, tmp_path_factory):
     folder = tmp_path_factory.mktemp("swept")
     command = [sys.executable, str(ROOT / "train.py"), "-m", f"h={','.join(H)}", "hydra.sweeper.workers=1"]
     fast = ["metrics.fid_sd=never", "metrics.kid=never", "metrics.precision_recall=never", "metrics.clip_score=never"]
-    subprocess.run([*command, *tiny(cache_dir, *fast)], cwd=folder, check=True, capture_output=True)
+    warm.run([*command, *tiny(cache_dir, *fast)], cwd=folder, check=True, capture_output=True)
     return folder
 
 

@@ -1,7 +1,6 @@
 """Each data format from its files to pictures, by the commands that a user types: prepare, train 2 kimg, sample."""
 
 import json
-import subprocess
 import sys
 
 import pytest
@@ -12,6 +11,7 @@ from clipgan.config import ClipConfig
 from clipgan.inputs.encoders.clip import load_clip
 from clipgan.inputs.encoders.tiny_clip import TINY_MODEL, build_clip, register_tiny_model
 from clipgan.inputs.features.encoding import to_images
+from tests import warm
 from tests.helpers import ROOT
 from tests.inputs.data import samples
 from tests.tiny import tiny
@@ -59,9 +59,7 @@ def weights(tmp_path):
 
 
 def run(folder, *command):
-    done = subprocess.run(
-        [sys.executable, *command], cwd=folder, capture_output=True, text=True, check=False, timeout=300
-    )
+    done = warm.run([sys.executable, *command], cwd=folder, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

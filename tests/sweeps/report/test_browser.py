@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from sweeps.report.__main__ import write
+from tests import warm
 from tests.sweeps.report.studies import HOSTILE, Studies, grid, hostile
 from tests.sweeps.sweep_app import APP, REPOSITORY, App
 
@@ -70,7 +71,7 @@ def test_names_run_no_script(studies: Studies, tmp_path: Path, monkeypatch: pyte
 def test_a_real_sweep_and_the_command_of_a_trial(app: App) -> None:
     app.run("loss=symmetric,asymmetric", "h=0.1,0.5", "C_ii=2", "mode=report", "hydra.sweeper.step_name=kimg")
     report = [sys.executable, "-m", "sweeps.report"]
-    done = subprocess.run(report, cwd=app.cwd, env=ENVIRONMENT, capture_output=True, text=True, check=True)
+    done = warm.run(report, cwd=app.cwd, env=ENVIRONMENT, capture_output=True, text=True, check=True)
     name = app.study().study_name
     assert done.stdout.split() == [f"report-{name}.html", f"report-{name}.md"]
     page = (app.cwd / f"report-{name}.html").read_text()
@@ -80,13 +81,13 @@ def test_a_real_sweep_and_the_command_of_a_trial(app: App) -> None:
 
     started = app.started()
     again = [sys.executable, *shlex.split(command)[1:], "hydra.job.num=0"]  # which the app writes down
-    subprocess.run(again, cwd=app.cwd, env=ENVIRONMENT, check=True)
+    warm.run(again, cwd=app.cwd, env=ENVIRONMENT, check=True)
     assert [line.split()[1:] for line in app.started()[len(started) :]] == [["0.1", "symmetric"]]
 
-    wrong = subprocess.run([*report, "none"], cwd=app.cwd, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    wrong = warm.run([*report, "none"], cwd=app.cwd, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert wrong.returncode == 1
     assert wrong.stderr == f"there is no study none in sqlite:///{app.cwd}/sweeps.db: those there are: {name}\n"
-    unwritable = subprocess.run(
+    unwritable = warm.run(
         [*report, "--out", "/nowhere/x.html"], cwd=app.cwd, env=ENVIRONMENT, capture_output=True, text=True, check=False
     )
     assert unwritable.returncode == 1

@@ -1,6 +1,5 @@
 """The queue of points, without Hydra."""
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from sweeps.points.search_space import Point, Space, Value
 from sweeps.search.plan import Grid, Plan
 from sweeps.study.claims import SweepStudy
 from sweeps.study.storage import open_storage
+from tests import warm
 from tests.sweeps.sweep_app import REPOSITORY
 
 IDENTITY = {"axes": ["h"], "config": {"batch": 16}}
@@ -114,7 +114,7 @@ def test_the_trial_of_a_dead_process_is_requeued_and_of_a_living_one_is_not(stud
         f"s = SweepStudy({study.storage!r}, 's', 'minimize', {IDENTITY!r}, print);"
         "s.claim(Plan(Grid([Point({'h': 0.5}, ('h=0.5',))])))"
     )
-    subprocess.run([sys.executable, "-c", claim_and_die], check=True, cwd=REPOSITORY)
+    warm.run([sys.executable, "-c", claim_and_die], check=True, cwd=REPOSITORY)
     claim = queue.claim(grid)
     assert (claim.number, claim.point, claim.run) == (2, {"h": 0.5}, 1)
     assert queue.claim(grid) is None

@@ -1,7 +1,6 @@
 """Several trials at a time: none lost, none twice, on both databases, with other launchers too."""
 
 import importlib.util
-import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 from optuna.trial import TrialState
 
 from sweeps.study.claims import SweepStudy
+from tests import warm
 from tests.sweeps import postgres as server
 from tests.sweeps.sweep_app import REPOSITORY, App
 
@@ -40,9 +40,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def race(storage: str, n_claimers: int, n_points: int) -> list[float]:
     """The points that processes have claimed, all of which also made the study and its queue."""
     processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", CLAIMER, storage, str(n_points)], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
-        )
+        warm.Popen([sys.executable, "-c", CLAIMER, storage, str(n_points)], cwd=REPOSITORY, stdout=warm.PIPE, text=True)
         for _ in range(n_claimers)
     ]
     outs = [process.communicate(timeout=120)[0] for process in processes]

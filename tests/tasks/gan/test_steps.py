@@ -21,6 +21,7 @@ from clipgan.tasks.gan.ema import ema_decay, update_ema
 from clipgan.tasks.gan.preparation import prepare
 from clipgan.tasks.gan.steps import discriminator_step, generator_step
 from clipgan.tasks.gan.training import Training
+from tests import warm
 from tests.helpers import make_config
 from tests.models.losses.test_pairs import brute_force
 from tests.numeric import CLOSE, assert_apart, in_float64, prepare_in_float64, rounding
@@ -392,7 +393,7 @@ def test_two_processes_equal_one(make_training, cache_dir, tmp_path):
         free.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
     overrides = tiny(cache_dir, "mlflow.tracking_uri=null")
-    torch.multiprocessing.spawn(one_of_two_processes, (address, overrides, tmp_path), nprocs=2)
+    warm.call_by_ranks(one_of_two_processes, address, overrides, tmp_path, processes=2)
     for (variant, name), (gradients, values) in expected.items():
         for rank in range(2):
             ours, our_values = torch.load(tmp_path / f"{variant} {name} {rank}.pt")

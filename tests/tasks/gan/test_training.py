@@ -1,7 +1,10 @@
 """Whole short trainings in process: what they write, that they go on from a checkpoint, that divergence is loud."""
 
+import functools
 import json
 import math
+from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +15,7 @@ from PIL import Image
 
 from clipgan.base.errors import UserError
 from clipgan.engine.checkpoint import load_checkpoint, save_checkpoint
+from clipgan.engine.result import Result
 from clipgan.engine.step_averages import StepAverages
 from clipgan.tasks.train import train
 from tests.helpers import assert_same, make_config
@@ -39,17 +43,38 @@ def weights(run_dir, kimg):
     return load_checkpoint(run_dir / f"checkpoint-{kimg:06d}.pt", CPU)["state"]
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A training of 2 kimg to its end: its directory, what it returned, and what it reported."""
+
+    folder: Path
+    result: Result
+    reported: list[tuple[int, float]]
+
+
+@pytest.fixture(scope="module")
+def trained(cache_dir, tmp_path_factory):
+    """A training with a loss structure, for all tests that look at one."""
+
+    @functools.cache
+    def make(loss):
+        folder, reported = tmp_path_factory.mktemp(loss), []
+        config = make_config(*tiny(cache_dir, "mlflow.tracking_uri=null", f"loss={loss}"))
+        result = train(config, folder, report=lambda value, kimg: reported.append((kimg, value)))
+        return Trained(folder, result, reported)
+
+    return make
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("loss", ["symmetric", "asymmetric", "lafite"])
-def test_a_run_records_every_active_term(configure, tmp_path, loss):
-    config = configure(f"loss={loss}", "mlflow.tracking_uri=null")
-    reported = []
-    result = train(config, tmp_path / "run", report=lambda value, kimg: reported.append((kimg, value)))
-    rows = records(tmp_path / "run")
+def test_a_run_records_every_active_term(trained, loss):
+    run = trained(loss)
+    result, rows = run.result, records(run.folder)
     assert [row["step"] for row in rows] == [0, 1, 2]
-    assert reported == [(row["step"], row["fid32_clip_tiny"]) for row in rows]
+    assert run.reported == [(row["step"], row["fid32_clip_tiny"]) for row in rows]
     assert result.objective == rows[-1]["fid32_clip_tiny"]
-    assert rows[-1]["fid32_clip_tiny_best"] == min(value for _, value in reported)
+    assert rows[-1]["fid32_clip_tiny_best"] == min(value for _, value in run.reported)
     per_network = {
         "symmetric": {"G": ("D/it", "D/ii", "CLIP/it", "CLIP/ii", "ResNet/it", "ResNet/ii"), "D": ("D/it", "D/ii")},
         "asymmetric": {"G": ("D/it", "CLIP/it", "CLIP/ii", "ResNet/ii"), "D": ("D/it",)},
@@ -91,17 +116,16 @@ def test_mlflow_gets_what_the_file_has(configure, tmp_path):
 
 
 @pytest.mark.slow
-def test_resuming_goes_on_as_if_nothing_had_happened(configure, tmp_path):
-    quiet = "mlflow.tracking_uri=null"
-    train(configure("kimg=2", quiet), tmp_path / "whole")
+def test_resuming_goes_on_as_if_nothing_had_happened(configure, trained, tmp_path):
+    quiet, whole = "mlflow.tracking_uri=null", trained("symmetric").folder
     train(configure("kimg=1", quiet), tmp_path / "halves")
     (tmp_path / "halves" / "metrics.jsonl").open("a").write('{"step": 9, "time": 0}\n')  # after the checkpoint: dropped
     train(configure("kimg=2", quiet), tmp_path / "halves")
-    assert_same(weights(tmp_path / "whole", 2), weights(tmp_path / "halves", 2))
+    assert_same(weights(whole, 2), weights(tmp_path / "halves", 2))
     timeless = ("time", "sec_per_kimg", "memory_gb", "snapshot_seconds")
     whole, halves = (
-        [{key: value for key, value in row.items() if key not in timeless} for row in records(tmp_path / name)]
-        for name in ("whole", "halves")
+        [{key: value for key, value in row.items() if key not in timeless} for row in records(folder)]
+        for folder in (whole, tmp_path / "halves")
     )
     assert [{key: row[key] for key in same} for row, same in zip(halves, whole, strict=True)] == whole
     assert "kid32_clip_tiny" in halves[1].keys() - whole[1].keys()  # a training that ends measures more
@@ -192,9 +216,9 @@ def test_a_finished_run_trains_no_more_and_another_run_is_refused(configure, tmp
 
 
 @pytest.mark.slow
-def test_the_sample_grid_has_the_same_prompts_at_every_snapshot(configure, tmp_path):
-    train(configure("kimg=1", "mlflow.tracking_uri=null"), tmp_path)
-    first, second = (np.asarray(Image.open(tmp_path / f"samples-{kimg:06d}.png")) for kimg in (0, 1))
+def test_the_sample_grid_has_the_same_prompts_at_every_snapshot(trained):
+    folder = trained("symmetric").folder
+    first, second = (np.asarray(Image.open(folder / f"samples-{kimg:06d}.png")) for kimg in (0, 1))
     assert first.shape == second.shape == (2 * (2 * 18 + 64), 3 * 64, 3)  # a caption takes two lines
     for row in range(2):
         caption = slice(row * 100, row * 100 + 36)

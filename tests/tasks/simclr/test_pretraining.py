@@ -3,7 +3,6 @@
 import json
 import math
 import signal
-import subprocess
 import sys
 
 import optuna
@@ -16,6 +15,7 @@ from clipgan.engine.checkpoint import load_checkpoint
 from clipgan.tasks.gan.initial import read_initial
 from clipgan.tasks.simclr.pretraining import Pretraining
 from clipgan.tasks.train import train
+from tests import warm
 from tests.helpers import ROOT, assert_same, make_config
 from tests.tasks.simclr.tiny import tiny
 
@@ -99,7 +99,7 @@ def test_a_signal_leaves_a_checkpoint_between_epochs(configure, tmp_path, monkey
 
 
 def command(tmp_path, *arguments):
-    done = subprocess.run(
+    done = warm.run(
         [sys.executable, str(ROOT / "train.py"), *arguments],
         cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
