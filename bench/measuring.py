@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from clipgan.tasks.gan.training import Training
 
 FOLDER = Path("runs/bench")
-WIDE = 200  # characters
 LOAD_BEFORE = os.getloadavg()[0]  # of the machine, before the bench adds its own
 Action = Callable[[], Any]
 
@@ -108,7 +107,7 @@ def show(header: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None
     table = Table(*header, title=title)
     for row in rows:
         table.add_row(*map(str, row))
-    (console if console.is_terminal else Console(width=WIDE)).print(table)
+    (console if console.is_terminal else Console(width=200)).print(table)
 
 
 def write(name: str, folder: Path = FOLDER, **record: Any) -> None:
@@ -121,8 +120,8 @@ def write(name: str, folder: Path = FOLDER, **record: Any) -> None:
 
 def machine() -> dict[str, Any]:
     """Processor, cores, memory, load and versions of this machine."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    names = [line.partition(":")[2].strip() for line in lines if "model name" in line]
+    cpuinfo = Path("/proc/cpuinfo").read_text()
+    names = [line.partition(":")[2].strip() for line in cpuinfo.splitlines() if "model name" in line]
     return {
         "cpu": names[0] if names else platform.processor(),
         "cores": psutil.cpu_count(),

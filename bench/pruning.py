@@ -23,13 +23,13 @@ from dataclasses import asdict
 from typing import Any
 
 from bench.measuring import arguments, show, write
-from sweeps.options import PRUNERS
-from sweeps.plan import Grid, Plan, mixed
-from sweeps.pruning import is_to_end
-from sweeps.search_space import Axis, Choice, points, space_of
-from sweeps.storage import open_storage
-from sweeps.study import SweepStudy
-from sweeps.trial import RunningTrial
+from sweeps.base.options import PRUNERS
+from sweeps.job.current_trial import RunningTrial
+from sweeps.job.pruning import is_to_end
+from sweeps.points.search_space import Axis, Choice, points, space_of
+from sweeps.search.plan import Grid, Plan, shuffled
+from sweeps.study.claims import SweepStudy
+from sweeps.study.storage import open_storage
 
 H = (0.1, 0.2, 0.5, 1.0, 2.0)
 C = (0.5, 1.25, 2.5, 3.75, 5.0)
@@ -60,7 +60,7 @@ def grid() -> tuple[list[Axis], Plan]:
     axes = [
         Axis(name, name, tuple(Choice(value, str(value)) for value in values)) for name, values in (("h", H), ("C", C))
     ]
-    return axes, Plan(Grid(mixed(points(axes))))
+    return axes, Plan(Grid(shuffled(points(axes))))
 
 
 def sweep(pruner: Mapping[str, Any], fid: Curve) -> tuple[float, float]:
@@ -73,7 +73,7 @@ def sweep(pruner: Mapping[str, Any], fid: Curve) -> tuple[float, float]:
         while (claim := study.claim(plan)) is not None:
             trial = RunningTrial(study.url, study.name, claim.number, None)
             for kimg in range(KIMG + 1):
-                value = fid(claim.record.point, kimg)
+                value = fid(claim.point, kimg)
                 trial.report(value, kimg)
                 ends = is_to_end(open_storage(study.url), study.name, claim.number, kimg, pruner, KIMG)
                 if ends and kimg < KIMG:

@@ -12,7 +12,6 @@ for train.py; it writes runs/bench/train_step.json.
 
 import copy
 import statistics
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -70,7 +69,11 @@ def measure(overrides: list[str], rounds: int) -> list[dict[str, Any]]:
                 train_step(state, batch, objective, step)
 
     actions = {name: partial(steps, state) for name, state in states.items()}
-    flops = {name: count(action) / STEPS for name, action in actions.items()}  # warms up too
+    flops = {}
+    for name, action in actions.items():  # warms up too
+        with Counter() as counter:
+            action()
+        flops[name] = counter.total / STEPS
     times = in_turns(actions, rounds, device, title=f"{config.resolution} pixels")
     cells = []
     for name, record in times.items():
@@ -92,10 +95,8 @@ def reference_state(config: Config, device: torch.device) -> TrainingState:
     discriminator = ReferenceDiscriminator(config.model, CLIP_DIM, config.resolution).to(device)
     state.generator, state.discriminator = generator, discriminator
     state.generator_ema = copy.deepcopy(generator).requires_grad_(False)
-    for optimizer, network in (
-        (state.generator_optimizer, generator),
-        (state.discriminator_optimizer, discriminator),
-    ):
+    optimizers = state.generator_optimizer, state.discriminator_optimizer
+    for optimizer, network in zip(optimizers, (generator, discriminator), strict=True):
         [group] = optimizer.param_groups
         group["params"] = list(network.parameters())
     return state
@@ -106,13 +107,6 @@ def random_batch(config: Config, device: torch.device) -> Batch:
     images = torch.rand(config.batch, 3, config.resolution, config.resolution, device=device) * 2 - 1
     unit = torch.nn.functional.normalize(torch.randn(config.batch, CLIP_DIM, device=device))
     return Batch(unit, unit, None, images, unit, None, range(config.batch))
-
-
-def count(action: Callable[[], None]) -> int:
-    """Floating-point operations in an action."""
-    with Counter() as counter:
-        action()
-    return counter.total
 
 
 def matrix_products(dtype: torch.dtype, device: torch.device) -> float:

@@ -23,7 +23,7 @@ from clipgan.config.command_line import (
 
 if TYPE_CHECKING:  # they import torch and Optuna
     from clipgan.engine.result import Result
-    from sweeps.trial import RunningTrial
+    from sweeps.job.current_trial import RunningTrial
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def main() -> None:
 def _sweep_keys() -> str:
     """A line for each setting of a sweep, for --help."""
     from clipgan.config.meanings import defaults, listing, meanings
-    from sweeps.settings import Settings
+    from sweeps.base.settings import Settings
 
     return listing(meanings(Settings), defaults(Settings))
 
@@ -51,8 +51,8 @@ def task(cfg: Any) -> float:
     from hydra.types import RunMode
 
     from clipgan.base.errors import DivergenceError, Interrupted, ProcessError, UserError
-    from sweeps.job import REQUEUE, Hopeless
-    from sweeps.trial import current_trial
+    from sweeps.job.current_trial import current_trial
+    from sweeps.job.task_function import REQUEUE, PermanentFailure
 
     run: Any = HydraConfig.get()
     trial = current_trial()
@@ -62,7 +62,7 @@ def task(cfg: Any) -> float:
         if run.mode == RunMode.MULTIRUN:  # the sweeper records the error as this trial's failure and continues
             if isinstance(error, ProcessError):
                 raise
-            raise Hopeless(f"{type(error).__name__}: {error}") from error
+            raise PermanentFailure(f"{type(error).__name__}: {error}") from error
         sys.exit(str(error) if first_process() else 1)
     except Interrupted as interrupted:
         if run.mode == RunMode.RUN and first_process():  # a sweep prints a message of its own

@@ -1,35 +1,22 @@
 """The Hydra sweeper: a grid of overrides becomes a study, and each of its points one job."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext, suppress
-from pathlib import Path
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from sweeps.settings import Settings
+from sweeps.base.settings import Settings
 
 # Hydra imports every plugin for every command, `--help` included: Optuna, MLflow and rich are imported inside.
 if TYPE_CHECKING:
     from hydra.plugins.launcher import Launcher
 
-    from sweeps.composition import Composition
-    from sweeps.job import Job
-    from sweeps.leader import Leader, Orders
-    from sweeps.live import View
-    from sweeps.mlflow_parent import ParentRun
-    from sweeps.plan import Plan
-    from sweeps.search_space import AnyAxis, Space
-    from sweeps.stop import Stop
-    from sweeps.study import SweepStudy
-    from sweeps.worker import Worker
+    from sweeps.job.task_function import Job
+    from sweeps.workers.leader import Orders
 
 INTERRUPTED = 130  # exit status after Ctrl-C, as in a shell
-ENDED = ("COMPLETE", "PRUNED", "FAIL")
-WORKERS = "workers"  # folder in that of the sweep
 
 
 class StudySweeper(Sweeper):
@@ -49,13 +36,12 @@ class StudySweeper(Sweeper):
         self.hydra_context: HydraContext
         self.job: Job
         self.orders: Orders | None  # of the leader whose worker this process is
-        self.stop: Stop
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra before `sweep`."""
-        from sweeps.callbacks import give_back_callbacks
-        from sweeps.job import Job
-        from sweeps.leader import Orders
+        from sweeps.job.task_function import Job
+        from sweeps.workers.callbacks import give_back_callbacks
+        from sweeps.workers.leader import Orders
 
         self.orders = Orders.received()
         if self.orders is not None and self.orders.without_callbacks:
@@ -72,216 +58,28 @@ class StudySweeper(Sweeper):
             SystemExit: status 1 if a trial failed now or no point is complete or pruned, 130 after Ctrl-C, 143 after
                 SIGTERM, 75 if a job was preempted.
         """
-        from sweeps.stop import Stop
-        from sweeps.table import new_console
+        from sweeps.base.signals import Stop, end_with_parent
+        from sweeps.command.composition import Composition
+        from sweeps.command.request import read
+        from sweeps.display.summary import new_console
+        from sweeps.workers.run import Run
 
-        self.stop, self.console = Stop(), new_console()
+        stop, console = Stop(), new_console()
         try:
-            with self.stop.heeding():
-                self._sweep(arguments)
+            with stop.catching_signals():
+                if self.orders is not None:
+                    end_with_parent(self.orders.leader["pid"])
+                composition = Composition(self.hydra_context, self.config)
+                request = read(self.settings, composition, arguments, check=self.orders is None)
+                Run(request, self._launcher, self.orders, console, stop).work()
         except KeyboardInterrupt:
-            self.say("stopped; the same command goes on")
+            with suppress(OSError):  # the disk that has the log of a worker may be full
+                console.print("stopped; the same command goes on")
             raise SystemExit(INTERRUPTED) from None
 
-    def _sweep(self, arguments: list[str]) -> None:
-        from sweeps.composition import Composition
-        from sweeps.planning import plan_of
-        from sweeps.search_space import space_of
-        from sweeps.stop import end_with_parent
-
-        self.settings.check()
-        if self.orders is not None:
-            end_with_parent(self.orders.leader["pid"])
-        composition = Composition(self.hydra_context, self.config)
-        axes, fixed = composition.parse(self.settings.params, arguments)
-        plan = plan_of(self.settings, axes, fixed, composition)
-        if self.orders is None:
-            composition.check_choices(axes, fixed)
-        name, identity = self._name(composition, axes, fixed)
-        if self.settings.dry_run:
-            from sweeps.dry_run import DryRun
-
-            DryRun(self.settings, plan, axes, fixed, composition, self._launcher(), self.say).tell(name)
-            return
-        study = self._open_study(name, identity)
-        composition.name_study(study.family)
-        if self.orders is not None:
-            self._worker(study, plan, fixed, composition, self.orders.parent_run_id).work()
-        else:
-            self._note_command(study, fixed)
-            study.enqueue(plan, space_of(axes), self.settings.retried, self.settings.warm_start)
-            self._lead(study, plan, space_of(axes), fixed, composition)
-
-    def _lead(
-        self, study: "SweepStudy", plan: "Plan", space: "Space", fixed: Sequence[str], composition: "Composition"
-    ) -> None:
-        """Run the plan in this process or in several, and say what came of it."""
-        before = {record.number for record in study.records() if record.state in ENDED}
-        parent = self._open_parent(study, space)
-        run_id = None if parent is None else parent.run_id
-        try:
-            n_workers = min(self._fitting_workers(), study.n_open(plan))
-            if n_workers > 1:
-                self._leader(study, plan, n_workers, run_id).work()
-            else:
-                self._worker(study, plan, fixed, composition, run_id).work()
-        except (KeyboardInterrupt, SystemExit) as stop:
-            self._close_parent(parent, study, "KILLED")
-            if not isinstance(stop, KeyboardInterrupt):
-                self.say("stopped; the same command goes on")
-            raise
-        new = [record for record in study.records() if record.state in ENDED and record.number not in before]
-        self._summarise(study, plan, len(new))
-        if study.failure_rate(plan) > self.settings.max_failure_rate:
-            self.say(
-                f"given up: {study.failure_rate(plan):.0%} of the trials have failed, which is more than"
-                f" hydra.sweeper.max_failure_rate={self.settings.max_failure_rate}; go on with a greater one, or with"
-                " hydra.sweeper.retry_failed=true"
-            )
-        n_failed = sum(record.state == "FAIL" and plan.wants(record) for record in new)
-        n_done = sum(record.state in ("COMPLETE", "PRUNED") and plan.wants(record) for record in study.records())
-        succeeded = n_failed == 0 and n_done > 0
-        self._close_parent(parent, study, "FINISHED" if succeeded else "FAILED")
-        if not succeeded:
-            raise SystemExit(1)
-
-    def _name(
-        self, composition: "Composition", axes: "Sequence[AnyAxis]", fixed: Sequence[str]
-    ) -> tuple[str, Mapping[str, Any]]:
-        """The name of this command's study, and what it stands for."""
-        from sweeps.identity import derived_name, identity_of
-
-        names = [axis.name for axis in axes]
-        identity = identity_of(composition.without_axes(fixed), names, self.settings.not_identity)
-        return self.settings.study_name or derived_name(identity), identity
-
-    def _open_study(self, name: str, identity: Mapping[str, Any]) -> "SweepStudy":
-        """The study of this command, made if it is new."""
-        from sweeps.queue import Limits
-        from sweeps.storage import absolute_url, open_storage
-        from sweeps.study import SweepStudy
-        from sweeps.warm_start import complete_trials
-
-        settings = self.settings
-        for known in settings.warm_start if self.orders is None else ():  # before a study is made for nothing
-            list(complete_trials(open_storage(absolute_url(settings.storage)), known, settings.directions))
-        limits = Limits(settings.max_retries, settings.max_failure_rate, settings.grace)
-        leader = None if self.orders is None else self.orders.leader
-        return SweepStudy(settings.storage, name, settings.directions, identity, self.say, limits, leader)
-
-    def _note_command(self, study: "SweepStudy", fixed: Sequence[str]) -> None:
-        """Keep with the study what a report of it needs to know."""
-        from sweeps.reproduce import ATTRIBUTE, note
-
-        study.set_attribute(ATTRIBUTE, note(fixed))
-        study.set_attribute("step_name", self.settings.step_name)
-        study.set_attribute("objectives", list(self.settings.names))
-        study.set_attribute("aggregate", self.settings.aggregate)
-        if len(self.settings.names) > 1:
-            study.name_objectives(self.settings.names)
-
-    def _fitting_workers(self) -> int:
-        from sweeps.machine import fitting_workers
-
-        return fitting_workers(self.settings)
-
-    def _leader(self, study: "SweepStudy", plan: "Plan", n_workers: int, parent_run_id: str | None) -> "Leader":
-        from sweeps.callbacks import without_callbacks
-        from sweeps.composition import given_overrides
-        from sweeps.leader import Leader
-        from sweeps.machine import environment
-
-        folder = Path(str(self.config.hydra.sweep.dir)) / WORKERS
-        self.say(f"{n_workers} workers; their output is in {folder}, that of a trial in output.txt of its own folder")
-        return Leader(
-            study=study,
-            shares=[environment(self.settings, n_workers, place) for place in range(n_workers)],
-            parent_run_id=parent_run_id,
-            overrides=[*given_overrides(self.config, "hydra"), *given_overrides(self.config, "task")],
-            without_callbacks=without_callbacks(self.config),
-            folder=folder,
-            view=self._view(plan, n_workers),
-            stop_seconds=self.settings.stop_seconds,
-            stop=self.stop,
-        )
-
-    def _worker(
-        self,
-        study: "SweepStudy",
-        plan: "Plan",
-        fixed: Sequence[str],
-        composition: "Composition",
-        parent_run_id: str | None,
-    ) -> "Worker":
-        from sweeps.worker import Worker
-
-        return Worker(
-            study=study,
-            plan=plan,
-            fixed=fixed,
-            composition=composition,
-            launcher=self._launcher(),
-            view=self._view(plan, n_workers=1),
-            objectives=self.settings.names,
-            parent_run_id=parent_run_id,
-            heartbeat=self.settings.heartbeat,
-            stop=self.stop,
-        )
-
     def _launcher(self) -> "Launcher":
-        """Not before the study has its name: a launcher's own folder may lie in that of the sweep."""
         from hydra.core.plugins import Plugins
 
         return Plugins.instance().instantiate_launcher(
             hydra_context=self.hydra_context, task_function=self.job, config=self.config
         )
-
-    def _view(self, plan: "Plan", n_workers: int) -> "View":
-        """A table where the terminal is ours alone, else lines: the one worker's job may draw its own progress."""
-        from sweeps.live import Board, Lines
-
-        if n_workers > 1 and self.console.is_terminal:
-            return Board(self.console, plan, self.settings.step_name, n_workers)
-        return Lines(self.say, plan, self.settings.step_name)
-
-    def say(self, line: str) -> None:
-        """Show one line; a worker does not die of a log that cannot be written, as where the disk is full."""
-        with suppress(OSError) if self.orders is not None else nullcontext():
-            self.console.print(line)
-
-    def _summarise(self, study: "SweepStudy", plan: "Plan", n_run: int) -> None:
-        from sweeps.table import print_summary
-
-        print_summary(
-            self.console,
-            study.records(),
-            directions=self.settings.directions,
-            step_name=self.settings.step_name,
-            study=study.name,
-            n_points=len(plan),
-            n_run=n_run,
-            n_superseded=study.n_superseded,
-            names=self.settings.names,
-            aggregate=plan.aggregate,
-        )
-
-    def _open_parent(self, study: "SweepStudy", space: "Space") -> "ParentRun | None":
-        uri, experiment = self.settings.mlflow_tracking_uri, self.settings.mlflow_experiment
-        if uri is None or experiment is None:
-            return None
-        from sweeps.mlflow_parent import open_parent, or_warn
-
-        return or_warn(lambda: open_parent(uri, experiment, study, space), self.say)
-
-    def _close_parent(self, parent: "ParentRun | None", study: "SweepStudy", status: str) -> None:
-        if parent is None:
-            return
-        from sweeps.mlflow_parent import or_warn
-        from sweeps.table import best
-
-        records = study.records()
-        single = len(self.settings.names) == 1
-        leader = best(records, self.settings.directions[0]) if single else None
-        states = Counter(record.state for record in records)
-        value = None if leader is None else leader.value
-        or_warn(lambda: parent.finish(status, value, states["COMPLETE"], states["FAIL"]), self.say)

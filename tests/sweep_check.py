@@ -8,11 +8,11 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import OmegaConf
 
 from clipgan.config.command_line import register_resolvers
-from sweeps.composition import Composition
-from sweeps.planning import plan_of
-from sweeps.search_space import space_of
-from sweeps.settings import Settings
-from sweeps.study import SweepStudy
+from sweeps.base.settings import Settings
+from sweeps.command.composition import Composition
+from sweeps.command.make_plan import plan_of
+from sweeps.points.search_space import space_of
+from sweeps.study.claims import SweepStudy
 
 
 def check_sweep(conf: Path, overrides: list[str], storage: Path) -> list[str]:

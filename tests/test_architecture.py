@@ -3,6 +3,8 @@
 import ast
 import graphlib
 import re
+import subprocess
+import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -12,6 +14,11 @@ from tests.helpers import ROOT
 
 PACKAGES = ("clipgan", "sweeps", "hydra_plugins", "bench", "tests")
 FILES = [path for package in PACKAGES[:3] for path in sorted((ROOT / package).rglob("*.py"))] + [ROOT / "train.py"]
+TOOLS = (
+    "clipgan.base.mlflow_store",
+    "clipgan.base.secrets",
+    "clipgan.base.text",
+)  # of clipgan/, that sweeps/ may import
 ONLY_IN = {  # a library: the modules that know it
     "hydra": ("clipgan.main", "clipgan.config.command_line", "sweeps", "hydra_plugins"),
     "optuna": ("sweeps",),
@@ -117,11 +124,12 @@ def test_every_arrow_is_needed():
 
 
 def test_the_boxes_are_folders_and_the_top_level_holds_doors():
-    """A name in the picture is a folder, or a module on the top level of `clipgan/`, which a user starts."""
+    """A name in the picture is a folder, or a module on the top level, which a user or Hydra starts."""
     named = [name for names in drawn().boxes.values() for name in names]
     for name in named:
         path = ROOT / name.replace(".", "/")
-        assert path.is_dir() or path.parent in (ROOT, ROOT / "clipgan"), name
+        assert path.is_dir() or path.parent in (ROOT, ROOT / "clipgan", ROOT / "sweeps"), name
+    assert {path.name for path in (ROOT / "sweeps").glob("*.py")} == {"__init__.py", "sweeper.py"}
     for path in (ROOT / "clipgan").glob("*.py"):
         source = path.read_text()
         assert path.name == "__init__.py" or "def main() -> None:" in source, f"{path} is no command: it is loose"
@@ -155,6 +163,16 @@ def test_a_circle_is_found():
 def test_the_project_imports_neither_its_tests_nor_its_benchmarks():
     for path in FILES:
         assert not any(is_in(name, other) for name in imported(path.read_text()) for other in PACKAGES[3:]), path
+
+
+def test_sweeps_use_only_tools_of_clipgan_that_import_no_torch():
+    """A sweep imports neither torch nor any training: it sweeps over other Hydra apps too."""
+    for path in (ROOT / "sweeps").rglob("*.py"):
+        for name in imported(path.read_text()):
+            assert not is_in(name, "clipgan") or any(is_in(name, tool) for tool in TOOLS), (path, name)
+    code = f"import sys, {', '.join(TOOLS)}; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 def test_each_library_is_known_where_it_should_be():

@@ -9,8 +9,8 @@ from packaging.requirements import Requirement
 
 from clipgan.base.errors import UserError
 from clipgan.config import MlflowConfig
-from sweeps.errors import SweepError
-from sweeps.settings import Settings
+from sweeps.base.errors import SweepError
+from sweeps.base.settings import Settings
 from tests.helpers import ROOT
 
 SOURCES = [path for folder in ("clipgan", "sweeps", "hydra_plugins") for path in sorted((ROOT / folder).rglob("*.py"))]

@@ -59,13 +59,13 @@ def _work(storage: str, name: str, n: int, ready: Any, go: Any) -> None:
 
 
 def _plan(n: int) -> Any:
-    from sweeps.plan import Grid, Plan
-    from sweeps.search_space import Point
+    from sweeps.points.search_space import Point
+    from sweeps.search.plan import Grid, Plan
 
     return Plan(Grid([Point({"x": float(x)}, (f"x={x}",)) for x in range(n)]))
 
 
 def _study(storage: str, name: str) -> Any:
-    from sweeps.study import SweepStudy
+    from sweeps.study.claims import SweepStudy
 
     return SweepStudy(storage, name, "minimize", {"axes": ["x"], "config": {}}, print)

@@ -12,8 +12,8 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 
 from sweeps import sweeper
-from sweeps.options import PRUNERS, SAMPLERS
-from sweeps.settings import Settings
+from sweeps.base.options import PRUNERS, SAMPLERS
+from sweeps.base.settings import Settings
 
 PROVIDER = "clipgan_sweeper"  # as `--info` names it
 

@@ -6,7 +6,7 @@ import re
 import sys
 from pathlib import Path
 
-from sweeps.errors import SweepError
+from sweeps.base.errors import SweepError
 
 
 def main() -> None:
@@ -30,18 +30,16 @@ def write(study: str | None, storage: str, out: Path | None, pictures: str) -> t
     """
     from sweeps.report.markdown import markdown
     from sweeps.report.page import render
-    from sweeps.report.points import results
     from sweeps.report.reading import read
 
     sweep = read(storage, study)
-    points = results(sweep)
     safe_name = re.sub(r"[^\w.-]+", "_", sweep.name)
     if out is not None and out.suffix not in (".html", ".htm"):
         raise SweepError(f"--out {out} is not allowed: the page is a .html file; the table goes beside it as .md")
     page = out or Path(f"report-{safe_name}.html")
     table = page.with_suffix(".md")
-    page.write_text(render(sweep, points, pictures), encoding="utf-8")
-    table.write_text(markdown(sweep, points), encoding="utf-8")
+    page.write_text(render(sweep, pictures), encoding="utf-8")
+    table.write_text(markdown(sweep), encoding="utf-8")
     return page, table
 
 

@@ -1,42 +1,38 @@
 """What the axes do to the objective: heat maps of a grid, the effect of one axis, replicas with their intervals."""
 
 import itertools
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from sweeps.report.points import Standing
+from plotly.graph_objects import Figure, Heatmap, Scatter
+
+from sweeps.points.ranking import PointResult
+from sweeps.points.search_space import Value, is_numeric, name_of
 from sweeps.report.reading import Sweep
-from sweeps.report.style import COLOURS, GREY, SCALE, figure_text, label, point_label, styled
-from sweeps.search_space import Value, is_numeric, name_of
-
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
+from sweeps.report.style import COLOURS, GREY, SCALE, figure_text, label, styled
 
 MAX_GRID = 12  # values of an axis; one with more is drawn by values, not as a grid
 MAX_MAPS = 6
 MAX_WRITTEN = 80  # cells; more are too small to write into
 MAX_ROWS = 30
+MEAN = "mean, 95 % interval"  # in a legend
 
 
-def axis_values(points: Sequence[Standing], axis: str) -> list[Value]:
+def axis_values(sweep: Sweep, axis: str) -> list[Value]:
     """The values that complete points have on an axis: numbers in order, names as they come."""
-    values = list(dict.fromkeys(result.point[axis] for result in points if axis in result.point))
+    values = list(dict.fromkeys(result.point[axis] for result in sweep.points if axis in result.point))
     return sorted(values) if is_numeric(values) else values
 
 
-def grid_pairs(sweep: Sweep, points: Sequence[Standing]) -> list[tuple[str, str]]:
+def grid_pairs(sweep: Sweep) -> list[tuple[str, str]]:
     """The pairs of axes that are drawn as heat maps."""
-    few = [axis for axis in sweep.axes if 2 <= len(axis_values(points, axis)) <= MAX_GRID]
+    few = [axis for axis in sweep.axes if 2 <= len(axis_values(sweep, axis)) <= MAX_GRID]
     return list(itertools.combinations(few, 2))[:MAX_MAPS]
 
 
-def heat_map(sweep: Sweep, points: Sequence[Standing], across: str, up: str) -> "Figure":
-    """Two axes: in each cell the mean of its replicas, and the best of these over all other axes."""
-    from plotly.graph_objects import Figure, Heatmap
-
-    best = min if sweep.minimize[0] else max
-    xs, ys = axis_values(points, across), axis_values(points, up)
-    cells = [[_cell(points, {across: x, up: y}, best) for x in xs] for y in ys]
+def heat_map(sweep: Sweep, across: str, up: str) -> Figure:
+    """Two axes: in each cell the mean of the replicas of its best point, over all other axes."""
+    xs, ys = axis_values(sweep, across), axis_values(sweep, up)
+    cells = [[_cell(sweep.points, {across: x, up: y}) for x in xs] for y in ys]
     written = len(xs) * len(ys) <= MAX_WRITTEN
     figure = Figure(
         Heatmap(
@@ -47,11 +43,11 @@ def heat_map(sweep: Sweep, points: Sequence[Standing], across: str, up: str) -> 
             text=[["" if value is None else figure_text(value) for value in row] for row in cells],
             texttemplate="%{text}" if written else None,
             colorscale=SCALE,
-            reversescale=sweep.minimize[0],  # the darker the better
+            reversescale=sweep.minimizes,  # the darker the better
             hoverongaps=False,
             xgap=2,
             ygap=2,
-            colorbar={"title": label(sweep.objectives[0]), "thickness": 14, "outlinewidth": 0},
+            colorbar={"title": label(sweep.objective), "thickness": 14, "outlinewidth": 0},
             hovertemplate="%{customdata}<br>%{text}<extra></extra>",
         )
     )
@@ -62,59 +58,46 @@ def heat_map(sweep: Sweep, points: Sequence[Standing], across: str, up: str) -> 
     return figure
 
 
-def one_axis(sweep: Sweep, points: Sequence[Standing], axis: str) -> "Figure":
+def one_axis(sweep: Sweep, axis: str) -> Figure:
     """The objective against the only axis: each trial, the means, their intervals."""
-    from plotly.graph_objects import Figure, Scatter
-
-    values = axis_values(points, axis)
-    order = sorted((p for p in points if axis in p.point), key=lambda result: values.index(result.point[axis]))
+    values = axis_values(sweep, axis)
+    order = sorted((p for p in sweep.points if axis in p.point), key=lambda result: values.index(result.point[axis]))
     numeric = is_numeric(values)
     xs = [result.point[axis] if numeric else index for index, result in enumerate(order)]
-    pairs = [(x, trial.values[0]) for x, result in zip(xs, order, strict=True) for trial in result.trials]
     figure = Figure()
-    if len(pairs) > len(xs):
-        figure.add_trace(_dots([x for x, _ in pairs], [y for _, y in pairs]))
+    if sweep.ranking.has_replicas:
+        dots = [(x, trial.value) for x, result in zip(xs, order, strict=True) for trial in result.complete]
+        figure.add_trace(_dots([x for x, _ in dots], [y for _, y in dots]))
+    mode, line = "lines+markers" if numeric else "markers", {"color": COLOURS[0]}
     means = [result.first.mean for result in order]
-    figure.add_trace(
-        Scatter(
-            x=xs,
-            y=means,
-            error_y=_error_bars(order),
-            name="mean, 95 % interval",
-            mode="lines+markers" if numeric else "markers",
-            line={"color": COLOURS[0]},
-            marker={"size": 8},
-        )
-    )
+    bars = _error_bars(order)
+    figure.add_trace(Scatter(x=xs, y=means, error_y=bars, name=MEAN, mode=mode, line=line, marker={"size": 8}))
     styled(figure, 360)
-    figure.update_layout(showlegend=len(pairs) > len(xs))
+    figure.update_layout(showlegend=sweep.ranking.has_replicas)
     figure.update_xaxes(title=label(axis), **({} if numeric else _ticks([name_of(value) for value in values])))
-    figure.update_yaxes(title=label(sweep.objectives[0]))
+    figure.update_yaxes(title=label(sweep.objective))
     return figure
 
 
-def replicas(sweep: Sweep, points: Sequence[Standing]) -> "Figure":
+def replicas(sweep: Sweep) -> Figure:
     """Each point's replicas, their mean and interval, the best on top."""
-    from plotly.graph_objects import Figure, Scatter
-
-    shown = list(points[:MAX_ROWS])
-    figure = Figure()
-    dots = [(trial.values[0], row) for row, result in enumerate(shown) for trial in result.trials]
-    figure.add_trace(_dots([x for x, _ in dots], [y for _, y in dots]))
+    shown = sweep.points[:MAX_ROWS]
+    dots = [(trial.value, row) for row, result in enumerate(shown) for trial in result.complete]
+    figure = Figure(_dots([x for x, _ in dots], [y for _, y in dots]))
     figure.add_trace(
         Scatter(
             x=[result.first.mean for result in shown],
             y=list(range(len(shown))),
             error_x=_error_bars(shown),
-            name="mean, 95 % interval",
+            name=MEAN,
             mode="markers",
             marker={"size": 9, "color": COLOURS[0]},
-            text=[f"{point_label(result.point)}<br>{result.first}" for result in shown],
+            text=[f"{label(str(result))}<br>{result.first}" for result in shown],
             hovertemplate="%{text}<extra></extra>",
         )
     )
     styled(figure, 130 + 26 * len(shown))
-    figure.update_xaxes(title=label(sweep.objectives[0]))
+    figure.update_xaxes(title=label(sweep.objective))
     ticks = _ticks([str(result) for result in shown])
     figure.update_yaxes(range=[len(shown) - 0.5, -0.5], automargin=True, zeroline=False, **ticks)
     figure.update_layout(legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
@@ -127,13 +110,11 @@ def _ticks(names: Sequence[str]) -> dict[str, object]:
 
 
 def _dots(xs: Sequence[object], ys: Sequence[object]) -> object:
-    from plotly.graph_objects import Scatter
-
     marker = {"size": 7, "color": GREY, "line": {"width": 1, "color": "#8c959f"}}
     return Scatter(x=xs, y=ys, name="single trials", mode="markers", marker=marker, hoverinfo="skip")
 
 
-def _error_bars(points: Sequence[Standing]) -> dict[str, object]:
+def _error_bars(points: Sequence[PointResult]) -> dict[str, object]:
     """From the mean to the ends of the interval; none for a single trial."""
     ends = [result.first.interval or (result.first.mean, result.first.mean) for result in points]
     means = [result.first.mean for result in points]
@@ -147,8 +128,6 @@ def _error_bars(points: Sequence[Standing]) -> dict[str, object]:
     }
 
 
-def _cell(
-    points: Sequence[Standing], where: dict[str, Value], best: Callable[[Sequence[float]], float]
-) -> float | None:
-    values = [p.first.mean for p in points if all(p.point.get(axis) == value for axis, value in where.items())]
-    return best(values) if values else None
+def _cell(points: Sequence[PointResult], where: dict[str, Value]) -> float | None:
+    found = (p for p in points if all(p.point.get(axis) == value for axis, value in where.items()))
+    return next((result.first.mean for result in found), None)

@@ -2,18 +2,17 @@
 
 from collections.abc import Sequence
 
-from sweeps.report.points import Standing, has_replicas
 from sweeps.report.reading import Sweep
 from sweeps.report.tables import point_table
 
 _SPECIAL = str.maketrans({"|": r"\|", "\n": " ", "<": "&lt;", ">": "&gt;", "*": r"\*", "_": r"\_", "`": r"\`"})
 
 
-def markdown(sweep: Sweep, points: Sequence[Standing]) -> str:
+def markdown(sweep: Sweep) -> str:
     """The complete points, the best first and bold, and what the table leaves out."""
-    table = point_table(sweep, points, has_replicas(points))
+    table = point_table(sweep)
     lines = [f"Study {_escaped(sweep.name)}", ""]
-    if points:
+    if sweep.points:
         lines.append(_row([_escaped(column.name) for column in table.columns]))
         lines.append(_row(["---:" if column.number else "---" for column in table.columns]))
         for row in table.rows:
@@ -23,7 +22,7 @@ def markdown(sweep: Sweep, points: Sequence[Standing]) -> str:
         lines.append("No trial is complete.")
     left_out = [f"{len(sweep.in_state(state))} {state.lower()}" for state in ("PRUNED", "FAIL", "RUNNING", "WAITING")]
     lines += ["", "Trials not in the table: " + ", ".join(left_out) + "."]
-    if has_replicas(points):
+    if sweep.ranking.has_replicas:
         lines.append("Intervals: seeded bootstrap of the mean, percentile interval widened for small samples.")
     return "\n".join(lines) + "\n"
 

@@ -1,47 +1,45 @@
 """The figures that Optuna draws, from a copy of the study's complete trials in memory."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sweeps.report.reading import Sweep, Trial
+from optuna import Study, create_trial
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.importance import FanovaImportanceEvaluator
+from optuna.visualization import plot_parallel_coordinate, plot_param_importances, plot_pareto_front, plot_slice
+from plotly.graph_objects import Figure
+
+from sweeps.points.search_space import Value, is_numeric
+from sweeps.points.trial_record import TrialRecord
+from sweeps.report.reading import Sweep
 from sweeps.report.style import COLOURS, label, styled, verbatim
-from sweeps.search_space import Value, is_numeric
-
-if TYPE_CHECKING:
-    import optuna
-    from optuna.distributions import BaseDistribution
-    from plotly.graph_objects import Figure
+from sweeps.search.in_memory_study import in_memory_study
 
 MIN_POINTS = 10  # complete points for which importances say something
 TREES = 64
 MAX_LINES = 400  # trials in parallel coordinates, the best ones: a browser draws each as a trace of its own
 
 
-def parallel_coordinates(sweep: Sweep) -> "Figure | str":
+def parallel_coordinates(sweep: Sweep) -> Figure | str:
     """The best complete trials as lines across the axes; or why there is nothing to draw."""
-    from optuna.visualization import plot_parallel_coordinate
-
     study = _copy(sweep, MAX_LINES)
     if len(study.trials) < 2:
         return "Needs two complete trials."
     # with a target Optuna takes the smallest value for the best
-    target = _first if len(sweep.objectives) > 1 else None
-    name = label(sweep.objectives[0])
+    target = _first if len(sweep.goal.names) > 1 else None
+    name = label(sweep.objective)
     figure = styled(plot_parallel_coordinate(study, target=target, target_name=name), 420)
     figure.update_layout(margin={"l": 90, "r": 110, "t": 70, "b": 40})
     # the best last, over the others; each line starts at its objective, followed by the colour bar
     *lines, bar = figure.data
-    figure.data = [*sorted(lines, key=lambda line: line.y[0], reverse=sweep.minimize[0]), bar]
+    figure.data = [*sorted(lines, key=lambda line: line.y[0], reverse=sweep.minimizes), bar]
     figure.update_traces(opacity=0.9)
     figure.update_annotations(bgcolor="rgba(255, 255, 255, 0.85)")  # the values along an axis, over the lines
     return figure
 
 
-def importances(sweep: Sweep) -> "Figure | str":
+def importances(sweep: Sweep) -> Figure | str:
     """The share of the objective's variance that each axis explains (fANOVA); or why it cannot be told."""
-    from optuna.importance import FanovaImportanceEvaluator
-    from optuna.visualization import plot_param_importances
-
     study = _copy(sweep)
     n_points = len({tuple(sorted(trial.params.items(), key=str)) for trial in study.trials})
     if n_points < MIN_POINTS:
@@ -50,7 +48,7 @@ def importances(sweep: Sweep) -> "Figure | str":
         return "All objectives are equal: there is nothing to explain."
     # PED-ANOVA, Optuna's default, gave an axis without any effect 0.27 on a grid of 45 points x 3; fANOVA gave it 0.00
     evaluator = FanovaImportanceEvaluator(n_trees=TREES, seed=0)
-    name = label(sweep.objectives[0])
+    name = label(sweep.objective)
     figure = styled(
         plot_param_importances(study, evaluator, target=_first, target_name=name), 130 + 45 * len(sweep.axes)
     )
@@ -61,60 +59,49 @@ def importances(sweep: Sweep) -> "Figure | str":
     return figure
 
 
-def slices(sweep: Sweep, axes: Sequence[str]) -> "Figure":
+def slices(sweep: Sweep, axes: Sequence[str]) -> Figure:
     """The objective against each of these axes by itself: for axes with too many values for a grid."""
-    from optuna.visualization import plot_slice
-
     study = _copy(sweep)
     shown = [verbatim(axis) for axis in axes]
-    figure = styled(plot_slice(study, shown, target=_first, target_name=label(sweep.objectives[0])), 380)
+    figure = styled(plot_slice(study, shown, target=_first, target_name=label(sweep.objective)), 380)
     # by default coloured by the trial's number, which is another one in the copy
     figure.update_traces(marker={"color": COLOURS[0], "showscale": False, "line": {"width": 0}})
     return figure
 
 
-def pareto_front(sweep: Sweep) -> "Figure | str":
+def pareto_front(sweep: Sweep) -> Figure | str:
     """Two or three objectives against each other, the trials that no other beats in all of them in colour."""
-    from optuna.visualization import plot_pareto_front
-
-    n = len(sweep.objectives)
+    n = len(sweep.goal.names)
     if n > 3:
         return f"A front of {n} objectives cannot be drawn; the table marks it."
     study = _copy(sweep)
-    return styled(plot_pareto_front(study, target_names=[label(name) for name in sweep.objectives]), 440)
+    return styled(plot_pareto_front(study, target_names=[label(name) for name in sweep.goal.names]), 440)
 
 
 def _first(trial: Any) -> float:
     return float(trial.values[0])
 
 
-def _copy(sweep: Sweep, at_most: int | None = None) -> "optuna.Study":
-    """The complete trials, or the best of them; names escaped, since Plotly reads HTML in them."""
-    import optuna
-
-    study = optuna.create_study(directions=["minimize" if least else "maximize" for least in sweep.minimize])
-    complete = sweep.in_state("COMPLETE")
-    if at_most is not None:
-        sign = 1 if sweep.minimize[0] else -1
-        complete = sorted(complete, key=lambda trial: sign * trial.values[0])[:at_most]
+def _copy(sweep: Sweep, at_most: int | None = None) -> Study:
+    """The complete trials of the points, or of the best of them; names escaped, since Plotly reads HTML in them."""
+    complete = [trial for result in sweep.points for trial in result.complete][:at_most]
     distributions = {verbatim(axis): _distribution(axis, complete) for axis in sweep.axes}
+    copies = []
     for trial in complete:
         params = {verbatim(axis): _shown(value) for axis, value in trial.point.items()}
         own = {axis: distributions[axis] for axis in params}
-        study.add_trial(optuna.create_trial(values=list(trial.values), params=params, distributions=own))
-    return study
+        copies.append(create_trial(values=list(trial.values), params=params, distributions=own))
+    return in_memory_study("report", sweep.goal.directions, copies)
 
 
-def _distribution(axis: str, trials: Sequence[Trial]) -> "BaseDistribution":
+def _distribution(axis: str, trials: Sequence[TrialRecord]) -> BaseDistribution:
     """The trials' own where it is one of numbers (it may be logarithmic), else one of the values that they have."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
     values = [trial.point[axis] for trial in trials if axis in trial.point]
     if not values or not is_numeric(values):
         return CategoricalDistribution(list(dict.fromkeys(_shown(value) for value in values)) or [""])
     low, high = min(map(float, values)), max(map(float, values))
     for trial in trials:
-        own = trial.frozen.distributions.get(axis)
+        own = trial.distributions.get(axis)
         if isinstance(own, FloatDistribution | IntDistribution) and own.low <= low and high <= own.high:
             return own
     return FloatDistribution(low, high)

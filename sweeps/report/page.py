@@ -1,21 +1,22 @@
 """The page: sections of figures, tables and pictures, in one file that needs no network."""
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Union
 
+from jinja2 import Environment, StrictUndefined
+from plotly.graph_objects import Figure
+from plotly.offline import get_plotlyjs
+
+from sweeps.points.ranking import PointResult
+from sweeps.points.statistics import RELIABLE
+from sweeps.points.trial_record import TrialRecord
 from sweeps.report import curves, effects, optuna_figures, tables
 from sweeps.report.images import Picture, newest_picture
-from sweeps.report.points import Standing, has_replicas
-from sweeps.report.reading import Sweep, Trial
+from sweeps.report.reading import Sweep
 from sweeps.report.tables import Table
-from sweeps.statistics import RELIABLE
-
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
 
 TOP = 4  # points whose pictures are shown
 
@@ -40,17 +41,21 @@ class Section:
     pictures: tuple[tuple[str, Picture], ...] = ()
 
 
-def render(sweep: Sweep, points: Sequence[Standing], pictures: str) -> str:
+def render(sweep: Sweep, pictures: str) -> str:
     """The whole page.
 
     Args:
         sweep: what is shown.
-        points: its complete points, from `results`.
         pictures: glob pattern of the pictures in a run directory.
     """
-    from jinja2 import Environment, StrictUndefined
-    from plotly.offline import get_plotlyjs
-
+    parts = (_curves, _replicas, _effects, _across, _front, partial(_pictures, pattern=pictures))
+    failed, pruned = tables.failure_table(sweep), tables.pruned_table(sweep)
+    sections = [
+        *(part(sweep) for part in parts),
+        Section("Failures", table=failed) if failed.rows else None,
+        Section("Pruned trials", table=pruned) if pruned.rows else None,
+        _trials(sweep),
+    ]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.globals["zip"] = zip
     template = environment.from_string(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
@@ -60,40 +65,26 @@ def render(sweep: Sweep, points: Sequence[Standing], pictures: str) -> str:
         counts=_counts(sweep),
         goal=_goal(sweep),
         n_open=len(sweep.in_state("WAITING", "RUNNING")),
-        leaders=_leaders(sweep, points),
+        leaders=_leaders(sweep),
         when=datetime.now().strftime("%Y-%m-%d %H:%M"),
-        sections=[section for section in _sections(sweep, points, pictures) if section is not None],
+        sections=list(filter(None, sections)),
     )
 
 
-def _sections(sweep: Sweep, points: Sequence[Standing], pictures: str) -> list[Section | None]:
-    return [
-        _curves(sweep, points),
-        _replicas(sweep, points),
-        _effects(sweep, points),
-        _across(sweep, points),
-        _front(sweep, points),
-        _pictures(sweep, points, pictures),
-        _failures(sweep),
-        _pruned(sweep),
-        _trials(sweep, points),
-    ]
-
-
-def _curves(sweep: Sweep, points: Sequence[Standing]) -> Section | None:
+def _curves(sweep: Sweep) -> Section | None:
     if not sweep.trials:
         return None
-    drawn = _drawing("curves", curves.curves(sweep, points) or "No trial has reported anything on its way.")
-    return Section(f"{sweep.objectives[0]} against {sweep.step_name}", drawings=(drawn,))
+    drawn = _drawing("curves", curves.curves(sweep) or "No trial has reported anything on its way.")
+    return Section(f"{sweep.objective} against {sweep.goal.step_name}", drawings=(drawn,))
 
 
-def _replicas(sweep: Sweep, points: Sequence[Standing]) -> Section | None:
-    if not points:
+def _replicas(sweep: Sweep) -> Section | None:
+    if not sweep.points:
         return None
-    table = tables.point_table(sweep, points, has_replicas(points))
-    if not has_replicas(points):
+    table, ranking = tables.point_table(sweep), sweep.ranking
+    if not ranking.has_replicas:
         lead = "One trial a point: what the seed does to these figures is not known. Replicas would tell."
-        if any(result.noise for result in points):
+        if any(map(ranking.noise, ranking.points)):
             lead += (
                 " A point is within noise of the best where measuring both anew makes such a difference in one case of"
                 " twenty, by the deviation that the jobs have told."
@@ -103,24 +94,26 @@ def _replicas(sweep: Sweep, points: Sequence[Standing]) -> Section | None:
         "The mean of each point's replicas with its 95 % interval (seeded bootstrap, widened for small samples)."
         " A point is within noise of the best where the interval of their difference contains 0 (with fewer than"
         f" {RELIABLE} replicas Welch's), and where one of them has a single trial, if measuring both anew may make the"
-        " difference, by the deviation that the jobs have told. Each is compared with the best alone, and of twenty"
-        " such comparisons one errs by chance."
+        " difference, by the deviation that the jobs have told. Each is compared with the best alone: expect one wrong"
+        " call in twenty comparisons."
     )
-    if sweep.aggregate != "mean":
-        lead += f" The order is that of hydra.sweeper.aggregate={sweep.aggregate}."
-    if min(result.first.n for result in points if result.first.n > 1) < RELIABLE:
+    if any(len(result.complete) < ranking.asked for result in ranking.points):
+        lead += f" Points with fewer than the {ranking.asked} replicas that were asked for come after the others."
+    if sweep.goal.aggregate != "mean":
+        lead += f" The order is that of hydra.sweeper.aggregate={sweep.goal.aggregate}."
+    if min(result.first.n for result in ranking.points if result.first.n > 1) < RELIABLE:
         lead += f" With fewer than {RELIABLE} replicas an interval covers less than it says, with three about 75 %."
-    return Section("Points and their replicas", lead, (_drawing("replicas", effects.replicas(sweep, points)),), table)
+    return Section("Points and their replicas", lead, (_drawing("replicas", effects.replicas(sweep)),), table)
 
 
-def _effects(sweep: Sweep, points: Sequence[Standing]) -> Section | None:
-    many = [axis for axis in sweep.axes if len(effects.axis_values(points, axis)) > effects.MAX_GRID]
-    if len(sweep.axes) == 1 and len(points) > 1 and not many:
+def _effects(sweep: Sweep) -> Section | None:
+    many = [axis for axis in sweep.axes if len(effects.axis_values(sweep, axis)) > effects.MAX_GRID]
+    if len(sweep.axes) == 1 and len(sweep.points) > 1 and not many:
         [axis] = sweep.axes
-        return Section(f"Effect of {axis}", drawings=(_drawing("axis", effects.one_axis(sweep, points, axis)),))
+        return Section(f"Effect of {axis}", drawings=(_drawing("axis", effects.one_axis(sweep, axis)),))
     drawn = [
-        _drawing(f"map{index}", effects.heat_map(sweep, points, *pair), f"{pair[1]} and {pair[0]}")
-        for index, pair in enumerate(effects.grid_pairs(sweep, points))
+        _drawing(f"map{index}", effects.heat_map(sweep, *pair), f"{pair[1]} and {pair[0]}")
+        for index, pair in enumerate(effects.grid_pairs(sweep))
     ]
     drawn += [_drawing("slices", optuna_figures.slices(sweep, many))] if many else []
     if not drawn:
@@ -131,8 +124,8 @@ def _effects(sweep: Sweep, points: Sequence[Standing]) -> Section | None:
     )
 
 
-def _across(sweep: Sweep, points: Sequence[Standing]) -> Section | None:
-    if not points or len(sweep.axes) < 2:
+def _across(sweep: Sweep) -> Section | None:
+    if not sweep.points or len(sweep.axes) < 2:
         return None
     return Section(
         "All axes at once",
@@ -143,48 +136,35 @@ def _across(sweep: Sweep, points: Sequence[Standing]) -> Section | None:
     )
 
 
-def _front(sweep: Sweep, points: Sequence[Standing]) -> Section | None:
-    if len(sweep.objectives) < 2 or not points:
+def _front(sweep: Sweep) -> Section | None:
+    if len(sweep.goal.names) < 2 or not sweep.points:
         return None
     return Section("Pareto front", drawings=(_drawing("front", optuna_figures.pareto_front(sweep)),))
 
 
-def _pictures(sweep: Sweep, points: Sequence[Standing], pattern: str) -> Section | None:
-    if not points:
+def _pictures(sweep: Sweep, pattern: str) -> Section | None:
+    if not sweep.points:
         return None
     title = "Pictures of the best points"
-    trials = [_best_replica(sweep, result) for result in points[:TOP]]
+    trials = [_best_replica(sweep, result) for result in sweep.points[:TOP]]
     found = [newest_picture(trial.run_dir, pattern) for trial in trials]
     if not any(picture.uri for picture in found):
         return Section(title, f"There are none: {found[0].note}.")
     return Section(title, pictures=tuple((f"trial {t.number}  {t}", p) for t, p in zip(trials, found, strict=True)))
 
 
-def _failures(sweep: Sweep) -> Section | None:
-    table = tables.failure_table(sweep)
-    return Section("Failures", table=table) if table.rows else None
-
-
-def _pruned(sweep: Sweep) -> Section | None:
-    table = tables.pruned_table(sweep)
-    return Section("Pruned trials", table=table) if table.rows else None
-
-
-def _trials(sweep: Sweep, points: Sequence[Standing]) -> Section:
+def _trials(sweep: Sweep) -> Section:
     if not sweep.trials:
         return Section("Trials", "The study has no trial yet.")
-    best = _best_replica(sweep, points[0]).number if points and len(sweep.objectives) == 1 else None
-    return Section(
-        "Trials", "Each with the command that runs it alone.", table=tables.trial_table(sweep, sweep.trials, best)
-    )
+    return Section("Trials", "Each with the command that runs it alone.", table=tables.trial_table(sweep))
 
 
-def _best_replica(sweep: Sweep, result: Standing) -> Trial:
-    pick = min if sweep.minimize[0] else max
-    return pick(result.trials, key=lambda trial: trial.values[0])
+def _best_replica(sweep: Sweep, result: PointResult) -> TrialRecord:
+    pick = min if sweep.minimizes else max
+    return pick(result.complete, key=lambda trial: trial.values[0])
 
 
-def _drawing(name: str, figure: Union["Figure", str], title: str | None = None) -> Drawing:
+def _drawing(name: str, figure: Figure | str, title: str | None = None) -> Drawing:
     if isinstance(figure, str):
         return Drawing(title, None, figure)
     config = {"displaylogo": False, "responsive": True}
@@ -199,17 +179,17 @@ def _counts(sweep: Sweep) -> str:
 
 
 def _goal(sweep: Sweep) -> str:
-    goals = zip(sweep.objectives, sweep.minimize, strict=True)
-    return ", ".join(f"{name} to be {'minimized' if least else 'maximized'}" for name, least in goals)
+    goals = zip(sweep.goal.names, sweep.goal.directions, strict=True)
+    return ", ".join(f"{name} to be {direction}d" for name, direction in goals)
 
 
-def _leaders(sweep: Sweep, points: Sequence[Standing]) -> list[str]:
-    if not points:
+def _leaders(sweep: Sweep) -> list[str]:
+    if not sweep.points:
         return []
-    if len(sweep.objectives) > 1:
-        return [f"{sum(result.on_front for result in points)} of {len(points)} points are on the Pareto front."]
-    lines = [f"Best: {points[0]} with {points[0].first}"]
-    same = [str(result) for result in points if result.noise]
+    if len(sweep.goal.names) > 1:
+        return [f"{len(sweep.ranking.leaders)} of {len(sweep.points)} points are on the Pareto front."]
+    lines = [f"Best: {sweep.points[0]} with {sweep.points[0].first}"]
+    same = [str(result) for result in sweep.points if sweep.ranking.noise(result)]
     if same:
         lines.append(f"Within noise of it: {'; '.join(same[:TOP])}{' and others' if len(same) > TOP else ''}")
     return lines

@@ -1,14 +1,8 @@
 """One look for all figures: light, thin lines, few colours."""
 
 import html
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-from sweeps.report.reading import point_text
-from sweeps.search_space import Value
-
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
+from plotly.graph_objects import Figure
 
 # Okabe and Ito's colours, which the colour-blind can tell apart, without yellow
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#4d4d4d", "#8c564b")
@@ -18,7 +12,7 @@ SCALE = ((0, "#dce8f4"), (0.5, "#6aaed6"), (1, "#08306b"))  # from a blue that i
 MAX_LABEL = 60  # characters
 
 
-def styled(figure: "Figure", height: int) -> "Figure":
+def styled(figure: Figure, height: int) -> Figure:
     """The figure in the report's look."""
     figure.update_layout(
         template="plotly_white",
@@ -39,11 +33,6 @@ def label(text: str) -> str:
 def verbatim(text: str) -> str:
     """Text that Plotly shows as it is; it reads some HTML, and mathematics between dollars."""
     return html.escape(text, quote=False).replace("$", "&#36;")
-
-
-def point_label(point: Mapping[str, Value]) -> str:
-    """A point for Plotly."""
-    return label(point_text(point))
 
 
 def figure_text(value: float) -> str:

@@ -1,12 +1,11 @@
 """The tables of a report, for the page and for papers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sweeps.report.points import Standing
-from sweeps.report.reading import Sweep, Trial
-from sweeps.search_space import Value, name_of
-from sweeps.statistics import Summary
+from sweeps.points.search_space import Value, name_of
+from sweeps.points.statistics import Summary
+from sweeps.report.reading import Sweep
 
 NOISE = {None: "unknown", True: "within noise", False: "differs"}
 
@@ -36,11 +35,13 @@ class Table:
     rows: tuple[Row, ...]
 
 
-def point_table(sweep: Sweep, points: Sequence[Standing], replicas: bool) -> Table:
+def point_table(sweep: Sweep) -> Table:
     """One row for each complete point, the best first; with replicas also spread and interval; noise where known."""
     columns = [Column(axis) for axis in sweep.axes]
-    several, compared = len(sweep.objectives) > 1, replicas or any(result.noise for result in points)
-    for name in sweep.objectives:
+    ranking, points = sweep.ranking, sweep.points
+    replicas, several = ranking.has_replicas, len(sweep.goal.names) > 1
+    compared = replicas or any(map(ranking.noise, points))
+    for name in sweep.goal.names:
         columns.append(Column(name, number=True))
         columns += [Column("sd", number=True), Column("95 % interval", number=True)] if replicas else []
     columns += [Column("n", number=True)] if replicas else []
@@ -50,41 +51,42 @@ def point_table(sweep: Sweep, points: Sequence[Standing], replicas: bool) -> Tab
         cells = [_axis(result.point, axis) for axis in sweep.axes]
         for summary in result.summaries:
             cells += _summary(summary, replicas)
-        cells += [str(result.first.n)] if replicas else []
+        cells += [ranking.count(result)] if replicas else []
         if several:
-            cells.append("yes" if result.on_front else "")
+            cells.append("yes" if result in ranking.leaders else "")
         elif compared:
-            cells.append("best" if index == 0 else NOISE[result.noise])
-        rows.append(Row(tuple(cells), best=result.on_front if several else index == 0))
+            cells.append("best" if index == 0 else NOISE[ranking.noise(result)])
+        rows.append(Row(tuple(cells), best=result in ranking.leaders))
     return Table(tuple(columns), tuple(rows))
 
 
-def trial_table(sweep: Sweep, trials: Sequence[Trial], best: int | None) -> Table:
+def trial_table(sweep: Sweep) -> Table:
     """One row for each trial, with the command that runs it again."""
     replicas = len({trial.replica for trial in sweep.trials}) > 1
-    attributes = list(dict.fromkeys(name for trial in trials for name in trial.attributes))
+    attributes = list(dict.fromkeys(name for trial in sweep.trials for name in trial.attributes))
+    leading = {trial.number for result in sweep.ranking.leaders for trial in result.complete}
     columns = [Column("trial", number=True), *(Column(axis) for axis in sweep.axes)]
     columns += [Column("replica", number=True)] if replicas else []
-    columns += [Column(name, number=True) for name in (*sweep.objectives, *attributes)]
+    columns += [Column(name, number=True) for name in (*sweep.goal.names, *attributes)]
     columns += [Column("state"), Column("to run it again", code=True)]
     rows = []
-    for trial in trials:
+    for trial in sweep.trials:
         cells = [str(trial.number), *(_axis(trial.point, axis) for axis in sweep.axes)]
         cells += [str(trial.replica)] if replicas else []
-        cells += [_value(value) for value in trial.values] or ["-"] * len(sweep.objectives)
+        cells += [_value(value) for value in trial.values] or ["-"] * len(sweep.goal.names)
         cells += [_value(trial.attributes.get(name)) for name in attributes]
-        rows.append(Row((*cells, trial.state.lower(), trial.command), best=trial.number == best))
+        rows.append(Row((*cells, trial.state.lower(), sweep.command(trial)), best=trial.number in leading))
     return Table(tuple(columns), tuple(rows))
 
 
 def failure_table(sweep: Sweep) -> Table:
     """The failed trials with their reasons, and the earlier attempts of trials that were run again."""
-    later = {(str(trial), trial.replica): trial.number for trial in sweep.trials}
+    later = {trial.task: trial.number for trial in sweep.trials}
     columns = (Column("trial", number=True), Column("point"), Column("reason"), Column("run again as"), Column("where"))
     failed = [trial for trial in (*sweep.trials, *sweep.superseded) if trial.state == "FAIL"]
     rows = []
     for trial in sorted(failed, key=lambda trial: trial.number):
-        newest = later[str(trial), trial.replica]
+        newest = later[trial.task]
         again = "" if newest == trial.number else f"trial {newest}"
         rows.append(Row((str(trial.number), str(trial), trial.reason or "-", again, trial.run_dir or "-")))
     return Table(columns, tuple(rows))
@@ -95,15 +97,14 @@ def pruned_table(sweep: Sweep) -> Table:
     columns = (
         Column("trial", number=True),
         Column("point"),
-        Column(f"last {sweep.step_name}", number=True),
+        Column(f"last {sweep.goal.step_name}", number=True),
         Column("value there", number=True),
         Column("seconds", number=True),
     )
     rows = []
     for trial in sweep.in_state("PRUNED"):
         step, value = list(trial.steps.items())[-1] if trial.steps else (None, None)
-        seconds = None if trial.frozen.duration is None else trial.frozen.duration.total_seconds()
-        rows.append(Row((str(trial.number), str(trial), _value(step), _value(value), _value(seconds))))
+        rows.append(Row((str(trial.number), str(trial), _value(step), _value(value), _value(trial.seconds))))
     return Table(columns, tuple(rows))
 
 

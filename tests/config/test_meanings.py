@@ -9,7 +9,7 @@ from clipgan.config import Config, MetricsConfig
 from clipgan.config.comments import rewritten, with_meanings, with_measures
 from clipgan.config.meanings import defaults, listing, meanings, values_of
 from clipgan.main import _sweep_keys
-from sweeps.settings import Settings
+from sweeps.base.settings import Settings
 from tests.helpers import ROOT, make_config
 
 SPOKEN = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -16,7 +16,7 @@ from clipgan.config.command_line import register_resolvers
 from clipgan.engine import run_files
 from clipgan.engine.checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
 from clipgan.tasks.train import train
-from sweeps.identity import identity_of
+from sweeps.study.identity import identity_of
 from tests import warm
 from tests.disks import resize, small_disk
 from tests.helpers import ROOT, make_config

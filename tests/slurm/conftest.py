@@ -3,14 +3,12 @@
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "sweeps"))
-from sweep_app import App, app_in
+from tests.sweeps.sweep_app import App, app_in
 
 
 @pytest.fixture(scope="session")

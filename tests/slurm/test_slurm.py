@@ -6,7 +6,8 @@ import subprocess
 
 import pytest
 from optuna.trial import TrialState
-from sweep_app import App
+
+from tests.sweeps.sweep_app import App
 
 SLURM = ("hydra/launcher=submitit_slurm", "hydra.launcher.cpus_per_task=1", "hydra.launcher.timeout_min=5")
 

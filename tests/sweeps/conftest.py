@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import postgres as server
 import pytest
-from sweep_app import App, app_in
+
+from tests.sweeps import postgres as server
+from tests.sweeps.sweep_app import App, app_in
 
 
 @pytest.fixture

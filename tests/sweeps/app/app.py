@@ -12,8 +12,8 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from sweeps.job import Hopeless
-from sweeps.trial import current_trial
+from sweeps.job.current_trial import current_trial
+from sweeps.job.task_function import PermanentFailure
 
 STEPS = 4  # of the mode `checkpoint`
 BASE = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}  # later versions warn of it
@@ -76,7 +76,7 @@ def fill(path: Path) -> None:
 
 def misbehave(mode: str, config: DictConfig) -> None:
     if mode in ("raise", "hopeless"):
-        raise (DivergenceError if mode == "raise" else Hopeless)(f"loss is nan at h={config.h}")
+        raise (DivergenceError if mode == "raise" else PermanentFailure)(f"loss is nan at h={config.h}")
     if mode == "raise_once" and not Path("raised").exists():
         Path("raised").touch()
         raise DivergenceError(f"loss is nan at h={config.h}")

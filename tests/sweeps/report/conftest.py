@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from studies import Studies
+
+from tests.sweeps.report.studies import Studies
 
 
 @pytest.fixture

@@ -9,9 +9,8 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 
-from sweeps.report.points import Standing, results
+from sweeps.points.search_space import name_of
 from sweeps.report.reading import Sweep, read
-from sweeps.search_space import name_of
 
 HOSTILE = "</script><script>document.title = 'owned'</script>"
 MARKUP = "<b>bold</b> & \"double\" 'single' $x$ {{ 7 * 7 }} | `code`"
@@ -32,10 +31,9 @@ class Studies:
             study.set_user_attr(key, value)
         return study
 
-    def read(self, name: str) -> tuple[Sweep, list[Standing]]:
+    def read(self, name: str) -> Sweep:
         """What a report has of it."""
-        sweep = read(self.url, name)
-        return sweep, results(sweep)
+        return read(self.url, name)
 
 
 def add(

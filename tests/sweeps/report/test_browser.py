@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from studies import HOSTILE, Studies, grid, hostile
-from sweep_app import APP, REPOSITORY, App
 
 from sweeps.report.__main__ import write
 from tests import warm
+from tests.sweeps.report.studies import HOSTILE, Studies, grid, hostile
+from tests.sweeps.sweep_app import APP, REPOSITORY, App
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY)}

@@ -1,13 +1,12 @@
 """The table for papers."""
 
-from studies import MARKUP, Studies, add, grid
-
 from sweeps.report.markdown import markdown
+from tests.sweeps.report.studies import MARKUP, Studies, add, grid
 
 
 def test_points_with_replicas(studies: Studies) -> None:
     grid(studies.make("h-1"), replicas=2)
-    lines = markdown(*studies.read("h-1")).splitlines()
+    lines = markdown(studies.read("h-1")).splitlines()
     assert lines[:5] == [
         "Study h-1",
         "",
@@ -21,15 +20,15 @@ def test_points_with_replicas(studies: Studies) -> None:
 
 def test_one_trial_a_point_has_no_interval(studies: Studies) -> None:
     grid(studies.make("s"))
-    assert "| **symmetric** | **0.5** | **20** |" in markdown(*studies.read("s"))
+    assert "| **symmetric** | **0.5** | **20** |" in markdown(studies.read("s"))
 
 
 def test_markup_is_text(studies: Studies) -> None:
     add(studies.make("s"), {"name": MARKUP}, [1.0])
-    [row] = [line for line in markdown(*studies.read("s")).splitlines() if "bold" in line]
+    [row] = [line for line in markdown(studies.read("s")).splitlines() if "bold" in line]
     assert row.startswith(r"""| **&lt;b&gt;bold&lt;/b&gt; & "double" 'single' $x$ {{ 7 \* 7 }} \| \`code\`** |""")
 
 
 def test_nothing_complete(studies: Studies) -> None:
     studies.make("s")
-    assert "No trial is complete." in markdown(*studies.read("s"))
+    assert "No trial is complete." in markdown(studies.read("s"))

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 from PIL import Image
-from studies import HOSTILE, Studies, add, grid, hostile
 
 from sweeps.report.page import render
+from tests.sweeps.report.studies import HOSTILE, Studies, add, grid, hostile
 
 
 def text_of(studies: Studies, name: str) -> str:
     """The page's own text: without scripts, tags and repeated blanks."""
-    page = re.sub(r"<(script|style).*?</\1>", "", render(*studies.read(name), "samples-*.png"), flags=re.DOTALL)
+    page = re.sub(r"<(script|style).*?</\1>", "", render(studies.read(name), "samples-*.png"), flags=re.DOTALL)
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page))
 
 
@@ -22,7 +22,7 @@ def test_what_stands_on_a_page(studies: Studies, tmp_path: Path) -> None:
     study = studies.make("h-1")
     grid(study, replicas=3)
     add(study, {"loss": "symmetric", "h": 0.5}, [1.0], run_dir=str(tmp_path), replica=0)
-    page = render(*studies.read("h-1"), "samples-*.png")
+    page = render(studies.read("h-1"), "samples-*.png")
     text = text_of(studies, "h-1")
     assert text.startswith(" h-1 h-1 24 complete, 3 fail, 3 pruned, 1 earlier attempt · objective to be minimized")
     assert "Best: loss=symmetric h=0.5 with 13.77 ± 11" in text
@@ -38,13 +38,13 @@ def test_what_stands_on_a_page(studies: Studies, tmp_path: Path) -> None:
 
 def test_it_names_no_other_host(studies: Studies) -> None:
     grid(studies.make("s"))
-    page = re.sub(r"<script>/\*\*.*?</script>", "", render(*studies.read("s"), "*"), flags=re.DOTALL)
+    page = re.sub(r"<script>/\*\*.*?</script>", "", render(studies.read("s"), "*"), flags=re.DOTALL)
     assert not re.search(r"(src|href)=[\"']?https?:", page)
 
 
 def test_names_are_text_and_no_markup(studies: Studies) -> None:
     hostile(studies.make(HOSTILE))
-    page = render(*studies.read(HOSTILE), "*")
+    page = render(studies.read(HOSTILE), "*")
     assert HOSTILE not in page
     assert "<img" not in page.replace("&lt;img", "")
     assert "&lt;/script&gt;&lt;script&gt;" in page
@@ -83,7 +83,7 @@ def test_importances_find_the_axis_that_matters(studies: Studies) -> None:
     for h in range(10):
         for loss in ("symmetric", "plain"):
             add(study, {"h": float(h), "loss": loss}, [h + 0.1 * (loss == "plain")])
-    figure = importances(studies.read("s")[0])
+    figure = importances(studies.read("s"))
     assert not isinstance(figure, str)
     [bars] = figure.data
     shares = dict(zip(bars.y, bars.x, strict=True))
@@ -95,7 +95,7 @@ def test_two_objectives_and_an_axis_of_many_values(studies: Studies) -> None:
     study = studies.make("s", directions=["minimize", "minimize"])
     for n in range(20):
         add(study, {"h": n / 4, "C_it": 1.0 + n % 2}, [abs(n - 7.0), float(n)])
-    page = render(*studies.read("s"), "*")
+    page = render(studies.read("s"), "*")
     assert 'id="front"' in page
     assert 'id="slices"' in page
     assert "8 of 20 points are on the Pareto front." in text_of(studies, "s")
@@ -106,9 +106,9 @@ def test_heat_map_cells(studies: Studies) -> None:
 
     study = studies.make("s")
     grid(study, replicas=2)
-    sweep, points = studies.read("s")
-    assert grid_pairs(sweep, points) == [("loss", "h")]
-    [cells] = heat_map(sweep, points, "h", "loss").data
+    sweep = studies.read("s")
+    assert grid_pairs(sweep) == [("loss", "h")]
+    [cells] = heat_map(sweep, "h", "loss").data
     assert list(cells.z[0]) == pytest.approx([24.05, 23.05, 20.05, 25.05, 35.05])
     assert list(cells.z[1][3:]) == [None, None]  # failed, pruned
 
@@ -117,8 +117,7 @@ def test_curves_end_where_the_trials_do(studies: Studies) -> None:
     from sweeps.report.curves import curves
 
     grid(studies.make("s"))
-    sweep, points = studies.read("s")
-    figure = curves(sweep, points)
+    figure = curves(studies.read("s"))
     assert figure is not None
     by_name = {trace.name: trace for trace in figure.data}
     assert list(by_name["loss=symmetric  h=0.5"].x) == [2, 4, 6, 8]

@@ -4,21 +4,21 @@ from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState
-from studies import Studies, add, grid
 
-from sweeps.errors import SweepError
+from sweeps.base.errors import SweepError
 from sweeps.report.reading import read, shown_url
+from tests.sweeps.report.studies import Studies, add, grid
 
 
 def test_a_study_with_its_trials(studies: Studies) -> None:
     grid(studies.make("s"))
     sweep = read(studies.url, "s")
-    assert (sweep.name, sweep.axes, sweep.objectives, sweep.minimize) == ("s", ("loss", "h"), ("objective",), (True,))
-    assert sweep.step_name == "kimg"
+    assert (sweep.name, sweep.axes, sweep.objective, sweep.minimizes) == ("s", ("loss", "h"), "objective", True)
+    assert sweep.goal.step_name == "kimg"
     assert [len(sweep.in_state(state)) for state in ("COMPLETE", "PRUNED", "FAIL")] == [8, 1, 1]
     first = sweep.trials[0]
     assert (first.values, first.steps[2], first.attributes) == ((24.0,), 44.0, {"sec_per_kimg": 9.5})
-    assert first.command == "python train.py kimg=8 loss=symmetric h=0.1"
+    assert sweep.command(first) == "python train.py kimg=8 loss=symmetric h=0.1"
     assert sweep.in_state("PRUNED")[0].values == ()  # Optuna gives it the last reported value
 
 
@@ -36,11 +36,12 @@ def test_an_axis_of_seeds_gives_replicas(studies: Studies) -> None:
     study = studies.make("s")
     for seed in (0.0, 1.0, 7.0):
         add(study, {"h": 1.0, "seed": seed}, [seed])
-    sweep, [point] = studies.read("s")
+    sweep = studies.read("s")
+    [point] = sweep.points
     assert sweep.axes == ("h",)
-    assert [trial.replica for trial in point.trials] == [0, 1, 7]
+    assert [trial.replica for trial in point.complete] == [0, 1, 7]
     assert point.first.n == 3
-    assert sweep.trials[2].command == "python train.py kimg=8 h=1 seed=7"
+    assert sweep.command(sweep.trials[2]) == "python train.py kimg=8 h=1 seed=7"
 
 
 def test_a_family_is_followed_to_its_newest_study(studies: Studies) -> None:
@@ -71,7 +72,8 @@ def test_another_tools_study(studies: Studies) -> None:
 
     study = optuna.create_study(study_name="foreign", storage=studies.url, direction="maximize")
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1) + trial.suggest_int("n", 1, 3), n_trials=3)
-    sweep, points = studies.read("foreign")
+    sweep = studies.read("foreign")
+    points = sweep.points
     assert set(sweep.axes) == {"x", "n"}
     assert len(points) == 3
     assert points[0].first.mean == study.best_value
@@ -81,6 +83,7 @@ def test_passwords_stay_hidden(studies: Studies) -> None:
     assert shown_url("postgresql://me:secret@host/db?password=secret") == "postgresql://me:***@host/db"
     study = studies.make("s", command={"program": "t.py", "fixed": ["mlflow.tracking_uri=http://me:secret@host:5000"]})
     add(study, {"h": 1.0}, state=TrialState.FAIL, reason="cannot reach http://me:secret@host")
-    [trial] = read(studies.url, "s").trials
-    assert trial.command == "python t.py mlflow.tracking_uri=http://me:***@host:5000 h=1"
+    sweep = read(studies.url, "s")
+    [trial] = sweep.trials
+    assert sweep.command(trial) == "python t.py mlflow.tracking_uri=http://me:***@host:5000 h=1"
     assert trial.reason == "cannot reach http://me:***@host"

@@ -1,0 +1,1 @@
+"""What every room needs: errors, settings, options, names of environment variables, signals."""

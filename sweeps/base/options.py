@@ -1,0 +1,232 @@
+"""The options of the groups `hydra/sweeper/study/pruner` and `.../sampler`, and the objects that they describe.
+
+`python app.py -m hydra/sweeper/study/pruner=median hydra.sweeper.pruner.n_startup_trials=5 ...`. clipgan has short
+names for them, as in `pruner=median` (conf/pruner/). A step is what a job reports at (kimg).
+"""
+
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sweeps.base.errors import SweepError
+
+
+@dataclass
+class NoPruner:
+    """Every trial runs to its end; those that were pruned before go on."""
+
+    _target_: str | None = None
+
+
+@dataclass
+class MedianPruner:
+    """Ends a trial whose best value so far is worse than the median of the complete trials at the same step."""
+
+    _target_: str = "optuna.pruners.MedianPruner"
+    n_startup_trials: int = 4  # complete trials before any is ended
+    n_warmup_steps: int | None = None  # no trial ends before this step; null: a fifth of hydra.sweeper.max_step
+    interval_steps: int = 1
+    n_min_trials: int = 1  # complete trials that have reported at the step
+
+
+@dataclass
+class SuccessiveHalvingPruner:
+    """Ends all but the best 1 / reduction_factor at the steps min_resource x reduction_factor^n (asynchronously)."""
+
+    _target_: str = "optuna.pruners.SuccessiveHalvingPruner"
+    min_resource: int | None = None  # the first step that compares; null: a fifth of hydra.sweeper.max_step
+    reduction_factor: int = 2
+    min_early_stopping_rate: int = 0
+    bootstrap_count: int = 0
+
+
+@dataclass
+class HyperbandPruner:
+    """Successive halving in several brackets, which begin to compare at different steps."""
+
+    _target_: str = "optuna.pruners.HyperbandPruner"
+    min_resource: int | None = None  # the first step that compares; null: an eighth of hydra.sweeper.max_step
+    max_resource: int | None = None  # a trial's last step; null: hydra.sweeper.max_step
+    reduction_factor: int = 3
+    bootstrap_count: int = 0
+
+
+@dataclass
+class PatiencePruner:
+    """Ends a trial that has not become better for some reports, whatever the others do."""
+
+    _target_: str = "optuna.pruners.PatientPruner"
+    wrapped_pruner: Any = None  # null: patience alone decides
+    patience: int = 3  # reports
+    min_delta: float = 0.0  # what counts as better
+
+
+@dataclass
+class ThresholdPruner:
+    """Ends a trial whose value leaves the bounds, or is NaN."""
+
+    _target_: str = "optuna.pruners.ThresholdPruner"
+    lower: float | None = None
+    upper: float | None = None
+    n_warmup_steps: int | None = None  # null: a fifth of hydra.sweeper.max_step
+    interval_steps: int = 1
+
+
+@dataclass
+class AutoSampler:
+    """grid where all axes are choices, tpe where one is an interval."""
+
+    _target_: str | None = None
+
+
+@dataclass
+class GridSampler:
+    """Every combination of the choices, in order."""
+
+    _target_: str = "sweeps.search.sampling.GridSampler"
+
+
+@dataclass
+class RandomSampler:
+    """Independent draws."""
+
+    _target_: str = "optuna.samplers.RandomSampler"
+    seed: int | None = 0  # the same seed draws the same points; null: others each time
+
+
+@dataclass
+class TPESampler:
+    """Tree-structured Parzen estimator: for any axes, several objectives and pruned trials."""
+
+    _target_: str = "optuna.samplers.TPESampler"
+    seed: int | None = 0
+    n_startup_trials: int = 10  # random points first
+    constant_liar: bool = True  # several workers do not draw the same neighbourhood
+
+
+@dataclass
+class GPSampler:
+    """Gaussian process: few, expensive trials."""
+
+    _target_: str = "optuna.samplers.GPSampler"
+    seed: int | None = 0
+    n_startup_trials: int = 10
+    deterministic_objective: bool = False
+
+
+@dataclass
+class CmaEsSampler:
+    """CMA-ES: many trials on two or more axes of numbers; names are drawn at random."""
+
+    _target_: str = "optuna.samplers.CmaEsSampler"
+    seed: int | None = 0
+    n_startup_trials: int = 1
+    popsize: int | None = None  # null: 4 + 3 ln(number of axes)
+    warn_independent_sampling: bool = False
+
+
+@dataclass
+class NSGAIISampler:
+    """NSGA-II: several objectives, many trials."""
+
+    _target_: str = "optuna.samplers.NSGAIISampler"
+    seed: int | None = 0
+    population_size: int = 20
+
+
+# Null in a pruner's settings stands for this share of a trial's last step: early in a training, trials differ by how
+# fast they are more than by where they end, and how early that is depends on how long they are.
+SHARES: Mapping[str, Mapping[str, float]] = {
+    "MedianPruner": {"n_warmup_steps": 1 / 5},
+    "ThresholdPruner": {"n_warmup_steps": 1 / 5},
+    "SuccessiveHalvingPruner": {"min_resource": 1 / 5},
+    "HyperbandPruner": {"min_resource": 1 / 8, "max_resource": 1},
+}
+PRUNERS: Mapping[str, type] = {
+    "none": NoPruner,
+    "median": MedianPruner,
+    "successive_halving": SuccessiveHalvingPruner,
+    "hyperband": HyperbandPruner,
+    "patience": PatiencePruner,
+    "threshold": ThresholdPruner,
+}
+SAMPLERS: Mapping[str, type] = {
+    "auto": AutoSampler,
+    "grid": GridSampler,
+    "random": RandomSampler,
+    "tpe": TPESampler,
+    "gp": GPSampler,
+    "cmaes": CmaEsSampler,
+    "nsgaii": NSGAIISampler,
+}
+
+
+def instance(settings: Mapping[str, Any], group: str, **changes: Any) -> Any:
+    """The object that an option describes.
+
+    Args:
+        settings: its keys and values, `_target_` included.
+        group: `pruner` or `sampler`, for the message.
+        changes: arguments that replace those of the settings.
+
+    Raises:
+        SweepError: an argument is not allowed, or a package is missing.
+    """
+    import warnings
+
+    from optuna.exceptions import ExperimentalWarning
+
+    try:
+        with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
+            return _made({**settings, **changes})
+    except Exception as error:
+        given = ", ".join(f"{key}={value}" for key, value in settings.items() if key != "_target_")
+        name = str(settings["_target_"]).rpartition(".")[2]
+        raise SweepError(f"hydra.sweeper.{group} is not allowed: {name}({given}): {error}") from error
+
+
+def _made(value: Any) -> Any:
+    """The object that a mapping with `_target_` describes, arguments that are such mappings included."""
+    if not isinstance(value, Mapping) or "_target_" not in value:
+        return value
+    arguments = {str(key): _made(argument) for key, argument in value.items() if key != "_target_"}
+    return pkgutil.resolve_name(str(value["_target_"]))(**arguments)
+
+
+def pruner_of(settings: Mapping[str, Any] | None, max_step: int | None = None, n_objectives: int = 1) -> Any:
+    """The pruner that `hydra.sweeper.pruner` describes, or None.
+
+    Args:
+        settings: its keys and values, `_target_` included.
+        max_step: a trial's last step, `hydra.sweeper.max_step`; None: unknown, and trials are compared from step 1 on.
+        n_objectives: of the sweep.
+
+    Raises:
+        SweepError: its arguments are not allowed, or there are several objectives.
+    """
+    if settings is None or settings.get("_target_") is None:
+        return None
+    if n_objectives > 1:
+        raise SweepError(
+            f"hydra.sweeper.pruner={settings['_target_']} is not allowed with {n_objectives} objectives: a trial cannot"
+            " be compared half-way by several; take hydra/sweeper/study/pruner=none"
+        )
+    if settings.get("max_resource", 1) is None and max_step is None:
+        raise SweepError(
+            "hydra.sweeper.max_step is missing: hyperband must know the last step of a trial, as in"
+            " hydra.sweeper.max_step=100"
+        )
+    from optuna.pruners import BasePruner
+
+    pruner = instance({**settings, **_lengths(settings, max_step)}, "pruner")
+    if not isinstance(pruner, BasePruner):
+        raise SweepError(f"hydra.sweeper.pruner._target_={settings['_target_']} is no pruner of Optuna's")
+    return pruner
+
+
+def _lengths(settings: Mapping[str, Any], max_step: int | None) -> dict[str, int]:
+    """The steps that are null in the settings: shares of a trial's length; at least 1, for at 0 nothing is trained."""
+    shares = SHARES.get(settings["_target_"].rpartition(".")[2], {})
+    unset = {name: share for name, share in shares.items() if settings.get(name, 0) is None}
+    return {name: max(1, round(share * (max_step or 0))) for name, share in unset.items()}

@@ -1,0 +1,120 @@
+"""The settings of a sweep: what stands under `hydra.sweeper`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sweeps.base.errors import SweepError
+
+DIRECTIONS = ("minimize", "maximize")
+BOTH = " or ".join(DIRECTIONS)
+AT_LEAST = {
+    "stop_seconds": 0,
+    "n_trials": 1,
+    "replicas": 1,
+    "replicas_top": 1,
+    "workers": 1,
+    "processes": 1,
+    "threads": 1,
+    "gpus": 0,
+    "memory_gb": 0,
+    "max_retries": 0,
+    "heartbeat": 1,
+    "max_step": 1,
+}
+
+
+@dataclass
+class Settings:
+    """Each field is a key under `hydra.sweeper`; null is None."""
+
+    direction: Any = "minimize"  # of the objective: minimize | maximize; a list: one for each of several objectives
+    objectives: list[str] = field(default_factory=list)  # names of several objectives: [fid,sec_per_kimg]
+    # []: one objective, or as many as there are directions.
+    step_name: str = "step"  # unit of the steps that a job reports, for the table
+    max_step: int | None = None  # a trial's last step, such as ${kimg}: for hyperband and the cost of a dry run
+    pruner: Any = None  # when a trial ends early; the group fills it: pruner=median
+    sampler: Any = None  # where points come from; the group fills it: sampler=tpe
+    n_trials: int | None = None  # number of points that a sampler draws; h=interval(0.1,2) needs it, a grid does not
+    where: str | None = None  # condition on the points, of axes and keys: 'hydra.sweeper.where="C_it >= C_ii"'
+    enqueue: list[Any] = field(default_factory=list)  # points to run first: [{h: 0.5, C_it: 1}, {h: 1}]
+    warm_start: list[str] = field(default_factory=list)  # studies in this storage whose complete trials are taken over
+    replicas: int = 1  # number of seeds per point
+    replicas_top: int | None = None  # N: replicate only the N best points; null: all
+    seed_key: str = "seed"  # the key of the seed; replicas add 0, 1, ... to its value
+    aggregate: str = "mean"  # value of a point with replicas: mean | median | a quantile such as q75
+    dry_run: bool = False  # true: print the points and the cost; run nothing
+    dry_run_overrides: list[str] = field(default_factory=list)  # they make a job short, to measure its speed
+    storage: str = "sqlite:///sweeps.db"  # database of the study; postgresql://USER@HOST/DATABASE for several hosts
+    study_name: str | None = None  # null: the swept axes and a digest of all other settings, such as h-3f2a91c0
+    not_identity: list[str] = field(default_factory=list)  # keys and sections that make no other study: cache_dir ...
+    retry_failed: bool = False  # true: run failed points again, in their own run directories
+    params: dict[str, Any] = field(default_factory=dict)  # axis -> values, as on the command line: h: 0.1,0.5,2
+    workers: int | None = None  # number of trials at a time; null: as many as GPUs, cores and memory allow
+    processes: int = 1  # number of processes of a trial, each with its own GPU where there are GPUs
+    threads: int | None = 1  # CPU threads of each process; null: the workers share the cores
+    gpus: int | None = None  # number of GPUs that the workers share; null: all
+    memory_gb: float | None = None  # memory of a trial's process, which limits the workers; null: no limit
+    max_retries: int = 1  # number of retries after a crash, from the checkpoint; not after a mistake or a divergence
+    max_failure_rate: float = 1.0  # the sweep ends when a larger share of its points has failed; 1: never
+    heartbeat: int = 20  # seconds between the signs of life that the hosts of a study give each other
+    stop_seconds: int = 30  # seconds that stopped trials have to save their state, before they are killed
+    grace: int = 120  # seconds without a sign of life after which a host's trials are given to others
+    mlflow_tracking_uri: str | None = None  # MLflow's address for the study's own run; null: no such run
+    mlflow_experiment: str | None = None  # experiment of the study's run; made if missing
+
+    def check(self) -> None:
+        """Refuse what a type cannot.
+
+        Raises:
+            SweepError: quotes the value and says what is allowed.
+        """
+        for name in ("pruner", "sampler"):
+            value = getattr(self, name)
+            if not isinstance(value, Mapping | None):
+                self._refuse(name, f"filled by its group: hydra/sweeper/study/{name}={value} in place of this")
+        if not isinstance(self.direction, str | list) or not set(map(str, self.directions)) <= set(DIRECTIONS):
+            self._refuse("direction", BOTH)
+        if len(self.directions) != len(self.names):
+            self._refuse("direction", f"one, or one each for the {len(self.names)} objectives {', '.join(self.names)}")
+        if len(set(self.names)) < len(self.names):
+            self._refuse("objectives", "a list without a name twice")
+        if self.replicas_top is not None and self.replicas == 1:
+            self._refuse("replicas_top", "null where hydra.sweeper.replicas=1")
+        if self.replicas_top is not None and len(self.names) > 1:
+            self._refuse("replicas_top", "null with several objectives, which have no best point")
+        for name, least in AT_LEAST.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                self._refuse(name, f"at least {least}")
+        if self.study_name is not None and (set(self.study_name) & set("/\\\0\n") or self.study_name.strip(". ") == ""):
+            self._refuse("study_name", "a name without / and \\: the sweep's folder is called so")
+        if not 0 <= self.max_failure_rate <= 1:
+            self._refuse("max_failure_rate", "in [0, 1]")
+        if self.grace < 2 * self.heartbeat:
+            self._refuse("grace", f"at least 2 x hydra.sweeper.heartbeat={self.heartbeat}")
+
+    @property
+    def names(self) -> list[str]:
+        """One name for each objective."""
+        if self.objectives or isinstance(self.direction, str) or len(self.direction) < 2:
+            return self.objectives or ["value"]
+        return [f"value_{index}" for index in range(len(self.direction))]
+
+    @property
+    def directions(self) -> list[str]:
+        """One direction for each objective."""
+        return [self.direction] * len(self.names) if isinstance(self.direction, str) else list(self.direction)
+
+    @property
+    def has_pruner(self) -> bool:
+        """Whether trials may be ended early."""
+        return self.pruner is not None and self.pruner.get("_target_") is not None
+
+    @property
+    def retried(self) -> list[str]:
+        """States of trials that this command runs again; without a pruner those that one has ended go on."""
+        return [*(["FAIL"] if self.retry_failed else []), *([] if self.has_pruner else ["PRUNED"])]
+
+    def _refuse(self, name: str, allowed: str) -> None:
+        raise SweepError(f"hydra.sweeper.{name}={getattr(self, name)} is not allowed: it must be {allowed}")

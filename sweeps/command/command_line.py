@@ -1,0 +1,65 @@
+"""The commands that are shown to the user: one that continues the sweep, and one that runs a single trial."""
+
+import itertools
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from clipgan.base.secrets import without_passwords
+
+CONFIG_FLAGS = ("--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd")
+ATTRIBUTE = "command"  # note of the study
+
+
+def note(fixed: Sequence[str]) -> Mapping[str, Any]:
+    """What a study keeps of the command that runs it: the program, and the overrides that all trials share.
+
+    A report shows it, so it has no password.
+    """
+    return {
+        "program": _program(),
+        "flags": _config_flags(sys.argv[1:]),
+        "fixed": [without_passwords(line) for line in fixed],
+    }
+
+
+def sweep_command() -> str:
+    """The command of this process, for a shell: it goes on with its sweep, or extends it."""
+    return _shown(_program(), [*map(without_passwords, sys.argv[1:])])
+
+
+def command_of(note: Mapping[str, Any] | None, overrides: Sequence[str]) -> str:
+    """A line for a shell that runs one trial alone.
+
+    Args:
+        note: the study's, or None of a study that has none.
+        overrides: of the trial's point and seed, as the user spelled them.
+    """
+    known = note or {"program": "train.py", "fixed": []}
+    return _shown(known["program"], [*known.get("flags", []), *known["fixed"], *overrides])
+
+
+def _program() -> str:
+    """The program as it is called from here: a Python file by its path, an installed command by its name."""
+    program = Path(sys.argv[0])
+    if program.suffix != ".py":
+        return program.name
+    inside = program.is_absolute() and program.is_relative_to(Path.cwd())
+    return str(program.relative_to(Path.cwd()) if inside else program)
+
+
+def _shown(program: str, arguments: Sequence[str]) -> str:
+    return shlex.join([*(["python"] if program.endswith(".py") else []), program, *arguments])
+
+
+def _config_flags(arguments: Sequence[str]) -> list[str]:
+    """Hydra's flags that say where the configuration is, with their values."""
+    flags: list[str] = []
+    for argument, value in itertools.zip_longest(arguments, arguments[1:]):
+        if argument in CONFIG_FLAGS and value is not None:
+            flags += [argument, value]
+        elif argument.partition("=")[0] in CONFIG_FLAGS and "=" in argument:
+            flags.append(argument)
+    return flags

@@ -1,0 +1,190 @@
+"""The configuration of a sweep: Hydra parses its overrides, and composes the configuration of each job."""
+
+import copy
+import tempfile
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, OverrideType, Quote, QuotedString
+from hydra.errors import ConfigCompositionException
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig, OmegaConf, read_write
+from omegaconf.errors import OmegaConfBaseException
+
+from sweeps.base.errors import SweepError
+from sweeps.points.search_space import axes_and_fixed
+from sweeps.study.identity import flat
+
+if TYPE_CHECKING:
+    from sweeps.points.search_space import AnyAxis
+
+STORAGE_KEY = "hydra.sweeper.storage"
+PLAIN = (OverrideType.CHANGE, OverrideType.FORCE_ADD)  # key=value, ++key=value
+HIDDEN = "hidden"  # what a job reads there if the storage's URL holds a password
+
+
+class Composition:
+    """The configuration of a sweep, from which Hydra composes that of each job.
+
+    Args:
+        hydra_context: Hydra's, which has the loader of configurations.
+        config: what Hydra has composed for the sweep; launchers hold the same object, so jobs see what is set here.
+    """
+
+    def __init__(self, hydra_context: HydraContext, config: DictConfig) -> None:
+        self._loader = hydra_context.config_loader
+        self.config = config
+        self._hydra_overrides = given_overrides(config, "hydra")
+        self._groups: dict[str, bool] = {}  # key of an override -> whether it is a group
+        self._composed: dict[tuple[str, ...], DictConfig] = {}  # overrides that are no plain values -> config
+
+    def parse(self, params: Mapping[str, Any], arguments: Sequence[str]) -> "tuple[list[AnyAxis], list[str]]":
+        """The axes and the fixed overrides. For one key the command line replaces the config."""
+        parser = OverridesParser.create(config_loader=self._loader)
+        lines = [f"{axis}={values}" for axis, values in params.items()]
+        return axes_and_fixed(parser.parse_overrides([*lines, *arguments]))
+
+    def check_choices(self, axes: "Sequence[AnyAxis]", fixed: Sequence[str]) -> None:
+        """Compose each choice of a group and one value of each key, so that a misspelt one is refused at once."""
+        first = {axis.name: axis.override(axis.examples[0]) for axis in axes}
+        for axis in axes:
+            for value in axis.examples if self._is_group(axis.name) else axis.examples[:1]:
+                override = axis.override(value)
+                overrides = [*fixed, *{**first, axis.name: override}.values()]
+                try:
+                    config = self._loader.load_sweep_config(self.config, overrides)
+                except ConfigCompositionException:  # Hydra 1.4 also refuses what changes the sweep itself
+                    config = self.without_axes(overrides)
+                    self._check_sweeper(config, axis, override)
+                    raise
+                self._check_sweeper(config, axis, override)
+
+    def _check_sweeper(self, config: DictConfig, axis: "AnyAxis", override: str) -> None:
+        """Refuse a choice that changes the sweep itself."""
+        for key in ("params", "sampler", "pruner"):
+            if config.hydra.sweeper.get(key) != self.config.hydra.sweeper.get(key):
+                raise SweepError(
+                    f"{override} cannot be swept over: it changes the sweep itself (hydra.sweeper.{key});"
+                    f" choose it once, as in {axis.name}=[{','.join(map(str, axis.examples))}]"
+                )
+
+    def _is_group(self, axis: str) -> bool:
+        group = axis.partition("@")[0]
+        if group not in self._groups:
+            config_name, overrides = self.config.hydra.job.config_name, list(self._hydra_overrides)
+            options = self._loader.get_group_options(group, config_name=config_name, overrides=overrides)
+            self._groups[group] = bool(options)
+        return self._groups[group]
+
+    def without_axes(self, fixed: Sequence[str]) -> DictConfig:
+        """The configuration with the fixed overrides alone. A mandatory group may be missing: an axis fills it."""
+        return self._loader.load_configuration(
+            config_name=self.config.hydra.job.config_name,
+            overrides=[*self._hydra_overrides, *fixed],
+            run_mode=RunMode.MULTIRUN,
+        )
+
+    def values_at(self, overrides: Sequence[str], names: Collection[str]) -> tuple[dict[str, Any], list[str]]:
+        """What a job's config has under some dotted names, and all the names that it has.
+
+        Args:
+            overrides: of the job.
+            names: of keys, or of groups, whose value is the option that is chosen.
+        """
+        config = self._with_values(overrides)
+        choices = {str(group): option for group, option in config.hydra.runtime.choices.items()}
+        every = [*choices, *flat(OmegaConf.to_container(config, resolve=False))]
+        found = {name: choices[name] for name in names if name in choices}
+        found |= {name: OmegaConf.select(config, name) for name in names if name in every and name not in found}
+        return found, [name for name in every if not name.startswith("hydra")]
+
+    def _with_values(self, overrides: Sequence[str]) -> DictConfig:
+        """A job's config without Hydra's notes of its overrides; points that differ in values share a composition."""
+        values: list[Override] = []
+        others: list[Override] = []
+        for override in OverridesParser.create().parse_overrides(list(overrides)):
+            plain = override.type in PLAIN and override.package is None and not self._is_group(override.key_or_group)
+            (values if plain else others).append(override)
+        lines = tuple(str(override.input_line) for override in others)
+        if lines not in self._composed:
+            self._composed[lines] = self._loader.load_sweep_config(self.config, list(lines))
+        config = copy.deepcopy(self._composed[lines])
+        try:
+            for override in values:
+                adds = override.type == OverrideType.FORCE_ADD
+                OmegaConf.update(config, override.key_or_group, override.value(), force_add=adds)
+        except OmegaConfBaseException:  # a misspelt key: Hydra says it better
+            return self._loader.load_sweep_config(self.config, list(overrides))
+        return config
+
+    @property
+    def sweep_dir(self) -> Path:
+        """The folder of the sweep."""
+        return Path(str(self.config.hydra.sweep.dir))
+
+    def name_study(self, study: str) -> None:
+        """Set the study's name, which `hydra.sweep.dir` contains, and check that this folder can be written.
+
+        Raises:
+            SweepError: it cannot.
+        """
+        with read_write(self.config.hydra):
+            self.config.hydra.sweeper.study_name = study
+        folder = self.sweep_dir
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise SweepError(
+                f"hydra.sweep.dir={folder} cannot be written ({error.strerror}); give another with hydra.sweep.dir=DIR"
+            ) from error
+
+    def move_to(self, folder: str) -> None:
+        """Let the jobs that follow run in another folder."""
+        self._hydra_overrides.append(f"hydra.sweep.dir={_quoted(folder)}")
+        with read_write(self.config.hydra):
+            self.config.hydra.sweep.dir = folder
+
+    def tell_next_job(self, study: str, variables: Mapping[str, str]) -> None:
+        """Give the next job its study's name (for its directory) and its environment.
+
+        A launcher composes a job's config from this list of Hydra's own overrides and the overrides that it is handed;
+        what stands here stays out of the latter, and so out of the job's `overrides.yaml` and of the launcher's lines.
+        """
+        self._hide_password()
+        own = [f"hydra.sweeper.study_name={_quoted(study)}"]
+        own += [f"++hydra.job.env_set.{name}={_quoted(value)}" for name, value in variables.items()]
+        with read_write(self.config.hydra):
+            self.config.hydra.sweeper.study_name = study  # Hydra 1.4 wants each job's sweeper to be that of the sweep
+            self.config.hydra.overrides.hydra = [*self._hydra_overrides, *own]
+
+    def _hide_password(self) -> None:
+        """Keep the storage's password out of each job's `hydra.yaml`."""
+        from sweeps.study.storage import has_password
+
+        sweeper = self.config.hydra.sweeper
+        if sweeper.storage == HIDDEN or not has_password(sweeper.storage):
+            return
+        given = [line for line in self._hydra_overrides if line.partition("=")[0].lstrip("+") != STORAGE_KEY]
+        self._hydra_overrides = [*given, f"{STORAGE_KEY}={HIDDEN}"]
+        with read_write(self.config.hydra):
+            sweeper.storage = HIDDEN
+
+
+def given_overrides(config: DictConfig, kind: str) -> list[str]:
+    """The overrides that a config was composed with, as they were written: interpolations are left alone.
+
+    Args:
+        config: of the sweep.
+        kind: `hydra`, for those of Hydra's own keys and groups, or `task`.
+    """
+    lines: Any = OmegaConf.to_container(config.hydra.overrides[kind], resolve=False)
+    return list(lines)
+
+
+def _quoted(text: str) -> str:
+    """A value that Hydra's grammar reads back as this text."""
+    return QuotedString(text=text, quote=Quote.single).with_quotes()

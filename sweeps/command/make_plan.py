@@ -1,0 +1,190 @@
+"""Make the plan of a command from its settings: the sampler, which points exist, which come first, the seeds."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from difflib import get_close_matches
+from typing import Any
+
+from hydra.core.override_parser.types import Transformer
+from omegaconf import OmegaConf
+
+from sweeps.base.errors import SweepError
+from sweeps.base.options import TPESampler, instance, pruner_of
+from sweeps.base.settings import Settings
+from sweeps.command.composition import Composition
+from sweeps.points.condition import Condition
+from sweeps.points.ranking import Goal, aggregate_named
+from sweeps.points.search_space import (
+    AnyAxis,
+    Interval,
+    Value,
+    Values,
+    is_numeric,
+    name_of,
+    only_choices,
+    point_at,
+    point_id,
+    points,
+)
+from sweeps.search.plan import Grid, Plan, Seeds, Source, shuffled
+from sweeps.search.sampling import GridSampler, SampledPoints
+
+GRID = f"{GridSampler.__module__}.{GridSampler.__name__}"
+CMA_ES = "optuna.samplers.CmaEsSampler"
+
+
+def plan_of(settings: Settings, axes: Sequence[AnyAxis], fixed: Sequence[str], composition: Composition) -> Plan:
+    """Make the plan of a command.
+
+    Raises:
+        SweepError: a setting is not allowed with these axes or with another setting.
+    """
+    pruner_of(settings.pruner, settings.max_step, len(settings.names))
+    aggregate_named(settings.aggregate)
+    seeds = _seeds(settings, axes, fixed, composition) if settings.replicas > 1 else None
+    goal = Goal(
+        tuple(settings.names),
+        tuple(settings.directions),
+        settings.aggregate,
+        settings.replicas,
+        settings.replicas_top,
+        settings.seed_key,
+        settings.step_name,
+    )
+    return Plan(_source(settings, axes, _exists(settings, axes, fixed, composition)), goal, seeds)
+
+
+def _source(settings: Settings, axes: Sequence[AnyAxis], exists: Callable[[Values], bool]) -> Source:
+    first = [_given(entry, axes, exists, settings.where) for entry in settings.enqueue]
+    sampler = _sampler(settings.sampler, axes)
+    if sampler["_target_"] == GRID:
+        if settings.n_trials is not None:
+            raise SweepError(
+                f"hydra.sweeper.n_trials={settings.n_trials} is not allowed with a grid, which has its own points;"
+                " choose a sampler, as in hydra/sweeper/study/sampler=random"
+            )
+        return _grid(axes, first, exists, settings)
+    _check_sampler(sampler, settings, axes)
+    assert settings.n_trials is not None
+    return SampledPoints(axes, sampler, settings.n_trials, settings.directions, exists, first)
+
+
+def _sampler(chosen: Mapping[str, Any] | None, axes: Sequence[AnyAxis]) -> Mapping[str, Any]:
+    if chosen is not None and chosen.get("_target_") is not None:
+        return chosen
+    return asdict(TPESampler()) if any(isinstance(axis, Interval) for axis in axes) else {"_target_": GRID}
+
+
+def _check_sampler(sampler: Mapping[str, Any], settings: Settings, axes: Sequence[AnyAxis]) -> None:
+    from optuna.samplers import BaseSampler
+
+    if not axes:
+        raise SweepError(
+            f"hydra.sweeper.sampler={sampler['_target_']} has no axis to draw from; give one, as in h=0.1,0.5"
+        )
+    if settings.n_trials is None:
+        raise SweepError(
+            "hydra.sweeper.n_trials is missing: a sampler must know how many points the study is to have,"
+            " as in hydra.sweeper.n_trials=20"
+        )
+    if sampler["_target_"] == CMA_ES:
+        if len(settings.names) > 1:
+            raise SweepError("the sampler cmaes is not allowed with several objectives; take nsgaii or tpe")
+        if sum(isinstance(axis, Interval) or is_numeric(axis.examples) for axis in axes) < 2:
+            raise SweepError("the sampler cmaes is not allowed with less than two axes of numbers; take tpe")
+    if not isinstance(instance(sampler, "sampler"), BaseSampler):
+        raise SweepError(f"hydra.sweeper.sampler._target_={sampler['_target_']} is no sampler of Optuna's")
+
+
+def _grid(
+    axes: Sequence[AnyAxis], first: Sequence[Values], exists: Callable[[Values], bool], settings: Settings
+) -> Grid:
+    every = [point for point in points(only_choices(axes)) if exists(point.values)]
+    if not every:
+        raise SweepError(f"hydra.sweeper.where={settings.where} holds for no point of the grid")
+    for given in first:
+        if len(given) < len(axes):
+            raise SweepError(
+                f"hydra.sweeper.enqueue has {_text(given)}, which is no point of the grid: it needs a value on each of"
+                f" {', '.join(axis.name for axis in axes)}"
+            )
+    ahead = {point_id(given): point_at(axes, given) for given in first}
+    rest = [point for point in every if point_id(point.values) not in ahead]
+    return Grid([*ahead.values(), *(shuffled(rest) if settings.has_pruner else rest)])
+
+
+def _given(entry: Any, axes: Sequence[AnyAxis], exists: Callable[[Values], bool], where: str | None) -> Values:
+    """Check a point of `enqueue`, or a part of one, against the axes."""
+    if not isinstance(entry, Mapping) or not entry:
+        raise SweepError(
+            f"hydra.sweeper.enqueue has {entry!r}; it must be a list of points, as in [{{h: 0.5, C_it: 1}}]"
+        )
+    by_name = {axis.name: axis for axis in axes}
+    values: dict[str, Value] = {}
+    for name, raw in entry.items():
+        axis = by_name.get(str(name))
+        if axis is None:
+            raise SweepError(f"hydra.sweeper.enqueue has {_text(entry)}: no axis {name}{_hint(str(name), by_name)}")
+        number = isinstance(raw, int | float) and not isinstance(raw, bool)
+        found = axis.find(float(raw) if number else str(Transformer.str(raw)))
+        if found is None:
+            raise SweepError(f"hydra.sweeper.enqueue has {_text(entry)}: {name}={raw} is not on the axis {axis}")
+        values[axis.name] = found.value
+    if len(values) == len(axes) and not exists(values):
+        raise SweepError(
+            f"hydra.sweeper.enqueue has {_text(entry)}, for which hydra.sweeper.where={where} does not hold"
+        )
+    return values
+
+
+def _exists(
+    settings: Settings, axes: Sequence[AnyAxis], fixed: Sequence[str], composition: Composition
+) -> Callable[[Values], bool]:
+    """Whether `where` holds at a point. If it names other keys than axes, the config of the point's job is composed."""
+    if settings.where is None:
+        return lambda values: True
+    condition = Condition(settings.where)
+    if condition.names <= {axis.name for axis in axes}:
+        return condition.holds
+
+    @functools.cache
+    def decide(overrides: tuple[str, ...], names: tuple[str, ...], values: tuple[Value, ...]) -> bool:
+        axis_values = dict(zip(names, values, strict=True))
+        found, known = composition.values_at([*fixed, *overrides], condition.names - axis_values.keys())
+        for name in condition.names - found.keys() - axis_values.keys():
+            raise condition.no_such(name, [*known, *axis_values])
+        return condition.holds({**found, **axis_values})
+
+    def exists(values: Values) -> bool:
+        point = point_at(axes, values)
+        return decide(point.overrides, tuple(point.values), tuple(point.values.values()))
+
+    return exists
+
+
+def _seeds(settings: Settings, axes: Sequence[AnyAxis], fixed: Sequence[str], composition: Composition) -> Seeds:
+    key = settings.seed_key
+    if any(axis.name == key for axis in axes):
+        raise SweepError(
+            f"hydra.sweeper.replicas={settings.replicas} is not allowed together with a {key} axis: replicas already"
+            " vary the seed"
+        )
+    base = OmegaConf.select(composition.without_axes(fixed), key)
+    if not isinstance(base, int) or isinstance(base, bool):
+        raise SweepError(
+            f"hydra.sweeper.seed_key={key} is not allowed: replicas need a key with a whole number, and this is {base}"
+        )
+    return Seeds(key, base)
+
+
+def _text(values: Mapping[str, Any]) -> str:
+    inside = ", ".join(
+        f"{name}: {name_of(float(v)) if isinstance(v, int | float) else v}" for name, v in values.items()
+    )
+    return f"{{{inside}}}"
+
+
+def _hint(name: str, known: Mapping[str, Any]) -> str:
+    close = get_close_matches(name, known)
+    return f"; did you mean {close[0]}?" if close else f" among {', '.join(known) or 'none'}"

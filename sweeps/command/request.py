@@ -1,0 +1,51 @@
+"""What one command asks for: settings, axes, plan, and the study that it belongs to."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sweeps.base.settings import Settings
+from sweeps.command.composition import Composition
+from sweeps.command.make_plan import plan_of
+from sweeps.points.search_space import AnyAxis
+from sweeps.search.plan import Plan
+from sweeps.study.identity import derived_name, identity_of
+
+
+@dataclass(frozen=True)
+class Request:
+    """A command line, read and checked."""
+
+    settings: Settings
+    composition: Composition
+    axes: Sequence[AnyAxis]
+    fixed: Sequence[str]  # overrides that all trials share
+    plan: Plan
+    identity: Mapping[str, Any]  # of its study
+
+    @property
+    def study_name(self) -> str:
+        """The name that the study has or would have."""
+        return self.settings.study_name or derived_name(self.identity)
+
+
+def read(settings: Settings, composition: Composition, arguments: Sequence[str], check: bool) -> Request:
+    """Read a command line.
+
+    Args:
+        settings: what stands under `hydra.sweeper`.
+        composition: of the sweep.
+        arguments: the overrides of the command line.
+        check: compose each choice once, as the first process of a sweep does.
+
+    Raises:
+        SweepError: a setting or an axis is not allowed.
+    """
+    settings.check()
+    axes, fixed = composition.parse(settings.params, arguments)
+    plan = plan_of(settings, axes, fixed, composition)
+    if check:
+        composition.check_choices(axes, fixed)
+    names = [axis.name for axis in axes]
+    identity = identity_of(composition.without_axes(fixed), names, settings.not_identity)
+    return Request(settings, composition, axes, fixed, plan, identity)

@@ -1,0 +1,134 @@
+"""The MLflow run of a whole study, in which the runs of its trials can be nested."""
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from clipgan.base.mlflow_store import first_touch
+from clipgan.base.secrets import without_passwords
+from clipgan.base.text import first_line
+from sweeps.command.command_line import sweep_command
+from sweeps.points.ranking import Goal, Ranking
+from sweeps.points.search_space import Space, merge, name_of
+from sweeps.points.trial_record import TrialRecord
+from sweeps.study.claims import SweepStudy
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+T = TypeVar("T")
+ATTRIBUTE = "mlflow_run_id"  # note of the study
+MAX_PARAM = 6000  # characters that MLflow allows in the value of a parameter
+MAX_AXES = 80  # characters of the axes in a run's name
+
+
+class ParentRun:
+    """The MLflow run of a study."""
+
+    def __init__(self, client: "MlflowClient", run_id: str) -> None:
+        self.client = client
+        self.run_id = run_id
+
+    def finish(self, status: str, records: Sequence[TrialRecord], goal: Goal) -> None:
+        """Write the study's figures so far and end the run.
+
+        Args:
+            status: FINISHED | FAILED | KILLED.
+            records: the newest trial of each task of the study.
+            goal: of the study; with several objectives there is no best value.
+        """
+        best = Ranking(records, goal).best if len(goal.names) == 1 else None
+        if best is not None:
+            self.client.log_metric(self.run_id, "best_value", best.values[0])
+        states = Counter(record.state for record in records)
+        self.client.log_metric(self.run_id, "n_complete", states["COMPLETE"])
+        self.client.log_metric(self.run_id, "n_fail", states["FAIL"])
+        self.client.set_terminated(self.run_id, status)
+
+
+def open_parent(tracking_uri: str, experiment: str, study: SweepStudy, space: Space) -> ParentRun:
+    """Reopen the study's run, or make one and note its id in the study.
+
+    Raises:
+        Exception: whatever MLflow raises where it cannot be reached.
+    """
+    from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
+
+    client, experiment_id = connect(tracking_uri, experiment)
+    title = _title(study.base_name, merge(study.attribute("space") or {}, space))
+    with study.locked():
+        run_id = study.attribute(ATTRIBUTE)
+        if run_id is None or not _is_open_to_us(client, run_id):
+            tags = {"sweep.study": study.base_name, MLFLOW_RUN_NOTE: _description(study.base_name)}
+            run_id = client.create_run(experiment_id, run_name=title, tags=tags).info.run_id
+            study.set_attribute(ATTRIBUTE, run_id)
+            for name, text in _axes(space).items():
+                client.log_param(run_id, name, text)
+    renamed = not client.get_run(run_id).info.run_name.endswith(f"({study.base_name})")  # by a person
+    client.update_run(run_id, status="RUNNING", name=None if renamed else title)
+    client.set_tag(run_id, "sweep.optuna_study", study.name)
+    for name, text in _axes(space).items():
+        client.set_tag(run_id, f"sweep.axis.{name}", text)  # a parameter cannot change, and an axis may grow
+    return ParentRun(client, run_id)
+
+
+def connect(tracking_uri: str, experiment: str) -> tuple["MlflowClient", str]:
+    """A client and the id of the experiment, which is made if missing.
+
+    Raises:
+        Exception: whatever MLflow raises where it cannot be reached.
+    """
+    # MLflow's defaults block for minutes where a server is down
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # its lines about every migration
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its line about every retry
+    from mlflow import MlflowClient
+
+    with first_touch(tracking_uri):
+        client = MlflowClient(tracking_uri=tracking_uri)
+        known = client.get_experiment_by_name(experiment)
+        return client, known.experiment_id if known else client.create_experiment(experiment)
+
+
+def or_warn(action: Callable[[], T], say: Callable[[str], None]) -> T | None:
+    """Do something with MLflow. A failure costs one line: a tracker must not stop a sweep."""
+    try:
+        return action()
+    except Exception as error:
+        text = without_passwords(first_line(error))[:200]
+        say(f"warning: MLflow cannot be used, the sweep goes on without it ({type(error).__name__}: {text})")
+        return None
+
+
+def _is_open_to_us(client: "MlflowClient", run_id: str) -> bool:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_run(run_id).info.lifecycle_stage == "active"
+    except MlflowException:  # another tracking server, or a run deleted for good
+        return False
+
+
+def _title(study: str, space: Space) -> str:
+    """`sweep h=0.1,0.5,2 (h-3f2a91c0)`: the values of the axes, and the name of the study."""
+    axes = " ".join(f"{name}={','.join(map(name_of, values))}" for name, values in space.items())
+    shown = axes if len(axes) <= MAX_AXES else f"{axes[: MAX_AXES - 1]}…"
+    return " ".join(["sweep", *([shown] if shown else []), f"({study})"])
+
+
+def _description(study: str) -> str:
+    """Markdown for its page."""
+    return (
+        f"The sweep of study `{study}`: its trials are the runs inside this one. Running its command again does what"
+        f" is left; with further values it grows:\n\n    {sweep_command()}\n\n"
+        f"`python -m sweeps.report {study}` makes a page of it, with curves and intervals."
+    )
+
+
+def _axes(space: Space) -> dict[str, str]:
+    """Axis -> its values in one text, under a name that MLflow allows."""
+    return {name.replace("@", "."): ",".join(name_of(v) for v in values)[:MAX_PARAM] for name, values in space.items()}

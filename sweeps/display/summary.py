@@ -1,0 +1,128 @@
+"""What a sweep says at its end: the table of the study, its best points, its failures, what is left."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from sweeps.display.table import MAX_STEPS, cell, names_in, point_cells, study_table
+from sweeps.points.ranking import Goal, PointResult, Ranking
+from sweeps.points.trial_record import TrialRecord
+
+PIPED_WIDTH = 1000  # characters: nothing is wrapped or cut where the output is no terminal
+
+
+def new_console() -> Console:
+    """A console for standard output."""
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    if not console.is_terminal:
+        console = Console(highlight=False, markup=False, soft_wrap=True, width=PIPED_WIDTH)
+    return console
+
+
+def print_summary(
+    console: Console,
+    records: Sequence[TrialRecord],
+    goal: Goal,
+    *,
+    study: str,
+    n_points: int,
+    n_run: int,
+    n_superseded: int,
+) -> None:
+    """The table and what follows from it.
+
+    Args:
+        console: where to print.
+        records: the newest trial of each task of the study.
+        goal: of the study.
+        study: its name.
+        n_points: points that this invocation was asked for.
+        n_run: trials that this invocation has run.
+        n_superseded: older trials of the same points, which the table leaves out.
+    """
+    ranking = Ranking(records, goal)
+    console.print(f"\nstudy {study}")
+    console.print(study_table(ranking), soft_wrap=False)
+    for line in (
+        *_left_out(records, n_superseded),
+        *_verdict(ranking),
+        *_failures(records),
+        *_unfinished(records),
+    ):
+        console.print(line, soft_wrap=isinstance(line, str))
+    if n_run == 0 and not any(record.state == "WAITING" for record in records):
+        console.print(f"0 trials run: all {n_points} points are already in study {study}")
+
+
+def _left_out(records: Sequence[TrialRecord], n_superseded: int) -> Iterator[str]:
+    if n_superseded:
+        yield f"not shown: {n_superseded} earlier trials of these points (interrupted, orphaned or retried)"
+    n_steps = len({step for record in records for step in record.steps})
+    if n_steps > MAX_STEPS:
+        yield f"{MAX_STEPS} of {n_steps} reported steps are shown"
+
+
+def _verdict(ranking: Ranking) -> Iterator[Table | str]:
+    """The best point, the points with their replicas, or the Pareto front; nothing where no trial is complete."""
+    if ranking.best is None:
+        return
+    if len(names := ranking.goal.names) > 1:
+        yield f"Pareto front: {len(ranking.leaders)} of {len(ranking.points)} points"
+        for result in sorted(ranking.leaders, key=lambda result: result.values[0]):
+            said = "  ".join(f"{name} {cell(value)}" for name, value in zip(names, result.values, strict=True))
+            yield f"  trial {result.replicas[0].number}  {result}  {said}"
+    elif ranking.asked > 1 or ranking.has_replicas:
+        yield _replica_table(ranking)
+        yield f"best: {ranking.best}  {ranking.best.first}  value {cell(ranking.best.values[0])}"
+    else:
+        [record] = ranking.best.complete
+        yield f"best: trial {record.number}  {record}  value {cell(record.value)}{_where(record)}"
+
+
+def _replica_table(ranking: Ranking) -> Table:
+    """A row for each point, the best first."""
+    table = Table(box=box.SIMPLE_HEAD)
+    axes = names_in(result.point for result in ranking.points)
+    for column in (*axes, "n", "mean", "deviation", "95 % interval", "than the best"):
+        table.add_column(column, justify="right", overflow="fold")
+    for result in ranking.points:
+        said = result.first
+        interval = "-" if said.interval is None else f"{said.interval[0]:.4g} to {said.interval[1]:.4g}"
+        numbers = (ranking.count(result), cell(said.mean), cell(said.deviation), interval, _compared(ranking, result))
+        style = "bold" if result is ranking.best else None
+        table.add_row(*point_cells(result.point, axes), *numbers, style=style)
+    return table
+
+
+def _compared(ranking: Ranking, result: PointResult) -> str:
+    if result is ranking.best:
+        return "-"
+    noise = ranking.noise(result)
+    return "unknown: one seed" if noise is None else "within noise" if noise else "worse"
+
+
+def _failures(records: Sequence[TrialRecord]) -> Iterator[str]:
+    failed = [record for record in records if record.state == "FAIL"]
+    for record in failed:
+        yield f"failed: trial {record.number}  {record}  {record.reason}{_where(record)}"
+    if failed:
+        yield "to run the failed points again, repeat the command with hydra.sweeper.retry_failed=true"
+
+
+def _unfinished(records: Sequence[TrialRecord]) -> Iterator[str]:
+    states = Counter(record.state for record in records)
+    if states["RUNNING"]:
+        yield f"running in another process: {states['RUNNING']}"
+    if states["WAITING"]:
+        yield f"waiting: {states['WAITING']}, until the command that gave them is run again"
+
+
+def _where(record: TrialRecord) -> str:
+    if record.run_dir is None:
+        return ""
+    path = Path(record.run_dir)
+    return f"  in {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}"

@@ -1,0 +1,70 @@
+"""The table of a study: one row for each point and seed."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+from sweeps.points.ranking import Ranking
+from sweeps.points.search_space import Values, name_of
+from sweeps.points.trial_record import TrialRecord
+
+MAX_STEPS = 12  # columns; of more reported steps an even choice is shown, the last one included
+
+
+def study_table(ranking: Ranking) -> Table:
+    """One row for each point and seed: its newest trial, axes, reported steps, attributes, values, state."""
+    records, goal = ranking.records, ranking.goal
+    axes = names_in(record.point for record in records)
+    replicas = ["replica"] if any(record.replica for record in records) else []
+    attributes = names_in(record.attributes for record in records)
+    steps = shown_steps(sorted({step for record in records for step in record.steps}))
+    columns = ["trial", *axes, *replicas, *(f"{goal.step_name} {step}" for step in steps), *(["best"] if steps else [])]
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in (*columns, *attributes, *goal.names, "state"):
+        table.add_column(column, justify="left" if column == "state" else "right", overflow="fold")
+    leaders = {record.number for result in ranking.leaders for record in result.complete}
+    for record in records:
+        cells = [str(record.number), *point_cells(record.point, axes), *(str(record.replica) for _ in replicas)]
+        cells += [cell(record.steps.get(step)) for step in steps]
+        cells += [cell(best_step_value(record, goal.directions[0]))] if steps else []
+        cells += [cell(record.attributes.get(name)) for name in attributes]
+        values: Sequence[float | None] = record.values or [record.value, *[None] * (len(goal.names) - 1)]
+        state = record.state if record.origin is None else f"{record.state} from {record.origin}"
+        table.add_row(*cells, *map(cell, values), state, style="bold" if record.number in leaders else None)
+    return table
+
+
+def best_step_value(record: TrialRecord, direction: str) -> float | None:
+    """The best of a trial's reported values; NaN is none."""
+    values = [value for value in record.steps.values() if not math.isnan(value)]
+    pick = min if direction == "minimize" else max
+    return pick(values) if values else None
+
+
+def shown_steps(steps: Sequence[int]) -> list[int]:
+    """At most `MAX_STEPS` of the steps, evenly chosen, the last one included."""
+    if len(steps) <= MAX_STEPS:
+        return list(steps)
+    return [steps[round((index + 1) * len(steps) / MAX_STEPS) - 1] for index in range(MAX_STEPS)]
+
+
+def point_cells(point: Values, axes: Sequence[str]) -> list[str]:
+    """A point's value on each axis, as text."""
+    return [name_of(point[axis]) if axis in point else "-" for axis in axes]
+
+
+def names_in(mappings: Iterable[Any]) -> list[str]:
+    """The keys of all mappings, in order of appearance."""
+    return list(dict.fromkeys(key for mapping in mappings for key in mapping))
+
+
+def cell(value: Any) -> str:
+    """A value as text: six digits, and a whole number as such."""
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return name_of(value) if value.is_integer() and abs(value) < 1e6 else f"{value:.6g}"
+    return str(value)

@@ -1,0 +1,113 @@
+"""The trial that this process runs, and how a job reports to it."""
+
+import operator
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from sweeps.base.environment import PARENT_RUN, STORAGE, STUDY, TRIAL
+
+if TYPE_CHECKING:
+    from optuna.storages import RDBStorage
+    from optuna.trial import TrialState
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class RunningTrial:
+    """The trial that this process runs."""
+
+    storage: str  # URL of the study's database
+    study: str  # Optuna's study name
+    number: int  # Optuna's trial number
+    parent_run_id: str | None  # MLflow run of the study, if it has one
+
+    def report(self, value: float, step: int) -> bool:
+        """Report the objective so far, and ask whether this trial should end here.
+
+        Args:
+            value: the objective so far; NaN is kept as it is.
+            step: a whole number that all trials share, such as kimg; a step reported twice keeps the later value.
+
+        Returns:
+            True if the sweep's pruner ends the trial: the job then saves its state and calls `end_as_pruned`.
+
+        Raises:
+            TypeError: `step` is no whole number (Optuna would truncate 0.5 to 0).
+        """
+        number, whole = float(value), operator.index(step)
+        return self._in_storage(lambda storage, key: self._report(storage, key, number, whole))
+
+    def _report(self, storage: "RDBStorage", key: int, value: float, step: int) -> bool:
+        storage.set_trial_intermediate_value(key, step, value)
+        settings, max_step = _pruner_settings()
+        if settings is None:
+            return False
+        from sweeps.job.pruning import is_to_end
+
+        return is_to_end(storage, self.study, self.number, step, settings, max_step)
+
+    def end_as_pruned(self) -> NoReturn:
+        """End the job after `report` has returned True; nothing that the job has written is lost."""
+        from optuna import TrialPruned
+
+        raise TrialPruned
+
+    def set(self, name: str, value: Any) -> None:
+        """Keep a JSON value with the trial, such as `sec_per_kimg`; it becomes a column of the sweep's table."""
+        from sweeps.points.trial_record import JOB
+
+        self._in_storage(lambda storage, key: storage.set_trial_user_attr(key, f"{JOB}{name}", value))
+
+    def overrides(self) -> tuple[str, ...]:
+        """The overrides of its point and of its seed, by which it differs from the other trials of the sweep."""
+        found = self._in_storage(lambda storage, key: storage.get_trial(key).user_attrs["overrides"])
+        return tuple(found)
+
+    def state(self) -> "TrialState":
+        """Its state in the study: RUNNING, unless the trial was taken away from this process."""
+        return self._in_storage(lambda storage, key: storage.get_trial(key).state, wait=False)
+
+    def _in_storage(self, action: "Callable[[RDBStorage, int], T]", wait: bool = True) -> T:
+        """Do something with the trial's storage and its key there; wait where no database answers."""
+        from sweeps.study.storage import open_storage, patient
+
+        def act() -> T:
+            storage = open_storage(self.storage)
+            study = storage.get_study_id_from_name(self.study)
+            return action(storage, storage.get_trial_id_from_study_id_trial_number(study, self.number))
+
+        return patient(act)() if wait else act()
+
+
+def current_trial() -> RunningTrial | None:
+    """The trial that this process runs, or None outside a sweep."""
+    if TRIAL not in os.environ or STORAGE not in os.environ:
+        return None
+    return RunningTrial(
+        storage=os.environ[STORAGE],
+        study=os.environ[STUDY],
+        number=int(os.environ[TRIAL]),
+        parent_run_id=os.environ.get(PARENT_RUN),
+    )
+
+
+def _pruner_settings() -> tuple[Mapping[str, Any] | None, int | None]:
+    """`hydra.sweeper.pruner` of this job, or None; and `hydra.sweeper.max_step`."""
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
+
+    if not HydraConfig.initialized():
+        return None, None
+    sweeper = HydraConfig.get().sweeper
+    node = sweeper.get("pruner")
+    settings: Any = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else None
+    return (settings if settings and settings.get("_target_") else None), sweeper.get("max_step")
+
+
+def job_environment(study: str, number: int, parent_run_id: str | None) -> Mapping[str, str]:
+    """The variables, apart from the storage URL, that make a trial known to its job."""
+    variables = {STUDY: study, TRIAL: str(number)}
+    return variables if parent_run_id is None else {**variables, PARENT_RUN: parent_run_id}

@@ -1,0 +1,125 @@
+"""How a job ended: with its objectives, or with the reason why it has none."""
+
+import contextlib
+import errno
+import io
+import shutil
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import JobReturn
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from clipgan.base.secrets import without_passwords
+from sweeps.job.objectives import NoObjectiveError, objectives
+from sweeps.job.task_function import Exited, PermanentFailure, Preempted
+
+MAX_REASON = 300  # characters
+TRACEBACK_FILE = "error.txt"  # in the run directory of a failed trial
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+FULL = 2**16  # bytes of free space below which a failure is called `disk full`, whatever error a library has raised
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """The end of a job."""
+
+    state: str  # COMPLETE | PRUNED | FAIL
+    values: tuple[float, ...] = ()  # the objectives of a complete job
+    reason: str | None = None  # of a failure
+    run_dir: str | None = None  # None where the job did not get so far
+    crashed: bool = False  # it raised something, which another attempt might not
+    preempted: bool = False  # it wants to go on later
+
+
+def result_of(job: JobReturn, names: Sequence[str] = ("value",), kept: Mapping[str, Any] | None = None) -> JobResult:
+    """Read a finished job. The traceback of a failed one is written into its run directory.
+
+    Args:
+        job: as a launcher returns it.
+        names: of the objectives.
+        kept: what the job has set on its trial.
+    """
+    from optuna import TrialPruned
+
+    run_dir = None if job.hydra_cfg is None else str(job.hydra_cfg.hydra.runtime.output_dir)
+    returned = _returned(job)
+    if isinstance(returned, Preempted):
+        return JobResult("FAIL", reason="preempted", run_dir=run_dir, preempted=True)
+    if isinstance(returned, TrialPruned):
+        _write_traceback(run_dir, None)
+        return JobResult("PRUNED", run_dir=run_dir)
+    _write_traceback(run_dir, returned)
+    if isinstance(returned, BaseException):
+        return failure(returned, run_dir)
+    try:
+        return JobResult("COMPLETE", objectives(returned, names, kept or {}), run_dir=run_dir)
+    except NoObjectiveError as error:
+        return JobResult("FAIL", reason=str(error), run_dir=run_dir)
+
+
+def _returned(job: JobReturn) -> Any:
+    """What a job returned, or the exception that it raised."""
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):  # Hydra writes a line there before it raises again
+            return job.return_value
+    except BaseException as error:
+        ours = error.__traceback__  # of this call; behind it those of the property and then of the job
+        return error.with_traceback(ours.tb_next.tb_next if ours is not None and ours.tb_next is not None else None)
+
+
+def failure(error: BaseException, run_dir: str | None) -> JobResult:
+    """The result of a job that raised an exception, or that the launcher could not run."""
+    hopeless = isinstance(error, PermanentFailure | HydraException | OmegaConfBaseException)
+    return JobResult("FAIL", reason=reason_of(error, run_dir), run_dir=run_dir, crashed=not hopeless)
+
+
+def reason_of(error: BaseException, run_dir: str | None = None) -> str:
+    """An exception in one line, which begins with `out of memory` or `disk full` where that is the cause.
+
+    Args:
+        error: what the job raised.
+        run_dir: where the job wrote; its disk is looked at, because torch hides that a disk is full.
+    """
+    text = str(error) if isinstance(error, Exited | PermanentFailure) else f"{type(error).__name__}: {error}"
+    line = without_passwords(" ".join(f"{_kind(error, run_dir)}{text}".split()))[:MAX_REASON]
+    return line.encode("utf-8", "backslashreplace").decode()  # a file's name may hold bytes that are no text
+
+
+def _kind(error: BaseException, run_dir: str | None) -> str:
+    causes = list(_chain(error))
+    if any(isinstance(cause, MemoryError) or type(cause).__name__ == "OutOfMemoryError" for cause in causes):
+        return "out of memory: "
+    if any(isinstance(cause, OSError) and cause.errno in NO_SPACE for cause in causes) or _is_full(run_dir):
+        return "disk full: "
+    return ""
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception, its cause, the cause of that, ..."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _is_full(run_dir: str | None) -> bool:
+    return run_dir is not None and Path(run_dir).is_dir() and shutil.disk_usage(run_dir).free < FULL
+
+
+def _write_traceback(run_dir: str | None, returned: Any) -> None:
+    """Write the traceback of a failure, if the disk has room; after a success remove that of an earlier attempt."""
+    if run_dir is None or not Path(run_dir).is_dir():
+        return
+    path = Path(run_dir, TRACEBACK_FILE)
+    try:
+        if isinstance(returned, BaseException):
+            text = without_passwords("".join(traceback.format_exception(returned)))
+            path.write_text(text, "utf-8", "backslashreplace")
+        else:
+            path.unlink(missing_ok=True)
+    except OSError:  # the reason is kept with the trial
+        pass

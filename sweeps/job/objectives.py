@@ -1,0 +1,54 @@
+"""Read the objectives from what a job returned."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class NoObjectiveError(Exception):
+    """The job did not return the objectives that were asked for; the message begins with the kind of mistake."""
+
+
+def objectives(returned: Any, names: Sequence[str], kept: Mapping[str, Any]) -> tuple[float, ...]:
+    """Find a finite number for each objective.
+
+    A job may return a mapping of names to values, a list of values in order, or the first objective alone: then the
+    others are values that it has set on its trial.
+
+    Args:
+        returned: what the job returned.
+        names: of the objectives.
+        kept: what the job has set on its trial.
+
+    Raises:
+        NoObjectiveError: one is missing, no number, or not finite.
+    """
+    if isinstance(returned, Mapping):
+        found = dict(returned)
+    elif len(names) > 1 and isinstance(returned, list | tuple):
+        if len(returned) != len(names):
+            raise NoObjectiveError(f"ValueError: {len(names)} objectives ({_listed(names)}), but {returned!r:.100}")
+        found = dict(zip(names, returned, strict=True))
+    else:
+        found = {**kept, names[0]: returned}
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise NoObjectiveError(f"KeyError: no objective {_listed(missing)}: the job gave only {_listed(found)}")
+    return tuple(_number(found[name]) for name in names)
+
+
+def _number(value: Any) -> float:
+    try:
+        if isinstance(value, bool | str):
+            raise TypeError
+        number = float(value)
+    except (TypeError, ValueError, RuntimeError):
+        kind = type(value).__name__
+        raise NoObjectiveError(f"TypeError: the objective must be a number, not {value!r:.100} ({kind})") from None
+    if not math.isfinite(number):
+        raise NoObjectiveError(f"not finite: the objective is {number}")
+    return number
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(map(str, names)) or "none"

@@ -1,0 +1,82 @@
+"""The task function as launchers run it: with a watchdog, its output in a file, and each end an `Exception`."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import TaskFunction
+from omegaconf import DictConfig
+
+from sweeps.base.signals import Stopped
+from sweeps.job.current_trial import current_trial
+
+OUTPUT_FILE = "output.txt"  # in the run directory, where several workers share a terminal
+REQUEUE = 75  # exit status of a job that is to go on later, as after a preemption (EX_TEMPFAIL of sysexits.h)
+
+
+class Preempted(Exception):
+    """The job ended with status `REQUEUE`."""
+
+
+class Exited(Exception):
+    """The job ended with another status, and so without an objective."""
+
+
+class PermanentFailure(Exception):
+    """A task function raises this if another attempt would fail too, as with a setting that cannot work."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A task function that ends with a value or an `Exception`: every launcher brings these back. It can be pickled."""
+
+    task_function: TaskFunction
+    to_file: bool  # its output goes to `OUTPUT_FILE`
+
+    def __call__(self, config: DictConfig) -> Any:
+        trial = current_trial()
+        if trial is None:
+            return self._run(config)
+        from sweeps.job.watchdog import ending_with
+
+        with ending_with(trial):
+            return self._run(config)
+
+    def _run(self, config: DictConfig) -> Any:
+        try:
+            if not self.to_file:
+                return self.task_function(config)
+            with _output_to(Path(HydraConfig.get().runtime.output_dir, OUTPUT_FILE)):
+                return self.task_function(config)
+        except Stopped:
+            raise
+        except SystemExit as end:
+            if end.code == REQUEUE:
+                raise Preempted from end
+            raise Exited(f"the job ended with SystemExit({end.code!r}) and returned no objective") from end
+
+
+@contextmanager
+def _output_to(path: Path) -> Iterator[None]:
+    """Append what is written to the standard outputs to a file, also by libraries in C and by child processes."""
+    streams = (sys.stdout, sys.stderr)
+    for stream in streams:
+        stream.flush()
+    saved = [os.dup(descriptor) for descriptor in (1, 2)]
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    try:
+        os.dup2(file, 1)
+        os.dup2(file, 2)
+        yield
+    finally:
+        for stream in streams:
+            stream.flush()
+        for descriptor, original in zip((1, 2), saved, strict=True):
+            os.dup2(original, descriptor)
+            os.close(original)
+        os.close(file)

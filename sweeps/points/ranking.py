@@ -1,0 +1,186 @@
+"""What "best" means: the points of a study in order, by the aggregate of their replicas.
+
+The table, the report, MLflow's run of the study and `replicas_top` all read this order.
+"""
+
+import functools
+import re
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sweeps.base.errors import SweepError
+from sweeps.points.search_space import Value, point_id, point_text
+from sweeps.points.statistics import Summary, sampling_deviation, summary, within_noise
+from sweeps.points.trial_record import TrialRecord, objective_sds, with_seed_as_replica
+
+Aggregate = Callable[[Sequence[float]], float]
+ALLOWED = "mean, median, or a quantile such as q75"
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a study optimises and how its points are compared. It is kept with the study."""
+
+    names: tuple[str, ...] = ("value",)  # of the objectives
+    directions: tuple[str, ...] = ("minimize",)  # minimize | maximize, one for each objective
+    aggregate: str = "mean"  # what a point's replicas come to: mean | median | a quantile such as q75
+    replicas: int | None = 1  # seeds that were asked for, of each point; None: the study does not say
+    top: int | None = None  # replicate only this many points, the best with their first seed; None: all
+    seed_key: str = "seed"  # an axis of this name gives replicas too
+    step_name: str = "step"  # what a step counts that a job reports, such as kimg
+
+
+@dataclass(frozen=True)
+class PointResult:
+    """What is known of a point."""
+
+    point: Mapping[str, Value]
+    state: str  # PRUNED if a replica is, else RUNNING if one runs or waits, else COMPLETE if one is, else FAIL
+    values: tuple[float, ...]  # each objective's aggregate over the complete replicas; empty where there is none
+    replicas: tuple[TrialRecord, ...]  # by replica, the newest trial of each
+
+    def __str__(self) -> str:
+        return point_text(self.point)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it gets no further replicas: one was pruned, or the point was taken over from another study."""
+        return self.state == "PRUNED" or self.origin is not None
+
+    @property
+    def origin(self) -> str | None:
+        """The trial of another study that it was taken over from."""
+        return self.replicas[0].origin
+
+    @property
+    def by_seed(self) -> dict[int, float]:
+        """Replica -> its first objective, of the complete ones."""
+        return {record.replica: record.value for record in self.complete if record.value is not None}
+
+    @property
+    def complete(self) -> tuple[TrialRecord, ...]:
+        """The replicas that have ended with their objectives."""
+        return tuple(record for record in self.replicas if record.state == "COMPLETE")
+
+    @functools.cached_property
+    def summaries(self) -> tuple[Summary, ...]:
+        """Mean, deviation and interval of each objective over the complete replicas."""
+        return tuple(summary(column) for column in zip(*(record.values for record in self.complete), strict=True))
+
+    @property
+    def first(self) -> Summary:
+        """The summary of the first objective."""
+        return self.summaries[0]
+
+
+class Ranking:
+    """The points of a study that have a complete replica, the best first.
+
+    A point counts by the aggregate of its first objective over its complete replicas. A point with fewer replicas than
+    were asked for comes after all points that have them: a lucky seed must not lead. While no point has all of them,
+    the points with the most replicas come first.
+
+    Args:
+        records: the newest trial of each task.
+        goal: of the study.
+    """
+
+    def __init__(self, records: Sequence[TrialRecord], goal: Goal) -> None:
+        self.goal = goal
+        self.records = [with_seed_as_replica(record, goal.seed_key) for record in records]
+        found = [result for result in by_point(self.records, aggregate_named(goal.aggregate)) if result.values]
+        most = max((len(result.complete) for result in found), default=0)
+        self.asked = goal.replicas or most
+        sign = 1 if goal.directions[0] == "minimize" else -1
+        enough = min(self.asked, most)
+        self.points = sorted(found, key=lambda result: (len(result.complete) < enough, sign * result.values[0]))
+        full = [result for result in self.points if len(result.complete) >= enough]
+        several = len(goal.directions) > 1
+        front = pareto_front([result.values for result in full], goal.directions) if several else range(len(full[:1]))
+        self.leaders = [full[index] for index in front]  # the best point, or the Pareto front
+
+    @property
+    def best(self) -> PointResult | None:
+        """The first point, which with several objectives is the best in the first one."""
+        return self.points[0] if self.points else None
+
+    @property
+    def has_replicas(self) -> bool:
+        """Whether any point has more than one complete replica."""
+        return any(len(result.complete) > 1 for result in self.points)
+
+    def count(self, result: PointResult) -> str:
+        """How many complete replicas a point has, and how many were asked for if these are more."""
+        n = len(result.complete)
+        return f"{n} of {self.asked}" if n < self.asked else str(n)
+
+    def noise(self, result: PointResult) -> bool | None:
+        """Whether a point differs from the best one by noise only; None: unknown, or it is the best."""
+        return self._noise[point_id(result.point)]
+
+    @functools.cached_property
+    def _noise(self) -> dict[str, bool | None]:
+        best, *others = self.points
+        return {point_id(best.point): None, **{point_id(other.point): _compare(best, other) for other in others}}
+
+
+def by_point(records: Sequence[TrialRecord], aggregate: Aggregate) -> list[PointResult]:
+    """Gather the trials of each point, in order of first appearance."""
+    groups: dict[str, list[TrialRecord]] = {}
+    for record in records:
+        groups.setdefault(point_id(record.point), []).append(record)
+    return [_result(sorted(group, key=lambda record: record.replica), aggregate) for group in groups.values()]
+
+
+def pareto_front(values: Sequence[Sequence[float]], directions: Sequence[str]) -> list[int]:
+    """The positions of those that no other one beats in one objective without losing in another."""
+    signs = [1 if direction == "minimize" else -1 for direction in directions]
+    costs = [tuple(sign * value for sign, value in zip(signs, row, strict=True)) for row in values]
+    return [
+        index
+        for index, cost in enumerate(costs)
+        if not any(other != cost and all(a <= b for a, b in zip(other, cost, strict=True)) for other in costs)
+    ]
+
+
+def aggregate_named(name: str) -> Aggregate:
+    """The function that `hydra.sweeper.aggregate` names.
+
+    Raises:
+        SweepError: there is none of that name.
+    """
+    if name == "mean":
+        return statistics.fmean
+    if name == "median":
+        return statistics.median
+    quantile = re.fullmatch(r"q(\d{1,2})", name)
+    if quantile is None:
+        raise SweepError(f"hydra.sweeper.aggregate={name} is not allowed: it must be {ALLOWED}")
+    share = int(quantile[1]) / 100
+    return lambda values: _quantile(sorted(values), share)
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    """Linear between the two neighbours, as NumPy's default."""
+    position = share * (len(ordered) - 1)
+    below = int(position)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (position - below) * (ordered[above] - ordered[below])
+
+
+def _result(group: Sequence[TrialRecord], aggregate: Aggregate) -> PointResult:
+    states = {record.state for record in group}
+    complete = [record.values for record in group if record.state == "COMPLETE"]
+    if "PRUNED" in states:
+        state = "PRUNED"
+    elif states & {"RUNNING", "WAITING"}:
+        state = "RUNNING"
+    else:
+        state = "COMPLETE" if complete else "FAIL"
+    return PointResult(group[0].point, state, tuple(map(aggregate, zip(*complete, strict=True))), tuple(group))
+
+
+def _compare(one: PointResult, other: PointResult) -> bool | None:
+    told = [objective_sds(result.complete) for result in (one, other)]
+    return within_noise(one.by_seed, other.by_seed, sampling_deviation(*told))

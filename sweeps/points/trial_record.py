@@ -1,0 +1,117 @@
+"""What is known of a trial: the one record that the queue, the table, the report and warm starts read."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from clipgan.base.secrets import without_passwords
+from sweeps.base.optuna_internals import key_of
+from sweeps.points.search_space import Value, name_of, point_id, point_text
+
+OWN = "point"  # attribute of each trial that this sweeper has made; other tools' trials have none
+JOB = "job."  # prefix of the attributes that a job sets
+OBJECTIVE_SD = "objective_sd"  # one of them: the standard deviation of measuring the same first objective anew
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """What is known of a trial."""
+
+    number: int
+    state: str  # WAITING | RUNNING | COMPLETE | PRUNED | FAIL
+    point: Mapping[str, Value]
+    value: float | None = None  # the first objective, or where it was pruned
+    steps: Mapping[int, float] = field(default_factory=dict)  # step -> reported value
+    attributes: Mapping[str, Any] = field(default_factory=dict)  # set by the job
+    reason: str | None = None  # of a failure; without passwords
+    run_dir: str | None = None
+    replica: int = 0  # number of its seed: the config's own seed plus this
+    values: tuple[float, ...] = ()  # all objectives of a complete trial
+    origin: str | None = None  # STUDY#NUMBER of a trial taken over from another study
+    system: Mapping[str, Any] = field(default_factory=dict)  # what Optuna's samplers and pruners keep with it
+    started: datetime | None = None  # by the clock of the host that ran it
+    ended: datetime | None = None
+    overrides: tuple[str, ...] = ()  # of the point and of the seed
+    run: int = 0  # number of its run directory
+    attempt: int = 0  # how often its task has crashed before
+    requeued: bool = False  # it failed, and its task was queued again
+    owner: Mapping[str, Any] = field(default_factory=dict)  # the process that claimed it
+    distributions: Mapping[str, Any] = field(default_factory=dict)  # Optuna's, by axis
+    key: int = -1  # of the trial in Optuna's storage
+
+    def __str__(self) -> str:
+        return point_text(self.point)
+
+    @property
+    def task(self) -> str:
+        """One text for its point with its seed: a study runs each task once."""
+        return task_id(self.point, self.replica)
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it ran; None of a trial that has not ended."""
+        return (self.ended - self.started).total_seconds() if self.ended and self.started else None
+
+
+def task_id(point: Mapping[str, Value], replica: int) -> str:
+    """One text for one point with one of its seeds."""
+    return f"{point_id(point)}#{replica}"
+
+
+def record_of(trial: FrozenTrial) -> TrialRecord:
+    """Read Optuna's trial, of this sweeper or of another tool."""
+    attributes = trial.user_attrs
+    point = {axis: _value(value) for axis, value in trial.params.items()}
+    return TrialRecord(
+        number=trial.number,
+        state=trial.state.name,
+        point=point,
+        replica=attributes.get("replica", 0),
+        value=trial.values[0] if trial.values else None,
+        values=tuple(trial.values) if trial.values and trial.state == TrialState.COMPLETE else (),
+        steps=dict(sorted(trial.intermediate_values.items())),
+        attributes={key.removeprefix(JOB): attributes[key] for key in attributes if key.startswith(JOB)},
+        reason=without_passwords(attributes["reason"]) if "reason" in attributes else None,
+        run_dir=attributes.get("run_dir"),
+        origin=attributes.get("origin"),
+        system=trial.system_attrs,
+        started=trial.datetime_start,
+        ended=trial.datetime_complete,
+        overrides=tuple(attributes.get("overrides") or (f"{axis}={name_of(value)}" for axis, value in point.items())),
+        run=attributes.get("run", -1),
+        attempt=attributes.get("attempt", 0),
+        requeued=attributes.get("requeued", False),
+        owner=attributes.get("owner", {}),
+        distributions=trial.distributions,
+        key=key_of(trial),
+    )
+
+
+def newest_of_each_task(records: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """The newest trial of each task, by number: the others were interrupted, orphaned or retried.
+
+    Args:
+        records: by number.
+    """
+    return sorted({record.task: record for record in records}.values(), key=lambda record: record.number)
+
+
+def with_seed_as_replica(record: TrialRecord, seed_key: str) -> TrialRecord:
+    """A trial of a sweep over the seed itself as a replica of the point without the seed."""
+    seed = record.point.get(seed_key)
+    if not isinstance(seed, float) or not seed.is_integer():
+        return record
+    point = {axis: value for axis, value in record.point.items() if axis != seed_key}
+    return replace(record, point=point, replica=int(seed))
+
+
+def objective_sds(records: Iterable[TrialRecord]) -> list[float]:
+    """The standard deviation of measuring anew that each job has told; 0 where one has told nothing."""
+    return [float(record.attributes.get(OBJECTIVE_SD) or 0.0) for record in records]
+
+
+def _value(value: object) -> Value:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)

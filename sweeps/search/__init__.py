@@ -1,0 +1,1 @@
+"""Which points a command runs next: a grid's, or those that a sampler draws."""

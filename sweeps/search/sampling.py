@@ -1,0 +1,220 @@
+"""Points that a sampler of Optuna's draws, from the results of the study's points.
+
+For each draw a study in memory is made for the sampler. It has the axes of this command, and one trial for each point,
+whose value is the aggregate of its replicas. So axes may change between two commands, and any worker can draw.
+CMA-ES and NSGA-II keep notes with their trials: these are stored with the point's first replica.
+"""
+
+import functools
+import math
+import random
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from sweeps.base.errors import SweepError
+from sweeps.base.options import instance
+from sweeps.points.ranking import PointResult
+from sweeps.points.search_space import (
+    AnyAxis,
+    Axis,
+    Choice,
+    Interval,
+    Point,
+    Value,
+    Values,
+    fits,
+    is_numeric,
+    point_at,
+    point_id,
+    points,
+)
+from sweeps.search.in_memory_study import in_memory_study
+
+MAX_DRAWS = 100  # by the sampler for one point; after that it is drawn at random
+MAX_RANDOM_DRAWS = 1000
+MAX_LISTED = 100_000  # points; a space with more is not listed
+DIGITS = 6  # significant digits of a number that is drawn
+
+
+class GridSampler:
+    """The name of the option that draws nothing: every combination of the choices is run."""
+
+
+@dataclass(frozen=True)
+class SampledPoints:
+    """`n_trials` points that a sampler draws, none of them twice.
+
+    Points that earlier commands of the study have run count too, if they fit the axes.
+    """
+
+    axes: Sequence[AnyAxis]
+    sampler: Mapping[str, Any]  # `hydra.sweeper.sampler`
+    n_trials: int
+    directions: Sequence[str]
+    exists: Callable[[Values], bool]  # what `where` says
+    first: Sequence[Values] = field(default_factory=list)  # run before any is drawn; the sampler adds missing axes
+
+    is_listed: ClassVar[bool] = False
+
+    def accepts(self, values: Values) -> bool:
+        """Whether a point has these axes, with values that are allowed."""
+        return fits(self.axes, values) and self.exists(values)
+
+    def points(self, known: Sequence[PointResult]) -> list[Point]:
+        """The points that are due: the known ones, then those to begin with, or else one that is drawn.
+
+        Args:
+            known: the study's points that this source accepts.
+        """
+        due = [point_at(self.axes, result.point) for result in known]
+        n_own = sum(result.origin is None for result in known)
+        for given in self.first:
+            if n_own < self.n_trials and not any(_matches(point.values, given) for point in due):
+                point = self._draw(known, given) if len(given) < len(self.axes) else point_at(self.axes, given)
+                due += [] if point is None else [point]
+                n_own += 1
+        if len(due) == len(known) and n_own < self.n_trials and not self._is_exhausted(known):
+            point = self._draw(known, {})
+            due += [] if point is None else [point]
+        return due
+
+    def position(self, point: Point) -> int | None:
+        """None: a drawn point has no place of its own."""
+        return None
+
+    def __len__(self) -> int:
+        return self.n_trials if self._all is None else min(self.n_trials, len(self._all))
+
+    @functools.cached_property
+    def _all(self) -> list[Point] | None:
+        """All points, if they can be listed."""
+        lists = [_listed(axis) for axis in self.axes]
+        if any(axis is None for axis in lists) or math.prod(len(axis.choices) for axis in lists if axis) > MAX_LISTED:
+            return None
+        return [point for point in points([axis for axis in lists if axis]) if self.exists(point.values)]
+
+    def _is_exhausted(self, known: Sequence[PointResult]) -> bool:
+        taken = {point_id(result.point) for result in known}
+        return self._all is not None and all(point_id(point.values) in taken for point in self._all)
+
+    def _draw(self, known: Sequence[PointResult], given: Values) -> Point | None:
+        """Draw a new point; None if only known ones are found.
+
+        Raises:
+            SweepError: there are no known points, and none is found.
+        """
+        taken = {point_id(result.point) for result in known}
+        seed = self.sampler.get("seed")
+        lot = None if seed is None else zlib.crc32(f"{seed}/{len(known)}".encode())  # a new seed for each draw
+        drawn = self._by_sampler(known, given, taken, lot) or self._at_random(given, taken, lot)
+        if drawn is None and not known:
+            raise SweepError(
+                f"no point was found in {MAX_RANDOM_DRAWS} draws from {'  '.join(map(str, self.axes))} for which"
+                " hydra.sweeper.where holds: is there any?"
+            )
+        return drawn
+
+    def _by_sampler(
+        self, known: Sequence[PointResult], given: Values, taken: set[str], lot: int | None
+    ) -> Point | None:
+        seed = {"seed": lot} if "seed" in self.sampler else {}
+        past = [self._past(result) for result in known]
+        view = in_memory_study("points", self.directions, past, instance(self.sampler, "sampler", **seed))
+        distributions = {axis.name: _distribution(axis) for axis in self.axes}
+        fixed = {axis.name: _encoded(axis, given[axis.name]) for axis in self.axes if axis.name in given}
+        for _ in range(MAX_DRAWS):
+            if fixed:
+                view.enqueue_trial(fixed)
+            trial = view.ask(distributions)
+            values = {axis.name: _decoded(axis, trial.params[axis.name]) for axis in self.axes}
+            if point_id(values) not in taken and self.exists(values):
+                noted = view.get_trials(deepcopy=False)[trial.number].system_attrs
+                kept = {key: value for key, value in noted.items() if key != "fixed_params"}
+                return point_at(self.axes, values, kept)
+            view.tell(trial, state=TrialState.FAIL)
+        return None
+
+    def _at_random(self, given: Values, taken: set[str], lot: int | None) -> Point | None:
+        chance = random.Random(lot)
+        if self._all is not None:
+            left = [p for p in self._all if point_id(p.values) not in taken and _matches(p.values, given)]
+            return chance.choice(left) if left else None
+        for _ in range(MAX_RANDOM_DRAWS):
+            values = {axis.name: given.get(axis.name, _random(axis, chance)) for axis in self.axes}
+            if point_id(values) not in taken and self.exists(values):
+                return point_at(self.axes, values)
+        return None
+
+    def _past(self, result: PointResult) -> FrozenTrial:
+        if result.state == "FAIL":
+            return create_trial(state=TrialState.FAIL)
+        first = result.replicas[0]
+        return create_trial(
+            state=TrialState[result.state],
+            values=list(result.values) if result.state == "COMPLETE" else None,
+            params={axis.name: _encoded(axis, result.point[axis.name]) for axis in self.axes},
+            distributions={axis.name: _distribution(axis) for axis in self.axes},
+            intermediate_values=dict(first.steps) if len(self.directions) == 1 else {},
+            system_attrs=dict(first.system),
+        )
+
+
+def _listed(axis: AnyAxis) -> Axis | None:
+    """An axis as a list of choices; None for real numbers and for too many whole ones."""
+    if isinstance(axis, Axis):
+        return axis
+    if not axis.integer or axis.high - axis.low >= MAX_LISTED:
+        return None
+    numbers = range(int(axis.low), int(axis.high) + 1)
+    return Axis(axis.name, axis.key, tuple(Choice(float(number), str(number)) for number in numbers))
+
+
+def _matches(values: Values, given: Values) -> bool:
+    return all(point_id({axis: values[axis]}) == point_id({axis: value}) for axis, value in given.items())
+
+
+def _ordered(axis: Axis) -> list[Value] | None:
+    """The numbers of an axis in order; None for an axis of names."""
+    values = [choice.value for choice in axis.choices]
+    return sorted(values) if is_numeric(values) else None
+
+
+def _distribution(axis: AnyAxis) -> BaseDistribution:
+    """An axis as a sampler sees it: a list of numbers is given by their places in order."""
+    if isinstance(axis, Interval):
+        if axis.integer:
+            return IntDistribution(int(axis.low), int(axis.high), log=axis.log)
+        return FloatDistribution(axis.low, axis.high, log=axis.log)
+    if _ordered(axis) is None:
+        return CategoricalDistribution([choice.value for choice in axis.choices])
+    return IntDistribution(0, len(axis.choices) - 1)
+
+
+def _encoded(axis: AnyAxis, value: Value) -> Any:
+    choice = axis.find(value)
+    assert choice is not None, (axis, value)
+    if isinstance(axis, Interval):
+        return int(value) if axis.integer else float(value)
+    ordered = _ordered(axis)
+    return choice.value if ordered is None else ordered.index(choice.value)
+
+
+def _decoded(axis: AnyAxis, drawn: Any) -> Value:
+    if isinstance(axis, Interval):
+        return min(max(float(f"{drawn:.{DIGITS}g}"), axis.low), axis.high)
+    ordered = _ordered(axis)
+    return str(drawn) if ordered is None else ordered[drawn]
+
+
+def _random(axis: AnyAxis, chance: random.Random) -> Value:
+    if isinstance(axis, Axis):
+        return chance.choice(axis.choices).value
+    low, high = (math.log(axis.low), math.log(axis.high)) if axis.log else (axis.low, axis.high)
+    drawn = chance.uniform(low, high)
+    drawn = math.exp(drawn) if axis.log else drawn
+    return _decoded(axis, round(drawn) if axis.integer else drawn)

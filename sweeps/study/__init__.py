@@ -1,0 +1,1 @@
+"""The study in its database: the queue of trials, and how one is claimed."""

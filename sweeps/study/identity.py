@@ -1,0 +1,84 @@
+"""What makes two sweeps the same study: the task's config without what varies and without what does not matter."""
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+MAX_READABLE = 40  # characters of axis names in a derived study name
+
+
+def identity_of(config: DictConfig, axes: Sequence[str], ignored: Sequence[str]) -> dict[str, Any]:
+    """What the trials of a study have in common, as a mapping of dotted keys to plain values.
+
+    Args:
+        config: the composed config; interpolations stay as they are written.
+        axes: names of the swept keys and groups, whose own values are no part of the identity.
+        ignored: dotted key prefixes that do not matter, such as a cache directory.
+    """
+    every = flat(OmegaConf.to_container(config, resolve=False))
+    dropped = ("hydra", *(_path(axis) for axis in axes), *ignored)
+    kept = {key: value for key, value in every.items() if not any(_is_under(key, prefix) for prefix in dropped)}
+    return {"axes": sorted(axes), "config": kept}
+
+
+def derived_name(identity: Mapping[str, Any]) -> str:
+    """Name a study by its axes and a digest of its identity, as in `h-3f2a91c0`: the same command finds it again."""
+    readable = "-".join(re.sub(r"[^\w.]+", ".", axis) for axis in identity["axes"])[:MAX_READABLE] or "single"
+    text = json.dumps(identity, sort_keys=True)
+    return f"{readable}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What differs between two identities, one phrase for each key."""
+    found = []
+    if old["axes"] != new["axes"]:
+        found.append(f"axes are {_listed(new['axes'])}, the study's {_listed(old['axes'])}")
+    missing = "(absent)"
+    for key in sorted({*old["config"], *new["config"]}):
+        before, now = old["config"].get(key, missing), new["config"].get(key, missing)
+        if before != now:
+            found.append(f"{key} is {now}, the study's {before}")
+    return found
+
+
+def flat(node: Any) -> dict[str, Any]:
+    """Flatten a nested mapping to dotted keys; an empty mapping inside is a value."""
+    return dict(_flatten("", node))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) or "(none)"
+
+
+def _flatten(prefix: str, node: Any) -> Iterable[tuple[str, Any]]:
+    if isinstance(node, Mapping) and node:
+        for key, child in node.items():
+            yield from _flatten(f"{prefix}.{key}" if prefix else str(key), child)
+    else:
+        yield prefix, _plain(node)
+
+
+def _plain(value: Any) -> Any:
+    """A JSON value in which 2 and 2.0 are equal."""
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value if math.isfinite(value) else repr(value)
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+def _path(axis: str) -> str:
+    """Where in the config an axis writes: its package if it names one, else its key or group path."""
+    key, _, package = axis.partition("@")
+    return package or key.replace("/", ".")
+
+
+def _is_under(key: str, prefix: str) -> bool:
+    return key == prefix or key.startswith(f"{prefix}.")

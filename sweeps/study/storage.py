@@ -1,0 +1,157 @@
+"""Where studies live: SQLite by default, PostgreSQL for several hosts; one writer of the queue at a time."""
+
+import functools
+import os
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import sqlalchemy
+from filelock import FileLock
+from optuna import get_all_study_names
+from optuna.exceptions import StorageInternalError
+from optuna.storages import RDBStorage
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
+
+from clipgan.base.secrets import without_passwords
+from clipgan.base.text import first_line
+from sweeps.base.environment import STORAGE
+from sweeps.base.errors import SweepError
+
+LOCK_TIMEOUT = 60  # seconds that SQLite waits for another writer
+LOCK_POLL = 0.002  # seconds between two tries to get SQLite's lock, which is held for some milliseconds
+OUTAGE = 60.0  # seconds that a database may be away before its sweep ends
+RETRY = 0.5  # seconds between two tries to reach it
+ADVISORY_LOCK = zlib.crc32(b"sweeps")  # PostgreSQL names its locks by number
+ALLOWED = "sqlite:///FILE.db or postgresql://USER@HOST/DATABASE"
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def absolute_url(storage: str) -> str:
+    """The storage URL with an absolute SQLite path, so that a job with another working directory finds it too.
+
+    Raises:
+        SweepError: not a URL, an unsupported scheme, or a database file that cannot be made or written.
+    """
+    try:
+        url = make_url(storage)
+    except (ArgumentError, ValueError) as error:  # the latter: a port that is no number
+        raise SweepError(
+            f"hydra.sweeper.storage={without_passwords(storage)} is not a storage URL: it must be {ALLOWED}"
+        ) from error
+    backend = url.get_backend_name()
+    shown = without_passwords(url.render_as_string())
+    if backend not in ("sqlite", "postgresql"):
+        raise SweepError(f"hydra.sweeper.storage={shown} is not supported: it must be {ALLOWED}")
+    if backend == "sqlite":
+        if not url.database or url.database == ":memory:":
+            raise SweepError(f"hydra.sweeper.storage={shown} names no file: a study must outlive its process")
+        url = url.set(database=str(_writable(Path(url.database), shown)))
+    return url.render_as_string(hide_password=False)
+
+
+def is_made(url: str) -> bool:
+    """Whether there is a database at an absolute URL. An SQLite file is not made by asking."""
+    parsed = make_url(url)
+    return parsed.get_backend_name() != "sqlite" or Path(str(parsed.database)).exists()
+
+
+def has_password(storage: str) -> bool:
+    """Whether a storage URL holds a password."""
+    return make_url(storage).password is not None or without_passwords(storage) != storage
+
+
+@functools.lru_cache
+def open_storage(url: str) -> RDBStorage:
+    """The Optuna storage at an absolute URL; its tables are made if missing. One for each URL and process.
+
+    Raises:
+        SweepError: no database answers, the driver is missing, or the file is something else.
+    """
+    parsed = make_url(url)
+    sqlite = parsed.get_backend_name() == "sqlite"
+    options: dict[str, Any] = {"connect_args": {"timeout": LOCK_TIMEOUT}} if sqlite else {"pool_pre_ping": True}
+    try:
+        with exclusive(url):  # two first users would collide on CREATE TABLE
+            made = os.environ.get(STORAGE) == url  # by the leader of this worker or job, with this very Optuna
+            storage = RDBStorage(url, engine_kwargs=options, skip_compatibility_check=made, skip_table_creation=made)
+            if sqlite:
+                sqlalchemy.event.listen(storage.engine, "connect", _set_pragmas)
+                storage.engine.dispose()  # connections made before the listener
+        if not made:
+            get_all_study_names(storage)  # another program's tables may have the same names
+        return storage
+    except (SQLAlchemyError, StorageInternalError, NoSuchModuleError, ImportError, RuntimeError) as error:
+        cause = first_line(getattr(error, "orig", None) or error.__cause__ or error)
+        shown = without_passwords(parsed.render_as_string())
+        raise SweepError(f"hydra.sweeper.storage={shown} cannot be used: {without_passwords(cause)}") from error
+
+
+def patient(method: Callable[P, T]) -> Callable[P, T]:
+    """Call a method again for a while if no database answers: servers restart. A second call must do no harm.
+
+    Raises:
+        SweepError: none has answered for `OUTAGE` seconds.
+    """
+
+    @functools.wraps(method)
+    def insisting(*args: P.args, **kwargs: P.kwargs) -> T:
+        deadline = time.monotonic() + OUTAGE
+        while True:
+            try:
+                return method(*args, **kwargs)
+            except (StorageInternalError, OperationalError) as error:
+                if time.monotonic() > deadline:
+                    cause = first_line(error.__cause__ or error)
+                    raise SweepError(
+                        f"hydra.sweeper.storage has not answered for {OUTAGE:.0f} s ({cause}); the same command goes on"
+                        " when it does"
+                    ) from error
+                time.sleep(RETRY)
+
+    return insisting
+
+
+@contextmanager
+def exclusive(url: str) -> Iterator[None]:
+    """Hold the lock of a storage, without which SQLite gives one waiting trial to two claimers. Not reentrant."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        with FileLock(f"{parsed.database}.sweep.lock").acquire(poll_interval=LOCK_POLL):
+            yield
+        return
+    with _lock_engine(parsed).connect() as connection:  # the lock ends with this connection's transaction
+        connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
+        yield
+
+
+@functools.lru_cache
+def _lock_engine(url: URL) -> sqlalchemy.Engine:
+    """Connections for the lock. They are kept, because making one costs as much as a claim."""
+    return sqlalchemy.create_engine(url, pool_pre_ping=True)
+
+
+def _set_pragmas(connection: Any, _record: Any) -> None:
+    """Let SQLite read while another process writes, and keep a commit when its process dies."""
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.close()
+
+
+def _writable(path: Path, shown: str) -> Path:
+    path = path.absolute()
+    if not path.parent.is_dir():
+        raise SweepError(f"hydra.sweeper.storage={shown} cannot be made: there is no directory {path.parent}")
+    if path.is_dir():
+        raise SweepError(f"hydra.sweeper.storage={shown} cannot be used: {path} is a directory")
+    if not os.access(path if path.exists() else path.parent, os.W_OK) or not os.access(path.parent, os.W_OK):
+        raise SweepError(f"hydra.sweeper.storage={shown} cannot be written: {path} or its directory is read-only")
+    return path

@@ -1,0 +1,190 @@
+"""A study in its database: made or found again, with what its trials have in common, and read as records."""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.exceptions import ExperimentalWarning
+from optuna.storages import RDBStorage
+from optuna.study import StudyDirection
+
+from sweeps.base.errors import SweepError
+from sweeps.base.optuna_internals import replace_distributions
+from sweeps.points.ranking import Goal
+from sweeps.points.search_space import Space, Value, Values, conform, is_numeric, merge, name_of
+from sweeps.points.trial_record import OWN, TrialRecord, record_of
+from sweeps.study.identity import differences
+
+MAX_DIFFERENCES = 5  # quoted in an error message
+
+
+class StoredStudy:
+    """Optuna's study of a sweep: its notes, and the values that each axis has had.
+
+    Args:
+        storage: where it lives; to be locked by the caller, here and in all methods that write.
+        name: of the study.
+        directions: minimize or maximize, one for each objective.
+        identity: what all trials have in common, from `identity_of`.
+        say: shows one line to the user.
+
+    Raises:
+        SweepError: the study of that name is another one.
+    """
+
+    def __init__(
+        self,
+        storage: RDBStorage,
+        name: str,
+        directions: Sequence[str],
+        identity: Mapping[str, Any],
+        say: Callable[[str], None],
+    ) -> None:
+        self._storage = storage
+        self._say = say
+        if name not in optuna.get_all_study_names(storage):
+            as_optuna = [StudyDirection[direction.upper()] for direction in directions]
+            study = optuna.create_study(study_name=name, storage=storage, directions=as_optuna)
+            for key, value in {"identity": identity, "space": {}, "family": name}.items():
+                study.set_user_attr(key, value)
+        self.study = newest_study(storage, name)
+        self._refuse_another(name, directions, identity)
+
+    @property
+    def name(self) -> str:
+        """The name by which the user knows it; run directories lie under it."""
+        return str(self.study.user_attrs["family"])
+
+    @property
+    def space(self) -> Space:
+        """Every value that each axis has had."""
+        return dict(self.study.user_attrs["space"])
+
+    def distributions(self, point: Values) -> dict[str, BaseDistribution]:
+        """Optuna's distribution of each axis of a point."""
+        space = self.space
+        return {axis: distribution_of(space[axis]) for axis in point}
+
+    def conforming(self, values: Values) -> dict[str, Value]:
+        """A point as this study has it.
+
+        Raises:
+            SweepError: a number from an interval, on an axis that has names.
+        """
+        space = self.space
+        point = conform(values, space)
+        for axis, value in point.items():
+            if isinstance(value, str) and value not in space[axis]:
+                names = ", ".join(map(str, space[axis]))
+                raise SweepError(
+                    f"study {self.study.study_name} has names on the axis {axis} ({names}), so no number can be drawn"
+                    " there; give another hydra.sweeper.study_name"
+                )
+        return point
+
+    def extend(self, space: Space) -> bool:
+        """Let each axis have these values too, and return whether the trials of the study have changed with it.
+
+        Optuna lets a range of numbers widen. It refuses a list of choices that differs from that of earlier trials, so
+        these get the new list; and their numbers become names where the axis has names now.
+        """
+        old, merged = self.space, merge(self.space, space)
+        if merged == old:
+            return False
+        for name in old:
+            if is_numeric(old[name]) and not is_numeric(merged[name]):  # of numbers drawn, `old` has the bounds alone
+                drawn = [name_of(t.params[name]) for t in self.study.get_trials(deepcopy=False) if name in t.params]
+                merged[name] = list(dict.fromkeys([*merged[name], *drawn]))
+        named = {name: distribution_of(merged[name]) for name in old if not is_numeric(merged[name])}
+        changed = {name: new for name, new in named.items() if new != distribution_of(old[name])}
+        key = self._storage.get_study_id_from_name(self.study.study_name)
+        replace_distributions(self._storage, key, changed, name_of, ("space", merged))
+        if grown := [name for name in old if len(merged[name]) > len(old[name])]:
+            axes = "; ".join(f"{name}={','.join(map(name_of, merged[name]))}" for name in grown)
+            self._say(f"study {self.study.study_name} is extended: {axes}")
+        return bool(changed)
+
+    def keep_goal(self, goal: Goal) -> None:
+        """Keep the goal for `goal_of`, with the most replicas that any command has asked for."""
+        known = goal_of(self.study)
+        notes = {
+            "objectives": list(goal.names),
+            "aggregate": goal.aggregate,
+            "replicas": max(goal.replicas or 1, known.replicas or 1),
+            "replicas_top": goal.top,
+            "seed_key": goal.seed_key,
+            "step_name": goal.step_name,
+        }
+        for name, value in notes.items():
+            self.study.set_user_attr(name, value)
+        if len(goal.names) > 1:  # for other tools
+            with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
+                self.study.set_metric_names(list(goal.names))
+
+    def _refuse_another(self, name: str, directions: Sequence[str], identity: Mapping[str, Any]) -> None:
+        attributes = self.study.user_attrs
+        if "identity" not in attributes:
+            raise SweepError(f"study {name} was not made by this sweeper; give another hydra.sweeper.study_name")
+        theirs = list(directions_of(self.study))
+        if theirs != list(directions):
+            raise SweepError(
+                f"hydra.sweeper.direction={','.join(directions)}, but study {name} has {','.join(theirs)};"
+                " give another hydra.sweeper.study_name"
+            )
+        different = differences(attributes["identity"], identity)
+        if different:
+            more = f", and {len(different) - MAX_DIFFERENCES} more" if len(different) > MAX_DIFFERENCES else ""
+            raise SweepError(
+                f"study {name} belongs to another configuration: {'; '.join(different[:MAX_DIFFERENCES])}{more}."
+                " Give another hydra.sweeper.study_name, or null to have one derived"
+            )
+
+
+def newest_study(storage: RDBStorage, name: str) -> optuna.Study:
+    """The study of a name. Version 0.1.0 continued some in copies `name.2`, `name.3`, ...: then the newest copy."""
+    # no sampler: points are drawn from a study in memory
+    study = optuna.load_study(study_name=name, storage=storage, sampler=optuna.samplers.RandomSampler())
+    while (successor := study.user_attrs.get("successor")) is not None:
+        study = optuna.load_study(study_name=successor, storage=storage, sampler=study.sampler)
+    return study
+
+
+def records_of(study: optuna.Study) -> list[TrialRecord]:
+    """All trials of a study by number. Those that another tool has added count only if there are no others."""
+    trials = study.get_trials(deepcopy=False)
+    return [record_of(trial) for trial in [t for t in trials if OWN in t.user_attrs] or trials]
+
+
+def directions_of(study: optuna.Study) -> tuple[str, ...]:
+    """Minimize or maximize, one for each objective."""
+    return tuple(direction.name.lower() for direction in study.directions)
+
+
+def goal_of(study: optuna.Study) -> Goal:
+    """What a study optimises, as far as it was kept with it."""
+    notes, directions = study.user_attrs, directions_of(study)
+    names = tuple(notes.get("objectives") or study.metric_names or ())
+    if len(names) != len(directions):
+        several = [f"objective {index + 1}" for index in range(len(directions))]
+        names = ("objective",) if len(directions) == 1 else tuple(several)
+    replicas, seed_key = notes.get("replicas"), notes.get("seed_key", "seed")
+    if seeds := notes.get("space", {}).get(seed_key):  # swept by hand
+        replicas = max(replicas or 1, len(seeds))
+    return Goal(
+        names,
+        directions,
+        aggregate=notes.get("aggregate", "mean"),
+        replicas=replicas,
+        top=notes.get("replicas_top"),
+        seed_key=seed_key,
+        step_name=notes.get("step_name", "step"),
+    )
+
+
+def distribution_of(values: Sequence[Value]) -> BaseDistribution:
+    """Optuna's distribution of an axis with these values."""
+    if is_numeric(values):
+        return FloatDistribution(float(min(values)), float(max(values)))
+    return CategoricalDistribution(list(values))

@@ -1,0 +1,66 @@
+"""The trials of a study, kept in memory and up to date: each is read when it changes, not each time."""
+
+from optuna.storages import RDBStorage
+from optuna.trial import TrialState
+
+from sweeps.base.optuna_internals import key_of, read_trials, silent_trials, unfinished
+from sweeps.points.trial_record import OWN, TrialRecord, record_of
+
+
+class Trials:
+    """What is known of a study's trials, by trial number; those that another tool has added are left out."""
+
+    def __init__(self, storage: RDBStorage, study: str) -> None:
+        self._storage = storage
+        self._study = storage.get_study_id_from_name(study)
+        self.forget()
+
+    def forget(self) -> None:
+        """Let `refresh` read everything anew."""
+        self._states: dict[int, str] = {}  # trial key -> state, of the unfinished ones
+        self._last = -1  # the newest key that was read
+        self.all: dict[int, TrialRecord] = {}
+        self.waiting: dict[int, TrialRecord] = {}
+        self.running: dict[int, TrialRecord] = {}
+        self.newest: dict[str, TrialRecord] = {}  # task -> its newest trial
+
+    def refresh(self, with_running: bool = False) -> list[TrialRecord]:
+        """Read what is new or has another state now, and return it by number.
+
+        Args:
+            with_running: read the running ones too, which may have reported.
+        """
+        now = unfinished(self._storage, self._study, self._last)
+        changed = {key for key, state in self._states.items() if now.get(key) != state}
+        if with_running:
+            changed |= {key for key, state in now.items() if state == TrialState.RUNNING.name}
+        if not changed and all(key <= self._last for key in now):
+            return []
+        found = []
+        for trial in read_trials(self._storage, self._study, changed, self._last):
+            key = key_of(trial)
+            self._last = max(self._last, key)
+            if trial.state.is_finished():
+                self._states.pop(key, None)
+            else:
+                self._states[key] = trial.state.name
+            if OWN in trial.user_attrs:
+                found.append(record_of(trial))
+                self._take(found[-1])
+        return found
+
+    def silent(self, grace: int) -> list[TrialRecord]:
+        """The running trials whose owner has not beaten for `grace` seconds of the database's clock."""
+        keys = silent_trials(self._storage, self._study, grace)
+        return [record for record in self.running.values() if record.key in keys]
+
+    def _take(self, record: TrialRecord) -> None:
+        self.all[record.number] = record
+        for records, state in ((self.waiting, "WAITING"), (self.running, "RUNNING")):
+            if record.state == state:
+                records[record.number] = record
+            else:
+                records.pop(record.number, None)
+        known = self.newest.get(record.task)
+        if known is None or known.number <= record.number:
+            self.newest[record.task] = record

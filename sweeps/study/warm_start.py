@@ -1,0 +1,75 @@
+"""Complete trials of earlier studies, taken over into a study as known results."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import optuna
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from sweeps.base.errors import SweepError
+from sweeps.points.trial_record import JOB, OWN, TrialRecord, newest_of_each_task
+from sweeps.search.plan import Plan
+from sweeps.study.queue import Queue
+from sweeps.study.stored_study import StoredStudy, directions_of, newest_study, records_of
+
+
+def take_over(
+    storage: RDBStorage, name: str, plan: Plan, study: StoredStudy, queue: Queue, say: Callable[[str], None]
+) -> None:
+    """Add the complete trials of study `name` whose points the plan accepts to another study.
+
+    Raises:
+        SweepError: see `complete_trials`.
+    """
+    known = complete_trials(storage, name, directions_of(study.study))
+    found = [record for record in known if plan.source.accepts(record.point)]
+    new = [record for record in found if record.task not in queue.trials.newest]
+    for record in new:
+        study.study.add_trial(_copy(record, study))
+    queue.trials.refresh()
+    say(f"{len(new)} complete trials of study {name} are taken over; {len(found) - len(new)} were known")
+
+
+def complete_trials(storage: RDBStorage, name: str, directions: Sequence[str]) -> list[TrialRecord]:
+    """The newest complete trial of each task of a study; each says its origin.
+
+    Raises:
+        SweepError: there is no such study, or it has other directions.
+    """
+    names = optuna.get_all_study_names(storage)
+    if name not in names:
+        there = ", ".join(names) or "none"
+        raise SweepError(f"hydra.sweeper.warm_start: there is no study {name}; those there are: {there}")
+    study = newest_study(storage, name)
+    if directions_of(study) != tuple(directions):
+        both = f"{','.join(directions_of(study))}, this one {','.join(directions)}"
+        raise SweepError(f"hydra.sweeper.warm_start: the direction of study {name} is {both}")
+    complete = newest_of_each_task(record for record in records_of(study) if record.state == "COMPLETE")
+    return [replace(record, origin=record.origin or f"{study.study_name}#{record.number}") for record in complete]
+
+
+def _copy(record: TrialRecord, study: StoredStudy) -> FrozenTrial:
+    """A trial of another study as one of this; it has no run of its own."""
+    point = study.conforming(record.point)
+    kept = {"replica": record.replica, "origin": record.origin, "run_dir": record.run_dir}
+    return FrozenTrial(
+        number=-1,  # Optuna gives it the next one
+        trial_id=-1,
+        state=TrialState.COMPLETE,
+        value=None,
+        values=list(record.values),
+        datetime_start=record.started,
+        datetime_complete=record.ended,
+        params=dict(point),
+        distributions=study.distributions(point),
+        user_attrs={
+            OWN: point,
+            "overrides": list(record.overrides),
+            "run": -1,
+            **{name: value for name, value in kept.items() if value is not None},
+            **{f"{JOB}{name}": value for name, value in record.attributes.items()},
+        },
+        system_attrs={},
+        intermediate_values=dict(record.steps),
+    )

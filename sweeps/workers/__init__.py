@@ -1,0 +1,1 @@
+"""The processes of a sweep: a leader, its workers, and the jobs that they launch."""

@@ -1,0 +1,38 @@
+"""Hydra's callbacks where several processes run one sweep: each event is told once.
+
+Hydra tells `on_multirun_start` before a sweeper is made, in each process that runs the command line. A worker therefore
+starts without callbacks, and gets them back for the events of its jobs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig, open_dict, read_write
+
+from sweeps.command.composition import given_overrides
+
+
+def without_callbacks(config: DictConfig) -> list[str]:
+    """Return the overrides that take a command's callbacks away, one for each; none where it has none."""
+    return [f"~hydra.callbacks.{name}" for name in config.hydra.callbacks or ()]
+
+
+def give_back_callbacks(context: HydraContext, config: DictConfig, taken: Sequence[str]) -> HydraContext:
+    """Return a worker's context with the callbacks that its command line took away.
+
+    Args:
+        context: Hydra's.
+        config: of the sweep; changed to what it would be without the overrides `taken`.
+        taken: from `without_callbacks`.
+    """
+    hydra = [line for line in given_overrides(config, "hydra") if line not in taken]
+    whole = context.config_loader.load_configuration(
+        config_name=config.hydra.job.config_name,
+        overrides=[*hydra, *given_overrides(config, "task")],
+        run_mode=RunMode.MULTIRUN,
+    )
+    with read_write(config.hydra), open_dict(config.hydra):
+        config.hydra.callbacks = whole.hydra.callbacks
+        config.hydra.overrides.hydra = hydra
+    return replace(context, callbacks=type(context.callbacks)(config))

@@ -1,0 +1,112 @@
+"""What a sweep would run and what that would cost. One short job is run, if no trial has told its speed."""
+
+import statistics
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import optuna
+from hydra.plugins.launcher import Launcher
+from optuna.storages import RDBStorage
+
+from sweeps.base.errors import SweepError
+from sweeps.command.request import Request
+from sweeps.display.progress import EventLines, clock
+from sweeps.points.search_space import Point, space_of
+from sweeps.points.trial_record import TrialRecord, newest_of_each_task
+from sweeps.search.plan import Grid, Plan, Task
+from sweeps.study.claims import SweepStudy
+from sweeps.study.storage import absolute_url, is_made, open_storage
+from sweeps.study.stored_study import newest_study, records_of
+from sweeps.study.warm_start import complete_trials
+from sweeps.workers.launch import Launch
+from sweeps.workers.machine import fitting_workers
+from sweeps.workers.worker import Worker
+
+MAX_SHOWN = 50  # tasks
+
+
+@dataclass
+class DryRun:
+    """Says what is left of a plan, and how long it will take."""
+
+    request: Request
+    launcher: Launcher
+    say: Callable[[str], None]
+
+    def __post_init__(self) -> None:
+        self.settings, self.plan = self.request.settings, self.request.plan
+
+    def tell(self) -> None:
+        """Say it all."""
+        study, url = self.request.study_name, absolute_url(self.settings.storage)
+        storage = open_storage(url) if is_made(url) else None
+        records = [] if storage is None else _records(storage, study)
+        for known in self.settings.warm_start:
+            if storage is None:
+                raise SweepError(f"hydra.sweeper.warm_start: there is no study {known}, and no database yet")
+            complete_trials(storage, known, self.settings.directions)
+        again = [Task.of(r) for r in records if r.state in self.settings.retried and self.plan.wants(r)]
+        n_open = self.plan.n_open(records) + len(again)
+        self.say(f"dry run of study {study}: {len(self.plan)} trials, {n_open} left to run; nothing is run")
+        waiting = [Task.of(r) for r in records if r.state == "WAITING" and self.plan.wants(r)]
+        due = [*again, *waiting, *self.plan.more(records)]
+        for run, task in enumerate(due[:MAX_SHOWN], start=len(records)):
+            self.say(f"  {self.plan.label(task, run)}")
+        if n_open > min(len(due), MAX_SHOWN):
+            later = "more" if len(due) > MAX_SHOWN else "that are chosen as results come in"
+            self.say(f"  and {n_open - min(len(due), MAX_SHOWN)} {later}")
+        if due:
+            self.say(self._cost(n_open, *self._pace(storage, records, due[0])))
+
+    def _cost(self, n_open: int, pace: float | None, source: str) -> str:
+        name, steps = self.settings.step_name, self.settings.max_step
+        if pace is None or steps is None:
+            return f"cost: unknown ({source if steps is not None else 'hydra.sweeper.max_step is not set'})"
+        trial = pace * steps
+        workers = min(fitting_workers(self.settings), max(1, n_open))
+        return (
+            f"cost: {steps} {name} x {pace:.3g} s/{name} ({source}) = {clock(trial)} a trial without its evaluation;"
+            f" {n_open} trials, {workers} at a time: {clock(trial * n_open / workers)}"
+        )
+
+    def _pace(self, storage: RDBStorage | None, records: Sequence[TrialRecord], task: Task) -> tuple[float | None, str]:
+        """Seconds for a step, and the source of that figure."""
+        if paces := self._paces(records):
+            return statistics.median(paces), f"median of {len(paces)} trials of this study"
+        if storage is not None:
+            mine = sorted(axis.name for axis in self.request.axes)
+            for study in optuna.get_all_study_summaries(storage):
+                if study.user_attrs.get("identity", {}).get("axes") != mine:
+                    continue
+                if paces := self._paces(_records(storage, study.study_name)):
+                    return statistics.median(paces), f"median of {len(paces)} trials of study {study.study_name}"
+        return self._measured(task)
+
+    def _paces(self, records: Sequence[TrialRecord]) -> list[float]:
+        found = [record.attributes.get(f"sec_per_{self.settings.step_name}") for record in records]
+        return [float(pace) for pace in found if pace is not None]
+
+    def _measured(self, task: Task) -> tuple[float | None, str]:
+        """Run a short job of the first task, with a study and a folder of its own."""
+        with tempfile.TemporaryDirectory() as folder:
+            point = Point(task.point.values, (*task.point.overrides, *self.settings.dry_run_overrides))
+            identity = self.request.identity
+            study = SweepStudy(f"sqlite:///{folder}/s.db", "dry", self.settings.directions, identity, self.say)
+            short = Plan(Grid([point]))
+            study.enqueue(short, space_of(self.request.axes))
+            self.request.composition.move_to(folder)
+            launch = Launch(study, self.request, self.launcher, parent_run_id=None)
+            view = EventLines(lambda line: None, short)
+            Worker(study, short, launch, view, self.settings.heartbeat).work()
+            [record] = study.records()
+            open_storage.cache_clear()  # its file goes with the folder
+        if paces := self._paces([record]):
+            return paces[0], f"measured with {' '.join(self.settings.dry_run_overrides) or 'a whole job'}"
+        return None, record.reason or f"the job has set no sec_per_{self.settings.step_name}"
+
+
+def _records(storage: RDBStorage, name: str) -> list[TrialRecord]:
+    """The newest trial of each task of a study; none where there is no such study."""
+    known = name in optuna.get_all_study_names(storage)
+    return newest_of_each_task(records_of(newest_study(storage, name))) if known else []

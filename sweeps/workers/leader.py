@@ -1,0 +1,170 @@
+"""Several workers at a time: starts them, watches them, replaces those that die, and stops them."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sweeps.base.environment import ORDERS, STORAGE
+from sweeps.base.errors import SweepError
+from sweeps.base.signals import Stop
+from sweeps.display.progress import View
+from sweeps.job.task_function import REQUEUE
+from sweeps.study.claims import SweepStudy
+from sweeps.study.owner import this_process
+
+STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM, REQUEUE)  # exit statuses of a worker that gave its trial back
+HYDRAS_HINT = "Set the environment variable HYDRA_FULL_ERROR"  # comes after the message itself
+POLL = 0.05  # seconds between two looks at the workers
+SHOW = 1.0  # seconds between two looks at the study
+MAX_FRUITLESS = 8  # workers in a row that die without having claimed a trial: something is wrong with all of them
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What a leader tells its worker; all else the worker reads from the same command line."""
+
+    leader: Mapping[str, Any]  # from `owner.this_process`
+    parent_run_id: str | None  # MLflow run of the study
+    without_callbacks: Sequence[str]  # overrides that the leader has added to the command line
+
+    @classmethod
+    def received(cls) -> "Orders | None":
+        """The orders of this process, or None where it is no worker."""
+        text = os.environ.get(ORDERS)
+        return None if text is None else cls(**json.loads(text))
+
+
+@dataclass
+class WorkerProcess:
+    """A running worker."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def kill(self) -> None:
+        """Kill it and what it has started."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+    def cause_of_death(self) -> str:
+        """Why it ended: the signal, or its exit status and the last line that it wrote."""
+        status = self.process.returncode
+        number = -status if status < 0 else status - 128 if status > 128 else None
+        if number is None:
+            lines = [line.strip() for line in self.log.read_text(errors="replace").splitlines()]
+            told = [line for line in lines if line and not line.startswith(HYDRAS_HINT)]
+            return f"worker ended with status {status}: {told[-1] if told else '(it wrote nothing)'}"
+        name = signal.Signals(number).name if number in list(signal.Signals) else f"signal {number}"
+        oom = "; possibly out of memory: the kernel's OOM killer sends it" if number == signal.SIGKILL else ""
+        return f"worker killed by {name}{oom}"
+
+
+@dataclass
+class Leader:
+    """Runs a command in several processes, each of which claims trials on its own.
+
+    A worker runs the leader's own command line, and an environment variable tells it that it is a worker: Hydra's
+    singletons, and what a task function imports, are then as in any other run of the command.
+    """
+
+    study: SweepStudy
+    shares: Sequence[Mapping[str, str]]  # one worker's part of the machine each, as environment variables
+    parent_run_id: str | None  # MLflow run of the study
+    overrides: Sequence[str]  # of this command
+    without_callbacks: Sequence[str]  # overrides that a worker starts with besides
+    folder: Path  # where the workers' logs go
+    view: View
+    stop_seconds: float  # seconds that workers have to stop before they are killed
+    stop: Stop = field(default_factory=Stop)
+    _workers: dict[int, WorkerProcess] = field(default_factory=dict, init=False)  # place -> worker
+    _fruitless: int = field(default=0, init=False)  # workers in a row that died without having claimed a trial
+
+    def work(self) -> None:
+        """Run until all workers have found nothing left to do.
+
+        Raises:
+            KeyboardInterrupt, SystemExit: this process was stopped; the workers have ended.
+            SweepError: workers die before they have claimed a trial.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            for place in range(len(self.shares)):
+                self._start(place)
+            self._watch()
+        finally:
+            self._stop_workers()
+            self.view.show(self.study.changes())
+            self.view.close()
+
+    def _start(self, place: int) -> None:
+        orders = Orders(this_process(), self.parent_run_id, self.without_callbacks)
+        log = self.folder / f"{socket.gethostname()}-{os.getpid()}-{place}.log"
+        with log.open("ab") as file:
+            process = subprocess.Popen(
+                [sys.executable, *self._arguments()],
+                env={**os.environ, **self.shares[place], STORAGE: self.study.url, ORDERS: json.dumps(vars(orders))},
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                process_group=0,  # Ctrl-C on the terminal reaches the leader alone, which stops the workers in order
+            )
+        self._workers[place] = WorkerProcess(process, log)
+
+    def _arguments(self) -> list[str]:
+        """Those of this command, and the further overrides behind its own: argparse takes overrides in one place."""
+        own = sys.orig_argv[1:]
+        end = max((place for place, argument in enumerate(own, 1) if argument in self.overrides), default=len(own))
+        return [*own[:end], *self.without_callbacks, *own[end:]]
+
+    def _watch(self) -> None:
+        shown = 0.0
+        while self._workers:
+            self.stop.check()
+            for place, worker in list(self._workers.items()):
+                if worker.process.poll() is not None:
+                    self._replace(place, self._workers.pop(place))
+            if time.monotonic() - shown > SHOW:
+                self.view.show(self.study.changes())
+                shown = time.monotonic()
+            time.sleep(POLL)
+
+    def _replace(self, place: int, worker: WorkerProcess) -> None:
+        """Deal with the end of a worker; one that died or was stopped gets a successor."""
+        status = worker.process.returncode
+        if status == 0:
+            return
+        worker.kill()  # what it has started may have outlived it
+        cause = worker.cause_of_death()
+        claimed = self.study.abandon(worker.process.pid, None if status in STOPPED else cause)
+        self._fruitless = 0 if claimed is not None or status in STOPPED else self._fruitless + 1
+        if self._fruitless == MAX_FRUITLESS:
+            raise SweepError(
+                f"{MAX_FRUITLESS} workers in a row have died before they ran a trial; the last one"
+                f" {cause}; see {worker.log}"
+            )
+        self._start(place)
+
+    def _stop_workers(self) -> None:
+        """Stop the workers that are left, and let their trials wait again; a second signal kills them at once."""
+        for worker in self._workers.values():
+            worker.process.terminate()
+        deadline = time.monotonic() + self.stop_seconds
+        try:
+            while time.monotonic() < deadline and any(w.process.poll() is None for w in self._workers.values()):
+                time.sleep(POLL)
+        finally:
+            for worker in self._workers.values():
+                worker.kill()
+            for worker in self._workers.values():
+                worker.process.wait()
+                self.study.abandon(worker.process.pid, None)
+            self._workers.clear()

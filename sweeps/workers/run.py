@@ -1,0 +1,158 @@
+"""The course of a sweep: open its study, run its plan in this process or in several, and say what came of it."""
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
+
+from hydra.plugins.launcher import Launcher
+from rich.console import Console
+
+from sweeps.base.signals import Stop
+from sweeps.command.command_line import ATTRIBUTE, note
+from sweeps.command.composition import given_overrides
+from sweeps.command.request import Request
+from sweeps.display.mlflow_run import ParentRun, open_parent, or_warn
+from sweeps.display.progress import EventLines, LiveTable, View
+from sweeps.display.summary import print_summary
+from sweeps.points.search_space import space_of
+from sweeps.points.trial_record import TrialRecord
+from sweeps.study.claims import SweepStudy
+from sweeps.study.queue import Limits
+from sweeps.study.storage import absolute_url, open_storage
+from sweeps.study.warm_start import complete_trials
+from sweeps.workers.callbacks import without_callbacks
+from sweeps.workers.dry_run import DryRun
+from sweeps.workers.launch import Launch
+from sweeps.workers.leader import Leader, Orders
+from sweeps.workers.machine import environment, fitting_workers
+from sweeps.workers.worker import Worker
+
+ENDED = ("COMPLETE", "PRUNED", "FAIL")
+WORKERS = "workers"  # folder in that of the sweep
+
+
+@dataclass
+class Run:
+    """Runs what a command asks for, as the sweep's first process or as one of its workers."""
+
+    request: Request
+    make_launcher: Callable[[], Launcher]  # called when the study has its name: a launcher's folder may lie in its own
+    orders: Orders | None  # of the leader whose worker this process is
+    console: Console
+    stop: Stop
+
+    def __post_init__(self) -> None:
+        self.settings, self.plan = self.request.settings, self.request.plan
+
+    def work(self) -> None:
+        """Run the points that are left and print the study.
+
+        Raises:
+            SweepError, SystemExit: see `StudySweeper.sweep`.
+            KeyboardInterrupt: it was stopped.
+        """
+        if self.settings.dry_run:
+            DryRun(self.request, self.make_launcher(), self.say).tell()
+            return
+        study = self._open_study()
+        self.request.composition.name_study(study.base_name)
+        if self.orders is not None:
+            self._worker(study, self.orders.parent_run_id).work()
+            return
+        study.set_attribute(ATTRIBUTE, note(self.request.fixed))
+        study.keep_goal(self.plan.goal)
+        study.enqueue(self.plan, space_of(self.request.axes), self.settings.retried, self.settings.warm_start)
+        self._lead(study, self._open_parent(study))
+
+    def say(self, line: str) -> None:
+        """Show one line; a worker does not die of a log that cannot be written, as where the disk is full."""
+        with suppress(OSError) if self.orders is not None else nullcontext():
+            self.console.print(line)
+
+    def _lead(self, study: SweepStudy, parent: ParentRun | None) -> None:
+        """Run the plan in this process or in several."""
+        before = {record.number for record in study.records() if record.state in ENDED}
+        run_id = None if parent is None else parent.run_id
+        try:
+            n_workers = min(fitting_workers(self.settings), study.n_open(self.plan))
+            if n_workers > 1:
+                self._leader(study, n_workers, run_id).work()
+            else:
+                self._worker(study, run_id).work()
+        except (KeyboardInterrupt, SystemExit) as stop:
+            self._close_parent(parent, study, "KILLED")
+            if not isinstance(stop, KeyboardInterrupt):
+                self.say("stopped; the same command goes on")
+            raise
+        records = study.records()
+        new = [record for record in records if record.state in ENDED and record.number not in before]
+        self._summarise(study, records, len(new))
+        n_failed = sum(record.state == "FAIL" and self.plan.wants(record) for record in new)
+        n_done = sum(record.state in ("COMPLETE", "PRUNED") and self.plan.wants(record) for record in records)
+        succeeded = n_failed == 0 and n_done > 0
+        self._close_parent(parent, study, "FINISHED" if succeeded else "FAILED")
+        if not succeeded:
+            raise SystemExit(1)
+
+    def _summarise(self, study: SweepStudy, records: Sequence[TrialRecord], n_run: int) -> None:
+        print_summary(
+            self.console,
+            records,
+            study.goal,
+            study=study.name,
+            n_points=len(self.plan),
+            n_run=n_run,
+            n_superseded=study.n_superseded,
+        )
+        rate, limit = study.failure_rate(self.plan), self.settings.max_failure_rate
+        if rate > limit:
+            self.say(
+                f"given up: {rate:.0%} of the trials have failed, which is more than"
+                f" hydra.sweeper.max_failure_rate={limit}; go on with a greater one, or with"
+                " hydra.sweeper.retry_failed=true"
+            )
+
+    def _open_study(self) -> SweepStudy:
+        """The study of this command, made if it is new."""
+        settings = self.settings
+        for known in settings.warm_start if self.orders is None else ():  # before a study is made for nothing
+            complete_trials(open_storage(absolute_url(settings.storage)), known, settings.directions)
+        limits = Limits(settings.max_retries, settings.max_failure_rate, settings.grace)
+        leader = None if self.orders is None else self.orders.leader
+        name, identity = self.request.study_name, self.request.identity
+        return SweepStudy(settings.storage, name, settings.directions, identity, self.say, limits, leader)
+
+    def _leader(self, study: SweepStudy, n_workers: int, parent_run_id: str | None) -> Leader:
+        config, folder = self.request.composition.config, self.request.composition.sweep_dir / WORKERS
+        self.say(f"{n_workers} workers; their output is in {folder}, that of a trial in output.txt of its own folder")
+        return Leader(
+            study=study,
+            shares=[environment(self.settings, n_workers, place) for place in range(n_workers)],
+            parent_run_id=parent_run_id,
+            overrides=[*given_overrides(config, "hydra"), *given_overrides(config, "task")],
+            without_callbacks=without_callbacks(config),
+            folder=folder,
+            view=self._view(n_workers),
+            stop_seconds=self.settings.stop_seconds,
+            stop=self.stop,
+        )
+
+    def _worker(self, study: SweepStudy, parent_run_id: str | None) -> Worker:
+        launch = Launch(study, self.request, self.make_launcher(), parent_run_id)
+        return Worker(study, self.plan, launch, self._view(n_workers=1), self.settings.heartbeat, self.stop)
+
+    def _view(self, n_workers: int) -> View:
+        """A table where the terminal is ours alone, else lines: the one worker's job may draw its own progress."""
+        if n_workers > 1 and self.console.is_terminal:
+            return LiveTable(self.console, self.plan, n_workers)
+        return EventLines(self.say, self.plan)
+
+    def _open_parent(self, study: SweepStudy) -> ParentRun | None:
+        uri, experiment = self.settings.mlflow_tracking_uri, self.settings.mlflow_experiment
+        if uri is None or experiment is None:
+            return None
+        return or_warn(lambda: open_parent(uri, experiment, study, space_of(self.request.axes)), self.say)
+
+    def _close_parent(self, parent: ParentRun | None, study: SweepStudy, status: str) -> None:
+        if parent is not None:
+            or_warn(lambda: parent.finish(status, study.records(), study.goal), self.say)

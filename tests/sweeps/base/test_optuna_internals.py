@@ -1,0 +1,76 @@
+"""What sweeps use of Optuna beyond its public interface is there, and does what it did."""
+
+from pathlib import Path
+
+import optuna
+import pytest
+import sqlalchemy
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from sweeps.base import optuna_internals
+from sweeps.base.optuna_internals import replace_distributions
+
+FILE = "sweeps/base/optuna_internals.py"
+METHODS = ("_get_trials", "_get_stale_trial_ids")  # of RDBStorage
+TABLES = {
+    "trials": ("trial_id", "study_id", "state"),
+    "trial_params": ("param_id", "trial_id", "param_name", "param_value", "distribution_json"),
+    "study_user_attributes": ("study_id", "key", "value_json"),
+}
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> RDBStorage:
+    return RDBStorage(f"sqlite:///{tmp_path}/s.db")
+
+
+def gone(name: str) -> str:
+    return f"Optuna {optuna.__version__} no longer has {name}, which {FILE} uses"
+
+
+def test_the_private_names_are_there(storage: RDBStorage) -> None:
+    for name in METHODS:
+        assert hasattr(RDBStorage, name), gone(f"RDBStorage.{name}")
+    assert hasattr(create_trial(value=1.0), "_trial_id"), gone(f"{FrozenTrial.__name__}._trial_id")
+    for name in ("heartbeat_interval", "grace_period", "engine"):
+        assert hasattr(storage, name), gone(f"RDBStorage.{name}")
+
+
+def test_the_tables_are_there(storage: RDBStorage) -> None:
+    inspector = sqlalchemy.inspect(storage.engine)
+    for table, columns in TABLES.items():
+        found = {column["name"] for column in inspector.get_columns(table)} if inspector.has_table(table) else set()
+        for column in columns:
+            assert column in found, gone(f"the column {table}.{column}")
+
+
+def test_no_other_file_uses_private_names() -> None:
+    names = (*METHODS, "_trial_id", "_study_id")
+    for path in Path(optuna_internals.__file__).parents[1].rglob("*.py"):
+        if path != Path(optuna_internals.__file__):
+            assert not any(f".{name}" in path.read_text() for name in names), path
+
+
+def test_choices_grow_and_numbers_become_names(storage: RDBStorage) -> None:
+    study = optuna.create_study(study_name="s", storage=storage)
+    study.set_user_attr("space", 1)
+    old = {"loss": CategoricalDistribution(["a", "b"]), "h": FloatDistribution(0, 2), "k": FloatDistribution(0, 1)}
+    for state, loss, h in ((TrialState.COMPLETE, "b", 2.0), (TrialState.WAITING, "a", 0.5)):
+        value = 1.0 if state == TrialState.COMPLETE else None
+        params = {"loss": loss, "h": h, "k": 0.25}
+        study.add_trial(create_trial(state=state, value=value, params=params, distributions=old))
+    new = {"loss": CategoricalDistribution(["a", "b", "c"]), "h": CategoricalDistribution(["0.5", "2", "auto"])}
+    for _ in range(2):  # a second time changes nothing
+        replace_distributions(
+            storage, 1, new, lambda value: f"{value:g}" if value != str(value) else value, ("space", 7)
+        )
+    again = optuna.load_study(study_name="s", storage=RDBStorage(str(storage.url)))
+    assert [trial.params for trial in again.trials] == [
+        {"loss": "b", "h": "2", "k": 0.25},
+        {"loss": "a", "h": "0.5", "k": 0.25},
+    ]
+    assert {trial.distributions["h"] for trial in again.trials} == {new["h"]}
+    assert again.user_attrs["space"] == 7
+    again.add_trial(create_trial(value=0.0, params={"loss": "c", "h": "auto"}, distributions=new))  # Optuna allows it

@@ -1,0 +1,32 @@
+"""The command of one trial."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from sweeps.command.command_line import command_of, note
+
+
+def test_a_command_for_a_shell() -> None:
+    known = {"program": "train.py", "fixed": ["kimg=2"]}
+    command = command_of(known, ["loss=symmetric", "h=0.5", "seed=1"])
+    assert command == "python train.py kimg=2 loss=symmetric h=0.5 seed=1"
+    assert command_of(None, ["name=it's $HOME"]) == """python train.py 'name=it'"'"'s $HOME'"""
+    assert command_of({"program": "clipgan-train", "fixed": []}, ["h=1"]) == "clipgan-train h=1"
+
+
+def test_the_program_as_seen_from_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    places = (("train.py",) * 2, (f"{tmp_path}/a/b.py", "a/b.py"), ("/elsewhere/c.py",) * 2, ("/venv/bin/d-e", "d-e"))
+    for given, shown in places:
+        monkeypatch.setattr(sys, "argv", [given])
+        assert note(["kimg=2"]) == {"program": shown, "flags": [], "fixed": ["kimg=2"]}
+
+
+def test_where_the_configuration_was_is_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        sys, "argv", ["train.py", "--config-dir", "my conf", "-m", "h=1,2", "--config-name=other", "-cn"]
+    )
+    known = note(["kimg=2"])
+    assert command_of(known, ["h=1"]) == "python train.py --config-dir 'my conf' --config-name=other kimg=2 h=1"

@@ -1,0 +1,58 @@
+"""One MLflow run for a study."""
+
+from pathlib import Path
+
+import pytest
+
+from sweeps.display.mlflow_run import ParentRun, open_parent, or_warn
+from sweeps.points.ranking import Goal
+from sweeps.points.search_space import Space
+from sweeps.points.trial_record import TrialRecord
+from sweeps.study.claims import SweepStudy
+
+RECORDS = [  # the single seed of h=2 is the lowest
+    TrialRecord(n, "COMPLETE", {"h": h}, value, values=(value,), replica=replica)
+    for n, (h, replica, value) in enumerate([(1.0, 0, 1.5), (1.0, 1, 2.5), (2.0, 0, 1.0)])
+]
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> SweepStudy:
+    return SweepStudy(f"sqlite:///{tmp_path}/s.db", "s", "minimize", {"axes": ["h"], "config": {}}, print)
+
+
+@pytest.mark.slow
+def test_a_study_has_one_run_that_grows(tmp_path: Path, study: SweepStudy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    uri = "sqlite:///mlflow.db"
+    parent = open_parent(uri, "sweeps", study, {"h": [0.1, 2.0], "clip@judge": ["a"]})
+    parent.finish("FAILED", [TrialRecord(n, "FAIL", {"h": float(n)}) for n in range(2)], Goal())
+    again = open_parent(uri, "sweeps", study, {"h": [0.1, 2.0, 5.0], "clip@judge": ["a"]})
+    assert again.run_id == parent.run_id
+    run = again.client.get_run(again.run_id)
+    assert (run.info.run_name, run.info.status) == ("sweep h=0.1,2,5 clip@judge=a (s)", "RUNNING")
+    assert run.data.params == {"h": "0.1,2", "clip.judge": "a"}
+    assert run.data.tags["sweep.axis.h"] == "0.1,2,5"
+    again.client.update_run(again.run_id, name="mine")
+    renamed = open_parent(uri, "sweeps", study, {"h": [7.0]})
+    assert renamed.client.get_run(renamed.run_id).info.run_name == "mine"
+    again.finish("FINISHED", RECORDS, Goal(replicas=2))
+    run = again.client.get_run(again.run_id)
+    assert (run.info.status, run.data.metrics) == (
+        "FINISHED", {"best_value": 2.0, "n_complete": 3.0, "n_fail": 0.0},
+    )  # fmt: skip
+    again.client.delete_run(again.run_id)
+    assert open_parent(uri, "sweeps", study, {}).run_id != parent.run_id
+    assert (tmp_path / "mlflow.db.lock").exists()
+
+
+def test_a_server_that_is_down_costs_one_line(study: SweepStudy) -> None:
+    said: list[str] = []
+    space: Space = {"h": [1.0]}
+
+    def open_it() -> ParentRun:
+        return open_parent("http://127.0.0.1:9", "sweeps", study, space)
+
+    assert or_warn(open_it, said.append) is None
+    [line] = said
+    assert line.startswith("warning: MLflow cannot be used, the sweep goes on without it (MlflowException")

@@ -1,0 +1,99 @@
+"""What a sweep prints at its end."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from sweeps.display.summary import PIPED_WIDTH, print_summary
+from sweeps.display.table import MAX_STEPS, best_step_value, shown_steps
+from sweeps.points.ranking import Goal, Ranking
+from sweeps.points.trial_record import TrialRecord
+
+RECORDS = [
+    TrialRecord(
+        0,
+        "COMPLETE",
+        {"h": 0.1, "loss": "a"},
+        12.25,
+        {2: 30.0, 4: 12.25},
+        {"sec_per_kimg": 1.5},
+        run_dir="/r/0",
+        values=(12.25,),
+    ),
+    TrialRecord(
+        1, "COMPLETE", {"h": 2.0, "loss": "a"}, 11.5, {2: 10.123456789, 4: 11.5}, run_dir="/r/1", values=(11.5,)
+    ),
+    TrialRecord(
+        3, "FAIL", {"h": 0.5, "loss": "a"}, None, {2: float("nan")}, reason="DivergenceError: nan", run_dir="/r/2"
+    ),
+    TrialRecord(4, "WAITING", {"h": 5.0, "loss": "a"}),
+    TrialRecord(5, "RUNNING", {"h": 1000000.5, "loss": "a"}),
+]
+
+
+def printed(records: list[TrialRecord], n_run: int = 2, n_superseded: int = 0) -> list[str]:
+    console = Console(file=io.StringIO(), width=PIPED_WIDTH, highlight=False, markup=False)
+    print_summary(
+        console,
+        records,
+        Goal(step_name="kimg"),
+        study="s",
+        n_points=5,
+        n_run=n_run,
+        n_superseded=n_superseded,
+    )
+    assert isinstance(console.file, io.StringIO)
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]
+
+
+def test_one_row_for_each_point() -> None:
+    lines = printed(RECORDS)
+    header = ["trial", "h", "loss", "kimg", "2", "kimg", "4", "best", "sec_per_kimg", "value", "state"]
+    assert lines[1] == "study s"
+    assert lines[3].split() == header
+    assert [line.split() for line in lines[5:10]] == [
+        ["0", "0.1", "a", "30", "12.25", "12.25", "1.5", "12.25", "COMPLETE"],
+        ["1", "2", "a", "10.1235", "11.5", "10.1235", "-", "11.5", "COMPLETE"],
+        ["3", "0.5", "a", "nan", "-", "-", "-", "-", "FAIL"],
+        ["4", "5", "a", "-", "-", "-", "-", "-", "WAITING"],
+        ["5", "1000000.5", "a", "-", "-", "-", "-", "-", "RUNNING"],
+    ]
+
+
+def test_what_follows_the_table() -> None:
+    assert printed(RECORDS, n_superseded=2)[11:] == [
+        "not shown: 2 earlier trials of these points (interrupted, orphaned or retried)",
+        "best: trial 1  h=2  loss=a  value 11.5  in /r/1",
+        "failed: trial 3  h=0.5  loss=a  DivergenceError: nan  in /r/2",
+        "to run the failed points again, repeat the command with hydra.sweeper.retry_failed=true",
+        "running in another process: 1",
+        "waiting: 1, until the command that gave them is run again",
+    ]
+
+
+def test_nothing_left_to_run() -> None:
+    assert printed(RECORDS[:1], n_run=0)[-1] == "0 trials run: all 5 points are already in study s"
+
+
+@pytest.mark.parametrize(("direction", "number", "step_value"), [("minimize", 1, 12.25), ("maximize", 0, 30.0)])
+def test_the_best(direction: str, number: int, step_value: float) -> None:
+    [leader] = Ranking(RECORDS, Goal(directions=(direction,))).leaders
+    assert leader.complete[0].number == number
+    assert best_step_value(RECORDS[0], direction) == step_value
+    assert best_step_value(RECORDS[2], direction) is None
+
+
+def test_of_many_steps_an_even_choice_with_the_last() -> None:
+    assert shown_steps([1, 2, 3]) == [1, 2, 3]
+    assert shown_steps(list(range(1, 49))) == list(range(4, 49, 4))
+    assert len(shown_steps(list(range(1000)))) == MAX_STEPS
+    steps = {step: 1.0 for step in range(48)}
+    assert "12 of 48 reported steps are shown" in printed([TrialRecord(0, "COMPLETE", {}, 1.0, steps, values=(1.0,))])
+
+
+def test_a_narrow_terminal_loses_no_digit() -> None:
+    console = Console(file=io.StringIO(), width=40, force_terminal=True, no_color=True)
+    print_summary(console, RECORDS, Goal(step_name="kimg"), study="s", n_points=5, n_run=1, n_superseded=0)
+    assert isinstance(console.file, io.StringIO)
+    assert "…" not in console.file.getvalue()

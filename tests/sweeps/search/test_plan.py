@@ -1,0 +1,80 @@
+"""Tasks: points with their seeds."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from sweeps.points.ranking import Goal
+from sweeps.points.search_space import Point
+from sweeps.points.trial_record import TrialRecord
+from sweeps.search.plan import Grid, Plan, Seeds, Task, shuffled
+
+POINTS = [Point({"h": float(h)}, (f"h={h}",)) for h in (1, 2, 3)]
+SEEDS = Seeds("seed", 7)
+
+
+def plan(replicas: int = 1, top: int | None = None, direction: str = "minimize") -> Plan:
+    return Plan(Grid(POINTS), Goal(directions=(direction,), replicas=replicas, top=top), SEEDS)
+
+
+def record(h: int, replica: int, state: str = "COMPLETE", value: float | None = None, **more: object) -> TrialRecord:
+    values = () if value is None else (value,)
+    return TrialRecord(h, state, {"h": float(h)}, value, replica=replica, values=values, **more)  # type: ignore[arg-type]
+
+
+def said(tasks: Sequence[Task]) -> list[tuple[str, ...]]:
+    return [task.overrides for task in tasks]
+
+
+def test_one_task_a_point() -> None:
+    assert said(plan().more([])) == [("h=1",), ("h=2",), ("h=3",)]
+    assert said(plan().more([record(2, 0, "FAIL")])) == [("h=1",), ("h=3",)]
+    assert len(plan()) == 3
+
+
+def test_replicas_come_after_a_first_pass_and_extend_a_study() -> None:
+    three = plan(replicas=3)
+    assert said(three.more([]))[2:5] == [("h=3",), ("h=1", "seed=8"), ("h=2", "seed=8")]
+    assert len(three) == len(three.more([])) == 9
+    known = [record(h, 0, value=1.0) for h in (1, 2, 3)]
+    assert said(three.more(known)) == [(f"h={h}", f"seed={seed}") for seed in (8, 9) for h in (1, 2, 3)]
+    assert not plan().wants(record(1, 2))
+
+
+def test_a_point_with_a_pruned_replica_is_not_run_on() -> None:
+    known = [record(1, 0, "PRUNED"), record(2, 0, value=1.0), record(3, 0, value=1.0)]
+    assert said(plan(replicas=2).more(known)) == [("h=2", "seed=8"), ("h=3", "seed=8")]
+
+
+def test_a_point_of_another_study_gets_no_replicas() -> None:
+    known = [record(1, 0, value=1.0, origin="s#3"), record(2, 0, value=1.0), record(3, 0, value=1.0)]
+    assert said(plan(replicas=2).more(known)) == [("h=2", "seed=8"), ("h=3", "seed=8")]
+    assert plan().n_open(known) == 0
+
+
+@pytest.mark.parametrize(("direction", "best"), [("minimize", (1, 3)), ("maximize", (2, 3))])
+def test_only_the_best_of_the_first_pass_are_replicated(direction: str, best: tuple[int, int]) -> None:
+    top = plan(replicas=3, top=2, direction=direction)
+    assert said(top.more([])) == [("h=1",), ("h=2",), ("h=3",)]
+    assert len(top) == 3 + 2 * 2
+    known = [record(1, 0, value=0.1), record(2, 0, value=0.9), record(3, 0, "RUNNING")]
+    assert top.more(known) == []  # the last may be better
+    assert top.pending(known)
+    known[2] = record(3, 0, value=0.5)
+    expected = [(f"h={h}", f"seed={seed}") for seed in (8, 9) for h in best]
+    assert said(top.more(known)) == expected
+    bad_seed = [*known, record(best[0], 1, value=0.5)]  # does not change which are the best
+    assert said(top.more(bad_seed)) == expected[1:]
+
+
+def test_a_task_is_labelled() -> None:
+    three = plan(replicas=2)
+    tasks = three.more([])
+    assert [three.label(tasks[1], 9), three.label(tasks[4], 9)] == ["2 of 3  h=2", "2 of 3  h=2  seed=8"]
+
+
+def test_a_mixed_grid_has_the_same_points_and_always_the_same_order() -> None:
+    grid = [Point({"h": float(h)}, (f"h={h}",)) for h in range(25)]
+    order = shuffled(grid)
+    assert order == shuffled(grid) != grid
+    assert sorted(order, key=lambda point: point.values["h"]) == grid

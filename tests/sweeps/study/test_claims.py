@@ -1,0 +1,210 @@
+"""The queue of points, without Hydra."""
+
+import sys
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution
+from optuna.trial import TrialState
+
+from sweeps.base.errors import SweepError
+from sweeps.points.search_space import Point, Space, Value
+from sweeps.search.plan import Grid, Plan
+from sweeps.study.claims import SweepStudy
+from sweeps.study.storage import open_storage
+from tests import warm
+from tests.sweeps.sweep_app import REPOSITORY
+
+IDENTITY = {"axes": ["h"], "config": {"batch": 16}}
+
+
+class Study:
+    """A study in a directory, and what it has said."""
+
+    def __init__(self, directory: Path) -> None:
+        self.storage = f"sqlite:///{directory}/s.db"
+        self.said: list[str] = []
+
+    def open(self, **changes: object) -> SweepStudy:
+        settings = {"name": "s", "directions": "minimize", "identity": IDENTITY, **changes}
+        return SweepStudy(self.storage, say=self.said.append, **settings)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    return Study(tmp_path)
+
+
+def points(*values: Value) -> Plan:
+    return Plan(Grid([Point({"h": value}, (f"h={value}",)) for value in values]))
+
+
+def space(*values: Value) -> Space:
+    return {"h": list(values)}
+
+
+def test_each_point_is_claimed_once_in_order(study: Study) -> None:
+    queue, grid = study.open(), points(0.1, 0.5)
+    queue.enqueue(grid, space(0.1, 0.5))
+    queue.enqueue(grid, space(0.1, 0.5))
+    first, second = queue.claim(grid), queue.claim(grid)
+    assert (first.number, first.point, first.overrides, first.run) == (0, {"h": 0.1}, ("h=0.1",), 0)
+    assert (second.number, second.point, second.run) == (1, {"h": 0.5}, 1)
+    assert queue.claim(grid) is None
+
+
+def test_another_commands_points_stay_in_the_queue(study: Study) -> None:
+    queue = study.open()
+    queue.enqueue(points(0.1, 0.5), space(0.1, 0.5))
+    claim = queue.claim(points(0.5))
+    assert claim.point == {"h": 0.5}
+    assert queue.claim(points(0.5)) is None
+    assert queue.claim(points(0.1)) is not None
+
+
+def test_what_a_trial_keeps(study: Study) -> None:
+    queue = study.open()
+    queue.enqueue(Plan(Grid([Point({"h": 2.0}, ("h=2",))])), space(2.0))
+    claim = queue.claim(points(2.0))
+    queue.complete(claim, (3.5,), "/runs/0")
+    [trial] = optuna.load_study(study_name="s", storage=study.storage).trials
+    assert (trial.params, trial.value, trial.state) == ({"h": 2.0}, 3.5, TrialState.COMPLETE)
+    attributes = trial.user_attrs
+    assert attributes["point"] == {"h": 2.0}
+    assert attributes["overrides"] == ["h=2"]
+    assert (attributes["run"], attributes["run_dir"]) == (0, "/runs/0")
+
+
+def test_failed_points_are_retried_only_when_asked_and_in_their_directory(study: Study) -> None:
+    queue, grid = study.open(), points(0.1, 0.5)
+    queue.enqueue(grid, space(0.1, 0.5))
+    queue.complete(queue.claim(grid), (1.0,), None)
+    queue.fail(queue.claim(grid), "DivergenceError: nan", None)
+    queue.enqueue(grid, space(0.1, 0.5))
+    assert queue.claim(grid) is None
+    assert queue.records()[1].reason == "DivergenceError: nan"
+    queue.enqueue(grid, space(0.1, 0.5), ["FAIL"])
+    claim = queue.claim(grid)
+    assert (claim.number, claim.run, claim.point) == (2, 1, {"h": 0.5})
+    assert queue.claim(grid) is None
+    assert (len(queue.records()), queue.n_superseded) == (2, 1)
+
+
+def test_an_interrupted_point_waits_again_with_what_it_has_reported(study: Study) -> None:
+    queue, grid = study.open(), points(0.1)
+    queue.enqueue(grid, space(0.1))
+    claim = queue.claim(grid)
+    storage = open_storage(queue.url)
+    storage.set_trial_intermediate_value(claim.key, 2, 7.5)
+    storage.set_trial_user_attr(claim.key, "job.speed", 3.0)
+    queue.give_back(claim)
+    [record] = queue.records()
+    assert (record.number, record.state, record.steps, record.attributes) == (1, "WAITING", {2: 7.5}, {"speed": 3.0})
+    assert queue.claim(grid).run == 0
+    assert optuna.load_study(study_name="s", storage=study.storage).trials[0].user_attrs["reason"] == "interrupted"
+
+
+def test_the_trial_of_a_dead_process_is_requeued_and_of_a_living_one_is_not(study: Study) -> None:
+    queue, grid = study.open(), points(0.1, 0.5)
+    queue.enqueue(grid, space(0.1, 0.5))
+    queue.claim(grid)
+    claim_and_die = (
+        "import sys; from sweeps.search.plan import *; from sweeps.study.claims import SweepStudy;"
+        f"s = SweepStudy({study.storage!r}, 's', 'minimize', {IDENTITY!r}, print);"
+        "s.claim(Plan(Grid([Point({'h': 0.5}, ('h=0.5',))])))"
+    )
+    warm.run([sys.executable, "-c", claim_and_die], check=True, cwd=REPOSITORY)
+    claim = queue.claim(grid)
+    assert (claim.number, claim.point, claim.run) == (2, {"h": 0.5}, 1)
+    assert queue.claim(grid) is None
+    trials = optuna.load_study(study_name="s", storage=study.storage).trials
+    assert [trial.state for trial in trials] == [TrialState.RUNNING, TrialState.FAIL, TrialState.RUNNING]
+    assert trials[1].user_attrs["reason"] == "orphaned"
+
+
+def test_a_number_extends_the_study(study: Study) -> None:
+    queue = study.open()
+    queue.enqueue(points(0.1, 0.5), space(0.1, 0.5))
+    queue.complete(queue.claim(points(0.1)), (1.0,), None)
+    queue = study.open()
+    queue.enqueue(points(0.1, 0.5, 4.0), space(0.1, 0.5, 4.0))
+    assert queue.name == "s"
+    assert study.said == ["study s is extended: h=0.1,0.5,4"]
+    assert [record.point for record in queue.records()] == [{"h": 0.1}, {"h": 0.5}, {"h": 4.0}]
+    assert queue.claim(points(4.0)).run == 2
+
+
+def test_a_name_extends_it_too(study: Study) -> None:
+    queue, before = study.open(), points("a", "b")
+    queue.enqueue(before, space("a", "b"))
+    queue.complete(queue.claim(before), (1.5,), "/runs/0")
+    queue.set_attribute("note", 7)
+    old_leader = study.open()
+    queue.enqueue(points("c", "a"), space("c", "a"))
+    assert (queue.name, queue.base_name, queue.attribute("note")) == ("s", "s", 7)
+    assert study.said == ["study s is extended: h=a,b,c"]
+    assert [(r.point["h"], r.state, r.value) for r in queue.records()] == [
+        ("a", "COMPLETE", 1.5),
+        ("b", "WAITING", None),
+        ("c", "WAITING", None),
+    ]
+    assert old_leader.claim(before).point == {"h": "b"}
+    trials = optuna.load_study(study_name="s", storage=study.storage).trials
+    assert [trial.params["h"] for trial in trials] == ["a", "b", "c"]
+    assert {trial.distributions["h"] for trial in trials} == {CategoricalDistribution(["a", "b", "c"])}
+
+
+def test_a_name_on_an_axis_of_numbers(study: Study) -> None:
+    queue = study.open()
+    queue.enqueue(points(0.5, 2.0), space(0.5, 2.0))
+    queue.complete(queue.claim(points(2.0)), (1.5,), None)
+    mixed = points("auto", "2")
+    queue.enqueue(mixed, space("auto", "2"))
+    assert [(r.point["h"], r.state) for r in queue.records()] == [
+        ("0.5", "WAITING"), ("2", "COMPLETE"), ("auto", "WAITING"),
+    ]  # fmt: skip
+    assert queue.claim(points(0.5)).overrides == ("h=0.5",)
+
+
+def test_no_interval_on_an_axis_of_names(study: Study) -> None:
+    queue = study.open()
+    queue.enqueue(points("auto", "2"), space("auto", "2"))
+    drawn = Plan(Grid([Point({"h": 1.37}, ("h=1.37",))]))
+    with pytest.raises(SweepError, match=r"study s has names on the axis h \(auto, 2, 1, 3\), so no number"):
+        queue.enqueue(drawn, space(1.0, 3.0))
+
+
+def test_a_new_name_while_a_trial_runs(study: Study) -> None:
+    queue, more = study.open(), points("a", "b")
+    queue.enqueue(points("a"), space("a"))
+    claim = queue.claim(points("a"))
+    study.open().enqueue(more, space("a", "b"))
+    assert queue.complete(claim, (1.5,), None)
+    assert queue.claim(more).point == {"h": "b"}
+    assert [(record.point["h"], record.state) for record in queue.records()] == [("a", "COMPLETE"), ("b", "RUNNING")]
+
+
+def test_another_configuration_or_direction_is_refused(study: Study) -> None:
+    study.open()
+    with pytest.raises(SweepError, match="another configuration: batch is 32, the study's 16"):
+        study.open(identity={"axes": ["h"], "config": {"batch": 32}})
+    with pytest.raises(SweepError, match="axes are C_it, h, the study's h"):
+        study.open(identity={**IDENTITY, "axes": ["C_it", "h"]})
+    with pytest.raises(SweepError, match="direction=maximize, but study s has minimize"):
+        study.open(directions="maximize")
+
+
+def test_a_trial_that_another_tool_adds_is_left_alone(study: Study) -> None:
+    queue, grid = study.open(), points(0.1)
+    queue.enqueue(grid, space(0.1))
+    optuna.load_study(study_name="s", storage=study.storage).enqueue_trial({"h": 0.1})
+    assert queue.claim(grid).number == 0
+    assert queue.claim(grid) is None
+    assert len(queue.records()) == 1
+
+
+def test_a_foreign_study_is_refused(study: Study) -> None:
+    optuna.create_study(study_name="s", storage=open_storage(study.storage))
+    with pytest.raises(SweepError, match="study s was not made by this sweeper"):
+        study.open()

@@ -1,0 +1,57 @@
+"""Which sweeps are one study."""
+
+import re
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from sweeps.study.identity import derived_name, differences, identity_of
+
+CONFIG = {
+    "h": 0.5, "batch": 16, "cache_dir": "/a", "loss": {"name": "symmetric", "weight": "${h}"}, "hydra": {"mode": 1},
+    "mlflow": {"uri": "a", "on": True}, "mlflow_like": 1,
+}  # fmt: skip
+
+
+def name(axes: list[str], **changes: Any) -> str:
+    config = OmegaConf.create({**CONFIG, **changes})
+    return derived_name(identity_of(config, axes, ["cache_dir", "mlflow"]))
+
+
+def test_the_name_is_readable_and_hashed() -> None:
+    assert re.fullmatch(r"C_it-h-[0-9a-f]{8}", name(["h", "C_it"]))
+    assert re.fullmatch(r"single-[0-9a-f]{8}", name([]))
+    assert re.fullmatch(r"model.clip.encoder-[0-9a-f]{8}", name(["model/clip@encoder"]))
+    assert len(name([f"axis{i}" for i in range(50)])) == 40 + 1 + 8
+
+
+def test_what_varies_or_does_not_matter_is_no_part_of_it() -> None:
+    base = name(["h", "loss"])
+    assert name(["loss", "h"]) == base
+    assert name(["h", "loss"], h=7, loss={"name": "lafite", "more": 1}) == base
+    assert name(["h", "loss"], cache_dir="/b", mlflow={"uri": "b"}, hydra={"mode": 2}) == base
+    assert name(["h", "loss"], batch=16.0) == base
+
+
+def test_everything_else_is() -> None:
+    base = name(["h"])
+    assert name(["loss"]) != base
+    assert name(["h"], batch=32) != base
+    assert name(["h"], loss={"name": "lafite", "weight": "${h}"}) != base
+    assert name(["h"], mlflow_like=2) != base
+
+
+def test_an_axis_of_a_package_drops_that_package() -> None:
+    assert name(["clip@loss"]) == name(["clip@loss"], loss=None)
+    assert name(["clip@loss"]) != name(["clip@loss"], batch=None)
+
+
+def test_differences_name_the_keys() -> None:
+    old = identity_of(OmegaConf.create({"a": {"b": 1}, "c": 2, "h": 0}), ["h"], [])
+    new = identity_of(OmegaConf.create({"a": {"b": 3}, "d": 4, "h": 0}), ["h"], [])
+    assert differences(old, new) == [
+        "a.b is 3, the study's 1",
+        "c is (absent), the study's 2",
+        "d is 4, the study's (absent)",
+    ]
+    assert differences(old, old) == []

@@ -1,0 +1,102 @@
+"""Where a study can live."""
+
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+from optuna.study import StudyDirection
+
+from sweeps.base.errors import SweepError
+from sweeps.study import storage
+from sweeps.study.storage import absolute_url, exclusive, has_password, open_storage, patient
+
+
+def test_a_relative_path_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert absolute_url("sqlite:///sweeps.db") == f"sqlite:///{tmp_path}/sweeps.db"
+
+
+@pytest.mark.parametrize(
+    ("storage", "message"),
+    [
+        ("sweeps.db", "storage=sweeps.db is not a storage URL: it must be sqlite:///FILE.db or postgresql"),
+        ("redis://localhost", "storage=redis://localhost is not supported: it must be sqlite:///FILE.db"),
+        ("mysql://u:secret@host/db", r"storage=mysql://u:\*\*\*@host/db is not supported"),
+        ("postgresql://u:secret@host:no/db", r"storage=postgresql://u:\*\*\*@host:no/db is not a storage URL"),
+        ("sqlite://", "names no file"),
+        ("sqlite:///no/such/place.db", "there is no directory .*/no/such"),
+        ("sqlite:///directory", "is a directory"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(
+    storage: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "directory").mkdir()
+    with pytest.raises(SweepError, match=message):
+        absolute_url(storage)
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "text.db").write_text("not a database, but long enough to look at" * 100)
+    with pytest.raises(SweepError, match=r"text\.db cannot be used: file is not a database"):
+        open_storage(f"sqlite:///{tmp_path}/text.db")
+
+
+def test_sqlite_is_set_for_several_processes(tmp_path: Path) -> None:
+    storage = open_storage(f"sqlite:///{tmp_path}/s.db")
+    with storage.engine.connect() as connection:
+        assert connection.execute(sqlalchemy.text("PRAGMA synchronous")).scalar() == 1  # NORMAL
+        assert connection.execute(sqlalchemy.text("PRAGMA busy_timeout")).scalar() == 60_000
+    with sqlite3.connect(tmp_path / "s.db") as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_the_lock_excludes(tmp_path: Path) -> None:
+    url, order = f"sqlite:///{tmp_path}/s.db", []
+
+    def second() -> None:
+        with exclusive(url):
+            order.append("second")
+
+    with exclusive(url):
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join(0.2)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+
+
+def test_passwords_are_seen() -> None:
+    assert has_password("postgresql://u:secret@host/db")
+    assert not has_password("sqlite:///sweeps.db")
+
+
+def test_a_database_that_stays_away_is_told_in_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "OUTAGE", 0.1)
+    monkeypatch.setattr(storage, "RETRY", 0.02)
+    calls: list[int] = []
+
+    def ask(limit: int) -> int:
+        calls.append(limit)
+        if len(calls) < limit:
+            raise sqlalchemy.exc.OperationalError("SELECT", None, OSError("connection refused"))
+        return len(calls)
+
+    assert patient(ask)(3) == 3
+    with pytest.raises(SweepError, match=r"has not answered for 0 s.*connection refused.*the same command goes on"):
+        patient(ask)(10**9)
+
+
+def test_a_locked_database_is_waited_for(tmp_path: Path) -> None:
+    storage = open_storage(f"sqlite:///{tmp_path}/s.db")
+    locker = sqlite3.connect(tmp_path / "s.db", isolation_level=None, check_same_thread=False)
+    locker.execute("BEGIN EXCLUSIVE")
+    release = threading.Timer(1.0, lambda: locker.execute("ROLLBACK"))
+    release.start()
+    study = storage.create_new_study([StudyDirection.MINIMIZE], "s")
+    release.join()
+    assert storage.get_study_name_from_id(study) == "s"

@@ -1,0 +1,288 @@
+"""What goes wrong for real: processes that die, are stopped or lose their host; memory, disk and numbers that fail."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+
+import psutil
+import pytest
+from optuna.trial import TrialState
+
+from sweeps.workers.worker import TOO_LATE
+from tests.sweeps import postgres as server
+from tests.sweeps.sweep_app import App
+
+OOM = "worker killed by SIGKILL; possibly out of memory: the kernel's OOM killer sends it"
+CHECKPOINT = ("h=0.1,0.5,2", "mode=checkpoint", "only_at=0.5")
+TWO = "hydra.sweeper.workers=2"
+
+
+def completed(app: App) -> list[float]:
+    """The axis h of the complete trials."""
+    return sorted(trial.params["h"] for trial in app.trials(state=TrialState.COMPLETE))
+
+
+def reasons(app: App) -> list[str]:
+    return [trial.user_attrs["reason"] for trial in app.trials(state=TrialState.FAIL)]
+
+
+def attempt(*command: str) -> subprocess.CompletedProcess[str]:
+    """Run what not every machine allows."""
+    return subprocess.run(command, check=False, capture_output=True, text=True)
+
+
+def assert_continued(app: App) -> None:
+    """The run of h=0.5 was started twice in one directory, and did each of its steps once."""
+    assert Counter(app.started()) == Counter(["0 0.1 symmetric", *2 * ["1 0.5 symmetric"], "2 2 symmetric"])
+    [steps] = app.cwd.glob("runs/*/1/steps.log")
+    assert steps.read_text().split("\n")[:-1] == [f"step {step}" for step in (1, 2, 3, 4)]
+    assert completed(app) == [0.1, 0.5, 2.0]
+
+
+@pytest.mark.slow
+def test_a_killed_worker_is_replaced_and_its_trial_continues(app: App) -> None:
+    leader = app.start(*CHECKPOINT, TWO, "hydra.sweeper.max_retries=1")
+    app.await_file("hanging")
+    os.kill(app.owner_of(0.5), signal.SIGKILL)
+    (app.cwd / "go").touch()
+    out = app.end(leader)
+    assert_continued(app)
+    assert reasons(app) == [OOM]
+    assert f"trial 2 of 3  h=0.5  FAIL {OOM} in " in out
+    assert "; it waits again" in out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("whole_group", [False, True])
+def test_after_the_death_of_the_leader_the_same_command_goes_on(app: App, whole_group: bool) -> None:
+    leader = app.start(*CHECKPOINT, TWO)
+    app.await_file("hanging")
+    app.wait_until(lambda: completed(app) == [0.1, 2.0])
+    workers = app.workers()
+    leader.kill()
+    for worker in workers if whole_group else ():
+        worker.kill()
+    psutil.wait_procs(workers, timeout=10)
+    assert not any(worker.is_running() for worker in workers)  # they end with their leader
+    (app.cwd / "go").touch()
+    app.run(*CHECKPOINT, TWO)
+    assert_continued(app)
+    assert reasons(app) == ["orphaned"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "status", "mode"),
+    [(signal.SIGTERM, 143, "hang"), (signal.SIGINT, 130, "stubborn")],
+)
+def test_a_stop_ends_all_workers_and_leaves_a_resumable_study(app: App, number: int, status: int, mode: str) -> None:
+    command = ("h=0.1,0.5,2", f"mode={mode}", TWO, "hydra.sweeper.stop_seconds=3")
+    leader = app.start(*command)
+    app.wait_until(lambda: len(app.trials(state=TrialState.RUNNING)) == 2 and (app.cwd / "hanging").exists())
+    workers = app.workers()
+    leader.send_signal(number)
+    app.timeout = 10
+    out = app.end(leader, status=status)
+    assert "Traceback" not in out
+    assert not any(worker.is_running() for worker in workers)
+    assert reasons(app) == ["interrupted", "interrupted"]
+    waiting = [trial.params["h"] for trial in app.trials(state=TrialState.WAITING)]
+    assert waiting[0] == 2.0  # it never ran; the two workers gave theirs back in either order
+    assert sorted(waiting) == [0.1, 0.5, 2.0]
+    (app.cwd / "go").touch()
+    app.timeout = 60
+    app.run(*command)
+    assert completed(app) == [0.1, 0.5, 2.0]
+
+
+@pytest.mark.slow
+def test_a_crash_is_tried_again_after_the_others(app: App) -> None:
+    app.run("h=0.1,0.5,2", "mode=raise_once", "only_at=0.1", "hydra.sweeper.max_retries=1")
+    assert app.started() == ["0 0.1 symmetric", "1 0.5 symmetric", "2 2 symmetric", "0 0.1 symmetric"]
+    assert completed(app) == [0.1, 0.5, 2.0]
+
+
+@pytest.mark.slow
+def test_after_its_retries_a_trial_has_failed_and_the_sweep_goes_on(app: App) -> None:
+    out = app.run("h=0.1,0.5", "mode=killed", "only_at=0.1", TWO, "hydra.sweeper.max_retries=2", status=1)
+    assert app.started().count("0 0.1 symmetric") == 3
+    assert reasons(app) == [OOM] * 3
+    assert completed(app) == [0.5]
+    assert f"failed: trial 3  h=0.1  {OOM}" in out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_would_fail_again_is_not_tried_again(app: App, workers: int) -> None:
+    command = ("h=0.1,0.5", "mode=hopeless", "only_at=0.1", "hydra.sweeper.max_retries=2")
+    out = app.run(*command, f"hydra.sweeper.workers={workers}", status=1)
+    assert app.started().count("0 0.1 symmetric") == 1
+    assert reasons(app) == ["loss is nan at h=0.1"]
+    assert "failed: trial 0  h=0.1  loss is nan at h=0.1" in out
+    assert completed(app) == [0.5]
+
+
+@pytest.mark.slow
+def test_too_many_failures_end_the_sweep(app: App) -> None:
+    out = app.run("h=range(0,5)", "mode=raise", "hydra.sweeper.max_failure_rate=0.4", status=1)
+    assert len(app.started()) == 3
+    assert "given up: 60% of the trials have failed, which is more than hydra.sweeper.max_failure_rate=0.4" in out
+
+
+@pytest.mark.slow
+def test_failures_are_told_apart(app: App) -> None:
+    app.run("mode=not_a_number,memory,gpu_memory,quota,exit", status=1)
+    assert reasons(app) == [
+        "not finite: the objective is nan",
+        "out of memory: MemoryError:",
+        "out of memory: OutOfMemoryError: CUDA out of memory",
+        "disk full: OSError: [Errno 122] Disk quota exceeded",
+        "the job ended with SystemExit(3) and returned no objective",
+    ]
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_told_and_the_sweep_goes_on(app: App) -> None:
+    disk = app.cwd / "disk"
+    disk.mkdir()
+    mount = attempt("mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk))
+    if mount.returncode != 0:
+        pytest.skip(f"no small disk can be mounted here: {mount.stderr.strip()}")
+    try:
+        app.run("h=0.5,2", "mode=fill", "only_at=0.5", f"hydra.sweep.dir={disk}/s", TWO, status=1)
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)
+    assert reasons(app) == ["disk full: OSError: [Errno 28] No space left on device"]
+    assert completed(app) == [2.0]
+
+
+@pytest.mark.slow
+def test_a_preempted_job_goes_on_later_and_is_no_failure(app: App) -> None:
+    command = ("h=0.1,0.5", "mode=preempted", "only_at=0.1")
+    out = app.run(*command, status=75)
+    assert "h=0.1  FAIL preempted in 0 s; it waits again" in out
+    app.run(*command)
+    assert completed(app) == [0.1, 0.5]
+    (app.cwd / "preempted").unlink()
+    app.run(*command, "batch=8", TWO)  # workers are replaced
+    assert app.started().count("0 0.1 symmetric") == 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "workers"), [(signal.SIGINT, 2), (signal.SIGTERM, 1)])
+def test_a_signal_that_became_another_exception_stops_all_the_same(app: App, number: int, workers: int) -> None:
+    command = ("h=0.1,0.5,2", "mode=swallow", f"hydra.sweeper.workers={workers}")
+    leader = app.start(*command)
+    app.wait_until(lambda: len(app.started()) == workers and (app.cwd / "hanging").exists())
+    leader.send_signal(number)
+    out = app.end(leader, status=128 + number)
+    assert "Traceback" not in out
+    assert len(app.started()) == workers  # no further trial
+    assert set(reasons(app)) == {"interrupted"}
+    (app.cwd / "go").touch()
+    app.run(*command)
+    assert completed(app) == [0.1, 0.5, 2.0]
+
+
+@pytest.mark.slow
+def test_a_job_that_raises_keyboard_interrupt_has_crashed(app: App) -> None:
+    app.run("h=0.1,0.5,2", "mode=interrupt", "only_at=0.5", TWO, "hydra.sweeper.max_retries=0", status=1)
+    assert reasons(app) == ["KeyboardInterrupt:"]
+    assert completed(app) == [0.1, 2.0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_database_that_restarts_costs_no_trial(app: App, postgres: server.Server, workers: int) -> None:
+    app.storage = postgres.create(f"restarts{workers}")
+    leader = app.start(*CHECKPOINT, f"hydra.sweeper.workers={workers}")
+    app.await_file("hanging")
+    postgres.control("stop")
+    (app.cwd / "go").touch()
+    time.sleep(2)  # a trial ends, and nobody can be told
+    assert leader.poll() is None
+    postgres.control("start")
+    app.end(leader)
+    assert completed(app) == [0.1, 0.5, 2.0]
+    assert reasons(app) == []
+    assert len(app.started()) == 3
+
+
+def kill_at_random(app: App, n_kills: int, n_points: int) -> None:
+    """A sweep of short trials, whose workers are killed at random moments."""
+    generator = random.Random(0)
+    retries = "hydra.sweeper.max_retries=1000"
+    leader = app.start(f"h=range(0,{n_points})", "seconds=0.3", "hydra.sweeper.workers=3", retries)
+    for _ in range(n_kills):
+        time.sleep(generator.uniform(0.0, 0.5))
+        app.wait_until(lambda: bool(app.trials(state=TrialState.RUNNING)))  # or none would ever get to a trial
+        generator.choice(app.workers()).kill()
+    assert leader.poll() is None, "the sweep ended before the last kill"
+    app.end(leader)
+    assert completed(app) == [float(h) for h in range(n_points)]
+    assert all(reason == OOM for reason in reasons(app))
+
+
+@pytest.mark.slow
+def test_random_kills_lose_nothing(app: App) -> None:
+    kill_at_random(app, n_kills=5, n_points=24)
+
+
+@pytest.mark.endurance
+def test_fifty_random_kills_lose_nothing(app: App) -> None:
+    app.timeout = 400
+    kill_at_random(app, n_kills=50, n_points=150)
+
+
+def on_host(app: App, name: str) -> App:
+    """The same app, as if on another host: a name and process ids of its own."""
+    prefix = ("unshare", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c")
+    return App(app.cwd, app.storage, app.timeout, (*prefix, f'hostname {name} && exec "$@"', "sh"), app.processes)
+
+
+@pytest.fixture
+def hosts(app: App, postgres: object, tmp_path: Path) -> tuple[App, App]:
+    """Two hosts that share a PostgreSQL."""
+    probe = attempt("unshare", "--uts", "--pid", "--fork", "--mount-proc", "hostname", "probe")
+    if probe.returncode != 0:
+        pytest.skip(f"no second host can be made here: {probe.stderr.strip()}")
+    app.storage = postgres.create(tmp_path.name)  # type: ignore[attr-defined]
+    return on_host(app, "node1"), on_host(app, "node2")
+
+
+@pytest.mark.slow
+def test_the_trial_of_a_host_that_is_cut_off_is_given_to_another(hosts: tuple[App, App]) -> None:
+    one, two = hosts
+    command = (*CHECKPOINT, "hydra.sweeper.heartbeat=1", "hydra.sweeper.grace=3")
+    first = one.start(*command)
+    one.await_file("hanging")
+    [family] = [psutil.Process(first.pid).children(recursive=True)]
+    for process in family:
+        process.suspend()  # its database connection stays open, and it stops beating
+    second = two.start(*command)
+    one.wait_until(lambda: one.started().count("1 0.5 symmetric") == 2)
+    (one.cwd / "go").touch()
+    two.end(second)
+    assert completed(one) == [0.1, 0.5, 2.0]
+    for process in family:
+        process.resume()
+    out = one.end(first)
+    assert f"trial 2 of 3  h=0.5  FAIL {TOO_LATE.reason}" in out
+    assert completed(one) == [0.1, 0.5, 2.0]
+    assert reasons(one) == ["host node1 has not been heard of for 3 s"]
+
+
+@pytest.mark.slow
+def test_two_hosts_share_one_study(hosts: tuple[App, App]) -> None:
+    leaders = [host.start("h=range(0,12)", "mode=hang", TWO) for host in hosts]
+    hosts[0].wait_until(lambda: len(hosts[0].started()) == 4)
+    (hosts[0].cwd / "go").touch()
+    for host, leader in zip(hosts, leaders, strict=True):
+        assert "study h-" in host.end(leader)
+    assert Counter(hosts[0].started()) == Counter(f"{n} {n} symmetric" for n in range(12))
+    owners = Counter(trial.user_attrs["owner"]["host"] for trial in hosts[0].trials())
+    assert set(owners) == {"node1", "node2"}

@@ -1,0 +1,90 @@
+"""How many workers fit, and what each of them sees."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from sweeps.base.errors import SweepError
+from sweeps.base.settings import Settings
+from sweeps.workers import machine
+from sweeps.workers.machine import cores, environment, fitting_workers
+
+
+@pytest.fixture(autouse=True)
+def _no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+
+
+def test_what_is_asked_for_counts() -> None:
+    assert fitting_workers(Settings(workers=7, memory_gb=1e6)) == 7
+
+
+def test_cores_are_shared_by_threads() -> None:
+    assert fitting_workers(Settings(threads=1)) == cores()
+    assert fitting_workers(Settings(threads=10_000)) == 1
+    assert fitting_workers(Settings(threads=None)) == 1
+
+
+def test_memory_limits() -> None:
+    assert fitting_workers(Settings(threads=1, memory_gb=1e6)) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs CPU affinity")
+def test_a_process_may_have_fewer_cores_than_its_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        assert cores() == 1
+    finally:
+        os.sched_setaffinity(0, before)
+    quota = tmp_path / "cpu.max"
+    monkeypatch.setattr(machine, "CPU_QUOTA", quota)
+    quota.write_text("100000 100000\n")
+    assert cores() == 1
+    quota.write_text("max 100000\n")
+    assert cores() == len(before)
+
+
+def test_each_worker_gets_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,GPU-7")
+    assert fitting_workers(Settings()) == 2
+    assert [environment(Settings(), 3, place)["CUDA_VISIBLE_DEVICES"] for place in range(3)] == ["2", "GPU-7", "2"]
+    assert environment(Settings(gpus=1), 2, 1)["CUDA_VISIBLE_DEVICES"] == "2"
+    assert "CUDA_VISIBLE_DEVICES" not in environment(Settings(gpus=0), 2, 1)
+
+
+def test_a_trial_of_several_processes_gets_as_many_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3,4")
+    settings = Settings(processes=2, memory_gb=0.001)
+    assert fitting_workers(settings) == 2  # the fifth GPU is one too few for a third
+    assert [environment(settings, 2, place)["CUDA_VISIBLE_DEVICES"] for place in range(2)] == ["0,1", "2,3"]
+
+
+def test_a_trial_with_more_processes_than_gpus_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    with pytest.raises(SweepError, match=r"processes=3 is not allowed: each needs a GPU, and there are 2"):
+        fitting_workers(Settings(processes=3))
+    assert fitting_workers(Settings(processes=3, gpus=0)) == 1
+
+
+def test_each_process_of_a_trial_takes_its_threads() -> None:
+    assert fitting_workers(Settings(processes=cores(), memory_gb=0.001)) == 1
+    assert environment(Settings(processes=3, threads=None), 10_000, 0)["OMP_NUM_THREADS"] == "1"
+
+
+def test_the_driver_is_asked_for_gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    driver = tmp_path / "nvidia-smi"
+    driver.write_text("#!/bin/sh\necho 'GPU 0: A (UUID: x)'\necho '  MIG 1g'\necho 'GPU 1: A (UUID: y)'\n")
+    driver.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert fitting_workers(Settings()) == 2
+    assert environment(Settings(), 2, 1)["CUDA_VISIBLE_DEVICES"] == "1"
+
+
+def test_threads_do_not_spin() -> None:
+    share = environment(Settings(threads=3), 2, 0)
+    assert share == {"OMP_NUM_THREADS": "3", "OMP_WAIT_POLICY": "PASSIVE"}
+    assert environment(Settings(threads=None), 10_000, 0)["OMP_NUM_THREADS"] == "1"
