@@ -42,38 +42,38 @@ demo-simclr: setup ## pretrain an encoder with CLIP's help, then a GAN with it a
 test: setup ## run the tests
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
-test-all: setup ## the tests with those that take minutes
+test-all: setup ## run all tests, also those that take minutes
 	$(BIN)/python -m pytest -m '' $(ARGS)
 
-test-numeric: setup ## the tests that compare numbers, computed as older processors do
+test-numeric: setup ## run the numeric tests with the instructions of older processors
 	ATEN_CPU_CAPABILITY=default $(NUMERIC)
 	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(NUMERIC)
 
-test-lowest: ## the fast tests with the lowest versions that pyproject.toml names, in an environment of their own
+test-lowest: ## run the fast tests in another environment, with the lowest versions that pyproject.toml names
 	$(PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/bin/python .ci/lowest.py > $(LOWEST)/lowest.txt
 	$(LOWEST)/bin/python -m pip install --constraint $(LOWEST)/lowest.txt --editable '.[dev]'
 	$(LOWEST)/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m 'not slow and not endurance' $(ARGS)
 
-lint: setup ## ruff and type checker
+lint: setup ## run ruff and the type checker
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-comments: setup ## write the comments of conf/ from those of the fields in clipgan/config/
+comments: setup ## copy the comments behind the fields of clipgan/config/ into conf/
 	$(BIN)/python -m clipgan.config.comments
 
-audit: setup ## known vulnerabilities of the dependencies (pip-audit); skipped where PyPI's advisories cannot be reached
+audit: setup ## look up known vulnerabilities of the dependencies (pip-audit); skipped without access to PyPI's advisories
 	@$(BIN)/pip-audit --local --skip-editable 2> $(VENV)/audit.log && status=0 || status=$$?; \
 	if grep -q requests.exceptions $(VENV)/audit.log; then echo "audit skipped: the advisories cannot be reached"; \
 	else cat $(VENV)/audit.log >&2; exit $$status; fi
 
-check: lint audit test ## ruff, type checker, known vulnerabilities, tests
+check: lint audit test ## lint, audit and test
 
 release-check: setup ## build wheel and sdist; install the wheel in a fresh environment; sweep, sample and report with it
 	.ci/release-check $(BIN)/python
 
-ui: setup ## MLflow UI on loopback, at PORT
+ui: setup ## open MLflow's pages on loopback, at PORT (default 5000)
 	$(BIN)/mlflow ui --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db} --host 127.0.0.1 --port $(PORT)
 
 sweep-h: setup ## sweep the notes' five values of h
@@ -85,7 +85,7 @@ sweep-C_it: setup ## sweep the notes' five values of C_it
 sweep-C_ii: setup ## sweep the notes' five values of C_ii
 	$(BIN)/python train.py -m grid=C_ii data=$(DATA) $(ARGS)
 
-report: setup ## a sweep as one HTML page and a Markdown table (STUDY=NAME; without it, the studies there are)
+report: setup ## write a study as one HTML page and a Markdown table (STUDY=NAME; needed if there are several studies)
 	$(BIN)/python -m sweeps.report $(STUDY) $(ARGS)
 
 bench: setup ## time the losses and the training step, and break a training down into its parts
@@ -96,30 +96,30 @@ bench: setup ## time the losses and the training step, and break a training down
 quality: setup ## train on drawn shapes, and measure whether the text controls the picture (ARGS=kimg=200)
 	$(BIN)/python -m bench.quality $(ARGS)
 
-bench-fid: setup ## bias and deviation of FID over sample counts, with the curves of docs/metrics.md (ARGS=kimg=8)
+bench-fid: setup ## measure bias and standard deviation of FID against the number of images, for docs/metrics.md (ARGS=kimg=8)
 	$(BIN)/python -m bench.fid $(ARGS)
 
-bench-cost: setup ## time the loss structures, features of real images preprocessed and online (ARGS="model=base clip=ViT-B32")
+bench-cost: setup ## time the loss structures, with preprocessed and with online features (ARGS="model=base clip=ViT-B32")
 	$(BIN)/python -m bench.cost $(ARGS)
 
-bench-sweep: setup ## time the sweeper against others (ARGS="trivial uneven claims long"; default: all but long)
+bench-sweep: setup ## time the sweeper against other sweepers (ARGS="trivial uneven claims long"; default: all but long)
 	$(BIN)/python -m bench.sweep $(ARGS)
 
 bench-prepare: setup ## time the preparation against a plain open_clip loop (ARGS="photos=150 rounds=3")
 	$(BIN)/python -m bench.prepare $(ARGS)
 
-bench-simclr: setup ## time a step of pretraining against a straightforward SimCLR loop (ARGS: overrides)
+bench-simclr: setup ## time a step of task=simclr against a straightforward SimCLR loop (ARGS: overrides)
 	$(BIN)/python -m bench.simclr $(ARGS)
 
-screenshots: setup ## take the docs' pictures of a terminal and of MLflow's pages again, in minutes (ARGS=mlflow: these alone)
+screenshots: setup ## take the pictures of a terminal and of MLflow in docs/ again, in minutes (ARGS=mlflow: only MLflow's)
 	$(BIN)/python -m bench.pictures $(ARGS)
 
-cache-info: setup ## list what the cache holds, and whether it is whole (ARGS=--cache-dir=DIR)
+cache-info: setup ## list the entries of the cache, and whether each is whole (ARGS=--cache-dir=DIR)
 	$(BIN)/python -m clipgan.cache_tool info $(ARGS)
 
 cache-clean: setup ## empty the cache (ARGS='--kind features' for a part of it)
 	$(BIN)/python -m clipgan.cache_tool clean $(ARGS)
 
-clean: ## remove .venv and what tools leave behind; runs, studies and the cache stay
+clean: ## remove .venv and the files that tools leave behind; runs, studies and the cache stay
 	rm -rf $(VENV) $(LOWEST) .pytest_cache .mypy_cache .ruff_cache *.egg-info dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

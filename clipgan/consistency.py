@@ -1,4 +1,4 @@
-"""Measure how often positive pairs are in one class, as CLIP sees them: pairs by augmentation against pairs by text.
+"""Measure how often the two images of a positive pair are in one class: pairs by augmentation against pairs by text.
 
 python -m clipgan.consistency data=shapes n_classes=10 n_images=1000
 python -m clipgan.consistency data=imagefolder data.path=IMAGENET clip=ViT-B32 resolution=256
@@ -13,19 +13,19 @@ out=FOLDER       folder of the results and the plot; default: runs/consistency
 All other settings are the settings of train.py (data, clip, resolution, simclr.augment.*, simclr.classes, device,
 cache_dir, ...).
 
-The method follows "On the Generalization of Multi-modal Contrastive Learning" (ICML 2023). Each two images have a
+The method follows "On the Generalization of Multi-modal Contrastive Learning" (ICML 2023). Any two images have a
 probability of being a positive pair. By augmentation, it is the probability that CLIP assigns an augmented view of one
 image to the other image. By text, it is the probability that CLIP assigns a caption of one image to the other image.
-CLIP assigns by the softmax of its cosines at its own temperature. These probabilities are the weights of a graph on the
-images.
+This probability is a softmax over CLIP's cosines, at CLIP's own temperature. The images and these probabilities form a
+graph: each image is a node, and the probability is the weight of the edge.
 
-The command prints how often a pair of different images is in one class, weighted by the graph. It plots the spectrum of
-the normalised graph, and prints eigenvalue number n_classes and the next one. The spectrum has an eigenvalue of 1 for
-each part of the graph that no edge connects with the rest. Ideally, the first n_classes eigenvalues are 1 and the
-others are small.
-
-Shapes: n images, q queries (views or captions), C width of CLIP's embedding.
+The command prints how often a pair of different images is in one class; each pair counts with its weight. It plots the
+spectrum of the normalised graph, and prints eigenvalue number n_classes and the next one. The spectrum has an
+eigenvalue of 1 for each part of the graph that no edge connects with the rest. Ideally, the first n_classes eigenvalues
+are 1 and the others are small.
 """
+
+# In the comments: n images, q queries (views or captions), C width of CLIP's embedding.
 
 import json
 import sys

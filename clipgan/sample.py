@@ -12,10 +12,10 @@ rerank=N                    keep the N seeds of each prompt that fit it best by 
 rerank_clip=NAME            the CLIP that judges: judge (the run's judge) or an option of conf/clip; default: the
                             CLIP that guided the training
 rerank_clip.checkpoint=FILE weights of that CLIP
-interpolate=latent,text     draw strips from seed to seed (latent) and from prompt to prompt (text), with the kept seeds
+interpolate=latent,text     also draw strips from seed to seed (latent) and from prompt to prompt (text)
 steps=8                     pictures per strip
 out=FOLDER                  default: a folder in samples/, named after the checkpoint
-clip.checkpoint=FILE        weights of the guiding CLIP, if they are no longer where the run found them
+clip.checkpoint=FILE        weights of the CLIP that guided the training, if their file has moved
 device=auto                 auto, cpu, cuda, cuda:N
 """
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from clipgan.config.command_line import register_resolvers
 from tests.helpers import ROOT, make_config
 from tests.sweep_check import check_sweep
 from tests.tiny import tiny
@@ -70,6 +71,7 @@ def test_a_command_stands_where_it_is_found():
 
 def compose(command: str, conf: Path) -> None:
     """What Hydra, the sweeper and the configuration's own checks say of a training or a sweep."""
+    register_resolvers()  # which clipgan/main.py does before Hydra composes
     words = shlex.split(command)[2:]
     overrides = [word for word in words if word not in ("-m", "--config-dir", conf.name)]
     place = [f"hydra.searchpath=[file://{conf}]"] * ("--config-dir" in words)

@@ -19,7 +19,7 @@ COLDEST_EXP_COS = 0.02  # exp(1 / tau) is no number in float32 below about 0.011
 class SpaceWeights:
     """Structure parameters S_s, one for each space (source notes: 1 : 2 : 1)."""
 
-    D: float = 1.0  # weight of D's own space
+    D: float = 1.0  # weight of the space of D's semantic head
     CLIP: float = 2.0  # weight of CLIP's space
     ResNet: float = 1.0  # weight of the ResNet's space
 

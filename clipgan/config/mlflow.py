@@ -10,7 +10,7 @@ class MlflowConfig:
     """Where MLflow keeps the metrics; metrics.jsonl has them too."""
 
     tracking_uri: str | None = "sqlite:///mlflow.db"  # MLflow's address; null: metrics.jsonl only
-    experiment: str = "clipgan"  # experiment of the runs; made if missing
+    experiment: str = "clipgan"  # experiment that holds the runs; created if missing
     log_model: bool = True  # true: a training logs its generator to MLflow, which can serve it
 
     def __post_init__(self) -> None:

@@ -14,11 +14,11 @@ class AugmentConfig:
     """How a view is made of an image (SimCLR, appendix A): crop, mirror, jitter the colours, take them away, blur."""
 
     crop: float = 0.08  # the smallest crop's share of the image's area; the largest is the whole
-    aspect: float = 4 / 3  # a crop's sides differ by this ratio at most
+    aspect: float = 4 / 3  # largest ratio of a crop's sides
     jitter: float = 0.8  # probability that colours change
-    colour: float = 0.4  # brightness, contrast and saturation are scaled by 1 +- this (SimCLR: 0.8 s)
-    hue: float = 0.1  # the hue is turned by +- this share of the circle (SimCLR: 0.2 s)
-    grayscale: float = 0.2  # probability that colours are taken away
+    colour: float = 0.4  # brightness, contrast and saturation change by up to +- this share (SimCLR: 0.8 s)
+    hue: float = 0.1  # the hue turns by up to +- this share of the circle (SimCLR: 0.2 s)
+    grayscale: float = 0.2  # probability that a view becomes grey
     blur: float = 0.0  # probability of a blur; SimCLR: 0.5 at 224 pixels, 0 at 32
 
     def __post_init__(self) -> None:
@@ -34,8 +34,8 @@ class LinearConfig:
     """The classifier on frozen features: SGD on the cross-entropy."""
 
     epochs: int = 50  # epochs of the classifier's training
-    batch: int = 256  # images a step
-    lr: float = 0.3  # learning rate at the beginning; it falls linearly to 0
+    batch: int = 256  # images per step
+    lr: float = 0.3  # initial learning rate; it falls linearly to 0
     momentum: float = 0.9  # momentum of SGD
 
     def __post_init__(self) -> None:
@@ -49,7 +49,7 @@ class LinearConfig:
 class KnnConfig:
     """The vote of the nearest training images (arXiv:1805.01978)."""
 
-    k: int = 20  # neighbours that vote
+    k: int = 20  # number of neighbours that vote
     temperature: float = 0.07  # a neighbour's vote weighs exp(cosine / this)
 
     def __post_init__(self) -> None:
@@ -64,17 +64,17 @@ class SimclrConfig:
     network: str = "tiny"  # tiny (16 to 128 channels, for a CPU) | resnet18 | resnet50 (torchvision's)
     stem: str = "auto"  # first layers of a torchvision ResNet: auto (small up to 64 pixels) | small | large
     # small: 3 x 3, stride 1, no pooling; large: 7 x 7, stride 2, pooling.
-    projection: int = 128  # width of the space in which views are contrasted; it is dropped afterwards
+    projection: int = 128  # width of the projection that the loss compares; not part of the encoder
     temperature: float = 0.1  # temperature of NT-Xent
     augment: AugmentConfig = field(default_factory=AugmentConfig)  # how a view is made of an image
-    lr: float = 0.6  # peak of the learning rate, for each 256 images of a batch
+    lr: float = 0.6  # peak learning rate, per 256 images of a batch
     momentum: float = 0.9  # momentum of LARS
     weight_decay: float = 1e-6  # weight decay of LARS
-    trust: float = 0.001  # LARS: a layer's step is this share of its weights' norm, at rate 1
-    warmup: float = 0.1  # share of the steps in which the rate rises; then it falls as half a cosine
+    trust: float = 0.001  # LARS: a layer's step at learning rate 1, as a share of its weights' norm
+    warmup: float = 0.1  # share of the steps in which the learning rate rises; then it falls along half a cosine
     linear: LinearConfig = field(default_factory=LinearConfig)  # the classifier on frozen features
     knn: KnnConfig = field(default_factory=KnnConfig)  # the vote of the nearest training images
-    classes: list[str] = field(default_factory=lambda: ["shape", "colour"])  # data=shapes: attributes that make a class
+    classes: list[str] = field(default_factory=lambda: ["shape", "colour"])  # data=shapes: attributes that form a class
     # Of the left or upper object: shape, colour, size. Of the whole: background, relation. Their combinations are the
     # classes; other sets have classes of their own.
 

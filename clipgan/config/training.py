@@ -43,9 +43,9 @@ class Config:
     contrast: ContrastConfig = field(default_factory=ContrastConfig)  # how much is contrasted at once, and how often
     seed: int = 0  # seed of every random draw
     batch: int = 16  # images per step
-    accumulate: int = 1  # number of micro-batches that compute a step, to save memory
+    accumulate: int = 1  # number of micro-batches into which a step splits its batch, to save memory
     kimg: int = 8  # length of a training: thousands of real images shown to D; with budget=seconds the maximum
-    seconds: float | None = None  # length with budget=seconds: seconds of training, without snapshots
+    seconds: float | None = None  # seconds of training with budget=seconds, without the time for snapshots
     # The training ends at the nearest whole kimg. Null: `kimg` is the length.
     snapshot_kimg: int = 2  # kimg between two snapshots (FID, sample grid, checkpoint)
     resolution: int = 32  # image size in pixels, a power of two
@@ -58,8 +58,8 @@ class Config:
     threads: int | None = None  # number of CPU threads of each process; null: as many as cores
     deterministic: bool | None = None  # true: a repeated run has the same bits; null: true on a CPU
     # The machine and the number of threads must be the same.
-    keep_last: int | None = 2  # number of newest snapshots whose checkpoints stay; null: all
-    keep_best: int = 1  # number of best snapshots whose checkpoints stay as well
+    keep_last: int | None = 2  # number of newest snapshots whose checkpoints a run keeps; null: all
+    keep_best: int = 1  # number of best snapshots whose checkpoints a run keeps as well
     checkpoint_minutes: float | None = 10.0  # maximum minutes between two checkpoints; null: at snapshots only
     resume: str = "auto"  # auto: resume the newest good checkpoint of the run directory | none | a checkpoint file
     init: str | None = None  # initial weights: a checkpoint file | mlflow:RUN_ID; null: random

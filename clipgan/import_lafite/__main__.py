@@ -72,11 +72,14 @@ def import_lafite(source: Path, out: Path, overrides: Sequence[str]) -> list[str
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m clipgan.import_lafite", description=(__doc__ or "").splitlines()[0]
+        prog="python -m clipgan.import_lafite",
+        usage="%(prog)s [-h] FILE.pkl [OUT.pt] [KEY=VALUE ...]",
+        description=(__doc__ or "").splitlines()[0],
     )
     parser.add_argument("pickle", type=Path, metavar="FILE.pkl", help="a LAFITE pickle; its code is never executed")
     parser.add_argument("more", nargs="*", metavar="[OUT.pt] [KEY=VALUE ...]",
-                        help="the checkpoint, default: FILE.pt; the pickle's CLIP, default: clip=ViT-B32")  # fmt: skip
+                        help="the new checkpoint, default: FILE.pt; settings that name the CLIP of the pickle's "
+                             "training, default: clip=ViT-B32")  # fmt: skip
     given = parser.parse_args()
     named = given.more[:1] if given.more and "=" not in given.more[0] else []
     out = Path(named[0]) if named else given.pickle.with_suffix(".pt")

@@ -28,40 +28,40 @@ AT_LEAST = {
 class Settings:
     """Each field is a key under `hydra.sweeper`; null is None."""
 
-    direction: Any = "minimize"  # of the objective: minimize | maximize; a list: one for each of several objectives
+    direction: Any = "minimize"  # minimize | maximize the objective; a list: one for each of several objectives
     objectives: list[str] = field(default_factory=list)  # names of several objectives: [fid,sec_per_kimg]
     # []: one objective, or as many as there are directions.
     step_name: str = "step"  # unit of the steps that a job reports, for the table
-    max_step: int | None = None  # a trial's last step, such as ${kimg}: for hyperband and the cost of a dry run
-    pruner: Any = None  # when a trial ends early; the group fills it: pruner=median
-    sampler: Any = None  # where points come from; the group fills it: sampler=tpe
+    max_step: int | None = None  # last step of a trial, such as ${kimg}; pruners and dry runs use it
+    pruner: Any = None  # the rule that ends bad trials early; choose it by its group: pruner=median
+    sampler: Any = None  # the source of the points; choose it by its group: sampler=tpe
     n_trials: int | None = None  # number of points that a sampler draws; h=interval(0.1,2) needs it, a grid does not
-    where: str | None = None  # condition on the points, of axes and keys: 'hydra.sweeper.where="C_it >= C_ii"'
+    where: str | None = None  # condition on axes and keys that points must meet: 'hydra.sweeper.where="C_it >= C_ii"'
     enqueue: list[Any] = field(default_factory=list)  # points to run first: [{h: 0.5, C_it: 1}, {h: 1}]
-    warm_start: list[str] = field(default_factory=list)  # studies in this storage whose complete trials are taken over
+    warm_start: list[str] = field(default_factory=list)  # studies whose complete trials the sweep takes over
     replicas: int = 1  # number of seeds per point
     replicas_top: int | None = None  # N: replicate only the N best points; null: all
     seed_key: str = "seed"  # the key of the seed; replicas add 0, 1, ... to its value
     aggregate: str = "mean"  # value of a point with replicas: mean | median | a quantile such as q75
     dry_run: bool = False  # true: print the points and the cost; run nothing
-    dry_run_overrides: list[str] = field(default_factory=list)  # they make a job short, to measure its speed
+    dry_run_overrides: list[str] = field(default_factory=list)  # overrides for the short job that measures the speed
     storage: str = "sqlite:///sweeps.db"  # database of the study; postgresql://USER@HOST/DATABASE for several hosts
     study_name: str | None = None  # null: the swept axes and a digest of all other settings, such as h-3f2a91c0
-    not_identity: list[str] = field(default_factory=list)  # keys and sections that make no other study: cache_dir ...
+    not_identity: list[str] = field(default_factory=list)  # keys and sections that may differ in a study: cache_dir ...
     retry_failed: bool = False  # true: run failed points again, in their own run directories
     params: dict[str, Any] = field(default_factory=dict)  # axis -> values, as on the command line: h: 0.1,0.5,2
     workers: int | None = None  # number of trials at a time; null: as many as GPUs, cores and memory allow
     processes: int = 1  # number of processes of a trial, each with its own GPU where there are GPUs
     threads: int | None = 1  # CPU threads of each process; null: the workers share the cores
     gpus: int | None = None  # number of GPUs that the workers share; null: all
-    memory_gb: float | None = None  # memory of a trial's process, which limits the workers; null: no limit
+    memory_gb: float | None = None  # GB that each process of a trial needs; limits the workers; null: no limit
     max_retries: int = 1  # number of retries after a crash, from the checkpoint; not after a mistake or a divergence
-    max_failure_rate: float = 1.0  # the sweep ends when a larger share of its points has failed; 1: never
-    heartbeat: int = 20  # seconds between the signs of life that the hosts of a study give each other
+    max_failure_rate: float = 1.0  # the sweep ends when a larger share of its trials has failed; 1: never
+    heartbeat: int = 20  # seconds between two heartbeats of each host of a study
     stop_seconds: int = 30  # seconds that stopped trials have to save their state, before they are killed
-    grace: int = 120  # seconds without a sign of life after which a host's trials are given to others
-    mlflow_tracking_uri: str | None = None  # MLflow's address for the study's own run; null: no such run
-    mlflow_experiment: str | None = None  # experiment of the study's run; made if missing
+    grace: int = 120  # seconds without a heartbeat after which a host loses its trials to the others
+    mlflow_tracking_uri: str | None = None  # MLflow's address for the run of the whole study; null: no such run
+    mlflow_experiment: str | None = None  # experiment that holds this run; created if missing
 
     def check(self) -> None:
         """Refuse what a type cannot.

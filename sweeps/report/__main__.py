@@ -51,15 +51,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--storage",
         default=os.environ.get("SWEEPS_STORAGE", "sqlite:///sweeps.db"),
-        help="URL as in hydra.sweeper.storage; default: $SWEEPS_STORAGE, which keeps a password off the command line,"
-        " or else sqlite:///sweeps.db",
+        help="URL of the database, as in hydra.sweeper.storage; default: the environment variable SWEEPS_STORAGE,"
+        " which keeps a password off the command line, or else sqlite:///sweeps.db",
     )
     parser.add_argument("--out", type=Path, metavar="FILE.html", help="default: report-STUDY.html in this folder")
     parser.add_argument(
         "--pictures",
         default="samples-*.png",
         metavar="GLOB",
-        help="pictures in a run directory; the page shows the newest; default: %(default)s",
+        help="names of pictures in a run directory; the page shows the newest; default: %(default)s",
     )
     return parser
 

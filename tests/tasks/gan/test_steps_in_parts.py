@@ -1,0 +1,163 @@
+"""A step in micro-batches or over two processes has the gradient of the whole batch."""
+
+import copy
+import itertools
+import socket
+
+import pytest
+import torch
+
+from clipgan.models.losses.adversarial import path_length_penalty, path_lengths
+from clipgan.tasks.gan import steps
+from clipgan.tasks.gan.training import Training
+from tests import warm
+from tests.helpers import make_config
+from tests.numeric import CLOSE, in_float64, prepare_in_float64
+from tests.tasks.gan.steps_of_training import (
+    CPU,
+    assert_close,
+    discriminator_update,
+    generator_update,
+    step_random,
+    with_noise,
+)
+from tests.tiny import tiny
+
+pytestmark = pytest.mark.numeric
+
+
+@pytest.fixture
+def make_training(make_training):
+    return lambda *overrides: with_noise(make_training(*overrides))
+
+
+VARIANTS = {
+    "symmetric": [],
+    "asymmetric": ["loss=asymmetric"],
+    "selection and further targets": ["pairs=drop_false_negative", "contrast.negatives=20"],
+    "pseudo-classes, mixed": ["pairs=weakly_supervised", "condition=mixed"],
+    "badly fitting captions": ["pairs=drop_false_positive", "pairs.fraction=0.3"],
+    "source": ["heterologous=source", "features=online"],
+    "multi-scale, adaptive": ["model=msg", "augment=ada"],
+}
+LAFITE = ["model=lafite", "loss=lafite", *(f"model.{key}=16" for key in ("z_dim", "w_dim", "channel_max"))]
+LAFITE += ["model.channel_base=64", "model.mapping_layers=2"]
+
+
+def first_steps(training, batch, path_lengths=False):
+    """The gradients and values of each kind of step, each from the initial state: Adam would amplify rounding.
+
+    `path_lengths`: theirs too; micro-batches move their mean one after the other.
+    """
+    objective, random, found, values = training.objective, step_random(training), {}, {}
+    batch = steps.online_features(batch, objective)
+    for name, network, step in (
+        ("D", "discriminator", lambda state: discriminator_update(state, batch, objective, random)),
+        ("G", "generator", lambda state: generator_update(state, batch, objective, random)),
+        ("R1", "discriminator", lambda state: steps.r1_step(state, batch, objective, random)),
+        ("path length", "generator", lambda state: steps.path_length_step(state, batch, objective, random)),
+    ):
+        if name == "path length" and not path_lengths:
+            continue
+        state = copy.deepcopy(training.state)
+        values |= {key: float(value) for key, value in step(state).items()}
+        gradients = {key: parameter.grad for key, parameter in getattr(state, network).named_parameters()}
+        found |= {f"{name} {key}": gradient for key, gradient in gradients.items() if gradient is not None}
+        if name == "D":
+            values["w_average"] = float(state.generator.mapping.w_average.norm())
+    return found, values
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_gradient_caching_equals_the_large_batch(make_training, variant):
+    whole = make_training(*VARIANTS[variant])
+    parts = make_training(*VARIANTS[variant], "accumulate=4", "contrast.grad_cache=true")
+    batch = whole.batches.at(2)
+    expected, expected_values = first_steps(whole, batch)
+    found, values = first_steps(parts, batch)
+    assert values == pytest.approx(expected_values, rel=CLOSE)
+    assert_close(found, expected)
+
+
+@pytest.mark.usefixtures("float64")
+def test_without_caching_each_part_contrasts_with_itself(make_training):
+    """The step's gradient is the mean of the parts' own, each computed as a batch."""
+    whole, alone = make_training("accumulate=4"), make_training()
+    batch = whole.batches.at(2)
+    found, values = first_steps(whole, batch)
+    parts = [first_steps(alone, part) for part in batch.parts(4)]
+    expected = {name: sum(gradients[name] for gradients, _ in parts) / 4 for name in found}
+    assert_close(found, expected)
+    for name in ("D/D/it", "G/CLIP/ii_het", "loss/G", "loss/D"):
+        assert values[name] == pytest.approx(sum(part[name] for _, part in parts) / 4, rel=CLOSE)
+
+
+@pytest.mark.usefixtures("float64")
+def test_path_lengths_in_parts(make_training):
+    """The first two of each block of four rows; the mean moves by a hundredth towards each part's."""
+    training = make_training("accumulate=4")
+    batch, state, objective, random = training.batches.at(2), training.state, training.objective, step_random(training)
+    mean, penalties, halves = torch.zeros(()), [], random.halves()
+    for number, part in enumerate(batch.parts(4)):
+        half = part.halves(4)
+        assert half.rows == range(4 * number, 4 * number + 4)
+        assert torch.equal(half.condition, part.condition[[0, 1, 4, 5]])
+        ws = steps._styles(state, half, objective, halves, "path length")
+        images = state.generate(ws, half.condition, steps._noise(state, half, halves, "path length")).image
+        lengths = path_lengths(images, ws, halves.rows("path length direction", half.rows)).detach()
+        mean = mean + 0.01 * (lengths.mean() - mean)
+        penalties.append(float(path_length_penalty(lengths, mean)))
+    values = steps.path_length_step(state, batch, objective, random)
+    assert float(values["loss/path_length"]) == pytest.approx(sum(penalties) / 4, rel=CLOSE)
+    assert float(state.path_length_mean) == pytest.approx(float(mean), rel=CLOSE)
+
+
+PROCESSES = (
+    "symmetric",
+    "selection and further targets",
+    "multi-scale, adaptive",
+    "LAFITE's networks",
+)  # variants that are tried with two
+CACHED = ["accumulate=2", "contrast.grad_cache=true"]
+
+
+def one_of_two_processes(rank, address, overrides, results):
+    torch.distributed.init_process_group("gloo", init_method=address, rank=rank, world_size=2)
+    torch.set_num_threads(1)
+    with in_float64():
+        first_steps_of_all(overrides, results, rank)
+    torch.distributed.destroy_process_group()
+
+
+def first_steps_of_all(overrides, results, rank):
+    for variant in PROCESSES:
+        for name, more in (("plain", []), ("cached", CACHED)):
+            if (variant, name) == ("LAFITE's networks", "cached"):
+                continue  # its D adds up over a micro-batch
+            config = make_config(*overrides, *(VARIANTS | {"LAFITE's networks": LAFITE})[variant], *more)
+            training = with_noise(Training(config, results, prepare_in_float64(config), CPU, None))
+            found = first_steps(training, training.batches.at(2), path_lengths=name == "plain")
+            torch.save(found, results / f"{variant} {name} {rank}.pt")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("float64")
+def test_two_processes_equal_one(make_training, cache_dir, tmp_path):
+    """Two gloo ranks, each with half of the batch, whole or in micro-batches."""
+    expected = {}
+    for variant, name in itertools.product(PROCESSES, ("plain", "cached")):
+        if (variant, name) == ("LAFITE's networks", "cached"):
+            continue
+        training = make_training(*(VARIANTS | {"LAFITE's networks": LAFITE})[variant])
+        expected[variant, name] = first_steps(training, training.batches.at(2), path_lengths=name == "plain")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    overrides = tiny(cache_dir, "mlflow.tracking_uri=null")
+    warm.call_by_ranks(one_of_two_processes, address, overrides, tmp_path, processes=2)
+    for (variant, name), (gradients, values) in expected.items():
+        for rank in range(2):
+            ours, our_values = torch.load(tmp_path / f"{variant} {name} {rank}.pt")
+            assert our_values == pytest.approx(values, rel=CLOSE)
+            assert_close(ours, gradients)
