@@ -27,7 +27,7 @@ from clipgan.base.console import console
 from clipgan.base.device import choose_device
 from clipgan.config import Config
 from clipgan.config.command_line import compose_config
-from clipgan.engine import checkpointing, run_files
+from clipgan.engine import checkpointing
 from clipgan.engine.result import Result
 from clipgan.engine.step_averages import StepAverages
 from clipgan.inputs.batches.batches import Batches
@@ -121,7 +121,7 @@ def wrapped(watch: Stopwatch) -> Iterator[None]:
         (Evaluation, "__call__", {"part": "figures"}),
         (SampleGrid, "save", {"part": "grid"}),
         (checkpointing, "save_checkpoint", {"part": "checkpoint"}),
-        (run_files, "keep_only", {"part": "checkpoint"}),
+        (run_checkpoints, "keep_only", {"part": "checkpoint"}),
         (RunLog, "metrics", {"part": "logging"}),
         (RunLog, "artifact", {"part": "logging"}),
         (RunLog, "model", {"part": "logging"}),

@@ -99,7 +99,7 @@ def _train(cfg: Any, run: Any, trial: "RunningTrial | None") -> "Result":
     config = from_yaml(cfg)  # before the import of torch, so that mistakes are reported at once
     refuse_unread(config, given)
     from clipgan.base.distributed import value_of_first
-    from clipgan.engine.processes import further_processes, spread
+    from clipgan.engine.start_processes import further_processes, spread
     from clipgan.tasks.train import train
 
     config = spread(config)
@@ -119,10 +119,10 @@ def _resume_command(run: Any, saved: bool = False) -> str:
     """
     from hydra.types import RunMode
 
-    from clipgan.engine import run_files
+    from clipgan.engine import run_checkpoints
 
     task = run.overrides.task
-    if saved or run_files.holds_checkpoint(Path(run.runtime.output_dir)):  # newer than the file that `resume` names
+    if saved or run_checkpoints.holds_checkpoint(Path(run.runtime.output_dir)):  # newer than what `resume` names
         task = [line for line in task if key_of(line) != "resume"] + ["resume=auto"]
     hydra_overrides = [line for line in run.overrides.hydra if not line.startswith(("hydra.run.dir=", "hydra.mode="))]
     if run.mode == RunMode.MULTIRUN:  # these belong to the sweep

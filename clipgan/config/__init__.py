@@ -8,7 +8,7 @@ from clipgan.config.condition import ConditionConfig
 from clipgan.config.data import DATA_SETS, DataConfig
 from clipgan.config.encoders import PRECISIONS, ClipConfig, ResNetConfig, TinyClipTraining, TinyResNetTraining
 from clipgan.config.loss import PAIRS, SPACES, LossConfig, SpaceTerms, SpaceWeights, Temperatures, TermConfig
-from clipgan.config.measures import MEASURES, MOMENTS, NEEDS, Need
+from clipgan.config.measure_registry import MEASURES, MOMENTS, NEEDS, Need
 from clipgan.config.metrics import MetricsConfig
 from clipgan.config.mlflow import MlflowConfig
 from clipgan.config.model import LafiteConfig, ModelConfig

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from clipgan.base.installed import conf
 from clipgan.config.meanings import meanings
-from clipgan.config.measures import Measures
+from clipgan.config.measure_registry import Measures
 from clipgan.config.training import Config
 
 LINE = re.compile(r"^(?P<indent> *)(?P<key>[\w@/]+):(?P<value>.*?)(?P<comment>\s+#.*)?$")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from clipgan.config.measures import MEASURES
+from clipgan.config.measure_registry import MEASURES
 
 # Each entry is a key, or the name of a whole section.
 CHANGE_NO_METRIC = (

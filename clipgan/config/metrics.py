@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from clipgan.config.checks import at_least, one_of, require
 from clipgan.config.encoders import ClipConfig
-from clipgan.config.measures import MEASURES, MOMENTS, Measures, Need
+from clipgan.config.measure_registry import MEASURES, MOMENTS, Measures, Need
 
 EXTRACTORS = ("inception", "judge")
 
@@ -13,7 +13,7 @@ EXTRACTORS = ("inception", "judge")
 class MetricsConfig(Measures):
     """FID's protocol, when the other measures are due, and what a trial returns.
 
-    All measures read the same images; `clipgan.metrics.protocol` names the metrics.
+    All measures read the same images; `clipgan.metrics.metric_names` names the metrics.
     """
 
     name: str = "fid2k_clip_tiny"  # name of the protocol

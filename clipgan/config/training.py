@@ -8,7 +8,7 @@ from clipgan.config.condition import ConditionConfig
 from clipgan.config.data import DataConfig
 from clipgan.config.encoders import ClipConfig, ResNetConfig
 from clipgan.config.loss import LossConfig, SpaceWeights
-from clipgan.config.measures import Need
+from clipgan.config.measure_registry import Need
 from clipgan.config.metrics import MetricsConfig
 from clipgan.config.mlflow import MlflowConfig
 from clipgan.config.model import ModelConfig

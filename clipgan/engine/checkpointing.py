@@ -11,8 +11,8 @@ from clipgan.base.console import console
 from clipgan.base.distributed import any_process, rank
 from clipgan.base.errors import UserError
 from clipgan.config import Config
-from clipgan.engine import run_files
-from clipgan.engine.checkpoint import checkpoint_path, save_checkpoint
+from clipgan.engine import run_checkpoints
+from clipgan.engine.checkpoint_file import checkpoint_path, save_checkpoint
 
 
 class Checkpointing:
@@ -24,7 +24,7 @@ class Checkpointing:
         self.last_step = 0
         self._written_at = time.monotonic()
 
-    def find(self, device: torch.device, sources: Mapping[str, Any]) -> run_files.Found | None:
+    def find(self, device: torch.device, sources: Mapping[str, Any]) -> run_checkpoints.Found | None:
         """The checkpoint that `config.resume` means, if there is one, and what it holds.
 
         Args:
@@ -34,7 +34,7 @@ class Checkpointing:
         Raises:
             UserError: the checkpoint is damaged, or belongs to another run.
         """
-        found = run_files.find(self.config.resume, self.run_dir, device)
+        found = run_checkpoints.find(self.config.resume, self.run_dir, device)
         any_process(False)  # wait until all processes have looked, before the first one writes
         if found is None:
             if self.config.resume == "none":
@@ -43,9 +43,9 @@ class Checkpointing:
         path, content = found
         if not content["history"]:
             raise UserError(f"resume={path} holds weights and no training to go on with; init={path} starts from them")
-        run_files.refuse_other_run(path, content["config"], self.config)
+        run_checkpoints.refuse_other_run(path, content["config"], self.config)
         if "sources" in content:  # earlier versions did not write them down
-            run_files.refuse_differences(path, content["sources"], sources)
+            run_checkpoints.refuse_differences(path, content["sources"], sources)
         if self.config.resume != "auto":
             self._set_aside(found)
         return found
@@ -61,7 +61,7 @@ class Checkpointing:
 
     def save_between(self, content: Mapping[str, Any]) -> None:
         """Write `latest.pt`, between two snapshots."""
-        self._save(self.run_dir / run_files.LATEST, content)
+        self._save(self.run_dir / run_checkpoints.LATEST, content)
         self.say()
 
     def save_snapshot(self, units: int, content: Mapping[str, Any], snapshots: Sequence[tuple[int, float]],
@@ -76,8 +76,8 @@ class Checkpointing:
         """
         self._save(checkpoint_path(self.run_dir, units), content)
         if rank() == 0:
-            run_files.drop_latest(self.run_dir)
-            run_files.keep_only(self.run_dir, snapshots, self.config.keep_last, self.config.keep_best, maximised)
+            run_checkpoints.drop_latest(self.run_dir)
+            run_checkpoints.keep_only(self.run_dir, snapshots, self.config.keep_last, self.config.keep_best, maximised)
 
     def say(self) -> None:
         """Print where the newest checkpoint is."""
@@ -93,7 +93,7 @@ class Checkpointing:
             save_checkpoint(path, dict(content))
         self.last, self.last_step, self._written_at = path, content["state"]["step"], time.monotonic()
 
-    def _set_aside(self, begin: run_files.Found | None) -> None:
+    def _set_aside(self, begin: run_checkpoints.Found | None) -> None:
         """Move the checkpoints of another branch aside."""
         if rank() == 0:
-            run_files.set_aside(self.run_dir, begin)
+            run_checkpoints.set_aside(self.run_dir, begin)

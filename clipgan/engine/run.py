@@ -16,7 +16,7 @@ from clipgan.base.errors import DivergenceError, Interrupted, UserError
 from clipgan.base.memory import peak_memory
 from clipgan.base.text import first_line
 from clipgan.config import Config, flatten, plain
-from clipgan.engine import run_files
+from clipgan.engine import run_checkpoints
 from clipgan.engine.checkpointing import Checkpointing
 from clipgan.engine.history import History
 from clipgan.engine.interruption import Interruption
@@ -71,7 +71,7 @@ class Run(Task):
         status = "FAILED"
         try:
             if rank() == 0:
-                log.artifact(run_files.save_config(self.run_dir, self.config))
+                log.artifact(run_checkpoints.save_config(self.run_dir, self.config))
             if resumed_at is None:
                 self._snapshot(log, 0, self.first_values(), last=False)
             self._steps(log)

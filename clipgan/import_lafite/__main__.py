@@ -17,7 +17,7 @@ from clipgan.base.errors import UserError
 from clipgan.base.installed import train_command
 from clipgan.config import flatten
 from clipgan.config.command_line import compose_config, messages_not_tracebacks
-from clipgan.engine.checkpoint import save_checkpoint
+from clipgan.engine.checkpoint_file import save_checkpoint
 from clipgan.import_lafite.convert import convert
 from clipgan.import_lafite.unpickle import read_pickle
 from clipgan.inputs.encoders.tiny_clip import register_tiny_model

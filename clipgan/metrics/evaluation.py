@@ -22,8 +22,8 @@ from clipgan.metrics.generated import measured
 from clipgan.metrics.inception import find_inception_weights
 from clipgan.metrics.measure import FEATURES, JUDGED, REDRAWN, Measure, Setting
 from clipgan.metrics.measures import fid
+from clipgan.metrics.metric_names import split_of
 from clipgan.metrics.prompts import choose_prompts, real_indices
-from clipgan.metrics.protocol import split_of
 from clipgan.models.networks.generator import TextToImage
 
 VERSION = 1  # part of the cache key: raise it when the same images would give other features
@@ -159,6 +159,6 @@ def in_batches(extractor: Extractor, images: Tensor, batch: int) -> dict[str, Te
 
 
 def load_measure(name: str) -> Measure:
-    """The measure that `clipgan/config/measures.py` registers under a name."""
+    """The measure that `clipgan/config/measure_registry.py` registers under a name."""
     measure: Measure = import_module(f"clipgan.metrics.measures.{name}").MEASURE
     return measure

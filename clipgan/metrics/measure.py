@@ -1,7 +1,7 @@
 """What a measure is: it takes rows of the generated images, one row an image, and returns metrics of all rows.
 
 To add one, write `clipgan/metrics/measures/NAME.py` with a subclass of `Measure` and `MEASURE`, an instance of it, and
-give it a line in `clipgan/config/measures.py`. `make comments` then writes its key into conf/metrics/.
+give it a line in `clipgan/config/measure_registry.py`. `make comments` then writes its key into conf/metrics/.
 
 Shapes: N generated images, M real ones, n images of a chunk, R resolution, D width of the extractor's features, C of
 the judge's embedding, T different captions.
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from clipgan.config import Config
 from clipgan.inputs.encoders.clip import FrozenClip
-from clipgan.metrics.protocol import caption_name, figure_name
+from clipgan.metrics.metric_names import caption_name, figure_name
 from clipgan.metrics.retrieval import different_texts
 
 # The rows that an evaluation computes once for all measures.

@@ -12,7 +12,7 @@ from torch import Tensor
 from clipgan.base.randomness import stream_seed
 from clipgan.config import ConditionConfig, MetricsConfig
 from clipgan.inputs.data.pack import Split
-from clipgan.inputs.features.conditions import prompts
+from clipgan.inputs.features.evaluation_conditions import prompts
 from clipgan.inputs.features.feature_cache import SplitFeatures
 
 SEED = 0  # of random captions and pseudo texts; fixed, so that runs with different seeds get the same prompts

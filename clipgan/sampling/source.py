@@ -12,8 +12,8 @@ from torch import Tensor
 
 from clipgan.base.errors import UserError
 from clipgan.config import Config, from_yaml
-from clipgan.engine.checkpoint import load_checkpoint, snapshots
-from clipgan.engine.run_lookup import find_run
+from clipgan.engine.checkpoint_file import load_checkpoint, snapshots
+from clipgan.engine.mlflow_checkpoint import find_run
 from clipgan.tracking.mlflow_run import MODEL_NAME, RUN_DIR_TAG, RUN_ID_FILE
 
 CPU = torch.device("cpu")

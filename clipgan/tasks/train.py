@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from clipgan.config import Config
-from clipgan.engine.launch import PrepareRun, launch
 from clipgan.engine.result import Report, Result
+from clipgan.engine.start_run import PrepareRun, launch
 from clipgan.tracking.run_description import Origin
 
 

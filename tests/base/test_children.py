@@ -14,6 +14,7 @@ import pytest
 
 from clipgan.base.children import ChildDied, call_in_processes
 from clipgan.base.errors import UserError
+from tests.helpers import ROOT
 
 SECONDS = 60  # no call here takes so long
 
@@ -84,14 +85,14 @@ def test_a_process_may_die_while_another_one_is_being_started(tmp_path, monkeypa
 def test_processes_end_with_the_one_that_started_them(tmp_path):
     code = f"""
 from pathlib import Path
-from clipgan.children import call_in_processes
+from clipgan.base.children import call_in_processes
 from tests.base.test_children import write
 if __name__ == "__main__":
     call_in_processes(write, [(Path({str(tmp_path / "a")!r}), {SECONDS})], at_once=1)
 """
     script = tmp_path / "script.py"
     script.write_text(code)
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     parent, deadline = subprocess.Popen([sys.executable, str(script)], env=environment), time.monotonic() + SECONDS
     while not (tmp_path / "a").exists() or not (tmp_path / "a").read_text():
         assert parent.poll() is None

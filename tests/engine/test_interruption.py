@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from clipgan.base.errors import Interrupted, UserError
-from clipgan.engine.checkpoint import load_checkpoint
+from clipgan.engine.checkpoint_file import load_checkpoint
 from clipgan.engine.determinism import CUBLAS, deterministic_algorithms, is_deterministic, settle_cublas
 from clipgan.engine.interruption import Interruption
 from clipgan.tasks.train import train

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from clipgan.config.command_line import compose_config
-from clipgan.engine.checkpoint import load_checkpoint
+from clipgan.engine.checkpoint_file import load_checkpoint
 from clipgan.import_lafite.__main__ import import_lafite
 from clipgan.models.networks.scales import Scales
 from clipgan.tasks.gan.state import new_state

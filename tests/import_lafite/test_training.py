@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from clipgan.base.errors import UserError
-from clipgan.engine.checkpoint import load_checkpoint
+from clipgan.engine.checkpoint_file import load_checkpoint
 from clipgan.import_lafite.__main__ import import_lafite
 from clipgan.tasks.train import train
 from tests.helpers import make_config

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from clipgan.base.errors import UserError
-from clipgan.engine.checkpoint import load_checkpoint
+from clipgan.engine.checkpoint_file import load_checkpoint
 from clipgan.import_lafite.__main__ import import_lafite, main
 from clipgan.import_lafite.unpickle import read_pickle
 from tests.helpers import Payload

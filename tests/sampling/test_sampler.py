@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from clipgan.base.errors import UserError
-from clipgan.engine.checkpoint import load_checkpoint, save_checkpoint
+from clipgan.engine.checkpoint_file import load_checkpoint, save_checkpoint
 from clipgan.sampling.sampler import open_sampler
 from clipgan.sampling.source import from_checkpoint
 

@@ -21,7 +21,7 @@ import torch
 from mlflow import MlflowClient
 from PIL import Image
 
-from clipgan.engine.run_lookup import find_run
+from clipgan.engine.mlflow_checkpoint import find_run
 from clipgan.sampling.sampler import open_sampler
 from clipgan.sampling.source import checkpoint_of, from_run
 from clipgan.tracking.mlflow_run import RUN_ID_FILE

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from clipgan.engine.checkpoint import load_checkpoint
+from clipgan.engine.checkpoint_file import load_checkpoint
 from tests.helpers import ROOT
 from tests.tiny import tiny
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from clipgan.inputs.data.shapes_captions import parse_caption
 from clipgan.metrics import shapes_oracle
 from clipgan.metrics.measure import Measure, Setting
-from clipgan.metrics.protocol import accuracy_name
+from clipgan.metrics.metric_names import accuracy_name
 
 HITS = "hits"  # rows of `shapes_oracle.hits`
 

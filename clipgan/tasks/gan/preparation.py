@@ -9,7 +9,7 @@ from clipgan.base.cache import cache_dir_of
 from clipgan.base.console import console
 from clipgan.base.errors import UserError
 from clipgan.config import Config, Need
-from clipgan.engine.run_files import check_resumption
+from clipgan.engine.run_checkpoints import check_resumption
 from clipgan.inputs.batches.batches import check_batch_size
 from clipgan.inputs.data.loading import load_data, report_files
 from clipgan.inputs.data.pack import SPLITS, PackedData
@@ -19,7 +19,7 @@ from clipgan.inputs.encoders.side_by_side import train_side_by_side
 from clipgan.inputs.encoders.weights import check_weights
 from clipgan.inputs.features.feature_cache import Features, load_features
 from clipgan.metrics.inception import find_inception_weights
-from clipgan.metrics.protocol import split_of
+from clipgan.metrics.metric_names import split_of
 from clipgan.models.losses.structure import active_terms
 
 

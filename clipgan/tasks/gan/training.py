@@ -13,19 +13,19 @@ from clipgan.base.console import console
 from clipgan.base.distributed import rank
 from clipgan.base.installed import train_command
 from clipgan.config import Config
-from clipgan.engine import run_files
+from clipgan.engine import run_checkpoints
 from clipgan.engine.result import Report
 from clipgan.engine.run import Run
 from clipgan.engine.schedule import Schedule
 from clipgan.inputs.batches.batches import Batches
 from clipgan.inputs.batches.prefetch import Prefetched, Source
-from clipgan.inputs.features.conditions import prompts
+from clipgan.inputs.features.evaluation_conditions import prompts
 from clipgan.metrics.evaluation import Evaluation
 from clipgan.metrics.prompts import evenly
 from clipgan.models.losses.structure import active_terms
 from clipgan.models.networks.cost import multiply_adds, parameter_count
 from clipgan.tasks.gan.compiled import compile_networks
-from clipgan.tasks.gan.initial import InitialWeights, read_initial, start_from
+from clipgan.tasks.gan.initial_weights import InitialWeights, read_initial, start_from
 from clipgan.tasks.gan.preparation import Prepared, prepare
 from clipgan.tasks.gan.sample_grid import SampleGrid, title
 from clipgan.tasks.gan.spaces import FrozenSpaces
@@ -153,7 +153,7 @@ def prepare_run(config: Config, run_dir: Path, device: torch.device, report: Rep
         UserError: data, weights or a checkpoint are missing or do not fit.
     """
     initial = None
-    if config.init is not None and not run_files.exists(config.resume, run_dir):
+    if config.init is not None and not run_checkpoints.exists(config.resume, run_dir):
         initial = read_initial(config)  # before the data, so that a mistake is reported at once
     prepared = prepare(config, device)
     return lambda: Training(config, run_dir, prepared, device, report, initial)

@@ -8,8 +8,8 @@ from clipgan.base.console import console
 from clipgan.base.errors import UserError
 from clipgan.base.mlflow_store import first_touch
 from clipgan.config import MlflowConfig, ResNetConfig
-from clipgan.engine.checkpoint import load_checkpoint
-from clipgan.engine.run_lookup import last_checkpoint_of_run, refuse_missing_database
+from clipgan.engine.checkpoint_file import load_checkpoint
+from clipgan.engine.mlflow_checkpoint import last_checkpoint_of_run, refuse_missing_database
 from clipgan.inputs.encoders.preprocess import Preprocess
 from clipgan.inputs.encoders.resnet import FrozenResNet
 from clipgan.tasks.simclr.network import build_encoder

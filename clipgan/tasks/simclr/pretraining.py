@@ -17,7 +17,7 @@ from clipgan.base.installed import train_command
 from clipgan.config import Config
 from clipgan.engine.result import Report
 from clipgan.engine.run import Run
-from clipgan.engine.run_files import check_resumption
+from clipgan.engine.run_checkpoints import check_resumption
 from clipgan.engine.schedule import Schedule
 from clipgan.inputs.data.labels import Labels, load_labels
 from clipgan.inputs.data.loading import load_data, report_files

@@ -7,7 +7,7 @@ import torch
 
 from clipgan.base.randomness import StepRandom
 from clipgan.config import AugmentConfig
-from clipgan.engine.checkpoint import load_checkpoint
+from clipgan.engine.checkpoint_file import load_checkpoint
 from clipgan.models.augmentation.policies import AdaptiveAugmentation, Augmentation, DiffAugment, build_augmentation
 from clipgan.models.networks.scales import Scales, scales_of
 from clipgan.tasks.gan import steps

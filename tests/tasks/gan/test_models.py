@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from clipgan.base.errors import UserError
-from clipgan.engine.checkpoint import save_checkpoint
+from clipgan.engine.checkpoint_file import save_checkpoint
 from clipgan.models.losses.adversarial import r1_penalty
 from clipgan.models.networks.scales import scales_of
 from clipgan.tasks.gan import steps
-from clipgan.tasks.gan.initial import read_initial, start_from
+from clipgan.tasks.gan.initial_weights import read_initial, start_from
 from clipgan.tasks.gan.state import new_state
 from tests.helpers import make_config
 from tests.tiny import tiny

@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 from PIL import Image
 
 from clipgan.base.errors import UserError
-from clipgan.engine.checkpoint import load_checkpoint, save_checkpoint
+from clipgan.engine.checkpoint_file import load_checkpoint, save_checkpoint
 from clipgan.engine.result import Result
 from clipgan.engine.step_averages import StepAverages
 from clipgan.tasks.train import train

@@ -11,8 +11,8 @@ import torch
 from mlflow import MlflowClient
 
 from clipgan.base.errors import Interrupted, UserError
-from clipgan.engine.checkpoint import load_checkpoint
-from clipgan.tasks.gan.initial import read_initial
+from clipgan.engine.checkpoint_file import load_checkpoint
+from clipgan.tasks.gan.initial_weights import read_initial
 from clipgan.tasks.simclr.pretraining import Pretraining
 from clipgan.tasks.train import train
 from tests import warm

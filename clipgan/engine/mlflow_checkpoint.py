@@ -10,8 +10,8 @@ from clipgan.base.mlflow_store import first_touch
 from clipgan.base.secrets import without_passwords
 from clipgan.base.text import first_line
 from clipgan.config import MlflowConfig
-from clipgan.engine.checkpoint import checkpoint_path, snapshots
-from clipgan.engine.run_files import holds_checkpoint, newest_good
+from clipgan.engine.checkpoint_file import checkpoint_path, snapshots
+from clipgan.engine.run_checkpoints import holds_checkpoint, newest_good
 from clipgan.tracking.mlflow_run import RUN_DIR_TAG, RUN_ID_FILE
 
 

@@ -14,7 +14,7 @@ from clipgan.base.console import console
 from clipgan.base.errors import UserError
 from clipgan.config import Config, flatten, from_yaml, plain
 from clipgan.config.identity import CHANGE_NO_METRIC, CHANGE_WHEN_RESUMED, is_listed
-from clipgan.engine.checkpoint import checkpoint_path, load_checkpoint, snapshots
+from clipgan.engine.checkpoint_file import checkpoint_path, load_checkpoint, snapshots
 
 LATEST = "latest.pt"
 ABANDONED = "abandoned"  # folder for the checkpoints of a branch that a run has left

@@ -8,9 +8,9 @@ import torch
 
 from clipgan.base.errors import UserError
 from clipgan.config import MlflowConfig
-from clipgan.engine.checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
+from clipgan.engine.checkpoint_file import checkpoint_path, load_checkpoint, save_checkpoint
 from clipgan.models.networks.scales import Scales
-from clipgan.tasks.gan.initial import read_initial, start_from
+from clipgan.tasks.gan.initial_weights import read_initial, start_from
 from clipgan.tasks.gan.state import new_state
 from clipgan.tasks.train import train
 from clipgan.tracking.mlflow_run import RUN_ID_FILE

@@ -13,8 +13,8 @@ from hydra import compose, initialize_config_dir
 from clipgan.base.errors import UserError
 from clipgan.config import MEASURES, plain
 from clipgan.config.command_line import register_resolvers
-from clipgan.engine import run_files
-from clipgan.engine.checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
+from clipgan.engine import run_checkpoints
+from clipgan.engine.checkpoint_file import checkpoint_path, load_checkpoint, save_checkpoint
 from clipgan.tasks.train import train
 from sweeps.study.identity import identity_of
 from tests import warm
@@ -73,8 +73,8 @@ def test_a_file_without_a_checksum_gives_weights_and_is_not_gone_on_from(tmp_pat
     path.write_bytes(data)
     assert load_checkpoint(path, CPU)["state"]["generator"][500] == 501
     with pytest.raises(UserError, match=r"000002\.pt is damaged.*it has no checksum.*init=.*starts from its weights"):
-        run_files.find(str(path), tmp_path, CPU)
-    assert run_files.find("auto", tmp_path, CPU)[0] == before
+        run_checkpoints.find(str(path), tmp_path, CPU)
+    assert run_checkpoints.find("auto", tmp_path, CPU)[0] == before
     assert "000002.pt is damaged" in capsys.readouterr().out
 
 
@@ -131,8 +131,8 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(cache_dir, tmp_
 def test_where_no_checkpoint_is_good_nothing_is_lost_by_starting_over(tmp_path):
     checkpoint_path(tmp_path, 1).write_bytes(b"none")
     with pytest.raises(UserError, match=r"no checkpoint in .* can be used: .*000001.*resume=none starts afresh"):
-        run_files.find("auto", tmp_path, CPU)
-    assert run_files.find("none", tmp_path, CPU) is None
+        run_checkpoints.find("auto", tmp_path, CPU)
+    assert run_checkpoints.find("none", tmp_path, CPU) is None
 
 
 def test_other_names_are_a_users_own_files(tmp_path):
@@ -140,21 +140,21 @@ def test_other_names_are_a_users_own_files(tmp_path):
     own = [tmp_path / name for name in ("checkpoint-best.pt", "checkpoint-000009-copy.pt", "checkpoint-3.pt")]
     for path in own:
         path.write_bytes(b"a user's")
-    assert not run_files.exists("auto", tmp_path)
+    assert not run_checkpoints.exists("auto", tmp_path)
     save_checkpoint(tmp_path / "latest.pt", content())
     for kimg in (1, 999999, 1000000):
         save_checkpoint(checkpoint_path(tmp_path, kimg), content(history=[(kimg, 2.0)]))
-    assert run_files.find("auto", tmp_path, CPU)[0].name == "checkpoint-1000000.pt"
-    run_files.keep_only(tmp_path, [(1, 2.0), (999999, 2.0), (1000000, 2.0)], 1, 0)
+    assert run_checkpoints.find("auto", tmp_path, CPU)[0].name == "checkpoint-1000000.pt"
+    run_checkpoints.keep_only(tmp_path, [(1, 2.0), (999999, 2.0), (1000000, 2.0)], 1, 0)
     assert sorted(tmp_path.glob("checkpoint-*")) == sorted([*own, checkpoint_path(tmp_path, 1000000)])
 
 
 def test_a_latest_that_a_snapshot_has_overtaken_is_not_gone_on_from(tmp_path):
     save_checkpoint(tmp_path / "latest.pt", content(step=190, history=[(0, 3.0), (1, 2.0)]))
     save_checkpoint(checkpoint_path(tmp_path, 1), content())
-    assert run_files.find("auto", tmp_path, CPU)[0].name == "latest.pt"
+    assert run_checkpoints.find("auto", tmp_path, CPU)[0].name == "latest.pt"
     save_checkpoint(checkpoint_path(tmp_path, 2), content(step=200))
-    assert run_files.find("auto", tmp_path, CPU)[0].name == "checkpoint-000002.pt"
+    assert run_checkpoints.find("auto", tmp_path, CPU)[0].name == "checkpoint-000002.pt"
 
 
 def test_a_latest_is_gone_on_from_where_the_later_snapshot_is_damaged(tmp_path, capsys):
@@ -163,7 +163,7 @@ def test_a_latest_is_gone_on_from_where_the_later_snapshot_is_damaged(tmp_path, 
         save_checkpoint(checkpoint_path(tmp_path, kimg), content(step=100 * kimg))
     damaged = checkpoint_path(tmp_path, 2)
     damaged.write_bytes(damaged.read_bytes()[:-1000])
-    path, found = run_files.find("auto", tmp_path, CPU)
+    path, found = run_checkpoints.find("auto", tmp_path, CPU)
     assert (path.name, found["state"]["step"]) == ("latest.pt", 190)
     assert found["state"]["generator"].device == CPU
     assert capsys.readouterr().out.count("is damaged") == 1
@@ -196,19 +196,19 @@ def test_what_a_run_leaves_is_never_gone_on_from(tmp_path, capsys, start, stay):
     for name in ("run", "other"):
         branch(tmp_path / name)
     run_dir, aside = tmp_path / "run", tmp_path / "run" / "abandoned"
-    run_files.set_aside(run_dir, start and run_files.find(str(tmp_path / start), run_dir, CPU))
+    run_checkpoints.set_aside(run_dir, start and run_checkpoints.find(str(tmp_path / start), run_dir, CPU))
     assert names(run_dir) == stay
     every = ["000000", "000001", "000002", "latest"]
     assert names(aside) == [name for name in every if name not in stay]
     said = capsys.readouterr().out.replace("\n", "")
     assert ("leaves another branch" in said) == (stay != every)
-    assert run_files.exists("auto", run_dir) == bool(stay)
+    assert run_checkpoints.exists("auto", run_dir) == bool(stay)
 
 
 def test_what_was_set_aside_stays_when_more_comes(tmp_path):
     for _ in range(2):
         branch(tmp_path)
-        run_files.set_aside(tmp_path, None)
+        run_checkpoints.set_aside(tmp_path, None)
     assert len(names(tmp_path / "abandoned")) == len(names(tmp_path / "abandoned-2")) == 4
 
 
@@ -227,7 +227,7 @@ def test_which_checkpoints_stay(tmp_path, last, best, kept):
     history = list(enumerate([9.0, 8.0, 1.0, 3.0, 2.0, 7.0]))
     for kimg, _ in history:
         checkpoint_path(tmp_path, kimg).touch()
-    run_files.keep_only(tmp_path, history, last, best)
+    run_checkpoints.keep_only(tmp_path, history, last, best)
     assert [int(path.stem[-6:]) for path in sorted(tmp_path.glob("*.pt"))] == kept
 
 
@@ -243,7 +243,7 @@ def test_retention_is_checked():
 def test_when_a_measure_is_taken_makes_no_other_run_and_no_other_study(override):
     given = [override, "metrics.extractor=inception"] if "inception_score" in override else [override]
     before, now = make_config(*given[1:]), make_config(*given)
-    run_files.refuse_other_run(Path("c.pt"), plain(before), now)
+    run_checkpoints.refuse_other_run(Path("c.pt"), plain(before), now)
     register_resolvers()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         first, second = (compose("config", overrides=some, return_hydra_config=True) for some in (given[1:], given))
@@ -253,15 +253,15 @@ def test_when_a_measure_is_taken_makes_no_other_run_and_no_other_study(override)
 
 def test_what_the_figure_depends_on_makes_another_run():
     with pytest.raises(UserError, match=r"of another run: metrics\.n_images=2000 there, 1000 here"):
-        run_files.refuse_other_run(Path("c.pt"), plain(make_config()), make_config("metrics.n_images=1000"))
+        run_checkpoints.refuse_other_run(Path("c.pt"), plain(make_config()), make_config("metrics.n_images=1000"))
 
 
 def test_what_an_earlier_version_did_not_write_is_the_default():
     earlier = plain(make_config())
     del earlier["augment"], earlier["model"]["multi_scale"], earlier["model"]["channel_multiplier"]
-    run_files.refuse_other_run(Path("c.pt"), earlier, make_config())
+    run_checkpoints.refuse_other_run(Path("c.pt"), earlier, make_config())
     with pytest.raises(UserError, match=r"of another run: augment\.interval=None there, 4 here"):
-        run_files.refuse_other_run(Path("c.pt"), earlier, make_config("augment=ada"))
+        run_checkpoints.refuse_other_run(Path("c.pt"), earlier, make_config("augment=ada"))
 
 
 @pytest.mark.slow

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from clipgan.base.console import console
 from clipgan.base.errors import UserError
 from clipgan.config import MLFLOW_RUN, Config, ModelConfig, flatten
-from clipgan.engine.checkpoint import load_checkpoint
-from clipgan.engine.run_lookup import checkpoint_of_run
+from clipgan.engine.checkpoint_file import load_checkpoint
+from clipgan.engine.mlflow_checkpoint import checkpoint_of_run
 from clipgan.tasks.gan.state import TrainingState
 
 WIDTHS = ("z_dim", "w_dim", "text_dim", "mapping_layers", "mapping_multiplier", "channel_base", "channel_max",

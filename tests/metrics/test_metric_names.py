@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from clipgan.base.errors import UserError
-from clipgan.metrics.protocol import accuracy_name, caption_name, figure_name
+from clipgan.metrics.metric_names import accuracy_name, caption_name, figure_name
 from tests.helpers import make_config
 
 COCO = ("data=coco", "data.path=x", "clip=ViT-B32")

@@ -17,8 +17,8 @@ import torch
 from clipgan.base.distributed import own_device
 from clipgan.base.errors import UserError
 from clipgan.config.command_line import under_torchrun
-from clipgan.engine.checkpoint import checkpoint_path
-from clipgan.engine.processes import spread
+from clipgan.engine.checkpoint_file import checkpoint_path
+from clipgan.engine.start_processes import spread
 from clipgan.inputs.batches.batches import Batches
 from clipgan.inputs.batches.prefetch import Prefetched
 from clipgan.tasks.gan.preparation import prepare
