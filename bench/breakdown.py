@@ -27,7 +27,7 @@ from clipgan.base.console import console
 from clipgan.base.device import choose_device
 from clipgan.config import Config
 from clipgan.config.command_line import compose_config
-from clipgan.engine import checkpointing
+from clipgan.engine import checkpointing, run_checkpoints
 from clipgan.engine.result import Result
 from clipgan.engine.step_averages import StepAverages
 from clipgan.inputs.batches.batches import Batches

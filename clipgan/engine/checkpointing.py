@@ -1,4 +1,4 @@
-"""The checkpoints of one run: which one it goes on from, when it writes the next, and which ones it keeps."""
+"""When a run writes a checkpoint, and what the run knows of its last one; run_checkpoints.py reads and deletes files."""
 
 import time
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The checkpoints of a run directory: which one to go on from, and which to keep.
+"""The checkpoint files of a run directory: which one a run resumes from, which ones are kept, and which are deleted.
 
 A snapshot's checkpoint is `checkpoint-000008.pt`. `latest.pt` holds a training between two snapshots.
 """
