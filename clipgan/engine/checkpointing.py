@@ -1,4 +1,4 @@
-"""When a run writes a checkpoint, and what the run knows of its last one; run_checkpoints.py reads and deletes files."""
+"""When a run writes a checkpoint, and what it knows of its last one; run_checkpoints.py has the files."""
 
 import time
 from collections.abc import Mapping, Sequence
