@@ -1,4 +1,4 @@
-"""The settings of a sweep: what stands under `hydra.sweeper`."""
+"""The settings of a sweep: the keys under `hydra.sweeper`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -33,21 +33,21 @@ class Settings:
     # []: one objective, or as many as there are directions.
     step_name: str = "step"  # unit of the steps that a job reports, for the table
     max_step: int | None = None  # a trial's last step, such as ${kimg}: for hyperband and the cost of a dry run
-    pruner: Any = None  # when a trial ends early; the group fills it: pruner=median
-    sampler: Any = None  # where points come from; the group fills it: sampler=tpe
+    pruner: Any = None  # rule that ends a trial early; set it with the group: pruner=median
+    sampler: Any = None  # method that draws points; set it with the group: sampler=tpe
     n_trials: int | None = None  # number of points that a sampler draws; h=interval(0.1,2) needs it, a grid does not
-    where: str | None = None  # condition on the points, of axes and keys: 'hydra.sweeper.where="C_it >= C_ii"'
+    where: str | None = None  # condition on a point's axes and keys: 'hydra.sweeper.where="C_it >= C_ii"'
     enqueue: list[Any] = field(default_factory=list)  # points to run first: [{h: 0.5, C_it: 1}, {h: 1}]
-    warm_start: list[str] = field(default_factory=list)  # studies in this storage whose complete trials are taken over
+    warm_start: list[str] = field(default_factory=list)  # copy the complete trials of these studies in this storage
     replicas: int = 1  # number of seeds per point
     replicas_top: int | None = None  # N: replicate only the N best points; null: all
     seed_key: str = "seed"  # the key of the seed; replicas add 0, 1, ... to its value
     aggregate: str = "mean"  # value of a point with replicas: mean | median | a quantile such as q75
     dry_run: bool = False  # true: print the points and the cost; run nothing
-    dry_run_overrides: list[str] = field(default_factory=list)  # they make a job short, to measure its speed
+    dry_run_overrides: list[str] = field(default_factory=list)  # overrides for a short job that measures the speed
     storage: str = "sqlite:///sweeps.db"  # database of the study; postgresql://USER@HOST/DATABASE for several hosts
     study_name: str | None = None  # null: the swept axes and a digest of all other settings, such as h-3f2a91c0
-    not_identity: list[str] = field(default_factory=list)  # keys and sections that make no other study: cache_dir ...
+    not_identity: list[str] = field(default_factory=list)  # keys and sections that may differ in a study: cache_dir ...
     retry_failed: bool = False  # true: run failed points again, in their own run directories
     params: dict[str, Any] = field(default_factory=dict)  # axis -> values, as on the command line: h: 0.1,0.5,2
     workers: int | None = None  # number of trials at a time; null: as many as GPUs, cores and memory allow
@@ -64,7 +64,7 @@ class Settings:
     mlflow_experiment: str | None = None  # experiment of the study's run; made if missing
 
     def check(self) -> None:
-        """Refuse what a type cannot.
+        """Check the values, beyond their types.
 
         Raises:
             SweepError: quotes the value and says what is allowed.
@@ -108,12 +108,12 @@ class Settings:
 
     @property
     def has_pruner(self) -> bool:
-        """Whether trials may be ended early."""
+        """Whether a pruner may end trials early."""
         return self.pruner is not None and self.pruner.get("_target_") is not None
 
     @property
     def retried(self) -> list[str]:
-        """States of trials that this command runs again; without a pruner those that one has ended go on."""
+        """The states of trials that this command runs again; without a pruner, pruned trials continue."""
         return [*(["FAIL"] if self.retry_failed else []), *([] if self.has_pruner else ["PRUNED"])]
 
     def _refuse(self, name: str, allowed: str) -> None:
