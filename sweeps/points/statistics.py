@@ -75,7 +75,7 @@ def within_noise(a: Mapping[int, float], b: Mapping[int, float], sampling: float
         a: seed -> finite objective.
         b: the same for the other point.
         sampling: `sampling_deviation` of both points. It counts only if a point has a single replica: a difference
-            that measuring again exceeds in one case of twenty is noise; a larger one may still come from the seeds.
+            below `TWO_SIDED` times this deviation is noise; a larger one may still come from the seeds.
             The spread of several replicas already contains it.
 
     Returns:

@@ -48,7 +48,7 @@ class SweepStudy:
         leader: the process that watches this process and closes its trial if it dies; None without a leader.
 
     Raises:
-        SweepError: the storage cannot be used, or the study of this name has another identity or direction.
+        SweepError: the storage cannot be used, or the study of this name belongs to another sweep or tool.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class SweepStudy:
         self._stored.keep_goal(goal)
 
     def enqueue(self, plan: Plan, space: Space, retry: Collection[str] = (), warm_start: Sequence[str] = ()) -> None:
-        """Queue each task that the study does not have yet, and again each task whose newest trial ended in a `retry` state.
+        """Queue each task that the study does not have yet, and again each task whose newest trial has a `retry` state.
 
         Args:
             plan: the command's plan.

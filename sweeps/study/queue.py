@@ -95,7 +95,7 @@ class Queue:
     def requeue(self, record: TrialRecord, reason: str, attempt: int | None = None) -> None:
         """Close a trial and queue its task again, as the next attempt or as the same attempt."""
         self.set(record, "requeued", True)
-        # add the new trial first: if the process is killed in between, the old trial has a dead owner, and no second copy
+        # add the new trial first: if the process is killed in between, the old one has a dead owner, and no second copy
         if self.trials.newest[record.task].number == record.number:
             self.add_again(record, record.attempt if attempt is None else attempt)
         self._fail(record, reason)

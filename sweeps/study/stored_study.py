@@ -31,7 +31,7 @@ class StoredStudy:
         say: shows one line to the user.
 
     Raises:
-        SweepError: the study of this name has another identity or direction.
+        SweepError: the study of this name belongs to another sweep or tool.
     """
 
     def __init__(

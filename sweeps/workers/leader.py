@@ -72,8 +72,8 @@ class WorkerProcess:
 class Leader:
     """Runs a command in several processes, each of which claims trials on its own.
 
-    A worker runs the leader's own command line; an environment variable makes it a worker. So Hydra's singletons and the
-    imports of the task function are the same as in any other run of the command.
+    A worker runs the leader's own command line; an environment variable makes it a worker. So Hydra's singletons and
+    the imports of the task function are the same as in any other run of the command.
     """
 
     study: SweepStudy

@@ -42,7 +42,7 @@ def environment(settings: Settings, n_workers: int, index: int) -> dict[str, str
         index: the worker's number, from 0.
     """
     threads = settings.threads or max(1, cores() // (n_workers * settings.processes))
-    share = {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}  # spinning threads would slow each other down
+    share = {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}  # spinning threads would slow each other
     gpus = devices(settings)
     if gpus:
         first = index * settings.processes
