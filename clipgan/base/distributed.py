@@ -80,7 +80,7 @@ def joined(device: torch.device) -> Iterator[None]:
             world_size=planned_size(),
             timeout=TIMEOUT,
         )
-        _control.append(dist.new_group(backend="gloo", timeout=TIMEOUT))  # for numbers on the CPU, without waiting for a GPU
+        _control.append(dist.new_group(backend="gloo", timeout=TIMEOUT))  # for numbers on the CPU: it waits for no GPU
         yield
     finally:
         _control.clear()

@@ -13,7 +13,7 @@ def conf() -> Path:
 
 
 def train_command() -> list[str]:
-    """Return the command that starts a training: this process's own command, else the installed command."""
+    """Return the command that starts a training: `python train.py` in a checkout, else `clipgan-train`."""
     by_script = Path(sys.argv[0]).name == "clipgan-train"
     in_checkout = (PACKAGE.parent / "train.py").is_file()
     return ["python", "train.py"] if in_checkout and not by_script else ["clipgan-train"]

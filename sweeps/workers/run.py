@@ -142,7 +142,7 @@ class Run:
         return Worker(study, self.plan, launch, self._view(n_workers=1), self.settings.heartbeat, self.stop)
 
     def _view(self, n_workers: int) -> View:
-        """Choose a table if only the leader writes to the terminal, else lines: a lone worker's job may draw progress."""
+        """Choose a table if only the leader uses the terminal, else lines: a lone worker's job may draw progress."""
         if n_workers > 1 and self.console.is_terminal:
             return LiveTable(self.console, self.plan, n_workers)
         return EventLines(self.say, self.plan)
