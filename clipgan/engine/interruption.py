@@ -21,8 +21,8 @@ OF_LAUNCHERS = ("SIGUSR1", "SIGUSR2")  # a scheduler's early warnings; caught on
 class Interruption:
     """The signal that asks a training to stop, if one came.
 
-    `check` raises `Interrupted` for the first signal; inside `interruptible`, the signal itself raises it. A Ctrl-C after
-    the first signal ends the program as without this class, mostly by KeyboardInterrupt.
+    `check` raises `Interrupted` for the first signal; inside `interruptible`, the signal itself raises it. A Ctrl-C
+    after the first signal ends the program as without this class, mostly by KeyboardInterrupt.
     """
 
     def __init__(self) -> None:
@@ -89,7 +89,7 @@ class Interruption:
 
     def _heed(self, number: int, _frame: FrameType | None) -> None:
         if self.signal is not None:
-            if number == signal.SIGINT:  # a second SIGTERM may come from another scheduler or launcher; both can send SIGKILL
+            if number == signal.SIGINT:  # schedulers and launchers may repeat SIGTERM, and have SIGKILL
                 self._restore()
                 signal.raise_signal(number)
             return

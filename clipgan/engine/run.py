@@ -91,7 +91,7 @@ class Run(Task):
         at_record = not history.since_record.steps
         self.over = state.step == total or (at_record and self._time_is_up(history.recorded_units))
         try:
-            if not (at_record or self.stopped):  # an earlier process may have been interrupted in the snapshot that is due here
+            if not (at_record or self.stopped):  # an interrupted process may have left this snapshot out
                 self._after_step(log)
             for step in follow(range(state.step, total), self._status):
                 if self.stopped or self.over:
@@ -225,7 +225,7 @@ class Run(Task):
         self.checkpoints.began_from(path, self.state.step)
         units = self.history.recorded_units
         console.print(f"resumed at {units} {self.schedule.unit} from {path}, step {self.state.step}", markup=False)
-        self._ask_report(self.history.snapshots)  # an earlier process may have been killed before it reported the last snapshot
+        self._ask_report(self.history.snapshots)  # a killed process may not have reported the last one
         return units
 
     def _status(self) -> RunStatus:

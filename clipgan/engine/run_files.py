@@ -115,7 +115,7 @@ def set_aside(run_dir: Path, begin: Found | None) -> None:
     """Move away the checkpoints of an abandoned branch, so that `auto` never finds them.
 
     Args:
-        run_dir: the run's directory; earlier snapshots stay if `begin` lies in it.
+        run_dir: the run's directory; if `begin` lies in it, the snapshots that led to `begin` stay.
         begin: the named checkpoint (resume=FILE); None if the run starts from the beginning (resume=none).
     """
     moved = [path for path in (run_dir / LATEST, *reversed(snapshots(run_dir))) if path.exists()]
