@@ -89,7 +89,7 @@ def seconds(action: Action, device: "torch.device | None" = None) -> float:
 def in_turns(
     actions: Mapping[str, Action], rounds: int, device: "torch.device | None" = None, *, title: str = "rounds"
 ) -> dict[str, list[float]]:
-    """Measure each action in each round, in seconds. Actions take turns, so a drift of the machine affects all alike."""
+    """Measure each action in each round, in seconds. Actions take turns, so a machine's drift affects all alike."""
     times: dict[str, list[float]] = {name: [] for name in actions}
     for _ in track(range(rounds), title, rounds):
         for name, action in actions.items():

@@ -60,7 +60,7 @@ class MlflowRun:
         self._client: Any = None
 
     def open(self) -> list[Item]:
-        """Create the run, or find an earlier process's run; return the items that this process could not send."""
+        """Create the run, or find an earlier process's run; return the items that the earlier one could not send."""
         import mlflow
 
         uri = self.config.tracking_uri

@@ -64,7 +64,7 @@ def test_groups_and_a_new_choice(app: App) -> None:
 
 
 @pytest.mark.slow
-def test_a_failure_is_told_and_run_again_only_when_asked(app: App) -> None:
+def test_a_failure_is_reported_and_retried_only_on_request(app: App) -> None:
     out = app.run("h=0.1,0.5,2", "mode=raise", "only_at=0.5", status=1)
     assert [trial.state.name for trial in app.trials()] == ["COMPLETE", "FAIL", "COMPLETE"]
     name = app.study().study_name
@@ -83,7 +83,7 @@ def test_a_failure_is_told_and_run_again_only_when_asked(app: App) -> None:
 
 
 @pytest.mark.slow
-def test_what_is_no_objective_is_a_failure(app: App) -> None:
+def test_a_result_without_an_objective_is_a_failure(app: App) -> None:
     out = app.run("mode=not_a_number,raise,text", status=1)
     assert "best:" not in out
     assert [(trial.state.name, trial.user_attrs["reason"]) for trial in app.trials()] == [

@@ -1,4 +1,4 @@
-"""A job in a process of its own, and its trial."""
+"""A job in its own process ends when its trial is taken away."""
 
 import os
 import subprocess

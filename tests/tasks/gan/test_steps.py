@@ -1,4 +1,4 @@
-"""The steps: what each updates, and the moving average against its closed form."""
+"""The steps of the algorithm: their updates, and the moving average against its closed form."""
 
 import copy
 import dataclasses
