@@ -74,7 +74,7 @@ class StudySweeper(Sweeper):
                 Run(request, self._launcher, self.orders, console, stop).work()
         except KeyboardInterrupt:
             with suppress(OSError):  # the disk with a worker's log may be full
-                console.print("stopped; the same command goes on")
+                console.print("stopped; run the same command again to continue")
             raise SystemExit(INTERRUPTED) from None
 
     def _launcher(self) -> "Launcher":

@@ -69,7 +69,7 @@ def cache_entry(
             reason = damage(entry)
             if reason is None:
                 return entry
-            console.print(f"cache: {entry} is damaged ({reason}): making it anew", markup=False)
+            console.print(f"cache: {entry} is damaged ({reason}): rebuilding it", markup=False)
             shutil.rmtree(entry)
         _build(entry, description, build, resumable)
     except OSError as error:

@@ -31,7 +31,7 @@ def track(
         done: the amount that an interrupted run has done.
     """
     if done:
-        console.print(f"{description}: going on at {done} of {total}")
+        console.print(f"{description}: resuming at {done} of {total}")
     if console.is_terminal:
         columns = (
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),

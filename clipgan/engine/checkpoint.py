@@ -126,7 +126,7 @@ def _verify(path: Path, required: bool) -> None:
         file.seek(0)
         if not footer.startswith(MARK):
             if file.read(len(ARCHIVE)) == ARCHIVE and not footer[-END_OF_ARCHIVE[1] :].startswith(END_OF_ARCHIVE[0]):
-                raise UserError(f"checkpoint {path} is damaged: it does not end as it should")
+                raise UserError(f"checkpoint {path} is damaged: its end is not a checkpoint's end")
             if required and size > -FOOTER:
                 raise UserError(f"checkpoint {path} is damaged, or holds weights alone: it has no checksum at its end;"
                                 f" init={path} starts from its weights")  # fmt: skip
@@ -136,4 +136,4 @@ def _verify(path: Path, required: bool) -> None:
             digest.update(data)
             size -= len(data)
     if digest.hexdigest().encode() != footer.removeprefix(MARK):
-        raise UserError(f"checkpoint {path} is damaged: its content is not what was written (SHA-256)")
+        raise UserError(f"checkpoint {path} is damaged: its content has changed since it was written (SHA-256)")

@@ -42,7 +42,7 @@ class Checkpointing:
             return None
         path, content = found
         if not content["history"]:
-            raise UserError(f"resume={path} holds weights and no training to go on with; init={path} starts from them")
+            raise UserError(f"resume={path} holds weights and no training to resume; init={path} starts from them")
         run_files.refuse_other_run(path, content["config"], self.config)
         if "sources" in content:  # earlier versions did not store them
             run_files.refuse_differences(path, content["sources"], sources)

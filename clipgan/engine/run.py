@@ -220,7 +220,7 @@ class Run(Task):
         except (KeyError, RuntimeError, ValueError) as error:  # a missing name, other shapes, other groups of Adam's
             raise UserError(
                 f"checkpoint {path} is of another version: its state does not fit this one ({first_line(error)}); "
-                "resume=none starts afresh"
+                "resume=none starts over"
             ) from error
         self.checkpoints.began_from(path, self.state.step)
         units = self.history.recorded_units

@@ -79,9 +79,9 @@ def newest_good(run_dir: Path, device: torch.device) -> Found:
         content = _good(path, device, damaged)
         if content is not None:
             if damaged:
-                console.print(f"going on from {path} instead", markup=False)
+                console.print(f"resuming from {path} instead", markup=False)
             return path, content
-    raise UserError(f"no checkpoint in {run_dir} can be used: {damaged[-1]}; resume=none starts afresh")
+    raise UserError(f"no checkpoint in {run_dir} can be used: {damaged[-1]}; resume=none starts over")
 
 
 def _newest_first(run_dir: Path, damaged: list[str]) -> Iterator[Path]:
@@ -130,7 +130,7 @@ def set_aside(run_dir: Path, begin: Found | None) -> None:
     for path in moved:
         path.rename(folder / path.name)
     names = ", ".join(path.name for path in moved)
-    console.print(f"this run leaves another branch; its checkpoints are in {folder}: {names}", markup=False)
+    console.print(f"this run leaves another branch; that branch's checkpoints are in {folder}: {names}", markup=False)
 
 
 def _numbered(path: Path) -> Iterator[Path]:
@@ -193,4 +193,4 @@ def refuse_differences(path: Path, theirs: Mapping[str, Any], ours: Mapping[str,
     """
     changed = [f"{key}={theirs.get(key)} there, {ours[key]} here" for key in ours if theirs.get(key) != ours[key]]
     if changed:
-        raise UserError(f"checkpoint {path} is of another run: {'; '.join(changed[:3])}; resume=none starts afresh")
+        raise UserError(f"checkpoint {path} is of another run: {'; '.join(changed[:3])}; resume=none starts over")

@@ -117,7 +117,7 @@ class _Sink:
         self._given_up = True
         if self._thread.is_alive() or self._waiting or self._run.run_id is None:
             missing, where = len(self._waiting), self._run.run_dir
-            console.print(f"MLflow lacks {missing} items and how the run ended: they are in {where} only", markup=False)
+            console.print(f"MLflow lacks {missing} items and the run's status: they are only in {where}", markup=False)
 
     def _work(self) -> None:
         pause = RETRY

@@ -209,8 +209,8 @@ def pruner_of(settings: Mapping[str, Any] | None, max_step: int | None = None, n
         return None
     if n_objectives > 1:
         raise SweepError(
-            f"hydra.sweeper.pruner={settings['_target_']} is not allowed with {n_objectives} objectives: a trial cannot"
-            " be compared half-way by several; take hydra/sweeper/study/pruner=none"
+            f"hydra.sweeper.pruner={settings['_target_']} is not allowed with {n_objectives} objectives: a pruner"
+            " cannot compare trials by several; take hydra/sweeper/study/pruner=none"
         )
     if settings.get("max_resource", 1) is None and max_step is None:
         raise SweepError(

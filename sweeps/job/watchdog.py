@@ -28,7 +28,7 @@ def ending_with(trial: RunningTrial) -> AbstractContextManager[None]:
             return
         if runs or over.is_set():
             return
-        print(f"trial {trial.number} was taken away: this process ends", file=sys.stderr, flush=True)
+        print(f"trial {trial.number} was given to another process: this process ends", file=sys.stderr, flush=True)
         os._exit(1)  # an exception would let the job overwrite its successor's checkpoint
 
     return repeating(look, EVERY)

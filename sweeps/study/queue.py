@@ -111,7 +111,7 @@ class Queue:
             for record in self.trials.silent(self._limits.grace):
                 if not owner.is_here(record.owner):
                     host = record.owner["host"]
-                    self.requeue(record, f"host {host} has not been heard of for {self._limits.grace} s")
+                    self.requeue(record, f"host {host} has sent no heartbeat for {self._limits.grace} s")
 
     def close(self, record: TrialRecord, state: TrialState, values: Sequence[float] | None = None) -> None:
         """End a running trial. Optuna's `Study.tell` would read it twice more."""

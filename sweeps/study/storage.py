@@ -111,8 +111,8 @@ def patient(method: Callable[P, T]) -> Callable[P, T]:
                 if time.monotonic() > deadline:
                     cause = first_line(error.__cause__ or error)
                     raise SweepError(
-                        f"hydra.sweeper.storage has not answered for {OUTAGE:.0f} s ({cause}); the same command goes on"
-                        " when it does"
+                        f"hydra.sweeper.storage has not answered for {OUTAGE:.0f} s ({cause}); run the same"
+                        " command again when it does"
                     ) from error
                 time.sleep(RETRY)
 

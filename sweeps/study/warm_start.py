@@ -40,7 +40,7 @@ def complete_trials(storage: RDBStorage, name: str, directions: Sequence[str]) -
     names = optuna.get_all_study_names(storage)
     if name not in names:
         there = ", ".join(names) or "none"
-        raise SweepError(f"hydra.sweeper.warm_start: there is no study {name}; those there are: {there}")
+        raise SweepError(f"hydra.sweeper.warm_start: there is no study {name}; the storage has: {there}")
     study = newest_study(storage, name)
     if directions_of(study) != tuple(directions):
         both = f"{','.join(directions_of(study))}, this one {','.join(directions)}"

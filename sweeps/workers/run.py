@@ -82,7 +82,7 @@ class Run:
         except (KeyboardInterrupt, SystemExit) as stop:
             self._close_parent(parent, study, "KILLED")
             if not isinstance(stop, KeyboardInterrupt):
-                self.say("stopped; the same command goes on")
+                self.say("stopped; run the same command again to continue")
             raise
         records = study.records()
         new = [record for record in records if record.state in ENDED and record.number not in before]

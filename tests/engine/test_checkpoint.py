@@ -125,21 +125,21 @@ def test_a_damaged_checkpoint_is_reported_and_the_one_before_is_used(cache_dir, 
     train(config, tmp_path)
     out = capsys.readouterr().out
     assert f"checkpoint {last} is damaged" in out
-    assert f"going on from {tmp_path / 'checkpoint-000001.pt'} instead" in out
+    assert f"resuming from {tmp_path / 'checkpoint-000001.pt'} instead" in out
     after = load_checkpoint(last, CPU)["state"]
     for name, tensor in before["generator_ema"].items():
         torch.testing.assert_close(after["generator_ema"][name], tensor, rtol=0, atol=0)
 
 
-def test_if_no_checkpoint_is_good_starting_over_deletes_none(tmp_path):
+def test_without_a_good_checkpoint_auto_refuses_and_none_starts_over(tmp_path):
     checkpoint_path(tmp_path, 1).write_bytes(b"none")
-    with pytest.raises(UserError, match=r"no checkpoint in .* can be used: .*000001.*resume=none starts afresh"):
+    with pytest.raises(UserError, match=r"no checkpoint in .* can be used: .*000001.*resume=none starts over"):
         run_files.find("auto", tmp_path, CPU)
     assert run_files.find("none", tmp_path, CPU) is None
 
 
 def test_other_names_are_a_users_own_files(tmp_path):
-    """They are neither gone on from nor deleted; seven digits come after six."""
+    """They are neither resumed nor deleted; seven digits come after six."""
     own = [tmp_path / name for name in ("checkpoint-best.pt", "checkpoint-000009-copy.pt", "checkpoint-3.pt")]
     for path in own:
         path.write_bytes(b"a user's")
@@ -278,7 +278,7 @@ def test_a_checkpoint_of_another_version_is_one_message(cache_dir, tmp_path):
         ({**whole["state"], "discriminator": other}, "Discriminator"),
     ):
         save_checkpoint(tmp_path / "latest.pt", {**whole, "state": {**state, "step": 1000}})
-        message = rf"latest\.pt is of another version: .*{words}.*; resume=none starts afresh"
+        message = rf"latest\.pt is of another version: .*{words}.*; resume=none starts over"
         with pytest.raises(UserError, match=message):
             train(config, tmp_path)
 

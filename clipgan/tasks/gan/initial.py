@@ -79,7 +79,7 @@ def start_from(state: TrainingState, weights: InitialWeights, config: Config) ->
         raise UserError(f"freeze_d={config.freeze_d} would keep layers that init={config.init} does not have "
                         f"({_layers(random)}); freeze_d=0 trains all")  # fmt: skip
     if weights.clip != config.clip.name:
-        console.print(f"they were trained with clip={weights.clip}, this is clip={config.clip.name}", markup=False)
+        console.print(f"weights were trained with clip={weights.clip}, this is clip={config.clip.name}", markup=False)
 
 
 def _copy_fitting(network: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:

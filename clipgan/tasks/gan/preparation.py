@@ -126,7 +126,7 @@ def prepare(config: Config, device: torch.device) -> Prepared:
     judge = None if judging is None else load_clip(judging, data, cache_dir, device)
     if judge is not None and judge.weights == clip.weights:
         console.print(
-            "metrics.judge: the CLIP that judges is the one that guides, and every figure of its says so (_self); "
+            "metrics.judge: the judge CLIP is also the guide, so its metrics have _self in their names; "
             "give it another seed (metrics.judge.train.seed), or another backbone (clip@metrics.judge=NAME)"
         )
     return Prepared(data, clip, resnet, features, judge, cache_dir)

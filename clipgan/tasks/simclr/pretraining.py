@@ -146,7 +146,7 @@ class Pretraining(Run):
         pairs = "task=simclr pairs=plain,add_new_positive"
         return [
             (shlex.join([*train_command(), "resnet=simclr", run]), "train a GAN with it as its ResNet space"),
-            (f"{shlex.join(train_command())} -m {pairs}", "see in a sweep what CLIP's help brings"),
+            (f"{shlex.join(train_command())} -m {pairs}", "measure in a sweep what CLIP's help gains"),
         ]
 
 

@@ -87,7 +87,7 @@ def test_an_unreachable_database_is_one_message(monkeypatch: pytest.MonkeyPatch)
         return len(calls)
 
     assert patient(ask)(3) == 3
-    with pytest.raises(SweepError, match=r"has not answered for 0 s.*connection refused.*the same command goes on"):
+    with pytest.raises(SweepError, match=r"has not answered for 0 s.*connection refused.*run the same command again"):
         patient(ask)(10**9)
 
 

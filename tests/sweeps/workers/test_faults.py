@@ -273,7 +273,7 @@ def test_the_trial_of_a_host_that_is_cut_off_is_given_to_another(hosts: tuple[Ap
     out = one.end(first)
     assert f"trial 2 of 3  h=0.5  FAIL {TOO_LATE.reason}" in out
     assert completed(one) == [0.1, 0.5, 2.0]
-    assert reasons(one) == ["host node1 has not been heard of for 3 s"]
+    assert reasons(one) == ["host node1 has sent no heartbeat for 3 s"]
 
 
 @pytest.mark.slow
