@@ -1,1 +1,1 @@
-"""Timings; tests assert values, these print ratios."""
+"""Benches: they print timings and ratios. (Tests assert values.)"""

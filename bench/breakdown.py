@@ -1,11 +1,11 @@
-"""Where a training's time goes: a real one, the wall time of its loop split into parts that add up.
+"""Measure a training's time: split the wall time of a real training loop into parts that add up.
 
     python -m bench.breakdown                     # the demo's configuration, 2 kimg and their snapshots
     python -m bench.breakdown model=base kimg=1 cache_dir=DIR
 
-Functions of the loop are wrapped from outside. A backward pass walks the graph from its end to its beginning. When a
-gradient arrives at the output of G, D or an encoder, the backward pass of that network begins, and its time is charged
-to it. Overrides as for train.py; it writes runs/bench/breakdown.json.
+The bench wraps functions of the loop from outside. A backward pass walks the graph from its end to its beginning. When
+a gradient arrives at the output of G, D or an encoder, this network's backward pass begins, and the time counts for the
+network. Overrides as for train.py; it writes runs/bench/breakdown.json.
 """
 
 import tempfile
@@ -52,7 +52,7 @@ STAGES = ("D step", "G step", "R1", "path length", "snapshot", "other")
 
 
 def main() -> None:
-    """Train, print the table of parts and stages, write it."""
+    """Train, print the table of parts and stages, and write it."""
     _, overrides = arguments(__doc__)
     config = compose_config([*SHORT, *overrides])
     spent = measure(config)
@@ -76,7 +76,7 @@ def main() -> None:
 
 
 def measure(config: Config) -> Mapping[tuple[str, str], float]:
-    """Seconds of each (stage, part) of a training's loop, from its first snapshot to the end of its last."""
+    """Measure the seconds of each (stage, part) of a training's loop, from its first to its last snapshot."""
     device = choose_device(config.device)
 
     def clock() -> float:
@@ -93,7 +93,7 @@ def measure(config: Config) -> Mapping[tuple[str, str], float]:
             try:
                 return run(training, origin)
             finally:
-                with watches[0].timing():  # up to here
+                with watches[0].timing():  # end of the measured time
                     pass
 
     with tempfile.TemporaryDirectory() as folder, patch.object(loop.Training, "run", timed_run):
@@ -103,10 +103,10 @@ def measure(config: Config) -> Mapping[tuple[str, str], float]:
 
 @contextmanager
 def wrapped(watch: Stopwatch) -> Iterator[None]:
-    """While the block lasts, the functions that a training calls tell `watch` where they are."""
+    """While the block runs, report the functions that a training calls to `watch`."""
     places: tuple[tuple[Any, str, dict[str, str]], ...] = (
         (Batches, "at", {"part": "data"}),
-        (Prefetched, "at", {"part": "data"}),  # on a GPU; a thread of its own makes what it waits for
+        (Prefetched, "at", {"part": "data"}),  # on a GPU; another thread prepares the data
         (steps, "discriminator_step", {"stage": "D step"}),
         (steps, "generator_step", {"stage": "G step"}),
         (steps, "r1_step", {"stage": "R1", "part": "D"}),
@@ -143,7 +143,7 @@ def wrapped(watch: Stopwatch) -> Iterator[None]:
 
 
 def from_losses(watch: Stopwatch, backward: Callable[..., None]) -> Callable[..., None]:
-    """A backward pass starts in the losses, but for a regulariser's, which belongs to its network; see `both_ways`."""
+    """Count a backward pass for the losses at first; a regulariser's pass counts for its network. See `both_ways`."""
 
     def call(*args: Any, **kwargs: Any) -> None:
         with watch.timing(part="losses" if watch.part == "other" else None):
@@ -153,9 +153,9 @@ def from_losses(watch: Stopwatch, backward: Callable[..., None]) -> Callable[...
 
 
 def both_ways(watch: Stopwatch, function: Callable[..., Any], part: str) -> Callable[..., Any]:
-    """`function`, charged to `part`, as is what follows the gradient's arrival at the tensors that it returns.
+    """Wrap `function`: its time counts for `part`, and so does the backward pass through the tensors that it returns.
 
-    Not within a snapshot, whose parts have names of their own.
+    Snapshots are an exception: their parts have other names.
     """
 
     def call(*args: Any, **kwargs: Any) -> Any:

@@ -1,8 +1,8 @@
-"""The notes' cost table: seconds per tick (4 kimg) of each loss structure, real features preprocessed or online.
+"""Measure the notes' cost table: seconds per tick (4 kimg) by loss structure, with preprocessed or online features.
 
-The cells take turns, step by step, in one process. It prints medians over the rounds of 16 steps, and the ratio to the
-first cell in the same round, beside the notes' (MS-COCO at 256 x 256 on a GPU of 24 GiB). As the cells take turns, the
-ratio needs fewer rounds than the seconds do. Overrides as for train.py; it writes runs/bench/cost.json:
+The cells take turns, step by step, in one process. The bench prints medians over the rounds of 16 steps, and ratios to
+the first cell in the same round, beside the notes' values (MS-COCO at 256 x 256 on a GPU of 24 GiB). As the cells take
+turns, the ratio needs fewer rounds than the seconds do. Overrides as for train.py; it writes runs/bench/cost.json:
 
     python -m bench.cost model=base clip=ViT-B32
     python -m bench.cost rounds=1                    # default: 3
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def stepper(training: Training) -> Callable[[], Any]:
-    """An action that does the training's next step."""
+    """Make an action that does the training's next step."""
     numbers = itertools.count()
 
     def step() -> None:

@@ -1,12 +1,12 @@
-"""How far a FID of few images is off, and how much it varies: bias and deviation over sample counts, on drawn shapes.
+"""Measure bias and deviation of FID by the number of images, on drawn shapes.
 
-A generator is trained. The small CLIP that judges embeds 20,000 of its images and the 20,000 training images, and
-subsets of them are compared. `pairs` compares n images with n real ones, as the protocols fid2k_clip_tiny and fid5k do;
+The bench trains a generator. The small judge CLIP embeds 20,000 of its images and the 20,000 training images. Then
+it compares subsets. `pairs` compares n images with n real ones, as the protocols fid2k_clip_tiny and fid5k do;
 `all` compares n images with all real ones, as fid50k_full and fid30k_coco do. `real` is the same between two halves of
 the real images, where the true distance is 0.
 
-There are two kinds of deviations: over images of other prompts, as the value of a protocol varies, and over other
-latents of the same prompts. A run estimates the second kind for itself (`fid_sd`), and the table has both side by side.
+There are two deviations: over images of other prompts, as a protocol's value varies, and over other latents of the same
+prompts. A run estimates the second deviation itself (`fid_sd`), and the table has both side by side.
 Overrides as for train.py; a second call continues from the checkpoint. Values go to runs/bench/fid.json, the curves to
 docs/fid.svg. These are the defaults:
 
@@ -37,15 +37,15 @@ from clipgan.tracking.run_description import Origin
 
 COUNTS = (250, 500, 1000, 2000, 5000)
 KID_REPEATS = 5  # KID takes a hundred subsets of each subset
-PROMPTS = 2000  # for which latents are drawn anew
+PROMPTS = 2000  # prompts that get new latents
 FIGURE = Path("docs/fid.svg")
 
 
 def main() -> None:
     """Measure, print, write and draw.
 
-    Of the options, `pool` is the number of images of each kind that subsets are drawn from, `repeats` the number of
-    subsets, and `draws` the number of latents of each prompt: a deviation of 100 is right to 7 %, or less with tails.
+    Options: `pool` is the number of images of each kind, from which subsets are drawn; `repeats` is the number of
+    subsets; `draws` is the number of latents per prompt: 100 give the deviation to 7 %, or worse with heavy tails.
     """
     options, overrides = arguments(__doc__, pool=20000, repeats=20, draws=100)
     config = compose_config(["mlflow.tracking_uri=null", *overrides])
@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def rows_of(found: dict[str, Any], name: str, protocol: str) -> Iterator[list[str]]:
-    """The table's rows of one protocol, a row for each count."""
+    """Yield the table's rows of one protocol, one row per count."""
     for row in found[name][protocol]:
         fid, kid = row["fid"], row["kid"]
         deviations = (fid["sd"], row.get("latents_sd"), row.get("told_sd"))
@@ -81,8 +81,8 @@ def rows_of(found: dict[str, Any], name: str, protocol: str) -> Iterator[list[st
 
 
 def embedded(config: Config, pool: int, draws: int) -> tuple[Tensor, list[Tensor], Tensor]:
-    """The judge's rows of a trained generator's images [N, D], of its images of the first prompts with other latents
-    (`draws` times), and of the real images [M, D].
+    """Compute the judge's rows of a trained generator's images [N, D], of its images for the first prompts with other
+    latents (`draws` times), and of the real images [M, D].
     """
     folder = FOLDER / "fid"
     folder.mkdir(parents=True, exist_ok=True)
@@ -114,9 +114,9 @@ def embedded(config: Config, pool: int, draws: int) -> tuple[Tensor, list[Tensor
 def at_count(
     one: Tensor, other: Tensor, again: list[Tensor], count: int, pairs: bool, truth: dict[str, float], repeats: int
 ) -> dict[str, Any]:
-    """Mean, bias and deviation of FID and KID of `count` images; FID's deviation over latents, and as a run tells it.
+    """Compute mean, bias and deviation of FID and KID of `count` images, FID's deviation over latents, and `fid_sd`.
 
-    Subsets are drawn without replacement; deviations are corrected for the share of the pool that they take.
+    Subsets are drawn without replacement; deviations are corrected for the subsets' share of the pool.
     """
     rng = np.random.default_rng(count)
     values: dict[str, list[float]] = {"fid": [], "kid": []}
@@ -139,7 +139,7 @@ def at_count(
 
 
 def draw(found: dict[str, Any], counts: list[int]) -> None:
-    """Bias and deviation of FID against the number of images, as an SVG."""
+    """Draw bias and deviation of FID against the number of images, as an SVG."""
     with two_panels(FIGURE) as panels:
         for panel, key in zip(panels, ("bias", "sd"), strict=True):
             for name, colour in (("generator", "tab:blue"), ("real", "tab:gray")):

@@ -1,10 +1,10 @@
-"""The contrastive part of a generator step (twelve terms, forward and backward) against a plain loop over the terms.
+"""Compare a generator step's contrast (twelve terms, forward and backward) with a plain loop over the terms.
 
-The loop does the obvious for each term and direction: it chooses the pairs, multiplies, and takes the softmax. Both
-take turns in one process, for about a second for each cell of the table: as they take turns, the ratio needs fewer
-rounds than the milliseconds do. It prints medians, and the median of the rounds' ratios. At the end it prints the share
-that the contrastive part has of a training step of `model=base` at batch 16, with the small encoders. Overrides as for
-train.py go to that step; it writes runs/bench/losses.json:
+For each term and direction, the loop chooses the pairs, multiplies, and takes the softmax. Both take turns in one
+process, for about a second per cell of the table. As they take turns, the ratio needs fewer rounds than the
+milliseconds do. The bench prints medians, and the median of the rounds' ratios. At the end it prints the contrast's
+share of a training step of `model=base` at batch 16, with the small encoders. Overrides as for train.py change this
+step; it writes runs/bench/losses.json:
 
     python -m bench.losses
 """
@@ -25,7 +25,7 @@ from clipgan.models.losses.pairs import STRATEGIES, Selection, Selections, selec
 from clipgan.models.losses.structure import Term, active_terms, structure_loss
 
 SIZES, WIDTH = (16, 64, 256, 1024), 512
-SECONDS = 1.0  # of measurement for each cell, at least three rounds
+SECONDS = 1.0  # seconds of measurement per cell, with at least three rounds
 BASE_STEPS = 3
 
 
@@ -43,7 +43,7 @@ class Inputs:
         self.clip_text, self.clip_image = rows(), rows()
 
     def selections(self, pairs: PairsConfig) -> Selections:
-        """By CLIP's similarities of the images, and how well they fit their captions."""
+        """Choose pairs by CLIP's similarities of the images, and of images with their captions."""
         if pairs.name == "plain":
             return ALL_PLAIN
         similarity = self.clip_image @ self.clip_image.T
@@ -51,14 +51,14 @@ class Inputs:
 
 
 def shared(terms: list[Term], pairs: PairsConfig, inputs: Inputs) -> None:
-    """This project's: one selection for all terms, one matrix for both directions."""
+    """Compute the terms as this project does: one selection for all terms, one matrix for both directions."""
     selections = inputs.selections(pairs)
     loss, _ = structure_loss(terms, inputs.images, lambda space, pair: inputs.targets[space, pair], selections)
     _backward(loss, inputs)
 
 
 def loop(terms: list[Term], pairs: PairsConfig, inputs: Inputs) -> None:
-    """The straightforward one."""
+    """Compute the terms in a plain loop."""
     loss: Tensor | float = 0.0
     for term in terms:
         a, b = inputs.images[term.space], inputs.targets[term.space, term.pair]
@@ -86,7 +86,7 @@ def _backward(loss: Tensor | float, inputs: Inputs) -> None:
 
 
 def measure(terms: list[Term], name: str, count: int) -> dict[str, Any]:
-    """One cell: milliseconds of both ways, and the ratio."""
+    """Measure one cell: milliseconds of both ways, and the ratio."""
     pairs, inputs = compose_config([f"pairs={name}"]).pairs, Inputs(count)
     ways = {"shared": lambda: shared(terms, pairs, inputs), "loop": lambda: loop(terms, pairs, inputs)}
     once = [sum(seconds(way) for way in ways.values()) for _ in range(2)][-1]  # the first one warms up
@@ -96,7 +96,7 @@ def measure(terms: list[Term], name: str, count: int) -> dict[str, Any]:
 
 
 def share_of_a_step(overrides: list[str]) -> float:
-    """How much of a step of `model=base` the contrastive part of both networks' losses takes."""
+    """Measure the share of both networks' contrast in a step of `model=base`."""
     training = new_training(compose_config(["model=base", "batch=16", "threads=1", *overrides]))
     config, inputs = training.config, Inputs(16)
     training.step(1)

@@ -1,4 +1,4 @@
-"""What the benches share: their arguments, actions that take turns, tables, files of results, curves."""
+"""Shared parts of the benches: arguments, actions that take turns, tables, files of results, curves."""
 
 import json
 import os
@@ -30,10 +30,10 @@ Action = Callable[[], Any]
 
 
 def arguments(doc: str | None, **options: int) -> tuple[dict[str, int], list[str]]:
-    """The options of the command line, such as `rounds=1`, and all other words in their order.
+    """Read the options of the command line, such as `rounds=1`, and all other words in their order.
 
-    `--help` prints `doc` and ends the program. So does a value of an option that is no positive whole number, with a
-    message.
+    `--help` prints `doc` and ends the program. If an option's value is not a positive whole number, the program ends
+    with a message.
 
     Args:
         doc: the bench's docstring.
@@ -56,7 +56,7 @@ def arguments(doc: str | None, **options: int) -> tuple[dict[str, int], list[str
 
 
 def device_of(config: "Config") -> "torch.device":
-    """The device that the configuration names. PyTorch gets as many threads as the configuration says."""
+    """Return the configuration's device, and set PyTorch's number of threads from the configuration."""
     import torch
 
     from clipgan.base.device import choose_device
@@ -66,7 +66,7 @@ def device_of(config: "Config") -> "torch.device":
 
 
 def new_training(config: "Config", folder: Path = FOLDER, prepared: "Prepared | None" = None) -> "Training":
-    """A GAN's training before its first step; `prepared` is made where it is not given."""
+    """Make a GAN's training before its first step; prepare its data unless `prepared` is given."""
     from clipgan.base.device import choose_device
     from clipgan.tasks.gan.preparation import prepare
     from clipgan.tasks.gan.training import Training
@@ -76,7 +76,7 @@ def new_training(config: "Config", folder: Path = FOLDER, prepared: "Prepared | 
 
 
 def seconds(action: Action, device: "torch.device | None" = None) -> float:
-    """The time that an action takes; on a GPU, until all that it launched has ended."""
+    """Measure the time of an action; on a GPU, until all its kernels have ended."""
     start = time.perf_counter()
     action()
     if device is not None and device.type == "cuda":
@@ -89,7 +89,7 @@ def seconds(action: Action, device: "torch.device | None" = None) -> float:
 def in_turns(
     actions: Mapping[str, Action], rounds: int, device: "torch.device | None" = None, *, title: str = "rounds"
 ) -> dict[str, list[float]]:
-    """Seconds of each action in each round. A drift of the machine reaches all actions alike, as they take turns."""
+    """Measure each action in each round, in seconds. Actions take turns, so a machine's drift affects all alike."""
     times: dict[str, list[float]] = {name: [] for name in actions}
     for _ in track(range(rounds), title, rounds):
         for name, action in actions.items():
@@ -98,12 +98,12 @@ def in_turns(
 
 
 def ratio(over: Sequence[float], under: Sequence[float]) -> float:
-    """The median of the rounds' ratios. A drift of the machine from round to round does not change it."""
+    """Return the median of the rounds' ratios. A drift of the machine between rounds does not change it."""
     return statistics.median(a / b for a, b in zip(over, under, strict=True))
 
 
 def show(header: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
-    """Print a table. In a file or a pipe it is as wide as its cells, so that no number is cut off."""
+    """Print a table. In a file or a pipe, it is as wide as its cells, so that no number is cut off."""
     table = Table(*header, title=title)
     for row in rows:
         table.add_row(*map(str, row))
@@ -111,7 +111,7 @@ def show(header: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None
 
 
 def write(name: str, folder: Path = FOLDER, **record: Any) -> None:
-    """Write `record`, the machine and the command line to `folder`/`name`.json, and print where."""
+    """Write `record`, the machine and the command line to `folder`/`name`.json, and print the path."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{name}.json"
     file.write_text(json.dumps({"machine": machine(), "arguments": sys.argv[1:], **record}, indent=1) + "\n")
@@ -119,7 +119,7 @@ def write(name: str, folder: Path = FOLDER, **record: Any) -> None:
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores, memory, load and versions of this machine."""
+    """Describe this machine: processor, cores, memory, load and versions."""
     cpuinfo = Path("/proc/cpuinfo").read_text()
     names = [line.partition(":")[2].strip() for line in cpuinfo.splitlines() if "model name" in line]
     return {
@@ -135,7 +135,7 @@ def machine() -> dict[str, Any]:
 
 @contextmanager
 def two_panels(file: Path) -> Iterator[Any]:
-    """Two of matplotlib's axes side by side, saved as an SVG after the block. The same curves give the same file."""
+    """Yield two matplotlib axes side by side, and save them as an SVG. The same curves give the same file."""
     import matplotlib
 
     matplotlib.use("svg")

@@ -1,7 +1,7 @@
-"""Time and memory of the preparation and of one training step with large encoders, before a long run is begun.
+"""Measure time and memory of the preparation and of one step with large encoders, before a long run.
 
-It prepares drawn shapes, 32 for training and 16 held out, for the chosen encoders, and does the first step, which has
-R1 and path length. Overrides as for train.py; it writes runs/bench/one_step.json:
+It prepares drawn shapes, 32 for training and 16 held out, with the chosen encoders, and does the first step, which
+includes R1 and path length. Overrides as for train.py; it writes runs/bench/one_step.json:
 
     python -m bench.one_step clip=ViT-L14@336 clip.checkpoint=FILE resolution=64 model=base
 """
@@ -21,7 +21,7 @@ SMALL = (
 
 
 def main() -> None:
-    """Prepare, do the step, print, write."""
+    """Prepare, do the step, print and write."""
     _, overrides = arguments(__doc__)
     composed = compose_config(overrides)
     judge = composed.metrics.judge

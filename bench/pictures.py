@@ -1,4 +1,4 @@
-"""The docs' pictures of a terminal and of MLflow's pages, each made from a training of a few minutes.
+"""Make the docs' pictures of a terminal and of MLflow's pages, from trainings of a few minutes.
 
     python -m bench.pictures                         # terminal and mlflow
     python -m bench.pictures mlflow cache_dir=DIR    # overrides as for train.py
@@ -24,15 +24,15 @@ from bench.measuring import arguments
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 WIDTH, HEIGHT = 100, 40  # characters of the terminal
-SHOWN_AT = "70%"  # of the training
+SHOWN_AT = "70%"  # share of the training that is done in the first picture
 H = ("0.1", "0.5", "2")
 SWEEP = ("loss=symmetric", f"h={','.join(H)}", "kimg=4", "snapshot_kimg=1", "sample_latents=6")
 FID = "fid2k_clip_tiny"
-COLORS = 128  # of the palette; keeps a picture under 200 kB
+COLORS = 128  # size of the palette; it keeps a picture under 200 kB
 
 
 def main() -> None:
-    """Take the pictures that the command line names."""
+    """Make the pictures that the command line names."""
     _, words = arguments(__doc__)
     parts = {"terminal": terminal, "mlflow": mlflow}
     chosen = [word for word in words if word in parts] or list(parts)
@@ -60,7 +60,7 @@ def terminal(overrides: list[str]) -> None:
     while True:
         try:
             output = os.read(ours, 1 << 16)
-        except OSError:  # the training has closed its end
+        except OSError:  # the training has closed the terminal
             break
         stream.feed(output)
         if not before and any(SHOWN_AT in line for line in screen.display):
@@ -75,7 +75,7 @@ def terminal(overrides: list[str]) -> None:
 
 
 def _drawn(screen: Any, start: int = 0) -> Any:
-    """The screen from a row on, with its colours."""
+    """Draw the screen from a row on, with its colours."""
     from rich.style import Style
     from rich.text import Text
 
@@ -125,7 +125,7 @@ def mlflow(overrides: list[str]) -> None:
                     go(page)
                     page.set_viewport_size({"width": 1200, "height": 520})
                     page.mouse.move(0, 0)
-                    page.wait_for_timeout(1500)  # what moves comes to rest
+                    page.wait_for_timeout(1500)  # wait for the end of animations
                     file = DOCS / f"mlflow-{name}.png"
                     page.screenshot(path=file)
                     Image.open(file).convert("RGB").quantize(COLORS, dither=Image.Dither.NONE).save(file, optimize=True)

@@ -1,9 +1,9 @@
-"""Images a second of the preparation against a plain open_clip loop: open with Pillow, transform, encode in float32.
+"""Compare the preparation with a plain open_clip loop, in images per second: open, transform, encode in float32.
 
 Both read the same drawn JPEGs and encode each once, unmirrored, with random weights of the chosen architecture. The
 preparation also packs them at `resolution`, looks for duplicates and writes checksums. They take turns in one process.
-It prints medians, and the median of the rounds' ratios. As they take turns, the ratio needs fewer rounds than the
-images a second do. These are the defaults; other overrides as for train.py; it writes runs/bench/prepare.json:
+The bench prints medians, and the median of the rounds' ratios. As they take turns, the ratio needs fewer rounds than
+the images per second do. These are the defaults; other overrides as for train.py; it writes runs/bench/prepare.json:
 
     python -m bench.prepare photos=150 width=640 height=480 rounds=3 clip=ViT-B32 resolution=256
 """
@@ -35,7 +35,7 @@ from clipgan.inputs.features.encoding import write_image_features
 
 PLACE = FOLDER / "prepare"
 BATCHES = (16, 64)
-DISTINCT = 2000  # photos; more are further names of the same files
+DISTINCT = 2000  # different photos; further ones are links to the same files
 
 
 def main() -> None:
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def draw_photos(folder: Path, count: int, width: int, height: int) -> Path:
-    """JPEGs of smooth colours with noise: about as many bytes as photos of this size have."""
+    """Draw JPEGs of smooth colours with noise, with about as many bytes as photos of this size."""
     if len(list(folder.glob("*.jpg"))) == count:
         return folder
     shutil.rmtree(folder, ignore_errors=True)
@@ -85,7 +85,7 @@ def draw_photos(folder: Path, count: int, width: int, height: int) -> Path:
 
 @torch.no_grad()
 def plain_loop(model: Any, wanted: Preprocess, photos: Path, batch: int, device: torch.device) -> None:
-    """What one writes first: open_clip's model and its own transform, one batch after the other."""
+    """Encode in the simplest way: open_clip's model and its own transform, one batch after the other."""
     mean, std = wanted.mean.flatten().tolist(), wanted.std.flatten().tolist()
     transform = open_clip.image_transform(wanted.size, is_train=False, mean=mean, std=std)
     paths = sorted(photos.glob("*.jpg"))

@@ -1,4 +1,4 @@
-"""What pruning saves and what it costs: a grid of synthetic trainings with known FID curves, pruned as sweeps are.
+"""Measure gain and loss of pruning: sweep a grid of synthetic trainings with known FID curves.
 
     python -m bench.pruning                            # 10 landscapes of each kind for each pruner; some minutes
     python -m bench.pruning landscapes=1 median
@@ -6,11 +6,11 @@
 A training's FID falls exponentially to a floor. Floor, speed and measurement noise (1 %) depend on the point, and the
 speed is independent of the floor. There are two kinds of landscapes. In `alike`, speeds differ from their mean by 10 %
 at most. In `crossing`, they differ by a factor of up to 2.5: a curve that ends low may be among the worst half-way, and
-no rule that looks at the past alone can know that. Each pruner runs the whole grid through a real study, in the order
-of a sweep that has a pruner.
+no rule that only knows the past can detect this. Each pruner runs the whole grid through a real study, in the order of
+a sweep with a pruner.
 
-It prints the share of the grid's kimg that was trained, and the regret: how far the final FID of the best complete
-point lies above the final FID of the grid's best point. It writes runs/bench/pruning.json.
+It prints the trained share of the grid's kimg, and the regret: the excess of the best complete point's final FID over
+the final FID of the grid's best point. It writes runs/bench/pruning.json.
 """
 
 import itertools
@@ -33,14 +33,14 @@ from sweeps.study.storage import open_storage
 
 H = (0.1, 0.2, 0.5, 1.0, 2.0)
 C = (0.5, 1.25, 2.5, 3.75, 5.0)
-KIMG = 16  # of a whole training, which reports at each
+KIMG = 16  # length of a training, which reports at each kimg
 SPEEDS = {"alike": (2.7, 3.3), "crossing": (2.0, 5.0)}  # kimg in which the distance to the floor falls to 1 / e
 DEFAULT = ("median", "hyperband", "successive_halving")
 Curve = Callable[[Mapping[str, Any], int], float]  # (point, kimg) -> FID
 
 
 def landscape(seed: int, kind: str) -> Curve:
-    """FID curves over the grid, with the best point where the seed has put it; `kind` is one of `SPEEDS`."""
+    """Make FID curves over the grid; the seed places the best point; `kind` is one of `SPEEDS`."""
     chance = random.Random(seed)
     best_h, best_c = chance.choice(H), chance.choice(C)
     speed = {(h, c): chance.uniform(*SPEEDS[kind]) for h in H for c in C}
@@ -56,7 +56,7 @@ def landscape(seed: int, kind: str) -> Curve:
 
 
 def grid() -> tuple[list[Axis], Plan]:
-    """The grid's axes and its plan."""
+    """Make the grid's axes and its plan."""
     axes = [
         Axis(name, name, tuple(Choice(value, str(value)) for value in values)) for name, values in (("h", H), ("C", C))
     ]
@@ -64,7 +64,7 @@ def grid() -> tuple[list[Axis], Plan]:
 
 
 def sweep(pruner: Mapping[str, Any], fid: Curve) -> tuple[float, float]:
-    """Run the grid. Returns the share of its kimg that was trained, and the regret: best found / best there is - 1."""
+    """Run the grid. Return the trained share of its kimg, and the regret: best found FID / best FID of the grid - 1."""
     axes, plan = grid()
     trained = 0
     with tempfile.TemporaryDirectory() as folder:
@@ -91,7 +91,7 @@ def sweep(pruner: Mapping[str, Any], fid: Curve) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Measure each pruner on each kind of landscape, print, write."""
+    """Measure each pruner on each kind of landscape, print and write."""
     options, pruners = arguments(__doc__, landscapes=10)
     rows = []
     for name, kind in itertools.product(pruners or DEFAULT, SPEEDS):

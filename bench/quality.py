@@ -1,7 +1,7 @@
-"""Does the text control the picture? A training on drawn shapes, measured by an independent judge and an oracle.
+"""Train on drawn shapes, and measure with an independent judge and an oracle whether the text controls the picture.
 
-The judge gives R-precision. The oracle (`clipgan.metrics.shapes_oracle`) reads accuracies off the pixels. The table has
-both for generated and for real images. A run that was stopped goes on. Overrides as for train.py. Values go to
+The judge gives R-precision. The oracle (`clipgan.metrics.shapes_oracle`) reads accuracies from the pixels. The table
+has both for generated and real images. A second call resumes a stopped run. Overrides as for train.py. Values go to
 runs/quality, the curves to docs/quality.svg, the last sample grid to docs/quality.png:
 
     python -m bench.quality kimg=200
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def named(record: dict[str, Any], fid: str) -> dict[str, float]:
-    """A snapshot's figures by the names of `SHOWN`."""
+    """Return a snapshot's metrics by the names in `SHOWN`."""
     figures = {"kimg": record["step"], "fid": record[fid]}
     for name in SHOWN:
         [key] = [key for key in record if key.startswith(name)]
@@ -67,7 +67,7 @@ def named(record: dict[str, Any], fid: str) -> dict[str, float]:
 
 
 def of_real_images(evaluation: Evaluation, prepared: Prepared) -> dict[str, float]:
-    """What judge and oracle say of the images that the captions belong to: the most that can be reached."""
+    """Measure the captions' own real images by judge and oracle: the upper limit for generated images."""
     captions, judge = evaluation.prompts.captions, prepared.judge
     assert captions is not None
     assert judge is not None
@@ -80,7 +80,7 @@ def of_real_images(evaluation: Evaluation, prepared: Prepared) -> dict[str, floa
 
 
 def draw(curve: list[dict[str, float]], fid: str) -> None:
-    """FID, R-precision and accuracies against kimg, as an SVG."""
+    """Draw FID, R-precision and accuracies against kimg, as an SVG."""
     kimg = [row["kimg"] for row in curve]
     with two_panels(FIGURE) as (left, right):
         left.plot(kimg, [row["fid"] for row in curve], marker=".")

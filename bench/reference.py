@@ -1,7 +1,7 @@
-"""A straightforward StyleGAN2 with LAFITE's text networks, to compare the training step with.
+"""A straightforward StyleGAN2 with LAFITE's text networks, as a reference for the training step.
 
-Same widths as clipgan/models/networks, in the form of the published code: per-sample weights in grouped convolutions,
-resampling by zero insertion and a 4-tap filter, contiguous NCHW, float32, and a text network for each layer.
+It has the widths of clipgan/models/networks and the form of the published code: per-sample weights in grouped
+convolutions, resampling by zero insertion and a 4-tap filter, contiguous NCHW, float32, a text network for each layer.
 """
 
 import math
@@ -31,7 +31,7 @@ def upfirdn(x: Tensor, up: int = 1, down: int = 1, pad: tuple[int, int] = (0, 0)
 
 
 class GroupedConv(nn.Module):
-    """Modulated convolution with one weight for each sample, all in one grouped convolution."""
+    """A modulated convolution with one weight per sample, computed as one grouped convolution."""
 
     def __init__(self, inputs: int, outputs: int, style: int, kernel: int, demodulate: bool, up: bool) -> None:
         super().__init__()
@@ -110,7 +110,7 @@ class ReferenceGenerator(TextToImage):
 
 
 class PlainConv(nn.Module):
-    """A convolution, of stride 2 behind the filter with `down`; then the activation and its gain."""
+    """A convolution, then the activation and its gain; with `down`, first the filter, then stride 2."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, *, activate: bool = True, down: bool = False) -> None:
         super().__init__()

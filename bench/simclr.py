@@ -1,4 +1,4 @@
-"""A step of pretraining against a straightforward SimCLR loop.
+"""Compare a step of pretraining with a straightforward SimCLR loop.
 
     python -m bench.simclr                          # the tiny network, 32 pixels, batch 512
     python -m bench.simclr simclr.network=resnet18 batch=64 pairs=plain
@@ -7,7 +7,7 @@ The straightforward loop follows SimCLR's paper and torchvision's tutorials. Eac
 transforms by itself, twice. NT-Xent is a matrix with its diagonal masked and a cross-entropy. The optimiser is torch's
 SGD in place of LARS. Where CLIP chooses the pairs, it sees the augmented views in each step.
 
-The two take turns in one process. It prints medians, and the median of the rounds' ratios, for the step and its parts.
+Both take turns in one process. It prints medians, and the median of the rounds' ratios, for the step and its parts.
 As they take turns, the ratio needs fewer rounds than the milliseconds do: `rounds=3` (default: 5). Overrides as for
 train.py; it writes runs/bench/simclr.json.
 """
@@ -32,7 +32,7 @@ from clipgan.tasks.simclr.step import choose_pairs, views_of
 
 
 class Straightforward:
-    """One step as one would write it first."""
+    """A step in the simplest form."""
 
     def __init__(self, config: Config, clip: FrozenClip | None, x_flip: bool, device: torch.device) -> None:
         assert config.simclr is not None
@@ -52,12 +52,12 @@ class Straightforward:
         self.transform = v2.Compose(transforms)
 
     def views(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Both views, image by image."""
+        """Make both views, image by image."""
         one, other = (torch.stack([self.transform(image) for image in images]) for _ in range(2))
         return one, other
 
     def loss(self, z: Tensor, seen: Tensor | None) -> Tensor:
-        """NT-Xent; with CLIP's features of the views the nearest other one becomes a positive too."""
+        """Compute NT-Xent; with CLIP's features of the views, the nearest other view becomes a positive too."""
         z, count = F.normalize(z, dim=1), len(z)
         itself = torch.eye(count, dtype=torch.bool, device=z.device)
         other = torch.arange(count, device=z.device).roll(count // 2)
@@ -69,7 +69,7 @@ class Straightforward:
         return loss
 
     def step(self, images: Tensor) -> None:
-        """Views, loss, gradient, update."""
+        """Do one step: views, loss, gradient, update."""
         views = torch.cat(self.views(images))
         seen = None
         if self.clip is not None:
@@ -110,7 +110,7 @@ def main() -> None:
 
 
 def measure(name: str, ways: dict[str, Action], rounds: int, device: torch.device) -> dict[str, float]:
-    """Medians in ms of both ways, and the median of the rounds' ratios."""
+    """Measure both ways: medians in ms, and the median of the rounds' ratios."""
     in_turns(ways, 1, device, title="warm-up")
     times = in_turns(ways, rounds, device, title=name)
     medians = {way: 1000 * statistics.median(record) for way, record in times.items()}

@@ -1,4 +1,4 @@
-"""Exclusive time: at any moment exactly one stage and one part of it are being timed."""
+"""Measure exclusive time: at any moment, the time counts for exactly one stage and one part of it."""
 
 import threading
 import time
@@ -9,12 +9,12 @@ from typing import Any
 
 
 class Stopwatch:
-    """Seconds by (stage, part). Nested time does not count in what surrounds it, so all seconds add up to the whole."""
+    """Seconds by (stage, part). Nested time does not count for the outer block, so the seconds add up to the total."""
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         """
         Args:
-            clock: returns seconds; on a GPU it must wait until all launched kernels have ended.
+            clock: returns seconds; on a GPU, it must wait until all launched kernels have ended.
         """
         self.clock = clock
         self.seconds: defaultdict[tuple[str, str], float] = defaultdict(float)
@@ -24,8 +24,8 @@ class Stopwatch:
 
     @contextmanager
     def timing(self, *, stage: str | None = None, part: str | None = None) -> Iterator[None]:
-        """Charge the block to a stage, a part, or both; None keeps the surrounding one."""
-        if threading.get_ident() != self._thread:  # work of another thread takes no time of the loop
+        """Count the block's time for a stage, a part, or both; None keeps the outer block's name."""
+        if threading.get_ident() != self._thread:  # other threads' work takes no time of the loop
             yield
             return
         self._settle()
@@ -39,15 +39,15 @@ class Stopwatch:
             self._parts.pop()
 
     def turn_to(self, part: str) -> None:
-        """Charge the rest of the innermost block to another part.
+        """Count the rest of the innermost block for another part.
 
-        The hook of a gradient calls this. On a GPU it runs in a thread of autograd, and the loop waits for that thread.
+        A gradient's hook calls this. On a GPU, it runs in a thread of autograd, and the loop waits for this thread.
         """
         self._settle()
         self._parts[-1] = part
 
     def timed(self, function: Callable[..., Any], **names: str) -> Callable[..., Any]:
-        """`function`, charged to `stage=` or `part=` as `timing` does."""
+        """Wrap `function`: its time counts for `stage=` or `part=`, as in `timing`."""
 
         def call(*args: Any, **kwargs: Any) -> Any:
             with self.timing(**names):

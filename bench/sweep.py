@@ -1,9 +1,9 @@
-"""What a sweeper costs: per trivial trial, with uneven trials on two workers, in a long study, per claim.
+"""Measure a sweeper's cost: per trivial trial, with uneven trials on two workers, in a long study, per claim.
 
-Hydra's own sweeper, this project's and two others' take turns, round by round. It prints medians, and the ratio to
-Hydra's own in the same round. As they take turns, the ratio needs fewer rounds than the seconds do. Each part writes
-its own file, runs/bench/sweep-PART.json. Parts can be chosen (default: all but `long`), and these are the other
-defaults:
+Hydra's own sweeper, this project's sweeper and two others take turns, round by round. The bench prints medians, and the
+ratio to Hydra's own sweeper in the same round. As they take turns, the ratio needs fewer rounds than the seconds do.
+Each part writes its own file, runs/bench/sweep-PART.json. The command line may name parts (default: all but `long`).
+The other defaults:
 
     python -m bench.sweep trivial uneven rounds=3 trials=40
     python -m bench.sweep claims rounds=3 each=100
@@ -27,8 +27,8 @@ from bench.sweeping.systems import System, systems
 from clipgan.base.console import console
 
 PLACE = (FOLDER / "sweep").absolute()
-FEW = 4  # trials of a command that is mostly its start
-LONG, SHORT, UNEVEN = 30.0, 3.0, 8  # seconds, seconds, trials: short of a training, long beside a start
+FEW = 4  # trials of a command whose start takes most of its time
+LONG, SHORT, UNEVEN = 30.0, 3.0, 8  # seconds, seconds, trials: shorter than a training, longer than a start
 SLICE = 100  # trials, at the start and at the end of a long study
 WORKERS = (1, 2, 4, 8)
 Results = dict[str, dict[str, Any]]
@@ -52,8 +52,8 @@ def main() -> None:
 
 
 def trivial(rounds: int, trials: int) -> Results:
-    """Seconds that each further trial adds to a command, which also has its start. (Hydra's own sweeper composes all
-    configs before its first job, so the time between two jobs would not say what a trial costs.)
+    """Measure the seconds that each further trial adds to a command, without the command's start. (Hydra's own sweeper
+    composes all configs before its first job, so the time between two jobs is not the cost of a trial.)
     """
     each: dict[str, list[float]] = {}
     for system in systems():
@@ -76,7 +76,7 @@ def trivial(rounds: int, trials: int) -> Results:
 
 
 def uneven() -> Results:
-    """Eight trials, long and short ones in turns, on two workers: the whole command against the ideal."""
+    """Run eight trials, alternately long and short, on two workers: compare the whole command with the ideal."""
     ideal = (LONG + SHORT) * UNEVEN / 2 / 2
     results = {}
     for system in systems():
@@ -96,7 +96,7 @@ def uneven() -> Results:
 
 
 def claims(rounds: int, each: int) -> Results:
-    """Claims a second by storage and number of processes, each of which claims so many trials."""
+    """Measure claims per second by storage and number of processes; each process claims `each` trials."""
     results = {}
     with storages(fresh("claims")) as makers:
         for name, make in makers.items():
@@ -113,7 +113,7 @@ def claims(rounds: int, each: int) -> Results:
 
 
 def long_study(trials: int) -> Results:
-    """The last trials of a long study against the first."""
+    """Compare the last trials of a long study with the first."""
     [system] = [system for system in systems() if system.label == "clipgan x 2"]
     total, times = sweep(system, trials)
     starts = [start for start, _ in times]
@@ -124,7 +124,7 @@ def long_study(trials: int) -> Results:
 
 
 def sweep(system: System, n: int, *overrides: str) -> tuple[float, list[tuple[float, float]]]:
-    """Run a sweep of `n` trials; seconds of the command, and (start, end) of each trial, by start."""
+    """Run a sweep of `n` trials; return the command's seconds, and (start, end) of each trial, sorted by start."""
     folder = fresh(system.label.replace(" ", ""))
     command, environment = system.command(n, *overrides), system.environment()
     start = time.perf_counter()

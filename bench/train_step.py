@@ -1,10 +1,10 @@
-"""The training step against a straightforward one, and against the machine's peak of matrix products.
+"""Compare the training step with a straightforward one, and with the machine's peak of matrix products.
 
     python -m bench.train_step                     # 32 and 64 pixels; fp32 and what precision=auto takes
     python -m bench.train_step precision=bf16
     python -m bench.train_step rounds=3            # default: 2
 
-The adversarial step alone (no encoder, no contrast), with its lazy regularisers, optimisers and moving average. The two
+It is the adversarial step (no encoder, no contrast) with lazy regularisers, optimisers and moving average. Both steps
 take turns in one process, in rounds of 16 steps. It prints medians, the median of the rounds' ratios, and the share of
 the measured peak of matrix products. As they take turns, the ratio needs fewer rounds than the seconds do. Overrides as
 for train.py; it writes runs/bench/train_step.json.
@@ -34,7 +34,7 @@ GEMM = 1024  # edge of the matrices of the peak
 
 
 def main() -> None:
-    """Measure both resolutions, print, write."""
+    """Measure both resolutions, print and write."""
     options, overrides = arguments(__doc__, rounds=2)
     cells = []
     for resolution, (base, most) in SIZES.items():
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def measure(overrides: list[str], rounds: int) -> list[dict[str, Any]]:
-    """A row for the reference, for our step in fp32, and in the precision that is asked for if it is another."""
+    """Return a row for the reference, for our step in fp32, and in the configured precision if it is another."""
     config = compose_config(overrides)
     device = device_of(config)
     torch.set_flush_denormal(True)
@@ -70,7 +70,7 @@ def measure(overrides: list[str], rounds: int) -> list[dict[str, Any]]:
 
     actions = {name: partial(steps, state) for name, state in states.items()}
     flops = {}
-    for name, action in actions.items():  # warms up too
+    for name, action in actions.items():  # this also warms up
         with Counter() as counter:
             action()
         flops[name] = counter.total / STEPS
@@ -89,7 +89,7 @@ def measure(overrides: list[str], rounds: int) -> list[dict[str, Any]]:
 
 
 def reference_state(config: Config, device: torch.device) -> TrainingState:
-    """A training state with the straightforward networks, contiguous in memory."""
+    """Make a training state with the straightforward networks, contiguous in memory."""
     state = new_state(config, CLIP_DIM, device)
     generator = ReferenceGenerator(config.model, CLIP_DIM, config.resolution).to(device)
     discriminator = ReferenceDiscriminator(config.model, CLIP_DIM, config.resolution).to(device)
@@ -103,14 +103,14 @@ def reference_state(config: Config, device: torch.device) -> TrainingState:
 
 
 def random_batch(config: Config, device: torch.device) -> Batch:
-    """Noise for images: what they show costs nothing."""
+    """Make a batch of noise: the images' content does not change the time."""
     images = torch.rand(config.batch, 3, config.resolution, config.resolution, device=device) * 2 - 1
     unit = torch.nn.functional.normalize(torch.randn(config.batch, CLIP_DIM, device=device))
     return Batch(unit, unit, None, images, unit, None, range(config.batch))
 
 
 def matrix_products(dtype: torch.dtype, device: torch.device) -> float:
-    """GFLOP/s of a product of two large square matrices, the best of some."""
+    """Measure the GFLOP/s of a product of two large square matrices, the best of several."""
     edge = GEMM if device.type == "cpu" else 8 * GEMM  # large enough that a GPU's launch does not count
     a, b = (torch.randn(edge, edge, device=device, dtype=dtype) for _ in range(2))
     times = [seconds(lambda: a @ b, device) for _ in range(20)]

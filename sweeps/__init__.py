@@ -1,1 +1,1 @@
-"""Resumable Hydra sweeps on Optuna studies; nothing here knows what is being trained."""
+"""Resumable Hydra sweeps on Optuna studies; this package knows nothing of the training."""

@@ -1,4 +1,4 @@
-"""The Hydra sweeper: a grid of overrides becomes a study, and each of its points one job."""
+"""The Hydra sweeper: it turns a grid of overrides into a study, and each point into one job."""
 
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from sweeps.base.settings import Settings
 
-# Hydra imports every plugin for every command, `--help` included: Optuna, MLflow and rich are imported inside.
+# Hydra imports every plugin for every command, even `--help`. So functions import Optuna, MLflow and rich themselves.
 if TYPE_CHECKING:
     from hydra.plugins.launcher import Launcher
 
@@ -20,10 +20,10 @@ INTERRUPTED = 130  # exit status after Ctrl-C, as in a shell
 
 
 class StudySweeper(Sweeper):
-    """Runs each point of a grid exactly once, and finishes tomorrow what was interrupted today.
+    """Runs each point of a grid exactly once; the same command continues an interrupted sweep.
 
     Args:
-        settings: the fields of `Settings`, where each is explained.
+        settings: the fields of `Settings`, which explains them.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -35,7 +35,7 @@ class StudySweeper(Sweeper):
         self.config: DictConfig
         self.hydra_context: HydraContext
         self.job: Job
-        self.orders: Orders | None  # of the leader whose worker this process is
+        self.orders: Orders | None  # the leader's orders if this process is a worker
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra before `sweep`."""
@@ -51,7 +51,7 @@ class StudySweeper(Sweeper):
         self.job = Job(task_function, to_file=self.orders is not None)
 
     def sweep(self, arguments: list[str]) -> None:
-        """Run the points that are left and print the study; their values are in the storage.
+        """Run the remaining points and print the study; the storage has their values.
 
         Raises:
             SweepError: a setting, an axis or the storage is not allowed.
@@ -73,8 +73,8 @@ class StudySweeper(Sweeper):
                 request = read(self.settings, composition, arguments, check=self.orders is None)
                 Run(request, self._launcher, self.orders, console, stop).work()
         except KeyboardInterrupt:
-            with suppress(OSError):  # the disk that has the log of a worker may be full
-                console.print("stopped; the same command goes on")
+            with suppress(OSError):  # the disk with a worker's log may be full
+                console.print("stopped; run the same command again to continue")
             raise SystemExit(INTERRUPTED) from None
 
     def _launcher(self) -> "Launcher":

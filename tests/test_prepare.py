@@ -66,7 +66,7 @@ def test_killed_run_again_by_two_damaged(overrides, tmp_path, capsys):
     both = [start(overrides) for _ in range(2)]
     said = [process.communicate(timeout=240)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], said
-    assert sum(f"CLIP features of train images: going on at {done} of {IMAGES}" in text for text in said) == 1
+    assert sum(f"CLIP features of train images: resuming at {done} of {IMAGES}" in text for text in said) == 1
     [entry] = [path for path in features.iterdir() if path.is_dir()]
     assert (np.load(entry / "train_image.npy", mmap_mode="r")[0, 0] == MARK).all()
 
@@ -75,7 +75,7 @@ def test_killed_run_again_by_two_damaged(overrides, tmp_path, capsys):
     content[-5] ^= 1
     path.write_bytes(content)
     prepared = prepare(make_config(*overrides), torch.device("cpu"))
-    damage = f"{entry} is damaged (train_image.npy has other content than was written): making it anew"
+    damage = f"{entry} is damaged (train_image.npy has other content than was written): rebuilding it"
     assert damage in capsys.readouterr().out
     with torch.no_grad():
         expected = prepared.clip.encode_image(to_images(prepared.data.train.images, torch.device("cpu"))).numpy()

@@ -1,4 +1,4 @@
-"""How many trials a second a study hands out and takes back, with several processes at it. No Hydra, no job."""
+"""Measure how many trials per second several processes claim and complete in a study, without Hydra and jobs."""
 
 import multiprocessing
 import time
@@ -9,11 +9,11 @@ from typing import Any
 
 from tests.sweeps import postgres
 
-PATIENCE = 120.0  # seconds that the processes wait for each other; one may have died
+PATIENCE = 120.0  # seconds that the processes wait for each other, in case one has died
 
 
 def per_second(storage: str, workers: int, trials: int) -> float:
-    """Trials claimed and completed a second by `workers` processes together, each with so many trials."""
+    """Measure the trials per second that `workers` processes claim and complete together, with `trials` each."""
     n = trials * workers
     plan = _plan(n)
     study = _study(storage, f"claims-{workers}")
@@ -38,7 +38,7 @@ def per_second(storage: str, workers: int, trials: int) -> float:
 
 @contextmanager
 def storages(folder: Path) -> Iterator[dict[str, Callable[[], str]]]:
-    """Makers of empty databases by name; PostgreSQL where a server is installed, with its commits on the disk."""
+    """Yield makers of empty databases by name; PostgreSQL only if a server is installed, with commits on the disk."""
     count = iter(range(1000))
     sqlite = {"SQLite": lambda: f"sqlite:///{folder}/claims{next(count)}.db"}
     reason = postgres.missing()

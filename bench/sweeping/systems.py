@@ -1,4 +1,4 @@
-"""The sweepers that are compared, each as a command line. Those of other projects get their own environments."""
+"""The sweepers to compare, each as a command line. Sweepers of other projects get their own environments."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 VENVS = Path("runs/bench/venvs").absolute()
-# it requires optuna < 3, which does not work with SQLAlchemy 2
+# hydra-optuna-sweeper requires optuna < 3, which does not work with SQLAlchemy 2
 OPTUNA = ("hydra-core==1.3.*", "hydra-optuna-sweeper==1.3.*", "sqlalchemy<2", "hydra-joblib-launcher")
 MLFLOW = ("hydra-core==1.3.*", "hydra-optuna-mlflow-sweeper", "hydra-joblib-launcher")
 
@@ -21,7 +21,7 @@ class System:
     name: str
     workers: int
     overrides: tuple[str, ...]  # `{n}` is the number of trials
-    requirements: tuple[str, ...] = ()  # empty: in this environment
+    requirements: tuple[str, ...] = ()  # empty: use this environment
 
     @property
     def label(self) -> str:
@@ -29,7 +29,7 @@ class System:
         return f"{self.name} x {self.workers}"
 
     def python(self) -> Path:
-        """The interpreter of its environment, which is made at the first call."""
+        """Return the environment's interpreter; the first call creates the environment."""
         if not self.requirements:
             return Path(sys.executable)
         folder = VENVS / self.name
@@ -47,13 +47,13 @@ class System:
         return [str(self.python()), "-m", "bench.sweeping.trivial", "-m", f"x=range(0,{n})", *overrides, *more]
 
     def environment(self) -> dict[str, str]:
-        """Only this project's own sweeper gets this project on the path, as Hydra loads every plugin that it finds."""
+        """Put this project on the path only for its own sweeper, because Hydra loads every plugin that it finds."""
         path = str(ROOT) if not self.requirements else str(_without_plugins())
         return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
 
 
 def systems() -> list[System]:
-    """Hydra's own first: the ratios are to it."""
+    """List the sweepers; Hydra's own comes first, as the base of the ratios."""
     joblib = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     optuna = (
         "hydra/sweeper=optuna", "hydra/sweeper/sampler=grid", "hydra.sweeper.n_trials={n}",
@@ -76,7 +76,7 @@ def systems() -> list[System]:
 
 
 def _without_plugins() -> Path:
-    """A folder that has `bench` and nothing else of this project."""
+    """Make a folder that has `bench` and nothing else of this project."""
     folder = VENVS / "path"
     folder.mkdir(parents=True, exist_ok=True)
     link = folder / "bench"

@@ -1,4 +1,4 @@
-"""A task without work of its own: it notes when it starts and ends, and sleeps if told to. No import beside Hydra."""
+"""A task without work: it writes its start and end time, and sleeps if its config says so. It imports only Hydra."""
 
 import os
 import time

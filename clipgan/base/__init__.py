@@ -1,1 +1,1 @@
-"""Small tools that know nothing of training."""
+"""Small tools that do not depend on training."""

@@ -1,4 +1,4 @@
-"""A content-addressed directory cache: what an entry is made of is its address, and its files have checksums."""
+"""A content-addressed directory cache: a digest of its inputs is an entry's address; its files have checksums."""
 
 import errno
 import hashlib
@@ -16,7 +16,7 @@ from clipgan.base.errors import UserError
 
 CHECKSUMS = "checksums.json"
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
-WAIT = 1.0  # seconds before a process says that it waits for another
+WAIT = 1.0  # seconds before a process prints that it waits for another
 
 
 def default_cache_dir() -> Path:
@@ -25,18 +25,18 @@ def default_cache_dir() -> Path:
 
 
 def cache_dir_of(given: str | None) -> Path:
-    """The folder that `cache_dir` names, or the default one."""
+    """Return the folder that `cache_dir` names, or the default folder."""
     return Path(given).expanduser() if given else default_cache_dir()
 
 
 def digest(description: Mapping[str, Any]) -> str:
-    """The first 16 hex digits of the SHA-256 of `description` as canonical JSON."""
+    """Return the first 16 hex digits of the SHA-256 of `description` as canonical JSON."""
     text = json.dumps(description, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def file_digest(path: Path) -> str:
-    """The first 16 hex digits of the SHA-256 of a file's bytes."""
+    """Return the first 16 hex digits of the SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
@@ -44,18 +44,18 @@ def file_digest(path: Path) -> str:
 def cache_entry(
     root: Path, kind: str, description: Mapping[str, Any], build: Callable[[Path], None], resumable: bool = False
 ) -> Path:
-    """The directory `root/kind/<digest of description>`, built first if it is not there yet, or is damaged.
+    """Return the directory `root/kind/<digest of description>`; build it first if it is missing or damaged.
 
-    `build(directory)` fills a temporary directory, which is renamed into place when it is complete: readers never see
-    half an entry, and of several processes that want the same one, one builds while the others wait.
+    `build(directory)` fills a temporary directory. The complete directory is then renamed, so readers never see half an
+    entry. If several processes want the same entry, one process builds it and the others wait.
 
     Args:
         root: the cache directory; made if missing.
-        kind: what the entry holds (`data`, `clip`, `features`, ...), for the human who looks into the cache.
-        description: everything that the content depends on, as plain JSON values; kept in the entry as `entry.json`.
-        build: writes the content into the directory that it is given.
-        resumable: `build` goes on with what an interrupted one left in its directory, which is kept for it; otherwise
-            each starts with an empty one.
+        kind: what the entry holds (`data`, `clip`, `features`, ...), for a person who looks into the cache.
+        description: everything that the content depends on, as plain JSON values; stored as `entry.json`.
+        build: writes the content into the given directory.
+        resumable: keep the directory of an interrupted `build`, so that the next call continues there; otherwise each
+            call starts with an empty directory.
 
     Raises:
         UserError: the cache directory cannot be written, or is full.
@@ -65,11 +65,11 @@ def cache_entry(
         return entry
     lock = _lock(root, entry)
     try:
-        if entry.is_dir():  # damaged, unless another process built it while we waited
+        if entry.is_dir():  # damaged, unless another process has rebuilt it during the wait
             reason = damage(entry)
             if reason is None:
                 return entry
-            console.print(f"cache: {entry} is damaged ({reason}): making it anew", markup=False)
+            console.print(f"cache: {entry} is damaged ({reason}): rebuilding it", markup=False)
             shutil.rmtree(entry)
         _build(entry, description, build, resumable)
     except OSError as error:
@@ -83,12 +83,12 @@ def cache_entry(
 
 
 def damage(entry: Path, thorough: bool = False) -> str | None:
-    """What is wrong with a complete entry, or None.
+    """Describe the damage of a complete entry; None if it is intact.
 
-    A file of the recorded size and time is believed, one of another time (a copied cache) is read and compared.
+    A file with the recorded size and time counts as intact. With another time (a copied cache), its bytes are compared.
 
     Args:
-        entry: its directory; one without checksums, as earlier versions made them, is believed.
+        entry: its directory; an entry of an earlier version, without checksums, counts as intact.
         thorough: read and compare every file.
     """
     try:
@@ -110,12 +110,12 @@ def damage(entry: Path, thorough: bool = False) -> str | None:
 
 
 def files_of(entry: Path) -> Iterator[Path]:
-    """All files of an entry, sorted."""
+    """Yield all files of an entry, sorted."""
     return (path for path in sorted(entry.rglob("*")) if path.is_file())
 
 
 def _lock(root: Path, entry: Path) -> FileLock:
-    """The entry's lock, held."""
+    """Acquire the entry's lock."""
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(f"{entry}.lock")
@@ -138,7 +138,7 @@ def _build(entry: Path, description: Mapping[str, Any], build: Callable[[Path], 
     try:
         build(partial)
     except BaseException as error:
-        if not resumable or isinstance(error, UserError):  # of a mistake, nothing is worth keeping
+        if not resumable or isinstance(error, UserError):  # a user's mistake leaves nothing worth keeping
             shutil.rmtree(partial, ignore_errors=True)
         raise
     (partial / "entry.json").write_text(json.dumps(description, indent=2, sort_keys=True) + "\n")

@@ -1,7 +1,7 @@
-"""Processes that this one starts with `multiprocessing`: none outlives it, and none can hold it up by dying.
+"""Run child processes with `multiprocessing`: no child outlives its parent, and no child's death blocks the parent.
 
-`concurrent.futures.ProcessPoolExecutor` can: a worker that is being spawned while another one dies is missed by the
-pool's `terminate` but not by its `join`, which then waits for ever (CPython 3.11, `terminate_broken`).
+`concurrent.futures.ProcessPoolExecutor` may block: if a worker dies while another one is being spawned, the pool does
+not terminate the new worker, but waits for it for ever (CPython 3.11, `terminate_broken`).
 """
 
 import multiprocessing
@@ -16,24 +16,24 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 PATIENT = 10.0  # seconds that a process has to end
-TICK = 1.0  # seconds between two looks at whether a process lives, should its pipe not tell
+TICK = 1.0  # seconds between two checks that a process lives, in case its pipe does not show it
 
 
 class ChildDied(Exception):
-    """The process of a call has ended without an answer, or was not started because another one had."""
+    """The process of a call ended without an answer, or did not start because another process had died."""
 
 
 def call_in_processes(
     function: Callable[..., None], calls: Sequence[tuple[Any, ...]], at_once: int
 ) -> list[Exception | None]:
-    """Run a function with each tuple of arguments, each call in a process of its own; what each raised, or None.
+    """Run a function with each tuple of arguments, each call in its own process; return each call's exception or None.
 
-    When a process dies, those that run go on and no further one is started.
+    When a process dies, the running processes continue, but no further process starts.
 
     Args:
-        function: importable by its name; its arguments and what it raises can be pickled, in some kilobytes.
+        function: importable by its name; its arguments and exceptions can be pickled, in some kilobytes.
         calls: the arguments of each call.
-        at_once: how many processes run at the same time, at most.
+        at_once: the largest number of processes at a time.
     """
     context = multiprocessing.get_context("spawn")
     outcomes: list[Exception | None] = [ChildDied() for _ in calls]
@@ -46,7 +46,7 @@ def call_in_processes(
                 reader, writer = context.Pipe(duplex=False)
                 process: BaseProcess = context.Process(target=_answer, args=(writer, function, arguments), daemon=True)
                 process.start()
-                writer.close()  # the child's is the only one left: its death ends the pipe
+                writer.close()  # only the child's end stays open: its death closes the pipe
                 running[reader] = (number, process)
             ready = wait(list(running), timeout=TICK)
             for reader in [each for each, (_, process) in running.items() if each in ready or not process.is_alive()]:
@@ -70,7 +70,7 @@ def _answered(reader: Connection) -> Exception | None:
 
 
 def _answer(writer: Connection, function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of them; the parent ends the others
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent ends its children
     threading.Thread(target=end_with_parent, daemon=True).start()
     try:
         function(*arguments)
@@ -82,7 +82,7 @@ def _answer(writer: Connection, function: Callable[..., None], arguments: tuple[
 
 
 def end_with_parent() -> None:
-    """Wait until the process that started this one is gone, and end this one at once."""
+    """Wait until the parent process is gone, and then end this process at once."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
@@ -100,7 +100,7 @@ def end(processes: Sequence[BaseProcess]) -> None:
 
 
 def ended_within(processes: Sequence[BaseProcess], seconds: float) -> bool:
-    """Whether all end within some time."""
+    """Whether all processes end within some seconds."""
     deadline = time.monotonic() + seconds
     for process in processes:
         process.join(max(0.0, deadline - time.monotonic()))

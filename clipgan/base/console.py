@@ -1,4 +1,4 @@
-"""Progress with an ETA: a bar on a terminal, a plain line now and then elsewhere."""
+"""Show progress with an ETA: a bar on a terminal, else a plain line every few seconds."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -12,7 +12,7 @@ console = Console(highlight=False, soft_wrap=True)
 
 
 def duration(seconds: float) -> str:
-    """`1:02:03`, or `2:03` below an hour."""
+    """Format seconds as `1:02:03`, or `2:03` below an hour."""
     minutes, rest = divmod(int(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
 
@@ -20,18 +20,18 @@ def duration(seconds: float) -> str:
 def track(
     items: Iterable[T], description: str, total: int, every: float = 10.0, size: int = 1, done: int = 0
 ) -> Iterator[T]:
-    """Yield `items` and show how far they are.
+    """Yield `items` and show the progress.
 
     Args:
         items: what to iterate over.
         description: the words in front of the bar.
-        total: how much there will be, `done` included.
-        every: seconds between two plain lines where the output is no terminal (nothing is printed before the first).
-        size: how much an item is (the last one may be less).
-        done: how much an interrupted run has done already.
+        total: the amount at the end, including `done`.
+        every: seconds before the first plain line and between two lines, if the output is not a terminal.
+        size: the amount per item (the last item may be smaller).
+        done: the amount that an interrupted run has done.
     """
     if done:
-        console.print(f"{description}: going on at {done} of {total}")
+        console.print(f"{description}: resuming at {done} of {total}")
     if console.is_terminal:
         columns = (
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),

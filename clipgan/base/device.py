@@ -1,4 +1,4 @@
-"""The device that a command computes on."""
+"""Choose the device for a command's computations."""
 
 import torch
 
@@ -6,10 +6,10 @@ from clipgan.base.errors import UserError
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` is the GPU where there is one.
+    """Return the device of this name; `auto` is the GPU if there is one, else the CPU.
 
     Raises:
-        UserError: an unknown device, or one that this machine lacks.
+        UserError: the device is unknown, or this machine lacks it.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

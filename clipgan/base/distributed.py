@@ -1,9 +1,9 @@
-"""Data parallelism over the processes of torch.distributed; with one process, and without it, nothing happens.
+"""Data parallelism over the processes of torch.distributed; in a single process, these functions do nothing.
 
-Each process computes the contrastive loss of all rows. The rows of others are constants to it, so that the sum of all
-processes' gradients is the gradient of the whole batch.
+Each process computes the contrastive loss of all rows, and treats the rows of other processes as constants. So the sum
+of all processes' gradients is the gradient of the whole batch.
 
-Processes know each other by the variables that torchrun sets: RANK, LOCAL_RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT.
+Processes find each other by the variables that torchrun sets: RANK, LOCAL_RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT.
 
 Shapes: n rows of this process, W processes.
 """
@@ -21,7 +21,7 @@ from torch import Tensor
 from clipgan.base.errors import UserError
 
 T = TypeVar("T")
-_control: list[Any] = []  # while processes are joined
+_control: list[Any] = []  # the process group for control messages, while processes are joined
 _stores: dict[str, dist.Store] = {}  # by port
 VARIABLES = {"RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
 PATIENCE = timedelta(days=30)  # how long a process waits for the first one to prepare data and features
@@ -29,12 +29,12 @@ TIMEOUT = timedelta(hours=2)  # how long a process waits for another one, which 
 
 
 def planned_size() -> int:
-    """W, also before the processes have joined."""
+    """Return W, also before the processes have joined."""
     return int(os.environ["WORLD_SIZE"]) if os.environ.keys() >= VARIABLES else 1
 
 
 def planned_rank() -> int:
-    """This process's number, from 0, also before the processes have joined."""
+    """Return this process's number, from 0, also before the processes have joined."""
     return int(os.environ["RANK"]) if planned_size() > 1 else 0
 
 
@@ -44,15 +44,15 @@ def world_size() -> int:
 
 
 def rank() -> int:
-    """This process's number, from 0. The first one writes files and reports."""
+    """Return this process's number, from 0. The first process writes files and reports."""
     return dist.get_rank() if world_size() > 1 else 0
 
 
 def own_device(device: torch.device) -> torch.device:
-    """The device of this process: each process of a host has its own GPU.
+    """Choose this process's device: each process of a host has its own GPU.
 
     Raises:
-        UserError: one GPU is named for all processes, or there are too few GPUs.
+        UserError: the user named one GPU for all processes, or there are too few GPUs.
     """
     if device.type == "cpu" or planned_size() == 1:
         return device
@@ -66,7 +66,7 @@ def own_device(device: torch.device) -> torch.device:
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[None]:
-    """Join the other processes, if there are any, while the block lasts."""
+    """Join the other processes, if there are any, while the block runs."""
     if planned_size() == 1 or world_size() > 1:
         yield
         return
@@ -80,7 +80,7 @@ def joined(device: torch.device) -> Iterator[None]:
             world_size=planned_size(),
             timeout=TIMEOUT,
         )
-        _control.append(dist.new_group(backend="gloo", timeout=TIMEOUT))  # for numbers on the CPU: no GPU is waited for
+        _control.append(dist.new_group(backend="gloo", timeout=TIMEOUT))  # for numbers on the CPU: it waits for no GPU
         yield
     finally:
         _control.clear()
@@ -89,7 +89,7 @@ def joined(device: torch.device) -> Iterator[None]:
 
 
 def value_of_first(name: str, value: str) -> str:
-    """The first process's value, in all processes, also before they have joined; the others' values are ignored."""
+    """Return the first process's value in all processes, also before they have joined."""
     if planned_size() == 1:
         return value
     if planned_rank() == 0:
@@ -99,7 +99,7 @@ def value_of_first(name: str, value: str) -> str:
 
 
 def any_process(value: bool) -> bool:
-    """Whether a value is true in at least one process; all processes wait for each other."""
+    """Whether the value is true in at least one process; all processes wait for each other."""
     if world_size() == 1:
         return value
     box = torch.tensor(int(value))
@@ -108,7 +108,7 @@ def any_process(value: bool) -> bool:
 
 
 def minimum_of_all(value: int) -> int:
-    """The smallest of all processes' values; all processes wait for each other."""
+    """Return the smallest of all processes' values; all processes wait for each other."""
     if world_size() == 1:
         return value
     box = torch.tensor(value)
@@ -118,7 +118,7 @@ def minimum_of_all(value: int) -> int:
 
 @contextmanager
 def hosted_store() -> Iterator[int]:
-    """Host a store for messages between the processes of this host while the block lasts; yields its port."""
+    """Host a store for messages between the processes of this host while the block runs; yields its port."""
     store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=TIMEOUT)
     _stores[str(store.port)] = store
     try:
@@ -128,7 +128,7 @@ def hosted_store() -> Iterator[int]:
 
 
 def _store() -> dist.Store:
-    """The store for messages between processes; the variables of torchrun name it."""
+    """Connect to the store for messages between processes; torchrun's variables name it."""
     port = os.environ["MASTER_PORT"]
     if port not in _stores:
         _stores[port], _, _ = next(dist.rendezvous("env://", timeout=TIMEOUT))
@@ -136,7 +136,7 @@ def _store() -> dist.Store:
 
 
 def gather(rows: Tensor) -> Tensor:
-    """[n, ...] -> [W n, ...], by rank; this process's own rows keep their gradient."""
+    """Gather rows from all processes, by rank: [n, ...] -> [W n, ...]; this process's rows keep their gradient."""
     if world_size() == 1:
         return rows
     everyone = [torch.empty_like(rows) for _ in range(world_size())]
@@ -146,7 +146,7 @@ def gather(rows: Tensor) -> Tensor:
 
 
 def total_with_gradient(value: Tensor) -> Tensor:
-    """The sum of all processes' values; it can be differentiated, also twice."""
+    """Sum the values of all processes; the sum can be differentiated twice."""
     if world_size() == 1:
         return value
     from torch.distributed.nn.functional import all_reduce
@@ -155,7 +155,7 @@ def total_with_gradient(value: Tensor) -> Tensor:
 
 
 def total(value: Tensor) -> Tensor:
-    """The sum of all processes' values, without gradient."""
+    """Sum the values of all processes, without gradient."""
     if world_size() == 1:
         return value.detach()
     value = value.detach().clone()
@@ -164,7 +164,7 @@ def total(value: Tensor) -> Tensor:
 
 
 def from_first(value: T) -> T:
-    """The first process's plain object, in all processes; the others' objects are ignored."""
+    """Return the first process's plain object in all processes."""
     if world_size() == 1:
         return value
     held = [value]
@@ -173,7 +173,7 @@ def from_first(value: T) -> T:
 
 
 def sum_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
-    """Add up each parameter's gradient over the processes, in one message."""
+    """Sum each parameter's gradient over the processes, in one message."""
     if world_size() == 1:
         return
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]

@@ -1,4 +1,4 @@
-"""Files that survive a kill, a full disk and a power cut: whole and new, or as they were before."""
+"""Write files that survive a kill, a full disk and a power cut: a file is completely new or unchanged."""
 
 import fcntl
 import os
@@ -10,10 +10,10 @@ from typing import BinaryIO
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Write a new version of `path`: a file beside it, which is flushed to the disk and then renamed.
+    """Write a new version of `path`: write a file beside it, flush it to the disk, then rename it.
 
-    Where the block raises, `path` stays as it was and nothing lies beside it; after a kill, a `.partial` may, which
-    `remove_unfinished` deletes.
+    If the block raises, `path` stays unchanged and the new file is deleted. After a kill, a `.partial` file may remain;
+    `remove_unfinished` deletes it.
     """
     partial = path.with_name(f"{path.name}.partial")
     try:
@@ -25,23 +25,23 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         partial.replace(path)
     except BaseException as error:
-        partial.unlink(missing_ok=True)  # makes room on a full disk
+        partial.unlink(missing_ok=True)  # make room on a full disk
         if (
             isinstance(error, OSError) and error.errno is not None and error.filename is None
-        ):  # the rest of a buffer, written when the file is closed, did not fit either
+        ):  # closing the file writes the rest of its buffer, which may not fit either
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     _flush_folder(path.parent)
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Like `Path.write_text`, but the file is replaced whole or not at all."""
+    """Write text like `Path.write_text`, but replace the file completely or not at all."""
     with replacing(path) as file:
         file.write(text.encode())
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Delete the unfinished files of killed processes; a file that another process writes now is locked, and stays."""
+    """Delete the unfinished files of killed processes. Files that another process writes now are locked, and stay."""
     for partial in folder.glob("*.partial"):
         with suppress(OSError), partial.open("r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,8 +1,8 @@
-"""The errors that a run ends with."""
+"""The errors that end a run."""
 
 
 class UserError(Exception):
-    """A mistake of the user: the message quotes the value and says what is allowed."""
+    """The user made a mistake: the message quotes the value and names the allowed values."""
 
 
 class ProcessError(UserError):
@@ -14,7 +14,7 @@ class DivergenceError(ArithmeticError):
 
 
 class Interrupted(BaseException):
-    """A signal ended a training, which left a checkpoint; the message is the signal's name.
+    """A signal ended a training, which wrote a checkpoint; the message is the signal's name.
 
-    It is no `Exception`, so that no handler of failures catches it.
+    It is not an `Exception`, so handlers of failures do not catch it.
     """

@@ -1,4 +1,4 @@
-"""The peak memory of this process."""
+"""Measure the peak memory of this process."""
 
 import resource
 import sys
@@ -7,7 +7,7 @@ import torch
 
 
 def peak_memory(device: torch.device) -> float:
-    """Peak in GB: the GPU's where training runs on one, else the process's."""
+    """Return the peak in GB: of the GPU if `device` is one, else of the process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e9
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux, bytes on macOS

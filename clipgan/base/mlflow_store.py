@@ -1,4 +1,4 @@
-"""MLflow's store: safe first use of a database, and short waits for a server that does not answer."""
+"""Use MLflow's store safely: lock the first use of a database, and wait only briefly for a silent server."""
 
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -8,7 +8,7 @@ from filelock import FileLock
 
 
 def first_touch(uri: str) -> AbstractContextManager[Any]:
-    """A lock for the first use of a tracking store: two processes that create one SQLite database at once break it."""
+    """Lock the first use of a tracking store: two processes that create an SQLite database at once break it."""
     if not uri.startswith("sqlite:///"):
         return nullcontext()
     path = Path(uri.removeprefix("sqlite:///"))

@@ -1,4 +1,4 @@
-"""From a generator's output to bytes, pictures and sheets of captioned pictures."""
+"""Turn a generator's output into bytes, pictures and sheets of captioned pictures."""
 
 import itertools
 from collections.abc import Sequence
@@ -12,24 +12,24 @@ MIN_CELL = 64  # pixels; smaller images are enlarged by a whole factor
 
 
 def to_uint8(images: Tensor) -> Tensor:
-    """[-1, 1] -> 0..255, clamped."""
+    """Convert values from [-1, 1] to uint8 0..255, clamped."""
     return (images * 127.5 + 128).clamp(0, 255).to(torch.uint8)
 
 
 def to_picture(image: Tensor) -> Image.Image:
-    """uint8 [3, R, R], on the CPU, -> an RGB picture."""
+    """Convert uint8 [3, R, R] on the CPU to an RGB picture."""
     return Image.fromarray(image.permute(1, 2, 0).numpy())
 
 
 def draw_grid(
     images: Tensor, captions: Sequence[str], labels: Sequence[str] | None = None, min_cell: int = MIN_CELL
 ) -> Image.Image:
-    """Rows of images under their captions, which are wrapped where they are wider than a row.
+    """Draw rows of images under their captions; wrap a caption that is wider than its row.
 
     Args:
         images: uint8 [rows * columns, 3, R, R], row by row.
-        captions: one a row.
-        labels: one an image, below it; None: none.
+        captions: one per row.
+        labels: one per image, drawn below it; None: no labels.
         min_cell: pixels; smaller images are enlarged by a whole factor.
     """
     columns, resolution = len(images) // len(captions), images.shape[-1]
@@ -53,7 +53,7 @@ def draw_grid(
 
 
 def wrap(text: str, width: float, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> list[str]:
-    """The lines of a text, at least one, each at most `width` pixels wide where words allow it."""
+    """Split a text into lines, at least one; each is at most `width` pixels wide unless one word is wider."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()

@@ -1,6 +1,6 @@
-"""Named random streams: what a step draws depends on the seed, the stream's name and the step, on nothing else.
+"""Named random streams: a step's draws depend only on the seed, the stream's name and the step.
 
-So an evaluation or a sample grid in between changes no training, and a resumed run draws what it would have drawn.
+So evaluations and sample grids do not change a training, and a resumed run draws the same numbers.
 """
 
 import zlib
@@ -12,22 +12,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-Draw = Callable[[Sequence[int]], Tensor]  # a shape to standard normals
+Draw = Callable[[Sequence[int]], Tensor]  # shape -> standard normals
 
 
 def stream_seed(seed: int, stream: str, index: int = 0) -> int:
-    """A 63-bit seed from a run's seed, a stream's name and an index (a step, an epoch)."""
+    """Derive a 63-bit seed from a run's seed, a stream's name and an index (a step, an epoch)."""
     words = np.random.SeedSequence([seed, zlib.crc32(stream.encode()), index]).generate_state(1, np.uint64)
     return int(words[0] >> np.uint64(1))
 
 
 def stream(seed: int, name: str, index: int = 0, device: torch.device | str = "cpu") -> torch.Generator:
-    """A torch generator for one use of a stream."""
+    """Make a torch generator for one use of a stream."""
     return torch.Generator(device).manual_seed(stream_seed(seed, name, index))
 
 
 def normals(generator: torch.Generator) -> Draw:
-    """Standard normals from a generator, on its device."""
+    """Make a function that draws standard normals from a generator, on its device."""
     return partial(torch.randn, generator=generator, device=generator.device)
 
 
@@ -35,8 +35,8 @@ def normals(generator: torch.Generator) -> Draw:
 class StepRandom:
     """The random numbers of one training step.
 
-    Each block of rows has streams of its own. So a batch draws the same numbers whole, in micro-batches, or over
-    several processes, as long as each of these takes whole blocks.
+    Each block of rows has its own streams. So a batch gets the same numbers as a whole, in micro-batches, or over
+    several processes, if each part consists of whole blocks.
     """
 
     seed: int
@@ -45,15 +45,15 @@ class StepRandom:
     device: torch.device
 
     def shared(self, name: str) -> torch.Generator:
-        """A generator for numbers that the whole batch shares; on the CPU."""
+        """Make a generator on the CPU for numbers that the whole batch shares."""
         return stream(self.seed, name, self.step)
 
     def halves(self) -> "StepRandom":
-        """The same for a batch of the first half of each block; its rows count in the half batch."""
+        """Make the streams for a batch of the first half of each block; row numbers count in the half batch."""
         return replace(self, block=max(1, self.block // 2))
 
     def rows(self, name: str, rows: range) -> Draw:
-        """A function that draws numbers for each row: shape [len(rows), ...]; `rows` counts in the whole batch."""
+        """Make a function that draws numbers of shape [len(rows), ...]; `rows` are row numbers in the whole batch."""
         assert rows.start % self.block == 0
         sizes = [min(self.block, rows.stop - first) for first in rows[:: self.block]]
         streams = [stream(self.seed, f"{name} {first}", self.step, self.device) for first in rows[:: self.block]]

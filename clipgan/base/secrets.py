@@ -1,4 +1,4 @@
-"""Removes passwords from URIs before they are written or printed."""
+"""Remove passwords from URIs before the program writes or prints them."""
 
 import re
 
@@ -10,6 +10,6 @@ QUERY = re.compile(r"(?i)([?&][\w.-]*(?:password|passwd|pwd|token|secret|api_?ke
 def without_passwords(text: str) -> str:
     """Hide the secrets of URIs in a text: `user:password@` becomes `user:***@`; also `https://token@`, `?password=...`.
 
-    A password ends at the last @ before a space or a quote, so that rather too much is hidden than too little.
+    A password ends at the last @ before a space or a quote: hiding too much is safer than hiding too little.
     """
     return QUERY.sub(r"\1***", TOKEN.sub(r"\1***@", USER.sub(r"://\1:***@", text)))

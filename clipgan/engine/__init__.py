@@ -1,1 +1,1 @@
-"""The training engine: what a run of any task uses. It does not know its tasks."""
+"""The training engine, which runs any task. It does not import the tasks."""

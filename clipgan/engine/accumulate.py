@@ -1,8 +1,8 @@
-"""The gradient of a step whose batch is computed in parts, with a contrast over each part or over the whole.
+"""Compute a step's gradient from parts of the batch; the contrast covers each part or the whole batch.
 
-A contrast is no sum over samples: the parts' losses are not the whole batch's. Gradient caching (GradCache,
-arXiv:2101.06983) makes them so: embed all parts without a graph, differentiate the contrast of the whole batch with
-respect to the embeddings, then pass each part again and hand it its rows of that gradient.
+A contrastive loss is not a sum over samples, so the parts' losses do not add up to the batch's loss. Gradient caching
+(GradCache, arXiv:2101.06983) solves this: embed all parts without a graph, differentiate the contrast of the whole
+batch with respect to the embeddings, then run each part again and pass it its rows of this gradient.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +32,7 @@ def backward(
         forward: a part's adversarial loss, a mean over its rows, and its embeddings; the same when called twice.
         contrast: the contrastive loss of the rows of some parts, over all processes, and its values to log.
         embed: the embeddings alone, for a contrast over the whole batch; None: a contrast over each part.
-        scaler: of the gradient, where its precision needs one.
+        scaler: scales the gradient if the precision needs it.
 
     Returns:
         The adversarial loss of the whole batch, and the contrast's values.
@@ -63,7 +63,7 @@ def _cached_gradients(
     embed: Callable[[Part], Embeddings],
     contrast: Callable[[Embeddings, Sequence[Part]], tuple[Tensor | float, Values]],
 ) -> tuple[list[dict[str, Tensor]], Values]:
-    """The gradient of the whole batch's contrast with respect to each part's embeddings, and its values."""
+    """Compute the gradient of the whole batch's contrast for each part's embeddings, and the contrast's values."""
     with torch.no_grad():
         embedded = [embed(part) for part in parts]
     whole = {space: torch.cat([rows[space] for rows in embedded]).requires_grad_() for space in embedded[0]}

@@ -1,7 +1,7 @@
-"""Checkpoints: tensors and plain data in one file with a checksum, written atomically, loaded without executing code.
+"""Save and load checkpoints: one file with a checksum, written atomically, loaded without executing code.
 
-A file is PyTorch's archive, and after its end `SHA256:` and the digest of all that comes before: 71 bytes, which
-`torch.load` does not look at.
+A file is PyTorch's archive with tensors and plain data, then `SHA256:` and the digest of all bytes before it.
+`torch.load` ignores these 71 bytes.
 """
 
 import hashlib
@@ -18,31 +18,31 @@ from clipgan.base.durable_files import replacing
 from clipgan.base.errors import UserError
 from clipgan.base.text import first_line
 
-NAME = re.compile(r"checkpoint-(\d{6,})\.pt")  # a snapshot's; other names are a user's own files
-PARTS = {  # of the state, by task; the configuration of a GAN has no `simclr`
+NAME = re.compile(r"checkpoint-(\d{6,})\.pt")  # a snapshot's file; files with other names belong to the user
+PARTS = {  # the parts of the state, by task; a GAN's configuration has no `simclr`
     "gan": ("generator", "discriminator", "generator_ema"),
     "simclr": ("network", "optimizer"),
 }
 KEYS = {"state", "history", "train_seconds", "config"}
 MARK = b"SHA256:"
 FOOTER = len(MARK) + 64  # bytes
-ARCHIVE = b"PK\x03\x04"  # how a zip begins
-END_OF_ARCHIVE = (b"PK\x05\x06", 22)  # how its last record begins, and that record's length
+ARCHIVE = b"PK\x03\x04"  # first bytes of a zip
+END_OF_ARCHIVE = (b"PK\x05\x06", 22)  # first bytes and length of its last record
 
 
 def checkpoint_path(run_dir: Path, kimg: int) -> Path:
-    """`checkpoint-000008.pt` after 8 kimg."""
+    """Return a snapshot's path, such as `checkpoint-000008.pt` after 8 kimg."""
     return run_dir / f"checkpoint-{kimg:06d}.pt"
 
 
 def snapshots(run_dir: Path) -> list[Path]:
-    """The snapshots' checkpoints in a directory, oldest first; none where there is no such directory."""
+    """List the snapshots' checkpoints in a directory, oldest first; none if the directory does not exist."""
     found = [(int(match[1]), path) for path in run_dir.glob("*.pt") if (match := NAME.fullmatch(path.name))]
     return [path for _, path in sorted(found)]
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write tensors and plain data to `path`. If this fails, the old file stays.
+    """Write tensors and plain data to `path`. If the write fails, the old file stays.
 
     Raises:
         OSError: the file cannot be written, for example because the disk is full.
@@ -51,7 +51,7 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
         digesting = _Digesting(file)
         try:
             torch.save(content, cast(IO[bytes], digesting))
-        except RuntimeError as error:  # torch's archive writer hides the error of the file below it
+        except RuntimeError as error:  # torch's archive writer hides the file's own error
             if isinstance(error.__context__, OSError):
                 raise OSError(error.__context__.errno, error.__context__.strerror, str(path)) from error
             raise
@@ -65,18 +65,18 @@ def load_checkpoint(
 
     Args:
         path: the file.
-        device: where the tensors go; with `meta` only plain data is read, after the checksum is verified.
-        checksum: whether the file must have a checksum. A training that goes on needs it; weights may lack it.
+        device: device for the tensors; with `meta`, only plain data is read, after the checksum is verified.
+        checksum: whether the file must have a checksum. Resuming a training needs it; weights may lack it.
         task: the task that the file must belong to; None: any task.
 
     Raises:
-        UserError: the file is missing, damaged, of another task, or holds more than tensors and plain data.
+        UserError: the file is missing or damaged, belongs to another task, or holds more than tensors and plain data.
     """
     if not path.is_file():
         raise UserError(f"resume={path} does not exist; give a checkpoint file, auto or none")
     try:
         _verify(path, checksum)
-        with warnings.catch_warnings(action="ignore"):  # about formats that are refused below
+        with warnings.catch_warnings(action="ignore"):  # the code below refuses the formats that torch warns of
             content = torch.load(path, map_location=device, weights_only=True)
     except UserError:
         raise
@@ -114,10 +114,10 @@ class _Digesting:
 
 
 def _verify(path: Path, required: bool) -> None:
-    """Compare a file with its checksum. A file without one was cut, or another program wrote it.
+    """Compare a file with its checksum. A file without a checksum was cut, or another program wrote it.
 
     Raises:
-        UserError: the file was altered after it was written, or lacks a checksum that is required.
+        UserError: the file has changed since it was written, or lacks a required checksum.
     """
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END) - FOOTER
@@ -126,7 +126,7 @@ def _verify(path: Path, required: bool) -> None:
         file.seek(0)
         if not footer.startswith(MARK):
             if file.read(len(ARCHIVE)) == ARCHIVE and not footer[-END_OF_ARCHIVE[1] :].startswith(END_OF_ARCHIVE[0]):
-                raise UserError(f"checkpoint {path} is damaged: it does not end as it should")
+                raise UserError(f"checkpoint {path} is damaged: its end is not a checkpoint's end")
             if required and size > -FOOTER:
                 raise UserError(f"checkpoint {path} is damaged, or holds weights alone: it has no checksum at its end;"
                                 f" init={path} starts from its weights")  # fmt: skip
@@ -136,4 +136,4 @@ def _verify(path: Path, required: bool) -> None:
             digest.update(data)
             size -= len(data)
     if digest.hexdigest().encode() != footer.removeprefix(MARK):
-        raise UserError(f"checkpoint {path} is damaged: its content is not what was written (SHA-256)")
+        raise UserError(f"checkpoint {path} is damaged: its content has changed since it was written (SHA-256)")

@@ -1,4 +1,4 @@
-"""When a run writes a checkpoint, and what it knows of its last one; run_checkpoints.py has the files."""
+"""Manage the checkpoints of one run: find the one to resume from, write new ones, delete old ones."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -16,42 +16,42 @@ from clipgan.engine.checkpoint_file import checkpoint_path, save_checkpoint
 
 
 class Checkpointing:
-    """Writes and finds the checkpoints of a run; of several processes, the first one writes."""
+    """Writes and finds the checkpoints of a run; only the first process writes."""
 
     def __init__(self, config: Config, run_dir: Path) -> None:
         self.config, self.run_dir = config, run_dir
-        self.last: Path | None = None  # the newest checkpoint that this run has written or begun from
+        self.last: Path | None = None  # the newest checkpoint that this run has written or resumed from
         self.last_step = 0
         self._written_at = time.monotonic()
 
     def find(self, device: torch.device, sources: Mapping[str, Any]) -> run_checkpoints.Found | None:
-        """The checkpoint that `config.resume` means, if there is one, and what it holds.
+        """Load the checkpoint that `config.resume` means, if there is one.
 
         Args:
-            device: where its tensors go.
+            device: device for its tensors.
             sources: identity of this run's data and encoders.
 
         Raises:
             UserError: the checkpoint is damaged, or belongs to another run.
         """
         found = run_checkpoints.find(self.config.resume, self.run_dir, device)
-        any_process(False)  # wait until all processes have looked, before the first one writes
+        any_process(False)  # wait until all processes have read, before the first one writes
         if found is None:
             if self.config.resume == "none":
                 self._set_aside(None)
             return None
         path, content = found
         if not content["history"]:
-            raise UserError(f"resume={path} holds weights and no training to go on with; init={path} starts from them")
+            raise UserError(f"resume={path} holds weights and no training to resume; init={path} starts from them")
         run_checkpoints.refuse_other_run(path, content["config"], self.config)
-        if "sources" in content:  # earlier versions did not write them down
+        if "sources" in content:  # earlier versions did not store them
             run_checkpoints.refuse_differences(path, content["sources"], sources)
         if self.config.resume != "auto":
             self._set_aside(found)
         return found
 
     def began_from(self, path: Path, step: int) -> None:
-        """Note the checkpoint that the run goes on from."""
+        """Note the checkpoint that the run resumes from."""
         self.last, self.last_step = path, step
 
     def is_due(self) -> bool:
@@ -66,11 +66,11 @@ class Checkpointing:
 
     def save_snapshot(self, units: int, content: Mapping[str, Any], snapshots: Sequence[tuple[int, float]],
                       maximised: bool) -> None:  # fmt: skip
-        """Write a snapshot's checkpoint, and delete those that need not stay.
+        """Write a snapshot's checkpoint, and delete the checkpoints that the run need not keep.
 
         Args:
             units: units done.
-            content: of the checkpoint.
+            content: the checkpoint's content.
             snapshots: units and objective of each snapshot so far.
             maximised: whether a higher objective is better.
         """
@@ -80,12 +80,12 @@ class Checkpointing:
             run_checkpoints.keep_only(self.run_dir, snapshots, self.config.keep_last, self.config.keep_best, maximised)
 
     def say(self) -> None:
-        """Print where the newest checkpoint is."""
+        """Print the path of the newest checkpoint."""
         if rank() == 0:
             console.print(f"checkpoint after step {self.last_step}: {self.last}", markup=False)
 
     def last_good(self) -> str:
-        """Where the newest checkpoint is, for the message of a divergence."""
+        """Return text with the newest checkpoint's path, for the message of a divergence."""
         return "there is no checkpoint yet" if self.last is None else f"the last good checkpoint is {self.last}"
 
     def _save(self, path: Path, content: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What torch.compile needs of a machine."""
+"""Check that this machine can run torch.compile."""
 
 import os
 

@@ -1,7 +1,7 @@
-"""The same bits from the same configuration, seed, machine and number of threads.
+"""Make trainings reproducible: same configuration, seed, machine and number of threads, same bits.
 
-Draws come from named streams in any case (`clipgan.base.randomness`). This module settles the order in which PyTorch's
-operations add up.
+Random draws are always reproducible (`clipgan.base.randomness`). This module fixes the order in which PyTorch's
+operations add numbers.
 """
 
 import os
@@ -13,19 +13,19 @@ import torch
 
 from clipgan.base.errors import UserError
 
-CUBLAS = "CUBLAS_WORKSPACE_CONFIG"  # of the environment
+CUBLAS = "CUBLAS_WORKSPACE_CONFIG"  # an environment variable
 
 
 def is_deterministic(asked: bool | None, device: torch.device) -> bool:
-    """Whether a training must repeat itself bit for bit; None: on a CPU, where that costs next to nothing."""
+    """Whether a training must be reproducible bit for bit; None: only on a CPU, where this costs almost nothing."""
     return device.type == "cpu" if asked is None else asked
 
 
 def settle_cublas() -> None:
-    """Make cuBLAS add up in one order. It reads the environment when a process first uses it.
+    """Make cuBLAS add in a fixed order, through the environment. cuBLAS reads it at a process's first use of CUDA.
 
     Raises:
-        UserError: this process has used CUDA already.
+        UserError: this process has already used CUDA.
     """
     if CUBLAS not in os.environ and torch.cuda.is_initialized():
         raise UserError(f"deterministic=true comes too late for cuBLAS, since this process has used CUDA before: set "
@@ -35,10 +35,10 @@ def settle_cublas() -> None:
 
 @contextmanager
 def deterministic_algorithms(on: bool) -> Iterator[None]:
-    """Use only deterministic algorithms of PyTorch while the block lasts.
+    """Use only deterministic algorithms of PyTorch while the block runs.
 
     Raises:
-        RuntimeError: in the block, where an operation has no deterministic algorithm on this device.
+        RuntimeError: inside the block, if an operation has no deterministic algorithm on this device.
     """
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     memory: Any = torch.utils.deterministic  # a module with a property, which its type stubs lack

@@ -1,6 +1,6 @@
-"""Where a training first computes a value that is not finite: noted on the device in each step, looked at now and then.
+"""Find the first value of a training that is not finite: each step records on the device; a check reads it later.
 
-Looking makes a GPU wait; noting costs some small kernels a step.
+Recording costs a few small kernels per step; reading makes the GPU wait.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,27 +25,27 @@ class Watch:
     def __init__(self) -> None:
         self._names: list[str] = []  # of the quantities of this step
         self._sums: list[Tensor] = []  # scalars; a sum of NaN or infinity is not finite either
-        self._noted: list[Fault] = []  # name and step of all quantities since the last look
-        self._finite: list[Tensor] = []  # whether they were finite, one tensor a step
-        self._overflows: dict[str, Tensor] = {}  # by gradient: how many in a row were not finite
+        self._noted: list[Fault] = []  # name and step of all quantities since the last check
+        self._finite: list[Tensor] = []  # whether they were finite, one tensor per step
+        self._overflows: dict[str, Tensor] = {}  # for each gradient: how many in a row were not finite
 
     def see(self, name: str, quantity: Tensor | float) -> None:
-        """Note a quantity of any shape by its sum in float32; a sum that overflows counts as not finite."""
+        """Record a quantity of any shape by its sum in float32; a sum that overflows counts as not finite."""
         if isinstance(quantity, Tensor):
             self._names.append(name)
             self._sums.append(quantity.detach().sum(dtype=torch.float32))
 
     def see_all(self, quantities: Mapping[str, Tensor]) -> None:
-        """Note each quantity that this step has not noted yet."""
+        """Record each quantity that this step has not recorded yet."""
         for name, quantity in quantities.items():
             if name not in self._names:
                 self.see(name, quantity)
 
     def see_gradient(self, name: str, parameters: Iterable[Tensor], patience: int = 1) -> None:
-        """Note the gradient of parameters by its norm.
+        """Record the gradient of parameters by its norm.
 
         Args:
-            patience: how many gradients in a row must not be finite before that is a fault.
+            patience: a fault needs this many gradients in a row that are not finite.
         """
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         if not gradients:
@@ -56,19 +56,19 @@ class Watch:
         self.see(name, torch.where(overflows < patience, 0, norm))
 
     def end_step(self, step: int) -> None:
-        """Keep what this step has noted until the next look."""
+        """Keep this step's records until the next check."""
         self._noted += [Fault(name, step) for name in self._names]
         self._finite.append(torch.stack(self._sums).isfinite())
         self._names, self._sums = [], []
 
     def fault(self, of_all: bool = False) -> Fault | None:
-        """The first fault since the last look, or None; waits for the device.
+        """Find the first fault since the last check, or None; wait for the device.
 
         Args:
-            of_all: look in all processes, at the same step; a row's fault is first noted by the process of the row.
+            of_all: check all processes at the same step; a row's own process records its fault first.
         """
         noted, finite = self._noted, torch.cat(self._finite).tolist() if self._finite else []
         self._noted, self._finite = [], []
         first = finite.index(False) if False in finite else len(noted)
-        first = minimum_of_all(first) if of_all else first  # all processes note the same quantities in the same order
+        first = minimum_of_all(first) if of_all else first  # all processes record the same quantities in the same order
         return noted[first] if first < len(noted) else None

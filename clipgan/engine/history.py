@@ -1,4 +1,4 @@
-"""What a run has come to: the metrics of its snapshots, its seconds, and the steps since its last record."""
+"""The history of a run: the objectives of its snapshots, its seconds, and the steps since its last record."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,16 +7,16 @@ from clipgan.engine.step_averages import StepAverages
 
 
 class History:
-    """The past of one run; a checkpoint holds all of it."""
+    """Holds the history of one run; a checkpoint stores all of it."""
 
     def __init__(self, maximised: bool) -> None:
         """`maximised`: whether a higher objective is better."""
         self.maximised = maximised
         self.snapshots: list[tuple[int, float]] = []  # units done and objective of each snapshot
-        self.objective_sd: float | None = None  # of the last snapshot, where it was measured
-        self.recorded_seconds = 0.0  # of training, up to the last record
+        self.objective_sd: float | None = None  # of the last snapshot, if it was measured
+        self.recorded_seconds = 0.0  # seconds of training up to the last record
         self.recorded_units = 0  # units done at the last record
-        self.values: dict[str, float] = {}  # the newest value of each metric; of this process only
+        self.values: dict[str, float] = {}  # the newest value of each metric, in this process
         self.since_record = StepAverages()  # the steps since the last record
 
     @property
@@ -30,11 +30,11 @@ class History:
         return self.recorded_seconds + (self.since_record.seconds() if self.since_record.steps else 0.0)
 
     def record(self, units: int, values: Mapping[str, float]) -> None:
-        """Close the steps since the last record.
+        """Add a record, and start averaging the next steps.
 
         Args:
             units: units done.
-            values: metrics; a snapshot's stay until the next snapshot has others.
+            values: metrics; a snapshot's values stay until the next snapshot replaces them.
         """
         self.recorded_seconds = self.seconds()
         self.since_record, self.recorded_units = StepAverages(), units
@@ -50,7 +50,7 @@ class History:
         return units > 0 and self.seconds() * (1 + 0.5 / units) >= limit
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain data and tensors."""
+        """Return the history as plain data and tensors."""
         return {
             "history": self.snapshots,
             "objective_sd": self.objective_sd,
@@ -60,13 +60,13 @@ class History:
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` gave.
+        """Load the result of `state_dict`.
 
         Raises:
-            KeyError: something is missing.
+            KeyError: an entry is missing.
         """
         self.snapshots = [(units, objective) for units, objective in state["history"]]
-        # earlier versions named these after the GAN's metrics, and wrote snapshots only
+        # earlier versions used the names of the GAN's metrics, and saved only at snapshots
         self.objective_sd = state.get("objective_sd", state.get("fid_sd"))
         self.recorded_units = state.get("mark" if "mark" in state else "kimg", self.snapshots[-1][0])
         self.recorded_seconds = state["train_seconds"]

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT in a training: the running step ends, a checkpoint is written, then the process ends.
+"""Handle SIGTERM and SIGINT in a training: finish the step, write a checkpoint, end the process.
 
 A cluster that preempts a job sends SIGTERM (Slurm sends SIGKILL some 30 s later); a user presses Ctrl-C.
 """
@@ -15,47 +15,44 @@ from clipgan.base.distributed import any_process, world_size
 from clipgan.base.errors import Interrupted
 
 ENDING = "this training stops after its step; Ctrl-C: at once"
-OF_LAUNCHERS = ("SIGUSR1", "SIGUSR2")  # a scheduler announces the end by them; heeded where a launcher heeds them
+OF_LAUNCHERS = ("SIGUSR1", "SIGUSR2")  # a scheduler's early warnings; caught only if a launcher catches them
 
 
 class Interruption:
     """The signal that asks a training to stop, if one came.
 
-    `check` raises the first signal; inside `interruptible` it is raised at once. A Ctrl-C after it ends the program as
-    it would without this class, mostly by KeyboardInterrupt.
+    `check` raises `Interrupted` for the first signal; inside `interruptible`, the signal itself raises it. A Ctrl-C
+    after the first signal ends the program as without this class, mostly by KeyboardInterrupt.
     """
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
-        self.silent = False  # while a live view shows the signal: a printed line would shift the view
+        self.silent = False  # a live view shows the signal, and a printed line would shift the view
         self._interruptible = False
         self._before: dict[signal.Signals, Any] = {}  # the program's own handlers
 
     def check(self) -> None:
-        """
-        Raises:
-            Interrupted: a signal has come.
-        """
+        """Raise `Interrupted` if a signal has come."""
         if self.signal is not None:
             raise Interrupted(self.signal.name)
 
     def check_together(self) -> None:
-        """The same for all processes of a training, which end at the same step.
+        """Check in all processes of a training together, so that they end at the same step.
 
         Raises:
-            Interrupted: a signal has come to one of them at least.
+            Interrupted: at least one process has got a signal.
         """
         if any_process(self.signal is not None):
             raise Interrupted("a signal to another process" if self.signal is None else self.signal.name)
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """A block that is repeated when the run goes on, so that a signal need not wait for its end.
+        """Let a signal end the block at once; a resumed run repeats the whole block.
 
         Raises:
-            Interrupted: a signal came, in the block or before it.
+            Interrupted: a signal came before the block or inside it.
         """
-        if world_size() > 1:  # one process must not leave the others waiting: all stop after the block
+        if world_size() > 1:  # one process must not leave the others waiting, so all stop after the block
             self.check_together()
             yield
             self.check_together()
@@ -70,11 +67,11 @@ class Interruption:
 
     @contextmanager
     def heeding(self) -> Iterator[None]:
-        """Heed the signals while the block lasts. At its end a signal that came is raised again for the program around.
+        """Catch the signals while the block runs. At its end, send a caught signal again, to the surrounding program.
 
-        A sweep, for example, has a handler of its own, and stops as well.
+        For example, a sweep has its own handler and then stops too.
         """
-        if threading.current_thread() is not threading.main_thread():  # where Python allows no handler
+        if threading.current_thread() is not threading.main_thread():  # Python allows no handler here
             yield
             return
         names = ["SIGTERM", "SIGINT", *(name for name in OF_LAUNCHERS if hasattr(signal, name))]
@@ -92,7 +89,7 @@ class Interruption:
 
     def _heed(self, number: int, _frame: FrameType | None) -> None:
         if self.signal is not None:
-            if number == signal.SIGINT:  # schedulers and launchers may each send a SIGTERM; both have SIGKILL too
+            if number == signal.SIGINT:  # schedulers and launchers may repeat SIGTERM, and have SIGKILL
                 self._restore()
                 signal.raise_signal(number)
             return
@@ -109,5 +106,5 @@ class Interruption:
 
 
 def _is_heeded(handler: Any) -> bool:
-    """Whether the program has a handler of its own, beside Python's default one, which only raises."""
+    """Whether the program has its own handler, other than Python's default handler, which only raises."""
     return callable(handler) and handler is not signal.default_int_handler

@@ -1,4 +1,4 @@
-"""Finds the checkpoint of an MLflow run."""
+"""Find the checkpoint of an MLflow run."""
 
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,15 @@ from clipgan.tracking.mlflow_run import RUN_DIR_TAG, RUN_ID_FILE
 
 
 def checkpoint_of_run(run_id: str, config: MlflowConfig, given: str) -> Path:
-    """The checkpoint of the lowest FID of a run, in the run directory that the run's tag names.
+    """Find a run's checkpoint with the lowest FID, in the run directory that the run's tag names.
 
     Args:
-        run_id: of a training; a sweep's own run has no checkpoint.
-        config: which MLflow.
-        given: what the user wrote (`init=mlflow:RUN_ID`), for the messages.
+        run_id: id of a training's run; a sweep's own run has no checkpoint.
+        config: settings of MLflow.
+        given: the user's text (`init=mlflow:RUN_ID`), for the messages.
 
     Raises:
-        UserError: MLflow has no such run, or the checkpoint is not here.
+        UserError: MLflow has no such run, or the checkpoint is not on this machine.
     """
     run_dir = _run_dir(run_id, config, given)
     empty, owner = not snapshots(run_dir), run_dir / RUN_ID_FILE
@@ -43,15 +43,15 @@ def checkpoint_of_run(run_id: str, config: MlflowConfig, given: str) -> Path:
 
 
 def last_checkpoint_of_run(run_id: str, config: MlflowConfig, given: str) -> Path:
-    """The newest good checkpoint in the directory of a run.
+    """Find the newest good checkpoint in the directory of a run.
 
     Args:
-        run_id: of any training.
-        config: which MLflow.
-        given: what the user wrote (`resnet.run=RUN_ID`), for the messages.
+        run_id: id of any training's run.
+        config: settings of MLflow.
+        given: the user's text (`resnet.run=RUN_ID`), for the messages.
 
     Raises:
-        UserError: MLflow has no such run, or its checkpoints are not here.
+        UserError: MLflow has no such run, or the run's checkpoints are not on this machine.
     """
     run_dir = _run_dir(run_id, config, given)
     if not holds_checkpoint(run_dir):
@@ -61,15 +61,15 @@ def last_checkpoint_of_run(run_id: str, config: MlflowConfig, given: str) -> Pat
 
 
 def find_run(run_id: str, tracking_uri: str, given: str) -> Any:
-    """MLflow's run of this id.
+    """Ask MLflow for the run with this id.
 
     Args:
-        run_id: of any run.
-        tracking_uri: which MLflow.
-        given: what the user wrote, for the messages.
+        run_id: id of any run.
+        tracking_uri: MLflow's URI.
+        given: the user's text, for the messages.
 
     Raises:
-        UserError: there is no such run, or no MLflow.
+        UserError: the run does not exist, or MLflow does not answer.
     """
     refuse_missing_database(tracking_uri, given)
     from mlflow import MlflowClient
@@ -77,7 +77,7 @@ def find_run(run_id: str, tracking_uri: str, given: str) -> Any:
     try:
         with first_touch(tracking_uri):
             return MlflowClient(tracking_uri).get_run(run_id)
-    except Exception as error:  # an unknown id, or whatever a driver or transport has to say
+    except Exception as error:  # an unknown id, or any error of a driver or transport
         reason = first_line(error)
         message = f"{given}: MLflow at {tracking_uri} did not return this run ({reason})"
         raise UserError(without_passwords(message)) from error
@@ -85,7 +85,7 @@ def find_run(run_id: str, tracking_uri: str, given: str) -> Any:
 
 def refuse_missing_database(tracking_uri: str, given: str) -> None:
     database = Path(tracking_uri.removeprefix("sqlite:///"))
-    if tracking_uri.startswith("sqlite:///") and not database.exists():  # MLflow would make an empty one
+    if tracking_uri.startswith("sqlite:///") and not database.exists():  # MLflow would create an empty database
         shown = without_passwords(tracking_uri)
         raise UserError(f"{given}: there is no MLflow at {shown}; give another with mlflow.tracking_uri=URI")
 

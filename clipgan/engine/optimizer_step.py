@@ -1,11 +1,11 @@
-"""One step of an optimiser, over all processes."""
+"""Make one step of an optimiser, over all processes."""
 
 import torch
 
 from clipgan.base.distributed import sum_gradients
 from clipgan.engine.divergence import Watch
 
-OVERFLOWS = 20  # in a row: a scaler expects some, skips their steps and halves its scale, here to a millionth
+OVERFLOWS = 20  # in a row; a scaler skips the step of each and halves its scale, 20 times to a millionth
 
 
 def update(optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler, watch: Watch, gradient: str) -> None:
@@ -14,8 +14,8 @@ def update(optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler, watch
     Args:
         optimizer: its parameters have gradients.
         scaler: scales the gradients, where their precision needs that.
-        watch: notes the gradients.
-        gradient: their name in the watch.
+        watch: records the gradients.
+        gradient: the gradients' name in the watch.
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     sum_gradients(parameters)

@@ -1,4 +1,4 @@
-"""The precision that the networks train in. Weights, losses, optimisers and the moving average are always float32."""
+"""Choose the networks' training precision. Weights, losses, optimisers and the moving average are always float32."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,17 +23,17 @@ class Precision:
     device: torch.device
 
     def autocast(self) -> torch.autocast:
-        """The context in which a network runs forward."""
+        """Return the context for a network's forward pass."""
         dtype = AUTOCAST.get(self.name)
         return torch.autocast(self.device.type, dtype or torch.bfloat16, enabled=dtype is not None)
 
     def scaler(self) -> torch.amp.GradScaler:
-        """The gradient scaler, which skips a step whose gradient overflows; it does nothing without fp16."""
+        """Make the gradient scaler: with fp16, it skips steps whose gradient overflows; else it does nothing."""
         return torch.amp.GradScaler(self.device.type, init_scale=2.0**10, enabled=self.name == "fp16")
 
     @contextmanager
     def products(self) -> Iterator[None]:
-        """Turn TensorFloat-32 on or off while the block lasts; PyTorch has one switch for the process."""
+        """Turn TensorFloat-32 on or off while the block runs; PyTorch has one switch for the whole process."""
         matmul, cudnn = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.name == "tf32"
         try:
@@ -43,15 +43,15 @@ class Precision:
 
 
 def choose_precision(asked: str, device: torch.device) -> Precision:
-    """The precision of a training.
+    """Choose the precision of a training.
 
     Args:
-        asked: fp32, tf32, bf16, fp16, or auto: the fastest that this device computes in hardware. A CPU with AVX-512's
-            bfloat16 but without AMX is slower in it than in float32 (measured, docs/performance.md), and gets fp32.
-        device: where the networks live.
+        asked: fp32, tf32, bf16, fp16, or auto: the fastest one in this device's hardware. On a CPU with AVX-512's
+            bfloat16 but without AMX, float32 is faster (measured, docs/performance.md), so `auto` is fp32 there.
+        device: device of the networks.
 
     Raises:
-        UserError: the device cannot do it.
+        UserError: the device does not support the precision.
     """
     if asked == "tf32" and not (device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)):
         raise UserError(
@@ -65,6 +65,6 @@ def _fastest(device: torch.device) -> str:
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return "bf16"
         return "fp16" if torch.cuda.get_device_capability(device) >= (7, 0) else "fp32"  # tensor cores since Volta
-    if device.type == "cpu" and torch.cpu._is_amx_tile_supported():  # no public function tells
+    if device.type == "cpu" and torch.cpu._is_amx_tile_supported():  # there is no public function for this
         return "bf16"
     return "fp32"

@@ -1,4 +1,4 @@
-"""What a terminal shows of a run while it trains, and at its end."""
+"""Show a run's progress on the terminal, and its summary at the end."""
 
 import math
 import time
@@ -34,27 +34,27 @@ class RunStatus:
     maximised: bool  # whether a higher objective is better
     step: int  # steps done
     trained: float  # seconds of training, without snapshots
-    limit: float | None  # seconds of training after which it ends; None: the schedule says
+    limit: float | None  # seconds of training after which the run ends; None: the schedule ends it
     history: Sequence[tuple[int, float]]  # units done and objective of each snapshot
     values: Mapping[str, float]  # of the last record
-    signal: str | None = None  # the signal that has come and will end it
+    signal: str | None = None  # the signal that has come and will end the run
 
     @property
     def best(self) -> tuple[int, float]:
-        """Units done and objective of the best snapshot, the first of equals."""
+        """Units done and objective of the best snapshot; of equal snapshots, the first."""
         return (max if self.maximised else min)(self.history, key=lambda each: each[1])
 
     def units(self) -> float:
-        """Units done, with their fraction."""
+        """Units done, with a fraction."""
         return self.step * float(self.schedule.units_per_step)
 
     def done(self) -> float:
-        """The share of the run that is done."""
+        """The finished share of the run."""
         share = self.step / self.schedule.total_steps
         return min(1.0, share if self.limit is None else max(share, self.trained / self.limit))
 
     def left(self) -> float | None:
-        """Seconds to the end, snapshots included; None: not known yet."""
+        """Seconds to the end, including snapshots; None: not known yet."""
         if not self.step or not self.trained:
             return None
         training = (self.schedule.total_steps - self.step) * self.trained / self.step
@@ -68,7 +68,7 @@ class RunStatus:
 
 
 def follow(steps: Iterable[int], status: Callable[[], RunStatus]) -> Iterator[int]:
-    """Yield `steps` and show how far the run is: a live view on a terminal, a plain line now and then elsewhere."""
+    """Yield `steps` and show the run's progress: a live view on a terminal, else a plain line every few seconds."""
     if console.is_terminal:
         with Live(get_renderable=lambda: panel(status()), console=console, transient=True):
             yield from steps
@@ -88,7 +88,7 @@ def line(now: RunStatus) -> str:
 
 
 def panel(now: RunStatus) -> RenderableType:
-    """The run in a few lines."""
+    """Draw the run in a few lines."""
     progress = Table.grid(padding=(0, 2), expand=True)
     progress.add_column()
     progress.add_column(ratio=1)
@@ -109,12 +109,12 @@ def panel(now: RunStatus) -> RenderableType:
 
 
 def summary(now: RunStatus, stopped: bool, further: Sequence[tuple[str, str]]) -> list[str]:
-    """The lines at the end of a run: its objective, where its files are, and what to type next.
+    """Return the last lines of a run: its objective, its files, and the next commands.
 
     Args:
         now: the run.
-        stopped: whether a sweep has ended it early.
-        further: commands, and what each of them does.
+        stopped: whether a sweep has ended the run early.
+        further: commands, each with its purpose.
     """
     unit, (first, start), (units, last) = now.schedule.unit, now.history[0], now.history[-1]
     best_at, best = now.best
@@ -130,7 +130,7 @@ def summary(now: RunStatus, stopped: bool, further: Sequence[tuple[str, str]]) -
 
 
 def trend(objectives: Sequence[float], maximised: bool) -> str:
-    """`█▄▂▁ better`: the newest objectives as bars, from the lowest to the highest, and how the last one changed."""
+    """Draw `█▄▂▁ better`: the newest objectives as bars, scaled from lowest to highest, and the last change."""
     shown = objectives[-SHOWN:]
     low, span = min(shown), max(shown) - min(shown)
     bars = "".join(BARS[round((value - low) / span * (len(BARS) - 1)) if span else 0] for value in shown)
@@ -169,7 +169,7 @@ def _eta(now: RunStatus) -> str:
 
 
 def _length(now: RunStatus) -> str:
-    """The run's length in units; with a time limit, its likely length."""
+    """Return the run's length in units; with a time limit, its likely length."""
     length, about = now.schedule.length, ""
     if now.limit is not None and now.trained:
         length = min(length, max(1, round(now.limit / now.trained * now.units())))

@@ -1,4 +1,4 @@
-"""What a run returns, and how it reports on its way."""
+"""The result of a run, and the type of its report function."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ Report = Callable[[float, int], bool]  # (objective, units done) -> whether the 
 class Result:
     """The result of a run."""
 
-    objective: float  # the last snapshot's, or the best where the task says so
+    objective: float  # of the last snapshot, or the best one if the task says so
     unit: str  # kimg | epoch
     sec_per_unit: float  # seconds of training, without snapshots
     stopped: bool  # whether `report` ended the run before its last step
-    objective_sd: float | None  # how much the objective varies when its images are drawn anew; None: unknown
+    objective_sd: float | None  # the objective's standard deviation over newly drawn images; None: unknown

@@ -1,6 +1,6 @@
-"""One run of any task: its steps, its snapshots with metrics and checkpoint, and going on from the last of these.
+"""Run any task: do its steps, take snapshots (metrics and a checkpoint), and resume from the last checkpoint.
 
-A task says what a step and a measurement are; its schedule says what it counts (kimg, epochs).
+A task defines its step and its measurement; its schedule defines its unit (kimg, epochs).
 """
 
 import math
@@ -30,27 +30,27 @@ from clipgan.tracking.run_log import RunLog
 
 
 class Run(Task):
-    """One run; a task's subclass fills in what is abstract."""
+    """One run; a task's subclass implements the abstract methods."""
 
-    name: str  # for a person to read; set when the run begins
+    name: str  # a readable name; set when the run begins
 
     def __init__(
         self, config: Config, run_dir: Path, device: torch.device, report: Report | None, schedule: Schedule
     ) -> None:
         self.config, self.run_dir, self.device, self.report, self.schedule = config, run_dir, device, report, schedule
-        torch.set_flush_denormal(True)  # on a CPU, multiplying denormal gradients takes some 25 x as long
+        torch.set_flush_denormal(True)  # on a CPU, multiplying denormal gradients is about 25 times slower
         self.history = History(self.maximised)
         self.checkpoints = Checkpointing(config, run_dir)
         self.interruption = Interruption()
-        self.stopped = False  # by the report
-        self.over = False  # by the length or the seconds
+        self.stopped = False  # whether the report has stopped the run
+        self.over = False  # whether the length or the seconds are reached
 
     def run(self, origin: Origin) -> Result:
-        """Train to the schedule's end, or until the report says to stop, and return the result."""
+        """Train to the schedule's end, or until the report stops the run, and return the result."""
         self.announce()
         self.name = run_name(self.config, origin.swept)
         resumed_at = self._resume()
-        with self.interruption.heeding():  # also while MLflow opens, and takes the last metrics
+        with self.interruption.heeding():  # also while MLflow opens or takes the last metrics
             self._train(self._log(origin, resumed_at), resumed_at)
         if rank() == 0:
             further = [] if origin.swept else [*self.further(origin), *to_compare(self.config.mlflow)]
@@ -59,7 +59,7 @@ class Run(Task):
         return self._result()
 
     def _log(self, origin: Origin, resumed_at: int | None) -> Log:
-        """The run's record, which the first process keeps."""
+        """Open the run's log; only the first process writes it."""
         if rank() > 0:
             return SilentLog()
         text = description(self.config, origin, self.key)
@@ -77,7 +77,7 @@ class Run(Task):
             self._steps(log)
             if not self.stopped:
                 self.finish(log)
-            status = "KILLED" if self.stopped else "FINISHED"  # a comparison of finished runs leaves it out
+            status = "KILLED" if self.stopped else "FINISHED"  # so that comparisons of finished runs leave it out
         except (KeyboardInterrupt, SystemExit, Interrupted):
             status = "KILLED"
             raise
@@ -87,11 +87,11 @@ class Run(Task):
     def _steps(self, log: Log) -> None:
         state, history, total = self.state, self.history, self.schedule.total_steps
         self.interruption.silent = console.is_terminal
-        history.since_record.restart()  # a resumed run has spent its first seconds on opening its log
+        history.since_record.restart()  # leave out the seconds in which a resumed run opened its log
         at_record = not history.since_record.steps
         self.over = state.step == total or (at_record and self._time_is_up(history.recorded_units))
         try:
-            if not (at_record or self.stopped):  # the snapshot that is due here may have been interrupted
+            if not (at_record or self.stopped):  # an interrupted process may have left this snapshot out
                 self._after_step(log)
             for step in follow(range(state.step, total), self._status):
                 if self.stopped or self.over:
@@ -108,7 +108,7 @@ class Run(Task):
         self.stopped = self.stopped and not self.over
 
     def _after_step(self, log: Log) -> None:
-        """A record where the step has ended a unit, with a snapshot where one is due."""
+        """Write a record if the step has finished a unit, and take a snapshot if one is due."""
         schedule, step = self.schedule, self.state.step
         before, units = schedule.units_done(step - 1), schedule.units_done(step)
         if units == before:
@@ -125,7 +125,7 @@ class Run(Task):
             self._record(log, units, values)
 
     def _time_is_up(self, units: int) -> bool:
-        """Whether `seconds` end the run here; the first process's clock decides for all."""
+        """Whether `seconds` end the run at this step; the first process's clock decides for all."""
         limit = self.config.seconds
         return limit is not None and any_process(rank() == 0 and self.history.is_nearest(units, limit))
 
@@ -134,7 +134,7 @@ class Run(Task):
         self.history.record(units, values)
 
     def _between_snapshots(self) -> None:
-        """Write a checkpoint where one is due; for all processes at once.
+        """Write a checkpoint if one is due; all processes call this together.
 
         Raises:
             Interrupted: a signal has come.
@@ -145,15 +145,15 @@ class Run(Task):
             self.checkpoints.save_between(self._content())
 
     def _save_interrupted(self) -> None:
-        """Write a checkpoint of the last step, unless there is one."""
+        """Write a checkpoint of the last step, unless it exists."""
         if self.state.step > self.checkpoints.last_step:
-            self._refuse_divergence()  # in this process only: no process waits for another now
+            self._refuse_divergence()  # check only this process: processes no longer wait for each other
             self.checkpoints.save_between(self._content())
         else:
             self.checkpoints.say()
 
     def _snapshot(self, log: Log, units: int, values: dict[str, float], last: bool) -> None:
-        """Metrics, their record, and a checkpoint; the first process's report decides for all whether the run stops."""
+        """Measure, record and save a checkpoint; the first process's report decides for all whether the run stops."""
         start, history = time.perf_counter(), self.history
         metrics = self._measured(units, last)
         objective = metrics[self.key]
@@ -164,16 +164,13 @@ class Run(Task):
         for path in self.artifacts(units):
             log.artifact(path)
         self._say_snapshot(units, objective, values)
-        # the record comes before the checkpoint: a kill in between repeats this stretch and drops the later record
+        # record before the checkpoint: after a kill in between, the run repeats this part and drops the record
         self.checkpoints.save_snapshot(units, self._content(), history.snapshots, self.maximised)
         self._ask_report([(units, objective)])
-        history.since_record.restart()  # writing and sending files is no training
+        history.since_record.restart()  # writing and sending files is not training time
 
     def _measured(self, units: int, last: bool) -> dict[str, float]:
-        """
-        Raises:
-            DivergenceError: the objective is not finite.
-        """
+        """Measure the metrics; raise DivergenceError if the objective is not finite."""
         with self.interruption.interruptible():
             metrics = self.measure(units, last)
             if not math.isfinite(metrics[self.key]):
@@ -187,17 +184,14 @@ class Run(Task):
         console.print(f"{units:>6} {unit}  {self.key} {objective:.4g}  best {self.history.best:.4g}{speed}")
 
     def _ask_report(self, snapshots: list[tuple[int, float]]) -> None:
-        """Report snapshots; the last answer says whether the run stops. Before the first step it never does."""
+        """Report snapshots; the last answer decides whether the run stops. It never stops before its first step."""
         if self.report:
             for units, objective in snapshots:
                 self.stopped = self.report(objective, units) and units > 0
         self.stopped = any_process(self.stopped)
 
     def _refuse_divergence(self, of_all: bool = False) -> None:
-        """
-        Raises:
-            DivergenceError: a step has computed a value that is not finite.
-        """
+        """Raise DivergenceError if a step has computed a value that is not finite."""
         fault = self.state.watch.fault(of_all)
         if fault is not None:
             raise DivergenceError(
@@ -205,7 +199,7 @@ class Run(Task):
             )
 
     def _content(self) -> dict[str, Any]:
-        """What a checkpoint holds."""
+        """Collect the content of a checkpoint."""
         return {
             "state": self.state.state_dict(),
             **self.history.state_dict(),
@@ -215,7 +209,7 @@ class Run(Task):
         }
 
     def _resume(self) -> int | None:
-        """Take over the checkpoint to go on from; returns its units done, or None for a new run."""
+        """Load the checkpoint to resume from; return its units done, or None for a new run."""
         found = self.checkpoints.find(self.device, self.sources)
         if found is None:
             return None
@@ -226,12 +220,12 @@ class Run(Task):
         except (KeyError, RuntimeError, ValueError) as error:  # a missing name, other shapes, other groups of Adam's
             raise UserError(
                 f"checkpoint {path} is of another version: its state does not fit this one ({first_line(error)}); "
-                "resume=none starts afresh"
+                "resume=none starts over"
             ) from error
         self.checkpoints.began_from(path, self.state.step)
         units = self.history.recorded_units
         console.print(f"resumed at {units} {self.schedule.unit} from {path}, step {self.state.step}", markup=False)
-        self._ask_report(self.history.snapshots)  # a kill may have come before the last one was reported
+        self._ask_report(self.history.snapshots)  # a killed process may not have reported the last one
         return units
 
     def _status(self) -> RunStatus:
@@ -246,6 +240,6 @@ class Run(Task):
     def _result(self) -> Result:
         history = self.history
         objective = history.best if self.best_counts else history.snapshots[-1][1]
-        deviation = None if self.best_counts else history.objective_sd  # the best of many varies otherwise
+        deviation = None if self.best_counts else history.objective_sd  # the best of many snapshots varies differently
         speed = history.recorded_seconds / float(self.state.step * self.schedule.units_per_step)
         return Result(objective, self.schedule.unit, speed, self.stopped, deviation)

@@ -1,4 +1,4 @@
-"""The checkpoint files of a run directory: which one a run resumes from, which ones are kept, and which are deleted.
+"""Manage the checkpoints of a run directory: find the one to resume from, and delete old ones.
 
 A snapshot's checkpoint is `checkpoint-000008.pt`. `latest.pt` holds a training between two snapshots.
 """
@@ -17,10 +17,10 @@ from clipgan.config.identity import CHANGE_NO_METRIC, CHANGE_WHEN_RESUMED, is_li
 from clipgan.engine.checkpoint_file import checkpoint_path, load_checkpoint, snapshots
 
 LATEST = "latest.pt"
-ABANDONED = "abandoned"  # folder for the checkpoints of a branch that a run has left
+ABANDONED = "abandoned"  # folder for the checkpoints of an abandoned branch
 RESUMABLE = (*CHANGE_NO_METRIC, *CHANGE_WHEN_RESUMED)  # keys that may change between a run and its resumption
 
-Found = tuple[Path, dict[str, Any]]  # a checkpoint, and what is in it
+Found = tuple[Path, dict[str, Any]]  # a checkpoint and its content
 
 
 def save_config(run_dir: Path, config: Config) -> Path:
@@ -33,12 +33,12 @@ def save_config(run_dir: Path, config: Config) -> Path:
 
 
 def exists(resume: str, run_dir: Path) -> bool:
-    """Whether there is a checkpoint to go on from."""
+    """Whether there is a checkpoint to resume from."""
     return resume not in ("none", "auto") or (resume == "auto" and holds_checkpoint(run_dir))
 
 
 def holds_checkpoint(run_dir: Path) -> bool:
-    """Whether a directory has a checkpoint, good or not."""
+    """Whether a directory has a checkpoint, damaged or not."""
     return (run_dir / LATEST).exists() or bool(snapshots(run_dir))
 
 
@@ -53,10 +53,10 @@ def check_resumption(config: Config) -> None:
 
 
 def find(resume: str, run_dir: Path, device: torch.device) -> Found | None:
-    """Load the checkpoint to go on from: the run directory's newest good one (auto), the named file, or none.
+    """Load the checkpoint to resume from: the run directory's newest good one (auto), the named file, or none.
 
     Raises:
-        UserError: there are checkpoints, or one is named, and none can be used.
+        UserError: the named checkpoint, or each checkpoint of the directory, is unusable.
     """
     if not exists(resume, run_dir):
         return None
@@ -66,26 +66,26 @@ def find(resume: str, run_dir: Path, device: torch.device) -> Found | None:
 
 
 def newest_good(run_dir: Path, device: torch.device) -> Found:
-    """The newest undamaged checkpoint of a directory; a line is printed for each damaged one.
+    """Load the newest undamaged checkpoint of a directory, and print a line for each damaged one.
 
-    `latest.pt` is the newest where its step is later than that of the newest good snapshot: a kill may have come
-    between a snapshot and the removal of `latest.pt`.
+    `latest.pt` counts as the newest only if its step is later than the newest good snapshot's step: a kill may have
+    come between a snapshot and the removal of `latest.pt`.
 
     Raises:
-        UserError: all of them are damaged.
+        UserError: all checkpoints are damaged.
     """
     damaged: list[str] = []
     for path in _newest_first(run_dir, damaged):
         content = _good(path, device, damaged)
         if content is not None:
             if damaged:
-                console.print(f"going on from {path} instead", markup=False)
+                console.print(f"resuming from {path} instead", markup=False)
             return path, content
-    raise UserError(f"no checkpoint in {run_dir} can be used: {damaged[-1]}; resume=none starts afresh")
+    raise UserError(f"no checkpoint in {run_dir} can be used: {damaged[-1]}; resume=none starts over")
 
 
 def _newest_first(run_dir: Path, damaged: list[str]) -> Iterator[Path]:
-    """The checkpoints of a directory by the step inside; at the same step the snapshot comes first."""
+    """Yield a directory's checkpoints, the latest step first; at the same step, the snapshot comes first."""
     meta, latest = torch.device("meta"), run_dir / LATEST
     between = _good(latest, meta, damaged) if latest.exists() else None
     for path in reversed(snapshots(run_dir)):
@@ -112,11 +112,11 @@ def _good(path: Path, device: torch.device, damaged: list[str]) -> dict[str, Any
 
 
 def set_aside(run_dir: Path, begin: Found | None) -> None:
-    """Move away the checkpoints that do not lead to the one that a run begins from, so that `auto` never finds them.
+    """Move away the checkpoints of an abandoned branch, so that `auto` never finds them.
 
     Args:
-        run_dir: the run's directory. Its snapshots lead to a checkpoint of its own, and not to another directory's.
-        begin: the checkpoint that was named (resume=FILE); None where the run starts afresh (resume=none).
+        run_dir: the run's directory; if `begin` lies in it, the snapshots that led to `begin` stay.
+        begin: the named checkpoint (resume=FILE); None if the run starts from the beginning (resume=none).
     """
     moved = [path for path in (run_dir / LATEST, *reversed(snapshots(run_dir))) if path.exists()]
     begins_here = [path for path in moved if begin is not None and path.resolve() == begin[0].resolve()]
@@ -130,32 +130,32 @@ def set_aside(run_dir: Path, begin: Found | None) -> None:
     for path in moved:
         path.rename(folder / path.name)
     names = ", ".join(path.name for path in moved)
-    console.print(f"this run leaves another branch; its checkpoints are in {folder}: {names}", markup=False)
+    console.print(f"this run leaves another branch; that branch's checkpoints are in {folder}: {names}", markup=False)
 
 
 def _numbered(path: Path) -> Iterator[Path]:
-    """`abandoned`, `abandoned-2`, `abandoned-3` ..."""
+    """Yield `abandoned`, `abandoned-2`, `abandoned-3` ..."""
     yield path
     for number in count(2):
         yield path.with_name(f"{path.name}-{number}")
 
 
 def drop_latest(run_dir: Path) -> None:
-    """Delete `latest.pt`, which a snapshot has replaced."""
+    """Delete `latest.pt` after a newer snapshot."""
     (run_dir / LATEST).unlink(missing_ok=True)
 
 
 def keep_only(
     run_dir: Path, history: Sequence[tuple[int, float]], last: int | None, best: int, maximised: bool = False
 ) -> None:
-    """Delete the checkpoints of all but some snapshots.
+    """Delete the checkpoints of old snapshots, except the last and the best ones.
 
     Args:
-        run_dir: their directory.
+        run_dir: the checkpoints' directory.
         history: units done and objective of all snapshots.
-        last: how many of the newest to keep; None: all.
-        best: how many of the best to keep as well.
-        maximised: whether the highest objective is the best, not the lowest.
+        last: number of newest snapshots to keep; None: all.
+        best: number of best snapshots to keep as well.
+        maximised: whether a higher objective is better.
     """
     if last is None:
         return
@@ -175,22 +175,22 @@ def refuse_other_run(path: Path, theirs: dict[str, Any], ours: Config) -> None:
     there, here = (
         flatten(from_yaml(theirs)),
         flatten(ours),
-    )  # `from_yaml` adds keys that are new
+    )  # `from_yaml` adds new keys
     keys = [key for key in sorted(there.keys() | here.keys()) if not is_listed(key, RESUMABLE)]
     refuse_differences(path, {key: there.get(key) for key in keys}, {key: here.get(key) for key in keys})
 
 
 def refuse_differences(path: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
-    """Refuse a checkpoint in which one of our values differs, such as the fingerprint of the data.
+    """Refuse a checkpoint if a value differs from this run's, such as the fingerprint of the data.
 
     Args:
         path: the checkpoint.
         theirs: the checkpoint's values by name.
-        ours: this run's.
+        ours: this run's values by name.
 
     Raises:
-        UserError: names the first that differ.
+        UserError: names the first values that differ.
     """
     changed = [f"{key}={theirs.get(key)} there, {ours[key]} here" for key in ours if theirs.get(key) != ours[key]]
     if changed:
-        raise UserError(f"checkpoint {path} is of another run: {'; '.join(changed[:3])}; resume=none starts afresh")
+        raise UserError(f"checkpoint {path} is of another run: {'; '.join(changed[:3])}; resume=none starts over")

@@ -1,4 +1,4 @@
-"""How long a run is, and how far it has come, in units of its task: kimg, epochs."""
+"""Compute a run's length and progress in units of its task: kimg, epochs."""
 
 import math
 from dataclasses import dataclass
@@ -7,11 +7,11 @@ from fractions import Fraction
 
 @dataclass(frozen=True)
 class Schedule:
-    """The length of a run, and where its snapshots lie."""
+    """The length of a run, and the interval of its snapshots."""
 
     unit: str  # kimg | epoch
     length: int  # units
-    snapshot_every: int  # units from one snapshot to the next
+    snapshot_every: int  # units between two snapshots
     units_per_step: Fraction
 
     @property
@@ -20,5 +20,5 @@ class Schedule:
         return math.ceil(self.length / self.units_per_step)
 
     def units_done(self, step: int) -> int:
-        """Whole units after so many steps; the last step is the end, whatever a unit's length."""
+        """Compute the whole units after `step` steps; the last step always completes the run."""
         return self.length if step == self.total_steps else math.floor(step * self.units_per_step)

@@ -1,4 +1,4 @@
-"""One training over several processes of a host, started here; torchrun starts them itself, also over several hosts."""
+"""Start the processes of a training on one host. (torchrun starts its processes itself, also on several hosts.)"""
 
 import multiprocessing
 import os
@@ -21,14 +21,14 @@ from clipgan.config import Config
 
 Train = Callable[[Config, Path], Any]
 
-LOST = 60.0  # seconds that the first process has to notice by itself that another one has failed
+LOST = 60.0  # seconds in which the first process must notice by itself that another process has failed
 
 
 def spread(config: Config) -> Config:
-    """The configuration, with the number of processes that torchrun has started.
+    """Set the configuration's number of processes to torchrun's.
 
     Raises:
-        UserError: `processes` and torchrun differ, or the batch cannot be split into equal parts.
+        UserError: `processes` and torchrun disagree, or the batch does not split into equal parts.
     """
     if planned_size() == 1:
         return config
@@ -41,15 +41,15 @@ def spread(config: Config) -> Config:
 
 @contextmanager
 def further_processes(config: Config, run_dir: Path, train: Train) -> Iterator[None]:
-    """Run processes 1 to N - 1 of a training while the block lasts; this process is process 0.
+    """Run processes 1 to N - 1 of a training while the block runs; this process is process 0.
 
     Args:
-        config: the training; with `processes=1`, or where torchrun has started them, nothing is started.
-        run_dir: the training's.
-        train: what each process calls with both; a function of a module, so that another process can import it.
+        config: the training; with `processes=1`, or under torchrun, this function starts nothing.
+        run_dir: the training's run directory.
+        train: each process calls it with both; a module's function, so that another process can import it.
 
     Raises:
-        ProcessError: the block has failed because another process had ended.
+        ProcessError: the block failed because another process had ended.
     """
     if config.processes == planned_size():
         yield
@@ -57,7 +57,7 @@ def further_processes(config: Config, run_dir: Path, train: Train) -> Iterator[N
     with hosted_store() as port:
         common = {
             "WORLD_SIZE": str(config.processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
-            "TORCHELASTIC_USE_AGENT_STORE": "False",  # a torchrun around this has a store of its own
+            "TORCHELASTIC_USE_AGENT_STORE": "False",  # a surrounding torchrun has its own store
         }  # fmt: skip
         context = multiprocessing.get_context("spawn")
         others: list[BaseProcess] = [
@@ -104,20 +104,20 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 def _one_of_them(config: Config, run_dir: Path, train: Train, environment: dict[str, str]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of them; the first one ends the others
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one ends the others
     os.environ.update(environment)
     threading.Thread(target=end_with_parent, daemon=True).start()
-    console.quiet = True  # the first one speaks
+    console.quiet = True  # only the first process prints
     try:
         train(config, run_dir)
     except Interrupted:
         pass
     except (DivergenceError, UserError):
-        sys.exit(1)  # so does the first one, and says it
+        sys.exit(1)  # the first process fails too, and prints the reason
 
 
 def _end_with(others: list[BaseProcess], over: threading.Event) -> None:
-    """End this process if it waits for another one that has failed: NCCL may not notice."""
+    """End this process if it waits for a failed process: NCCL may not notice the failure."""
     while not over.is_set():
         wait([other.sentinel for other in others if other.is_alive()], timeout=1.0)
         failed = [number for number, other in enumerate(others, start=1) if other.exitcode]

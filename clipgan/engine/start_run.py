@@ -17,22 +17,22 @@ from clipgan.engine.result import Report, Result
 from clipgan.engine.run import Run
 from clipgan.tracking.run_description import Origin
 
-# A task's preparation: it fills the cache, and returns the function that makes the run once all processes have joined.
+# A task's preparation: it fills the cache, and returns a function that makes the run after all processes have joined.
 PrepareRun = Callable[[Config, Path, torch.device, Report | None], Callable[[], Run]]
 
 
 def launch(config: Config, run_dir: Path, prepare_run: PrepareRun, report: Report | None, origin: Origin) -> Result:
-    """Prepare a run and train it, in this process or in one of several.
+    """Prepare a run and train it, in one process or in several.
 
     Args:
         config: the run.
         run_dir: where its files go; made if missing.
-        prepare_run: the task's preparation; it may use all cores, whatever the training takes.
+        prepare_run: the task's preparation; it may use all cores, even if the training uses fewer.
         report: called with the objective at each snapshot.
-        origin: what has started the run.
+        origin: the command or the sweep that started the run.
 
     Raises:
-        UserError: the device cannot do what the configuration asks for; also raised by `prepare_run` and the run.
+        UserError: the device does not support the configuration; `prepare_run` and the run may also raise it.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     if planned_rank() == 0:
@@ -45,12 +45,12 @@ def launch(config: Config, run_dir: Path, prepare_run: PrepareRun, report: Repor
         check_compiler(config.compile, device)
     device = own_device(device)
     precision = choose_precision(config.precision, device)
-    config = replace(config, precision=precision.name)  # the metrics depend on what `auto` has chosen
+    config = replace(config, precision=precision.name)  # the metrics depend on the choice of `auto`
     if planned_rank() > 0:
         value_of_first("prepared", "")
     make_run = prepare_run(config, run_dir, device, report)
     if planned_rank() == 0:
-        value_of_first("prepared", "")  # from now on the other processes find everything in the cache
+        value_of_first("prepared", "")  # now the other processes find everything in the cache
     before = torch.get_num_threads()
     torch.set_num_threads(config.threads or max(1, before // planned_size()))
     try:

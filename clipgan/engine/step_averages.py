@@ -1,4 +1,4 @@
-"""Means of the steps' values between two records; a checkpoint in between keeps them."""
+"""Average the steps' values between two records; a checkpoint in between stores the sums."""
 
 import time
 from collections.abc import Mapping
@@ -25,11 +25,11 @@ class StepAverages:
             self.counts[name] = self.counts.get(name, 0) + 1
 
     def seconds(self) -> float:
-        """Seconds of these steps, with those of earlier processes that an interruption ended."""
+        """Seconds of these steps, including the seconds of interrupted earlier processes."""
         return self._before + (0.0 if self._start is None else time.perf_counter() - self._start)
 
     def restart(self) -> None:
-        """Start the clock anew: no training happened since it was started."""
+        """Restart the clock: the time since its start was not training."""
         self._start = time.perf_counter()
 
     def stop(self) -> float:
@@ -42,7 +42,7 @@ class StepAverages:
         return {name: float(total) / self.counts[name] for name, total in self.sums.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """Tensors and plain data only."""
+        """Return the averages as tensors and plain data."""
         return {"sums": self.sums, "counts": self.counts, "steps": self.steps, "seconds": self.seconds()}
 
     @classmethod

@@ -1,4 +1,4 @@
-"""What a task is to the training engine: its state, one step, one measurement, and what it says of itself."""
+"""The interface of a task for the training engine: its state, a step, a measurement, and its descriptions."""
 
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -11,21 +11,21 @@ from clipgan.tracking.run_description import Origin
 
 
 class Task(ABC):
-    """What a task fills in; `Run` does the rest."""
+    """The methods that a task implements; `Run` does the rest."""
 
     key: str  # name of the metric that is the objective
     maximised: bool  # whether a higher objective is better
-    best_counts: bool  # whether the run's result is the best objective, not the last
-    state: Any  # what training changes: step (batches done), watch (a Watch), state_dict(), load_state_dict()
-    sources: dict[str, Any]  # identity of data and encoders; the configuration has only their names
+    best_counts: bool  # whether the run's result is its best objective, not its last
+    state: Any  # the state of training: step (batches done), watch (a Watch), state_dict(), load_state_dict()
+    sources: dict[str, Any]  # fingerprints of data and encoders; the configuration has only their names
 
     @abstractmethod
     def step(self, step: int) -> dict[str, Tensor]:
-        """One optimisation step (0, 1, ...) and its values to log."""
+        """Do an optimisation step (0, 1, ...) and return its values to log."""
 
     @abstractmethod
     def measure(self, units: int, last: bool) -> dict[str, float]:
-        """Measure a snapshot, and draw its pictures.
+        """Measure a snapshot and draw its pictures.
 
         Args:
             units: units done.
@@ -37,22 +37,22 @@ class Task(ABC):
 
     @abstractmethod
     def params(self) -> dict[str, Any]:
-        """Parameters for the tracker besides the configuration."""
+        """Return parameters for the tracker besides the configuration."""
 
     @abstractmethod
     def first_values(self) -> dict[str, float]:
-        """Metrics of the data, for the record before the first step."""
+        """Return metrics of the data, for the record before the first step."""
 
     @abstractmethod
     def record(self) -> dict[str, Any]:
-        """What a checkpoint says besides the state, as plain data."""
+        """Return plain data for a checkpoint, besides the state."""
 
     @abstractmethod
     def announce(self) -> None:
-        """Say what is about to run."""
+        """Print a description of the run before it starts."""
 
     def artifacts(self, units: int) -> list[Path]:
-        """A snapshot's files in the run directory, for the tracker."""
+        """List a snapshot's files in the run directory, for the tracker."""
         return []
 
     @abstractmethod
@@ -61,4 +61,4 @@ class Task(ABC):
 
     @abstractmethod
     def further(self, origin: Origin) -> list[tuple[str, str]]:
-        """Commands that a user may want next, and what each of them does."""
+        """List commands that a user may want next, each with its purpose."""

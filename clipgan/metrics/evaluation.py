@@ -1,4 +1,4 @@
-"""The metrics of a generator: it makes one set of images, and every measure that is due is computed from this set.
+"""Evaluate a generator: it makes one set of images, and each due measure is computed from this set.
 
 Shapes: N generated images, M real ones, n images of a chunk, D width of the extractor's features.
 """
@@ -27,7 +27,7 @@ from clipgan.metrics.prompts import choose_prompts, real_indices
 from clipgan.models.networks.generator import TextToImage
 
 VERSION = 1  # part of the cache key: raise it when the same images would give other features
-DEFINITIONS = 2  # of the metrics: raise it when the meaning of a name changes
+DEFINITIONS = 2  # version of the metrics: raise it when the meaning of a name changes
 
 
 class Evaluation:
@@ -43,7 +43,7 @@ class Evaluation:
         cache_dir: Path,
         device: torch.device,
     ) -> None:
-        """Extract the real images' features where the cache does not have them.
+        """Extract the real images' features if they are not in the cache.
 
         Args:
             config: the run; `config.metrics` is the protocol.
@@ -54,7 +54,7 @@ class Evaluation:
             device: the device of all networks.
 
         Raises:
-            UserError: Inception's weights are missing, or a measure that is asked for needs more images.
+            UserError: Inception's weights are missing, or a requested measure needs more images.
         """
         self.config, self.metrics, self.judge, self.device = config, config.metrics, judge, device
         name = split_of(config)
@@ -77,7 +77,7 @@ class Evaluation:
         self.key = fid.MEASURE.name(self.setting)
 
     def record(self) -> dict[str, str | int]:
-        """What a run records of its evaluation, besides `config.metrics`: parameters by name."""
+        """Parameters of the evaluation for the run's record, besides `config.metrics`."""
         judged = (
             "none" if self.judge is None else "the guide itself" if self.self_judged else "independent of the guide"
         )
@@ -92,11 +92,11 @@ class Evaluation:
         }
 
     def __call__(self, generator: TextToImage, last: bool) -> dict[str, float]:
-        """Metrics by name, the same in every process; every process must call this. `self.key` is always among them.
+        """Compute metrics by name, with `self.key` always; all processes must call this and get the same values.
 
         Args:
-            generator: the one with the weights that `metrics.weights` names.
-            last: whether the training is at its end.
+            generator: the generator with the weights that `metrics.weights` names.
+            last: whether the training ends here.
         """
         measures = [fid.MEASURE, *(self.measures[name] for name in self._due(last))]
         needed = {row for measure in measures for row in measure.rows}
@@ -110,12 +110,12 @@ class Evaluation:
         return from_first(values)
 
     def _due(self, last: bool) -> list[str]:
-        """The measures of a snapshot; without captions, those that do without."""
+        """List the measures of a snapshot; without captions, only measures that need none."""
         captions = self.prompts.captions is not None
         return [name for name in self.metrics.due(last) if captions or Need.CAPTIONS not in NEEDS[name]]
 
     def _rows(self, images: Tensor, numbers: range, measures: list[Measure], needed: set[str]) -> dict[str, Tensor]:
-        """The rows of a chunk of images, [n, ...] by name: those that are needed, and the measures' own."""
+        """Compute the rows of a chunk of images, [n, ...] by name: shared `needed` rows and the measures' own rows."""
         rows = self._extracted(images, needed)
         if JUDGED in needed:
             assert self.judge is not None
@@ -130,12 +130,12 @@ class Evaluation:
         return rows
 
     def _extracted(self, images: Tensor, needed: set[str]) -> dict[str, Tensor]:
-        """The extractor's rows of a chunk."""
+        """Compute the extractor's needed rows of a chunk."""
         rows = in_batches(self.extractor, images, self.metrics.batch)
         return {name: row for name, row in rows.items() if name in needed}
 
     def _real_rows(self, images: np.ndarray, chosen: np.ndarray, source: str, cache_dir: Path) -> Tensor:
-        """The extractor's features of the real images, [M, D]."""
+        """Load or compute the extractor's features of the real images, [M, D]."""
 
         def write(directory: Path) -> None:
             step, parts = self.metrics.batch, []
@@ -159,6 +159,6 @@ def in_batches(extractor: Extractor, images: Tensor, batch: int) -> dict[str, Te
 
 
 def load_measure(name: str) -> Measure:
-    """The measure that `clipgan/config/measure_registry.py` registers under a name."""
+    """Import the measure that `clipgan/config/measure_registry.py` registers under a name."""
     measure: Measure = import_module(f"clipgan.metrics.measures.{name}").MEASURE
     return measure

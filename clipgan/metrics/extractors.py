@@ -1,4 +1,4 @@
-"""Networks whose features are compared: torch-fidelity's Inception, or the image tower of the CLIP that judges.
+"""Feature extractors for the metrics: torch-fidelity's Inception, or the image tower of the judge CLIP.
 
 Shapes: N images, R resolution, D width of the features.
 """
@@ -24,12 +24,12 @@ class Extractor(Protocol):
     key: str  # names everything that the rows depend on, except the images
 
     def __call__(self, images: Tensor) -> dict[str, Tensor]:
-        """uint8 [N, 3, R, R] to float32 rows by name: `features` [N, D]; Inception also gives `logits` [N, 1008]."""
+        """Extract float32 rows from uint8 [N, 3, R, R]: `features` [N, D]; with Inception also `logits` [N, 1008]."""
         ...
 
 
 class JudgeExtractor:
-    """The judge's embedding at unit length, so that its scale does not enter the distance."""
+    """The judge's embeddings at unit length, so that the distance does not depend on their scale."""
 
     def __init__(self, judge: FrozenClip) -> None:
         self.judge, self.key = judge, judge.key
@@ -41,7 +41,7 @@ class JudgeExtractor:
 
 
 class InceptionExtractor:
-    """Pool features and unbiased logits, as torch-fidelity takes them for FID, KID and the inception score."""
+    """Inception's pool features and unbiased logits: torch-fidelity's input for FID, KID and inception score."""
 
     def __init__(self, weights: Path, resize: str, device: torch.device) -> None:
         """
@@ -61,6 +61,6 @@ class InceptionExtractor:
         if self.resize == "bicubic":
             side = (INCEPTION_SIDE, INCEPTION_SIDE)
             images = F.interpolate(images.float(), side, mode="bicubic", antialias=True)
-            images = images.round().clamp(0, 255).to(torch.uint8)  # Inception's own resizing leaves these as they are
+            images = images.round().clamp(0, 255).to(torch.uint8)  # Inception's own resizing does not change this size
         features, logits = self.network(images)
         return {"features": features, "logits": logits}

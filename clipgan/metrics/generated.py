@@ -1,7 +1,7 @@
 """Generate images and measure them chunk by chunk; each process does its share.
 
-Latents and noise of a chunk depend only on the seed and on the chunk's number. So the images do not depend on the
-number of processes, on the extractor's batch, or on earlier evaluations.
+A chunk's latents and noise depend only on the seed and the chunk's number. So the number of processes, the extractor's
+batch and earlier evaluations do not change the images.
 
 Shapes: N images, R resolution, n rows of a chunk, W processes.
 """
@@ -19,19 +19,19 @@ from clipgan.base.randomness import normals, stream
 from clipgan.models.networks.generator import TextToImage
 
 CHUNK = 50
-Measure = Callable[[Tensor, range], Mapping[str, Tensor]]  # uint8 [n, 3, R, R], their numbers -> [n, ...] by name
+Measure = Callable[[Tensor, range], Mapping[str, Tensor]]  # (uint8 [n, 3, R, R], image numbers) -> [n, ...] by name
 
 
 @torch.no_grad()
 def generate_chunk(
     generator: TextToImage, conditions: Tensor, number: int, seed: int, device: torch.device, draw: int = 0
 ) -> Tensor:
-    """Chunk `number` of a generator in evaluation mode: uint8 [CHUNK, 3, R, R].
+    """Generate chunk `number` with a generator in evaluation mode: uint8 [CHUNK, 3, R, R].
 
     Args:
-        conditions: of all N images, [N, C]; after the last one they start again from the first.
+        conditions: conditions of all N images, [N, C]; after the last one, the first one follows.
         seed: determines latents and noise.
-        draw: another number gives other latents and noise for the same prompts.
+        draw: another number gives other latents and other noise for the same prompts.
     """
     rows = torch.arange(number * CHUNK, (number + 1) * CHUNK) % len(conditions)
     random = stream(seed, f"evaluation {draw}" if draw else "evaluation", number, device)
@@ -45,11 +45,11 @@ def measured(
 ) -> dict[str, Tensor]:
     """Generate N images and apply `measure` to them: [N, ...] by name, on the CPU, the same in every process.
 
-    Every process must call this. Each makes equally many chunks; images beyond the last one are dropped.
+    Every process must call this. All processes make the same number of chunks; images beyond the N-th are dropped.
 
     Args:
         conditions: [N, C].
-        measure: its rows must depend on the images of a chunk alone.
+        measure: its rows must depend only on the images of a chunk.
         draw: see `generate_chunk`.
     """
     chunks = -(-len(conditions) // CHUNK)

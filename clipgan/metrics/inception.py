@@ -1,4 +1,4 @@
-"""Find torch-fidelity's Inception weights, before anything long starts."""
+"""Find torch-fidelity's Inception weights before the long computations start."""
 
 from pathlib import Path
 
@@ -9,13 +9,13 @@ FILE_NAME = "weights-inception-2015-12-05-6726825d.pth"
 
 
 def find_inception_weights(given: str | None) -> Path:
-    """Return the weights file. It is checked to hold tensors only.
+    """Return the path of the weights file, after a check that it holds only tensors.
 
     Args:
-        given: `metrics.inception_weights`; None looks into torch hub's cache, where torch-fidelity puts its download.
+        given: `metrics.inception_weights`; None: torch hub's cache, where torch-fidelity stores its download.
 
     Raises:
-        UserError: the file is missing or does not hold the state dict of that network.
+        UserError: the file is missing, or does not hold this network's state dict.
     """
     import torch
 
@@ -26,7 +26,7 @@ def find_inception_weights(given: str | None) -> Path:
             f"{FILE_NAME} (torch-fidelity's release v0.2.0) there, or name it with metrics.inception_weights=FILE, "
             "or choose metrics=fid2k_clip_tiny"
         )
-    try:  # torch-fidelity unpickles the file without a check, so it must hold nothing but tensors
+    try:  # torch-fidelity unpickles the file without a check, so it must hold only tensors
         state = torch.load(path, weights_only=True, mmap=True)
     except Exception as error:
         raise UserError(f"metrics.inception_weights={path} cannot be loaded: {first_line(error)}") from error

@@ -1,4 +1,4 @@
-"""What a measure is: it takes rows of the generated images, one row an image, and returns metrics of all rows.
+"""The interface of a measure: it takes rows, one per generated image, and returns metrics of all rows.
 
 To add one, write `clipgan/metrics/measures/NAME.py` with a subclass of `Measure` and `MEASURE`, an instance of it, and
 give it a line in `clipgan/config/measure_registry.py`. `make comments` then writes its key into conf/metrics/.
@@ -28,56 +28,56 @@ REDRAWN = "redrawn"  # the extractor's features of other images for the same pro
 
 @dataclass(frozen=True)
 class Setting:
-    """What all evaluations of a run have in common."""
+    """Data that all evaluations of a run share."""
 
     config: Config
     real: Tensor  # the extractor's features of the real images, [M, D], on the CPU
-    captions: list[str] | None  # of the N images; None in a data set without captions
-    judge: FrozenClip | None  # None where no CLIP judges
-    self_judged: bool  # whether the CLIP that judges is the one that guides
+    captions: list[str] | None  # captions of the N images; None in a data set without captions
+    judge: FrozenClip | None  # None if no CLIP judges
+    self_judged: bool  # whether the judge CLIP is also the guide CLIP
 
     @cached_property
     def texts(self) -> tuple[Tensor, Tensor]:
-        """The judge's embeddings of the different captions, [T, C], and the row of each image's caption, int64 [N]."""
+        """The judge's embeddings of the different captions, [T, C], and each image's row in them, int64 [N]."""
         assert self.captions is not None
         assert self.judge is not None
         return different_texts(self.captions, self.judge.encode_text)
 
     def name(self, measure: str, of_inception: bool = False, against_real: bool = True) -> str:
-        """The name of a metric of the extractor's rows; see `figure_name`."""
+        """Name a metric of the extractor's rows; see `figure_name`."""
         return figure_name(measure, self.config, self.self_judged, len(self.real), of_inception, against_real)
 
     def caption_name(self, measure: str) -> str:
-        """The name of a metric by which the judge compares images with captions; see `protocol.caption_name`."""
+        """Name a metric of the judge's comparison of images with captions; see `protocol.caption_name`."""
         return caption_name(measure, self.config, self.self_judged)
 
 
 class Measure(ABC):
     """One measure."""
 
-    rows: tuple[str, ...] = (FEATURES,)  # the shared rows that it needs
+    rows: tuple[str, ...] = (FEATURES,)  # the shared rows that the measure needs
 
     def check(self, config: Config, n_real: int) -> None:  # noqa: B027  most measures refuse nothing
-        """Refuse a run that the measure cannot work for.
+        """Refuse a run whose settings or data do not fit the measure.
 
         Raises:
             UserError: for example, there are too few images.
         """
 
     def read(self, images: Tensor, captions: Sequence[str] | None) -> dict[str, Tensor]:
-        """Rows that this measure alone needs, [n, ...] by name.
+        """Compute rows that only this measure needs, [n, ...] by name.
 
         Args:
             images: a chunk, uint8 [n, 3, R, R].
-            captions: of these images, n texts; None in a data set without captions.
+            captions: the n captions of these images; None in a data set without captions.
         """
         return {}
 
     @abstractmethod
     def metrics(self, rows: Mapping[str, Tensor], setting: Setting) -> dict[str, float]:
-        """Metrics by name.
+        """Compute metrics by name.
 
         Args:
-            rows: of all N images, on the CPU.
-            setting: the rest.
+            rows: rows of all N images, on the CPU.
+            setting: data that all evaluations share.
         """

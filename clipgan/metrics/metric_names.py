@@ -1,10 +1,10 @@
-"""Names of metrics: the measure, the number of images, the protocol, and the network whose features are compared.
+"""Name metrics by the measure, the number of images, the protocol, and the network that extracts the features.
 
     fid5k  fid50k_full  fid30k_coco  fid2k_clip_tiny  fid2k_train_clip_tiny_self  kid2k_clip_tiny_sd  recall5k_inception
     fid5k_real2k
 
-The name is made from the fields that the value depends on, not from the option's name in the group `metrics`. A name
-without a network means torch-fidelity's Inception, and only that.
+The name contains the fields that the value depends on, not the option's name in the group `metrics`. A name without a
+network always means torch-fidelity's Inception.
 """
 
 from clipgan.config import Config
@@ -19,7 +19,7 @@ PROMPTS = {(split, captions): name for (split, _, captions), name in PROTOCOLS.i
 
 
 def split_of(config: Config) -> str:
-    """The split whose captions are the prompts and whose images are the real images."""
+    """Return the split that provides the prompts (its captions) and the real images."""
     return config.metrics.split or config.data.fid_split
 
 
@@ -31,14 +31,14 @@ def figure_name(
     of_inception: bool = False,
     against_real: bool = True,
 ) -> str:
-    """The name of a metric of the extractor's features or logits.
+    """Name a metric of the extractor's features or logits.
 
     Args:
         measure: fid | kid | precision ..., or the standard deviation of one of them (fid_sd).
         config: the run.
-        self_judged: whether the judge is the CLIP that guides.
-        n_real: number of real images; a split may have fewer than `metrics.n_images`, which makes another metric.
-        of_inception: whether Inception's features define the measure, so that the name leaves Inception out.
+        self_judged: whether the judge CLIP is also the guide CLIP.
+        n_real: number of real images; fewer than `metrics.n_images` make another metric, with another name.
+        of_inception: whether Inception's features define the measure; then the name does not contain Inception.
         against_real: whether the measure compares generated images with real ones.
     """
     metrics = config.metrics
@@ -58,37 +58,37 @@ def figure_name(
 
 
 def caption_name(measure: str, config: Config, self_judged: bool) -> str:
-    """The name of a measure that compares images with their captions by the judge."""
+    """Name a metric of the judge's comparison of images with their captions."""
     return f"{measure}{prompts_name(config)}{judge_name(config, self_judged)}{weights_name(config)}"
 
 
 def accuracy_name(attribute: str, config: Config) -> str:
-    """The name of the share of objects whose attribute, as the oracle reads it, is the caption's."""
+    """Name the share of objects whose attribute, read by the oracle, agrees with the caption."""
     return f"accuracy_{attribute}{prompts_name(config)}{weights_name(config)}"
 
 
 def count_name(count: int) -> str:
-    """`5k` for 5000, `250` for 250."""
+    """Write a count: `5k` for 5000, `250` for 250."""
     return f"{count // 1000}k" if count % 1000 == 0 else str(count)
 
 
 def protocol_name(config: Config) -> str:
-    """The suffix of the protocol; its three fields where the field has no name for it."""
+    """Return the protocol's suffix from `PROTOCOLS`; a protocol without a usual name gets its three fields."""
     fields = (split_of(config), config.metrics.real, config.metrics.captions)
     return PROTOCOLS.get(fields, "_" + "_".join(fields))
 
 
 def prompts_name(config: Config) -> str:
-    """The suffix of the protocol for measures without real images."""
+    """Return the protocol's suffix for measures without real images."""
     return PROMPTS[split_of(config), config.metrics.captions]
 
 
 def judge_name(config: Config, self_judged: bool) -> str:
-    """`_clip_tiny`, with `_self` where the judge is the guide too; `@` becomes `-`, as MLflow allows no @ in a key."""
+    """Return `_clip_tiny`, with `_self` if the judge is also the guide; `@` becomes `-`, because MLflow forbids @."""
     assert config.metrics.judge is not None
     return f"_clip_{config.metrics.judge.name.replace('@', '-')}" + ("_self" if self_judged else "")
 
 
 def weights_name(config: Config) -> str:
-    """The suffix of the weights; the moving average has none."""
+    """Return the suffix of the weights; the moving average has no suffix."""
     return "" if config.metrics.weights == "ema" else f"_{config.metrics.weights}"

@@ -1,4 +1,4 @@
-"""Choose the prompts of an evaluation, and the real images that the generated ones are compared with.
+"""Choose the prompts of an evaluation, and the real images for the comparison.
 
 Shapes: N prompts, C width of the guiding CLIP's embedding.
 """
@@ -15,7 +15,7 @@ from clipgan.inputs.data.pack import Split
 from clipgan.inputs.features.evaluation_conditions import prompts
 from clipgan.inputs.features.feature_cache import SplitFeatures
 
-SEED = 0  # of random captions and pseudo texts; fixed, so that runs with different seeds get the same prompts
+SEED = 0  # seed of random captions and pseudo texts; fixed, so that runs with other seeds get the same prompts
 
 
 @dataclass(frozen=True)
@@ -30,23 +30,23 @@ class Prompts:
 
 
 def evenly(available: int, count: int) -> np.ndarray:
-    """Indices of at most `count` of `available` items: all items, or evenly spaced ones, as a folder may be sorted."""
+    """Choose at most `count` indices of `available` items: all, or evenly spaced ones, as a folder may be sorted."""
     count = min(available, count)
     return np.arange(count) * available // count
 
 
 def real_indices(split: Split, config: MetricsConfig) -> np.ndarray:
-    """Indices of the split's images that generated images are compared with."""
+    """Choose the indices of the split's images for the comparison with generated images."""
     return evenly(len(split), len(split) if config.real == "all" else config.n_images)
 
 
 def choose_prompts(split: Split, features: SplitFeatures, config: MetricsConfig, condition: ConditionConfig) -> Prompts:
-    """Choose `config.n_images` prompts, the same for runs of any seed. They repeat where the split has fewer.
+    """Choose `config.n_images` prompts, the same for every seed of a run. They repeat if the split has fewer.
 
     Args:
-        split: the split that the captions are taken from.
-        features: the same split's features, by the guiding CLIP.
-        condition: how a prompt is made where there are no captions.
+        split: the split with the captions.
+        features: the same split's features by the guiding CLIP.
+        condition: settings for prompts of images without captions.
     """
     has_captions = len(features.clip_text) > 0
     starts = np.asarray(features.caption_start)
@@ -64,5 +64,5 @@ def choose_prompts(split: Split, features: SplitFeatures, config: MetricsConfig,
 
 
 def _shuffled(count: int) -> np.ndarray:
-    """All indices in a random order, so that none is taken twice before each is taken once."""
+    """Shuffle all indices, so that none comes twice before each has come once."""
     return np.random.default_rng(stream_seed(SEED, "random captions")).permutation(count)

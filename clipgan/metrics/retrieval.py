@@ -1,4 +1,4 @@
-"""CLIP score and R-precision: whether a picture shows its caption, by a CLIP that did not guide.
+"""CLIP score and R-precision: whether an image fits its caption, according to a CLIP that did not guide.
 
 Shapes: N images, T different captions of these images, C width of the judge's embedding.
 """
@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-CANDIDATES = 100  # captions that each image is compared with, its own included
-SEED = 0  # of the other captions; the same for every run
-SAME = 1e-6  # two texts with a cosine above 1 - SAME are the same to the judge, however they are spelled
+CANDIDATES = 100  # captions per image, its own included
+SEED = 0  # seed for drawing the other captions; the same for every run
+SAME = 1e-6  # the judge cannot distinguish two texts with a cosine above 1 - SAME
 AT_ONCE = 250  # images whose candidates are in memory at a time
 
 
 def clip_score(images: Tensor, texts: Tensor) -> float:
-    """The mean of 100 max(cos, 0) over images and captions. torchmetrics has this scale, arXiv:2104.08718 has 2.5.
+    """Average 100 max(cos, 0) over images and captions. torchmetrics has this scale, arXiv:2104.08718 has 2.5.
 
     Args:
         images: [N, C], unit length.
@@ -26,10 +26,10 @@ def clip_score(images: Tensor, texts: Tensor) -> float:
 
 
 def r_precision(images: Tensor, texts: Tensor, own: Tensor, candidates: int) -> float:
-    """The share of images that are closer to their own caption than to `candidates` - 1 others: 0 to 1.
+    """Compute the share of images that are closer to their own caption than to `candidates` - 1 others: 0 to 1.
 
-    For each image the other captions are drawn at random from those that differ from its own (AttnGAN,
-    arXiv:1711.10485, section 4). A caption that is the same to the judge counts as no miss. Chance is 1 / candidates.
+    For each image, the other captions are random captions that differ from its own (AttnGAN, arXiv:1711.10485,
+    section 4). A caption that the judge cannot distinguish from the own one is no miss. Chance is 1 / candidates.
 
     Args:
         images: [N, C], unit length.
@@ -50,7 +50,7 @@ def r_precision(images: Tensor, texts: Tensor, own: Tensor, candidates: int) -> 
 
 
 def candidates_of(different: int) -> int:
-    """How many captions each image is compared with, if `different` many captions differ."""
+    """Compute the number of candidate captions per image, if there are `different` different captions."""
     return min(CANDIDATES, different)
 
 

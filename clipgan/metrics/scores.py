@@ -1,7 +1,7 @@
-"""FID, KID, precision, recall and inception score of extracted features, by torch-fidelity's formulas.
+"""Compute FID, KID, precision, recall and inception score of features, by torch-fidelity's formulas.
 
-torch-fidelity gets rows of features in place of images. So features are extracted once for all metrics, by all
-processes, and torch-fidelity reads none of its caches, which are pickles.
+torch-fidelity gets rows of features instead of images. So all processes extract the features once for all metrics, and
+torch-fidelity does not read its caches, which are pickles.
 
 Shapes: N generated rows, M real ones, D width.
 """
@@ -26,7 +26,7 @@ RESAMPLES = 20  # gives the deviation with a relative error of about a fifth
 
 
 class _Rows(FeatureExtractorBase):
-    """An extractor that returns its input, rows that are features already."""
+    """An extractor that returns its input, because the rows are already features."""
 
     def __init__(self, name: str, features_list: Sequence[str], **_unused: object) -> None:
         super().__init__(name, features_list)
@@ -52,7 +52,7 @@ class _Rows(FeatureExtractorBase):
 
 
 class _RowData(Dataset):
-    """The rows as a dataset, as torch-fidelity wants them."""
+    """The rows as a dataset, the form that torch-fidelity needs."""
 
     def __init__(self, rows: Tensor) -> None:
         self.rows = rows
@@ -67,7 +67,7 @@ class _RowData(Dataset):
 def compare(
     generated: Tensor, real: Tensor, kid: bool = False, precision_recall: bool = False, fid: bool = True
 ) -> dict[str, float]:
-    """`fid`; with `kid` also `kid`, `kid_sd` (over its subsets); with `precision_recall` also `precision`, `recall`.
+    """Compute `fid`; with `kid` also `kid` and `kid_sd` (over subsets); with `precision_recall` also these two.
 
     Args:
         generated: float32 [N, D], on the CPU.
@@ -89,21 +89,21 @@ def compare(
 
 
 def inception_score(logits: Tensor) -> dict[str, float]:
-    """`inception_score` and `inception_score_sd`, its standard deviation over ten parts.
+    """Compute `inception_score` and `inception_score_sd`, its standard deviation over ten parts.
 
     Args:
-        logits: Inception's, [N, 1008], on the CPU.
+        logits: Inception's logits, [N, 1008], on the CPU.
     """
     found = _calculate(input1=_RowData(logits), isc=True)
     return {"inception_score": found["inception_score_mean"], "inception_score_sd": found["inception_score_std"]}
 
 
 def fid_deviation(one: Tensor, other: Tensor, real: Tensor, seed: int, resamples: int = RESAMPLES) -> float:
-    """The standard deviation of FID over a generator's latents, with prompts and real images fixed.
+    """Estimate the standard deviation of FID over a generator's latents, with fixed prompts and real images.
 
-    Two sets hold one image of each prompt. Each resample takes each prompt's image from one of the sets at random. The
+    Two sets hold one image per prompt. Each resample takes each prompt's image from one of the two sets at random. The
     choice between two images has half the variance of a new draw, so the result is sqrt 2 times the deviation of the
-    resamples. (A bootstrap over images would also draw the prompts anew, and give about twice as much; bench/fid.py
+    resamples. (A bootstrap over images would also vary the prompts, and give about twice the value; bench/fid.py
     measures it.)
 
     Args:
@@ -122,7 +122,7 @@ def fid_deviation(one: Tensor, other: Tensor, real: Tensor, seed: int, resamples
 
 
 def _calculate(**arguments: Any) -> dict[str, float]:
-    """Call torch-fidelity. It ignores arguments that it does not know: all of them are here or in the two callers."""
+    """Call torch-fidelity. It ignores unknown arguments; only this function and its two callers set arguments."""
     if ROWS not in FEATURE_EXTRACTORS_REGISTRY:
         register_feature_extractor(ROWS, _Rows)
     found: dict[str, float] = calculate_metrics(

@@ -1,9 +1,9 @@
-"""Read a picture of drawn shapes by its pixels: background; each object's colour, size, shape and place.
+"""Read a picture of drawn shapes from its pixels: the background, and each object's colour, size, shape and place.
 
-It is plain image processing; nothing is learned. A pixel lies on the straight line between the background's colour and
-an object's colour, as edges are mixtures. The picture shows the background and the one or two object colours that
-explain all pixels best. The mixture is the object's coverage of the pixel. The drawn shape with the most similar
-coverage around the same centroid gives shape and size.
+This is plain image processing; nothing is learned. Edges are mixtures, so a pixel's colour lies on the straight line
+between the background's colour and an object's colour. The oracle finds the background and the one or two object
+colours that explain all pixels best. A pixel's mixture is the object's coverage there. The drawn shape with the most
+similar coverage around the same centroid gives shape and size.
 
 Shapes: N images, R resolution, P = R^2 pixels, K object colours.
 """
@@ -18,12 +18,12 @@ from clipgan.inputs.data.shapes import BACKGROUNDS, COLOURS, POLYGONS, SIZE_JITT
 from clipgan.inputs.data.shapes_captions import Reading, Seen
 
 ATTRIBUTES = ("colour", "size", "shape", "position", "background")
-NEAR, FAR = 30.0, 90.0  # RGB distance of a pixel from a reading: up to NEAR it costs nothing, from FAR on 1
-CUT = 0.25  # less coverage counts as none, in pictures and in templates
-OBJECT_COST = 5.0  # pixels that a second object must explain, or it is not taken as one
-PHASES = 4  # positions within a pixel, along each axis, at which templates are drawn
+NEAR, FAR = 30.0, 90.0  # RGB distance of a pixel from a reading: it costs 0 up to NEAR, and 1 from FAR on
+CUT = 0.25  # a smaller coverage counts as 0, in pictures and in templates
+OBJECT_COST = 5.0  # smallest number of pixels that a second object must explain
+PHASES = 4  # positions of a template within a pixel, along each axis
 DETAIL = 8  # supersampling of templates
-REACH = 0.27  # the farthest that a shape reaches from its centroid, as a fraction of the image's side
+REACH = 0.27  # largest distance of a shape's edge from its centroid, as a fraction of the image's side
 
 _OBJECT_COLOURS = np.array(list(COLOURS.values()), dtype=np.float32)
 _BACKGROUND_COLOURS = np.array(list(BACKGROUNDS.values()), dtype=np.float32)
@@ -50,11 +50,11 @@ def read(images: np.ndarray) -> list[Reading]:
 
 
 def hits(reading: Reading, said: Reading) -> dict[str, float]:
-    """How much of its caption a picture shows: for each of `ATTRIBUTES` the share of objects where it is right.
+    """Compare a picture with its caption: for each of `ATTRIBUTES`, the share of objects that agree.
 
-    Objects of picture and caption are paired so that most colours agree, then most sizes and shapes. A missing object
-    has nothing right, and neither has one that the caption does not name. Position is the relation between two objects
-    with the colours of the named ones; it is NaN where the caption has one object.
+    Objects of picture and caption are paired so that most colours agree, then most sizes and shapes. Missing objects
+    and objects that the caption does not name count as wrong. Position is the relation between two objects with the
+    named colours; it is NaN if the caption has one object.
     """
     pairings = itertools.permutations((*reading.things, None, None), len(said.things))
     best = max((list(zip(said.things, seen, strict=True)) for seen in pairings), key=_agreement)
@@ -95,7 +95,7 @@ def _mixtures(pixels: np.ndarray, background: np.ndarray) -> tuple[np.ndarray, n
         background: [3].
 
     Returns:
-        the object's share, 0 to 1, [N, P, K], and the squared RGB distance of pixel and mixture [N, P, K].
+        the object's share, 0 to 1, [N, P, K], and the squared RGB distance of pixel and mixture, [N, P, K].
     """
     towards = _OBJECT_COLOURS - background  # [K, 3]
     offset = pixels - background
@@ -105,7 +105,7 @@ def _mixtures(pixels: np.ndarray, background: np.ndarray) -> tuple[np.ndarray, n
 
 
 def _set_costs(residual: np.ndarray) -> np.ndarray:
-    """[N, P, K] -> [sets, N]: the pixels that a set of colours does not explain, plus the cost of a second object."""
+    """Count the pixels that a set of colours does not explain, plus a second object's cost: [N, P, K] -> [sets, N]."""
     bounded = np.clip((np.sqrt(residual) - NEAR) / (FAR - NEAR), 0, 1)
     return np.stack(
         [bounded[:, :, list(chosen)].min(axis=2).sum(axis=1) + OBJECT_COST * (len(chosen) - 1) for chosen in _SETS]
@@ -113,7 +113,7 @@ def _set_costs(residual: np.ndarray) -> np.ndarray:
 
 
 def _fit(coverage: np.ndarray, colour: str) -> Seen | None:
-    """The shape and size whose template is most similar to the coverage [R, R]; None where there is hardly any."""
+    """Find the shape and size with the template most similar to the coverage [R, R]; None if it is almost empty."""
     resolution = len(coverage)
     coverage = _largest_piece(np.where(coverage < CUT, 0, coverage))
     mass = float(coverage.sum())
@@ -132,7 +132,7 @@ def _fit(coverage: np.ndarray, colour: str) -> Seen | None:
 
 def _largest_piece(coverage: np.ndarray) -> np.ndarray:
     """Keep the largest connected piece."""
-    from scipy.ndimage import label, sum_labels  # at the top of the file it would cost each start 0.1 s
+    from scipy.ndimage import label, sum_labels  # an import at the top of the file would cost each start 0.1 s
 
     pieces, count = label(coverage, structure=np.ones((3, 3)))
     masses = sum_labels(coverage, pieces, range(1, count + 1))
@@ -141,7 +141,7 @@ def _largest_piece(coverage: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _templates(resolution: int, phase_x: int, phase_y: int) -> tuple[np.ndarray, list[tuple[str, str]]]:
-    """Templates of every shape and size: coverages [T, S^2], and names. Phases place the centroid in its pixel."""
+    """Draw templates of every shape and size: coverages [T, S^2], and names. Phases place the centroid in its pixel."""
     reach = int(np.ceil(REACH * resolution)) + 1
     side = 2 * reach + 1
     centre = [reach + (phase + 0.5) / PHASES for phase in (phase_x, phase_y)]
@@ -154,7 +154,7 @@ def _templates(resolution: int, phase_x: int, phase_y: int) -> tuple[np.ndarray,
 
 
 def _drawn(shape: str, radius: float, centre: list[float], side: int) -> np.ndarray:
-    """The coverage of one shape: float32 [side, side].
+    """Draw the coverage of one shape: float32 [side, side].
 
     Args:
         shape: its name.
@@ -169,7 +169,7 @@ def _drawn(shape: str, radius: float, centre: list[float], side: int) -> np.ndar
         box = [(x - radius) * DETAIL, (y - radius) * DETAIL, (x + radius) * DETAIL, (y + radius) * DETAIL]
         ImageDraw.Draw(image).ellipse(box, fill=255)
     else:
-        lift = 0.25 if shape == "triangle" else 0.0  # a triangle is drawn lower by this much
+        lift = 0.25 if shape == "triangle" else 0.0  # a triangle is drawn lower by this share of its radius
         points = [((x + radius * u) * DETAIL, (y + radius * (v - lift)) * DETAIL) for u, v in polygon]
         ImageDraw.Draw(image).polygon(points, fill=255)
     return np.asarray(image.reduce(DETAIL), dtype=np.float32) / 255

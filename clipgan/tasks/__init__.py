@@ -1,1 +1,1 @@
-"""What can be trained: a text-to-image GAN, or an encoder by SimCLR."""
+"""The tasks: training a text-to-image GAN, or pretraining an encoder by SimCLR."""

@@ -1,4 +1,4 @@
-"""Train: the one place that chooses the task which a configuration names."""
+"""Train: choose the task of a configuration, and launch it."""
 
 from pathlib import Path
 
@@ -9,24 +9,24 @@ from clipgan.tracking.run_description import Origin
 
 
 def train(config: Config, run_dir: Path, report: Report | None = None, origin: Origin | None = None) -> Result:
-    """Run one training, from its last checkpoint if there is one.
+    """Run one training; resume from its last checkpoint if there is one.
 
     Args:
-        config: the run; its task is a GAN where `config.simclr` is null.
+        config: the run; its task is a GAN if `config.simclr` is null.
         run_dir: where its files go; made if missing.
         report: called with the objective at each snapshot, so that a sweep can watch the run and end it there.
-        origin: what has started it, which MLflow shows.
+        origin: the command or the sweep that started the run; MLflow shows it.
 
     Raises:
         UserError: data, weights or a checkpoint are missing or do not fit.
         DivergenceError: a loss is no longer finite.
-        Interrupted: SIGTERM or SIGINT came, and a checkpoint was written.
+        Interrupted: SIGTERM or SIGINT came, and the run wrote a checkpoint.
     """
     return launch(config, run_dir, _task(config), report, origin or Origin())
 
 
 def _task(config: Config) -> PrepareRun:
-    """The preparation of the chosen task; the other task is not imported."""
+    """Import the preparation of the chosen task, and not the other task."""
     if config.simclr is None:
         from clipgan.tasks.gan import training
 

@@ -1,4 +1,4 @@
-"""Where a run records its metrics: what a log does, and a log that does nothing."""
+"""The interface of a run's log, and a log that does nothing."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -26,7 +26,7 @@ class Log(ABC):
         """Record the trained network as an MLflow model.
 
         Args:
-            write: makes an MLflow model in the folder that it is given, which is deleted once MLflow has the model.
+            write: makes an MLflow model in the given folder, which is deleted after MLflow has the model.
             step: whole units done.
         """
 
@@ -41,7 +41,7 @@ class Log(ABC):
 
 
 class SilentLog(Log):
-    """Records nothing: of several processes, the first one alone keeps the record."""
+    """Records nothing: only the first of several processes keeps the record."""
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Do nothing."""

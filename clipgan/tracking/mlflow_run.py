@@ -1,4 +1,4 @@
-"""A training's run in MLflow: made or found again, then sent one item after another. A call may take long, or raise."""
+"""Create or find a training's run in MLflow, and send items to it, one by one. Each call may take long or raise."""
 
 import os
 import tempfile
@@ -14,13 +14,13 @@ from clipgan.config import MlflowConfig
 from clipgan.tracking.run_description import RunDescription
 
 MAX_PARAM = 500  # characters; longer values are cut
-MAX_DIGEST = 36  # characters that MLflow allows
-RUN_DIR_TAG = "clipgan.run_dir"  # the run directory, which has the checkpoints
-RESUMED_TAG = "resumed."  # prefix of a parameter's key: its newest value, if a run went on with another one
-BATCH = 100  # parameters that MLflow takes in one call
-MODEL_NAME = "generator"  # the model that a run logs is served as runs:/RUN_ID/generator
+MAX_DIGEST = 36  # characters; MLflow's limit
+RUN_DIR_TAG = "clipgan.run_dir"  # tag with the run directory, which has the checkpoints
+RESUMED_TAG = "resumed."  # prefix of a parameter's key, for its newest value if a resumed run has changed it
+BATCH = 100  # parameters per call; MLflow's limit
+MODEL_NAME = "generator"  # MLflow serves a run's model as runs:/RUN_ID/generator
 RUN_ID_FILE = "mlflow_run_id.txt"  # in the run directory
-URI_FILE = "mlflow_uri.txt"  # in the run directory: the MLflow that has this id
+URI_FILE = "mlflow_uri.txt"  # in the run directory: the URI of the MLflow with this id
 PICTURES = "samples-*.png"  # in the run directory
 
 
@@ -28,16 +28,16 @@ PICTURES = "samples-*.png"  # in the run directory
 class Model:
     """A model to log."""
 
-    write: Callable[[Path], None]  # makes an MLflow model in the folder that it is given
+    write: Callable[[Path], None]  # makes an MLflow model in the given folder
     step: int
-    model_id: str | None = None  # MLflow's, once it has been announced
+    model_id: str | None = None  # MLflow's id, after the model was announced
 
 
 Item = dict[str, Any] | Path | Model  # a record (step, time, metrics by name), a file in the run directory, a model
 
 
 class MlflowRun:
-    """One run of an MLflow that may be away: a call that fails may be tried again."""
+    """One run in an MLflow that may be unreachable: a caller may repeat a failed call."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class MlflowRun:
         params: Mapping[str, Any],
         known: Sequence[dict[str, Any]] | None,
     ) -> None:
-        """`known`: the records of a run that goes on; None: a new run."""
+        """`known`: the records of a resumed run; None: a new run."""
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
@@ -56,11 +56,11 @@ class MlflowRun:
         self.known = known
         if known is None:
             (run_dir / RUN_ID_FILE).unlink(missing_ok=True)
-        self.run_id: str | None = None  # once it is open
+        self.run_id: str | None = None  # MLflow's id, after `open`
         self._client: Any = None
 
     def open(self) -> list[Item]:
-        """Make the run, or find that of an earlier process; returns what the earlier process could not send."""
+        """Create the run, or find an earlier process's run; return the items that the earlier one could not send."""
         import mlflow
 
         uri = self.config.tracking_uri
@@ -94,9 +94,9 @@ class MlflowRun:
         self._client.set_terminated(self.run_id, status)
 
     def _known_run(self, uri: str) -> str | None:
-        """Reopen the run that an earlier process made; None if there is none, or if this MLflow does not have it.
+        """Reopen an earlier process's run; None if there is no such run, or if this MLflow does not have it.
 
-        A new run then gets everything (`_missing`).
+        Then a new run gets all records (`_missing`).
         """
         from mlflow.exceptions import MlflowException
         from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
@@ -131,7 +131,7 @@ class MlflowRun:
         return run_id
 
     def _log_params(self, run_id: str) -> None:
-        """Send the parameters that the run lacks. MLflow never changes a parameter, so a new value becomes a tag."""
+        """Send the parameters that the run lacks. MLflow cannot change a parameter, so a new value becomes a tag."""
         from mlflow.entities import Param
 
         there = self._client.get_run(run_id).data
@@ -144,7 +144,7 @@ class MlflowRun:
                 self._client.set_tag(run_id, tag, text)
 
     def _missing(self, run_id: str, known: Sequence[dict[str, Any]]) -> list[Item]:
-        """The metrics and pictures that an earlier process could not send."""
+        """List the metrics and pictures that an earlier process could not send."""
         have: dict[str, set[int]] = {}
         missing: list[Item] = []
         for record in known:
@@ -162,7 +162,7 @@ class MlflowRun:
 
         run = self._client.get_run(self.run_id)
         if run.outputs and any(output.step == model.step for output in run.outputs.model_outputs):
-            return  # this run was finished before
+            return  # an earlier process finished this run
         if model.model_id is None:
             announced = self._client.create_logged_model(
                 run.info.experiment_id, MODEL_NAME, source_run_id=self.run_id
@@ -176,7 +176,7 @@ class MlflowRun:
 
 
 def is_refusal(error: Exception, item: Item) -> bool:
-    """Whether MLflow will never take an item: a value is bad, or the file is gone. Any other error may pass."""
+    """Whether MLflow will never accept an item: a value is bad, or the file is gone. Other errors may be temporary."""
     from mlflow.exceptions import MlflowException
     from mlflow.protos.databricks_pb2 import BAD_REQUEST, INVALID_PARAMETER_VALUE, ErrorCode
 

@@ -1,4 +1,4 @@
-"""What MLflow shows of a run besides its metrics: its name, what it is, how to go on with it."""
+"""Describe a run for MLflow, besides its metrics: its name, its task, and how to continue it."""
 
 import shlex
 from dataclasses import dataclass
@@ -11,25 +11,25 @@ MAX_NAME = 250  # characters; MLflow keeps no more
 
 @dataclass(frozen=True)
 class Origin:
-    """What started a run: a command of its own, or a sweep."""
+    """The origin of a run: its own command, or a sweep."""
 
-    command: str | None = None  # for a shell; goes on with this run
-    swept: tuple[str, ...] = ()  # overrides in which the trials of its sweep differ, such as `h=0.5`
+    command: str | None = None  # shell command that continues this run
+    swept: tuple[str, ...] = ()  # overrides that differ between the trials of its sweep, such as `h=0.5`
     parent_run_id: str | None = None  # the MLflow run of its sweep
 
 
 @dataclass(frozen=True)
 class RunDescription:
-    """What MLflow is told of a run when the run is made."""
+    """The data that MLflow gets when it creates a run."""
 
     name: str
     description: str  # Markdown
     parent_run_id: str | None = None
-    dataset: tuple[str, str] | None = None  # its name and its fingerprint
+    dataset: tuple[str, str] | None = None  # name and fingerprint
 
 
 def run_name(config: Config, swept: tuple[str, ...] = ()) -> str:
-    """`symmetric h=0.5 C_it=1 ViT-B32`: structure, h, what else its sweep varies, and the CLIP that guides.
+    """Name a run, as `symmetric h=0.5 C_it=1 ViT-B32`: structure, h, other axes of its sweep, and the guide CLIP.
 
     Args:
         config: the run; with task=simclr, pairs and network replace structure and CLIP.
@@ -45,11 +45,11 @@ def run_name(config: Config, swept: tuple[str, ...] = ()) -> str:
 
 
 def description(config: Config, origin: Origin, objective: str) -> str:
-    """Markdown for the run's page in MLflow.
+    """Write Markdown for the run's page in MLflow.
 
     Args:
         config: the run.
-        origin: what started it.
+        origin: the command or the sweep that started it.
         objective: name of its objective.
     """
     unit = "kimg" if config.simclr is None else "epochs"
@@ -65,9 +65,9 @@ def description(config: Config, origin: Origin, objective: str) -> str:
 
 
 def to_compare(mlflow: MlflowConfig) -> list[tuple[str, str]]:
-    """The command that compares runs in MLflow, and what it does; nothing if the tracking URI is a server."""
+    """Return the command that compares runs in MLflow, with its purpose; nothing if the tracking URI is a server."""
     uri = without_passwords(mlflow.tracking_uri or "")
-    if not uri or uri.startswith(("http://", "https://")):  # somebody else's server
+    if not uri or uri.startswith(("http://", "https://")):  # MLflow runs on a server already
         return []
     return [(f"mlflow ui --backend-store-uri {shlex.quote(uri)}", "compare runs in a browser")]
 
@@ -85,7 +85,7 @@ def _what(config: Config) -> str:
 
 
 def _short(value: str) -> str:
-    """A swept value without quotes; a drawn number has six digits."""
+    """Shorten a swept value: no quotes, and six digits for a drawn number."""
     value = value.strip("'\"")
     try:
         return value if value.lstrip("+-").isdigit() else f"{float(value):g}"

@@ -1,4 +1,4 @@
-"""A run's metrics: each goes to `metrics.jsonl` first, then to MLflow, which may be away and come back."""
+"""Log a run's metrics: first to `metrics.jsonl`, then to MLflow, which may be unreachable for a while."""
 
 import json
 import math
@@ -19,13 +19,13 @@ from clipgan.tracking.log import Log
 from clipgan.tracking.mlflow_run import Item, MlflowRun, Model, is_refusal
 from clipgan.tracking.run_description import RunDescription
 
-PATIENCE = 30.0  # seconds that a finished run waits for an MLflow that has gone away
-HURRY = 5.0  # seconds that an interrupted or failed run waits for it
-RETRY, LONGEST_RETRY = 1.0, 60.0  # seconds between two tries: the first pause, which doubles up to the longest
+PATIENCE = 30.0  # seconds that a finished run waits for an unreachable MLflow
+HURRY = 5.0  # seconds that an interrupted or failed run waits for MLflow
+RETRY, LONGEST_RETRY = 1.0, 60.0  # seconds between two tries: the first pause, and the longest one; pauses double
 
 
 class RunLog(Log):
-    """Writes `metrics.jsonl`, and sends everything to MLflow."""
+    """Writes `metrics.jsonl`, and sends all items to MLflow."""
 
     def __init__(
         self,
@@ -38,9 +38,9 @@ class RunLog(Log):
         """
         Args:
             run_dir: where `metrics.jsonl` and the artifacts are.
-            about: what MLflow shows of the run besides its metrics.
+            about: the run's description for MLflow.
             params: dotted keys to plain values.
-            resumed_at: the step that a resumed run goes on from; later records are dropped. None: a new run.
+            resumed_at: the step at which a resumed run continues; later records are dropped. None: a new run.
         """
         self.path = run_dir / "metrics.jsonl"
         kept = self._kept(resumed_at)
@@ -55,7 +55,7 @@ class RunLog(Log):
         with self.path.open("a") as file:
             file.write(json.dumps(record) + "\n")
             file.flush()
-            os.fsync(file.fileno())  # no later checkpoint may outlive a power cut that this record does not
+            os.fsync(file.fileno())  # after a power cut, a later checkpoint must not exist without this record
         if self._sink:
             self._sink.put(record)
 
@@ -70,13 +70,13 @@ class RunLog(Log):
             self._sink.put(Model(write, step))
 
     def finish(self, status: str, pruned: bool = False) -> None:
-        """Close the run, and wait a while until MLflow has everything."""
+        """Close the run, and wait a while until MLflow has all items."""
         if self._sink:
             self.artifact(self.path)
             self._sink.finish(status, {"pruned": str(pruned).lower()}, in_a_hurry=status == "KILLED" and not pruned)
 
     def _kept(self, resumed_at: int | None) -> list[dict[str, Any]]:
-        """Keep the file's records up to a step; later records go, and so does a line that a full disk has cut."""
+        """Keep the file's records up to a step; delete later records, and a line that a full disk has cut."""
         kept = []
         if resumed_at is not None and self.path.exists():
             every = map(_record, self.path.read_text().splitlines())
@@ -88,13 +88,13 @@ class RunLog(Log):
 class _Sink:
     """A queue of items for MLflow, and a thread that sends them, so that a training never waits for MLflow.
 
-    An item that fails is tried again with the next item, or after a pause that grows. The thread is a daemon: it never
-    keeps a process from its end.
+    A failed item is sent again with the next item, or after a growing pause. The thread is a daemon, so it never delays
+    the end of the process.
     """
 
     def __init__(self, run: MlflowRun) -> None:
         self._run = run
-        self._waiting: deque[Item] = deque()  # anyone adds at the right; only the thread takes from it
+        self._waiting: deque[Item] = deque()  # others append at the right; only the thread removes items
         self._news = threading.Event()  # set by a new item, and by the end of the run
         self._end: tuple[str, Mapping[str, str]] | None = None  # status and tags, once the run has ended
         self._away = False  # whether the last try failed
@@ -108,16 +108,16 @@ class _Sink:
         self._news.set()
 
     def finish(self, status: str, tags: Mapping[str, str], in_a_hurry: bool) -> None:
-        """Wait a while until everything has arrived; longer while MLflow takes items and nobody is in a hurry."""
+        """Wait a while until all items have arrived; longer while MLflow accepts items, unless `in_a_hurry`."""
         self._end = status, tags
         self._news.set()
         self._thread.join(PATIENCE if status == "FINISHED" else HURRY)
-        while self._thread.is_alive() and not (self._away or in_a_hurry):  # a large model, a slow line
+        while self._thread.is_alive() and not (self._away or in_a_hurry):  # for a large model or a slow network
             self._thread.join(RETRY)
         self._given_up = True
         if self._thread.is_alive() or self._waiting or self._run.run_id is None:
             missing, where = len(self._waiting), self._run.run_dir
-            console.print(f"MLflow lacks {missing} items and how the run ended: they are in {where} only", markup=False)
+            console.print(f"MLflow lacks {missing} items and the run's status: they are only in {where}", markup=False)
 
     def _work(self) -> None:
         pause = RETRY
@@ -129,12 +129,12 @@ class _Sink:
                 if end is not None:
                     self._run.end(*end)
                     return
-            except Exception as error:  # any driver or transport may fail, and a training must survive that
+            except Exception as error:  # a training must survive any error of a driver or transport
                 self._away = True
                 reason = first_line(error)
                 self._say("away", f"MLflow cannot be reached ({reason}); the metrics wait in {self._run.run_dir}")
                 if end is not None and (end[0] != "FINISHED" or self._run.run_id is None):
-                    return  # only an MLflow that was there may come back
+                    return  # only an MLflow that once answered may come back
                 self._news.wait(pause if end is None else RETRY)
                 pause = min(2 * pause, LONGEST_RETRY)
             else:
@@ -157,7 +157,7 @@ class _Sink:
             self._away = False
 
     def _drop(self, item: Item, error: Exception) -> None:
-        """Leave out an item that MLflow will never take; of a record, only the metric that MLflow refuses."""
+        """Drop an item that MLflow will never accept; of a record, drop only the refused metric."""
         self._waiting.popleft()
         metrics = [key for key in item if key not in ("step", "time")] if isinstance(item, dict) else []
         if isinstance(item, dict) and len(metrics) > 1:
@@ -169,14 +169,14 @@ class _Sink:
         self._say(reason, f"MLflow does not take {name} ({reason}); it is in {self._run.run_dir} only")
 
     def _say(self, about: str, line: str) -> None:
-        """Print a line, unless one about the same thing was printed before."""
+        """Print a line, unless an earlier line was about the same thing."""
         if about not in self._said:
             self._said.add(about)
             console.print(without_passwords(line), markup=False)
 
 
 def _record(line: str) -> dict[str, Any]:
-    """Parse a line of the file. A line that was cut becomes a record of step infinity, which is dropped."""
+    """Parse a line of the file. A cut line becomes a record of step infinity, which is dropped later."""
     try:
         record: dict[str, Any] = json.loads(line)
     except ValueError:

@@ -1,7 +1,7 @@
-"""Makes the sweeper known to Hydra as `hydra/sweeper: study`, which changes nothing for an app that chooses another.
+"""Register the sweeper with Hydra as `hydra/sweeper: study`; an app with another sweeper does not change.
 
-Its samplers and pruners are the groups `hydra/sweeper/study/sampler` and `hydra/sweeper/study/pruner`. They stand one
-level below those of other sweepers, because Hydra's own Optuna plug-in has options of the same names.
+Its samplers and pruners are the groups `hydra/sweeper/study/sampler` and `hydra/sweeper/study/pruner`: one level below
+the groups of other sweepers, because Hydra's own Optuna plug-in has options of the same names.
 
 Hydra instantiates only classes that are defined under `hydra_plugins`, hence the empty subclass.
 """
@@ -15,7 +15,7 @@ from sweeps import sweeper
 from sweeps.base.options import PRUNERS, SAMPLERS
 from sweeps.base.settings import Settings
 
-PROVIDER = "clipgan_sweeper"  # as `--info` names it
+PROVIDER = "clipgan_sweeper"  # the name that `--info` shows
 
 
 class StudySweeper(sweeper.StudySweeper):
@@ -24,11 +24,11 @@ class StudySweeper(sweeper.StudySweeper):
 
 @dataclass
 class StudySweeperConf(Settings):
-    """What stands under `hydra.sweeper`: the settings, and Hydra's name of the class that has them."""
+    """The config node `hydra.sweeper`: the settings, and the class that Hydra creates from them."""
 
     defaults: list[Any] = field(default_factory=lambda: ["_self_", {"study/sampler": "auto"}, {"study/pruner": "none"}])
     _target_: str = "hydra_plugins.clipgan_sweeper.StudySweeper"
-    _recursive_: bool = False  # the pruner and the sampler are made where they are used
+    _recursive_: bool = False  # the sweeper itself creates the pruner and the sampler
 
 
 def _register() -> None:

@@ -1,1 +1,1 @@
-"""What every room needs: errors, settings, options, names of environment variables, signals."""
+"""Shared parts of the package: errors, settings, options, names of environment variables, signals."""

@@ -1,10 +1,10 @@
-"""The mistakes of a user that a sweep reports in one message, without a traceback."""
+"""The error for a user's mistake: a sweep reports it in one message, without a traceback."""
 
 from hydra.errors import CompactHydraException
 
 
 class SweepError(CompactHydraException):
-    """Something in the sweep's settings or storage is not allowed: the message quotes it and says what is.
+    """The sweep's settings or storage are not allowed: the message quotes the value and names the allowed ones.
 
     Hydra prints the message alone and exits with status 1.
     """

@@ -1,7 +1,7 @@
 """The options of the groups `hydra/sweeper/study/pruner` and `.../sampler`, and the objects that they describe.
 
 `python app.py -m hydra/sweeper/study/pruner=median hydra.sweeper.pruner.n_startup_trials=5 ...`. clipgan has short
-names for them, as in `pruner=median` (conf/pruner/). A step is what a job reports at (kimg).
+names for them, as in `pruner=median` (conf/pruner/). A step is the number with which a job reports a value (kimg).
 """
 
 import pkgutil
@@ -14,7 +14,7 @@ from sweeps.base.errors import SweepError
 
 @dataclass
 class NoPruner:
-    """Every trial runs to its end; those that were pruned before go on."""
+    """Lets every trial run to its end; trials that were pruned before continue."""
 
     _target_: str | None = None
 
@@ -54,12 +54,12 @@ class HyperbandPruner:
 
 @dataclass
 class PatiencePruner:
-    """Ends a trial that has not become better for some reports, whatever the others do."""
+    """Ends a trial that has not improved for `patience` reports; other trials do not matter."""
 
     _target_: str = "optuna.pruners.PatientPruner"
     wrapped_pruner: Any = None  # null: patience alone decides
     patience: int = 3  # reports
-    min_delta: float = 0.0  # what counts as better
+    min_delta: float = 0.0  # smallest change that counts as an improvement
 
 
 @dataclass
@@ -75,7 +75,7 @@ class ThresholdPruner:
 
 @dataclass
 class AutoSampler:
-    """grid where all axes are choices, tpe where one is an interval."""
+    """Chooses grid if all axes are lists of choices, and tpe if an axis is an interval."""
 
     _target_: str | None = None
 
@@ -92,7 +92,7 @@ class RandomSampler:
     """Independent draws."""
 
     _target_: str = "optuna.samplers.RandomSampler"
-    seed: int | None = 0  # the same seed draws the same points; null: others each time
+    seed: int | None = 0  # the same seed draws the same points; null: other points each time
 
 
 @dataclass
@@ -135,8 +135,8 @@ class NSGAIISampler:
     population_size: int = 20
 
 
-# Null in a pruner's settings stands for this share of a trial's last step: early in a training, trials differ by how
-# fast they are more than by where they end, and how early that is depends on how long they are.
+# Null in a pruner's settings means this share of a trial's last step. Early in a training, trials differ in speed more
+# than in their final value, and the length of this early phase depends on the length of the training.
 SHARES: Mapping[str, Mapping[str, float]] = {
     "MedianPruner": {"n_warmup_steps": 1 / 5},
     "ThresholdPruner": {"n_warmup_steps": 1 / 5},
@@ -163,7 +163,7 @@ SAMPLERS: Mapping[str, type] = {
 
 
 def instance(settings: Mapping[str, Any], group: str, **changes: Any) -> Any:
-    """The object that an option describes.
+    """Create the object that an option describes.
 
     Args:
         settings: its keys and values, `_target_` included.
@@ -187,7 +187,7 @@ def instance(settings: Mapping[str, Any], group: str, **changes: Any) -> Any:
 
 
 def _made(value: Any) -> Any:
-    """The object that a mapping with `_target_` describes, arguments that are such mappings included."""
+    """Create the object that a mapping with `_target_` describes; its arguments may be such mappings too."""
     if not isinstance(value, Mapping) or "_target_" not in value:
         return value
     arguments = {str(key): _made(argument) for key, argument in value.items() if key != "_target_"}
@@ -195,12 +195,12 @@ def _made(value: Any) -> Any:
 
 
 def pruner_of(settings: Mapping[str, Any] | None, max_step: int | None = None, n_objectives: int = 1) -> Any:
-    """The pruner that `hydra.sweeper.pruner` describes, or None.
+    """Create the pruner that `hydra.sweeper.pruner` describes, or return None.
 
     Args:
         settings: its keys and values, `_target_` included.
-        max_step: a trial's last step, `hydra.sweeper.max_step`; None: unknown, and trials are compared from step 1 on.
-        n_objectives: of the sweep.
+        max_step: a trial's last step, `hydra.sweeper.max_step`; None: unknown, and the pruner compares from step 1 on.
+        n_objectives: number of the sweep's objectives.
 
     Raises:
         SweepError: its arguments are not allowed, or there are several objectives.
@@ -209,8 +209,8 @@ def pruner_of(settings: Mapping[str, Any] | None, max_step: int | None = None, n
         return None
     if n_objectives > 1:
         raise SweepError(
-            f"hydra.sweeper.pruner={settings['_target_']} is not allowed with {n_objectives} objectives: a trial cannot"
-            " be compared half-way by several; take hydra/sweeper/study/pruner=none"
+            f"hydra.sweeper.pruner={settings['_target_']} is not allowed with {n_objectives} objectives: a pruner"
+            " cannot compare trials by several; take hydra/sweeper/study/pruner=none"
         )
     if settings.get("max_resource", 1) is None and max_step is None:
         raise SweepError(
@@ -226,7 +226,7 @@ def pruner_of(settings: Mapping[str, Any] | None, max_step: int | None = None, n
 
 
 def _lengths(settings: Mapping[str, Any], max_step: int | None) -> dict[str, int]:
-    """The steps that are null in the settings: shares of a trial's length; at least 1, for at 0 nothing is trained."""
+    """Compute the steps that are null in the settings: shares of a trial's length, at least 1 (0 precedes training)."""
     shares = SHARES.get(settings["_target_"].rpartition(".")[2], {})
     unset = {name: share for name, share in shares.items() if settings.get(name, 0) is None}
     return {name: max(1, round(share * (max_step or 0))) for name, share in unset.items()}

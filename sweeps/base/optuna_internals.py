@@ -1,7 +1,7 @@
-"""All that sweeps use of Optuna beyond its public interface: three private names and the tables of `RDBStorage`.
+"""Access Optuna beyond its public interface: three private names and the tables of `RDBStorage`.
 
-Why: Optuna's own reading of a study costs more with every trial that waits, and Optuna refuses a trial whose choices
-are not those of the trials before it. `tests/sweeps/base/test_optuna_internals.py` says what a new release has changed.
+Why: Optuna reads a study more slowly with every waiting trial, and it refuses a trial whose choices differ from the
+choices of earlier trials. `tests/sweeps/base/test_optuna_internals.py` shows what a new Optuna release has changed.
 """
 
 import json
@@ -30,23 +30,23 @@ _SET_PARAM = sqlalchemy.text(
 
 
 def key_of(trial: FrozenTrial) -> int:
-    """The key of a trial in its storage; its number counts within its study."""
+    """Return a trial's key, which is unique in its storage; its number is unique only in its study."""
     return trial._trial_id
 
 
 def unfinished(storage: RDBStorage, study: int, last: int) -> dict[int, str]:
-    """Trial key -> state, of a study's trials that wait or run and of all whose key is above `last`."""
+    """Map trial keys to states, for the study's waiting and running trials and all trials with a key above `last`."""
     with storage.engine.connect() as connection:
         return {key: state for key, state in connection.execute(_UNFINISHED, {"study": study, "last": last})}
 
 
 def read_trials(storage: RDBStorage, study: int, keys: Collection[int], last: int) -> list[FrozenTrial]:
-    """A study's trials with these keys, and all whose key is above `last`."""
+    """Read a study's trials with these keys, and all trials with a key above `last`."""
     return storage._get_trials(study, None, set(keys), last)
 
 
 def silent_trials(storage: RDBStorage, study: int, grace: int) -> set[int]:
-    """The keys of the running trials without a heartbeat for `grace` seconds of the database's clock."""
+    """Find the keys of running trials without a heartbeat for `grace` seconds by the database's clock."""
     storage.heartbeat_interval = storage.grace_period = grace
     return set(storage._get_stale_trial_ids(study))
 
@@ -58,17 +58,17 @@ def replace_distributions(
     convert: Callable[[Any], Any],
     note: tuple[str, Any],
 ) -> None:
-    """Give a study's parameters other distributions, in all of its trials, and change a note, in one transaction.
+    """Replace the distributions of a study's parameters in all its trials, and change a note, in one transaction.
 
     Args:
-        storage: locked by the caller.
+        storage: the caller holds its lock.
         study: the key of the study.
         distributions: parameter -> its new distribution.
-        convert: from a parameter's old value to the new one.
+        convert: turns a parameter's old value into the new one.
         note: name and JSON value of a user attribute that the study has already.
     """
     with storage.engine.begin() as connection:
-        # a write comes first: SQLite refuses one after a read if another process has written in between
+        # write first: SQLite refuses a write after a read if another process has written in between
         connection.execute(_SET_NOTE, {"study": study, "key": note[0], "text": json.dumps(note[1])})
         changes = [
             {"id": key, "value": new.to_internal_repr(convert(old)), "distribution": distribution_to_json(new)}

@@ -1,4 +1,4 @@
-"""A thread that does something again and again while a block lasts."""
+"""Repeat an action in a thread while a block runs."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def repeating(action: Callable[[threading.Event], None], seconds: float) -> Iterator[None]:
-    """Call `action` every so many seconds, in a thread, until the block ends; its argument is set from then on."""
+    """Call `action` every `seconds` in a thread until the block ends; the end of the block sets its argument."""
     over = threading.Event()
 
     def repeat() -> None:

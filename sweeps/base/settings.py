@@ -1,4 +1,4 @@
-"""The settings of a sweep: what stands under `hydra.sweeper`."""
+"""The settings of a sweep: the keys under `hydra.sweeper`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -64,7 +64,7 @@ class Settings:
     mlflow_experiment: str | None = None  # experiment that holds this run; created if missing
 
     def check(self) -> None:
-        """Refuse what a type cannot.
+        """Check the values, beyond their types.
 
         Raises:
             SweepError: quotes the value and says what is allowed.
@@ -108,12 +108,12 @@ class Settings:
 
     @property
     def has_pruner(self) -> bool:
-        """Whether trials may be ended early."""
+        """Whether a pruner may end trials early."""
         return self.pruner is not None and self.pruner.get("_target_") is not None
 
     @property
     def retried(self) -> list[str]:
-        """States of trials that this command runs again; without a pruner those that one has ended go on."""
+        """The states of trials that this command runs again; without a pruner, pruned trials continue."""
         return [*(["FAIL"] if self.retry_failed else []), *([] if self.has_pruner else ["PRUNED"])]
 
     def _refuse(self, name: str, allowed: str) -> None:

@@ -1,4 +1,4 @@
-"""How a process of a sweep is stopped, and how it ends with its parent."""
+"""Stop a process of a sweep on a signal, or when its parent ends."""
 
 import ctypes
 import os
@@ -13,7 +13,7 @@ PR_SET_PDEATHSIG = 1
 
 
 class Stopped(SystemExit):
-    """SIGTERM came. The exit status is the one that a shell gives for it."""
+    """SIGTERM came. The exit status is 143, as in a shell."""
 
     def __init__(self) -> None:
         super().__init__(128 + signal.SIGTERM)
@@ -22,15 +22,15 @@ class Stopped(SystemExit):
 class Stop:
     """The signal that asks this process to stop, if one came.
 
-    What a handler raises may be lost: a library that is interrupted in the middle of its own clean-up raises something
-    else, and in a callback of C an exception goes nowhere. So the signal is remembered, and `check` raises it again.
+    An exception from a signal handler may get lost: a library that is cleaning up may raise another one, and a callback
+    of C drops it. So this class remembers the signal, and `check` raises it again.
     """
 
     def __init__(self) -> None:
         self.signal: int | None = None
 
     def check(self) -> None:
-        """Raise `Stopped` or KeyboardInterrupt where SIGTERM or SIGINT has come."""
+        """Raise `Stopped` if SIGTERM has come, and KeyboardInterrupt if SIGINT has come."""
         if self.signal == signal.SIGTERM:
             raise Stopped
         if self.signal == signal.SIGINT:
@@ -38,13 +38,13 @@ class Stop:
 
     @contextmanager
     def catching_signals(self) -> Iterator[None]:
-        """Catch SIGTERM and SIGINT while the block lasts; SIGINT only if this process does not ignore it."""
+        """Catch SIGTERM and SIGINT while the block runs; SIGINT only if this process does not ignore it."""
 
         def heed(number: int, _frame: FrameType | None) -> None:
             self.signal = number
             self.check()
 
-        if threading.current_thread() is not threading.main_thread():  # where Python allows no handler
+        if threading.current_thread() is not threading.main_thread():  # Python allows no handler here
             yield
             return
         before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}

@@ -1,1 +1,1 @@
-"""What runs inside a job: its reports, its pruner, its end."""
+"""Code that runs inside a job: its reports, its pruner, its result."""

@@ -1,4 +1,4 @@
-"""The trial that this process runs, and how a job reports to it."""
+"""Give a job access to its trial: `current_trial()` finds the trial, and `report` sends values to it."""
 
 import operator
 import os
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class RunningTrial:
-    """The trial that this process runs."""
+    """Represents the trial that this process runs."""
 
     storage: str  # URL of the study's database
     study: str  # Optuna's study name
@@ -28,8 +28,8 @@ class RunningTrial:
         """Report the objective so far, and ask whether this trial should end here.
 
         Args:
-            value: the objective so far; NaN is kept as it is.
-            step: a whole number that all trials share, such as kimg; a step reported twice keeps the later value.
+            value: the objective so far; NaN is stored as NaN.
+            step: a whole number that all trials share, such as kimg; a second report at a step replaces the first.
 
         Returns:
             True if the sweep's pruner ends the trial: the job then saves its state and calls `end_as_pruned`.
@@ -50,28 +50,28 @@ class RunningTrial:
         return is_to_end(storage, self.study, self.number, step, settings, max_step)
 
     def end_as_pruned(self) -> NoReturn:
-        """End the job after `report` has returned True; nothing that the job has written is lost."""
+        """End the job after `report` has returned True; the files of the job stay."""
         from optuna import TrialPruned
 
         raise TrialPruned
 
     def set(self, name: str, value: Any) -> None:
-        """Keep a JSON value with the trial, such as `sec_per_kimg`; it becomes a column of the sweep's table."""
+        """Store a JSON value with the trial, such as `sec_per_kimg`; it becomes a column of the sweep's table."""
         from sweeps.points.trial_record import JOB
 
         self._in_storage(lambda storage, key: storage.set_trial_user_attr(key, f"{JOB}{name}", value))
 
     def overrides(self) -> tuple[str, ...]:
-        """The overrides of its point and of its seed, by which it differs from the other trials of the sweep."""
+        """The overrides for the trial's point and seed; other trials of the sweep have other ones."""
         found = self._in_storage(lambda storage, key: storage.get_trial(key).user_attrs["overrides"])
         return tuple(found)
 
     def state(self) -> "TrialState":
-        """Its state in the study: RUNNING, unless the trial was taken away from this process."""
+        """The trial's state in the study: RUNNING, unless another process has taken the trial over."""
         return self._in_storage(lambda storage, key: storage.get_trial(key).state, wait=False)
 
     def _in_storage(self, action: "Callable[[RDBStorage, int], T]", wait: bool = True) -> T:
-        """Do something with the trial's storage and its key there; wait where no database answers."""
+        """Call `action` with the trial's storage and its key there; with `wait`, wait while no database answers."""
         from sweeps.study.storage import open_storage, patient
 
         def act() -> T:
@@ -83,7 +83,7 @@ class RunningTrial:
 
 
 def current_trial() -> RunningTrial | None:
-    """The trial that this process runs, or None outside a sweep."""
+    """Return the trial that this process runs, or None outside a sweep."""
     if TRIAL not in os.environ or STORAGE not in os.environ:
         return None
     return RunningTrial(
@@ -95,7 +95,7 @@ def current_trial() -> RunningTrial | None:
 
 
 def _pruner_settings() -> tuple[Mapping[str, Any] | None, int | None]:
-    """`hydra.sweeper.pruner` of this job, or None; and `hydra.sweeper.max_step`."""
+    """Read this job's `hydra.sweeper.pruner` (or None) and `hydra.sweeper.max_step`."""
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
@@ -108,6 +108,6 @@ def _pruner_settings() -> tuple[Mapping[str, Any] | None, int | None]:
 
 
 def job_environment(study: str, number: int, parent_run_id: str | None) -> Mapping[str, str]:
-    """The variables, apart from the storage URL, that make a trial known to its job."""
+    """Return the environment variables that name a job's trial; the storage URL is passed separately."""
     variables = {STUDY: study, TRIAL: str(number)}
     return variables if parent_run_id is None else {**variables, PARENT_RUN: parent_run_id}

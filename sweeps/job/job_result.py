@@ -1,4 +1,4 @@
-"""How a job ended: with its objectives, or with the reason why it has none."""
+"""The result of a job: its objectives, or the reason why it has none."""
 
 import contextlib
 import errno
@@ -21,7 +21,7 @@ from sweeps.job.task_function import Exited, PermanentFailure, Preempted
 MAX_REASON = 300  # characters
 TRACEBACK_FILE = "error.txt"  # in the run directory of a failed trial
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
-FULL = 2**16  # bytes of free space below which a failure is called `disk full`, whatever error a library has raised
+FULL = 2**16  # bytes; with less free space, a failure counts as `disk full`, whatever error a library has raised
 
 
 @dataclass(frozen=True)
@@ -30,19 +30,19 @@ class JobResult:
 
     state: str  # COMPLETE | PRUNED | FAIL
     values: tuple[float, ...] = ()  # the objectives of a complete job
-    reason: str | None = None  # of a failure
-    run_dir: str | None = None  # None where the job did not get so far
-    crashed: bool = False  # it raised something, which another attempt might not
-    preempted: bool = False  # it wants to go on later
+    reason: str | None = None  # reason of a failure
+    run_dir: str | None = None  # None if the job ended before it had one
+    crashed: bool = False  # the job raised an exception; another attempt may succeed
+    preempted: bool = False  # the job asks to continue later
 
 
 def result_of(job: JobReturn, names: Sequence[str] = ("value",), kept: Mapping[str, Any] | None = None) -> JobResult:
-    """Read a finished job. The traceback of a failed one is written into its run directory.
+    """Read a finished job, and write the traceback of a failed job into its run directory.
 
     Args:
-        job: as a launcher returns it.
-        names: of the objectives.
-        kept: what the job has set on its trial.
+        job: the launcher's return value.
+        names: names of the objectives.
+        kept: values that the job has set on its trial.
     """
     from optuna import TrialPruned
 
@@ -63,31 +63,31 @@ def result_of(job: JobReturn, names: Sequence[str] = ("value",), kept: Mapping[s
 
 
 def _returned(job: JobReturn) -> Any:
-    """What a job returned, or the exception that it raised."""
+    """Return the job's return value, or the exception that it raised."""
     try:
         with contextlib.redirect_stderr(io.StringIO()):  # Hydra writes a line there before it raises again
             return job.return_value
     except BaseException as error:
-        ours = error.__traceback__  # of this call; behind it those of the property and then of the job
+        ours = error.__traceback__  # frames of this call, then of the property, then of the job
         return error.with_traceback(ours.tb_next.tb_next if ours is not None and ours.tb_next is not None else None)
 
 
 def failure(error: BaseException, run_dir: str | None) -> JobResult:
-    """The result of a job that raised an exception, or that the launcher could not run."""
+    """Make the result of a job that raised an exception, or that the launcher could not run."""
     hopeless = isinstance(error, PermanentFailure | HydraException | OmegaConfBaseException)
     return JobResult("FAIL", reason=reason_of(error, run_dir), run_dir=run_dir, crashed=not hopeless)
 
 
 def reason_of(error: BaseException, run_dir: str | None = None) -> str:
-    """An exception in one line, which begins with `out of memory` or `disk full` where that is the cause.
+    """Describe an exception in one line, which begins with `out of memory` or `disk full` if this is the cause.
 
     Args:
-        error: what the job raised.
-        run_dir: where the job wrote; its disk is looked at, because torch hides that a disk is full.
+        error: the exception that the job raised.
+        run_dir: the job's directory; its disk is checked, because torch hides a full disk.
     """
     text = str(error) if isinstance(error, Exited | PermanentFailure) else f"{type(error).__name__}: {error}"
     line = without_passwords(" ".join(f"{_kind(error, run_dir)}{text}".split()))[:MAX_REASON]
-    return line.encode("utf-8", "backslashreplace").decode()  # a file's name may hold bytes that are no text
+    return line.encode("utf-8", "backslashreplace").decode()  # a file name may hold bytes that are not text
 
 
 def _kind(error: BaseException, run_dir: str | None) -> str:
@@ -100,7 +100,7 @@ def _kind(error: BaseException, run_dir: str | None) -> str:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An exception, its cause, the cause of that, ..."""
+    """Yield an exception, its cause, the cause's cause, ..."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
@@ -111,7 +111,7 @@ def _is_full(run_dir: str | None) -> bool:
 
 
 def _write_traceback(run_dir: str | None, returned: Any) -> None:
-    """Write the traceback of a failure, if the disk has room; after a success remove that of an earlier attempt."""
+    """Write a failure's traceback if the disk has room; after a success, remove the traceback of an earlier attempt."""
     if run_dir is None or not Path(run_dir).is_dir():
         return
     path = Path(run_dir, TRACEBACK_FILE)
@@ -121,5 +121,5 @@ def _write_traceback(run_dir: str | None, returned: Any) -> None:
             path.write_text(text, "utf-8", "backslashreplace")
         else:
             path.unlink(missing_ok=True)
-    except OSError:  # the reason is kept with the trial
+    except OSError:  # the trial keeps the reason anyway
         pass

@@ -6,22 +6,22 @@ from typing import Any
 
 
 class NoObjectiveError(Exception):
-    """The job did not return the objectives that were asked for; the message begins with the kind of mistake."""
+    """The job did not return the objectives of the sweep; the message begins with the kind of mistake."""
 
 
 def objectives(returned: Any, names: Sequence[str], kept: Mapping[str, Any]) -> tuple[float, ...]:
     """Find a finite number for each objective.
 
-    A job may return a mapping of names to values, a list of values in order, or the first objective alone: then the
-    others are values that it has set on its trial.
+    A job may return a mapping of names to values, a list of values in order, or the first objective alone. In the last
+    case, the job has set the other objectives on its trial.
 
     Args:
-        returned: what the job returned.
-        names: of the objectives.
-        kept: what the job has set on its trial.
+        returned: the job's return value.
+        names: names of the objectives.
+        kept: values that the job has set on its trial.
 
     Raises:
-        NoObjectiveError: one is missing, no number, or not finite.
+        NoObjectiveError: an objective is missing, is not a number, or is not finite.
     """
     if isinstance(returned, Mapping):
         found = dict(returned)

@@ -1,4 +1,4 @@
-"""Whether a trial is to end early: Optuna's pruners, asked by the job itself."""
+"""Decide whether a trial ends early: the job itself asks Optuna's pruner."""
 
 import copy
 import functools
@@ -25,10 +25,10 @@ def is_to_end(
     settings: Mapping[str, Any],
     max_step: int | None = None,
 ) -> bool:
-    """Whether the pruner ends a running trial at a step that it has reported.
+    """Whether the pruner ends a running trial at a step that the trial has reported.
 
-    The pruner does not see failed trials, whose figures a later trial of the same task may have too. It sees this trial
-    up to `step` only: a trial that goes on from a checkpoint reports its old steps again.
+    The pruner does not see failed trials: a later trial of the same task may repeat their values. It sees this trial
+    up to `step` only: a trial that resumes from a checkpoint reports its old steps again.
     """
     pruner = pruner_of(settings, max_step)
     if pruner is None:
@@ -36,31 +36,31 @@ def is_to_end(
     persisted = _study(storage.url, study)
     trials = persisted.get_trials(deepcopy=False)
     if trials[number].user_attrs.get("replica", 0):
-        return False  # the first seed decides; a mean over the seeds that a pruner left would be that of the lucky ones
+        return False  # the first seed decides: if a pruner chose seeds, the mean would cover the lucky seeds only
     view = in_memory_study(persisted.user_attrs.get("family", study), directions_of(persisted), _seen(trials))
     trial = _up_to(view.get_trials(deepcopy=False)[number], step)
     verdict = pruner.prune(view, trial)
     for key, value in view.get_trials(deepcopy=False)[number].system_attrs.items():
-        if trial.system_attrs.get(key) != value:  # how far successive halving has got with it
+        if trial.system_attrs.get(key) != value:  # progress of successive halving
             storage.set_trial_system_attr(key_of(trials[number]), key, value)
     return verdict
 
 
 @functools.lru_cache(maxsize=4)
 def _study(url: str, name: str) -> optuna.Study:
-    """The study as this process has read it: Optuna asks again only for trials that have not ended."""
+    """Open the study once in this process: Optuna then reads only unfinished trials again."""
     return optuna.load_study(study_name=name, storage=open_storage(url))
 
 
 def _seen(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """The trials as a pruner should see them: those that failed or were queued again have no figures."""
+    """Prepare the trials for a pruner: trials that failed or were queued again have no values."""
     newest = {r.number for r in newest_of_each_task(record_of(trial) for trial in trials if OWN in trial.user_attrs)}
     blank = create_trial(state=TrialState.FAIL)
     return [t if t.number in newest and t.state != TrialState.FAIL else blank for t in trials]
 
 
 def _up_to(trial: FrozenTrial, step: int) -> FrozenTrial:
-    """A trial without what it has reported after a step."""
+    """Copy a trial without its reports after a step."""
     trial = copy.copy(trial)
     trial.intermediate_values = {s: value for s, value in trial.intermediate_values.items() if s <= step}
     return trial

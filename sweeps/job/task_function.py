@@ -1,4 +1,4 @@
-"""The task function as launchers run it: with a watchdog, its output in a file, and each end an `Exception`."""
+"""Wrap the task function for launchers: a watchdog, an output file, and an `Exception` for each kind of failure."""
 
 import os
 import sys
@@ -15,8 +15,8 @@ from omegaconf import DictConfig
 from sweeps.base.signals import Stopped
 from sweeps.job.current_trial import current_trial
 
-OUTPUT_FILE = "output.txt"  # in the run directory, where several workers share a terminal
-REQUEUE = 75  # exit status of a job that is to go on later, as after a preemption (EX_TEMPFAIL of sysexits.h)
+OUTPUT_FILE = "output.txt"  # in the run directory, if several workers share a terminal
+REQUEUE = 75  # exit status of a job that asks to continue later, as after a preemption (EX_TEMPFAIL of sysexits.h)
 
 
 class Preempted(Exception):
@@ -28,15 +28,15 @@ class Exited(Exception):
 
 
 class PermanentFailure(Exception):
-    """A task function raises this if another attempt would fail too, as with a setting that cannot work."""
+    """Raised by a task function if another attempt would fail too, as with a setting that cannot work."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A task function that ends with a value or an `Exception`: every launcher brings these back. It can be pickled."""
+    """A task function that ends with a value or an `Exception`: every launcher returns these. It can be pickled."""
 
     task_function: TaskFunction
-    to_file: bool  # its output goes to `OUTPUT_FILE`
+    to_file: bool  # whether its output goes to `OUTPUT_FILE`
 
     def __call__(self, config: DictConfig) -> Any:
         trial = current_trial()
@@ -63,7 +63,7 @@ class Job:
 
 @contextmanager
 def _output_to(path: Path) -> Iterator[None]:
-    """Append what is written to the standard outputs to a file, also by libraries in C and by child processes."""
+    """Append stdout and stderr to a file, including the output of C libraries and child processes."""
     streams = (sys.stdout, sys.stderr)
     for stream in streams:
         stream.flush()

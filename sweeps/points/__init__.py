@@ -1,1 +1,1 @@
-"""Points of the search space: which there are, and what their trials have come to."""
+"""Points of the search space, and the results of their trials."""

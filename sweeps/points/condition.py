@@ -1,4 +1,4 @@
-"""Which points exist: `hydra.sweeper.where`, a condition on axes and keys such as `C_it >= C_ii`.
+"""Evaluate `hydra.sweeper.where`: points exist where this condition holds, such as `C_it >= C_ii`.
 
 Python's parser reads it, and this module evaluates the syntax tree: comparisons, `and`, `or`, `not`, `in`, arithmetic,
 names, dotted names, numbers, strings and lists. Python executes nothing of it.

@@ -1,6 +1,6 @@
-"""What "best" means: the points of a study in order, by the aggregate of their replicas.
+"""Rank the points of a study by the aggregate of their replicas: the one meaning of "best".
 
-The table, the report, MLflow's run of the study and `replicas_top` all read this order.
+The table, the report, MLflow's run of the study and `replicas_top` all use this ranking.
 """
 
 import functools
@@ -20,47 +20,47 @@ ALLOWED = "mean, median, or a quantile such as q75"
 
 @dataclass(frozen=True)
 class Goal:
-    """What a study optimises and how its points are compared. It is kept with the study."""
+    """The objectives of a study, and how to compare its points. The study stores it."""
 
-    names: tuple[str, ...] = ("value",)  # of the objectives
+    names: tuple[str, ...] = ("value",)  # names of the objectives
     directions: tuple[str, ...] = ("minimize",)  # minimize | maximize, one for each objective
-    aggregate: str = "mean"  # what a point's replicas come to: mean | median | a quantile such as q75
-    replicas: int | None = 1  # seeds that were asked for, of each point; None: the study does not say
-    top: int | None = None  # replicate only this many points, the best with their first seed; None: all
+    aggregate: str = "mean"  # value of a point's replicas: mean | median | a quantile such as q75
+    replicas: int | None = 1  # number of seeds that the user asked for, per point; None: the study does not say
+    top: int | None = None  # replicate only this many points: the best by their first seed; None: all
     seed_key: str = "seed"  # an axis of this name gives replicas too
-    step_name: str = "step"  # what a step counts that a job reports, such as kimg
+    step_name: str = "step"  # unit of the steps that a job reports, such as kimg
 
 
 @dataclass(frozen=True)
 class PointResult:
-    """What is known of a point."""
+    """The result of a point so far."""
 
     point: Mapping[str, Value]
-    state: str  # PRUNED if a replica is, else RUNNING if one runs or waits, else COMPLETE if one is, else FAIL
-    values: tuple[float, ...]  # each objective's aggregate over the complete replicas; empty where there is none
-    replicas: tuple[TrialRecord, ...]  # by replica, the newest trial of each
+    state: str  # PRUNED if a replica is; else RUNNING if one runs or waits; else COMPLETE if one is; else FAIL
+    values: tuple[float, ...]  # each objective's aggregate over the complete replicas; empty without complete replicas
+    replicas: tuple[TrialRecord, ...]  # the newest trial of each replica, in order
 
     def __str__(self) -> str:
         return point_text(self.point)
 
     @property
     def is_closed(self) -> bool:
-        """Whether it gets no further replicas: one was pruned, or the point was taken over from another study."""
+        """Whether the point gets no further replicas: one was pruned, or the point comes from another study."""
         return self.state == "PRUNED" or self.origin is not None
 
     @property
     def origin(self) -> str | None:
-        """The trial of another study that it was taken over from."""
+        """The trial of another study that the point was copied from."""
         return self.replicas[0].origin
 
     @property
     def by_seed(self) -> dict[int, float]:
-        """Replica -> its first objective, of the complete ones."""
+        """Map each complete replica to its first objective."""
         return {record.replica: record.value for record in self.complete if record.value is not None}
 
     @property
     def complete(self) -> tuple[TrialRecord, ...]:
-        """The replicas that have ended with their objectives."""
+        """The complete replicas, which have all objectives."""
         return tuple(record for record in self.replicas if record.state == "COMPLETE")
 
     @functools.cached_property
@@ -75,15 +75,15 @@ class PointResult:
 
 
 class Ranking:
-    """The points of a study that have a complete replica, the best first.
+    """Ranks the points of a study that have a complete replica, the best first.
 
-    A point counts by the aggregate of its first objective over its complete replicas. A point with fewer replicas than
-    were asked for comes after all points that have them: a lucky seed must not lead. While no point has all of them,
-    the points with the most replicas come first.
+    A point's rank depends on the aggregate of its first objective over its complete replicas. Points with too few
+    replicas come after all points that have as many as the user asked for: a lucky seed must not lead. If no point has
+    as many, the points with the most replicas come first.
 
     Args:
         records: the newest trial of each task.
-        goal: of the study.
+        goal: the study's goal.
     """
 
     def __init__(self, records: Sequence[TrialRecord], goal: Goal) -> None:
@@ -102,7 +102,7 @@ class Ranking:
 
     @property
     def best(self) -> PointResult | None:
-        """The first point, which with several objectives is the best in the first one."""
+        """The point at the top; with several objectives, the best point by the first objective."""
         return self.points[0] if self.points else None
 
     @property
@@ -111,12 +111,12 @@ class Ranking:
         return any(len(result.complete) > 1 for result in self.points)
 
     def count(self, result: PointResult) -> str:
-        """How many complete replicas a point has, and how many were asked for if these are more."""
+        """Return a point's number of complete replicas as text, and the requested number if it is larger."""
         n = len(result.complete)
         return f"{n} of {self.asked}" if n < self.asked else str(n)
 
     def noise(self, result: PointResult) -> bool | None:
-        """Whether a point differs from the best one by noise only; None: unknown, or it is the best."""
+        """Whether a point differs from the best point by noise only; None: unknown, or it is the best point."""
         return self._noise[point_id(result.point)]
 
     @functools.cached_property
@@ -126,7 +126,7 @@ class Ranking:
 
 
 def by_point(records: Sequence[TrialRecord], aggregate: Aggregate) -> list[PointResult]:
-    """Gather the trials of each point, in order of first appearance."""
+    """Group the trials by point, in order of first appearance."""
     groups: dict[str, list[TrialRecord]] = {}
     for record in records:
         groups.setdefault(point_id(record.point), []).append(record)
@@ -134,7 +134,7 @@ def by_point(records: Sequence[TrialRecord], aggregate: Aggregate) -> list[Point
 
 
 def pareto_front(values: Sequence[Sequence[float]], directions: Sequence[str]) -> list[int]:
-    """The positions of those that no other one beats in one objective without losing in another."""
+    """Find the positions of the rows on the Pareto front: no other row is better in one objective and worse in none."""
     signs = [1 if direction == "minimize" else -1 for direction in directions]
     costs = [tuple(sign * value for sign, value in zip(signs, row, strict=True)) for row in values]
     return [
@@ -145,10 +145,10 @@ def pareto_front(values: Sequence[Sequence[float]], directions: Sequence[str]) -
 
 
 def aggregate_named(name: str) -> Aggregate:
-    """The function that `hydra.sweeper.aggregate` names.
+    """Return the function that `hydra.sweeper.aggregate` names.
 
     Raises:
-        SweepError: there is none of that name.
+        SweepError: no function has this name.
     """
     if name == "mean":
         return statistics.fmean
@@ -162,7 +162,7 @@ def aggregate_named(name: str) -> Aggregate:
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float:
-    """Linear between the two neighbours, as NumPy's default."""
+    """Interpolate linearly between the two neighbours, as NumPy does by default."""
     position = share * (len(ordered) - 1)
     below = int(position)
     above = min(below + 1, len(ordered) - 1)

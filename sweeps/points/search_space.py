@@ -1,4 +1,4 @@
-"""From Hydra overrides to the axes of a search space, and from axes to points."""
+"""Turn Hydra overrides into the axes of a search space, and axes into points."""
 
 import functools
 import itertools
@@ -14,15 +14,15 @@ from sweeps.base.errors import SweepError
 
 Value = float | str  # a number, or the name of a choice
 Values = Mapping[str, Value]  # axis -> value
-Space = dict[str, list[Value]]  # axis -> every value that it has had; an axis is numeric if all are numbers
+Space = dict[str, list[Value]]  # axis -> all values that it has had; an axis is numeric if all values are numbers
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One value of an axis, as the study has it and as the user spelled it."""
+    """One value of an axis: as the study stores it, and as the user spelled it."""
 
     value: Value
-    spelling: str  # goes into the job's override
+    spelling: str  # the text in the job's override
 
 
 @dataclass(frozen=True)
@@ -35,15 +35,15 @@ class Axis:
 
     @property
     def examples(self) -> list[Value]:
-        """Values to try the axis with: all of them."""
+        """Values for a trial composition: all choices."""
         return [choice.value for choice in self.choices]
 
     def find(self, value: Value) -> Choice | None:
-        """The choice with this value, which may be given as a number or as its name."""
+        """Find the choice with this value, which may be a number or its name."""
         return self._by_name.get(name_of(value))
 
     def override(self, value: Value) -> str:
-        """The job's override for one of the choices."""
+        """Write the job's override for a choice."""
         choice = self.find(value)
         assert choice is not None, value
         return f"{self.key}={choice.spelling}"
@@ -64,16 +64,16 @@ class Interval:
     key: str
     low: float
     high: float
-    log: bool  # drawn evenly in the logarithm
-    integer: bool  # whole numbers only
+    log: bool  # whether samplers draw evenly in the logarithm
+    integer: bool  # whether only whole numbers are allowed
 
     @property
     def examples(self) -> list[Value]:
-        """Values to try the axis with: its bounds."""
+        """Values for a trial composition: the bounds."""
         return [self.low, self.high]
 
     def find(self, value: Value) -> Choice | None:
-        """The choice with this value; None for a value outside the bounds, and for a name."""
+        """Make the choice with this value; None if the value lies outside the bounds or is a name."""
         if not isinstance(value, float) or not self.low <= value <= self.high:
             return None
         if self.integer and not value.is_integer():
@@ -81,7 +81,7 @@ class Interval:
         return Choice(value, name_of(value))
 
     def override(self, value: Value) -> str:
-        """The job's override for a number of the interval."""
+        """Write the job's override for a number in the interval."""
         return f"{self.key}={name_of(value)}"
 
     def __str__(self) -> str:
@@ -99,7 +99,7 @@ class Point:
 
     values: Values
     overrides: tuple[str, ...]
-    system: Mapping[str, Any] = field(default_factory=dict, compare=False)  # what a sampler notes with it
+    system: Mapping[str, Any] = field(default_factory=dict, compare=False)  # a sampler's own notes
 
     def __str__(self) -> str:
         return "  ".join(self.overrides) or "(no axis)"
@@ -108,8 +108,8 @@ class Point:
 def axes_and_fixed(overrides: Sequence[Override]) -> tuple[list[AnyAxis], list[str]]:
     """Split parsed overrides into the axes of a sweep and the overrides that all its points share.
 
-    Of several overrides of one key the last one counts, whether it sweeps or not: so a command line replaces the axes
-    that a config contributes.
+    If a key has several overrides, the last one counts, whether it sweeps or not. So a command line can replace the
+    axes of a config.
 
     Raises:
         SweepError: an empty interval, an axis without values, or a number that is not finite.
@@ -121,13 +121,13 @@ def axes_and_fixed(overrides: Sequence[Override]) -> tuple[list[AnyAxis], list[s
 
 
 def axis_name(override: Override) -> str:
-    """The key or group that an override sets, without `+`."""
+    """Return the key or group that an override sets, without `+`."""
     package = f"@{override.package}" if override.package else ""
     return f"{override.key_or_group}{package}"
 
 
 def points(axes: Sequence[Axis]) -> list[Point]:
-    """The product of the axes, the last one varying fastest; without axes, the one empty point."""
+    """Make the product of the axes; the last axis varies fastest. Without axes, there is one empty point."""
     return [
         point_at(axes, {axis.name: choice.value for axis, choice in zip(axes, choices, strict=True)})
         for choices in itertools.product(*(axis.choices for axis in axes))
@@ -135,10 +135,10 @@ def points(axes: Sequence[Axis]) -> list[Point]:
 
 
 def only_choices(axes: Sequence[AnyAxis]) -> list[Axis]:
-    """The axes of a grid.
+    """Check and return the axes of a grid.
 
     Raises:
-        SweepError: one of them is an interval.
+        SweepError: an axis is an interval.
     """
     for axis in axes:
         if isinstance(axis, Interval):
@@ -151,23 +151,23 @@ def only_choices(axes: Sequence[AnyAxis]) -> list[Axis]:
 
 
 def point_at(axes: Sequence[AnyAxis], values: Values, system: Mapping[str, Any] | None = None) -> Point:
-    """The point with one value for each axis, all of them allowed."""
+    """Make the point with one allowed value on each axis."""
     ordered = {axis.name: values[axis.name] for axis in axes}
     return Point(ordered, tuple(axis.override(values[axis.name]) for axis in axes), system or {})
 
 
 def fits(axes: Sequence[AnyAxis], values: Values) -> bool:
-    """Whether a point has these axes and an allowed value on each."""
+    """Whether a point has exactly these axes, and an allowed value on each axis."""
     return values.keys() == {axis.name for axis in axes} and all(axis.find(values[axis.name]) for axis in axes)
 
 
 def space_of(axes: Sequence[AnyAxis]) -> Space:
-    """The values of each axis; for an interval, its bounds."""
+    """List the values of each axis; an interval has its two bounds."""
     return {axis.name: axis.examples for axis in axes}
 
 
 def merge(old: Space, new: Space) -> Space:
-    """The union of two spaces; an axis with numbers in one and names in the other gets names."""
+    """Unite two spaces; an axis with numbers in one space and names in the other gets names."""
     merged: Space = {}
     for name in {**old, **new}:
         values = [*old.get(name, []), *new.get(name, [])]
@@ -178,24 +178,24 @@ def merge(old: Space, new: Space) -> Space:
 
 
 def conform(values: Values, space: Space) -> dict[str, Value]:
-    """A point's values as `space` has them: on an axis of names a number becomes its name."""
+    """Convert a point's values to the types of `space`: on an axis of names, a number becomes its name."""
     return {name: value if is_numeric(space[name]) else name_of(value) for name, value in values.items()}
 
 
 def is_numeric(values: Sequence[Value]) -> bool:
-    """Whether an axis with these values is one of numbers."""
+    """Whether an axis with these values is an axis of numbers."""
     return all(isinstance(value, float) for value in values)
 
 
 def name_of(value: Value) -> str:
-    """The name of a choice: 2 and 2.0 are both `2`."""
+    """Return the name of a choice: both 2 and 2.0 give `2`."""
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() else repr(value)
     return value
 
 
 def point_id(values: Values) -> str:
-    """One text for one point: the order of its axes does not matter, nor whether a number is given as its name."""
+    """Return the same text for equal points: neither axis order nor the spelling of a number as a name matters."""
     return json.dumps({name: name_of(value) for name, value in values.items()}, sort_keys=True)
 
 

@@ -1,11 +1,11 @@
-"""Mean, spread and interval of replicas, and whether two points differ by more than their seeds do.
+"""Compute mean, spread and interval of replicas, and whether two points differ by more than noise.
 
 Intervals are seeded bootstrap percentile intervals of the mean, at a level widened for small samples (the "expanded"
-percentile interval; Hesterberg, The American Statistician 69(4), 2015, section 4.3). BCa corrects skewness rather than
-the missing n - 1 and stays too narrow for a few seeds. Measured share of nominal 95 % intervals that hold the true
+percentile interval; Hesterberg, The American Statistician 69(4), 2015, section 4.3). BCa corrects for skewness, not
+for n - 1, so it stays too narrow for a few seeds. Measured share of nominal 95 % intervals that hold the true
 mean, normal values: n = 5: percentile 0.83, BCa 0.82, expanded 0.93; n = 10: 0.89, 0.90, 0.94.
-A resample's mean never leaves the range of the values, so no bootstrap interval of three replicas covers more than
-75 %: `RELIABLE` of them are needed for about 95 %.
+A resample's mean never leaves the range of the values. So no bootstrap interval of three replicas covers more than
+75 %: about 95 % needs `RELIABLE` replicas.
 """
 
 import math
@@ -15,14 +15,14 @@ from dataclasses import dataclass
 
 LEVEL = 0.95
 RELIABLE = 5  # with fewer replicas an interval covers less than LEVEL
-TWO_SIDED = 1.96  # a normal value is farther from its mean than so many deviations in one case of twenty
+TWO_SIDED = 1.96  # deviations; one normal value in twenty lies farther from the mean
 RESAMPLES = 9999
 SEED = 0  # the same values give the same interval
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What n replicas of a point say."""
+    """Statistics of a point's n replicas."""
 
     mean: float
     deviation: float | None  # standard deviation of the values, divisor n - 1; None for one value
@@ -40,7 +40,7 @@ def summary(values: Sequence[float]) -> Summary:
     """Describe the values of a point's replicas.
 
     Raises:
-        ValueError: no value, or one that is not finite.
+        ValueError: there is no value, or a value is not finite.
     """
     if not values:
         raise ValueError("a summary needs at least one value")
@@ -54,32 +54,32 @@ def summary(values: Sequence[float]) -> Summary:
 
 
 def sampling_deviation(*points: Sequence[float]) -> float:
-    """The standard deviation that measuring anew gives to the difference of two points' means.
+    """Compute the standard deviation that measuring again gives to the difference of two points' means.
 
     Args:
-        points: for each point, the deviations that its replicas have told; 0 for a replica that has told none.
+        points: for each point, the deviations that its replicas reported; 0 for a replica without a report.
     """
     return math.sqrt(sum(math.fsum(deviation**2 for deviation in each) / len(each) ** 2 for each in points))
 
 
 def within_noise(a: Mapping[int, float], b: Mapping[int, float], sampling: float = 0.0) -> bool | None:
-    """Whether the difference of two points' means is no larger than noise: its 95 % interval contains 0.
+    """Whether the difference of two points' means is only noise: its 95 % interval contains 0.
 
-    From `RELIABLE` replicas on the interval is the bootstrap's, seed by seed where both points have the same seeds,
-    which removes what a seed does to both of them. With fewer it is Welch's, of independent normal values: a bootstrap
-    never leaves the range of the values, and calls equal points of two replicas each different in a third of cases.
-    Measured share of equal points that this calls different, normal values: with 2 replicas each 0.02, with 3 and 4
-    0.04, from 5 pairs on 0.05-0.08.
+    With `RELIABLE` or more replicas, this is a bootstrap interval. If both points have the same seeds, it pairs them by
+    seed, which removes a seed's common effect. With fewer, it is Welch's interval for independent normal values: with 2
+    replicas each, a bootstrap would call a third of equal points different, as it never leaves the values' range.
+    Measured share of equal points that this function calls different, for normal values: 0.02 with 2 replicas each,
+    0.04 with 3 and 4, 0.05-0.08 from 5 pairs on.
 
     Args:
         a: seed -> finite objective.
-        b: the same of the other point.
-        sampling: `sampling_deviation` of both. It counts only if one point has a single replica: a difference that
-            measuring anew makes in one case of twenty is within noise; a larger one may still come from the seeds.
-            The spread of several replicas contains it already.
+        b: the same for the other point.
+        sampling: `sampling_deviation` of both points. It counts only if a point has a single replica: a difference
+            below `TWO_SIDED` times this deviation is noise; a larger one may still come from the seeds.
+            The spread of several replicas already contains it.
 
     Returns:
-        None if one point has a single replica and they differ by more than `sampling` explains.
+        None if a point has a single replica and the points differ by more than `sampling` explains.
     """
     n = min(len(a), len(b))
     if n < 2:
@@ -95,7 +95,7 @@ def within_noise(a: Mapping[int, float], b: Mapping[int, float], sampling: float
 
 
 def _interval(samples: Sequence[Sequence[float]], n: int) -> tuple[float, float]:
-    """The interval of the mean of one sample, or of the difference of the means of two."""
+    """Compute the interval of one sample's mean, or of the difference of two samples' means."""
     import numpy as np
     from scipy.stats import bootstrap, norm, t
 
@@ -113,9 +113,9 @@ def _interval(samples: Sequence[Sequence[float]], n: int) -> tuple[float, float]
 
 
 def _welch(one: Sequence[float], other: Sequence[float]) -> tuple[float, float]:
-    """The interval of the difference of two means whose deviations may differ (Welch, Biometrika 34, 1947).
+    """Compute the interval of the difference of two means with unequal deviations (Welch, Biometrika 34, 1947).
 
-    Computed here, because scipy's `ttest_ind` warns of values that are nearly equal and has no interval for equal ones.
+    It is here because scipy's `ttest_ind` warns if values are nearly equal, and gives no interval if they are equal.
     """
     from scipy.stats import t
 

@@ -1,4 +1,4 @@
-"""What is known of a trial: the one record that the queue, the table, the report and warm starts read."""
+"""The record of a trial, which the queue, the table, the report and warm starts read."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -11,58 +11,58 @@ from clipgan.base.secrets import without_passwords
 from sweeps.base.optuna_internals import key_of
 from sweeps.points.search_space import Value, name_of, point_id, point_text
 
-OWN = "point"  # attribute of each trial that this sweeper has made; other tools' trials have none
+OWN = "point"  # attribute of each trial of this sweeper; other tools' trials lack it
 JOB = "job."  # prefix of the attributes that a job sets
-OBJECTIVE_SD = "objective_sd"  # one of them: the standard deviation of measuring the same first objective anew
+OBJECTIVE_SD = "objective_sd"  # a job's attribute: standard deviation of measuring the first objective again
 
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """What is known of a trial."""
+    """The data of one trial."""
 
     number: int
     state: str  # WAITING | RUNNING | COMPLETE | PRUNED | FAIL
     point: Mapping[str, Value]
-    value: float | None = None  # the first objective, or where it was pruned
+    value: float | None = None  # the first objective; of a pruned trial, its last value
     steps: Mapping[int, float] = field(default_factory=dict)  # step -> reported value
     attributes: Mapping[str, Any] = field(default_factory=dict)  # set by the job
-    reason: str | None = None  # of a failure; without passwords
+    reason: str | None = None  # reason of a failure, without passwords
     run_dir: str | None = None
     replica: int = 0  # number of its seed: the config's own seed plus this
     values: tuple[float, ...] = ()  # all objectives of a complete trial
     origin: str | None = None  # STUDY#NUMBER of a trial taken over from another study
-    system: Mapping[str, Any] = field(default_factory=dict)  # what Optuna's samplers and pruners keep with it
+    system: Mapping[str, Any] = field(default_factory=dict)  # notes of Optuna's samplers and pruners
     started: datetime | None = None  # by the clock of the host that ran it
     ended: datetime | None = None
-    overrides: tuple[str, ...] = ()  # of the point and of the seed
+    overrides: tuple[str, ...] = ()  # overrides for the point and the seed
     run: int = 0  # number of its run directory
-    attempt: int = 0  # how often its task has crashed before
+    attempt: int = 0  # number of earlier crashes of its task
     requeued: bool = False  # it failed, and its task was queued again
     owner: Mapping[str, Any] = field(default_factory=dict)  # the process that claimed it
     distributions: Mapping[str, Any] = field(default_factory=dict)  # Optuna's, by axis
-    key: int = -1  # of the trial in Optuna's storage
+    key: int = -1  # the trial's key in Optuna's storage
 
     def __str__(self) -> str:
         return point_text(self.point)
 
     @property
     def task(self) -> str:
-        """One text for its point with its seed: a study runs each task once."""
+        """The id of its task, a point with a seed: a study runs each task once."""
         return task_id(self.point, self.replica)
 
     @property
     def seconds(self) -> float | None:
-        """How long it ran; None of a trial that has not ended."""
+        """How long the trial ran; None if it has not ended."""
         return (self.ended - self.started).total_seconds() if self.ended and self.started else None
 
 
 def task_id(point: Mapping[str, Value], replica: int) -> str:
-    """One text for one point with one of its seeds."""
+    """Return the id of a task: a point with one of its seeds."""
     return f"{point_id(point)}#{replica}"
 
 
 def record_of(trial: FrozenTrial) -> TrialRecord:
-    """Read Optuna's trial, of this sweeper or of another tool."""
+    """Read a trial of Optuna's, whether this sweeper or another tool made it."""
     attributes = trial.user_attrs
     point = {axis: _value(value) for axis, value in trial.params.items()}
     return TrialRecord(
@@ -91,16 +91,16 @@ def record_of(trial: FrozenTrial) -> TrialRecord:
 
 
 def newest_of_each_task(records: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """The newest trial of each task, by number: the others were interrupted, orphaned or retried.
+    """Choose the newest trial of each task, sorted by number: the others were interrupted, orphaned or retried.
 
     Args:
-        records: by number.
+        records: sorted by number.
     """
     return sorted({record.task: record for record in records}.values(), key=lambda record: record.number)
 
 
 def with_seed_as_replica(record: TrialRecord, seed_key: str) -> TrialRecord:
-    """A trial of a sweep over the seed itself as a replica of the point without the seed."""
+    """Turn a trial of a sweep over the seed into a replica of the point without the seed."""
     seed = record.point.get(seed_key)
     if not isinstance(seed, float) or not seed.is_integer():
         return record
@@ -109,7 +109,7 @@ def with_seed_as_replica(record: TrialRecord, seed_key: str) -> TrialRecord:
 
 
 def objective_sds(records: Iterable[TrialRecord]) -> list[float]:
-    """The standard deviation of measuring anew that each job has told; 0 where one has told nothing."""
+    """List the standard deviation of a repeated measurement that each job reported; 0 for a job without a report."""
     return [float(record.attributes.get(OBJECTIVE_SD) or 0.0) for record in records]
 
 

@@ -1,1 +1,1 @@
-"""The study in its database: the queue of trials, and how one is claimed."""
+"""The study in its database: its queue of trials, and the claims of workers."""

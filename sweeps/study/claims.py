@@ -1,12 +1,12 @@
-"""Claim a trial of a study, and tell how it ended: the queue that all processes of a sweep share.
+"""Claim a trial of a study, and record its result: the queue that all processes of a sweep share.
 
-Each trial carries in its user attributes what it is: `point` (axis -> value), `replica` (number of its seed),
+The user attributes of each trial describe it: `point` (axis -> value), `replica` (number of its seed),
 `overrides` (as the user spelled them), `run` (number of its run directory), `owner` (the process that claimed it, and
-its `leader`), `attempt` (how often its task has crashed before), `reason` (why it failed), `run_dir`, and `job.NAME`
-for what the job itself has set.
+its `leader`), `attempt` (number of earlier crashes of its task), `reason` (of its failure), `run_dir`, and `job.NAME`
+for each value that the job has set.
 
-A trial that must run again fails, and a new one waits in its place: so a result that comes too late finds its trial
-closed, whoever brings it.
+To run a task again, the study closes its trial as failed and adds a new waiting trial. So a late result always finds
+its trial closed.
 """
 
 from collections import Counter
@@ -34,21 +34,21 @@ INTERRUPTED = "interrupted"
 
 
 class SweepStudy:
-    """The trials of one sweep, in one storage, shared by all leaders that run it.
+    """The trials of one sweep, in one storage; all leaders of the sweep share them.
 
-    A claimed trial is the `TrialRecord` as it was when it was claimed.
+    A claim is the `TrialRecord` of a trial at the moment when a process claimed it.
 
     Args:
-        storage: its URL.
-        name: of the study.
-        directions: minimize or maximize, one for each objective; a single one as such.
-        identity: what all trials have in common, from `identity_of`.
+        storage: the storage's URL.
+        name: the study's name.
+        directions: minimize or maximize, one for each objective; a string for a single objective.
+        identity: the settings that all trials share, from `identity_of`.
         say: shows one line to the user.
         limits: should be the same for all leaders.
-        leader: the process that watches this one, and deals with its trial if it dies; None if none does.
+        leader: the process that watches this process and closes its trial if it dies; None without a leader.
 
     Raises:
-        SweepError: the storage cannot be used, or the study of that name is another one.
+        SweepError: the storage cannot be used, or the study of this name belongs to another sweep or tool.
     """
 
     def __init__(
@@ -72,52 +72,52 @@ class SweepStudy:
         self._owner = {**this_process(), "leader": leader}
         self._queue = Queue(self._storage, self._stored, limits)
         self._trials = self._queue.trials
-        self._seen = Trials(self._storage, self.name)  # by who asks for changes
+        self._seen = Trials(self._storage, self.name)  # for the caller of `changes`
         self._in_doubt = False  # whether a claim has failed half-way
         self._asked: Plan | None = None
         self._answers: dict[int, bool] = {}  # trial -> whether that plan wants it
 
     @property
     def name(self) -> str:
-        """Optuna's name of the study."""
+        """The study's name in Optuna."""
         return self._stored.study.study_name
 
     @property
     def base_name(self) -> str:
-        """The name by which the user knows the study; run directories lie under it."""
+        """The study's name for the user; the run directories lie in a folder of this name."""
         return self._stored.name
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep all other processes out of the storage for a moment. Not reentrant."""
+        """Lock the storage against all other processes. Not reentrant."""
         with exclusive(self.url):
             yield
 
     def attribute(self, name: str) -> Any:
-        """A note kept with the study, or None."""
+        """Read a note of the study; None if there is no such note."""
         return self._stored.study.user_attrs.get(name)
 
     def set_attribute(self, name: str, value: Any) -> None:
-        """Keep a note (a JSON value) with the study."""
+        """Store a note (a JSON value) with the study."""
         self._stored.study.set_user_attr(name, value)
 
     @property
     def goal(self) -> Goal:
-        """How the points of the study are compared."""
+        """Read the goal: how to compare the study's points."""
         return goal_of(self._stored.study)
 
     def keep_goal(self, goal: Goal) -> None:
-        """Keep with the study how its points are compared."""
+        """Store the goal with the study: how to compare its points."""
         self._stored.keep_goal(goal)
 
     def enqueue(self, plan: Plan, space: Space, retry: Collection[str] = (), warm_start: Sequence[str] = ()) -> None:
-        """Queue each task that the study does not have yet, and again those whose newest trial ended in some states.
+        """Queue each task that the study does not have yet, and again each task whose newest trial has a `retry` state.
 
         Args:
-            plan: of this command.
+            plan: the command's plan.
             space: the values of its axes.
             retry: states: FAIL, and PRUNED if the command has no pruner.
-            warm_start: studies; their complete trials are taken over first, as far as the plan accepts their points.
+            warm_start: studies; first, their complete trials are copied if the plan accepts their points.
 
         Raises:
             SweepError: one of these studies does not exist.
@@ -136,7 +136,7 @@ class SweepStudy:
 
     @patient
     def claim(self, plan: Plan) -> TrialRecord | None:
-        """Take the next waiting trial that belongs to the plan; None if there is none now."""
+        """Take the next waiting trial that belongs to the plan; None if no such trial waits now."""
         with self._fresh():
             self._queue.requeue_lost()
             if self._in_doubt:
@@ -149,20 +149,20 @@ class SweepStudy:
         return claim
 
     def beat(self, claim: TrialRecord) -> None:
-        """Write a heartbeat of a claimed trial for the other hosts; it is left out while no database answers."""
+        """Write a claimed trial's heartbeat for the other hosts; skip it while no database answers."""
         with suppress(StorageInternalError):
             self._queue.beat(claim)
 
     @patient
     def attributes_of(self, claim: TrialRecord) -> Mapping[str, Any]:
-        """What the job has set on its trial."""
+        """Read the values that the job has set on its trial."""
         with self._fresh():
             self._trials.refresh(with_running=True)
             return self._trials.all[claim.number].attributes
 
     @patient
     def complete(self, claim: TrialRecord, values: Sequence[float], run_dir: str | None) -> bool:
-        """End a trial with finite values of its objectives; False if it was taken away meanwhile."""
+        """End a trial with finite values of its objectives; False if another process has taken it over."""
         with self._if_ours(claim) as ours:
             if ours:
                 self._queue.set(claim, "run_dir", run_dir)
@@ -171,7 +171,7 @@ class SweepStudy:
 
     @patient
     def prune(self, claim: TrialRecord, run_dir: str | None) -> bool:
-        """End a trial as pruned, and with it its point's waiting replicas; False if it was taken away meanwhile."""
+        """End a trial as pruned, with its point's waiting replicas; False if another process has taken it over."""
         with self._if_ours(claim) as ours:
             if ours:
                 self._queue.set(claim, "run_dir", run_dir)
@@ -183,7 +183,7 @@ class SweepStudy:
 
     @patient
     def fail(self, claim: TrialRecord, reason: str, run_dir: str | None, crashed: bool = True) -> bool:
-        """End a trial as failed, for a reason; False if it was taken away meanwhile.
+        """End a trial as failed, for a reason; False if another process has taken it over.
 
         Its task waits again if it `crashed` and has retries left. Otherwise only `enqueue` with `retry` runs it again.
         """
@@ -216,45 +216,45 @@ class SweepStudy:
 
     @patient
     def is_finished(self, plan: Plan) -> bool:
-        """Whether no task of the plan waits or runs, here or elsewhere, or too many have failed for more to start."""
+        """Whether no task of the plan waits or runs on any host, or too many tasks have failed to start more."""
         with self._fresh():
             states = self._states(plan)
             return not (states["WAITING"] or states["RUNNING"]) or self._is_given_up(plan)
 
     def n_open(self, plan: Plan) -> int:
-        """How many tasks of the plan are left to be started, those included that are not due yet."""
+        """Count the plan's tasks that have not started, including tasks that are not due yet."""
         with self._fresh():
             return plan.n_open(list(self._trials.newest.values()))
 
     def records(self) -> list[TrialRecord]:
-        """The newest trial of each task, by trial number."""
+        """Read the newest trial of each task, sorted by trial number."""
         self._trials.refresh(with_running=True)
         return sorted(self._trials.newest.values(), key=lambda record: record.number)
 
     @patient
     def changes(self) -> list[TrialRecord]:
-        """The trials that are new or have changed since the last call, also by a report."""
+        """Read the trials that are new or have changed since the last call; a report is a change."""
         return self._seen.refresh(with_running=True)
 
     def failure_rate(self, plan: Plan) -> float:
-        """The share of the plan's tasks that have failed, as far as this process knows."""
+        """Compute the share of the plan's tasks that have failed, as far as this process knows."""
         return self._states(plan)["FAIL"] / len(plan)
 
     @property
     def n_superseded(self) -> int:
-        """How many trials have a newer one of the same task: they were interrupted, orphaned or retried."""
+        """Count the trials whose task has a newer trial: they were interrupted, orphaned or retried."""
         return len(self._trials.all) - len(self._trials.newest)
 
     @contextmanager
     def _fresh(self) -> Iterator[None]:
-        """Hold the lock, with the newest trials read."""
+        """Hold the lock and read the newest trials."""
         with self.locked():
             self._trials.refresh()
             yield
 
     @contextmanager
     def _if_ours(self, claim: TrialRecord) -> Iterator[bool]:
-        """Hold the lock, and tell whether a claimed trial still is this process's."""
+        """Hold the lock, and yield whether this process still owns a claimed trial."""
         with self._fresh():
             yield claim.number in self._trials.running
 
@@ -267,7 +267,7 @@ class SweepStudy:
         return record
 
     def _requeue_unheard(self) -> None:
-        """Let a trial wait again that this process has claimed without learning of it: the connection broke."""
+        """Requeue a trial that this process has claimed unknowingly, because the connection broke during the claim."""
         for record in list(self._trials.running.values()):
             if record.owner == self._owner:
                 self._queue.requeue(record, INTERRUPTED)
@@ -290,7 +290,7 @@ class SweepStudy:
         return self.limits.max_failure_rate < 1 and self.failure_rate(plan) > self.limits.max_failure_rate
 
     def _wants(self, plan: Plan, record: TrialRecord) -> bool:
-        """`plan.wants`, asked once for each trial: a queue may be long."""
+        """Call `plan.wants` once for each trial and cache the answer: a queue may be long."""
         if self._asked is not plan:
             self._asked, self._answers = plan, {}
         if record.number not in self._answers:

@@ -1,4 +1,4 @@
-"""What makes two sweeps the same study: the task's config without what varies and without what does not matter."""
+"""Compute a study's identity: the task's config without its axes and without keys that do not matter."""
 
 import hashlib
 import json
@@ -13,11 +13,11 @@ MAX_READABLE = 40  # characters of axis names in a derived study name
 
 
 def identity_of(config: DictConfig, axes: Sequence[str], ignored: Sequence[str]) -> dict[str, Any]:
-    """What the trials of a study have in common, as a mapping of dotted keys to plain values.
+    """Collect the settings that all trials of a study share: dotted keys and plain values.
 
     Args:
         config: the composed config; interpolations stay as they are written.
-        axes: names of the swept keys and groups, whose own values are no part of the identity.
+        axes: names of the swept keys and groups; their values are not part of the identity.
         ignored: dotted key prefixes that do not matter, such as a cache directory.
     """
     every = flat(OmegaConf.to_container(config, resolve=False))
@@ -34,7 +34,7 @@ def derived_name(identity: Mapping[str, Any]) -> str:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What differs between two identities, one phrase for each key."""
+    """List the differences of two identities, one phrase for each key."""
     found = []
     if old["axes"] != new["axes"]:
         found.append(f"axes are {_listed(new['axes'])}, the study's {_listed(old['axes'])}")
@@ -47,7 +47,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def flat(node: Any) -> dict[str, Any]:
-    """Flatten a nested mapping to dotted keys; an empty mapping inside is a value."""
+    """Flatten a nested mapping to dotted keys; an empty inner mapping counts as a value."""
     return dict(_flatten("", node))
 
 
@@ -64,7 +64,7 @@ def _flatten(prefix: str, node: Any) -> Iterable[tuple[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    """A JSON value in which 2 and 2.0 are equal."""
+    """Convert to a JSON value in which 2 and 2.0 are equal."""
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, Mapping):
@@ -75,7 +75,7 @@ def _plain(value: Any) -> Any:
 
 
 def _path(axis: str) -> str:
-    """Where in the config an axis writes: its package if it names one, else its key or group path."""
+    """Return the config path that an axis sets: its package if it names one, else its key or group path."""
     key, _, package = axis.partition("@")
     return package or key.replace("/", ".")
 

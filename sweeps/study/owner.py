@@ -1,4 +1,4 @@
-"""Who runs a trial, and whether that process still lives."""
+"""Describe the process that runs a trial, and check whether it still lives."""
 
 import os
 import socket
@@ -12,24 +12,24 @@ NAMESPACE = "/proc/self/ns/pid"  # containers may share a host's name, but not i
 
 
 def this_process() -> dict[str, Any]:
-    """Host, process id and start time (seconds since the epoch) of this process."""
+    """Return host, process id and start time (seconds since 1970) of this process."""
     return {**_where(), "pid": os.getpid(), "started": psutil.Process().create_time()}
 
 
 def is_here(owner: Mapping[str, Any]) -> bool:
-    """Whether the owner's process id means something in this process."""
+    """Whether the owner's process id is valid here: same host, same process-id namespace."""
     return all(owner[key] == value for key, value in _where().items())
 
 
 def is_dead(owner: Mapping[str, Any]) -> bool:
-    """Whether the owner is known to have ended. False for a process on another host: nothing is known of it."""
+    """Whether the owner has certainly ended. False for a process on another host, whose state is unknown."""
     if not is_here(owner):
         return False
     try:
         process = psutil.Process(owner["pid"])
         if process.status() == psutil.STATUS_ZOMBIE:
             return True
-        return abs(process.create_time() - owner["started"]) > SAME_START  # another process got the number
+        return abs(process.create_time() - owner["started"]) > SAME_START  # another process has this id now
     except psutil.NoSuchProcess:
         return True
 

@@ -1,4 +1,4 @@
-"""The queue of a study: trials are added, started, ended and put back. The caller holds the study's lock."""
+"""The queue of a study: add, start, end and requeue trials. The caller holds the study's lock."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -15,15 +15,15 @@ from sweeps.study.stored_study import StoredStudy
 from sweeps.study.trial_cache import Trials
 
 ORPHANED = "orphaned"
-KEPT = ("replica", "overrides", "run")  # attributes that a requeued trial has from its predecessor
+KEPT = ("replica", "overrides", "run")  # attributes that a requeued trial copies from its predecessor
 
 
 @dataclass(frozen=True)
 class Limits:
-    """When a trial is given up, or taken from its owner."""
+    """Limits after which a trial is given up, or taken from its owner."""
 
-    max_retries: int = 0  # of a trial that crashes
-    max_failure_rate: float = 1.0  # of a command's tasks; if more have failed, no trial is claimed
+    max_retries: int = 0  # retries of a trial that crashes
+    max_failure_rate: float = 1.0  # share of a command's tasks; if more have failed, no process claims a trial
     grace: int = 120  # seconds without a heartbeat
 
 
@@ -41,9 +41,9 @@ class Queue:
         """Add a waiting trial.
 
         Args:
-            values: the point, conforming to the space.
-            attributes: to be kept with the trial.
-            kept: `intermediate_values` of an earlier trial that this one goes on from; `system_attrs` of a sampler.
+            values: the point, with the value types of the study's space.
+            attributes: attributes of the new trial.
+            kept: `intermediate_values` of the earlier trial that this trial continues; `system_attrs` of a sampler.
         """
         self._study.study.add_trial(
             create_trial(
@@ -56,27 +56,27 @@ class Queue:
         )
 
     def add_again(self, record: TrialRecord, attempt: int) -> None:
-        """Add a waiting trial of the same task, with the run directory and the reports of an earlier one."""
+        """Add a waiting trial of the same task, with the run directory and the reports of an earlier trial."""
         known = self._storage.get_trial(record.key)  # with its newest reports
         kept = {name: value for name, value in known.user_attrs.items() if name in KEPT or name.startswith(JOB)}
-        # a pruner would take what successive halving has noted for the new trial's own
+        # a pruner would take the notes of successive halving for the new trial's own
         system = {name: value for name, value in known.system_attrs.items() if not name.startswith("completed_rung_")}
         steps = known.intermediate_values
         self.add(known.params, {**kept, "attempt": attempt}, intermediate_values=steps, system_attrs=system)
 
     def start(self, record: TrialRecord, by: Mapping[str, Any]) -> None:
         """Give a waiting trial to its owner."""
-        # the state last: a process killed in between leaves a trial that still waits
+        # write the state last: if the process is killed in between, the trial still waits
         self.set(record, "owner", by)
-        self.beat(record)  # a trial that has never had a heartbeat cannot be seen to miss one
+        self.beat(record)  # a missing heartbeat is noticed only after a first one
         self._storage.set_trial_state_values(record.key, TrialState.RUNNING)
 
     def beat(self, record: TrialRecord) -> None:
-        """Note by the database's clock that a trial's owner lives."""
+        """Write a heartbeat: the trial's owner lives, at this time of the database's clock."""
         self._storage.record_heartbeat(record.key)
 
     def set(self, record: TrialRecord, name: str, value: Any) -> None:
-        """Keep a value with a trial that has not ended."""
+        """Store a value with a trial that has not ended."""
         self._storage.set_trial_user_attr(record.key, name, value)
 
     def end(self, record: TrialRecord, reason: str, crashed: bool) -> None:
@@ -89,19 +89,19 @@ class Queue:
     def skip(self, record: TrialRecord, by: Mapping[str, Any], reason: str) -> None:
         """Close a waiting trial as pruned, without running it."""
         self.set(record, "reason", reason)
-        self.start(record, by)  # Optuna copies no trial that has ended without a start
+        self.start(record, by)  # Optuna does not copy an ended trial that has no start time
         self.close(record, TrialState.PRUNED)
 
     def requeue(self, record: TrialRecord, reason: str, attempt: int | None = None) -> None:
-        """Close a trial and let its task wait again; as another attempt, or as the same one."""
+        """Close a trial and queue its task again, as the next attempt or as the same attempt."""
         self.set(record, "requeued", True)
-        # the new one first: a process killed between the two leaves a trial whose owner is dead, and no second copy
+        # add the new trial first: if the process is killed in between, the old one has a dead owner, and no second copy
         if self.trials.newest[record.task].number == record.number:
             self.add_again(record, record.attempt if attempt is None else attempt)
         self._fail(record, reason)
 
     def requeue_lost(self) -> None:
-        """Let a trial wait again if its owner is dead, or on another host and silent."""
+        """Requeue each trial whose owner is dead, or is on another host and silent."""
         for record in list(self.trials.running.values()):
             by = record.owner
             if owner.is_dead(by) and (by["leader"] is None or owner.is_dead(by["leader"])):
@@ -111,7 +111,7 @@ class Queue:
             for record in self.trials.silent(self._limits.grace):
                 if not owner.is_here(record.owner):
                     host = record.owner["host"]
-                    self.requeue(record, f"host {host} has not been heard of for {self._limits.grace} s")
+                    self.requeue(record, f"host {host} has sent no heartbeat for {self._limits.grace} s")
 
     def close(self, record: TrialRecord, state: TrialState, values: Sequence[float] | None = None) -> None:
         """End a running trial. Optuna's `Study.tell` would read it twice more."""
@@ -124,5 +124,5 @@ class Queue:
 
 
 def queue_order(record: TrialRecord) -> tuple[int, int]:
-    """The order of waiting trials: requeued ones keep their turn, but those that have crashed come after the others."""
+    """Sort key of waiting trials: requeued trials keep their turn, but crashed trials come after all others."""
     return record.attempt, record.run

@@ -1,4 +1,4 @@
-"""Where studies live: SQLite by default, PostgreSQL for several hosts; one writer of the queue at a time."""
+"""Open and lock the database of studies: SQLite by default, PostgreSQL for several hosts."""
 
 import functools
 import os
@@ -24,7 +24,7 @@ from sweeps.base.errors import SweepError
 
 LOCK_TIMEOUT = 60  # seconds that SQLite waits for another writer
 LOCK_POLL = 0.002  # seconds between two tries to get SQLite's lock, which is held for some milliseconds
-OUTAGE = 60.0  # seconds that a database may be away before its sweep ends
+OUTAGE = 60.0  # seconds without an answer of the database, after which the sweep ends
 RETRY = 0.5  # seconds between two tries to reach it
 ADVISORY_LOCK = zlib.crc32(b"sweeps")  # PostgreSQL names its locks by number
 ALLOWED = "sqlite:///FILE.db or postgresql://USER@HOST/DATABASE"
@@ -35,14 +35,14 @@ T = TypeVar("T")
 
 
 def absolute_url(storage: str) -> str:
-    """The storage URL with an absolute SQLite path, so that a job with another working directory finds it too.
+    """Make the SQLite path of a storage URL absolute, so that a job in another working directory finds it too.
 
     Raises:
         SweepError: not a URL, an unsupported scheme, or a database file that cannot be made or written.
     """
     try:
         url = make_url(storage)
-    except (ArgumentError, ValueError) as error:  # the latter: a port that is no number
+    except (ArgumentError, ValueError) as error:  # ValueError: the port is not a number
         raise SweepError(
             f"hydra.sweeper.storage={without_passwords(storage)} is not a storage URL: it must be {ALLOWED}"
         ) from error
@@ -58,7 +58,7 @@ def absolute_url(storage: str) -> str:
 
 
 def is_made(url: str) -> bool:
-    """Whether there is a database at an absolute URL. An SQLite file is not made by asking."""
+    """Whether a database exists at an absolute URL. The check does not create an SQLite file."""
     parsed = make_url(url)
     return parsed.get_backend_name() != "sqlite" or Path(str(parsed.database)).exists()
 
@@ -70,17 +70,17 @@ def has_password(storage: str) -> bool:
 
 @functools.lru_cache
 def open_storage(url: str) -> RDBStorage:
-    """The Optuna storage at an absolute URL; its tables are made if missing. One for each URL and process.
+    """Open the Optuna storage at an absolute URL, once per process and URL; missing tables are created.
 
     Raises:
-        SweepError: no database answers, the driver is missing, or the file is something else.
+        SweepError: no database answers, the driver is missing, or the file is not a database of Optuna's.
     """
     parsed = make_url(url)
     sqlite = parsed.get_backend_name() == "sqlite"
     options: dict[str, Any] = {"connect_args": {"timeout": LOCK_TIMEOUT}} if sqlite else {"pool_pre_ping": True}
     try:
         with exclusive(url):  # two first users would collide on CREATE TABLE
-            made = os.environ.get(STORAGE) == url  # by the leader of this worker or job, with this very Optuna
+            made = os.environ.get(STORAGE) == url  # this worker's or job's leader made it, with the same Optuna
             storage = RDBStorage(url, engine_kwargs=options, skip_compatibility_check=made, skip_table_creation=made)
             if sqlite:
                 sqlalchemy.event.listen(storage.engine, "connect", _set_pragmas)
@@ -95,10 +95,10 @@ def open_storage(url: str) -> RDBStorage:
 
 
 def patient(method: Callable[P, T]) -> Callable[P, T]:
-    """Call a method again for a while if no database answers: servers restart. A second call must do no harm.
+    """Repeat a method's call for a while if no database answers: servers restart. Repetition must be harmless.
 
     Raises:
-        SweepError: none has answered for `OUTAGE` seconds.
+        SweepError: no database has answered for `OUTAGE` seconds.
     """
 
     @functools.wraps(method)
@@ -111,8 +111,8 @@ def patient(method: Callable[P, T]) -> Callable[P, T]:
                 if time.monotonic() > deadline:
                     cause = first_line(error.__cause__ or error)
                     raise SweepError(
-                        f"hydra.sweeper.storage has not answered for {OUTAGE:.0f} s ({cause}); the same command goes on"
-                        " when it does"
+                        f"hydra.sweeper.storage has not answered for {OUTAGE:.0f} s ({cause}); run the same"
+                        " command again when it does"
                     ) from error
                 time.sleep(RETRY)
 
@@ -121,7 +121,7 @@ def patient(method: Callable[P, T]) -> Callable[P, T]:
 
 @contextmanager
 def exclusive(url: str) -> Iterator[None]:
-    """Hold the lock of a storage, without which SQLite gives one waiting trial to two claimers. Not reentrant."""
+    """Hold the lock of a storage: without it, SQLite gives one waiting trial to two processes. Not reentrant."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         with FileLock(f"{parsed.database}.sweep.lock").acquire(poll_interval=LOCK_POLL):
@@ -134,7 +134,7 @@ def exclusive(url: str) -> Iterator[None]:
 
 @functools.lru_cache
 def _lock_engine(url: URL) -> sqlalchemy.Engine:
-    """Connections for the lock. They are kept, because making one costs as much as a claim."""
+    """Keep connections for the lock, because a new connection costs as much as a claim."""
     return sqlalchemy.create_engine(url, pool_pre_ping=True)
 
 

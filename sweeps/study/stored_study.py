@@ -1,4 +1,4 @@
-"""A study in its database: made or found again, with what its trials have in common, and read as records."""
+"""Create or open a study in its database, check its identity, and read its trials as records."""
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -21,17 +21,17 @@ MAX_DIFFERENCES = 5  # quoted in an error message
 
 
 class StoredStudy:
-    """Optuna's study of a sweep: its notes, and the values that each axis has had.
+    """Optuna's study of a sweep: its notes, and all values that each axis has had.
 
     Args:
-        storage: where it lives; to be locked by the caller, here and in all methods that write.
-        name: of the study.
+        storage: the study's storage; the caller holds its lock here and in all methods that write.
+        name: the study's name.
         directions: minimize or maximize, one for each objective.
-        identity: what all trials have in common, from `identity_of`.
+        identity: the settings that all trials share, from `identity_of`.
         say: shows one line to the user.
 
     Raises:
-        SweepError: the study of that name is another one.
+        SweepError: the study of this name belongs to another sweep or tool.
     """
 
     def __init__(
@@ -54,24 +54,24 @@ class StoredStudy:
 
     @property
     def name(self) -> str:
-        """The name by which the user knows it; run directories lie under it."""
+        """The study's name for the user; the run directories lie in a folder of this name."""
         return str(self.study.user_attrs["family"])
 
     @property
     def space(self) -> Space:
-        """Every value that each axis has had."""
+        """All values that each axis has had."""
         return dict(self.study.user_attrs["space"])
 
     def distributions(self, point: Values) -> dict[str, BaseDistribution]:
-        """Optuna's distribution of each axis of a point."""
+        """Make Optuna's distribution for each axis of a point."""
         space = self.space
         return {axis: distribution_of(space[axis]) for axis in point}
 
     def conforming(self, values: Values) -> dict[str, Value]:
-        """A point as this study has it.
+        """Convert a point to the value types of this study.
 
         Raises:
-            SweepError: a number from an interval, on an axis that has names.
+            SweepError: the point has a number from an interval on an axis of names.
         """
         space = self.space
         point = conform(values, space)
@@ -85,16 +85,16 @@ class StoredStudy:
         return point
 
     def extend(self, space: Space) -> bool:
-        """Let each axis have these values too, and return whether the trials of the study have changed with it.
+        """Add these values to the axes, and return whether this has changed existing trials.
 
-        Optuna lets a range of numbers widen. It refuses a list of choices that differs from that of earlier trials, so
-        these get the new list; and their numbers become names where the axis has names now.
+        Optuna accepts a wider range of numbers. It refuses another list of choices, so earlier trials get the new list
+        too. If an axis has names now, the numbers of earlier trials become names.
         """
         old, merged = self.space, merge(self.space, space)
         if merged == old:
             return False
         for name in old:
-            if is_numeric(old[name]) and not is_numeric(merged[name]):  # of numbers drawn, `old` has the bounds alone
+            if is_numeric(old[name]) and not is_numeric(merged[name]):  # for an interval, `old` has only the bounds
                 drawn = [name_of(t.params[name]) for t in self.study.get_trials(deepcopy=False) if name in t.params]
                 merged[name] = list(dict.fromkeys([*merged[name], *drawn]))
         named = {name: distribution_of(merged[name]) for name in old if not is_numeric(merged[name])}
@@ -107,7 +107,7 @@ class StoredStudy:
         return bool(changed)
 
     def keep_goal(self, goal: Goal) -> None:
-        """Keep the goal for `goal_of`, with the most replicas that any command has asked for."""
+        """Store the goal for `goal_of`, with the largest number of replicas that any command has asked for."""
         known = goal_of(self.study)
         notes = {
             "objectives": list(goal.names),
@@ -143,8 +143,8 @@ class StoredStudy:
 
 
 def newest_study(storage: RDBStorage, name: str) -> optuna.Study:
-    """The study of a name. Version 0.1.0 continued some in copies `name.2`, `name.3`, ...: then the newest copy."""
-    # no sampler: points are drawn from a study in memory
+    """Load the study of a name, or its newest copy: version 0.1.0 continued some studies as `name.2`, `name.3`, ..."""
+    # no sampler: a study in memory draws the points
     study = optuna.load_study(study_name=name, storage=storage, sampler=optuna.samplers.RandomSampler())
     while (successor := study.user_attrs.get("successor")) is not None:
         study = optuna.load_study(study_name=successor, storage=storage, sampler=study.sampler)
@@ -152,18 +152,18 @@ def newest_study(storage: RDBStorage, name: str) -> optuna.Study:
 
 
 def records_of(study: optuna.Study) -> list[TrialRecord]:
-    """All trials of a study by number. Those that another tool has added count only if there are no others."""
+    """Read a study's trials, sorted by number. Trials of another tool count only if the study has no others."""
     trials = study.get_trials(deepcopy=False)
     return [record_of(trial) for trial in [t for t in trials if OWN in t.user_attrs] or trials]
 
 
 def directions_of(study: optuna.Study) -> tuple[str, ...]:
-    """Minimize or maximize, one for each objective."""
+    """Read the direction of each objective: minimize or maximize."""
     return tuple(direction.name.lower() for direction in study.directions)
 
 
 def goal_of(study: optuna.Study) -> Goal:
-    """What a study optimises, as far as it was kept with it."""
+    """Read a study's goal from its notes, with defaults for missing notes."""
     notes, directions = study.user_attrs, directions_of(study)
     names = tuple(notes.get("objectives") or study.metric_names or ())
     if len(names) != len(directions):
@@ -184,7 +184,7 @@ def goal_of(study: optuna.Study) -> Goal:
 
 
 def distribution_of(values: Sequence[Value]) -> BaseDistribution:
-    """Optuna's distribution of an axis with these values."""
+    """Make Optuna's distribution for an axis with these values."""
     if is_numeric(values):
         return FloatDistribution(float(min(values)), float(max(values)))
     return CategoricalDistribution(list(values))

@@ -1,4 +1,4 @@
-"""The trials of a study, kept in memory and up to date: each is read when it changes, not each time."""
+"""Cache the trials of a study in memory: a refresh reads only the trials that have changed."""
 
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
@@ -8,7 +8,7 @@ from sweeps.points.trial_record import OWN, TrialRecord, record_of
 
 
 class Trials:
-    """What is known of a study's trials, by trial number; those that another tool has added are left out."""
+    """The cached trials of a study, by trial number; without the trials of other tools."""
 
     def __init__(self, storage: RDBStorage, study: str) -> None:
         self._storage = storage
@@ -16,7 +16,7 @@ class Trials:
         self.forget()
 
     def forget(self) -> None:
-        """Let `refresh` read everything anew."""
+        """Empty the cache, so that the next `refresh` reads everything."""
         self._states: dict[int, str] = {}  # trial key -> state, of the unfinished ones
         self._last = -1  # the newest key that was read
         self.all: dict[int, TrialRecord] = {}
@@ -25,10 +25,10 @@ class Trials:
         self.newest: dict[str, TrialRecord] = {}  # task -> its newest trial
 
     def refresh(self, with_running: bool = False) -> list[TrialRecord]:
-        """Read what is new or has another state now, and return it by number.
+        """Read the trials that are new or have another state now, and return them sorted by number.
 
         Args:
-            with_running: read the running ones too, which may have reported.
+            with_running: also read all running trials, which may have new reports.
         """
         now = unfinished(self._storage, self._study, self._last)
         changed = {key for key, state in self._states.items() if now.get(key) != state}
@@ -50,7 +50,7 @@ class Trials:
         return found
 
     def silent(self, grace: int) -> list[TrialRecord]:
-        """The running trials whose owner has not beaten for `grace` seconds of the database's clock."""
+        """Find running trials without a heartbeat for `grace` seconds by the database's clock."""
         keys = silent_trials(self._storage, self._study, grace)
         return [record for record in self.running.values() if record.key in keys]
 

@@ -1,4 +1,4 @@
-"""Complete trials of earlier studies, taken over into a study as known results."""
+"""Copy complete trials of earlier studies into a study, as known results."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -17,7 +17,7 @@ from sweeps.study.stored_study import StoredStudy, directions_of, newest_study, 
 def take_over(
     storage: RDBStorage, name: str, plan: Plan, study: StoredStudy, queue: Queue, say: Callable[[str], None]
 ) -> None:
-    """Add the complete trials of study `name` whose points the plan accepts to another study.
+    """Copy the complete trials of study `name` into `study`, if the plan accepts their points.
 
     Raises:
         SweepError: see `complete_trials`.
@@ -32,15 +32,15 @@ def take_over(
 
 
 def complete_trials(storage: RDBStorage, name: str, directions: Sequence[str]) -> list[TrialRecord]:
-    """The newest complete trial of each task of a study; each says its origin.
+    """Read the newest complete trial of each task of a study; each record names its origin.
 
     Raises:
-        SweepError: there is no such study, or it has other directions.
+        SweepError: no study has this name, or its directions differ.
     """
     names = optuna.get_all_study_names(storage)
     if name not in names:
         there = ", ".join(names) or "none"
-        raise SweepError(f"hydra.sweeper.warm_start: there is no study {name}; those there are: {there}")
+        raise SweepError(f"hydra.sweeper.warm_start: there is no study {name}; the storage has: {there}")
     study = newest_study(storage, name)
     if directions_of(study) != tuple(directions):
         both = f"{','.join(directions_of(study))}, this one {','.join(directions)}"
@@ -50,11 +50,11 @@ def complete_trials(storage: RDBStorage, name: str, directions: Sequence[str]) -
 
 
 def _copy(record: TrialRecord, study: StoredStudy) -> FrozenTrial:
-    """A trial of another study as one of this; it has no run of its own."""
+    """Convert another study's trial for this study; the copy has no run of its own."""
     point = study.conforming(record.point)
     kept = {"replica": record.replica, "origin": record.origin, "run_dir": record.run_dir}
     return FrozenTrial(
-        number=-1,  # Optuna gives it the next one
+        number=-1,  # Optuna replaces it by the next number
         trial_id=-1,
         state=TrialState.COMPLETE,
         value=None,

@@ -1,6 +1,6 @@
-"""Hydra's callbacks where several processes run one sweep: each event is told once.
+"""Call Hydra's callbacks once per event, although several processes run one sweep.
 
-Hydra tells `on_multirun_start` before a sweeper is made, in each process that runs the command line. A worker therefore
+Hydra calls `on_multirun_start` before it creates the sweeper, in each process with this command line. So a worker
 starts without callbacks, and gets them back for the events of its jobs.
 """
 
@@ -14,16 +14,16 @@ from sweeps.command.composition import given_overrides
 
 
 def without_callbacks(config: DictConfig) -> list[str]:
-    """Return the overrides that take a command's callbacks away, one for each; none where it has none."""
+    """Return the overrides that remove a command's callbacks, one for each callback."""
     return [f"~hydra.callbacks.{name}" for name in config.hydra.callbacks or ()]
 
 
 def give_back_callbacks(context: HydraContext, config: DictConfig, taken: Sequence[str]) -> HydraContext:
-    """Return a worker's context with the callbacks that its command line took away.
+    """Return a worker's context with the callbacks that its command line has removed.
 
     Args:
-        context: Hydra's.
-        config: of the sweep; changed to what it would be without the overrides `taken`.
+        context: Hydra's context.
+        config: the sweep's config; this function undoes the overrides `taken` in it.
         taken: from `without_callbacks`.
     """
     hydra = [line for line in given_overrides(config, "hydra") if line not in taken]

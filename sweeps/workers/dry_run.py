@@ -1,4 +1,4 @@
-"""What a sweep would run and what that would cost. One short job is run, if no trial has told its speed."""
+"""Print a sweep's plan and its cost. If no trial has reported its speed, one short job measures it."""
 
 import statistics
 import tempfile
@@ -28,7 +28,7 @@ MAX_SHOWN = 50  # tasks
 
 @dataclass
 class DryRun:
-    """Says what is left of a plan, and how long it will take."""
+    """Prints the remaining tasks of a plan, and how long they will take."""
 
     request: Request
     launcher: Launcher
@@ -71,7 +71,7 @@ class DryRun:
         )
 
     def _pace(self, storage: RDBStorage | None, records: Sequence[TrialRecord], task: Task) -> tuple[float | None, str]:
-        """Seconds for a step, and the source of that figure."""
+        """Find the seconds per step, and name the source of this number."""
         if paces := self._paces(records):
             return statistics.median(paces), f"median of {len(paces)} trials of this study"
         if storage is not None:
@@ -88,7 +88,7 @@ class DryRun:
         return [float(pace) for pace in found if pace is not None]
 
     def _measured(self, task: Task) -> tuple[float | None, str]:
-        """Run a short job of the first task, with a study and a folder of its own."""
+        """Run a short job of the first task, in a temporary study and folder."""
         with tempfile.TemporaryDirectory() as folder:
             point = Point(task.point.values, (*task.point.overrides, *self.settings.dry_run_overrides))
             identity = self.request.identity
@@ -100,13 +100,13 @@ class DryRun:
             view = EventLines(lambda line: None, short)
             Worker(study, short, launch, view, self.settings.heartbeat).work()
             [record] = study.records()
-            open_storage.cache_clear()  # its file goes with the folder
+            open_storage.cache_clear()  # its file disappears with the folder
         if paces := self._paces([record]):
             return paces[0], f"measured with {' '.join(self.settings.dry_run_overrides) or 'a whole job'}"
         return None, record.reason or f"the job has set no sec_per_{self.settings.step_name}"
 
 
 def _records(storage: RDBStorage, name: str) -> list[TrialRecord]:
-    """The newest trial of each task of a study; none where there is no such study."""
+    """Read the newest trial of each task of a study; an empty list if there is no such study."""
     known = name in optuna.get_all_study_names(storage)
     return newest_of_each_task(records_of(newest_study(storage, name))) if known else []

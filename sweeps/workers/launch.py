@@ -1,4 +1,4 @@
-"""The launch of a job: one claimed trial is handed to Hydra's launcher, which runs it here, with joblib or in Slurm."""
+"""Launch a job: give one claimed trial to Hydra's launcher, which runs it here, with joblib or in Slurm."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Several workers at a time: starts them, watches them, replaces those that die, and stops them."""
+"""The leader of several workers: it starts them, watches them, replaces dead ones, and stops them."""
 
 import json
 import os
@@ -21,16 +21,16 @@ from sweeps.job.task_function import REQUEUE
 from sweeps.study.claims import SweepStudy
 from sweeps.study.owner import this_process
 
-STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM, REQUEUE)  # exit statuses of a worker that gave its trial back
-HYDRAS_HINT = "Set the environment variable HYDRA_FULL_ERROR"  # comes after the message itself
-POLL = 0.05  # seconds between two looks at the workers
-SHOW = 1.0  # seconds between two looks at the study
-MAX_FRUITLESS = 8  # workers in a row that die without having claimed a trial: something is wrong with all of them
+STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM, REQUEUE)  # exit statuses of a worker that has requeued its trial
+HYDRAS_HINT = "Set the environment variable HYDRA_FULL_ERROR"  # Hydra prints it after the message
+POLL = 0.05  # seconds between two checks of the workers
+SHOW = 1.0  # seconds between two reads of the study
+MAX_FRUITLESS = 8  # if so many workers in a row die before they claim a trial, all workers have a problem
 
 
 @dataclass(frozen=True)
 class Orders:
-    """What a leader tells its worker; all else the worker reads from the same command line."""
+    """A leader's data for its worker; the worker reads everything else from the same command line."""
 
     leader: Mapping[str, Any]  # from `owner.this_process`
     parent_run_id: str | None  # MLflow run of the study
@@ -38,7 +38,7 @@ class Orders:
 
     @classmethod
     def received(cls) -> "Orders | None":
-        """The orders of this process, or None where it is no worker."""
+        """Read the orders of this process; None if it is not a worker."""
         text = os.environ.get(ORDERS)
         return None if text is None else cls(**json.loads(text))
 
@@ -51,12 +51,12 @@ class WorkerProcess:
     log: Path
 
     def kill(self) -> None:
-        """Kill it and what it has started."""
+        """Kill the worker and the processes that it has started."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
 
     def cause_of_death(self) -> str:
-        """Why it ended: the signal, or its exit status and the last line that it wrote."""
+        """Say why the worker ended: the signal, or its exit status and its last line of output."""
         status = self.process.returncode
         number = -status if status < 0 else status - 128 if status > 128 else None
         if number is None:
@@ -72,16 +72,16 @@ class WorkerProcess:
 class Leader:
     """Runs a command in several processes, each of which claims trials on its own.
 
-    A worker runs the leader's own command line, and an environment variable tells it that it is a worker: Hydra's
-    singletons, and what a task function imports, are then as in any other run of the command.
+    A worker runs the leader's own command line; an environment variable makes it a worker. So Hydra's singletons and
+    the imports of the task function are the same as in any other run of the command.
     """
 
     study: SweepStudy
-    shares: Sequence[Mapping[str, str]]  # one worker's part of the machine each, as environment variables
+    shares: Sequence[Mapping[str, str]]  # for each worker its part of the machine, as environment variables
     parent_run_id: str | None  # MLflow run of the study
     overrides: Sequence[str]  # of this command
-    without_callbacks: Sequence[str]  # overrides that a worker starts with besides
-    folder: Path  # where the workers' logs go
+    without_callbacks: Sequence[str]  # further overrides of a worker's command line
+    folder: Path  # folder for the workers' logs
     view: View
     stop_seconds: float  # seconds that workers have to stop before they are killed
     stop: Stop = field(default_factory=Stop)
@@ -89,10 +89,10 @@ class Leader:
     _fruitless: int = field(default=0, init=False)  # workers in a row that died without having claimed a trial
 
     def work(self) -> None:
-        """Run until all workers have found nothing left to do.
+        """Run until no worker finds more work.
 
         Raises:
-            KeyboardInterrupt, SystemExit: this process was stopped; the workers have ended.
+            KeyboardInterrupt, SystemExit: a signal stopped this process; the workers have ended.
             SweepError: workers die before they have claimed a trial.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -115,12 +115,12 @@ class Leader:
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
-                process_group=0,  # Ctrl-C on the terminal reaches the leader alone, which stops the workers in order
+                process_group=0,  # Ctrl-C on the terminal reaches only the leader, which then stops the workers
             )
         self._workers[place] = WorkerProcess(process, log)
 
     def _arguments(self) -> list[str]:
-        """Those of this command, and the further overrides behind its own: argparse takes overrides in one place."""
+        """Return this command's arguments, with the further overrides after its own: argparse wants them together."""
         own = sys.orig_argv[1:]
         end = max((place for place, argument in enumerate(own, 1) if argument in self.overrides), default=len(own))
         return [*own[:end], *self.without_callbacks, *own[end:]]
@@ -138,11 +138,11 @@ class Leader:
             time.sleep(POLL)
 
     def _replace(self, place: int, worker: WorkerProcess) -> None:
-        """Deal with the end of a worker; one that died or was stopped gets a successor."""
+        """Handle the end of a worker; start another one if it died or was stopped."""
         status = worker.process.returncode
         if status == 0:
             return
-        worker.kill()  # what it has started may have outlived it
+        worker.kill()  # its child processes may still run
         cause = worker.cause_of_death()
         claimed = self.study.abandon(worker.process.pid, None if status in STOPPED else cause)
         self._fruitless = 0 if claimed is not None or status in STOPPED else self._fruitless + 1
@@ -154,7 +154,7 @@ class Leader:
         self._start(place)
 
     def _stop_workers(self) -> None:
-        """Stop the workers that are left, and let their trials wait again; a second signal kills them at once."""
+        """Stop the remaining workers and requeue their trials; a second signal kills them at once."""
         for worker in self._workers.values():
             worker.process.terminate()
         deadline = time.monotonic() + self.stop_seconds

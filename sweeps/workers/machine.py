@@ -1,4 +1,4 @@
-"""How many workers fit on this machine, and which part of it each of them gets."""
+"""Compute how many workers fit on this machine, and the part of it that each worker gets."""
 
 import os
 import subprocess
@@ -10,14 +10,14 @@ from sweeps.base.errors import SweepError
 from sweeps.base.settings import Settings
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container, which sees all cores of its host: MICROSECONDS PERIOD
+CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # a container's limit (it sees all cores of its host): MICROSECONDS PERIOD
 
 
 def fitting_workers(settings: Settings) -> int:
-    """How many workers to start: those asked for, else as GPUs allow, else as cores allow; limited by memory.
+    """Compute the number of workers: as asked for, else as GPUs allow, else as cores allow; memory limits it.
 
     Raises:
-        SweepError: a trial's processes are more than the GPUs.
+        SweepError: a trial has more processes than there are GPUs.
     """
     if settings.workers is not None:
         return settings.workers
@@ -35,14 +35,14 @@ def fitting_workers(settings: Settings) -> int:
 
 
 def environment(settings: Settings, n_workers: int, index: int) -> dict[str, str]:
-    """The environment variables that give a worker its share.
+    """Return the environment variables that give a worker its share.
 
     Args:
-        n_workers: how many share the machine.
-        index: which of them it is, from 0.
+        n_workers: number of workers on the machine.
+        index: the worker's number, from 0.
     """
     threads = settings.threads or max(1, cores() // (n_workers * settings.processes))
-    share = {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}  # spinning threads would stop each other
+    share = {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}  # spinning threads would slow each other
     gpus = devices(settings)
     if gpus:
         first = index * settings.processes
@@ -51,7 +51,7 @@ def environment(settings: Settings, n_workers: int, index: int) -> dict[str, str
 
 
 def devices(settings: Settings) -> list[str]:
-    """The GPUs for the workers, as CUDA names them. The driver is asked, since importing torch takes seconds."""
+    """List the GPUs for the workers by CUDA's names. The driver counts them, because importing torch takes seconds."""
     if settings.gpus == 0:
         return []
     if VISIBLE in os.environ:
@@ -62,7 +62,7 @@ def devices(settings: Settings) -> list[str]:
 
 
 def cores() -> int:
-    """CPU cores that this process may use."""
+    """Count the CPU cores that this process may use."""
     n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if CPU_QUOTA.exists():
         quota, period = CPU_QUOTA.read_text().split()

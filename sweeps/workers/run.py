@@ -1,4 +1,4 @@
-"""The course of a sweep: open its study, run its plan in this process or in several, and say what came of it."""
+"""Run a sweep: open its study, run its plan in this process or in several, and print the results."""
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
@@ -28,16 +28,16 @@ from sweeps.workers.machine import environment, fitting_workers
 from sweeps.workers.worker import Worker
 
 ENDED = ("COMPLETE", "PRUNED", "FAIL")
-WORKERS = "workers"  # folder in that of the sweep
+WORKERS = "workers"  # folder inside the sweep's folder
 
 
 @dataclass
 class Run:
-    """Runs what a command asks for, as the sweep's first process or as one of its workers."""
+    """Runs a sweep's command, as the sweep's first process or as one of its workers."""
 
     request: Request
-    make_launcher: Callable[[], Launcher]  # called when the study has its name: a launcher's folder may lie in its own
-    orders: Orders | None  # of the leader whose worker this process is
+    make_launcher: Callable[[], Launcher]  # called after the study is named: a launcher's folder may lie in the study's
+    orders: Orders | None  # the leader's orders if this process is a worker
     console: Console
     stop: Stop
 
@@ -45,11 +45,11 @@ class Run:
         self.settings, self.plan = self.request.settings, self.request.plan
 
     def work(self) -> None:
-        """Run the points that are left and print the study.
+        """Run the remaining points and print the study.
 
         Raises:
             SweepError, SystemExit: see `StudySweeper.sweep`.
-            KeyboardInterrupt: it was stopped.
+            KeyboardInterrupt: the user stopped the sweep.
         """
         if self.settings.dry_run:
             DryRun(self.request, self.make_launcher(), self.say).tell()
@@ -65,7 +65,7 @@ class Run:
         self._lead(study, self._open_parent(study))
 
     def say(self, line: str) -> None:
-        """Show one line; a worker does not die of a log that cannot be written, as where the disk is full."""
+        """Print one line; a worker survives a log that it cannot write, for example on a full disk."""
         with suppress(OSError) if self.orders is not None else nullcontext():
             self.console.print(line)
 
@@ -82,7 +82,7 @@ class Run:
         except (KeyboardInterrupt, SystemExit) as stop:
             self._close_parent(parent, study, "KILLED")
             if not isinstance(stop, KeyboardInterrupt):
-                self.say("stopped; the same command goes on")
+                self.say("stopped; run the same command again to continue")
             raise
         records = study.records()
         new = [record for record in records if record.state in ENDED and record.number not in before]
@@ -113,9 +113,9 @@ class Run:
             )
 
     def _open_study(self) -> SweepStudy:
-        """The study of this command, made if it is new."""
+        """Open the study of this command; create it if it is new."""
         settings = self.settings
-        for known in settings.warm_start if self.orders is None else ():  # before a study is made for nothing
+        for known in settings.warm_start if self.orders is None else ():  # check before a study is created in vain
             complete_trials(open_storage(absolute_url(settings.storage)), known, settings.directions)
         limits = Limits(settings.max_retries, settings.max_failure_rate, settings.grace)
         leader = None if self.orders is None else self.orders.leader
@@ -142,7 +142,7 @@ class Run:
         return Worker(study, self.plan, launch, self._view(n_workers=1), self.settings.heartbeat, self.stop)
 
     def _view(self, n_workers: int) -> View:
-        """A table where the terminal is ours alone, else lines: the one worker's job may draw its own progress."""
+        """Choose a table if only the leader uses the terminal, else lines: a lone worker's job may draw progress."""
         if n_workers > 1 and self.console.is_terminal:
             return LiveTable(self.console, self.plan, n_workers)
         return EventLines(self.say, self.plan)

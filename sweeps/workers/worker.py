@@ -18,7 +18,7 @@ from sweeps.search.plan import Plan
 from sweeps.study.claims import SweepStudy
 from sweeps.workers.launch import Launch
 
-POLL = 0.5  # seconds between two looks, while others run trials that may wait again
+POLL = 0.5  # seconds between two checks, while others run trials that may be requeued
 
 TOO_LATE = JobResult("FAIL", reason="its result came too late: the trial had been given to another host")
 
@@ -35,10 +35,10 @@ class Worker:
     stop: Stop = field(default_factory=Stop)
 
     def work(self) -> None:
-        """Run trials until none waits, and none runs elsewhere that could wait again.
+        """Run trials until none waits, and none that runs elsewhere could be requeued.
 
         Raises:
-            KeyboardInterrupt, SystemExit: the job was stopped; its trial waits again.
+            KeyboardInterrupt, SystemExit: a signal stopped the job; its trial waits again.
         """
         with _environment(self.study.url):
             while True:
@@ -59,9 +59,9 @@ class Worker:
             with repeating(lambda _: self.study.beat(claim), self.heartbeat):
                 result = self.launch.run(claim)
             if result.state == "FAIL":
-                self.stop.check()  # what failed may be what the signal has interrupted
+                self.stop.check()  # the signal may have caused this failure
         except (KeyboardInterrupt, SystemExit) as stop:
-            if isinstance(stop, KeyboardInterrupt) and self.stop.signal is None:  # the job's own
+            if isinstance(stop, KeyboardInterrupt) and self.stop.signal is None:  # the job itself raised it
                 self._tell(claim, record, failure(stop, None))
                 return
             self.study.give_back(claim)
@@ -91,7 +91,7 @@ class Worker:
 
 @contextmanager
 def _environment(storage: str) -> Iterator[None]:
-    """Tell the jobs the storage by an environment variable, so that no file has its password."""
+    """Pass the storage to the jobs in an environment variable, so that no file has its password."""
     before = os.environ.get(STORAGE)
     os.environ[STORAGE] = storage
     try:

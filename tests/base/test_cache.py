@@ -82,7 +82,7 @@ def test_a_damaged_entry_is_made_anew_with_a_message(tmp_path, harm, reason, cap
     assert cache_entry(tmp_path, "kind", {}, writer(built)) == entry
     assert (entry / "part" / "content").read_text() == "right"
     assert len(built) == 2
-    assert f"{entry} is damaged ({reason}): making it anew" in capsys.readouterr().out
+    assert f"{entry} is damaged ({reason}): rebuilding it" in capsys.readouterr().out
     cache_entry(tmp_path, "kind", {}, writer(built))
     assert len(built) == 2
 

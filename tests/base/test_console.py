@@ -45,6 +45,6 @@ def test_items_that_are_more_than_one_thing(lines):
 
 def test_what_was_done_before_does_not_count_for_the_speed(lines):
     assert lines(11, total=40_000, size=16, done=32_000) == [
-        "packing: going on at 32000 of 40000",
+        "packing: resuming at 32000 of 40000",
         "packing: 32160/40000, 0:10 elapsed, 16/s, ETA 8:10",
     ]

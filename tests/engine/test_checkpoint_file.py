@@ -1,4 +1,4 @@
-"""Checkpoints survive what happens to disks and processes; what is damaged is told, and the one before is used."""
+"""Checkpoints survive faults of disks and processes: a damaged checkpoint is reported, and the one before is used."""
 
 import errno
 import random
@@ -63,7 +63,7 @@ def test_a_cut_file_is_noticed(tmp_path, kept):
         load_checkpoint(path, CPU)
 
 
-def test_a_file_without_a_checksum_gives_weights_and_is_not_gone_on_from(tmp_path, capsys):
+def test_a_file_without_a_checksum_gives_weights_but_is_not_resumed(tmp_path, capsys):
     before, path = checkpoint_path(tmp_path, 1), checkpoint_path(tmp_path, 2)
     for file in (before, path):
         save_checkpoint(file, content())
@@ -112,7 +112,7 @@ def test_a_kill_during_the_write_leaves_a_good_checkpoint(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(cache_dir, tmp_path, capsys):
+def test_a_damaged_checkpoint_is_reported_and_the_one_before_is_used(cache_dir, tmp_path, capsys):
     config = make_config(*tiny(cache_dir, "mlflow.tracking_uri=null"))
     train(config, tmp_path)
     last = tmp_path / "checkpoint-000002.pt"
@@ -122,21 +122,21 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(cache_dir, tmp_
     train(config, tmp_path)
     out = capsys.readouterr().out
     assert f"checkpoint {last} is damaged" in out
-    assert f"going on from {tmp_path / 'checkpoint-000001.pt'} instead" in out
+    assert f"resuming from {tmp_path / 'checkpoint-000001.pt'} instead" in out
     after = load_checkpoint(last, CPU)["state"]
     for name, tensor in before["generator_ema"].items():
         torch.testing.assert_close(after["generator_ema"][name], tensor, rtol=0, atol=0)
 
 
-def test_where_no_checkpoint_is_good_nothing_is_lost_by_starting_over(tmp_path):
+def test_without_a_good_checkpoint_auto_refuses_and_none_starts_over(tmp_path):
     checkpoint_path(tmp_path, 1).write_bytes(b"none")
-    with pytest.raises(UserError, match=r"no checkpoint in .* can be used: .*000001.*resume=none starts afresh"):
+    with pytest.raises(UserError, match=r"no checkpoint in .* can be used: .*000001.*resume=none starts over"):
         run_checkpoints.find("auto", tmp_path, CPU)
     assert run_checkpoints.find("none", tmp_path, CPU) is None
 
 
 def test_other_names_are_a_users_own_files(tmp_path):
-    """They are neither gone on from nor deleted; seven digits come after six."""
+    """They are neither resumed nor deleted; seven digits come after six."""
     own = [tmp_path / name for name in ("checkpoint-best.pt", "checkpoint-000009-copy.pt", "checkpoint-3.pt")]
     for path in own:
         path.write_bytes(b"a user's")
@@ -149,7 +149,7 @@ def test_other_names_are_a_users_own_files(tmp_path):
     assert sorted(tmp_path.glob("checkpoint-*")) == sorted([*own, checkpoint_path(tmp_path, 1000000)])
 
 
-def test_a_latest_that_a_snapshot_has_overtaken_is_not_gone_on_from(tmp_path):
+def test_a_latest_older_than_a_snapshot_is_not_resumed(tmp_path):
     save_checkpoint(tmp_path / "latest.pt", content(step=190, history=[(0, 3.0), (1, 2.0)]))
     save_checkpoint(checkpoint_path(tmp_path, 1), content())
     assert run_checkpoints.find("auto", tmp_path, CPU)[0].name == "latest.pt"
@@ -157,7 +157,7 @@ def test_a_latest_that_a_snapshot_has_overtaken_is_not_gone_on_from(tmp_path):
     assert run_checkpoints.find("auto", tmp_path, CPU)[0].name == "checkpoint-000002.pt"
 
 
-def test_a_latest_is_gone_on_from_where_the_later_snapshot_is_damaged(tmp_path, capsys):
+def test_a_latest_is_resumed_if_the_later_snapshot_is_damaged(tmp_path, capsys):
     save_checkpoint(tmp_path / "latest.pt", content(step=190))
     for kimg in (1, 2):
         save_checkpoint(checkpoint_path(tmp_path, kimg), content(step=100 * kimg))
@@ -192,7 +192,7 @@ def names(folder: Path) -> list[str]:
         ("other/checkpoint-000001.pt", []),
     ],
 )
-def test_what_a_run_leaves_is_never_gone_on_from(tmp_path, capsys, start, stay):
+def test_an_abandoned_branch_is_never_resumed(tmp_path, capsys, start, stay):
     for name in ("run", "other"):
         branch(tmp_path / name)
     run_dir, aside = tmp_path / "run", tmp_path / "run" / "abandoned"
@@ -205,7 +205,7 @@ def test_what_a_run_leaves_is_never_gone_on_from(tmp_path, capsys, start, stay):
     assert run_checkpoints.exists("auto", run_dir) == bool(stay)
 
 
-def test_what_was_set_aside_stays_when_more_comes(tmp_path):
+def test_checkpoints_set_aside_earlier_stay(tmp_path):
     for _ in range(2):
         branch(tmp_path)
         run_checkpoints.set_aside(tmp_path, None)
@@ -240,7 +240,7 @@ def test_retention_is_checked():
 
 @pytest.mark.parametrize("override", ["metrics.batch=7", "metrics.r_precision=end",
                                       *(f"metrics.{measure}=snapshot" for measure in MEASURES)])  # fmt: skip
-def test_when_a_measure_is_taken_makes_no_other_run_and_no_other_study(override):
+def test_the_schedule_of_measures_changes_neither_run_nor_study(override):
     given = [override, "metrics.extractor=inception"] if "inception_score" in override else [override]
     before, now = make_config(*given[1:]), make_config(*given)
     run_checkpoints.refuse_other_run(Path("c.pt"), plain(before), now)
@@ -251,12 +251,12 @@ def test_when_a_measure_is_taken_makes_no_other_run_and_no_other_study(override)
     assert identity_of(first, [], ignored) == identity_of(second, [], ignored)
 
 
-def test_what_the_figure_depends_on_makes_another_run():
+def test_a_key_that_changes_the_metric_makes_another_run():
     with pytest.raises(UserError, match=r"of another run: metrics\.n_images=2000 there, 1000 here"):
         run_checkpoints.refuse_other_run(Path("c.pt"), plain(make_config()), make_config("metrics.n_images=1000"))
 
 
-def test_what_an_earlier_version_did_not_write_is_the_default():
+def test_keys_missing_in_an_earlier_version_have_their_defaults():
     earlier = plain(make_config())
     del earlier["augment"], earlier["model"]["multi_scale"], earlier["model"]["channel_multiplier"]
     run_checkpoints.refuse_other_run(Path("c.pt"), earlier, make_config())
@@ -275,13 +275,13 @@ def test_a_checkpoint_of_another_version_is_one_message(cache_dir, tmp_path):
         ({**whole["state"], "discriminator": other}, "Discriminator"),
     ):
         save_checkpoint(tmp_path / "latest.pt", {**whole, "state": {**state, "step": 1000}})
-        message = rf"latest\.pt is of another version: .*{words}.*; resume=none starts afresh"
+        message = rf"latest\.pt is of another version: .*{words}.*; resume=none starts over"
         with pytest.raises(UserError, match=message):
             train(config, tmp_path)
 
 
 @pytest.mark.slow
-def test_a_disk_that_fills_up_ends_a_run_with_one_message_and_it_goes_on(cache_dir, tmp_path):
+def test_a_full_disk_ends_a_run_with_one_message_and_the_run_resumes(cache_dir, tmp_path):
     """The disk has room for one checkpoint and half of another; then it has more."""
     with small_disk(tmp_path / "disk", kib=1000) as disk:
         command = [sys.executable, str(ROOT / "train.py"), *tiny(cache_dir, "kimg=1"), "mlflow.tracking_uri=null",

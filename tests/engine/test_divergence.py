@@ -1,4 +1,4 @@
-"""Numbers that are none: each kind is caused in a real step, and named."""
+"""Values that are not finite: the tests cause each kind in a real step, and the message names it."""
 
 import dataclasses
 import math
@@ -28,7 +28,7 @@ def training(cache_dir, tmp_path):
     return Training(config, tmp_path, prepare(config, CPU), CPU, None)
 
 
-def test_the_first_one_is_named_whatever_follows():
+def test_the_first_fault_is_named():
     watch = Watch()
     for step in range(3):
         watch.see("a", torch.ones(3))
@@ -39,7 +39,7 @@ def test_the_first_one_is_named_whatever_follows():
     assert watch.fault() is None
 
 
-def test_a_gradient_is_given_patience():
+def test_a_gradient_becomes_a_fault_only_after_its_patience():
     watch, [parameter] = Watch(), [torch.zeros(2, requires_grad=True)]
     told = []
     for step, good in enumerate((True, False, False, True, False, False, False)):
@@ -112,7 +112,7 @@ def test_a_fault_in_a_step_is_found_where_it_began(training, spoil, name):
     assert training.state.watch.fault() == Fault(name, 16)
 
 
-def test_fp16_forgives_overflows_and_no_gradient_that_is_never_a_number(cache_dir, tmp_path):
+def test_fp16_tolerates_overflows_but_not_gradients_that_are_always_nan(cache_dir, tmp_path):
     config = make_config(*tiny(cache_dir, "mlflow.tracking_uri=null", "precision=fp16", "batch=8"))
     training = Training(config, tmp_path, prepare(config, CPU), CPU, None)
     watch = training.state.watch
@@ -143,7 +143,7 @@ def one_of_two_processes(rank, port, overrides, folder):
 
 
 @pytest.mark.slow
-def test_a_fault_of_one_process_has_one_name_in_all(cache_dir, tmp_path):
+def test_a_fault_in_one_process_has_the_same_name_in_all(cache_dir, tmp_path):
     """Each step has a checkpoint, before which all of them look."""
     overrides = tiny(cache_dir, "mlflow.tracking_uri=null", "checkpoint_minutes=0")
     prepare(make_config(*overrides), CPU)

@@ -1,4 +1,4 @@
-"""A training that is killed or stopped at any moment goes on as if nothing had happened."""
+"""A training that is killed or stopped at any moment continues without a change of its results."""
 
 import json
 import os
@@ -95,7 +95,7 @@ def test_the_same_configuration_gives_the_same_bits(cache_dir, tmp_path, whole):
     assert_same_run(whole, tmp_path)
 
 
-def test_algorithms_are_deterministic_on_a_cpu_unless_told_otherwise():
+def test_algorithms_are_deterministic_on_a_cpu_by_default():
     assert is_deterministic(None, CPU)
     assert not is_deterministic(False, CPU)
     assert not is_deterministic(None, torch.device("cuda"))
@@ -116,7 +116,7 @@ def test_cublas_is_settled_before_it_is_used(monkeypatch):
 
 
 @pytest.mark.slow
-def test_killed_at_random_moments_it_ends_as_if_it_had_not_been(cache_dir, tmp_path, whole):
+def test_random_kills_do_not_change_the_result(cache_dir, tmp_path, whole):
     killed_at_random(tiny(cache_dir, *OFTEN), tmp_path, 3, whole, seed=0)
     assert_same_run(whole, tmp_path)
 
@@ -147,7 +147,7 @@ def command(cwd: Path, *arguments: str) -> warm.Popen:
 
 
 @pytest.mark.slow
-def test_a_signal_leaves_a_checkpoint_and_the_status_that_means_again(cache_dir, tmp_path, whole):
+def test_a_signal_leaves_a_checkpoint_and_the_requeue_status(cache_dir, tmp_path, whole):
     overrides = tiny(cache_dir, "mlflow.tracking_uri=null", "keep_last=null")
     run_dir = tmp_path / "run"
     for number, kimg in ((signal.SIGTERM, 0), (signal.SIGINT, 1)):
@@ -169,7 +169,7 @@ def test_a_signal_leaves_a_checkpoint_and_the_status_that_means_again(cache_dir,
 
 
 @pytest.mark.slow
-def test_a_signal_while_mlflow_does_not_answer_ends_as_any_other(cache_dir, tmp_path):
+def test_a_signal_ends_a_run_also_while_mlflow_does_not_answer(cache_dir, tmp_path):
     relay = Relay()
     uri = f"mlflow.tracking_uri={relay.uri}"
     process = command(tmp_path, *tiny(cache_dir, "kimg=1000", "snapshot_kimg=1000"), uri, "hydra.run.dir=run")
@@ -205,7 +205,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 @pytest.mark.slow
-def test_a_snapshot_that_is_interrupted_is_made_when_the_run_goes_on(cache_dir, tmp_path, whole):
+def test_an_interrupted_snapshot_is_repeated_by_the_resumed_run(cache_dir, tmp_path, whole):
     overrides, run_dir = tiny(cache_dir, "mlflow.tracking_uri=null", "keep_last=null"), tmp_path / "run"
     ended = warm.run(
         [sys.executable, "-c", IN_A_MEASUREMENT, *overrides, "hydra.run.dir=run"],
@@ -221,7 +221,7 @@ def test_a_snapshot_that_is_interrupted_is_made_when_the_run_goes_on(cache_dir, 
 
 
 @pytest.mark.slow
-def test_the_trial_of_a_stopped_sweep_goes_on_from_its_step(cache_dir, tmp_path):
+def test_the_trial_of_a_stopped_sweep_resumes_at_its_step(cache_dir, tmp_path):
     arguments = ["-m", *tiny(cache_dir, "kimg=1"), "h=0.5", "mlflow.tracking_uri=null", "hydra.sweep.dir=sweep"]
     process = command(tmp_path, *arguments)
     await_file(tmp_path / "sweep" / "0" / "checkpoint-000000.pt", process)
@@ -254,7 +254,7 @@ def test_a_second_ctrl_c_ends_at_once(first):
 
 
 @pytest.mark.parametrize("swallowed", [False, True])
-def test_a_measurement_is_not_waited_for(swallowed):
+def test_a_signal_does_not_wait_for_a_measurement(swallowed):
     interruption, reached = Interruption(), []
 
     def measure():
@@ -268,7 +268,7 @@ def test_a_measurement_is_not_waited_for(swallowed):
     assert reached == []
 
 
-def test_the_program_around_it_learns_of_the_signal_at_the_end():
+def test_the_surrounding_program_gets_the_signal_at_the_end():
     heard = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
     try:

@@ -1,4 +1,4 @@
-"""That a training's memory does not grow, snapshots included."""
+"""A training's memory does not grow, also over snapshots."""
 
 import gc
 
@@ -40,7 +40,7 @@ def bytes_of_tensors():
 
 
 @pytest.mark.slow
-def test_no_tensor_stays_behind(cache_dir, tmp_path):
+def test_no_tensor_leaks(cache_dir, tmp_path):
     assert growth(cache_dir, tmp_path, kimg=3, since=1, measure=bytes_of_tensors, images=300) < 0.1
 
 

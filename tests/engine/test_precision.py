@@ -1,4 +1,4 @@
-"""The networks in half precision: how near they stay to float32, and what stays float32."""
+"""Networks in half precision: their results stay near float32, and weights stay in float32."""
 
 import math
 
@@ -40,7 +40,7 @@ def dtypes_of_convolutions(training):
 
 
 @pytest.mark.parametrize("precision", DTYPES)
-def test_convolutions_compute_in_it_and_all_that_lasts_is_float32(make_training, precision):
+def test_convolutions_use_the_precision_and_all_state_is_float32(make_training, precision):
     training = make_training(precision)
     assert dtypes_of_convolutions(training) == {DTYPES[precision]}
     state = training.state
@@ -70,7 +70,7 @@ def test_training_stays_near_float32(make_training, precision):
         assert 0 < max(moved) < bound
 
 
-def test_a_step_whose_gradient_overflows_in_fp16_is_left_out_and_the_scale_halves(make_training):
+def test_fp16_skips_an_overflowing_step_and_halves_the_scale(make_training):
     training = make_training("fp16")
     state = training.state
     state.scaler.load_state_dict({**state.scaler.state_dict(), "scale": 2.0**40})
@@ -80,19 +80,19 @@ def test_a_step_whose_gradient_overflows_in_fp16_is_left_out_and_the_scale_halve
     assert state.state_dict()["scaler"]["scale"] == 2.0**38  # D's step and G's
 
 
-def test_auto_is_what_this_processor_has_in_hardware():
+def test_auto_is_the_precision_in_this_processors_hardware():
     expected = "bf16" if torch.cpu._is_amx_tile_supported() else "fp32"
     assert choose_precision("auto", CPU).name == expected
 
 
-def test_what_the_device_cannot_do_is_one_message():
+def test_an_unsupported_precision_is_one_message():
     with pytest.raises(UserError, match=r"precision=tf32 is not allowed on device=cpu: it needs an NVIDIA GPU"):
         choose_precision("tf32", CPU)
     with pytest.raises(UserError, match=r"precision=half is not allowed: precision must be one of auto, fp32"):
         make_config("precision=half")
 
 
-def test_products_are_as_before_afterwards():
+def test_the_products_setting_is_restored():
     before = torch.backends.cudnn.allow_tf32
     with choose_precision("fp32", CPU).products():
         assert not torch.backends.cudnn.allow_tf32

@@ -1,4 +1,4 @@
-"""What a terminal shows of a run, and what is said at its end."""
+"""The progress of a run on the terminal, and its summary."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -71,7 +71,7 @@ def test_a_budget_of_seconds():
     )
 
 
-def test_the_course_ends_it_where_that_comes_first():
+def test_the_schedule_ends_a_run_before_its_time_limit():
     status = replace(HALF_WAY, limit=1000.0)
     assert status.done() == pytest.approx(0.5)
     assert status.left() == pytest.approx(40 + 2 * 5)
@@ -106,6 +106,6 @@ def test_summary():
     assert summary(HALF_WAY, stopped=True, further=[])[0].startswith("pruned: symmetric h=0.5 tiny, 4 kimg")
 
 
-def test_the_best_of_a_maximised_figure():
+def test_the_best_of_a_maximised_metric():
     assert replace(HALF_WAY, maximised=True).best == (0, 1.5)
     assert HALF_WAY.best == (2, 0.6)

@@ -1,4 +1,4 @@
-"""One training over two processes: started by torchrun, and by the training itself."""
+"""A training over two processes, which torchrun or the training itself starts."""
 
 import json
 import os
@@ -167,7 +167,7 @@ def test_prefetching_changes_no_batch(cache_dir):
         (["processes=4", "accumulate=4"], "accumulate=4 is not allowed.* in each of 4 processes"),
     ],
 )
-def test_what_cannot_be_shared_out(cache_dir, overrides, message):
+def test_a_batch_that_does_not_split_is_refused(cache_dir, overrides, message):
     with pytest.raises(UserError, match=message):
         make_config(*tiny(cache_dir, *overrides))
 

@@ -181,7 +181,7 @@ def test_a_run_that_judges_itself_says_so(setting, cache_dir, capsys):
     config, prepared, generator = setting
     itself = make_config(*tiny(cache_dir, *ALL, "metrics.judge.train.seed=0"))
     theirs = prepare(itself, CPU)
-    assert "the CLIP that judges is the one that guides" in capsys.readouterr().out
+    assert "the judge CLIP is also the guide" in capsys.readouterr().out
     evaluation = evaluation_of(itself, theirs)
     assert evaluation.key == "fid120_real32_clip_tiny_self"
     assert evaluation.record()["metrics/judge"] == "the guide itself"

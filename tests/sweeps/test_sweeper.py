@@ -64,7 +64,7 @@ def test_groups_and_a_new_choice(app: App) -> None:
 
 
 @pytest.mark.slow
-def test_a_failure_is_told_and_run_again_only_when_asked(app: App) -> None:
+def test_a_failure_is_reported_and_retried_only_on_request(app: App) -> None:
     out = app.run("h=0.1,0.5,2", "mode=raise", "only_at=0.5", status=1)
     assert [trial.state.name for trial in app.trials()] == ["COMPLETE", "FAIL", "COMPLETE"]
     name = app.study().study_name
@@ -83,7 +83,7 @@ def test_a_failure_is_told_and_run_again_only_when_asked(app: App) -> None:
 
 
 @pytest.mark.slow
-def test_what_is_no_objective_is_a_failure(app: App) -> None:
+def test_a_result_without_an_objective_is_a_failure(app: App) -> None:
     out = app.run("mode=not_a_number,raise,text", status=1)
     assert "best:" not in out
     assert [(trial.state.name, trial.user_attrs["reason"]) for trial in app.trials()] == [
@@ -114,7 +114,7 @@ def test_ctrl_c_stops_and_the_same_command_goes_on(app: App) -> None:
     leader.send_signal(signal.SIGINT)
     out = app.end(leader, status=130)
     assert re.search(r"trial 2 of 3  h=0.5  FAIL stopped by KeyboardInterrupt in \d s; it waits again\n", out)
-    assert out.endswith("stopped; the same command goes on\n")
+    assert out.endswith("stopped; run the same command again to continue\n")
     assert "Traceback" not in out
     assert [trial.state.name for trial in app.trials()] == ["COMPLETE", "FAIL", "WAITING", "WAITING"]
     (app.cwd / "go").touch()
@@ -190,7 +190,7 @@ def test_the_job_reports_to_its_trial_and_knows_its_parent_run(app: App) -> None
         (["hydra.sweeper.storage=sqlite:///no/x.db"], "storage=sqlite:///no/x.db cannot be made: there is no"),
         (["loss=symmetric,misspelt"], "Could not find 'loss/misspelt'"),
         (["h=1,2", "pruner=none,median"], "pruner=median cannot be swept over: it changes the sweep itself"),
-        (["h=1,2", "hydra.sweeper.warm_start=[nosuch]"], "there is no study nosuch; those there are: none"),
+        (["h=1,2", "hydra.sweeper.warm_start=[nosuch]"], "there is no study nosuch; the storage has: none"),
     ],
 )
 def test_a_mistake_costs_one_message_and_no_trial(app: App, overrides: list[str], message: str) -> None:

@@ -104,7 +104,7 @@ def test_a_store_that_stays_away_costs_no_figure(tmp_path, mlflow_config, capsys
     log.finish("FINISHED")
     [record] = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert (record["step"], record["fid"]) == (0, 3.0)
-    assert f"MLflow lacks 2 items and how the run ended: they are in {tmp_path}/run only" in capsys.readouterr().out
+    assert f"MLflow lacks 2 items and the run's status: they are only in {tmp_path}/run" in capsys.readouterr().out
 
 
 def test_a_resumed_run_is_the_same_mlflow_run(tmp_path, mlflow_config):

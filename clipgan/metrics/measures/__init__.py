@@ -1,1 +1,1 @@
-"""The measures, a file each; `clipgan/config/measure_registry.py` registers them."""
+"""The measures, one file for each; `clipgan/config/measure_registry.py` registers them."""

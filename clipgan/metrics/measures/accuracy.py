@@ -1,4 +1,4 @@
-"""The share of drawn shapes that have the colour, size, shape and position that their caption says."""
+"""Accuracy: the share of drawn shapes with the colour, size, shape and position of their caption."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,16 +10,16 @@ from clipgan.metrics import shapes_oracle
 from clipgan.metrics.measure import Measure, Setting
 from clipgan.metrics.metric_names import accuracy_name
 
-HITS = "hits"  # rows of `shapes_oracle.hits`
+HITS = "hits"  # name of the rows from `shapes_oracle.hits`
 
 
 class Accuracy(Measure):
-    """Reads the attributes off the images by image processing, without a network."""
+    """Reads the attributes from the pixels by image processing, without a network."""
 
     rows = ()
 
     def read(self, images: Tensor, captions: Sequence[str] | None) -> dict[str, Tensor]:
-        """One share an attribute: float32 [n, attributes]; NaN where the caption does not say it."""
+        """Compute one share per attribute: float32 [n, attributes]; NaN if the caption does not mention it."""
         assert captions is not None
         wanted = map(parse_caption, captions)
         found = shapes_oracle.read(images.cpu().numpy())
@@ -27,7 +27,7 @@ class Accuracy(Measure):
         return {HITS: torch.tensor(hits, device=images.device)}
 
     def metrics(self, rows: Mapping[str, Tensor], setting: Setting) -> dict[str, float]:
-        """`accuracy_colour` and so on, of the attributes that a caption says."""
+        """Compute `accuracy_colour` and so on, for the attributes that captions mention."""
         values = {}
         for attribute, shares in zip(shapes_oracle.ATTRIBUTES, rows[HITS].T, strict=True):
             said = shares[~shares.isnan()]

@@ -9,7 +9,7 @@ from clipgan.metrics.retrieval import clip_score
 
 
 class ClipScore(Measure):
-    """The judge's cosine of image and caption."""
+    """Averages the judge's cosine of image and caption."""
 
     rows = (JUDGED,)
 

@@ -1,4 +1,4 @@
-"""FID (arXiv:1706.08500): the Frechet distance of generated and real features. Each evaluation computes it."""
+"""FID (arXiv:1706.08500): the Frechet distance of generated and real features; every evaluation computes it."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""FID's standard deviation over latents: how much FID changes when the same prompts get other images."""
+"""FID's standard deviation over latents: the change of FID if the same prompts get other images."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from clipgan.metrics.scores import fid_deviation
 
 
 class FidDeviation(Measure):
-    """From two sets of images of the same prompts."""
+    """Estimates the deviation from two sets of images of the same prompts."""
 
     rows = (FEATURES, REDRAWN)
 

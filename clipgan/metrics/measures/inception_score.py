@@ -9,12 +9,12 @@ from clipgan.metrics.scores import inception_score
 
 
 class InceptionScore(Measure):
-    """How sure Inception is of each image's class, and how many classes there are; no real image is compared."""
+    """Measures how sure Inception is of each image's class, and how many classes occur; it needs no real images."""
 
     rows = (LOGITS,)
 
     def metrics(self, rows: Mapping[str, Tensor], setting: Setting) -> dict[str, float]:
-        """`inception_score` and `inception_score_sd`."""
+        """Compute `inception_score` and `inception_score_sd`."""
         found = inception_score(rows[LOGITS])
         return {setting.name(name, of_inception=True, against_real=False): value for name, value in found.items()}
 

@@ -11,13 +11,10 @@ from clipgan.metrics.scores import NEIGHBOURS, compare
 
 
 class PrecisionRecall(Measure):
-    """How many images of each kind lie within the other kind's neighbourhoods."""
+    """Precision: generated images in real neighbourhoods. Recall: real images in generated neighbourhoods."""
 
     def check(self, config: Config, n_real: int) -> None:
-        """
-        Raises:
-            UserError: there are no more images of a kind than an image has neighbours.
-        """
+        """Raise UserError if a set, generated or real, has too few images for the neighbours of each image."""
         due, generated = config.metrics.precision_recall, config.metrics.n_images
         if min(generated, n_real) <= NEIGHBOURS:
             raise UserError(
@@ -26,7 +23,7 @@ class PrecisionRecall(Measure):
             )
 
     def metrics(self, rows: Mapping[str, Tensor], setting: Setting) -> dict[str, float]:
-        """`precision` and `recall`."""
+        """Compute `precision` and `recall`."""
         found = compare(rows[FEATURES], setting.real, fid=False, precision_recall=True)
         return {setting.name(measure): value for measure, value in found.items()}
 

@@ -9,12 +9,12 @@ from clipgan.metrics.retrieval import candidates_of, r_precision
 
 
 class RPrecision(Measure):
-    """Retrieval of captions by images; the metric's name says among how many captions."""
+    """Retrieves captions by images; the metric's name contains the number of candidate captions."""
 
     rows = (JUDGED,)
 
     def metrics(self, rows: Mapping[str, Tensor], setting: Setting) -> dict[str, float]:
-        """`r_precision100`, or fewer where there are fewer different captions."""
+        """Compute `r_precision100`, or with a smaller number if there are fewer different captions."""
         texts, row = setting.texts
         candidates = candidates_of(len(texts))
         name = setting.caption_name(f"r_precision{candidates}")

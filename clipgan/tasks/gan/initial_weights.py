@@ -1,6 +1,6 @@
-"""The weights that a training starts from (`init`). A training that goes on (`resume`) takes its whole state instead.
+"""Start a training from a checkpoint's weights (`init`). Resuming a training (`resume`) loads its whole state instead.
 
-Only weights are taken: the moving average for G and for its average, and D. Optimisers, schedule and step are new.
+G and its average start from the moving average, and D from D. Optimisers, schedule and step are new.
 """
 
 from collections.abc import Mapping
@@ -20,25 +20,25 @@ from clipgan.tasks.gan.state import TrainingState
 
 WIDTHS = ("z_dim", "w_dim", "text_dim", "mapping_layers", "mapping_multiplier", "channel_base", "channel_max",
           "channel_multiplier", "multi_scale", "lafite.joined_to")  # fmt: skip
-SHOWN = 8  # layers that a line names
+SHOWN = 8  # largest number of layers in a line
 
 
 @dataclass(frozen=True)
 class InitialWeights:
-    """The weights of a checkpoint that another training starts from."""
+    """The weights of a checkpoint, from which another training starts."""
 
     path: Path
     resolution: int
-    clip: str  # the name of the CLIP that it was trained with
-    generator: Mapping[str, Tensor]  # its moving average
+    clip: str  # the name of the CLIP that guided its training
+    generator: Mapping[str, Tensor]  # the moving average
     discriminator: Mapping[str, Tensor]
 
 
 def read_initial(config: Config) -> InitialWeights:
-    """The weights that `config.init` names.
+    """Load the weights that `config.init` names.
 
     Raises:
-        UserError: there is no such file or run, it is no checkpoint, or its networks have other widths.
+        UserError: the file or run does not exist or is not a checkpoint, or its networks have other widths.
     """
     given = config.init
     assert given is not None
@@ -58,13 +58,13 @@ def read_initial(config: Config) -> InitialWeights:
 
 
 def start_from(state: TrainingState, weights: InitialWeights, config: Config) -> None:
-    """Copy the weights that fit into a new state, and name the layers that keep their random weights.
+    """Copy the fitting weights into a new state, and print the layers that keep their random weights.
 
-    Networks of another resolution share the layers up to the lower one. With another CLIP's width, the layers that
-    read or write its embedding do not fit.
+    Networks of different resolutions share the layers up to the lower resolution. If CLIP's width differs, the layers
+    that read or write its embedding do not fit.
 
     Raises:
-        UserError: Freeze-D would freeze a layer that was not there.
+        UserError: Freeze-D would freeze a layer that the checkpoint does not have.
     """
     new = _copy_fitting(state.generator, weights.generator)
     state.generator_ema.load_state_dict(state.generator.state_dict())
@@ -79,11 +79,11 @@ def start_from(state: TrainingState, weights: InitialWeights, config: Config) ->
         raise UserError(f"freeze_d={config.freeze_d} would keep layers that init={config.init} does not have "
                         f"({_layers(random)}); freeze_d=0 trains all")  # fmt: skip
     if weights.clip != config.clip.name:
-        console.print(f"they were trained with clip={weights.clip}, this is clip={config.clip.name}", markup=False)
+        console.print(f"weights were trained with clip={weights.clip}, this is clip={config.clip.name}", markup=False)
 
 
 def _copy_fitting(network: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
-    """Copy each tensor whose name and shape are in `network`; returns the names of the network's other tensors."""
+    """Copy each tensor with the name and shape of one in `network`; return the names of the network's other tensors."""
     state = network.state_dict()
     fitting = {name: weights[name] for name in state if name in weights and weights[name].shape == state[name].shape}
     network.load_state_dict(fitting, strict=False)
@@ -97,17 +97,14 @@ def _report(name: str, network: nn.Module, new: list[str], weights: Mapping[str,
 
 
 def _layers(names: list[str]) -> str:
-    """`from_rgb, blocks.0.conv` for the names of their tensors."""
+    """Turn names of tensors into a list of layers: `from_rgb, blocks.0.conv`."""
     layers = list(dict.fromkeys(name.rpartition(".")[0] or name for name in names))
     more = f" and {len(layers) - SHOWN} more" if len(layers) > SHOWN else ""
     return ", ".join(layers[:SHOWN]) + more
 
 
 def _refuse_other_architecture(path: Path, theirs: Mapping[str, Any], ours: ModelConfig) -> None:
-    """
-    Raises:
-        UserError: one has LAFITE's networks, the other has this project's own.
-    """
+    """Raise UserError if one of them has LAFITE's networks and the other has this project's."""
     if (theirs.get("lafite") is None) != (ours.lafite is None):
         there, here = "this project's own", "LAFITE's"
         if ours.lafite is None:
@@ -117,11 +114,8 @@ def _refuse_other_architecture(path: Path, theirs: Mapping[str, Any], ours: Mode
 
 
 def _refuse_other_widths(path: Path, theirs: Mapping[str, Any], ours: ModelConfig) -> None:
-    """
-    Raises:
-        UserError: names the keys and values that the checkpoint's networks have.
-    """
-    unsaid = flatten(asdict(ModelConfig()))  # an earlier version has written fewer keys
+    """Raise UserError with the keys and values of the checkpoint's networks if their widths differ."""
+    unsaid = flatten(asdict(ModelConfig()))  # earlier versions saved fewer keys
     there, here = unsaid | flatten(theirs), flatten(asdict(ours))
     keys = [key for key in here if key.startswith(WIDTHS) and there.get(key) != here[key]]
     if keys:

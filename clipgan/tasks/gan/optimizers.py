@@ -1,10 +1,10 @@
-"""The optimisers of G and D: StyleGAN2's Adam."""
+"""Make the optimisers of G and D: StyleGAN2's Adam."""
 
 import torch
 
 
 def adam(network: torch.nn.Module, lr: float, interval: int | None) -> torch.optim.Adam:
-    """StyleGAN2's Adam; a lazy regulariser adds a step every `interval`, so rate and memory shrink by that ratio."""
+    """Make StyleGAN2's Adam; a lazy regulariser's extra steps shrink rate and beta exponents by `ratio`."""
     ratio = 1.0 if interval is None else interval / (interval + 1)
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     return torch.optim.Adam(parameters, lr=lr * ratio, betas=(0.0, 0.99**ratio), eps=1e-8, fused=True)

@@ -1,4 +1,4 @@
-"""Prepare what a GAN's training needs: packed data, frozen encoders, cached features."""
+"""Prepare a GAN's training: packed data, frozen encoders, cached features."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,14 +29,14 @@ class Prepared:
 
     data: PackedData
     clip: FrozenClip
-    resnet: FrozenResNet | None  # None where no term needs it
+    resnet: FrozenResNet | None  # None if no term needs it
     features: Features
-    judge: FrozenClip | None  # None where no CLIP judges
+    judge: FrozenClip | None  # None if no CLIP judges
     cache_dir: Path
 
 
 def check_files(config: Config) -> None:
-    """Refuse missing files in the first second, not after an hour.
+    """Refuse missing files at once, not after an hour.
 
     Raises:
         UserError: a file that the configuration names does not exist.
@@ -53,10 +53,10 @@ def check_files(config: Config) -> None:
 
 
 def check_captions(config: Config, data: PackedData) -> None:
-    """Refuse a data set without captions that the run needs, and name measures that are left out without them.
+    """Refuse a data set that lacks captions that the run needs, and print the measures that it cannot have.
 
     Raises:
-        UserError: the run or a CLIP that trains would need captions, or their words, that are not there.
+        UserError: the run, or a CLIP that it trains, needs captions or their words, and the data set lacks them.
     """
     bare = [name for name in SPLITS if not any(getattr(data, name).captions)]
     captioned = "train" not in bare
@@ -87,7 +87,7 @@ def check_captions(config: Config, data: PackedData) -> None:
 
 
 def prepare(config: Config, device: torch.device) -> Prepared:
-    """Load what the run needs, making first what the cache does not have.
+    """Load data, encoders and features, after computing everything that the cache lacks.
 
     Raises:
         UserError: data or weights are missing or do not fit.
@@ -100,7 +100,7 @@ def prepare(config: Config, device: torch.device) -> Prepared:
     check_batch_size(config, data.train)
     needs_resnet = any(term.space == "ResNet" for term in active_terms(config))
     judging = config.metrics.judge
-    # encoders that are only loaded come before those that train, so that a missing file is reported at once
+    # load ready encoders before training others, so that a missing file is reported at once
     trains = {
         "clip": config.clip.train if config.clip.checkpoint is None else None,
         "judge": judging.train if judging and judging.checkpoint is None else None,
@@ -126,7 +126,7 @@ def prepare(config: Config, device: torch.device) -> Prepared:
     judge = None if judging is None else load_clip(judging, data, cache_dir, device)
     if judge is not None and judge.weights == clip.weights:
         console.print(
-            "metrics.judge: the CLIP that judges is the one that guides, and every figure of its says so (_self); "
+            "metrics.judge: the judge CLIP is also the guide, so its metrics have _self in their names; "
             "give it another seed (metrics.judge.train.seed), or another backbone (clip@metrics.judge=NAME)"
         )
     return Prepared(data, clip, resnet, features, judge, cache_dir)
@@ -135,6 +135,6 @@ def prepare(config: Config, device: torch.device) -> Prepared:
 def _load_resnet(config: Config, data: PackedData, cache_dir: Path, device: torch.device) -> FrozenResNet:
     if config.resnet.name != "simclr":
         return load_resnet(config.resnet, data, cache_dir, device)
-    from clipgan.tasks.simclr.pretrained import load_pretrained, pretrained_file  # most runs do without
+    from clipgan.tasks.simclr.pretrained import load_pretrained, pretrained_file  # most runs do not need this import
 
     return load_pretrained(pretrained_file(config.resnet, config.mlflow), config.resnet.precision).to(device)

@@ -1,4 +1,4 @@
-"""The sample grid: the same latents and prompts at every snapshot, a row for each prompt, its text above it."""
+"""Draw the sample grid: the same latents and prompts at every snapshot, one row per prompt, under its text."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,9 +20,9 @@ class SampleGrid:
     ) -> None:
         """
         Args:
-            prompts: one a row.
-            conditions: [rows, C], their text embeddings, unit length.
-            columns: latents a prompt; column j has the same latent in every row.
+            prompts: one per row.
+            conditions: the prompts' text embeddings, [rows, C], unit length.
+            columns: latents per prompt; column j has the same latent in every row.
         """
         z = torch.randn(columns, z_dim, generator=stream(seed, "sample grid"))
         self.prompts, self.columns, self.seed, self.device = prompts, columns, seed, device
@@ -38,6 +38,6 @@ class SampleGrid:
 
 
 def title(split: Split, index: int) -> str:
-    """The text above a row: the first caption of an image, or its number in a set without captions."""
+    """Return the text above a row: the first caption of an image, or its number in a set without captions."""
     captions = split.captions[index]
     return captions[0] if captions else f"like held-out image {index}"

@@ -1,4 +1,4 @@
-"""The three spaces and their targets: what embeds an image, and against what a pair contrasts it.
+"""The three spaces of the contrastive terms: embed an image, and find the target of a pair.
 
 Shapes: N batch, R resolution, C width of CLIP's embedding, Q width of the ResNet's.
 """
@@ -16,14 +16,14 @@ from clipgan.inputs.encoders.resnet import FrozenResNet
 
 @dataclass(frozen=True)
 class FrozenSpaces:
-    """The encoders that do not train."""
+    """Holds the frozen encoders."""
 
     clip: FrozenClip
-    resnet: FrozenResNet | None  # None where no term needs it
+    resnet: FrozenResNet | None  # None if no term needs it
     text_to_resnet: Tensor | None  # W, [C, Q]
 
     def embed(self, space: str, images: Tensor) -> Tensor:
-        """f_CLIP or f_ResNet of images in [-1, 1]: [N, 3, R, R] -> [N, C] or [N, Q], unit length."""
+        """Compute f_CLIP or f_ResNet of images in [-1, 1]: [N, 3, R, R] -> [N, C] or [N, Q], unit length."""
         if space == "CLIP":
             return self.clip.encode_image(images)
         assert self.resnet is not None
@@ -31,7 +31,7 @@ class FrozenSpaces:
 
     @torch.no_grad()
     def target(self, space: str, pair: str, of: Targets) -> Tensor:
-        """What a pair contrasts an image with in a frozen space: [N, C] or [N, Q], unit length.
+        """Return a pair's targets in a frozen space: [N, C] or [N, Q], unit length.
 
         `it`: u, or u W for the ResNet, which has no text tower. `ii`: v or r.
         """

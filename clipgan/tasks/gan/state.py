@@ -1,4 +1,4 @@
-"""The state that training changes: networks, moving average, optimisers, path-length mean, step."""
+"""The changing state of a training: networks, moving average, optimisers, path-length mean, step."""
 
 import copy
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from clipgan.tasks.gan.optimizers import adam
 
 @dataclass
 class TrainingState:
-    """The state of one run; `state_dict` is what a checkpoint holds."""
+    """The state of one run; a checkpoint stores its `state_dict`."""
 
     generator: TextToImage
     discriminator: AnyDiscriminator
@@ -36,41 +36,41 @@ class TrainingState:
     scaler: torch.amp.GradScaler
     step: int = 0  # batches done
     augmentation: Augmentation = field(default_factory=Augmentation)
-    watch: Watch = field(default_factory=Watch)  # no part of `state_dict`
+    watch: Watch = field(default_factory=Watch)  # not in `state_dict`
     compiled: bool = False  # whether the networks run as torch.compile's graphs
 
     def generate(self, ws: Tensor, condition: Tensor, noise: Sequence[Tensor]) -> Scales:
-        """G in the training's precision: [N, L, W], [N, C] -> float32 images."""
+        """Run G in the training's precision: [N, L, W], [N, C] -> float32 images."""
         with self.precision.autocast():
             images: Scales = self.generator.scales(ws, condition, noise)
         return images.map(Tensor.float)
 
     def judge(self, images: Scales, condition: Tensor) -> Judgement:
-        """D in the training's precision: images, [N, C] -> float32 logits and semantic features."""
+        """Run D in the training's precision: images, [N, C] -> float32 logits and semantic features."""
         with self.precision.autocast():
             judged: Judgement = self.discriminator(images, condition)
         return Judgement(judged.logits.float(), judged.semantic.float())
 
     def differentiated_twice(self) -> AbstractContextManager[Any]:
-        """A context without compiled graphs, which cannot be differentiated twice; for a regulariser on a gradient."""
+        """Leave out compiled graphs in a block, for regularisers: they cannot be differentiated twice."""
         return torch.compiler.set_stance("force_eager") if self.compiled else nullcontext()
 
     def update(self, optimizer: torch.optim.Optimizer, gradient: str) -> None:
         """Step an optimiser on the accumulated gradients of all processes.
 
         Args:
-            gradient: their name in the watch.
+            gradient: the gradients' name in the watch.
         """
         update(optimizer, self.scaler, self.watch, gradient)
 
     def train_discriminator(self, on: bool) -> None:
-        """Turn the gradients of D's weights on or off; weights that Freeze-D keeps never get any."""
+        """Turn the gradients of D's weights on or off; for weights that Freeze-D keeps, they stay off."""
         for group in self.discriminator_optimizer.param_groups:
             for parameter in group["params"]:
                 parameter.requires_grad_(on)
 
     def state_dict(self) -> dict[str, Any]:
-        """Tensors and plain data only."""
+        """Return the state as tensors and plain data."""
         return {
             "generator": self.generator.state_dict(),
             "discriminator": self.discriminator.state_dict(),
@@ -84,7 +84,7 @@ class TrainingState:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave.
+        """Load the result of `state_dict`.
 
         Raises:
             RuntimeError: the networks have other shapes.
@@ -93,17 +93,17 @@ class TrainingState:
             getattr(self, name).load_state_dict(state[name])
         self.path_length_mean = state["path_length_mean"].to(self.path_length_mean.device)
         self.scaler.load_state_dict(state["scaler"])
-        self.augmentation.load_state_dict(state.get("augmentation", {}))  # earlier versions had none
+        self.augmentation.load_state_dict(state.get("augmentation", {}))  # earlier versions had no augmentation
         self.step = state["step"]
 
 
 def new_state(config: Config, clip_dim: int, device: torch.device) -> TrainingState:
-    """Freshly initialised networks and optimisers.
+    """Initialise new networks and optimisers.
 
     Args:
-        config: the run; its seed alone decides the initial weights.
+        config: the run; only its seed determines the initial weights.
         clip_dim: C, the width of the CLIP embedding.
-        device: where the networks live.
+        device: device of the networks.
 
     Raises:
         UserError: the device cannot compute in `config.precision`.

@@ -1,4 +1,4 @@
-"""The steps of the training algorithm: discriminator, generator, and the two lazy regularisers.
+"""Compute the steps of the training algorithm: discriminator, generator, and the two lazy regularisers.
 
 Shapes: N batch, K further targets, L layers, W style width, C width of CLIP's embedding.
 """
@@ -33,12 +33,12 @@ from clipgan.tasks.gan.ema import ema_decay, update_ema
 from clipgan.tasks.gan.spaces import FrozenSpaces
 from clipgan.tasks.gan.state import TrainingState
 
-PATH_LENGTH_DECAY = 0.01  # how far the mean path length moves towards a batch's (StyleGAN2)
+PATH_LENGTH_DECAY = 0.01  # weight of a batch in the mean path length (StyleGAN2)
 
 
 @dataclass(frozen=True)
 class Objective:
-    """What the networks are trained on."""
+    """The objective of the networks."""
 
     config: Config
     generator_terms: Sequence[Term]
@@ -46,7 +46,7 @@ class Objective:
     spaces: FrozenSpaces
 
     def at(self, step: int) -> "Objective":
-        """The objective of one step: with `contrast.every` = k, every k-th step has the terms, k times as heavy."""
+        """Return one step's objective: with `contrast.every` = k, only each k-th step has terms, k times as heavy."""
         every = self.config.contrast.every
         if every == 1:
             return self
@@ -58,11 +58,11 @@ class Objective:
 
 
 def train_step(state: TrainingState, batch: Batch, objective: Objective, step: int) -> Values:
-    """One step of the algorithm: D, G, the lazy regularisers, the moving average. Returns values to log."""
+    """Do one step: D, G, the lazy regularisers, the moving average. Return values to log."""
     config, model, objective = objective.config, objective.config.model, objective.at(step)
     random = StepRandom(config.seed, step, min(model.mbstd_group, config.batch), batch.images.device)
     if state.compiled:
-        torch.compiler.cudagraph_mark_step_begin()  # this step may overwrite the outputs of the last one's graphs
+        torch.compiler.cudagraph_mark_step_begin()  # this step may overwrite the outputs of the last step's graphs
     batch = online_features(batch, objective)
     values, semantic = discriminator_step(state, batch, objective, random)
     values |= generator_step(state, batch, semantic, objective, random)
@@ -82,7 +82,7 @@ def train_step(state: TrainingState, batch: Batch, objective: Objective, step: i
 
 @torch.no_grad()
 def online_features(batch: Batch, objective: Objective) -> Batch:
-    """With `features=online`, compute the batch's image features that terms contrast with, once for both networks."""
+    """With `features=online`, compute the image features for the terms' targets, once for both networks."""
     if objective.config.features != "online":
         return batch
     terms = [term for term in (*objective.generator_terms, *objective.discriminator_terms) if term.pair == "ii"]
@@ -101,7 +101,7 @@ def online_features(batch: Batch, objective: Objective) -> Batch:
 def discriminator_step(
     state: TrainingState, batch: Batch, objective: Objective, random: StepRandom
 ) -> tuple[Values, Tensor]:
-    """One update of D on softplus(D(g)) + softplus(-D(x)) + its contrastive terms on the real images.
+    """Update D once on softplus(D(g)) + softplus(-D(x)) + its contrastive terms on the real images.
 
     Returns:
         Values to log, and f_D(x) before the update, [N, C] of unit length, without gradient.
@@ -110,8 +110,8 @@ def discriminator_step(
     with torch.no_grad():
         ws = _styles(state, batch, objective, random, "D")
         state.generator.mapping.track(total(ws[:, 0].mean(dim=0)) / world_size())
-    logits: list[Tensor] = []  # means over the rows of a part
-    semantic: list[Tensor] = []  # f_D(x) of a part
+    logits: list[Tensor] = []  # means over the rows of each part
+    semantic: list[Tensor] = []  # f_D(x) of each part
 
     def forward(part: Batch) -> tuple[Tensor, Embeddings]:
         with torch.no_grad():
@@ -128,7 +128,7 @@ def discriminator_step(
         return {"D": unit(_judge(state, _real(part, config), part, random, "D real").semantic)} if terms else {}
 
     def target(of: Targets, space: str, pair: str) -> Tensor:
-        return objective.spaces.target("CLIP", pair, of)  # f_D is as wide as CLIP and learns its features
+        return objective.spaces.target("CLIP", pair, of)  # f_D has CLIP's width and learns CLIP's features
 
     contrast = partial(_contrast, terms, target=target, config=config, watch=state.watch)
     state.discriminator_optimizer.zero_grad(set_to_none=True)
@@ -153,11 +153,11 @@ def discriminator_step(
 def generator_step(
     state: TrainingState, batch: Batch, semantic: Tensor, objective: Objective, random: StepRandom
 ) -> Values:
-    """One update of G on softplus(-D(g)) + its contrastive terms.
+    """Update G once on softplus(-D(g)) + its contrastive terms.
 
     Args:
         semantic: f_D(x), [N, C] of unit length, from the discriminator's step: another pass would cost as much as the
-            encoders.
+            encoders do.
     """
     config, terms, spaces = objective.config, objective.generator_terms, objective.spaces
     state.train_discriminator(False)
@@ -174,7 +174,7 @@ def generator_step(
         return generator_loss(judged.logits), embedded
 
     def target(of: Targets, space: str, pair: str) -> Tensor | None:
-        if space == "D" and pair == "ii":  # f_D is in no cache
+        if space == "D" and pair == "ii":  # no cache has f_D
             return semantic[batch.place(of.rows)] if isinstance(of, Batch) else None
         return spaces.target("CLIP" if space == "D" else space, pair, of)
 
@@ -189,7 +189,7 @@ def generator_step(
 
 
 def r1_step(state: TrainingState, batch: Batch, objective: Objective, random: StepRandom) -> Values:
-    """Lazy R1: gamma / 2 * E |grad D(x)|^2, times the interval at which it is called; x before its augmentation."""
+    """Apply lazy R1: gamma / 2 * E |grad D(x)|^2, times the interval of its steps; x is not augmented yet."""
     config, model = objective.config, objective.config.model
     share = 1 / (config.accumulate * world_size())
     penalty = torch.zeros((), device=batch.images.device)
@@ -206,7 +206,7 @@ def r1_step(state: TrainingState, batch: Batch, objective: Objective, random: St
 
 
 def path_length_step(state: TrainingState, batch: Batch, objective: Objective, random: StepRandom) -> Values:
-    """Lazy path-length regularisation on half of the rows, times the interval at which it is called."""
+    """Apply lazy path-length regularisation on half of the rows, times the interval of its steps."""
     config, model = objective.config, objective.config.model
     share = 1 / (config.accumulate * world_size())
     penalty = torch.zeros((), device=batch.images.device)
@@ -234,13 +234,13 @@ def _real(batch: Batch, config: Config) -> Scales:
 
 
 def _judge(state: TrainingState, images: Scales, batch: Batch, random: StepRandom, use: str) -> Judgement:
-    """D on augmented images; the augmentation is the same each time for the same use."""
+    """Run D on augmented images; the same `use` always gets the same augmentation."""
     augmented = state.augmentation(images, lambda: random.rows(f"{use} augmentation", batch.rows))
     return state.judge(augmented, batch.condition)
 
 
 def _styles(state: TrainingState, batch: Batch, objective: Objective, random: StepRandom, use: str) -> Tensor:
-    """Styles from new latents, two of them mixed with the model's probability: [N, L, W]."""
+    """Make styles from new latents, and mix two latents with the model's probability: [N, L, W]."""
     generator = state.generator
     shape = (len(batch.rows), generator.z_dim)
     chance, place = torch.rand(2, generator=random.shared(f"{use} style mixing")).tolist()
@@ -251,7 +251,7 @@ def _styles(state: TrainingState, batch: Batch, objective: Objective, random: St
 
 
 def _noise(state: TrainingState, batch: Batch, random: StepRandom, use: str) -> list[Tensor]:
-    """The noise of each of G's layers: [N, 1, size, size] each."""
+    """Draw noise for each layer of G: [N, 1, size, size]."""
     return state.generator.draw_noise(len(batch.rows), random.rows(f"{use} noise", batch.rows))
 
 
@@ -263,7 +263,7 @@ def _contrast(
     config: Config,
     watch: Watch,
 ) -> tuple[Tensor | float, Values]:
-    """The terms over the rows of `parts` in all processes, against their targets and the further targets."""
+    """Compute the terms over the rows of `parts` in all processes, against their targets and the further targets."""
     if not terms:
         return 0.0, {}
     further, network = parts[0].further, terms[0].phase
@@ -283,7 +283,7 @@ def _contrast(
 
 @torch.no_grad()
 def _select(pairs: PairsConfig, parts: Sequence[Batch]) -> Selections:
-    """The pairs that count, by the cached features of all processes' rows and of the further targets."""
+    """Select pairs by the cached features of all processes' rows and of the further targets."""
     if pairs.name == "plain":
         return ALL_PLAIN
     further = parts[0].further

@@ -1,4 +1,4 @@
-"""The GAN's training: discriminator step, generator step, moving average; at each snapshot FID and a sample grid."""
+"""Train the GAN: discriminator step, generator step, moving average; at each snapshot, FID and a sample grid."""
 
 import shlex
 from collections.abc import Callable
@@ -71,7 +71,7 @@ class Training(Run):
             config, prepared.data, features, prepared.judge, prepared.clip, prepared.cache_dir, device
         )
         self.key = self.evaluation.key
-        self.sources = {  # identity of files; the configuration has only their names
+        self.sources = {  # fingerprints of files; the configuration has only their names
             "data.fingerprint": prepared.data.fingerprint,
             "clip.key": prepared.clip.key,
             "judge.key": prepared.judge.key if prepared.judge else None,
@@ -82,7 +82,7 @@ class Training(Run):
         if config.compile is not None:
             compile_networks(self.state, self.objective.spaces, config.compile)
         heldout = prompts(features.heldout, config.condition, config.seed)
-        chosen = evenly(len(heldout), config.sample_prompts)  # a set may be sorted
+        chosen = evenly(len(heldout), config.sample_prompts)  # the set may be sorted
         titles = [title(prepared.data.heldout, index) for index in chosen]
         self.grid = SampleGrid(titles, heldout[chosen], config.sample_latents, config.model.z_dim, config.seed, device)
         self.text_to_resnet_r2 = features.text_to_resnet_r2
@@ -101,7 +101,7 @@ class Training(Run):
         }
 
     def first_values(self) -> dict[str, float]:
-        """How well captions predict ResNet features."""
+        """Return how well captions predict ResNet features."""
         return {} if self.text_to_resnet_r2 is None else {"text_to_resnet_r2": self.text_to_resnet_r2}
 
     def step(self, step: int) -> dict[str, Tensor]:
@@ -109,7 +109,7 @@ class Training(Run):
         return train_step(self.state, self.batches.at(step), self.objective, step)
 
     def measure(self, units: int, last: bool) -> dict[str, float]:
-        """FID and the other measures, and a sample grid."""
+        """Compute FID and the other measures, and draw the sample grid."""
         raw = self.config.metrics.weights == "raw"
         measured = self.evaluation(self.state.generator if raw else self.state.generator_ema, last)
         if rank() == 0:
@@ -122,7 +122,7 @@ class Training(Run):
         return [self.run_dir / f"samples-{units:06d}.png"]
 
     def record(self) -> dict[str, Any]:
-        """The CLIPs, so that they can be found again."""
+        """Describe the CLIPs, so that a later command finds them."""
         return {"clip": self.clip.record(), "judge": self.judge.record() if self.judge else None}
 
     def finish(self, log: Log) -> None:
@@ -136,7 +136,7 @@ class Training(Run):
         write(folder, self.config, self.state.generator_ema, self.clip)
 
     def further(self, origin: Origin) -> list[tuple[str, str]]:
-        """Pictures, a longer training, a sweep."""
+        """List commands for pictures, a longer training and a sweep."""
         seconds, by_kimg = self.config.seconds, self.state.step == self.schedule.total_steps
         longer = f"kimg={2 * self.history.recorded_units}" if seconds is None or by_kimg else f"seconds={2 * seconds:g}"
         return [
@@ -147,13 +147,13 @@ class Training(Run):
 
 
 def prepare_run(config: Config, run_dir: Path, device: torch.device, report: Report | None) -> Callable[[], Training]:
-    """Bring all that a GAN's run needs into the cache, and return the function that makes the run.
+    """Fill the cache for a GAN's run, and return the function that makes the run.
 
     Raises:
         UserError: data, weights or a checkpoint are missing or do not fit.
     """
     initial = None
     if config.init is not None and not run_checkpoints.exists(config.resume, run_dir):
-        initial = read_initial(config)  # before the data, so that a mistake is reported at once
+        initial = read_initial(config)  # before the data, so that a user learns of a mistake at once
     prepared = prepare(config, device)
     return lambda: Training(config, run_dir, prepared, device, report, initial)

@@ -1,4 +1,4 @@
-"""The table of active weights that a run prints: which terms are on, and at what weight."""
+"""Make the table of active terms and their weights, which a run prints."""
 
 from collections.abc import Sequence
 
@@ -9,9 +9,9 @@ from clipgan.models.losses.structure import Term
 
 
 def weight_table(terms: Sequence[Term], config: Config) -> Table:
-    """A row for each network and space, a column for each pair and its primed (heterologous) form.
+    """Make a row per network and space, and a column per pair and its primed (heterologous) form.
 
-    The caption below the table says what the images are contrasted with.
+    The caption below the table describes the targets of the contrast.
     """
     table = Table("loss of", "space", *(column for pair in PAIRS for column in (pair, f"{pair}'")), "tau")
     table.caption = contrast_in_words(config) if terms else "no contrastive term: every weight is 0"
@@ -30,7 +30,7 @@ def weight_table(terms: Sequence[Term], config: Config) -> Table:
 
 
 def contrast_in_words(config: Config) -> str:
-    """`pairs: drop_false_negative (fraction 0.05, by image), condition: text`, and other settings."""
+    """Describe the contrast: `pairs: drop_false_negative (fraction 0.05, by image), condition: text`, and so on."""
     pairs, contrast, condition = config.pairs, config.contrast, config.condition
     numbers = {"fraction": pairs.fraction, "k": pairs.k}
     chosen = [f"{name} {value:g}" for name, value in numbers.items() if value is not None]

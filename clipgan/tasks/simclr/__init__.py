@@ -1,1 +1,1 @@
-"""SimCLR (arXiv:2002.05709) whose pairs a frozen CLIP helps to choose: `python train.py task=simclr`."""
+"""SimCLR (arXiv:2002.05709); a frozen CLIP may help to choose the pairs: `python train.py task=simclr`."""

@@ -1,8 +1,8 @@
-"""SimCLR's augmentations, all images at once: each has parameters of its own, drawn from a named stream.
+"""Apply SimCLR's augmentations to a batch: each image has its own parameters, drawn from a named stream.
 
-They compute what torchvision's v2 transforms (RandomResizedCrop, RandomHorizontalFlip, ColorJitter, RandomGrayscale,
-GaussianBlur) do with one image, and draw from the same distributions; those have one parameter for a whole batch, and
-draw from the process's random state alone, which a run that goes on would not find again.
+For each image, they do the same as torchvision's v2 transforms (RandomResizedCrop, RandomHorizontalFlip, ColorJitter,
+RandomGrayscale, GaussianBlur), with the same distributions. But torchvision draws one parameter for a whole batch, and
+draws it from the process's random state, which a resumed run would not have.
 
 Shapes: N images, R resolution. Values of images are in [0, 1] here.
 """
@@ -17,39 +17,39 @@ from torch import Tensor
 
 from clipgan.config.simclr import AugmentConfig
 
-ATTEMPTS = 10  # crops that are drawn until one fits into the image, as torchvision's RandomResizedCrop does
-LUMA = (0.2989, 0.587, 0.114)  # of red, green and blue in the grey of a colour
+ATTEMPTS = 10  # largest number of crops to draw until one fits into the image, as in torchvision's RandomResizedCrop
+LUMA = (0.2989, 0.587, 0.114)  # weights of red, green and blue in a colour's grey
 SHARPEST, SOFTEST = 0.1, 2.0  # standard deviations of the blur, pixels
 
 
 @dataclass(frozen=True)
 class Draws:
-    """What is done to N images, on the CPU."""
+    """Random parameters for the augmentation of N images, on the CPU."""
 
     box: Tensor  # int64 [N, 4]: top, left, height and width of the crop, pixels
     mirrored: Tensor  # bool [N]
     jittered: Tensor  # bool [N]
-    order: Tensor  # int64 [N, 4]: in which order the four of `JITTER` are done
-    factors: Tensor  # float32 [N, 4]: how much of each
+    order: Tensor  # int64 [N, 4]: the order of the four operations in `JITTER`
+    factors: Tensor  # float32 [N, 4]: the strength of each operation
     gray: Tensor  # bool [N]
     blurred: Tensor  # bool [N]
-    sigma: Tensor  # float32 [N]: of the blur, pixels
+    sigma: Tensor  # float32 [N]: standard deviation of the blur, pixels
 
     def rows(self, rows: range) -> "Draws":
-        """Those of some of the images."""
+        """Return the parameters of some of the images."""
         chosen = slice(rows.start, rows.stop)
         return Draws(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
 def draw(config: AugmentConfig, count: int, resolution: int, x_flip: bool, random: torch.Generator) -> Draws:
-    """What to do to `count` images; the first ones of more images are not drawn the same.
+    """Draw parameters for `count` images; another count changes the parameters of all images.
 
     Args:
         config: the probabilities and strengths.
         count: N.
         resolution: R.
-        x_flip: whether half of them are mirrored.
-        random: on the CPU.
+        x_flip: whether to mirror half of the images.
+        random: a generator on the CPU.
     """
 
     def uniform(*shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
@@ -70,7 +70,7 @@ def draw(config: AugmentConfig, count: int, resolution: int, x_flip: bool, rando
 
 
 def _boxes(config: AugmentConfig, count: int, resolution: int, random: torch.Generator) -> Tensor:
-    """The first of some crops, uniform in area and logarithm of the aspect, that fits; the whole where none does."""
+    """Draw crops, uniform in area and log aspect, and take the first that fits; the whole image if none fits."""
     area = (config.crop + (1 - config.crop) * torch.rand(count, ATTEMPTS, generator=random)) * resolution**2
     aspect = ((2 * torch.rand(count, ATTEMPTS, generator=random) - 1) * math.log(config.aspect)).exp()
     width, height = ((area * ratio).sqrt().round().long() for ratio in (aspect, 1 / aspect))
@@ -84,7 +84,7 @@ def _boxes(config: AugmentConfig, count: int, resolution: int, random: torch.Gen
 
 @torch.no_grad()
 def augment(images: Tensor, draws: Draws) -> Tensor:
-    """A view of each image: [N, 3, R, R] in [0, 1] -> the same."""
+    """Make a view of each image: [N, 3, R, R] in [0, 1] -> the same shape and range."""
     views = crop(images, draws.box, draws.mirrored)
     for order in draws.order[draws.jittered].unique(dim=0):
         rows = (draws.jittered & (draws.order == order).all(dim=1)).nonzero()[:, 0]
@@ -102,11 +102,11 @@ def augment(images: Tensor, draws: Draws) -> Tensor:
 
 
 def crop(images: Tensor, box: Tensor, mirrored: Tensor) -> Tensor:
-    """Cut the boxes out, enlarge them to the images' own size (bilinear), and mirror some."""
+    """Cut out the boxes, enlarge them to the images' size (bilinear), and mirror some images."""
     size, device = images.shape[-1], images.device
     starts, lengths = box[:, :2, None].to(device), box[:, 2:, None].to(device)
     centres = (torch.arange(size, device=device) + 0.5) / size * lengths - 0.5  # [N, 2, R], pixels from the box's edge
-    places = starts + centres.clamp(min=0).minimum(lengths - 1)  # beyond its outermost pixels a box goes on as they are
+    places = starts + centres.clamp(min=0).minimum(lengths - 1)  # beyond a box, its edge pixels repeat
     rows, columns = ((2 * places + 1) / size - 1).unbind(1)  # in [-1, 1], as grid_sample counts
     columns = torch.where(mirrored.to(device)[:, None], columns.flip(1), columns)
     grid = torch.stack([columns[:, None, :].expand(-1, size, -1), rows[:, :, None].expand(-1, -1, size)], dim=3)
@@ -114,7 +114,7 @@ def crop(images: Tensor, box: Tensor, mirrored: Tensor) -> Tensor:
 
 
 def grayscale(images: Tensor) -> Tensor:
-    """The grey of each pixel: [N, 1, R, R]."""
+    """Compute the grey of each pixel: [N, 1, R, R]."""
     red, green, blue = images.split(1, dim=1)
     return LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
 
@@ -125,17 +125,17 @@ def brightness(images: Tensor, factor: Tensor) -> Tensor:
 
 
 def contrast(images: Tensor, factor: Tensor) -> Tensor:
-    """Scale the distance from the image's mean grey."""
+    """Scale each pixel's distance from the image's mean grey."""
     return torch.lerp(grayscale(images).mean(dim=(1, 2, 3), keepdim=True), images, factor).clamp_(0, 1)
 
 
 def saturation(images: Tensor, factor: Tensor) -> Tensor:
-    """Scale the distance from each pixel's own grey."""
+    """Scale each pixel's distance from its own grey."""
     return torch.lerp(grayscale(images), images, factor).clamp_(0, 1)
 
 
 def hue(images: Tensor, turn: Tensor) -> Tensor:
-    """Turn each pixel's colour around the circle of hues (HSV), by a share of the whole circle."""
+    """Turn each pixel's colour on the circle of hues (HSV), by a share of the whole circle."""
     high, low = images.amax(dim=1, keepdim=True), images.amin(dim=1, keepdim=True)
     chroma = high - low
     from_high = (high - images) / chroma.clamp(min=1e-12)
@@ -161,7 +161,7 @@ def _blur_of(draws: Draws) -> Callable[[Tensor, Tensor], Tensor]:
 
 
 def blur(images: Tensor, sigma: Tensor) -> Tensor:
-    """A Gaussian over a tenth of the image's side, an odd number of pixels."""
+    """Blur with a Gaussian over an odd number of pixels, about a tenth of the image's side."""
     half = max(1, images.shape[-1] // 20)
     taps = torch.arange(-half, half + 1, device=images.device)
     weights = torch.softmax(-0.5 * (taps / sigma[:, None]) ** 2, dim=1)  # [N, taps]

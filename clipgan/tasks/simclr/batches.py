@@ -1,4 +1,4 @@
-"""Shuffled batches of images, with their cached CLIP features; a batch depends only on the seed and the step.
+"""Make shuffled batches of images with their cached CLIP features; a batch depends only on seed and step.
 
 Shapes: N batch, n rows of this process, R resolution, C width of CLIP's embedding.
 """
@@ -21,21 +21,21 @@ class ImageBatch:
     """Images of a step."""
 
     images: Tensor  # float32 [n, 3, R, R] in [0, 1]
-    rows: range  # which rows of the whole batch these are
-    features: Tensor | None  # CLIP's, of the whole batch, float32 [N, C]; None where they are not needed
+    rows: range  # these rows' numbers in the whole batch
+    features: Tensor | None  # CLIP's features of the whole batch, float32 [N, C]; None if not needed
 
 
 class ImageBatches:
-    """Every image once an epoch, in whole batches."""
+    """Yields each image at most once per epoch, in whole batches."""
 
     def __init__(self, split: Split, features: np.ndarray | None, batch: int, seed: int, device: torch.device) -> None:
         """
         Args:
             split: the images.
-            features: CLIP's, one row an image; None where they are not needed.
+            features: CLIP's features, one row per image; None if not needed.
             batch: N.
-            seed: of the order.
-            device: where the batches go.
+            seed: determines the order.
+            device: device of the batches.
 
         Raises:
             UserError: the split has too few images.
@@ -49,14 +49,14 @@ class ImageBatches:
         self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
 
     def indices(self, step: int) -> np.ndarray:
-        """Which images are in the whole batch of a step (0, 1, ...)."""
+        """Return the indices of the images in the whole batch of a step (0, 1, ...)."""
         epoch, place = divmod(step, self.per_epoch)
         if epoch != self._epoch:
             self._epoch, self._order = epoch, order_of(self.seed, epoch, len(self.split))
         return self._order[place * self.size : (place + 1) * self.size]
 
     def at(self, step: int) -> ImageBatch:
-        """This process's images of a step."""
+        """Load this process's images of a step."""
         index = self.indices(step)
         packed = self.split.images[index[self.rows.start : self.rows.stop]]
         features = None

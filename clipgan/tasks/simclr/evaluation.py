@@ -1,4 +1,4 @@
-"""The metrics of a snapshot: linear and k-NN accuracy of the frozen encoder's features.
+"""Measure a snapshot: linear and k-NN accuracy of the frozen encoder's features.
 
 Shapes: N images, R resolution, Q width of the features.
 """
@@ -33,9 +33,9 @@ class LinearEvaluation:
         )
 
     def __call__(self, encoder: nn.Module) -> dict[str, float]:
-        """Accuracies on the held-out images, shares in [0, 1]; the same in all processes.
+        """Compute accuracies on the held-out images, shares in [0, 1]; the same in all processes.
 
-        `linear_acc_sd` is what another draw of as many held-out images would change: sqrt(p (1 - p) / M).
+        `linear_acc_sd` is the standard deviation over other draws of M held-out images: sqrt(p (1 - p) / M).
         """
         splits = self.data.train, self.data.heldout
         train, heldout = (frozen_features(encoder, split, self.precision) for split in splits)
@@ -51,9 +51,9 @@ class LinearEvaluation:
 
 @torch.no_grad()
 def frozen_features(encoder: nn.Module, split: Split, precision: Precision) -> Tensor:
-    """The encoder's features of all images of a split, without augmentation: float32 [N, Q]. Processes share them out.
+    """Compute the encoder's features of all images of a split, without augmentation: float32 [N, Q].
 
-    The encoder is in evaluation mode meanwhile.
+    The processes share the work. The encoder is in evaluation mode meanwhile.
     """
     training = encoder.training
     encoder.eval()

@@ -1,4 +1,4 @@
-"""k-nearest-neighbour classification (arXiv:1805.01978, section 3.4): no classifier is trained.
+"""Classify by k nearest neighbours (arXiv:1805.01978, section 3.4), without training a classifier.
 
 Shapes: N training images, M held-out ones, Q width of the features, K classes.
 """
@@ -9,17 +9,17 @@ from torch import Tensor
 from clipgan.base.vectors import unit
 from clipgan.config.simclr import KnnConfig
 
-CHUNK = 512  # held-out images that are compared at once
+CHUNK = 512  # held-out images per comparison
 
 
 @torch.no_grad()
 def knn_accuracy(
     config: KnnConfig, train: Tensor, labels: Tensor, heldout: Tensor, answers: Tensor, classes: int
 ) -> float:
-    """Share of held-out images whose class most of their nearest training images vote for, by cosine.
+    """Compute the share of held-out images whose class wins the vote of their nearest training images, by cosine.
 
     Args:
-        config: how many vote, and how much a nearer one counts for more.
+        config: the number of voters, and how much more a nearer one counts.
         train: float32 [N, Q].
         labels: int64 [N].
         heldout: float32 [M, Q].

@@ -1,4 +1,4 @@
-"""Linear evaluation: a linear classifier, trained by SGD on the cross-entropy of frozen, precomputed features.
+"""Evaluate features linearly: train a linear classifier on frozen, precomputed features, by SGD on cross-entropy.
 
 Shapes: N training images, M held-out ones, Q width of the features, K classes.
 """
@@ -14,10 +14,10 @@ from clipgan.config.simclr import LinearConfig
 def linear_accuracy(
     config: LinearConfig, train: Tensor, labels: Tensor, heldout: Tensor, answers: Tensor, classes: int, seed: int
 ) -> float:
-    """Share of held-out images that the classifier has right.
+    """Train the classifier, and compute the share of held-out images that it classifies correctly.
 
-    Each feature is brought to mean 0 and deviation 1 over the training images first, so that one rate does for any
-    network; what a linear classifier can express stays the same. It starts at 0, and its rate falls linearly.
+    First, each feature is scaled to mean 0 and deviation 1 over the training images, so that one rate suits any
+    network; a linear classifier can still express the same functions. It starts at 0, and its rate falls linearly.
 
     Args:
         config: the training of the classifier.
@@ -26,7 +26,7 @@ def linear_accuracy(
         heldout: float32 [M, Q].
         answers: int64 [M].
         classes: K.
-        seed: of the order of the images.
+        seed: determines the order of the images.
     """
     mean, deviation = train.mean(dim=0), train.std(dim=0).clamp(min=1e-6)
     train, heldout = (train - mean) / deviation, (heldout - mean) / deviation

@@ -1,18 +1,18 @@
-"""How often CLIP's nearest neighbour of an image has the same class."""
+"""Measure how often an image's nearest neighbour, by CLIP, has the image's class."""
 
 import numpy as np
 
 from clipgan.inputs.data.labels import Labels
 from clipgan.tasks.simclr.batches import ImageBatches
 
-BATCHES = 8  # of the first epoch that are looked at
+BATCHES = 8  # number of batches of the first epoch that count
 
 
 def share_of_right_neighbours(batches: ImageBatches, labels: Labels) -> dict[str, float]:
-    """Over some batches, how often an image's nearest other image is of its class, and how often a random one is.
+    """Compute how often an image's nearest other image has its class, and how often a random image has it.
 
     Returns:
-        `neighbours_right` and `neighbours_chance`; nothing where the batches have no features.
+        `neighbours_right` and `neighbours_chance`; nothing if the batches have no features.
     """
     if batches.features is None:
         return {}

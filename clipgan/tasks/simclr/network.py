@@ -1,4 +1,4 @@
-"""The encoder that is pretrained, and the projection in which its views are contrasted.
+"""Build the encoder, and the projection head for the contrast of views.
 
 Shapes: N images, R resolution, Q width of the pooled features, P width of the projection.
 """
@@ -11,7 +11,7 @@ from clipgan.base.distributed import total_with_gradient, world_size
 from clipgan.config.simclr import SimclrConfig
 from clipgan.inputs.encoders.tiny_resnet import TinyResNet
 
-SMALL = 64  # pixels up to which stem=auto keeps the resolution
+SMALL = 64  # pixels; up to this size, stem=auto keeps the resolution
 
 
 class SimclrNetwork(nn.Module):
@@ -28,13 +28,13 @@ class SimclrNetwork(nn.Module):
 
 
 def build_network(config: SimclrConfig, resolution: int) -> SimclrNetwork:
-    """A freshly drawn network."""
+    """Build a network with random weights."""
     encoder, dim = build_encoder(config.network, config.stem, resolution)
     return SimclrNetwork(encoder, dim, config.projection)
 
 
 def build_encoder(network: str, stem: str, resolution: int) -> tuple[nn.Module, int]:
-    """The encoder, images [N, 3, R, R] to pooled features [N, Q], and Q.
+    """Build the encoder, from images [N, 3, R, R] to pooled features [N, Q], and return it with Q.
 
     Args:
         network: tiny | resnet18 | resnet50.
@@ -54,7 +54,7 @@ def build_encoder(network: str, stem: str, resolution: int) -> tuple[nn.Module, 
 
 
 def over_processes(network: SimclrNetwork, device: torch.device) -> None:
-    """Let the encoder's BatchNorms take their statistics from the rows of all processes."""
+    """Let the encoder's BatchNorms compute their statistics over the rows of all processes."""
     if world_size() == 1:
         return
     if device.type == "cuda":
@@ -62,11 +62,11 @@ def over_processes(network: SimclrNetwork, device: torch.device) -> None:
         return
     for module in network.modules():
         if type(module) is nn.BatchNorm2d:
-            module.__class__ = JointBatchNorm  # which has nothing more to it
+            module.__class__ = JointBatchNorm  # the subclass has no further attributes
 
 
 class JointBatchNorm(nn.BatchNorm2d):
-    """A BatchNorm over the rows of all processes, equally many in each; torch has its own for GPUs alone."""
+    """A BatchNorm over the rows of all processes, with as many rows in each; torch's own works only on GPUs."""
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, C, H, W] -> the same."""

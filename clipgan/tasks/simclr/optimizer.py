@@ -1,4 +1,4 @@
-"""LARS with a linear warm-up and half a cosine, step by step."""
+"""Make LARS, and its schedule: a linear warm-up, then half a cosine."""
 
 import math
 
@@ -7,11 +7,11 @@ from torch import nn
 
 from clipgan.config.simclr import SimclrConfig
 
-PER = 256  # images that the configured rate is for
+PER = 256  # batch size for which the configured rate holds
 
 
 def lars(network: nn.Module, config: SimclrConfig) -> Lars:
-    """LARS (arXiv:1708.03888): a layer's step is in proportion to its weights' norm.
+    """Make LARS (arXiv:1708.03888): a layer's step is proportional to the norm of its weights.
 
     v = m v + trust |w| / (|g| + weight_decay |w|) (g + weight_decay w), w -= rate v; biases and BatchNorms take plain
     steps without decay, as in SimCLR.
@@ -26,7 +26,7 @@ def lars(network: nn.Module, config: SimclrConfig) -> Lars:
 
 
 def rate(config: SimclrConfig, batch: int, step: int, total: int) -> float:
-    """The rate of a step (0, 1, ..., total - 1): it rises over the share `warmup` of the steps, then falls to 0."""
+    """Compute the rate of a step (0, 1, ..., total - 1): it rises in the first `warmup` share, then falls to 0."""
     warmup = round(config.warmup * total)
     peak = config.lr * batch / PER
     if step < warmup:

@@ -1,4 +1,4 @@
-"""The pretrained encoder as the GAN's ResNet space: `resnet=simclr resnet.run=RUN_ID|latest`."""
+"""Load a pretrained encoder as the GAN's ResNet space: `resnet=simclr resnet.run=RUN_ID|latest`."""
 
 from pathlib import Path
 
@@ -15,14 +15,14 @@ from clipgan.inputs.encoders.resnet import FrozenResNet
 from clipgan.tasks.simclr.network import build_encoder
 
 LATEST = "latest"
-PREFIX = "encoder."  # of its tensors in a checkpoint
+PREFIX = "encoder."  # prefix of the encoder's tensors in a checkpoint
 
 
 def pretrained_file(config: ResNetConfig, mlflow: MlflowConfig) -> Path:
-    """The checkpoint that `config` names, by its file or by its run.
+    """Find the checkpoint that `config` names by a file or a run.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no such checkpoint.
     """
     if config.checkpoint is not None:
         return Path(config.checkpoint)
@@ -36,10 +36,10 @@ def pretrained_file(config: ResNetConfig, mlflow: MlflowConfig) -> Path:
 
 
 def load_pretrained(path: Path, precision: str) -> FrozenResNet:
-    """The frozen encoder of a checkpoint of task=simclr; images are brought to the size that it was trained with.
+    """Load the frozen encoder from a checkpoint of task=simclr; it resizes images to the size of its training.
 
     Raises:
-        UserError: the file is missing, damaged, or of another task.
+        UserError: the file is missing or damaged, or belongs to another task.
     """
     content = load_checkpoint(path, torch.device("cpu"), task="simclr")
     config, state = content["config"], content["state"]["network"]
@@ -52,14 +52,14 @@ def load_pretrained(path: Path, precision: str) -> FrozenResNet:
 
 
 def latest_pretraining(config: MlflowConfig, given: str) -> str:
-    """The id of the youngest run of task=simclr that has reached its end.
+    """Find the id of the newest finished run of task=simclr.
 
     Args:
-        config: which MLflow, and which of its experiments.
-        given: what the user wrote, for the messages.
+        config: MLflow's URI and experiment.
+        given: the user's text, for the messages.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no such run.
     """
     assert config.tracking_uri is not None
     refuse_missing_database(config.tracking_uri, given)

@@ -1,4 +1,4 @@
-"""Pretraining: an epoch is every image once; at each snapshot a linear classifier and k-NN judge the encoder."""
+"""Pretrain an encoder in epochs; at each snapshot, a linear classifier and k-NN measure it."""
 
 import shlex
 from collections.abc import Callable
@@ -34,7 +34,7 @@ from clipgan.tasks.simclr.step import Method, train_step
 from clipgan.tracking.log import Log
 from clipgan.tracking.run_description import Origin
 
-SEEN_AS_VIEWS = ("drop_false_positive",)  # compares the two views of an image; the cache has images only
+SEEN_AS_VIEWS = ("drop_false_positive",)  # it compares the two views of an image; the cache has no views
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class Pretrainable:
 
     data: PackedData
     labels: Labels
-    clip: FrozenClip | None  # None where no pair needs it
-    features: SplitFeatures | None  # of the training images; None where they are not needed
+    clip: FrozenClip | None  # None if no pair needs it
+    features: SplitFeatures | None  # of the training images; None if not needed
 
 
 def prepare_pretraining(config: Config, device: torch.device) -> Pretrainable:
-    """Load what the run needs, making first what the cache does not have.
+    """Load data, CLIP and features, after computing everything that the cache lacks.
 
     Raises:
         UserError: data or weights are missing or do not fit.
@@ -70,12 +70,12 @@ def prepare_pretraining(config: Config, device: torch.device) -> Pretrainable:
 
 
 def sees_views(config: Config) -> bool:
-    """Whether CLIP embeds the augmented views in each step, and not the images once."""
+    """Whether CLIP embeds the augmented views in each step, instead of the images once."""
     return config.pairs.name in SEEN_AS_VIEWS or (config.pairs.name != "plain" and config.features == "online")
 
 
 def compared_by(config: Config, features: SplitFeatures) -> np.ndarray:
-    """CLIP's features of each training image, or of its first caption: [N, C]."""
+    """Return CLIP's features of each training image, or of its first caption: [N, C]."""
     if config.pairs.similarity == "text":
         return features.clip_text[features.caption_start[:-1]]
     return features.clip_image[0]
@@ -102,7 +102,7 @@ class Pretraining(Run):
         self.method = Method(config, config.simclr, ready.data.x_flip, schedule.total_steps, online)
         self.evaluation = LinearEvaluation(config, ready.data, ready.labels, self.state.precision)
         self.clip = ready.clip
-        self.sources = {  # identity of files; the configuration has only their names
+        self.sources = {  # fingerprints of files; the configuration has only their names
             "data.fingerprint": ready.data.fingerprint,
             "clip.key": None if ready.clip is None else ready.clip.key,
         }
@@ -122,7 +122,7 @@ class Pretraining(Run):
         }
 
     def first_values(self) -> dict[str, float]:
-        """How often the nearest other image of a batch is of the same class, by CLIP, where the cache knows it."""
+        """Measure how often an image's nearest other image, by CLIP, has its class; only with cached features."""
         return share_of_right_neighbours(self.batches, self.labels)
 
     def step(self, step: int) -> dict[str, Tensor]:
@@ -130,30 +130,30 @@ class Pretraining(Run):
         return train_step(self.state, self.batches.at(step), self.method, step)
 
     def measure(self, units: int, last: bool) -> dict[str, float]:
-        """Linear and k-NN accuracy."""
+        """Measure linear and k-NN accuracy."""
         return self.evaluation(self.state.network.encoder)
 
     def record(self) -> dict[str, Any]:
-        """CLIP, if one is used, and the classes."""
+        """Describe the CLIP, if the run uses one, and the classes."""
         return {"clip": self.clip.record() if self.clip else None, "classes": self.labels.classes}
 
     def finish(self, log: Log) -> None:
         """Do nothing: a GAN takes the encoder from the checkpoint."""
 
     def further(self, origin: Origin) -> list[tuple[str, str]]:
-        """How to use the encoder."""
+        """List commands that use the encoder."""
         run = "resnet.run=latest" if self.config.mlflow.tracking_uri else f"resnet.checkpoint={self.checkpoints.last}"
         pairs = "task=simclr pairs=plain,add_new_positive"
         return [
             (shlex.join([*train_command(), "resnet=simclr", run]), "train a GAN with it as its ResNet space"),
-            (f"{shlex.join(train_command())} -m {pairs}", "see in a sweep what CLIP's help brings"),
+            (f"{shlex.join(train_command())} -m {pairs}", "measure in a sweep what CLIP's help gains"),
         ]
 
 
 def prepare_run(
     config: Config, run_dir: Path, device: torch.device, report: Report | None
 ) -> Callable[[], Pretraining]:
-    """Bring all that pretraining needs into the cache, and return the function that makes the run.
+    """Fill the cache for a pretraining, and return the function that makes the run.
 
     Raises:
         UserError: data or weights are missing or do not fit.

@@ -1,4 +1,4 @@
-"""The state that pretraining changes: network, optimiser, step."""
+"""The changing state of a pretraining: network, optimiser, step."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,24 +22,24 @@ BATCH_NORMS = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d, torch.nn.BatchNorm3d,
 
 @dataclass
 class SimclrState:
-    """The state of one run; `state_dict` is what a checkpoint holds."""
+    """The state of one run; a checkpoint stores its `state_dict`."""
 
     network: SimclrNetwork
     optimizer: Lars
     precision: Precision
     scaler: torch.amp.GradScaler
     step: int = 0  # batches done
-    watch: Watch = field(default_factory=Watch)  # no part of `state_dict`
+    watch: Watch = field(default_factory=Watch)  # not in `state_dict`
 
     def project(self, views: Tensor) -> Tensor:
-        """z of views in the training's precision: [n, 3, R, R] in [0, 1] -> float32 [n, P], unit length."""
+        """Compute z of views in the training's precision: [n, 3, R, R] in [0, 1] -> float32 [n, P], unit length."""
         with self.precision.autocast():
             z = self.network((2 * views - 1).contiguous(memory_format=torch.channels_last))
         return unit(z.float())
 
     @contextmanager
     def same_statistics(self) -> Iterator[None]:
-        """While the block lasts, a pass leaves the BatchNorms' running statistics as they are."""
+        """Keep the BatchNorms' running statistics unchanged while the block runs."""
         norms = [each for each in self.network.modules() if isinstance(each, BATCH_NORMS)]
         for norm in norms:
             norm.track_running_stats = False
@@ -50,7 +50,7 @@ class SimclrState:
                 norm.track_running_stats = True
 
     def state_dict(self) -> dict[str, Any]:
-        """Tensors and plain data only."""
+        """Return the state as tensors and plain data."""
         return {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -59,7 +59,7 @@ class SimclrState:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` gave.
+        """Load the result of `state_dict`.
 
         Raises:
             RuntimeError: the network has other shapes.
@@ -70,7 +70,7 @@ class SimclrState:
 
 
 def new_state(config: Config, device: torch.device) -> SimclrState:
-    """A freshly initialised network and its optimiser; the seed alone decides the initial weights.
+    """Initialise a new network and its optimiser; only the seed determines the initial weights.
 
     Raises:
         UserError: the device cannot compute in `config.precision`.

@@ -1,4 +1,4 @@
-"""One step of pretraining: two views of each image, CLIP's choice of the pairs, NT-Xent, LARS.
+"""Do one step of pretraining: two views of each image, CLIP's choice of the pairs, NT-Xent, LARS.
 
 Shapes: N batch, n rows of this process, R resolution, P width of the projection, C width of CLIP's embedding.
 """
@@ -23,27 +23,27 @@ from clipgan.tasks.simclr.batches import ImageBatch
 from clipgan.tasks.simclr.optimizer import rate
 from clipgan.tasks.simclr.state import SimclrState
 
-Views = tuple[Tensor, Tensor]  # both of some images, [n, 3, R, R] in [0, 1]
+Views = tuple[Tensor, Tensor]  # the two views of n images, [n, 3, R, R] in [0, 1] each
 
 
 @dataclass(frozen=True)
 class Method:
-    """What all steps of a run have in common."""
+    """Settings that all steps of a run share."""
 
     config: Config
     simclr: SimclrConfig
     x_flip: bool  # whether views are mirrored
     total: int  # steps
-    clip: FrozenClip | None  # where CLIP embeds the views; None: the cache has CLIP's features
+    clip: FrozenClip | None  # the CLIP that embeds the views; None: the cache has its features
 
 
 def train_step(state: SimclrState, batch: ImageBatch, method: Method, step: int) -> dict[str, Tensor]:
-    """Change the state by one batch; with `accumulate` > 1 in parts, which contrast as one batch (gradient caching).
+    """Train on one batch; with `accumulate` > 1 in parts, which are contrasted as one batch (gradient caching).
 
     Args:
         state: changed in place.
         batch: this process's rows.
-        method: the rest.
+        method: settings that all steps share.
         step: its number, from 0.
 
     Returns:
@@ -83,7 +83,7 @@ def train_step(state: SimclrState, batch: ImageBatch, method: Method, step: int)
 
 
 def views_of(batch: ImageBatch, method: Method, step: int) -> Views:
-    """Two views of this process's images; those of an image are the same however a batch is shared out."""
+    """Make two views of this process's images; an image's views do not depend on how processes share a batch."""
     config, size = method.config, batch.images.shape[-1]
 
     def view(number: int) -> Tensor:
@@ -96,12 +96,12 @@ def views_of(batch: ImageBatch, method: Method, step: int) -> Views:
 
 @torch.no_grad()
 def choose_pairs(config: PairsConfig, batch: ImageBatch, views: Views, clip: FrozenClip | None) -> Selection | None:
-    """The pairs of the whole batch, [2 N, 2 N]; None: the plain ones.
+    """Choose the pairs of the whole batch, [2 N, 2 N]; None: the plain pairs.
 
     Args:
         config: the strategy.
-        batch: it has features of its images, unless CLIP embeds the views.
-        views: of this process's images.
+        batch: has features of its images, unless CLIP embeds the views.
+        views: the views of this process's images.
         clip: the CLIP that embeds the views, or None.
     """
     if config.name == "plain":

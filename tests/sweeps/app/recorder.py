@@ -1,4 +1,4 @@
-"""A callback that writes down what Hydra tells it: one line `EVENT PROCESS-ID JOB` each time."""
+"""A callback that writes a line `EVENT PROCESS-ID JOB` for each of Hydra's events."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What sweeps use of Optuna beyond its public interface is there, and does what it did."""
+"""Optuna still has the private names and tables that sweeps use, and they still behave the same."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Settings of the search, as a user gives them: whole sweeps, dry runs, and what is refused."""
+"""Settings of the search, as a user gives them: whole sweeps, dry runs, and refused settings."""
 
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def test_points_that_exist_and_points_to_begin_with(app: App) -> None:
 
 
 @pytest.mark.slow
-def test_replicas_extend_a_study_and_their_noise_is_told(app: App) -> None:
+def test_replicas_extend_a_study_and_the_summary_shows_their_noise(app: App) -> None:
     app.run("h=0.1,2", "noise=0.2")
     out = app.run("h=0.1,2", "noise=0.2", "hydra.sweeper.replicas=3", "hydra.sweeper.aggregate=median")
     assert [trial.user_attrs["replica"] for trial in app.trials()] == [0, 0, 1, 1, 2, 2]
@@ -100,7 +100,7 @@ def test_several_objectives_have_a_front(app: App) -> None:
 
 
 @pytest.mark.slow
-def test_a_study_starts_from_what_another_one_has_found(app: App) -> None:
+def test_a_study_starts_from_another_studys_results(app: App) -> None:
     app.run("h=0.5,3,0.1", "hydra.sweeper.study_name=old")
     warm = ("hydra.sweeper.study_name=new", "hydra.sweeper.warm_start=[old]", "batch=32")
     out = app.run("h=interval(0,2)", "sampler=random", "hydra.sweeper.n_trials=2", *warm)
@@ -196,7 +196,7 @@ def test_the_options_of_both_groups_are_documented_in_the_manual() -> None:
 
 
 @pytest.mark.slow
-def test_a_dry_run_counts_what_would_be_tried_again(app: App) -> None:
+def test_a_dry_run_counts_trials_that_would_be_retried(app: App) -> None:
     command = ("h=0.1,0.5", "mode=raise", "only_at=0.1", "hydra.sweeper.max_retries=0")
     app.run(*command, status=1)
     dry = (*command, "hydra.sweeper.dry_run=true")

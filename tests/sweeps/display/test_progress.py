@@ -1,4 +1,4 @@
-"""What a sweep shows while it runs."""
+"""The display of a running sweep."""
 
 import io
 import os

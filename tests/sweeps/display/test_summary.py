@@ -1,4 +1,4 @@
-"""What a sweep prints at its end."""
+"""The summary at the end of a sweep."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""A Hydra app that knows nothing of clipgan's sweeper; it also prints what plug-ins could have changed of Hydra."""
+"""A Hydra app that knows nothing of clipgan's sweeper; it also prints parts of Hydra that a plug-in could change."""
 
 import hydra
 from hydra.core.config_store import ConfigStore

@@ -1,6 +1,6 @@
-"""Compare what a foreign Hydra app does in two environments: python look.py PYTHON_WITHOUT PYTHON_WITH.
+"""Compare the output of a foreign Hydra app in two environments: python look.py PYTHON_WITHOUT PYTHON_WITH.
 
-In the second one clipgan's wheel is installed. Ends with status 1 and the difference if there is one.
+In the second one clipgan's wheel is installed. The script prints a difference, and then ends with status 1.
 """
 
 import difflib

@@ -1,4 +1,4 @@
-"""The job's side."""
+"""A job's access to its trial."""
 
 from pathlib import Path
 

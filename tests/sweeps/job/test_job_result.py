@@ -1,4 +1,4 @@
-"""How a job ends."""
+"""The result of a job: complete, pruned or failed."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def test_the_three_ends() -> None:
     assert (nothing.state, nothing.reason) == ("FAIL", "TypeError: the objective must be a number, not None (NoneType)")
 
 
-def test_what_may_pass_is_told_from_what_would_come_again() -> None:
+def test_crashes_are_distinguished_from_permanent_failures() -> None:
     assert result_of(job(ValueError("no"), JobStatus.FAILED)).crashed
     hopeless = result_of(job(PermanentFailure("UserError: h=-1"), JobStatus.FAILED))
     assert (hopeless.state, hopeless.reason, hopeless.crashed) == ("FAIL", "UserError: h=-1", False)
@@ -43,7 +43,7 @@ def test_a_reason_is_one_line() -> None:
     assert len(reason_of(ValueError("x" * 1000))) == 300
 
 
-def test_a_text_that_is_none_is_told_and_written(tmp_path: Path) -> None:
+def test_a_reason_with_bytes_that_are_no_text_is_shown_and_written(tmp_path: Path) -> None:
     failed = job(RuntimeError("cannot read a\udcffb.png"), JobStatus.FAILED)
     failed.hydra_cfg = OmegaConf.create({"hydra": {"runtime": {"output_dir": str(tmp_path)}}})
     assert result_of(failed).reason == "RuntimeError: cannot read a\\udcffb.png"

@@ -1,4 +1,4 @@
-"""What counts as an objective."""
+"""Reading the objectives from a job's return value."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Trials that end early: the pruners, asked as a job asks them, and whole sweeps."""
+"""Trials that end early: pruners called as a job calls them, and whole sweeps."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -126,7 +126,7 @@ def test_each_option_makes_its_pruner(name: str) -> None:
 
 
 @pytest.mark.parametrize(("max_step", "first"), [(16, (3, 3, 2)), (25000, (5000, 5000, 3125)), (2, (1, 1, 1))])
-def test_what_is_early_depends_on_the_length_of_a_trial(max_step: int, first: tuple[int, int, int]) -> None:
+def test_the_first_pruning_step_depends_on_the_length_of_a_trial(max_step: int, first: tuple[int, int, int]) -> None:
     median = pruner_of(asdict(MedianPruner()), max_step)
     halving = pruner_of(asdict(SuccessiveHalvingPruner()), max_step)
     hyperband = pruner_of(asdict(HyperbandPruner()), max_step)

@@ -46,11 +46,11 @@ VALUES = {
         ("loss != 'lafite' and h > 'text'", False),  # the second part is not looked at
     ],
 )
-def test_what_holds(text: str, expected: bool) -> None:
+def test_conditions_are_evaluated(text: str, expected: bool) -> None:
     assert Condition(text).holds(VALUES) is expected
 
 
-def test_its_names() -> None:
+def test_names_are_found() -> None:
     assert Condition("S.CLIP > C_it and loss in ['a'] or not flag").names == {"S.CLIP", "C_it", "loss", "flag"}
 
 
@@ -72,7 +72,7 @@ def test_its_names() -> None:
         ("f'{h}' == 'x'", "is not allowed in it"),
     ],
 )
-def test_what_is_no_condition(text: str, message: str) -> None:
+def test_text_that_is_no_condition_is_refused(text: str, message: str) -> None:
     with pytest.raises(SweepError, match=message):
         Condition(text)
 
@@ -87,7 +87,7 @@ def test_what_is_no_condition(text: str, message: str) -> None:
         ("h + 1", r"it gives 1\.5, neither true nor false"),
     ],
 )
-def test_what_cannot_be_worked_out(text: str, message: str) -> None:
+def test_values_that_cannot_be_compared_are_refused(text: str, message: str) -> None:
     with pytest.raises(SweepError, match=message):
         Condition(text).holds(VALUES)
 

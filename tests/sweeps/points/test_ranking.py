@@ -1,4 +1,4 @@
-"""What "best" means."""
+"""The ranking of points."""
 
 import pytest
 
@@ -12,7 +12,7 @@ def record(h: int, replica: int, state: str = "COMPLETE", value: float | None = 
     return TrialRecord(h, state, {"h": float(h)}, value, replica=replica, values=values, **more)  # type: ignore[arg-type]
 
 
-def test_what_replicas_come_to() -> None:
+def test_points_aggregate_their_replicas() -> None:
     known = [record(1, 1, value=4.0), record(1, 0, value=1.0), record(2, 0, value=3.0), record(2, 1, "RUNNING"),
              record(3, 0, "FAIL"), record(3, 1, value=9.0)]  # fmt: skip
     one, two, three = by_point(known, aggregate_named("mean"))

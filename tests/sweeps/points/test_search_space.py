@@ -63,7 +63,7 @@ def test_a_choice_list_is_an_axis(line: str, name: str, values: list[object], ov
         ("n=range(1,1)", r"n=range\(1,1\) gives no value"),
     ],
 )
-def test_what_is_no_axis_is_refused(line: str, message: str) -> None:
+def test_an_override_that_is_no_axis_is_refused(line: str, message: str) -> None:
     with pytest.raises(SweepError, match=message):
         parse(line)
 
@@ -144,7 +144,7 @@ def test_an_interval_is_an_axis(line: str, interval: Interval) -> None:
         ({"h": 0.5, "n": 2.0}, False),
     ],
 )
-def test_what_fits_a_space(values: dict[str, float | str], fitting: bool) -> None:
+def test_points_that_fit_a_space(values: dict[str, float | str], fitting: bool) -> None:
     axes, _ = parse("h=interval(0.1,2)", "n=int(interval(1,8))", "loss=a,b")
     assert fits(axes, values) is fitting
 

@@ -1,11 +1,11 @@
-"""Replicas in figures."""
+"""Statistics of replicas."""
 
 import pytest
 
 from sweeps.points.statistics import Summary, sampling_deviation, summary, within_noise
 
 
-def test_known_figures() -> None:
+def test_known_values() -> None:
     got = summary([2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0])
     assert (got.mean, got.n) == (5.0, 8)
     assert got.deviation == pytest.approx((32 / 7) ** 0.5)
@@ -31,7 +31,7 @@ def test_the_same_values_give_the_same_interval() -> None:
 
 
 @pytest.mark.parametrize("values", [[], [1.0, float("nan")], [float("inf")]])
-def test_what_cannot_be_described(values: list[float]) -> None:
+def test_values_without_statistics_are_refused(values: list[float]) -> None:
     with pytest.raises(ValueError, match="a summary needs"):
         summary(values)
 
@@ -58,7 +58,7 @@ def test_three_pairs_are_too_few_to_pair() -> None:
     assert within_noise(seeds([1.0, 5.0, 9.0]), seeds([1.4, 5.5, 9.6])) is True
 
 
-def test_of_one_replica_nothing_is_known() -> None:
+def test_one_replica_gives_no_answer() -> None:
     assert within_noise({0: 1.0}, {0: 5.0}) is None
     assert within_noise({0: 1.0, 1: 1.1}, {0: 5.0}) is None
     assert within_noise({0: 1.0, 1: 1.1}, {0: 5.0, 1: 5.1}) is False

@@ -17,7 +17,7 @@ def text_of(studies: Studies, name: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page))
 
 
-def test_what_stands_on_a_page(studies: Studies, tmp_path: Path) -> None:
+def test_the_content_of_a_page(studies: Studies, tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "samples-1.png")
     study = studies.make("h-1")
     grid(study, replicas=3)

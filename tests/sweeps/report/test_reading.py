@@ -1,4 +1,4 @@
-"""What a report knows of a study."""
+"""Reading a study for a report."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Points in the order of their merit."""
+"""The report's tables: points in the order of their rank."""
 
 from sweeps.report.tables import point_table
 from tests.sweeps.report.studies import Studies, add
@@ -55,7 +55,7 @@ def test_the_sweeps_aggregate_orders_the_points(studies: Studies) -> None:
     assert [point.point["h"] for point in sweep.points] == [1.0, 2.0]
 
 
-def test_what_jobs_tell_of_measuring_anew_is_noise(studies: Studies) -> None:
+def test_deviations_that_jobs_report_count_as_noise(studies: Studies) -> None:
     study = studies.make("s")
     for h, value in ((0.1, 5.0), (0.5, 5.2), (2.0, 9.0)):
         add(study, {"h": h}, [value], **{"job.objective_sd": 0.1})

@@ -111,7 +111,7 @@ def test_points_that_do_not_exist_are_drawn_again() -> None:
     assert len(choices) == len(run(choices, lambda values: [1.0])) == 3
 
 
-def test_an_empty_region_is_told() -> None:
+def test_an_empty_region_is_reported() -> None:
     with pytest.raises(SweepError, match=r"no point was found in 1000 draws from h=interval\(0,1\)"):
         drawn(["h=interval(0,1)"], exists=lambda values: False).points([])
 

@@ -63,7 +63,7 @@ def test_another_commands_points_stay_in_the_queue(study: Study) -> None:
     assert queue.claim(points(0.1)) is not None
 
 
-def test_what_a_trial_keeps(study: Study) -> None:
+def test_the_attributes_of_a_trial(study: Study) -> None:
     queue = study.open()
     queue.enqueue(Plan(Grid([Point({"h": 2.0}, ("h=2",))])), space(2.0))
     claim = queue.claim(points(2.0))

@@ -1,4 +1,4 @@
-"""Which sweeps are one study."""
+"""The identity of a study: which settings make another study."""
 
 import re
 from typing import Any
@@ -25,7 +25,7 @@ def test_the_name_is_readable_and_hashed() -> None:
     assert len(name([f"axis{i}" for i in range(50)])) == 40 + 1 + 8
 
 
-def test_what_varies_or_does_not_matter_is_no_part_of_it() -> None:
+def test_axes_and_ignored_keys_are_not_part_of_it() -> None:
     base = name(["h", "loss"])
     assert name(["loss", "h"]) == base
     assert name(["h", "loss"], h=7, loss={"name": "lafite", "more": 1}) == base

@@ -1,4 +1,4 @@
-"""Studies that version 0.1.0 has made are read and go on."""
+"""Studies of version 0.1.0 can be read and continued."""
 
 import sqlite3
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Whether the owner of a trial lives."""
+"""Checks whether the owner of a trial lives."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ def test_a_reused_process_id_is_another_process() -> None:
     assert is_dead({**this_process(), "started": this_process()["started"] - 3600})
 
 
-def test_of_another_host_nothing_is_known() -> None:
+def test_the_state_of_another_host_is_unknown() -> None:
     assert not is_dead({**this_process(), "host": "elsewhere", "started": 0.0})
 
 

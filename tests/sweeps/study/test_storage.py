@@ -1,4 +1,4 @@
-"""Where a study can live."""
+"""Storages: which URLs are accepted, and how a database is locked and waited for."""
 
 import sqlite3
 import threading
@@ -30,7 +30,7 @@ def test_a_relative_path_becomes_absolute(tmp_path: Path, monkeypatch: pytest.Mo
         ("sqlite:///directory", "is a directory"),
     ],
 )
-def test_what_cannot_be_used_is_refused(
+def test_unusable_storages_are_refused(
     storage: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -75,7 +75,7 @@ def test_passwords_are_seen() -> None:
     assert not has_password("sqlite:///sweeps.db")
 
 
-def test_a_database_that_stays_away_is_told_in_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_database_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage, "OUTAGE", 0.1)
     monkeypatch.setattr(storage, "RETRY", 0.02)
     calls: list[int] = []
@@ -87,11 +87,11 @@ def test_a_database_that_stays_away_is_told_in_one_message(monkeypatch: pytest.M
         return len(calls)
 
     assert patient(ask)(3) == 3
-    with pytest.raises(SweepError, match=r"has not answered for 0 s.*connection refused.*the same command goes on"):
+    with pytest.raises(SweepError, match=r"has not answered for 0 s.*connection refused.*run the same command again"):
         patient(ask)(10**9)
 
 
-def test_a_locked_database_is_waited_for(tmp_path: Path) -> None:
+def test_a_command_waits_for_a_locked_database(tmp_path: Path) -> None:
     storage = open_storage(f"sqlite:///{tmp_path}/s.db")
     locker = sqlite3.connect(tmp_path / "s.db", isolation_level=None, check_same_thread=False)
     locker.execute("BEGIN EXCLUSIVE")

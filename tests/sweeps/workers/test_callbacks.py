@@ -1,4 +1,4 @@
-"""Hydra's callbacks: each event of a sweep is told once, whatever the number of workers."""
+"""Hydra's callbacks: each event of a sweep is called once, with any number of workers."""
 
 import pytest
 from omegaconf import OmegaConf
@@ -10,7 +10,7 @@ RECORDER = ("+hydra.callbacks.recorder._target_=recorder.Recorder", "+hydra.call
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
-def test_each_event_is_told_once(app: App, workers: int) -> None:
+def test_each_event_is_called_once(app: App, workers: int) -> None:
     process = app.start(*RECORDER, "h=1,2,3,4", "seconds=0.2", f"hydra.sweeper.workers={workers}")
     app.end(process)
     events = [line.split() for line in (app.cwd / "events.log").read_text().splitlines()]

@@ -1,4 +1,4 @@
-"""What goes wrong for real: processes that die, are stopped or lose their host; memory, disk and numbers that fail."""
+"""Real faults: processes that die, stop or lose their host; no memory, a full disk, values that are not finite."""
 
 import os
 import random
@@ -117,7 +117,7 @@ def test_after_its_retries_a_trial_has_failed_and_the_sweep_goes_on(app: App) ->
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
-def test_what_would_fail_again_is_not_tried_again(app: App, workers: int) -> None:
+def test_permanent_failures_are_not_retried(app: App, workers: int) -> None:
     command = ("h=0.1,0.5", "mode=hopeless", "only_at=0.1", "hydra.sweeper.max_retries=2")
     out = app.run(*command, f"hydra.sweeper.workers={workers}", status=1)
     assert app.started().count("0 0.1 symmetric") == 1
@@ -134,7 +134,7 @@ def test_too_many_failures_end_the_sweep(app: App) -> None:
 
 
 @pytest.mark.slow
-def test_failures_are_told_apart(app: App) -> None:
+def test_kinds_of_failures_are_distinguished(app: App) -> None:
     app.run("mode=not_a_number,memory,gpu_memory,quota,exit", status=1)
     assert reasons(app) == [
         "not finite: the objective is nan",
@@ -146,7 +146,7 @@ def test_failures_are_told_apart(app: App) -> None:
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_told_and_the_sweep_goes_on(app: App) -> None:
+def test_a_full_disk_is_reported_and_the_sweep_continues(app: App) -> None:
     disk = app.cwd / "disk"
     disk.mkdir()
     mount = attempt("mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk))
@@ -273,7 +273,7 @@ def test_the_trial_of_a_host_that_is_cut_off_is_given_to_another(hosts: tuple[Ap
     out = one.end(first)
     assert f"trial 2 of 3  h=0.5  FAIL {TOO_LATE.reason}" in out
     assert completed(one) == [0.1, 0.5, 2.0]
-    assert reasons(one) == ["host node1 has not been heard of for 3 s"]
+    assert reasons(one) == ["host node1 has sent no heartbeat for 3 s"]
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""How many workers fit, and what each of them sees."""
+"""The number of workers that fit on a machine, and each worker's share of it."""
 
 import os
 import sys
@@ -17,7 +17,7 @@ def _no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
 
 
-def test_what_is_asked_for_counts() -> None:
+def test_the_requested_number_counts() -> None:
     assert fitting_workers(Settings(workers=7, memory_gb=1e6)) == 7
 
 

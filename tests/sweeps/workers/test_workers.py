@@ -1,4 +1,4 @@
-"""Several trials at a time: none lost, none twice, on both databases, with other launchers too."""
+"""Several trials at a time: no trial is lost or run twice, on both databases, and with other launchers."""
 
 import importlib.util
 import sys

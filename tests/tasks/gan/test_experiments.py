@@ -1,4 +1,4 @@
-"""The shipped experiments: what the source notes fix, and one real training step of each in small."""
+"""The shipped experiments: the settings of the source notes, and one small real training step of each."""
 
 import math
 
@@ -49,7 +49,7 @@ def test_the_schedule_is_the_notes(name):
 
 
 @pytest.mark.parametrize("name", NOTES)
-def test_the_expected_figure_stands_in_the_comment(name):
+def test_the_comment_has_the_expected_metric(name):
     text = (ROOT / "conf" / "experiment" / f"{name}.yaml").read_text()
     assert "# Expected: " in text
     for figure in FIGURES.get(name, ("no figure",)):
@@ -57,7 +57,7 @@ def test_the_expected_figure_stands_in_the_comment(name):
 
 
 @pytest.mark.parametrize("axis", ["C_it", "C_ii", "h"])
-def test_what_is_tuned_is_an_axis_of_the_sweep(axis):
+def test_tuned_keys_are_axes_of_the_sweep(axis):
     def params(*overrides):
         with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
             return compose("config", overrides=list(overrides), return_hydra_config=True).hydra.sweeper.params

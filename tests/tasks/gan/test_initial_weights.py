@@ -1,4 +1,4 @@
-"""Starting from another run's weights: which tensors they become, what does not fit, what is refused."""
+"""Starting from another run's weights: which tensors are copied, which do not fit, which files are refused."""
 
 import copy
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""Language-free training: a folder without captions from end to end, and what is said where captions are wanted."""
+"""Language-free training: a folder without captions from end to end, and the messages if captions are needed."""
 
 import json
 

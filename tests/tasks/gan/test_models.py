@@ -1,4 +1,4 @@
-"""The larger and the multi-scale model with each loss structure: two steps, the moving average, another's weights."""
+"""The larger and the multi-scale model with each loss structure: two steps, the average, another model's weights."""
 
 import copy
 import math

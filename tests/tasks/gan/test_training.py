@@ -1,4 +1,4 @@
-"""Whole short trainings in process: what they write, that they go on from a checkpoint, that divergence is loud."""
+"""Whole short trainings in process: they write their files, resume from a checkpoint, and report divergence."""
 
 import functools
 import json
@@ -108,7 +108,7 @@ def test_mlflow_gets_what_the_file_has(configure, tmp_path):
 
 
 @pytest.mark.slow
-def test_resuming_goes_on_as_if_nothing_had_happened(configure, trained, tmp_path):
+def test_resuming_does_not_change_the_result(configure, trained, tmp_path):
     quiet, whole = "mlflow.tracking_uri=null", trained("symmetric").folder
     train(configure("kimg=1", quiet), tmp_path / "halves")
     (tmp_path / "halves" / "metrics.jsonl").open("a").write('{"step": 9, "time": 0}\n')  # after the checkpoint: dropped
@@ -124,7 +124,7 @@ def test_resuming_goes_on_as_if_nothing_had_happened(configure, trained, tmp_pat
 
 
 @pytest.mark.slow
-def test_a_run_that_is_told_to_stop_ends_at_that_snapshot_and_can_go_on(configure, tmp_path):
+def test_a_stopped_run_ends_at_its_snapshot_and_can_resume(configure, tmp_path):
     config = configure("kimg=3")
     result = train(config, tmp_path / "run", report=lambda fid, kimg: kimg == 1)
     assert result.stopped
@@ -229,7 +229,7 @@ def test_a_checkpoint_never_executes_code(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint"])
-def test_a_file_that_is_none_is_one_message(tmp_path, content):
+def test_a_file_that_is_no_checkpoint_is_one_message(tmp_path, content):
     (tmp_path / "c.pt").write_bytes(content)
     with pytest.raises(UserError, match=r"checkpoint .*c\.pt (cannot be loaded: \w+|holds more)"):
         load_checkpoint(tmp_path / "c.pt", CPU)

@@ -1,4 +1,4 @@
-"""The augmentations: each image against torchvision's own v2 kernels, and what is drawn."""
+"""The augmentations: each image against torchvision's v2 kernels, and the distributions of the parameters."""
 
 import itertools
 import math

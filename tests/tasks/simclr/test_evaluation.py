@@ -1,4 +1,4 @@
-"""What is measured of frozen features."""
+"""The metrics of frozen features."""
 
 import numpy as np
 import pytest

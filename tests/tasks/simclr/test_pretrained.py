@@ -1,4 +1,4 @@
-"""The encoder that a pretraining leaves as a GAN's ResNet space."""
+"""A pretrained encoder as a GAN's ResNet space."""
 
 import pytest
 import torch
@@ -39,7 +39,7 @@ def test_the_youngest_run_or_a_named_one_or_a_file(cache_dir, tmp_path):
         prepare(make_config("resnet=simclr", "resnet.run=abc", mlflow, f"cache_dir={cache_dir}"), CPU)
 
 
-def test_what_is_not_there(cache_dir, tmp_path):
+def test_missing_encoders_are_refused(cache_dir, tmp_path):
     def ask(*overrides):
         prepare(make_config("resnet=simclr", "data.n_train=96", "data.n_heldout=32", f"cache_dir={cache_dir}",
                             "resolution=16", *overrides), CPU)  # fmt: skip

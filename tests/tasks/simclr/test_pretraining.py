@@ -1,4 +1,4 @@
-"""Whole short pretrainings: figures, going on bit for bit, a sweep that maximises, several processes."""
+"""Whole short pretrainings: metrics, resuming bit for bit, a sweep that maximises, several processes."""
 
 import json
 import math
@@ -63,7 +63,7 @@ def test_a_run_counts_epochs_and_returns_its_accuracy(configure, tmp_path):
 
 
 @pytest.mark.slow
-def test_going_on_changes_no_bit(configure, tmp_path):
+def test_resuming_changes_no_bit(configure, tmp_path):
     train(configure("epochs=3"), tmp_path / "whole")
     assert train(configure("epochs=3"), tmp_path / "parts", report=lambda value, epoch: epoch == 1).stopped
     assert not (tmp_path / "parts" / "checkpoint-000002.pt").exists()

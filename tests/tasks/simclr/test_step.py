@@ -1,4 +1,4 @@
-"""One step: gradient caching, BatchNorm's statistics, who sees which pairs."""
+"""One step: gradient caching, BatchNorm's statistics, and the images that CLIP sees."""
 
 import copy
 
@@ -73,7 +73,7 @@ def test_without_batchnorms_statistics_parts_are_the_whole(pretraining):
         torch.testing.assert_close(ours, expected)
 
 
-def test_what_clip_sees(pretraining):
+def test_clip_sees_the_images_or_the_views(pretraining):
     cached = pretraining("pairs=drop_easy_negative")
     assert cached.method.clip is None
     assert cached.batches.at(0).features.shape == (32, 128)
@@ -106,7 +106,7 @@ def test_every_image_comes_once_an_epoch(pretraining):
     assert batches.indices(0).tolist() == seen[0].tolist()
 
 
-def test_a_loss_that_is_no_number_is_named(pretraining):
+def test_a_loss_that_is_not_finite_is_named(pretraining):
     run = pretraining()
     torch.nn.init.constant_(run.state.network.head[0].weight, float("nan"))
     run.step(0)

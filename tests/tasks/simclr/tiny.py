@@ -1,4 +1,4 @@
-"""Overrides that make a pretraining a matter of seconds."""
+"""Overrides for a pretraining of a few seconds."""
 
 from pathlib import Path
 
