@@ -22,7 +22,6 @@ from sweeps.points.search_space import (
     Values,
     is_numeric,
     name_of,
-    only_choices,
     point_at,
     point_id,
     points,
@@ -91,7 +90,7 @@ def _check_sampler(sampler: Mapping[str, Any], settings: Settings, axes: Sequenc
     if sampler["_target_"] == CMA_ES:
         if len(settings.names) > 1:
             raise SweepError("the sampler cmaes is not allowed with several objectives; take nsgaii or tpe")
-        if sum(isinstance(axis, Interval) or is_numeric(axis.examples) for axis in axes) < 2:
+        if sum(is_numeric(axis.examples) for axis in axes) < 2:
             raise SweepError("the sampler cmaes is not allowed with less than two axes of numbers; take tpe")
     if not isinstance(instance(sampler, "sampler"), BaseSampler):
         raise SweepError(f"hydra.sweeper.sampler._target_={sampler['_target_']} is no sampler of Optuna's")
@@ -100,7 +99,14 @@ def _check_sampler(sampler: Mapping[str, Any], settings: Settings, axes: Sequenc
 def _grid(
     axes: Sequence[AnyAxis], first: Sequence[Values], exists: Callable[[Values], bool], settings: Settings
 ) -> Grid:
-    every = [point for point in points(only_choices(axes)) if exists(point.values)]
+    for axis in axes:
+        if isinstance(axis, Interval):
+            raise SweepError(
+                f"{axis} is not allowed in a grid: an interval has no points of its own; choose a sampler, as in"
+                " hydra/sweeper/study/sampler=tpe, or give the values, as in"
+                f" {axis.name}=0.1,0.5,2 or {axis.name}=range(1,4)"
+            )
+    every = [point for point in points(axes) if exists(point.values)]
     if not every:
         raise SweepError(f"hydra.sweeper.where={settings.where} holds for no point of the grid")
     for given in first:
@@ -130,7 +136,7 @@ def _given(entry: Any, axes: Sequence[AnyAxis], exists: Callable[[Values], bool]
         found = axis.find(float(raw) if number else str(Transformer.str(raw)))
         if found is None:
             raise SweepError(f"hydra.sweeper.enqueue has {_text(entry)}: {name}={raw} is not on the axis {axis}")
-        values[axis.name] = found.value
+        values[axis.name] = found
     if len(values) == len(axes) and not exists(values):
         raise SweepError(
             f"hydra.sweeper.enqueue has {_text(entry)}, for which hydra.sweeper.where={where} does not hold"
