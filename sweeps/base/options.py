@@ -171,19 +171,24 @@ def instance(settings: Mapping[str, Any], group: str, **changes: Any) -> Any:
         changes: arguments that replace those of the settings.
 
     Raises:
-        SweepError: an argument is not allowed, or a package is missing.
+        SweepError: an argument is not allowed, a package is missing, or it is no pruner or sampler of Optuna's.
     """
     import warnings
 
     from optuna.exceptions import ExperimentalWarning
+    from optuna.pruners import BasePruner
+    from optuna.samplers import BaseSampler
 
     try:
         with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
-            return _made({**settings, **changes})
+            made = _made({**settings, **changes})
     except Exception as error:
         given = ", ".join(f"{key}={value}" for key, value in settings.items() if key != "_target_")
         name = str(settings["_target_"]).rpartition(".")[2]
         raise SweepError(f"hydra.sweeper.{group} is not allowed: {name}({given}): {error}") from error
+    if not isinstance(made, {"pruner": BasePruner, "sampler": BaseSampler}[group]):
+        raise SweepError(f"hydra.sweeper.{group}._target_={settings['_target_']} is no {group} of Optuna's")
+    return made
 
 
 def _made(value: Any) -> Any:
@@ -217,12 +222,7 @@ def pruner_of(settings: Mapping[str, Any] | None, max_step: int | None = None, n
             "hydra.sweeper.max_step is missing: hyperband must know the last step of a trial, as in"
             " hydra.sweeper.max_step=100"
         )
-    from optuna.pruners import BasePruner
-
-    pruner = instance({**settings, **_lengths(settings, max_step)}, "pruner")
-    if not isinstance(pruner, BasePruner):
-        raise SweepError(f"hydra.sweeper.pruner._target_={settings['_target_']} is no pruner of Optuna's")
-    return pruner
+    return instance({**settings, **_lengths(settings, max_step)}, "pruner")
 
 
 def _lengths(settings: Mapping[str, Any], max_step: int | None) -> dict[str, int]:

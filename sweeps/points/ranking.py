@@ -158,15 +158,13 @@ def aggregate_named(name: str) -> Aggregate:
     if quantile is None:
         raise SweepError(f"hydra.sweeper.aggregate={name} is not allowed: it must be {ALLOWED}")
     share = int(quantile[1]) / 100
-    return lambda values: _quantile(sorted(values), share)
+    return lambda values: _quantile(values, share)
 
 
-def _quantile(ordered: Sequence[float], share: float) -> float:
-    """Linear between the two neighbours, as NumPy's default."""
-    position = share * (len(ordered) - 1)
-    below = int(position)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (position - below) * (ordered[above] - ordered[below])
+def _quantile(values: Sequence[float], share: float) -> float:
+    import numpy as np
+
+    return float(np.quantile(values, share))
 
 
 def _result(group: Sequence[TrialRecord], aggregate: Aggregate) -> PointResult:

@@ -48,17 +48,12 @@ class TrialRecord:
     @property
     def task(self) -> str:
         """One text for its point with its seed: a study runs each task once."""
-        return task_id(self.point, self.replica)
+        return f"{point_id(self.point)}#{self.replica}"
 
     @property
     def seconds(self) -> float | None:
         """How long it ran; None of a trial that has not ended."""
         return (self.ended - self.started).total_seconds() if self.ended and self.started else None
-
-
-def task_id(point: Mapping[str, Value], replica: int) -> str:
-    """One text for one point with one of its seeds."""
-    return f"{point_id(point)}#{replica}"
 
 
 def record_of(trial: FrozenTrial) -> TrialRecord:

@@ -8,7 +8,7 @@ from plotly.graph_objects import Figure, Heatmap, Scatter
 from sweeps.points.ranking import PointResult
 from sweeps.points.search_space import Value, is_numeric, name_of
 from sweeps.report.reading import Sweep
-from sweeps.report.style import COLOURS, GREY, SCALE, figure_text, label, styled
+from sweeps.report.style import COLOURS, GREY, SCALE, label, styled
 
 MAX_GRID = 12  # values of an axis; one with more is drawn by values, not as a grid
 MAX_MAPS = 6
@@ -40,7 +40,7 @@ def heat_map(sweep: Sweep, across: str, up: str) -> Figure:
             customdata=[
                 [f"{label(across)} {label(name_of(x))}<br>{label(up)} {label(name_of(y))}" for x in xs] for y in ys
             ],
-            text=[["" if value is None else figure_text(value) for value in row] for row in cells],
+            text=[["" if value is None else f"{value:.4g}" for value in row] for row in cells],
             texttemplate="%{text}" if written else None,
             colorscale=SCALE,
             reversescale=sweep.minimizes,  # the darker the better

@@ -11,7 +11,7 @@ import random
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -66,8 +66,6 @@ class SampledPoints:
     exists: Callable[[Values], bool]  # what `where` says
     first: Sequence[Values] = field(default_factory=list)  # run before any is drawn; the sampler adds missing axes
 
-    is_listed: ClassVar[bool] = False
-
     def accepts(self, values: Values) -> bool:
         """Whether a point has these axes, with values that are allowed."""
         return fits(self.axes, values) and self.exists(values)
@@ -89,10 +87,6 @@ class SampledPoints:
             point = self._draw(known, {})
             due += [] if point is None else [point]
         return due
-
-    def position(self, point: Point) -> int | None:
-        """None: a drawn point has no place of its own."""
-        return None
 
     def __len__(self) -> int:
         return self.n_trials if self._all is None else min(self.n_trials, len(self._all))

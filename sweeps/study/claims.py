@@ -277,8 +277,7 @@ class SweepStudy:
         run = max((record.run for record in self._trials.all.values()), default=-1)
         for number, task in enumerate(tasks, start=run + 1):
             attributes = {"replica": task.replica, "overrides": list(task.overrides), "run": number}
-            noted = dict(task.point.system) if task.replica == 0 else {}
-            self._queue.add(self._stored.conforming(task.point.values), attributes, system_attrs=noted)
+            self._queue.add(self._stored.conforming(task.point), attributes, system_attrs=dict(task.system))
         self._trials.refresh()
         return bool(tasks)
 

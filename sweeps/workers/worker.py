@@ -1,11 +1,10 @@
 """A worker of a sweep: it claims a trial, runs its job and records the result, until nothing is left."""
 
-import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+
+from hydra.core.utils import env_override
 
 from sweeps.base.environment import STORAGE
 from sweeps.base.repeating import repeating
@@ -40,7 +39,7 @@ class Worker:
         Raises:
             KeyboardInterrupt, SystemExit: the job was stopped; its trial waits again.
         """
-        with _environment(self.study.url):
+        with env_override({STORAGE: self.study.url}):  # so that no file has its password
             while True:
                 self.stop.check()
                 claim = self.study.claim(self.plan)
@@ -87,14 +86,3 @@ class Worker:
         value = result.values[0] if result.values else None
         end = replace(record, state=result.state, value=value, values=result.values, reason=result.reason)
         self.view.show([replace(end, requeued=waits_again, ended=datetime.now())])
-
-
-@contextmanager
-def _environment(storage: str) -> Iterator[None]:
-    """Tell the jobs the storage by an environment variable, so that no file has its password."""
-    before = os.environ.get(STORAGE)
-    os.environ[STORAGE] = storage
-    try:
-        yield
-    finally:
-        os.environ.pop(STORAGE) if before is None else os.environ.update({STORAGE: before})
