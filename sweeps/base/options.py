@@ -84,7 +84,7 @@ class AutoSampler:
 class GridSampler:
     """Every combination of the choices, in order."""
 
-    _target_: str = "sweeps.search.sampling.GridSampler"
+    _target_: str = "sweeps.base.options.GridSampler"
 
 
 @dataclass

@@ -10,7 +10,7 @@ from hydra.core.override_parser.types import Transformer
 from omegaconf import OmegaConf
 
 from sweeps.base.errors import SweepError
-from sweeps.base.options import TPESampler, instance, pruner_of
+from sweeps.base.options import CmaEsSampler, GridSampler, TPESampler, instance, pruner_of
 from sweeps.base.settings import Settings
 from sweeps.command.composition import Composition
 from sweeps.points.condition import Condition
@@ -26,11 +26,8 @@ from sweeps.points.search_space import (
     point_id,
     points,
 )
-from sweeps.search.plan import Grid, Plan, Seeds, Source, shuffled
-from sweeps.search.sampling import GridSampler, SampledPoints
-
-GRID = f"{GridSampler.__module__}.{GridSampler.__name__}"
-CMA_ES = "optuna.samplers.CmaEsSampler"
+from sweeps.search.plan import Grid, Plan, Source, shuffled
+from sweeps.search.sampling import SampledPoints
 
 
 def plan_of(settings: Settings, axes: Sequence[AnyAxis], fixed: Sequence[str], composition: Composition) -> Plan:
@@ -41,7 +38,7 @@ def plan_of(settings: Settings, axes: Sequence[AnyAxis], fixed: Sequence[str], c
     """
     pruner_of(settings.pruner, settings.max_step, len(settings.names))
     aggregate_named(settings.aggregate)
-    seeds = _seeds(settings, axes, fixed, composition) if settings.replicas > 1 else None
+    seed = _seed(settings, axes, fixed, composition) if settings.replicas > 1 else None
     goal = Goal(
         tuple(settings.names),
         tuple(settings.directions),
@@ -51,13 +48,13 @@ def plan_of(settings: Settings, axes: Sequence[AnyAxis], fixed: Sequence[str], c
         settings.seed_key,
         settings.step_name,
     )
-    return Plan(_source(settings, axes, _exists(settings, axes, fixed, composition)), goal, seeds)
+    return Plan(_source(settings, axes, _exists(settings, axes, fixed, composition)), goal, seed)
 
 
 def _source(settings: Settings, axes: Sequence[AnyAxis], exists: Callable[[Values], bool]) -> Source:
     first = [_given(entry, axes, exists, settings.where) for entry in settings.enqueue]
     sampler = _sampler(settings.sampler, axes)
-    if sampler["_target_"] == GRID:
+    if sampler["_target_"] == GridSampler._target_:
         if settings.n_trials is not None:
             raise SweepError(
                 f"hydra.sweeper.n_trials={settings.n_trials} is not allowed with a grid, which has its own points;"
@@ -72,7 +69,7 @@ def _source(settings: Settings, axes: Sequence[AnyAxis], exists: Callable[[Value
 def _sampler(chosen: Mapping[str, Any] | None, axes: Sequence[AnyAxis]) -> Mapping[str, Any]:
     if chosen is not None and chosen.get("_target_") is not None:
         return chosen
-    return asdict(TPESampler()) if any(isinstance(axis, Interval) for axis in axes) else {"_target_": GRID}
+    return asdict(TPESampler()) if any(isinstance(axis, Interval) for axis in axes) else asdict(GridSampler())
 
 
 def _check_sampler(sampler: Mapping[str, Any], settings: Settings, axes: Sequence[AnyAxis]) -> None:
@@ -85,7 +82,7 @@ def _check_sampler(sampler: Mapping[str, Any], settings: Settings, axes: Sequenc
             "hydra.sweeper.n_trials is missing: a sampler must know how many points the study is to have,"
             " as in hydra.sweeper.n_trials=20"
         )
-    if sampler["_target_"] == CMA_ES:
+    if sampler["_target_"] == CmaEsSampler._target_:
         if len(settings.names) > 1:
             raise SweepError("the sampler cmaes is not allowed with several objectives; take nsgaii or tpe")
         if sum(is_numeric(axis.examples) for axis in axes) < 2:
@@ -166,7 +163,7 @@ def _exists(
     return exists
 
 
-def _seeds(settings: Settings, axes: Sequence[AnyAxis], fixed: Sequence[str], composition: Composition) -> Seeds:
+def _seed(settings: Settings, axes: Sequence[AnyAxis], fixed: Sequence[str], composition: Composition) -> int:
     key = settings.seed_key
     if any(axis.name == key for axis in axes):
         raise SweepError(
@@ -178,7 +175,7 @@ def _seeds(settings: Settings, axes: Sequence[AnyAxis], fixed: Sequence[str], co
         raise SweepError(
             f"hydra.sweeper.seed_key={key} is not allowed: replicas need a key with a whole number, and this is {base}"
         )
-    return Seeds(key, base)
+    return base
 
 
 def _text(values: Mapping[str, Any]) -> str:

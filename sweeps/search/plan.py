@@ -12,18 +12,6 @@ from sweeps.search.sampling import SampledPoints
 
 
 @dataclass(frozen=True)
-class Seeds:
-    """How a replica gets its seed: replica r of a point has the config's own seed plus r."""
-
-    key: str  # dotted
-    base: int  # the config's value of it
-
-    def override(self, replica: int) -> tuple[str, ...]:
-        """The overrides of a replica's seed; replica 0 has the config's own."""
-        return (f"{self.key}={self.base + replica}",) if replica else ()
-
-
-@dataclass(frozen=True)
 class Grid:
     """Points that are known beforehand."""
 
@@ -66,7 +54,7 @@ class Plan:
 
     source: Source
     goal: Goal = field(default_factory=Goal)
-    seeds: Seeds | None = None  # None: one replica
+    seed: int | None = None  # the config's own, to which a replica adds its number; None: one replica
 
     @property
     def replicas(self) -> int:
@@ -123,6 +111,6 @@ class Plan:
         return points * self.replicas if top is None else points + min(top, points) * (self.replicas - 1)
 
     def _task(self, point: Point, replica: int) -> TrialRecord:
-        overrides = (*point.overrides, *(self.seeds.override(replica) if self.seeds else ()))
-        system = {} if replica else point.system
+        seed = () if self.seed is None or not replica else (f"{self.goal.seed_key}={self.seed + replica}",)
+        overrides, system = (*point.overrides, *seed), {} if replica else point.system
         return TrialRecord(-1, "WAITING", point.values, replica=replica, overrides=overrides, system=system)

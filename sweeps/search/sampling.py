@@ -48,10 +48,6 @@ class Coding(NamedTuple):
     decode: Callable[[Any], Value]
 
 
-class GridSampler:
-    """The name of the option that draws nothing: every combination of the choices is run."""
-
-
 @dataclass(frozen=True)
 class SampledPoints:
     """`n_trials` points that a sampler draws, none of them twice.

@@ -143,7 +143,7 @@ class SweepStudy:
     def beat(self, claim: TrialRecord) -> None:
         """Write a heartbeat of a claimed trial for the other hosts; it is left out while no database answers."""
         with suppress(StorageInternalError):
-            self._queue.beat(claim)
+            self._storage.record_heartbeat(claim.key)
 
     @patient
     def attributes_of(self, claim: TrialRecord) -> Mapping[str, Any]:
@@ -157,7 +157,7 @@ class SweepStudy:
         """End a trial with finite values of its objectives; False if it was taken away meanwhile."""
         with self._if_ours(claim, run_dir) as ours:
             if ours:
-                self._queue.close(claim, TrialState.COMPLETE, values)
+                self._storage.set_trial_state_values(claim.key, TrialState.COMPLETE, values)
             return ours
 
     @patient

@@ -1,7 +1,7 @@
 """The queue of a study: trials are added, started, ended and put back. The caller holds the study's lock."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,12 +68,8 @@ class Queue:
         """Give a waiting trial to its owner."""
         # the state last: a process killed in between leaves a trial that still waits
         self.set(record, "owner", by)
-        self.beat(record)  # a trial that has never had a heartbeat cannot be seen to miss one
+        self._storage.record_heartbeat(record.key)  # a trial that has never had a heartbeat cannot be seen to miss one
         self._storage.set_trial_state_values(record.key, TrialState.RUNNING)
-
-    def beat(self, record: TrialRecord) -> None:
-        """Note by the database's clock that a trial's owner lives."""
-        self._storage.record_heartbeat(record.key)
 
     def set(self, record: TrialRecord, name: str, value: Any) -> None:
         """Keep a value with a trial that has not ended."""
@@ -90,7 +86,7 @@ class Queue:
         """Close a waiting trial as pruned, without running it."""
         self.set(record, "reason", reason)
         self.start(record, by)  # Optuna copies no trial that has ended without a start
-        self.close(record, TrialState.PRUNED)
+        self._storage.set_trial_state_values(record.key, TrialState.PRUNED)
 
     def requeue(self, record: TrialRecord, reason: str, attempt: int | None = None) -> None:
         """Close a trial and let its task wait again; as another attempt, or as the same one."""
@@ -113,13 +109,9 @@ class Queue:
                     host = record.owner["host"]
                     self.requeue(record, f"host {host} has not been heard of for {self._limits.grace} s")
 
-    def close(self, record: TrialRecord, state: TrialState, values: Sequence[float] | None = None) -> None:
-        """End a running trial. Optuna's `Study.tell` would read it twice more."""
-        self._storage.set_trial_state_values(record.key, state, values)
-
     def _fail(self, record: TrialRecord, reason: str) -> None:
         self.set(record, "reason", reason)
-        self.close(record, TrialState.FAIL)
+        self._storage.set_trial_state_values(record.key, TrialState.FAIL)
         self.trials.refresh()
 
 

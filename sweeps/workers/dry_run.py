@@ -3,7 +3,7 @@
 import statistics
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import optuna
 from hydra.plugins.launcher import Launcher
@@ -19,7 +19,6 @@ from sweeps.study.claims import SweepStudy
 from sweeps.study.storage import absolute_url, is_made, open_storage
 from sweeps.study.stored_study import newest_study, records_of
 from sweeps.study.warm_start import complete_trials
-from sweeps.workers.launch import Launch
 from sweeps.workers.machine import fitting_workers
 from sweeps.workers.worker import Worker
 
@@ -98,9 +97,8 @@ class DryRun:
             short = Plan(Grid([point]))
             study.enqueue(short, space_of(self.request.axes))
             self.request.composition.move_to(folder)
-            launch = Launch(study, self.request, self.launcher, parent_run_id=None)
             view = EventLines(lambda line: None, short)
-            Worker(study, short, launch, view, self.settings.heartbeat).work()
+            Worker(study, replace(self.request, plan=short), self.launcher, None, view).work()
             [record] = study.records()
             open_storage.cache_clear()  # its file goes with the folder
         if paces := self._paces([record]):

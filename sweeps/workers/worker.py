@@ -5,17 +5,18 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from hydra.core.utils import env_override
+from hydra.plugins.launcher import Launcher
 
 from sweeps.base.environment import STORAGE
 from sweeps.base.repeating import repeating
 from sweeps.base.signals import Stop
+from sweeps.command.request import Request
 from sweeps.display.progress import View
-from sweeps.job.job_result import JobResult, failure
+from sweeps.job.current_trial import job_environment
+from sweeps.job.job_result import JobResult, failure, result_of
 from sweeps.job.task_function import REQUEUE
 from sweeps.points.trial_record import TrialRecord
-from sweeps.search.plan import Plan
 from sweeps.study.claims import SweepStudy
-from sweeps.workers.launch import Launch
 
 POLL = 0.5  # seconds between two looks, while others run trials that may wait again
 
@@ -27,10 +28,10 @@ class Worker:
     """Runs trials of a study, one at a time."""
 
     study: SweepStudy
-    plan: Plan
-    launch: Launch
+    request: Request
+    launcher: Launcher  # Hydra's: it runs a job here, with joblib or in Slurm
+    parent_run_id: str | None  # MLflow run of the study
     view: View
-    heartbeat: float  # seconds between two signs of life
     stop: Stop = field(default_factory=Stop)
 
     def work(self) -> None:
@@ -42,10 +43,10 @@ class Worker:
         with env_override({STORAGE: self.study.url}):  # so that no file has its password
             while True:
                 self.stop.check()
-                claim = self.study.claim(self.plan)
+                claim = self.study.claim(self.request.plan)
                 if claim is not None:
                     self._run_and_tell(claim)
-                elif self.study.is_finished(self.plan):
+                elif self.study.is_finished(self.request.plan):
                     return
                 else:
                     time.sleep(POLL)
@@ -55,8 +56,8 @@ class Worker:
         self.view.show([record])
         try:
             self.stop.check()
-            with repeating(lambda _: self.study.beat(claim), self.heartbeat):
-                result = self.launch.run(claim)
+            with repeating(lambda _: self.study.beat(claim), self.request.settings.heartbeat):
+                result = self._launch(claim)
             if result.state == "FAIL":
                 self.stop.check()  # what failed may be what the signal has interrupted
         except (KeyboardInterrupt, SystemExit) as stop:
@@ -67,6 +68,17 @@ class Worker:
             self._show_end(record, JobResult("FAIL", reason=f"stopped by {type(stop).__name__}"), waits_again=True)
             raise
         self._tell(claim, record, result)
+
+    def _launch(self, claim: TrialRecord) -> JobResult:
+        """Run the job of a claimed trial to its end."""
+        variables = job_environment(self.study.name, claim.number, self.parent_run_id)
+        self.request.composition.tell_next_job(self.study.base_name, variables)
+        try:
+            [job] = self.launcher.launch([[*self.request.fixed, *claim.overrides]], initial_job_idx=claim.run)
+        except Exception as error:  # the job could not even start: this trial's failure, not the sweep's
+            return failure(error, None)
+        names = self.request.settings.names
+        return result_of(job, names, self.study.attributes_of(claim) if len(names) > 1 else {})
 
     def _tell(self, claim: TrialRecord, record: TrialRecord, result: JobResult) -> None:
         if result.preempted:
