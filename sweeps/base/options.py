@@ -162,13 +162,12 @@ SAMPLERS: Mapping[str, type] = {
 }
 
 
-def instance(settings: Mapping[str, Any], group: str, **changes: Any) -> Any:
+def instance(settings: Mapping[str, Any], group: str) -> Any:
     """The object that an option describes.
 
     Args:
         settings: its keys and values, `_target_` included.
         group: `pruner` or `sampler`, for the message.
-        changes: arguments that replace those of the settings.
 
     Raises:
         SweepError: an argument is not allowed, a package is missing, or it is no pruner or sampler of Optuna's.
@@ -181,7 +180,7 @@ def instance(settings: Mapping[str, Any], group: str, **changes: Any) -> Any:
 
     try:
         with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
-            made = _made({**settings, **changes})
+            made = _made(settings)
     except Exception as error:
         given = ", ".join(f"{key}={value}" for key, value in settings.items() if key != "_target_")
         name = str(settings["_target_"]).rpartition(".")[2]
@@ -222,11 +221,7 @@ def pruner_of(settings: Mapping[str, Any] | None, max_step: int | None = None, n
             "hydra.sweeper.max_step is missing: hyperband must know the last step of a trial, as in"
             " hydra.sweeper.max_step=100"
         )
-    return instance({**settings, **_lengths(settings, max_step)}, "pruner")
-
-
-def _lengths(settings: Mapping[str, Any], max_step: int | None) -> dict[str, int]:
-    """The steps that are null in the settings: shares of a trial's length; at least 1, for at 0 nothing is trained."""
     shares = SHARES.get(settings["_target_"].rpartition(".")[2], {})
     unset = {name: share for name, share in shares.items() if settings.get(name, 0) is None}
-    return {name: max(1, round(share * (max_step or 0))) for name, share in unset.items()}
+    lengths = {name: max(1, round(share * (max_step or 0))) for name, share in unset.items()}  # at 0 nothing is trained
+    return instance({**settings, **lengths}, "pruner")

@@ -129,7 +129,7 @@ class SampledPoints:
     ) -> Point | None:
         seed = {"seed": lot} if "seed" in self.sampler else {}
         past = [self._past(result) for result in known]
-        view = in_memory_study("points", self.directions, past, instance(self.sampler, "sampler", **seed))
+        view = in_memory_study("points", self.directions, past, instance({**self.sampler, **seed}, "sampler"))
         fixed = self._encoded(given)
         for _ in range(MAX_DRAWS):
             if fixed:

@@ -9,7 +9,6 @@ from rich.console import Console
 
 from sweeps.base.signals import Stop
 from sweeps.command.command_line import ATTRIBUTE, note
-from sweeps.command.composition import given_overrides
 from sweeps.command.request import Request
 from sweeps.display.mlflow_run import ParentRun, open_parent, or_warn
 from sweeps.display.progress import EventLines, LiveTable, View
@@ -19,7 +18,6 @@ from sweeps.study.claims import SweepStudy
 from sweeps.study.queue import Limits
 from sweeps.study.storage import absolute_url, open_storage
 from sweeps.study.warm_start import complete_trials
-from sweeps.workers.callbacks import without_callbacks
 from sweeps.workers.dry_run import DryRun
 from sweeps.workers.leader import Leader, Orders
 from sweeps.workers.machine import environment, fitting_workers
@@ -115,10 +113,9 @@ class Run:
         self.say(f"{n_workers} workers; their output is in {folder}, that of a trial in output.txt of its own folder")
         return Leader(
             study=study,
+            config=config,
             shares=[environment(self.settings, n_workers, place) for place in range(n_workers)],
             parent_run_id=parent_run_id,
-            overrides=[*given_overrides(config, "hydra"), *given_overrides(config, "task")],
-            without_callbacks=without_callbacks(config),
             folder=folder,
             view=self._view(n_workers),
             stop_seconds=self.settings.stop_seconds,
