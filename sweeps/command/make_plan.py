@@ -1,6 +1,5 @@
 """Make the plan of a command from its settings: the sampler, which points exist, which come first, the seeds."""
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from difflib import get_close_matches
@@ -148,17 +147,17 @@ def _exists(
     if condition.names <= {axis.name for axis in axes}:
         return condition.holds
 
-    @functools.cache
-    def decide(overrides: tuple[str, ...], names: tuple[str, ...], values: tuple[Value, ...]) -> bool:
-        axis_values = dict(zip(names, values, strict=True))
-        found, known = composition.values_at([*fixed, *overrides], condition.names - axis_values.keys())
-        for name in condition.names - found.keys() - axis_values.keys():
-            raise condition.no_such(name, [*known, *axis_values])
-        return condition.holds({**found, **axis_values})
+    decided: dict[str, bool] = {}
 
     def exists(values: Values) -> bool:
-        point = point_at(axes, values)
-        return decide(point.overrides, tuple(point.values), tuple(point.values.values()))
+        point = point_id(values)
+        if point not in decided:
+            overrides = [*fixed, *point_at(axes, values).overrides]
+            found, known = composition.values_at(overrides, condition.names - values.keys())
+            for name in condition.names - found.keys() - values.keys():
+                raise condition.no_such(name, [*known, *values])
+            decided[point] = condition.holds({**found, **values})
+        return decided[point]
 
     return exists
 

@@ -122,7 +122,11 @@ class Ranking:
     @functools.cached_property
     def _noise(self) -> dict[str, bool | None]:
         best, *others = self.points
-        return {point_id(best.point): None, **{point_id(other.point): _compare(best, other) for other in others}}
+        found: dict[str, bool | None] = {point_id(best.point): None}
+        for other in others:
+            sampling = sampling_deviation(objective_sds(best.complete), objective_sds(other.complete))
+            found[point_id(other.point)] = within_noise(best.by_seed, other.by_seed, sampling)
+        return found
 
 
 def by_point(records: Sequence[TrialRecord], aggregate: Aggregate) -> list[PointResult]:
@@ -177,8 +181,3 @@ def _result(group: Sequence[TrialRecord], aggregate: Aggregate) -> PointResult:
     else:
         state = "COMPLETE" if complete else "FAIL"
     return PointResult(group[0].point, state, tuple(map(aggregate, zip(*complete, strict=True))), tuple(group))
-
-
-def _compare(one: PointResult, other: PointResult) -> bool | None:
-    told = [objective_sds(result.complete) for result in (one, other)]
-    return within_noise(one.by_seed, other.by_seed, sampling_deviation(*told))
