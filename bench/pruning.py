@@ -26,7 +26,7 @@ from bench.measuring import arguments, show, write
 from sweeps.base.options import PRUNERS
 from sweeps.job.current_trial import RunningTrial
 from sweeps.job.pruning import is_to_end
-from sweeps.points.search_space import Axis, Choice, points, space_of
+from sweeps.points.search_space import Axis, points, space_of
 from sweeps.search.plan import Grid, Plan, shuffled
 from sweeps.study.claims import SweepStudy
 from sweeps.study.storage import open_storage
@@ -56,10 +56,8 @@ def landscape(seed: int, kind: str) -> Curve:
 
 
 def grid() -> tuple[list[Axis], Plan]:
-    """Make the grid's axes and its plan."""
-    axes = [
-        Axis(name, name, tuple(Choice(value, str(value)) for value in values)) for name, values in (("h", H), ("C", C))
-    ]
+    """The grid's axes and its plan."""
+    axes = [Axis(name, name, {value: str(value) for value in values}) for name, values in (("h", H), ("C", C))]
     return axes, Plan(Grid(shuffled(points(axes))))
 
 

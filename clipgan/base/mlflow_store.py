@@ -1,5 +1,7 @@
 """Use MLflow's store safely: lock the first use of a database, and wait only briefly for a silent server."""
 
+import logging
+import os
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -14,3 +16,25 @@ def first_touch(uri: str) -> AbstractContextManager[Any]:
     path = Path(uri.removeprefix("sqlite:///"))
     path.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(f"{path}.lock")
+
+
+def limit_waits() -> None:
+    """Keep MLflow from blocking for minutes where a server is down, and from speaking; for before it is imported."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+
+
+def connect(uri: str, experiment: str) -> tuple[Any, str]:
+    """A client and the id of the experiment, which is made if missing.
+
+    Raises:
+        Exception: whatever MLflow raises where it cannot be reached.
+    """
+    from mlflow import MlflowClient
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # its lines about every migration
+    with first_touch(uri):
+        client = MlflowClient(tracking_uri=uri)
+        known = client.get_experiment_by_name(experiment)
+        return client, known.experiment_id if known else client.create_experiment(experiment)

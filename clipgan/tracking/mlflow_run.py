@@ -1,6 +1,5 @@
 """Create or find a training's run in MLflow, and send items to it, one by one. Each call may take long or raise."""
 
-import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from clipgan.base.durable_files import replace_text
-from clipgan.base.mlflow_store import first_touch
+from clipgan.base.mlflow_store import connect, limit_waits
 from clipgan.base.secrets import without_passwords
 from clipgan.config import MlflowConfig
 from clipgan.tracking.run_description import RunDescription
@@ -47,10 +46,8 @@ class MlflowRun:
         params: Mapping[str, Any],
         known: Sequence[dict[str, Any]] | None,
     ) -> None:
-        """`known`: the records of a resumed run; None: a new run."""
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+        """`known`: the records of a run that goes on; None: a new run."""
+        limit_waits()
         self.config, self.run_dir, self.about = config, run_dir, about
         self.params = {key: str(value)[:MAX_PARAM] for key, value in params.items()}
         self.known = known
@@ -60,17 +57,10 @@ class MlflowRun:
         self._client: Any = None
 
     def open(self) -> list[Item]:
-        """Create the run, or find an earlier process's run; return the items that the earlier one could not send."""
-        import mlflow
-
+        """Make the run, or find that of an earlier process; returns what the earlier process could not send."""
         uri = self.config.tracking_uri
         assert uri is not None
-        with first_touch(uri):
-            self._client = mlflow.MlflowClient(uri)
-            experiment = self._client.get_experiment_by_name(self.config.experiment)
-            experiment_id = experiment.experiment_id if experiment else self._client.create_experiment(
-                self.config.experiment
-            )  # fmt: skip
+        self._client, experiment_id = connect(uri, self.config.experiment)
         run_id = self._known_run(without_passwords(uri)) or self._new_run(without_passwords(uri), experiment_id)
         self._log_params(run_id)
         missing = [] if self.known is None else self._missing(run_id, self.known)

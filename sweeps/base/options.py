@@ -84,7 +84,7 @@ class AutoSampler:
 class GridSampler:
     """Every combination of the choices, in order."""
 
-    _target_: str = "sweeps.search.sampling.GridSampler"
+    _target_: str = "sweeps.base.options.GridSampler"
 
 
 @dataclass
@@ -162,28 +162,32 @@ SAMPLERS: Mapping[str, type] = {
 }
 
 
-def instance(settings: Mapping[str, Any], group: str, **changes: Any) -> Any:
-    """Create the object that an option describes.
+def instance(settings: Mapping[str, Any], group: str) -> Any:
+    """The object that an option describes.
 
     Args:
         settings: its keys and values, `_target_` included.
         group: `pruner` or `sampler`, for the message.
-        changes: arguments that replace those of the settings.
 
     Raises:
-        SweepError: an argument is not allowed, or a package is missing.
+        SweepError: an argument is not allowed, a package is missing, or it is no pruner or sampler of Optuna's.
     """
     import warnings
 
     from optuna.exceptions import ExperimentalWarning
+    from optuna.pruners import BasePruner
+    from optuna.samplers import BaseSampler
 
     try:
         with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
-            return _made({**settings, **changes})
+            made = _made(settings)
     except Exception as error:
         given = ", ".join(f"{key}={value}" for key, value in settings.items() if key != "_target_")
         name = str(settings["_target_"]).rpartition(".")[2]
         raise SweepError(f"hydra.sweeper.{group} is not allowed: {name}({given}): {error}") from error
+    if not isinstance(made, {"pruner": BasePruner, "sampler": BaseSampler}[group]):
+        raise SweepError(f"hydra.sweeper.{group}._target_={settings['_target_']} is no {group} of Optuna's")
+    return made
 
 
 def _made(value: Any) -> Any:
@@ -217,16 +221,7 @@ def pruner_of(settings: Mapping[str, Any] | None, max_step: int | None = None, n
             "hydra.sweeper.max_step is missing: hyperband must know the last step of a trial, as in"
             " hydra.sweeper.max_step=100"
         )
-    from optuna.pruners import BasePruner
-
-    pruner = instance({**settings, **_lengths(settings, max_step)}, "pruner")
-    if not isinstance(pruner, BasePruner):
-        raise SweepError(f"hydra.sweeper.pruner._target_={settings['_target_']} is no pruner of Optuna's")
-    return pruner
-
-
-def _lengths(settings: Mapping[str, Any], max_step: int | None) -> dict[str, int]:
-    """Compute the steps that are null in the settings: shares of a trial's length, at least 1 (0 precedes training)."""
     shares = SHARES.get(settings["_target_"].rpartition(".")[2], {})
     unset = {name: share for name, share in shares.items() if settings.get(name, 0) is None}
-    return {name: max(1, round(share * (max_step or 0))) for name, share in unset.items()}
+    lengths = {name: max(1, round(share * (max_step or 0))) for name, share in unset.items()}  # at 0 nothing is trained
+    return instance({**settings, **lengths}, "pruner")

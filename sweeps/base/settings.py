@@ -9,17 +9,8 @@ from sweeps.base.errors import SweepError
 DIRECTIONS = ("minimize", "maximize")
 BOTH = " or ".join(DIRECTIONS)
 AT_LEAST = {
-    "stop_seconds": 0,
-    "n_trials": 1,
-    "replicas": 1,
-    "replicas_top": 1,
-    "workers": 1,
-    "processes": 1,
-    "threads": 1,
-    "gpus": 0,
-    "memory_gb": 0,
-    "max_retries": 0,
-    "heartbeat": 1,
+    **dict.fromkeys(("stop_seconds", "gpus", "memory_gb", "max_retries"), 0),
+    **dict.fromkeys(("n_trials", "replicas", "replicas_top", "workers", "processes", "threads", "heartbeat"), 1),
     "max_step": 1,
 }
 
@@ -84,8 +75,7 @@ class Settings:
         if self.replicas_top is not None and len(self.names) > 1:
             self._refuse("replicas_top", "null with several objectives, which have no best point")
         for name, least in AT_LEAST.items():
-            value = getattr(self, name)
-            if value is not None and value < least:
+            if (value := getattr(self, name)) is not None and value < least:
                 self._refuse(name, f"at least {least}")
         if self.study_name is not None and (set(self.study_name) & set("/\\\0\n") or self.study_name.strip(". ") == ""):
             self._refuse("study_name", "a name without / and \\: the sweep's folder is called so")

@@ -4,7 +4,7 @@ import copy
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType, Quote, QuotedString
@@ -14,11 +14,9 @@ from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from sweeps.base.errors import SweepError
-from sweeps.points.search_space import axes_and_fixed
+from sweeps.points.search_space import AnyAxis, axes_and_fixed
 from sweeps.study.identity import flat
-
-if TYPE_CHECKING:
-    from sweeps.points.search_space import AnyAxis
+from sweeps.study.storage import has_password
 
 STORAGE_KEY = "hydra.sweeper.storage"
 PLAIN = (OverrideType.CHANGE, OverrideType.FORCE_ADD)  # key=value, ++key=value
@@ -40,13 +38,13 @@ class Composition:
         self._groups: dict[str, bool] = {}  # key of an override -> whether it is a group
         self._composed: dict[tuple[str, ...], DictConfig] = {}  # overrides that are no plain values -> config
 
-    def parse(self, params: Mapping[str, Any], arguments: Sequence[str]) -> "tuple[list[AnyAxis], list[str]]":
+    def parse(self, params: Mapping[str, Any], arguments: Sequence[str]) -> tuple[list[AnyAxis], list[str]]:
         """The axes and the fixed overrides. For one key the command line replaces the config."""
         parser = OverridesParser.create(config_loader=self._loader)
         lines = [f"{axis}={values}" for axis, values in params.items()]
         return axes_and_fixed(parser.parse_overrides([*lines, *arguments]))
 
-    def check_choices(self, axes: "Sequence[AnyAxis]", fixed: Sequence[str]) -> None:
+    def check_choices(self, axes: Sequence[AnyAxis], fixed: Sequence[str]) -> None:
         """Compose each choice of a group and one value of each key, so that a misspelt one is refused at once."""
         first = {axis.name: axis.override(axis.examples[0]) for axis in axes}
         for axis in axes:
@@ -61,7 +59,7 @@ class Composition:
                     raise
                 self._check_sweeper(config, axis, override)
 
-    def _check_sweeper(self, config: DictConfig, axis: "AnyAxis", override: str) -> None:
+    def _check_sweeper(self, config: DictConfig, axis: AnyAxis, override: str) -> None:
         """Refuse a choice that changes the sweep itself."""
         for key in ("params", "sampler", "pruner"):
             if config.hydra.sweeper.get(key) != self.config.hydra.sweeper.get(key):
@@ -163,8 +161,6 @@ class Composition:
 
     def _hide_password(self) -> None:
         """Keep the storage's password out of each job's `hydra.yaml`."""
-        from sweeps.study.storage import has_password
-
         sweeper = self.config.hydra.sweeper
         if sweeper.storage == HIDDEN or not has_password(sweeper.storage):
             return

@@ -1,6 +1,5 @@
 """Make the plan of a command from its settings: the sampler, which points exist, which come first, the seeds."""
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from difflib import get_close_matches
@@ -10,7 +9,7 @@ from hydra.core.override_parser.types import Transformer
 from omegaconf import OmegaConf
 
 from sweeps.base.errors import SweepError
-from sweeps.base.options import TPESampler, instance, pruner_of
+from sweeps.base.options import CmaEsSampler, GridSampler, TPESampler, instance, pruner_of
 from sweeps.base.settings import Settings
 from sweeps.command.composition import Composition
 from sweeps.points.condition import Condition
@@ -22,16 +21,12 @@ from sweeps.points.search_space import (
     Values,
     is_numeric,
     name_of,
-    only_choices,
     point_at,
     point_id,
     points,
 )
-from sweeps.search.plan import Grid, Plan, Seeds, Source, shuffled
-from sweeps.search.sampling import GridSampler, SampledPoints
-
-GRID = f"{GridSampler.__module__}.{GridSampler.__name__}"
-CMA_ES = "optuna.samplers.CmaEsSampler"
+from sweeps.search.plan import Grid, Plan, Source, shuffled
+from sweeps.search.sampling import SampledPoints
 
 
 def plan_of(settings: Settings, axes: Sequence[AnyAxis], fixed: Sequence[str], composition: Composition) -> Plan:
@@ -42,7 +37,7 @@ def plan_of(settings: Settings, axes: Sequence[AnyAxis], fixed: Sequence[str], c
     """
     pruner_of(settings.pruner, settings.max_step, len(settings.names))
     aggregate_named(settings.aggregate)
-    seeds = _seeds(settings, axes, fixed, composition) if settings.replicas > 1 else None
+    seed = _seed(settings, axes, fixed, composition) if settings.replicas > 1 else None
     goal = Goal(
         tuple(settings.names),
         tuple(settings.directions),
@@ -52,13 +47,13 @@ def plan_of(settings: Settings, axes: Sequence[AnyAxis], fixed: Sequence[str], c
         settings.seed_key,
         settings.step_name,
     )
-    return Plan(_source(settings, axes, _exists(settings, axes, fixed, composition)), goal, seeds)
+    return Plan(_source(settings, axes, _exists(settings, axes, fixed, composition)), goal, seed)
 
 
 def _source(settings: Settings, axes: Sequence[AnyAxis], exists: Callable[[Values], bool]) -> Source:
     first = [_given(entry, axes, exists, settings.where) for entry in settings.enqueue]
     sampler = _sampler(settings.sampler, axes)
-    if sampler["_target_"] == GRID:
+    if sampler["_target_"] == GridSampler._target_:
         if settings.n_trials is not None:
             raise SweepError(
                 f"hydra.sweeper.n_trials={settings.n_trials} is not allowed with a grid, which has its own points;"
@@ -73,12 +68,10 @@ def _source(settings: Settings, axes: Sequence[AnyAxis], exists: Callable[[Value
 def _sampler(chosen: Mapping[str, Any] | None, axes: Sequence[AnyAxis]) -> Mapping[str, Any]:
     if chosen is not None and chosen.get("_target_") is not None:
         return chosen
-    return asdict(TPESampler()) if any(isinstance(axis, Interval) for axis in axes) else {"_target_": GRID}
+    return asdict(TPESampler()) if any(isinstance(axis, Interval) for axis in axes) else asdict(GridSampler())
 
 
 def _check_sampler(sampler: Mapping[str, Any], settings: Settings, axes: Sequence[AnyAxis]) -> None:
-    from optuna.samplers import BaseSampler
-
     if not axes:
         raise SweepError(
             f"hydra.sweeper.sampler={sampler['_target_']} has no axis to draw from; give one, as in h=0.1,0.5"
@@ -88,19 +81,25 @@ def _check_sampler(sampler: Mapping[str, Any], settings: Settings, axes: Sequenc
             "hydra.sweeper.n_trials is missing: a sampler must know how many points the study is to have,"
             " as in hydra.sweeper.n_trials=20"
         )
-    if sampler["_target_"] == CMA_ES:
+    if sampler["_target_"] == CmaEsSampler._target_:
         if len(settings.names) > 1:
             raise SweepError("the sampler cmaes is not allowed with several objectives; take nsgaii or tpe")
-        if sum(isinstance(axis, Interval) or is_numeric(axis.examples) for axis in axes) < 2:
+        if sum(is_numeric(axis.examples) for axis in axes) < 2:
             raise SweepError("the sampler cmaes is not allowed with less than two axes of numbers; take tpe")
-    if not isinstance(instance(sampler, "sampler"), BaseSampler):
-        raise SweepError(f"hydra.sweeper.sampler._target_={sampler['_target_']} is no sampler of Optuna's")
+    instance(sampler, "sampler")
 
 
 def _grid(
     axes: Sequence[AnyAxis], first: Sequence[Values], exists: Callable[[Values], bool], settings: Settings
 ) -> Grid:
-    every = [point for point in points(only_choices(axes)) if exists(point.values)]
+    for axis in axes:
+        if isinstance(axis, Interval):
+            raise SweepError(
+                f"{axis} is not allowed in a grid: an interval has no points of its own; choose a sampler, as in"
+                " hydra/sweeper/study/sampler=tpe, or give the values, as in"
+                f" {axis.name}=0.1,0.5,2 or {axis.name}=range(1,4)"
+            )
+    every = [point for point in points(axes) if exists(point.values)]
     if not every:
         raise SweepError(f"hydra.sweeper.where={settings.where} holds for no point of the grid")
     for given in first:
@@ -130,7 +129,7 @@ def _given(entry: Any, axes: Sequence[AnyAxis], exists: Callable[[Values], bool]
         found = axis.find(float(raw) if number else str(Transformer.str(raw)))
         if found is None:
             raise SweepError(f"hydra.sweeper.enqueue has {_text(entry)}: {name}={raw} is not on the axis {axis}")
-        values[axis.name] = found.value
+        values[axis.name] = found
     if len(values) == len(axes) and not exists(values):
         raise SweepError(
             f"hydra.sweeper.enqueue has {_text(entry)}, for which hydra.sweeper.where={where} does not hold"
@@ -148,22 +147,22 @@ def _exists(
     if condition.names <= {axis.name for axis in axes}:
         return condition.holds
 
-    @functools.cache
-    def decide(overrides: tuple[str, ...], names: tuple[str, ...], values: tuple[Value, ...]) -> bool:
-        axis_values = dict(zip(names, values, strict=True))
-        found, known = composition.values_at([*fixed, *overrides], condition.names - axis_values.keys())
-        for name in condition.names - found.keys() - axis_values.keys():
-            raise condition.no_such(name, [*known, *axis_values])
-        return condition.holds({**found, **axis_values})
+    decided: dict[str, bool] = {}
 
     def exists(values: Values) -> bool:
-        point = point_at(axes, values)
-        return decide(point.overrides, tuple(point.values), tuple(point.values.values()))
+        point = point_id(values)
+        if point not in decided:
+            overrides = [*fixed, *point_at(axes, values).overrides]
+            found, known = composition.values_at(overrides, condition.names - values.keys())
+            for name in condition.names - found.keys() - values.keys():
+                raise condition.no_such(name, [*known, *values])
+            decided[point] = condition.holds({**found, **values})
+        return decided[point]
 
     return exists
 
 
-def _seeds(settings: Settings, axes: Sequence[AnyAxis], fixed: Sequence[str], composition: Composition) -> Seeds:
+def _seed(settings: Settings, axes: Sequence[AnyAxis], fixed: Sequence[str], composition: Composition) -> int:
     key = settings.seed_key
     if any(axis.name == key for axis in axes):
         raise SweepError(
@@ -175,7 +174,7 @@ def _seeds(settings: Settings, axes: Sequence[AnyAxis], fixed: Sequence[str], co
         raise SweepError(
             f"hydra.sweeper.seed_key={key} is not allowed: replicas need a key with a whole number, and this is {base}"
         )
-    return Seeds(key, base)
+    return base
 
 
 def _text(values: Mapping[str, Any]) -> str:

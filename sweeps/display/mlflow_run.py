@@ -1,12 +1,11 @@
 """The MLflow run of a whole study, in which the runs of its trials can be nested."""
 
 import logging
-import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from clipgan.base.mlflow_store import first_touch
+from clipgan.base.mlflow_store import connect, limit_waits
 from clipgan.base.secrets import without_passwords
 from clipgan.base.text import first_line
 from sweeps.command.command_line import sweep_command
@@ -54,6 +53,8 @@ def open_parent(tracking_uri: str, experiment: str, study: SweepStudy, space: Sp
     Raises:
         Exception: whatever MLflow raises where it cannot be reached.
     """
+    limit_waits()
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its line about every retry
     from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
     client, experiment_id = connect(tracking_uri, experiment)
@@ -72,26 +73,6 @@ def open_parent(tracking_uri: str, experiment: str, study: SweepStudy, space: Sp
     for name, text in _axes(space).items():
         client.set_tag(run_id, f"sweep.axis.{name}", text)  # a parameter cannot change, and an axis may grow
     return ParentRun(client, run_id)
-
-
-def connect(tracking_uri: str, experiment: str) -> tuple["MlflowClient", str]:
-    """A client and the id of the experiment, which is made if missing.
-
-    Raises:
-        Exception: whatever MLflow raises where it cannot be reached.
-    """
-    # MLflow's defaults block for minutes where a server is down
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # its lines about every migration
-    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its line about every retry
-    from mlflow import MlflowClient
-
-    with first_touch(tracking_uri):
-        client = MlflowClient(tracking_uri=tracking_uri)
-        known = client.get_experiment_by_name(experiment)
-        return client, known.experiment_id if known else client.create_experiment(experiment)
 
 
 def or_warn(action: Callable[[], T], say: Callable[[str], None]) -> T | None:

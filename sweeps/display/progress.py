@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeps.points.trial_record import TrialRecord, newest_of_each_task
-from sweeps.search.plan import Plan, Task
+from sweeps.search.plan import Plan
 
 MAX_ENDED = 8  # rows of the table for trials that have ended, the newest ones
 
@@ -36,7 +36,7 @@ class EventLines:
             before = self._before.get(record.number)
             if self._plan.wants(record) and record.state != "WAITING":
                 for event in _events(before, record, self._plan.goal.step_name):
-                    self._say(f"trial {self._plan.label(Task.of(record), record.run)}  {event}")
+                    self._say(f"trial {self._plan.label(record, record.run)}  {event}")
             self._before[record.number] = record
 
     def close(self) -> None:
@@ -79,7 +79,7 @@ class LiveTable:
             value = record.value if record.value is not None else record.steps.get(step) if step is not None else None
             table.add_row(
                 str(record.number),
-                self._plan.label(Task.of(record), record.run).partition("  ")[2],
+                self._plan.label(record, record.run).partition("  ")[2],
                 "-" if step is None else str(step),
                 "-" if value is None else f"{value:.6g}",
                 record.state if record.reason is None else f"{record.state} {record.reason:.40}",

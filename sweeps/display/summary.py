@@ -27,7 +27,6 @@ def print_summary(
     console: Console,
     records: Sequence[TrialRecord],
     goal: Goal,
-    *,
     study: str,
     n_points: int,
     n_run: int,

@@ -38,16 +38,17 @@ class RunningTrial:
             TypeError: `step` is no whole number (Optuna would truncate 0.5 to 0).
         """
         number, whole = float(value), operator.index(step)
-        return self._in_storage(lambda storage, key: self._report(storage, key, number, whole))
 
-    def _report(self, storage: "RDBStorage", key: int, value: float, step: int) -> bool:
-        storage.set_trial_intermediate_value(key, step, value)
-        settings, max_step = _pruner_settings()
-        if settings is None:
-            return False
-        from sweeps.job.pruning import is_to_end
+        def tell(storage: "RDBStorage", key: int) -> bool:
+            storage.set_trial_intermediate_value(key, whole, number)
+            settings, max_step = _pruner_settings()
+            if settings is None:
+                return False
+            from sweeps.job.pruning import is_to_end
 
-        return is_to_end(storage, self.study, self.number, step, settings, max_step)
+            return is_to_end(storage, self.study, self.number, whole, settings, max_step)
+
+        return self._in_storage(tell)
 
     def end_as_pruned(self) -> NoReturn:
         """End the job after `report` has returned True; the files of the job stay."""

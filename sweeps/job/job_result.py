@@ -50,10 +50,10 @@ def result_of(job: JobReturn, names: Sequence[str] = ("value",), kept: Mapping[s
     returned = _returned(job)
     if isinstance(returned, Preempted):
         return JobResult("FAIL", reason="preempted", run_dir=run_dir, preempted=True)
-    if isinstance(returned, TrialPruned):
-        _write_traceback(run_dir, None)
+    pruned = isinstance(returned, TrialPruned)
+    _write_traceback(run_dir, None if pruned else returned)
+    if pruned:
         return JobResult("PRUNED", run_dir=run_dir)
-    _write_traceback(run_dir, returned)
     if isinstance(returned, BaseException):
         return failure(returned, run_dir)
     try:

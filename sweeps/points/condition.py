@@ -1,10 +1,11 @@
 """Evaluate `hydra.sweeper.where`: points exist where this condition holds, such as `C_it >= C_ii`.
 
-Python's parser reads it, and this module evaluates the syntax tree: comparisons, `and`, `or`, `not`, `in`, arithmetic,
-names, dotted names, numbers, strings and lists. Python executes nothing of it.
+Python's parser reads it, and this module makes a function of the syntax tree: comparisons, `and`, `or`, `not`, `in`,
+arithmetic, names, dotted names, numbers, strings and lists. Python executes nothing of it.
 """
 
 import ast
+import itertools
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
@@ -13,7 +14,8 @@ from typing import Any
 from sweeps.base.errors import SweepError
 
 EXAMPLES = "as in C_it >= C_ii or loss != 'lafite' or h == 1"
-OPERATORS: Mapping[type, Callable[[Any, Any], Any]] = {
+OPERATORS: Mapping[type, Callable[..., Any]] = {
+    ast.USub: operator.neg,
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
@@ -30,8 +32,8 @@ OPERATORS: Mapping[type, Callable[[Any, Any], Any]] = {
     ast.NotIn: lambda one, many: one not in many,
 }
 SPELLED = {"true": True, "false": False, "null": None}  # as in YAML; on an axis they are names
-LEAVES = (ast.Constant, ast.Name, ast.Attribute)
-BRANCHES = (ast.BoolOp, ast.BinOp, ast.UnaryOp, ast.Compare, ast.List, ast.Tuple, ast.And, ast.Or, ast.Not, ast.USub)
+
+Part = Callable[[Mapping[str, Any]], Any]  # what a part of a condition comes to at a point
 
 
 class Condition:
@@ -46,12 +48,12 @@ class Condition:
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self.names: set[str] = set()
         try:
-            self._tree = ast.parse(text.strip(), mode="eval").body
+            tree = ast.parse(text.strip(), mode="eval").body
         except SyntaxError as error:
             raise self._refused(error.msg) from error
-        self._check(self._tree)
-        self.names = frozenset(_names(self._tree))
+        self._value = self._read(tree)
 
     def holds(self, values: Mapping[str, Any]) -> bool:
         """Whether the condition is true at a point.
@@ -63,7 +65,7 @@ class Condition:
             SweepError: it compares what cannot be compared, or its value is neither true nor false.
         """
         try:
-            result = self._evaluate(self._tree, {name: _meaning(value) for name, value in values.items()})
+            result = self._value({name: _meaning(value) for name, value in values.items()})
         except (TypeError, ZeroDivisionError) as error:
             given = ", ".join(f"{name}={values[name]}" for name in sorted(self.names))
             raise self._refused(f"at {given}: {error}") from error
@@ -77,56 +79,51 @@ class Condition:
         hint = f"; did you mean {close[0]}?" if close else ""
         return self._refused(f"there is no axis and no key {name}{hint}")
 
-    def _check(self, node: ast.AST) -> None:
-        allowed = isinstance(node, (*LEAVES, *BRANCHES, *OPERATORS))
-        if isinstance(node, ast.Attribute):
-            allowed = _dotted(node) is not None
-        if isinstance(node, ast.Constant):
-            allowed = isinstance(node.value, bool | int | float | str | None)
-        if not allowed:
-            what = ast.unparse(node) if isinstance(node, ast.expr) else type(node).__name__
-            raise self._refused(f"{what} is not allowed in it")
-        if not isinstance(node, LEAVES):
-            for child in ast.iter_child_nodes(node):
-                if not isinstance(child, ast.expr_context):
-                    self._check(child)
-
-    def _evaluate(self, node: ast.expr, values: Mapping[str, Any]) -> Any:  # noqa: PLR0911  # one for each kind of node
+    def _read(self, node: ast.expr) -> Part:  # noqa: PLR0911  # one for each kind of node
         match node:
-            case ast.Constant():
-                return node.value
-            case ast.Name() | ast.Attribute():
-                name = str(_dotted(node))
-                return SPELLED[name] if name in SPELLED else values[name]
-            case ast.List() | ast.Tuple():
-                return [self._evaluate(element, values) for element in node.elts]
-            case ast.UnaryOp():
-                if isinstance(node.op, ast.Not):
-                    return not self._truth(node.operand, values)
-                return -self._evaluate(node.operand, values)
-            case ast.BoolOp():
-                test = all if isinstance(node.op, ast.And) else any
-                return test(self._truth(value, values) for value in node.values)
-            case ast.BinOp():
-                return OPERATORS[type(node.op)](self._evaluate(node.left, values), self._evaluate(node.right, values))
-            case ast.Compare():
-                return self._compare(node, values)
-        raise AssertionError(node)  # `_check` has refused it
+            case ast.Constant(value=bool() | int() | float() | str() | None as constant):
+                return lambda values: constant
+            case ast.Name() | ast.Attribute() if all(map(str.isidentifier, (name := ast.unparse(node)).split("."))):
+                if name in SPELLED:
+                    return lambda values: SPELLED[name]
+                self.names.add(name)
+                return operator.itemgetter(name)
+            case ast.List(elts) | ast.Tuple(elts):
+                parts = [self._read(element) for element in elts]
+                return lambda values: [part(values) for part in parts]
+            case ast.UnaryOp(ast.Not(), operand):
+                negated = self._truth(operand)
+                return lambda values: not negated(values)
+            case ast.UnaryOp(sign, operand):
+                operation, part = self._operator(sign), self._read(operand)
+                return lambda values: operation(part(values))
+            case ast.BoolOp(junction, operands):
+                test, truths = (all if isinstance(junction, ast.And) else any), list(map(self._truth, operands))
+                return lambda values: test(truth(values) for truth in truths)
+            case ast.BinOp(left, sign, right):
+                one, operation, other = self._read(left), self._operator(sign), self._read(right)
+                return lambda values: operation(one(values), other(values))
+            case ast.Compare(left, signs, others):
+                sides = list(itertools.pairwise(map(self._read, (left, *others))))
+                compared = list(zip(map(self._operator, signs), sides, strict=True))
+                return lambda values: all(holds(one(values), other(values)) for holds, (one, other) in compared)
+        raise self._refused(f"{ast.unparse(node)} is not allowed in it")
 
-    def _truth(self, node: ast.expr, values: Mapping[str, Any]) -> bool:
-        found = self._evaluate(node, values)
-        if not isinstance(found, bool):
-            raise TypeError(f"{ast.unparse(node)} is {found!r}, neither true nor false")
-        return found
+    def _truth(self, node: ast.expr) -> Part:
+        part = self._read(node)
 
-    def _compare(self, node: ast.Compare, values: Mapping[str, Any]) -> bool:
-        left = self._evaluate(node.left, values)
-        for comparison, expression in zip(node.ops, node.comparators, strict=True):
-            right = self._evaluate(expression, values)
-            if not OPERATORS[type(comparison)](left, right):
-                return False
-            left = right
-        return True
+        def truth(values: Mapping[str, Any]) -> bool:
+            found = part(values)
+            if not isinstance(found, bool):
+                raise TypeError(f"{ast.unparse(node)} is {found!r}, neither true nor false")
+            return found
+
+        return truth
+
+    def _operator(self, sign: ast.AST) -> Callable[..., Any]:
+        if type(sign) not in OPERATORS:
+            raise self._refused(f"{type(sign).__name__} is not allowed in it")
+        return OPERATORS[type(sign)]
 
     def _refused(self, why: str) -> SweepError:
         return SweepError(f"hydra.sweeper.where={self.text} is not allowed: {why}; it is a condition, {EXAMPLES}")
@@ -134,19 +131,3 @@ class Condition:
 
 def _meaning(value: Any) -> Any:
     return SPELLED.get(value.lower(), value) if isinstance(value, str) else value
-
-
-def _names(node: ast.AST) -> list[str]:
-    if isinstance(node, ast.Name | ast.Attribute):
-        name = str(_dotted(node))
-        return [] if name in SPELLED else [name]
-    return [name for child in ast.iter_child_nodes(node) for name in _names(child)]
-
-
-def _dotted(node: ast.AST) -> str | None:
-    """`a.b.c` of names alone, else None."""
-    if isinstance(node, ast.Name):
-        return node.id
-    if isinstance(node, ast.Attribute) and (before := _dotted(node.value)) is not None:
-        return f"{before}.{node.attr}"
-    return None

@@ -122,7 +122,11 @@ class Ranking:
     @functools.cached_property
     def _noise(self) -> dict[str, bool | None]:
         best, *others = self.points
-        return {point_id(best.point): None, **{point_id(other.point): _compare(best, other) for other in others}}
+        found: dict[str, bool | None] = {point_id(best.point): None}
+        for other in others:
+            sampling = sampling_deviation(objective_sds(best.complete), objective_sds(other.complete))
+            found[point_id(other.point)] = within_noise(best.by_seed, other.by_seed, sampling)
+        return found
 
 
 def by_point(records: Sequence[TrialRecord], aggregate: Aggregate) -> list[PointResult]:
@@ -158,15 +162,13 @@ def aggregate_named(name: str) -> Aggregate:
     if quantile is None:
         raise SweepError(f"hydra.sweeper.aggregate={name} is not allowed: it must be {ALLOWED}")
     share = int(quantile[1]) / 100
-    return lambda values: _quantile(sorted(values), share)
+    return lambda values: _quantile(values, share)
 
 
-def _quantile(ordered: Sequence[float], share: float) -> float:
-    """Interpolate linearly between the two neighbours, as NumPy does by default."""
-    position = share * (len(ordered) - 1)
-    below = int(position)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (position - below) * (ordered[above] - ordered[below])
+def _quantile(values: Sequence[float], share: float) -> float:
+    import numpy as np
+
+    return float(np.quantile(values, share))
 
 
 def _result(group: Sequence[TrialRecord], aggregate: Aggregate) -> PointResult:
@@ -179,8 +181,3 @@ def _result(group: Sequence[TrialRecord], aggregate: Aggregate) -> PointResult:
     else:
         state = "COMPLETE" if complete else "FAIL"
     return PointResult(group[0].point, state, tuple(map(aggregate, zip(*complete, strict=True))), tuple(group))
-
-
-def _compare(one: PointResult, other: PointResult) -> bool | None:
-    told = [objective_sds(result.complete) for result in (one, other)]
-    return within_noise(one.by_seed, other.by_seed, sampling_deviation(*told))

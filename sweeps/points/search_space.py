@@ -14,15 +14,8 @@ from sweeps.base.errors import SweepError
 
 Value = float | str  # a number, or the name of a choice
 Values = Mapping[str, Value]  # axis -> value
-Space = dict[str, list[Value]]  # axis -> all values that it has had; an axis is numeric if all values are numbers
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One value of an axis: as the study stores it, and as the user spelled it."""
-
-    value: Value
-    spelling: str  # the text in the job's override
+MAX_LISTED = 100_000  # points; a space with more is not listed
+Space = dict[str, list[Value]]  # axis -> every value that it has had; an axis is numeric if all are numbers
 
 
 @dataclass(frozen=True)
@@ -31,29 +24,29 @@ class Axis:
 
     name: str  # the key without `+`
     key: str  # the left side of the job's override
-    choices: tuple[Choice, ...]
+    spellings: Mapping[Value, str]  # the choices: each value as the study has it, and as the user spelled it
 
     @property
     def examples(self) -> list[Value]:
-        """Values for a trial composition: all choices."""
-        return [choice.value for choice in self.choices]
+        """Values to try the axis with: all of them."""
+        return list(self.spellings)
 
-    def find(self, value: Value) -> Choice | None:
-        """Find the choice with this value, which may be a number or its name."""
+    listed = examples
+
+    def find(self, value: Value) -> Value | None:
+        """The choice with this value, which may be given as a number or as its name."""
         return self._by_name.get(name_of(value))
 
     def override(self, value: Value) -> str:
-        """Write the job's override for a choice."""
-        choice = self.find(value)
-        assert choice is not None, value
-        return f"{self.key}={choice.spelling}"
+        """The job's override for one of the choices."""
+        return f"{self.key}={self.spellings[self._by_name[name_of(value)]]}"
 
     @functools.cached_property
-    def _by_name(self) -> dict[str, Choice]:
-        return {name_of(choice.value): choice for choice in self.choices}
+    def _by_name(self) -> dict[str, Value]:
+        return {name_of(value): value for value in self.spellings}
 
     def __str__(self) -> str:
-        return f"{self.name}={','.join(choice.spelling for choice in self.choices)}"
+        return f"{self.name}={','.join(self.spellings.values())}"
 
 
 @dataclass(frozen=True)
@@ -72,13 +65,17 @@ class Interval:
         """Values for a trial composition: the bounds."""
         return [self.low, self.high]
 
-    def find(self, value: Value) -> Choice | None:
-        """Make the choice with this value; None if the value lies outside the bounds or is a name."""
-        if not isinstance(value, float) or not self.low <= value <= self.high:
+    @property
+    def listed(self) -> list[Value] | None:
+        """All of its values; None for real numbers and for too many whole ones."""
+        if not self.integer or self.high - self.low >= MAX_LISTED:
             return None
-        if self.integer and not value.is_integer():
-            return None
-        return Choice(value, name_of(value))
+        return list(map(float, range(int(self.low), int(self.high) + 1)))
+
+    def find(self, value: Value) -> Value | None:
+        """The value itself; None for one outside the bounds, and for a name."""
+        allowed = isinstance(value, float) and self.low <= value <= self.high
+        return value if allowed and (not self.integer or float(value).is_integer()) else None
 
     def override(self, value: Value) -> str:
         """Write the job's override for a number in the interval."""
@@ -126,28 +123,11 @@ def axis_name(override: Override) -> str:
     return f"{override.key_or_group}{package}"
 
 
-def points(axes: Sequence[Axis]) -> list[Point]:
-    """Make the product of the axes; the last axis varies fastest. Without axes, there is one empty point."""
-    return [
-        point_at(axes, {axis.name: choice.value for axis, choice in zip(axes, choices, strict=True)})
-        for choices in itertools.product(*(axis.choices for axis in axes))
-    ]
-
-
-def only_choices(axes: Sequence[AnyAxis]) -> list[Axis]:
-    """Check and return the axes of a grid.
-
-    Raises:
-        SweepError: an axis is an interval.
-    """
-    for axis in axes:
-        if isinstance(axis, Interval):
-            raise SweepError(
-                f"{axis} is not allowed in a grid: an interval has no points of its own; choose a sampler, as in"
-                " hydra/sweeper/study/sampler=tpe, or give the values, as in"
-                f" {axis.name}=0.1,0.5,2 or {axis.name}=range(1,4)"
-            )
-    return [axis for axis in axes if isinstance(axis, Axis)]
+def points(axes: Sequence[AnyAxis]) -> list[Point]:
+    """The product of the axes' lists, the last one varying fastest; without axes, the one empty point."""
+    names = [axis.name for axis in axes]
+    every = itertools.product(*(axis.listed or () for axis in axes))
+    return [point_at(axes, dict(zip(names, values, strict=True))) for values in every]
 
 
 def point_at(axes: Sequence[AnyAxis], values: Values, system: Mapping[str, Any] | None = None) -> Point:
@@ -157,8 +137,9 @@ def point_at(axes: Sequence[AnyAxis], values: Values, system: Mapping[str, Any] 
 
 
 def fits(axes: Sequence[AnyAxis], values: Values) -> bool:
-    """Whether a point has exactly these axes, and an allowed value on each axis."""
-    return values.keys() == {axis.name for axis in axes} and all(axis.find(values[axis.name]) for axis in axes)
+    """Whether a point has these axes and an allowed value on each."""
+    found = [axis.find(values[axis.name]) for axis in axes if axis.name in values]
+    return len(values) == len(axes) == len(found) and None not in found
 
 
 def space_of(axes: Sequence[AnyAxis]) -> Space:
@@ -209,14 +190,13 @@ def _axis(override: Override) -> AnyAxis:
     if not override.is_discrete_sweep():
         return _interval(override)
     elements = list(override.sweep_iterator())
-    choices = [Choice(_value(element, line), Transformer.str(element)) for element in elements]
-    if not choices:
+    if not elements:
         raise SweepError(f"{line} gives no value: an axis needs at least one")
-    if not is_numeric([choice.value for choice in choices]):
-        choices = [Choice(name_of(choice.value), choice.spelling) for choice in choices]
-    unique = {choice.value: choice for choice in reversed(choices)}  # the first spelling of a value wins
-    kept = tuple(choice for choice in choices if unique[choice.value] is choice)
-    return Axis(name=axis_name(override), key=override.get_key_element(), choices=kept)
+    values = [_value(element, line) for element in elements]
+    spellings: dict[Value, str] = {}
+    for value, element in zip(values, elements, strict=True):  # the first spelling of a value wins
+        spellings.setdefault(value if is_numeric(values) else name_of(value), Transformer.str(element))
+    return Axis(axis_name(override), override.get_key_element(), spellings)
 
 
 def _interval(override: Override) -> Interval:

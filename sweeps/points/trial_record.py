@@ -47,18 +47,13 @@ class TrialRecord:
 
     @property
     def task(self) -> str:
-        """The id of its task, a point with a seed: a study runs each task once."""
-        return task_id(self.point, self.replica)
+        """One text for its point with its seed: a study runs each task once."""
+        return f"{point_id(self.point)}#{self.replica}"
 
     @property
     def seconds(self) -> float | None:
         """How long the trial ran; None if it has not ended."""
         return (self.ended - self.started).total_seconds() if self.ended and self.started else None
-
-
-def task_id(point: Mapping[str, Value], replica: int) -> str:
-    """Return the id of a task: a point with one of its seeds."""
-    return f"{point_id(point)}#{replica}"
 
 
 def record_of(trial: FrozenTrial) -> TrialRecord:

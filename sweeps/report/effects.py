@@ -2,19 +2,19 @@
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 from plotly.graph_objects import Figure, Heatmap, Scatter
 
 from sweeps.points.ranking import PointResult
 from sweeps.points.search_space import Value, is_numeric, name_of
 from sweeps.report.reading import Sweep
-from sweeps.report.style import COLOURS, GREY, SCALE, figure_text, label, styled
+from sweeps.report.style import COLOURS, GREY, SCALE, label, styled
 
 MAX_GRID = 12  # values of an axis; one with more is drawn by values, not as a grid
 MAX_MAPS = 6
 MAX_WRITTEN = 80  # cells; more are too small to write into
 MAX_ROWS = 30
-MEAN = "mean, 95 % interval"  # in a legend
 
 
 def axis_values(sweep: Sweep, axis: str) -> list[Value]:
@@ -40,7 +40,7 @@ def heat_map(sweep: Sweep, across: str, up: str) -> Figure:
             customdata=[
                 [f"{label(across)} {label(name_of(x))}<br>{label(up)} {label(name_of(y))}" for x in xs] for y in ys
             ],
-            text=[["" if value is None else figure_text(value) for value in row] for row in cells],
+            text=[["" if value is None else f"{value:.4g}" for value in row] for row in cells],
             texttemplate="%{text}" if written else None,
             colorscale=SCALE,
             reversescale=sweep.minimizes,  # the darker the better
@@ -64,16 +64,10 @@ def one_axis(sweep: Sweep, axis: str) -> Figure:
     order = sorted((p for p in sweep.points if axis in p.point), key=lambda result: values.index(result.point[axis]))
     numeric = is_numeric(values)
     xs = [result.point[axis] if numeric else index for index, result in enumerate(order)]
-    figure = Figure()
-    if sweep.ranking.has_replicas:
-        dots = [(x, trial.value) for x, result in zip(xs, order, strict=True) for trial in result.complete]
-        figure.add_trace(_dots([x for x, _ in dots], [y for _, y in dots]))
-    mode, line = "lines+markers" if numeric else "markers", {"color": COLOURS[0]}
-    means = [result.first.mean for result in order]
-    bars = _error_bars(order)
-    figure.add_trace(Scatter(x=xs, y=means, error_y=bars, name=MEAN, mode=mode, line=line, marker={"size": 8}))
-    styled(figure, 360)
-    figure.update_layout(showlegend=sweep.ranking.has_replicas)
+    several = sweep.ranking.has_replicas
+    look = {"mode": "lines+markers" if numeric else "markers", "line": {"color": COLOURS[0]}, "marker": {"size": 8}}
+    figure = styled(Figure(_spread(order, "x", xs, **look)[not several :]), 360)
+    figure.update_layout(showlegend=several)
     figure.update_xaxes(title=label(axis), **({} if numeric else _ticks([name_of(value) for value in values])))
     figure.update_yaxes(title=label(sweep.objective))
     return figure
@@ -82,21 +76,9 @@ def one_axis(sweep: Sweep, axis: str) -> Figure:
 def replicas(sweep: Sweep) -> Figure:
     """Each point's replicas, their mean and interval, the best on top."""
     shown = sweep.points[:MAX_ROWS]
-    dots = [(trial.value, row) for row, result in enumerate(shown) for trial in result.complete]
-    figure = Figure(_dots([x for x, _ in dots], [y for _, y in dots]))
-    figure.add_trace(
-        Scatter(
-            x=[result.first.mean for result in shown],
-            y=list(range(len(shown))),
-            error_x=_error_bars(shown),
-            name=MEAN,
-            mode="markers",
-            marker={"size": 9, "color": COLOURS[0]},
-            text=[f"{label(str(result))}<br>{result.first}" for result in shown],
-            hovertemplate="%{text}<extra></extra>",
-        )
-    )
-    styled(figure, 130 + 26 * len(shown))
+    texts = [f"{label(str(result))}<br>{result.first}" for result in shown]
+    look = {"mode": "markers", "marker": {"size": 9, "color": COLOURS[0]}, "hovertemplate": "%{text}<extra></extra>"}
+    figure = styled(Figure(_spread(shown, "y", list(range(len(shown))), text=texts, **look)), 130 + 26 * len(shown))
     figure.update_xaxes(title=label(sweep.objective))
     ticks = _ticks([str(result) for result in shown])
     figure.update_yaxes(range=[len(shown) - 0.5, -0.5], automargin=True, zeroline=False, **ticks)
@@ -109,16 +91,22 @@ def _ticks(names: Sequence[str]) -> dict[str, object]:
     return {"tickmode": "array", "tickvals": list(range(len(names))), "ticktext": [label(name) for name in names]}
 
 
-def _dots(xs: Sequence[object], ys: Sequence[object]) -> object:
-    marker = {"size": 7, "color": GREY, "line": {"width": 1, "color": "#8c959f"}}
-    return Scatter(x=xs, y=ys, name="single trials", mode="markers", marker=marker, hoverinfo="skip")
+def _spread(points: Sequence[PointResult], across: str, places: Sequence[object], **look: Any) -> list[Scatter]:
+    """The single trials in grey, and over them each point's mean with its interval.
 
-
-def _error_bars(points: Sequence[PointResult]) -> dict[str, object]:
-    """From the mean to the ends of the interval; none for a single trial."""
-    ends = [result.first.interval or (result.first.mean, result.first.mean) for result in points]
+    Args:
+        points: complete ones.
+        across: `x` or `y`, the axis of the figure that has the places.
+        places: one for each point.
+        look: of the means.
+    """
+    up = "y" if across == "x" else "x"
+    dots = [(place, trial.value) for place, result in zip(places, points, strict=True) for trial in result.complete]
+    grey = {"size": 7, "color": GREY, "line": {"width": 1, "color": "#8c959f"}}
+    single = {across: [place for place, _ in dots], up: [value for _, value in dots]}
     means = [result.first.mean for result in points]
-    return {
+    ends = [result.first.interval or (result.first.mean,) * 2 for result in points]  # none for a single trial
+    bars = {
         "type": "data",
         "symmetric": False,
         "array": [high - mean for (_, high), mean in zip(ends, means, strict=True)],
@@ -126,6 +114,10 @@ def _error_bars(points: Sequence[PointResult]) -> dict[str, object]:
         "color": COLOURS[0],
         "thickness": 1.5,
     }
+    return [
+        Scatter(**single, name="single trials", mode="markers", marker=grey, hoverinfo="skip"),
+        Scatter(**{across: places, up: means, f"error_{up}": bars}, name="mean, 95 % interval", **look),
+    ]
 
 
 def _cell(points: Sequence[PointResult], where: dict[str, Value]) -> float | None:

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from html import escape
 from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
@@ -20,14 +21,7 @@ from sweeps.report.tables import Table
 
 TOP = 4  # points whose pictures are shown
 
-
-@dataclass(frozen=True)
-class Drawing:
-    """A figure as HTML, or a note in its place."""
-
-    title: str | None
-    html: str | None
-    note: str | None = None
+Drawing = tuple[str | None, str]  # a title, and the HTML of a figure or of a note in its place
 
 
 @dataclass(frozen=True)
@@ -166,9 +160,9 @@ def _best_replica(sweep: Sweep, result: PointResult) -> TrialRecord:
 
 def _drawing(name: str, figure: Figure | str, title: str | None = None) -> Drawing:
     if isinstance(figure, str):
-        return Drawing(title, None, figure)
+        return title, f'<p class="quiet">{escape(figure)}</p>'
     config = {"displaylogo": False, "responsive": True}
-    return Drawing(title, figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config=config))
+    return title, figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config=config)
 
 
 def _counts(sweep: Sweep) -> str:

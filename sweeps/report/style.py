@@ -33,8 +33,3 @@ def label(text: str) -> str:
 def verbatim(text: str) -> str:
     """Text that Plotly shows as it is; it reads some HTML, and mathematics between dollars."""
     return html.escape(text, quote=False).replace("$", "&#36;")
-
-
-def figure_text(value: float) -> str:
-    """A figure with as many digits as a plot needs."""
-    return f"{value:.4g}"

@@ -4,43 +4,11 @@ import functools
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
 
 from sweeps.points.ranking import Goal, PointResult, Ranking, aggregate_named, by_point
 from sweeps.points.search_space import Point, Value, point_id
-from sweeps.points.trial_record import TrialRecord, task_id
+from sweeps.points.trial_record import TrialRecord
 from sweeps.search.sampling import SampledPoints
-
-
-@dataclass(frozen=True)
-class Seeds:
-    """How a replica gets its seed: replica r of a point has the config's own seed plus r."""
-
-    key: str  # dotted
-    base: int  # the config's value of it
-
-    def override(self, replica: int) -> tuple[str, ...]:
-        """The overrides of a replica's seed; replica 0 has the config's own."""
-        return (f"{self.key}={self.base + replica}",) if replica else ()
-
-
-@dataclass(frozen=True)
-class Task:
-    """What one trial runs."""
-
-    point: Point
-    replica: int  # number of its seed, from 0
-    overrides: tuple[str, ...]  # of the point and of the seed
-
-    @classmethod
-    def of(cls, record: TrialRecord) -> "Task":
-        """What a trial runs or has run."""
-        return cls(Point(record.point, record.overrides[: len(record.point)]), record.replica, record.overrides)
-
-    @property
-    def id(self) -> str:
-        """One text for one task."""
-        return task_id(self.point.values, self.replica)
 
 
 @dataclass(frozen=True)
@@ -49,23 +17,18 @@ class Grid:
 
     grid: Sequence[Point]
 
-    is_listed: ClassVar[bool] = True  # a trial taken over from another study counts as one of its points
-
     @functools.cached_property
-    def _order(self) -> dict[str, int]:
+    def order(self) -> dict[str, int]:
+        """Point -> its place, from 0."""
         return {point_id(point.values): index for index, point in enumerate(self.grid)}
 
     def accepts(self, values: Mapping[str, Value]) -> bool:
         """Whether the grid has this point."""
-        return point_id(values) in self._order
+        return point_id(values) in self.order
 
     def points(self, known: Sequence[PointResult]) -> list[Point]:
         """All of them."""
         return list(self.grid)
-
-    def position(self, point: Point) -> int | None:
-        """Its place in the grid."""
-        return self._order[point_id(point.values)] + 1
 
     def __len__(self) -> int:
         return len(self.grid)
@@ -91,7 +54,7 @@ class Plan:
 
     source: Source
     goal: Goal = field(default_factory=Goal)
-    seeds: Seeds | None = None  # None: one replica
+    seed: int | None = None  # the config's own, to which a replica adds its number; None: one replica
 
     @property
     def replicas(self) -> int:
@@ -102,8 +65,8 @@ class Plan:
         """Whether a trial of the study belongs to this command."""
         return record.replica < self.replicas and self.source.accepts(record.point)
 
-    def more(self, records: Sequence[TrialRecord]) -> list[Task]:
-        """The tasks to queue now: due, and not known to the study.
+    def more(self, records: Sequence[TrialRecord]) -> list[TrialRecord]:
+        """The tasks to queue now: due, and not known to the study. They have no number yet.
 
         Args:
             records: the newest trial of each task of the study.
@@ -116,28 +79,30 @@ class Plan:
         top = self.goal.top
         passes = self.replicas if top is None else 1
         tasks = [self._task(point, replica) for replica in range(passes) for point in points]
-        if top is not None and all(task.id in known for task in tasks) and not self.pending(records):
+        if top is not None and all(task.task in known for task in tasks) and not self.pending(records):
             # by their first seed alone, so that later replicas do not change the choice
             first = [record for record in accepted if record.replica == 0]
             best = {point_id(result.point) for result in Ranking(first, replace(self.goal, replicas=1)).points[:top]}
             again = [point for point in points if point_id(point.values) in best]
             tasks = [self._task(point, replica) for replica in range(1, self.replicas) for point in again]
-        return [task for task in tasks if task.id not in known]
+        return [task for task in tasks if task.task not in known]
 
     def pending(self, records: Sequence[TrialRecord]) -> bool:
         """Whether more tasks may be due when a trial that waits or runs has ended."""
         running = [record for record in records if record.state in ("RUNNING", "WAITING") and self.wants(record)]
         return self.goal.top is not None and any(record.replica == 0 for record in running)
 
-    def label(self, task: Task, run: int) -> str:
+    def label(self, record: TrialRecord, run: int) -> str:
         """One line for a task, as in `3 of 25  h=0.5  seed=1`."""
-        place = self.source.position(task.point)
-        where = f"{run + 1} of {len(self)}" if place is None else f"{place} of {len(self.source)}"
-        return "  ".join((where, *(task.overrides or ("(no axis)",))))
+        where = f"{run + 1} of {len(self)}"
+        if isinstance(self.source, Grid):
+            where = f"{self.source.order[point_id(record.point)] + 1} of {len(self.source)}"
+        return "  ".join((where, *(record.overrides or ("(no axis)",))))
 
     def n_open(self, records: Sequence[TrialRecord]) -> int:
         """How many tasks are left to be started, those included that are not due yet."""
-        own = [record for record in records if self.wants(record) and (record.origin is None or self.source.is_listed)]
+        listed = isinstance(self.source, Grid)  # a trial taken over from another study counts as one of its points
+        own = [record for record in records if self.wants(record) and (record.origin is None or listed)]
         return len(self) - sum(record.state != "WAITING" for record in own)
 
     def __len__(self) -> int:
@@ -145,6 +110,7 @@ class Plan:
         points, top = len(self.source), self.goal.top
         return points * self.replicas if top is None else points + min(top, points) * (self.replicas - 1)
 
-    def _task(self, point: Point, replica: int) -> Task:
-        seed = self.seeds.override(replica) if self.seeds else ()
-        return Task(point, replica, (*point.overrides, *seed))
+    def _task(self, point: Point, replica: int) -> TrialRecord:
+        seed = () if self.seed is None or not replica else (f"{self.goal.seed_key}={self.seed + replica}",)
+        overrides, system = (*point.overrides, *seed), {} if replica else point.system
+        return TrialRecord(-1, "WAITING", point.values, replica=replica, overrides=overrides, system=system)

@@ -11,7 +11,7 @@ import random
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, NamedTuple
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -20,9 +20,9 @@ from sweeps.base.errors import SweepError
 from sweeps.base.options import instance
 from sweeps.points.ranking import PointResult
 from sweeps.points.search_space import (
+    MAX_LISTED,
     AnyAxis,
     Axis,
-    Choice,
     Interval,
     Point,
     Value,
@@ -37,12 +37,15 @@ from sweeps.search.in_memory_study import in_memory_study
 
 MAX_DRAWS = 100  # by the sampler for one point; after that it is drawn at random
 MAX_RANDOM_DRAWS = 1000
-MAX_LISTED = 100_000  # points; a space with more is not listed
 DIGITS = 6  # significant digits of a number that is drawn
 
 
-class GridSampler:
-    """The name of the option that draws nothing: every combination of the choices is run."""
+class Coding(NamedTuple):
+    """How a sampler sees an axis, and the way from a value of the axis to the sampler's and back."""
+
+    distribution: BaseDistribution
+    encode: Callable[[Any], Any]
+    decode: Callable[[Any], Value]
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,6 @@ class SampledPoints:
     directions: Sequence[str]
     exists: Callable[[Values], bool]  # what `where` says
     first: Sequence[Values] = field(default_factory=list)  # run before any is drawn; the sampler adds missing axes
-
-    is_listed: ClassVar[bool] = False
 
     def accepts(self, values: Values) -> bool:
         """Whether a point has these axes, with values that are allowed."""
@@ -83,20 +84,24 @@ class SampledPoints:
             due += [] if point is None else [point]
         return due
 
-    def position(self, point: Point) -> int | None:
-        """None: a drawn point has no place of its own."""
-        return None
-
     def __len__(self) -> int:
         return self.n_trials if self._all is None else min(self.n_trials, len(self._all))
 
     @functools.cached_property
     def _all(self) -> list[Point] | None:
         """All points, if they can be listed."""
-        lists = [_listed(axis) for axis in self.axes]
-        if any(axis is None for axis in lists) or math.prod(len(axis.choices) for axis in lists if axis) > MAX_LISTED:
+        lists = [axis.listed for axis in self.axes]
+        if None in lists or math.prod(len(values) for values in lists if values) > MAX_LISTED:
             return None
-        return [point for point in points([axis for axis in lists if axis]) if self.exists(point.values)]
+        return [point for point in points(self.axes) if self.exists(point.values)]
+
+    @functools.cached_property
+    def _distributions(self) -> dict[str, BaseDistribution]:
+        return {axis.name: _coding(axis).distribution for axis in self.axes}
+
+    def _encoded(self, values: Values) -> dict[str, Any]:
+        own = [axis for axis in self.axes if axis.name in values]
+        return {axis.name: _coding(axis).encode(axis.find(values[axis.name])) for axis in own}
 
     def _is_exhausted(self, known: Sequence[PointResult]) -> bool:
         taken = {point_id(result.point) for result in known}
@@ -124,14 +129,13 @@ class SampledPoints:
     ) -> Point | None:
         seed = {"seed": lot} if "seed" in self.sampler else {}
         past = [self._past(result) for result in known]
-        view = in_memory_study("points", self.directions, past, instance(self.sampler, "sampler", **seed))
-        distributions = {axis.name: _distribution(axis) for axis in self.axes}
-        fixed = {axis.name: _encoded(axis, given[axis.name]) for axis in self.axes if axis.name in given}
+        view = in_memory_study("points", self.directions, past, instance({**self.sampler, **seed}, "sampler"))
+        fixed = self._encoded(given)
         for _ in range(MAX_DRAWS):
             if fixed:
                 view.enqueue_trial(fixed)
-            trial = view.ask(distributions)
-            values = {axis.name: _decoded(axis, trial.params[axis.name]) for axis in self.axes}
+            trial = view.ask(self._distributions)
+            values = {axis.name: _coding(axis).decode(trial.params[axis.name]) for axis in self.axes}
             if point_id(values) not in taken and self.exists(values):
                 noted = view.get_trials(deepcopy=False)[trial.number].system_attrs
                 kept = {key: value for key, value in noted.items() if key != "fixed_params"}
@@ -157,64 +161,36 @@ class SampledPoints:
         return create_trial(
             state=TrialState[result.state],
             values=list(result.values) if result.state == "COMPLETE" else None,
-            params={axis.name: _encoded(axis, result.point[axis.name]) for axis in self.axes},
-            distributions={axis.name: _distribution(axis) for axis in self.axes},
+            params=self._encoded(result.point),
+            distributions=self._distributions,
             intermediate_values=dict(first.steps) if len(self.directions) == 1 else {},
             system_attrs=dict(first.system),
         )
-
-
-def _listed(axis: AnyAxis) -> Axis | None:
-    """An axis as a list of choices; None for real numbers and for too many whole ones."""
-    if isinstance(axis, Axis):
-        return axis
-    if not axis.integer or axis.high - axis.low >= MAX_LISTED:
-        return None
-    numbers = range(int(axis.low), int(axis.high) + 1)
-    return Axis(axis.name, axis.key, tuple(Choice(float(number), str(number)) for number in numbers))
 
 
 def _matches(values: Values, given: Values) -> bool:
     return all(point_id({axis: values[axis]}) == point_id({axis: value}) for axis, value in given.items())
 
 
-def _ordered(axis: Axis) -> list[Value] | None:
-    """The numbers of an axis in order; None for an axis of names."""
-    values = [choice.value for choice in axis.choices]
-    return sorted(values) if is_numeric(values) else None
-
-
-def _distribution(axis: AnyAxis) -> BaseDistribution:
-    """An axis as a sampler sees it: a list of numbers is given by their places in order."""
+def _coding(axis: AnyAxis) -> Coding:
     if isinstance(axis, Interval):
+
+        def rounded(drawn: float) -> Value:
+            return min(max(float(f"{drawn:.{DIGITS}g}"), axis.low), axis.high)
+
         if axis.integer:
-            return IntDistribution(int(axis.low), int(axis.high), log=axis.log)
-        return FloatDistribution(axis.low, axis.high, log=axis.log)
-    if _ordered(axis) is None:
-        return CategoricalDistribution([choice.value for choice in axis.choices])
-    return IntDistribution(0, len(axis.choices) - 1)
-
-
-def _encoded(axis: AnyAxis, value: Value) -> Any:
-    choice = axis.find(value)
-    assert choice is not None, (axis, value)
-    if isinstance(axis, Interval):
-        return int(value) if axis.integer else float(value)
-    ordered = _ordered(axis)
-    return choice.value if ordered is None else ordered.index(choice.value)
-
-
-def _decoded(axis: AnyAxis, drawn: Any) -> Value:
-    if isinstance(axis, Interval):
-        return min(max(float(f"{drawn:.{DIGITS}g}"), axis.low), axis.high)
-    ordered = _ordered(axis)
-    return str(drawn) if ordered is None else ordered[drawn]
+            return Coding(IntDistribution(int(axis.low), int(axis.high), log=axis.log), int, rounded)
+        return Coding(FloatDistribution(axis.low, axis.high, log=axis.log), float, rounded)
+    if not is_numeric(axis.listed):
+        return Coding(CategoricalDistribution(axis.listed), str, str)
+    ordered = sorted(axis.listed)  # a sampler gets the places of the numbers in order
+    return Coding(IntDistribution(0, len(ordered) - 1), ordered.index, ordered.__getitem__)
 
 
 def _random(axis: AnyAxis, chance: random.Random) -> Value:
     if isinstance(axis, Axis):
-        return chance.choice(axis.choices).value
+        return chance.choice(axis.listed)
     low, high = (math.log(axis.low), math.log(axis.high)) if axis.log else (axis.low, axis.high)
     drawn = chance.uniform(low, high)
     drawn = math.exp(drawn) if axis.log else drawn
-    return _decoded(axis, round(drawn) if axis.integer else drawn)
+    return _coding(axis).decode(round(drawn) if axis.integer else drawn)

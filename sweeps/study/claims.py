@@ -67,6 +67,8 @@ class SweepStudy:
         with self.locked():
             as_list = [directions] if isinstance(directions, str) else list(directions)
             self._stored = StoredStudy(self._storage, name, as_list, identity, say)
+        self.name = self._stored.study.study_name  # Optuna's
+        self.base_name = self._stored.name  # by which the user knows it; run directories lie under it
         self.limits = limits
         self._say = say
         self._owner = {**this_process(), "leader": leader}
@@ -76,16 +78,6 @@ class SweepStudy:
         self._in_doubt = False  # whether a claim has failed half-way
         self._asked: Plan | None = None
         self._answers: dict[int, bool] = {}  # trial -> whether that plan wants it
-
-    @property
-    def name(self) -> str:
-        """The study's name in Optuna."""
-        return self._stored.study.study_name
-
-    @property
-    def base_name(self) -> str:
-        """The study's name for the user; the run directories lie in a folder of this name."""
-        return self._stored.name
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -151,7 +143,7 @@ class SweepStudy:
     def beat(self, claim: TrialRecord) -> None:
         """Write a claimed trial's heartbeat for the other hosts; skip it while no database answers."""
         with suppress(StorageInternalError):
-            self._queue.beat(claim)
+            self._storage.record_heartbeat(claim.key)
 
     @patient
     def attributes_of(self, claim: TrialRecord) -> Mapping[str, Any]:
@@ -162,19 +154,17 @@ class SweepStudy:
 
     @patient
     def complete(self, claim: TrialRecord, values: Sequence[float], run_dir: str | None) -> bool:
-        """End a trial with finite values of its objectives; False if another process has taken it over."""
-        with self._if_ours(claim) as ours:
+        """End a trial with finite values of its objectives; False if it was taken away meanwhile."""
+        with self._if_ours(claim, run_dir) as ours:
             if ours:
-                self._queue.set(claim, "run_dir", run_dir)
-                self._queue.close(claim, TrialState.COMPLETE, values)
+                self._storage.set_trial_state_values(claim.key, TrialState.COMPLETE, values)
             return ours
 
     @patient
     def prune(self, claim: TrialRecord, run_dir: str | None) -> bool:
-        """End a trial as pruned, with its point's waiting replicas; False if another process has taken it over."""
-        with self._if_ours(claim) as ours:
+        """End a trial as pruned, and with it its point's waiting replicas; False if it was taken away meanwhile."""
+        with self._if_ours(claim, run_dir) as ours:
             if ours:
-                self._queue.set(claim, "run_dir", run_dir)
                 for record in list(self._trials.waiting.values()):
                     if point_id(record.point) == point_id(claim.point):
                         self._queue.skip(record, self._owner, f"its point was pruned with replica {claim.replica}")
@@ -187,9 +177,8 @@ class SweepStudy:
 
         Its task waits again if it `crashed` and has retries left. Otherwise only `enqueue` with `retry` runs it again.
         """
-        with self._if_ours(claim) as ours:
+        with self._if_ours(claim, run_dir) as ours:
             if ours:
-                self._queue.set(claim, "run_dir", run_dir)
                 self._queue.end(claim, reason, crashed)
             return ours
 
@@ -253,10 +242,13 @@ class SweepStudy:
             yield
 
     @contextmanager
-    def _if_ours(self, claim: TrialRecord) -> Iterator[bool]:
-        """Hold the lock, and yield whether this process still owns a claimed trial."""
+    def _if_ours(self, claim: TrialRecord, run_dir: str | None = None) -> Iterator[bool]:
+        """Hold the lock, and tell whether a claimed trial still is this process's; if so, keep its directory."""
         with self._fresh():
-            yield claim.number in self._trials.running
+            ours = claim.number in self._trials.running
+            if ours and run_dir is not None:
+                self._queue.set(claim, "run_dir", run_dir)
+            yield ours
 
     def _take(self, plan: Plan) -> TrialRecord | None:
         waiting = [record for record in self._trials.waiting.values() if self._wants(plan, record)]
@@ -277,8 +269,7 @@ class SweepStudy:
         run = max((record.run for record in self._trials.all.values()), default=-1)
         for number, task in enumerate(tasks, start=run + 1):
             attributes = {"replica": task.replica, "overrides": list(task.overrides), "run": number}
-            noted = dict(task.point.system) if task.replica == 0 else {}
-            self._queue.add(self._stored.conforming(task.point.values), attributes, system_attrs=noted)
+            self._queue.add(self._stored.conforming(task.point), attributes, system_attrs=dict(task.system))
         self._trials.refresh()
         return bool(tasks)
 

@@ -1,7 +1,7 @@
 """The queue of a study: add, start, end and requeue trials. The caller holds the study's lock."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,12 +68,8 @@ class Queue:
         """Give a waiting trial to its owner."""
         # write the state last: if the process is killed in between, the trial still waits
         self.set(record, "owner", by)
-        self.beat(record)  # a missing heartbeat is noticed only after a first one
+        self._storage.record_heartbeat(record.key)  # a trial that has never had a heartbeat cannot be seen to miss one
         self._storage.set_trial_state_values(record.key, TrialState.RUNNING)
-
-    def beat(self, record: TrialRecord) -> None:
-        """Write a heartbeat: the trial's owner lives, at this time of the database's clock."""
-        self._storage.record_heartbeat(record.key)
 
     def set(self, record: TrialRecord, name: str, value: Any) -> None:
         """Store a value with a trial that has not ended."""
@@ -89,8 +85,8 @@ class Queue:
     def skip(self, record: TrialRecord, by: Mapping[str, Any], reason: str) -> None:
         """Close a waiting trial as pruned, without running it."""
         self.set(record, "reason", reason)
-        self.start(record, by)  # Optuna does not copy an ended trial that has no start time
-        self.close(record, TrialState.PRUNED)
+        self.start(record, by)  # Optuna copies no trial that has ended without a start
+        self._storage.set_trial_state_values(record.key, TrialState.PRUNED)
 
     def requeue(self, record: TrialRecord, reason: str, attempt: int | None = None) -> None:
         """Close a trial and queue its task again, as the next attempt or as the same attempt."""
@@ -113,13 +109,9 @@ class Queue:
                     host = record.owner["host"]
                     self.requeue(record, f"host {host} has sent no heartbeat for {self._limits.grace} s")
 
-    def close(self, record: TrialRecord, state: TrialState, values: Sequence[float] | None = None) -> None:
-        """End a running trial. Optuna's `Study.tell` would read it twice more."""
-        self._storage.set_trial_state_values(record.key, state, values)
-
     def _fail(self, record: TrialRecord, reason: str) -> None:
         self.set(record, "reason", reason)
-        self.close(record, TrialState.FAIL)
+        self._storage.set_trial_state_values(record.key, TrialState.FAIL)
         self.trials.refresh()
 
 

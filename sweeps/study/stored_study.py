@@ -51,11 +51,7 @@ class StoredStudy:
                 study.set_user_attr(key, value)
         self.study = newest_study(storage, name)
         self._refuse_another(name, directions, identity)
-
-    @property
-    def name(self) -> str:
-        """The study's name for the user; the run directories lie in a folder of this name."""
-        return str(self.study.user_attrs["family"])
+        self.name = str(self.study.user_attrs["family"])  # by which the user knows it
 
     @property
     def space(self) -> Space:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import optuna
 from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweeps.base.errors import SweepError
 from sweeps.points.trial_record import JOB, OWN, TrialRecord, newest_of_each_task
@@ -53,14 +53,9 @@ def _copy(record: TrialRecord, study: StoredStudy) -> FrozenTrial:
     """Convert another study's trial for this study; the copy has no run of its own."""
     point = study.conforming(record.point)
     kept = {"replica": record.replica, "origin": record.origin, "run_dir": record.run_dir}
-    return FrozenTrial(
-        number=-1,  # Optuna replaces it by the next number
-        trial_id=-1,
+    trial = create_trial(
         state=TrialState.COMPLETE,
-        value=None,
         values=list(record.values),
-        datetime_start=record.started,
-        datetime_complete=record.ended,
         params=dict(point),
         distributions=study.distributions(point),
         user_attrs={
@@ -70,6 +65,7 @@ def _copy(record: TrialRecord, study: StoredStudy) -> FrozenTrial:
             **{name: value for name, value in kept.items() if value is not None},
             **{f"{JOB}{name}": value for name, value in record.attributes.items()},
         },
-        system_attrs={},
         intermediate_values=dict(record.steps),
     )
+    trial.datetime_start, trial.datetime_complete = record.started, record.ended
+    return trial

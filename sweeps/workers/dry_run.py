@@ -3,7 +3,7 @@
 import statistics
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import optuna
 from hydra.plugins.launcher import Launcher
@@ -14,7 +14,7 @@ from sweeps.command.request import Request
 from sweeps.display.progress import EventLines, clock
 from sweeps.points.search_space import Point, space_of
 from sweeps.points.trial_record import TrialRecord, newest_of_each_task
-from sweeps.search.plan import Grid, Plan, Task
+from sweeps.search.plan import Grid, Plan
 from sweeps.study.claims import SweepStudy
 from sweeps.study.storage import absolute_url, is_made, open_storage
 from sweeps.study.stored_study import newest_study, records_of
@@ -24,6 +24,8 @@ from sweeps.workers.machine import fitting_workers
 from sweeps.workers.worker import Worker
 
 MAX_SHOWN = 50  # tasks
+
+Pace = tuple[float | None, str]
 
 
 @dataclass
@@ -46,10 +48,10 @@ class DryRun:
             if storage is None:
                 raise SweepError(f"hydra.sweeper.warm_start: there is no study {known}, and no database yet")
             complete_trials(storage, known, self.settings.directions)
-        again = [Task.of(r) for r in records if r.state in self.settings.retried and self.plan.wants(r)]
+        again = [r for r in records if r.state in self.settings.retried and self.plan.wants(r)]
         n_open = self.plan.n_open(records) + len(again)
         self.say(f"dry run of study {study}: {len(self.plan)} trials, {n_open} left to run; nothing is run")
-        waiting = [Task.of(r) for r in records if r.state == "WAITING" and self.plan.wants(r)]
+        waiting = [r for r in records if r.state == "WAITING" and self.plan.wants(r)]
         due = [*again, *waiting, *self.plan.more(records)]
         for run, task in enumerate(due[:MAX_SHOWN], start=len(records)):
             self.say(f"  {self.plan.label(task, run)}")
@@ -70,8 +72,8 @@ class DryRun:
             f" {n_open} trials, {workers} at a time: {clock(trial * n_open / workers)}"
         )
 
-    def _pace(self, storage: RDBStorage | None, records: Sequence[TrialRecord], task: Task) -> tuple[float | None, str]:
-        """Find the seconds per step, and name the source of this number."""
+    def _pace(self, storage: RDBStorage | None, records: Sequence[TrialRecord], task: TrialRecord) -> Pace:
+        """Seconds for a step, and the source of that figure."""
         if paces := self._paces(records):
             return statistics.median(paces), f"median of {len(paces)} trials of this study"
         if storage is not None:
@@ -87,18 +89,17 @@ class DryRun:
         found = [record.attributes.get(f"sec_per_{self.settings.step_name}") for record in records]
         return [float(pace) for pace in found if pace is not None]
 
-    def _measured(self, task: Task) -> tuple[float | None, str]:
-        """Run a short job of the first task, in a temporary study and folder."""
+    def _measured(self, task: TrialRecord) -> Pace:
+        """Run a short job of the first task, with a study and a folder of its own."""
         with tempfile.TemporaryDirectory() as folder:
-            point = Point(task.point.values, (*task.point.overrides, *self.settings.dry_run_overrides))
+            point = Point(task.point, (*task.overrides[: len(task.point)], *self.settings.dry_run_overrides))
             identity = self.request.identity
             study = SweepStudy(f"sqlite:///{folder}/s.db", "dry", self.settings.directions, identity, self.say)
             short = Plan(Grid([point]))
             study.enqueue(short, space_of(self.request.axes))
             self.request.composition.move_to(folder)
-            launch = Launch(study, self.request, self.launcher, parent_run_id=None)
             view = EventLines(lambda line: None, short)
-            Worker(study, short, launch, view, self.settings.heartbeat).work()
+            Worker(Launch(study, replace(self.request, plan=short), self.launcher, None), view).work()
             [record] = study.records()
             open_storage.cache_clear()  # its file disappears with the folder
         if paces := self._paces([record]):

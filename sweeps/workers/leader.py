@@ -13,13 +13,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig
+
 from sweeps.base.environment import ORDERS, STORAGE
 from sweeps.base.errors import SweepError
 from sweeps.base.signals import Stop
+from sweeps.command.composition import given_overrides
 from sweeps.display.progress import View
 from sweeps.job.task_function import REQUEUE
 from sweeps.study.claims import SweepStudy
 from sweeps.study.owner import this_process
+from sweeps.workers.callbacks import without_callbacks
 
 STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM, REQUEUE)  # exit statuses of a worker that has requeued its trial
 HYDRAS_HINT = "Set the environment variable HYDRA_FULL_ERROR"  # Hydra prints it after the message
@@ -77,11 +81,10 @@ class Leader:
     """
 
     study: SweepStudy
-    shares: Sequence[Mapping[str, str]]  # for each worker its part of the machine, as environment variables
+    config: DictConfig  # of the sweep
+    shares: Sequence[Mapping[str, str]]  # one worker's part of the machine each, as environment variables
     parent_run_id: str | None  # MLflow run of the study
-    overrides: Sequence[str]  # of this command
-    without_callbacks: Sequence[str]  # further overrides of a worker's command line
-    folder: Path  # folder for the workers' logs
+    folder: Path  # where the workers' logs go
     view: View
     stop_seconds: float  # seconds that workers have to stop before they are killed
     stop: Stop = field(default_factory=Stop)
@@ -106,7 +109,7 @@ class Leader:
             self.view.close()
 
     def _start(self, place: int) -> None:
-        orders = Orders(this_process(), self.parent_run_id, self.without_callbacks)
+        orders = Orders(this_process(), self.parent_run_id, without_callbacks(self.config))
         log = self.folder / f"{socket.gethostname()}-{os.getpid()}-{place}.log"
         with log.open("ab") as file:
             process = subprocess.Popen(
@@ -122,8 +125,9 @@ class Leader:
     def _arguments(self) -> list[str]:
         """Return this command's arguments, with the further overrides after its own: argparse wants them together."""
         own = sys.orig_argv[1:]
-        end = max((place for place, argument in enumerate(own, 1) if argument in self.overrides), default=len(own))
-        return [*own[:end], *self.without_callbacks, *own[end:]]
+        overrides = [*given_overrides(self.config, "hydra"), *given_overrides(self.config, "task")]
+        end = max((place for place, argument in enumerate(own, 1) if argument in overrides), default=len(own))
+        return [*own[:end], *without_callbacks(self.config), *own[end:]]
 
     def _watch(self) -> None:
         shown = 0.0

@@ -1,6 +1,6 @@
 """Run a sweep: open its study, run its plan in this process or in several, and print the results."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 
@@ -9,18 +9,15 @@ from rich.console import Console
 
 from sweeps.base.signals import Stop
 from sweeps.command.command_line import ATTRIBUTE, note
-from sweeps.command.composition import given_overrides
 from sweeps.command.request import Request
 from sweeps.display.mlflow_run import ParentRun, open_parent, or_warn
 from sweeps.display.progress import EventLines, LiveTable, View
 from sweeps.display.summary import print_summary
 from sweeps.points.search_space import space_of
-from sweeps.points.trial_record import TrialRecord
 from sweeps.study.claims import SweepStudy
 from sweeps.study.queue import Limits
 from sweeps.study.storage import absolute_url, open_storage
 from sweeps.study.warm_start import complete_trials
-from sweeps.workers.callbacks import without_callbacks
 from sweeps.workers.dry_run import DryRun
 from sweeps.workers.launch import Launch
 from sweeps.workers.leader import Leader, Orders
@@ -86,24 +83,8 @@ class Run:
             raise
         records = study.records()
         new = [record for record in records if record.state in ENDED and record.number not in before]
-        self._summarise(study, records, len(new))
-        n_failed = sum(record.state == "FAIL" and self.plan.wants(record) for record in new)
-        n_done = sum(record.state in ("COMPLETE", "PRUNED") and self.plan.wants(record) for record in records)
-        succeeded = n_failed == 0 and n_done > 0
-        self._close_parent(parent, study, "FINISHED" if succeeded else "FAILED")
-        if not succeeded:
-            raise SystemExit(1)
-
-    def _summarise(self, study: SweepStudy, records: Sequence[TrialRecord], n_run: int) -> None:
-        print_summary(
-            self.console,
-            records,
-            study.goal,
-            study=study.name,
-            n_points=len(self.plan),
-            n_run=n_run,
-            n_superseded=study.n_superseded,
-        )
+        n_run, n_superseded = len(new), study.n_superseded
+        print_summary(self.console, records, study.goal, study.name, len(self.plan), n_run, n_superseded)
         rate, limit = study.failure_rate(self.plan), self.settings.max_failure_rate
         if rate > limit:
             self.say(
@@ -111,6 +92,12 @@ class Run:
                 f" hydra.sweeper.max_failure_rate={limit}; go on with a greater one, or with"
                 " hydra.sweeper.retry_failed=true"
             )
+        n_failed = sum(record.state == "FAIL" and self.plan.wants(record) for record in new)
+        n_done = sum(record.state in ("COMPLETE", "PRUNED") and self.plan.wants(record) for record in records)
+        succeeded = n_failed == 0 and n_done > 0
+        self._close_parent(parent, study, "FINISHED" if succeeded else "FAILED")
+        if not succeeded:
+            raise SystemExit(1)
 
     def _open_study(self) -> SweepStudy:
         """Open the study of this command; create it if it is new."""
@@ -127,10 +114,9 @@ class Run:
         self.say(f"{n_workers} workers; their output is in {folder}, that of a trial in output.txt of its own folder")
         return Leader(
             study=study,
+            config=config,
             shares=[environment(self.settings, n_workers, place) for place in range(n_workers)],
             parent_run_id=parent_run_id,
-            overrides=[*given_overrides(config, "hydra"), *given_overrides(config, "task")],
-            without_callbacks=without_callbacks(config),
             folder=folder,
             view=self._view(n_workers),
             stop_seconds=self.settings.stop_seconds,
@@ -139,7 +125,7 @@ class Run:
 
     def _worker(self, study: SweepStudy, parent_run_id: str | None) -> Worker:
         launch = Launch(study, self.request, self.make_launcher(), parent_run_id)
-        return Worker(study, self.plan, launch, self._view(n_workers=1), self.settings.heartbeat, self.stop)
+        return Worker(launch, self._view(n_workers=1), self.stop)
 
     def _view(self, n_workers: int) -> View:
         """Choose a table if only the leader uses the terminal, else lines: a lone worker's job may draw progress."""

@@ -1,11 +1,10 @@
 """A worker of a sweep: it claims a trial, runs its job and records the result, until nothing is left."""
 
-import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+
+from hydra.core.utils import env_override
 
 from sweeps.base.environment import STORAGE
 from sweeps.base.repeating import repeating
@@ -14,8 +13,6 @@ from sweeps.display.progress import View
 from sweeps.job.job_result import JobResult, failure
 from sweeps.job.task_function import REQUEUE
 from sweeps.points.trial_record import TrialRecord
-from sweeps.search.plan import Plan
-from sweeps.study.claims import SweepStudy
 from sweeps.workers.launch import Launch
 
 POLL = 0.5  # seconds between two checks, while others run trials that may be requeued
@@ -27,12 +24,12 @@ TOO_LATE = JobResult("FAIL", reason="its result came too late: the trial had bee
 class Worker:
     """Runs trials of a study, one at a time."""
 
-    study: SweepStudy
-    plan: Plan
     launch: Launch
     view: View
-    heartbeat: float  # seconds between two signs of life
     stop: Stop = field(default_factory=Stop)
+
+    def __post_init__(self) -> None:
+        self.study, self.request = self.launch.study, self.launch.request
 
     def work(self) -> None:
         """Run trials until none waits, and none that runs elsewhere could be requeued.
@@ -40,13 +37,13 @@ class Worker:
         Raises:
             KeyboardInterrupt, SystemExit: a signal stopped the job; its trial waits again.
         """
-        with _environment(self.study.url):
+        with env_override({STORAGE: self.study.url}):  # so that no file has its password
             while True:
                 self.stop.check()
-                claim = self.study.claim(self.plan)
+                claim = self.study.claim(self.request.plan)
                 if claim is not None:
                     self._run_and_tell(claim)
-                elif self.study.is_finished(self.plan):
+                elif self.study.is_finished(self.request.plan):
                     return
                 else:
                     time.sleep(POLL)
@@ -56,7 +53,7 @@ class Worker:
         self.view.show([record])
         try:
             self.stop.check()
-            with repeating(lambda _: self.study.beat(claim), self.heartbeat):
+            with repeating(lambda _: self.study.beat(claim), self.request.settings.heartbeat):
                 result = self.launch.run(claim)
             if result.state == "FAIL":
                 self.stop.check()  # the signal may have caused this failure
@@ -87,14 +84,3 @@ class Worker:
         value = result.values[0] if result.values else None
         end = replace(record, state=result.state, value=value, values=result.values, reason=result.reason)
         self.view.show([replace(end, requeued=waits_again, ended=datetime.now())])
-
-
-@contextmanager
-def _environment(storage: str) -> Iterator[None]:
-    """Pass the storage to the jobs in an environment variable, so that no file has its password."""
-    before = os.environ.get(STORAGE)
-    os.environ[STORAGE] = storage
-    try:
-        yield
-    finally:
-        os.environ.pop(STORAGE) if before is None else os.environ.update({STORAGE: before})

@@ -46,7 +46,7 @@ def parse(*lines: str) -> tuple[list[AnyAxis], list[str]]:
 def test_a_choice_list_is_an_axis(line: str, name: str, values: list[object], overrides: list[str]) -> None:
     [axis], fixed = parse(line)
     assert axis.name == name
-    assert [choice.value for choice in axis.choices] == values
+    assert axis.listed == values
     assert [point.overrides for point in points([axis])] == [(override,) for override in overrides]
     assert fixed == []
 

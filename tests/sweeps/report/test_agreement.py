@@ -10,7 +10,7 @@ from sweeps.points.ranking import Goal, Ranking
 from sweeps.points.search_space import Point
 from sweeps.report.page import _leaders
 from sweeps.report.tables import point_table
-from sweeps.search.plan import Grid, Plan, Seeds
+from sweeps.search.plan import Grid, Plan
 from sweeps.study.claims import SweepStudy
 from tests.sweeps.report.studies import Studies, add
 
@@ -34,7 +34,7 @@ def sweep(studies: Studies) -> SweepStudy:
     """Three points, of which the two best by their first seed are replicated; the second seed is worse."""
     points = [Point({"h": float(h)}, (f"h={h}",)) for h in (1, 2, 3)]
     goal = Goal(names=("FID",), replicas=2, top=2, seed_key="repeat")
-    plan = Plan(Grid(points), goal, Seeds("repeat", 7))
+    plan = Plan(Grid(points), goal, 7)
     study = SweepStudy(studies.url, "s", "minimize", {"axes": ["h"], "config": {}}, print)
     study.keep_goal(goal)
     study.enqueue(plan, {"h": [1.0, 2.0, 3.0]})

@@ -7,14 +7,14 @@ import pytest
 from sweeps.points.ranking import Goal
 from sweeps.points.search_space import Point
 from sweeps.points.trial_record import TrialRecord
-from sweeps.search.plan import Grid, Plan, Seeds, Task, shuffled
+from sweeps.search.plan import Grid, Plan, shuffled
 
 POINTS = [Point({"h": float(h)}, (f"h={h}",)) for h in (1, 2, 3)]
-SEEDS = Seeds("seed", 7)
+SEED = 7
 
 
 def plan(replicas: int = 1, top: int | None = None, direction: str = "minimize") -> Plan:
-    return Plan(Grid(POINTS), Goal(directions=(direction,), replicas=replicas, top=top), SEEDS)
+    return Plan(Grid(POINTS), Goal(directions=(direction,), replicas=replicas, top=top), SEED)
 
 
 def record(h: int, replica: int, state: str = "COMPLETE", value: float | None = None, **more: object) -> TrialRecord:
@@ -22,7 +22,7 @@ def record(h: int, replica: int, state: str = "COMPLETE", value: float | None = 
     return TrialRecord(h, state, {"h": float(h)}, value, replica=replica, values=values, **more)  # type: ignore[arg-type]
 
 
-def said(tasks: Sequence[Task]) -> list[tuple[str, ...]]:
+def said(tasks: Sequence[TrialRecord]) -> list[tuple[str, ...]]:
     return [task.overrides for task in tasks]
 
 

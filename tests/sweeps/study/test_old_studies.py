@@ -9,7 +9,7 @@ import pytest
 from sweeps.points.ranking import Goal
 from sweeps.points.search_space import Point, Value
 from sweeps.report.reading import read
-from sweeps.search.plan import Grid, Plan, Seeds
+from sweeps.search.plan import Grid, Plan
 from sweeps.study.claims import SweepStudy
 from sweeps.study.storage import open_storage
 from sweeps.study.warm_start import complete_trials
@@ -24,7 +24,7 @@ def url(tmp_path: Path) -> str:
 
 
 def plan(*names: Value) -> Plan:
-    return Plan(Grid([Point({"h": name}, (f"h={name}",)) for name in names]), Goal(replicas=2), Seeds("seed", 0))
+    return Plan(Grid([Point({"h": name}, (f"h={name}",)) for name in names]), Goal(replicas=2), 0)
 
 
 def test_it_goes_on_in_its_newest_copy_and_grows_there(url: str) -> None:
