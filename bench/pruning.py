@@ -23,7 +23,7 @@ from dataclasses import asdict
 from typing import Any
 
 from bench.measuring import arguments, show, write
-from sweeps.base.options import PRUNERS
+from sweeps.base.samplers_and_pruners import PRUNERS
 from sweeps.job.current_trial import RunningTrial
 from sweeps.job.pruning import is_to_end
 from sweeps.points.search_space import Axis, points, space_of

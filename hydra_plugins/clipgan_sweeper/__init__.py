@@ -12,7 +12,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 
 from sweeps import sweeper
-from sweeps.base.options import PRUNERS, SAMPLERS
+from sweeps.base.samplers_and_pruners import PRUNERS, SAMPLERS
 from sweeps.base.settings import Settings
 
 PROVIDER = "clipgan_sweeper"  # the name that `--info` shows

@@ -9,10 +9,9 @@ from hydra.core.override_parser.types import Transformer
 from omegaconf import OmegaConf
 
 from sweeps.base.errors import SweepError
-from sweeps.base.options import CmaEsSampler, GridSampler, TPESampler, instance, pruner_of
+from sweeps.base.samplers_and_pruners import CmaEsSampler, GridSampler, TPESampler, instance, pruner_of
 from sweeps.base.settings import Settings
 from sweeps.command.composition import Composition
-from sweeps.points.condition import Condition
 from sweeps.points.ranking import Goal, aggregate_named
 from sweeps.points.search_space import (
     AnyAxis,
@@ -25,6 +24,7 @@ from sweeps.points.search_space import (
     point_id,
     points,
 )
+from sweeps.points.where import Condition
 from sweeps.search.plan import Grid, Plan, Source, shuffled
 from sweeps.search.sampling import SampledPoints
 

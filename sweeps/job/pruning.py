@@ -9,8 +9,8 @@ import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from sweeps.base.options import pruner_of
 from sweeps.base.optuna_internals import key_of
+from sweeps.base.samplers_and_pruners import pruner_of
 from sweeps.points.trial_record import OWN, newest_of_each_task, record_of
 from sweeps.search.in_memory_study import in_memory_study
 from sweeps.study.storage import open_storage

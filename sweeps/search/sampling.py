@@ -17,7 +17,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweeps.base.errors import SweepError
-from sweeps.base.options import instance
+from sweeps.base.samplers_and_pruners import instance
 from sweeps.points.ranking import PointResult
 from sweeps.points.search_space import (
     MAX_LISTED,

@@ -10,7 +10,7 @@ from rich.console import Console
 from sweeps.base.signals import Stop
 from sweeps.command.command_line import ATTRIBUTE, note
 from sweeps.command.request import Request
-from sweeps.display.mlflow_run import ParentRun, open_parent, or_warn
+from sweeps.display.mlflow_study import ParentRun, open_parent, or_warn
 from sweeps.display.progress import EventLines, LiveTable, View
 from sweeps.display.summary import print_summary
 from sweeps.points.search_space import space_of

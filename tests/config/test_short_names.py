@@ -7,7 +7,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from clipgan.config.command_line import version_base
-from sweeps.base.options import PRUNERS, SAMPLERS
+from sweeps.base.samplers_and_pruners import PRUNERS, SAMPLERS
 from tests.helpers import ROOT
 
 GROUPS = {"pruner": PRUNERS, "sampler": SAMPLERS}

@@ -190,7 +190,7 @@ def test_a_mistake_is_one_message(overrides: list[str], message: str, tmp_path: 
 
 def test_the_options_of_both_groups_are_documented_in_the_manual() -> None:
     readme = (REPOSITORY / "README.md").read_text()
-    from sweeps.base.options import PRUNERS, SAMPLERS
+    from sweeps.base.samplers_and_pruners import PRUNERS, SAMPLERS
 
     assert all(f"`{name}`" in readme for name in (*PRUNERS, *SAMPLERS))
 

@@ -9,7 +9,7 @@ import pytest
 from optuna.trial import TrialState
 
 from sweeps.base.errors import SweepError
-from sweeps.base.options import PRUNERS, HyperbandPruner, MedianPruner, SuccessiveHalvingPruner, pruner_of
+from sweeps.base.samplers_and_pruners import PRUNERS, HyperbandPruner, MedianPruner, SuccessiveHalvingPruner, pruner_of
 from sweeps.job.current_trial import RunningTrial
 from sweeps.job.pruning import is_to_end
 from sweeps.points.search_space import Point

@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from sweeps.display.mlflow_run import ParentRun
+from sweeps.display.mlflow_study import ParentRun
 from sweeps.display.summary import PIPED_WIDTH, print_summary
 from sweeps.points.ranking import Goal, Ranking
 from sweeps.points.search_space import Point

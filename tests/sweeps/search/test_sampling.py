@@ -8,7 +8,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from sweeps.base.errors import SweepError
-from sweeps.base.options import SAMPLERS
+from sweeps.base.samplers_and_pruners import SAMPLERS
 from sweeps.points.ranking import PointResult
 from sweeps.points.search_space import AnyAxis, Values, axes_and_fixed, point_id
 from sweeps.points.trial_record import TrialRecord

@@ -3,7 +3,7 @@
 import pytest
 
 from sweeps.base.errors import SweepError
-from sweeps.points.condition import Condition
+from sweeps.points.where import Condition
 
 VALUES = {
     "on": "true",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.display.mlflow_run import ParentRun, open_parent, or_warn
+from sweeps.display.mlflow_study import ParentRun, open_parent, or_warn
 from sweeps.points.ranking import Goal
 from sweeps.points.search_space import Space
 from sweeps.points.trial_record import TrialRecord

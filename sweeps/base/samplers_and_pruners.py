@@ -84,7 +84,7 @@ class AutoSampler:
 class GridSampler:
     """Every combination of the choices, in order."""
 
-    _target_: str = "sweeps.base.options.GridSampler"
+    _target_: str = "sweeps.base.samplers_and_pruners.GridSampler"
 
 
 @dataclass
