@@ -9,7 +9,7 @@ import torch
 
 from clipgan.base.errors import UserError
 from clipgan.consistency import Options, choose, co_occurrence, main, measure, parse
-from tests.tasks.simclr.tiny import tiny
+from tests.tiny import tiny_simclr
 
 pytestmark = pytest.mark.numeric
 
@@ -74,7 +74,7 @@ def test_bad_values_are_quoted(arguments, message):
 
 @pytest.mark.slow
 def test_the_command_measures_and_draws(cache_dir, tmp_path, monkeypatch, capsys):
-    overrides = [text for text in tiny(cache_dir) if text != "task=simclr"]
+    overrides = [text for text in tiny_simclr(cache_dir) if text != "task=simclr"]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["consistency", *overrides, "n_classes=3", "n_images=50", "views=2"])
     main()

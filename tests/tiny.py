@@ -2,13 +2,17 @@
 
 from pathlib import Path
 
-TINY = (
+SMALL = (
     "data.n_train=96",
     "data.n_heldout=32",
     "resolution=16",
     "clip.train.steps=2",
     "clip.train.batch=8",
     "clip.train.min_attribute_accuracy=0",
+    "batch=32",
+)
+TINY = (
+    *SMALL,
     "resnet.train.steps=2",
     "resnet.train.batch=8",
     "metrics.judge.train.steps=2",
@@ -17,15 +21,27 @@ TINY = (
     "metrics.n_images=32",
     "model.channel_base=64",
     "model.channel_max=16",
-    "batch=32",
     "kimg=2",
     "snapshot_kimg=1",
     "sample_prompts=2",
     "sample_latents=3",
     "mlflow.log_model=false",  # 27 MB a training; tests/sampling logs one
 )
+TINY_SIMCLR = (
+    "task=simclr",
+    *SMALL,
+    "epochs=2",
+    "snapshot_epochs=1",
+    "simclr.linear.epochs=20",
+    "simclr.classes=[shape]",
+)
 
 
 def tiny(cache_dir: Path, *overrides: str) -> list[str]:
-    """`TINY` with a cache of its own."""
+    """A GAN's training with a cache of its own."""
     return [*TINY, f"cache_dir={cache_dir}", *overrides]
+
+
+def tiny_simclr(cache_dir: Path, *overrides: str) -> list[str]:
+    """A pretraining with a cache of its own."""
+    return [*TINY_SIMCLR, f"cache_dir={cache_dir}", *overrides]

@@ -9,8 +9,7 @@ from clipgan.tasks.gan.training import Training
 from clipgan.tasks.simclr.pretrained import load_pretrained
 from clipgan.tasks.train import train
 from tests.helpers import make_config
-from tests.tasks.simclr import tiny as pretraining
-from tests.tiny import tiny
+from tests.tiny import tiny, tiny_simclr
 
 CPU = torch.device("cpu")
 
@@ -18,7 +17,7 @@ CPU = torch.device("cpu")
 @pytest.mark.slow
 def test_the_youngest_run_or_a_named_one_or_a_file(cache_dir, tmp_path):
     mlflow = f"mlflow.tracking_uri=sqlite:///{tmp_path}/mlflow.db"
-    run = train(make_config(*pretraining.tiny(cache_dir, "epochs=1", mlflow)), tmp_path / "run")
+    run = train(make_config(*tiny_simclr(cache_dir, "epochs=1", mlflow)), tmp_path / "run")
     assert run.unit == "epoch"
     run_id = (tmp_path / "run" / "mlflow_run_id.txt").read_text().strip()
     path = tmp_path / "run" / "checkpoint-000001.pt"

@@ -17,7 +17,7 @@ from clipgan.tasks.simclr.pretraining import Pretraining
 from clipgan.tasks.train import train
 from tests import warm
 from tests.helpers import ROOT, assert_same, make_config
-from tests.tasks.simclr.tiny import tiny
+from tests.tiny import tiny_simclr
 
 CPU = torch.device("cpu")
 TIMELESS = ("time", "sec_per_epoch", "memory_gb", "snapshot_seconds")
@@ -25,7 +25,7 @@ TIMELESS = ("time", "sec_per_epoch", "memory_gb", "snapshot_seconds")
 
 @pytest.fixture
 def configure(cache_dir):
-    return lambda *overrides: make_config(*tiny(cache_dir, "mlflow.tracking_uri=null", *overrides))
+    return lambda *overrides: make_config(*tiny_simclr(cache_dir, "mlflow.tracking_uri=null", *overrides))
 
 
 def records(run_dir):
@@ -109,7 +109,7 @@ def command(tmp_path, *arguments):
 
 @pytest.mark.slow
 def test_a_sweep_over_pairs_maximises(cache_dir, tmp_path):
-    overrides = ["-m", *tiny(cache_dir, "pairs=plain,add_new_positive", "hydra.sweeper.workers=1", "epochs=1")]
+    overrides = ["-m", *tiny_simclr(cache_dir, "pairs=plain,add_new_positive", "hydra.sweeper.workers=1", "epochs=1")]
     out = command(tmp_path, *overrides)
     [summary] = optuna.get_all_study_summaries(f"sqlite:///{tmp_path}/sweeps.db")
     study = optuna.load_study(study_name=summary.study_name, storage=f"sqlite:///{tmp_path}/sweeps.db")
@@ -126,7 +126,7 @@ def test_two_processes_pretrain_what_one_does(configure, cache_dir, tmp_path):
     """The statistics of BatchNorm are those of the whole batch, and so is the contrast."""
     once = ("pairs=drop_easy_negative", "batch=96", "epochs=1", "mlflow.tracking_uri=null")  # one step
     train(configure(*once), tmp_path / "one")
-    command(tmp_path, *tiny(cache_dir, *once, "processes=2", "hydra.run.dir=two"))
+    command(tmp_path, *tiny_simclr(cache_dir, *once, "processes=2", "hydra.run.dir=two"))
     one, two = (records(tmp_path / name) for name in ("one", "two"))
     assert two[0] == one[0]
     assert two[1]["loss/nt_xent"] == pytest.approx(one[1]["loss/nt_xent"], rel=1e-5)
@@ -157,7 +157,7 @@ def test_two_processes_pretrain_what_one_does(configure, cache_dir, tmp_path):
 )
 def test_bad_values_are_quoted(cache_dir, overrides, message):
     with pytest.raises(UserError, match=message):
-        make_config(*tiny(cache_dir, *overrides))
+        make_config(*tiny_simclr(cache_dir, *overrides))
 
 
 def test_classes_of_shapes_are_no_others():

@@ -12,7 +12,7 @@ from clipgan.tasks.simclr.pretraining import Pretraining, prepare_pretraining
 from clipgan.tasks.simclr.step import choose_pairs, train_step, views_of
 from tests.helpers import make_config
 from tests.numeric import CLOSE, in_float32
-from tests.tasks.simclr.tiny import tiny
+from tests.tiny import tiny_simclr
 
 pytestmark = pytest.mark.numeric
 
@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def pretraining(cache_dir, tmp_path):
     def make(*overrides):
-        config = make_config(*tiny(cache_dir, *overrides))
+        config = make_config(*tiny_simclr(cache_dir, *overrides))
         with in_float32():
             prepared = prepare_pretraining(config, CPU)
         return Pretraining(config, tmp_path, prepared, CPU, None)

@@ -1,0 +1,35 @@
+"""What the tests of a run's log share: opening one, and reading from MLflow what has arrived."""
+
+import time
+
+from mlflow import MlflowClient
+
+from clipgan.tracking.run_description import RunDescription
+from clipgan.tracking.run_log import RunLog
+
+
+def open_log(run_dir, config, resumed_at=None, **params):
+    run_dir.mkdir(exist_ok=True)
+    return RunLog(
+        run_dir, config, RunDescription("a name", "what it is"), {"h": 0.5, "long": "x" * 9000, **params}, resumed_at
+    )
+
+
+def run_id(run_dir):
+    return (run_dir / "mlflow_run_id.txt").read_text().strip()
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def history(run_dir, config, key="fid"):
+    found = MlflowClient(config.tracking_uri).get_metric_history(run_id(run_dir), key)
+    return [(metric.step, metric.value) for metric in found]
+
+
+def await_first_figure(run_dir, config):
+    wait_until(lambda: (run_dir / "mlflow_run_id.txt").exists() and history(run_dir, config))
