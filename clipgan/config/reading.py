@@ -31,7 +31,8 @@ def from_yaml(node: Any) -> Config:
                 OmegaConf.is_dict(pairs), f"loss.{phase}.{space}", pairs, "a mapping, such as {it: {}, ii: {h: 0.1}}"
             )
     try:
-        missing = sorted(OmegaConf.missing_keys(node))
+        written: Any = OmegaConf.to_container(OmegaConf.create(node), resolve=False)  # a key may refer to a missing one
+        missing = sorted(key for key, value in flatten(written).items() if value == "???")
         if missing:
             raise UserError(f"{missing[0]} is missing: give {missing[0]}=VALUE")
         merged = OmegaConf.merge(OmegaConf.structured(Config), node)
