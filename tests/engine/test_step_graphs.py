@@ -119,10 +119,10 @@ def test_a_failed_capture_falls_back_to_eager_steps(make_training, capsys, preci
 
     def fail(function):
         state = training.state
-        scaler = {"scale": state.scaler._scale, "growth": state.scaler._growth_tracker}
+        inner = state.scaler.is_enabled() and {"scale": state.scaler._scale, "growth": state.scaler._growth_tracker}
 
         def tensors():
-            found = flat({**state.state_dict(), **scaler})
+            found = flat({**state.state_dict(), "inner": inner or {}})
             return {name: value for name, value in found if isinstance(value, torch.Tensor)}
 
         before = {name: value.clone() for name, value in tensors().items()}
