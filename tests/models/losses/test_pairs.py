@@ -10,6 +10,7 @@ from scipy.sparse.csgraph import connected_components
 from clipgan.config import PairsConfig
 from clipgan.models.losses.contrastive import contrast
 from clipgan.models.losses.pairs import STRATEGIES, one_component, select
+from tests.capturable import Capturable
 from tests.models.losses.test_contrastive import rows, tensors
 from tests.numeric import CLOSE
 
@@ -163,3 +164,10 @@ def test_components_equal_scipys(nodes):
     assert one_component(order @ path @ order.T).all()
     path[nodes // 2, nodes // 2 - 1] = 0
     assert torch.equal(one_component(order @ path @ order.T), by_scipy(order @ path @ order.T))
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_graph_can_record_every_strategy(name):
+    similarity, fit = torch.empty(9, 12, device="meta"), torch.empty(9, device="meta")  # nothing can copy from there
+    with Capturable():
+        select(CONFIGS[name], similarity, fit)
