@@ -1,0 +1,161 @@
+"""Parts that run train.py as a user does: `startup`, `sharing`, `quality`, `bits` and `processes`."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.gpu.findings import Findings, Setting
+from clipgan.engine.checkpoint_file import checkpoint_path
+
+ROOT = Path(__file__).parents[2]
+KIMG, SEEDS = 40, (0, 1, 2)  # of the trainings for quality
+
+
+def train(setting: Setting, *overrides: str, run_dir: Path | None = None, module: str = "", torchrun: int = 0) -> float:
+    """Run train.py to its end, and return its seconds.
+
+    Args:
+        run_dir: where its files go.
+        module: a module to run in place of train.py.
+        torchrun: the number of processes that torchrun starts; 0: no torchrun.
+
+    Raises:
+        RuntimeError: it failed; the message is its last line.
+    """
+    start = [sys.executable, *(["-m", "torch.distributed.run", "--nproc-per-node", str(torchrun)] if torchrun else [])]
+    folder = [f"hydra.run.dir={run_dir}"] if run_dir else []
+    command = [
+        *start,
+        *(["-m", module] if module else [str(ROOT / "train.py")]),
+        *setting.overrides(*overrides),
+        *folder,
+    ]
+    log = setting.folder / "commands.log"
+    begin = time.time()
+    environment = os.environ | {"STARTED": str(begin), "OMP_NUM_THREADS": "1"}
+    with log.open("w") as file:
+        status = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, cwd=ROOT, env=environment, check=False)
+    if status.returncode:
+        lines = [line for line in log.read_text().splitlines() if line.strip()] or ["no message"]
+        raise RuntimeError(f"status {status.returncode}: {lines[-1]}")
+    return time.time() - begin
+
+
+def startup(setting: Setting, found: Findings) -> None:
+    """Time a command from its start to its first step and to its step 100. The first command fills caches of files."""
+    for number, name in enumerate(("first command", "second command")):
+        with found.attempt(name):
+            train(setting, "kimg=2", run_dir=setting.folder / str(number), module="bench.gpu.timed_train")
+            found.put(name, json.loads((setting.folder / str(number) / "times.json").read_text()))
+
+
+def sharing(setting: Setting, found: Findings) -> None:
+    """Run the demo's three trials one after the other, then side by side on the same GPU."""
+    for kimg in (2, 8):
+        row: dict[str, Any] = {}
+        for workers in (1, 3):
+            if setting.left() < (10 if kimg == 2 else 1.5 * row.get("1", 25)):
+                found.put(f"{kimg} kimg", row | {"left out": "no time"})
+                return
+            with found.attempt(f"{kimg} kimg, {workers} at a time"):
+                place = setting.folder / f"{kimg}-{workers}"
+                row[str(workers)] = train(
+                    setting, "-m", "loss=symmetric", "h=0.1,0.5,2", f"kimg={kimg}",
+                    f"hydra.sweep.dir={place}", f"hydra.sweeper.storage=sqlite:///{place}.db", *side_by_side(workers),
+                )  # fmt: skip
+                row[f"{workers}, training s/kimg"] = [_speed(file) for file in sorted(place.glob("*/metrics.jsonl"))]
+        if {"1", "3"} <= row.keys():
+            row["throughput"] = row["1"] / row["3"]
+        found.put(f"{kimg} kimg", row)
+
+
+def side_by_side(workers: int) -> list[str]:
+    """Return the sweeper's setting for this many trials at a time on one GPU."""
+    from sweeps.base.settings import Settings
+
+    key = "workers_per_gpu" if hasattr(Settings, "workers_per_gpu") else "workers"
+    return [f"hydra.sweeper.{key}={workers}"]
+
+
+def _speed(file: Path) -> float:
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    return min(row["sec_per_kimg"] for row in rows if "sec_per_kimg" in row)
+
+
+def quality(setting: Setting, found: Findings, seed: int) -> None:
+    """Train for 40 kimg with the default settings; the last FID and its deviation, beside a CPU's."""
+    kimg = setting.count(KIMG, 2)
+    folder = setting.folder / str(seed)
+    spent = train(setting, f"kimg={kimg}", f"snapshot_kimg={max(1, kimg // 4)}", f"seed={seed}", run_dir=folder)
+    found.put(f"seed {seed}", last_metrics(folder) | {"command, seconds": spent})
+
+
+def last_metrics(run_dir: Path) -> dict[str, Any]:
+    """Return FID, its deviation and the training's speed, of a run's last snapshot."""
+    rows = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    [key] = {
+        key for row in rows for key in row if re.fullmatch(r"fid\d+k?_\w+", key) and not key.endswith(("_sd", "_best"))
+    }
+    snapshots = [row for row in rows if key in row]
+    return {
+        "name": key, "fid": snapshots[-1][key], "fid_sd": snapshots[-1].get(f"{key}_sd"), "kimg": snapshots[-1]["step"],
+        "course": [[row["step"], row[key]] for row in snapshots],
+        "s/kimg": min(row["sec_per_kimg"] for row in rows if "sec_per_kimg" in row),
+    }  # fmt: skip
+
+
+def bits(setting: Setting, found: Findings) -> None:
+    """With `deterministic=true`, a repeated training has the same bits, and so has a resumed one."""
+    resumed, whole = setting.folder / "resumed", setting.folder / "whole"
+    common = ("deterministic=true", "snapshot_kimg=1", "keep_last=null")
+    train(setting, "kimg=1", *common, run_dir=resumed)
+    train(setting, "kimg=2", *common, run_dir=whole)
+    found.check("repeated, 1 kimg", *same_state(resumed, whole, 1))
+    shutil.rmtree(setting.folder / "hydra", ignore_errors=True)
+    train(setting, "kimg=2", *common, run_dir=resumed)
+    found.check("resumed at 1 kimg, 2 kimg", *same_state(resumed, whole, 2))
+
+
+def processes(setting: Setting, found: Findings) -> None:
+    """NCCL: torchrun with one process gives the bits of a plain run; with two GPUs, two processes train."""
+    plain, one = setting.folder / "plain", setting.folder / "one"
+    common = ("deterministic=true", "kimg=1", "snapshot_kimg=1")
+    train(setting, *common, run_dir=plain)
+    train(setting, *common, run_dir=one, torchrun=1)
+    found.check("torchrun with one process", *same_state(plain, one, 1))
+    if torch.cuda.device_count() < 2:
+        found.put("two GPUs", "left out: this machine has fewer")
+        return
+    train(setting, *common, run_dir=setting.folder / "two", torchrun=2)
+    found.put("two GPUs", last_metrics(setting.folder / "two"))
+
+
+def same_state(one: Path, other: Path, kimg: int) -> tuple[bool, str]:
+    """Compare the states of two runs' checkpoints, bit for bit."""
+    states = [
+        torch.load(checkpoint_path(run_dir, kimg), map_location="cpu", weights_only=False)["state"]
+        for run_dir in (one, other)
+    ]
+    different = [name for name, a, b in _leaves(*states) if not _equal(a, b)]
+    return not different, f"{len(different)} values differ: {', '.join(different[:3])}" if different else "equal bits"
+
+
+def _leaves(one: Any, other: Any, name: str = "") -> list[tuple[str, Any, Any]]:
+    if isinstance(one, dict):
+        return [leaf for key in one for leaf in _leaves(one[key], other[key], f"{name}/{key}")]
+    if isinstance(one, list | tuple):
+        pairs = zip(one, other, strict=True)
+        return [leaf for place, (a, b) in enumerate(pairs) for leaf in _leaves(a, b, f"{name}/{place}")]
+    return [(name, one, other)]
+
+
+def _equal(one: Any, other: Any) -> bool:
+    return torch.equal(one, other) if isinstance(one, torch.Tensor) else bool(one == other)

@@ -1,0 +1,55 @@
+"""The parts in the order of their value, each with the seconds that it may take; parts of one stage run side by side."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+
+from bench.gpu.findings import Compute
+
+BUDGET = 480  # seconds for all stages
+
+
+@dataclass(frozen=True)
+class Part:
+    """A function of this package."""
+
+    name: str
+    module: str
+    function: str
+    argument: int | None = None
+
+    def load(self) -> Compute:
+        """Import the function."""
+        function: Callable[..., None] = getattr(import_module(f"bench.gpu.{self.module}"), self.function)
+        return function if self.argument is None else partial(function, seed=self.argument)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Parts that run at the same time. A part that measures time has a stage of its own."""
+
+    seconds: float
+    parts: tuple[Part, ...]
+
+
+def _alone(seconds: float, module: str, name: str) -> Stage:
+    return Stage(seconds, (Part(name, module, name),))
+
+
+STAGES = (
+    _alone(70, "steps", "step32"),
+    _alone(60, "steps", "step256"),
+    _alone(35, "steps", "lafite"),
+    _alone(60, "snapshot", "snapshot"),
+    _alone(60, "cost", "cost"),
+    _alone(25, "commands", "startup"),
+    _alone(45, "commands", "sharing"),
+    Stage(125, (
+        *(Part(name, "correct", name)
+          for name in ("equality", "structures", "encoder_bits", "fp16", "gradients", "devices")),
+        *(Part(name, "commands", name) for name in ("bits", "processes")),
+        Part("memory", "cost", "memory"),
+        *(Part(f"quality{seed}", "commands", "quality", seed) for seed in (0, 1, 2)),
+    )),
+)  # fmt: skip

@@ -1,0 +1,129 @@
+"""Run stages of parts within a budget of seconds: each part in a process of its own, each stage with a limit."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.gpu.findings import read
+from bench.gpu.parts import Part, Stage
+
+PATIENCE = 5.0  # seconds between SIGTERM and SIGKILL
+Start = Callable[[Part], list[str]]  # the command of a part's process, which waits for a line before it begins
+
+
+def limits(stages: Sequence[Stage], budget: float) -> list[float]:
+    """Return the stages' own limits, scaled so that they fill a budget."""
+    whole = sum(stage.seconds for stage in stages)
+    return [stage.seconds * budget / whole for stage in stages]
+
+
+class Running:
+    """The process of a part."""
+
+    def __init__(self, part: Part, command: Sequence[str], folder: Path) -> None:
+        """Start the process. It imports, and waits; `begin` lets it go on."""
+        self.part, self.log, self.found = part, folder / f"{part.name}.log", folder / f"{part.name}.jsonl"
+        self.found.unlink(missing_ok=True)
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [*command, str(self.found)], stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT,
+                text=True, start_new_session=True,
+            )  # fmt: skip
+        self.began = self.ended = 0.0
+        self.late = False
+
+    def begin(self, limit: float) -> None:
+        """Let the part begin.
+
+        Args:
+            limit: the part's seconds.
+        """
+        self.began = self.ended = time.monotonic()
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(f"{limit}\n")
+            self.process.stdin.close()
+        except BrokenPipeError:  # it has failed already; its log says why
+            pass
+
+    def ended_by(self, deadline: float) -> None:
+        """Wait until the process ends, or end it at the deadline."""
+        try:
+            self.process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self.late = True
+            self.end()
+        self.ended = time.monotonic()
+
+    def end(self) -> None:
+        """End the process and those that it started."""
+        for number, patience in ((signal.SIGTERM, PATIENCE), (signal.SIGKILL, PATIENCE)):
+            try:
+                os.killpg(self.process.pid, number)
+                self.process.wait(patience)
+            except ProcessLookupError:
+                break
+            except subprocess.TimeoutExpired:
+                continue
+        self.process.poll()
+
+    def record(self) -> dict[str, Any]:
+        """Return the part's status (`done`, `failed` or `late`), seconds and findings; of a failure, its last line."""
+        code = self.process.returncode
+        status = "late" if self.late else "done" if code == 0 else "failed"
+        found: dict[str, Any] = {
+            "status": status,
+            "seconds": round(self.ended - self.began, 1),
+            "found": read(self.found),
+        }
+        if status != "done":
+            lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
+            found["last line"] = lines[-1][:300] if lines else ""
+        return found
+
+
+def run_stages(
+    stages: Sequence[Stage], budget: float, start: Start, folder: Path, keep: Callable[[str, dict[str, Any]], None]
+) -> None:
+    """Run all stages in their order. The seconds that a stage leaves over go to the next one.
+
+    Args:
+        stages: what to run.
+        budget: seconds for all stages.
+        start: the command of a part.
+        folder: for logs and findings.
+        keep: called with a part's name and record as soon as it has ended, also when this process is interrupted.
+    """
+    deadline, own = time.monotonic() + budget, limits(stages, budget)
+    waiting = [Running(part, start(part), folder) for part in stages[0].parts]
+    for number in range(len(stages)):
+        running = waiting
+        waiting = []
+        limit = deadline - time.monotonic() - sum(own[number + 1 :])
+        try:
+            for one in running:
+                one.begin(limit)
+            if number + 1 < len(stages):  # it imports meanwhile
+                waiting = [Running(part, start(part), folder) for part in stages[number + 1].parts]
+            end = time.monotonic() + limit
+            for one in running:
+                one.ended_by(end)
+                keep(one.part.name, one.record())
+        except BaseException:
+            for one in (*running, *waiting):
+                if one.process.poll() is None:
+                    one.end()
+                    one.ended, one.late = time.monotonic(), True
+                    if one.began:
+                        keep(one.part.name, one.record())
+            raise
+
+
+def here(*words: str) -> list[str]:
+    """Return a command of this package."""
+    return [sys.executable, "-u", "-m", "bench.gpu", *words]

@@ -1,0 +1,83 @@
+"""Part `snapshot`: the seconds that a snapshot's metrics take."""
+
+import dataclasses
+import statistics
+from pathlib import Path
+
+import torch
+from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+from bench.gpu.findings import Findings, Setting
+from bench.gpu.trainings import noise, real_training, release
+from bench.measuring import device_of, seconds
+from clipgan.config.command_line import compose_config
+from clipgan.metrics.evaluation import Evaluation
+from clipgan.tasks.gan.state import new_state
+
+IMAGES, TRIED, REAL = 30_000, 1_000, 2_500  # generated images, those of a first try, and real ones
+
+
+def snapshot(setting: Setting, found: Findings) -> None:
+    """Time the snapshot of the default training, and 30,000 images at 256 pixels with Inception."""
+    with found.attempt("2,000 images, 32 pixels"):
+        training = real_training(setting)
+        training.measure(0, False)
+        times = [seconds(lambda: training.measure(0, False), training.device) for _ in range(setting.count(5))]
+        last = [seconds(lambda: training.measure(0, True), training.device) for _ in range(setting.count(2))]
+        found.put(
+            "2,000 images, 32 pixels",
+            {"images": training.config.metrics.n_images, "seconds": statistics.median(times), "rounds": times,
+             "last snapshot, seconds": min(last)},
+        )  # fmt: skip
+        del training
+    release()
+    with found.attempt("30,000 images, 256 pixels"):
+        large_snapshot(setting, found)
+
+
+def large_snapshot(setting: Setting, found: Findings) -> None:
+    """Time FID with Inception at 256 pixels: a few images first, then as many as the limit allows."""
+    wanted = setting.overrides(
+        "model=base", "resolution=256", "clip=ViT-B32", "metrics=fid30k_coco",
+        f"metrics.inception_weights={random_inception(setting.folder / 'inception.pth')}",
+    )  # fmt: skip
+    config = compose_config(wanted)
+    device = device_of(config)
+    prepared = noise(config, setting.folder / "noise", setting.count(REAL, 48))
+    generator = new_state(config, prepared.clip.dim, device).generator_ema
+
+    def measuring(count: int) -> float:
+        metrics = dataclasses.replace(config.metrics, n_images=count)
+        evaluation = Evaluation(
+            dataclasses.replace(config, metrics=metrics), prepared.data, prepared.features, prepared.judge,
+            prepared.clip, prepared.cache_dir, device,
+        )  # fmt: skip
+        return seconds(lambda: evaluation(generator, False), device)
+
+    few, many = setting.count(TRIED, 48), setting.count(IMAGES, 96)
+    measuring(few)
+    tried = measuring(few)
+    found.put("1,000 images, 256 pixels", {"images": few, "seconds": tried})
+    fitting = min(many, int(0.8 * setting.left() / (tried / few)))
+    spent = measuring(fitting)
+    found.put(
+        "30,000 images, 256 pixels",
+        {"images": fitting, "seconds": spent, "scaled to": many, "scaled seconds": spent * many / fitting},
+    )
+
+
+def random_inception(file: Path) -> Path:
+    """Write random weights of torch-fidelity's Inception in the format that it loads."""
+
+    class Untrained(FeatureExtractorInceptionV3):  # type: ignore[misc]
+        def load_state_dict(self, *_: object) -> None:  # type: ignore[override]
+            """Load nothing."""
+
+    torch.save({}, file)
+    network = Untrained("untrained", ["2048"], feature_extractor_weights_path=str(file))
+    torch.manual_seed(0)
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight)
+    torch.save(network.state_dict(), file)
+    return file

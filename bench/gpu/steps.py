@@ -1,0 +1,132 @@
+"""Parts `step32`, `step256` and `lafite`: the time of a step, eagerly and as CUDA graphs."""
+
+import statistics
+from typing import Any
+
+from bench.gpu.findings import Findings, Setting
+from bench.gpu.launches import profiled
+from bench.gpu.timing import CYCLE, WARM_UP, cycles, kinds, mean_step, parts_of, peak_of, row_of, steps, synchronize
+from bench.gpu.trainings import GRAPHS, OnDevice, graphs_in_use, noise_training, prepared_for, real_training, release
+from bench.measuring import ratio
+from clipgan.tasks.gan.training import Training
+
+LOSSES = ("loss/G", "loss/D")
+BASE = ("model=base", "resolution=256", "batch=16", "loss=asymmetric", "clip=ViT-B32", "resnet=resnet50")
+# More ways to run the step at 256 pixels: name -> overrides. A switch of an implementation belongs here while it is new.
+VARIANTS: dict[str, tuple[str, ...]] = {}
+
+
+def step32(setting: Setting, found: Findings) -> None:
+    """Time the default step in each precision, at batch 16 and 64; count kernels and launches at batch 16."""
+    prepared = prepared_for(setting)
+    for batch in (16, 64):
+        for precision in ("bf16", "tf32", "fp32") if setting.device != "cpu" else ("bf16", "fp32"):
+            name = f"{precision}, batch {batch}"
+            if setting.left() < 12:
+                found.put(name, "left out: no time")
+                continue
+            with found.attempt(name):
+                trainings = {}
+                for way, overrides in GRAPHS.items():
+                    wanted = (f"precision={precision}", f"batch={batch}", *overrides)
+                    trainings[way] = real_training(setting, *wanted, prepared=prepared)
+                found.put(name, default_step(setting, trainings))
+                if (precision, batch) == ("bf16", 16):
+                    found.put("launches", {way: launches(training) for way, training in trainings.items()})
+            release()
+
+
+def default_step(setting: Setting, trainings: dict[str, Training]) -> dict[str, Any]:
+    """Warm up, compare the losses of the first steps, and time whole cycles and the kinds of steps."""
+    found: dict[str, Any] = {}
+    losses = {}
+    for way, training in trainings.items():
+        row: dict[str, Any] = {}
+        with peak_of(training.device, row):
+            values = steps(training, range(2 * CYCLE))
+        losses[way] = [[float(value[name]) for name in LOSSES] for value in values]
+        found[way] = {"warm_up": row}
+    times = cycles(trainings, setting.count(3))
+    for way, training in trainings.items():
+        each = [value / CYCLE for value in times[way]]
+        found[way] |= row_of(training, each)
+        training.batches = OnDevice(training.batches.at(0))
+        of_kinds = kinds({way: training}, setting.count(2))[way]
+        found[way] |= {
+            "parts_ms": parts_of(of_kinds),
+            "batch on the GPU, ms": 1000 * statistics.median(mean_step(of_kinds)),
+        }
+    if len(trainings) > 1:
+        eager, graphs = losses.values()
+        pairs = zip(sum(eager, []), sum(graphs, []), strict=True)
+        found["largest relative difference of losses"] = max(abs(a - b) / max(abs(a), 1e-6) for a, b in pairs)
+        found["capture_seconds"] = found["graphs"]["warm_up"]["seconds"] - found["eager"]["warm_up"]["seconds"]
+        found["ratio"] = ratio(times["eager"], times["graphs"])
+    return found
+
+
+def launches(training: Training) -> dict[str, Any]:
+    """Count kernels and launches of a plain step, and of one with both regularisers."""
+    device = training.device
+    steps(training, (CYCLE, CYCLE + 1))
+    synchronize(device)
+    return {
+        "plain": profiled(lambda: steps(training, (CYCLE + 1,)), device),
+        "regularised": profiled(lambda: steps(training, (CYCLE,)), device),
+    }
+
+
+def step256(setting: Setting, found: Findings) -> None:
+    """Time the step of `model=base` at 256 pixels with encoders of real size, and find its longest kernels."""
+    variants = {"bf16": ("precision=bf16",), "tf32": ("precision=tf32",), **VARIANTS}
+    if setting.device == "cpu":
+        variants = {"bf16": ("precision=bf16",), "fp32": ("precision=fp32",)}
+    for name, overrides in variants.items():
+        if setting.left() < 15:
+            found.put(name, "left out: no time")
+            continue
+        with found.attempt(name):
+            found.put(name, large_step(setting, (*BASE, *overrides), longest=10 if name == "bf16" else 0))
+        release()
+
+
+def lafite(setting: Setting, found: Findings) -> None:
+    """Time the step of `model=lafite` at 256 pixels and batch 64 with ViT-B/32."""
+    wanted = ("model=lafite", "resolution=256", "batch=64", "loss=lafite", "clip=ViT-B32")
+    ways = list(GRAPHS)[::-1]  # graphs first
+    for way in ways:
+        if setting.left() < 20:
+            found.put(way, "left out: no time")
+            continue
+        with found.attempt(way):
+            found.put(way, large_step(setting, wanted, ways=(way,), rounds=2)[way])
+        release()
+
+
+def large_step(
+    setting: Setting,
+    overrides: tuple[str, ...],
+    longest: int = 0,
+    ways: tuple[str, ...] = tuple(GRAPHS),
+    rounds: int = 3,
+) -> dict[str, Any]:
+    """Time the kinds of steps of one training, eagerly and as graphs, in turns."""
+    found: dict[str, Any] = {}
+    trainings = {}
+    for way in ways:
+        row: dict[str, Any] = {}
+        training = trainings[way] = noise_training(setting, *overrides, *GRAPHS[way])
+        with peak_of(training.device, row):
+            steps(training, WARM_UP)
+        found[way] = {"warm_up": row}
+    times = kinds(trainings, setting.count(rounds))
+    for way, training in trainings.items():
+        found[way] |= row_of(training, mean_step(times[way])) | {"parts_ms": parts_of(times[way])}
+    if len(ways) > 1:
+        found["ratio"] = ratio(mean_step(times["eager"]), mean_step(times["graphs"]))
+    if longest:
+        way, training = list(trainings.items())[-1]
+        found["longest kernels"] = {"of": graphs_in_use(training)} | profiled(
+            lambda: steps(training, tuple(range(CYCLE))), training.device, longest
+        )
+    return found

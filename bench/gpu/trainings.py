@@ -1,0 +1,141 @@
+"""Trainings to measure. Large encoders have random weights, and images are noise: all is made in memory at once."""
+
+import functools
+import gc
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench.gpu.findings import Setting
+from bench.measuring import device_of, new_training
+from clipgan.config import ClipConfig, Config, ResNetConfig
+from clipgan.config.command_line import compose_config
+from clipgan.encoder_cost import random_clip, random_resnet
+from clipgan.inputs.batches.batches import Batch
+from clipgan.inputs.data.pack import PackedData, Split
+from clipgan.inputs.encoders.clip import FrozenClip
+from clipgan.inputs.encoders.resnet import FrozenResNet
+from clipgan.inputs.features.feature_cache import Features, SplitFeatures
+from clipgan.models.losses.structure import active_terms
+from clipgan.tasks.gan.preparation import Prepared, prepare
+from clipgan.tasks.gan.training import Training
+
+HAS_GRAPHS = "graphs" in {field.name for field in fields(Config)}
+GRAPHS = {"eager": ["graphs=off"], "graphs": ["graphs=auto"]} if HAS_GRAPHS else {"eager": []}
+TRAIN, HELDOUT = 64, 64  # images of noise; a step's time does not depend on their number
+NO_MEASURES = ("fid_sd", "kid", "precision_recall", "inception_score", "clip_score", "r_precision", "accuracy")
+
+
+class OnDevice:
+    """A source whose every batch is the same one, which lies on the device."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+
+    def at(self, step: int) -> Batch:
+        """Return the batch."""
+        del step
+        return self.batch
+
+
+def real_training(setting: Setting, *overrides: str, prepared: Prepared | None = None) -> Training:
+    """Make a training on the drawn shapes, with the small encoders of the cache."""
+    return new_training(compose_config(setting.overrides(*overrides)), setting.folder, prepared)
+
+
+def prepared_for(setting: Setting, *overrides: str) -> Prepared:
+    """Prepare data, encoders and features for `real_training`; trainings that differ in neither can share them."""
+    config = compose_config(setting.overrides(*overrides))
+    return prepare(config, device_of(config))
+
+
+def noise_training(setting: Setting, *overrides: str, heldout: int = HELDOUT) -> Training:
+    """Make a training on images of noise, with encoders of random weights. Its batch lies on the device."""
+    measured = [] if any(word.startswith("metrics=") for word in overrides) else [
+        f"metrics.n_images={HELDOUT}", *(f"metrics.{name}=never" for name in NO_MEASURES)
+    ]  # fmt: skip
+    config = compose_config(setting.overrides(*measured, *overrides))
+    training = new_training(config, setting.folder, noise(config, setting.folder / "noise", heldout))
+    training.batches = OnDevice(training.batches.at(0))
+    return training
+
+
+def noise(config: Config, cache_dir: Path, heldout: int = HELDOUT) -> Prepared:
+    """Make data, encoders and features of the configured sizes.
+
+    Args:
+        config: the training.
+        cache_dir: for the features of the held-out images.
+        heldout: number of held-out images.
+    """
+    device = device_of(config)
+    with_resnet = any(term.space == "ResNet" for term in active_terms(config))
+    clip = _clip(_key(config.clip), device)
+    resnet = _resnet(_key(config.resnet), device) if with_resnet else None
+    random = np.random.default_rng(0)
+    data, features = {}, {}
+    for name, count in (("train", max(TRAIN, 2 * config.batch)), ("heldout", heldout)):
+        images = random.integers(0, 256, (count, 3, config.resolution, config.resolution), dtype=np.uint8)
+        data[name] = Split(images, [["a picture of noise"]] * count)
+        features[name] = SplitFeatures(
+            np.arange(count + 1), _unit(random, count, clip.dim), _unit(random, 2, count, clip.dim),
+            _unit(random, 2, count, resnet.dim) if resnet else None,
+        )  # fmt: skip
+    ridge = torch.randn(clip.dim, resnet.dim, device=device) / clip.dim**0.5 if resnet else None
+    return Prepared(
+        data=PackedData("noise", f"noise-{config.resolution}-{heldout}", x_flip=True, skipped=[],
+                        skipped_file=cache_dir / "skipped.txt", **data),
+        clip=clip, resnet=resnet, features=Features(**features, text_to_resnet=ridge, text_to_resnet_r2=None),
+        judge=_clip(_key(config.metrics.judge), device) if config.metrics.judge else None, cache_dir=cache_dir,
+    )  # fmt: skip
+
+
+def release() -> None:
+    """Give the memory of trainings without a reference back to the GPU."""
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+def graphs_in_use(training: Training) -> str:
+    """Say how the training's steps run: `eager`, `graphs`, or why graphs failed."""
+    graphs = getattr(training.state, "graphs", None)
+    if graphs is None:
+        return "eager"
+    return f"eager: {graphs.failure}" if graphs.failure else "graphs"
+
+
+def _unit(random: np.random.Generator, *shape: int) -> np.ndarray:
+    rows = random.standard_normal(shape, dtype=np.float32)
+    return (rows / np.linalg.norm(rows, axis=-1, keepdims=True)).astype(np.float16)
+
+
+def _key(config: Any) -> tuple[type, tuple[tuple[str, Any], ...]]:
+    """Make an encoder's configuration hashable: trainings share frozen encoders."""
+    plain = replace(config, train=None, checkpoint="random weights") if config.train is None else config
+    return type(config), tuple(
+        (field.name, value if isinstance(value := getattr(plain, field.name), str | int | float | None) else True)
+        for field in fields(plain)
+    )
+
+
+@functools.lru_cache(maxsize=4)
+def _clip(key: tuple[type, tuple[tuple[str, Any], ...]], device: torch.device) -> FrozenClip:
+    config = ClipConfig(**dict(key[1]))
+    with torch.device(device):  # initialising a large network on the CPU takes seconds
+        return random_clip(config, _precision(config.precision, device)).to(device)
+
+
+@functools.lru_cache(maxsize=4)
+def _resnet(key: tuple[type, tuple[tuple[str, Any], ...]], device: torch.device) -> FrozenResNet:
+    config = ResNetConfig(**dict(key[1]))
+    with torch.device(device):
+        return random_resnet(config, _precision(config.precision, device)).to(device)
+
+
+def _precision(asked: str, device: torch.device) -> str:
+    auto = "bfloat16" if device.type == "cuda" else "float32"
+    return auto if asked == "auto" else asked
