@@ -25,7 +25,8 @@ from clipgan.engine.precision import AUTOCAST
 from clipgan.inputs.batches.batches import Batch
 from clipgan.models.networks.cost import Counter
 from clipgan.tasks.gan.state import TrainingState, new_state
-from clipgan.tasks.gan.steps import Objective, train_step
+from clipgan.tasks.gan.steps import Objective
+from clipgan.tasks.gan.train_step import train_step
 
 STEPS = 16  # one lazy R1 and four path-length steps in each round
 SIZES = {32: (4096, 128), 64: (8192, 256)}  # resolution -> channel_base, channel_max

@@ -6,8 +6,9 @@ from clipgan.config.measure_registry import MEASURES
 
 # Each entry is a key, or the name of a whole section.
 CHANGE_NO_METRIC = (
-    "cache_dir", "mlflow", "device", "threads", "processes", "compile", "deterministic", "resume", "keep_last",
-    "keep_best", "checkpoint_minutes", "sample_prompts", "sample_latents", "clip.grad_checkpointing", "metrics.batch",
+    "cache_dir", "mlflow", "device", "threads", "processes", "compile", "graphs", "deterministic", "resume",
+    "keep_last", "keep_best", "checkpoint_minutes", "sample_prompts", "sample_latents", "clip.grad_checkpointing",
+    "metrics.batch",
     *(f"metrics.{measure}" for measure in MEASURES),
 )  # fmt: skip
 
@@ -18,8 +19,8 @@ CHANGE_WHEN_RESUMED = ("kimg", "seconds", "snapshot_kimg", "snapshot_epochs", "m
 # task=simclr does not read these.
 FOR_GANS_ONLY = (
     "loss", "condition", "resnet", "model", "augment", "budget", "metrics", "clip@metrics.judge", "contrast", "S", "h",
-    "heterologous", "C_it", "C_ii", "kimg", "seconds", "snapshot_kimg", "init", "freeze_d", "compile", "sample_prompts",
-    "sample_latents", "mlflow.log_model",
+    "heterologous", "C_it", "C_ii", "kimg", "seconds", "snapshot_kimg", "init", "freeze_d", "compile", "graphs",
+    "sample_prompts", "sample_latents", "mlflow.log_model",
 )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from clipgan.config.simclr import SimclrConfig
 HETEROLOGOUS = ("direction", "source")
 FEATURES = ("preprocessed", "online")
 TRAINING_PRECISIONS = ("auto", "fp32", "tf32", "bf16", "fp16")
+GRAPHS = ("auto", "on", "off")
 COMPILE_MODES = ("default", "reduce-overhead", "max-autotune")
 MLFLOW_RUN = "mlflow:"  # before the id of a run whose weights to start from
 
@@ -54,6 +55,7 @@ class Config:
     precision: str = "auto"  # precision of G and D in training: auto (the fastest) | fp32 | tf32 | bf16 | fp16
     compile: str | None = None  # torch.compile: default | reduce-overhead (CUDA graphs) | max-autotune; null: off
     # It compiles G, D and the encoders' image towers.
+    graphs: str = "auto"  # run the step as CUDA graphs: auto (on a GPU, in one process) | on | off
     processes: int = 1  # number of processes that share the batch, each with its own GPU; torchrun sets it
     threads: int | None = None  # number of CPU threads of each process; null: as many as cores
     deterministic: bool | None = None  # true: a repeated run has the same bits; null: true on a CPU
@@ -129,6 +131,10 @@ class Config:
         self._check_init()
         if self.compile is not None:
             one_of("compile", self.compile, COMPILE_MODES)
+        self.graphs = {"True": "on", "False": "off"}.get(self.graphs, self.graphs)  # what YAML makes of on and off
+        one_of("graphs", self.graphs, GRAPHS)
+        require(self.compile is None or self.graphs != "on", "graphs", self.graphs,
+                 f"auto or off with compile={self.compile}, which makes graphs of its own")  # fmt: skip
         group = min(self.model.mbstd_group, self.batch)
         require(self.batch % group == 0, "batch", self.batch, f"a multiple of model.mbstd_group={group}")
         require(self.contrast.negatives == 0 or self.loss.homologous > 0, "contrast.negatives",

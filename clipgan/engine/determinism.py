@@ -35,18 +35,22 @@ def settle_cublas() -> None:
 
 @contextmanager
 def deterministic_algorithms(on: bool) -> Iterator[None]:
-    """Use only deterministic algorithms of PyTorch while the block runs.
+    """Use only deterministic algorithms of PyTorch while the block runs, or else the fastest ones.
+
+    cuDNN finds the fastest one for each shape by trying all at its first use.
 
     Raises:
         RuntimeError: inside the block, if an operation has no deterministic algorithm on this device.
     """
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     memory: Any = torch.utils.deterministic  # a module with a property, which its type stubs lack
-    filled = memory.fill_uninitialized_memory
+    filled, searches = memory.fill_uninitialized_memory, torch.backends.cudnn.benchmark
     torch.use_deterministic_algorithms(on)
     memory.fill_uninitialized_memory = False  # this project never reads uninitialized memory
+    torch.backends.cudnn.benchmark = not on
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before[0], warn_only=before[1])
         memory.fill_uninitialized_memory = filled
+        torch.backends.cudnn.benchmark = searches

@@ -19,6 +19,13 @@ class Fault(NamedTuple):
     step: int  # counted from 0
 
 
+class Watched(NamedTuple):
+    """What the watch records in one step."""
+
+    names: list[str]  # of the quantities, in the order of their computation
+    finite: Tensor  # bool, [len(names)], on the device
+
+
 class Watch:
     """The first quantity that was not finite, in the order in which the steps computed them."""
 
@@ -33,7 +40,8 @@ class Watch:
         """Record a quantity of any shape by its sum in float32; a sum that overflows counts as not finite."""
         if isinstance(quantity, Tensor):
             self._names.append(name)
-            self._sums.append(quantity.detach().sum(dtype=torch.float32))
+            scalar = quantity.detach()
+            self._sums.append(scalar.sum(dtype=torch.float32) if scalar.ndim else scalar.float())
 
     def see_all(self, quantities: Mapping[str, Tensor]) -> None:
         """Record each quantity that this step has not recorded yet."""
@@ -51,15 +59,32 @@ class Watch:
         if not gradients:
             return
         norm = torch.nn.utils.get_total_norm(gradients)
-        overflows = torch.where(norm.isfinite(), 0, self._overflows.get(name, 0) + torch.ones_like(norm))
-        self._overflows[name] = overflows
-        self.see(name, torch.where(overflows < patience, 0, norm))
+        if patience > 1:
+            if name not in self._overflows:
+                self._overflows[name] = torch.zeros_like(norm)
+            overflows = self._overflows[name]  # changed in place: a CUDA graph goes on counting in the same tensor
+            overflows.add_(1).masked_fill_(norm.isfinite(), 0)
+            norm = norm.masked_fill(overflows < patience, 0)
+        self.see(name, norm)
+
+    def take(self) -> Watched:
+        """Return the records of this step, and begin the next step's."""
+        watched = Watched(self._names, torch.stack(self._sums).isfinite())
+        self.forget()
+        return watched
+
+    def forget(self) -> None:
+        """Drop the records of an unfinished step."""
+        self._names, self._sums = [], []
+
+    def keep(self, step: int, watched: Watched) -> None:
+        """Keep a step's records until the next check."""
+        self._noted += [Fault(name, step) for name in watched.names]
+        self._finite.append(watched.finite)
 
     def end_step(self, step: int) -> None:
         """Keep this step's records until the next check."""
-        self._noted += [Fault(name, step) for name in self._names]
-        self._finite.append(torch.stack(self._sums).isfinite())
-        self._names, self._sums = [], []
+        self.keep(step, self.take())
 
     def fault(self, of_all: bool = False) -> Fault | None:
         """Find the first fault since the last check, or None; wait for the device.

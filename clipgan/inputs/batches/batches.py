@@ -3,7 +3,8 @@
 Shapes: N batch, K further targets, R resolution, C width of CLIP's embedding, Q width of the ResNet's.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 import numpy as np
@@ -28,6 +29,15 @@ class Targets:
     clip_image: Tensor  # v, float32 [N, C]
     resnet_image: Tensor | None  # r, float32 [N, Q]
 
+    def mapped(self, function: Callable[[Tensor], Tensor]) -> Self:
+        """Apply a function to each tensor of these rows."""
+        own = {each.name: getattr(self, each.name) for each in fields(self)}
+        return replace(self, **{name: function(value) for name, value in own.items() if isinstance(value, Tensor)})
+
+    def tensors(self) -> list[Tensor]:
+        """List the tensors of these rows."""
+        return [value for each in fields(self) if isinstance(value := getattr(self, each.name), Tensor)]
+
 
 @dataclass(frozen=True)
 class Batch(Targets):
@@ -40,22 +50,12 @@ class Batch(Targets):
 
     def part(self, rows: range) -> Self:
         """Select rows by their numbers in the whole batch."""
-        return self._at(self.place(rows), rows)
+        place = self.place(rows)
+        return replace(self.mapped(lambda tensor: tensor[place]), rows=rows)
 
     def place(self, rows: range) -> slice:
         """Convert row numbers in the whole batch to a slice of this batch's tensors."""
         return slice(rows.start - self.rows.start, rows.stop - self.rows.start)
-
-    def _at(self, place: slice | list[int], rows: range) -> Self:
-        return replace(
-            self,
-            text=self.text[place],
-            clip_image=self.clip_image[place],
-            resnet_image=None if self.resnet_image is None else self.resnet_image[place],
-            images=self.images[place],
-            condition=self.condition[place],
-            rows=rows,
-        )
 
     def halves(self, block: int) -> Self:
         """Keep the first half of each block of `block` rows; blocks of one row stay whole.
@@ -63,8 +63,21 @@ class Batch(Targets):
         The result's `rows` are numbers in the halved whole batch.
         """
         kept = max(1, block // 2)
-        place = [number for number in range(len(self.rows)) if number % block < kept]
-        return self._at(place, range(self.rows.start // block * kept, self.rows.stop // block * kept))
+        rows = range(self.rows.start // block * kept, self.rows.stop // block * kept)
+        return replace(self.mapped(lambda tensor: tensor.unflatten(0, (-1, block))[:, :kept].flatten(0, 1)), rows=rows)
+
+    def copied(self) -> Self:
+        """Return a batch with tensors of its own."""
+        return replace(self.mapped(Tensor.clone), further=self.further and self.further.mapped(Tensor.clone))
+
+    def take(self, other: Self) -> None:
+        """Copy another batch of the same shapes into this one's tensors."""
+        for ours, theirs in zip(self.tensors(), other.tensors(), strict=True):
+            ours.copy_(theirs)
+
+    def tensors(self) -> list[Tensor]:
+        """List all tensors, those of the further targets too."""
+        return super().tensors() + ([] if self.further is None else self.further.tensors())
 
     def parts(self, count: int) -> list[Self]:
         """Split the batch into `count` equal runs of rows."""

@@ -75,7 +75,7 @@ class FrozenClip(FrozenEncoder):
     def image_features_raw(self, images: torch.Tensor) -> torch.Tensor:
         """Encode images [N, 3, R, R] in [-1, 1] to float32 [N, dim] without normalisation; differentiable."""
         with self.autocast():
-            return self.backbone.encode_image(self.preprocess(images)).float()
+            return self.backbone.encode_image(self.pixels(images)).float()
 
     def encode_image(self, images: torch.Tensor) -> torch.Tensor:
         """Encode images [N, 3, R, R] in [-1, 1] to float32 [N, dim] of unit length; differentiable."""

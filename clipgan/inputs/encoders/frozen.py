@@ -5,10 +5,16 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import torch
+from open_clip.modified_resnet import ModifiedResNet
 from torch import nn
+from torchvision.models import ResNet
 
 from clipgan.base.cache import digest
+from clipgan.inputs.encoders.folding import fold_batch_norms
 from clipgan.inputs.encoders.preprocess import Preprocess
+from clipgan.inputs.encoders.tiny_resnet import TinyResNet
+
+CONVOLUTIONAL = (ModifiedResNet, ResNet, TinyResNet)  # image towers whose BatchNorms follow their convolutions
 
 
 class FrozenEncoder(nn.Module):
@@ -50,8 +56,25 @@ class FrozenEncoder(nn.Module):
         }
         if precision != "float32":
             identity["precision"] = precision
-            _store_in_bfloat16(getattr(backbone, "visual", backbone))  # open_clip's name for the image tower
         self.key = digest(identity)
+        self.layout = torch.contiguous_format
+        if isinstance(self.tower, CONVOLUTIONAL):
+            self.layout = torch.channels_last  # convolutions read it faster
+            fold_batch_norms(self.tower)
+            self.tower.to(memory_format=self.layout)
+        if precision != "float32":
+            _store_in_bfloat16(self.tower)
+
+    @property
+    def tower(self) -> nn.Module:
+        """The network that encodes images."""
+        tower: nn.Module = getattr(self.backbone, "visual", self.backbone)  # open_clip's name
+        return tower
+
+    def pixels(self, images: torch.Tensor) -> torch.Tensor:
+        """Preprocess images [N, 3, R, R] in [-1, 1] for the tower, in its memory layout; differentiable."""
+        pixels: torch.Tensor = self.preprocess(images)
+        return pixels.contiguous(memory_format=self.layout)
 
     def autocast(self) -> torch.autocast:
         """Return the autocast context in which the backbone must run."""

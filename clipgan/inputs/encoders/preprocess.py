@@ -1,6 +1,7 @@
 """Differentiable preprocessing of generated images for a backbone."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -29,8 +30,20 @@ class Preprocess(nn.Module):
         """Convert float [N, 3, R, R] in [-1, 1] to normalised float32 [N, 3, size, size]."""
         images = images.float()
         if images.shape[-2:] != (self.size, self.size):
-            images = F.interpolate(images, size=self.size, mode=self.interpolation, align_corners=False, antialias=True)
+            images = self._resized(images)
         return ((images + 1) / 2 - self.mean) / self.std
+
+    def _resized(self, images: torch.Tensor) -> torch.Tensor:
+        """Resize with two matrix products: [N, 3, H, W] -> [N, 3, size, size].
+
+        On a GPU, PyTorch has no deterministic gradient of its own antialiased resize. With TensorFloat-32 the products
+        round pixels to 10 bits, as the encoder's first layer then does too.
+        """
+        down, across = (
+            resizing(edge, self.size, self.interpolation, images.dtype, images.device) for edge in images.shape[-2:]
+        )
+        with torch.autocast(images.device.type, enabled=False):  # autocast would round the pixels to 8 bits
+            return down @ images @ across.T
 
     def describe(self) -> dict[str, object]:
         """Return all settings as plain JSON values, for a cache key."""
@@ -40,3 +53,18 @@ class Preprocess(nn.Module):
             "mean": [round(value, 6) for value in self.mean.flatten().tolist()],
             "std": [round(value, 6) for value in self.std.flatten().tolist()],
         }
+
+
+@lru_cache  # a CUDA graph can record a later use, but not the first
+def resizing(source: int, target: int, mode: str, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """Return the matrix [target, source] that resizes an edge of `source` pixels like `F.interpolate(antialias=True)`.
+
+    Args:
+        source, target: pixels.
+        mode: bicubic | bilinear.
+        dtype: of the matrix; its entries are computed in float64.
+        device: of the matrix.
+    """
+    edges = torch.eye(source, dtype=torch.float64)[None, None]
+    weights = F.interpolate(edges, size=(target, source), mode=mode, align_corners=False, antialias=True)
+    return weights[0, 0].to(device, dtype)

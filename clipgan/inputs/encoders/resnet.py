@@ -26,7 +26,7 @@ class FrozenResNet(FrozenEncoder):
     def encode_image(self, images: torch.Tensor) -> torch.Tensor:
         """Encode images [N, 3, R, R] in [-1, 1] to float32 [N, dim] of unit length; differentiable."""
         with self.autocast():
-            features = self.backbone(self.preprocess(images)).float()
+            features = self.backbone(self.pixels(images)).float()
         return F.normalize(features, dim=-1)
 
 

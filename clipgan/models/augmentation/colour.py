@@ -46,7 +46,7 @@ def colour_map(
     grey = torch.full((3, 3), 1 / 3, device=hue.device)  # projection onto the grey axis
     unity = torch.eye(3, device=hue.device)
     colours = unity - grey
-    cross = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]], device=hue.device)  # cross product with (1, 1, 1)
+    cross = unity.roll(1, 0) - unity.roll(1, 1)  # cross product with (1, 1, 1): x -> (z - y, x - z, y - x)
     across = cross / math.sqrt(3)  # rotation by 90 degrees about the grey axis
     flip = unity - 2 * grey * luma_flip[:, None, None]
     turn = grey + colours * hue.cos()[:, None, None] + across * hue.sin()[:, None, None]

@@ -83,12 +83,12 @@ class AdaptiveAugmentation(Augmentation):
 
     def end_step(self, step: int, real_sign: Tensor) -> dict[str, Tensor]:
         """See `Augmentation`."""
-        self.signs = self.signs + real_sign
+        self.signs.add_(real_sign)  # in place: CUDA graphs read p where it lies
         if (step + 1) % self.interval == 0:
             direction = (self.signs / self.interval - self.target).sign()
-            self.p = (self.p + direction * self.amount).clamp(0, 1)
-            self.signs = torch.zeros_like(self.signs)
-        return {"augment/p": self.p}
+            self.p.add_(direction * self.amount).clamp_(0, 1)
+            self.signs.zero_()
+        return {"augment/p": self.p.clone()}
 
     def state_dict(self) -> dict[str, Tensor]:
         """See `Augmentation`."""
@@ -96,7 +96,8 @@ class AdaptiveAugmentation(Augmentation):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """See `Augmentation`."""
-        self.p, self.signs = (state[name].to(self.p.device) for name in ("p", "signs"))
+        self.p.copy_(state["p"])
+        self.signs.copy_(state["signs"])
 
 
 def build_augmentation(config: AugmentConfig, batch: int, device: torch.device) -> Augmentation:

@@ -152,17 +152,12 @@ def drop_easy_negative(config: PairsConfig, candidates: Candidates) -> Selection
 
 def weakly_supervised(config: PairsConfig, candidates: Candidates) -> Selection:
     """Make an anchor's whole class positive; classes are connected components of the k-nearest-neighbour graph."""
-    from scipy.sparse import coo_array  # inside: the import takes 0.1 s
-    from scipy.sparse.csgraph import connected_components
-
-    neighbours = _nearest(candidates, config.k or 1).cpu()
-    (count, total), samples = candidates.similarity.shape, candidates.samples
-    anchors = torch.arange(count).repeat_interleave(neighbours.shape[1]) % samples
-    edges = (anchors.numpy(), (neighbours.flatten() % samples).numpy())
-    graph = coo_array((torch.ones(len(anchors)).numpy(), edges), shape=(samples, samples))
-    labels = torch.from_numpy(connected_components(graph, directed=False)[1]).to(candidates.similarity.device)
-    labels = labels.repeat(total // samples)
-    same_class = labels[:count, None] == labels
+    neighbours, samples = _nearest(candidates, config.k or 1), candidates.samples
+    (count, total), device = candidates.similarity.shape, neighbours.device
+    anchors = torch.arange(count, device=device)[:, None] % samples
+    edges = (anchors * samples + neighbours % samples).flatten()
+    linked = torch.zeros(samples * samples, device=device).index_fill(0, edges, 1).view(samples, samples)
+    same_class = one_component(linked).repeat(total // samples, total // samples)[:count]
     if candidates.is_anchor is not None:
         same_class &= ~candidates.is_anchor
     positives = same_class.to(candidates.similarity.dtype)
@@ -177,6 +172,21 @@ STRATEGIES: dict[str, Callable[[PairsConfig, Candidates], Selection]] = {
     "drop_easy_negative": drop_easy_negative,
     "weakly_supervised": weakly_supervised,
 }
+
+
+def one_component(linked: Tensor) -> Tensor:
+    """Tell which nodes of a graph are connected, on its device and without waiting for it.
+
+    Args:
+        linked: float [S, S], 1: an edge between two nodes, in either direction.
+
+    Returns:
+        bool [S, S], True: both nodes are in one component.
+    """
+    reached = linked + linked.T + torch.eye(len(linked), device=linked.device)
+    for _ in range((len(linked) - 1).bit_length()):  # each time, the paths get twice as long
+        reached = (reached @ reached > 0).to(linked.dtype)  # exact: a sum of positive numbers never rounds to 0
+    return reached > 0
 
 
 def _count(fraction: float | None, total: int) -> int:

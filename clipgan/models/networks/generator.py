@@ -118,12 +118,11 @@ class TextToImage(nn.Module):
         """Repeat w [N, W] for every layer: [N, L, W]."""
         return w[:, None].expand(-1, self.n_styles, -1)
 
-    def mix(self, z: Tensor, second: Tensor, crossover: int) -> Tensor:
+    def mix(self, z: Tensor, second: Tensor, crossover: Tensor | int) -> Tensor:
         """Mix the styles of two latents [N, Z] into [N, L, W]: layers from `crossover` on use the second latent's w."""
-        ws = self.broadcast(self.mapping(z))
-        if crossover >= self.n_styles:
-            return ws
-        return torch.cat([ws[:, :crossover], self.broadcast(self.mapping(second))[:, crossover:]], dim=1)
+        one, other = self.mapping(torch.cat([z, second])).chunk(2)
+        first = torch.arange(self.n_styles, device=z.device)[:, None] < crossover  # [L, 1]
+        return torch.where(first, one[:, None], other[:, None])
 
     def draw_noise(self, count: int, draw: Draw) -> list[Tensor]:
         """Draw the noise of all layers for `count` images in one draw: [count, 1, size, size] for each layer."""

@@ -14,12 +14,14 @@ from clipgan.config import Config
 from clipgan.engine.divergence import Watch
 from clipgan.engine.optimizer_step import update
 from clipgan.engine.precision import Precision, choose_precision
+from clipgan.engine.step_graphs import StepGraphs
+from clipgan.inputs.batches.batches import Batch
 from clipgan.models.augmentation.policies import Augmentation, build_augmentation
 from clipgan.models.networks.build import AnyDiscriminator, build_discriminator, build_generator
 from clipgan.models.networks.discriminator import Judgement
 from clipgan.models.networks.generator import TextToImage
 from clipgan.models.networks.scales import Scales
-from clipgan.tasks.gan.optimizers import adam
+from clipgan.tasks.gan.optimizers import adam, allow_capture
 
 
 @dataclass
@@ -38,6 +40,7 @@ class TrainingState:
     augmentation: Augmentation = field(default_factory=Augmentation)
     watch: Watch = field(default_factory=Watch)  # not in `state_dict`
     compiled: bool = False  # whether the networks run as torch.compile's graphs
+    graphs: StepGraphs[Batch] | None = None  # runs the step as CUDA graphs; None: eagerly
 
     def generate(self, ws: Tensor, condition: Tensor, noise: Sequence[Tensor]) -> Scales:
         """Run G in the training's precision: [N, L, W], [N, C] -> float32 images."""
@@ -69,6 +72,14 @@ class TrainingState:
             for parameter in group["params"]:
                 parameter.requires_grad_(on)
 
+    def reset(self) -> None:
+        """Put the objects in order after a step that was recorded only in part and never ran."""
+        self.train_discriminator(True)
+        self.watch.forget()
+        scaler = self.precision.scaler()  # the old one may wait for the end of the step
+        scaler.load_state_dict(self.scaler.state_dict())
+        self.scaler = scaler
+
     def state_dict(self) -> dict[str, Any]:
         """Return the state as tensors and plain data."""
         return {
@@ -91,7 +102,9 @@ class TrainingState:
         """
         for name in ("generator", "discriminator", "generator_ema", "generator_optimizer", "discriminator_optimizer"):
             getattr(self, name).load_state_dict(state[name])
-        self.path_length_mean = state["path_length_mean"].to(self.path_length_mean.device)
+        allow_capture(self.generator_optimizer)
+        allow_capture(self.discriminator_optimizer)
+        self.path_length_mean.copy_(state["path_length_mean"])
         self.scaler.load_state_dict(state["scaler"])
         self.augmentation.load_state_dict(state.get("augmentation", {}))  # earlier versions had no augmentation
         self.step = state["step"]

@@ -29,7 +29,6 @@ from clipgan.models.losses.pairs import Selections, select
 from clipgan.models.losses.structure import Term, structure_loss, weighted_sum
 from clipgan.models.networks.discriminator import Judgement
 from clipgan.models.networks.scales import Scales, scales_of
-from clipgan.tasks.gan.ema import ema_decay, update_ema
 from clipgan.tasks.gan.spaces import FrozenSpaces
 from clipgan.tasks.gan.state import TrainingState
 
@@ -55,29 +54,6 @@ class Objective:
             for terms in (self.generator_terms, self.discriminator_terms)
         )
         return replace(self, generator_terms=generator, discriminator_terms=discriminator)
-
-
-def train_step(state: TrainingState, batch: Batch, objective: Objective, step: int) -> Values:
-    """Do one step: D, G, the lazy regularisers, the moving average. Return values to log."""
-    config, model, objective = objective.config, objective.config.model, objective.at(step)
-    random = StepRandom(config.seed, step, min(model.mbstd_group, config.batch), batch.images.device)
-    if state.compiled:
-        torch.compiler.cudagraph_mark_step_begin()  # this step may overwrite the outputs of the last step's graphs
-    batch = online_features(batch, objective)
-    values, semantic = discriminator_step(state, batch, objective, random)
-    values |= generator_step(state, batch, semantic, objective, random)
-    with state.differentiated_twice():
-        if model.r1_gamma and step % model.r1_interval == 0:
-            values |= r1_step(state, batch, objective, random)
-        if model.pl_weight and step % model.pl_interval == 0:
-            values |= path_length_step(state, batch, objective, random)
-    values |= state.augmentation.end_step(step, values["logits/real_sign"])
-    state.watch.see_all(values)
-    state.watch.end_step(step)
-    state.step = step + 1
-    decay = ema_decay(model, state.step * config.batch, config.batch, fine_tuning=config.init is not None)
-    update_ema(state.generator_ema, state.generator, decay)
-    return values
 
 
 @torch.no_grad()
@@ -219,14 +195,14 @@ def path_length_step(state: TrainingState, batch: Batch, objective: Objective, r
         state.watch.see("G/images", images)
         lengths = path_lengths(images, ws, halves.rows("path length direction", half.rows))
         everywhere = total(lengths.mean()) / world_size()
-        state.path_length_mean = state.path_length_mean.lerp(everywhere, PATH_LENGTH_DECAY)
+        state.path_length_mean.lerp_(everywhere, PATH_LENGTH_DECAY)
         of_part = path_length_penalty(lengths, state.path_length_mean)
         state.scaler.scale(of_part * (share * model.pl_weight * model.pl_interval)).backward()
         penalty += of_part.detach() * share
     penalty = total(penalty)
     state.watch.see("loss/path_length", penalty)
     state.update(state.generator_optimizer, "G/path_length/gradient")
-    return {"loss/path_length": penalty, "path_length": state.path_length_mean}
+    return {"loss/path_length": penalty, "path_length": state.path_length_mean.clone()}
 
 
 def _real(batch: Batch, config: Config) -> Scales:
@@ -243,9 +219,13 @@ def _styles(state: TrainingState, batch: Batch, objective: Objective, random: St
     """Make styles from new latents, and mix two latents with the model's probability: [N, L, W]."""
     generator = state.generator
     shape = (len(batch.rows), generator.z_dim)
-    chance, place = torch.rand(2, generator=random.shared(f"{use} style mixing")).tolist()
-    layers = generator.n_styles
-    crossover = 1 + int(place * (layers - 1)) if chance < objective.config.model.style_mixing else layers
+    probability, layers = objective.config.model.style_mixing, generator.n_styles
+
+    def choose(uniform: torch.Generator) -> int:
+        chance, place = torch.rand(2, generator=uniform).tolist()
+        return 1 + int(place * (layers - 1)) if chance < probability else layers
+
+    crossover = random.integer(f"{use} style mixing", choose)
     first, second = (random.rows(f"{use} {which} latent", batch.rows)(shape) for which in ("first", "second"))
     return generator.mix(first, second, crossover)
 

@@ -30,7 +30,8 @@ from clipgan.tasks.gan.preparation import Prepared, prepare
 from clipgan.tasks.gan.sample_grid import SampleGrid, title
 from clipgan.tasks.gan.spaces import FrozenSpaces
 from clipgan.tasks.gan.state import new_state
-from clipgan.tasks.gan.steps import Objective, train_step
+from clipgan.tasks.gan.steps import Objective
+from clipgan.tasks.gan.train_step import graphs_of, train_step
 from clipgan.tasks.gan.weight_table import weight_table
 from clipgan.tracking.log import Log
 from clipgan.tracking.run_description import Origin
@@ -81,6 +82,7 @@ class Training(Run):
         self.costs = multiply_adds(self.state.generator, self.state.discriminator, prepared.clip.dim)
         if config.compile is not None:
             compile_networks(self.state, self.objective.spaces, config.compile)
+        self.state.graphs = graphs_of(config, self.state, device)
         heldout = prompts(features.heldout, config.condition, config.seed)
         chosen = evenly(len(heldout), config.sample_prompts)  # the set may be sorted
         titles = [title(prepared.data.heldout, index) for index in chosen]

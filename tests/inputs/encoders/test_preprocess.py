@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.nn.functional import interpolate
 
-from clipgan.inputs.encoders.preprocess import Preprocess
+from clipgan.inputs.encoders.preprocess import Preprocess, resizing
+from tests.numeric import CLOSE, rounding
 
 pytestmark = pytest.mark.numeric
 
@@ -34,6 +36,54 @@ def test_equals_pillows_resampling(resolution, mode):
     ours = Preprocess(224, MEAN, STD, mode)(images)[0]
     assert ours.shape == (3, 224, 224)
     np.testing.assert_allclose(ours.numpy(), expected, atol=2e-4)
+
+
+SIZES = [(32, 224), (64, 32), (256, 224), (256, 336)]
+PLAIN = ((0.5,) * 3, (0.5,) * 3)  # mean and std of a preprocessing that only resizes
+
+
+def resized_with_gradient(resize, images, weights):
+    """The resized images, and the gradient of their sum weighted by `weights`."""
+    images = images.clone().requires_grad_()
+    resized = resize(images)
+    return resized.detach(), torch.autograd.grad((resized * weights).sum(), images)[0]
+
+
+@pytest.mark.parametrize("mode", ["bicubic", "bilinear"])
+@pytest.mark.parametrize(("source", "target"), SIZES)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_equals_torchs_antialiased_resize(source, target, mode, dtype, request):
+    """Against PyTorch's resize in float64: PyTorch in float32 also rounds the places that it reads."""
+    if dtype == torch.float64:
+        request.getfixturevalue("float64")
+    random = torch.Generator().manual_seed(0)
+    images = torch.rand(2, 3, source, source, generator=random, dtype=dtype) * 2 - 1
+    weights = torch.randn(2, 3, target, target, generator=random, dtype=dtype)
+    ours = resized_with_gradient(Preprocess(target, *PLAIN, mode), images, weights)
+    theirs = resized_with_gradient(
+        lambda x: interpolate(x, size=target, mode=mode, align_corners=False, antialias=True),
+        images.double(), weights.double(),
+    )  # fmt: skip
+    matrix = resizing(source, target, mode, torch.float64, images.device).abs()
+    largest = (matrix @ images.double().abs() @ matrix.T, matrix.T @ weights.double().abs() @ matrix)
+    for our, their, terms in zip(ours, theirs, largest, strict=True):
+        # two sums of `source` or `target` products, their rounded weights, and the three operations of normalisation
+        bound = CLOSE if dtype == torch.float64 else rounding(2 * max(source, target) + 2 + 6)
+        assert our.dtype == dtype
+        assert ((our.double() - their).abs() <= bound * (terms + 2)).all()
+
+
+@pytest.mark.usefixtures("float64")
+def test_the_resize_can_be_differentiated_again():
+    images = (torch.rand(1, 3, 6, 6) * 2 - 1).requires_grad_()
+    assert torch.autograd.gradgradcheck(lambda x: Preprocess(4, *PLAIN)(x).square(), images)
+
+
+def test_a_resize_keeps_its_precision_under_autocast():
+    images = torch.rand(1, 3, 32, 32) * 2 - 1
+    expected = Preprocess(64, *PLAIN)(images)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(Preprocess(64, *PLAIN)(images), expected)
 
 
 def test_an_image_of_the_right_size_is_normalised_only():

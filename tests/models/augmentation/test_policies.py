@@ -12,6 +12,7 @@ from clipgan.models.augmentation.policies import AdaptiveAugmentation, Augmentat
 from clipgan.models.networks.scales import Scales, scales_of
 from clipgan.tasks.gan import steps
 from clipgan.tasks.train import train
+from tests.capturable import Capturable
 from tests.helpers import assert_same, make_config
 from tests.tiny import tiny
 
@@ -52,6 +53,15 @@ def test_a_state_in_between_goes_on_as_the_whole():
     second.load_state_dict(copy.deepcopy(first.state_dict()))
     found += [float(second.end_step(step, sign)["augment/p"]) for step, sign in enumerate(signs[6:], start=6)]
     assert found == expected
+
+
+@pytest.mark.parametrize("config", [ADA, AugmentConfig("diffaugment", ["colour", "translation", "cutout"])])
+def test_a_graph_can_record_every_use_but_the_first(config):
+    augmentation, random = build_augmentation(config, 4, CPU), draw()
+    images = Scales(torch.randn(4, 3, 8, 8, requires_grad=True))
+    augmentation(images, random)
+    with Capturable():
+        augmentation(images, random).image.square().sum().backward()
 
 
 def test_none_gives_the_very_images_and_draws_nothing():

@@ -5,10 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.sparse.csgraph import connected_components
 
 from clipgan.config import PairsConfig
 from clipgan.models.losses.contrastive import contrast
-from clipgan.models.losses.pairs import STRATEGIES, select
+from clipgan.models.losses.pairs import STRATEGIES, one_component, select
+from tests.capturable import Capturable
 from tests.models.losses.test_contrastive import rows, tensors
 from tests.numeric import CLOSE
 
@@ -144,3 +146,28 @@ def test_pseudo_classes_follow_chains_of_neighbours():
     third, half = 1 / 3, 1 / 2
     expected = torch.tensor([[third] * 3 + [0] * 2] * 3 + [[0] * 3 + [half] * 2] * 2)
     torch.testing.assert_close(selection.positives, expected)
+
+
+def by_scipy(linked):
+    labels = connected_components(linked.numpy(), directed=False)[1]
+    return torch.from_numpy(labels[:, None] == labels)
+
+
+@pytest.mark.parametrize("nodes", [1, 2, 3, 16, 65, 200])
+def test_components_equal_scipys(nodes):
+    random = torch.Generator().manual_seed(nodes)
+    for mean_degree in (0.0, 0.5, 1.0, 2.0):
+        linked = (torch.rand(nodes, nodes, generator=random) < mean_degree / nodes).float()
+        assert torch.equal(one_component(linked), by_scipy(linked))
+    order = torch.eye(nodes)[torch.randperm(nodes, generator=random)]
+    path = torch.ones(nodes, nodes).tril(-1).triu(-1)  # no other graph of one component has ends so far apart
+    assert one_component(order @ path @ order.T).all()
+    path[nodes // 2, nodes // 2 - 1] = 0
+    assert torch.equal(one_component(order @ path @ order.T), by_scipy(order @ path @ order.T))
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_graph_can_record_every_strategy(name):
+    similarity, fit = torch.empty(9, 12, device="meta"), torch.empty(9, device="meta")  # nothing can copy from there
+    with Capturable():
+        select(CONFIGS[name], similarity, fit)

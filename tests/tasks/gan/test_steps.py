@@ -14,6 +14,7 @@ from clipgan.models.losses.adversarial import r1_penalty
 from clipgan.models.networks.scales import Scales
 from clipgan.tasks.gan import steps
 from clipgan.tasks.gan.steps import discriminator_step
+from clipgan.tasks.gan.train_step import train_step
 from tests.models.losses.test_pairs import brute_force
 from tests.numeric import CLOSE, assert_apart, rounding
 from tests.tasks.gan.steps_of_training import (
@@ -122,9 +123,13 @@ def test_the_two_networks_have_latents_and_noise_of_their_own(make_training):
         seen.append(name)
         return original(self, name, rows)
 
+    def integer(self, name, choose):
+        seen.append(name)
+        return torch.tensor(choose(stream(0, name)))
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(StepRandom, "rows", rows)
-        patch.setattr(StepRandom, "shared", lambda self, name: seen.append(name) or stream(0, name))
+        patch.setattr(StepRandom, "integer", integer)
         training.step(0)
     assert len(seen) == len(set(seen))  # D, G and path length: nothing is drawn twice
 
@@ -145,7 +150,7 @@ def test_a_space_whose_terms_are_all_off_is_never_run(make_training, monkeypatch
             return original(images)
 
         monkeypatch.setattr(encoder, "encode_image", encode)
-        steps.train_step(training.state, batch, training.objective, 1)
+        train_step(training.state, batch, training.objective, 1)
         return counts[space]
 
     assert count("clip", []) == 2  # generated images; v, once for G and D
@@ -162,7 +167,7 @@ def test_no_structure_costs_a_pass_of_the_discriminator(make_training, monkeypat
     training, calls = make_training(*overrides), []
     forward = training.state.discriminator.forward
     monkeypatch.setattr(training.state.discriminator, "forward", lambda *x: calls.append(1) or forward(*x))
-    steps.train_step(training.state, training.batches.at(1), training.objective, 1)
+    train_step(training.state, training.batches.at(1), training.objective, 1)
     assert len(calls) == 3
 
 

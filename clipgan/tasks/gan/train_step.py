@@ -1,0 +1,90 @@
+"""Do one training step: D, G, the lazy regularisers, the moving average; eagerly, or as a CUDA graph."""
+
+from typing import NamedTuple
+
+import torch
+
+from clipgan.base.distributed import world_size
+from clipgan.base.errors import UserError
+from clipgan.base.randomness import StepRandom
+from clipgan.config import Config
+from clipgan.engine.accumulate import Values
+from clipgan.engine.step_graphs import CudaCapture, StepGraphs, StepOutputs
+from clipgan.inputs.batches.batches import Batch
+from clipgan.tasks.gan.ema import ema_decay, update_ema
+from clipgan.tasks.gan.state import TrainingState
+from clipgan.tasks.gan.steps import (
+    Objective,
+    discriminator_step,
+    generator_step,
+    online_features,
+    path_length_step,
+    r1_step,
+)
+
+
+class Due(NamedTuple):
+    """What a step computes beside the adversarial losses. Steps with an equal `Due` have the same operations."""
+
+    contrast: bool
+    r1: bool
+    path_length: bool
+
+
+def due_at(config: Config, step: int) -> Due:
+    """Return what is due in a step (0, 1, ...)."""
+    model = config.model
+    return Due(
+        step % config.contrast.every == 0,
+        bool(model.r1_gamma) and step % model.r1_interval == 0,
+        bool(model.pl_weight) and step % model.pl_interval == 0,
+    )
+
+
+def graphs_of(config: Config, state: TrainingState, device: torch.device) -> StepGraphs[Batch] | None:
+    """Return empty graphs for the state's steps, or None if the steps run eagerly.
+
+    Raises:
+        UserError: `graphs=on`, and there is no GPU, or several processes share the batch.
+    """
+    if config.graphs == "on" and device.type != "cuda":
+        raise UserError(f"graphs=on is not allowed on device={device}: CUDA graphs need a GPU; take graphs=auto")
+    if config.graphs == "on" and world_size() > 1:
+        raise UserError(f"graphs=on is not allowed with {world_size()} processes; take graphs=auto")
+    if config.graphs == "off" or device.type != "cuda" or world_size() > 1 or config.compile is not None:
+        return None
+    return StepGraphs(CudaCapture(device), state.reset, must=config.graphs == "on")
+
+
+def train_step(state: TrainingState, batch: Batch, objective: Objective, step: int) -> Values:
+    """Do one step and return values to log."""
+    config, due = objective.config, due_at(objective.config, step)
+    random = StepRandom(config.seed, step, min(config.model.mbstd_group, config.batch), batch.images.device)
+    objective = objective.at(step)
+
+    def compute(batch: Batch, random: StepRandom) -> StepOutputs:
+        return compute_step(state, batch, objective, random, due)
+
+    outputs = compute(batch, random) if state.graphs is None else state.graphs.run(due, batch, random, compute)
+    values = outputs.values | state.augmentation.end_step(step, outputs.values["logits/real_sign"])
+    state.watch.keep(step, outputs.watched)
+    state.step = step + 1
+    decay = ema_decay(config.model, state.step * config.batch, config.batch, fine_tuning=config.init is not None)
+    update_ema(state.generator_ema, state.generator, decay)
+    return values
+
+
+def compute_step(state: TrainingState, batch: Batch, objective: Objective, random: StepRandom, due: Due) -> StepOutputs:
+    """Update D and G once, and by the regularisers that are due. All of this can be captured in a CUDA graph."""
+    if state.compiled:
+        torch.compiler.cudagraph_mark_step_begin()  # this step may overwrite the outputs of the last step's graphs
+    batch = online_features(batch, objective)
+    values, semantic = discriminator_step(state, batch, objective, random)
+    values |= generator_step(state, batch, semantic, objective, random)
+    with state.differentiated_twice():
+        if due.r1:
+            values |= r1_step(state, batch, objective, random)
+        if due.path_length:
+            values |= path_length_step(state, batch, objective, random)
+    state.watch.see_all(values)
+    return StepOutputs(values, state.watch.take())

@@ -1,0 +1,229 @@
+"""A step from static tensors, as CUDA graphs run it: here, plain calls repeat the computation instead of a graph."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from clipgan.base.errors import UserError
+from clipgan.base.randomness import DrawnTensors, StaticRandom, StepRandom
+from clipgan.engine.step_graphs import StepGraphs
+from clipgan.tasks.gan.train_step import due_at, graphs_of
+from tests.helpers import make_config
+from tests.tiny import tiny
+
+pytestmark = pytest.mark.numeric
+
+CPU = torch.device("cpu")
+STEPS = 18  # R1 is due in steps 0 and 16, path lengths in every fourth: each variant is repeated
+VARIANTS = {
+    "default": [],
+    "micro-batches": ["accumulate=2"],
+    "gradient caching, further targets": ["accumulate=2", "contrast.grad_cache=true", "contrast.negatives=20"],
+    "asymmetric, online": ["loss=asymmetric", "features=online", "contrast.every=3"],
+    "LAFITE's loss": ["loss=lafite"],
+    "adaptive augmentation": ["augment=ada", "augment.kimg=1"],
+    "DiffAugment, multi-scale": ["augment=diffaugment", "model=msg"],
+    "pairs": ["pairs=add_new_positive"],
+    "pseudo-classes": ["pairs=weakly_supervised"],
+    "badly fitting captions, mixed": ["pairs=drop_false_negative", "pairs.fraction=0.3", "condition=mixed"],
+    "fp16": ["precision=fp16"],
+    "bf16": ["precision=bf16"],
+}
+
+
+def repeat(function):
+    """Stand for a capture: no replay gets anything from Python but what the first call has found."""
+    return function
+
+
+def with_graphs(training, capture=repeat, must=False):
+    training.state.graphs = StepGraphs(capture, training.state.reset, must)
+    return training
+
+
+def assert_same_state(ours, theirs):
+    ours, theirs = (dict(flat(training.state.state_dict())) for training in (ours, theirs))
+    assert ours.keys() == theirs.keys()
+    for name, value in theirs.items():
+        assert torch.equal(ours[name], value) if isinstance(value, torch.Tensor) else ours[name] == value, name
+
+
+def flat(value, name=""):
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
+    if pairs is None:
+        yield name, value
+    for key, child in pairs or ():
+        yield from flat(child, f"{name}.{key}")
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_static_tensors_change_no_bit(make_training, variant):
+    """Every block of rows gets the same draws, and every fault of the watch its name."""
+    graphs, eager = with_graphs(make_training(*VARIANTS[variant])), make_training(*VARIANTS[variant])
+    for step in range(STEPS):
+        ours, theirs = graphs.step(step), eager.step(step)
+        assert {name: float(value) for name, value in ours.items()} == pytest.approx(
+            {name: float(value) for name, value in theirs.items()}, rel=0, abs=0, nan_ok=True
+        )
+        assert graphs.state.watch._noted == eager.state.watch._noted
+    assert graphs.state.watch.fault() == eager.state.watch.fault()
+    assert_same_state(graphs, eager)
+    assert graphs.state.graphs._variants.keys() == {due_at(graphs.config, step) for step in range(STEPS)}
+    assert graphs.state.graphs.failure is None
+
+
+def test_a_step_reads_its_own_tensors_and_no_others(make_training):
+    """Runs each computation on a batch and random numbers that are spoilt after its first call, but for the static
+    tensors."""
+    training, eager = make_training(), make_training()
+
+    def capture(function):
+        pointers = [tensor.data_ptr() for tensor in training.state.graphs._inputs.tensors()]
+
+        def replay():
+            assert [tensor.data_ptr() for tensor in training.state.graphs._inputs.tensors()] == pointers
+            return function()
+
+        return replay
+
+    with_graphs(training, capture)
+    for step in range(9):
+        batch = training.batches.at(step)
+        spoilt = dataclasses.replace(batch.copied(), rows=batch.rows)
+        training.batches.at = lambda _, spoilt=spoilt: spoilt
+        training.step(step)
+        for tensor in spoilt.tensors():
+            tensor.fill_(float("nan"))
+        del training.batches.at
+        eager.step(step)
+    assert_same_state(training, eager)
+
+
+def test_a_resumed_training_goes_on_from_the_same_bits(make_training):
+    """Its graphs are new, and captured at other steps."""
+    whole, first, second = (with_graphs(make_training("augment=ada", "augment.kimg=1")) for _ in range(3))
+    for step in range(STEPS):
+        whole.step(step)
+    for step in range(7):
+        first.step(step)
+    second.state.load_state_dict(first.state.state_dict())
+    for step in range(7, STEPS):
+        second.step(step)
+    assert_same_state(second, whole)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_a_failed_capture_falls_back_to_eager_steps(make_training, capsys, precision):
+    """It fails in the middle of the step, as an operation does that CUDA cannot capture, and before any kernel runs."""
+
+    def fail(function):
+        state = training.state
+        inner = state.scaler.is_enabled() and {"scale": state.scaler._scale, "growth": state.scaler._growth_tracker}
+
+        def tensors():
+            found = flat({**state.state_dict(), "inner": inner or {}})
+            return {name: value for name, value in found if isinstance(value, torch.Tensor)}
+
+        before = {name: value.clone() for name, value in tensors().items()}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("clipgan.tasks.gan.train_step.r1_step", broken)
+            patch.setattr("clipgan.tasks.gan.train_step.path_length_step", broken)
+            patch.setattr("clipgan.tasks.gan.train_step.generator_step", broken)
+            try:
+                function()
+            finally:
+                for name, value in tensors().items():  # a capture runs no kernel
+                    value.copy_(before[name])
+
+    def broken(state, *_):
+        state.train_discriminator(False)
+        raise RuntimeError("operation not permitted when stream is capturing\nmore lines")
+
+    training, eager = (
+        with_graphs(make_training(f"precision={precision}"), fail),
+        make_training(f"precision={precision}"),
+    )
+    for step in range(6):
+        training.step(step)
+        eager.step(step)
+    told = capsys.readouterr().out
+    assert told.count("graphs=auto: steps run without CUDA graphs (operation not permitted") == 1
+    assert "more lines" not in told
+    assert_same_state(training, eager)
+    assert training.state.watch.fault() is None
+
+
+def test_graphs_that_the_user_demands_must_be_captured(make_training):
+    def fail(function):
+        raise RuntimeError("out of memory")
+
+    training = with_graphs(make_training(), fail, must=True)
+    training.step(1)
+    with pytest.raises(UserError, match=r"graphs=on: .* \(out of memory\); take graphs=auto"):
+        training.step(2)
+
+
+def test_where_graphs_are_used(make_training):
+    state = make_training().state
+    assert graphs_of(make_training().config, state, CPU) is None
+    with pytest.raises(UserError, match="graphs=on is not allowed on device=cpu: CUDA graphs need a GPU"):
+        make_training("graphs=on")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["graphs=yes"], "graphs=yes is not allowed: graphs must be one of auto, on, off"),
+        (["graphs=on", "compile=default"], "graphs=on is not allowed: graphs must be auto or off with compile=default"),
+    ],
+)
+def test_what_is_refused(cache_dir, overrides, message):
+    with pytest.raises(UserError, match=message):
+        make_config(*tiny(cache_dir, *overrides))
+
+
+def test_yaml_may_say_on_and_off(cache_dir):
+    assert make_config(*tiny(cache_dir, "graphs=true")).graphs == "on"
+    assert make_config(*tiny(cache_dir, "graphs=false")).graphs == "off"
+
+
+def test_what_is_due(cache_dir):
+    config = make_config(*tiny(cache_dir, "contrast.every=2", "model.pl_weight=0"))
+    assert [due_at(config, step) for step in (0, 1, 16)] == [
+        (True, True, False),
+        (False, False, False),
+        (True, True, False),
+    ]
+
+
+def test_drawn_tensors_keep_their_place_and_draw_as_before():
+    def draw(random):
+        halves = random.halves()
+        return [
+            random.rows("noise", range(8))((8, 3, 5)),
+            random.rows("noise", range(4, 8))((4, 40)),
+            halves.rows("noise", range(4))((4, 2)),
+            random.integer("crossover", lambda generator: int(torch.randint(100, (), generator=generator))),
+        ]
+
+    drawn, places = DrawnTensors(), set()
+    for step in range(3):
+        random = StepRandom(1, step, 4, CPU)
+        drawn.refill(random)
+        found = draw(StaticRandom.of(random, drawn))
+        places.add(tuple(tensor.data_ptr() for tensor in found))
+        for ours, theirs in zip(found, draw(random), strict=True):
+            assert torch.equal(ours, theirs)
+    assert len(places) == 1
+
+
+def test_a_step_makes_no_draw_twice(make_training):
+    """The static tensors are named by use, rows and shape."""
+    training = with_graphs(make_training())
+    training.step(1)
+    [variant] = training.state.graphs._variants.values()
+    names = [key if isinstance(key, str) else key[0] for key in variant.drawn._refills]
+    assert sorted(names) == sorted(
+        f"{network} {what}" for network in "DG" for what in ("style mixing", "first latent", "second latent", "noise")
+    )
