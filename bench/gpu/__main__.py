@@ -72,7 +72,10 @@ def run(options: dict[str, int], texts: dict[str, str]) -> int:
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     begin = time.monotonic()
-    run_stages(stages, options["budget"], start, folder, keep)
+    try:
+        run_stages(stages, options["budget"], start, folder, keep)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     bad = [name for name, found in record["parts"].items() if found["status"] != "done"]
     print(f"{time.monotonic() - begin:.0f} s; {RECORD}; not done: {', '.join(bad) or 'none'}")
     if not (options["small"] or texts["only"]):
@@ -105,7 +108,7 @@ def run_part(name: str, file: Path, options: dict[str, int], texts: dict[str, st
     from clipgan.base.device import choose_device
 
     deadline = time.monotonic() + float(line)
-    folder = file.with_suffix("")
+    folder = file.with_suffix("").resolve()
     folder.mkdir(exist_ok=True)
     device = choose_device(texts["device"])
     if device.type == "cuda":

@@ -30,14 +30,11 @@ def train(setting: Setting, *overrides: str, run_dir: Path | None = None, module
     Raises:
         RuntimeError: it failed; the message is its last line.
     """
-    start = [sys.executable, *(["-m", "torch.distributed.run", "--nproc-per-node", str(torchrun)] if torchrun else [])]
-    folder = [f"hydra.run.dir={run_dir}"] if run_dir else []
-    command = [
-        *start,
-        *(["-m", module] if module else [str(ROOT / "train.py")]),
-        *setting.overrides(*overrides),
-        *folder,
-    ]
+    flags = [word for word in overrides if word.startswith("-")]
+    words = setting.overrides(*(word for word in overrides if word not in flags))
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", str(torchrun)] if torchrun else []
+    command = [sys.executable, *launcher, *(["-m", module] if module else [str(ROOT / "train.py")]), *flags, *words]
+    command += [f"hydra.run.dir={run_dir}"] if run_dir else []
     log = setting.folder / "commands.log"
     begin = time.time()
     environment = os.environ | {"STARTED": str(begin), "OMP_NUM_THREADS": "1"}

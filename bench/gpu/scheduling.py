@@ -1,5 +1,6 @@
 """Run stages of parts within a budget of seconds: each part in a process of its own, each stage with a limit."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -45,32 +46,27 @@ class Running:
         """
         self.began = self.ended = time.monotonic()
         assert self.process.stdin is not None
-        try:
+        with contextlib.suppress(BrokenPipeError):  # it has failed already; its log says why
             self.process.stdin.write(f"{limit}\n")
             self.process.stdin.close()
-        except BrokenPipeError:  # it has failed already; its log says why
-            pass
 
-    def ended_by(self, deadline: float) -> None:
-        """Wait until the process ends, or end it at the deadline."""
-        try:
-            self.process.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            self.late = True
-            self.end()
+    def over(self) -> bool:
+        """Whether the process has ended; keep the time."""
+        if self.process.poll() is None:
+            return False
         self.ended = time.monotonic()
+        return True
 
     def end(self) -> None:
-        """End the process and those that it started."""
-        for number, patience in ((signal.SIGTERM, PATIENCE), (signal.SIGKILL, PATIENCE)):
-            try:
+        """End the process, if it still runs, and those that it started."""
+        self.late = self.late or self.process.poll() is None
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, number)
-                self.process.wait(patience)
-            except ProcessLookupError:
-                break
-            except subprocess.TimeoutExpired:
-                continue
-        self.process.poll()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(PATIENCE)
+        if self.late:
+            self.ended = time.monotonic()
 
     def record(self) -> dict[str, Any]:
         """Return the part's status (`done`, `failed` or `late`), seconds and findings; of a failure, its last line."""
@@ -111,16 +107,17 @@ def run_stages(
             if number + 1 < len(stages):  # it imports meanwhile
                 waiting = [Running(part, start(part), folder) for part in stages[number + 1].parts]
             end = time.monotonic() + limit
-            for one in running:
-                one.ended_by(end)
-                keep(one.part.name, one.record())
+            while running:
+                time.sleep(0.05)
+                for one in [one for one in running if one.over() or time.monotonic() > end]:
+                    one.end()
+                    running.remove(one)
+                    keep(one.part.name, one.record())
         except BaseException:
             for one in (*running, *waiting):
-                if one.process.poll() is None:
-                    one.end()
-                    one.ended, one.late = time.monotonic(), True
-                    if one.began:
-                        keep(one.part.name, one.record())
+                one.end()
+                if one.began:
+                    keep(one.part.name, one.record())
             raise
 
 

@@ -84,7 +84,10 @@ def noise(config: Config, cache_dir: Path, heldout: int = HELDOUT) -> Prepared:
             np.arange(count + 1), _unit(random, count, clip.dim), _unit(random, 2, count, clip.dim),
             _unit(random, 2, count, resnet.dim) if resnet else None,
         )  # fmt: skip
-    ridge = torch.randn(clip.dim, resnet.dim, device=device) / clip.dim**0.5 if resnet else None
+    ridge = None
+    if resnet is not None:
+        weights = random.standard_normal((clip.dim, resnet.dim), dtype=np.float32) / clip.dim**0.5
+        ridge = torch.from_numpy(weights).to(device)
     return Prepared(
         data=PackedData("noise", f"noise-{config.resolution}-{heldout}", x_flip=True, skipped=[],
                         skipped_file=cache_dir / "skipped.txt", **data),
