@@ -25,7 +25,9 @@ CUT = 0.25  # a smaller coverage counts as 0, in pictures and in templates
 OBJECT_COST = 5.0  # smallest number of pixels that a second object must explain
 PHASES = 4  # positions of a template within a pixel, along each axis
 DETAIL = 8  # supersampling of templates
-BLOCK = {"cpu": 64, "cuda": 500}  # images that are read together, by device
+BLOCK = {"cpu": 200, "cuda": 500}  # images that are read together, by device
+SPARSE = 8  # one of so many pixels is enough to rule out most backgrounds
+ROUNDING = 1e-2  # pixels; sums of costs are rounded by less
 REACH = 0.27  # largest distance of a shape's edge from its centroid, as a fraction of the image's side
 
 _OBJECT_COLOURS = torch.tensor(list(COLOURS.values()), dtype=torch.float32)
@@ -100,31 +102,53 @@ def _explain(pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         on the CPU, the backgrounds' numbers [n], the numbers of the sets of colours [n], and the coverage of each
         object [n, 2, P]: a pixel belongs to the object that explains it better, of equal ones to the first.
     """
-    mixtures = [_mixtures(pixels, background) for background in _BACKGROUND_COLOURS.to(pixels.device)]
-    best = _set_costs([residual for _, residual in mixtures]).flatten(1).argmin(dim=1)
+    costs = _costs(pixels)
+    best = costs.flatten(1).argmin(dim=1)
     background, chosen = best // len(SETS), best % len(SETS)
-    coverage = pixels.new_zeros(len(pixels), 2, pixels.shape[2])
-    for number, (share, residual) in enumerate(mixtures):
-        mine = torch.nonzero(background == number).squeeze(1)
-        one, other = _MEMBERS.to(pixels.device)[chosen[mine]].unbind(dim=1)
-        of_other = (residual[other, mine] < residual[one, mine]) & (other >= 0)[:, None]
-        coverage[mine, 0] = share[one, mine].masked_fill(of_other, 0)
-        coverage[mine, 1] = share[other, mine].masked_fill(~of_other, 0)
+    members = _MEMBERS.to(pixels.device)[chosen]
+    grounds, colours = _BACKGROUND_COLOURS.to(pixels.device)[background], _OBJECT_COLOURS.to(pixels.device)[members]
+    share, residual = _mixtures(pixels, grounds.T, colours.permute(2, 1, 0))
+    of_other = (residual[1] < residual[0]) & (members[:, 1:] >= 0)
+    coverage = torch.stack([share[0].masked_fill(of_other, 0), share[1].masked_fill(~of_other, 0)], dim=1)
     return background.cpu(), chosen.cpu(), coverage.cpu()
 
 
-def _mixtures(pixels: Tensor, background: Tensor) -> tuple[Tensor, Tensor]:
-    """Explain each pixel as a mixture of the background and each object colour.
+def _costs(pixels: Tensor) -> Tensor:
+    """Count the pixels that each background and set of colours does not explain: [n, 3, P] -> [n, backgrounds, sets].
+
+    A cost is left out (infinite) where some pixels already cost more than the best reading of the likeliest background.
+    """
+    backgrounds, colours = (each.to(pixels.device) for each in (_BACKGROUND_COLOURS, _OBJECT_COLOURS))
+
+    def unexplained(some: Tensor, background: Tensor) -> Tensor:
+        _, residual = _mixtures(some, background[:, None], colours.T[..., None])
+        return residual.sqrt_().sub_(NEAR).div_(FAR - NEAR).clamp_(0, 1)  # [K, n, P]
+
+    sparse = pixels[:, :, ::SPARSE]
+    least = torch.stack([unexplained(sparse, each).amin(dim=0).sum(dim=1) for each in backgrounds], dim=1)
+    likeliest = least == least.amin(dim=1, keepdim=True)
+    costs = pixels.new_full((len(pixels), len(BACKGROUNDS), len(SETS)), torch.inf)
+    for of_likeliest in (True, False):
+        due = likeliest if of_likeliest else ~likeliest & (least - ROUNDING <= costs.amin(dim=(1, 2))[:, None])
+        for number, background in enumerate(backgrounds):
+            some = torch.nonzero(due[:, number]).squeeze(1)
+            costs[some, number] = _set_costs(unexplained(pixels[some], background))
+    return costs
+
+
+def _mixtures(pixels: Tensor, background: Tensor, colours: Tensor) -> tuple[Tensor, Tensor]:
+    """Explain each pixel as a mixture of the background and each of K colours.
 
     Args:
         pixels: [n, 3, P].
-        background: [3].
+        background: [3, n] or [3, 1], the same for all images.
+        colours: [3, K, n] or [3, K, 1].
 
     Returns:
-        the object's share, 0 to 1, [K, n, P], and the squared RGB distance of pixel and mixture, [K, n, P].
+        the colour's share, 0 to 1, [K, n, P], and the squared RGB distance of pixel and mixture, [K, n, P].
     """
-    towards = (_OBJECT_COLOURS.to(pixels.device) - background).T[..., None, None]  # [3, K, 1, 1]
-    offset = (pixels - background[:, None]).transpose(0, 1)  # [3, n, P]
+    towards = (colours - background[:, None])[..., None]
+    offset = pixels.transpose(0, 1) - background[..., None]  # [3, n, P]
     share = offset[0] * towards[0]
     share.addcmul_(offset[1], towards[1]).addcmul_(offset[2], towards[2])
     share.div_(towards.square().sum(dim=0)).clamp_(0, 1)
@@ -135,25 +159,11 @@ def _mixtures(pixels: Tensor, background: Tensor) -> tuple[Tensor, Tensor]:
     return share, left
 
 
-def _set_costs(residuals: list[Tensor]) -> Tensor:
-    """Count the pixels that a set of colours does not explain, plus a second object's cost: [n, backgrounds, sets].
-
-    The sets of two are left out (infinite) on a background where even all colours together explain too little.
-
-    Args:
-        residuals: for each background, squared distances [K, n, P].
-    """
-    unexplained = [residual.sqrt().sub_(NEAR).div_(FAR - NEAR).clamp_(0, 1) for residual in residuals]
-    costs = residuals[0].new_full((residuals[0].shape[1], len(residuals), len(SETS)), torch.inf)
-    for number, each in enumerate(unexplained):
-        costs[:, number, : len(COLOURS)] = each.sum(dim=2).T
-    best = costs.amin(dim=(1, 2))
-    for number, each in enumerate(unexplained):
-        near = torch.nonzero(each.amin(dim=0).sum(dim=1) + OBJECT_COST <= best).squeeze(1)
-        some = each[:, near]
-        for column, (one, other) in enumerate(_PAIRS, len(COLOURS)):
-            costs[near, number, column] = torch.minimum(some[one], some[other]).sum(dim=1) + OBJECT_COST
-    return costs
+def _set_costs(unexplained: Tensor) -> Tensor:
+    """Add up the pixels that a set of colours does not explain, and a second object's cost: [K, n, P] -> [n, sets]."""
+    of_one = unexplained.sum(dim=2)
+    of_two = [torch.minimum(unexplained[one], unexplained[other]).sum(dim=1) + OBJECT_COST for one, other in _PAIRS]
+    return torch.cat([of_one, torch.stack(of_two)]).T
 
 
 def _fit(coverage: np.ndarray) -> list[tuple[str, str, float, float] | None]:
