@@ -56,7 +56,7 @@ def startup(setting: Setting, found: Findings) -> None:
 
 def sharing(setting: Setting, found: Findings) -> None:
     """Run the demo's three trials one after the other, then side by side on the same GPU."""
-    for kimg in (2, 8):
+    for kimg in (2,) if setting.small else (2, 8):
         row: dict[str, Any] = {}
         for workers in (1, 3):
             if setting.left() < (10 if kimg == 2 else 1.5 * row.get("1", 25)):

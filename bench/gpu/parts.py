@@ -1,4 +1,4 @@
-"""The parts in the order of their value, each with the seconds that it may take; parts of one stage run side by side."""
+"""The parts in the order of their value, and the seconds that each may take."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,5 +1,6 @@
 """Parts `step32`, `step256` and `lafite`: the time of a step, eagerly and as CUDA graphs."""
 
+import itertools
 import statistics
 from typing import Any
 
@@ -12,7 +13,7 @@ from clipgan.tasks.gan.training import Training
 
 LOSSES = ("loss/G", "loss/D")
 BASE = ("model=base", "resolution=256", "batch=16", "loss=asymmetric", "clip=ViT-B32", "resnet=resnet50")
-# More ways to run the step at 256 pixels: name -> overrides. A switch of an implementation belongs here while it is new.
+# More ways to run the step at 256 pixels, such as a new implementation beside the old one: name -> overrides.
 VARIANTS: dict[str, tuple[str, ...]] = {}
 
 
@@ -58,7 +59,7 @@ def default_step(setting: Setting, trainings: dict[str, Training]) -> dict[str, 
         }
     if len(trainings) > 1:
         eager, graphs = losses.values()
-        pairs = zip(sum(eager, []), sum(graphs, []), strict=True)
+        pairs = zip(itertools.chain(*eager), itertools.chain(*graphs), strict=True)
         found["largest relative difference of losses"] = max(abs(a - b) / max(abs(a), 1e-6) for a, b in pairs)
         found["capture_seconds"] = found["graphs"]["warm_up"]["seconds"] - found["eager"]["warm_up"]["seconds"]
         found["ratio"] = ratio(times["eager"], times["graphs"])
