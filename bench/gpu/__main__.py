@@ -83,14 +83,15 @@ def run(options: dict[str, int], texts: dict[str, str]) -> int:
 
 
 def chosen(only: str) -> list[Stage]:
-    """Return the stages with the named parts; all without a name."""
+    """Return the stages with the preparation and the named parts; all parts without a name."""
     names = [name for name in only.split(",") if name]
     known = [part.name for stage in STAGES for part in stage.parts]
     for name in names:
         if name not in known:
             sys.exit(f"only={only} is not allowed: {name} is not among {', '.join(known)}")
     stages = [
-        Stage(stage.seconds, tuple(part for part in stage.parts if not names or part.name in names)) for stage in STAGES
+        Stage(stage.seconds, tuple(part for part in stage.parts if not names or part.name in [*names, "prepare"]))
+        for stage in STAGES
     ]
     return [stage for stage in stages if stage.parts]
 

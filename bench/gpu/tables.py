@@ -42,7 +42,7 @@ def write(record: dict[str, Any], page: Path = PAGE) -> Path:
 def machine(record: dict[str, Any]) -> list[str]:
     """Return a line that names the GPU, the processor, the versions, the day, the commits, and what failed."""
     parts, here = record["parts"].values(), record["machine"]
-    cards = [part["gpu"] for part in parts if part.get("gpu")]
+    cards: list[dict[str, Any]] = [part["gpu"] for part in parts if part.get("gpu")]
     gpus = sorted({f"{card['name']} ({card['memory_gib']} GiB)" for card in cards})
     versions = sorted({f"PyTorch {card['torch']}, CUDA {card['cuda']}" for card in cards})
     commits = sorted({part["commit"] for part in parts})
@@ -59,11 +59,11 @@ def steps(parts: Parts) -> list[str]:
     rows = []
     for network, precision, found in _measured_steps(parts):
         eager, graphs = found.get("eager"), found.get("graphs")
-        best = graphs or eager
+        best = graphs or eager or {}
         ways = [number(way["ms"]) if way else "" for way in (eager, graphs)]
         peaks = [way["warm_up"].get("peak_gib") for way in (eager, graphs) if way]
         peak = " / ".join(number(value) for value in peaks if value is not None)
-        rows.append([network, precision, *ways, number(found.get("ratio")), number(best["s/kimg"]), peak])
+        rows.append([network, precision, *ways, number(found.get("ratio")), number(best.get("s/kimg")), peak])
     header = ("network, pixels, batch", "precision", "eager, ms", "graphs, ms", "ratio", "s/kimg", "peak memory, GiB")
     return table(header, rows)
 
