@@ -35,15 +35,16 @@ from clipgan.inputs.batches.prefetch import Prefetched
 from clipgan.inputs.encoders.clip import FrozenClip
 from clipgan.inputs.encoders.resnet import FrozenResNet
 from clipgan.metrics.evaluation import Evaluation
-from clipgan.tasks.gan import steps
+from clipgan.tasks.gan import steps, train_step
 from clipgan.tasks.gan import training as loop
+from clipgan.tasks.gan.ema import MovingAverage
 from clipgan.tasks.gan.sample_grid import SampleGrid
 from clipgan.tasks.gan.state import TrainingState
 from clipgan.tasks.train import train
 from clipgan.tracking.run_description import Origin
 from clipgan.tracking.run_log import RunLog
 
-SHORT = ("kimg=2", "snapshot_kimg=1", "mlflow.tracking_uri=null")
+SHORT = ("kimg=2", "snapshot_kimg=1", "mlflow.tracking_uri=null", "graphs=off")
 PARTS = (
     "data", "encoders", "losses", "G", "D", "optimizer", "EMA", "logging", "figures", "grid", "checkpoint",
     "other",
@@ -107,15 +108,15 @@ def wrapped(watch: Stopwatch) -> Iterator[None]:
     places: tuple[tuple[Any, str, dict[str, str]], ...] = (
         (Batches, "at", {"part": "data"}),
         (Prefetched, "at", {"part": "data"}),  # on a GPU; another thread prepares the data
-        (steps, "discriminator_step", {"stage": "D step"}),
-        (steps, "generator_step", {"stage": "G step"}),
-        (steps, "r1_step", {"stage": "R1", "part": "D"}),
-        (steps, "path_length_step", {"stage": "path length", "part": "G"}),
+        (train_step, "discriminator_step", {"stage": "D step"}),
+        (train_step, "generator_step", {"stage": "G step"}),
+        (train_step, "r1_step", {"stage": "R1", "part": "D"}),
+        (train_step, "path_length_step", {"stage": "path length", "part": "G"}),
         (steps, "_styles", {"part": "G"}),
         (steps, "generator_loss", {"part": "losses"}),
         (steps, "discriminator_loss", {"part": "losses"}),
         (steps, "_contrast", {"part": "losses"}),
-        (steps, "update_ema", {"part": "EMA"}),
+        (MovingAverage, "update", {"part": "EMA"}),
         (TrainingState, "update", {"part": "optimizer"}),
         (loop.Training, "_snapshot", {"stage": "snapshot"}),
         (Evaluation, "__call__", {"part": "figures"}),

@@ -31,7 +31,7 @@ from clipgan.config import MEASURES, Config
 from clipgan.config.command_line import compose_config
 from clipgan.metrics.evaluation import Evaluation
 from clipgan.metrics.generated import measured
-from clipgan.metrics.scores import compare, fid_deviation
+from clipgan.metrics.scores import compare, fid, fid_deviation, moments
 from clipgan.tasks.gan.preparation import prepare
 from clipgan.tracking.run_description import Origin
 
@@ -55,7 +55,7 @@ def main() -> None:
     counts = [count for count in COUNTS if count < len(other_half)]
     found: dict[str, Any] = {}
     for name, (one, other, again) in sets.items():
-        truth = compare(one, other, kid=True) if name == "generator" else {"fid": 0.0, "kid": 0.0}
+        truth = distances(one, other, kid=True) if name == "generator" else {"fid": 0.0, "kid": 0.0}
         found[name] = {"limit": truth}
         for protocol in ("pairs", "all"):
             found[name][protocol] = [
@@ -102,13 +102,18 @@ def embedded(config: Config, pool: int, draws: int) -> tuple[Tensor, list[Tensor
     def rows(prompts: Tensor, draw: int) -> Tensor:
         generator = training.state.generator_ema
         found = measured(
-            generator, prompts, config.seed + 1, device, lambda images, _: evaluation.extractor(images), draw
+            generator, prompts.to(device), config.seed + 1, lambda images, _: evaluation.extractor(images), draw
         )
         return found["features"]
 
     conditions = evaluation.prompts.conditions
     redrawn = [rows(conditions[:PROMPTS], draw) for draw in range(1, draws + 1)]
     return rows(conditions, 0), redrawn, evaluation.real
+
+
+def distances(one: Tensor, other: Tensor, kid: bool) -> dict[str, float]:
+    """Compute `fid`, and with `kid` also `kid` and `kid_sd`."""
+    return {"fid": fid(moments(one), moments(other))} | (compare(one, other, kid=True) if kid else {})
 
 
 def at_count(
@@ -123,14 +128,14 @@ def at_count(
     for repeat in range(repeats):
         drawn = one[torch.from_numpy(rng.choice(len(one), count, replace=False))]
         against = other[torch.from_numpy(rng.choice(len(other), count, replace=False))] if pairs else other
-        for name, value in compare(drawn, against, kid=repeat < KID_REPEATS).items():
+        for name, value in distances(drawn, against, kid=repeat < KID_REPEATS).items():
             if name in values:
                 values[name].append(value)
     finite = math.sqrt(1 - count / len(one))
     row: dict[str, Any] = {"count": count}
     if again and count <= PROMPTS:
-        over_latents = [compare(rows[:count], against)["fid"] for rows in again]
-        told = [fid_deviation(a[:count], b[:count], against, 0) for a, b in itertools.pairwise(again[:6])]
+        over_latents = [fid(moments(rows[:count]), moments(against)) for rows in again]
+        told = [fid_deviation(a[:count], b[:count], moments(against), 0) for a, b in itertools.pairwise(again[:6])]
         row["latents_sd"], row["told_sd"] = float(np.std(over_latents, ddof=1)), float(np.mean(told))
     for name, record in values.items():
         mean, sd = float(np.mean(record)), float(np.std(record, ddof=1)) / finite

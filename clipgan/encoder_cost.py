@@ -14,13 +14,14 @@ from torchvision.models import resnet50
 from clipgan.base.console import console
 from clipgan.base.device import choose_device
 from clipgan.base.memory import peak_memory
-from clipgan.config import PRECISIONS, ClipConfig, Config, ResNetConfig
+from clipgan.config import ClipConfig, Config, ResNetConfig
 from clipgan.config.command_line import compose_config, messages_not_tracebacks
 from clipgan.inputs.encoders.clip import FrozenClip, choose_preprocess
 from clipgan.inputs.encoders.resnet import DEFAULT_WEIGHTS, FrozenResNet, freeze_resnet50
 from clipgan.inputs.encoders.tiny_clip import build_clip, register_tiny_model
 from clipgan.inputs.encoders.tiny_resnet import TinyResNet, tiny_resnet_preprocess
 
+PRECISIONS = ("float32", "bfloat16")
 REPEATS = 3
 
 

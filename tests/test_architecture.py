@@ -16,6 +16,7 @@ PACKAGES = ("clipgan", "sweeps", "hydra_plugins", "bench", "tests")
 FILES = [path for package in PACKAGES[:3] for path in sorted((ROOT / package).rglob("*.py"))] + [ROOT / "train.py"]
 TOOLS = (
     "clipgan.base.mlflow_store",
+    "clipgan.base.nvidia_smi",
     "clipgan.base.secrets",
     "clipgan.base.text",
 )  # of clipgan/, that sweeps/ may import

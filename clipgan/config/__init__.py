@@ -6,7 +6,7 @@ Units: kimg = 1000 real images shown to the discriminator. `null` means what the
 from clipgan.config.augment import AUGMENTATIONS, AugmentConfig
 from clipgan.config.condition import ConditionConfig
 from clipgan.config.data import DATA_SETS, DataConfig
-from clipgan.config.encoders import PRECISIONS, ClipConfig, ResNetConfig, TinyClipTraining, TinyResNetTraining
+from clipgan.config.encoders import ClipConfig, ResNetConfig, TinyClipTraining, TinyResNetTraining
 from clipgan.config.loss import PAIRS, SPACES, LossConfig, SpaceTerms, SpaceWeights, Temperatures, TermConfig
 from clipgan.config.measure_registry import MEASURES, MOMENTS, NEEDS, Need
 from clipgan.config.metrics import MetricsConfig
@@ -26,7 +26,6 @@ __all__ = [
     "NEEDS",
     "PAIRS",
     "PAIR_SELECTIONS",
-    "PRECISIONS",
     "SPACES",
     "AugmentConfig",
     "ClipConfig",

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from clipgan.config.checks import at_least, one_of, positive, require
 
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS = ("auto", "float32", "mixed", "bfloat16")
 
 
 @dataclass
@@ -33,7 +33,8 @@ class ClipConfig:
     model: str = "clipgan-tiny"  # open_clip's name of the model
     pretrained: str | None = None  # open_clip's tag of the weights; null: checkpoint or train gives them
     checkpoint: str | None = None  # a weights file in place of the download
-    precision: str = "float32"  # float32 | bfloat16 (autocast); python -m clipgan.encoder_cost says which is faster
+    precision: str = "auto"  # auto (mixed on GPUs with bfloat16) | float32 | mixed (bfloat16 in steps only) | bfloat16
+    # mixed: the cached features are in float32. python -m clipgan.encoder_cost measures float32 and bfloat16.
     grad_checkpointing: bool = False  # true: save the memory of CLIP's activations, for a third more time in CLIP
     # For image towers that are transformers; the time is the tower's, the memory that of G's step.
     train: TinyClipTraining | None = None  # how the tiny CLIP is trained; null for any other
@@ -70,7 +71,7 @@ class ResNetConfig:
     pretrained: str | None = None  # torchvision's name of the weights
     checkpoint: str | None = None  # a weights file in place of the download; simclr: a checkpoint in place of run
     run: str | None = None  # simclr: MLflow's id of a run of task=simclr | latest, the youngest that has ended
-    precision: str = "float32"  # float32 | bfloat16 (autocast)
+    precision: str = "auto"  # auto (mixed on GPUs with bfloat16) | float32 | mixed (bfloat16 in steps only) | bfloat16
     train: TinyResNetTraining | None = None  # how the tiny ResNet is trained; null for any other
     ridge: float = 1e-3  # strength, per sample, of the ridge regression from text embeddings to ResNet features
 

@@ -49,6 +49,8 @@ class MetricsConfig(Measures):
                  "all with metrics.captions=random")  # fmt: skip
         require(self.extractor == "inception" or self.resize == "extractor", "metrics.resize", self.resize,
                  "extractor with metrics.extractor=judge")  # fmt: skip
+        require(self.judge is None or self.judge.precision != "mixed", "metrics.judge.precision", "mixed",
+                 "auto (float32), float32 or bfloat16: no training step uses the judge")  # fmt: skip
         for measure in self.asked(Need.INCEPTION):
             require(self.extractor == "inception", f"metrics.{measure}", getattr(self, measure),
                      "never with metrics.extractor=judge")  # fmt: skip

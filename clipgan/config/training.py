@@ -8,7 +8,6 @@ from clipgan.config.condition import ConditionConfig
 from clipgan.config.data import DataConfig
 from clipgan.config.encoders import ClipConfig, ResNetConfig
 from clipgan.config.loss import LossConfig, SpaceWeights
-from clipgan.config.measure_registry import Need
 from clipgan.config.metrics import MetricsConfig
 from clipgan.config.mlflow import MlflowConfig
 from clipgan.config.model import ModelConfig
@@ -155,9 +154,6 @@ class Config:
                      "fits")  # fmt: skip
             require(self.pairs.similarity == "image", "pairs.similarity", self.pairs.similarity,
                      "image where condition.language_free > 0")  # fmt: skip
-        for measure in self.metrics.asked(Need.SHAPES):
-            require(self.data.name == "shapes", f"metrics.{measure}", getattr(self.metrics, measure),
-                     f"never with data={self.data.name}: it reads drawn shapes")  # fmt: skip
 
     def _check_init(self) -> None:
         require(self.init is None or self.resume in ("auto", "none"), "init", self.init,

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from clipgan.base.errors import UserError
+from clipgan.config import Config
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+AMPERE, VOLTA = (8, 0), (7, 0)  # the first compute capabilities with bfloat16 and TensorFloat-32, and with float16
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,34 @@ class Precision:
             torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = matmul, cudnn
 
 
+def with_precisions(config: Config, device: torch.device) -> Config:
+    """Replace every precision `auto` by the choice for this device, since the metrics depend on it.
+
+    Raises:
+        UserError: the device does not support `config.precision`.
+    """
+    judge = config.metrics.judge
+    if judge is not None and judge.precision == "auto":
+        judge = replace(judge, precision="float32")  # metrics are compared between machines
+    return replace(
+        config,
+        precision=choose_precision(config.precision, device).name,
+        clip=replace(config.clip, precision=choose_encoder_precision(config.clip.precision, device)),
+        resnet=replace(config.resnet, precision=choose_encoder_precision(config.resnet.precision, device)),
+        metrics=replace(config.metrics, judge=judge),
+    )
+
+
+def choose_encoder_precision(asked: str, device: torch.device) -> str:
+    """Choose the precision of a guiding encoder: `auto` is mixed on a GPU with bfloat16 in hardware, else float32.
+
+    On CPUs it is float32 even with bfloat16 in hardware, where vision transformers gain nothing.
+    """
+    if asked != "auto":
+        return asked
+    return "mixed" if device.type == "cuda" and _fastest(device) == "bf16" else "float32"
+
+
 def choose_precision(asked: str, device: torch.device) -> Precision:
     """Choose the precision of a training.
 
@@ -53,7 +83,7 @@ def choose_precision(asked: str, device: torch.device) -> Precision:
     Raises:
         UserError: the device does not support the precision.
     """
-    if asked == "tf32" and not (device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)):
+    if asked == "tf32" and not (device.type == "cuda" and torch.cuda.get_device_capability(device) >= AMPERE):
         raise UserError(
             f"precision=tf32 is not allowed on device={device}: it needs an NVIDIA GPU from Ampere on; take auto"
         )
@@ -62,9 +92,12 @@ def choose_precision(asked: str, device: torch.device) -> Precision:
 
 def _fastest(device: torch.device) -> str:
     if device.type == "cuda":
-        if torch.cuda.is_bf16_supported(including_emulation=False):
-            return "bf16"
-        return "fp16" if torch.cuda.get_device_capability(device) >= (7, 0) else "fp32"  # tensor cores since Volta
+        return fastest_of_gpu(torch.cuda.get_device_capability(device))
     if device.type == "cpu" and torch.cpu._is_amx_tile_supported():  # there is no public function for this
         return "bf16"
     return "fp32"
+
+
+def fastest_of_gpu(capability: tuple[int, int]) -> str:
+    """Return the fastest precision in the hardware of an NVIDIA GPU: bf16, fp16 (tensor cores) or fp32."""
+    return "bf16" if capability >= AMPERE else "fp16" if capability >= VOLTA else "fp32"

@@ -1,7 +1,6 @@
 """Launch a run of any task: settle device, precision and determinism, prepare its data, join its processes, train."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,7 +11,7 @@ from clipgan.base.durable_files import remove_unfinished
 from clipgan.config import Config
 from clipgan.engine.compilation import check_compiler
 from clipgan.engine.determinism import deterministic_algorithms, is_deterministic, settle_cublas
-from clipgan.engine.precision import choose_precision
+from clipgan.engine.precision import Precision, with_precisions
 from clipgan.engine.result import Report, Result
 from clipgan.engine.run import Run
 from clipgan.tracking.run_description import Origin
@@ -44,8 +43,8 @@ def launch(config: Config, run_dir: Path, prepare_run: PrepareRun, report: Repor
     if config.compile is not None:
         check_compiler(config.compile, device)
     device = own_device(device)
-    precision = choose_precision(config.precision, device)
-    config = replace(config, precision=precision.name)  # the metrics depend on the choice of `auto`
+    config = with_precisions(config, device)
+    precision = Precision(config.precision, device)
     if planned_rank() > 0:
         value_of_first("prepared", "")
     make_run = prepare_run(config, run_dir, device, report)

@@ -3,6 +3,7 @@
 Shapes: N generated images, M real ones, n images of a chunk, D width of the extractor's features.
 """
 
+from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from clipgan.inputs.data.pack import PackedData
 from clipgan.inputs.encoders.clip import FrozenClip
 from clipgan.inputs.features.feature_cache import Features
 from clipgan.metrics.extractors import Extractor, InceptionExtractor, JudgeExtractor
-from clipgan.metrics.generated import measured
+from clipgan.metrics.generated import Context, ReadImages, measured
 from clipgan.metrics.inception import find_inception_weights
 from clipgan.metrics.measure import FEATURES, JUDGED, REDRAWN, Measure, Setting
 from clipgan.metrics.measures import fid
@@ -42,6 +43,7 @@ class Evaluation:
         guide: FrozenClip,
         cache_dir: Path,
         device: torch.device,
+        context: Context = nullcontext,
     ) -> None:
         """Extract the real images' features if they are not in the cache.
 
@@ -52,11 +54,18 @@ class Evaluation:
             guide: the CLIP that guides.
             cache_dir: the cache, which keeps the real images' features.
             device: the device of all networks.
+            context: makes the context of the generator's forward pass: autocast to the training's precision.
 
         Raises:
             UserError: Inception's weights are missing, or a requested measure needs more images.
         """
-        self.config, self.metrics, self.judge, self.device = config, config.metrics, judge, device
+        self.config, self.metrics, self.judge, self.device, self.context = (
+            config,
+            config.metrics,
+            judge,
+            device,
+            context,
+        )
         name = split_of(config)
         split = getattr(data, name)
         self.self_judged = judge is not None and judge.weights == guide.weights
@@ -86,6 +95,7 @@ class Evaluation:
             "metrics/split": split_of(self.config),
             "metrics/n_real": len(self.real),
             "metrics/version": DEFINITIONS,
+            "metrics/precision": self.config.precision,  # of the generator; the extractor and the judge have their own
             "metrics/extractor": self.extractor.key,
             "metrics/judge": judged,
             "metrics/judge_key": "none" if self.judge is None else self.judge.key,
@@ -100,19 +110,25 @@ class Evaluation:
         """
         measures = [fid.MEASURE, *(self.measures[name] for name in self._due(last))]
         needed = {row for measure in measures for row in measure.rows}
-        images = (generator, self.prompts.conditions, self.config.seed, self.device)
-        rows = measured(*images, lambda chunk, numbers: self._rows(chunk, numbers, measures, needed))
+        rows = self._measured(generator, lambda images, numbers: self._rows(images, numbers, measures, needed))
         if REDRAWN in needed:
-            rows[REDRAWN] = measured(*images, lambda chunk, _: self._extracted(chunk, {FEATURES}), draw=1)[FEATURES]
+            again = self._measured(generator, lambda images, _: self._extracted(images, {FEATURES}), draw=1)
+            rows[REDRAWN] = again[FEATURES]
         values: dict[str, float] = {}
         for measure in measures if rank() == 0 else []:
             values |= measure.metrics(rows, self.setting)
         return from_first(values)
 
+    def _measured(self, generator: TextToImage, measure: ReadImages, draw: int = 0) -> dict[str, Tensor]:
+        """Generate the images and apply `measure` to them; see `measured`."""
+        conditions = self.prompts.conditions.to(self.device)
+        return measured(generator, conditions, self.config.seed, measure, draw, self.context)
+
     def _due(self, last: bool) -> list[str]:
-        """List the measures of a snapshot; without captions, only measures that need none."""
-        captions = self.prompts.captions is not None
-        return [name for name in self.metrics.due(last) if captions or Need.CAPTIONS not in NEEDS[name]]
+        """List the measures of a snapshot, without those whose needs the data set does not meet."""
+        missing = set() if self.prompts.captions else {Need.CAPTIONS}
+        missing |= set() if self.config.data.name == "shapes" else {Need.SHAPES}
+        return [name for name in self.metrics.due(last) if not missing & set(NEEDS[name])]
 
     def _rows(self, images: Tensor, numbers: range, measures: list[Measure], needed: set[str]) -> dict[str, Tensor]:
         """Compute the rows of a chunk of images, [n, ...] by name: shared `needed` rows and the measures' own rows."""

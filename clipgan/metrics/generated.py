@@ -1,13 +1,14 @@
-"""Generate images and measure them chunk by chunk; each process does its share.
+"""Generate images and measure them, several chunks at a time; each process does its share.
 
-A chunk's latents and noise depend only on the seed and the chunk's number. So the number of processes, the extractor's
-batch and earlier evaluations do not change the images.
+A chunk's latents and noise depend only on the seed and the chunk's number. So the number of processes, the number of
+chunks in a forward pass, the extractor's batch and earlier evaluations do not change the images, except for rounding.
 
-Shapes: N images, R resolution, n rows of a chunk, W processes.
+Shapes: N images, R resolution, C width of a condition, n rows of a forward pass, W processes.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,54 +16,77 @@ from torch import Tensor
 from clipgan.base.console import track
 from clipgan.base.distributed import gather, rank, world_size
 from clipgan.base.pictures import to_uint8
-from clipgan.base.randomness import normals, stream
+from clipgan.base.randomness import Draw, stream
 from clipgan.models.networks.generator import TextToImage
 
 CHUNK = 50
-Measure = Callable[[Tensor, range], Mapping[str, Tensor]]  # (uint8 [n, 3, R, R], image numbers) -> [n, ...] by name
+# Pixels of the images in a forward pass, by device; at least one chunk. 500 images of 32 pixels keep a GPU busy while
+# the next kernels are launched, as 50 images of 256 pixels do. A CPU is fastest with 50 images of 32 pixels.
+PIXELS = {"cpu": 0, "cuda": 2**19}
+ReadImages = Callable[[Tensor, range], Mapping[str, Tensor]]  # (uint8 [n, 3, R, R], image numbers) -> [n, ...] by name
+Context = Callable[[], AbstractContextManager[Any]]
 
 
 @torch.no_grad()
-def generate_chunk(
-    generator: TextToImage, conditions: Tensor, number: int, seed: int, device: torch.device, draw: int = 0
+def generate(
+    generator: TextToImage, conditions: Tensor, chunks: range, seed: int, draw: int = 0, context: Context = nullcontext
 ) -> Tensor:
-    """Generate chunk `number` with a generator in evaluation mode: uint8 [CHUNK, 3, R, R].
+    """Generate chunks with a generator in evaluation mode: uint8 [len(chunks) * CHUNK, 3, R, R].
 
     Args:
-        conditions: conditions of all N images, [N, C]; after the last one, the first one follows.
+        conditions: conditions of all N images on the generator's device, [N, C]; after the last one, the first follows.
+        chunks: the numbers of the chunks.
         seed: determines latents and noise.
         draw: another number gives other latents and other noise for the same prompts.
+        context: makes the context of the forward pass, such as autocast to the training's precision.
     """
-    rows = torch.arange(number * CHUNK, (number + 1) * CHUNK) % len(conditions)
-    random = stream(seed, f"evaluation {draw}" if draw else "evaluation", number, device)
-    z = torch.randn(CHUNK, generator.z_dim, generator=random, device=device)
-    noise = generator.draw_noise(CHUNK, normals(random))
-    return to_uint8(generator(z, conditions[rows].to(device), noise))
+    rows = torch.arange(chunks.start * CHUNK, chunks.stop * CHUNK, device=conditions.device) % len(conditions)
+    name = f"evaluation {draw}" if draw else "evaluation"
+    normals = _chunk_by_chunk([stream(seed, name, number, conditions.device) for number in chunks])
+    z = normals((len(rows), generator.z_dim))
+    noise = generator.draw_noise(len(rows), normals)
+    with context():
+        images = generator(z, conditions[rows], noise)
+    return to_uint8(images.float())
 
 
 def measured(
-    generator: TextToImage, conditions: Tensor, seed: int, device: torch.device, measure: Measure, draw: int = 0
-) -> dict[str, Tensor]:
+    generator: TextToImage, conditions: Tensor, seed: int, measure: ReadImages, draw: int = 0,
+    context: Context = nullcontext,
+) -> dict[str, Tensor]:  # fmt: skip
     """Generate N images and apply `measure` to them: [N, ...] by name, on the CPU, the same in every process.
 
-    Every process must call this. All processes make the same number of chunks; images beyond the N-th are dropped.
+    Every process must call this. All forward passes have the same number of images; those beyond the N-th are dropped.
 
     Args:
-        conditions: [N, C].
-        measure: its rows must depend only on the images of a chunk.
-        draw: see `generate_chunk`.
+        conditions: [N, C], on the generator's device.
+        measure: its rows must depend only on the image.
+        draw: see `generate`.
+        context: see `generate`.
     """
     chunks = -(-len(conditions) // CHUNK)
-    rounds = -(-chunks // world_size())
+    most = max(1, PIXELS[conditions.device.type] // (CHUNK * generator.noise_sizes[-1] ** 2))
+    rounds = -(-chunks // (most * world_size()))
+    each = -(-chunks // (rounds * world_size()))
     found: dict[str, list[Tensor]] = {}
     turns = track(range(rounds), "generating and measuring", rounds) if rank() == 0 else range(rounds)
     with _evaluating(generator):
         for turn in turns:
-            number = turn * world_size() + rank()
-            images = generate_chunk(generator, conditions, number, seed, device, draw)
-            for name, rows in measure(images, range(number * CHUNK, (number + 1) * CHUNK)).items():
+            first = (turn * world_size() + rank()) * each
+            images = generate(generator, conditions, range(first, first + each), seed, draw, context)
+            for name, rows in measure(images, range(first * CHUNK, (first + each) * CHUNK)).items():
                 found.setdefault(name, []).append(rows)
     return {name: _in_order(torch.cat(rows), rounds)[: len(conditions)] for name, rows in found.items()}
+
+
+def _chunk_by_chunk(generators: Sequence[torch.Generator]) -> Draw:
+    """Make a function that draws standard normals [len(generators) * CHUNK, ...], each chunk by its generator."""
+
+    def draw(shape: Sequence[int]) -> Tensor:
+        parts = [torch.randn(CHUNK, *shape[1:], generator=each, device=each.device) for each in generators]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    return draw
 
 
 @contextmanager
@@ -76,7 +100,7 @@ def _evaluating(network: torch.nn.Module) -> Iterator[None]:
 
 
 def _in_order(mine: Tensor, rounds: int) -> Tensor:
-    """Gather the chunks of all processes, in the order of their numbers, on the CPU."""
+    """Gather the rows of all processes, in the order of the images' numbers, on the CPU."""
     everyone = gather(mine)
-    by_turn = everyone.reshape(world_size(), rounds, CHUNK, *mine.shape[1:]).transpose(0, 1)
+    by_turn = everyone.reshape(world_size(), rounds, -1, *mine.shape[1:]).transpose(0, 1)
     return by_turn.reshape(-1, *mine.shape[1:]).cpu()

@@ -18,6 +18,7 @@ from clipgan.config import Config
 from clipgan.inputs.encoders.clip import FrozenClip
 from clipgan.metrics.metric_names import caption_name, figure_name
 from clipgan.metrics.retrieval import different_texts
+from clipgan.metrics.scores import Moments, moments
 
 # The rows that an evaluation computes once for all measures.
 FEATURES = "features"  # the extractor's features, [N, D]
@@ -35,6 +36,11 @@ class Setting:
     captions: list[str] | None  # captions of the N images; None in a data set without captions
     judge: FrozenClip | None  # None if no CLIP judges
     self_judged: bool  # whether the judge CLIP is also the guide CLIP
+
+    @cached_property
+    def real_moments(self) -> Moments:
+        """Mean and covariance of the real images' features."""
+        return moments(self.real)
 
     @cached_property
     def texts(self) -> tuple[Tensor, Tensor]:

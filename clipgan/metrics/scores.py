@@ -22,6 +22,7 @@ from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 NEIGHBOURS = 3  # k of the k-th nearest neighbour in precision and recall
 ROWS = "clipgan-rows"  # the name of our extractor in torch-fidelity
 KID_SUBSET = 1000  # rows of each of 100 subsets; at most half of a set, so that subsets differ
+Moments = dict[str, Any]  # torch-fidelity's `mu` [D] and `sigma` [D, D]
 RESAMPLES = 20  # gives the deviation with a relative error of about a fifth
 
 
@@ -64,10 +65,19 @@ class _RowData(Dataset):
         return self.rows[index]
 
 
-def compare(
-    generated: Tensor, real: Tensor, kid: bool = False, precision_recall: bool = False, fid: bool = True
-) -> dict[str, float]:
-    """Compute `fid`; with `kid` also `kid` and `kid_sd` (over subsets); with `precision_recall` also these two.
+def moments(rows: Tensor) -> Moments:
+    """Compute mean and covariance of float32 rows [N, D] on the CPU; FID depends on the rows only through them."""
+    found: Moments = fid_features_to_statistics(rows)
+    return found
+
+
+def fid(generated: Moments, real: Moments) -> float:
+    """Compute FID from the moments of both sets."""
+    return float(fid_statistics_to_metric(generated, real, False)[KEY_METRIC_FID])
+
+
+def compare(generated: Tensor, real: Tensor, kid: bool = False, precision_recall: bool = False) -> dict[str, float]:
+    """Compute, with `kid`, `kid` and `kid_sd` (over subsets); with `precision_recall`, these two.
 
     Args:
         generated: float32 [N, D], on the CPU.
@@ -75,11 +85,10 @@ def compare(
         precision_recall: both sets must have more rows than `NEIGHBOURS`.
     """
     found = _calculate(
-        input1=_RowData(generated), input2=_RowData(real), fid=fid, kid=kid, prc=precision_recall,
+        input1=_RowData(generated), input2=_RowData(real), kid=kid, prc=precision_recall,
         prc_neighborhood=NEIGHBOURS, kid_subset_size=max(2, min(KID_SUBSET, len(generated) // 2, len(real) // 2)),
     )  # fmt: skip
     names = {
-        "fid": KEY_METRIC_FID,
         "kid": "kernel_inception_distance_mean",
         "kid_sd": "kernel_inception_distance_std",
         "precision": "precision",
@@ -98,7 +107,7 @@ def inception_score(logits: Tensor) -> dict[str, float]:
     return {"inception_score": found["inception_score_mean"], "inception_score_sd": found["inception_score_std"]}
 
 
-def fid_deviation(one: Tensor, other: Tensor, real: Tensor, seed: int, resamples: int = RESAMPLES) -> float:
+def fid_deviation(one: Tensor, other: Tensor, real: Moments, seed: int, resamples: int = RESAMPLES) -> float:
     """Estimate the standard deviation of FID over a generator's latents, with fixed prompts and real images.
 
     Two sets hold one image per prompt. Each resample takes each prompt's image from one of the two sets at random. The
@@ -109,15 +118,14 @@ def fid_deviation(one: Tensor, other: Tensor, real: Tensor, seed: int, resamples
     Args:
         one: float32 [N, D], on the CPU.
         other: the same prompts with other latents, float32 [N, D].
-        real: float32 [M, D], on the CPU.
+        real: the moments of the real rows.
         seed: determines the choices.
     """
     rng = np.random.default_rng(seed)
-    of_real = fid_features_to_statistics(real)
     values = []
     for _ in range(resamples):
         drawn = torch.where(torch.from_numpy(rng.random((len(one), 1)) < 0.5), one, other)
-        values.append(fid_statistics_to_metric(fid_features_to_statistics(drawn), of_real, False)[KEY_METRIC_FID])
+        values.append(fid(moments(drawn), real))
     return float(math.sqrt(2) * np.std(values, ddof=1))
 
 

@@ -23,30 +23,30 @@ CUT = 0.25  # a smaller coverage counts as 0, in pictures and in templates
 OBJECT_COST = 5.0  # smallest number of pixels that a second object must explain
 PHASES = 4  # positions of a template within a pixel, along each axis
 DETAIL = 8  # supersampling of templates
+BLOCK = 64  # images that are read together
 REACH = 0.27  # largest distance of a shape's edge from its centroid, as a fraction of the image's side
 
 _OBJECT_COLOURS = np.array(list(COLOURS.values()), dtype=np.float32)
 _BACKGROUND_COLOURS = np.array(list(BACKGROUNDS.values()), dtype=np.float32)
-_SETS = [(k,) for k in range(len(COLOURS))] + list(itertools.combinations(range(len(COLOURS)), 2))
+_PAIRS = list(itertools.combinations(range(len(COLOURS)), 2))
+SETS: list[tuple[int, ...]] = [*((k,) for k in range(len(COLOURS))), *_PAIRS]
+_MEMBERS = np.array([(*chosen, -1)[:2] for chosen in SETS])  # [sets, 2]; -1: no second object
 
 
 def read(images: np.ndarray) -> list[Reading]:
     """Read uint8 images [N, 3, R, R]."""
+    return [reading for start in range(0, len(images), BLOCK) for reading in _read(images[start : start + BLOCK])]
+
+
+def _read(images: np.ndarray) -> list[Reading]:
     resolution = images.shape[-1]
-    pixels = images.reshape(len(images), 3, -1).transpose(0, 2, 1).astype(np.float32)  # [N, P, 3]
-    coverage, residual = zip(*(_mixtures(pixels, background) for background in _BACKGROUND_COLOURS), strict=True)
-    costs = np.stack([_set_costs(each) for each in residual])  # [backgrounds, sets, N]
-    readings = []
-    for index in range(len(images)):
-        background, chosen = np.unravel_index(costs[:, :, index].argmin(), costs.shape[:2])
-        owner = residual[background][index][:, list(_SETS[chosen])].argmin(axis=1)
-        things = []
-        for place, colour in enumerate(_SETS[chosen]):
-            own = np.where(owner == place, coverage[background][index][:, colour], 0).reshape(resolution, resolution)
-            thing = _fit(own, list(COLOURS)[colour])
-            things += [] if thing is None else [thing]
-        readings.append(Reading(list(BACKGROUNDS)[background], tuple(things)))
-    return readings
+    background, chosen, coverage = _explain(images.reshape(len(images), 3, -1).astype(np.float32))
+    image, place = np.nonzero(_MEMBERS[chosen] >= 0)
+    fits = _fit(coverage[image, place].reshape(-1, resolution, resolution))
+    things: list[list[Seen]] = [[] for _ in images]
+    for index, colour, fit in zip(image, _MEMBERS[chosen][image, place], fits, strict=True):
+        things[index] += [] if fit is None else [Seen(list(COLOURS)[colour], *fit)]
+    return [Reading(list(BACKGROUNDS)[index], tuple(found)) for index, found in zip(background, things, strict=True)]
 
 
 def hits(reading: Reading, said: Reading) -> dict[str, float]:
@@ -87,62 +87,148 @@ def _related(first: Seen, second: Seen, relation: str) -> bool:
     return abs(down) > abs(across) and (down > 0) == (relation == "above")
 
 
+def _explain(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Find the background and the object colours that explain all pixels best.
+
+    Args:
+        pixels: float32 [n, 3, P].
+
+    Returns:
+        the backgrounds' numbers [n], the numbers of the sets of colours [n], and the coverage of each object [n, 2, P]:
+        a pixel belongs to the object that explains it better.
+    """
+    count = len(pixels)
+    mixtures = [_mixtures(pixels, background) for background in _BACKGROUND_COLOURS]
+    costs = _set_costs([residual for _, residual in mixtures])  # [n, backgrounds, sets]
+    background, chosen = np.divmod(costs.reshape(count, -1).argmin(axis=1), costs.shape[2])
+    coverage = np.zeros((count, 2, pixels.shape[2]), dtype=np.float32)
+    for index, (ground, colours) in enumerate(zip(background, _MEMBERS[chosen], strict=True)):
+        share, residual = (each[colours[colours >= 0], index] for each in mixtures[ground])
+        owner = residual.argmin(axis=0)
+        for place, own in enumerate(share):
+            coverage[index, place] = np.where(owner == place, own, 0)
+    return background, chosen, coverage
+
+
 def _mixtures(pixels: np.ndarray, background: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Explain each pixel as a mixture of the background and each object colour.
 
     Args:
-        pixels: [N, P, 3].
+        pixels: [n, 3, P].
         background: [3].
 
     Returns:
-        the object's share, 0 to 1, [N, P, K], and the squared RGB distance of pixel and mixture, [N, P, K].
+        the object's share, 0 to 1, [K, n, P], and the squared RGB distance of pixel and mixture, [K, n, P].
     """
-    towards = _OBJECT_COLOURS - background  # [K, 3]
-    offset = pixels - background
-    share = np.clip(offset @ towards.T / np.square(towards).sum(axis=1), 0, 1)
-    left = np.square(offset[:, :, None] - share[..., None] * towards).sum(axis=-1)
+    towards = (_OBJECT_COLOURS - background).T[:, :, None, None]  # [3, K, 1, 1]
+    offset = (pixels - background[:, None]).transpose(1, 0, 2)  # [3, n, P]
+    share = offset[0] * towards[0]
+    share += offset[1] * towards[1]
+    share += offset[2] * towards[2]
+    share /= np.square(towards).sum(axis=0)
+    np.minimum(np.maximum(share, 0, out=share), 1, out=share)
+    left = np.zeros_like(share)
+    for own, whole in zip(offset, towards, strict=True):
+        apart = own - share * whole
+        left += np.square(apart, out=apart)
     return share, left
 
 
-def _set_costs(residual: np.ndarray) -> np.ndarray:
-    """Count the pixels that a set of colours does not explain, plus a second object's cost: [N, P, K] -> [sets, N]."""
-    bounded = np.clip((np.sqrt(residual) - NEAR) / (FAR - NEAR), 0, 1)
-    return np.stack(
-        [bounded[:, :, list(chosen)].min(axis=2).sum(axis=1) + OBJECT_COST * (len(chosen) - 1) for chosen in _SETS]
-    )
+def _set_costs(residuals: list[np.ndarray]) -> np.ndarray:
+    """Count the pixels that a set of colours does not explain, plus a second object's cost: [n, backgrounds, sets].
+
+    The sets of two are left out (infinite) on a background where even all colours together explain too little.
+
+    Args:
+        residuals: for each background, squared distances [K, n, P].
+    """
+    unexplained = [_bounded(residual) for residual in residuals]
+    costs = np.full((residuals[0].shape[1], len(residuals), len(SETS)), np.inf, dtype=np.float32)
+    for number, each in enumerate(unexplained):
+        costs[:, number, : len(COLOURS)] = each.sum(axis=2).T
+    best = costs.min(axis=(1, 2))
+    for number, each in enumerate(unexplained):
+        near = np.flatnonzero(each.min(axis=0).sum(axis=1) + OBJECT_COST <= best)
+        some = np.ascontiguousarray(each[:, near])
+        for column, (one, other) in enumerate(_PAIRS, len(COLOURS)):
+            costs[near, number, column] = np.minimum(some[one], some[other]).sum(axis=1) + OBJECT_COST
+    return costs
 
 
-def _fit(coverage: np.ndarray, colour: str) -> Seen | None:
-    """Find the shape and size with the template most similar to the coverage [R, R]; None if it is almost empty."""
-    resolution = len(coverage)
+def _bounded(residual: np.ndarray) -> np.ndarray:
+    """Turn squared distances into costs between 0 (up to NEAR) and 1 (from FAR on)."""
+    cost = np.sqrt(residual)
+    cost -= NEAR
+    cost /= FAR - NEAR
+    return np.minimum(np.maximum(cost, 0, out=cost), 1, out=cost)
+
+
+def _fit(coverage: np.ndarray) -> list[tuple[str, str, float, float] | None]:
+    """Find each object's size, shape and place by the most similar template; None if the object is almost empty.
+
+    Args:
+        coverage: [M, R, R], one object each.
+
+    Returns:
+        size, shape, x and y.
+    """
+    resolution = coverage.shape[-1]
     coverage = _largest_piece(np.where(coverage < CUT, 0, coverage))
-    mass = float(coverage.sum())
-    if mass < 0.5 * (SIZES["small"] * resolution) ** 2:
-        return None
-    x, y = (float((coverage.sum(axis=axis) * (np.arange(resolution) + 0.5)).sum() / mass) for axis in (0, 1))
-    reach = int(np.ceil(REACH * resolution)) + 1
-    phase = [int((centre % 1) * PHASES) for centre in (x, y)]
-    templates, names = _templates(resolution, phase[0], phase[1])
-    padded = np.pad(coverage, reach)
-    window = padded[int(y) : int(y) + 2 * reach + 1, int(x) : int(x) + 2 * reach + 1]
-    distance = np.square(templates - window.ravel()).sum(axis=1)
-    shape, size = names[int(distance.argmin())]
-    return Seen(colour, size, shape, x / resolution, y / resolution)
+    mass = coverage.reshape(len(coverage), -1).sum(axis=1)
+    seen = np.flatnonzero(mass >= 0.5 * (SIZES["small"] * resolution) ** 2)
+    coverage = coverage[seen]
+    centres = np.stack([coverage.sum(axis=axis) @ (np.arange(resolution) + 0.5) / mass[seen] for axis in (1, 2)], 1)
+    phases = (centres % 1 * PHASES).astype(int)
+    windows = _windows(coverage, centres.astype(int))
+    fits: list[tuple[str, str, float, float] | None] = [None] * len(mass)
+    for phase in {tuple(each) for each in phases.tolist()}:
+        templates, names = templates_at(resolution, *phase)
+        members = np.flatnonzero((phases == phase).all(axis=1))
+        # |t - w|^2 without |w|^2, which is the same for all templates
+        distances = np.square(templates).sum(axis=1) - 2 * windows[members] @ templates.T
+        for member, best in zip(members, distances.argmin(axis=1), strict=True):
+            shape, size = names[best]
+            x, y = centres[member] / resolution
+            fits[seen[member]] = size, shape, float(x), float(y)
+    return fits
+
+
+def _windows(coverage: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Cut squares around centres (x, y) [M, 2] out of [M, R, R]: [M, S^2]; outside of the image, coverage is 0."""
+    reach = reach_of(coverage.shape[-1])
+    padded = np.pad(coverage, ((0, 0), (reach, reach), (reach, reach)))
+    step = np.arange(2 * reach + 1)
+    rows, columns = centres[:, 1, None, None] + step[:, None], centres[:, 0, None, None] + step
+    return padded[np.arange(len(coverage))[:, None, None], rows, columns].reshape(len(coverage), step.size**2)
+
+
+def reach_of(resolution: int) -> int:
+    """Return the pixels from a template's middle to its edge."""
+    return int(np.ceil(REACH * resolution)) + 1
 
 
 def _largest_piece(coverage: np.ndarray) -> np.ndarray:
-    """Keep the largest connected piece."""
-    from scipy.ndimage import label, sum_labels  # an import at the top of the file would cost each start 0.1 s
+    """Keep the largest connected piece of each object, [M, R, R]; of equal ones the first."""
+    from scipy.ndimage import label  # an import at the top of the file would cost each start 0.1 s
 
-    pieces, count = label(coverage, structure=np.ones((3, 3)))
-    masses = sum_labels(coverage, pieces, range(1, count + 1))
-    return np.where(pieces == 1 + int(np.argmax(masses)), coverage, 0) if count else coverage
+    within = np.zeros((3, 3, 3))
+    within[1] = 1  # pixels of different objects are not connected
+    pieces, count = label(coverage, structure=within)
+    inside = np.flatnonzero(pieces)
+    piece = pieces.ravel()[inside]
+    masses = np.bincount(piece, coverage.ravel()[inside], count + 1)
+    owner = np.zeros(count + 1, dtype=int)
+    owner[piece] = inside // coverage[0].size
+    by_mass = 1 + np.lexsort((-masses[1:], owner[1:]))  # object by object, the largest piece first
+    largest = np.zeros(count + 1, dtype=bool)
+    largest[by_mass[np.unique(owner[by_mass], return_index=True)[1]]] = True
+    return np.where(largest[pieces], coverage, 0)
 
 
 @functools.cache
-def _templates(resolution: int, phase_x: int, phase_y: int) -> tuple[np.ndarray, list[tuple[str, str]]]:
+def templates_at(resolution: int, phase_x: int, phase_y: int) -> tuple[np.ndarray, list[tuple[str, str]]]:
     """Draw templates of every shape and size: coverages [T, S^2], and names. Phases place the centroid in its pixel."""
-    reach = int(np.ceil(REACH * resolution)) + 1
+    reach = reach_of(resolution)
     side = 2 * reach + 1
     centre = [reach + (phase + 0.5) / PHASES for phase in (phase_x, phase_y)]
     rows, names = [], []

@@ -42,6 +42,7 @@ class Settings:
     retry_failed: bool = False  # true: run failed points again, in their own run directories
     params: dict[str, Any] = field(default_factory=dict)  # axis -> values, as on the command line: h: 0.1,0.5,2
     workers: int | None = None  # number of trials at a time; null: as many as GPUs, cores and memory allow
+    workers_per_gpu: Any = None  # trials at a time on each GPU: N | auto (measured on the first ones); null: 1
     processes: int = 1  # number of processes of a trial, each with its own GPU where there are GPUs
     threads: int | None = 1  # CPU threads of each process; null: the workers share the cores
     gpus: int | None = None  # number of GPUs that the workers share; null: all
@@ -83,6 +84,13 @@ class Settings:
             self._refuse("max_failure_rate", "in [0, 1]")
         if self.grace < 2 * self.heartbeat:
             self._refuse("grace", f"at least 2 x hydra.sweeper.heartbeat={self.heartbeat}")
+        self._check_workers_per_gpu()
+
+    def _check_workers_per_gpu(self) -> None:
+        value = self.workers_per_gpu
+        is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+        if not (is_count or value in (None, "auto")):
+            self._refuse("workers_per_gpu", "auto, or a whole number from 1")
 
     @property
     def names(self) -> list[str]:

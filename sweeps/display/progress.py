@@ -49,7 +49,7 @@ class LiveTable:
     Args:
         console: a terminal.
         plan: what the sweep runs.
-        n_workers: how many trials run at a time.
+        n_workers: how many trials run at a time, at the beginning.
     """
 
     def __init__(self, console: Console, plan: Plan, n_workers: int) -> None:
@@ -97,6 +97,7 @@ class LiveTable:
         newest = newest_of_each_task(record for _, record in sorted(self._records.items()))
         states = Counter(record.state for record in newest)
         n_ended = len(newest) - states["WAITING"] - states["RUNNING"]
+        self._n_workers = max(self._n_workers, states["RUNNING"])  # a GPU may get further workers
         eta = clock(pace.sweep_left(newest, len(self._plan) - n_ended, self._n_workers, now))
         return f"{n_ended} of {len(self._plan)} ended, {states['FAIL']} failed, {states['RUNNING']} running; ETA {eta}"
 

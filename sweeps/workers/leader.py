@@ -24,6 +24,7 @@ from sweeps.job.task_function import REQUEUE
 from sweeps.study.claims import SweepStudy
 from sweeps.study.owner import this_process
 from sweeps.workers.callbacks import without_callbacks
+from sweeps.workers.gpu_sharing import GpuSharing
 
 STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM, REQUEUE)  # exit statuses of a worker that has requeued its trial
 HYDRAS_HINT = "Set the environment variable HYDRA_FULL_ERROR"  # Hydra prints it after the message
@@ -82,7 +83,8 @@ class Leader:
 
     study: SweepStudy
     config: DictConfig  # of the sweep
-    shares: Sequence[Mapping[str, str]]  # one worker's part of the machine each, as environment variables
+    shares: list[dict[str, str]]  # one worker's part of the machine each, as environment variables
+    sharing: GpuSharing | None  # adds workers if the GPUs have room for more
     parent_run_id: str | None  # MLflow run of the study
     folder: Path  # where the workers' logs go
     view: View
@@ -137,9 +139,19 @@ class Leader:
                 if worker.process.poll() is not None:
                     self._replace(place, self._workers.pop(place))
             if time.monotonic() - shown > SHOW:
-                self.view.show(self.study.changes())
+                self._show()
                 shown = time.monotonic()
             time.sleep(POLL)
+
+    def _show(self) -> None:
+        """Show what has changed, and start the workers for which GPUs have room."""
+        changed = self.study.changes()
+        self.view.show(changed)
+        if self.sharing is not None:
+            running = [worker.process.pid for worker in self._workers.values()]
+            for share in self.sharing.further(changed, running):
+                self.shares.append(share)
+                self._start(len(self.shares) - 1)
 
     def _replace(self, place: int, worker: WorkerProcess) -> None:
         """Handle the end of a worker; start another one if it died or was stopped."""

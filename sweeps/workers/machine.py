@@ -2,10 +2,12 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import psutil
 
+from clipgan.base.nvidia_smi import read_gpus
 from sweeps.base.errors import SweepError
 from sweeps.base.settings import Settings
 
@@ -14,24 +16,59 @@ CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # a container's limit (it sees all c
 
 
 def fitting_workers(settings: Settings) -> int:
-    """Compute the number of workers: as asked for, else as GPUs allow, else as cores allow; memory limits it.
+    """Compute the number of workers to start: as asked for, else as GPUs allow, else as cores allow; memory limits it.
+
+    With `workers_per_gpu=auto`, each GPU starts with one.
 
     Raises:
-        SweepError: a trial has more processes than there are GPUs.
+        SweepError: a trial has more processes than there are GPUs, or a GPU serves one process only.
     """
-    if settings.workers is not None:
+    processes, gpus, each = settings.processes, len(devices(settings)), settings.workers_per_gpu
+    if settings.workers is not None and (each is None or not gpus):
         return settings.workers
-    processes, gpus = settings.processes, len(devices(settings))
     if 0 < gpus < processes:
         raise SweepError(
             f"processes={processes} is not allowed: each needs a GPU, and there are {gpus}; "
             "take fewer, or none with device=cpu hydra.sweeper.gpus=0"
         )
+    if gpus and isinstance(each, int):
+        if each > 1:
+            _refuse_exclusive(each)
+        return _at_most(settings.workers, max(1, gpus * each // processes))
     needs = processes * settings.threads if settings.threads else cores()
     n_workers = gpus // processes if gpus else cores() // needs
-    if settings.memory_gb:
-        n_workers = min(n_workers, int(psutil.virtual_memory().available / 1e9 / (settings.memory_gb * processes)))
-    return max(1, n_workers)
+    return _at_most(settings.workers, max(1, min(n_workers, _memory_allows(settings))))
+
+
+def workers_beside(settings: Settings, per_gpu: int, n_running: int) -> int:
+    """Compute the number of workers with so many on each GPU; cores and memory limit it, but not below `n_running`.
+
+    Args:
+        n_running: workers that run now, and have taken their memory.
+    """
+    by_gpu = len(devices(settings)) * per_gpu // settings.processes
+    by_cores = cores() // (settings.processes * (settings.threads or 1))
+    by_memory = n_running + _memory_allows(settings)
+    return max(n_running, _at_most(settings.workers, min(by_gpu, by_cores, by_memory)))
+
+
+def _memory_allows(settings: Settings) -> int:
+    """Compute for how many more trials there is memory."""
+    if not settings.memory_gb:
+        return sys.maxsize
+    return int(psutil.virtual_memory().available / 1e9 / (settings.memory_gb * settings.processes))
+
+
+def _at_most(asked: int | None, n_workers: int) -> int:
+    return n_workers if asked is None else min(asked, n_workers)
+
+
+def _refuse_exclusive(each: int) -> None:
+    if any(gpu.exclusive for gpu in read_gpus()):
+        raise SweepError(
+            f"hydra.sweeper.workers_per_gpu={each} is not allowed: a GPU here is in compute mode EXCLUSIVE_PROCESS, in"
+            " which it serves one process; take 1, or let root run nvidia-smi --compute-mode=DEFAULT"
+        )
 
 
 def environment(settings: Settings, n_workers: int, index: int) -> dict[str, str]:

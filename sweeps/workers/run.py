@@ -19,6 +19,7 @@ from sweeps.study.queue import Limits
 from sweeps.study.storage import absolute_url, open_storage
 from sweeps.study.warm_start import complete_trials
 from sweeps.workers.dry_run import DryRun
+from sweeps.workers.gpu_sharing import GpuSharing, sharing_of
 from sweeps.workers.launch import Launch
 from sweeps.workers.leader import Leader, Orders
 from sweeps.workers.machine import environment, fitting_workers
@@ -71,9 +72,12 @@ class Run:
         before = {record.number for record in study.records() if record.state in ENDED}
         run_id = None if parent is None else parent.run_id
         try:
-            n_workers = min(fitting_workers(self.settings), study.n_open(self.plan))
-            if n_workers > 1:
-                self._leader(study, n_workers, run_id).work()
+            n_open = study.n_open(self.plan)
+            n_workers = min(fitting_workers(self.settings), n_open)
+            more = n_open > n_workers
+            sharing = sharing_of(self.settings, lambda: study.n_open(self.plan), self.say) if more else None
+            if n_workers > 1 or sharing is not None:
+                self._leader(study, n_workers, sharing, run_id).work()
             else:
                 self._worker(study, run_id).work()
         except (KeyboardInterrupt, SystemExit) as stop:
@@ -109,13 +113,17 @@ class Run:
         name, identity = self.request.study_name, self.request.identity
         return SweepStudy(settings.storage, name, settings.directions, identity, self.say, limits, leader)
 
-    def _leader(self, study: SweepStudy, n_workers: int, parent_run_id: str | None) -> Leader:
+    def _leader(
+        self, study: SweepStudy, n_workers: int, sharing: GpuSharing | None, parent_run_id: str | None
+    ) -> Leader:
         config, folder = self.request.composition.config, self.request.composition.sweep_dir / WORKERS
-        self.say(f"{n_workers} workers; their output is in {folder}, that of a trial in output.txt of its own folder")
+        count = f"{n_workers} worker{'s' if n_workers > 1 else ''}"
+        self.say(f"{count}; their output is in {folder}, that of a trial in output.txt of its own folder")
         return Leader(
             study=study,
             config=config,
             shares=[environment(self.settings, n_workers, place) for place in range(n_workers)],
+            sharing=sharing,
             parent_run_id=parent_run_id,
             folder=folder,
             view=self._view(n_workers),
@@ -125,11 +133,12 @@ class Run:
 
     def _worker(self, study: SweepStudy, parent_run_id: str | None) -> Worker:
         launch = Launch(study, self.request, self.make_launcher(), parent_run_id)
-        return Worker(launch, self._view(n_workers=1), self.stop)
+        # lines, also on a terminal: a lone worker's job may draw progress
+        return Worker(launch, EventLines(self.say, self.plan), self.stop)
 
     def _view(self, n_workers: int) -> View:
-        """Choose a table if only the leader uses the terminal, else lines: a lone worker's job may draw progress."""
-        if n_workers > 1 and self.console.is_terminal:
+        """Choose the leader's view: a table on a terminal, else lines."""
+        if self.console.is_terminal:
             return LiveTable(self.console, self.plan, n_workers)
         return EventLines(self.say, self.plan)
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from clipgan.base.errors import UserError
-from clipgan.engine.precision import choose_precision
+from clipgan.engine.precision import choose_encoder_precision, choose_precision, fastest_of_gpu, with_precisions
 from tests.helpers import make_config
 from tests.numeric import rounding
 
@@ -21,7 +21,7 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 @pytest.fixture
 def make_training(make_training):
-    return lambda precision: make_training(f"precision={precision}")
+    return lambda precision, *more: make_training(f"precision={precision}", *more)
 
 
 def dtypes_of_convolutions(training):
@@ -83,6 +83,50 @@ def test_fp16_skips_an_overflowing_step_and_halves_the_scale(make_training):
 def test_auto_is_the_precision_in_this_processors_hardware():
     expected = "bf16" if torch.cpu._is_amx_tile_supported() else "fp32"
     assert choose_precision("auto", CPU).name == expected
+
+
+@pytest.mark.parametrize(
+    ("capability", "fastest"),
+    [((6, 1), "fp32"), ((7, 0), "fp16"), ((7, 5), "fp16"), ((8, 0), "bf16"), ((8, 9), "bf16"), ((10, 0), "bf16")],
+)
+def test_a_gpus_fastest_precision_follows_its_own_capability(capability, fastest):
+    assert fastest_of_gpu(capability) == fastest
+
+
+def test_encoders_compute_in_float32_on_a_cpu_unless_asked_otherwise():
+    assert choose_encoder_precision("auto", CPU) == "float32"
+    for asked in ("float32", "mixed", "bfloat16"):
+        assert choose_encoder_precision(asked, CPU) == asked
+
+
+def test_a_run_records_the_choice_instead_of_auto():
+    chosen = with_precisions(make_config("clip.precision=mixed", "precision=bf16"), CPU)
+    assert chosen.metrics.judge is not None
+    assert (chosen.precision, chosen.clip.precision, chosen.resnet.precision) == ("bf16", "mixed", "float32")
+    assert chosen.metrics.judge.precision == "float32"
+    rough = with_precisions(make_config("metrics.judge.precision=bfloat16"), CPU)
+    assert rough.metrics.judge is not None
+    assert rough.metrics.judge.precision == "bfloat16"
+
+
+def test_a_judge_makes_no_steps():
+    with pytest.raises(UserError, match=r"metrics\.judge\.precision=mixed is not allowed: .* auto \(float32\)"):
+        make_config("metrics.judge.precision=mixed")
+
+
+def test_a_step_with_mixed_encoders_stays_near_float32(make_training):
+    mixed, full = (
+        make_training("fp32", f"clip.precision={each}", f"resnet.precision={each}") for each in ("mixed", "float32")
+    )
+    spaces = mixed.objective.spaces
+    assert spaces.resnet is not None
+    for tower in (spaces.clip.tower, spaces.resnet.tower):
+        assert {module.weight.dtype for module in tower.modules() if isinstance(module, nn.Conv2d)} == {torch.bfloat16}
+    ours, theirs = mixed.step(0), full.step(0)
+    near = rounding(LAYERS, torch.bfloat16)
+    for name in theirs.keys() - {"logits/real_sign"}:
+        assert float(ours[name]) == pytest.approx(float(theirs[name]), rel=near, abs=near), name
+    assert ours["G/CLIP/it"] != theirs["G/CLIP/it"]
 
 
 def test_an_unsupported_precision_is_one_message():

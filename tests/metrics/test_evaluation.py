@@ -11,7 +11,7 @@ from torch.utils.data import TensorDataset
 
 from clipgan.base.errors import UserError
 from clipgan.metrics.evaluation import Evaluation
-from clipgan.metrics.generated import CHUNK, generate_chunk
+from clipgan.metrics.generated import CHUNK, PIXELS, generate
 from clipgan.metrics.prompts import evenly
 from clipgan.tasks.gan.preparation import prepare
 from clipgan.tasks.gan.state import new_state
@@ -82,6 +82,52 @@ def test_snapshots_have_some_figures_and_the_end_all(setting):
     assert all(0 <= end[key] <= 1 for key in end if key.startswith("accuracy"))
 
 
+def test_accuracies_are_left_out_for_other_data(setting):
+    config, prepared, generator = setting
+    emoji = dataclasses.replace(config, data=dataclasses.replace(config.data, name="emoji"))
+    values = evaluation_of(emoji, prepared, accuracy="snapshot")(generator, last=False)
+    assert values.keys() == evaluation_of(config, prepared, accuracy="never")(generator, last=False).keys()
+
+
+def test_several_chunks_in_a_forward_pass_have_each_chunks_images(setting):
+    config, prepared, generator = setting
+    conditions = evaluation_of(config, prepared).prompts.conditions
+    together, singly = (
+        torch.cat([generate(generator, conditions, chunks, config.seed, draw=1) for chunks in split]).float()
+        for split in ([range(3)], [range(1), range(1, 2), range(2, 3)])
+    )
+    assert together.shape == (3 * CHUNK, 3, config.resolution, config.resolution)
+    assert (together - singly).abs().max() <= 1  # rounding may move a value to the neighbouring byte
+    assert (together != singly).float().mean() < 1e-3
+
+
+@pytest.mark.usefixtures("float64")
+def test_the_number_of_chunks_in_a_forward_pass_changes_nothing(setting, monkeypatch):
+    config, prepared, generator = setting_in_float64(setting)
+    expected = evaluation_of(config, prepared)(generator, last=True)
+    monkeypatch.setitem(PIXELS, "cpu", 2 * CHUNK * config.resolution**2)  # two chunks; three are needed
+    together = evaluation_of(config, prepared)(generator, last=True)
+    assert together == pytest.approx(expected, rel=EIGEN, abs=EIGEN)
+
+
+def test_images_are_generated_in_the_trainings_precision(setting):
+    config, prepared, generator = setting
+    expected = evaluation_of(config, prepared)(generator, last=False)
+    evaluation = evaluation_of(config, prepared)
+    seen = []
+
+    def watch(module, inputs, output):
+        seen.append(output.dtype)
+
+    handle = generator.synthesis.first.register_forward_hook(watch)
+    evaluation.context = lambda: torch.autocast("cpu", torch.bfloat16)
+    values = evaluation(generator, last=False)
+    handle.remove()
+    assert set(seen) == {torch.bfloat16}
+    key = evaluation.key
+    assert 0 < abs(values[key] - expected[key]) < expected[f"{key}_sd"]
+
+
 def test_torch_fidelity_on_the_images_agrees(setting):
     """The judge as an extractor of torch-fidelity's own, on the same uint8 images."""
     from torch_fidelity import calculate_metrics, register_feature_extractor
@@ -111,9 +157,9 @@ def test_torch_fidelity_on_the_images_agrees(setting):
     register_feature_extractor("test-judge", Judge)
     evaluation = evaluation_of(config, prepared)
     conditions = evaluation.prompts.conditions
-    chunks = [generate_chunk(generator, conditions, number, config.seed, CPU) for number in range(3)]
+    images = generate(generator, conditions, range(3), config.seed)[:120]
     theirs = calculate_metrics(
-        input1=Images(torch.cat(chunks)[:120]), input2=Images(torch.from_numpy(prepared.data.heldout.images.copy())),
+        input1=Images(images), input2=Images(torch.from_numpy(prepared.data.heldout.images.copy())),
         fid=True, kid=True, prc=True, kid_subset_size=16, feature_extractor="test-judge", batch_size=CHUNK,
         cuda=False, cache=False, save_cpu_ram=True, verbose=False,
     )  # fmt: skip
@@ -239,7 +285,7 @@ def test_inception_from_a_file_agrees_with_torch_fidelity(setting, tmp_path):
     inception |= {"clip_score": "never", "r_precision": "never"}
     evaluation = evaluation_of(config, prepared, **inception)
     found = evaluation(generator, last=True)
-    fake = generate_chunk(generator, evaluation.prompts.conditions, 0, config.seed, CPU)[:10]
+    fake = generate(generator, evaluation.prompts.conditions, range(1), config.seed)[:10]
     theirs = calculate_metrics(
         input1=Images(fake), input2=Images(torch.from_numpy(prepared.data.heldout.images[evenly(32, 10)])),
         fid=True, isc=True, feature_extractor_weights_path=str(weights), batch_size=10,

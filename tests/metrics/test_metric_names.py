@@ -85,7 +85,6 @@ def test_every_field_that_changes_a_figure_changes_its_name():
         (["metrics.resize=bicubic"], ["metrics.resize=bicubic", "extractor"]),
         (["metrics.inception_score=end"], ["metrics.inception_score=end", "never with metrics.extractor=judge"]),
         (["metrics=fid5k", "metrics.clip_score=end"], ["metrics.judge=None", "clip@metrics.judge=NAME", "clip_score"]),
-        (["data=emoji", "metrics.accuracy=end"], ["metrics.accuracy=end", "never with data=emoji"]),
     ],
 )
 def test_protocols_that_make_no_sense_are_refused(overrides, words):

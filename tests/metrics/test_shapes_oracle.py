@@ -8,6 +8,7 @@ import pytest
 from clipgan.inputs.data.shapes import caption, render, sample_scene, swap_attribute
 from clipgan.inputs.data.shapes_captions import Reading, Seen, parse_caption
 from clipgan.metrics.shapes_oracle import ATTRIBUTES, hits, read
+from tests.metrics import plain_oracle
 
 pytestmark = pytest.mark.numeric
 
@@ -37,6 +38,24 @@ def test_noise_of_a_generators_kind_does_no_harm():
     shares = [hits(reading, parse_caption(text)) for reading, text in zip(readings, captions, strict=True)]
     for attribute in ATTRIBUTES:
         assert np.nanmean([share[attribute] for share in shares]) >= 0.95
+
+
+@pytest.mark.parametrize("kind", ["drawn", "noisy", "mixed", "noise"])
+def test_pictures_are_read_together_as_they_are_one_by_one(kind):
+    """Both ways do the same arithmetic up to the templates' distances, so no verdict depends on rounding."""
+    rng, (_, _, images) = np.random.default_rng(3), drawings(150, 32, seed=3)
+    if kind == "noisy":
+        images = (images + rng.normal(0, 25, images.shape)).clip(0, 255).astype(np.uint8)
+    if kind == "mixed":  # up to four objects
+        images = ((images.astype(int) + images[::-1]) // 2).astype(np.uint8)
+    if kind == "noise":
+        images = rng.integers(0, 256, images.shape, dtype=np.uint8)
+    for reading, image in zip(read(images), images, strict=True):
+        plain = plain_oracle.read(image)
+        assert (reading.background, len(reading.things)) == (plain.background, len(plain.things))
+        for seen, expected in zip(reading.things, plain.things, strict=True):
+            assert (seen.colour, seen.size, seen.shape) == (expected.colour, expected.size, expected.shape)
+            assert (seen.x, seen.y) == pytest.approx((expected.x, expected.y), rel=1e-5)  # sums of float32
 
 
 def test_places_are_read():

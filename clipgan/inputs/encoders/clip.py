@@ -84,13 +84,25 @@ class FrozenClip(FrozenEncoder):
     @torch.no_grad()
     def encode_text(self, texts: list[str]) -> torch.Tensor:
         """Encode N texts to float32 [N, dim] of unit length; a text beyond the context length is truncated."""
-        device = self.preprocess.mean.device
-        with self.autocast():
+        device = self.backbone.logit_scale.device  # the text tower's
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
             features = [
                 self.backbone.encode_text(self.tokenizer(texts[start : start + TEXT_BATCH]).to(device)).float()
                 for start in range(0, len(texts), TEXT_BATCH)
             ]
-        return F.normalize(torch.cat(features), dim=-1)
+        return F.normalize(torch.cat(features), dim=-1).to(self.preprocess.mean.device)
+
+    def start_steps(self, precision: str) -> None:
+        """See `FrozenEncoder`. The text tower moves to the CPU: no step encodes texts, and it would occupy the GPU."""
+        super().start_steps(precision)
+        self.move_text_tower(torch.device("cpu"))
+
+    def move_text_tower(self, device: torch.device) -> None:
+        """Move all weights but those of the image tower; `encode_text` then computes on `device`."""
+        tower = self.tower
+        self.backbone.visual = None
+        self.backbone.to(device)
+        self.backbone.visual = tower
 
 
 def load_clip(config: ClipConfig, data: PackedData | None, cache_dir: Path, device: torch.device) -> FrozenClip:

@@ -23,7 +23,7 @@ class FrozenEncoder(nn.Module):
     dim: int  # width of the embedding
     backbone: Any  # an nn.Module with methods of its own
     weights: str  # SHA-256 of the weights
-    key: str  # identity of architecture, weights, preprocessing and precision, for cache keys
+    key: str  # identity of everything that cached features depend on
 
     def __init__(
         self,
@@ -40,11 +40,12 @@ class FrozenEncoder(nn.Module):
             preprocess: the preprocessing that the weights were trained with.
             dim: width of the embedding.
             architecture: plain JSON values that identify the architecture.
-            precision: `float32`, or `bfloat16` for autocast to bfloat16; the embedding is float32 in both cases.
+            precision: `bfloat16` for autocast to bfloat16. All others are `float32`, until `start_steps`. The embedding
+                is float32 in each case.
         """
         super().__init__()
         self.dim = dim
-        self.precision = precision
+        self.precision = "bfloat16" if precision == "bfloat16" else "float32"
         self.preprocess = preprocess
         self.backbone = backbone.requires_grad_(False)
         super().train(False)
@@ -54,16 +55,15 @@ class FrozenEncoder(nn.Module):
             "preprocess": preprocess.describe(),
             "weights": self.weights,
         }
-        if precision != "float32":
-            identity["precision"] = precision
+        if self.precision != "float32":
+            identity["precision"] = self.precision
         self.key = digest(identity)
         self.layout = torch.contiguous_format
         if isinstance(self.tower, CONVOLUTIONAL):
             self.layout = torch.channels_last  # convolutions read it faster
             fold_batch_norms(self.tower)
             self.tower.to(memory_format=self.layout)
-        if precision != "float32":
-            _store_in_bfloat16(self.tower)
+        self._set_tower_precision(self.precision)
 
     @property
     def tower(self) -> nn.Module:
@@ -76,10 +76,24 @@ class FrozenEncoder(nn.Module):
         pixels: torch.Tensor = self.preprocess(images)
         return pixels.contiguous(memory_format=self.layout)
 
+    def start_steps(self, precision: str) -> None:
+        """Encode images for the steps of a training from now on, not for the cache.
+
+        Args:
+            precision: `mixed` changes the image tower from float32 to bfloat16; any other changes nothing.
+        """
+        if precision == "mixed":
+            self._set_tower_precision("bfloat16")
+
+    def _set_tower_precision(self, precision: str) -> None:
+        self.tower_precision = precision
+        if precision == "bfloat16":
+            _store_in_bfloat16(self.tower)
+
     def autocast(self) -> torch.autocast:
-        """Return the autocast context in which the backbone must run."""
+        """Return the autocast context in which the image tower must run."""
         device = self.preprocess.mean.device.type
-        return torch.autocast(device, torch.bfloat16, enabled=self.precision == "bfloat16")
+        return torch.autocast(device, torch.bfloat16, enabled=self.tower_precision == "bfloat16")
 
     def train(self, mode: bool = True) -> Self:
         """Stay in evaluation mode; `mode` is ignored."""

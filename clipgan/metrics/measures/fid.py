@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from clipgan.metrics.measure import FEATURES, Measure, Setting
-from clipgan.metrics.scores import compare
+from clipgan.metrics.scores import fid, moments
 
 
 class Fid(Measure):
@@ -13,7 +13,7 @@ class Fid(Measure):
 
     def metrics(self, rows: Mapping[str, Tensor], setting: Setting) -> dict[str, float]:
         """`fid`."""
-        return {self.name(setting): compare(rows[FEATURES], setting.real, fid=True)["fid"]}
+        return {self.name(setting): fid(moments(rows[FEATURES]), setting.real_moments)}
 
     def name(self, setting: Setting) -> str:
         """The metric's name."""

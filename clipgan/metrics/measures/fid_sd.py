@@ -15,7 +15,7 @@ class FidDeviation(Measure):
 
     def metrics(self, rows: Mapping[str, Tensor], setting: Setting) -> dict[str, float]:
         """`fid_sd`."""
-        deviation = fid_deviation(rows[FEATURES], rows[REDRAWN], setting.real, setting.config.seed)
+        deviation = fid_deviation(rows[FEATURES], rows[REDRAWN], setting.real_moments, setting.config.seed)
         return {setting.name("fid_sd", of_inception=True): deviation}
 
 

@@ -13,7 +13,7 @@ class Kid(Measure):
 
     def metrics(self, rows: Mapping[str, Tensor], setting: Setting) -> dict[str, float]:
         """`kid` and `kid_sd`."""
-        found = compare(rows[FEATURES], setting.real, fid=False, kid=True)
+        found = compare(rows[FEATURES], setting.real, kid=True)
         return {setting.name(measure, of_inception=True): value for measure, value in found.items()}
 
 

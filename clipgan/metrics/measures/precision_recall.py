@@ -24,7 +24,7 @@ class PrecisionRecall(Measure):
 
     def metrics(self, rows: Mapping[str, Tensor], setting: Setting) -> dict[str, float]:
         """Compute `precision` and `recall`."""
-        found = compare(rows[FEATURES], setting.real, fid=False, precision_recall=True)
+        found = compare(rows[FEATURES], setting.real, precision_recall=True)
         return {setting.name(measure): value for measure, value in found.items()}
 
 

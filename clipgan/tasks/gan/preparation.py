@@ -9,6 +9,7 @@ from clipgan.base.cache import cache_dir_of
 from clipgan.base.console import console
 from clipgan.base.errors import UserError
 from clipgan.config import Config, Need
+from clipgan.engine.precision import choose_encoder_precision
 from clipgan.engine.run_checkpoints import check_resumption
 from clipgan.inputs.batches.batches import check_batch_size
 from clipgan.inputs.data.loading import load_data, report_files
@@ -123,6 +124,9 @@ def prepare(config: Config, device: torch.device) -> Prepared:
         device,
         pseudo_text=config.condition.image_noise if config.condition.language_free == 1 else None,
     )
+    clip.start_steps(choose_encoder_precision(config.clip.precision, device))
+    if resnet is not None:
+        resnet.start_steps(choose_encoder_precision(config.resnet.precision, device))
     judge = None if judging is None else load_clip(judging, data, cache_dir, device)
     if judge is not None and judge.weights == clip.weights:
         console.print(

@@ -1,6 +1,7 @@
 """The changing state of a training: networks, moving average, optimisers, path-length mean, step."""
 
 import copy
+import functools
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from clipgan.models.networks.build import AnyDiscriminator, build_discriminator,
 from clipgan.models.networks.discriminator import Judgement
 from clipgan.models.networks.generator import TextToImage
 from clipgan.models.networks.scales import Scales
+from clipgan.tasks.gan.ema import MovingAverage
 from clipgan.tasks.gan.optimizers import adam, allow_capture
 
 
@@ -41,6 +43,11 @@ class TrainingState:
     watch: Watch = field(default_factory=Watch)  # not in `state_dict`
     compiled: bool = False  # whether the networks run as torch.compile's graphs
     graphs: StepGraphs[Batch] | None = None  # runs the step as CUDA graphs; None: eagerly
+
+    @functools.cached_property
+    def moving_average(self) -> MovingAverage:
+        """Updates `generator_ema`."""
+        return MovingAverage(self.generator_ema, self.generator)
 
     def generate(self, ws: Tensor, condition: Tensor, noise: Sequence[Tensor]) -> Scales:
         """Run G in the training's precision: [N, L, W], [N, C] -> float32 images."""

@@ -11,7 +11,7 @@ from clipgan.config import Config
 from clipgan.engine.accumulate import Values
 from clipgan.engine.step_graphs import CudaCapture, StepGraphs, StepOutputs
 from clipgan.inputs.batches.batches import Batch
-from clipgan.tasks.gan.ema import ema_decay, update_ema
+from clipgan.tasks.gan.ema import ema_decay
 from clipgan.tasks.gan.state import TrainingState
 from clipgan.tasks.gan.steps import (
     Objective,
@@ -70,7 +70,7 @@ def train_step(state: TrainingState, batch: Batch, objective: Objective, step: i
     state.watch.keep(step, outputs.watched)
     state.step = step + 1
     decay = ema_decay(config.model, state.step * config.batch, config.batch, fine_tuning=config.init is not None)
-    update_ema(state.generator_ema, state.generator, decay)
+    state.moving_average.update(decay)
     return values
 
 

@@ -69,8 +69,9 @@ class Training(Run):
         if initial is not None:
             start_from(self.state, initial, config)
         self.evaluation = Evaluation(
-            config, prepared.data, features, prepared.judge, prepared.clip, prepared.cache_dir, device
-        )
+            config, prepared.data, features, prepared.judge, prepared.clip, prepared.cache_dir, device,
+            self.state.precision.autocast,
+        )  # fmt: skip
         self.key = self.evaluation.key
         self.sources = {  # fingerprints of files; the configuration has only their names
             "data.fingerprint": prepared.data.fingerprint,

@@ -15,6 +15,7 @@ from clipgan.base.cache import cache_dir_of
 from clipgan.base.console import console
 from clipgan.base.installed import train_command
 from clipgan.config import Config
+from clipgan.engine.precision import choose_encoder_precision
 from clipgan.engine.result import Report
 from clipgan.engine.run import Run
 from clipgan.engine.run_checkpoints import check_resumption
@@ -63,10 +64,9 @@ def prepare_pretraining(config: Config, device: torch.device) -> Pretrainable:
     if config.pairs.name == "plain":
         return Pretrainable(data, labels, None, None)
     clip = load_clip(config.clip, data, cache_dir, device)
-    if sees_views(config):
-        return Pretrainable(data, labels, clip, None)
-    features = load_features(data, clip, None, config.resnet.ridge, cache_dir, device)
-    return Pretrainable(data, labels, clip, features.train)
+    features = None if sees_views(config) else load_features(data, clip, None, config.resnet.ridge, cache_dir, device)
+    clip.start_steps(choose_encoder_precision(config.clip.precision, device))
+    return Pretrainable(data, labels, clip, None if features is None else features.train)
 
 
 def sees_views(config: Config) -> bool:

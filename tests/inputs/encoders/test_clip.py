@@ -234,6 +234,31 @@ def test_bfloat16_is_near_and_has_its_own_key(tiny_checkpoint, shapes_data, tmp_
     assert (F.cosine_similarity(*gradients) > 0.9).all()
 
 
+def test_mixed_precision_is_float32_until_the_steps_start(tiny_checkpoint, shapes_data, tmp_path):
+    config = ClipConfig(checkpoint=str(tiny_checkpoint), precision="mixed")
+    mixed, exact = load_clip(config, shapes_data, tmp_path, CPU), load_tiny(tiny_checkpoint, shapes_data, tmp_path)
+    images, texts = torch.rand(4, 3, 32, 32) * 2 - 1, ["a red circle"]
+    assert mixed.key == exact.key
+    assert torch.equal(mixed.encode_image(images), exact.encode_image(images))
+    before = exact.encode_image(images), exact.encode_text(texts)
+    mixed.start_steps("mixed")
+    exact.start_steps("float32")
+    assert torch.equal(exact.encode_image(images), before[0])
+    for encoder in (mixed, exact):
+        assert torch.equal(encoder.encode_text(texts), before[1])
+    moved = 1 - (mixed.encode_image(images) * before[0]).sum(1)
+    assert ((moved > 0) & (moved < 1e-3)).all()
+
+
+def test_the_text_tower_can_be_on_another_device(tiny_checkpoint, shapes_data, tmp_path):
+    frozen, images = load_tiny(tiny_checkpoint, shapes_data, tmp_path), torch.rand(2, 3, 32, 32) * 2 - 1
+    before = frozen.encode_image(images)
+    frozen.move_text_tower(torch.device("meta"))
+    for name, weights in (*frozen.backbone.named_parameters(), *frozen.backbone.named_buffers()):
+        assert weights.device.type == ("cpu" if name.startswith("visual.") else "meta"), name
+    assert torch.equal(frozen.encode_image(images), before)
+
+
 @pytest.mark.parametrize(
     ("option", "dim", "size", "suffix"),
     [

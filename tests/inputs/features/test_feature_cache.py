@@ -60,6 +60,16 @@ def test_a_second_preparation_reads_the_cache(prepared, cache_dir, monkeypatch):
     torch.testing.assert_close(again.features.text_to_resnet, prepared.features.text_to_resnet)
 
 
+def test_mixed_precision_shares_the_cache_and_bfloat16_has_its_own(prepared, cache_dir):
+    """So a GPU, where `auto` is mixed, and a CPU, where it is float32, read the same features."""
+    for precision, shared in (("mixed", True), ("bfloat16", False)):
+        overrides = ("data.x_flip=true", f"clip.precision={precision}", f"resnet.precision={precision}")
+        other = prepare(make_config(*tiny(cache_dir, *overrides)), torch.device("cpu"))
+        for name in ("clip_text", "clip_image", "resnet_image"):
+            ours, theirs = (getattr(each.features.train, name) for each in (prepared, other))
+            assert (ours.filename == theirs.filename) == shared
+
+
 def test_no_resnet_is_loaded_where_no_term_needs_it(cache_dir):
     prepared = prepare(make_config(*tiny(cache_dir, "loss=lafite")), torch.device("cpu"))
     assert prepared.resnet is None

@@ -5,7 +5,7 @@ import torch
 
 from clipgan.config import ModelConfig
 from clipgan.models.networks.generator import Generator
-from clipgan.tasks.gan.ema import ema_decay, update_ema
+from clipgan.tasks.gan.ema import MovingAverage, ema_decay
 
 pytestmark = pytest.mark.numeric
 
@@ -24,7 +24,7 @@ def test_ema_of_every_parameter_and_buffer():
     average, generator = Generator(MODEL, 8, 8), Generator(MODEL, 8, 8)
     generator.mapping.w_average.fill_(3)
     expected = [0.9 * a + 0.1 * g for a, g in zip(average.parameters(), generator.parameters(), strict=True)]
-    update_ema(average, generator, 0.9)
+    MovingAverage(average, generator).update(0.9)
     for mean, value in zip(average.parameters(), expected, strict=True):
         torch.testing.assert_close(mean, value)
     assert (average.mapping.w_average == 3).all()
