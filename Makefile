@@ -12,7 +12,7 @@ SHARED := cache_dir=% clip=% data.% device=% mlflow.% resolution=%# of ARGS: whe
 export OMP_WAIT_POLICY ?= PASSIVE# spinning threads of two processes stop each other
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo demo-simclr test test-all test-numeric test-lowest lint comments audit check release-check ui sweep-h sweep-C_it sweep-C_ii report bench quality bench-fid bench-cost bench-sweep bench-prepare bench-simclr screenshots cache-info cache-clean clean
+.PHONY: help setup lock demo demo-simclr test test-all test-numeric test-lowest lint comments audit check release-check ui sweep-h sweep-C_it sweep-C_ii report bench quality bench-fid bench-cost bench-sweep bench-prepare bench-simclr gpu-check screenshots cache-info cache-clean clean
 
 help: ## list the targets
 	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -110,6 +110,9 @@ bench-prepare: setup ## time the preparation against a plain open_clip loop (ARG
 
 bench-simclr: setup ## time a step of task=simclr against a straightforward SimCLR loop (ARGS: overrides)
 	$(BIN)/python -m bench.simclr $(ARGS)
+
+gpu-check: setup ## measure and check everything that needs a GPU, in 8 minutes; write the tables of docs/gpu.md (ARGS=only=PART,...)
+	$(BIN)/python -m bench.gpu $(ARGS)
 
 screenshots: setup ## take the pictures of a terminal and of MLflow in docs/ again, in minutes (ARGS=mlflow: only MLflow's)
 	$(BIN)/python -m bench.pictures $(ARGS)

@@ -57,12 +57,11 @@ def run(options: dict[str, int], texts: dict[str, str]) -> int:
     record: dict[str, Any] = {"parts": {}}
     if texts["only"] and RECORD.exists():
         record = json.loads(RECORD.read_text())
-    record |= {"machine": machine(), "commit": commit(), "arguments": sys.argv[1:], "gpu": {}}
+    record |= {"machine": machine(), "arguments": sys.argv[1:]}
+    state = {"commit": commit(), "small": bool(options["small"])}
 
     def keep(name: str, found: dict[str, Any]) -> None:
-        record["parts"][name] = found
-        if "gpu" in found["found"]:
-            record["gpu"] = found["found"].pop("gpu")
+        record["parts"][name] = found | state | {"gpu": found["found"].pop("gpu", None)}
         save(record)
         print(f"{name:<14} {found['status']:<7} {found['seconds']:>6.1f} s  {found.get('last line', '')}", flush=True)
 
@@ -78,20 +77,21 @@ def run(options: dict[str, int], texts: dict[str, str]) -> int:
         return 128 + signal.SIGINT
     bad = [name for name, found in record["parts"].items() if found["status"] != "done"]
     print(f"{time.monotonic() - begin:.0f} s; {RECORD}; not done: {', '.join(bad) or 'none'}")
-    if not (options["small"] or texts["only"]):
+    if not options["small"]:
         print(f"written: {tables.write(record)}")
     return 1 if bad else 0
 
 
 def chosen(only: str) -> list[Stage]:
-    """Return the stages with the named parts; all without a name."""
+    """Return the stages with the preparation and the named parts; all parts without a name."""
     names = [name for name in only.split(",") if name]
     known = [part.name for stage in STAGES for part in stage.parts]
     for name in names:
         if name not in known:
             sys.exit(f"only={only} is not allowed: {name} is not among {', '.join(known)}")
     stages = [
-        Stage(stage.seconds, tuple(part for part in stage.parts if not names or part.name in names)) for stage in STAGES
+        Stage(stage.seconds, tuple(part for part in stage.parts if not names or part.name in [*names, "prepare"]))
+        for stage in STAGES
     ]
     return [stage for stage in stages if stage.parts]
 

@@ -3,16 +3,18 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from bench.gpu.findings import Findings, Setting
+from bench.gpu.trainings import real_training
 from clipgan.engine.checkpoint_file import checkpoint_path
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +37,7 @@ def train(setting: Setting, *overrides: str, run_dir: Path | None = None, module
     launcher = ["-m", "torch.distributed.run", "--nproc-per-node", str(torchrun)] if torchrun else []
     command = [sys.executable, *launcher, *(["-m", module] if module else [str(ROOT / "train.py")]), *flags, *words]
     command += [f"hydra.run.dir={run_dir}"] if run_dir else []
-    log = setting.folder / "commands.log"
+    log = setting.folder / f"{run_dir.name if run_dir else 'command'}.log"
     begin = time.time()
     environment = os.environ | {"STARTED": str(begin), "OMP_NUM_THREADS": "1"}
     with log.open("w") as file:
@@ -46,9 +48,18 @@ def train(setting: Setting, *overrides: str, run_dir: Path | None = None, module
     return time.time() - begin
 
 
+def prepare(setting: Setting, found: Findings) -> None:
+    """Fill the cache: drawn shapes, the small encoders, their features, and the real images' features."""
+    begin = time.monotonic()
+    real_training(setting)
+    found.put("seconds", time.monotonic() - begin)
+
+
 def startup(setting: Setting, found: Findings) -> None:
-    """Time a command from its start to its first step and to its step 100. The first command fills caches of files."""
+    """Time a command from its start to its first step and to its step 100, twice if there is time."""
     for number, name in enumerate(("first command", "second command")):
+        if number and setting.left() < 13:
+            continue
         with found.attempt(name):
             train(setting, "kimg=2", run_dir=setting.folder / str(number), module="bench.gpu.timed_train")
             found.put(name, json.loads((setting.folder / str(number) / "times.json").read_text()))
@@ -56,7 +67,7 @@ def startup(setting: Setting, found: Findings) -> None:
 
 def sharing(setting: Setting, found: Findings) -> None:
     """Run the demo's three trials one after the other, then side by side on the same GPU."""
-    for kimg in (2, 8):
+    for kimg in (2,) if setting.small else (2, 8):
         row: dict[str, Any] = {}
         for workers in (1, 3):
             if setting.left() < (10 if kimg == 2 else 1.5 * row.get("1", 25)):
@@ -113,10 +124,11 @@ def bits(setting: Setting, found: Findings) -> None:
     """With `deterministic=true`, a repeated training has the same bits, and so has a resumed one."""
     resumed, whole = setting.folder / "resumed", setting.folder / "whole"
     common = ("deterministic=true", "snapshot_kimg=1", "keep_last=null")
-    train(setting, "kimg=1", *common, run_dir=resumed)
-    train(setting, "kimg=2", *common, run_dir=whole)
+    together(
+        lambda: train(setting, "kimg=1", *common, run_dir=resumed),
+        lambda: train(setting, "kimg=2", *common, run_dir=whole),
+    )
     found.check("repeated, 1 kimg", *same_state(resumed, whole, 1))
-    shutil.rmtree(setting.folder / "hydra", ignore_errors=True)
     train(setting, "kimg=2", *common, run_dir=resumed)
     found.check("resumed at 1 kimg, 2 kimg", *same_state(resumed, whole, 2))
 
@@ -125,14 +137,20 @@ def processes(setting: Setting, found: Findings) -> None:
     """NCCL: torchrun with one process gives the bits of a plain run; with two GPUs, two processes train."""
     plain, one = setting.folder / "plain", setting.folder / "one"
     common = ("deterministic=true", "kimg=1", "snapshot_kimg=1")
-    train(setting, *common, run_dir=plain)
-    train(setting, *common, run_dir=one, torchrun=1)
+    together(lambda: train(setting, *common, run_dir=plain), lambda: train(setting, *common, run_dir=one, torchrun=1))
     found.check("torchrun with one process", *same_state(plain, one, 1))
     if torch.cuda.device_count() < 2:
         found.put("two GPUs", "left out: this machine has fewer")
         return
     train(setting, *common, run_dir=setting.folder / "two", torchrun=2)
     found.put("two GPUs", last_metrics(setting.folder / "two"))
+
+
+def together(*actions: Callable[[], object]) -> None:
+    """Run actions at the same time, and raise the first error."""
+    with ThreadPoolExecutor() as threads:
+        for result in [threads.submit(action) for action in actions]:
+            result.result()
 
 
 def same_state(one: Path, other: Path, kimg: int) -> tuple[bool, str]:

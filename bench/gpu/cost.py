@@ -47,7 +47,7 @@ def cost(setting: Setting, found: Findings) -> None:
     with found.attempt("the notes' table"):
         trainings = {cell: warm(setting, *BASE, f"loss={cell[0]}", f"features={cell[1]}")[0] for cell in CELLS}
         named = {" ".join(cell): training for cell, training in trainings.items()}
-        each = {name: mean_step(times) for name, times in kinds(named, setting.count(6)).items()}
+        each = {name: mean_step(times) for name, times in kinds(named, setting.count(5)).items()}
         base = " ".join(CELLS[0])
         for cell, (name, training) in zip(CELLS, named.items(), strict=True):
             notes = NOTES[cell] / NOTES[CELLS[0]]
@@ -63,7 +63,7 @@ def cost(setting: Setting, found: Findings) -> None:
             continue
         with found.attempt(f"ViT-L/14@336: {name}"):
             training, row = warm(setting, *LARGE, *overrides)
-            times = kinds({"": training}, setting.count(2))[""]
+            times = kinds({"": training}, setting.count(2), brief=True)[""]
             found.put(f"ViT-L/14@336: {name}", row | row_of(training, mean_step(times)))
             del training
         release()

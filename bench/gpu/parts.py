@@ -1,4 +1,4 @@
-"""The parts in the order of their value, each with the seconds that it may take; parts of one stage run side by side."""
+"""The parts in the order of their value, and the seconds that each may take."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,14 +38,15 @@ def _alone(seconds: float, module: str, name: str) -> Stage:
 
 
 STAGES = (
-    _alone(70, "steps", "step32"),
-    _alone(60, "steps", "step256"),
-    _alone(35, "steps", "lafite"),
+    _alone(20, "commands", "prepare"),
+    _alone(65, "steps", "step32"),
+    _alone(50, "steps", "step256"),
+    _alone(45, "steps", "lafite"),
     _alone(60, "snapshot", "snapshot"),
-    _alone(60, "cost", "cost"),
+    _alone(55, "cost", "cost"),
     _alone(25, "commands", "startup"),
     _alone(45, "commands", "sharing"),
-    Stage(125, (
+    Stage(115, (
         *(Part(name, "correct", name)
           for name in ("equality", "structures", "encoder_bits", "fp16", "gradients", "devices")),
         *(Part(name, "commands", name) for name in ("bits", "processes")),

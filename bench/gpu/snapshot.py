@@ -1,6 +1,5 @@
 """Part `snapshot`: the seconds that a snapshot's metrics take."""
 
-import dataclasses
 import statistics
 from pathlib import Path
 
@@ -8,11 +7,8 @@ import torch
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
 from bench.gpu.findings import Findings, Setting
-from bench.gpu.trainings import noise, real_training, release
-from bench.measuring import device_of, seconds
-from clipgan.config.command_line import compose_config
-from clipgan.metrics.evaluation import Evaluation
-from clipgan.tasks.gan.state import new_state
+from bench.gpu.trainings import noise_training, real_training, release
+from bench.measuring import seconds
 
 IMAGES, TRIED, REAL = 30_000, 1_000, 2_500  # generated images, those of a first try, and real ones
 
@@ -20,39 +16,39 @@ IMAGES, TRIED, REAL = 30_000, 1_000, 2_500  # generated images, those of a first
 def snapshot(setting: Setting, found: Findings) -> None:
     """Time the snapshot of the default training, and 30,000 images at 256 pixels with Inception."""
     with found.attempt("2,000 images, 32 pixels"):
-        training = real_training(setting)
-        training.measure(0, False)
-        times = [seconds(lambda: training.measure(0, False), training.device) for _ in range(setting.count(5))]
-        last = [seconds(lambda: training.measure(0, True), training.device) for _ in range(setting.count(2))]
-        found.put(
-            "2,000 images, 32 pixels",
-            {"images": training.config.metrics.n_images, "seconds": statistics.median(times), "rounds": times,
-             "last snapshot, seconds": min(last)},
-        )  # fmt: skip
-        del training
+        small_snapshot(setting, found)
     release()
     with found.attempt("30,000 images, 256 pixels"):
         large_snapshot(setting, found)
 
 
-def large_snapshot(setting: Setting, found: Findings) -> None:
-    """Time FID with Inception at 256 pixels: a few images first, then as many as the limit allows."""
-    wanted = setting.overrides(
-        "model=base", "resolution=256", "clip=ViT-B32", "metrics=fid30k_coco",
-        f"metrics.inception_weights={random_inception(setting.folder / 'inception.pth')}",
+def small_snapshot(setting: Setting, found: Findings) -> None:
+    """Time the snapshot of the default training, with its sample grid: during the training, and at its end."""
+    training = real_training(setting)
+    device = training.device
+    with training.state.precision.products():
+        training.measure(0, False)
+        times = [seconds(lambda: training.measure(0, False), device) for _ in range(setting.count(5))]
+        last = [seconds(lambda: training.measure(0, True), device) for _ in range(setting.count(2))]
+    found.put(
+        "2,000 images, 32 pixels",
+        {"images": training.config.metrics.n_images, "seconds": statistics.median(times), "rounds": times,
+         "last snapshot, seconds": min(last)},
     )  # fmt: skip
-    config = compose_config(wanted)
-    device = device_of(config)
-    prepared = noise(config, setting.folder / "noise", setting.count(REAL, 48))
-    generator = new_state(config, prepared.clip.dim, device).generator_ema
+
+
+def large_snapshot(setting: Setting, found: Findings) -> None:
+    """Time FID with Inception at 256 pixels: of a few images first, then of as many as the limit allows."""
+    weights = random_inception(setting.folder / "inception.pth")
 
     def measuring(count: int) -> float:
-        metrics = dataclasses.replace(config.metrics, n_images=count)
-        evaluation = Evaluation(
-            dataclasses.replace(config, metrics=metrics), prepared.data, prepared.features, prepared.judge,
-            prepared.clip, prepared.cache_dir, device,
+        training = noise_training(
+            setting, "model=base", "resolution=256", "clip=ViT-B32", "metrics=fid30k_coco",
+            f"metrics.inception_weights={weights}", f"metrics.n_images={count}", "metrics.kid=never",
+            "metrics.precision_recall=never", "metrics.inception_score=never", heldout=setting.count(REAL, 48),
         )  # fmt: skip
-        return seconds(lambda: evaluation(generator, False), device)
+        with training.state.precision.products():
+            return seconds(lambda: training.evaluation(training.state.generator_ema, False), training.device)
 
     few, many = setting.count(TRIED, 48), setting.count(IMAGES, 96)
     measuring(few)
@@ -69,8 +65,8 @@ def large_snapshot(setting: Setting, found: Findings) -> None:
 def random_inception(file: Path) -> Path:
     """Write random weights of torch-fidelity's Inception in the format that it loads."""
 
-    class Untrained(FeatureExtractorInceptionV3):  # type: ignore[misc]
-        def load_state_dict(self, *_: object) -> None:  # type: ignore[override]
+    class Untrained(FeatureExtractorInceptionV3):
+        def load_state_dict(self, *_: object) -> None:
             """Load nothing."""
 
     torch.save({}, file)

@@ -25,7 +25,7 @@ def main() -> None:
         return values
 
     times["Python"] = imported - float(os.environ["STARTED"])
-    Training.step = watched  # type: ignore[method-assign]
+    Training.step = watched  # type: ignore[method-assign,assignment]
     train()
 
 

@@ -58,17 +58,23 @@ def cycles(trainings: Mapping[str, Training], rounds: int, first: int = 32) -> d
     return in_turns({name: partial(cycle, name) for name in trainings}, rounds, device)
 
 
-def kinds(trainings: Mapping[str, Training], rounds: int) -> dict[str, dict[str, list[float]]]:
-    """Return the seconds of one step of each kind, by training; trainings and kinds take turns."""
+def kinds(trainings: Mapping[str, Training], rounds: int, brief: bool = False) -> dict[str, dict[str, list[float]]]:
+    """Return the seconds of one step of each kind, by training; trainings and kinds take turns.
+
+    Args:
+        rounds: how often each kind is measured.
+        brief: measure only one step of each kind in a round, for steps of seconds.
+    """
+    numbers = {kind: some[:1] if brief else some for kind, some in KINDS.items()}
     device = next(iter(trainings.values())).device
     actions = {
-        (name, kind): partial(steps, training, numbers)
+        f"{name}|{kind}": partial(steps, training, numbers[kind])
         for name, training in trainings.items()
-        for kind, numbers in KINDS.items()
+        for kind in KINDS
     }
-    times = in_turns({f"{name}|{kind}": action for (name, kind), action in actions.items()}, rounds, device)
+    times = in_turns(actions, rounds, device)
     return {
-        name: {kind: [value / len(KINDS[kind]) for value in times[f"{name}|{kind}"]] for kind in KINDS}
+        name: {kind: [value / len(numbers[kind]) for value in times[f"{name}|{kind}"]] for kind in KINDS}
         for name in trainings
     }
 

@@ -76,7 +76,8 @@ def noise(config: Config, cache_dir: Path, heldout: int = HELDOUT) -> Prepared:
     clip = _clip(_key(config.clip), device)
     resnet = _resnet(_key(config.resnet), device) if with_resnet else None
     random = np.random.default_rng(0)
-    data, features = {}, {}
+    data: dict[str, Any] = {}
+    features: dict[str, Any] = {}
     for name, count in (("train", max(TRAIN, 2 * config.batch)), ("heldout", heldout)):
         images = random.integers(0, 256, (count, 3, config.resolution, config.resolution), dtype=np.uint8)
         data[name] = Split(images, [["a picture of noise"]] * count)
