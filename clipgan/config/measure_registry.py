@@ -13,7 +13,7 @@ class Need(Enum):
     INCEPTION = auto()  # metrics.extractor=inception
     JUDGE = auto()  # a CLIP that judges: metrics.judge
     CAPTIONS = auto()  # a data set with captions; without them the measure is left out
-    SHAPES = auto()  # data=shapes; with other data the measure is left out
+    SHAPES = auto()  # data=shapes and its captions; with other data the measure is left out
 
 
 def measure(due: str, *needs: Need) -> Any:
@@ -37,7 +37,7 @@ class Measures:
     clip_score: str = measure("end", Need.JUDGE, Need.CAPTIONS)  # 100 max(cos, 0) of image and caption, by the judge
     r_precision: str = measure("snapshot", Need.JUDGE, Need.CAPTIONS)  # share of images whose caption the judge finds
     # Among 100: the image's own caption and 99 random others.
-    accuracy: str = measure("snapshot", Need.CAPTIONS, Need.SHAPES)  # data=shapes: attributes read off the image
+    accuracy: str = measure("snapshot", Need.SHAPES)  # data=shapes: attributes read off the image
     # Colour, size, shape, position and background, against the caption.
 
     def asked(self, need: Need | None = None) -> list[str]:

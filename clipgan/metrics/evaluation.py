@@ -126,9 +126,9 @@ class Evaluation:
 
     def _due(self, last: bool) -> list[str]:
         """List the measures of a snapshot, without those whose needs the data set does not meet."""
-        missing = set() if self.prompts.captions else {Need.CAPTIONS}
-        missing |= set() if self.config.data.name == "shapes" else {Need.SHAPES}
-        return [name for name in self.metrics.due(last) if not missing & set(NEEDS[name])]
+        captions = self.prompts.captions is not None
+        met = {Need.CAPTIONS: captions, Need.SHAPES: captions and self.config.data.name == "shapes"}
+        return [name for name in self.metrics.due(last) if all(met.get(need, True) for need in NEEDS[name])]
 
     def _rows(self, images: Tensor, numbers: range, measures: list[Measure], needed: set[str]) -> dict[str, Tensor]:
         """Compute the rows of a chunk of images, [n, ...] by name: shared `needed` rows and the measures' own rows."""
