@@ -3,8 +3,9 @@
     python -m bench.breakdown                     # the demo's configuration, 2 kimg and their snapshots
     python -m bench.breakdown model=base kimg=1 cache_dir=DIR
 
-The bench wraps functions of the loop from outside. A backward pass walks the graph from its end to its beginning. When
-a gradient arrives at the output of G, D or an encoder, this network's backward pass begins, and the time counts for the
+A snapshot and the end of the training are split into the images' generation, their encoding, and each measure. The
+bench wraps functions of the loop from outside. A backward pass walks the graph from its end to its beginning. When a
+gradient arrives at the output of G, D or an encoder, this network's backward pass begins, and the time counts for the
 network. Overrides as for train.py; it writes runs/bench/breakdown.json.
 """
 
@@ -25,7 +26,7 @@ from bench.measuring import arguments, show, write
 from bench.stopwatch import Stopwatch
 from clipgan.base.console import console
 from clipgan.base.device import choose_device
-from clipgan.config import Config
+from clipgan.config import MEASURES, Config
 from clipgan.config.command_line import compose_config
 from clipgan.engine import checkpointing, run_checkpoints
 from clipgan.engine.result import Result
@@ -34,22 +35,26 @@ from clipgan.inputs.batches.batches import Batches
 from clipgan.inputs.batches.prefetch import Prefetched
 from clipgan.inputs.encoders.clip import FrozenClip
 from clipgan.inputs.encoders.resnet import FrozenResNet
-from clipgan.metrics.evaluation import Evaluation
+from clipgan.metrics import generated
+from clipgan.metrics.evaluation import Evaluation, load_measure
+from clipgan.metrics.extractors import InceptionExtractor, JudgeExtractor
 from clipgan.tasks.gan import steps, train_step
 from clipgan.tasks.gan import training as loop
 from clipgan.tasks.gan.ema import MovingAverage
 from clipgan.tasks.gan.sample_grid import SampleGrid
 from clipgan.tasks.gan.state import TrainingState
 from clipgan.tasks.train import train
+from clipgan.tracking.log import Log
 from clipgan.tracking.run_description import Origin
 from clipgan.tracking.run_log import RunLog
 
 SHORT = ("kimg=2", "snapshot_kimg=1", "mlflow.tracking_uri=null", "graphs=off")
 PARTS = (
-    "data", "encoders", "losses", "G", "D", "optimizer", "EMA", "logging", "figures", "grid", "checkpoint",
-    "other",
+    "data", "encoders", "losses", "G", "D", "optimizer", "EMA", "logging", "generation", "encoding", "fid", *MEASURES,
+    "other metrics", "grid", "checkpoint", "other",
 )  # fmt: skip
-STAGES = ("D step", "G step", "R1", "path length", "snapshot", "other")
+SNAPSHOTS = ("snapshot", "end")  # the snapshots before the last one, and the last one
+STAGES = ("D step", "G step", "R1", "path length", *SNAPSHOTS, "other")
 
 
 def main() -> None:
@@ -59,6 +64,7 @@ def main() -> None:
     spent = measure(config)
     whole = sum(spent.values())
     table = [[part, *(spent.get((stage, part), 0.0) for stage in STAGES)] for part in PARTS]
+    table = [row for row in table if any(row[1:])]
     table.append(["all", *(sum(column) for column in list(zip(*table, strict=True))[1:])])
     show(
         ("part", *STAGES, "all", "share"),
@@ -118,8 +124,12 @@ def wrapped(watch: Stopwatch) -> Iterator[None]:
         (steps, "_contrast", {"part": "losses"}),
         (MovingAverage, "update", {"part": "EMA"}),
         (TrainingState, "update", {"part": "optimizer"}),
-        (loop.Training, "_snapshot", {"stage": "snapshot"}),
-        (Evaluation, "__call__", {"part": "figures"}),
+        (Evaluation, "__call__", {"part": "other metrics"}),
+        (generated, "generate", {"part": "generation"}),
+        (JudgeExtractor, "__call__", {"part": "encoding"}),
+        (InceptionExtractor, "__call__", {"part": "encoding"}),
+        (FrozenClip, "encode_text", {"part": "encoding"}),
+        *measures(),
         (SampleGrid, "save", {"part": "grid"}),
         (checkpointing, "save_checkpoint", {"part": "checkpoint"}),
         (run_checkpoints, "keep_only", {"part": "checkpoint"}),
@@ -140,7 +150,27 @@ def wrapped(watch: Stopwatch) -> Iterator[None]:
         for owner, name, part in differentiated:
             stack.enter_context(patch.object(owner, name, both_ways(watch, getattr(owner, name), part)))
         stack.enter_context(patch.object(Tensor, "backward", from_losses(watch, Tensor.backward)))
+        stack.enter_context(patch.object(loop.Training, "_snapshot", snapshot(watch, loop.Training._snapshot)))
         yield
+
+
+def measures() -> Iterator[tuple[Any, str, dict[str, str]]]:
+    """List the functions of each measure."""
+    for name in ("fid", *MEASURES):
+        measure = type(load_measure(name))
+        yield from (
+            (measure, function, {"part": name}) for function in ("read", "metrics") if function in vars(measure)
+        )
+
+
+def snapshot(watch: Stopwatch, function: Callable[..., None]) -> Callable[..., None]:
+    """Wrap a training's `_snapshot`: the last one is a stage of its own."""
+
+    def call(training: loop.Training, log: Log, units: int, values: dict[str, float], last: bool) -> None:
+        with watch.timing(stage="end" if last else "snapshot"):
+            function(training, log, units, values, last=last)
+
+    return call
 
 
 def from_losses(watch: Stopwatch, backward: Callable[..., None]) -> Callable[..., None]:
@@ -160,7 +190,7 @@ def both_ways(watch: Stopwatch, function: Callable[..., Any], part: str) -> Call
     """
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        if watch.stage == "snapshot":
+        if watch.stage in SNAPSHOTS:
             return function(*args, **kwargs)
         with watch.timing(part=part):
             result = function(*args, **kwargs)

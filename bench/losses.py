@@ -1,7 +1,7 @@
 """Compare a generator step's contrast (twelve terms, forward and backward) with a plain loop over the terms.
 
 For each term and direction, the loop chooses the pairs, multiplies, and takes the softmax. Both take turns in one
-process, for about a second per cell of the table. As they take turns, the ratio needs fewer rounds than the
+process, for about half a second per cell of the table. As they take turns, the ratio needs fewer rounds than the
 milliseconds do. The bench prints medians, and the median of the rounds' ratios. At the end it prints the contrast's
 share of a training step of `model=base` at batch 16, with the small encoders. Overrides as for train.py change this
 step; it writes runs/bench/losses.json:
@@ -25,8 +25,8 @@ from clipgan.models.losses.pairs import STRATEGIES, Selection, Selections, selec
 from clipgan.models.losses.structure import Term, active_terms, structure_loss
 
 SIZES, WIDTH = (16, 64, 256, 1024), 512
-SECONDS = 1.0  # seconds of measurement per cell, with at least three rounds
-BASE_STEPS = 3
+SECONDS = 0.5  # seconds of measurement per cell, with at least three rounds
+BASE_STEPS = 2
 
 
 class Inputs:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from bench.measuring import arguments, show, two_panels, write
 from clipgan.base.console import console
@@ -72,7 +73,7 @@ def of_real_images(evaluation: Evaluation, prepared: Prepared) -> dict[str, floa
     assert captions is not None
     assert judge is not None
     split = prepared.data.heldout
-    readings = read(np.asarray(split.images[real_indices(split, evaluation.metrics)]))
+    readings = read(torch.from_numpy(split.images[real_indices(split, evaluation.metrics)]))
     shares = [hits(reading, parse_caption(text)) for reading, text in zip(readings, captions, strict=False)]
     texts, own = different_texts(captions[: len(evaluation.real)], judge.encode_text)
     figures = {f"accuracy_{name}": float(np.nanmean([share[name] for share in shares])) for name in ATTRIBUTES}

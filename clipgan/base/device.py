@@ -2,17 +2,21 @@
 
 import torch
 
+from clipgan.base.distributed import own_device
 from clipgan.base.errors import UserError
+from clipgan.base.nvidia_smi import read_gpus
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device of this name; `auto` is the GPU if there is one, else the CPU.
+    """Return the device of this name, and make a GPU CUDA's current device, which initialises CUDA.
+
+    `auto` is the GPU if there is one, else the CPU. Each process of a training gets its own GPU.
 
     Raises:
         UserError: the device is unknown, or this machine lacks it.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -21,4 +25,24 @@ def choose_device(name: str) -> torch.device:
         raise UserError(f"device={name} is not allowed: device must be auto, cpu, cuda or cuda:N")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(f"device={name} is not here: this machine has {torch.cuda.device_count()} CUDA devices")
+    device = own_device(device)
+    make_current(device)
     return device
+
+
+def make_current(device: torch.device) -> None:
+    """Make a GPU CUDA's current device, before anything else uses CUDA; do nothing for a CPU.
+
+    Libraries allocate on the current device, CUDA graphs are captured on it, and PyTorch's questions about hardware
+    mean it. Without this, `cuda:1` would also take memory of GPU 0.
+    """
+    if device.type == "cuda":
+        torch.cuda.set_device(device.index or 0)
+
+
+def allows_one_process(device: torch.device) -> bool:
+    """Whether this is a GPU in compute mode EXCLUSIVE_PROCESS: no second process can use it."""
+    if device.type != "cuda":
+        return False
+    uuid = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
+    return any(gpu.exclusive for gpu in read_gpus() if gpu.uuid == uuid)

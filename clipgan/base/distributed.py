@@ -18,14 +18,17 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from clipgan.base.errors import UserError
+from clipgan.base.errors import ProcessError, UserError
+from clipgan.base.text import first_line
 
 T = TypeVar("T")
 _control: list[Any] = []  # the process group for control messages, while processes are joined
 _stores: dict[str, dist.Store] = {}  # by port
 VARIABLES = {"RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
 PATIENCE = timedelta(days=30)  # how long a process waits for the first one to prepare data and features
-TIMEOUT = timedelta(hours=2)  # how long a process waits for another one, which may be measuring a snapshot
+# How long a process waits for another one that is alive: it may be measuring a snapshot. `clipgan.base.heartbeat` ends
+# the wait for a silent one in minutes.
+TIMEOUT = timedelta(hours=2)
 
 
 def planned_size() -> int:
@@ -66,19 +69,23 @@ def own_device(device: torch.device) -> torch.device:
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[None]:
-    """Join the other processes, if there are any, while the block runs."""
+    """Join the other processes, if there are any, while the block runs.
+
+    Args:
+        device: this process's own; a GPU is CUDA's current device already.
+    """
     if planned_size() == 1 or world_size() > 1:
         yield
         return
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
+    on_gpu = device.type == "cuda"
     try:
         dist.init_process_group(
-            "nccl" if device.type == "cuda" else "gloo",
+            "nccl" if on_gpu else "gloo",
             store=_store(),
             rank=planned_rank(),
             world_size=planned_size(),
             timeout=TIMEOUT,
+            device_id=device if on_gpu else None,  # NCCL connects now, and a failure shows here
         )
         _control.append(dist.new_group(backend="gloo", timeout=TIMEOUT))  # for numbers on the CPU: it waits for no GPU
         yield
@@ -86,6 +93,18 @@ def joined(device: torch.device) -> Iterator[None]:
         _control.clear()
         if dist.is_initialized():
             dist.destroy_process_group()
+
+
+@contextmanager
+def _exchanging() -> Iterator[None]:
+    """Turn the failure of an exchange into one message: all processes but the one that died see it."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        told = f"process {dist.get_rank()} of {dist.get_world_size()} has lost another one: {first_line(error)}"
+        raise ProcessError(told) from error
 
 
 def value_of_first(name: str, value: str) -> str:
@@ -103,7 +122,8 @@ def any_process(value: bool) -> bool:
     if world_size() == 1:
         return value
     box = torch.tensor(int(value))
-    dist.all_reduce(box, group=_control[0] if _control else None)
+    with _exchanging():
+        dist.all_reduce(box, group=_control[0] if _control else None)
     return box.item() > 0
 
 
@@ -112,7 +132,8 @@ def minimum_of_all(value: int) -> int:
     if world_size() == 1:
         return value
     box = torch.tensor(value)
-    dist.all_reduce(box, op=dist.ReduceOp.MIN, group=_control[0] if _control else None)
+    with _exchanging():
+        dist.all_reduce(box, op=dist.ReduceOp.MIN, group=_control[0] if _control else None)
     return int(box)
 
 
@@ -140,7 +161,8 @@ def gather(rows: Tensor) -> Tensor:
     if world_size() == 1:
         return rows
     everyone = [torch.empty_like(rows) for _ in range(world_size())]
-    dist.all_gather(everyone, rows.detach().contiguous())
+    with _exchanging():
+        dist.all_gather(everyone, rows.detach().contiguous())
     everyone[dist.get_rank()] = rows
     return torch.cat(everyone)
 
@@ -159,7 +181,8 @@ def total(value: Tensor) -> Tensor:
     if world_size() == 1:
         return value.detach()
     value = value.detach().clone()
-    dist.all_reduce(value)
+    with _exchanging():
+        dist.all_reduce(value)
     return value
 
 
@@ -168,7 +191,8 @@ def from_first(value: T) -> T:
     if world_size() == 1:
         return value
     held = [value]
-    dist.broadcast_object_list(held, src=0, group=_control[0] if _control else None)
+    with _exchanging():
+        dist.broadcast_object_list(held, src=0, group=_control[0] if _control else None)
     return held[0]
 
 
@@ -178,6 +202,7 @@ def sum_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
         return
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     flat = torch.cat([gradient.flatten() for gradient in gradients])
-    dist.all_reduce(flat)
+    with _exchanging():
+        dist.all_reduce(flat)
     for gradient, summed in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
         gradient.copy_(summed.view_as(gradient))

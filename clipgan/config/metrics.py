@@ -26,7 +26,7 @@ class MetricsConfig(Measures):
     resize: str = "extractor"  # resizing to 299 pixels: extractor (TensorFlow 1's bilinear) | bicubic (antialiased)
     # Inception needs 299 pixels; the judge resizes as it was trained.
     weights: str = "ema"  # the generator's weights: ema (their moving average) | raw
-    batch: int = 50  # number of images that an extractor takes at once; memory and the last bits depend on it
+    batch: int = 200  # largest number of images that an extractor takes at once; memory and the last bits depend on it
     objective: str = "last"  # value that a trial returns: last | best FID
     judge: ClipConfig | None = None  # a CLIP that does not guide; null: none
 

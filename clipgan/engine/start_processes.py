@@ -17,6 +17,7 @@ from clipgan.base.children import PATIENT, end, end_with_parent, ended_within
 from clipgan.base.console import console
 from clipgan.base.distributed import hosted_store, planned_size
 from clipgan.base.errors import DivergenceError, Interrupted, ProcessError, UserError
+from clipgan.base.heartbeat import child_name
 from clipgan.config import Config
 
 Train = Callable[[Config, Path], Any]
@@ -61,7 +62,9 @@ def further_processes(config: Config, run_dir: Path, train: Train) -> Iterator[N
         }  # fmt: skip
         context = multiprocessing.get_context("spawn")
         others: list[BaseProcess] = [
-            context.Process(target=_one_of_them, args=(config, run_dir, train, common | _numbered(rank)))
+            context.Process(
+                target=_one_of_them, name=child_name(rank), args=(config, run_dir, train, common | _numbered(rank))
+            )
             for rank in range(1, config.processes)
         ]
         over = threading.Event()
@@ -73,11 +76,14 @@ def further_processes(config: Config, run_dir: Path, train: Train) -> Iterator[N
                 yield
                 ended_within(others, PATIENT)
             except Exception as error:
+                if isinstance(error, ProcessError):
+                    wait([other.sentinel for other in others], timeout=PATIENT)  # the one that broke the connection
                 failed = [(rank, other.exitcode) for rank, other in enumerate(others, start=1) if other.exitcode]
-                if failed and not isinstance(error, UserError | DivergenceError):
+                if failed and (isinstance(error, ProcessError) or not isinstance(error, UserError | DivergenceError)):
+                    rank, status = min(failed, key=lambda each: each[1] > 0)  # killed; the others lost it, and failed
                     raise ProcessError(
-                        f"process {failed[0][0]} of {config.processes} has ended with status {failed[0][1]}; its own "
-                        "message is above, if it had any"
+                        f"process {rank} of {config.processes} has ended with status {status}; its own message is"
+                        " above, if it had any"
                     ) from error
                 raise
             finally:

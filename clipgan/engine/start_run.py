@@ -6,8 +6,9 @@ from pathlib import Path
 import torch
 
 from clipgan.base.device import choose_device
-from clipgan.base.distributed import joined, own_device, planned_rank, planned_size, value_of_first
+from clipgan.base.distributed import joined, planned_rank, planned_size, value_of_first
 from clipgan.base.durable_files import remove_unfinished
+from clipgan.base.heartbeat import watching_processes
 from clipgan.config import Config
 from clipgan.engine.compilation import check_compiler
 from clipgan.engine.determinism import deterministic_algorithms, is_deterministic, settle_cublas
@@ -36,24 +37,24 @@ def launch(config: Config, run_dir: Path, prepare_run: PrepareRun, report: Repor
     run_dir.mkdir(parents=True, exist_ok=True)
     if planned_rank() == 0:
         remove_unfinished(run_dir)
+    if config.deterministic and config.device != "cpu":
+        settle_cublas()  # before the choice of a GPU, which initialises CUDA
     device = choose_device(config.device)
     deterministic = is_deterministic(config.deterministic, device)
-    if deterministic and device.type == "cuda":
-        settle_cublas()
     if config.compile is not None:
         check_compiler(config.compile, device)
-    device = own_device(device)
     config = with_precisions(config, device)
     precision = Precision(config.precision, device)
-    if planned_rank() > 0:
-        value_of_first("prepared", "")
-    make_run = prepare_run(config, run_dir, device, report)
-    if planned_rank() == 0:
-        value_of_first("prepared", "")  # now the other processes find everything in the cache
-    before = torch.get_num_threads()
-    torch.set_num_threads(config.threads or max(1, before // planned_size()))
-    try:
-        with precision.products(), deterministic_algorithms(deterministic), joined(device):
-            return make_run().run(origin)
-    finally:
-        torch.set_num_threads(before)
+    with watching_processes():
+        if planned_rank() > 0:
+            value_of_first("prepared", "")
+        make_run = prepare_run(config, run_dir, device, report)
+        if planned_rank() == 0:
+            value_of_first("prepared", "")  # now the other processes find everything in the cache
+        before = torch.get_num_threads()
+        torch.set_num_threads(config.threads or max(1, before // planned_size()))
+        try:
+            with precision.products(), deterministic_algorithms(deterministic), joined(device):
+                return make_run().run(origin)
+        finally:
+            torch.set_num_threads(before)

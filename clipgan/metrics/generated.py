@@ -20,14 +20,14 @@ from clipgan.base.randomness import Draw, stream
 from clipgan.models.networks.generator import TextToImage
 
 CHUNK = 50
+TOGETHER = 4  # chunks that are measured together, at least
 # Pixels of the images in a forward pass, by device; at least one chunk. 500 images of 32 pixels keep a GPU busy while
-# the next kernels are launched, as 50 images of 256 pixels do. A CPU is fastest with 50 images of 32 pixels.
+# the next kernels are launched, as 50 images of 256 pixels do. The activations of 50 images fit a CPU's cache.
 PIXELS = {"cpu": 0, "cuda": 2**19}
 ReadImages = Callable[[Tensor, range], Mapping[str, Tensor]]  # (uint8 [n, 3, R, R], image numbers) -> [n, ...] by name
 Context = Callable[[], AbstractContextManager[Any]]
 
 
-@torch.no_grad()
 def generate(
     generator: TextToImage, conditions: Tensor, chunks: range, seed: int, draw: int = 0, context: Context = nullcontext
 ) -> Tensor:
@@ -38,8 +38,18 @@ def generate(
         chunks: the numbers of the chunks.
         seed: determines latents and noise.
         draw: another number gives other latents and other noise for the same prompts.
-        context: makes the context of the forward pass, such as autocast to the training's precision.
+        context: makes the context of a forward pass, such as autocast to the training's precision.
     """
+    step = _chunks_of_a_pass(generator, conditions.device)
+    passes = [chunks[first : first + step] for first in range(0, len(chunks), step)]
+    return torch.cat([_forward(generator, conditions, some, seed, draw, context) for some in passes])
+
+
+@torch.no_grad()
+def _forward(
+    generator: TextToImage, conditions: Tensor, chunks: range, seed: int, draw: int, context: Context
+) -> Tensor:
+    """Generate chunks in one forward pass; see `generate`."""
     rows = torch.arange(chunks.start * CHUNK, chunks.stop * CHUNK, device=conditions.device) % len(conditions)
     name = f"evaluation {draw}" if draw else "evaluation"
     normals = _chunk_by_chunk([stream(seed, name, number, conditions.device) for number in chunks])
@@ -56,7 +66,7 @@ def measured(
 ) -> dict[str, Tensor]:  # fmt: skip
     """Generate N images and apply `measure` to them: [N, ...] by name, on the CPU, the same in every process.
 
-    Every process must call this. All forward passes have the same number of images; those beyond the N-th are dropped.
+    Every process must call this. All turns have the same number of images; those beyond the N-th are dropped.
 
     Args:
         conditions: [N, C], on the generator's device.
@@ -65,7 +75,7 @@ def measured(
         context: see `generate`.
     """
     chunks = -(-len(conditions) // CHUNK)
-    most = max(1, PIXELS[conditions.device.type] // (CHUNK * generator.noise_sizes[-1] ** 2))
+    most = max(TOGETHER, _chunks_of_a_pass(generator, conditions.device))
     rounds = -(-chunks // (most * world_size()))
     each = -(-chunks // (rounds * world_size()))
     found: dict[str, list[Tensor]] = {}
@@ -77,6 +87,10 @@ def measured(
             for name, rows in measure(images, range(first * CHUNK, (first + each) * CHUNK)).items():
                 found.setdefault(name, []).append(rows)
     return {name: _in_order(torch.cat(rows), rounds)[: len(conditions)] for name, rows in found.items()}
+
+
+def _chunks_of_a_pass(generator: TextToImage, device: torch.device) -> int:
+    return max(1, PIXELS[device.type] // (CHUNK * generator.noise_sizes[-1] ** 2))
 
 
 def _chunk_by_chunk(generators: Sequence[torch.Generator]) -> Draw:

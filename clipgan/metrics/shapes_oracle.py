@@ -12,7 +12,9 @@ import functools
 import itertools
 
 import numpy as np
+import torch
 from PIL import Image, ImageDraw
+from torch import Tensor
 
 from clipgan.inputs.data.shapes import BACKGROUNDS, COLOURS, POLYGONS, SIZE_JITTER, SIZES
 from clipgan.inputs.data.shapes_captions import Reading, Seen
@@ -23,28 +25,31 @@ CUT = 0.25  # a smaller coverage counts as 0, in pictures and in templates
 OBJECT_COST = 5.0  # smallest number of pixels that a second object must explain
 PHASES = 4  # positions of a template within a pixel, along each axis
 DETAIL = 8  # supersampling of templates
-BLOCK = 64  # images that are read together
+BLOCK = {"cpu": 200, "cuda": 500}  # images that are read together, by device
+SPARSE = 8  # one of so many pixels is enough to rule out most backgrounds
+ROUNDING = 1e-2  # pixels; sums of costs are rounded by less
 REACH = 0.27  # largest distance of a shape's edge from its centroid, as a fraction of the image's side
 
-_OBJECT_COLOURS = np.array(list(COLOURS.values()), dtype=np.float32)
-_BACKGROUND_COLOURS = np.array(list(BACKGROUNDS.values()), dtype=np.float32)
+_OBJECT_COLOURS = torch.tensor(list(COLOURS.values()), dtype=torch.float32)
+_BACKGROUND_COLOURS = torch.tensor(list(BACKGROUNDS.values()), dtype=torch.float32)
 _PAIRS = list(itertools.combinations(range(len(COLOURS)), 2))
 SETS: list[tuple[int, ...]] = [*((k,) for k in range(len(COLOURS))), *_PAIRS]
-_MEMBERS = np.array([(*chosen, -1)[:2] for chosen in SETS])  # [sets, 2]; -1: no second object
+_MEMBERS = torch.tensor([(*chosen, -1)[:2] for chosen in SETS])  # [sets, 2]; -1: no second object
 
 
-def read(images: np.ndarray) -> list[Reading]:
-    """Read uint8 images [N, 3, R, R]."""
-    return [reading for start in range(0, len(images), BLOCK) for reading in _read(images[start : start + BLOCK])]
+def read(images: Tensor) -> list[Reading]:
+    """Read uint8 images [N, 3, R, R] on any device."""
+    return [reading for some in images.split(BLOCK[images.device.type]) for reading in _read(some)]
 
 
-def _read(images: np.ndarray) -> list[Reading]:
+def _read(images: Tensor) -> list[Reading]:
     resolution = images.shape[-1]
-    background, chosen, coverage = _explain(images.reshape(len(images), 3, -1).astype(np.float32))
-    image, place = np.nonzero(_MEMBERS[chosen] >= 0)
-    fits = _fit(coverage[image, place].reshape(-1, resolution, resolution))
+    background, chosen, coverage = _explain(images.flatten(2).float())
+    members = _MEMBERS[chosen].numpy()
+    image, place = np.nonzero(members >= 0)
+    fits = _fit(coverage[image, place].numpy().reshape(-1, resolution, resolution))
     things: list[list[Seen]] = [[] for _ in images]
-    for index, colour, fit in zip(image, _MEMBERS[chosen][image, place], fits, strict=True):
+    for index, colour, fit in zip(image, members[image, place], fits, strict=True):
         things[index] += [] if fit is None else [Seen(list(COLOURS)[colour], *fit)]
     return [Reading(list(BACKGROUNDS)[index], tuple(found)) for index, found in zip(background, things, strict=True)]
 
@@ -87,80 +92,78 @@ def _related(first: Seen, second: Seen, relation: str) -> bool:
     return abs(down) > abs(across) and (down > 0) == (relation == "above")
 
 
-def _explain(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _explain(pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Find the background and the object colours that explain all pixels best.
 
     Args:
         pixels: float32 [n, 3, P].
 
     Returns:
-        the backgrounds' numbers [n], the numbers of the sets of colours [n], and the coverage of each object [n, 2, P]:
-        a pixel belongs to the object that explains it better.
+        on the CPU, the backgrounds' numbers [n], the numbers of the sets of colours [n], and the coverage of each
+        object [n, 2, P]: a pixel belongs to the object that explains it better, of equal ones to the first.
     """
-    count = len(pixels)
-    mixtures = [_mixtures(pixels, background) for background in _BACKGROUND_COLOURS]
-    costs = _set_costs([residual for _, residual in mixtures])  # [n, backgrounds, sets]
-    background, chosen = np.divmod(costs.reshape(count, -1).argmin(axis=1), costs.shape[2])
-    coverage = np.zeros((count, 2, pixels.shape[2]), dtype=np.float32)
-    for index, (ground, colours) in enumerate(zip(background, _MEMBERS[chosen], strict=True)):
-        share, residual = (each[colours[colours >= 0], index] for each in mixtures[ground])
-        owner = residual.argmin(axis=0)
-        for place, own in enumerate(share):
-            coverage[index, place] = np.where(owner == place, own, 0)
-    return background, chosen, coverage
+    costs = _costs(pixels)
+    best = costs.flatten(1).argmin(dim=1)
+    background, chosen = best // len(SETS), best % len(SETS)
+    members = _MEMBERS.to(pixels.device)[chosen]
+    grounds, colours = _BACKGROUND_COLOURS.to(pixels.device)[background], _OBJECT_COLOURS.to(pixels.device)[members]
+    share, residual = _mixtures(pixels, grounds.T, colours.permute(2, 1, 0))
+    of_other = (residual[1] < residual[0]) & (members[:, 1:] >= 0)
+    coverage = torch.stack([share[0].masked_fill(of_other, 0), share[1].masked_fill(~of_other, 0)], dim=1)
+    return background.cpu(), chosen.cpu(), coverage.cpu()
 
 
-def _mixtures(pixels: np.ndarray, background: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Explain each pixel as a mixture of the background and each object colour.
+def _costs(pixels: Tensor) -> Tensor:
+    """Count the pixels that each background and set of colours does not explain: [n, 3, P] -> [n, backgrounds, sets].
 
-    Args:
-        pixels: [n, 3, P].
-        background: [3].
-
-    Returns:
-        the object's share, 0 to 1, [K, n, P], and the squared RGB distance of pixel and mixture, [K, n, P].
+    A cost is left out (infinite) where some pixels already cost more than the best reading of the likeliest background.
     """
-    towards = (_OBJECT_COLOURS - background).T[:, :, None, None]  # [3, K, 1, 1]
-    offset = (pixels - background[:, None]).transpose(1, 0, 2)  # [3, n, P]
-    share = offset[0] * towards[0]
-    share += offset[1] * towards[1]
-    share += offset[2] * towards[2]
-    share /= np.square(towards).sum(axis=0)
-    np.minimum(np.maximum(share, 0, out=share), 1, out=share)
-    left = np.zeros_like(share)
-    for own, whole in zip(offset, towards, strict=True):
-        apart = own - share * whole
-        left += np.square(apart, out=apart)
-    return share, left
+    backgrounds, colours = (each.to(pixels.device) for each in (_BACKGROUND_COLOURS, _OBJECT_COLOURS))
 
+    def unexplained(some: Tensor, background: Tensor) -> Tensor:
+        _, residual = _mixtures(some, background[:, None], colours.T[..., None])
+        return residual.sqrt_().sub_(NEAR).div_(FAR - NEAR).clamp_(0, 1)  # [K, n, P]
 
-def _set_costs(residuals: list[np.ndarray]) -> np.ndarray:
-    """Count the pixels that a set of colours does not explain, plus a second object's cost: [n, backgrounds, sets].
-
-    The sets of two are left out (infinite) on a background where even all colours together explain too little.
-
-    Args:
-        residuals: for each background, squared distances [K, n, P].
-    """
-    unexplained = [_bounded(residual) for residual in residuals]
-    costs = np.full((residuals[0].shape[1], len(residuals), len(SETS)), np.inf, dtype=np.float32)
-    for number, each in enumerate(unexplained):
-        costs[:, number, : len(COLOURS)] = each.sum(axis=2).T
-    best = costs.min(axis=(1, 2))
-    for number, each in enumerate(unexplained):
-        near = np.flatnonzero(each.min(axis=0).sum(axis=1) + OBJECT_COST <= best)
-        some = np.ascontiguousarray(each[:, near])
-        for column, (one, other) in enumerate(_PAIRS, len(COLOURS)):
-            costs[near, number, column] = np.minimum(some[one], some[other]).sum(axis=1) + OBJECT_COST
+    sparse = pixels[:, :, ::SPARSE]
+    least = torch.stack([unexplained(sparse, each).amin(dim=0).sum(dim=1) for each in backgrounds], dim=1)
+    likeliest = least == least.amin(dim=1, keepdim=True)
+    costs = pixels.new_full((len(pixels), len(BACKGROUNDS), len(SETS)), torch.inf)
+    for of_likeliest in (True, False):
+        due = likeliest if of_likeliest else ~likeliest & (least - ROUNDING <= costs.amin(dim=(1, 2))[:, None])
+        for number, background in enumerate(backgrounds):
+            some = torch.nonzero(due[:, number]).squeeze(1)
+            costs[some, number] = _set_costs(unexplained(pixels[some], background))
     return costs
 
 
-def _bounded(residual: np.ndarray) -> np.ndarray:
-    """Turn squared distances into costs between 0 (up to NEAR) and 1 (from FAR on)."""
-    cost = np.sqrt(residual)
-    cost -= NEAR
-    cost /= FAR - NEAR
-    return np.minimum(np.maximum(cost, 0, out=cost), 1, out=cost)
+def _mixtures(pixels: Tensor, background: Tensor, colours: Tensor) -> tuple[Tensor, Tensor]:
+    """Explain each pixel as a mixture of the background and each of K colours.
+
+    Args:
+        pixels: [n, 3, P].
+        background: [3, n] or [3, 1], the same for all images.
+        colours: [3, K, n] or [3, K, 1].
+
+    Returns:
+        the colour's share, 0 to 1, [K, n, P], and the squared RGB distance of pixel and mixture, [K, n, P].
+    """
+    towards = (colours - background[:, None])[..., None]
+    offset = pixels.transpose(0, 1) - background[..., None]  # [3, n, P]
+    share = offset[0] * towards[0]
+    share.addcmul_(offset[1], towards[1]).addcmul_(offset[2], towards[2])
+    share.div_(towards.square().sum(dim=0)).clamp_(0, 1)
+    left = torch.zeros_like(share)
+    for own, whole in zip(offset, towards, strict=True):
+        apart = torch.addcmul(own, share, whole, value=-1)
+        left.addcmul_(apart, apart)
+    return share, left
+
+
+def _set_costs(unexplained: Tensor) -> Tensor:
+    """Add up the pixels that a set of colours does not explain, and a second object's cost: [K, n, P] -> [n, sets]."""
+    of_one = unexplained.sum(dim=2)
+    of_two = [torch.minimum(unexplained[one], unexplained[other]).sum(dim=1) + OBJECT_COST for one, other in _PAIRS]
+    return torch.cat([of_one, torch.stack(of_two)]).T
 
 
 def _fit(coverage: np.ndarray) -> list[tuple[str, str, float, float] | None]:

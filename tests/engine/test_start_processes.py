@@ -31,6 +31,15 @@ SHORT = ("kimg=1", "mlflow.tracking_uri=null", "loss=asymmetric")
 SLOW = ("model.g_lr=3e-6", "model.d_lr=3e-6")  # rounding cannot move the networks apart
 TRAIN = [sys.executable, str(ROOT / "train.py")]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port", "PORT"]
+IMPATIENT = """
+from functools import partial
+
+from clipgan.engine import start_run
+from clipgan.main import main
+
+start_run.watching_processes = partial(start_run.watching_processes, limit=20.0)
+main()
+"""
 NOT_THE_SAME = ("time", "sec_per_kimg", "memory_gb", "snapshot_seconds")
 
 
@@ -88,8 +97,8 @@ def test_a_sweep_of_trainings_with_two_processes_each(tmp_path):
 
 
 @contextmanager
-def started(tmp_path, *arguments):
-    process = warm.Popen([*TRAIN, *arguments], cwd=tmp_path, stderr=warm.PIPE, text=True)
+def started(tmp_path, *arguments, command=TRAIN):
+    process = warm.Popen([*command, *arguments], cwd=tmp_path, stderr=warm.PIPE, text=True)
     try:
         yield psutil.Process(process.pid), process
     finally:
@@ -121,6 +130,23 @@ def test_no_process_outlives_the_others(cache_dir, tmp_path, victim):
         assert "Traceback" not in err.partition("process 1 of 2")[2]
         psutil.wait_procs(others, timeout=60)
         assert not others[0].is_running() or others[0].status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.slow
+def test_a_stopped_process_ends_the_training(cache_dir, tmp_path):
+    """The first process kills it; a third one ends without a word."""
+    overrides = tiny(cache_dir, *SHORT, "processes=3", "batch=96", "kimg=1000", "hydra.run.dir=run")
+    with started(tmp_path, *overrides, command=[sys.executable, "-c", IMPATIENT]) as (first, popen):
+        wait_until(lambda: checkpoint_path(tmp_path / "run", 1).exists())
+        others = [child for child in first.children() if "spawn_main" in " ".join(child.cmdline())]
+        os.kill(max(others, key=psutil.Process.create_time).pid, signal.SIGSTOP)
+        _, err = popen.communicate(timeout=100)
+        assert popen.returncode == 1
+        assert err.splitlines() == [
+            "process 2 of 3 has not answered for 20 s: it was stopped, or its host is gone; the training ends",
+            "process 2 of 3 has ended with status -9; its own message is above, if it had any",
+        ]
+        assert psutil.wait_procs(others, timeout=60)[1] == []
 
 
 @pytest.mark.slow

@@ -17,6 +17,8 @@ class Preprocess(nn.Module):
 
     mean: torch.Tensor
     std: torch.Tensor
+    scale: torch.Tensor
+    shift: torch.Tensor
 
     def __init__(self, size: int, mean: Sequence[float], std: Sequence[float], interpolation: str = "bicubic") -> None:
         """Set `size` in pixels, `mean` and `std` of RGB in [0, 1], `interpolation` bicubic or bilinear."""
@@ -25,13 +27,16 @@ class Preprocess(nn.Module):
         self.interpolation = interpolation
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        # ((x + 1) / 2 - mean) / std = scale x + shift
+        self.register_buffer("scale", 0.5 / self.std, persistent=False)
+        self.register_buffer("shift", (0.5 - self.mean) / self.std, persistent=False)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Convert float [N, 3, R, R] in [-1, 1] to normalised float32 [N, 3, size, size]."""
         images = images.float()
         if images.shape[-2:] != (self.size, self.size):
             images = self._resized(images)
-        return ((images + 1) / 2 - self.mean) / self.std
+        return torch.addcmul(self.shift, images, self.scale)
 
     def _resized(self, images: torch.Tensor) -> torch.Tensor:
         """Resize with two matrix products: [N, 3, H, W] -> [N, 3, size, size].

@@ -13,6 +13,7 @@ from clipgan.base import console as progress
 from clipgan.base.cache import digest
 from clipgan.base.children import ChildDied, call_in_processes
 from clipgan.base.console import console
+from clipgan.base.device import allows_one_process, make_current
 from clipgan.config import DataConfig, TinyClipTraining, TinyResNetTraining
 from clipgan.inputs.data.loading import load_data
 from clipgan.inputs.data.pack import PackedData
@@ -28,7 +29,7 @@ def train_side_by_side(
 ) -> list[Path]:
     """The cache entries of these trainings, in their order; those that are not there yet are trained at the same time.
 
-    Where one is missing at most, no process is started.
+    Where one is missing at most, or a GPU serves one process only, no process is started.
 
     Args:
         trainings: how to train the small CLIPs and ResNets that a run needs; give the longest first.
@@ -46,7 +47,9 @@ def train_side_by_side(
         worth = training.steps >= WORTH_A_PROCESS and training not in missing
         if worth and not _is_trained(training, packed, cache_dir):
             missing.append(training)
-    if len(missing) > 1:
+    if len(missing) > 1 and allows_one_process(device):
+        console.print(f"the encoders train one by one: {device} is in compute mode EXCLUSIVE_PROCESS")
+    elif len(missing) > 1:
         calls = [(each, data, resolution, cache_dir, str(device)) for each in missing]
         outcomes = call_in_processes(_train, calls, at_once=min(len(missing), os.cpu_count() or 1))
         failed = [outcome for outcome in outcomes if outcome is not None]
@@ -67,6 +70,7 @@ def _is_trained(training: Training, packed: PackedData, cache_dir: Path) -> bool
 def _train(training: Training, data: DataConfig, resolution: int, cache_dir: Path, device: str) -> None:
     """The body of a process. Bars of several would overwrite each other on a terminal: it prints lines."""
     progress.console = progress.Console(highlight=False, soft_wrap=True, force_terminal=False)
+    make_current(torch.device(device))
     _train_packed(training, load_data(data, resolution, cache_dir), cache_dir, torch.device(device))
 
 

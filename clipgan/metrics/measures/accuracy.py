@@ -22,7 +22,7 @@ class Accuracy(Measure):
         """Compute one share per attribute: float32 [n, attributes]; NaN if the caption does not mention it."""
         assert captions is not None
         wanted = map(parse_caption, captions)
-        found = shapes_oracle.read(images.cpu().numpy())
+        found = shapes_oracle.read(images)
         hits = [list(shapes_oracle.hits(*pair).values()) for pair in zip(found, wanted, strict=True)]
         return {HITS: torch.tensor(hits, device=images.device)}
 

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from clipgan.base.errors import UserError
 from clipgan.inputs.data.labels import load_labels, of_shapes
@@ -33,7 +34,7 @@ def test_the_class_of_two_shapes_is_that_of_the_left_or_upper_one_whatever_the_c
     assert len({text[0].split()[2] for text in texts}) == 2  # both objects come first now and then
     split = Split(np.zeros((12, 3, 8, 8), np.uint8), texts)
     [found] = set(of_shapes(split, ["shape", "colour", "size", "background", "relation"]))
-    [seen] = read(render(scene, 64).transpose(2, 0, 1)[None])
+    [seen] = read(torch.tensor(render(scene, 64).transpose(2, 0, 1)[None]))
     leading = min(seen.things, key=lambda each: each.x if relation in ("left of", "right of") else each.y)
     arrangement = "beside" if relation in ("left of", "right of") else "over"
     assert found == f"{leading.shape} {leading.colour} {leading.size} white {arrangement}"

@@ -62,6 +62,17 @@ def test_side_by_side_trains_what_one_after_the_other_does(tmp_path, monkeypatch
     assert reports[0]["attribute_accuracy"] == reports[1]["attribute_accuracy"]
 
 
+def test_a_gpu_that_serves_one_process_trains_one_after_the_other(tmp_path, monkeypatch, capsys):
+    data = DataConfig(n_train=40, n_heldout=20, x_flip=False)
+    clip = TinyClipTraining(steps=2, batch=4, min_attribute_accuracy=0.0)
+    monkeypatch.setattr(side_by_side, "WORTH_A_PROCESS", 1)
+    monkeypatch.setattr(side_by_side, "allows_one_process", lambda device: True)
+    monkeypatch.setattr(side_by_side, "call_in_processes", lambda *_, **__: pytest.fail("started a process"))
+    entries = train_side_by_side([clip, TinyResNetTraining(steps=2, batch=4)], data, 32, tmp_path, CPU)
+    assert all(entry.is_dir() for entry in entries)
+    assert "the encoders train one by one: cpu is in compute mode EXCLUSIVE_PROCESS" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_the_death_of_a_process_that_trains_costs_time_alone(tmp_path, monkeypatch, capsys):
     """One of the two is killed for real; what it was to train is trained here."""

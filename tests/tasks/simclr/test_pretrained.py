@@ -4,9 +4,11 @@ import pytest
 import torch
 
 from clipgan.base.errors import UserError
+from clipgan.inputs.encoders.frozen import weights_digest
+from clipgan.inputs.encoders.tiny_resnet import TinyResNet
 from clipgan.tasks.gan.preparation import prepare
 from clipgan.tasks.gan.training import Training
-from clipgan.tasks.simclr.pretrained import load_pretrained
+from clipgan.tasks.simclr.pretrained import PREFIX, load_pretrained
 from clipgan.tasks.train import train
 from tests.helpers import make_config
 from tests.tiny import tiny, tiny_simclr
@@ -25,7 +27,10 @@ def test_the_youngest_run_or_a_named_one_or_a_file(cache_dir, tmp_path):
     images = torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
     features = frozen.encode_image(images)
     network = torch.load(path, weights_only=True)["state"]["network"]
-    assert torch.equal(frozen.backbone.stem[0].weight, network["encoder.stem.0.weight"])
+    encoder = {name.removeprefix(PREFIX): network[name] for name in network if name.startswith(PREFIX)}
+    trained = TinyResNet()
+    trained.load_state_dict(encoder)
+    assert frozen.weights == weights_digest(trained)
     torch.testing.assert_close(features.norm(dim=1), torch.ones(3))
     settings = [text for text in tiny(cache_dir) if not text.startswith("resnet.")]
     for given in ("resnet.run=latest", f"resnet.run={run_id}", f"resnet.checkpoint={path}"):
