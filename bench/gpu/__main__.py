@@ -129,11 +129,13 @@ def save(record: dict[str, Any]) -> None:
 
 
 def commit() -> str:
-    """Return the commit of the working tree, with a plus sign if files differ; the variable COMMIT where git is not."""
+    """Return the variable COMMIT, or else the commit of the working tree, with a plus sign if files differ."""
+    if "COMMIT" in os.environ:
+        return os.environ["COMMIT"]
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         named = subprocess.run(["git", "describe", "--always", "--dirty=+"], capture_output=True, text=True, check=True)
         return named.stdout.strip()
-    return os.environ.get("COMMIT", "unknown")
+    return "unknown"
 
 
 if __name__ == "__main__":

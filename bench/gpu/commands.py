@@ -77,20 +77,13 @@ def sharing(setting: Setting, found: Findings) -> None:
                 place = setting.folder / f"{kimg}-{workers}"
                 row[str(workers)] = train(
                     setting, "-m", "loss=symmetric", "h=0.1,0.5,2", f"kimg={kimg}",
-                    f"hydra.sweep.dir={place}", f"hydra.sweeper.storage=sqlite:///{place}.db", *side_by_side(workers),
+                    f"hydra.sweep.dir={place}",
+                    f"hydra.sweeper.storage=sqlite:///{place}.db", f"hydra.sweeper.workers_per_gpu={workers}",
                 )  # fmt: skip
                 row[f"{workers}, training s/kimg"] = [_speed(file) for file in sorted(place.glob("*/metrics.jsonl"))]
         if {"1", "3"} <= row.keys():
             row["throughput"] = row["1"] / row["3"]
         found.put(f"{kimg} kimg", row)
-
-
-def side_by_side(workers: int) -> list[str]:
-    """Return the sweeper's setting for this many trials at a time on one GPU."""
-    from sweeps.base.settings import Settings
-
-    key = "workers_per_gpu" if hasattr(Settings, "workers_per_gpu") else "workers"
-    return [f"hydra.sweeper.{key}={workers}"]
 
 
 def _speed(file: Path) -> float:

@@ -96,16 +96,19 @@ def run_stages(
         keep: called with a part's name and record as soon as it has ended, also when this process is interrupted.
     """
     deadline, own = time.monotonic() + budget, limits(stages, budget)
-    waiting = [Running(part, start(part), folder) for part in stages[0].parts]
-    for number in range(len(stages)):
-        running = waiting
-        waiting = []
+    waiting: list[Running] = []
+
+    def started(stage: Stage) -> list[Running]:
+        return [Running(part, start(part), folder) for part in stage.parts]
+
+    for number, stage in enumerate(stages):
+        running, waiting = waiting or started(stage), []
         limit = deadline - time.monotonic() - sum(own[number + 1 :])
         try:
             for one in running:
                 one.begin(limit)
-            if number + 1 < len(stages):  # it imports meanwhile
-                waiting = [Running(part, start(part), folder) for part in stages[number + 1].parts]
+            if number + 1 < len(stages) and len(stages[number + 1].parts) == 1:  # it imports meanwhile
+                waiting = started(stages[number + 1])
             end = time.monotonic() + limit
             while running:
                 time.sleep(0.05)

@@ -99,5 +99,5 @@ def row_of(training: Training, each: list[float]) -> dict[str, Any]:
     return {
         "ms": 1000 * middle, "s/kimg": middle * 1000 / batch, "rounds_ms": [1000 * value for value in each],
         "batch": batch, "precision": training.state.precision.name, "steps": graphs_in_use(training),
-        "clip_precision": training.clip.precision,
+        "clip_precision": training.clip.tower_precision,
     }  # fmt: skip

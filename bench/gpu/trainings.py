@@ -14,6 +14,7 @@ from bench.measuring import device_of, new_training
 from clipgan.config import ClipConfig, Config, ResNetConfig
 from clipgan.config.command_line import compose_config
 from clipgan.encoder_cost import random_clip, random_resnet
+from clipgan.engine.precision import with_precisions
 from clipgan.inputs.batches.batches import Batch
 from clipgan.inputs.data.pack import PackedData, Split
 from clipgan.inputs.encoders.clip import FrozenClip
@@ -23,8 +24,7 @@ from clipgan.models.losses.structure import active_terms
 from clipgan.tasks.gan.preparation import Prepared, prepare
 from clipgan.tasks.gan.training import Training
 
-HAS_GRAPHS = "graphs" in {field.name for field in fields(Config)}
-GRAPHS = {"eager": ["graphs=off"], "graphs": ["graphs=auto"]} if HAS_GRAPHS else {"eager": []}
+GRAPHS = {"eager": ["graphs=off"], "graphs": ["graphs=auto"]}  # the ways to run a step, and their overrides
 TRAIN, HELDOUT = 64, 64  # images of noise; a step's time does not depend on their number
 NO_MEASURES = ("fid_sd", "kid", "precision_recall", "inception_score", "clip_score", "r_precision", "accuracy")
 
@@ -43,13 +43,19 @@ class OnDevice:
 
 def real_training(setting: Setting, *overrides: str, prepared: Prepared | None = None) -> Training:
     """Make a training on the drawn shapes, with the small encoders of the cache."""
-    return new_training(compose_config(setting.overrides(*overrides)), setting.folder, prepared)
+    return new_training(composed(setting, *overrides), setting.folder, prepared)
 
 
 def prepared_for(setting: Setting, *overrides: str) -> Prepared:
     """Prepare data, encoders and features for `real_training`; trainings that differ in neither can share them."""
-    config = compose_config(setting.overrides(*overrides))
+    config = composed(setting, *overrides)
     return prepare(config, device_of(config))
+
+
+def composed(setting: Setting, *overrides: str) -> Config:
+    """Compose a training's configuration, and choose its precisions for the device."""
+    config = compose_config(setting.overrides(*overrides))
+    return with_precisions(config, device_of(config))
 
 
 def noise_training(setting: Setting, *overrides: str, heldout: int = HELDOUT) -> Training:
@@ -57,7 +63,7 @@ def noise_training(setting: Setting, *overrides: str, heldout: int = HELDOUT) ->
     measured = [] if any(word.startswith("metrics=") for word in overrides) else [
         f"metrics.n_images={HELDOUT}", *(f"metrics.{name}=never" for name in NO_MEASURES)
     ]  # fmt: skip
-    config = compose_config(setting.overrides(*measured, *overrides))
+    config = composed(setting, *measured, *overrides)
     training = new_training(config, setting.folder, noise(config, setting.folder / "noise", heldout))
     training.batches = OnDevice(training.batches.at(0))
     return training
@@ -106,7 +112,7 @@ def release() -> None:
 
 def graphs_in_use(training: Training) -> str:
     """Say how the training's steps run: `eager`, `graphs`, or why graphs failed."""
-    graphs = getattr(training.state, "graphs", None)
+    graphs = training.state.graphs
     if graphs is None:
         return "eager"
     return f"eager: {graphs.failure}" if graphs.failure else "graphs"
@@ -130,16 +136,15 @@ def _key(config: Any) -> tuple[type, tuple[tuple[str, Any], ...]]:
 def _clip(key: tuple[type, tuple[tuple[str, Any], ...]], device: torch.device) -> FrozenClip:
     config = ClipConfig(**dict(key[1]))
     with torch.device(device):  # initialising a large network on the CPU takes seconds
-        return random_clip(config, _precision(config.precision, device)).to(device)
+        clip = random_clip(config, config.precision).to(device)
+    clip.start_steps(config.precision)
+    return clip
 
 
 @functools.lru_cache(maxsize=4)
 def _resnet(key: tuple[type, tuple[tuple[str, Any], ...]], device: torch.device) -> FrozenResNet:
     config = ResNetConfig(**dict(key[1]))
     with torch.device(device):
-        return random_resnet(config, _precision(config.precision, device)).to(device)
-
-
-def _precision(asked: str, device: torch.device) -> str:
-    auto = "bfloat16" if device.type == "cuda" else "float32"
-    return auto if asked == "auto" else asked
+        resnet = random_resnet(config, config.precision).to(device)
+    resnet.start_steps(config.precision)
+    return resnet

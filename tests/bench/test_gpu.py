@@ -1,0 +1,177 @@
+"""The check on a GPU: its time budget, its record, its tables. The measurements themselves need a GPU."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.gpu import tables
+from bench.gpu.findings import Findings, Setting, read
+from bench.gpu.parts import BUDGET, STAGES, Part, Stage
+from bench.gpu.scheduling import limits, run_stages
+from bench.gpu.timing import CYCLE, SHARES, mean_step, parts_of
+from tests.helpers import ROOT
+
+WAITS = "import sys, time; limit = float(sys.stdin.readline()); found = open(sys.argv[-1], 'w'); "
+SAYS = "found.write('[\"limit\", %f]\\n' % limit); found.close(); "
+
+
+def stage(*names: str, seconds: float = 1.0) -> Stage:
+    return Stage(seconds, tuple(Part(name, "", "") for name in names))
+
+
+def run(stages: list[Stage], budget: float, folder: Path, **programs: str) -> dict[str, dict[str, Any]]:
+    """Run stages whose parts are small programs."""
+    records: dict[str, dict[str, Any]] = {}
+    run_stages(
+        stages, budget, lambda part: [sys.executable, "-c", WAITS + SAYS + programs.get(part.name, "pass")], folder,
+        records.__setitem__,
+    )  # fmt: skip
+    return records
+
+
+def test_the_limits_fill_the_budget():
+    assert sum(limits(STAGES, BUDGET)) == pytest.approx(BUDGET)
+    assert limits([stage("a", seconds=1), stage("b", seconds=3)], 8) == [2, 6]
+
+
+def test_every_part_can_be_loaded():
+    names = [part.name for each in STAGES for part in each.parts]
+    assert len(set(names)) == len(names)
+    for each in STAGES:
+        for part in each.parts:
+            assert callable(part.load())
+
+
+def test_the_rest_of_a_stage_goes_to_the_next(tmp_path):
+    records = run([stage("a"), stage("b")], 60, tmp_path)
+    assert records["a"]["found"]["limit"] < 31
+    assert 31 < records["b"]["found"]["limit"] < 60  # its own half, and what the first has left over
+
+
+def test_a_part_that_fails_or_is_late_does_not_stop_the_others(tmp_path):
+    programs = {"bad": "sys.exit('no such GPU')", "slow": "time.sleep(60)"}
+    records = run([stage("bad", "slow"), stage("good")], 4, tmp_path, **programs)
+    assert {name: record["status"] for name, record in records.items()} == {
+        "bad": "failed", "slow": "late", "good": "done"
+    }  # fmt: skip
+    assert records["bad"]["last line"] == "no such GPU"
+    assert "limit" in records["slow"]["found"]  # what it had found before
+
+
+def test_findings_survive_a_cut_line(tmp_path):
+    found = Findings(tmp_path / "found.jsonl")
+    found.put("a", {"ms": 1.5})
+    with found.attempt("b"):
+        raise ValueError("not finite\nmore")
+    found.check("c", False, 3)
+    with found.file.open("a") as file:
+        file.write('["d", {"ms"')
+    assert found.failed == ["b", "c"]
+    assert read(found.file) == {
+        "a": {"ms": 1.5}, "error: b": "ValueError: not finite", "c": {"ok": False, "found": 3}
+    }  # fmt: skip
+
+
+def test_small_sizes_replace_real_ones():
+    setting = Setting("cpu", True, None, Path(), 0.0)
+    words = setting.overrides("model=base", "resolution=256", "loss=asymmetric", "kimg=2", "clip=ViT-B32")
+    assert {"model=tiny", "resolution=16", "loss=asymmetric", "kimg=2", "device=cpu"} <= set(words)
+    assert not {"model=base", "resolution=256", "clip=ViT-B32"} & set(words)
+
+
+def test_kinds_of_steps_make_a_cycle():
+    assert sum(SHARES.values()) == CYCLE
+    times = {"regularised": [0.040], "path length": [0.016], "plain": [0.008]}
+    assert mean_step(times) == [pytest.approx((0.040 + 3 * 0.016 + 12 * 0.008) / 16)]
+    assert parts_of(times) == pytest.approx({"main": 8.0, "path length": 8.0, "R1": 24.0})
+
+
+def way(ms: float, batch: int) -> dict[str, Any]:
+    return {
+        "ms": ms, "s/kimg": ms / batch, "precision": "bf16", "warm_up": {"peak_gib": 1.25},
+        "parts_ms": {"main": ms, "R1": 2.0, "path length": 3.0},
+    }  # fmt: skip
+
+
+def record() -> dict[str, Any]:
+    gpu = {"name": "NVIDIA X", "memory_gib": 80, "torch": "2.11.0", "cuda": "13.0"}
+    parts: dict[str, Any] = {
+        "step32": {
+            "bf16, batch 16": {"eager": way(80, 16), "graphs": way(8, 16), "ratio": 10.0}, "tf32, batch 16": "left out"
+        },
+        "lafite": {"graphs": way(640, 64), "eager": "left out: no time"},
+        "snapshot": {"30,000 images, 256 pixels": {
+            "images": 3000, "seconds": 4.0, "scaled to": 30000, "scaled seconds": 40.0}},
+        "equality": {"40 steps": {"ok": False, "found": {}}},
+        "quality0": {"seed 0": {"name": "fid2k_clip_tiny", "fid": 0.08}},
+        "quality1": {"seed 1": {"name": "fid2k_clip_tiny", "fid": 0.10}},
+        "quality2": {"seed 2": {"name": "fid2k_clip_tiny", "fid": 0.09}},
+    }  # fmt: skip
+    return {
+        "machine": {"cores": 16, "cpu": "Xeon", "when": "2026-11-26 22:00"},
+        "parts": {
+            name: {"status": "done" if name != "lafite" else "late", "found": found, "gpu": gpu, "commit": "abc1234"}
+            for name, found in parts.items()
+        },
+    }
+
+
+def test_tables_replace_only_what_stands_between_their_markers(tmp_path):
+    page = tmp_path / "gpu.md"
+    page.write_text("before\n\n<!-- steps: by make -->\nold\n<!-- end -->\n\nafter <!-- a note -->\n")
+    tables.write(record(), page)
+    text = page.read_text()
+    assert text.startswith("before\n\n<!-- steps: by make -->\n| network")
+    assert text.endswith("|\n<!-- end -->\n\nafter <!-- a note -->\n")
+    assert "| default (`tiny`), 32, 16 | bf16 | 80.0 | 8.00 | 10.0 | 0.50 | 1.25 / 1.25 |" in text
+    assert "| `lafite`, 256, 64, ViT-B32 | bf16 |  | 640 |  | 10.0 | 1.25 |" in text
+    assert "old" not in text
+    tables.write(record(), page)
+    assert page.read_text() == text
+
+
+def test_tables_say_what_was_not_measured_and_what_failed(tmp_path):
+    page = tmp_path / "gpu.md"
+    names = ("machine", *tables.TABLES)
+    page.write_text("".join(f"<!-- {name}: by make -->\n<!-- end -->\n" for name in names))
+    tables.write(record(), page)
+    blocks = dict(zip(names, page.read_text().split("<!-- end -->\n"), strict=False))
+    assert "NVIDIA X (80 GiB), 16 cores of Xeon, PyTorch 2.11.0, CUDA 13.0, " in blocks["machine"]
+    assert "2026-11-26 22:00, commit abc1234." in blocks["machine"]
+    assert "Failed or ended by its limit: lafite (late)." in blocks["machine"]
+    assert blocks["large"].endswith("Not measured.\n")
+    assert "30,000 images, 256 pixels, Inception, scaled from 3,000 | 40.0 |" in blocks["snapshots"]
+    assert "| **no** |" in blocks["correctness"]
+    assert "0.090 ± 0.025" in blocks["quality"].replace("0.09 ", "0.090 ")  # 4.303 x 0.01 / sqrt(3)
+
+
+def test_the_page_has_a_place_for_every_table():
+    names = [match["name"] for match in tables.BLOCK.finditer((ROOT / tables.PAGE).read_text())]
+    assert sorted(names) == sorted(("machine", *tables.TABLES))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_parts_and_keeps_what_they_have_found(tmp_path, number):
+    program = (
+        "import signal, sys, json; from pathlib import Path\n"
+        "from bench.gpu.scheduling import run_stages; from bench.gpu.parts import Part, Stage\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))\n"
+        f"part = [sys.executable, '-c', {WAITS + SAYS + 'time.sleep(60)'!r}]\n"
+        "keep = lambda name, found: print(json.dumps(found), flush=True)\n"
+        f"run_stages([Stage(1, (Part('a', '', ''),))], 60, lambda part_: part, Path({str(tmp_path)!r}), keep)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT
+    )
+    while not read(tmp_path / "a.jsonl"):
+        time.sleep(0.05)
+    process.send_signal(number)
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode != 0
+    assert '"status": "late"' in said
+    assert '"limit"' in said
