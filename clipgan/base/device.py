@@ -1,5 +1,8 @@
 """Choose the device for a command's computations."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from clipgan.base.distributed import own_device
@@ -38,6 +41,19 @@ def make_current(device: torch.device) -> None:
     """
     if device.type == "cuda":
         torch.cuda.set_device(device.index or 0)
+        torch.backends.cudnn.allow_tf32 = False  # PyTorch's default would round the encoders' float32
+
+
+@contextmanager
+def tensorfloat(on: bool) -> Iterator[None]:
+    """Turn TensorFloat-32 on or off while the block runs; PyTorch has one switch for the whole process."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    matmul.allow_tf32 = cudnn.allow_tf32 = on
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32 = before
 
 
 def allows_one_process(device: torch.device) -> bool:

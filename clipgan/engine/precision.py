@@ -1,11 +1,11 @@
 """Choose the networks' training precision. Weights, losses, optimisers and the moving average are always float32."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 import torch
 
+from clipgan.base.device import tensorfloat
 from clipgan.base.errors import UserError
 from clipgan.config import Config
 
@@ -33,15 +33,9 @@ class Precision:
         """Make the gradient scaler: with fp16, it skips steps whose gradient overflows; else it does nothing."""
         return torch.amp.GradScaler(self.device.type, init_scale=2.0**10, enabled=self.name == "fp16")
 
-    @contextmanager
-    def products(self) -> Iterator[None]:
-        """Turn TensorFloat-32 on or off while the block runs; PyTorch has one switch for the whole process."""
-        matmul, cudnn = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.name == "tf32"
-        try:
-            yield
-        finally:
-            torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = matmul, cudnn
+    def products(self) -> AbstractContextManager[None]:
+        """Return the context for a training: it allows TensorFloat-32, or forbids it."""
+        return tensorfloat(self.name == "tf32")
 
 
 def with_precisions(config: Config, device: torch.device) -> Config:

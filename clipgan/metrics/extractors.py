@@ -12,6 +12,7 @@ from torch import Tensor
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
 from clipgan.base.cache import file_digest
+from clipgan.base.device import tensorfloat
 from clipgan.inputs.encoders.clip import FrozenClip
 
 INCEPTION = "inception-v3-compat"  # torch-fidelity's name for the network
@@ -37,7 +38,8 @@ class JudgeExtractor:
     @torch.no_grad()
     def __call__(self, images: Tensor) -> dict[str, Tensor]:
         """See `Extractor`."""
-        return {"features": self.judge.encode_image(images.float() / 127.5 - 1)}
+        with tensorfloat(False):  # also in a training that allows it: metrics are compared between trainings
+            return {"features": self.judge.encode_image(images.float() / 127.5 - 1)}
 
 
 class InceptionExtractor:
@@ -62,5 +64,6 @@ class InceptionExtractor:
             side = (INCEPTION_SIDE, INCEPTION_SIDE)
             images = F.interpolate(images.float(), side, mode="bicubic", antialias=True)
             images = images.round().clamp(0, 255).to(torch.uint8)  # Inception's own resizing does not change this size
-        features, logits = self.network(images)
+        with tensorfloat(False):
+            features, logits = self.network(images)
         return {"features": features, "logits": logits}
