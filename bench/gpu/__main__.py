@@ -106,8 +106,11 @@ def run_part(name: str, file: Path, options: dict[str, int], texts: dict[str, st
     import torch
 
     from clipgan.base.device import choose_device
+    from clipgan.engine.determinism import deterministic_algorithms, settle_cublas
 
     deadline = time.monotonic() + float(line)
+    if part.module == "correct":
+        settle_cublas()  # before the choice of a GPU, which initialises CUDA
     folder = file.with_suffix("").resolve()
     folder.mkdir(exist_ok=True)
     device = choose_device(texts["device"])
@@ -115,8 +118,9 @@ def run_part(name: str, file: Path, options: dict[str, int], texts: dict[str, st
         properties = torch.cuda.get_device_properties(device)
         found.put("gpu", {"name": properties.name, "memory_gib": round(properties.total_memory / 2**30),
                           "torch": torch.__version__, "cuda": torch.version.cuda})  # fmt: skip
-    with found.attempt(name):
-        compute(Setting(str(device), bool(options["small"]), texts["cache_dir"] or None, folder, deadline), found)
+    with found.attempt(name), deterministic_algorithms(False):  # as in a training: cuDNN looks for the fastest
+        chosen_device = "cpu" if device.type == "cpu" else texts["device"]
+        compute(Setting(chosen_device, bool(options["small"]), texts["cache_dir"] or None, folder, deadline), found)
     if found.failed:
         sys.exit(f"failed: {', '.join(found.failed)}")
 

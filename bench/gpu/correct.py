@@ -2,9 +2,7 @@
 
 import itertools
 import math
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -14,7 +12,7 @@ from bench.gpu.findings import Findings, Setting
 from bench.gpu.timing import steps
 from bench.gpu.trainings import GRAPHS, graphs_in_use, noise_training, prepared_for, real_training, release
 from clipgan.base.randomness import StepRandom
-from clipgan.engine.determinism import CUBLAS, deterministic_algorithms
+from clipgan.engine.determinism import deterministic_algorithms
 from clipgan.engine.precision import choose_precision
 from clipgan.tasks.gan.steps import path_length_step, r1_step
 from clipgan.tasks.gan.training import Training
@@ -44,7 +42,7 @@ STRUCTURES: dict[str, tuple[str, ...]] = {
 
 def equality(setting: Setting, found: Findings) -> None:
     """Forty steps in fp32 with `deterministic=true`: with graphs they have the losses and weights of eager steps."""
-    with deterministic():
+    with deterministic_algorithms(True):
         runs = {way: real_training(setting, "precision=fp32", *overrides) for way, overrides in GRAPHS.items()}
         losses = {way: losses_of(training, range(setting.count(40, 20))) for way, training in runs.items()}
     differing = differing_tensors(*runs.values())
@@ -64,7 +62,7 @@ def structures(setting: Setting, found: Findings) -> None:
             continue
         if name == "precision=tf32" and setting.device == "cpu":
             continue
-        with found.attempt(name), deterministic():
+        with found.attempt(name), deterministic_algorithms(True):
             runs = {
                 way: real_training(setting, *overrides, *graphs, prepared=prepared) for way, graphs in GRAPHS.items()
             }
@@ -82,7 +80,7 @@ def structures(setting: Setting, found: Findings) -> None:
 
 def encoder_bits(setting: Setting, found: Findings) -> None:
     """With `deterministic=true`, steps with ViT-B/32, which resizes images of 32 pixels, repeat bit for bit."""
-    with deterministic():
+    with deterministic_algorithms(True):
         runs = []
         for _ in range(2):
             training = noise_training(setting, "clip=ViT-B32", "resolution=32", "batch=16")
@@ -159,7 +157,7 @@ def devices(setting: Setting, found: Findings) -> None:
     found.put("compute mode", compute_mode())
     names = ["cuda", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
     found.put("auto", {name: choose_precision("auto", torch.device(name)).name for name in names})
-    with deterministic():
+    with deterministic_algorithms(True):
         losses = {
             name: losses_of(real_training(replace(setting, device=name), "precision=fp32"), NUMBERS)
             for name in names[:3]
@@ -177,14 +175,6 @@ def compute_mode() -> str:
         return subprocess.run(asked, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
     except (OSError, subprocess.SubprocessError) as error:
         return f"unknown: {type(error).__name__}"
-
-
-@contextmanager
-def deterministic() -> Iterator[None]:
-    """Use deterministic algorithms in the block; the process must not have used CUDA without it before."""
-    os.environ.setdefault(CUBLAS, ":4096:8")
-    with deterministic_algorithms(True):
-        yield
 
 
 def losses_of(training: Training, numbers: range | tuple[int, ...]) -> list[list[float]]:

@@ -2,7 +2,10 @@
 
 import itertools
 import statistics
+from contextlib import ExitStack
+from importlib.util import find_spec
 from typing import Any
+from unittest.mock import patch
 
 from bench.gpu.findings import Findings, Setting
 from bench.gpu.launches import profiled
@@ -13,8 +16,12 @@ from clipgan.tasks.gan.training import Training
 
 LOSSES = ("loss/G", "loss/D")
 BASE = ("model=base", "resolution=256", "batch=16", "loss=asymmetric", "clip=ViT-B32", "resnet=resnet50")
-# More ways to run the step at 256 pixels, such as a new implementation beside the old one: name -> overrides.
-VARIANTS: dict[str, tuple[str, ...]] = {}
+# The step at 256 pixels without a new implementation: name -> overrides, and what is set to what.
+VARIANTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+    "bf16": (("precision=bf16",), {}),
+    "tf32": (("precision=tf32",), {}),
+    "bf16, PyTorch's convolution": (("precision=bf16",), {"clipgan.models.networks.convolution.OWN": ()}),
+}
 
 
 def step32(setting: Setting, found: Findings) -> None:
@@ -79,14 +86,14 @@ def launches(training: Training) -> dict[str, Any]:
 
 def step256(setting: Setting, found: Findings) -> None:
     """Time the step of `model=base` at 256 pixels with encoders of real size, and find its longest kernels."""
-    variants = {"bf16": ("precision=bf16",), "tf32": ("precision=tf32",), **VARIANTS}
-    if setting.device == "cpu":
-        variants = {"bf16": ("precision=bf16",), "fp32": ("precision=fp32",)}
-    for name, overrides in variants.items():
-        if setting.left() < 15:
-            found.put(name, "left out: no time")
+    for name, (overrides, replaced) in VARIANTS.items():
+        there = all(find_spec(target.rpartition(".")[0]) for target in replaced)
+        if setting.left() < 15 or not there or (name == "tf32" and setting.device == "cpu"):
+            found.put(name, "left out: no time" if there else "left out: nothing to replace")
             continue
-        with found.attempt(name):
+        with found.attempt(name), ExitStack() as stack:
+            for target, value in replaced.items():
+                stack.enter_context(patch(target, value))
             found.put(name, large_step(setting, (*BASE, *overrides), longest=10 if name == "bf16" else 0))
         release()
 
