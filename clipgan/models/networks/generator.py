@@ -91,7 +91,9 @@ class Synthesis(nn.Module):
     def forward(self, styles: Tensor, noise: Sequence[Tensor]) -> Scales:
         """Map styles [N, L, S] and each layer's noise to images, approximately in [-1, 1]."""
         x = self.constant.expand(styles.shape[0], -1, -1, -1).contiguous(memory_format=torch.channels_last)
-        own = styles.unbind(dim=1)  # not slices: the gradient of each slice would be a full tensor of zeros
+        own = styles.to(self.constant.dtype).unbind(
+            dim=1
+        )  # not slices: the gradient of each slice would be a full tensor of zeros
         x = self.first(x, own[0], noise[0])
         rgb = self.first_rgb(x, own[1])
         smaller: list[Tensor] = []

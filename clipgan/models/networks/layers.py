@@ -53,9 +53,9 @@ class Linear(nn.Module):
         self.bias_gain = scale * lr_multiplier
         self.activate = activate
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map [N, inputs] to [N, outputs]."""
-        y = F.linear(x, self.weight * self.gain, scaled(self.bias, self.bias_gain))
+    def forward(self, x: Tensor, factor: float = 1.0) -> Tensor:
+        """Map [N, inputs] to [N, outputs], multiplied by `factor` in the weights."""
+        y = F.linear(x, self.weight * (self.gain * factor), scaled(self.bias, self.bias_gain * factor))
         return activate(y) if self.activate else y
 
 
@@ -109,7 +109,7 @@ class ModulatedConv(nn.Module):
 
     def forward(self, x: Tensor, style: Tensor, factor: float = 1.0) -> Tensor:
         """Map x [N, I, H, H] and styles [N, S] to [N, O, H, H]; `factor` scales demodulated outputs only."""
-        scale = self.affine(style) * self.gain  # [N, I]
+        scale = self.affine(style, self.gain)  # [N, I]
         y = conv2d(x * scale[:, :, None, None], self.weight)
         if not self.demodulate:
             return y
@@ -148,6 +148,7 @@ class StyledLayer(nn.Module):
         """Map x [N, I, H, H], styles [N, S], noise [N, 1, H', H'] to [N, O, H', H'], where H' = H, or 2H with `up`."""
         if written_out():
             parameters = (*self.conv.parameters_in_order(), self.noise_strength, self.bias)
+            style = style.to(self.bias.dtype)
             return once(StyledConvolution, x, style, noise, *parameters, self.conv.options(self.up))
         y = self.conv(x, style, factor=SQRT2)
         if self.up:
@@ -167,6 +168,7 @@ class ToRGB(nn.Module):
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         """Map x [N, I, H, H] and styles [N, S] to RGB [N, 3, H, H]."""
         if written_out():
+            style = style.to(self.bias.dtype)
             return once(StyledToRGB, x, style, *self.conv.parameters_in_order(), self.bias, self.conv.options())
         return self.conv(x, style) + self.bias[:, None, None]
 
