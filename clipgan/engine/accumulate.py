@@ -45,16 +45,20 @@ def backward(
         cached, values = _cached_gradients(parts, embed, contrast)
     for number, part in enumerate(parts):
         loss, embedded = forward(part)
-        adversarial = adversarial + loss.detach() * share
+        loss = loss if share == 1 else loss * share
+        adversarial = adversarial + loss.detach() if number else loss.detach()
         if cached:
             contrastive: Tensor | float = sum(
                 ((embedded[space] * gradient).sum() for space, gradient in cached[number].items()), 0.0
             )
         else:
             contrastive, of_part = contrast(embedded, [part])
-            contrastive = contrastive / len(parts)
-            values = {name: values.get(name, 0.0) + value / len(parts) for name, value in of_part.items()}
-        scaler.scale(loss * share + contrastive).backward()
+            if len(parts) == 1:  # a product by 1 for each value would cost as much as the contrast
+                values = of_part
+            else:
+                contrastive = contrastive / len(parts)
+                values = {name: values.get(name, 0.0) + value / len(parts) for name, value in of_part.items()}
+        scaler.scale(loss + contrastive).backward()
     return total(torch.as_tensor(adversarial)), values
 
 

@@ -16,6 +16,7 @@ from open_clip.pretrained import download_pretrained
 
 from clipgan.base.errors import UserError
 from clipgan.base.text import first_line
+from clipgan.base.vectors import unit
 from clipgan.config import ClipConfig
 from clipgan.inputs.data.pack import PackedData
 from clipgan.inputs.encoders.activation import with_lean_activations
@@ -79,7 +80,7 @@ class FrozenClip(FrozenEncoder):
 
     def encode_image(self, images: torch.Tensor) -> torch.Tensor:
         """Encode images [N, 3, R, R] in [-1, 1] to float32 [N, dim] of unit length; differentiable."""
-        return F.normalize(self.image_features_raw(images), dim=-1)
+        return unit(self.image_features_raw(images))
 
     @torch.no_grad()
     def encode_text(self, texts: list[str]) -> torch.Tensor:

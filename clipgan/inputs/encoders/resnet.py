@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 from torchvision.models import ResNet, ResNet50_Weights, resnet50
 
 from clipgan.base.errors import UserError
 from clipgan.base.text import first_line
+from clipgan.base.vectors import unit
 from clipgan.config import ResNetConfig
 from clipgan.inputs.data.pack import PackedData
 from clipgan.inputs.encoders.frozen import FrozenEncoder
@@ -27,7 +27,7 @@ class FrozenResNet(FrozenEncoder):
         """Encode images [N, 3, R, R] in [-1, 1] to float32 [N, dim] of unit length; differentiable."""
         with self.autocast():
             features = self.backbone(self.pixels(images)).float()
-        return F.normalize(features, dim=-1)
+        return unit(features)
 
 
 def load_resnet(config: ResNetConfig, data: PackedData, cache_dir: Path, device: torch.device) -> FrozenResNet:

@@ -127,12 +127,13 @@ def constant(numbers: tuple[float, ...], device: torch.device, dtype: torch.dtyp
 
 def weighted_sum(terms: Sequence[Term], values: Mapping[str, Tensor]) -> Tensor | float:
     """Recompute the sum of `structure_loss` from the unweighted values, for the logs."""
-    return sum(
-        (
-            weight * values[name]
-            for term in terms
-            for weight, name in ((term.homologous, term.name), (term.heterologous, term.name + HETEROLOGOUS_SUFFIX))
-            if weight
-        ),
-        0.0,
-    )
+    weights = {
+        name: weight
+        for term in terms
+        for name, weight in ((term.name, term.homologous), (term.name + HETEROLOGOUS_SUFFIX, term.heterologous))
+        if weight
+    }
+    if not weights:
+        return 0.0
+    found = torch.stack([values[name] for name in weights])
+    return torch.dot(found, constant(tuple(weights.values()), found.device, found.dtype))
