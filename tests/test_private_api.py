@@ -15,6 +15,8 @@ NAMES = {
     "torch": (
         "torch._inductor.cpp_builder:get_cpp_compiler",  # compile=... on a CPU without a compiler: one line at once
         "torch._inductor.exc:InvalidCxxCompiler",
+        "torch:_foreach_copy_",  # the parameters of a network in one operation; beta, and in torch.optim everywhere
+        "torch:_foreach_mul",
         "torch.cpu:_is_amx_tile_supported",  # precision=auto; torch.cpu.get_capabilities() is newer than torch 2.6
         "torch.utils._python_dispatch:TorchDispatchMode",  # FLOPs where FlopCounterMode stumbles
         "torch.utils.flop_counter:flop_registry",

@@ -12,7 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from clipgan.config import ModelConfig
-from clipgan.models.networks.layers import Conv, Linear, channels_at, minibatch_stddev, normalise_second_moment
+from clipgan.models.networks.layers import (
+    Conv,
+    Equalised,
+    Linear,
+    channels_at,
+    minibatch_stddev,
+    normalise_second_moment,
+    scaled_together,
+)
 from clipgan.models.networks.scales import Scales
 
 
@@ -64,6 +72,7 @@ class Discriminator(nn.Module):
         self.image_projection = Linear(width, model.text_dim)
         self.text_projection = Linear(clip_dim, model.text_dim)
         self.semantic = Linear(width, clip_dim)
+        self.equalised = [layer for layer in self.modules() if isinstance(layer, Equalised)]
 
     def forward(self, images: Scales, condition: Tensor) -> Judgement:
         """Judge images against their text.
@@ -76,6 +85,10 @@ class Discriminator(nn.Module):
             The logit D(x, c) = D(x) + <p(x), q(c)> / sqrt T (projection, arXiv:1802.05637), and f_D(x), which does not
             depend on the text.
         """
+        with scaled_together(self.equalised):
+            return self._judge(images, condition)
+
+    def _judge(self, images: Scales, condition: Tensor) -> Judgement:
         x = self.from_rgb(images.image)
         for index, block in enumerate(self.blocks):
             x = block(x)

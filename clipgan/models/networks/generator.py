@@ -11,7 +11,14 @@ from torch import Tensor, nn
 
 from clipgan.base.randomness import Draw
 from clipgan.config import ModelConfig
-from clipgan.models.networks.layers import Linear, StyledLayer, ToRGB, channels_at, normalise_second_moment
+from clipgan.models.networks.layers import (
+    Linear,
+    StyledLayer,
+    ToRGB,
+    channels_at,
+    normalise_second_moment,
+    scaled_together,
+)
 from clipgan.models.networks.resample import upsample
 from clipgan.models.networks.scales import Scales
 
@@ -33,8 +40,9 @@ class Mapping(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """Map z [N, Z] to w [N, W]."""
         w = normalise_second_moment(z)
-        for layer in self.layers:
-            w = layer(w)
+        with scaled_together(self.layers):
+            for layer in self.layers:
+                w = layer(w)
         return w
 
     def truncate(self, w: Tensor, truncation: float) -> Tensor:
@@ -63,7 +71,8 @@ class TextCode(nn.Module):
 
     def forward(self, condition: Tensor) -> Tensor:
         """Map conditions [N, C] of unit length to text codes [N, T]."""
-        return self.layers(normalise_second_moment(condition))
+        with scaled_together(self.layers):
+            return self.layers(normalise_second_moment(condition))
 
 
 class Synthesis(nn.Module):

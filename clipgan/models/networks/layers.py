@@ -4,6 +4,9 @@ Shapes: N batch, I and O channels in and out, H = W resolution, S style width.
 """
 
 import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +16,7 @@ from clipgan.config import ModelConfig
 from clipgan.models.networks.convolution import conv2d
 from clipgan.models.networks.derivatives import SLOPE, once, written_out
 from clipgan.models.networks.resample import downsample, upsample
+from clipgan.models.networks.scaled_parameters import ScaledParameters
 from clipgan.models.networks.styled_functions import SQRT2, StyledConvolution, StyledToRGB, StyleOptions
 
 
@@ -31,7 +35,7 @@ def activate(x: Tensor) -> Tensor:
 
 def normalise_second_moment(x: Tensor) -> Tensor:
     """Scale each row of [N, C] to mean square 1."""
-    return x * (x.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
+    return F.rms_norm(x, x.shape[1:], eps=1e-8)
 
 
 def scaled(x: Tensor, factor: float) -> Tensor:
@@ -39,7 +43,49 @@ def scaled(x: Tensor, factor: float) -> Tensor:
     return x if factor == 1 else x * factor
 
 
-class Linear(nn.Module):
+class Equalised(nn.Module):
+    """A layer with equalised learning rate: its parameters are multiplied by constants in each pass."""
+
+    weight: nn.Parameter
+    bias: nn.Parameter | None
+    gain: float  # of the weight
+    bias_gain: float
+    _ready: tuple[Tensor, Tensor | None] | None = None
+
+    def scaled_parameters(self, factor: float = 1.0) -> tuple[Tensor, Tensor | None]:
+        """Return weight and bias times their gains and `factor`."""
+        if self._ready is not None and factor == 1:
+            return self._ready
+        bias = self.bias
+        return self.weight * (self.gain * factor), None if bias is None else scaled(bias, self.bias_gain * factor)
+
+
+@contextmanager
+def scaled_together(layers: Iterable[Any]) -> Iterator[None]:
+    """Scale the parameters of all `Equalised` layers at once while the block runs, and cast them to autocast's dtype.
+
+    A small network has more operations on parameters than on feature maps.
+    """
+    layers = list(layers)
+    if not written_out():
+        yield
+        return
+    kind = layers[0].weight.device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else layers[0].weight.dtype
+    gains = [layer.gain for layer in layers] + [layer.bias_gain for layer in layers if layer.bias is not None]
+    biases = [layer.bias for layer in layers if layer.bias is not None]
+    ready = ScaledParameters.apply(gains, dtype, *(layer.weight for layer in layers), *biases)
+    of_biases = iter(ready[len(layers) :])
+    try:
+        for layer, weight in zip(layers, ready, strict=False):
+            layer._ready = weight, None if layer.bias is None else next(of_biases)
+        yield
+    finally:
+        for layer in layers:
+            layer._ready = None
+
+
+class Linear(Equalised):
     """Fully connected layer with equalised learning rate."""
 
     def __init__(
@@ -55,11 +101,11 @@ class Linear(nn.Module):
 
     def forward(self, x: Tensor, factor: float = 1.0) -> Tensor:
         """Map [N, inputs] to [N, outputs], multiplied by `factor` in the weights."""
-        y = F.linear(x, self.weight * (self.gain * factor), scaled(self.bias, self.bias_gain * factor))
+        y = F.linear(x, *self.scaled_parameters(factor))
         return activate(y) if self.activate else y
 
 
-class Conv(nn.Module):
+class Conv(Equalised):
     """Convolution with equalised learning rate; `down` averages before it, a quarter of the cost of averaging after."""
 
     def __init__(
@@ -77,8 +123,8 @@ class Conv(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
-        self.gain = 1 / math.sqrt(inputs * kernel * kernel)
-        self.scale = scale * SQRT2 if activate else scale
+        self.bias_gain = scale * SQRT2 if activate else scale
+        self.gain = self.bias_gain / math.sqrt(inputs * kernel * kernel)
         self.padding = kernel // 2
         self.down = down
         self.activate = activate
@@ -88,8 +134,7 @@ class Conv(nn.Module):
         x = x.contiguous(memory_format=torch.channels_last)  # images may come in another layout, which is slower
         if self.down:
             x = downsample(x)
-        bias = None if self.bias is None else scaled(self.bias, self.scale)
-        y = conv2d(x, self.weight * (self.gain * self.scale), bias)
+        y = conv2d(x, *self.scaled_parameters())
         return activate(y) if self.activate else y
 
 
@@ -115,7 +160,7 @@ class ModulatedConv(nn.Module):
             return y
         return y * scaled(demodulation(scale, self.weight), factor)[:, :, None, None].to(y.dtype)
 
-    def parameters_in_order(self) -> tuple[Tensor, Tensor, Tensor]:
+    def parameters_in_order(self) -> tuple[Tensor, Tensor | None, Tensor]:
         """Return the parameters in the order of the functions with written-out gradients."""
         return self.affine.weight, self.affine.bias, self.weight
 

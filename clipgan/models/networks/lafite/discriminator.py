@@ -13,7 +13,15 @@ from clipgan.base.distributed import total_with_gradient
 from clipgan.config import LafiteConfig, ModelConfig
 from clipgan.models.networks.discriminator import Judgement
 from clipgan.models.networks.lafite.resample import blur
-from clipgan.models.networks.layers import Conv, Linear, channels_at, leaky_relu, minibatch_stddev
+from clipgan.models.networks.layers import (
+    Conv,
+    Equalised,
+    Linear,
+    activate,
+    channels_at,
+    minibatch_stddev,
+    scaled_together,
+)
 from clipgan.models.networks.scales import Scales
 
 
@@ -25,7 +33,7 @@ class DownConv(Conv):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [N, I, H, H] to [N, O, H/2, H/2]."""
-        return leaky_relu(F.conv2d(blur(x, padding=2), self.weight * self.gain, self.bias, stride=2))
+        return activate(F.conv2d(blur(x, padding=2), *self.scaled_parameters(), stride=2))
 
 
 class LafiteResidualBlock(nn.Module):
@@ -64,6 +72,7 @@ class LafiteDiscriminator(nn.Module):
         self.features = Linear(width * 4 * 4, width, activate=True)
         self.logit = Linear(width, 1)
         self.semantic = Linear(width, clip_dim)
+        self.equalised = [layer for layer in self.modules() if isinstance(layer, Equalised)]
 
     def forward(self, images: Scales, condition: Tensor) -> Judgement:
         """Judge images against their text.
@@ -76,6 +85,10 @@ class LafiteDiscriminator(nn.Module):
             The logit D(x, c) = D(x) + sum over the batch of <f_D(x), c>, and f_D(x). As in the published code, the
             text's part is one number for all images of the batch (of the micro-batch with accumulate > 1).
         """
+        with scaled_together(self.equalised):
+            return self._judge(images, condition)
+
+    def _judge(self, images: Scales, condition: Tensor) -> Judgement:
         x = self.from_rgb(images.image).clamp(-self.clamp, self.clamp)
         for block in self.blocks.values():
             x = block(x)

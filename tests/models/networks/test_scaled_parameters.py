@@ -1,0 +1,67 @@
+"""The parameters of many layers, scaled at once: the same results and gradients as layer by layer."""
+
+import pytest
+import torch
+
+from clipgan.models.networks.derivatives import differentiated_twice
+from clipgan.models.networks.layers import Conv, Linear, scaled_together
+from clipgan.models.networks.scaled_parameters import ScaledParameters
+
+pytestmark = pytest.mark.numeric
+
+
+@pytest.fixture
+def layers():
+    torch.manual_seed(0)
+    return [Conv(3, 4, 3, activate=True), Conv(4, 4, 1, bias=False, scale=0.5), Linear(4, 5, bias=1, lr_multiplier=0.1)]
+
+
+def forward(layers, x):
+    first, second, last = layers
+    return last(second(first(x)).mean(dim=(2, 3)))
+
+
+@pytest.mark.usefixtures("float64")
+def test_scaled_together_changes_no_result_and_no_gradient(layers):
+    layers = [layer.double() for layer in layers]
+    x = torch.randn(2, 3, 4, 4)
+    parameters = [parameter for layer in layers for parameter in layer.parameters()]
+    alone = forward(layers, x)
+    with scaled_together(layers):
+        assert all(layer._ready is not None for layer in layers)
+        together = forward(layers, x)
+    assert all(layer._ready is None for layer in layers)
+    torch.testing.assert_close(together, alone)
+    direction = torch.randn_like(alone)
+    for ours, theirs in zip(*(torch.autograd.grad(y, parameters, direction) for y in (together, alone)), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_a_parameter_without_gradient_gets_none(layers):
+    """As Freeze-D's, or those of a layer whose output no loss reads."""
+    layers[0].requires_grad_(False)
+    with scaled_together(layers):
+        layers[1](layers[0](torch.randn(1, 3, 4, 4))).sum().backward()
+    assert layers[0].weight.grad is None
+    assert layers[1].weight.grad is not None
+    assert layers[2].weight.grad is None
+
+
+def test_an_error_leaves_no_scaled_parameters_behind(layers):
+    with pytest.raises(RuntimeError), scaled_together(layers):
+        layers[0](torch.randn(1, 5, 4, 4))
+    assert all(layer._ready is None for layer in layers)
+
+
+def test_second_derivatives_use_the_parameters_themselves(layers):
+    with differentiated_twice(), scaled_together(layers):
+        assert all(layer._ready is None for layer in layers)
+
+
+def test_autocast_gets_its_dtype_and_the_parameters_get_float32(layers):
+    with torch.autocast("cpu", torch.bfloat16), scaled_together(layers):
+        assert {layer._ready[0].dtype for layer in layers} == {torch.bfloat16}
+        forward(layers, torch.randn(2, 3, 4, 4)).sum().backward()
+    assert {layer.weight.grad.dtype for layer in layers} == {torch.float32}
+    exact = ScaledParameters.apply([2.0], torch.float32, layers[0].weight)[0]
+    assert torch.equal(exact, layers[0].weight * 2)
