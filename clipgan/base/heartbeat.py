@@ -31,8 +31,8 @@ def child_name(rank: int) -> str:
 def watching_processes(limit: float = LIMIT) -> Iterator[None]:
     """Send heartbeats, and watch those of the other processes, while the block runs.
 
-    A process that has sent none for `limit` seconds ends the training, with one line that names it: the process that
-    started it kills it, and any other process ends itself with status 1.
+    A process that has sent none for `limit` seconds after its first ends the training, with one line that names it: the
+    process that started it kills it, and any other process ends itself with status 1.
     """
     if planned_size() == 1:
         yield
@@ -56,9 +56,9 @@ class Silence:
         self._unchanged = [0] * size  # looks
 
     def after(self, counts: Sequence[int]) -> list[int]:
-        """Return the ranks whose counts have not changed for `BEATS` looks, and that have not left."""
+        """Return the ranks whose counts have started, have not left, and have not changed for `BEATS` looks."""
         for rank, count in enumerate(counts):
-            still = count == self._seen[rank] and count < LEFT
+            still = count == self._seen[rank] and 0 < count < LEFT
             self._unchanged[rank] = self._unchanged[rank] + 1 if still else 0
         self._seen = list(counts)
         return [rank for rank, looks in enumerate(self._unchanged) if looks >= BEATS]

@@ -26,11 +26,11 @@ with watching_processes(limit={LIMIT}), joined(torch.device("cpu")):
 
 
 def test_silence_is_a_count_that_stands_still():
-    silence = Silence(3)
-    for look in range(1, BEATS + 4):  # process 1 answers until look 3, process 2 has left
-        found = silence.after([look, min(look, 3), LEFT + 5])
+    silence = Silence(4)
+    for look in range(1, BEATS + 4):  # process 1 answers until look 3, process 2 has left, process 3 is starting
+        found = silence.after([look, min(look, 3), LEFT + 5, 0])
         assert found == ([1] if look == BEATS + 3 else [])
-    assert silence.after([BEATS + 4, 4, LEFT + 5]) == []
+    assert silence.after([BEATS + 4, 4, LEFT + 5, 0]) == []
 
 
 def test_a_slow_process_is_not_silent():

@@ -1,10 +1,11 @@
 """InfoNCE between the images of a batch and their targets, in both directions.
 
-Shapes: N samples, K further targets, d width of the space. Symbols as in docs/losses.md: a_i is an image's embedding,
-b_i its target.
+Shapes: N samples, K further targets, d width of the space, T pairs of embeddings and targets. Symbols as in
+docs/losses.md: a_i is an image's embedding, b_i its target.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -44,16 +45,39 @@ def contrast(
         selections: the positives, excluded pairs and weights; the default is plain InfoNCE.
         directions: whether to compute (L(a -> b), L(b -> a)).
     """
+    losses = contrasts([images], [targets], [temperature], similarity, selections, directions).flatten().unbind()
+    return Contrast(losses[0] if directions[0] else None, losses[-1] if directions[1] else None)
+
+
+def contrasts(
+    images: Sequence[Tensor],
+    targets: Sequence[Tensor],
+    temperatures: Sequence[float],
+    similarity: str,
+    selections: Selections,
+    directions: tuple[bool, bool],
+) -> Tensor:
+    """Compute InfoNCE of T pairs of embeddings and targets, all with the same N and K, at once.
+
+    Args:
+        images: a, [N, d] for each pair; d may differ.
+        targets: b, [N + K, d] for each pair.
+        temperatures: tau of each pair.
+        similarity, selections, directions: see `contrast`; the same for all pairs.
+
+    Returns:
+        A row of T losses for each direction that is computed: [1, T] or [2, T].
+    """
     forth, back = directions
     if not forth:
-        targets = targets[: len(images)]
-    logits = images @ (targets / temperature).T  # the smaller operand is scaled
-    if similarity == "exp_cos":
-        logits = logits.exp()
-    homologous, heterologous = _InfoNce.apply(
-        logits, selections.homologous if forth else None, selections.heterologous if back else None
+        targets = [own[: len(images[0])] for own in targets]
+    options = _Options(
+        temperatures,
+        similarity == "exp_cos",
+        selections.homologous if forth else None,
+        selections.heterologous if back else None,
     )
-    return Contrast(homologous, heterologous)
+    return _InfoNce.apply(options, *images, *targets)
 
 
 def nt_xent(views: Tensor, temperature: float, selection: Selection | None = None) -> Tensor:
@@ -80,65 +104,96 @@ def nt_xent(views: Tensor, temperature: float, selection: Selection | None = Non
     return losses.homologous
 
 
+class _Options(NamedTuple):
+    """The settings of `contrasts`; None in place of a selection skips its direction."""
+
+    temperatures: Sequence[float]
+    exponential: bool  # whether the logits are exp(cos / tau)
+    forth: Selection | None
+    back: Selection | None
+
+
 class _InfoNce(torch.autograd.Function):
-    """InfoNCE (arXiv:1807.03748) along the rows of one matrix of logits and along its columns.
+    """InfoNCE (arXiv:1807.03748) along the rows and along the columns of each pair's matrix of logits.
 
     L = sum_i w_i ( log sum_{j not excluded} exp l_ij - sum_j p_ij l_ij ). Plain InfoNCE has w_i = 1/N, no exclusions
     and p_ii = 1: L = -1/N sum_i log softmax_j(l)_ii. Several positives are averaged as in SupCon's L_out
     (arXiv:2004.11362), each over the whole denominator.
 
-    The backward pass computes the gradient w_i ( softmax_ij - p_ij ) directly: autograd would read the matrix about
+    The backward pass computes the gradient w_i ( softmax_ij - p_ij ) directly: autograd would read the matrices about
     three times as often. There is no second derivative.
     """
 
     @staticmethod
-    def forward(
-        ctx: Any, logits: Tensor, forth: Selection | None, back: Selection | None
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """Return a scalar for each direction of logits [N, N + K]; None in place of a selection skips its direction."""
-        square = logits[:, : len(logits)]
-        ctx.shape, ctx.options = logits.shape, {"dtype": logits.dtype, "device": logits.device}
-        ctx.forth, loss_forth = (None, None) if forth is None else _direction(logits, forth, dim=1)
-        ctx.back, loss_back = (None, None) if back is None else _direction(square, back, dim=0)
-        return loss_forth, loss_back
+    def forward(ctx: Any, options: _Options, *embeddings: Tensor) -> Tensor:
+        """Return a row of T losses for each direction; `embeddings` are all pairs' images, then all targets."""
+        count = len(options.temperatures)
+        images, targets = embeddings[:count], embeddings[count:]
+        logits = images[0].new_empty(count, len(images[0]), len(targets[0]))
+        for own, a, b, tau in zip(logits.unbind(), images, targets, options.temperatures, strict=True):
+            torch.addmm(own, a, b.t(), beta=0, alpha=1 / tau, out=own)
+        if options.exponential:
+            logits.exp_()
+        square = logits[:, :, : len(images[0])]
+        chosen = ((options.forth, logits, 2), (options.back, square, 1))
+        computed = [_direction(part, selection, dim) for selection, part, dim in chosen if selection is not None]
+        ctx.temperatures, ctx.directions = options.temperatures, [direction for direction, _ in computed]
+        ctx.save_for_backward(*embeddings, *([logits] if options.exponential else []))
+        return torch.stack([losses for _, losses in computed])
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_forth: Tensor, grad_back: Tensor) -> tuple[Tensor, None, None]:
-        """Return the gradient with respect to the logits."""
-        total = torch.zeros(ctx.shape, **ctx.options)
-        if ctx.forth is not None:
-            ctx.forth.add_gradient(total, grad_forth)
-        if ctx.back is not None:
-            ctx.back.add_gradient(total[:, : ctx.shape[0]], grad_back)
-        return total, None, None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients with respect to the embeddings."""
+        count = len(ctx.temperatures)
+        embeddings, logits = ctx.saved_tensors[: 2 * count], ctx.saved_tensors[2 * count :]
+        of_logits = None
+        for direction, own in zip(ctx.directions, gradient.unbind(), strict=True):
+            of_logits = direction.add_gradient(of_logits, own)
+        assert of_logits is not None
+        if logits:
+            of_logits.mul_(logits[0])
+        result: list[Tensor | None] = [None] * (2 * count)
+        pairs = zip(of_logits.unbind(), embeddings[:count], embeddings[count:], ctx.temperatures, strict=True)
+        for place, (own, a, b, tau) in enumerate(pairs):
+            if ctx.needs_input_grad[1 + place]:
+                result[place] = torch.addmm(a, own, b, beta=0, alpha=1 / tau)
+            if ctx.needs_input_grad[1 + count + place]:
+                result[count + place] = torch.addmm(b, own.t(), a, beta=0, alpha=1 / tau)
+        return None, *result
 
 
 class _Direction(NamedTuple):
     """Tensors for the gradient of one direction; never the loss, since a context that holds its result is not freed."""
 
-    dim: int  # the dimension of the candidates: 1 if anchors are rows, 0 if anchors are columns
+    dim: int  # the dimension of the candidates: 2 if anchors are rows, 1 if anchors are columns
     softmax: Tensor  # along `dim`, the shape of the logits
     positives: Tensor | None
-    weights: Tensor  # [N]
+    weights: Tensor | None  # [N]; None: 1 / N each
 
-    def add_gradient(self, total: Tensor, gradient: Tensor) -> None:
-        """Add `gradient` * w_i ( softmax_ij - p_ij ) to `total`."""
-        scale = self.weights * gradient
-        total.addcmul_(self.softmax, scale.unsqueeze(self.dim))
-        if self.positives is None:
-            total.diagonal().sub_(scale)
+    def add_gradient(self, total: Tensor | None, gradient: Tensor) -> Tensor:
+        """Return `gradient` [T] * w_i ( softmax_ij - p_ij ), in `total` if it is given, which has further columns."""
+        count = self.softmax.shape[3 - self.dim]
+        scale = gradient[:, None] / count if self.weights is None else gradient[:, None] * self.weights
+        factor = scale.unsqueeze(self.dim)
+        if total is None:
+            own = total = self.softmax * factor
         else:
-            total.addcmul_(self.positives, scale.unsqueeze(self.dim), value=-1)
+            own = total[:, :, :count].addcmul_(self.softmax, factor)
+        if self.positives is None:
+            own.diagonal(dim1=1, dim2=2).sub_(scale)
+        else:
+            own.addcmul_(self.positives, factor, value=-1)
+        return total
 
 
 def _direction(logits: Tensor, selection: Selection, dim: int) -> tuple[_Direction, Tensor]:
-    """Compute the loss of the direction whose candidates are along `dim`, and the tensors for its gradient."""
+    """Compute the losses [T] of the direction whose candidates are along `dim`, and the tensors for their gradient."""
     positives, excluded, weights = selection
     kept = logits if excluded is None else logits.masked_fill(excluded, -math.inf)
     log_softmax = torch.log_softmax(kept, dim)
-    own = logits.diagonal()  # never excluded
-    losses = own - log_softmax.diagonal() - (own if positives is None else (positives * logits).sum(dim))
-    if weights is None:
-        weights = torch.full_like(losses, 1 / len(losses))
-    return _Direction(dim, log_softmax.exp_(), positives, weights), losses @ weights
+    losses = log_softmax.diagonal(dim1=1, dim2=2).neg()  # the diagonal is never excluded
+    if positives is not None:
+        losses += logits.diagonal(dim1=1, dim2=2) - (positives * logits).sum(dim)
+    mean = losses.mean(dim=1) if weights is None else losses @ weights
+    return _Direction(dim, log_softmax.exp_(), positives, weights), mean

@@ -5,13 +5,15 @@
 loss_D has its own terms of the same form.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from clipgan.config import Config
-from clipgan.models.losses.contrastive import ALL_PLAIN, contrast
+from clipgan.models.losses.contrastive import ALL_PLAIN, contrasts
 from clipgan.models.losses.pairs import Selections
 
 HETEROLOGOUS_SUFFIX = "_het"  # in place of the prime in docs/losses.md, since MLflow refuses an apostrophe
@@ -87,21 +89,40 @@ def structure_loss(
     """
     total: Tensor | float = 0.0
     values: dict[str, Tensor] = {}
-    for term in terms:
-        own_targets = targets(term.space, term.pair)
+    for group, own_targets in _alike(terms, targets):
+        own_images = [images[term.space] for term in group]
         chosen = selections
-        if len(own_targets) == len(images[term.space]):  # no further targets: no cache has f_D(x)
+        if len(own_targets[0]) == len(own_images[0]):  # no further targets: no cache has f_D(x)
             chosen = selections._replace(homologous=selections.without_further)
-        directions = (term.homologous > 0, term.heterologous > 0)
-        losses = contrast(images[term.space], own_targets, term.temperature, term.similarity, chosen, directions)
-        for loss, weight, suffix in (
-            (losses.homologous, term.homologous, ""),
-            (losses.heterologous, term.heterologous, HETEROLOGOUS_SUFFIX),
-        ):
-            if loss is not None:
-                total = total + weight * loss
-                values[term.name + suffix] = loss.detach()
-    return total, values
+        directions = (group[0].homologous > 0, group[0].heterologous > 0)
+        temperatures = [term.temperature for term in group]
+        losses = contrasts(own_images, own_targets, temperatures, group[0].similarity, chosen, directions)
+        weights = [(term.homologous, term.heterologous) for term in group]
+        rows = [place for place, computed in enumerate(directions) if computed]
+        factors = constant(tuple(weight[place] for place in rows for weight in weights), losses.device, losses.dtype)
+        total = total + torch.dot(losses.flatten(), factors)
+        names = [term.name + ("", HETEROLOGOUS_SUFFIX)[place] for place in rows for term in group]
+        values |= zip(names, losses.detach().flatten().unbind(), strict=True)
+    order = [term.name + suffix for term in terms for suffix in ("", HETEROLOGOUS_SUFFIX)]
+    return total, {name: values[name] for name in order if name in values}
+
+
+def _alike(terms: Sequence[Term], targets: Callable[[str, str], Tensor]) -> Iterable[tuple[list[Term], list[Tensor]]]:
+    """Group the terms that can be computed at once, each with its targets: the same N, K, similarity and directions."""
+    groups: dict[tuple[int, str, bool, bool], tuple[list[Term], list[Tensor]]] = {}
+    for term in terms:
+        own = targets(term.space, term.pair)
+        key = (len(own), term.similarity, term.homologous > 0, term.heterologous > 0)
+        members, their_targets = groups.setdefault(key, ([], []))
+        members.append(term)
+        their_targets.append(own)
+    return groups.values()
+
+
+@functools.lru_cache(maxsize=64)
+def constant(numbers: tuple[float, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Return the numbers as a tensor; the same tensor for the same numbers, which must not be changed."""
+    return torch.tensor(numbers, device=device, dtype=dtype)
 
 
 def weighted_sum(terms: Sequence[Term], values: Mapping[str, Tensor]) -> Tensor | float:

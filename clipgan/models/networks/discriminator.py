@@ -76,7 +76,7 @@ class Discriminator(nn.Module):
             The logit D(x, c) = D(x) + <p(x), q(c)> / sqrt T (projection, arXiv:1802.05637), and f_D(x), which does not
             depend on the text.
         """
-        x = self.from_rgb(images.image)
+        x = self.from_rgb(images.image.contiguous(memory_format=torch.channels_last))
         for index, block in enumerate(self.blocks):
             x = block(x)
             if images.smaller:
@@ -86,6 +86,10 @@ class Discriminator(nn.Module):
         text = self.text_projection(normalise_second_moment(condition))
         projection = (self.image_projection(h) * text).sum(dim=1) / math.sqrt(text.shape[1])
         return Judgement(self.logit(h).squeeze(1) + projection, self.semantic(h))
+
+    def joinable(self, rows: int) -> bool:
+        """Whether one pass over two batches of `rows` images gives the results of two passes, up to rounding."""
+        return rows % self.group == 0  # then no group of the minibatch standard deviation has images of both
 
     def layers_from_image(self) -> list[nn.Module]:
         """List the convolutions before the minibatch standard deviation, in the order of Freeze-D's freezing."""

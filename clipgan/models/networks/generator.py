@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from clipgan.base.randomness import Draw
 from clipgan.config import ModelConfig
-from clipgan.models.networks.layers import Linear, StyledLayer, ToRGB, channels_at, normalise_second_moment, upsample
+from clipgan.models.networks.layers import Linear, StyledLayer, ToRGB, channels_at, normalise_second_moment
+from clipgan.models.networks.resample import upsample
 from clipgan.models.networks.scales import Scales
 
 
@@ -99,6 +100,7 @@ class Synthesis(nn.Module):
             x = conv(x, own[2 * index + 2], noise[2 * index + 2])
             smaller.append(rgb)
             rgb = upsample(rgb) + to_rgb(x, own[2 * index + 3])
+        rgb = rgb.contiguous(memory_format=torch.channels_last)
         return Scales(rgb, tuple(reversed(smaller)) if self.multi_scale else ())
 
 

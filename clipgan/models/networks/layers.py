@@ -10,13 +10,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clipgan.config import ModelConfig
-
-SQRT2 = math.sqrt(2)
+from clipgan.models.networks.convolution import conv2d
+from clipgan.models.networks.derivatives import SLOPE, once, written_out
+from clipgan.models.networks.resample import downsample, upsample
+from clipgan.models.networks.styled_functions import SQRT2, StyledConvolution, StyledToRGB, StyleOptions
 
 
 def leaky_relu(x: Tensor) -> Tensor:
     """Apply leaky ReLU of slope 0.2, scaled by sqrt 2 to keep the variance."""
-    return F.leaky_relu(x, 0.2) * SQRT2
+    return F.leaky_relu(x, SLOPE) * SQRT2
 
 
 def activate(x: Tensor) -> Tensor:
@@ -24,22 +26,12 @@ def activate(x: Tensor) -> Tensor:
 
     Leaky ReLU is homogeneous, so callers put the factor into weights and bias, which saves a pass over the feature map.
     """
-    return F.leaky_relu(x, 0.2, inplace=True)
+    return F.leaky_relu(x, SLOPE, inplace=True)
 
 
 def normalise_second_moment(x: Tensor) -> Tensor:
     """Scale each row of [N, C] to mean square 1."""
     return x * (x.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
-
-
-def downsample(x: Tensor) -> Tensor:
-    """Halve height and width by 2 x 2 averages."""
-    return F.avg_pool2d(x, 2)
-
-
-def upsample(x: Tensor) -> Tensor:
-    """Double height and width bilinearly: the same as StyleGAN2's [1, 3, 3, 1] filter, except at the border."""
-    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 def scaled(x: Tensor, factor: float) -> Tensor:
@@ -96,7 +88,7 @@ class Conv(nn.Module):
         if self.down:
             x = downsample(x)
         bias = None if self.bias is None else scaled(self.bias, self.scale)
-        y = F.conv2d(x, self.weight * (self.gain * self.scale), bias, padding=self.padding)
+        y = conv2d(x, self.weight * (self.gain * self.scale), bias)
         return activate(y) if self.activate else y
 
 
@@ -112,19 +104,33 @@ class ModulatedConv(nn.Module):
         self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
         self.affine = Linear(style, inputs, bias=1.0)
         self.gain = 1 / math.sqrt(inputs * kernel * kernel)
-        self.padding = kernel // 2
         self.demodulate = demodulate
 
     def forward(self, x: Tensor, style: Tensor, factor: float = 1.0) -> Tensor:
         """Map x [N, I, H, H] and styles [N, S] to [N, O, H, H]; `factor` scales demodulated outputs only."""
-        scale = self.affine(style)  # [N, I]
-        weight = self.weight * self.gain
-        y = F.conv2d(x * scale[:, :, None, None], weight, padding=self.padding)
+        scale = self.affine(style) * self.gain  # [N, I]
+        y = conv2d(x * scale[:, :, None, None], self.weight)
         if not self.demodulate:
             return y
+        return y * scaled(demodulation(scale, self.weight), factor)[:, :, None, None].to(y.dtype)
+
+    def parameters_in_order(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the parameters in the order of the functions with written-out gradients."""
+        return self.affine.weight, self.affine.bias, self.weight
+
+    def options(self, up: bool = False) -> StyleOptions:
+        """Return the constants for the functions with written-out gradients."""
+        return StyleOptions(self.gain, self.affine.gain, up)
+
+
+def demodulation(scale: Tensor, weight: Tensor) -> Tensor:
+    """Return the factors [N, O] that give the maps of conv(s x, w) the variance of x, from s [N, I] and w [O, I, K, K].
+
+    They are computed in the dtype of the weight, also under autocast: sums of squares overflow in half precision.
+    """
+    with torch.autocast(scale.device.type, enabled=False):
         energy = weight.square().sum(dim=(2, 3))  # [O, I]
-        demodulation = (scale.square() @ energy.T + 1e-8).rsqrt()  # [N, O]
-        return y * scaled(demodulation, factor)[:, :, None, None].to(y.dtype)
+        return (scale.to(weight.dtype).square() @ energy.T + 1e-8).rsqrt()
 
 
 class StyledLayer(nn.Module):
@@ -139,6 +145,9 @@ class StyledLayer(nn.Module):
 
     def forward(self, x: Tensor, style: Tensor, noise: Tensor) -> Tensor:
         """Map x [N, I, H, H], styles [N, S], noise [N, 1, H', H'] to [N, O, H', H'], where H' = H, or 2H with `up`."""
+        if written_out():
+            parameters = (*self.conv.parameters_in_order(), self.noise_strength, self.bias)
+            return once(StyledConvolution, x, style, noise, *parameters, self.conv.options(self.up))
         y = self.conv(x, style, factor=SQRT2)
         if self.up:
             y = upsample(y)
@@ -156,6 +165,8 @@ class ToRGB(nn.Module):
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         """Map x [N, I, H, H] and styles [N, S] to RGB [N, 3, H, H]."""
+        if written_out():
+            return once(StyledToRGB, x, style, *self.conv.parameters_in_order(), self.bias, self.conv.options())
         return self.conv(x, style) + self.bias[:, None, None]
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from clipgan.models.networks.layers import downsample
+from clipgan.models.networks.resample import downsample
 
 
 class Scales(NamedTuple):

@@ -2,8 +2,8 @@
 
 import copy
 import functools
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from clipgan.engine.step_graphs import StepGraphs
 from clipgan.inputs.batches.batches import Batch
 from clipgan.models.augmentation.policies import Augmentation, build_augmentation
 from clipgan.models.networks.build import AnyDiscriminator, build_discriminator, build_generator
+from clipgan.models.networks.derivatives import differentiated_twice
 from clipgan.models.networks.discriminator import Judgement
 from clipgan.models.networks.generator import TextToImage
 from clipgan.models.networks.scales import Scales
@@ -61,9 +62,11 @@ class TrainingState:
             judged: Judgement = self.discriminator(images, condition)
         return Judgement(judged.logits.float(), judged.semantic.float())
 
-    def differentiated_twice(self) -> AbstractContextManager[Any]:
-        """Leave out compiled graphs in a block, for regularisers: they cannot be differentiated twice."""
-        return torch.compiler.set_stance("force_eager") if self.compiled else nullcontext()
+    @contextmanager
+    def differentiated_twice(self) -> Iterator[None]:
+        """Leave out compiled graphs and written-out gradients in a block: they cannot be differentiated twice."""
+        with torch.compiler.set_stance("force_eager") if self.compiled else nullcontext(), differentiated_twice():
+            yield
 
     def update(self, optimizer: torch.optim.Optimizer, gradient: str) -> None:
         """Step an optimiser on the accumulated gradients of all processes.

@@ -93,8 +93,7 @@ def discriminator_step(
         with torch.no_grad():
             fake = state.generate(ws[batch.place(part.rows)], part.condition, _noise(state, part, random, "D"))
         state.watch.see("G/images", fake.image)
-        fake_logits = _judge(state, fake, part, random, "D fake").logits
-        real = _judge(state, _real(part, config), part, random, "D real")
+        fake_logits, real = _judge_both(state, fake, _real(part, config), part, random)
         real_logits = real.logits.detach()
         logits.append(torch.stack([real_logits.mean(), fake_logits.detach().mean(), real_logits.sign().mean()]))
         semantic.append(unit(real.semantic))
@@ -211,8 +210,27 @@ def _real(batch: Batch, config: Config) -> Scales:
 
 def _judge(state: TrainingState, images: Scales, batch: Batch, random: StepRandom, use: str) -> Judgement:
     """Run D on augmented images; the same `use` always gets the same augmentation."""
-    augmented = state.augmentation(images, lambda: random.rows(f"{use} augmentation", batch.rows))
-    return state.judge(augmented, batch.condition)
+    return state.judge(_augmented(state, images, batch, random, use), batch.condition)
+
+
+def _judge_both(
+    state: TrainingState, fake: Scales, real: Scales, batch: Batch, random: StepRandom
+) -> tuple[Tensor, Judgement]:
+    """Run D on generated and real images: the logits of the generated ones, and all outputs for the real ones.
+
+    One pass over both costs less than two passes.
+    """
+    if not state.discriminator.joinable(len(batch.rows)):
+        return _judge(state, fake, batch, random, "D fake").logits, _judge(state, real, batch, random, "D real")
+    images = [_augmented(state, of, batch, random, use) for of, use in ((fake, "D fake"), (real, "D real"))]
+    first, *smaller = (torch.cat(pair) for pair in zip(*(scales.all() for scales in images), strict=True))
+    judged = state.judge(Scales(first, tuple(smaller)), batch.condition.repeat(2, 1))
+    fake_logits, real_logits = judged.logits.chunk(2)
+    return fake_logits, Judgement(real_logits, judged.semantic[len(batch.rows) :])
+
+
+def _augmented(state: TrainingState, images: Scales, batch: Batch, random: StepRandom, use: str) -> Scales:
+    return state.augmentation(images, lambda: random.rows(f"{use} augmentation", batch.rows))
 
 
 def _styles(state: TrainingState, batch: Batch, objective: Objective, random: StepRandom, use: str) -> Tensor:

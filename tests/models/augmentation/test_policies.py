@@ -129,8 +129,10 @@ def test_every_pass_of_d_sees_augmented_images_and_the_encoders_none(make_traini
     monkeypatch.setattr(training.objective.spaces.clip, "encode_image", lambda x: encoded.append(x) or encode(x))
     before = state.generator.synthesis.constant.clone()
     values = training.step(0)
-    assert len(judged) == 4  # D: generated, real; G: generated; R1: real
-    assert all(ours is theirs for ours, theirs in zip(judged, seen, strict=True))
+    assert len(seen) == 4  # D: generated, real; G: generated; R1: real
+    both, *others = judged
+    assert torch.equal(both, torch.cat(seen[:2]))
+    assert all(ours is theirs for ours, theirs in zip(others, seen[2:], strict=True))
     assert all(not torch.isclose(ours, theirs).all() for ours, theirs in zip(seen, given, strict=True))
     assert encoded[0] is given[2]
     assert all(torch.isfinite(value).all() for value in values.values())

@@ -10,7 +10,7 @@ import torch
 
 from clipgan.base.vectors import unit
 from clipgan.config import PairsConfig
-from clipgan.models.losses.contrastive import contrast
+from clipgan.models.losses.contrastive import ALL_PLAIN, contrast, contrasts
 from clipgan.models.losses.pairs import select
 from tests.numeric import CLOSE, rounding
 
@@ -111,6 +111,21 @@ def test_perfect_match_costs_nothing_when_cold():
 
 
 @pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("similarity", ["cos", "exp_cos"])
+def test_pairs_at_once_are_the_pairs_one_by_one(similarity):
+    """Two spaces of different widths, the first one with two targets; also the gradients of both sides."""
+    a, b, b2 = (x.requires_grad_() for x in tensors(rows(1), rows(2, n=9), rows(3, n=9)))
+    c, d = (x.requires_grad_() for x in tensors(rows(4, d=5), rows(5, n=9, d=5)))
+    pairs, taus, weights = [(a, b), (a, b2), (c, d)], [0.3, 0.5, 0.7], torch.tensor([[1.0, 2.0, 3.0], [0.5, 0.1, 0.7]])
+    together = contrasts([x for x, _ in pairs], [y for _, y in pairs], taus, similarity, ALL_PLAIN, (True, True))
+    apart = [contrast(x, y, tau, similarity) for (x, y), tau in zip(pairs, taus, strict=True)]
+    torch.testing.assert_close(together, torch.stack([torch.stack(losses) for losses in zip(*apart, strict=True)]))
+    leaves = [a, b, b2, c, d]
+    expected = torch.autograd.grad((torch.stack([torch.stack(losses) for losses in apart]).T * weights).sum(), leaves)
+    torch.testing.assert_close(torch.autograd.grad((together * weights).sum(), leaves), expected)
+
+
+@pytest.mark.usefixtures("float64")
 def test_unit_rows():
     lengths = unit(torch.randn(4, 9) * 7).norm(dim=1)
     torch.testing.assert_close(lengths, torch.ones(4))
@@ -124,11 +139,11 @@ def test_a_contrast_frees_its_matrices_at_once():
         counts = []
         for _ in range(3):
             a, b = tensors(rows(1), rows(2))
-            value = contrast(a.requires_grad_(), b, 0.5)
-            (value.homologous + value.heterologous).backward()
-            nodes = [weakref.ref(loss.grad_fn) for loss in value]
-            del value, a, b
-            counts.append(sum(node() is not None for node in nodes))
+            losses = contrasts([a.requires_grad_()], [b], [0.5], "cos", ALL_PLAIN, (True, True))
+            losses.sum().backward()
+            node = weakref.ref(losses.grad_fn)
+            del losses, a, b
+            counts.append(int(node() is not None))
     finally:
         gc.enable()
     assert counts == [0, 0, 0]

@@ -3,6 +3,7 @@
 import copy
 import itertools
 import socket
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -60,7 +61,8 @@ def first_steps(training, batch, path_lengths=False):
         if name == "path length" and not path_lengths:
             continue
         state = copy.deepcopy(training.state)
-        values |= {key: float(value) for key, value in step(state).items()}
+        with state.differentiated_twice() if name in ("R1", "path length") else nullcontext():
+            values |= {key: float(value) for key, value in step(state).items()}
         gradients = {key: parameter.grad for key, parameter in getattr(state, network).named_parameters()}
         found |= {f"{name} {key}": gradient for key, gradient in gradients.items() if gradient is not None}
         if name == "D":
@@ -104,11 +106,13 @@ def test_path_lengths_in_parts(make_training):
         assert half.rows == range(4 * number, 4 * number + 4)
         assert torch.equal(half.condition, part.condition[[0, 1, 4, 5]])
         ws = steps._styles(state, half, objective, halves, "path length")
-        images = state.generate(ws, half.condition, steps._noise(state, half, halves, "path length")).image
+        with state.differentiated_twice():
+            images = state.generate(ws, half.condition, steps._noise(state, half, halves, "path length")).image
         lengths = path_lengths(images, ws, halves.rows("path length direction", half.rows)).detach()
         mean = mean + 0.01 * (lengths.mean() - mean)
         penalties.append(float(path_length_penalty(lengths, mean)))
-    values = steps.path_length_step(state, batch, objective, random)
+    with state.differentiated_twice():
+        values = steps.path_length_step(state, batch, objective, random)
     assert float(values["loss/path_length"]) == pytest.approx(sum(penalties) / 4, rel=CLOSE)
     assert float(state.path_length_mean) == pytest.approx(float(mean), rel=CLOSE)
 

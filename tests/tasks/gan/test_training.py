@@ -17,6 +17,8 @@ from clipgan.base.errors import UserError
 from clipgan.engine.checkpoint_file import load_checkpoint, save_checkpoint
 from clipgan.engine.result import Result
 from clipgan.engine.step_averages import StepAverages
+from clipgan.tasks.gan.preparation import prepare
+from clipgan.tasks.gan.training import Training
 from clipgan.tasks.train import train
 from tests.helpers import assert_same, make_config
 from tests.tiny import tiny
@@ -216,6 +218,15 @@ def test_the_sample_grid_has_the_same_prompts_at_every_snapshot(trained):
         caption = slice(row * 100, row * 100 + 36)
         np.testing.assert_array_equal(first[caption], second[caption])
     assert (first != second).any()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_snapshots_are_generated_in_the_trainings_precision(configure, tmp_path, precision):
+    config = configure(f"precision={precision}")
+    training = Training(config, tmp_path, prepare(config, CPU), CPU, None)
+    assert training.params()["metrics/precision"] == precision
+    with training.evaluation.context():
+        assert torch.is_autocast_enabled("cpu") == (precision == "bf16")
 
 
 def test_a_checkpoint_never_executes_code(tmp_path):

@@ -86,6 +86,10 @@ class LafiteDiscriminator(nn.Module):
             semantic = semantic / semantic.norm(dim=1, keepdim=True)
         return Judgement(self.logit(h).float().squeeze(1) + total_with_gradient((semantic * condition).sum()), semantic)
 
+    def joinable(self, rows: int) -> bool:
+        """See `Discriminator.joinable`; here every logit depends on the whole batch."""
+        return False
+
     def layers_from_image(self) -> list[nn.Module]:
         """See `Discriminator.layers_from_image`."""
         return [self.from_rgb, *(layer for block in self.blocks.values() for layer in block.children())]

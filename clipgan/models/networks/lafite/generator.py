@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from clipgan.config import LafiteConfig, ModelConfig
 from clipgan.models.networks.generator import Mapping, TextToImage, mapping_depth
 from clipgan.models.networks.lafite.resample import blur, upsample
-from clipgan.models.networks.layers import Linear, channels_at, leaky_relu
+from clipgan.models.networks.layers import Linear, channels_at, demodulation, leaky_relu
 from clipgan.models.networks.scales import Scales
 
 W_DECAY = 0.995  # decay of the moving average of w
@@ -85,9 +85,7 @@ class LafiteLayer(nn.Module):
             y = blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), padding=1) * 4
         else:
             y = F.conv2d(x, weight, padding=1)
-        energy = weight.square().sum(dim=(2, 3))  # [O, I]
-        demodulation = (scale.square() @ energy.T + 1e-8).rsqrt()  # [N, O]
-        return y * demodulation[:, :, None, None].to(y.dtype)
+        return y * demodulation(scale, weight)[:, :, None, None].to(y.dtype)
 
 
 class LafiteToRGB(nn.Module):

@@ -1,0 +1,140 @@
+"""Written-out gradients against autograd's, what can be differentiated twice, and half precision."""
+
+import dataclasses
+
+import pytest
+import torch
+from torch.autograd import gradcheck, gradgradcheck
+
+from clipgan.base.vectors import unit
+from clipgan.config import ModelConfig
+from clipgan.models.networks import convolution
+from clipgan.models.networks.build import build_generator
+from clipgan.models.networks.derivatives import differentiated_twice
+from clipgan.models.networks.layers import StyledLayer, ToRGB
+from tests.numeric import in_float32, rounding
+
+pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
+
+MODEL = ModelConfig(z_dim=12, w_dim=10, text_dim=6, mapping_layers=2, channel_base=128, channel_max=16)
+C = 24
+
+
+def with_biases(module):
+    """Draw the parameters that begin as constants, so that no gradient vanishes."""
+    for parameter in module.parameters():
+        if parameter.ndim < 2:
+            parameter.data += 0.3 * torch.randn(parameter.shape)
+    return module
+
+
+@pytest.mark.parametrize("multi_scale", [False, True])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_written_out_gradients_are_autograds(multi_scale, layout):
+    torch.manual_seed(0)
+    model = dataclasses.replace(MODEL, multi_scale=multi_scale)
+    generator = with_biases(build_generator(model, C, 16)).to(memory_format=layout)
+    latents, text, noise = torch.randn(3, 12), unit(torch.randn(3, C)), generator.draw_noise(3, torch.randn)
+
+    def images_and_gradients():
+        ws = generator.mix(latents, latents.flip(0), 2)
+        images = generator.scales(ws, text, noise).all()
+        directions = torch.Generator().manual_seed(1)
+        loss = sum((image * torch.randn(image.shape, generator=directions)).sum() for image in images)
+        return images, torch.autograd.grad(loss, [ws, *generator.parameters()])
+
+    images, gradients = images_and_gradients()
+    with differentiated_twice():
+        expected_images, expected = images_and_gradients()
+    torch.testing.assert_close(images, expected_images)
+    for own, autograds in zip(gradients, expected, strict=True):
+        assert autograds.abs().max() > 0
+        torch.testing.assert_close(own, autograds)
+
+
+class Layers(torch.nn.Module):
+    """A styled layer and RGB."""
+
+    def __init__(self, up):
+        super().__init__()
+        self.layer, self.rgb = StyledLayer(3, 4, 5, up=up), ToRGB(4, 5)
+
+    def forward(self, x, style, noise):
+        return self.rgb(self.layer(x, style, noise), style)
+
+
+@pytest.mark.parametrize("up", [False, True])
+def test_gradients_of_a_styled_layer_are_difference_quotients(up):
+    torch.manual_seed(0)
+    layers = with_biases(Layers(up))
+    noise = torch.randn(2, 1, 8, 8) if up else torch.randn(2, 1, 4, 4)
+    names = [name for name, _ in layers.named_parameters()]
+
+    def forward(x, style, *parameters):
+        return torch.func.functional_call(layers, dict(zip(names, parameters, strict=True)), (x, style, noise))
+
+    inputs = [torch.randn(2, 3, 4, 4), torch.randn(2, 5), *(value.detach() for value in layers.parameters())]
+    inputs = [value.requires_grad_() for value in inputs]
+    assert gradcheck(forward, inputs)
+    with differentiated_twice():
+        assert gradgradcheck(forward, inputs)
+
+
+def test_a_second_derivative_elsewhere_is_an_error():
+    layer = StyledLayer(3, 4, 5)
+    x = torch.randn(2, 3, 4, 4, requires_grad=True)
+    (gradient,) = torch.autograd.grad(layer(x, torch.randn(2, 5), torch.randn(2, 1, 4, 4)).sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="does not require grad"):
+        gradient.sum().backward()
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_the_convolution_for_two_derivatives(monkeypatch, kernel):
+    monkeypatch.setattr(convolution, "OWN", ("cpu",))
+    x, weight, bias = torch.randn(2, 3, 5, 5), torch.randn(4, 3, kernel, kernel), torch.randn(4)
+    expected = convolution.conv2d(x, weight, bias)
+    inputs = [tensor.requires_grad_() for tensor in (x, weight, bias)]
+    with differentiated_twice():
+        torch.testing.assert_close(convolution.conv2d(*inputs), expected)
+        assert gradcheck(convolution.conv2d, inputs)
+        assert gradgradcheck(convolution.conv2d, inputs)
+
+
+@in_float32()
+@pytest.mark.parametrize("up", [False, True])
+def test_gradients_in_bfloat16_stay_near(up):
+    """In a norm over all values: leaky ReLU's slope turns where rounding turns a sign."""
+    torch.manual_seed(0)
+    layer = with_biases(StyledLayer(16, 16, 8, up=up))
+    x, style, noise = torch.randn(4, 16, 8, 8), torch.randn(4, 8), torch.randn(4, 1, 16 if up else 8, 16 if up else 8)
+
+    def gradients(autocast):
+        inputs = [x.clone().requires_grad_(), *layer.parameters()]
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            y = layer(inputs[0], style, noise)
+        assert y.dtype == (torch.bfloat16 if autocast else torch.float32)
+        return torch.autograd.grad(y.float().square().sum(), inputs)
+
+    for half, full in zip(gradients(True), gradients(False), strict=True):
+        assert half.dtype == torch.float32
+        assert (half - full).norm() < rounding(20, torch.bfloat16) * full.norm()
+
+
+@in_float32()
+@torch.no_grad()
+@pytest.mark.parametrize("twice", [False, True])
+def test_large_styles_do_not_overflow_in_half_precision(twice):
+    """The squares of these styles exceed what float16 can hold; demodulation removes them from the result."""
+    torch.manual_seed(0)
+    layer = StyledLayer(16, 16, 8)
+    layer.conv.affine.bias.fill_(5000.0)
+    assert 5000.0**2 * layer.conv.gain**2 > torch.finfo(torch.float16).max
+    arguments = torch.randn(4, 16, 8, 8), torch.randn(4, 8), torch.randn(4, 1, 8, 8)
+    full = layer(*arguments)
+    with torch.autocast("cpu", torch.float16):
+        if twice:
+            with differentiated_twice():
+                half = layer(*arguments)
+        else:
+            half = layer(*arguments)
+    assert (half.float() - full).norm() < rounding(20, torch.float16) * full.norm()
