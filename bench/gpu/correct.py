@@ -2,14 +2,13 @@
 
 import itertools
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from bench.gpu.findings import Findings, Setting
-from bench.gpu.timing import steps
+from bench.gpu.timing import relative_difference, steps
 from bench.gpu.trainings import GRAPHS, graphs_in_use, noise_training, prepared_for, real_training, release
 from clipgan.base.randomness import StepRandom
 from clipgan.engine.determinism import deterministic_algorithms
@@ -181,14 +180,6 @@ def losses_of(training: Training, numbers: range | tuple[int, ...]) -> list[list
     """Do steps, and return the losses of each."""
     return [[float(value) for key, value in sorted(values.items()) if key.startswith("loss/")]
             for values in steps(training, numbers)]  # fmt: skip
-
-
-def relative_difference(one: Sequence[Sequence[float]], other: Sequence[Sequence[float]]) -> float:
-    """Return the largest relative difference of two runs' losses; infinite if one is not finite."""
-    pairs = [(a, b) for row, against in zip(one, other, strict=True) for a, b in zip(row, against, strict=True)]
-    if not all(map(math.isfinite, itertools.chain(*pairs))):
-        return math.inf
-    return max(abs(a - b) / max(abs(a), abs(b), 1e-3) for a, b in pairs)
 
 
 def differing_tensors(one: Training, other: Training) -> list[str]:
