@@ -127,14 +127,14 @@ def gradients(setting: Setting, found: Findings) -> None:
 
 
 def regulariser_gradients(training: Training) -> dict[str, Tensor]:
-    """Return the gradients of R1 and of path length, each flat and in float64. The state's weights stay as they are."""
+    """Return the gradients of R1 and of path length, each flat and in float64, and put the weights back."""
     state, objective, config = training.state, training.objective, training.config
     saved = {name: {key: value.clone() for key, value in getattr(state, name).state_dict().items()}
              for name in ("generator", "discriminator")}  # fmt: skip
-    batch = training.batches.at(0)
+    mean, batch = state.path_length_mean.clone(), training.batches.at(0)
     random = StepRandom(config.seed, 0, min(config.model.mbstd_group, config.batch), training.device)
     found = {}
-    with state.precision.products():
+    with state.precision.products(), state.differentiated_twice():
         for name, step, network in (
             ("R1", r1_step, state.discriminator), ("path length", path_length_step, state.generator)
         ):  # fmt: skip
@@ -145,6 +145,7 @@ def regulariser_gradients(training: Training) -> dict[str, Tensor]:
             found[name] = torch.cat(own)
     for name, weights in saved.items():
         getattr(state, name).load_state_dict(weights)
+    state.path_length_mean.copy_(mean)
     return found
 
 
