@@ -23,11 +23,7 @@ SMALL = (
 def main() -> None:
     """Prepare, do the step, print and write."""
     _, overrides = arguments(__doc__)
-    composed = compose_config(overrides)
-    judge = composed.metrics.judge
-    trained = {"clip": composed.clip.train, "resnet": composed.resnet.train, "metrics": judge and judge.train}
-    small = [text for text in SMALL if ".train." not in text or trained[text.partition(".")[0]] is not None]
-    config = compose_config([*small, *overrides])
+    config = compose_config([*small(overrides), *overrides])
     start = time.perf_counter()
     training = new_training(config)
     prepared, values = time.perf_counter() - start, {}
@@ -42,6 +38,14 @@ def main() -> None:
     console.print(f"one step ({what}): {time_of_step:.1f} s, peak {peak:.2f} GB")
     console.print(", ".join(f"{name} {float(value):.4g}" for name, value in values.items()))
     write("one_step", prepare_seconds=prepared, step_seconds=time_of_step, peak_gb=peak)
+
+
+def small(overrides: list[str]) -> list[str]:
+    """Return overrides for little data, and for encoders that are trained in one step if they are trained at all."""
+    composed = compose_config(overrides)
+    judge = composed.metrics.judge
+    trained = {"clip": composed.clip.train, "resnet": composed.resnet.train, "metrics": judge and judge.train}
+    return [text for text in SMALL if ".train." not in text or trained[text.partition(".")[0]] is not None]
 
 
 if __name__ == "__main__":

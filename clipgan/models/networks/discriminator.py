@@ -76,7 +76,7 @@ class Discriminator(nn.Module):
             The logit D(x, c) = D(x) + <p(x), q(c)> / sqrt T (projection, arXiv:1802.05637), and f_D(x), which does not
             depend on the text.
         """
-        x = self.from_rgb(images.image.contiguous(memory_format=torch.channels_last))
+        x = self.from_rgb(images.image)
         for index, block in enumerate(self.blocks):
             x = block(x)
             if images.smaller:

@@ -85,6 +85,7 @@ class Conv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [N, I, H, H] to [N, O, H, H], or to [N, O, H/2, H/2] with `down`."""
+        x = x.contiguous(memory_format=torch.channels_last)  # images may come in another layout, which is slower
         if self.down:
             x = downsample(x)
         bias = None if self.bias is None else scaled(self.bias, self.scale)

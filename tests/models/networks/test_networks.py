@@ -253,6 +253,22 @@ def test_a_micro_batch_has_the_groups_of_the_whole():
     assert float(parts[0, 3, 0, 0]) != float(parts[4, 3, 0, 0])
 
 
+@torch.no_grad()
+def test_one_pass_over_two_batches_of_whole_groups_is_two_passes():
+    torch.manual_seed(0)
+    discriminator, batches = build_discriminator(MODEL, C, 16), torch.randn(2, 8, 3, 16, 16)
+    text = unit(8)
+    assert [discriminator.joinable(rows) for rows in (4, 8, 2, 6)] == [True, True, False, False]
+    assert not build_discriminator(LAFITE, C, 16).joinable(8)
+    for rows in (8, 6):
+        both = discriminator(Scales(batches[:, :rows].flatten(0, 1)), text[:rows].repeat(2, 1)).logits
+        apart = torch.cat([discriminator(Scales(images[:rows]), text[:rows]).logits for images in batches])
+        if discriminator.joinable(rows):
+            torch.testing.assert_close(both, apart)
+        else:
+            assert (both - apart).abs().max() > 1e-3
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @torch.no_grad()
 @in_float32()

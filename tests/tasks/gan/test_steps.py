@@ -164,11 +164,13 @@ def test_a_space_whose_terms_are_all_off_is_never_run(make_training, monkeypatch
 @pytest.mark.parametrize("overrides", [[], ["C_ii=0"], ["loss=asymmetric"], ["loss=lafite"]])
 def test_no_structure_costs_a_pass_of_the_discriminator(make_training, monkeypatch, overrides):
     """Real and generated images in its own step, generated ones in the generator's: f_D(x) is taken from the former."""
-    training, calls = make_training(*overrides), []
+    training, judged = make_training(*overrides), []
     forward = training.state.discriminator.forward
-    monkeypatch.setattr(training.state.discriminator, "forward", lambda *x: calls.append(1) or forward(*x))
+    monkeypatch.setattr(
+        training.state.discriminator, "forward", lambda x, c: judged.append(len(x.image)) or forward(x, c)
+    )
     train_step(training.state, training.batches.at(1), training.objective, 1)
-    assert len(calls) == 3
+    assert judged == [2 * training.config.batch, training.config.batch]
 
 
 @pytest.mark.usefixtures("float64")
