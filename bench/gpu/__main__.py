@@ -13,6 +13,7 @@ command. A run with `only` keeps the other parts of the file. `cache_dir=DIR` na
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -112,7 +113,8 @@ def run_part(name: str, file: Path, options: dict[str, int], texts: dict[str, st
     if part.module == "correct":
         settle_cublas()  # before the choice of a GPU, which initialises CUDA
     folder = file.with_suffix("").resolve()
-    folder.mkdir(exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)  # else trainings would resume those of the last time
+    folder.mkdir()
     device = choose_device(texts["device"])
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)

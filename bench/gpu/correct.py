@@ -2,14 +2,13 @@
 
 import itertools
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from bench.gpu.findings import Findings, Setting
-from bench.gpu.timing import steps
+from bench.gpu.timing import relative_difference, steps
 from bench.gpu.trainings import GRAPHS, graphs_in_use, noise_training, prepared_for, real_training, release
 from clipgan.base.randomness import StepRandom
 from clipgan.engine.determinism import deterministic_algorithms
@@ -128,14 +127,14 @@ def gradients(setting: Setting, found: Findings) -> None:
 
 
 def regulariser_gradients(training: Training) -> dict[str, Tensor]:
-    """Return the gradients of R1 and of path length, each flat and in float64. The state's weights stay as they are."""
+    """Return the gradients of R1 and of path length, each flat and in float64, and put the weights back."""
     state, objective, config = training.state, training.objective, training.config
     saved = {name: {key: value.clone() for key, value in getattr(state, name).state_dict().items()}
              for name in ("generator", "discriminator")}  # fmt: skip
-    batch = training.batches.at(0)
+    mean, batch = state.path_length_mean.clone(), training.batches.at(0)
     random = StepRandom(config.seed, 0, min(config.model.mbstd_group, config.batch), training.device)
     found = {}
-    with state.precision.products():
+    with state.precision.products(), state.differentiated_twice():
         for name, step, network in (
             ("R1", r1_step, state.discriminator), ("path length", path_length_step, state.generator)
         ):  # fmt: skip
@@ -146,6 +145,7 @@ def regulariser_gradients(training: Training) -> dict[str, Tensor]:
             found[name] = torch.cat(own)
     for name, weights in saved.items():
         getattr(state, name).load_state_dict(weights)
+    state.path_length_mean.copy_(mean)
     return found
 
 
@@ -181,14 +181,6 @@ def losses_of(training: Training, numbers: range | tuple[int, ...]) -> list[list
     """Do steps, and return the losses of each."""
     return [[float(value) for key, value in sorted(values.items()) if key.startswith("loss/")]
             for values in steps(training, numbers)]  # fmt: skip
-
-
-def relative_difference(one: Sequence[Sequence[float]], other: Sequence[Sequence[float]]) -> float:
-    """Return the largest relative difference of two runs' losses; infinite if one is not finite."""
-    pairs = [(a, b) for row, against in zip(one, other, strict=True) for a, b in zip(row, against, strict=True)]
-    if not all(map(math.isfinite, itertools.chain(*pairs))):
-        return math.inf
-    return max(abs(a - b) / max(abs(a), abs(b), 1e-3) for a, b in pairs)
 
 
 def differing_tensors(one: Training, other: Training) -> list[str]:

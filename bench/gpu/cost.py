@@ -1,5 +1,6 @@
 """Parts `cost` and `memory`: the notes' cost table, ViT-L/14@336, and a GPU of 24 GB."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -7,7 +8,7 @@ import torch
 from bench.cost import NOTES
 from bench.gpu.findings import Findings, Setting
 from bench.gpu.steps import BASE
-from bench.gpu.timing import GIB, WARM_UP, kinds, mean_step, peak_of, row_of, steps
+from bench.gpu.timing import GIB, WARM_UP, kinds, mean_step, row_of, warmed
 from bench.gpu.trainings import graphs_in_use, noise_training, release
 from bench.measuring import ratio
 from clipgan.tasks.gan.training import Training
@@ -89,11 +90,6 @@ def memory(setting: Setting, found: Findings) -> None:
 
 
 def warm(setting: Setting, *overrides: str) -> tuple[Training, dict[str, Any]]:
-    """Make a training and do each kind of step twice; return it, and the peak of its memory without the encoders'."""
-    row: dict[str, Any] = {}
-    training = noise_training(setting, *overrides)
-    with peak_of(training.device, row):
-        steps(training, WARM_UP)
-    if training.device.type == "cuda":
-        row["peak_gib"] = torch.cuda.max_memory_allocated(training.device) / GIB
+    """Make a training and do each kind of step twice; return it, and the peak of its memory."""
+    training, row, _ = warmed(partial(noise_training, setting, *overrides), WARM_UP)
     return training, row

@@ -1,20 +1,32 @@
 """Parts `step32`, `step256` and `lafite`: the time of a step, eagerly and as CUDA graphs."""
 
-import itertools
 import statistics
 from contextlib import ExitStack
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 from unittest.mock import patch
 
 from bench.gpu.findings import Findings, Setting
 from bench.gpu.launches import profiled
-from bench.gpu.timing import CYCLE, WARM_UP, cycles, kinds, mean_step, parts_of, peak_of, row_of, steps, synchronize
+from bench.gpu.timing import (
+    CYCLE,
+    WARM_UP,
+    cycles,
+    kinds,
+    mean_step,
+    parts_of,
+    relative_difference,
+    row_of,
+    steps,
+    synchronize,
+    warmed,
+)
 from bench.gpu.trainings import GRAPHS, OnDevice, graphs_in_use, noise_training, prepared_for, real_training, release
 from bench.measuring import ratio
+from clipgan.tasks.gan.preparation import Prepared
 from clipgan.tasks.gan.training import Training
 
-LOSSES = ("loss/G", "loss/D")
 BASE = ("model=base", "resolution=256", "batch=16", "loss=asymmetric", "clip=ViT-B32", "resnet=resnet50")
 # The step at 256 pixels without a new implementation: name -> overrides, and what is set to what.
 VARIANTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
@@ -34,43 +46,33 @@ def step32(setting: Setting, found: Findings) -> None:
                 found.put(name, "left out: no time")
                 continue
             with found.attempt(name):
-                trainings = {}
-                for way, overrides in GRAPHS.items():
-                    wanted = (f"precision={precision}", f"batch={batch}", *overrides)
-                    trainings[way] = real_training(setting, *wanted, prepared=prepared)
-                found.put(name, default_step(setting, trainings))
+                row, counted = default_step(setting, prepared, f"precision={precision}", f"batch={batch}")
+                found.put(name, row)
                 if (precision, batch) == ("bf16", 16):
-                    found.put("launches", {way: launches(training) for way, training in trainings.items()})
+                    found.put("launches", counted)
             release()
 
 
-def default_step(setting: Setting, trainings: dict[str, Training]) -> dict[str, Any]:
-    """Warm up, compare the losses of the first steps, and time whole cycles and the kinds of steps."""
+def default_step(setting: Setting, prepared: Prepared, *overrides: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Warm up, compare the losses of the first steps, time whole cycles and the kinds of steps, and count launches."""
     found: dict[str, Any] = {}
-    losses = {}
-    for way, training in trainings.items():
-        row: dict[str, Any] = {}
-        with peak_of(training.device, row):
-            values = steps(training, range(2 * CYCLE))
-        losses[way] = [[float(value[name]) for name in LOSSES] for value in values]
+    losses, trainings = [], dict[str, Training]()
+    for way, graphs in GRAPHS.items():
+        build = partial(real_training, setting, *overrides, *graphs, prepared=prepared)
+        trainings[way], row, of_way = warmed(build, range(2 * CYCLE), beside=bool(trainings))
+        losses.append([list(values.values()) for values in of_way])
         found[way] = {"warm_up": row}
     times = cycles(trainings, setting.count(3))
     for way, training in trainings.items():
-        each = [value / CYCLE for value in times[way]]
-        found[way] |= row_of(training, each)
         training.batches = OnDevice(training.batches.at(0))
         of_kinds = kinds({way: training}, setting.count(2))[way]
-        found[way] |= {
+        found[way] |= row_of(training, [value / CYCLE for value in times[way]]) | {
             "parts_ms": parts_of(of_kinds),
             "batch on the GPU, ms": 1000 * statistics.median(mean_step(of_kinds)),
         }
-    if len(trainings) > 1:
-        eager, graphs = losses.values()
-        pairs = zip(itertools.chain(*eager), itertools.chain(*graphs), strict=True)
-        found["largest relative difference of losses"] = max(abs(a - b) / max(abs(a), 1e-6) for a, b in pairs)
-        found["capture_seconds"] = found["graphs"]["warm_up"]["seconds"] - found["eager"]["warm_up"]["seconds"]
-        found["ratio"] = ratio(times["eager"], times["graphs"])
-    return found
+    found["relative difference of losses"] = relative_difference(*losses)
+    found["ratio"] = ratio(times["eager"], times["graphs"])
+    return found, {way: launches(training) for way, training in trainings.items()}
 
 
 def launches(training: Training) -> dict[str, Any]:
@@ -123,12 +125,10 @@ def large_step(
 ) -> dict[str, Any]:
     """Time the kinds of steps of one training, eagerly and as graphs, in turns."""
     found: dict[str, Any] = {}
-    trainings = {}
+    trainings: dict[str, Training] = {}
     for way in ways:
-        row: dict[str, Any] = {}
-        training = trainings[way] = noise_training(setting, *overrides, *GRAPHS[way])
-        with peak_of(training.device, row):
-            steps(training, WARM_UP)
+        build = partial(noise_training, setting, *overrides, *GRAPHS[way])
+        trainings[way], row, _ = warmed(build, WARM_UP, beside=bool(trainings))
         found[way] = {"warm_up": row}
     times = kinds(trainings, setting.count(rounds), brief)
     for way, training in trainings.items():

@@ -63,8 +63,18 @@ def steps(parts: Parts) -> list[str]:
         ways = [number(way["ms"]) if way else "" for way in (eager, graphs)]
         peaks = [way["warm_up"].get("peak_gib") for way in (eager, graphs) if way]
         peak = " / ".join(number(value) for value in peaks if value is not None)
-        rows.append([network, precision, *ways, number(found.get("ratio")), number(best.get("s/kimg")), peak])
-    header = ("network, pixels, batch", "precision", "eager, ms", "graphs, ms", "ratio", "s/kimg", "peak memory, GiB")
+        capture = number(graphs["warm_up"]["captured_seconds"]) if graphs else ""
+        rows.append([network, precision, *ways, number(found.get("ratio")), number(best.get("s/kimg")), peak, capture])
+    header = (
+        "network, pixels, batch",
+        "precision",
+        "eager, ms",
+        "graphs, ms",
+        "ratio",
+        "s/kimg",
+        "peak memory, GiB",
+        "capture, s",
+    )
     return table(header, rows)
 
 

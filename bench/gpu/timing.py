@@ -1,9 +1,10 @@
 """Time a training's steps: whole cycles of 16 steps, or each kind of step by itself."""
 
+import itertools
+import math
 import statistics
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,7 @@ from clipgan.tasks.gan.training import Training
 
 CYCLE = 16  # steps: one computes R1 and path lengths, three compute path lengths, twelve none of them
 WARM_UP = (0, 1, 4, 2, 8, 16)  # each kind twice: the first runs eagerly, the second is captured
+CAPTURED = (2, 8, 16)
 KINDS: Mapping[str, tuple[int, ...]] = {"regularised": (32,), "path length": (12, 20), "plain": (3, 5, 6, 7)}
 SHARES = {"regularised": 1, "path length": 3, "plain": 12}  # steps of a cycle
 GIB = 2**30
@@ -32,19 +34,44 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-@contextmanager
-def peak_of(device: torch.device, row: dict[str, Any]) -> Iterator[None]:
-    """Put the block's seconds, and the peak of the memory that it allocated, into a row."""
-    start, before = time.perf_counter(), 0
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
-    yield
-    synchronize(device)
-    row["seconds"] = time.perf_counter() - start
-    if device.type == "cuda":
-        row["peak_gib"] = (torch.cuda.max_memory_allocated(device) - before) / GIB
-        row["reserved_gib"] = torch.cuda.memory_reserved(device) / GIB
+def warmed(
+    build: Callable[[], Training], numbers: Iterable[int], beside: bool = False
+) -> tuple[Training, dict[str, Any], list[dict[str, float]]]:
+    """Make a training and do its first steps.
+
+    Args:
+        build: makes the training.
+        numbers: of the steps.
+        beside: whether there is another training, whose encoders this one shares and whose memory does not count.
+
+    Returns:
+        The training; the seconds of all steps and of those that are captured, and the peak of its memory, with its
+        encoders; the losses of each step.
+    """
+    used = torch.cuda.memory_allocated() if beside and torch.cuda.is_initialized() else 0
+    if torch.cuda.is_initialized():
+        torch.cuda.reset_peak_memory_stats()
+    training = build()
+    took, losses = {}, []
+    for number in numbers:
+        start = time.perf_counter()
+        [values] = steps(training, (number,))
+        losses.append({name: float(value) for name, value in values.items() if name.startswith("loss/")})
+        synchronize(training.device)
+        took[number] = time.perf_counter() - start
+    row = {"seconds": sum(took.values()), "captured_seconds": sum(took.get(number, 0.0) for number in CAPTURED)}
+    if training.device.type == "cuda":
+        shared = encoder_bytes(training) if beside else 0
+        row["peak_gib"] = (torch.cuda.max_memory_allocated(training.device) - used + shared) / GIB
+        row["reserved_gib"] = torch.cuda.memory_reserved(training.device) / GIB
+    return training, row, losses
+
+
+def encoder_bytes(training: Training) -> int:
+    """Return the bytes of the guiding encoders' weights on the GPU."""
+    encoders = [encoder for encoder in (training.clip, training.objective.spaces.resnet) if encoder is not None]
+    tensors = [tensor for encoder in encoders for tensor in (*encoder.parameters(), *encoder.buffers())]
+    return sum(tensor.nbytes for tensor in tensors if tensor.device.type == "cuda")
 
 
 def cycles(trainings: Mapping[str, Training], rounds: int, first: int = 32) -> dict[str, list[float]]:
@@ -101,3 +128,11 @@ def row_of(training: Training, each: list[float]) -> dict[str, Any]:
         "batch": batch, "precision": training.state.precision.name, "steps": graphs_in_use(training),
         "clip_precision": training.clip.tower_precision,
     }  # fmt: skip
+
+
+def relative_difference(one: Sequence[Sequence[float]], other: Sequence[Sequence[float]]) -> float:
+    """Return the largest relative difference of two runs' losses; infinite if one is not finite."""
+    pairs = [(a, b) for row, against in zip(one, other, strict=True) for a, b in zip(row, against, strict=True)]
+    if not all(map(math.isfinite, itertools.chain(*pairs))):
+        return math.inf
+    return max(abs(a - b) / max(abs(a), abs(b), 1e-3) for a, b in pairs)

@@ -132,7 +132,7 @@ def _key(config: Any) -> tuple[type, tuple[tuple[str, Any], ...]]:
     )
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=2)  # the guide and the judge
 def _clip(key: tuple[type, tuple[tuple[str, Any], ...]], device: torch.device) -> FrozenClip:
     config = ClipConfig(**dict(key[1]))
     with torch.device(device):  # initialising a large network on the CPU takes seconds
@@ -141,7 +141,7 @@ def _clip(key: tuple[type, tuple[tuple[str, Any], ...]], device: torch.device) -
     return clip
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=1)
 def _resnet(key: tuple[type, tuple[tuple[str, Any], ...]], device: torch.device) -> FrozenResNet:
     config = ResNetConfig(**dict(key[1]))
     with torch.device(device):

@@ -93,7 +93,7 @@ def test_kinds_of_steps_make_a_cycle():
 
 def way(ms: float, batch: int) -> dict[str, Any]:
     return {
-        "ms": ms, "s/kimg": ms / batch, "precision": "bf16", "warm_up": {"peak_gib": 1.25},
+        "ms": ms, "s/kimg": ms / batch, "precision": "bf16", "warm_up": {"peak_gib": 1.25, "captured_seconds": 0.75},
         "parts_ms": {"main": ms, "R1": 2.0, "path length": 3.0},
     }  # fmt: skip
 
@@ -128,8 +128,8 @@ def test_tables_replace_only_what_stands_between_their_markers(tmp_path):
     text = page.read_text()
     assert text.startswith("before\n\n<!-- steps: by make -->\n| network")
     assert text.endswith("|\n<!-- end -->\n\nafter <!-- a note -->\n")
-    assert "| default (`tiny`), 32, 16 | bf16 | 80.0 | 8.00 | 10.0 | 0.50 | 1.25 / 1.25 |" in text
-    assert "| `lafite`, 256, 64, ViT-B32 | bf16 |  | 640 |  | 10.0 | 1.25 |" in text
+    assert "| default (`tiny`), 32, 16 | bf16 | 80.0 | 8.00 | 10.0 | 0.50 | 1.25 / 1.25 | 0.75 |" in text
+    assert "| `lafite`, 256, 64, ViT-B32 | bf16 |  | 640 |  | 10.0 | 1.25 | 0.75 |" in text
     assert "old" not in text
     tables.write(record(), page)
     assert page.read_text() == text
