@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from clipgan.base.randomness import Draw
 from clipgan.config import ModelConfig
+from clipgan.models.networks.derivatives import written_out
 from clipgan.models.networks.layers import (
     Linear,
     StyledLayer,
@@ -100,9 +101,9 @@ class Synthesis(nn.Module):
     def forward(self, styles: Tensor, noise: Sequence[Tensor]) -> Scales:
         """Map styles [N, L, S] and each layer's noise to images, approximately in [-1, 1]."""
         x = self.constant.expand(styles.shape[0], -1, -1, -1).contiguous(memory_format=torch.channels_last)
-        own = styles.to(self.constant.dtype).unbind(
-            dim=1
-        )  # not slices: the gradient of each slice would be a full tensor of zeros
+        if written_out():
+            styles = styles.to(self.constant.dtype)  # once for all layers
+        own = styles.unbind(dim=1)  # not slices: the gradient of each slice would be a full tensor of zeros
         x = self.first(x, own[0], noise[0])
         rgb = self.first_rgb(x, own[1])
         smaller: list[Tensor] = []
