@@ -120,7 +120,7 @@ def run_part(name: str, file: Path, options: dict[str, int], texts: dict[str, st
         properties = torch.cuda.get_device_properties(device)
         found.put("gpu", {"name": properties.name, "memory_gib": round(properties.total_memory / 2**30),
                           "torch": torch.__version__, "cuda": torch.version.cuda})  # fmt: skip
-    with found.attempt(name), deterministic_algorithms(False):  # as in a training: cuDNN looks for the fastest
+    with found.attempt(name), deterministic_algorithms(False, search=part.large):
         chosen_device = "cpu" if device.type == "cpu" else texts["device"]
         compute(Setting(chosen_device, bool(options["small"]), texts["cache_dir"] or None, folder, deadline), found)
     if found.failed:

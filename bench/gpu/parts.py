@@ -18,6 +18,7 @@ class Part:
     module: str
     function: str
     argument: int | None = None
+    large: bool = False  # whether its pictures have 256 pixels, for which a training lets cuDNN search
 
     def load(self) -> Compute:
         """Import the function."""
@@ -33,24 +34,24 @@ class Stage:
     parts: tuple[Part, ...]
 
 
-def _alone(seconds: float, module: str, name: str) -> Stage:
-    return Stage(seconds, (Part(name, module, name),))
+def _alone(seconds: float, module: str, name: str, large: bool = False) -> Stage:
+    return Stage(seconds, (Part(name, module, name, large=large),))
 
 
 STAGES = (
     _alone(20, "commands", "prepare"),
-    _alone(65, "steps", "step32"),
-    _alone(50, "steps", "step256"),
-    _alone(45, "steps", "lafite"),
-    _alone(60, "snapshot", "snapshot"),
-    _alone(55, "cost", "cost"),
-    _alone(25, "commands", "startup"),
-    _alone(45, "commands", "sharing"),
-    Stage(115, (
+    _alone(45, "steps", "step32"),
+    _alone(65, "steps", "step256", large=True),
+    _alone(45, "steps", "lafite", large=True),
+    _alone(45, "snapshot", "snapshot", large=True),
+    _alone(55, "cost", "cost", large=True),
+    _alone(20, "commands", "startup"),
+    _alone(35, "commands", "sharing"),
+    Stage(75, tuple(Part(f"quality{seed}", "commands", "quality", seed) for seed in (0, 1, 2))),
+    Stage(75, (
         *(Part(name, "correct", name)
           for name in ("equality", "structures", "encoder_bits", "fp16", "gradients", "devices")),
         *(Part(name, "commands", name) for name in ("bits", "processes")),
-        Part("memory", "cost", "memory"),
-        *(Part(f"quality{seed}", "commands", "quality", seed) for seed in (0, 1, 2)),
+        Part("memory", "cost", "memory", large=True),
     )),
 )  # fmt: skip

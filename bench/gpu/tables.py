@@ -187,7 +187,7 @@ def correctness(parts: Parts) -> list[str]:
     rows = []
     for findings in parts.values():
         for name, found in findings.items():
-            if name in CHECKS and isinstance(found, dict):
+            if name in CHECKS and isinstance(found, dict) and "ok" in found:  # fp16 is also a row of the gradients
                 rows.append([CHECKS[name], "yes" if found["ok"] else "**no**"])
     checked = {name: one for name, one in parts.get("structures", {}).items() if isinstance(one, dict)}
     if checked:

@@ -14,6 +14,7 @@ import torch
 from clipgan.base.errors import UserError
 
 CUBLAS = "CUBLAS_WORKSPACE_CONFIG"  # an environment variable
+SEARCH_FROM = 128  # pixels, from which cuDNN searches for the fastest convolutions
 
 
 def is_deterministic(asked: bool | None, device: torch.device) -> bool:
@@ -33,11 +34,21 @@ def settle_cublas() -> None:
     os.environ.setdefault(CUBLAS, ":4096:8")
 
 
-@contextmanager
-def deterministic_algorithms(on: bool) -> Iterator[None]:
-    """Use only deterministic algorithms of PyTorch while the block runs, or else the fastest ones.
+def searches_convolutions(deterministic: bool, resolution: int) -> bool:
+    """Whether cuDNN tries all algorithms for each shape of convolution at its first use, which takes some 20 s.
 
-    cuDNN finds the fastest one for each shape by trying all at its first use.
+    The chosen ones differ from run to run, and small convolutions take as long as their launch by any of them.
+    """
+    return not deterministic and resolution >= SEARCH_FROM
+
+
+@contextmanager
+def deterministic_algorithms(on: bool, search: bool = False) -> Iterator[None]:
+    """Use only deterministic algorithms of PyTorch while the block runs.
+
+    Args:
+        on: whether to use only these.
+        search: see `searches_convolutions`.
 
     Raises:
         RuntimeError: inside the block, if an operation has no deterministic algorithm on this device.
@@ -47,7 +58,7 @@ def deterministic_algorithms(on: bool) -> Iterator[None]:
     filled, searches = memory.fill_uninitialized_memory, torch.backends.cudnn.benchmark
     torch.use_deterministic_algorithms(on)
     memory.fill_uninitialized_memory = False  # this project never reads uninitialized memory
-    torch.backends.cudnn.benchmark = not on
+    torch.backends.cudnn.benchmark = search
     try:
         yield
     finally:

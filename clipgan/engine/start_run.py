@@ -11,7 +11,12 @@ from clipgan.base.durable_files import remove_unfinished
 from clipgan.base.heartbeat import watching_processes
 from clipgan.config import Config
 from clipgan.engine.compilation import check_compiler
-from clipgan.engine.determinism import deterministic_algorithms, is_deterministic, settle_cublas
+from clipgan.engine.determinism import (
+    deterministic_algorithms,
+    is_deterministic,
+    searches_convolutions,
+    settle_cublas,
+)
 from clipgan.engine.precision import Precision, with_precisions
 from clipgan.engine.result import Report, Result
 from clipgan.engine.run import Run
@@ -54,7 +59,8 @@ def launch(config: Config, run_dir: Path, prepare_run: PrepareRun, report: Repor
         before = torch.get_num_threads()
         torch.set_num_threads(config.threads or max(1, before // planned_size()))
         try:
-            with precision.products(), deterministic_algorithms(deterministic), joined(device):
+            search = searches_convolutions(deterministic, config.resolution)
+            with precision.products(), deterministic_algorithms(deterministic, search), joined(device):
                 return make_run().run(origin)
         finally:
             torch.set_num_threads(before)

@@ -14,7 +14,13 @@ import torch
 
 from clipgan.base.errors import Interrupted, UserError
 from clipgan.engine.checkpoint_file import load_checkpoint
-from clipgan.engine.determinism import CUBLAS, deterministic_algorithms, is_deterministic, settle_cublas
+from clipgan.engine.determinism import (
+    CUBLAS,
+    deterministic_algorithms,
+    is_deterministic,
+    searches_convolutions,
+    settle_cublas,
+)
 from clipgan.engine.interruption import Interruption
 from clipgan.tasks.train import train
 from tests import warm
@@ -102,6 +108,16 @@ def test_algorithms_are_deterministic_on_a_cpu_by_default():
     with deterministic_algorithms(True):
         assert torch.are_deterministic_algorithms_enabled()
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_cudnn_searches_where_convolutions_are_large_and_bits_are_free():
+    assert searches_convolutions(deterministic=False, resolution=256)
+    assert not searches_convolutions(deterministic=True, resolution=256)
+    assert not searches_convolutions(deterministic=False, resolution=32)
+    before = torch.backends.cudnn.benchmark
+    with deterministic_algorithms(False, search=True):
+        assert torch.backends.cudnn.benchmark
+    assert torch.backends.cudnn.benchmark == before
 
 
 def test_cublas_is_settled_before_it_is_used(monkeypatch):
