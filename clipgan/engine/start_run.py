@@ -20,6 +20,7 @@ from clipgan.engine.determinism import (
 from clipgan.engine.precision import Precision, with_precisions
 from clipgan.engine.result import Report, Result
 from clipgan.engine.run import Run
+from clipgan.engine.step_graphs import check_graphs
 from clipgan.tracking.run_description import Origin
 
 # A task's preparation: it fills the cache, and returns a function that makes the run after all processes have joined.
@@ -48,6 +49,7 @@ def launch(config: Config, run_dir: Path, prepare_run: PrepareRun, report: Repor
     deterministic = is_deterministic(config.deterministic, device)
     if config.compile is not None:
         check_compiler(config.compile, device)
+    check_graphs(config.graphs, device, planned_size())
     config = with_precisions(config, device)
     precision = Precision(config.precision, device)
     with watching_processes():

@@ -22,6 +22,18 @@ from clipgan.base.text import first_line
 from clipgan.engine.divergence import Watched
 
 
+def check_graphs(asked: str, device: torch.device, processes: int) -> None:
+    """Refuse `graphs=on` where no step can be captured, before anything is prepared.
+
+    Raises:
+        UserError: there is no GPU, or several processes share the batch.
+    """
+    if asked == "on" and device.type != "cuda":
+        raise UserError(f"graphs=on is not allowed on device={device}: CUDA graphs need a GPU; take graphs=auto")
+    if asked == "on" and processes > 1:
+        raise UserError(f"graphs=on is not allowed with {processes} processes, which run eagerly; take graphs=auto")
+
+
 class Inputs(Protocol):
     """A step's data on the device."""
 

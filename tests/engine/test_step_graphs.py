@@ -7,8 +7,9 @@ import torch
 
 from clipgan.base.errors import UserError
 from clipgan.base.randomness import DrawnTensors, StaticRandom, StepRandom
-from clipgan.engine.step_graphs import StepGraphs
+from clipgan.engine.step_graphs import StepGraphs, check_graphs
 from clipgan.tasks.gan.train_step import due_at, graphs_of
+from clipgan.tasks.train import train
 from tests.helpers import make_config
 from tests.tiny import tiny
 
@@ -165,10 +166,19 @@ def test_graphs_that_the_user_demands_must_be_captured(make_training):
 
 
 def test_where_graphs_are_used(make_training):
-    state = make_training().state
-    assert graphs_of(make_training().config, state, CPU) is None
+    training = make_training("graphs=on")
+    assert graphs_of(training.config, training.state, CPU) is None
+    check_graphs("auto", CPU, processes=2)
     with pytest.raises(UserError, match="graphs=on is not allowed on device=cpu: CUDA graphs need a GPU"):
-        make_training("graphs=on")
+        check_graphs("on", CPU, processes=1)
+    with pytest.raises(UserError, match="graphs=on is not allowed with 2 processes"):
+        check_graphs("on", torch.device("cuda"), processes=2)
+
+
+def test_a_run_is_refused_before_anything_is_prepared(cache_dir, tmp_path):
+    with pytest.raises(UserError, match="graphs=on is not allowed on device=cpu"):
+        train(make_config(*tiny(tmp_path / "cache", "graphs=on", "device=cpu")), tmp_path / "run")
+    assert not (tmp_path / "cache").exists()
 
 
 @pytest.mark.parametrize(

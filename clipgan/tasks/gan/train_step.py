@@ -5,7 +5,6 @@ from typing import NamedTuple
 import torch
 
 from clipgan.base.distributed import world_size
-from clipgan.base.errors import UserError
 from clipgan.base.randomness import StepRandom
 from clipgan.config import Config
 from clipgan.engine.accumulate import Values
@@ -42,15 +41,7 @@ def due_at(config: Config, step: int) -> Due:
 
 
 def graphs_of(config: Config, state: TrainingState, device: torch.device) -> StepGraphs[Batch] | None:
-    """Return empty graphs for the state's steps, or None if the steps run eagerly.
-
-    Raises:
-        UserError: `graphs=on`, and there is no GPU, or several processes share the batch.
-    """
-    if config.graphs == "on" and device.type != "cuda":
-        raise UserError(f"graphs=on is not allowed on device={device}: CUDA graphs need a GPU; take graphs=auto")
-    if config.graphs == "on" and world_size() > 1:
-        raise UserError(f"graphs=on is not allowed with {world_size()} processes; take graphs=auto")
+    """Return empty graphs for the state's steps, or None if the steps run eagerly."""
     if config.graphs == "off" or device.type != "cuda" or world_size() > 1 or config.compile is not None:
         return None
     return StepGraphs(CudaCapture(device), state.reset, must=config.graphs == "on")
