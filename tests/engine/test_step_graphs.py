@@ -23,7 +23,7 @@ VARIANTS = {
     "gradient caching, further targets": ["accumulate=2", "contrast.grad_cache=true", "contrast.negatives=20"],
     "asymmetric, online": ["loss=asymmetric", "features=online", "contrast.every=3"],
     "LAFITE's loss": ["loss=lafite"],
-    "adaptive augmentation": ["augment=ada", "augment.kimg=1"],
+    "adaptive augmentation": ["augment=ada", "augment.kimg=1", "augment.target=0.01"],  # p rises
     "DiffAugment, multi-scale": ["augment=diffaugment", "model=msg"],
     "pairs": ["pairs=add_new_positive"],
     "pseudo-classes": ["pairs=weakly_supervised"],
