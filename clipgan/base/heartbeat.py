@@ -73,6 +73,7 @@ class _Heartbeat:
     def send(self) -> None:
         """Count this process's heartbeats and read the others' counts; if the store fails, all counts stand still."""
         address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+        self.counts[self.rank] = 1  # from now on, the store must answer
         with suppress(Exception):
             # a connection of its own: on the other one, this process may be waiting for the first one's preparation
             store = dist.TCPStore(address, port, is_master=False, timeout=timedelta(seconds=self.limit))

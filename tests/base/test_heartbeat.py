@@ -11,7 +11,7 @@ import pytest
 from clipgan.base.heartbeat import BEATS, LEFT, Silence
 from tests.helpers import ROOT
 
-LIMIT = 6.0  # seconds
+LIMIT = 20.0  # seconds; on a busy machine, one process starts that much earlier than the other
 MEETING = f"""
 import time
 import torch

@@ -206,15 +206,15 @@ IN_A_MEASUREMENT = f"""
 import os, runpy, signal, sys
 from clipgan.metrics.measures import fid
 
-compare, calls = fid.compare, []
+compute, calls = fid.fid, []
 
 def interrupted(*arguments, **options):
     calls.append(arguments)
     if len(calls) == 2:
         os.kill(os.getpid(), signal.SIGTERM)
-    return compare(*arguments, **options)
+    return compute(*arguments, **options)
 
-fid.compare = interrupted
+fid.fid = interrupted
 sys.argv[0] = {str(ROOT / "train.py")!r}
 runpy.run_path(sys.argv[0], run_name="__main__")
 """

@@ -139,7 +139,8 @@ def test_a_stopped_process_ends_the_training(cache_dir, tmp_path):
     with started(tmp_path, *overrides, command=[sys.executable, "-c", IMPATIENT]) as (first, popen):
         wait_until(lambda: checkpoint_path(tmp_path / "run", 1).exists())
         others = [child for child in first.children() if "spawn_main" in " ".join(child.cmdline())]
-        os.kill(max(others, key=psutil.Process.create_time).pid, signal.SIGSTOP)
+        last = max(others, key=lambda child: (child.create_time(), child.pid))  # a clock tick may see both start
+        os.kill(last.pid, signal.SIGSTOP)
         _, err = popen.communicate(timeout=100)
         assert popen.returncode == 1
         assert err.splitlines() == [
