@@ -17,6 +17,12 @@ def test_an_answer_is_parsed():
     assert parsed("No devices were found\n") == []
 
 
+def test_the_answer_of_an_h200_is_parsed():
+    """Recorded with driver 580."""
+    uuid = "GPU-7b6072eb-3efc-be2b-f2cb-854b8cd6eeda"
+    assert parsed(f"0, {uuid}, 143771, 0, 0, Default\n") == [Gpu("0", uuid, 143771, 0, 0, False)]
+
+
 def test_the_driver_is_asked(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert read_gpus() == []  # no such program
