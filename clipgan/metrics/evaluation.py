@@ -59,13 +59,8 @@ class Evaluation:
         Raises:
             UserError: Inception's weights are missing, or a requested measure needs more images.
         """
-        self.config, self.metrics, self.judge, self.device, self.context = (
-            config,
-            config.metrics,
-            judge,
-            device,
-            context,
-        )
+        self.config, self.metrics, self.judge, self.device = config, config.metrics, judge, device
+        self.context = context
         name = split_of(config)
         split = getattr(data, name)
         self.self_judged = judge is not None and judge.weights == guide.weights

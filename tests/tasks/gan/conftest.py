@@ -3,6 +3,7 @@
 import pytest
 
 from tests.helpers import make_config
+from tests.tasks.gan.steps_of_training import with_noise
 from tests.tiny import tiny
 
 
@@ -11,3 +12,9 @@ def configure(cache_dir, tmp_path):
     return lambda *overrides: make_config(
         *tiny(cache_dir, f"mlflow.tracking_uri=sqlite:///{tmp_path}/mlflow.db", *overrides)
     )
+
+
+@pytest.fixture
+def make_noisy_training(make_training):
+    """Makes a small training whose noise and augmentation show."""
+    return lambda *overrides: with_noise(make_training(*overrides))

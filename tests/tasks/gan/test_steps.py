@@ -21,15 +21,9 @@ from tests.tasks.gan.steps_of_training import (
     discriminator_update,
     generator_update,
     step_random,
-    with_noise,
 )
 
 pytestmark = pytest.mark.numeric
-
-
-@pytest.fixture
-def make_training(make_training):
-    return lambda *overrides: with_noise(make_training(*overrides))
 
 
 SELECTED = [
@@ -46,9 +40,9 @@ SELECTED = [
       for features in ("preprocessed", "online")),
     *SELECTED,
 ], ids=" ".join)  # fmt: skip
-def test_every_term_of_a_step_contrasts_what_the_notation_says(make_training, overrides):
+def test_every_term_of_a_step_contrasts_what_the_notation_says(make_noisy_training, overrides):
     """Runs the real steps on a real batch, and recomputes each value from embeddings, in loops and float64."""
-    training = make_training(*overrides)
+    training = make_noisy_training(*overrides)
     state, batch, spaces, config = training.state, training.batches.at(3), training.objective.spaces, training.config
     if overrides in SELECTED:
         batch = distinct(batch)
@@ -112,8 +106,8 @@ def distinct(batch):
     return dataclasses.replace(batch, further=further, **features(batch))
 
 
-def test_the_two_networks_have_latents_and_noise_of_their_own(make_training):
-    training = make_training()
+def test_the_two_networks_have_latents_and_noise_of_their_own(make_noisy_training):
+    training = make_noisy_training()
     batch, random = training.batches.at(0), step_random(training)
     styles = [steps._styles(training.state, batch, training.objective, random, use) for use in "DG"]
     assert not torch.isclose(*styles).any(dim=2).all()
@@ -134,12 +128,12 @@ def test_the_two_networks_have_latents_and_noise_of_their_own(make_training):
     assert len(seen) == len(set(seen))  # D, G and path length: nothing is drawn twice
 
 
-def test_a_space_whose_terms_are_all_off_is_never_run(make_training, monkeypatch):
+def test_a_space_whose_terms_are_all_off_is_never_run(make_noisy_training, monkeypatch):
     """Counts the passes through the frozen encoders, of generated images as of real ones."""
     counts = {}
 
     def count(space, overrides):
-        training = make_training("features=online", *overrides)
+        training = make_noisy_training("features=online", *overrides)
         batch, encoder = training.batches.at(0), getattr(training.objective.spaces, space)
         if encoder is None:
             return 0
@@ -162,9 +156,9 @@ def test_a_space_whose_terms_are_all_off_is_never_run(make_training, monkeypatch
 
 
 @pytest.mark.parametrize("overrides", [[], ["C_ii=0"], ["loss=asymmetric"], ["loss=lafite"]])
-def test_no_structure_costs_a_pass_of_the_discriminator(make_training, monkeypatch, overrides):
+def test_no_structure_costs_a_pass_of_the_discriminator(make_noisy_training, monkeypatch, overrides):
     """Real and generated images in its own step, generated ones in the generator's: f_D(x) is taken from the former."""
-    training, judged = make_training(*overrides), []
+    training, judged = make_noisy_training(*overrides), []
     forward = training.state.discriminator.forward
     monkeypatch.setattr(
         training.state.discriminator, "forward", lambda x, c: judged.append(len(x.image)) or forward(x, c)
@@ -174,8 +168,8 @@ def test_no_structure_costs_a_pass_of_the_discriminator(make_training, monkeypat
 
 
 @pytest.mark.usefixtures("float64")
-def test_a_lazy_contrast_weighs_as_much_more_in_every_kth_step(make_training, monkeypatch):
-    plain, lazy = make_training(), make_training("contrast.every=3")
+def test_a_lazy_contrast_weighs_as_much_more_in_every_kth_step(make_noisy_training, monkeypatch):
+    plain, lazy = make_noisy_training(), make_noisy_training("contrast.every=3")
     encoder, calls = lazy.objective.spaces.clip, []
     encode = encoder.encode_image
     monkeypatch.setattr(encoder, "encode_image", lambda images: calls.append(1) or encode(images))
@@ -194,8 +188,8 @@ def test_a_lazy_contrast_weighs_as_much_more_in_every_kth_step(make_training, mo
 
 
 @pytest.mark.usefixtures("float64")
-def test_lazy_regularisers_correct_adam_and_keep_their_weight(make_training):
-    training = make_training()
+def test_lazy_regularisers_correct_adam_and_keep_their_weight(make_noisy_training):
+    training = make_noisy_training()
     model, state, batch = training.config.model, training.state, training.batches.at(0)
     for optimizer, lr, interval in (
         (state.generator_optimizer, model.g_lr, model.pl_interval),

@@ -27,11 +27,6 @@ from tests.tiny import tiny
 pytestmark = pytest.mark.numeric
 
 
-@pytest.fixture
-def make_training(make_training):
-    return lambda *overrides: with_noise(make_training(*overrides))
-
-
 VARIANTS = {
     "symmetric": [],
     "asymmetric": ["loss=asymmetric"],
@@ -72,9 +67,9 @@ def first_steps(training, batch, path_lengths=False):
 
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_gradient_caching_equals_the_large_batch(make_training, variant):
-    whole = make_training(*VARIANTS[variant])
-    parts = make_training(*VARIANTS[variant], "accumulate=4", "contrast.grad_cache=true")
+def test_gradient_caching_equals_the_large_batch(make_noisy_training, variant):
+    whole = make_noisy_training(*VARIANTS[variant])
+    parts = make_noisy_training(*VARIANTS[variant], "accumulate=4", "contrast.grad_cache=true")
     batch = whole.batches.at(2)
     expected, expected_values = first_steps(whole, batch)
     found, values = first_steps(parts, batch)
@@ -83,9 +78,9 @@ def test_gradient_caching_equals_the_large_batch(make_training, variant):
 
 
 @pytest.mark.usefixtures("float64")
-def test_without_caching_each_part_contrasts_with_itself(make_training):
+def test_without_caching_each_part_contrasts_with_itself(make_noisy_training):
     """The step's gradient is the mean of the parts' own, each computed as a batch."""
-    whole, alone = make_training("accumulate=4"), make_training()
+    whole, alone = make_noisy_training("accumulate=4"), make_noisy_training()
     batch = whole.batches.at(2)
     found, values = first_steps(whole, batch)
     parts = [first_steps(alone, part) for part in batch.parts(4)]
@@ -96,9 +91,9 @@ def test_without_caching_each_part_contrasts_with_itself(make_training):
 
 
 @pytest.mark.usefixtures("float64")
-def test_path_lengths_in_parts(make_training):
+def test_path_lengths_in_parts(make_noisy_training):
     """The first two of each block of four rows; the mean moves by a hundredth towards each part's."""
-    training = make_training("accumulate=4")
+    training = make_noisy_training("accumulate=4")
     batch, state, objective, random = training.batches.at(2), training.state, training.objective, step_random(training)
     mean, penalties, halves = torch.zeros(()), [], random.halves()
     for number, part in enumerate(batch.parts(4)):
@@ -147,13 +142,13 @@ def first_steps_of_all(overrides, results, rank):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("float64")
-def test_two_processes_equal_one(make_training, cache_dir, tmp_path):
+def test_two_processes_equal_one(make_noisy_training, cache_dir, tmp_path):
     """Two gloo ranks, each with half of the batch, whole or in micro-batches."""
     expected = {}
     for variant, name in itertools.product(PROCESSES, ("plain", "cached")):
         if (variant, name) == ("LAFITE's networks", "cached"):
             continue
-        training = make_training(*(VARIANTS | {"LAFITE's networks": LAFITE})[variant])
+        training = make_noisy_training(*(VARIANTS | {"LAFITE's networks": LAFITE})[variant])
         expected[variant, name] = first_steps(training, training.batches.at(2), path_lengths=name == "plain")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
