@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 
 PR_SET_PDEATHSIG = 1
@@ -42,7 +43,9 @@ class Stop:
 
         def heed(number: int, _frame: FrameType | None) -> None:
             self.signal = number
-            self.check()
+            _held.back = self
+            if not _held.blocks:
+                heed_now()
 
         if threading.current_thread() is not threading.main_thread():  # Python allows no handler here
             yield
@@ -56,6 +59,41 @@ class Stop:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+@dataclass
+class _Held:
+    blocks: int = 0  # of `held` that the main thread is in
+    back: Stop | None = None  # has a signal whose exception is due
+
+
+_held = _Held()
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Hold back a caught signal while the block runs; its exception comes at the end of the outermost such block.
+
+    A database call needs this: SQLAlchemy and SQLite do not expect an exception between any two lines. An interrupted
+    one leaves a session half-way in a transaction, or a statement that is open, and the next call fails.
+    """
+    if threading.current_thread() is not threading.main_thread():  # no signal interrupts it
+        yield
+        return
+    _held.blocks += 1
+    try:
+        yield
+    finally:
+        _held.blocks -= 1
+        if not _held.blocks:
+            heed_now()
+
+
+def heed_now() -> None:
+    """Raise the exception of a signal that was held back: for a place where the process waits inside of `held`."""
+    if _held.back is not None and threading.current_thread() is threading.main_thread():
+        stop, _held.back = _held.back, None
+        stop.check()
 
 
 def end_with_parent(parent: int) -> None:

@@ -73,6 +73,7 @@ class RunningTrial:
 
     def _in_storage(self, action: "Callable[[RDBStorage, int], T]", wait: bool = True) -> T:
         """Call `action` with the trial's storage and its key there; with `wait`, wait while no database answers."""
+        from sweeps.base.signals import held
         from sweeps.study.storage import open_storage, patient
 
         def act() -> T:
@@ -80,7 +81,10 @@ class RunningTrial:
             study = storage.get_study_id_from_name(self.study)
             return action(storage, storage.get_trial_id_from_study_id_trial_number(study, self.number))
 
-        return patient(act)() if wait else act()
+        if wait:
+            return patient(act)()
+        with held():
+            return act()
 
 
 def current_trial() -> RunningTrial | None:

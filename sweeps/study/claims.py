@@ -1,17 +1,15 @@
 """Claim a trial of a study, and record its result: the queue that all processes of a sweep share.
 
-The user attributes of each trial describe it: `point` (axis -> value), `replica` (number of its seed),
-`overrides` (as the user spelled them), `run` (number of its run directory), `owner` (the process that claimed it, and
-its `leader`), `attempt` (number of earlier crashes of its task), `reason` (of its failure), `run_dir`, and `job.NAME`
-for each value that the job has set.
+A trial's user attributes: `point` (axis -> value), `replica` (number of its seed), `overrides` (as the user spelled
+them), `run` (number of its run directory), `owner` (the process that claimed it, and its `leader`), `attempt` (number
+of earlier crashes of its task), `reason` (of its failure), `run_dir`, and `job.NAME` for each value of the job.
 
-To run a task again, the study closes its trial as failed and adds a new waiting trial. So a late result always finds
-its trial closed.
+A task runs again as a new trial, and its old one is closed: so a late result finds its trial closed.
 """
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 import optuna
@@ -19,6 +17,7 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
+from sweeps.base.signals import held
 from sweeps.points.ranking import Goal
 from sweeps.points.search_space import Space, point_id
 from sweeps.points.trial_record import TrialRecord
@@ -79,25 +78,27 @@ class SweepStudy:
         self._asked: Plan | None = None
         self._answers: dict[int, bool] = {}  # trial -> whether that plan wants it
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> AbstractContextManager[None]:
         """Lock the storage against all other processes. Not reentrant."""
-        with exclusive(self.url):
-            yield
+        return exclusive(self.url)
 
+    @held()
     def attribute(self, name: str) -> Any:
         """Read a note of the study; None if there is no such note."""
         return self._stored.study.user_attrs.get(name)
 
+    @held()
     def set_attribute(self, name: str, value: Any) -> None:
         """Store a note (a JSON value) with the study."""
         self._stored.study.set_user_attr(name, value)
 
     @property
+    @held()
     def goal(self) -> Goal:
         """Read the goal: how to compare the study's points."""
         return goal_of(self._stored.study)
 
+    @held()
     def keep_goal(self, goal: Goal) -> None:
         """Store the goal with the study: how to compare its points."""
         self._stored.keep_goal(goal)
@@ -126,9 +127,19 @@ class SweepStudy:
                     self._queue.add_again(record, attempt=0)
             self._queue_more(plan)
 
-    @patient
     def claim(self, plan: Plan) -> TrialRecord | None:
-        """Take the next waiting trial that belongs to the plan; None if no such trial waits now."""
+        """Take the plan's next waiting trial; None if none waits now. If a signal comes meanwhile, it waits again."""
+        claim = None
+        try:
+            with held():
+                return (claim := self._claim(plan))
+        except (KeyboardInterrupt, SystemExit):
+            if claim is not None:
+                self.give_back(claim)
+            raise
+
+    @patient
+    def _claim(self, plan: Plan) -> TrialRecord | None:
         with self._fresh():
             self._queue.requeue_lost()
             if self._in_doubt:
@@ -215,6 +226,7 @@ class SweepStudy:
         with self._fresh():
             return plan.n_open(list(self._trials.newest.values()))
 
+    @held()
     def records(self) -> list[TrialRecord]:
         """Read the newest trial of each task, sorted by trial number."""
         self._trials.refresh(with_running=True)

@@ -10,21 +10,23 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import sqlalchemy
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from optuna import get_all_study_names
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from clipgan.base.secrets import without_passwords
 from clipgan.base.text import first_line
 from sweeps.base.environment import STORAGE
 from sweeps.base.errors import SweepError
+from sweeps.base.signals import heed_now, held
 
 LOCK_TIMEOUT = 60  # seconds that SQLite waits for another writer
 LOCK_POLL = 0.002  # seconds between two tries to get SQLite's lock, which is held for some milliseconds
 OUTAGE = 60.0  # seconds without an answer of the database, after which the sweep ends
+CREATION = 5.0  # seconds that another program may take to create the tables
 RETRY = 0.5  # seconds between two tries to reach it
 ADVISORY_LOCK = zlib.crc32(b"sweeps")  # PostgreSQL names its locks by number
 ALLOWED = "sqlite:///FILE.db or postgresql://USER@HOST/DATABASE"
@@ -81,7 +83,7 @@ def open_storage(url: str) -> RDBStorage:
     try:
         with exclusive(url):  # two first users would collide on CREATE TABLE
             made = os.environ.get(STORAGE) == url  # this worker's or job's leader made it, with the same Optuna
-            storage = RDBStorage(url, engine_kwargs=options, skip_compatibility_check=made, skip_table_creation=made)
+            storage = _connect(url, engine_kwargs=options, skip_compatibility_check=made, skip_table_creation=made)
             if sqlite:
                 sqlalchemy.event.listen(storage.engine, "connect", _set_pragmas)
                 storage.engine.dispose()  # connections made before the listener
@@ -92,6 +94,19 @@ def open_storage(url: str) -> RDBStorage:
         cause = first_line(getattr(error, "orig", None) or error.__cause__ or error)
         shown = without_passwords(parsed.render_as_string())
         raise SweepError(f"hydra.sweeper.storage={shown} cannot be used: {without_passwords(cause)}") from error
+
+
+def _connect(url: str, **settings: Any) -> RDBStorage:
+    """Open a storage, also while a program without the lock, such as optuna-dashboard, creates its tables."""
+    deadline = time.monotonic() + CREATION
+    while True:
+        try:
+            return RDBStorage(url, **settings)
+        except SQLAlchemyError as error:
+            half_made = "already exists" in str(error) or isinstance(error, IntegrityError)
+            if not half_made or time.monotonic() > deadline:
+                raise
+            time.sleep(LOCK_POLL)
 
 
 def patient(method: Callable[P, T]) -> Callable[P, T]:
@@ -106,7 +121,8 @@ def patient(method: Callable[P, T]) -> Callable[P, T]:
         deadline = time.monotonic() + OUTAGE
         while True:
             try:
-                return method(*args, **kwargs)
+                with held():
+                    return method(*args, **kwargs)
             except (StorageInternalError, OperationalError) as error:
                 if time.monotonic() > deadline:
                     cause = first_line(error.__cause__ or error)
@@ -114,6 +130,7 @@ def patient(method: Callable[P, T]) -> Callable[P, T]:
                         f"hydra.sweeper.storage has not answered for {OUTAGE:.0f} s ({cause}); run the same"
                         " command again when it does"
                     ) from error
+                heed_now()
                 time.sleep(RETRY)
 
     return insisting
@@ -124,12 +141,29 @@ def exclusive(url: str) -> Iterator[None]:
     """Hold the lock of a storage: without it, SQLite gives one waiting trial to two processes. Not reentrant."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
-        with FileLock(f"{parsed.database}.sweep.lock").acquire(poll_interval=LOCK_POLL):
+        with held(), _file_lock(f"{parsed.database}.sweep.lock"):
             yield
         return
-    with _lock_engine(parsed).connect() as connection:  # the lock ends with this connection's transaction
+    with held(), _lock_engine(parsed).connect() as connection:  # the lock ends with this connection's transaction
         connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
         yield
+
+
+@contextmanager
+def _file_lock(path: str) -> Iterator[None]:
+    lock = FileLock(path)
+    while True:
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            heed_now()
+            time.sleep(LOCK_POLL)
+        else:
+            break
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @functools.lru_cache

@@ -14,6 +14,7 @@ import optuna
 import psutil
 from optuna.trial import FrozenTrial, TrialState
 
+from sweeps.study.storage import open_storage
 from tests import warm
 
 Process = subprocess.Popen[str] | warm.Popen
@@ -80,7 +81,11 @@ class App:
         """Wait for something that another process does."""
         deadline = time.monotonic() + self.timeout
         while not condition():
-            assert time.monotonic() < deadline
+            if time.monotonic() > deadline:
+                ended = {
+                    process.poll(): process.communicate() for process in self.processes if process.poll() is not None
+                }
+                raise AssertionError(f"waited for {self.timeout} s; commands that have ended: {ended}")
             time.sleep(0.02)
 
     def started(self) -> list[str]:
@@ -90,11 +95,11 @@ class App:
 
     def study(self, name: str | None = None) -> optuna.Study:
         """A study, or the only one."""
-        return optuna.load_study(study_name=name, storage=self.url)
+        return optuna.load_study(study_name=name, storage=open_storage(self.url))
 
     def trials(self, name: str | None = None, state: TrialState | None = None) -> list[FrozenTrial]:
         """The trials of a study, or those in one state; none where there is no study yet."""
-        if name is None and not optuna.get_all_study_names(self.url):
+        if name is None and not optuna.get_all_study_names(open_storage(self.url)):
             return []
         return self.study(name).get_trials(states=None if state is None else (state,))
 

@@ -2,11 +2,14 @@
 
 import sqlite3
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import sqlalchemy
+from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
+from sqlalchemy.exc import SQLAlchemyError
 
 from sweeps.base.errors import SweepError
 from sweeps.study import storage
@@ -68,6 +71,22 @@ def test_the_lock_excludes(tmp_path: Path) -> None:
         order.append("first")
     thread.join()
     assert order == ["first", "second"]
+
+
+def test_another_program_may_create_the_tables_at_the_same_time(tmp_path: Path) -> None:
+    for number in range(10):
+        url, barrier = f"sqlite:///{tmp_path}/{number}.db", threading.Barrier(2)
+
+        def dashboard(url: str = url, barrier: threading.Barrier = barrier) -> None:
+            barrier.wait()
+            with suppress(SQLAlchemyError):
+                RDBStorage(url)
+
+        thread = threading.Thread(target=dashboard)
+        thread.start()
+        barrier.wait()
+        assert open_storage(url).get_all_studies() == []
+        thread.join()
 
 
 def test_passwords_are_seen() -> None:
