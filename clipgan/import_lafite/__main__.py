@@ -11,7 +11,7 @@ from pathlib import Path
 
 import open_clip
 import torch
-from omegaconf import OmegaConf
+import yaml
 
 from clipgan.base.console import console
 from clipgan.base.errors import UserError
