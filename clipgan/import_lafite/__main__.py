@@ -75,10 +75,8 @@ def clips_of(width: int) -> str:
     fitting = [name for name in open_clip.list_models() if open_clip.get_model_config(name)["embed_dim"] == width]
     if not fitting:
         return f"open_clip has no model of {width} dimensions"
-    files = sorted((conf() / "clip").glob("*.yaml"))
-    options = [
-        f"clip={file.stem}" for file in files if OmegaConf.to_container(OmegaConf.load(file))["model"] in fitting
-    ]
+    shipped = {file.stem: yaml.safe_load(file.read_text()) for file in sorted((conf() / "clip").glob("*.yaml"))}
+    options = [f"clip={name}" for name, settings in shipped.items() if settings["model"] in fitting]
     other = f"clip=open_clip clip.name=NAME, where NAME has {width} dimensions, such as {fitting[0]}"
     return ", ".join(options) or other
 
