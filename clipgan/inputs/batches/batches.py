@@ -18,6 +18,7 @@ from clipgan.config import Config
 from clipgan.inputs.data.pack import Split
 from clipgan.inputs.features.encoding import to_device, to_images
 from clipgan.inputs.features.feature_cache import SplitFeatures
+from clipgan.inputs.features.neighbours import nearest_captioned
 from clipgan.inputs.features.text_noise import perturb
 
 
@@ -123,6 +124,9 @@ class Batches:
         each = self.size // world_size()
         self.rows = range(rank() * each, (rank() + 1) * each)  # this process's rows of a step's batch
         self.per_epoch = len(split) // self.size
+        self._nearest = np.empty((0, 0), dtype=np.int64)
+        if config.condition.language_free > 0 and config.condition.pseudo_text == "nearest":
+            self._nearest = nearest_captioned(features, config.condition.neighbours, device)
         self._epoch = -1
         self._order = np.empty(0, dtype=np.int64)
 
@@ -166,15 +170,23 @@ class Batches:
         clip_image = self._tensor(features.clip_image[flip, index])
         text, levels = clip_image, torch.full((len(index), 1), condition.text_noise, device=self.device)
         if condition.language_free < 1:
-            first, last = features.caption_start[index], features.caption_start[index + 1]
-            text = self._tensor(features.clip_text[random.integers(first, last)])
-        if condition.language_free > 0:
+            text = self._captions(index, random)
+        if len(self._nearest):
+            chosen = self._tensor(random.random((len(index), 1)) < condition.language_free)
+            near = self._nearest[index, random.integers(condition.neighbours, size=len(index))]
+            text = torch.where(chosen, self._captions(near, random), text)
+        elif condition.language_free > 0:
             draw = normals(stream(self.seed, f"pseudo text of {use}", step, self.device))
             chosen = self._tensor(random.random((len(index), 1)) < condition.language_free)
             text = torch.where(chosen, perturb(clip_image, condition.image_noise, draw), text)
             levels = levels.masked_fill(chosen, 0.0)  # a pseudo text already has its noise
         resnet = features.resnet_image
         return Targets(text, clip_image, None if resnet is None else self._tensor(resnet[flip, index])), levels
+
+    def _captions(self, index: np.ndarray, random: np.random.Generator) -> Tensor:
+        """Return the features of one random caption of each image at `index`."""
+        first, last = self.features.caption_start[index], self.features.caption_start[index + 1]
+        return self._tensor(self.features.clip_text[random.integers(first, last)])
 
     def _tensor(self, rows: np.ndarray) -> Tensor:
         tensor = to_device(np.ascontiguousarray(rows), self.device)

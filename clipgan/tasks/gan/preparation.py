@@ -8,7 +8,7 @@ import torch
 from clipgan.base.cache import cache_dir_of
 from clipgan.base.console import console
 from clipgan.base.errors import UserError
-from clipgan.config import Config, Need
+from clipgan.config import ConditionConfig, Config, Need
 from clipgan.engine.precision import choose_encoder_precision
 from clipgan.engine.run_checkpoints import check_resumption
 from clipgan.inputs.batches.batches import check_batch_size
@@ -67,6 +67,11 @@ def check_captions(config: Config, data: PackedData) -> None:
             "image (NAME.txt, one a line), "
             "or train without any: condition=language_free"
         )
+    if "train" in bare and config.condition.pseudo_text == "nearest":
+        raise UserError(
+            f"condition.pseudo_text=nearest takes captions of near images, but data={data.name} has none; "
+            "use condition.pseudo_text=noise"
+        )
     measures = [f"metrics.{measure}" for measure in config.metrics.asked(Need.CAPTIONS)]
     if split_of(config) in bare and measures:
         console.print(f"data={data.name} has no captions of {split_of(config)} images: {' and '.join(measures)} cannot "
@@ -85,6 +90,11 @@ def check_captions(config: Config, data: PackedData) -> None:
             f"metrics={config.metrics.name} cannot train its judge, a small CLIP: data={data.name} has no {what}; "
             "choose metrics=fid5k, or give its weights with metrics.judge.checkpoint=FILE"
         )
+
+
+def reads_no_caption(condition: ConditionConfig) -> bool:
+    """Whether a training reads no caption of any image."""
+    return condition.language_free == 1 and condition.pseudo_text == "noise"
 
 
 def prepare(config: Config, device: torch.device) -> Prepared:
@@ -122,7 +132,7 @@ def prepare(config: Config, device: torch.device) -> Prepared:
         config.resnet.ridge,
         cache_dir,
         device,
-        pseudo_text=config.condition.image_noise if config.condition.language_free == 1 else None,
+        pseudo_text=config.condition.image_noise if reads_no_caption(config.condition) else None,
     )
     clip.start_steps(choose_encoder_precision(config.clip.precision, device))
     if resnet is not None:
