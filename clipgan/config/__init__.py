@@ -7,7 +7,16 @@ from clipgan.config.augment import AUGMENTATIONS, AugmentConfig
 from clipgan.config.condition import ConditionConfig
 from clipgan.config.data import DATA_SETS, DataConfig
 from clipgan.config.encoders import ClipConfig, ResNetConfig, TinyClipTraining, TinyResNetTraining
-from clipgan.config.loss import PAIRS, SPACES, LossConfig, SpaceTerms, SpaceWeights, Temperatures, TermConfig
+from clipgan.config.loss import (
+    PAIRS,
+    SPACES,
+    LossConfig,
+    SpaceTerms,
+    SpaceWeights,
+    Temperatures,
+    TermConfig,
+    ViewConfig,
+)
 from clipgan.config.measure_registry import MEASURES, MOMENTS, NEEDS, Need
 from clipgan.config.metrics import MetricsConfig
 from clipgan.config.mlflow import MlflowConfig
@@ -48,6 +57,7 @@ __all__ = [
     "TermConfig",
     "TinyClipTraining",
     "TinyResNetTraining",
+    "ViewConfig",
     "flatten",
     "from_yaml",
     "plain",

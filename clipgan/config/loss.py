@@ -11,6 +11,7 @@ from clipgan.config.checks import one_of, require, weight
 SPACES = ("D", "CLIP", "ResNet")
 PAIRS = ("it", "ii")
 SIMILARITIES = ("cos", "exp_cos")
+TEXTS = ("clean", "noisy")
 COLDEST = 1e-4  # temperature: below it float32 has no digits left for the differences of cosines over it
 COLDEST_EXP_COS = 0.02  # exp(1 / tau) is no number in float32 below about 0.0113
 
@@ -48,6 +49,8 @@ class TermConfig:
     S: float | None = None  # weight of its space
     C: float | None = None  # weight of its pairs
     h: float | None = None  # factor of its heterologous direction
+    homologous: float | None = None  # factor of its L(a -> b)
+    heterologous: float | None = None  # factor of its L(b -> a); the same as h
     temperature: float | None = None  # tau
 
 
@@ -57,6 +60,21 @@ class SpaceTerms:
 
     it: TermConfig | None = None  # image-text pairs
     ii: TermConfig | None = None  # image-image pairs
+
+
+@dataclass
+class ViewConfig:
+    """How the encoders see generated images in a training step. LAFITE's code: crop=0.5, pad=true, antialias=false."""
+
+    crop: float = 1.0  # least side of a random crop, one for the batch, as a share of the image's; 1: no crop
+    # an image smaller than the encoder's input is not cropped then
+    pad: bool = (
+        False  # true: put an image smaller than the encoder's input on white, at a random place; false: enlarge it
+    )
+    antialias: bool = True  # whether an image that shrinks is smoothed
+
+    def __post_init__(self) -> None:
+        require(0 < self.crop <= 1, "loss.view.crop", self.crop, "above 0 and at most 1")
 
 
 @dataclass
@@ -73,10 +91,13 @@ class LossConfig:
     heterologous: float  # factor of L(b -> a), whose anchor is the target
     homologous: float = 1.0  # factor of L(a -> b), whose anchor is the image
     temperature: Temperatures = field(default_factory=Temperatures)  # InfoNCE temperature of each space
+    text: str = "clean"  # targets of image-text pairs: clean (the caption's features) | noisy (those that G and D get)
+    view: ViewConfig = field(default_factory=ViewConfig)  # how the encoders see generated images
     similarity: str = "cos"  # inside the softmax: cos (cos / tau) | exp_cos (exp(cos / tau), as LAFITE's code has it)
 
     def __post_init__(self) -> None:
         one_of("loss.similarity", self.similarity, SIMILARITIES)
+        one_of("loss.text", self.text, TEXTS)
         for phase, allowed in (("generator", SPACES), ("discriminator", ("D",))):
             for space in getattr(self, phase):
                 if space not in allowed:
@@ -104,6 +125,7 @@ class LossConfig:
 
 
 def _check_term(key: str, term: TermConfig) -> None:
+    require(term.h is None or term.heterologous is None, f"{key}.h", term.h, f"null beside {key}.heterologous")
     for name, value in vars(term).items():
         if value is not None:
             (_temperature if name == "temperature" else weight)(f"{key}.{name}", value)

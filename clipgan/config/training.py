@@ -138,6 +138,8 @@ class Config:
         require(self.batch % group == 0, "batch", self.batch, f"a multiple of model.mbstd_group={group}")
         require(self.contrast.negatives == 0 or self.loss.homologous > 0, "contrast.negatives",
                  self.contrast.negatives, f"0 for loss={self.loss.name}, which has no homologous part")  # fmt: skip
+        require(self.contrast.negatives == 0 or self.loss.text == "clean", "contrast.negatives",
+                 self.contrast.negatives, "0 with loss.text=noisy: further targets have no noise")  # fmt: skip
         if self.heterologous == "source":
             for phase, space, pair, term in self.loss.terms():
                 require(phase == "generator" or term.h is None, f"loss.{phase}.{space}.{pair}.h", term.h,

@@ -168,7 +168,10 @@ class Batches:
         """Return features of the images at `index`, and the noise level of each one's condition: float32 [N, 1]."""
         condition, features = self.config.condition, self.features
         clip_image = self._tensor(features.clip_image[flip, index])
-        text, levels = clip_image, torch.full((len(index), 1), condition.text_noise, device=self.device)
+        text, levels = (
+            clip_image,
+            torch.full((len(index), 1), condition.length(condition.text_noise), device=self.device),
+        )
         if condition.language_free < 1:
             text = self._captions(index, random)
         if len(self._nearest):
@@ -178,7 +181,7 @@ class Batches:
         elif condition.language_free > 0:
             draw = normals(stream(self.seed, f"pseudo text of {use}", step, self.device))
             chosen = self._tensor(random.random((len(index), 1)) < condition.language_free)
-            text = torch.where(chosen, perturb(clip_image, condition.image_noise, draw), text)
+            text = torch.where(chosen, perturb(clip_image, condition.length(condition.image_noise), draw), text)
             levels = levels.masked_fill(chosen, 0.0)  # a pseudo text already has its noise
         resnet = features.resnet_image
         return Targets(text, clip_image, None if resnet is None else self._tensor(resnet[flip, index])), levels

@@ -21,7 +21,7 @@ from clipgan.config import ClipConfig
 from clipgan.inputs.data.pack import PackedData
 from clipgan.inputs.encoders.activation import with_lean_activations
 from clipgan.inputs.encoders.frozen import FrozenEncoder
-from clipgan.inputs.encoders.preprocess import Preprocess
+from clipgan.inputs.encoders.preprocess import Preprocess, Resizing
 from clipgan.inputs.encoders.tiny_clip import (
     TINY_MODEL,
     build_clip,
@@ -73,14 +73,14 @@ class FrozenClip(FrozenEncoder):
         """Return what a run records to find this CLIP again: its identity and the path of its weights."""
         return {"key": self.key, "file": "" if self.file is None else str(self.file.resolve())}
 
-    def image_features_raw(self, images: torch.Tensor) -> torch.Tensor:
+    def image_features_raw(self, images: torch.Tensor, resizing: Resizing | None = None) -> torch.Tensor:
         """Encode images [N, 3, R, R] in [-1, 1] to float32 [N, dim] without normalisation; differentiable."""
         with self.autocast():
-            return self.backbone.encode_image(self.pixels(images)).float()
+            return self.backbone.encode_image(self.pixels(images, resizing)).float()
 
-    def encode_image(self, images: torch.Tensor) -> torch.Tensor:
+    def encode_image(self, images: torch.Tensor, resizing: Resizing | None = None) -> torch.Tensor:
         """Encode images [N, 3, R, R] in [-1, 1] to float32 [N, dim] of unit length; differentiable."""
-        return unit(self.image_features_raw(images))
+        return unit(self.image_features_raw(images, resizing))
 
     @torch.no_grad()
     def encode_text(self, texts: list[str]) -> torch.Tensor:

@@ -47,18 +47,19 @@ def active_terms(config: Config) -> list[Term]:
     The weights are S_s * C_pair * 1 for the homologous direction and S_s * C_pair * h for the heterologous direction;
     `loss.homologous` and `loss.heterologous` are the factors 1 and h. With `heterologous=source` the factor depends on
     the network instead: it is 1 for D, which trains on real images, and h for G, and each term is the mean of both
-    directions. A term's own S, C, h and temperature override the common ones.
+    directions. A term's own S, C, h, directions and temperature override the common ones.
     """
     loss = config.loss
     terms = []
     for network, space, pair, own in loss.terms():
         phase = {"generator": "G", "discriminator": "D"}[network]
         weight = _first(own.S, getattr(config.S, space)) * _first(own.C, {"it": config.C_it, "ii": config.C_ii}[pair])
-        primed = _first(own.h, loss.heterologous)
+        plain = _first(own.homologous, loss.homologous)
+        primed = _first(own.h, _first(own.heterologous, loss.heterologous))
         if config.heterologous == "direction":
-            homologous, heterologous = weight * loss.homologous, weight * primed
+            homologous, heterologous = weight * plain, weight * primed
         else:
-            factor = loss.homologous if phase == "D" else primed
+            factor = plain if phase == "D" else primed
             homologous = heterologous = weight * factor / 2
         if homologous or heterologous:
             temperature = _first(own.temperature, getattr(loss.temperature, space))

@@ -132,7 +132,9 @@ def prepare(config: Config, device: torch.device) -> Prepared:
         config.resnet.ridge,
         cache_dir,
         device,
-        pseudo_text=config.condition.image_noise if reads_no_caption(config.condition) else None,
+        pseudo_text=config.condition.length(config.condition.image_noise)
+        if reads_no_caption(config.condition)
+        else None,
     )
     clip.start_steps(choose_encoder_precision(config.clip.precision, device))
     if resnet is not None:

@@ -17,6 +17,7 @@ from clipgan.config import Config, PairsConfig
 from clipgan.engine.accumulate import Embeddings, Values, backward
 from clipgan.engine.divergence import Watch
 from clipgan.inputs.batches.batches import Batch, Targets
+from clipgan.inputs.encoders.preprocess import Resizing
 from clipgan.models.losses.adversarial import (
     discriminator_loss,
     generator_loss,
@@ -31,6 +32,7 @@ from clipgan.models.networks.discriminator import Judgement
 from clipgan.models.networks.scales import Scales, scales_of
 from clipgan.tasks.gan.spaces import FrozenSpaces
 from clipgan.tasks.gan.state import TrainingState
+from clipgan.tasks.gan.view import view_of
 
 PATH_LENGTH_DECAY = 0.01  # weight of a batch in the mean path length (StyleGAN2)
 
@@ -144,9 +146,13 @@ def generator_step(
         judged = _judge(state, fake, part, random, "G")
         needed = dict.fromkeys(term.space for term in terms)
         embedded = {
-            space: unit(judged.semantic) if space == "D" else spaces.embed(space, fake.image) for space in needed
+            space: unit(judged.semantic) if space == "D" else spaces.embed(space, fake.image, view(space))
+            for space in needed
         }
         return generator_loss(judged.logits), embedded
+
+    def view(space: str) -> Resizing | None:
+        return view_of(config.loss.view, spaces.encoder(space).preprocess, config.resolution, random, f"{space} view")
 
     def target(of: Targets, space: str, pair: str) -> Tensor | None:
         if space == "D" and pair == "ii":  # no cache has f_D

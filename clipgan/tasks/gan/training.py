@@ -60,7 +60,7 @@ class Training(Run):
             config=config,
             generator_terms=[term for term in self.terms if term.phase == "G"],
             discriminator_terms=[term for term in self.terms if term.phase == "D"],
-            spaces=FrozenSpaces(prepared.clip, prepared.resnet, features.text_to_resnet),
+            spaces=FrozenSpaces(prepared.clip, prepared.resnet, features.text_to_resnet, config.loss.text == "noisy"),
         )
         self.clip, self.judge = prepared.clip, prepared.judge
         batches = Batches(config, prepared.data.train, features.train, device, prepared.data.x_flip)

@@ -63,6 +63,7 @@ class LafiteDiscriminator(nn.Module):
 
         sizes = [2**exponent for exponent in range(resolution.bit_length() - 1, 2, -1)]
         self.clamp, self.group, self.unit_features = lafite.conv_clamp, model.mbstd_group, lafite.unit_features
+        self.everywhere = lafite.text_logit == "batch"
         self.from_rgb = Conv(3, channels(resolution), 1, activate=True)
         self.blocks = nn.ModuleDict(
             {str(size): LafiteResidualBlock(channels(size), channels(size // 2), self.clamp) for size in sizes}
@@ -83,7 +84,8 @@ class LafiteDiscriminator(nn.Module):
 
         Returns:
             The logit D(x, c) = D(x) + sum over the batch of <f_D(x), c>, and f_D(x). As in the published code, the
-            text's part is one number for all images of the batch (of the micro-batch with accumulate > 1).
+            text's part is one number for all images of the batch (of the micro-batch with accumulate > 1; of this
+            process with `text_logit=process`).
         """
         with scaled_together(self.equalised):
             return self._judge(images, condition)
@@ -97,7 +99,10 @@ class LafiteDiscriminator(nn.Module):
         semantic = self.semantic(h).float()
         if self.unit_features:
             semantic = semantic / semantic.norm(dim=1, keepdim=True)
-        return Judgement(self.logit(h).float().squeeze(1) + total_with_gradient((semantic * condition).sum()), semantic)
+        text = (semantic * condition).sum()
+        if self.everywhere:
+            text = total_with_gradient(text)
+        return Judgement(self.logit(h).float().squeeze(1) + text, semantic)
 
     def joinable(self, rows: int) -> bool:
         """See `Discriminator.joinable`; here every logit depends on the whole batch."""
