@@ -126,7 +126,9 @@ def test_every_pass_of_d_sees_augmented_images_and_the_encoders_none(make_traini
     spied.end_step = augment.end_step
     judged = []
     monkeypatch.setattr(state.discriminator, "forward", lambda x, c: judged.append(x.image) or judge(x, c))
-    monkeypatch.setattr(training.objective.spaces.clip, "encode_image", lambda x, how: encoded.append(x) or encode(x, how))
+    monkeypatch.setattr(
+        training.objective.spaces.clip, "encode_image", lambda x, how: encoded.append(x) or encode(x, how)
+    )
     before = state.generator.synthesis.constant.clone()
     values = training.step(0)
     assert len(seen) == 4  # D: generated, real; G: generated; R1: real

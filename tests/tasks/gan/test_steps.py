@@ -35,7 +35,12 @@ SELECTED = [
 
 
 # LAFITE's terms alone: tests/tasks/gan/test_lafite_parity.py has the rest of its step
-LAFITES_TERMS = ["loss=lafite", "loss.similarity=cos", "loss.text=clean", "loss.view={crop: 1, pad: false, antialias: true}"]
+LAFITES_TERMS = [
+    "loss=lafite",
+    "loss.similarity=cos",
+    "loss.text=clean",
+    "loss.view={crop: 1, pad: false, antialias: true}",
+]
 
 
 @pytest.mark.usefixtures("float64")
