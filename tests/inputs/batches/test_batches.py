@@ -162,3 +162,12 @@ def test_mixed_conditions_are_of_both_kinds(wide):
     assert (cosine(batch.text, image)[~captioned] > 0.6).all()
     torch.testing.assert_close(batch.condition[~captioned], batch.text[~captioned])
     assert (cosine(batch.condition, text)[captioned] < 0.999).all()
+
+
+def test_mismatched_conditions_are_of_other_images_of_the_whole_batch(wide):
+    batch = batches(wide, "adversarial.mismatch=1", size=16, x_flip=False).at(3)
+    assert torch.equal(batch.mismatched, batch.condition[[-1, *range(len(batch.rows) - 1)]])
+    parts = batch.parts(2)
+    assert torch.equal(parts[1].mismatched[0], parts[0].condition[-1])
+    assert len(batch.condition.unique(dim=0)) == 16
+    assert batches(wide, x_flip=False).at(3).mismatched is None
