@@ -3,9 +3,11 @@
 Units: kimg = 1000 real images shown to the discriminator. `null` means what the field's comment says.
 """
 
+from clipgan.config.adversarial import ADVERSARIAL_LOSSES, AdversarialConfig
 from clipgan.config.augment import AUGMENTATIONS, AugmentConfig
 from clipgan.config.condition import ConditionConfig
 from clipgan.config.data import DATA_SETS, DataConfig
+from clipgan.config.discriminator import GUIDE, DiscriminatorConfig
 from clipgan.config.encoders import ClipConfig, ResNetConfig, TinyClipTraining, TinyResNetTraining
 from clipgan.config.loss import (
     PAIRS,
@@ -27,8 +29,10 @@ from clipgan.config.simclr import SimclrConfig
 from clipgan.config.training import MLFLOW_RUN, Config
 
 __all__ = [
+    "ADVERSARIAL_LOSSES",
     "AUGMENTATIONS",
     "DATA_SETS",
+    "GUIDE",
     "MEASURES",
     "MLFLOW_RUN",
     "MOMENTS",
@@ -36,12 +40,14 @@ __all__ = [
     "PAIRS",
     "PAIR_SELECTIONS",
     "SPACES",
+    "AdversarialConfig",
     "AugmentConfig",
     "ClipConfig",
     "ConditionConfig",
     "Config",
     "ContrastConfig",
     "DataConfig",
+    "DiscriminatorConfig",
     "LafiteConfig",
     "LossConfig",
     "MetricsConfig",

@@ -18,9 +18,9 @@ CHANGE_WHEN_RESUMED = ("kimg", "seconds", "snapshot_kimg", "snapshot_epochs", "m
 
 # task=simclr does not read these.
 FOR_GANS_ONLY = (
-    "loss", "condition", "resnet", "model", "augment", "budget", "metrics", "clip@metrics.judge", "contrast", "S", "h",
-    "heterologous", "C_it", "C_ii", "kimg", "seconds", "snapshot_kimg", "init", "freeze_d", "compile", "graphs",
-    "sample_prompts", "sample_latents", "mlflow.log_model",
+    "loss", "condition", "resnet", "model", "adversarial", "discriminator", "augment", "budget", "metrics",
+    "clip@metrics.judge", "contrast", "S", "h", "heterologous", "C_it", "C_ii", "kimg", "seconds", "snapshot_kimg",
+    "init", "freeze_d", "compile", "graphs", "sample_prompts", "sample_latents", "mlflow.log_model",
 )  # fmt: skip
 
 

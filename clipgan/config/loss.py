@@ -13,6 +13,7 @@ PAIRS = ("it", "ii")
 SIMILARITIES = ("cos", "exp_cos")
 TEXTS = ("clean", "noisy")
 COLDEST = 1e-4  # temperature: below it float32 has no digits left for the differences of cosines over it
+LEARNED_FROM, LEARNED_TO = 0.01, 1.0  # range of a learned temperature, CLIP's own
 COLDEST_EXP_COS = 0.02  # exp(1 / tau) is no number in float32 below about 0.0113
 
 
@@ -36,10 +37,14 @@ class Temperatures:
     D: float = 0.5  # tau in D's own space
     CLIP: float = 0.5  # tau in CLIP's space
     ResNet: float = 0.5  # tau in the ResNet's space
+    learned: bool = False  # true: each network learns one tau for each space, from these on, between 0.01 and 1
 
     def __post_init__(self) -> None:
         for space in SPACES:
-            _temperature(f"loss.temperature.{space}", getattr(self, space))
+            value = getattr(self, space)
+            _temperature(f"loss.temperature.{space}", value)
+            require(not self.learned or LEARNED_FROM <= value <= LEARNED_TO, f"loss.temperature.{space}", value,
+                     f"between {LEARNED_FROM} and {LEARNED_TO} with loss.temperature.learned=true")  # fmt: skip
 
 
 @dataclass
@@ -104,6 +109,8 @@ class LossConfig:
                     raise UserError(f"loss.{phase}.{space} is not allowed: it must be {' or '.join(allowed)}")
         for phase, space, pair, term in self.terms():
             _check_term(f"loss.{phase}.{space}.{pair}", term)
+        if self.temperature.learned:
+            self._check_learned()
         if self.similarity == "exp_cos":
             for key, value in self._temperatures().items():
                 require(value >= COLDEST_EXP_COS, key, value, f">= {COLDEST_EXP_COS} with loss.similarity=exp_cos")
@@ -116,6 +123,12 @@ class LossConfig:
                 term: TermConfig | None = getattr(structure.get(space), pair, None)
                 if term is not None:
                     yield phase, space, pair, term
+
+    def _check_learned(self) -> None:
+        require(self.similarity == "cos", "loss.similarity", self.similarity, "cos with loss.temperature.learned=true")
+        for phase, space, pair, term in self.terms():
+            require(term.temperature is None, f"loss.{phase}.{space}.{pair}.temperature", term.temperature,
+                     "null with loss.temperature.learned=true: the pairs of a space share its temperature")  # fmt: skip
 
     def _temperatures(self) -> dict[str, float]:
         """Every temperature by its key."""

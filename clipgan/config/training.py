@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, field
 
+from clipgan.config.adversarial import AdversarialConfig
 from clipgan.config.augment import AugmentConfig
 from clipgan.config.checks import at_least, name, one_of, positive, require, weight
 from clipgan.config.condition import ConditionConfig
 from clipgan.config.data import DataConfig
+from clipgan.config.discriminator import DiscriminatorConfig
 from clipgan.config.encoders import ClipConfig, ResNetConfig
 from clipgan.config.loss import LossConfig, SpaceWeights
 from clipgan.config.metrics import MetricsConfig
@@ -32,6 +34,8 @@ class Config:
     data: DataConfig  # the captioned images
     model: ModelConfig  # generator and discriminator
     metrics: MetricsConfig  # what is measured of a generator, and how
+    adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)  # the game between G and D
+    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)  # the architecture of D
     augment: AugmentConfig = field(default_factory=AugmentConfig)  # what changes images before D sees them
     pairs: PairsConfig = field(default_factory=PairsConfig)  # which candidates count as positives and negatives
     condition: ConditionConfig = field(default_factory=ConditionConfig)  # what G and D are conditioned on
@@ -128,6 +132,7 @@ class Config:
         if self.seconds is not None:
             positive("seconds", self.seconds)
         self._check_init()
+        self._check_game()
         if self.compile is not None:
             one_of("compile", self.compile, COMPILE_MODES)
         self.graphs = {"True": "on", "False": "off"}.get(self.graphs, self.graphs)  # what YAML makes of on and off
@@ -156,6 +161,21 @@ class Config:
                      "fits")  # fmt: skip
             require(self.pairs.similarity == "image", "pairs.similarity", self.pairs.similarity,
                      "image where condition.language_free > 0")  # fmt: skip
+
+    def _check_game(self) -> None:
+        require(self.adversarial.name != "relativistic" or self.augment.name != "ada", "augment", self.augment.name,
+                 "another one with adversarial=relativistic: there, the sign of D's logits, which ada follows, has no "
+                 "meaning")  # fmt: skip
+        if self.discriminator.name == "projected":
+            require(not self.model.multi_scale, "model.multi_scale", self.model.multi_scale,
+                     "false with discriminator=projected, which reads one scale")  # fmt: skip
+            require(self.freeze_d == 0, "freeze_d", self.freeze_d,
+                     "0 with discriminator=projected, whose network is frozen as a whole")  # fmt: skip
+
+    def gradient_penalties(self) -> dict[str, float]:
+        """Return the weights gamma of D's gradient penalties that are on: r1 on real images, r2 on generated ones."""
+        gammas = {"r1": self.model.r1_gamma, "r2": self.adversarial.r2_gamma}
+        return {name: gamma for name, gamma in gammas.items() if gamma}
 
     def _check_init(self) -> None:
         require(self.init is None or self.resume in ("auto", "none"), "init", self.init,

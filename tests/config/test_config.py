@@ -9,7 +9,19 @@ from clipgan.base.errors import UserError
 from clipgan.config import SpaceTerms, TermConfig, flatten, from_yaml
 from tests.helpers import ROOT, compose_node, make_config
 
-SWEPT = ("augment", "clip", "loss", "pairs", "condition", "model", "resnet", "metrics", "data")
+SWEPT = (
+    "adversarial",
+    "augment",
+    "discriminator",
+    "clip",
+    "loss",
+    "pairs",
+    "condition",
+    "model",
+    "resnet",
+    "metrics",
+    "data",
+)
 
 
 def options(group):
@@ -45,6 +57,18 @@ def test_the_defaults_are_the_notes():
     assert config.clip.train is not None
     assert config.metrics.judge.train is not None
     assert config.clip.train.seed != config.metrics.judge.train.seed  # the judge is not the guide
+
+
+def test_r2_needs_no_relativistic_loss_and_follows_r1_there():
+    assert make_config("adversarial.r2_gamma=1").gradient_penalties() == {"r1": 0.5, "r2": 1}
+    assert make_config("adversarial=relativistic", "model.r1_gamma=3").gradient_penalties() == {"r1": 3, "r2": 3}
+
+
+def test_a_projected_discriminator_comes_as_published_and_a_user_may_change_it():
+    config = make_config("discriminator=projected", "model=base")
+    assert (config.augment.name, config.gradient_penalties()) == ("diffaugment", {})
+    config = make_config("discriminator=projected", "model=base", "augment=none", "model.r1_gamma=2")
+    assert (config.augment.name, config.gradient_penalties()) == ("none", {"r1": 2})
 
 
 def test_text_becomes_numbers():
@@ -116,6 +140,25 @@ def test_text_becomes_numbers():
         (["model.channel_multiplier=0"], ["model.channel_multiplier=0", "> 0"]),
         (["model.mapping_multiplier=inf"], ["model.mapping_multiplier=inf", "finite"]),
         (["model=lafite", "model.multi_scale=true"], ["model.multi_scale=True", "false with LAFITE's networks"]),
+        (["adversarial.name=wasserstein"], ["adversarial.name=wasserstein", "nonsaturating, hinge, relativistic"]),
+        (["adversarial.r2_gamma=-1"], ["adversarial.r2_gamma=-1", ">= 0"]),
+        (["adversarial.mismatch=-0.5"], ["adversarial.mismatch=-0.5", ">= 0"]),
+        (["adversarial.mismatch=nan"], ["adversarial.mismatch=nan", "finite"]),
+        (["adversarial.mismatch=1", "batch=1", "model.mbstd_group=1"], ["batch=1", ">= 2"]),
+        (["adversarial=relativistic", "augment=ada"], ["augment=ada", "adversarial=relativistic"]),
+        (["discriminator.name=x"], ["discriminator.name=x", "stylegan2, projected"]),
+        (["discriminator.network=clip"], ["discriminator.network=clip", "null for discriminator=stylegan2"]),
+        (["discriminator=projected", "discriminator.network="], ["discriminator.network=", "clip or the name"]),
+        (["discriminator=projected", "discriminator.checkpoint=x"], ["discriminator.checkpoint=x", "clip.checkpoint"]),
+        (["discriminator=projected", "discriminator.precision=mixed"], ["discriminator.precision=mixed", "auto"]),
+        (["discriminator=projected", "discriminator.layers=[3,1]"], ["discriminator.layers=[3, 1]", "rising"]),
+        (["discriminator=projected", "discriminator.layers=[]"], ["discriminator.layers=[]", "rising"]),
+        (["discriminator=projected", "discriminator.width=0"], ["discriminator.width=0", ">= 1"]),
+        (["discriminator=projected", "model=msg"], ["model.multi_scale=True", "discriminator=projected"]),
+        (["discriminator=projected", "init=x", "freeze_d=2"], ["freeze_d=2", "discriminator=projected"]),
+        (["loss.temperature.learned=true", "loss.temperature.D=2"], ["loss.temperature.D=2", "between 0.01 and 1"]),
+        (["loss.temperature.learned=true", "loss.similarity=exp_cos"], ["loss.similarity=exp_cos", "learned"]),
+        (["loss.temperature.learned=true", "+loss.generator.D.it.temperature=0.1"], ["D.it.temperature=0.1", "null"]),
         (["augment.name=x"], ["augment.name=x", "none, diffaugment, ada"]),
         (["augment.policy=[colour]"], ["augment.policy=['colour']", "[] for augment=none"]),
         (["augment=diffaugment", "augment.policy=[blit]"], ["['blit']", "some of [colour, translation, cutout]"]),

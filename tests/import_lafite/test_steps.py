@@ -11,9 +11,9 @@ from clipgan.inputs.batches.batches import Batch
 from clipgan.inputs.encoders.clip import FrozenClip
 from clipgan.inputs.encoders.tiny_clip import build_clip, register_tiny_model, tiny_preprocess
 from clipgan.models.losses.structure import active_terms
+from clipgan.tasks.gan.objective import Objective
 from clipgan.tasks.gan.spaces import FrozenSpaces
 from clipgan.tasks.gan.state import new_state
-from clipgan.tasks.gan.steps import Objective
 from clipgan.tasks.gan.train_step import train_step
 from tests.helpers import make_config
 from tests.import_lafite.conftest import C, public_networks

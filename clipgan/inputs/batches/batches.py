@@ -48,6 +48,7 @@ class Batch(Targets):
     condition: Tensor  # c, float32 [N, C]: the condition of G and D
     further: Targets | None  # features of K other images, as negatives
     rows: range  # the numbers of these rows in the step's whole batch
+    mismatched: Tensor | None = None  # c', float32 [N, C]: the condition of another image of the whole batch
 
     def part(self, rows: range) -> Self:
         """Select rows by their numbers in the whole batch."""
@@ -149,14 +150,17 @@ class Batches:
             places = random.choice(len(self.split) - self.size, count, replace=False)
             others = self._order[np.where(places < mine.start, places, places + self.size)]  # outside this batch
             further, _ = self._targets(others, self._flips(random, count), random, step, "further")
+        condition = perturb(targets.text, levels, draw)
+        mismatched = condition.roll(1, dims=0)[own] if self.config.adversarial.mismatch else None
         return Batch(
             text=targets.text[own],
             clip_image=targets.clip_image[own],
             resnet_image=None if targets.resnet_image is None else targets.resnet_image[own],
             images=to_images(packed, self.device),
-            condition=perturb(targets.text, levels, draw)[own],
+            condition=condition[own],
             further=further,
             rows=rows,
+            mismatched=mismatched,
         )
 
     def _flips(self, random: np.random.Generator, count: int) -> np.ndarray:

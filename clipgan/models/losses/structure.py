@@ -30,6 +30,7 @@ class Term:
     heterologous: float  # weight of L(b -> a)
     temperature: float
     similarity: str
+    learned: bool = False  # whether the training learns the temperature, beginning with `temperature`
 
     @property
     def name(self) -> str:
@@ -63,7 +64,8 @@ def active_terms(config: Config) -> list[Term]:
             homologous = heterologous = weight * factor / 2
         if homologous or heterologous:
             temperature = _first(own.temperature, getattr(loss.temperature, space))
-            terms.append(Term(phase, space, pair, homologous, heterologous, temperature, loss.similarity))
+            learned = loss.temperature.learned
+            terms.append(Term(phase, space, pair, homologous, heterologous, temperature, loss.similarity, learned))
     return terms
 
 
@@ -81,7 +83,7 @@ def structure_loss(
 
     Args:
         terms: the terms of one phase.
-        images: space -> the embeddings a, [N, d_space], unit length.
+        images: space -> the embeddings a, [N, d_space], unit length; of length 1 / tau for terms that learn tau.
         targets: (space, pair) -> the embeddings b, [N + K, d_space], unit length, without gradient.
         selections: the positives, excluded pairs and weights, the same for all terms.
 
@@ -96,7 +98,7 @@ def structure_loss(
         if len(own_targets[0]) == len(own_images[0]):  # no further targets: no cache has f_D(x)
             chosen = selections._replace(homologous=selections.without_further)
         directions = (group[0].homologous > 0, group[0].heterologous > 0)
-        temperatures = [term.temperature for term in group]
+        temperatures = [1.0 if term.learned else term.temperature for term in group]
         losses = contrasts(own_images, own_targets, temperatures, group[0].similarity, chosen, directions)
         weights = [(term.homologous, term.heterologous) for term in group]
         rows = [place for place, computed in enumerate(directions) if computed]

@@ -8,13 +8,15 @@ import torch
 from clipgan.base.cache import cache_dir_of
 from clipgan.base.console import console
 from clipgan.base.errors import UserError
-from clipgan.config import ConditionConfig, Config, Need
+from clipgan.config import GUIDE, ConditionConfig, Config, Need
 from clipgan.engine.precision import choose_encoder_precision
 from clipgan.engine.run_checkpoints import check_resumption
 from clipgan.inputs.batches.batches import check_batch_size
 from clipgan.inputs.data.loading import load_data, report_files
 from clipgan.inputs.data.pack import SPLITS, PackedData
 from clipgan.inputs.encoders.clip import FrozenClip, load_clip
+from clipgan.inputs.encoders.frozen import FrozenEncoder
+from clipgan.inputs.encoders.frozen_layers import FrozenLayers
 from clipgan.inputs.encoders.resnet import FrozenResNet, load_resnet
 from clipgan.inputs.encoders.side_by_side import train_side_by_side
 from clipgan.inputs.encoders.weights import check_weights
@@ -34,6 +36,7 @@ class Prepared:
     features: Features
     judge: FrozenClip | None  # None if no CLIP judges
     cache_dir: Path
+    frozen: FrozenLayers | None = None  # the layers that a projected D reads
 
 
 def check_files(config: Config) -> None:
@@ -46,6 +49,7 @@ def check_files(config: Config) -> None:
     check_weights({
         "clip.checkpoint": config.clip.checkpoint,
         "resnet.checkpoint": config.resnet.checkpoint,
+        "discriminator.checkpoint": config.discriminator.checkpoint,
         "metrics.judge.checkpoint": judge.checkpoint if judge else None,
     })  # fmt: skip
     if config.metrics.extractor == "inception":
@@ -104,6 +108,7 @@ def prepare(config: Config, device: torch.device) -> Prepared:
         UserError: data or weights are missing or do not fit.
     """
     check_files(config)
+    own = _load_own_layers(config, device)  # before the data, so that a user learns of a mistake at once
     cache_dir = cache_dir_of(config.cache_dir)
     data = load_data(config.data, config.resolution, cache_dir)
     report_files(data)
@@ -145,7 +150,22 @@ def prepare(config: Config, device: torch.device) -> Prepared:
             "metrics.judge: the judge CLIP is also the guide, so its metrics have _self in their names; "
             "give it another seed (metrics.judge.train.seed), or another backbone (clip@metrics.judge=NAME)"
         )
-    return Prepared(data, clip, resnet, features, judge, cache_dir)
+    guide = config.discriminator.network == GUIDE
+    frozen = FrozenLayers(clip, f"clip={config.clip.name}", config.discriminator.layers) if guide else own
+    return Prepared(data, clip, resnet, features, judge, cache_dir, frozen)
+
+
+def _load_own_layers(config: Config, device: torch.device) -> FrozenLayers | None:
+    """Load the network of timm that a projected D reads, and None where D reads the guiding CLIP or images."""
+    name = config.discriminator.network
+    if name is None or name == GUIDE:
+        return None
+    from clipgan.inputs.encoders.timm_network import load_timm_network  # most runs do not need this import
+
+    network: FrozenEncoder = load_timm_network(config.discriminator).to(device)
+    layers = FrozenLayers(network, name, config.discriminator.layers)
+    network.start_steps(choose_encoder_precision(config.discriminator.precision, device))
+    return layers
 
 
 def _load_resnet(config: Config, data: PackedData, cache_dir: Path, device: torch.device) -> FrozenResNet:

@@ -26,11 +26,11 @@ from clipgan.models.losses.structure import active_terms
 from clipgan.models.networks.cost import multiply_adds, parameter_count
 from clipgan.tasks.gan.compiled import compile_networks
 from clipgan.tasks.gan.initial_weights import InitialWeights, read_initial, start_from
+from clipgan.tasks.gan.objective import Objective
 from clipgan.tasks.gan.preparation import Prepared, prepare
 from clipgan.tasks.gan.sample_grid import SampleGrid, title
 from clipgan.tasks.gan.spaces import FrozenSpaces
 from clipgan.tasks.gan.state import new_state
-from clipgan.tasks.gan.steps import Objective
 from clipgan.tasks.gan.train_step import graphs_of, train_step
 from clipgan.tasks.gan.weight_table import weight_table
 from clipgan.tracking.log import Log
@@ -65,7 +65,7 @@ class Training(Run):
         self.clip, self.judge = prepared.clip, prepared.judge
         batches = Batches(config, prepared.data.train, features.train, device, prepared.data.x_flip)
         self.batches: Source = Prefetched(batches) if device.type == "cuda" else batches
-        self.state = new_state(config, prepared.clip.dim, device)
+        self.state = new_state(config, prepared.clip.dim, device, prepared.frozen)
         if initial is not None:
             start_from(self.state, initial, config)
         self.evaluation = Evaluation(
@@ -78,9 +78,10 @@ class Training(Run):
             "clip.key": prepared.clip.key,
             "judge.key": prepared.judge.key if prepared.judge else None,
             "resnet.key": prepared.resnet.key if prepared.resnet else None,
+            "discriminator.key": prepared.frozen.key if prepared.frozen else None,
             "extractor.key": self.evaluation.extractor.key,
         }
-        self.costs = multiply_adds(self.state.generator, self.state.discriminator, prepared.clip.dim)
+        self.costs = multiply_adds(self.state.generator, self.state.discriminator, prepared.clip.dim, self.state.frozen)
         if config.compile is not None:
             compile_networks(self.state, self.objective.spaces, config.compile)
         self.state.graphs = graphs_of(config, self.state, device)

@@ -200,3 +200,12 @@ def test_only_captioned_images_are_neighbours(wide):
     assert all(image not in row for image, row in enumerate(near))
     with pytest.raises(UserError, match=r"condition\.neighbours=3 is too many: the data set has 3 training images"):
         nearest_captioned(few, 3, torch.device("cpu"))
+
+
+def test_mismatched_conditions_are_of_other_images_of_the_whole_batch(wide):
+    batch = batches(wide, "adversarial.mismatch=1", size=16, x_flip=False).at(3)
+    assert torch.equal(batch.mismatched, batch.condition[[-1, *range(len(batch.rows) - 1)]])
+    parts = batch.parts(2)
+    assert torch.equal(parts[1].mismatched[0], parts[0].condition[-1])
+    assert len(batch.condition.unique(dim=0)) == 16
+    assert batches(wide, x_flip=False).at(3).mismatched is None

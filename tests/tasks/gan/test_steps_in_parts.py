@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from clipgan.models.losses.adversarial import path_length_penalty, path_lengths
-from clipgan.tasks.gan import steps
+from clipgan.tasks.gan import passes, regularisers, steps
 from clipgan.tasks.gan.training import Training
 from tests import warm
 from tests.helpers import make_config
@@ -35,9 +35,14 @@ VARIANTS = {
     "badly fitting captions": ["pairs=drop_false_positive", "pairs.fraction=0.3"],
     "source": ["heterologous=source", "features=online"],
     "multi-scale, adaptive": ["model=msg", "augment=ada"],
-}
+    "relativistic": ["adversarial=relativistic", "adversarial.mismatch=0.5", "loss.temperature.learned=true"],
+    "projected": [
+        "discriminator=projected", "adversarial=hinge", "adversarial.mismatch=1", "adversarial.r2_gamma=1",
+        "model.r1_gamma=1",
+    ],
+}  # fmt: skip
 LAFITE = ["model=lafite", "loss=lafite", *(f"model.{key}=16" for key in ("z_dim", "w_dim", "channel_max"))]
-LAFITE += ["model.channel_base=64", "model.mapping_layers=2"]
+LAFITE += ["model.channel_base=64", "model.mapping_layers=2", "adversarial.mismatch=0.5"]
 
 
 def first_steps(training, batch, path_lengths=False):
@@ -50,15 +55,16 @@ def first_steps(training, batch, path_lengths=False):
     for name, network, step in (
         ("D", "discriminator", lambda state: discriminator_update(state, batch, objective, random)),
         ("G", "generator", lambda state: generator_update(state, batch, objective, random)),
-        ("R1", "discriminator", lambda state: steps.r1_step(state, batch, objective, random)),
-        ("path length", "generator", lambda state: steps.path_length_step(state, batch, objective, random)),
+        ("R1", "discriminator", lambda state: regularisers.gradient_penalty_step(state, batch, objective, random)),
+        ("path length", "generator", lambda state: regularisers.path_length_step(state, batch, objective, random)),
     ):
         if name == "path length" and not path_lengths:
             continue
         state = copy.deepcopy(training.state)
         with state.differentiated_twice() if name in ("R1", "path length") else nullcontext():
             values |= {key: float(value) for key, value in step(state).items()}
-        gradients = {key: parameter.grad for key, parameter in getattr(state, network).named_parameters()}
+        parameters = [*getattr(state, network).named_parameters(), *state.temperatures.named_parameters()]
+        gradients = {key: parameter.grad for key, parameter in parameters}
         found |= {f"{name} {key}": gradient for key, gradient in gradients.items() if gradient is not None}
         if name == "D":
             values["w_average"] = float(state.generator.mapping.w_average.norm())
@@ -95,19 +101,20 @@ def test_path_lengths_in_parts(make_noisy_training):
     """The first two of each block of four rows; the mean moves by a hundredth towards each part's."""
     training = make_noisy_training("accumulate=4")
     batch, state, objective, random = training.batches.at(2), training.state, training.objective, step_random(training)
+    config = training.config
     mean, penalties, halves = torch.zeros(()), [], random.halves()
     for number, part in enumerate(batch.parts(4)):
         half = part.halves(4)
         assert half.rows == range(4 * number, 4 * number + 4)
         assert torch.equal(half.condition, part.condition[[0, 1, 4, 5]])
-        ws = steps._styles(state, half, objective, halves, "path length")
+        ws = passes.styles(state, half, config, halves, "path length")
         with state.differentiated_twice():
-            images = state.generate(ws, half.condition, steps._noise(state, half, halves, "path length")).image
+            images = state.generate(ws, half.condition, passes.noise(state, half, halves, "path length")).image
         lengths = path_lengths(images, ws, halves.rows("path length direction", half.rows)).detach()
         mean = mean + 0.01 * (lengths.mean() - mean)
         penalties.append(float(path_length_penalty(lengths, mean)))
     with state.differentiated_twice():
-        values = steps.path_length_step(state, batch, objective, random)
+        values = regularisers.path_length_step(state, batch, objective, random)
     assert float(values["loss/path_length"]) == pytest.approx(sum(penalties) / 4, rel=CLOSE)
     assert float(state.path_length_mean) == pytest.approx(float(mean), rel=CLOSE)
 
@@ -116,6 +123,8 @@ PROCESSES = (
     "symmetric",
     "selection and further targets",
     "multi-scale, adaptive",
+    "relativistic",
+    "projected",
     "LAFITE's networks",
 )  # variants that are tried with two
 CACHED = ["accumulate=2", "contrast.grad_cache=true"]

@@ -75,12 +75,16 @@ class LafiteDiscriminator(nn.Module):
         self.semantic = Linear(width, clip_dim)
         self.equalised = [layer for layer in self.modules() if isinstance(layer, Equalised)]
 
-    def forward(self, images: Scales, condition: Tensor) -> Judgement:
+    def begin_step(self) -> None:
+        """See `Discriminator.begin_step`."""
+
+    def forward(self, images: Scales, condition: Tensor, mismatched: Tensor | None = None) -> Judgement:
         """Judge images against their text.
 
         Args:
             images: one scale, in [-1, 1].
             condition: [N, C], unit length.
+            mismatched: see `Discriminator.forward`.
 
         Returns:
             The logit D(x, c) = D(x) + sum over the batch of <f_D(x), c>, and f_D(x). As in the published code, the
@@ -88,9 +92,9 @@ class LafiteDiscriminator(nn.Module):
             process with `text_logit=process`).
         """
         with scaled_together(self.equalised):
-            return self._judge(images, condition)
+            return self._judge(images, condition, mismatched)
 
-    def _judge(self, images: Scales, condition: Tensor) -> Judgement:
+    def _judge(self, images: Scales, condition: Tensor, mismatched: Tensor | None) -> Judgement:
         x = self.from_rgb(images.image).clamp(-self.clamp, self.clamp)
         for block in self.blocks.values():
             x = block(x)
@@ -99,10 +103,13 @@ class LafiteDiscriminator(nn.Module):
         semantic = self.semantic(h).float()
         if self.unit_features:
             semantic = semantic / semantic.norm(dim=1, keepdim=True)
-        text = (semantic * condition).sum()
-        if self.everywhere:
-            text = total_with_gradient(text)
-        return Judgement(self.logit(h).float().squeeze(1) + text, semantic)
+        logit = self.logit(h).float().squeeze(1)
+
+        def logits(condition: Tensor) -> Tensor:
+            text = (semantic * condition).sum()
+            return logit + (total_with_gradient(text) if self.everywhere else text)
+
+        return Judgement(logits(condition), semantic, None if mismatched is None else logits(mismatched))
 
     def joinable(self, rows: int) -> bool:
         """See `Discriminator.joinable`; here every logit depends on the whole batch."""
