@@ -121,7 +121,7 @@ def report_files(data: PackedData) -> None:
     if data.skipped:
         say(f"data: not packed ({data.skipped_file} lists all):")
         for reason, names in grouped(data.skipped)[:REASONS]:
-            say(f"  {reason}: {len(names)} ({_first(names)})")
+            say(f"  {names[0]}: {reason}" if len(names) == 1 else f"  {len(names)} x {reason}: {_first(names)}")
     if data.duplicates:
         say(
             f"data: packed, although they repeat an earlier image: {len(data.duplicates)} "

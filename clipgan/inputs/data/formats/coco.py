@@ -64,7 +64,7 @@ def _split(root: Path, name: str, encoding: str, account: Account) -> Spool[Capt
             account.skip(f"{name}/{file_name}", "no such image")
     if captions:
         rest = sum(map(len, captions.values()))
-        account.note(f"{annotations.name}: {rest} captions are of images that it does not list, and are not used")
+        account.note(f"{annotations.name}: captions of images that it does not list are not used ({rest})")
     return images
 
 
