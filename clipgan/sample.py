@@ -6,6 +6,7 @@ python -m clipgan.sample run=RUN_ID prompts="a red bird;a plate of food" seeds=0
 
 run=RUN_ID | ckpt=FILE      an MLflow run (mlflow.tracking_uri=URI) or a checkpoint file; exactly one of the two
 prompts=TEXT;TEXT | FILE    prompts between semicolons, or a file with one prompt per line
+encoding=NAME               encoding of that file (utf-8), unless it begins with a byte order mark
 seeds=0-7                   also 3 or 0,4,9-12; a prompt and a seed always give the same picture
 truncation=1                from 1 (the generator's full variety) to 0 (its average)
 rerank=N                    keep the N seeds of each prompt that fit it best by CLIP

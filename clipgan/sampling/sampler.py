@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from clipgan.base.console import console
 from clipgan.base.errors import UserError
 from clipgan.base.pictures import to_uint8
 from clipgan.base.randomness import stream
@@ -31,8 +32,12 @@ class Sampler:
         self.generator, self.clip, self.device = generator, clip, device
 
     def condition(self, prompt: str) -> Tensor:
-        """Return G's condition for a prompt: its CLIP embedding of unit length, [1, C]."""
-        return self.clip.encode_text([prompt])
+        """Return G's condition for a prompt: its CLIP embedding of unit length, [1, C]; say if CLIP truncates it."""
+        before = self.clip.truncated
+        condition = self.clip.encode_text([prompt])
+        if self.clip.truncated > before:
+            console.print(f"{prompt[:40]}...: longer than the {self.clip.context} tokens that CLIP reads", markup=False)
+        return condition
 
     @torch.no_grad()
     def style(self, seed: int) -> Tensor:

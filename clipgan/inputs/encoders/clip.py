@@ -2,7 +2,6 @@
 
 import difflib
 import functools
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +67,7 @@ class FrozenClip(FrozenEncoder):
         super().__init__(model, preprocess, architecture["embed_dim"], architecture, precision)
         self.tokenizer = load_tokenizer(name)
         self.file = file
+        self.truncated = 0  # texts so far that had more tokens than the tower reads
 
     def record(self) -> dict[str, str]:
         """Return what a run records to find this CLIP again: its identity and the path of its weights."""
@@ -84,14 +84,33 @@ class FrozenClip(FrozenEncoder):
 
     @torch.no_grad()
     def encode_text(self, texts: list[str]) -> torch.Tensor:
-        """Encode N texts to float32 [N, dim] of unit length; a text beyond the context length is truncated."""
+        """Encode N texts to float32 [N, dim] of unit length; a text beyond the context is truncated and counted."""
         device = self.backbone.logit_scale.device  # the text tower's
         with torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
             features = [
-                self.backbone.encode_text(self.tokenizer(texts[start : start + TEXT_BATCH]).to(device)).float()
+                self.backbone.encode_text(self._tokens(texts[start : start + TEXT_BATCH]).to(device)).float()
                 for start in range(0, len(texts), TEXT_BATCH)
             ]
         return F.normalize(torch.cat(features), dim=-1).to(self.preprocess.mean.device)
+
+    @property
+    def context(self) -> int:
+        """The number of tokens that the text tower reads, of which two mark the beginning and the end."""
+        return self.tokenizer.context_length
+
+    def _tokens(self, texts: list[str]) -> torch.Tensor:
+        """Tokenise N texts to integers [N, context], and count those that are truncated.
+
+        A row that ends with two equal tokens, the padding, has room left. Of the other rows, a truncated one changes in
+        its last place if the context is longer. (Tokenizers that put a class token last are not looked at.)
+        """
+        tokens = self.tokenizer(texts)
+        if getattr(self.tokenizer, "tokenizer_mode", None) != "clips":
+            full = [row for row, (a, b) in enumerate(tokens[:, -2:].tolist()) if a != b]
+            if full:
+                longer = self.tokenizer([texts[row] for row in full], context_length=self.context + 1)
+                self.truncated += int((longer[:, self.context - 1] != tokens[full, -1]).sum())
+        return tokens
 
     def start_steps(self, precision: str) -> None:
         """See `FrozenEncoder`. The text tower moves to the CPU: no step encodes texts, and it would occupy the GPU."""
@@ -144,8 +163,8 @@ def load_clip(config: ClipConfig, data: PackedData | None, cache_dir: Path, devi
 
 
 @functools.cache  # the guiding and the judging CLIP share a tokenizer: making one takes 0.2 s
-def load_tokenizer(model: str) -> Callable[[list[str]], torch.Tensor]:
-    """Load open_clip's tokenizer for a model.
+def load_tokenizer(model: str) -> Any:
+    """Load open_clip's tokenizer for a model, which turns a list of N texts into integers [N, context_length].
 
     Raises:
         UserError: the tokenizer comes from the Hugging Face hub (SigLIP's does), and it cannot be loaded here.
