@@ -16,6 +16,7 @@ from PIL import Image
 
 from clipgan import main
 from clipgan.base.errors import UserError
+from clipgan.base.installed import train_command
 from clipgan.config.command_line import hide_passwords, messages_not_tracebacks
 from tests import warm
 from tests.helpers import ROOT
@@ -221,8 +222,8 @@ def test_the_command_after_a_signal_goes_on_and_does_not_begin_again(tmp_path, g
     runtime = SimpleNamespace(output_dir=str(tmp_path))
     run = SimpleNamespace(mode=RunMode.RUN, overrides=overrides, runtime=runtime)
     told = main._resume_command(run)
-    assert told.split() == ["python", "train.py", *printed, f"hydra.run.dir={tmp_path}"]
-    assert "resume=auto" in main._resume_command(run, saved=True)  # what its end and its page say
+    assert told.split() == [*train_command(), *printed, f"hydra.run.dir={tmp_path}"]
+    assert "resume=auto" in main._command(run).resumed()  # what its end and its page say
 
 
 @pytest.mark.parametrize("uri", ["http://u:secret@host:5000", "http://host:5000"])

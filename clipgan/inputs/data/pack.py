@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from clipgan.inputs.data.captions import CaptionFile
+from clipgan.inputs.data.content import identify
 from clipgan.inputs.data.supplied_features import StoredFeatures, read_stored
 
 SPLITS = ("train", "heldout")
@@ -46,13 +47,15 @@ class PackedData:
     """A data set at one resolution."""
 
     name: str
-    fingerprint: str  # changes whenever an image, a caption or the split changes
+    fingerprint: str  # changes whenever an image, a caption or the split changes; features are stored under it
     train: Split
     heldout: Split
     x_flip: bool  # whether a mirrored image still fits its caption
     skipped: list[str]  # unusable files, each with the reason
     skipped_file: Path  # a file of the same lines
     duplicates: Sequence[str] = ()  # images that repeat an earlier image, each with the earlier image's name
+    entry: str = ""  # address of the cache entry; changes also when files are touched or moved
+    content: str | None = None  # digest of pixels, captions and names; None in an entry without checksums
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,8 @@ def open_pack(name: str, entry: Path, x_flip: bool) -> PackedData:
     skipped, duplicates = (
         (entry / f"{lines}.txt").read_text(encoding="utf-8").splitlines() for lines in ("skipped", "duplicates")
     )
+    fingerprint, content = identify(entry)
     return PackedData(
-        name=name, fingerprint=entry.name, x_flip=x_flip, skipped=skipped, skipped_file=entry / "skipped.txt",
-        duplicates=duplicates, **splits,
+        name=name, fingerprint=fingerprint, x_flip=x_flip, skipped=skipped, skipped_file=entry / "skipped.txt",
+        duplicates=duplicates, entry=entry.name, content=content, **splits,
     )  # fmt: skip
