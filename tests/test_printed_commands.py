@@ -1,5 +1,6 @@
 """Each command that a run prints is run as it is printed, from the folder of the user, with data of the user's."""
 
+import os
 import re
 import shlex
 import signal
@@ -63,6 +64,8 @@ def test_printed_commands_run_as_they_are_printed(cache_dir, tmp_path):
     assert f"data.path={RUN}" not in out
     finished(here, printed(out, "draw what prompts say"))
     assert list(here.glob("samples/**/*.png"))
+    for path in (tmp_path / NAME).iterdir():
+        os.utime(path, (1, 1))  # as in a copy
     assert "resumed at 1 kimg" in finished(here, printed(out, "train on, for as long again"))
     assert [path.name for path in snapshots(run_dir)][-1] == "checkpoint-000002.pt"
     sweep = printed(out, "compare other h in a sweep")

@@ -22,7 +22,9 @@ PATH_KEYS = (  # their values are paths or addresses: text, whatever characters 
     "metrics.judge.checkpoint", "metrics.inception_weights", "mlflow.tracking_uri", "hydra.run.dir", "hydra.sweep.dir",
     "hydra.sweeper.storage",
 )  # fmt: skip
-PLAIN_PATH = re.compile(r"[A-Za-z/.~_][A-Za-z0-9/._@:+-]*")  # what Hydra reads as text anyway
+PLAIN_PATH = re.compile(
+    r"(?!(?i:null|true|false|nan|inf)$)[A-Za-z/._][A-Za-z0-9/._@:+-]*"
+)  # what Hydra reads as text anyway
 HOW_TO_QUOTE = (
     "a value with any of & # ( ) [ ] { } ; = , ' or a letter beyond ASCII needs quotes inside the shell's quotes"
 )
@@ -115,6 +117,8 @@ def _with_quoted_path(argument: str, sweep: bool) -> str:
     key, equals, value = argument.partition("=")
     if not equals or key.lstrip("+") not in PATH_KEYS or PLAIN_PATH.fullmatch(value):
         return argument
+    if value.startswith("~/"):  # shells leave it in an argument
+        value = os.path.expanduser(value)
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 

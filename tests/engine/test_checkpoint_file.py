@@ -257,6 +257,23 @@ def test_a_key_that_changes_the_metric_makes_another_run():
         run_checkpoints.refuse_other_run(Path("c.pt"), plain(make_config()), now, same_files=True)
 
 
+def test_files_are_compared_by_content_where_the_checkpoint_has_it():
+    there, here = (make_config("data=folder", f"data.path={path}", "clip=ViT-B32", f"clip.checkpoint={path}/b.pt")
+                   for path in ("/old", "/new/"))  # fmt: skip
+    run_checkpoints.refuse_other_run(Path("c.pt"), plain(there), here, same_files=False)
+    with pytest.raises(UserError, match=r"of another run: clip\.checkpoint=/old/b\.pt there, /new//b\.pt here; data"):
+        run_checkpoints.refuse_other_run(Path("c.pt"), plain(there), here, same_files=True)
+    old = {"data.fingerprint": "f", "clip.key": "k"}  # of a checkpoint without the content
+    run_checkpoints.refuse_other_sources(Path("c.pt"), old, {**old, "data.content": "c"})
+    stored = {**old, "data.content": "c"}
+    run_checkpoints.refuse_other_sources(Path("c.pt"), stored, {**stored, "data.fingerprint": "touched"})
+    for now in ({**stored, "data.content": "d"}, {**stored, "clip.key": "l"}):
+        with pytest.raises(UserError, match="of another run"):
+            run_checkpoints.refuse_other_sources(Path("c.pt"), stored, now)
+    with pytest.raises(UserError, match=r"of another run: data\.fingerprint=f there, g here"):
+        run_checkpoints.refuse_other_sources(Path("c.pt"), old, {**stored, "data.fingerprint": "g"})
+
+
 def test_keys_missing_in_an_earlier_version_have_their_defaults():
     earlier = plain(make_config())
     del earlier["augment"], earlier["model"]["multi_scale"], earlier["model"]["channel_multiplier"]
