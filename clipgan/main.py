@@ -2,10 +2,12 @@
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hydra
+from hydra.experimental.callback import Callback
 
 from clipgan.base.installed import conf
 from clipgan.base.secrets import without_passwords
@@ -36,6 +38,23 @@ def main() -> None:
         share_config_store()
         register_resolvers(sweep_keys=_sweep_keys)
         hydra.main(config_path=str(conf()), config_name="config", **version_base())(task)()
+
+
+class RunDirectory(Callback):
+    """Takes the directory of a single run before Hydra writes into it; `launch` takes that of a trial."""
+
+    def on_run_start(self, config: Any, **_: Any) -> None:
+        """End the command with one message if another process uses the directory."""
+        from clipgan.base.errors import ProcessError
+        from clipgan.base.run_lock import take
+
+        if not first_process():
+            return
+        try:
+            with suppress(OSError):  # it cannot be written: Hydra's own message follows
+                take(Path(config.hydra.run.dir))
+        except ProcessError as error:  # Hydra turns other exceptions of a callback into warnings
+            sys.exit(str(error))
 
 
 def _sweep_keys() -> str:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ from PIL import Image
 from clipgan import main
 from clipgan.base.errors import UserError
 from clipgan.base.installed import train_command
+from clipgan.base.run_lock import exclusive
 from clipgan.config.command_line import hide_passwords, messages_not_tracebacks
 from tests import warm
 from tests.helpers import ROOT
@@ -96,6 +98,23 @@ def test_a_mistake_is_one_message(run, overrides, words):
     assert "Traceback" not in err
     for word in words:
         assert word in err
+
+
+def test_a_second_run_in_a_directory_is_refused_and_changes_nothing(run, tmp_path):
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    with exclusive(run_dir):
+        status, _, err = run("hydra.run.dir=run", "h=2")
+    assert status == 1
+    assert err.startswith(f"{run_dir} is in use by process {os.getpid()} on {socket.gethostname()} (since 2")
+    assert [path.name for path in run_dir.iterdir()] == [".lock"]
+
+
+def test_runs_that_start_together_have_directories_of_their_own(tmp_path):
+    command = [*TRAIN, "h=-1"]
+    started = [warm.Popen(command, cwd=tmp_path, stdout=warm.DEVNULL, stderr=warm.DEVNULL) for _ in range(4)]
+    assert [process.wait(timeout=300) for process in started] == [1] * 4
+    assert len(list((tmp_path / "runs" / "single").iterdir())) == 4
 
 
 @pytest.mark.slow
