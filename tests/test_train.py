@@ -88,14 +88,20 @@ def test_cfg_job_shows_the_configuration(run):
         (["device=meta"], ["device=meta"]),
         (["-m", "hydra.sweeper.storage=postgresql://u@host:no/db"], ["host:no", "is not a storage URL"]),
         (["grid=h"], ["train.py -m grid="]),
+        (["-m", "h=1,-1"], ["h=-1: h=-1.0 is not allowed", "1 of 2 points"]),
+        (["-m", "model=tiny,base", "resolution=48"], ["model=base: resolution=48 is not allowed", "2 of 2 points"]),
+        (["-m", "h=0.3,abc"], ["h=abc: h: Value 'abc' of type 'str' could not be converted", "1 of 2 points"]),
+        (["-m", "task=simclr", "batch=16,32", "h=1,2"], ["h is not read by task=simclr", "4 of 4 points"]),
+        (["-m", "h=interval(-1,1)", "hydra.sweeper.n_trials=3"], ["h=-1: h=-1.0 is not allowed", "1 of 2 points"]),
         (["loss=lafite", "heterologous=source"], ["heterologous=source", "lafite"]),
         (["-m", "h=1,2", "hydra.sweep.dir=/proc/nowhere"], ["hydra.sweep.dir=/proc/nowhere", "cannot be written"]),
     ],
 )
-def test_a_mistake_is_one_message(run, overrides, words):
+def test_a_mistake_is_one_message(run, tmp_path, overrides, words):
     status, _, err = run(*overrides)
     assert status == 1
     assert "Traceback" not in err
+    assert not (tmp_path / "sweeps.db").exists() or "hydra.sweep.dir=/proc/nowhere" in overrides
     for word in words:
         assert word in err
 
@@ -169,11 +175,13 @@ def test_a_sweep_runs_each_point_once_and_extends(run, cache_dir, tmp_path):
     status, out, _ = run(*command, "h=0.1,2")
     assert status == 0
     assert "0 trials run" in out
-    status, out, err = run(*command, "h=0.1,2,1,-1,1e39")
-    assert status == 1  # two points failed, and the command says so
+    status, _, err = run(*command, "h=0.1,2,1,-1")
+    assert (status, h_values("COMPLETE")) == (1, [0.1, 2.0])
+    assert "h=-1.0 is not allowed" in err
+    status, out, err = run(*command, "h=0.1,2,1,1e39")
+    assert status == 1  # a point failed, and the command says so
     assert h_values("COMPLETE") == [0.1, 1.0, 2.0]
-    assert h_values("FAIL") == [-1.0, 1e39]  # each once: another attempt would fail alike
-    assert "UserError: h=-1.0 is not allowed" in out
+    assert h_values("FAIL") == [1e39]  # once: another attempt would fail alike
     assert re.search(r"DivergenceError: \S+ is not finite in step 1; ", out)
     assert "Traceback" not in err
 
