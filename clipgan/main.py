@@ -1,25 +1,28 @@
 """`python train.py` and `clipgan-train`: the only module that knows Hydra, the trainings and the sweeps."""
 
 import os
-import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hydra
+from hydra.experimental.callback import Callback
 
-from clipgan.base.installed import conf, train_command
+from clipgan.base.installed import conf
 from clipgan.base.secrets import without_passwords
 from clipgan.config.command_line import (
     first_process,
     hide_passwords,
     key_of,
     messages_not_tracebacks,
+    quote_paths,
     register_resolvers,
     share_config_store,
     under_torchrun,
     version_base,
 )
+from clipgan.config.user_command import UserCommand
 
 if TYPE_CHECKING:  # they import torch and Optuna
     from clipgan.engine.result import Result
@@ -30,10 +33,28 @@ def main() -> None:
     """Run the command line; a user's mistake ends it with one message."""
     with messages_not_tracebacks():
         hide_passwords(sys.argv)
+        sys.argv[1:] = quote_paths(sys.argv[1:])
         sys.argv += under_torchrun(sys.argv)
         share_config_store()
         register_resolvers(sweep_keys=_sweep_keys)
         hydra.main(config_path=str(conf()), config_name="config", **version_base())(task)()
+
+
+class RunDirectory(Callback):
+    """Takes the directory of a single run before Hydra writes into it; `launch` takes that of a trial."""
+
+    def on_run_start(self, config: Any, **_: Any) -> None:
+        """End the command with one message if another process uses the directory."""
+        from clipgan.base.errors import ProcessError
+        from clipgan.base.run_lock import take
+
+        if not first_process():
+            return
+        try:
+            with suppress(OSError):  # it cannot be written: Hydra's own message follows
+                take(Path(config.hydra.run.dir))
+        except ProcessError as error:  # Hydra turns other exceptions of a callback into warnings
+            sys.exit(str(error))
 
 
 def _sweep_keys() -> str:
@@ -94,8 +115,7 @@ def _train(cfg: Any, run: Any, trial: "RunningTrial | None") -> "Result":
 
     given = set(map(key_of, run.overrides.task))
     if run.mode == RunMode.RUN and run.sweeper.params.keys() - given:  # a trial's command has a value for every axis
-        command = shlex.join([*train_command(), "-m", *run.overrides.task])
-        raise UserError(f"grid={run.runtime.choices.grid} needs a sweep: {command}")
+        raise UserError(f"grid={run.runtime.choices.grid} needs a sweep: {_command(run).sweep()}")
     config = from_yaml(cfg)  # before the import of torch, so that mistakes are reported at once
     refuse_unread(config, given)
     from clipgan.base.distributed import value_of_first
@@ -104,31 +124,29 @@ def _train(cfg: Any, run: Any, trial: "RunningTrial | None") -> "Result":
 
     config = spread(config)
     run_dir = Path(value_of_first("run directory", run.runtime.output_dir))
-    command = _resume_command(run, saved=True)
-    origin = Origin(command, trial.overrides() if trial else (), trial.parent_run_id if trial else None)
+    origin = Origin(_command(run), trial.overrides() if trial else (), trial.parent_run_id if trial else None)
     with further_processes(config, run_dir, train):
         return train(config, run_dir, report=trial.report if trial else None, origin=origin)
 
 
-def _resume_command(run: Any, saved: bool = False) -> str:
-    """Return the command that continues this run, in the same directory.
-
-    Args:
-        run: Hydra's own part of the configuration.
-        saved: True: assume that the run will have a checkpoint; False: look whether it has one now.
-    """
+def _command(run: Any) -> UserCommand:
+    """Return the command line of this run; `run` is Hydra's own part of the configuration."""
     from hydra.types import RunMode
 
-    from clipgan.engine import run_checkpoints
-
-    task = run.overrides.task
-    if saved or run_checkpoints.holds_checkpoint(Path(run.runtime.output_dir)):  # newer than what `resume` names
-        task = [line for line in task if key_of(line) != "resume"] + ["resume=auto"]
     hydra_overrides = [line for line in run.overrides.hydra if not line.startswith(("hydra.run.dir=", "hydra.mode="))]
     if run.mode == RunMode.MULTIRUN:  # these belong to the sweep
         hydra_overrides = []
-    overrides = [*task, *hydra_overrides, f"hydra.run.dir={run.runtime.output_dir}"]
-    return without_passwords(shlex.join([*train_command(), *overrides]))
+    return UserCommand(tuple(run.overrides.task), tuple(hydra_overrides), Path(run.runtime.output_dir))
+
+
+def _resume_command(run: Any) -> str:
+    """Return the command that continues an interrupted run, in the same directory."""
+    from clipgan.engine import run_checkpoints
+
+    command = _command(run)
+    if run_checkpoints.holds_checkpoint(Path(run.runtime.output_dir)):  # newer than what `resume` names
+        return command.resumed()
+    return command.again()
 
 
 def _environment_hint() -> str:

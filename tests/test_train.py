@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -16,6 +17,8 @@ from PIL import Image
 
 from clipgan import main
 from clipgan.base.errors import UserError
+from clipgan.base.installed import train_command
+from clipgan.base.run_lock import exclusive
 from clipgan.config.command_line import hide_passwords, messages_not_tracebacks
 from tests import warm
 from tests.helpers import ROOT
@@ -85,16 +88,39 @@ def test_cfg_job_shows_the_configuration(run):
         (["device=meta"], ["device=meta"]),
         (["-m", "hydra.sweeper.storage=postgresql://u@host:no/db"], ["host:no", "is not a storage URL"]),
         (["grid=h"], ["train.py -m grid="]),
+        (["-m", "h=1,-1"], ["h=-1: h=-1.0 is not allowed", "1 of 2 points"]),
+        (["-m", "model=tiny,base", "resolution=48"], ["model=base: resolution=48 is not allowed", "2 of 2 points"]),
+        (["-m", "h=0.3,abc"], ["h=abc: h: Value 'abc' of type 'str' could not be converted", "1 of 2 points"]),
+        (["-m", "task=simclr", "batch=16,32", "h=1,2"], ["h is not read by task=simclr", "4 of 4 points"]),
+        (["-m", "h=interval(-1,1)", "hydra.sweeper.n_trials=3"], ["h=-1: h=-1.0 is not allowed", "1 of 2 points"]),
         (["loss=lafite", "heterologous=source"], ["heterologous=source", "lafite"]),
         (["-m", "h=1,2", "hydra.sweep.dir=/proc/nowhere"], ["hydra.sweep.dir=/proc/nowhere", "cannot be written"]),
     ],
 )
-def test_a_mistake_is_one_message(run, overrides, words):
+def test_a_mistake_is_one_message(run, tmp_path, overrides, words):
     status, _, err = run(*overrides)
     assert status == 1
     assert "Traceback" not in err
+    assert not (tmp_path / "sweeps.db").exists() or "hydra.sweep.dir=/proc/nowhere" in overrides
     for word in words:
         assert word in err
+
+
+def test_a_second_run_in_a_directory_is_refused_and_changes_nothing(run, tmp_path):
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    with exclusive(run_dir):
+        status, _, err = run("hydra.run.dir=run", "h=2")
+    assert status == 1
+    assert err.startswith(f"{run_dir} is in use by process {os.getpid()} on {socket.gethostname()} (since 2")
+    assert [path.name for path in run_dir.iterdir()] == [".lock"]
+
+
+def test_runs_that_start_together_have_directories_of_their_own(tmp_path):
+    command = [*TRAIN, "h=-1"]
+    started = [warm.Popen(command, cwd=tmp_path, stdout=warm.DEVNULL, stderr=warm.DEVNULL) for _ in range(4)]
+    assert [process.wait(timeout=300) for process in started] == [1] * 4
+    assert len(list((tmp_path / "runs" / "single").iterdir())) == 4
 
 
 @pytest.mark.slow
@@ -149,11 +175,13 @@ def test_a_sweep_runs_each_point_once_and_extends(run, cache_dir, tmp_path):
     status, out, _ = run(*command, "h=0.1,2")
     assert status == 0
     assert "0 trials run" in out
-    status, out, err = run(*command, "h=0.1,2,1,-1,1e39")
-    assert status == 1  # two points failed, and the command says so
+    status, _, err = run(*command, "h=0.1,2,1,-1")
+    assert (status, h_values("COMPLETE")) == (1, [0.1, 2.0])
+    assert "h=-1.0 is not allowed" in err
+    status, out, err = run(*command, "h=0.1,2,1,1e39")
+    assert status == 1  # a point failed, and the command says so
     assert h_values("COMPLETE") == [0.1, 1.0, 2.0]
-    assert h_values("FAIL") == [-1.0, 1e39]  # each once: another attempt would fail alike
-    assert "UserError: h=-1.0 is not allowed" in out
+    assert h_values("FAIL") == [1e39]  # once: another attempt would fail alike
     assert re.search(r"DivergenceError: \S+ is not finite in step 1; ", out)
     assert "Traceback" not in err
 
@@ -221,8 +249,8 @@ def test_the_command_after_a_signal_goes_on_and_does_not_begin_again(tmp_path, g
     runtime = SimpleNamespace(output_dir=str(tmp_path))
     run = SimpleNamespace(mode=RunMode.RUN, overrides=overrides, runtime=runtime)
     told = main._resume_command(run)
-    assert told.split() == ["python", "train.py", *printed, f"hydra.run.dir={tmp_path}"]
-    assert "resume=auto" in main._resume_command(run, saved=True)  # what its end and its page say
+    assert told.split() == [*train_command(), *printed, f"hydra.run.dir={tmp_path}"]
+    assert "resume=auto" in main._command(run).resumed()  # what its end and its page say
 
 
 @pytest.mark.parametrize("uri", ["http://u:secret@host:5000", "http://host:5000"])

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -11,10 +12,22 @@ from typing import Any
 from clipgan.base.errors import UserError
 from clipgan.base.installed import conf, train_command
 from clipgan.base.secrets import without_passwords
+from clipgan.base.text import first_line
 from clipgan.config import Config, from_yaml, refuse_unread
 from clipgan.config.identity import is_listed, not_in_identity
 from clipgan.config.meanings import listing, values_of
 
+PATH_KEYS = (  # their values are paths or addresses: text, whatever characters are in it
+    "data.path", "data.heldout_path", "cache_dir", "resume", "init", "clip.checkpoint", "resnet.checkpoint",
+    "metrics.judge.checkpoint", "metrics.inception_weights", "mlflow.tracking_uri", "hydra.run.dir", "hydra.sweep.dir",
+    "hydra.sweeper.storage",
+)  # fmt: skip
+PLAIN_PATH = re.compile(
+    r"(?!(?i:null|true|false|nan|inf)$)[A-Za-z/._][A-Za-z0-9/._@:+-]*"
+)  # what Hydra reads as text anyway
+HOW_TO_QUOTE = (
+    "a value with any of & # ( ) [ ] { } ; = , ' or a letter beyond ASCII needs quotes inside the shell's quotes"
+)
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOENT,
               errno.ENOTDIR, errno.EEXIST)  # fmt: skip
 
@@ -48,7 +61,7 @@ def compose_config(overrides: Sequence[str]) -> Config:
     from hydra import compose, initialize_config_dir
 
     with initialize_config_dir(str(conf()), **version_base()):
-        config = from_yaml(compose("config", overrides=list(overrides)))
+        config = from_yaml(compose("config", overrides=quote_paths(overrides)))
     refuse_unread(config, map(key_of, overrides))
     return config
 
@@ -82,6 +95,43 @@ class _SharedStore(dict[str, Any]):
 def key_of(override: str) -> str:
     """The key or group that an override gives, adds or takes away: `h` of `h=1`, `+h=1` and `~h`."""
     return override.partition("=")[0].lstrip("+~")
+
+
+def quoted(text: str) -> str:
+    """Write text as a value of an override: in quotes if Hydra would read something else than this text."""
+    from hydra.core.override_parser.types import Quote, QuotedString
+
+    return text if PLAIN_PATH.fullmatch(text) else QuotedString(text=text, quote=Quote.single).with_quotes()
+
+
+def quote_paths(arguments: Sequence[str]) -> list[str]:
+    """Quote the paths among a command line's overrides that Hydra's grammar cannot read, or reads as another type.
+
+    A user's own quotes, null, and in a sweep several paths between commas, stay as they are.
+    """
+    sweep = bool({"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(arguments))
+    return [_with_quoted_path(argument, sweep) for argument in arguments]
+
+
+def _with_quoted_path(argument: str, sweep: bool) -> str:
+    key, equals, value = argument.partition("=")
+    if not equals or key.lstrip("+") not in PATH_KEYS or PLAIN_PATH.fullmatch(value):
+        return argument
+    if value.startswith("~/"):  # shells leave it in an argument
+        value = os.path.expanduser(value)
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        override = OverridesParser.create().parse_override(f"key={value}")
+    except HydraException:
+        return f"{key}={quoted(value)}"
+    if override.is_sweep_override():
+        return argument if sweep else f"{key}={quoted(value)}"
+    read = override.value()
+    own = value[0] in "'\"" or "\\" in value  # quotes or escapes of the user's
+    is_text = read is None or (isinstance(read, str) and (own or read == value))
+    return argument if is_text else f"{key}={quoted(value)}"
 
 
 def _described_keys(*keys: str) -> str:
@@ -152,7 +202,7 @@ def messages_not_tracebacks(folder_key: str = "hydra.run.dir") -> Iterator[None]
 
     Set HYDRA_FULL_ERROR=1 to see the traceback all the same.
     """
-    from hydra.errors import HydraException
+    from hydra.errors import HydraException, OverrideParseException
     from omegaconf.errors import OmegaConfBaseException
 
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
@@ -161,6 +211,11 @@ def messages_not_tracebacks(folder_key: str = "hydra.run.dir") -> Iterator[None]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra lets exceptions through as they are, and they are shown here
     try:
         yield
+    except OverrideParseException as error:
+        key, _, value = str(error.override).partition("=")
+        example = f"{key}={quoted(value)}"
+        example = shlex.quote(example) if set(example) & set('"$`\\!') else f'"{example}"'
+        sys.exit(f"{error.override} cannot be read ({first_line(error)}): {HOW_TO_QUOTE}, as in {example}")
     except (UserError, HydraException, OmegaConfBaseException) as error:
         sys.exit(str(error))
     except OSError as error:

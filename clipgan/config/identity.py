@@ -16,6 +16,12 @@ CHANGE_NO_METRIC = (
 # different sweeps: trials of different lengths or objectives do not compare.
 CHANGE_WHEN_RESUMED = ("kimg", "seconds", "snapshot_kimg", "snapshot_epochs", "metrics.objective")
 
+# A run may go on with other paths: a checkpoint has digests of what the files held (`Task.sources`).
+CHECKED_BY_CONTENT = (
+    "data.path", "data.heldout_path", "clip.checkpoint", "resnet.checkpoint", "metrics.judge.checkpoint",
+    "metrics.inception_weights",
+)  # fmt: skip
+
 # task=simclr does not read these.
 FOR_GANS_ONLY = (
     "loss", "condition", "resnet", "model", "adversarial", "discriminator", "augment", "budget", "metrics",

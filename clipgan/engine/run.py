@@ -14,7 +14,7 @@ from clipgan.base.console import console
 from clipgan.base.distributed import any_process, rank
 from clipgan.base.errors import DivergenceError, Interrupted, UserError
 from clipgan.base.memory import peak_memory
-from clipgan.base.text import first_line
+from clipgan.base.text import first_line, shown_path
 from clipgan.config import Config, flatten, plain
 from clipgan.engine import run_checkpoints
 from clipgan.engine.checkpointing import Checkpointing
@@ -54,8 +54,7 @@ class Run(Task):
             self._train(self._log(origin, resumed_at), resumed_at)
         if rank() == 0:
             further = [] if origin.swept else [*self.further(origin), *to_compare(self.config.mlflow)]
-            said = "\n".join(summary(self._status(), self.stopped, further))
-            console.print(said.replace(f"{Path.cwd()}/", ""), markup=False)
+            console.print("\n".join(summary(self._status(), self.stopped, further)), markup=False)
         return self._result()
 
     def _log(self, origin: Origin, resumed_at: int | None) -> Log:
@@ -229,11 +228,9 @@ class Run(Task):
         return units
 
     def _status(self) -> RunStatus:
-        here = Path.cwd()
-        shown = self.run_dir.relative_to(here) if self.run_dir.is_relative_to(here) else self.run_dir
         return RunStatus(
-            self.name, shown, self.schedule, self.key, self.maximised, self.state.step, self.history.seconds(),
-            self.config.seconds, tuple(self.history.snapshots), dict(self.history.values),
+            self.name, shown_path(self.run_dir), self.schedule, self.key, self.maximised, self.state.step,
+            self.history.seconds(), self.config.seconds, tuple(self.history.snapshots), dict(self.history.values),
             self.interruption.signal.name if self.interruption.signal else None,
         )  # fmt: skip
 

@@ -5,6 +5,7 @@ python -m clipgan.import_lafite FILE.pkl OUT.pt clip=ViT-B16
 """
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +18,7 @@ from clipgan.base.console import console
 from clipgan.base.errors import UserError
 from clipgan.base.installed import conf, train_command
 from clipgan.config import flatten
-from clipgan.config.command_line import compose_config, messages_not_tracebacks
+from clipgan.config.command_line import compose_config, messages_not_tracebacks, quoted
 from clipgan.engine.checkpoint_file import save_checkpoint
 from clipgan.import_lafite.convert import convert
 from clipgan.import_lafite.unpickle import read_pickle
@@ -97,7 +98,8 @@ def main() -> None:
     out = Path(named[0]) if named else given.pickle.with_suffix(".pt")
     with messages_not_tracebacks():
         settings = import_lafite(given.pickle, out, given.more[len(named) :])
-        console.print(f"train from it: {' '.join([*train_command(), *settings])} init={out}", markup=False)
+        command = shlex.join([*train_command(), *settings, f"init={quoted(str(out))}"])
+        console.print(f"train from it: {command}", markup=False)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """Describe a run for MLflow, besides its metrics: its name, its task, and how to continue it."""
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from clipgan.base.installed import python
 from clipgan.base.secrets import without_passwords
 from clipgan.config import Config, MlflowConfig
+from clipgan.config.user_command import UserCommand
 
 MAX_NAME = 250  # characters; MLflow keeps no more
 
@@ -13,7 +15,7 @@ MAX_NAME = 250  # characters; MLflow keeps no more
 class Origin:
     """The origin of a run: its own command, or a sweep."""
 
-    command: str | None = None  # shell command that continues this run
+    command: UserCommand = field(default_factory=UserCommand)
     swept: tuple[str, ...] = ()  # overrides that differ between the trials of its sweep, such as `h=0.5`
     parent_run_id: str | None = None  # the MLflow run of its sweep
 
@@ -55,10 +57,10 @@ def description(config: Config, origin: Origin, objective: str) -> str:
     unit = "kimg" if config.simclr is None else "epochs"
     swept = f" A trial of the sweep that is its parent run, with `{' '.join(origin.swept)}`." if origin.swept else ""
     paragraphs = [_what(config) + swept]  # the page shows only the first lines
-    if origin.command is not None:
+    if origin.command.run_dir is not None:
         # with task=simclr the learning rate ends at 0 after the last epoch
         later = ", after its end with more kimg" if config.simclr is None else " where it was interrupted"
-        paragraphs += [f"To go on{later}:", f"    {origin.command}"]
+        paragraphs += [f"To go on{later}:", f"    {origin.command.resumed()}"]
     pictures = " `samples-*.png` are its sample grids." if config.simclr is None else ""
     paragraphs.append(f"`{objective}` against {unit} is its objective, `{objective}_best` the best so far.{pictures}")
     return "\n\n".join(paragraphs)
@@ -69,7 +71,8 @@ def to_compare(mlflow: MlflowConfig) -> list[tuple[str, str]]:
     uri = without_passwords(mlflow.tracking_uri or "")
     if not uri or uri.startswith(("http://", "https://")):  # MLflow runs on a server already
         return []
-    return [(f"mlflow ui --backend-store-uri {shlex.quote(uri)}", "compare runs in a browser")]
+    command = [python(), "-m", "mlflow", "ui", "--backend-store-uri", uri]
+    return [(shlex.join(command), "compare runs in a browser")]
 
 
 def _what(config: Config) -> str:

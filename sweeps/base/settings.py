@@ -34,8 +34,9 @@ class Settings:
     replicas_top: int | None = None  # N: replicate only the N best points; null: all
     seed_key: str = "seed"  # the key of the seed; replicas add 0, 1, ... to its value
     aggregate: str = "mean"  # value of a point with replicas: mean | median | a quantile such as q75
-    dry_run: bool = False  # true: print the points and the cost; run nothing
-    dry_run_overrides: list[str] = field(default_factory=list)  # overrides for the short job that measures the speed
+    point_check: str | None = None  # function of the app that gets a config and makes a check of values, by its path
+    dry_run: Any = False  # true: print the points and what is known of the cost | measure: run a short job for the cost
+    dry_run_overrides: list[str] = field(default_factory=list)  # overrides for this job
     storage: str = "sqlite:///sweeps.db"  # database of the study; postgresql://USER@HOST/DATABASE for several hosts
     study_name: str | None = None  # null: the swept axes and a digest of all other settings, such as h-3f2a91c0
     not_identity: list[str] = field(default_factory=list)  # keys and sections that may differ in a study: cache_dir ...
@@ -84,9 +85,11 @@ class Settings:
             self._refuse("max_failure_rate", "in [0, 1]")
         if self.grace < 2 * self.heartbeat:
             self._refuse("grace", f"at least 2 x hydra.sweeper.heartbeat={self.heartbeat}")
-        self._check_workers_per_gpu()
+        self._check_choices()
 
-    def _check_workers_per_gpu(self) -> None:
+    def _check_choices(self) -> None:
+        if self.dry_run not in (True, False, "measure"):
+            self._refuse("dry_run", "true, false or measure")
         value = self.workers_per_gpu
         is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 1
         if not (is_count or value in (None, "auto")):

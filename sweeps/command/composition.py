@@ -36,7 +36,8 @@ class Composition:
         self.config = config
         self._hydra_overrides = given_overrides(config, "hydra")
         self._groups: dict[str, bool] = {}  # key of an override -> whether it is a group
-        self._composed: dict[tuple[str, ...], DictConfig] = {}  # overrides that are no plain values -> config
+        self._composed: dict[tuple[str, ...], DictConfig] = {}  # overrides -> config
+        self._parsed: dict[str, Override] = {}  # by its text
 
     def parse(self, params: Mapping[str, Any], arguments: Sequence[str]) -> tuple[list[AnyAxis], list[str]]:
         """The axes and the fixed overrides. For one key the command line replaces the config."""
@@ -100,15 +101,8 @@ class Composition:
 
     def _with_values(self, overrides: Sequence[str]) -> DictConfig:
         """A job's config without Hydra's notes of its overrides; points that differ in values share a composition."""
-        values: list[Override] = []
-        others: list[Override] = []
-        for override in OverridesParser.create().parse_overrides(list(overrides)):
-            plain = override.type in PLAIN and override.package is None and not self._is_group(override.key_or_group)
-            (values if plain else others).append(override)
-        lines = tuple(str(override.input_line) for override in others)
-        if lines not in self._composed:
-            self._composed[lines] = self._loader.load_sweep_config(self.config, list(lines))
-        config = copy.deepcopy(self._composed[lines])
+        lines, values = self.parted(overrides)
+        config = copy.deepcopy(self.composed(lines))
         try:
             for override in values:
                 adds = override.type == OverrideType.FORCE_ADD
@@ -116,6 +110,28 @@ class Composition:
         except OmegaConfBaseException:  # a misspelt key: Hydra says it better
             return self._loader.load_sweep_config(self.config, list(overrides))
         return config
+
+    def parted(self, overrides: Sequence[str]) -> tuple[tuple[str, ...], list[Override]]:
+        """Part a job's overrides into those that need a composition, and plain values of keys."""
+        values: list[Override] = []
+        others: list[str] = []
+        for line in overrides:
+            if line not in self._parsed:
+                self._parsed[line] = OverridesParser.create().parse_override(line)
+            override = self._parsed[line]
+            key = override.key_or_group
+            plain = override.type in PLAIN and override.package is None and not self._is_group(key)
+            if plain and not key.startswith("hydra."):
+                values.append(override)
+            else:
+                others.append(line)
+        return tuple(others), values
+
+    def composed(self, overrides: tuple[str, ...]) -> DictConfig:
+        """A job's config, composed once for the same overrides; not to be changed."""
+        if overrides not in self._composed:
+            self._composed[overrides] = self._loader.load_sweep_config(self.config, list(overrides))
+        return self._composed[overrides]
 
     @property
     def sweep_dir(self) -> Path:

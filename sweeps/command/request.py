@@ -7,6 +7,7 @@ from typing import Any
 from sweeps.base.settings import Settings
 from sweeps.command.composition import Composition
 from sweeps.command.make_plan import plan_of
+from sweeps.command.point_check import check_points
 from sweeps.points.search_space import AnyAxis
 from sweeps.search.plan import Plan
 from sweeps.study.identity import derived_name, identity_of
@@ -36,7 +37,7 @@ def read(settings: Settings, composition: Composition, arguments: Sequence[str],
         settings: what stands under `hydra.sweeper`.
         composition: of the sweep.
         arguments: the overrides of the command line.
-        check: compose each choice once, as the first process of a sweep does.
+        check: compose and check the points, as the first process of a sweep does.
 
     Raises:
         SweepError: a setting or an axis is not allowed.
@@ -46,6 +47,7 @@ def read(settings: Settings, composition: Composition, arguments: Sequence[str],
     plan = plan_of(settings, axes, fixed, composition)
     if check:
         composition.check_choices(axes, fixed)
+        check_points(plan.source, axes, fixed, composition, settings.point_check)
     names = [axis.name for axis in axes]
     identity = identity_of(composition.without_axes(fixed), names, settings.not_identity)
     return Request(settings, composition, axes, fixed, plan, identity)

@@ -50,7 +50,7 @@ class Run:
             KeyboardInterrupt: the user stopped the sweep.
         """
         if self.settings.dry_run:
-            DryRun(self.request, self.make_launcher(), self.say).tell()
+            DryRun(self.request, self.make_launcher, self.say).tell()
             return
         study = self._open_study()
         self.request.composition.name_study(study.base_name)

@@ -1,7 +1,12 @@
 """What a person is told of a run."""
 
+import shlex
+from pathlib import Path
+
 import pytest
 
+from clipgan.base.installed import train_command
+from clipgan.config.user_command import UserCommand
 from clipgan.tracking.run_description import Origin, description, run_name
 from tests.helpers import make_config
 
@@ -29,18 +34,20 @@ def test_a_long_name_is_cut_to_what_mlflow_takes():
 
 def test_a_description_says_what_a_run_is_and_how_it_goes_on():
     config = make_config("loss=asymmetric", "h=2", "kimg=3")
-    lines = description(config, Origin("python train.py h=2", ("h=2", "seed=1"), "id"), "fid5k").split("\n\n")
+    command = UserCommand(("h=2",), run_dir=Path("/runs/a b"))
+    lines = description(config, Origin(command, ("h=2", "seed=1"), "id"), "fid5k").split("\n\n")
     assert lines == [
         "A text-to-image GAN: loss structure asymmetric with h = 2, model tiny, guided by CLIP tiny, on shapes at"
         " 32 x 32 pixels, seed 0, for 3 kimg. A trial of the sweep that is its parent run, with `h=2 seed=1`.",
         "To go on, after its end with more kimg:",
-        "    python train.py h=2",
+        "    " + shlex.join([*train_command(), "h=2", "resume=auto", "hydra.run.dir='/runs/a b'"]),
         "`fid5k` against kimg is its objective, `fid5k_best` the best so far. `samples-*.png` are its sample grids.",
     ]
     timed = description(make_config("budget=seconds", "seconds=90"), Origin(), "fid5k")
     assert "seed 0, for 90 seconds of training, 25000 kimg at most.\n" in timed
     simclr = make_config("task=simclr", "epochs=3")
-    assert "To go on where it was interrupted:\n" in description(simclr, Origin("python train.py"), "linear_acc")
+    interrupted = Origin(UserCommand(run_dir=Path("/run")))
+    assert "To go on where it was interrupted:\n" in description(simclr, interrupted, "linear_acc")
     lines = description(simclr, Origin(), "linear_acc").split("\n\n")
     assert lines[0].startswith("An encoder pretrained by SimCLR: ")
     assert lines[0].endswith(" for 3 epochs.")

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from clipgan.inputs.data.captions import CaptionFile
+from clipgan.inputs.data.content import identify
 from clipgan.inputs.data.supplied_features import StoredFeatures, read_stored
 
 SPLITS = ("train", "heldout")
@@ -47,7 +48,7 @@ class PackedData:
     """A data set at one resolution."""
 
     name: str
-    fingerprint: str  # changes whenever an image, a caption or the split changes
+    fingerprint: str  # changes whenever an image, a caption or the split changes; features are stored under it
     train: Split
     heldout: Split
     x_flip: bool  # whether a mirrored image still fits its caption
@@ -55,6 +56,8 @@ class PackedData:
     skipped_file: Path  # a file of the same lines
     notes: Sequence[str] = ()  # sentences about what was done with the whole set, such as how it was split
     duplicates: Sequence[str] = ()  # images that repeat an earlier image, each with the earlier image's name
+    entry: str = ""  # address of the cache entry; changes also when files are touched or moved
+    content: str | None = None  # digest of pixels, captions and names; None in an entry without checksums
 
 
 @dataclass(frozen=True)
@@ -87,9 +90,10 @@ def open_pack(name: str, entry: Path, x_flip: bool) -> PackedData:
             images, CaptionFile(entry / split / "captions.jsonl"), stored, entry / split / "names.jsonl"
         )
     skipped, duplicates, notes = (read_lines(entry / f"{name}.txt") for name in ("skipped", "duplicates", "notes"))
+    fingerprint, content = identify(entry)
     return PackedData(
-        name=name, fingerprint=entry.name, x_flip=x_flip, skipped=skipped, skipped_file=entry / "skipped.txt",
-        notes=notes, duplicates=duplicates, **splits,
+        name=name, fingerprint=fingerprint, x_flip=x_flip, skipped=skipped, skipped_file=entry / "skipped.txt",
+        notes=notes, duplicates=duplicates, entry=entry.name, content=content, **splits,
     )  # fmt: skip
 
 

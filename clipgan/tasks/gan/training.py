@@ -1,5 +1,6 @@
 """Train the GAN: discriminator step, generator step, moving average; at each snapshot, FID and a sample grid."""
 
+import math
 import shlex
 from collections.abc import Callable
 from fractions import Fraction
@@ -11,7 +12,8 @@ from torch import Tensor
 
 from clipgan.base.console import console
 from clipgan.base.distributed import rank
-from clipgan.base.installed import train_command
+from clipgan.base.installed import module_command
+from clipgan.base.text import shown_path
 from clipgan.config import Config
 from clipgan.engine import run_checkpoints
 from clipgan.engine.result import Report
@@ -74,7 +76,8 @@ class Training(Run):
         )  # fmt: skip
         self.key = self.evaluation.key
         self.sources = {  # fingerprints of files; the configuration has only their names
-            "data.fingerprint": prepared.data.fingerprint,
+            "data.fingerprint": prepared.data.entry,
+            "data.content": prepared.data.content,
             "clip.key": prepared.clip.key,
             "judge.key": prepared.judge.key if prepared.judge else None,
             "resnet.key": prepared.resnet.key if prepared.resnet else None,
@@ -141,13 +144,23 @@ class Training(Run):
 
     def further(self, origin: Origin) -> list[tuple[str, str]]:
         """List commands for pictures, a longer training and a sweep."""
-        seconds, by_kimg = self.config.seconds, self.state.step == self.schedule.total_steps
-        longer = f"kimg={2 * self.history.recorded_units}" if seconds is None or by_kimg else f"seconds={2 * seconds:g}"
+        assert self.checkpoints.last is not None
+        drawing = [*module_command("clipgan.sample"), f"ckpt={shown_path(self.checkpoints.last)}", "prompts=PROMPTS"]
         return [
-            (f"python -m clipgan.sample ckpt={self.checkpoints.last} prompts=PROMPTS", "draw what prompts say"),
-            (f"{origin.command or shlex.join(train_command())} {longer}", "train on, for as long again"),
-            (shlex.join([*train_command(), "-m", "h=0.1,0.5,2"]), "compare other h in a sweep"),
+            (shlex.join(drawing), "draw what prompts say"),
+            (origin.command.resumed(**self._twice_as_long()), "train on, for as long again"),
+            (origin.command.sweep("h=0.1,0.5,2"), "compare other h in a sweep"),
         ]
+
+    def _twice_as_long(self) -> dict[str, str]:
+        """The limits of a run that goes on for as long again; a limit that leaves room for it stays."""
+        units, seconds, limit = 2 * self.history.recorded_units, 2 * self.history.recorded_seconds, self.config.seconds
+        longer = {"kimg": f"{units}"} if units > self.config.kimg else {}
+        if limit is not None and self.state.step < self.schedule.total_steps:
+            longer["seconds"] = f"{math.ceil(max(2 * limit, seconds))}"  # one kimg may take longer than the limit
+        elif limit is not None and limit < seconds:
+            longer["seconds"] = f"{math.ceil(seconds)}"
+        return longer
 
 
 def prepare_run(config: Config, run_dir: Path, device: torch.device, report: Report | None) -> Callable[[], Training]:

@@ -4,6 +4,7 @@ import copy
 import itertools
 import socket
 from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 import torch
@@ -169,3 +170,35 @@ def test_two_processes_equal_one(make_noisy_training, cache_dir, tmp_path):
             ours, our_values = torch.load(tmp_path / f"{variant} {name} {rank}.pt")
             assert our_values == pytest.approx(values, rel=CLOSE)
             assert_close(ours, gradients)
+
+
+SHORT = ["kimg=1", "batch=96", "metrics.n_images=16", "mlflow.tracking_uri=null"]
+
+
+def train_in_float64(rank, address, overrides, results):
+    if address is not None:
+        torch.distributed.init_process_group("gloo", init_method=address, rank=rank, world_size=2)
+    torch.set_num_threads(1)
+    config = make_config(*overrides)
+    with in_float64():
+        training = Training(config, results, prepare_in_float64(config), CPU, None)
+        for step in range(training.schedule.total_steps):
+            training.step(step)
+        evaluation = training.evaluation
+        evaluation.prompts = replace(evaluation.prompts, conditions=evaluation.prompts.conditions.double())
+        fid = evaluation(training.state.generator_ema, last=False)[training.key]
+    (results / f"fid {rank}.txt").write_text(f"{fid!r}")
+
+
+@pytest.mark.slow
+def test_a_training_of_two_processes_has_the_fid_of_one(cache_dir, tmp_path):
+    """1 kimg and 16 images. In float32 a GAN's steps amplify rounding, until both FIDs are right and differ."""
+    for name, processes in (("one", 1), ("two", 2)):
+        (tmp_path / name).mkdir()
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            address = f"tcp://127.0.0.1:{free.getsockname()[1]}" if processes > 1 else None
+        overrides = tiny(cache_dir, *SHORT)
+        warm.call_by_ranks(train_in_float64, address, overrides, tmp_path / name, processes=processes)
+    one, *two = (float((tmp_path / name).read_text()) for name in ("one/fid 0.txt", "two/fid 0.txt", "two/fid 1.txt"))
+    assert two == pytest.approx([one, one], rel=1e-6)  # square roots of eigenvalues: tests/metrics/test_evaluation.py
