@@ -45,6 +45,28 @@ def from_yaml(node: Any) -> Config:
     return config
 
 
+def from_record(node: Any) -> Config:
+    """Read the configuration that a checkpoint or a logged model carries.
+
+    A recorded configuration has plain values only. A reference such as `${oc.env:NAME}` would bring a secret of this
+    process into a message, so the file is refused.
+
+    Args:
+        node: a plain mapping, or an OmegaConf DictConfig.
+
+    Raises:
+        UserError: a value is a reference, or `from_yaml` refuses the values.
+    """
+    from omegaconf import OmegaConf
+
+    written: Any = OmegaConf.to_container(OmegaConf.create(node), resolve=False)
+    for key, value in flatten(written).items():
+        if "${" in str(value):
+            raise UserError(f"{key}={value} is refused: the configuration that comes with a file must not refer to "
+                            "anything")  # fmt: skip
+    return from_yaml(written)
+
+
 def refuse_unread(config: Config, given: Iterable[str]) -> None:
     """Refuse keys that the task does not read.
 

@@ -12,7 +12,7 @@ import torch
 
 from clipgan.base.console import console
 from clipgan.base.errors import UserError
-from clipgan.config import Config, flatten, from_yaml, plain
+from clipgan.config import Config, flatten, from_record, plain
 from clipgan.config.identity import CHANGE_NO_METRIC, CHANGE_WHEN_RESUMED, is_listed
 from clipgan.engine.checkpoint_file import checkpoint_path, load_checkpoint, snapshots
 
@@ -173,9 +173,9 @@ def refuse_other_run(path: Path, theirs: dict[str, Any], ours: Config) -> None:
         UserError: names the first keys that differ.
     """
     there, here = (
-        flatten(from_yaml(theirs)),
+        flatten(from_record(theirs)),
         flatten(ours),
-    )  # `from_yaml` adds new keys
+    )  # `from_record` adds new keys
     keys = [key for key in sorted(there.keys() | here.keys()) if not is_listed(key, RESUMABLE)]
     refuse_differences(path, {key: there.get(key) for key in keys}, {key: here.get(key) for key in keys})
 

@@ -51,7 +51,9 @@ def load_data(config: DataConfig, resolution: int, cache_dir: Path) -> PackedDat
     """
     source = open_source(config, cache_dir)
     description = {"source": source.description, "resolution": resolution, "format": FORMAT}
-    entry = cache_entry(cache_dir, "data", description, lambda to: write_pack(to, source, resolution), resumable=True)
+    entry = cache_entry(
+        cache_dir, "data", description, lambda to: write_pack(to, source, resolution), resumable=True, mapped=True
+    )
     return open_pack(config.name, entry, config.x_flip)
 
 
