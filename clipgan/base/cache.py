@@ -101,7 +101,7 @@ def _make(
             reason = damage(entry, read_up_to)
             if reason is None:
                 return
-            console.print(f"cache: {entry} is damaged ({reason}): rebuilding it", markup=False)
+            console.print(f"cache: {entry} is damaged ({reason}): rebuilding it")
             shutil.rmtree(entry)
         _build(entry, description, build, resumable)
     except OSError as error:
@@ -138,7 +138,7 @@ def _lock(root: Path, entry: Path) -> FileLock:
         try:
             lock.acquire(timeout=WAIT)
         except Timeout:
-            console.print(f"cache: waiting for another process that makes {entry}", markup=False)
+            console.print(f"cache: waiting for another process that makes {entry}")
             lock.acquire()
     except OSError as error:
         raise _unwritable(root, error) from error

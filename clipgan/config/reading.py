@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from clipgan.base.errors import UserError
-from clipgan.base.secrets import without_passwords
+from clipgan.base.secrets import remember, without_passwords
 from clipgan.config.checks import require
 from clipgan.config.identity import FOR_GANS_ONLY, is_listed
 from clipgan.config.training import Config
@@ -42,6 +42,7 @@ def from_yaml(node: Any) -> Config:
         key = getattr(error, "full_key", None)
         raise UserError(f"{key}: {reason}" if key else reason) from error
     assert isinstance(config, Config)
+    remember(config.mlflow.tracking_uri)
     return config
 
 

@@ -59,7 +59,7 @@ class Run(Task):
         if rank() == 0:
             further = [] if origin.swept else [*self.further(origin), *to_compare(self.config.mlflow)]
             said = "\n".join(summary(self._status(), self.stopped, further))
-            console.print(said.replace(f"{Path.cwd()}/", ""), markup=False)
+            console.print(said.replace(f"{Path.cwd()}/", ""))
         return self._result()
 
     def _log(self, origin: Origin, resumed_at: int | None) -> Log:
@@ -231,7 +231,7 @@ class Run(Task):
             ) from error
         self.checkpoints.began_from(path, self.state.step)
         units = self.history.recorded_units
-        console.print(f"resumed at {units} {self.schedule.unit} from {path}, step {self.state.step}", markup=False)
+        console.print(f"resumed at {units} {self.schedule.unit} from {path}, step {self.state.step}")
         self._ask_report(self.history.snapshots)  # a killed process may not have reported the last one
         return units
 

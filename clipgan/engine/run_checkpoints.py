@@ -79,7 +79,7 @@ def newest_good(run_dir: Path, device: torch.device) -> Found:
         content = _good(path, device, damaged)
         if content is not None:
             if damaged:
-                console.print(f"resuming from {path} instead", markup=False)
+                console.print(f"resuming from {path} instead")
             return path, content
     raise UserError(f"no checkpoint in {run_dir} can be used: {damaged[-1]}; resume=none starts over")
 
@@ -107,7 +107,7 @@ def _good(path: Path, device: torch.device, damaged: list[str]) -> dict[str, Any
         return load_checkpoint(path, device, checksum=True, task=None)
     except UserError as error:
         damaged.append(str(error))
-        console.print(f"{error}; trying the one before", markup=False)
+        console.print(f"{error}; trying the one before")
         return None
 
 
@@ -130,7 +130,7 @@ def set_aside(run_dir: Path, begin: Found | None) -> None:
     for path in moved:
         path.rename(folder / path.name)
     names = ", ".join(path.name for path in moved)
-    console.print(f"this run leaves another branch; that branch's checkpoints are in {folder}: {names}", markup=False)
+    console.print(f"this run leaves another branch; that branch's checkpoints are in {folder}: {names}")
 
 
 def _numbered(path: Path) -> Iterator[Path]:

@@ -65,7 +65,7 @@ def import_lafite(source: Path, out: Path, overrides: Sequence[str]) -> list[str
         raise UserError(f"{out} cannot be written ({error.strerror}); give another path") from error
     count = parameter_count(state.generator) / 1e6
     size = f"{found.resolution} x {found.resolution}"
-    console.print(f"{out}: LAFITE at {size}, G of {count:.1f} M parameters, for clip={config.clip.name}", markup=False)
+    console.print(f"{out}: LAFITE at {size}, G of {count:.1f} M parameters, for clip={config.clip.name}")
     return settings
 
 
@@ -85,7 +85,7 @@ def main() -> None:
     out = Path(named[0]) if named else given.pickle.with_suffix(".pt")
     with messages_not_tracebacks():
         settings = import_lafite(given.pickle, out, given.more[len(named) :])
-        console.print(f"train from it: {' '.join([*train_command(), *settings])} init={out}", markup=False)
+        console.print(f"train from it: {' '.join([*train_command(), *settings])} init={out}")
 
 
 if __name__ == "__main__":

@@ -13,8 +13,8 @@ from typing import Any
 from clipgan.base.console import console
 from clipgan.base.durable_files import replace_text
 
-CHECKSUM = "crc32"  # the last key of a line: zlib's CRC-32, 8 hex digits, of the line without this key
-CHECKED_LINE = re.compile(rf'(\{{.*), "{CHECKSUM}": "([0-9a-f]{{8}})"\}}')
+CHECKSUM = "crc32"  # the last key of a line: zlib's CRC-32 of the line without this key, a number
+CHECKED_LINE = re.compile(rf'(\{{.*), "{CHECKSUM}": (\d{{1,10}})\}}')
 
 
 class MetricsFile:
@@ -66,7 +66,7 @@ class MetricsFile:
 
 def with_checksum(line: str) -> str:
     """Add the checksum to a JSON object in one line."""
-    return f'{line[:-1]}, "{CHECKSUM}": "{zlib.crc32(line.encode()):08x}"}}'
+    return f'{line[:-1]}, "{CHECKSUM}": {zlib.crc32(line.encode())}}}'
 
 
 def parse(line: str) -> dict[str, Any] | None:
@@ -74,11 +74,18 @@ def parse(line: str) -> dict[str, Any] | None:
     match = CHECKED_LINE.fullmatch(line)
     if match:
         line = match[1] + "}"
-        if f"{zlib.crc32(line.encode()):08x}" != match[2]:
+        if str(zlib.crc32(line.encode())) != match[2]:
             return None
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):
         return None
     whole = isinstance(record, dict) and all(isinstance(value, int | float) for value in record.values())
+    if match is None and whole and any(map(_is_almost_the_checksum, record)):
+        return None
     return record if whole and isinstance(record.get("step"), int) and "time" in record else None
+
+
+def _is_almost_the_checksum(key: str) -> bool:
+    """Whether the checksum's own key has a changed letter: such a line is not one of an earlier version."""
+    return len(key) == len(CHECKSUM) and sum(a != b for a, b in zip(key, CHECKSUM, strict=True)) == 1

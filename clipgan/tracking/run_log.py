@@ -105,7 +105,7 @@ class _Sink:
         self._given_up = True
         if self._thread.is_alive() or self._waiting or self._run.run_id is None:
             missing, where = len(self._waiting), self._run.run_dir
-            console.print(f"MLflow lacks {missing} items and the run's status: they are only in {where}", markup=False)
+            console.print(f"MLflow lacks {missing} items and the run's status: they are only in {where}")
 
     def _work(self) -> None:
         pause = RETRY
@@ -160,4 +160,4 @@ class _Sink:
         """Print a line, unless an earlier line was about the same thing."""
         if about not in self._said:
             self._said.add(about)
-            console.print(without_passwords(line), markup=False)
+            console.print(without_passwords(line))

@@ -93,4 +93,4 @@ def report_files(data: PackedData) -> None:
     for lines, what in ((data.skipped, "skipped"), (data.duplicates, "repeated")):
         if lines:
             rest = f"; all of them in {data.skipped_file.parent}/*.txt" if len(lines) > 3 else ""
-            console.print(f"data: {len(lines)} files {what}: {'; '.join(lines[:3])}{rest}", markup=False)
+            console.print(f"data: {len(lines)} files {what}: {'; '.join(lines[:3])}{rest}")

@@ -1,4 +1,4 @@
-"""Writing features in chunks: memory does not grow with their number, and an interruption costs a few seconds.
+"""Writing features in chunks: memory does not grow with their number, and an interruption costs little.
 
 A note beside the rows counts those that are on the disk: rows are flushed first, then the note is replaced. A kill or a
 power cut therefore costs the rows since the last note.
@@ -26,7 +26,7 @@ from clipgan.base.text import first_line
 # 2^-25 sqrt(4096) = 2^-19, at right angles to the rest. The total sqrt(2^-22 + 2^-38) is less than this bound.
 ROW_ERROR = 2.0**-11 + 2.0**-20
 
-NOTE_SECONDS = 5.0  # between two notes: a flush of the disk takes about as long as a chunk of a small encoder
+NOTE_SHARE = 0.05  # most of the time that notes take: a flush of a slow disk takes longer than a small encoder's chunk
 
 Encode = Callable[[Sequence[range]], Iterator[np.ndarray]]  # row numbers of each chunk -> features of each chunk
 
@@ -63,7 +63,7 @@ def write_features(
     with path.open("r+b") as file:  # not a memory map, whose pages would count as memory of this process
         header = os.fstat(file.fileno()).st_size - 2 * int(np.prod(shape))
         shown = track(encode(chunks), description, total, size=chunk, done=done)
-        noted_at = time.monotonic()
+        next_note = 0.0
         try:
             for place, rows in zip(chunks, shown, strict=True):
                 rounded = rows.astype(np.float16)
@@ -74,9 +74,10 @@ def write_features(
                     file.write(part.tobytes())
                 moved = np.linalg.norm(rows - rounded.astype(np.float32), axis=-1)
                 done, error = place.stop, max(error, float(moved.max()))
-                if time.monotonic() - noted_at >= NOTE_SECONDS:
+                if (start := time.monotonic()) >= next_note:
                     _save(file, note, done, error)
-                    noted_at = time.monotonic()
+                    end = time.monotonic()
+                    next_note = end + (end - start) / NOTE_SHARE
         finally:
             _save(file, note, done, error)
 

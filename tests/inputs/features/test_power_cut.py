@@ -1,8 +1,14 @@
 """A power cut at any moment while data are packed or features are encoded: the next start gives the true bytes."""
 
+import math
+import os
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from clipgan.base.arrays import save_array
 from clipgan.base.cache import cache_entry
 from clipgan.inputs.data.pack import Contents, Record, Source
 from clipgan.inputs.data.pack_writer import write_pack
@@ -14,10 +20,13 @@ ROWS = (np.arange(1, 2 * 40 * 8 + 1, dtype=np.float32) / 640).reshape(2, 40, 8) 
 
 
 @pytest.fixture
-def disk(tmp_path, monkeypatch):
-    monkeypatch.setattr(feature_writer, "NOTE_SECONDS", 0)
-    (tmp_path / "disk").mkdir()
-    return Disk(tmp_path / "disk", tmp_path / "images")
+def disk(monkeypatch):
+    """Files in memory, whose flush takes no time."""
+    monkeypatch.setattr(feature_writer, "NOTE_SHARE", math.inf)
+    monkeypatch.setattr("clipgan.base.cache.LARGE", 0)  # no start reads an array
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as folder:
+        (Path(folder) / "disk").mkdir()
+        yield Disk(Path(folder) / "disk", Path(folder) / "images")
 
 
 def encode(chunks):
@@ -28,8 +37,10 @@ def encode(chunks):
 def features(root):
     def build(to):
         write_features(to, "a", ROWS.shape, 10, encode, "rows")
+        save_array(to / "b.npy", ROWS[0])
 
-    return np.load(cache_entry(root, "features", {"a": 1}, build, resumable=True, mapped=True) / "a.npy")
+    entry = cache_entry(root, "features", {"a": 1}, build, resumable=True, mapped=True)
+    return np.concatenate([np.load(entry / "a.npy"), np.load(entry / "b.npy")[None]])
 
 
 def packed(root):
