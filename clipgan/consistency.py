@@ -243,7 +243,7 @@ def main() -> None:
             spectrum = found[name]["spectrum"]
             after = f"eigenvalue {n_classes}: {spectrum[n_classes - 1]:.3f}, the next: {spectrum[n_classes]:.3f}"
             console.print(f"pairs by {way}: {found[name]['same_class']:.1%} of one class; {after}")
-        console.print(f"written: {folder}/consistency.json, {folder}/consistency.svg", markup=False)
+        console.print(f"written: {folder}/consistency.json, {folder}/consistency.svg")
 
 
 if __name__ == "__main__":

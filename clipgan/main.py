@@ -11,8 +11,10 @@ from hydra.experimental.callback import Callback
 
 from clipgan.base.installed import conf
 from clipgan.base.secrets import without_passwords
+from clipgan.base.text import printable
 from clipgan.config.command_line import (
     first_process,
+    hide_in_files,
     hide_passwords,
     key_of,
     messages_not_tracebacks,
@@ -76,6 +78,7 @@ def task(cfg: Any) -> float:
     from sweeps.job.task_function import REQUEUE, PermanentFailure
 
     run: Any = HydraConfig.get()
+    hide_in_files([cfg, run], Path(run.runtime.output_dir) / (run.output_subdir or ""))
     trial = current_trial()
     try:
         result = _train(cfg, run, trial)
@@ -84,11 +87,11 @@ def task(cfg: Any) -> float:
             if isinstance(error, ProcessError):
                 raise
             raise PermanentFailure(f"{type(error).__name__}: {error}") from error
-        sys.exit(str(error) if first_process() else 1)
+        sys.exit(printable(str(error)) if first_process() else 1)
     except Interrupted as interrupted:
         if run.mode == RunMode.RUN and first_process():  # a sweep prints a message of its own
             command = _resume_command(run) + _environment_hint()
-            print(f"ended by {interrupted}; it goes on with: {command}", file=sys.stderr)
+            print(printable(f"ended by {interrupted}; it goes on with: {command}"), file=sys.stderr)
         sys.exit(REQUEUE)
     if trial:
         trial.set(f"sec_per_{result.unit}", result.sec_per_unit)

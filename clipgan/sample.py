@@ -23,6 +23,7 @@ device=auto                 auto, cpu, cuda, cuda:N
 import sys
 from pathlib import Path
 
+from clipgan.base.text import printable
 from clipgan.config.command_line import messages_not_tracebacks
 from clipgan.sampling.options import SampleOptions, parse
 
@@ -63,7 +64,7 @@ def main() -> None:
         return
     with messages_not_tracebacks("out"):
         files = sample(parse(sys.argv[1:]))
-        print(f"{files[0]}: the grid; {len(files) - 1} more files beside it")
+        print(printable(f"{files[0]}: the grid; {len(files) - 1} more files beside it"))
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def test_killed_run_again_by_two_damaged(overrides, tmp_path, capsys):
     process = start(overrides)
     deadline = time.monotonic() + 120
     done = 0
-    while done < 200:
+    while not done:  # the first chunk is noted at once
         assert process.poll() is None, process.stdout.read()
         assert time.monotonic() < deadline
         done = max((rows_done(note) for note in features.glob("*.partial/train_image.json")), default=0)
@@ -58,7 +58,7 @@ def test_killed_run_again_by_two_damaged(overrides, tmp_path, capsys):
     process.communicate()
     [partial] = features.glob("*.partial")
     done = rows_done(partial / "train_image.json")
-    assert 200 <= done < IMAGES
+    assert 0 < done < IMAGES
     rows = np.load(partial / "train_image.npy", mmap_mode="r+")
     rows[0, 0] = MARK  # finished rows that are computed again would lose it
     rows.flush()

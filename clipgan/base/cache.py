@@ -5,17 +5,21 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
+from clipgan.base.checksums import ALL, damage, write_checksums
 from clipgan.base.console import console
+from clipgan.base.durable_files import flush_path, flush_tree, replace_text
 from clipgan.base.errors import UserError
+from clipgan.base.unread_files import LARGE, compare_sources, note_unread
 
-CHECKSUMS = "checksums.json"
+DESCRIPTION = "entry.json"
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 WAIT = 1.0  # seconds before a process prints that it waits for another
 
 
@@ -35,14 +39,13 @@ def digest(description: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def file_digest(path: Path) -> str:
-    """Return the first 16 hex digits of the SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
-
-
 def cache_entry(
-    root: Path, kind: str, description: Mapping[str, Any], build: Callable[[Path], None], resumable: bool = False
+    root: Path,
+    kind: str,
+    description: Mapping[str, Any],
+    build: Callable[[Path], None],
+    resumable: bool = False,
+    mapped: bool = False,
 ) -> Path:
     """Return the directory `root/kind/<digest of description>`; build it first if it is missing or damaged.
 
@@ -56,62 +59,75 @@ def cache_entry(
         build: writes the content into the given directory.
         resumable: keep the directory of an interrupted `build`, so that the next call continues there; otherwise each
             call starts with an empty directory.
+        mapped: the content is memory-mapped. Each use reads and compares all files, except large ones of such an entry:
+            `unread_files` compares these later.
 
     Raises:
-        UserError: the cache directory cannot be written, or is full.
+        UserError: the cache directory cannot be written, or is full; this user may not read the entry; an entry that
+            this one is derived from is damaged.
     """
     entry = root / kind / digest(description)
-    if entry.is_dir() and damage(entry) is None:
-        return entry
-    lock = _lock(root, entry)
-    try:
-        if entry.is_dir():  # damaged, unless another process has rebuilt it during the wait
-            reason = damage(entry)
-            if reason is None:
-                return entry
-            console.print(f"cache: {entry} is damaged ({reason}): rebuilding it", markup=False)
-            shutil.rmtree(entry)
-        _build(entry, description, build, resumable)
-    except OSError as error:
-        if error.errno not in NO_SPACE:
-            raise
-        message = f"cache_dir={root} is full ({error.strerror}); make room, or give another with cache_dir=DIR"
-        raise UserError(message) from error
-    finally:
-        lock.release()
+    read_up_to = LARGE if mapped else ALL
+    if not _intact(root, entry, read_up_to):
+        _make(root, entry, description, build, resumable, read_up_to)
+    if mapped:
+        note_unread(entry)
     return entry
 
 
-def damage(entry: Path, thorough: bool = False) -> str | None:
-    """Describe the damage of a complete entry; None if it is intact.
-
-    A file with the recorded size and time counts as intact. With another time (a copied cache), its bytes are compared.
-
-    Args:
-        entry: its directory; an entry of an earlier version, without checksums, counts as intact.
-        thorough: read and compare every file.
-    """
+def _intact(root: Path, entry: Path, read_up_to: float) -> bool:
+    """Whether the entry is complete and not damaged."""
     try:
-        recorded = json.loads((entry / CHECKSUMS).read_text())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError):
-        return f"{CHECKSUMS} cannot be read"
-    for name, (size, time, sha256) in recorded.items():
-        try:
-            stat = (entry / name).stat()
-        except OSError:
-            return f"{name} is missing"
-        if stat.st_size != size:
-            return f"{name} has {stat.st_size} bytes, not {size}"
-        if (thorough or stat.st_mtime_ns != time) and file_digest(entry / name) != sha256:
-            return f"{name} has other content than was written"
-    return None
+        return entry.is_dir() and damage(entry, read_up_to) is None
+    except PermissionError as error:
+        raise UserError(
+            f"cache_dir={root}: this user may not read {error.filename}, which another user has made; its owner can "
+            f"allow it with chmod -R a+rX {root}; or give another with cache_dir=DIR"
+        ) from error
 
 
-def files_of(entry: Path) -> Iterator[Path]:
-    """Yield all files of an entry, sorted."""
-    return (path for path in sorted(entry.rglob("*")) if path.is_file())
+def _make(
+    root: Path,
+    entry: Path,
+    description: Mapping[str, Any],
+    build: Callable[[Path], None],
+    resumable: bool,
+    read_up_to: float,
+) -> None:
+    """Build a missing or damaged entry, unless another process has built it during the wait for the lock."""
+    lock = _lock(root, entry)
+    try:
+        if entry.is_dir():
+            reason = damage(entry, read_up_to)
+            if reason is None:
+                return
+            console.print(f"cache: {entry} is damaged ({reason}): rebuilding it")
+            shutil.rmtree(entry)
+        _build(entry, description, build, resumable)
+    except OSError as error:
+        if error.errno in NO_SPACE:
+            message = f"cache_dir={root} is full ({error.strerror}); make room, or give another with cache_dir=DIR"
+            raise UserError(message) from error
+        if error.errno in NOT_ALLOWED and Path(str(error.filename)).is_relative_to(root):
+            raise _unwritable(root, error) from error
+        raise
+    finally:
+        lock.release()
+
+
+def is_entry(path: Path) -> bool:
+    """Whether a directory is an entry of this project's cache, complete or unfinished (`.partial`).
+
+    The mark is `entry.json`: an entry is named after the digest of the description in it. No other program's directory
+    has this by accident.
+    """
+    if path.is_symlink() or path.suffix not in ("", ".partial"):
+        return False
+    try:
+        description = json.loads((path / DESCRIPTION).read_text())
+        return isinstance(description, dict) and digest(description) == path.stem
+    except (OSError, ValueError, RecursionError):
+        return False
 
 
 def _lock(root: Path, entry: Path) -> FileLock:
@@ -122,12 +138,15 @@ def _lock(root: Path, entry: Path) -> FileLock:
         try:
             lock.acquire(timeout=WAIT)
         except Timeout:
-            console.print(f"cache: waiting for another process that makes {entry}", markup=False)
+            console.print(f"cache: waiting for another process that makes {entry}")
             lock.acquire()
     except OSError as error:
-        message = f"cache_dir={root} cannot be written ({error.strerror}); give another with cache_dir=DIR"
-        raise UserError(message) from error
+        raise _unwritable(root, error) from error
     return lock
+
+
+def _unwritable(root: Path, error: OSError) -> UserError:
+    return UserError(f"cache_dir={root} cannot be written ({error.strerror}); give another with cache_dir=DIR")
 
 
 def _build(entry: Path, description: Mapping[str, Any], build: Callable[[Path], None], resumable: bool) -> None:
@@ -136,15 +155,15 @@ def _build(entry: Path, description: Mapping[str, Any], build: Callable[[Path], 
         shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(exist_ok=True)
     try:
+        text = json.dumps(description, indent=2, sort_keys=True)
+        replace_text(partial / DESCRIPTION, text + "\n")  # first: an unfinished entry has its mark too
+        compare_sources(text)
         build(partial)
     except BaseException as error:
         if not resumable or isinstance(error, UserError):  # a user's mistake leaves nothing worth keeping
             shutil.rmtree(partial, ignore_errors=True)
         raise
-    (partial / "entry.json").write_text(json.dumps(description, indent=2, sort_keys=True) + "\n")
-    checksums = {}
-    for path in files_of(partial):
-        stat = path.stat()
-        checksums[path.relative_to(partial).as_posix()] = (stat.st_size, stat.st_mtime_ns, file_digest(path))
-    (partial / CHECKSUMS).write_text(json.dumps(checksums, indent=1) + "\n")
+    write_checksums(partial)
+    flush_tree(partial)  # a power cut after the rename must find every byte
     partial.rename(entry)
+    flush_path(entry.parent)

@@ -1,14 +1,36 @@
-"""Show progress with an ETA: a bar on a terminal, else a plain line every few seconds."""
+"""Print safely, and show progress with an ETA: a bar on a terminal, else a plain line every few seconds.
+
+Names and texts from outside (files, prompts, captions, errors) may hold rich's markup or a terminal's escape codes. All
+output goes through one kind of console, where text is never markup and control characters are escaped.
+"""
 
 import time
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.segment import Segment
+
+from clipgan.base.text import printable
 
 T = TypeVar("T")
-console = Console(highlight=False, soft_wrap=True)
+
+
+class PlainConsole(Console):
+    """A console that prints text as it is."""
+
+    def __init__(self, **settings: Any) -> None:
+        """`settings` are those of rich's `Console`."""
+        super().__init__(**{"highlight": False, "markup": False, "emoji": False, "soft_wrap": True} | settings)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Render as rich does, and escape each text's control characters."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(printable(segment.text), segment.style)
+
+
+console = PlainConsole()
 
 
 def duration(seconds: float) -> str:
@@ -34,11 +56,11 @@ def track(
         console.print(f"{description}: resuming at {done} of {total}")
     if console.is_terminal:
         columns = (
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+            TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
             TextColumn("ETA"), TimeRemainingColumn(),
         )  # fmt: skip
         with Progress(*columns, console=console, transient=True) as progress:
-            task = progress.add_task(description, total=total, completed=done)
+            task = progress.add_task(printable(description), total=total, completed=done)
             for item in items:
                 yield item
                 progress.advance(task, size)

@@ -31,7 +31,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         ):  # closing the file writes the rest of its buffer, which may not fit either
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
-    _flush_folder(path.parent)
+    flush_path(path.parent)
 
 
 def replace_text(path: Path, text: str) -> None:
@@ -48,9 +48,30 @@ def remove_unfinished(folder: Path) -> None:
             partial.unlink()
 
 
-def _flush_folder(folder: Path) -> None:
-    """Make a rename survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def reserve(file: BinaryIO, size: int) -> None:
+    """Give an open file a size in bytes and room on the disk for all of it.
+
+    Writing through a memory map of a file without room kills the process (SIGBUS); here a full disk raises.
+
+    Raises:
+        OSError: the disk has no room.
+    """
+    if hasattr(os, "posix_fallocate") and size > 0:
+        os.posix_fallocate(file.fileno(), 0, size)
+    else:
+        os.truncate(file.fileno(), size)
+
+
+def flush_tree(folder: Path) -> None:
+    """Flush all files and folders below `folder`, and `folder` itself, to the disk."""
+    for path in folder.rglob("*"):
+        flush_path(path)
+    flush_path(folder)
+
+
+def flush_path(path: Path) -> None:
+    """Flush a file's content, or a folder's names (after a rename), to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

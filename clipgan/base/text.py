@@ -1,10 +1,14 @@
 """Parts of messages and of printed commands."""
 
 import itertools
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 CONFIG_FLAGS = ("--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd")
+
+# C0 and C1 control characters but tab and newline, marks that reorder a line (bidi), and halves of characters
+UNPRINTABLE = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def first_line(error: BaseException) -> str:
@@ -29,3 +33,8 @@ def config_flags(arguments: Sequence[str]) -> list[str]:
         elif argument.partition("=")[0] in CONFIG_FLAGS and "=" in argument:
             flags.append(argument)
     return flags
+
+
+def printable(text: str) -> str:
+    """Escape what would change a terminal or cannot be printed, such as `\\x1b` (a colour, a title, a lost line)."""
+    return UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)

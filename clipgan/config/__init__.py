@@ -24,7 +24,7 @@ from clipgan.config.metrics import MetricsConfig
 from clipgan.config.mlflow import MlflowConfig
 from clipgan.config.model import LafiteConfig, ModelConfig
 from clipgan.config.pairs import PAIR_SELECTIONS, ContrastConfig, PairsConfig
-from clipgan.config.reading import flatten, from_yaml, plain, refuse_unread
+from clipgan.config.reading import flatten, from_record, from_yaml, plain, refuse_unread
 from clipgan.config.simclr import SimclrConfig
 from clipgan.config.training import MLFLOW_RUN, Config
 
@@ -65,6 +65,7 @@ __all__ = [
     "TinyResNetTraining",
     "ViewConfig",
     "flatten",
+    "from_record",
     "from_yaml",
     "plain",
     "refuse_unread",

@@ -5,14 +5,15 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from clipgan.base.errors import UserError
 from clipgan.base.installed import conf, train_command
-from clipgan.base.secrets import without_passwords
-from clipgan.base.text import first_line
+from clipgan.base.secrets import hidden, without_passwords
+from clipgan.base.text import first_line, printable
 from clipgan.config import Config, from_yaml, refuse_unread
 from clipgan.config.identity import is_listed, not_in_identity
 from clipgan.config.meanings import listing, values_of
@@ -152,17 +153,34 @@ def hide_passwords(arguments: list[str]) -> None:
     """
     for argument in list(arguments):
         key, _, value = argument.partition("=")
-        uri = value.strip("'\"")
+        uri = value[1:-1] if value[:1] in ("'", '"') and value[-1:] == value[:1] else value
         if key.lstrip("+") == "mlflow.tracking_uri" and without_passwords(uri) != uri:
             os.environ["MLFLOW_TRACKING_URI"] = uri
             arguments.remove(argument)
-        elif without_passwords(argument) != argument:
+        elif without_passwords(argument) != argument or without_passwords(uri) != uri:
             shown = "an argument" if "://" in key else f"{key}=..."
             raise UserError(
                 f"{shown} holds a password, and the command line is written down with a run: leave it out, and give"
                 " MLflow's address in the environment's MLFLOW_TRACKING_URI (or MLFLOW_TRACKING_USERNAME and"
                 " MLFLOW_TRACKING_PASSWORD), and PostgreSQL's password in ~/.pgpass or PGPASSWORD"
             )
+
+
+def hide_in_files(configs: Iterable[Any], folder: Path) -> None:
+    """Hide the passwords in the files that Hydra has written of a job, if its configuration has one in a YAML file.
+
+    Args:
+        configs: the job's configuration, and Hydra's.
+        folder: the job's `.hydra`.
+    """
+    from omegaconf import OmegaConf
+
+    plain = [OmegaConf.to_container(config, resolve=False) for config in configs]
+    if all(hidden(values) == values for values in plain):
+        return
+    for path in folder.glob("*.yaml"):
+        written = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+        OmegaConf.save(OmegaConf.create(hidden(written)), path)
 
 
 def first_process() -> bool:
@@ -217,11 +235,11 @@ def messages_not_tracebacks(folder_key: str = "hydra.run.dir") -> Iterator[None]
         example = shlex.quote(example) if set(example) & set('"$`\\!') else f'"{example}"'
         sys.exit(f"{error.override} cannot be read ({first_line(error)}): {HOW_TO_QUOTE}, as in {example}")
     except (UserError, HydraException, OmegaConfBaseException) as error:
-        sys.exit(str(error))
+        sys.exit(printable(str(error)))
     except OSError as error:
         if error.errno not in UNWRITABLE:
             raise
         where = error.filename or "the output folder"
-        sys.exit(f"{where} cannot be written ({error.strerror}); choose another with {folder_key}=DIR")
+        sys.exit(printable(f"{where} cannot be written ({error.strerror}); choose another with {folder_key}=DIR"))
     finally:
         del os.environ["HYDRA_FULL_ERROR"]

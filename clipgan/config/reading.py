@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from clipgan.base.errors import UserError
-from clipgan.base.secrets import without_passwords
+from clipgan.base.secrets import remember, without_passwords
 from clipgan.config.checks import require
 from clipgan.config.identity import FOR_GANS_ONLY, is_listed
 from clipgan.config.training import Config
@@ -82,6 +82,7 @@ def _to_config(merged: Any) -> Config:
 
     config = OmegaConf.to_object(merged)
     assert isinstance(config, Config)
+    remember(config.mlflow.tracking_uri)
     return config
 
 
@@ -89,6 +90,28 @@ def _as_user_error(error: Exception) -> UserError:
     reason = str(error.msg if hasattr(error, "msg") and error.msg else error).splitlines()[0]
     key = getattr(error, "full_key", None)
     return UserError(f"{key}: {reason}" if key else reason)
+
+
+def from_record(node: Any) -> Config:
+    """Read the configuration that a checkpoint or a logged model carries.
+
+    A recorded configuration has plain values only. A reference such as `${oc.env:NAME}` would bring a secret of this
+    process into a message, so the file is refused.
+
+    Args:
+        node: a plain mapping, or an OmegaConf DictConfig.
+
+    Raises:
+        UserError: a value is a reference, or `from_yaml` refuses the values.
+    """
+    from omegaconf import OmegaConf
+
+    written: Any = OmegaConf.to_container(OmegaConf.create(node), resolve=False)
+    for key, value in flatten(written).items():
+        if "${" in str(value):
+            raise UserError(f"{key}={value} is refused: the configuration that comes with a file must not refer to "
+                            "anything")  # fmt: skip
+    return from_yaml(written)
 
 
 def refuse_unread(config: Config, given: Iterable[str]) -> None:

@@ -83,7 +83,7 @@ class Checkpointing:
     def say(self) -> None:
         """Print the path of the newest checkpoint."""
         if rank() == 0:
-            console.print(f"checkpoint after step {self.last_step}: {self.last}", markup=False)
+            console.print(f"checkpoint after step {self.last_step}: {self.last}")
 
     def last_good(self) -> str:
         """Return text with the newest checkpoint's path, for the message of a divergence."""

@@ -18,6 +18,7 @@ class History:
         self.recorded_units = 0  # units done at the last record
         self.values: dict[str, float] = {}  # the newest value of each metric, in this process
         self.since_record = StepAverages()  # the steps since the last record
+        self.records: list[str] | None = None  # lines of metrics.jsonl; None: an earlier version saved none
 
     @property
     def best(self) -> float:
@@ -29,13 +30,15 @@ class History:
         """Seconds of training so far, without snapshots."""
         return self.recorded_seconds + (self.since_record.seconds() if self.since_record.steps else 0.0)
 
-    def record(self, units: int, values: Mapping[str, float]) -> None:
+    def record(self, units: int, values: Mapping[str, float], lines: list[str]) -> None:
         """Add a record, and start averaging the next steps.
 
         Args:
             units: units done.
             values: metrics; a snapshot's values stay until the next snapshot replaces them.
+            lines: all lines of metrics.jsonl, this record's line included.
         """
+        self.records = lines
         self.recorded_seconds = self.seconds()
         self.since_record, self.recorded_units = StepAverages(), units
         self.values |= values
@@ -57,6 +60,7 @@ class History:
             "train_seconds": self.recorded_seconds,
             "mark": self.recorded_units,
             "tick": self.since_record.state_dict() if self.since_record.steps else None,
+            "records": self.records,
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -70,5 +74,6 @@ class History:
         self.objective_sd = state.get("objective_sd", state.get("fid_sd"))
         self.recorded_units = state.get("mark" if "mark" in state else "kimg", self.snapshots[-1][0])
         self.recorded_seconds = state["train_seconds"]
+        self.records = state.get("records")
         if state.get("tick") is not None:
             self.since_record = StepAverages.resumed(state["tick"])

@@ -76,7 +76,7 @@ def follow(steps: Iterable[int], status: Callable[[], RunStatus]) -> Iterator[in
     shown = time.monotonic()
     for step in steps:
         if time.monotonic() - shown >= EVERY:
-            console.print(line(status()), markup=False)
+            console.print(line(status()))
             shown = time.monotonic()
         yield step
 

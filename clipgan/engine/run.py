@@ -5,6 +5,7 @@ A task defines its step and its measurement; its schedule defines its unit (kimg
 
 import math
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from clipgan.base.distributed import any_process, rank
 from clipgan.base.errors import DivergenceError, Interrupted, UserError
 from clipgan.base.memory import peak_memory
 from clipgan.base.text import first_line, shown_path
+from clipgan.base.unread_files import BackgroundCheck
 from clipgan.config import Config, flatten, plain
 from clipgan.engine import run_checkpoints
 from clipgan.engine.checkpointing import Checkpointing
@@ -44,17 +46,19 @@ class Run(Task):
         self.interruption = Interruption()
         self.stopped = False  # whether the report has stopped the run
         self.over = False  # whether the length or the seconds are reached
+        self.cache_check = BackgroundCheck()
 
     def run(self, origin: Origin) -> Result:
         """Train to the schedule's end, or until the report stops the run, and return the result."""
         self.announce()
         self.name = run_name(self.config, origin.swept)
         resumed_at = self._resume()
-        with self.interruption.heeding():  # also while MLflow opens or takes the last metrics
+        # signals are caught also while MLflow opens or takes the last metrics
+        with self.interruption.heeding(), self.cache_check if rank() == 0 else nullcontext():
             self._train(self._log(origin, resumed_at), resumed_at)
         if rank() == 0:
             further = [] if origin.swept else [*self.further(origin), *to_compare(self.config.mlflow)]
-            console.print("\n".join(summary(self._status(), self.stopped, further)), markup=False)
+            console.print("\n".join(summary(self._status(), self.stopped, further)))
         return self._result()
 
     def _log(self, origin: Origin, resumed_at: int | None) -> Log:
@@ -64,7 +68,8 @@ class Run(Task):
         text = description(self.config, origin, self.key)
         data = self.config.data.name, self.sources["data.fingerprint"]
         about = RunDescription(self.name, text, origin.parent_run_id, data)
-        return RunLog(self.run_dir, self.config.mlflow, about, flatten(self.config) | self.params(), resumed_at)
+        return RunLog(self.run_dir, self.config.mlflow, about, flatten(self.config) | self.params(), resumed_at,
+                      self.history.records)  # fmt: skip
 
     def _train(self, log: Log, resumed_at: int | None) -> None:
         status = "FAILED"
@@ -130,15 +135,17 @@ class Run(Task):
 
     def _record(self, log: Log, units: int, values: dict[str, float]) -> None:
         log.metrics(units, values)
-        self.history.record(units, values)
+        self.history.record(units, values, log.lines())
 
     def _between_snapshots(self) -> None:
         """Write a checkpoint if one is due; all processes call this together.
 
         Raises:
             Interrupted: a signal has come.
+            UserError: a file of the cache that the steps read is damaged.
         """
         self.interruption.check_together()
+        self.cache_check.refuse_damage()
         if self.checkpoints.is_due():
             self._refuse_divergence(of_all=True)
             self.checkpoints.save_between(self._content())
@@ -223,7 +230,7 @@ class Run(Task):
             ) from error
         self.checkpoints.began_from(path, self.state.step)
         units = self.history.recorded_units
-        console.print(f"resumed at {units} {self.schedule.unit} from {path}, step {self.state.step}", markup=False)
+        console.print(f"resumed at {units} {self.schedule.unit} from {path}, step {self.state.step}")
         self._ask_report(self.history.snapshots)  # a killed process may not have reported the last one
         return units
 

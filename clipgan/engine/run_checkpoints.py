@@ -12,7 +12,7 @@ import torch
 
 from clipgan.base.console import console
 from clipgan.base.errors import UserError
-from clipgan.config import Config, flatten, from_yaml, plain
+from clipgan.config import Config, flatten, from_record, plain
 from clipgan.config.identity import CHANGE_NO_METRIC, CHANGE_WHEN_RESUMED, CHECKED_BY_CONTENT, is_listed
 from clipgan.engine.checkpoint_file import checkpoint_path, load_checkpoint, snapshots
 
@@ -79,7 +79,7 @@ def newest_good(run_dir: Path, device: torch.device) -> Found:
         content = _good(path, device, damaged)
         if content is not None:
             if damaged:
-                console.print(f"resuming from {path} instead", markup=False)
+                console.print(f"resuming from {path} instead")
             return path, content
     raise UserError(f"no checkpoint in {run_dir} can be used: {damaged[-1]}; resume=none starts over")
 
@@ -107,7 +107,7 @@ def _good(path: Path, device: torch.device, damaged: list[str]) -> dict[str, Any
         return load_checkpoint(path, device, checksum=True, task=None)
     except UserError as error:
         damaged.append(str(error))
-        console.print(f"{error}; trying the one before", markup=False)
+        console.print(f"{error}; trying the one before")
         return None
 
 
@@ -130,7 +130,7 @@ def set_aside(run_dir: Path, begin: Found | None) -> None:
     for path in moved:
         path.rename(folder / path.name)
     names = ", ".join(path.name for path in moved)
-    console.print(f"this run leaves another branch; that branch's checkpoints are in {folder}: {names}", markup=False)
+    console.print(f"this run leaves another branch; that branch's checkpoints are in {folder}: {names}")
 
 
 def _numbered(path: Path) -> Iterator[Path]:
@@ -178,7 +178,7 @@ def refuse_other_run(path: Path, theirs: dict[str, Any], ours: Config, same_file
     Raises:
         UserError: names the first keys that differ.
     """
-    there, here = flatten(from_yaml(theirs)), flatten(ours)  # `from_yaml` adds new keys
+    there, here = flatten(from_record(theirs)), flatten(ours)  # `from_record` adds new keys
     free = RESUMABLE if same_files else (*RESUMABLE, *CHECKED_BY_CONTENT)
     keys = [key for key in sorted(there.keys() | here.keys()) if not is_listed(key, free)]
     refuse_differences(path, {key: there.get(key) for key in keys}, {key: here.get(key) for key in keys})

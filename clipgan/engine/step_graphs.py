@@ -156,5 +156,5 @@ class StepGraphs(Generic[B]):
             raise UserError(
                 f"graphs=on: the step cannot be captured as a CUDA graph ({self.failure}); take graphs=auto"
             )
-        console.print(f"graphs=auto: steps run without CUDA graphs ({self.failure})", markup=False)
+        console.print(f"graphs=auto: steps run without CUDA graphs ({self.failure})")
         return False

@@ -67,7 +67,7 @@ def import_lafite(source: Path, out: Path, overrides: Sequence[str]) -> list[str
         raise UserError(f"{out} cannot be written ({error.strerror}); give another path") from error
     count = parameter_count(state.generator) / 1e6
     size = f"{found.resolution} x {found.resolution}"
-    console.print(f"{out}: LAFITE at {size}, G of {count:.1f} M parameters, for clip={config.clip.name}", markup=False)
+    console.print(f"{out}: LAFITE at {size}, G of {count:.1f} M parameters, for clip={config.clip.name}")
     return settings
 
 
@@ -99,7 +99,7 @@ def main() -> None:
     with messages_not_tracebacks():
         settings = import_lafite(given.pickle, out, given.more[len(named) :])
         command = shlex.join([*train_command(), *settings, f"init={quoted(str(out))}"])
-        console.print(f"train from it: {command}", markup=False)
+        console.print(f"train from it: {command}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from clipgan.base.arrays import save_array
 from clipgan.base.cache import cache_entry
 from clipgan.base.console import track
 from clipgan.base.distributed import from_first, rank
@@ -153,7 +154,7 @@ class Evaluation:
             for start in track(range(0, len(chosen), step), "features of the real images", -(-len(chosen) // step)):
                 batch = torch.from_numpy(images[chosen[start : start + step]]).to(self.device)
                 parts.append(self.extractor(batch)["features"].cpu())
-            np.save(directory / "features.npy", torch.cat(parts).numpy())
+            save_array(directory / "features.npy", torch.cat(parts).numpy())
 
         description = {
             "images": source, "count": len(chosen), "extractor": self.extractor.key, "version": VERSION,

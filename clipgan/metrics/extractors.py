@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-from clipgan.base.cache import file_digest
+from clipgan.base.checksums import file_digest
 from clipgan.base.device import tensorfloat
 from clipgan.inputs.encoders.clip import FrozenClip
 

@@ -36,7 +36,7 @@ class Sampler:
         before = self.clip.truncated
         condition = self.clip.encode_text([prompt])
         if self.clip.truncated > before:
-            console.print(f"{prompt[:40]}...: longer than the {self.clip.context} tokens that CLIP reads", markup=False)
+            console.print(f"{prompt[:40]}...: longer than the {self.clip.context} tokens that CLIP reads")
         return condition
 
     @torch.no_grad()

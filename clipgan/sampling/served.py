@@ -24,6 +24,7 @@ from clipgan.base.errors import UserError
 from clipgan.base.pictures import to_picture
 from clipgan.config import Config, plain
 from clipgan.inputs.encoders.clip import FrozenClip
+from clipgan.inputs.encoders.weights import write_weights
 from clipgan.models.networks.generator import TextToImage
 from clipgan.sampling.options import parse_truncation
 from clipgan.sampling.sampler import Sampler, open_sampler
@@ -97,7 +98,6 @@ def write(folder: Path, config: Config, generator: TextToImage, clip: FrozenClip
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
     from omegaconf import OmegaConf
-    from safetensors.torch import save_file
 
     signature = ModelSignature(
         inputs=Schema([ColSpec("string", "prompt"), ColSpec("long", "seed")]),
@@ -108,8 +108,7 @@ def write(folder: Path, config: Config, generator: TextToImage, clip: FrozenClip
         warnings.simplefilter("ignore", UserWarning)  # MLflow wants an input example, which would load the model
         data = Path(temporary) / MODEL_NAME
         data.mkdir()
-        state = {name: value.cpu().contiguous() for name, value in generator.state_dict().items()}
-        save_file(state, data / "generator.safetensors")
+        write_weights(data / "generator.safetensors", generator.state_dict())
         OmegaConf.save(OmegaConf.create(plain(config)), data / "config.yaml")
         (data / "clip.json").write_text(json.dumps(clip.record(), indent=2) + "\n")
         if config.clip.train is not None and config.clip.checkpoint is None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from clipgan.base.errors import UserError
-from clipgan.config import Config, from_yaml
+from clipgan.config import Config, from_record
 from clipgan.engine.checkpoint_file import load_checkpoint, snapshots
 from clipgan.engine.mlflow_checkpoint import find_run
 from clipgan.tracking.mlflow_run import MODEL_NAME, RUN_DIR_TAG, RUN_ID_FILE
@@ -46,7 +46,7 @@ def from_checkpoint(path: Path) -> Source:
     """
     content = load_checkpoint(path, CPU)
     return Source(
-        config=config_of(content["config"]),
+        config=from_record(content["config"]),
         generator=content["state"]["generator_ema"],
         clip=content.get("clip"),
         judge=content.get("judge"),
@@ -63,7 +63,7 @@ def from_model(folder: Path, name: str) -> Source:
     own = folder / "clip.safetensors"
     if own.exists():
         record["file"] = str(own)
-    config = config_of(OmegaConf.load(folder / "config.yaml"))
+    config = from_record(OmegaConf.load(folder / "config.yaml"))
     return Source(config, load_file(folder / "generator.safetensors"), record, None, name)
 
 
@@ -98,10 +98,3 @@ def checkpoint_of(run: Any) -> Path | None:
     if not known.is_file() or known.read_text().strip() != run.info.run_id:
         return None
     return next(reversed(snapshots(folder)), None)
-
-
-def config_of(node: Any) -> Config:
-    """Check and convert a recorded configuration, as `from_yaml` does for a composed one."""
-    from omegaconf import OmegaConf
-
-    return from_yaml(OmegaConf.create(node))

@@ -18,6 +18,10 @@ class Log(ABC):
         """
 
     @abstractmethod
+    def lines(self) -> list[str]:
+        """Return all lines of the record, for the checkpoints."""
+
+    @abstractmethod
     def artifact(self, path: Path) -> None:
         """Record a file in the run directory."""
 
@@ -45,6 +49,10 @@ class SilentLog(Log):
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Do nothing."""
+
+    def lines(self) -> list[str]:
+        """Return nothing: another process writes the checkpoints."""
+        return []
 
     def artifact(self, path: Path) -> None:
         """Do nothing."""

@@ -1,21 +1,17 @@
 """Log a run's metrics: first to `metrics.jsonl`, then to MLflow, which may be unreachable for a while."""
 
-import json
-import math
-import os
 import threading
-import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from clipgan.base.console import console
-from clipgan.base.durable_files import replace_text
 from clipgan.base.secrets import without_passwords
 from clipgan.base.text import first_line
 from clipgan.config import MlflowConfig
 from clipgan.tracking.log import Log
+from clipgan.tracking.metrics_file import MetricsFile
 from clipgan.tracking.mlflow_run import Item, MlflowRun, Model, is_refusal
 from clipgan.tracking.run_description import RunDescription
 
@@ -34,6 +30,7 @@ class RunLog(Log):
         about: RunDescription,
         params: Mapping[str, Any],
         resumed_at: int | None,
+        saved: Sequence[str] | None = None,
     ) -> None:
         """
         Args:
@@ -41,21 +38,17 @@ class RunLog(Log):
             about: the run's description for MLflow.
             params: dotted keys to plain values.
             resumed_at: the step at which a resumed run continues; later records are dropped. None: a new run.
+            saved: the checkpoint's copy of the lines of `metrics.jsonl`, if it has one.
         """
-        self.path = run_dir / "metrics.jsonl"
-        kept = self._kept(resumed_at)
+        self.file = MetricsFile(run_dir / "metrics.jsonl", resumed_at, saved)
         self._sink = None
         if config.tracking_uri is not None:
-            known = None if resumed_at is None else kept
+            known = None if resumed_at is None else self.file.records
             self._sink = _Sink(MlflowRun(config, run_dir, about, params, known))
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """See `Log`."""
-        record = {"step": step, "time": round(time.time(), 3), **values}
-        with self.path.open("a") as file:
-            file.write(json.dumps(record) + "\n")
-            file.flush()
-            os.fsync(file.fileno())  # after a power cut, a later checkpoint must not exist without this record
+        record = self.file.append(step, values)
         if self._sink:
             self._sink.put(record)
 
@@ -72,17 +65,12 @@ class RunLog(Log):
     def finish(self, status: str, pruned: bool = False) -> None:
         """Close the run, and wait a while until MLflow has all items."""
         if self._sink:
-            self.artifact(self.path)
+            self.artifact(self.file.path)
             self._sink.finish(status, {"pruned": str(pruned).lower()}, in_a_hurry=status == "KILLED" and not pruned)
 
-    def _kept(self, resumed_at: int | None) -> list[dict[str, Any]]:
-        """Keep the file's records up to a step; delete later records, and a line that a full disk has cut."""
-        kept = []
-        if resumed_at is not None and self.path.exists():
-            every = map(_record, self.path.read_text().splitlines())
-            kept = [record for record in every if record["step"] <= resumed_at]
-        replace_text(self.path, "".join(json.dumps(record) + "\n" for record in kept))
-        return kept
+    def lines(self) -> list[str]:
+        """See `Log`."""
+        return self.file.lines
 
 
 class _Sink:
@@ -117,7 +105,7 @@ class _Sink:
         self._given_up = True
         if self._thread.is_alive() or self._waiting or self._run.run_id is None:
             missing, where = len(self._waiting), self._run.run_dir
-            console.print(f"MLflow lacks {missing} items and the run's status: they are only in {where}", markup=False)
+            console.print(f"MLflow lacks {missing} items and the run's status: they are only in {where}")
 
     def _work(self) -> None:
         pause = RETRY
@@ -172,13 +160,4 @@ class _Sink:
         """Print a line, unless an earlier line was about the same thing."""
         if about not in self._said:
             self._said.add(about)
-            console.print(without_passwords(line), markup=False)
-
-
-def _record(line: str) -> dict[str, Any]:
-    """Parse a line of the file. A cut line becomes a record of step infinity, which is dropped later."""
-    try:
-        record: dict[str, Any] = json.loads(line)
-    except ValueError:
-        return {"step": math.inf}
-    return record
+            console.print(without_passwords(line))

@@ -178,24 +178,43 @@ def instance(settings: Mapping[str, Any], group: str) -> Any:
     from optuna.pruners import BasePruner
     from optuna.samplers import BaseSampler
 
+    if not _is_class(settings["_target_"], {"pruner": BasePruner, "sampler": BaseSampler}[group]):
+        raise SweepError(f"hydra.sweeper.{group}._target_={settings['_target_']} is no {group} of Optuna's")
     try:
         with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
-            made = _made(settings)
+            return _made(settings)
     except Exception as error:
         given = ", ".join(f"{key}={value}" for key, value in settings.items() if key != "_target_")
         name = str(settings["_target_"]).rpartition(".")[2]
         raise SweepError(f"hydra.sweeper.{group} is not allowed: {name}({given}): {error}") from error
-    if not isinstance(made, {"pruner": BasePruner, "sampler": BaseSampler}[group]):
-        raise SweepError(f"hydra.sweeper.{group}._target_={settings['_target_']} is no {group} of Optuna's")
-    return made
+
+
+def _is_class(target: Any, *bases: type) -> bool:
+    """Whether `target` names a subclass of one of the bases; nothing is called, because a file may name anything."""
+    try:
+        found = pkgutil.resolve_name(str(target))
+    except (ImportError, AttributeError, ValueError):
+        return False
+    return isinstance(found, type) and issubclass(found, bases)
 
 
 def _made(value: Any) -> Any:
-    """Create the object that a mapping with `_target_` describes; its arguments may be such mappings too."""
+    """Create the object that a mapping with `_target_` describes; its arguments may be such mappings too.
+
+    Raises:
+        ValueError: an argument's `_target_` is none of Optuna's building blocks.
+    """
+    from optuna.pruners import BasePruner
+    from optuna.samplers import BaseSampler
+    from optuna.samplers.nsgaii import BaseCrossover
+
     if not isinstance(value, Mapping) or "_target_" not in value:
         return value
+    target = value["_target_"]
+    if not _is_class(target, BasePruner, BaseSampler, BaseCrossover):
+        raise ValueError(f"_target_={target} is no pruner, sampler or crossover of Optuna's")
     arguments = {str(key): _made(argument) for key, argument in value.items() if key != "_target_"}
-    return pkgutil.resolve_name(str(value["_target_"]))(**arguments)
+    return pkgutil.resolve_name(str(target))(**arguments)
 
 
 def pruner_of(settings: Mapping[str, Any] | None, max_step: int | None = None, n_objectives: int = 1) -> Any:

@@ -8,6 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from clipgan.base.console import PlainConsole
 from sweeps.display.table import MAX_STEPS, cell, names_in, point_cells, study_table
 from sweeps.points.ranking import Goal, PointResult, Ranking
 from sweeps.points.trial_record import TrialRecord
@@ -17,10 +18,8 @@ PIPED_WIDTH = 1000  # characters: nothing is wrapped or cut where the output is 
 
 def new_console() -> Console:
     """A console for standard output."""
-    console = Console(highlight=False, markup=False, soft_wrap=True)
-    if not console.is_terminal:
-        console = Console(highlight=False, markup=False, soft_wrap=True, width=PIPED_WIDTH)
-    return console
+    console = PlainConsole()
+    return console if console.is_terminal else PlainConsole(width=PIPED_WIDTH)
 
 
 def print_summary(

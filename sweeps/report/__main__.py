@@ -6,6 +6,7 @@ import re
 import sys
 from pathlib import Path
 
+from clipgan.base.text import printable
 from sweeps.base.errors import SweepError
 
 
@@ -15,9 +16,11 @@ def main() -> None:
     try:
         page, table = write(arguments.study, arguments.storage, arguments.out, arguments.pictures)
     except SweepError as error:
-        sys.exit(str(error))
+        sys.exit(printable(str(error)))
     except OSError as error:
-        sys.exit(f"{error.filename} cannot be written ({error.strerror}); choose another with --out FILE.html")
+        sys.exit(
+            printable(f"{error.filename} cannot be written ({error.strerror}); choose another with --out FILE.html")
+        )
     print(f"{page}\n{table}")
 
 

@@ -17,7 +17,7 @@ from optuna.storages import RDBStorage
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
-from clipgan.base.secrets import without_passwords
+from clipgan.base.secrets import remember, without_passwords
 from clipgan.base.text import first_line
 from sweeps.base.environment import STORAGE
 from sweeps.base.errors import SweepError
@@ -48,6 +48,7 @@ def absolute_url(storage: str) -> str:
         raise SweepError(
             f"hydra.sweeper.storage={without_passwords(storage)} is not a storage URL: it must be {ALLOWED}"
         ) from error
+    remember(storage)
     backend = url.get_backend_name()
     shown = without_passwords(url.render_as_string())
     if backend not in ("sqlite", "postgresql"):

@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from clipgan.base import cache as cache_module
 from clipgan.base.cache import cache_entry, digest
+from clipgan.base.console import PlainConsole
 from clipgan.base.errors import UserError
 from tests.disks import small_disk
 
@@ -113,7 +113,7 @@ def test_a_resumable_build_goes_on(tmp_path):
 def test_a_process_that_waits_says_so(tmp_path, monkeypatch):
     out = io.StringIO()
     monkeypatch.setattr(cache_module, "WAIT", 0.01)
-    monkeypatch.setattr(cache_module, "console", Console(file=out, soft_wrap=True))
+    monkeypatch.setattr(cache_module, "console", PlainConsole(file=out))
     release = threading.Event()
     with ThreadPoolExecutor(2) as pool:
         entered = threading.Event()

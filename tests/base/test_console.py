@@ -1,12 +1,15 @@
 """Progress where the output is no terminal: plain lines, rarely, with an ETA that can be believed."""
 
+import ast
 import io
 
 import pytest
-from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from clipgan.base import console as progress
-from clipgan.base.console import track
+from clipgan.base.console import PlainConsole, track
+from tests.helpers import ROOT
 
 
 @pytest.fixture
@@ -15,7 +18,7 @@ def lines(monkeypatch):
 
     def run(count, **settings):
         out, now = io.StringIO(), [0.0]
-        monkeypatch.setattr(progress, "console", Console(file=out, soft_wrap=True))
+        monkeypatch.setattr(progress, "console", PlainConsole(file=out))
         monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
         seen = []
         for item in track(range(count), "packing", **settings):
@@ -48,3 +51,39 @@ def test_what_was_done_before_does_not_count_for_the_speed(lines):
         "packing: resuming at 32000 of 40000",
         "packing: 32160/40000, 0:10 elapsed, 16/s, ETA 8:10",
     ]
+
+
+HOSTILE = "a red [/bird] [bold]:smile: \x1b[2J\x1b]0;title\x9b1m \u202ereversed \udce9.png"
+SHOWN = "a red [/bird] [bold]:smile: \\x1b[2J\\x1b]0;title\\x9b1m \\u202ereversed \\udce9.png"
+
+
+def table(text):
+    result = Table(title=text)
+    result.add_column(text)
+    result.add_row(text)
+    return result
+
+
+@pytest.mark.parametrize("show", [str, Text, table])
+def test_what_comes_from_outside_is_shown_as_it_is_and_escaped(show):
+    out = io.StringIO()
+    PlainConsole(file=out, width=200).print(show(HOSTILE))
+    assert SHOWN in out.getvalue()
+    assert not set(out.getvalue()) & set("\x1b\x9b\u202e\udce9")
+
+
+def test_a_bar_on_a_terminal_shows_a_hostile_description(monkeypatch):
+    out = io.StringIO()
+    monkeypatch.setattr(progress, "console", PlainConsole(file=out, force_terminal=True, width=300))
+    assert list(track(range(3), HOSTILE, total=3)) == [0, 1, 2]
+    assert SHOWN in out.getvalue()
+    assert "\x1b]0;title" not in out.getvalue()
+
+
+def test_all_consoles_are_plain():
+    for package in ("clipgan", "sweeps"):
+        for path in (ROOT / package).rglob("*.py"):
+            called = [
+                ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)
+            ]
+            assert "Console" not in [name.rpartition(".")[2] for name in called], path

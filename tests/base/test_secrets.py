@@ -1,12 +1,13 @@
 """A password in a URI is used and written nowhere: not into a run's files, nor what is printed."""
 
 import os
+import shlex
 import sys
 
 import pytest
 
 from clipgan.base.errors import UserError
-from clipgan.base.secrets import without_passwords
+from clipgan.base.secrets import remember, without_passwords
 from clipgan.config import flatten
 from clipgan.config.command_line import hide_passwords
 from sweeps.command.command_line import command_of, note
@@ -30,6 +31,9 @@ from tests.tiny import tiny
         ("postgresql://u:***@host/db https://***@host", "postgresql://u:***@host/db https://***@host"),
         ("http://host/a?b=c@d", "http://host/a?b=c@d"),
         ("sqlite:///mlflow.db", "sqlite:///mlflow.db"),
+        ("http://u:se cr'e\"t@host:5000", "http://u:***@host:5000"),
+        ("'http://u:se cret@host:5000'", "'http://u:***@host:5000'"),
+        ("mssql+pyodbc:///?odbc_connect=DRIVER%3Dx%3BPWD%3Dsecret", "mssql+pyodbc:///?odbc_connect=***"),
     ],
 )  # fmt: skip
 def test_what_is_shown_of_a_uri(text, shown):
@@ -45,6 +49,7 @@ def test_what_is_shown_of_a_uri(text, shown):
         "hydra.sweeper.storage=postgresql://host/db?user=u&password=secret",
         "hydra.sweeper.mlflow_tracking_uri=http://u:secret@host:5000",
         "hydra.sweeper.mlflow_tracking_uri=https://secret@host:5000",
+        "hydra.sweeper.storage='postgresql://u:sec ret@host/db'",
         "mlflow={tracking_uri: 'http://u:secret@host:5000', experiment: x}",
         "http://u:secret@host:5000/?x=1",
     ],
@@ -58,7 +63,9 @@ def test_a_password_that_cannot_be_hidden_is_refused(sweep, argument):
     assert "://" in key or str(raised.value).startswith(f"{key}=")
 
 
-@pytest.mark.parametrize("uri", ["http://u:secret@h:5000", "https://u:se/c@ret@h", "https://secret@h"])
+@pytest.mark.parametrize(
+    "uri", ["http://u:secret@h:5000", "https://u:se/c@ret@h", "https://secret@h", "http://u:a b'c@h"]
+)
 def test_a_tracking_uri_with_a_password_goes_to_the_environment(monkeypatch, uri):
     monkeypatch.setattr("os.environ", dict(os.environ))
     arguments = ["train.py", "-m", f"mlflow.tracking_uri='{uri}'", "hydra.sweeper.storage=postgresql://u@h/db"]
@@ -73,10 +80,36 @@ def test_parameters_have_no_password():
     assert flatten(config)["mlflow.tracking_uri"] == "http://u:***@host:5000"
 
 
+def test_a_password_with_a_space_and_a_quote_is_hidden_inside_other_texts():
+    uri = "http://user:pl ugh'42@127.0.0.1:9"
+    remember(uri)
+    for text in (f"no answer from {uri}: retry", f"Invalid value {uri!r}.", f"run {shlex.quote('x=' + uri)} again"):
+        assert "ugh" not in without_passwords(text), text
+    assert without_passwords("clip@metrics.judge http://host:5000/x, then a@b") == (
+        "clip@metrics.judge http://host:5000/x, then a@b"
+    )
+
+
 def test_the_command_in_a_report_has_no_password(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["train.py", "-m"])
     known = note(["mlflow.tracking_uri=http://u:secret@host:5000", "kimg=1"])
     assert command_of(known, ["h=1"]) == "python train.py 'mlflow.tracking_uri=http://u:***@host:5000' kimg=1 h=1"
+
+
+@pytest.mark.parametrize("sweep", [[], pytest.param(["-m", "h=0.5"], marks=pytest.mark.endurance)])
+def test_a_password_in_a_yaml_file_is_in_no_file_of_the_run(cache_dir, tmp_path, sweep):
+    (tmp_path / "mine" / "mlflow").mkdir(parents=True)
+    (tmp_path / "mine" / "mlflow" / "here.yaml").write_text("tracking_uri: http://user:pl ugh'42@127.0.0.1:9\n")
+    overrides = [*tiny(cache_dir), "+mlflow=here", "batch=512"]
+    result = warm.run(
+        [sys.executable, str(ROOT / "train.py"), "--config-dir", "mine", *sweep, *overrides],
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert "is larger than the data set" in result.stdout + result.stderr  # it ends before a step
+    assert "ugh" not in result.stdout + result.stderr
+    written = [path for path in tmp_path.rglob("*") if path.is_file() and "mine" not in path.parts]
+    assert any(path.name == "config.yaml" for path in written)
+    assert [str(path) for path in written if b"ugh" in path.read_bytes()] == []
 
 
 @pytest.mark.slow

@@ -40,7 +40,7 @@ from clipgan.main import main
 start_run.watching_processes = partial(start_run.watching_processes, limit=20.0)
 main()
 """
-NOT_THE_SAME = ("time", "sec_per_kimg", "memory_gb", "snapshot_seconds")
+NOT_THE_SAME = ("crc32", "time", "sec_per_kimg", "memory_gb", "snapshot_seconds")
 
 
 def run(tmp_path, *arguments, command=TRAIN):

@@ -1,12 +1,18 @@
 """Recognise a packed data set by its content: files that were moved, copied or touched are the same data."""
 
-import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from clipgan.base.cache import CHECKSUMS, digest
+from clipgan.base.cache import digest
+from clipgan.base.checksums import CHECKSUMS, recorded_checksums
 
-NO_CONTENT = ("entry.json", "progress.json", "skipped.txt", "duplicates.txt")  # how it was packed, not what
+NO_CONTENT = (
+    "entry.json",
+    "progress.json",
+    "skipped.txt",
+    "duplicates.txt",
+    "notes.txt",
+)  # how it was packed, not what
 
 
 class Identity(NamedTuple):
@@ -32,8 +38,10 @@ def _siblings(entry: Path) -> list[tuple[Path, tuple[str | None, int]]]:
 def _read(entry: Path) -> tuple[str | None, int]:
     """Return the digest of an entry's content, and the time of its newest file in ns; (None, 0) if unreadable."""
     try:
-        recorded: dict[str, Any] = json.loads((entry / CHECKSUMS).read_text())
-        files = {name: sha256 for name, (_, _, sha256) in recorded.items() if Path(name).name not in NO_CONTENT}
-        return digest(files), max(time for _, time, _ in recorded.values())
-    except (OSError, ValueError, TypeError, AttributeError):
+        recorded = recorded_checksums(entry)
+    except (OSError, ValueError):
         return None, 0
+    if not recorded:
+        return None, 0
+    files = {name: sha256 for name, (_, _, sha256) in recorded.items() if Path(name).name not in NO_CONTENT}
+    return digest(files), max(time for _, time, _ in recorded.values())

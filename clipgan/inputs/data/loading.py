@@ -66,7 +66,7 @@ def load_data(config: DataConfig, resolution: int, cache_dir: Path) -> PackedDat
             )
         write_pack(directory, source, resolution)
 
-    entry = cache_entry(cache_dir, "data", description, build, resumable=True)
+    entry = cache_entry(cache_dir, "data", description, build, resumable=True, mapped=True)
     return open_pack(config.name, entry, config.x_flip)
 
 
@@ -113,17 +113,16 @@ def drawn_shapes(config: DataConfig) -> Source:
 def report_files(data: PackedData) -> None:
     """Print what was done with the whole set, and the files that are not packed, by reason."""
 
-    def say(line: str) -> None:
-        console.print(line, markup=False)
-
     for note in data.notes:
-        say(f"data: {note}")
+        console.print(f"data: {note}")
     if data.skipped:
-        say(f"data: not packed ({data.skipped_file} lists all):")
+        console.print(f"data: not packed ({data.skipped_file} lists all):")
         for reason, names in grouped(data.skipped)[:REASONS]:
-            say(f"  {names[0]}: {reason}" if len(names) == 1 else f"  {len(names)} x {reason}: {_first(names)}")
+            console.print(
+                f"  {names[0]}: {reason}" if len(names) == 1 else f"  {len(names)} x {reason}: {_first(names)}"
+            )
     if data.duplicates:
-        say(
+        console.print(
             f"data: packed, although they repeat an earlier image: {len(data.duplicates)} "
             f"({data.skipped_file.with_name('duplicates.txt')} lists all): {_first(data.duplicates, '; ')}"
         )

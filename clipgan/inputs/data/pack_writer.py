@@ -12,8 +12,10 @@ from typing import IO
 
 import numpy as np
 
-from clipgan.base.console import track
+from clipgan.base.console import console, track
+from clipgan.base.durable_files import replace_text
 from clipgan.base.errors import UserError
+from clipgan.base.text import first_line
 from clipgan.inputs.data.pack import SPLITS, Contents, Record, Source, read_lines
 
 CHUNK = 500  # images between two notes of the progress
@@ -55,10 +57,7 @@ class SplitWriter:
         self.directory, self.resolution = directory, resolution
         self.note = directory / "progress.json"
         directory.mkdir(exist_ok=True)
-        lengths: dict[str, int] = {}
-        self.done = self.rows = 0  # images seen, images kept
-        if self.note.is_file():
-            self.done, self.rows, lengths = json.loads(self.note.read_text())
+        self.done, self.rows, lengths = self._noted()  # images seen, images kept, bytes of each file
         self.files: dict[str, IO[bytes]] = {}
         for name in self.NAMES:
             path = directory / name
@@ -68,6 +67,21 @@ class SplitWriter:
             self.files[name].seek(0, os.SEEK_END)
         if not lengths:
             self._write_header()
+
+    def _noted(self) -> tuple[int, int, dict[str, int]]:
+        """Read the last note; (0, 0, {}) if there is none, or if a file is shorter than the note says."""
+        if not self.note.exists():
+            return 0, 0, {}
+        try:
+            done, rows, lengths = json.loads(self.note.read_text())
+            short = [name for name in self.NAMES if (self.directory / name).stat().st_size < lengths[name]]
+            if not short:
+                return int(done), int(rows), lengths
+            reason = f"{short[0]} is too short"
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            reason = first_line(error)
+        console.print(f"cache: {self.note} is damaged ({reason}): packing begins anew")
+        return 0, 0, {}
 
     def write(self, contents: Contents, split: str) -> None:
         """Append the missing images of `split` and finish the files."""
@@ -110,9 +124,7 @@ class SplitWriter:
             file.flush()
             os.fsync(file.fileno())
         lengths = {name: os.fstat(file.fileno()).st_size for name, file in self.files.items()}
-        new = self.note.with_suffix(".new")
-        new.write_text(json.dumps([self.done, self.rows, lengths]))
-        new.replace(self.note)
+        replace_text(self.note, json.dumps([self.done, self.rows, lengths]))
 
 
 def _duplicates(directory: Path) -> Iterator[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from clipgan.base.durable_files import reserve
 from clipgan.inputs.data.memory_maps import release_pages
 
 FILES = {"image": "stored_image.npy", "text": "stored_text.npy"}
@@ -27,8 +28,15 @@ def stored_rows(directory: Path, kind: str, count: int, width: int) -> np.ndarra
     """Create a file for features of a `kind` (image or text) beside the packed images in `directory`.
 
     Returns a writable memory map, since features may take gigabytes: float32 [count, width].
+
+    Raises:
+        OSError: the disk has no room for all rows.
     """
-    return np.lib.format.open_memmap(directory / FILES[kind], mode="w+", dtype=np.float32, shape=(count, width))
+    path = directory / FILES[kind]
+    rows = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(count, width))
+    with path.open("r+b") as file:
+        reserve(file, path.stat().st_size)
+    return rows
 
 
 def finish_stored(directory: Path, rows: Mapping[str, np.ndarray | None], has_words: bool) -> None:

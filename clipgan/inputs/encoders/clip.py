@@ -135,10 +135,7 @@ def load_clip(config: ClipConfig, data: PackedData | None, cache_dir: Path, devi
         UserError: the model or tag is unknown, the weights file is missing or foreign, the weights cannot be
             downloaded, or the training does not reach `min_attribute_accuracy`.
     """
-    register_tiny_model()
-    if open_clip.get_model_config(config.model) is None:
-        close = difflib.get_close_matches(config.model, open_clip.list_models(), n=5, cutoff=0.3)
-        raise UserError(f"clip.model={config.model} is not a model of open_clip; close names: {', '.join(close)}")
+    check_model(config.model)
     if "multimodal_cfg" in open_clip.get_model_config(config.model):
         raise UserError(f"clip.model={config.model} also writes captions (CoCa); choose a model with just two towers")
     pretrained = _pretrained_settings(config)
@@ -162,13 +159,32 @@ def load_clip(config: ClipConfig, data: PackedData | None, cache_dir: Path, devi
     return FrozenClip(model, config.model, preprocess, config.precision, path, config.grad_checkpointing).to(device)
 
 
+def check_model(model: str) -> None:
+    """Refuse all models but open_clip's own architectures and the small CLIP.
+
+    open_clip also accepts `local-dir:DIRECTORY` and `hf-hub:REPOSITORY`, whose tokenizer may be code of the directory.
+
+    Raises:
+        UserError: names the closest architectures.
+    """
+    register_tiny_model()
+    if model not in open_clip.list_models():
+        close = difflib.get_close_matches(model, open_clip.list_models(), n=5, cutoff=0.3)
+        raise UserError(
+            f"clip.model={model} is not a model of open_clip; close names: {', '.join(close) or 'none'}; give weights "
+            "of your own with clip.checkpoint=FILE"
+        )
+
+
 @functools.cache  # the guiding and the judging CLIP share a tokenizer: making one takes 0.2 s
 def load_tokenizer(model: str) -> Any:
     """Load open_clip's tokenizer for a model, which turns a list of N texts into integers [N, context_length].
 
     Raises:
-        UserError: the tokenizer comes from the Hugging Face hub (SigLIP's does), and it cannot be loaded here.
+        UserError: the model is unknown, or its tokenizer comes from the Hugging Face hub (SigLIP's does) and cannot be
+            loaded here.
     """
+    check_model(model)
     try:
         return open_clip.get_tokenizer(model)
     except Exception as error:  # a missing package, or any error of the hub's client

@@ -69,7 +69,7 @@ def _is_trained(training: Training, packed: PackedData, cache_dir: Path) -> bool
 
 def _train(training: Training, data: DataConfig, resolution: int, cache_dir: Path, device: str) -> None:
     """The body of a process. Bars of several would overwrite each other on a terminal: it prints lines."""
-    progress.console = progress.Console(highlight=False, soft_wrap=True, force_terminal=False)
+    progress.console = progress.PlainConsole(force_terminal=False)
     make_current(torch.device(device))
     _train_packed(training, load_data(data, resolution, cache_dir), cache_dir, torch.device(device))
 

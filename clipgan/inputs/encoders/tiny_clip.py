@@ -10,7 +10,6 @@ import numpy as np
 import open_clip
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import nn
 
 from clipgan.base.cache import cache_entry
@@ -22,6 +21,7 @@ from clipgan.inputs.encoders.clip_batches import training_batches
 from clipgan.inputs.encoders.clip_report import attribute_accuracy, retrieval_top1
 from clipgan.inputs.encoders.preprocess import Preprocess
 from clipgan.inputs.encoders.tiny_training import seeded_on_one_thread, warmup_cosine
+from clipgan.inputs.encoders.weights import write_weights
 
 VERSION = 1  # part of the cache key: raise it when the same settings would train different weights
 TINY_MODEL = "clipgan-tiny"
@@ -142,7 +142,7 @@ def _train(directory: Path, config: TinyClipTraining, data: PackedData, device: 
     if data.name == "shapes":
         report["attribute_accuracy"] = accuracy = attribute_accuracy(model, tokenizer, preprocess)
     report |= {"last_loss": round(loss.item(), 4), "seconds": round(seconds, 1), "cpu_seconds": round(cpu_seconds, 1)}
-    save_file({name: value.cpu().contiguous() for name, value in model.state_dict().items()}, directory / WEIGHTS)
+    write_weights(directory / WEIGHTS, model.state_dict())
     settings = {"model_cfg": open_clip.get_model_config(TINY_MODEL), "preprocess_cfg": {"mean": MEAN, "std": STD}}
     (directory / "open_clip_config.json").write_text(json.dumps(settings, indent=2) + "\n")
     (directory / "report.json").write_text(json.dumps(report, indent=2) + "\n")

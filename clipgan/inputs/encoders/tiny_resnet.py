@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import nn
 
 from clipgan.base.cache import cache_entry
@@ -23,6 +22,7 @@ from clipgan.config import TinyResNetTraining
 from clipgan.inputs.data.pack import PackedData, Split
 from clipgan.inputs.encoders.preprocess import Preprocess
 from clipgan.inputs.encoders.tiny_training import seeded_on_one_thread, warmup_cosine
+from clipgan.inputs.encoders.weights import write_weights
 
 VERSION = 1  # part of the cache key: raise it when the same settings would train different weights
 SIZE = 32  # pixels
@@ -125,7 +125,7 @@ def _train(directory: Path, config: TinyResNetTraining, data: PackedData, device
         images = preprocess(_sample(data.heldout, min(RETRIEVAL, len(data.heldout)), rng, device))
         one, other = (F.normalize(network(augment(images, random, data.x_flip)), dim=1) for _ in range(2))
         top1 = ((one @ other.T).argmax(1).cpu() == torch.arange(len(one))).float().mean().item()
-    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, directory / WEIGHTS)
+    write_weights(directory / WEIGHTS, network.state_dict())
     report = {
         "view_retrieval_top1": round(top1, 4),
         "candidates": len(images),

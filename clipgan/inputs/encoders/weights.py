@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from clipgan.base.durable_files import replacing
 from clipgan.base.errors import UserError
 from clipgan.base.text import first_line
 from clipgan.inputs.encoders.torchscript import is_torchscript, read_torchscript
@@ -39,6 +40,16 @@ class SkipRandomInit(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
+def write_weights(path: Path, state: Mapping[str, torch.Tensor]) -> None:
+    """Write a state dict as safetensors, with the user's usual file mode; a file is written completely or not at all.
+
+    Raises:
+        OSError: the file cannot be written, for example because the disk is full.
+    """
+    with replacing(path) as file:  # safetensors' own writer hides the system's error, and its files are 0600
+        file.write(save({name: value.cpu().contiguous() for name, value in state.items()}))
+
+
 def read_state_dict(path: Path, key: str) -> dict[str, torch.Tensor]:
     """Read the tensors in a weights file: safetensors, a state dict by `torch.save`, or a TorchScript archive.
 
@@ -55,6 +66,7 @@ def read_state_dict(path: Path, key: str) -> dict[str, torch.Tensor]:
     if not path.is_file():
         raise UserError(f"{key}={path}: there is no such file")
     try:
+        path.open("rb").close()  # safetensors says of a file that this user may not read that it does not exist
         content: dict[str, Any] = load_file(path) if path.suffix == ".safetensors" else _read_torch(path)
     except Exception as error:  # each reader raises its own kinds of errors for a damaged or foreign file
         reason = first_line(error)

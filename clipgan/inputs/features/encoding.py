@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from clipgan.base.arrays import save_array
 from clipgan.base.console import console
 from clipgan.inputs.data.captions import caption_starts
 from clipgan.inputs.data.memory_maps import release_pages
@@ -58,7 +59,7 @@ def write_clip_features(directory: Path, data: PackedData, clip: FrozenClip, dev
     for name in SPLITS:
         captions, features = getattr(data, name).captions, stored.get(name)
         starts = caption_starts(captions)
-        np.save(directory / f"{name}_caption_start.npy", starts)
+        save_array(directory / f"{name}_caption_start.npy", starts)
         encode = _text_rows(captions, starts, clip, None if features is None else features.text)
         title = f"CLIP features of {name} captions"
         write_features(directory, f"{name}_text", (int(starts[-1]), clip.dim), ROWS_AT_ONCE[device.type], encode, title)

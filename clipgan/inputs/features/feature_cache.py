@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from clipgan.base.arrays import save_array
 from clipgan.base.cache import cache_entry
 from clipgan.base.randomness import normals, stream
 from clipgan.inputs.data.memory_maps import release_pages
@@ -74,6 +75,7 @@ def load_features(
         {**base, "encoder": clip.key},
         lambda to: write_clip_features(to, data, clip, device),
         resumable=True,
+        mapped=True,
     )
     resnet_entry = None
     if resnet is not None:
@@ -83,6 +85,7 @@ def load_features(
             {**base, "encoder": resnet.key},
             lambda to: write_image_features(to, data, resnet, "ResNet", device, given={}),
             resumable=True,
+            mapped=True,
         )
     splits: dict[str, Any] = {
         name: SplitFeatures(
@@ -114,8 +117,8 @@ def _write_ridge(
     directory: Path, train: SplitFeatures, heldout: SplitFeatures, strength: float, pseudo_text: float | None
 ) -> None:
     weights = ridge_regression(_text_and_resnet(train, pseudo_text), strength)
-    np.save(directory / "weights.npy", weights)
-    np.save(directory / "r2.npy", r_squared(_text_and_resnet(heldout, pseudo_text), weights))
+    save_array(directory / "weights.npy", weights)
+    save_array(directory / "r2.npy", r_squared(_text_and_resnet(heldout, pseudo_text), weights))
 
 
 def _text_and_resnet(split: SplitFeatures, pseudo_text: float | None) -> Pairs:

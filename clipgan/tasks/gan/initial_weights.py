@@ -79,7 +79,7 @@ def start_from(state: TrainingState, weights: InitialWeights, config: Config) ->
         raise UserError(f"freeze_d={config.freeze_d} would keep layers that init={config.init} does not have "
                         f"({_layers(random)}); freeze_d=0 trains all")  # fmt: skip
     if weights.clip != config.clip.name:
-        console.print(f"weights were trained with clip={weights.clip}, this is clip={config.clip.name}", markup=False)
+        console.print(f"weights were trained with clip={weights.clip}, this is clip={config.clip.name}")
 
 
 def _copy_fitting(network: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
@@ -93,7 +93,7 @@ def _copy_fitting(network: nn.Module, weights: Mapping[str, Tensor]) -> list[str
 def _report(name: str, network: nn.Module, new: list[str], weights: Mapping[str, Tensor], path: Path) -> None:
     taken = len(network.state_dict()) - len(new)
     line = f"{name} starts from {taken} of {len(weights)} tensors of {path}"
-    console.print(line + (f"; new layers: {_layers(new)}" if new else ""), markup=False)
+    console.print(line + (f"; new layers: {_layers(new)}" if new else ""))
 
 
 def _layers(names: list[str]) -> str:

@@ -31,7 +31,7 @@ def pretrained_file(config: ResNetConfig, mlflow: MlflowConfig) -> Path:
         raise UserError(f"{given} needs MLflow (mlflow.tracking_uri); give a checkpoint with resnet.checkpoint=FILE")
     run_id = latest_pretraining(mlflow, given) if config.run == LATEST else config.run
     path = last_checkpoint_of_run(run_id, mlflow, given)
-    console.print(f"resnet=simclr: the encoder of run {run_id}, {path}", markup=False)
+    console.print(f"resnet=simclr: the encoder of run {run_id}, {path}")
     return path
 
 

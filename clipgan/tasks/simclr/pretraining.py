@@ -112,7 +112,7 @@ class Pretraining(Run):
         """Print the classes and the steps of an epoch."""
         classes = self.labels.classes
         some = ", ".join(classes[:3])
-        console.print(f"{len(classes)} classes ({some}, ...), {self.batches.per_epoch} steps an epoch", markup=False)
+        console.print(f"{len(classes)} classes ({some}, ...), {self.batches.per_epoch} steps an epoch")
 
     def params(self) -> dict[str, Any]:
         """The size of the network, and the number of classes."""

@@ -159,6 +159,25 @@ def test_bad_settings_are_one_message(settings: dict[str, Any], message: str) ->
         pruner_of(settings)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"_target_": "pathlib.Path.touch"},
+        {
+            "_target_": "optuna.pruners.PatientPruner",
+            "patience": 1,
+            "wrapped_pruner": {"_target_": "pathlib.Path.touch"},
+        },
+    ],
+)
+def test_a_target_is_looked_at_before_it_is_called(tmp_path: Path, settings: dict[str, Any]) -> None:
+    harmful = settings.get("wrapped_pruner", settings)
+    harmful["self"] = Path(tmp_path / "trace")
+    with pytest.raises(SweepError, match=r"_target_=pathlib\.Path\.touch is no pruner"):
+        pruner_of(settings)
+    assert not (tmp_path / "trace").exists()
+
+
 def test_several_objectives_have_no_pruner() -> None:
     with pytest.raises(SweepError, match=r"not allowed with 2 objectives.*pruner=none"):
         pruner_of(MEDIAN, 16, 2)

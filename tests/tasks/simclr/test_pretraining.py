@@ -20,7 +20,7 @@ from tests.helpers import ROOT, assert_same, make_config
 from tests.tiny import tiny_simclr
 
 CPU = torch.device("cpu")
-TIMELESS = ("time", "sec_per_epoch", "memory_gb", "snapshot_seconds")
+TIMELESS = ("time", "crc32", "sec_per_epoch", "memory_gb", "snapshot_seconds")
 
 
 @pytest.fixture

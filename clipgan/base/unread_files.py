@@ -1,0 +1,93 @@
+"""Large memory-mapped files of the cache are not read at a start: they are compared with their checksums later.
+
+A training compares them in the background. Before a new entry is derived from an entry, its files are compared at once.
+"""
+
+import hashlib
+import os
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from clipgan.base.checksums import file_digest, unread_files
+from clipgan.base.errors import UserError
+
+LARGE = 32 * 2**20  # bytes; a start reads memory-mapped files up to this size, in about 20 ms
+PIECE = 2**20  # bytes that the background reads at a time
+SHARE = 0.01  # of one core's time that the background takes
+
+_unread: dict[Path, str] = {}  # files of entries that this process uses, with their digests
+
+
+def note_unread(entry: Path) -> None:
+    """Remember the large files of an entry that this process begins to use."""
+    _unread.update(unread_files(entry, LARGE))
+
+
+def compare_sources(description: str) -> None:
+    """Compare the unread files of all entries whose digest stands in the description of a new entry.
+
+    Raises:
+        UserError: a file is damaged; the next start rebuilds its entry.
+    """
+    for path, sha256 in list(_unread.items()):
+        if any(folder.name in description for folder in path.parents[:3]):
+            if file_digest(path) != sha256:
+                raise UserError(_mark(path))
+            del _unread[path]
+
+
+class BackgroundCheck:
+    """Compares the unread files while a training runs, in a thread that takes 1 % of a core."""
+
+    def __init__(self) -> None:
+        self.damage: str | None = None  # the message, as soon as a file is found damaged
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._compare, name="cache check", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def refuse_damage(self) -> None:
+        """Raise a UserError if a file is damaged."""
+        if self.damage is not None:
+            raise UserError(self.damage)
+
+    def _compare(self) -> None:
+        for path, sha256 in list(_unread.items()):
+            try:
+                found = self._slow_digest(path)
+            except OSError as error:
+                found = str(error)
+            if self._end.is_set():
+                return
+            if found != sha256:
+                self.damage = f"{_mark(path)}; steps before this one may have used it: resume=none starts over"
+                return
+            del _unread[path]
+
+    def _slow_digest(self, path: Path) -> str:
+        digest = hashlib.sha256()
+        with path.open("rb", buffering=0) as file:
+            start = time.thread_time()
+            while not self._end.is_set() and (piece := file.read(PIECE)):
+                digest.update(piece)
+                busy, start = time.thread_time() - start, time.thread_time()
+                self._end.wait(busy * (1 / SHARE - 1))
+        return digest.hexdigest()[:16]
+
+
+def _mark(path: Path) -> str:
+    """Let the next start rebuild the entry of a damaged file; return the message."""
+    try:
+        os.utime(path)  # the time is no longer the recorded one, so that the bytes are compared at each start
+    except OSError as error:
+        return f"cache: {path} is damaged, and cannot be marked ({error.strerror}): delete its folder"
+    return f"cache: {path} has other content than was written; the next start rebuilds it"
