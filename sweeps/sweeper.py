@@ -11,6 +11,7 @@ from sweeps.base.settings import Settings
 
 # Hydra imports every plugin for every command, even `--help`. So functions import Optuna, MLflow and rich themselves.
 if TYPE_CHECKING:
+    from hydra.core.utils import JobReturn
     from hydra.plugins.launcher import Launcher
 
     from sweeps.job.task_function import Job
@@ -50,8 +51,11 @@ class StudySweeper(Sweeper):
         self.config = config
         self.job = Job(task_function, to_file=self.orders is not None)
 
-    def sweep(self, arguments: list[str]) -> None:
+    def sweep(self, arguments: list[str]) -> "list[list[JobReturn]]":
         """Run the remaining points and print the study; the storage has their values.
+
+        Returns:
+            The results of the jobs that this command has run, in lists of `max_batch_size`.
 
         Raises:
             SweepError: a setting, an axis or the storage is not allowed.
@@ -71,7 +75,7 @@ class StudySweeper(Sweeper):
                     end_with_parent(self.orders.leader["pid"])
                 composition = Composition(self.hydra_context, self.config)
                 request = read(self.settings, composition, arguments, check=self.orders is None)
-                Run(request, self._launcher, self.orders, console, stop).work()
+                return Run(request, self._launcher, self.orders, console, stop).work()
         except KeyboardInterrupt:
             with suppress(OSError):  # the disk with a worker's log may be full
                 console.print("stopped; run the same command again to continue")

@@ -19,6 +19,7 @@ from sweeps.points.search_space import (
     Value,
     Values,
     is_numeric,
+    job_overrides,
     name_of,
     point_at,
     point_id,
@@ -152,7 +153,7 @@ def _exists(
     def exists(values: Values) -> bool:
         point = point_id(values)
         if point not in decided:
-            overrides = [*fixed, *point_at(axes, values).overrides]
+            overrides = job_overrides(axes, fixed, point_at(axes, values).overrides)
             found, known = composition.values_at(overrides, condition.names - values.keys())
             for name in condition.names - found.keys() - values.keys():
                 raise condition.no_such(name, [*known, *values])
@@ -169,7 +170,7 @@ def _seed(settings: Settings, axes: Sequence[AnyAxis], fixed: Sequence[str], com
             f"hydra.sweeper.replicas={settings.replicas} is not allowed together with a {key} axis: replicas already"
             " vary the seed"
         )
-    base = OmegaConf.select(composition.without_axes(fixed), key)
+    base = OmegaConf.select(composition.without_axes(fixed)[0], key)
     if not isinstance(base, int) or isinstance(base, bool):
         raise SweepError(
             f"hydra.sweeper.seed_key={key} is not allowed: replicas need a key with a whole number, and this is {base}"

@@ -8,7 +8,7 @@ from sweeps.base.settings import Settings
 from sweeps.command.composition import Composition
 from sweeps.command.make_plan import plan_of
 from sweeps.points.search_space import AnyAxis
-from sweeps.search.plan import Plan
+from sweeps.search.plan import Grid, Plan
 from sweeps.study.identity import derived_name, identity_of
 
 
@@ -22,6 +22,11 @@ class Request:
     fixed: Sequence[str]  # overrides that all trials share
     plan: Plan
     identity: Mapping[str, Any]  # of its study
+
+    @property
+    def needs_number(self) -> bool:
+        """Whether a job must return an objective. A plain grid runs without one, and then has no best point."""
+        return self.settings.needs_number or not isinstance(self.plan.source, Grid)
 
     @property
     def study_name(self) -> str:
@@ -46,6 +51,6 @@ def read(settings: Settings, composition: Composition, arguments: Sequence[str],
     plan = plan_of(settings, axes, fixed, composition)
     if check:
         composition.check_choices(axes, fixed)
-    names = [axis.name for axis in axes]
-    identity = identity_of(composition.without_axes(fixed), names, settings.not_identity)
+    config, unset = composition.without_axes(fixed)
+    identity = identity_of(config, [axis.name for axis in axes], settings.not_identity, fixed, unset)
     return Request(settings, composition, axes, fixed, plan, identity)
