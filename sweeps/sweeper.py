@@ -37,6 +37,7 @@ class StudySweeper(Sweeper):
         self.hydra_context: HydraContext
         self.job: Job
         self.orders: Orders | None  # the leader's orders if this process is a worker
+        self._status = 1  # exit status of this process, as far as it is known
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra before `sweep`."""
@@ -62,23 +63,30 @@ class StudySweeper(Sweeper):
             SystemExit: status 1 if a trial failed now or no point is complete or pruned, 130 after Ctrl-C, 143 after
                 SIGTERM, 75 if a job was preempted.
         """
-        from sweeps.base.signals import Stop, end_with_parent
+        from sweeps.base.signals import Stop, end_with_main_thread, end_with_parent
         from sweeps.command.composition import Composition
         from sweeps.command.request import read
         from sweeps.display.summary import new_console
         from sweeps.workers.run import Run
 
         stop, console = Stop(), new_console()
+        end_with_main_thread(self.settings.stop_seconds, lambda: self._status)
         try:
             with stop.catching_signals():
                 if self.orders is not None:
                     end_with_parent(self.orders.leader["pid"])
                 composition = Composition(self.hydra_context, self.config)
                 request = read(self.settings, composition, arguments, check=self.orders is None)
-                return Run(request, self._launcher, self.orders, console, stop).work()
+                returns = Run(request, self._launcher, self.orders, console, stop).work()
+            self._status = 0
+            return returns
+        except SystemExit as end:
+            self._status = end.code if isinstance(end.code, int) else 1
+            raise
         except KeyboardInterrupt:
             with suppress(OSError):  # the disk with a worker's log may be full
                 console.print("stopped; run the same command again to continue")
+            self._status = INTERRUPTED
             raise SystemExit(INTERRUPTED) from None
 
     def _launcher(self) -> "Launcher":

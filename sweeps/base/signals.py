@@ -5,7 +5,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -100,6 +101,22 @@ def heed_now() -> None:
     if _held.back is not None and threading.current_thread() is threading.main_thread():
         stop, _held.back = _held.back, None
         stop.check()
+
+
+def end_with_main_thread(seconds: float, status: Callable[[], int]) -> None:
+    """End this process some seconds after its main thread: a thread that a job has left would keep it alive.
+
+    Args:
+        seconds: that such a thread may take.
+        status: gives the exit status.
+    """
+
+    def end() -> None:
+        threading.main_thread().join()
+        time.sleep(seconds)
+        os._exit(status())
+
+    threading.Thread(target=end, daemon=True).start()
 
 
 def end_with_parent(parent: int) -> None:

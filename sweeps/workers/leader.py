@@ -1,5 +1,6 @@
 """The leader of several workers: it starts them, watches them, replaces dead ones, and stops them."""
 
+import glob
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 from omegaconf import DictConfig
 
 from sweeps.base.environment import ORDERS, STORAGE
@@ -106,6 +108,7 @@ class Leader:
             SweepError: workers die before they have claimed a trial.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._remove_old_logs()
         try:
             for place in range(len(self.shares)):
                 self._start(place)
@@ -115,6 +118,13 @@ class Leader:
             with suppress(OSError):  # the terminal may have gone
                 self.view.show(self.study.changes())
                 self.view.close()
+
+    def _remove_old_logs(self) -> None:
+        """Remove the logs of this host's earlier commands that have ended."""
+        for log in self.folder.glob(f"{glob.escape(socket.gethostname())}-*-*.log"):
+            pid = log.stem.split("-")[-2]
+            if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+                log.unlink(missing_ok=True)
 
     def _start(self, place: int) -> None:
         orders = Orders(this_process(), self.parent_run_id, without_callbacks(self.config))

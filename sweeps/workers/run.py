@@ -19,6 +19,7 @@ from sweeps.study.claims import SweepStudy
 from sweeps.study.queue import Limits
 from sweeps.study.storage import absolute_url, open_storage
 from sweeps.study.warm_start import complete_trials
+from sweeps.workers.children import ending_children
 from sweeps.workers.dry_run import DryRun
 from sweeps.workers.gpu_sharing import GpuSharing, sharing_of
 from sweeps.workers.launch import Launch
@@ -94,6 +95,7 @@ class Run:
         try:
             n_open = study.n_open(self.plan)
             n_workers = min(fitting_workers(self.settings), n_open, self.settings.max_batch_size or n_open)
+            self._explain_launcher(n_workers)
             more = n_open > n_workers
             sharing = sharing_of(self.settings, lambda: study.n_open(self.plan), self.say) if more else None
             if n_workers > 1 or sharing is not None:
@@ -101,7 +103,8 @@ class Run:
             else:
                 worker = self._worker(study, run_id)
                 known = worker.launch.returns
-                worker.work()
+                with ending_children():
+                    worker.work()
         except (KeyboardInterrupt, SystemExit) as stop:
             self._close_parent(parent, study, "KILLED")
             if not isinstance(stop, KeyboardInterrupt):
@@ -153,6 +156,15 @@ class Run:
             stop_seconds=self.settings.stop_seconds,
             stop=self.stop,
         )
+
+    def _explain_launcher(self, n_workers: int) -> None:
+        """Say that a launcher's own number of jobs has no effect: each worker hands it one job at a time."""
+        n_jobs = self.request.composition.config.hydra.launcher.get("n_jobs")  # joblib's
+        if n_jobs not in (None, -1, 1, n_workers):
+            self.say(
+                f"hydra.launcher.n_jobs={n_jobs} has no effect, and {n_workers} at a time run: each worker launches one"
+                f" job; hydra.sweeper.workers={n_jobs} runs so many at a time"
+            )
 
     def _worker(self, study: SweepStudy, parent_run_id: str | None) -> Worker:
         launch = Launch(study, self.request, self.make_launcher(), parent_run_id)

@@ -5,7 +5,9 @@ import errno
 import math
 import os
 import signal
+import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -94,6 +96,9 @@ def end_strangely(mode: str) -> None:
         os._exit(0)
     if mode == "c_exit":  # as a library's own code calls it
         ctypes.CDLL(None)._exit(0)
+    if mode == "leaves":  # a thread and a child that end no sooner than the test
+        threading.Thread(target=time.sleep, args=(600,)).start()
+        Path("child").write_text(str(subprocess.Popen(["sleep", "600"]).pid))
     if mode == "wander":
         gone = Path("gone").absolute()
         gone.mkdir()

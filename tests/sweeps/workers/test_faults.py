@@ -203,6 +203,17 @@ def test_a_job_that_asks_to_run_later_waits_behind_the_others_and_not_without_en
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_a_job_has_left_running_does_not_hold_the_sweep(app: App, workers: int) -> None:
+    command = ("h=0.1,0.5", "mode=leaves", "only_at=0.1", f"hydra.sweeper.workers={workers}")
+    app.run(*command, "hydra.sweeper.stop_seconds=1")
+    assert completed(app) == [0.1, 0.5]
+    child = int((app.cwd / "child").read_text())
+    app.wait_until(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE)
+    assert len(list(app.cwd.glob("runs/*/workers/*.log"))) in (0, workers)
+
+
+@pytest.mark.slow
 def test_a_job_that_leaves_its_directory_changes_nothing_for_the_next(app: App) -> None:
     app.run("h=0.1,0.5,2", "mode=wander", "only_at=0.1")
     assert completed(app) == [0.1, 0.5, 2.0]
