@@ -1,5 +1,6 @@
 """The Hydra sweeper: it turns a grid of overrides into a study, and each point into one job."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -32,12 +33,17 @@ class StudySweeper(Sweeper):
             name: OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
             for name, value in settings.items()
         }
-        self.settings = Settings(**plain)
+        self._given = plain
+        self.settings: Settings
         self.config: DictConfig
         self.hydra_context: HydraContext
         self.job: Job
         self.orders: Orders | None  # the leader's orders if this process is a worker
         self._status = 1  # exit status of this process, as far as it is known
+
+    def read(self, given: Mapping[str, Any]) -> Settings:
+        """Make the settings from the keys under `hydra.sweeper`."""
+        return Settings(**given)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra before `sweep`."""
@@ -45,6 +51,7 @@ class StudySweeper(Sweeper):
         from sweeps.workers.callbacks import give_back_callbacks
         from sweeps.workers.leader import Orders
 
+        self.settings = self.read(self._given)
         self.orders = Orders.received()
         if self.orders is not None and self.orders.without_callbacks:
             hydra_context = give_back_callbacks(hydra_context, config, self.orders.without_callbacks)

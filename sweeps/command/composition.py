@@ -203,7 +203,7 @@ class Composition:
     def _hide_password(self) -> None:
         """Keep the storage's password out of each job's `hydra.yaml`."""
         sweeper = self.config.hydra.sweeper
-        if sweeper.storage == HIDDEN or not has_password(sweeper.storage):
+        if sweeper.storage in (None, HIDDEN) or not has_password(sweeper.storage):
             return
         given = [line for line in self._hydra_overrides if line.partition("=")[0].lstrip("+") != STORAGE_KEY]
         self._hydra_overrides = [*given, f"{STORAGE_KEY}={HIDDEN}"]

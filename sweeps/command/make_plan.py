@@ -55,12 +55,13 @@ def _source(settings: Settings, axes: Sequence[AnyAxis], exists: Callable[[Value
     first = [_given(entry, axes, exists, settings.where) for entry in settings.enqueue]
     sampler = _sampler(settings.sampler, axes)
     if sampler["_target_"] == GridSampler._target_:
-        if settings.n_trials is not None:
+        grid = _grid(axes, first, exists, settings)
+        if settings.n_trials is not None and settings.n_trials < len(grid):
             raise SweepError(
-                f"hydra.sweeper.n_trials={settings.n_trials} is not allowed with a grid, which has its own points;"
-                " choose a sampler, as in hydra/sweeper/study/sampler=random"
+                f"hydra.sweeper.n_trials={settings.n_trials} is less than the {len(grid)} points of the grid, and"
+                " a grid runs all of them; leave it out, or choose a sampler, as in hydra/sweeper/study/sampler=random"
             )
-        return _grid(axes, first, exists, settings)
+        return grid
     _check_sampler(sampler, settings, axes)
     assert settings.n_trials is not None
     return SampledPoints(axes, sampler, settings.n_trials, settings.directions, exists, first)

@@ -13,7 +13,9 @@ from sweeps.command.command_line import ATTRIBUTE, note
 from sweeps.command.request import Request
 from sweeps.display.mlflow_study import ParentRun, open_parent, or_warn
 from sweeps.display.progress import EventLines, LiveTable, View
+from sweeps.display.results_file import write_results
 from sweeps.display.summary import print_summary
+from sweeps.points.ranking import Ranking
 from sweeps.points.search_space import space_of
 from sweeps.study.claims import SweepStudy
 from sweeps.study.queue import Limits
@@ -114,6 +116,8 @@ class Run:
         new = [record for record in records if record.state in ENDED and record.number not in before]
         n_run, n_superseded = len(new), study.n_superseded
         print_summary(self.console, records, study.goal, study.name, len(self.plan), n_run, n_superseded)
+        with suppress(OSError):  # a full disk: the study has it all
+            write_results(Ranking(records, study.goal), self.request.composition.sweep_dir)
         rate, limit = study.failure_rate(self.plan), self.settings.max_failure_rate
         if rate > limit:
             self.say(
