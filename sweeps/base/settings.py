@@ -9,9 +9,9 @@ from sweeps.base.errors import SweepError
 DIRECTIONS = ("minimize", "maximize")
 BOTH = " or ".join(DIRECTIONS)
 AT_LEAST = {
-    **dict.fromkeys(("stop_seconds", "gpus", "memory_gb", "max_retries"), 0),
+    **dict.fromkeys(("stop_seconds", "gpus", "memory_gb", "max_retries", "max_requeues"), 0),
     **dict.fromkeys(("n_trials", "replicas", "replicas_top", "workers", "processes", "threads", "heartbeat"), 1),
-    "max_step": 1,
+    **dict.fromkeys(("max_step", "max_batch_size"), 1),
 }
 
 
@@ -43,12 +43,14 @@ class Settings:
     retry_failed: bool = False  # true: run failed points again, in their own run directories
     params: dict[str, Any] = field(default_factory=dict)  # axis -> values, as on the command line: h: 0.1,0.5,2
     workers: int | None = None  # number of trials at a time; null: as many as GPUs, cores and memory allow
+    max_batch_size: int | None = None  # at most so many trials at a time, whatever fits; null: no such limit
     workers_per_gpu: Any = None  # trials at a time on each GPU: N | auto (measured on the first ones); null: 1
     processes: int = 1  # number of processes of a trial, each with its own GPU where there are GPUs
     threads: int | None = 1  # CPU threads of each process; null: the workers share the cores
     gpus: int | None = None  # number of GPUs that the workers share; null: all
     memory_gb: float | None = None  # GB that each process of a trial needs; limits the workers; null: no limit
     max_retries: int = 1  # number of retries after a crash, from the checkpoint; not after a mistake or a divergence
+    max_requeues: int = 100  # times that a trial may exit with status 75, or end by a signal, and run again later
     max_failure_rate: float = 1.0  # the sweep ends when a larger share of its trials has failed; 1: never
     heartbeat: int = 20  # seconds between two heartbeats of each host of a study
     stop_seconds: int = 30  # seconds that stopped trials have to save their state, before they are killed
@@ -111,6 +113,11 @@ class Settings:
     def has_pruner(self) -> bool:
         """Whether a pruner may end trials early."""
         return self.pruner is not None and self.pruner.get("_target_") is not None
+
+    @property
+    def needs_number(self) -> bool:
+        """Whether a trial without an objective has failed: pruners, replicas and several objectives compare numbers."""
+        return self.has_pruner or self.replicas > 1 or len(self.names) > 1
 
     @property
     def retried(self) -> list[str]:

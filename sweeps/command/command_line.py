@@ -41,7 +41,10 @@ def command_of(note: Mapping[str, Any] | None, overrides: Sequence[str]) -> str:
 
 
 def _program() -> str:
-    """The program as it is called from here: a Python file by its path, an installed command by its name."""
+    """The program as it is called from here: a file by its path, `-m MODULE`, an installed command by its name."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    if spec is not None:
+        return f"-m {spec.name.removesuffix('.__main__')}"
     program = Path(sys.argv[0])
     if program.suffix != ".py":
         return program.name
@@ -50,4 +53,5 @@ def _program() -> str:
 
 
 def _shown(program: str, arguments: Sequence[str]) -> str:
-    return shlex.join([*(["python"] if program.endswith(".py") else []), program, *arguments])
+    words = program.split() if program.startswith("-m ") else [program]
+    return shlex.join([*(["python"] if program.endswith(".py") or words != [program] else []), *words, *arguments])

@@ -19,6 +19,7 @@ from sweeps.points.search_space import (
     Value,
     Values,
     is_numeric,
+    job_overrides,
     name_of,
     point_at,
     point_id,
@@ -54,12 +55,13 @@ def _source(settings: Settings, axes: Sequence[AnyAxis], exists: Callable[[Value
     first = [_given(entry, axes, exists, settings.where) for entry in settings.enqueue]
     sampler = _sampler(settings.sampler, axes)
     if sampler["_target_"] == GridSampler._target_:
-        if settings.n_trials is not None:
+        grid = _grid(axes, first, exists, settings)
+        if settings.n_trials is not None and settings.n_trials < len(grid):
             raise SweepError(
-                f"hydra.sweeper.n_trials={settings.n_trials} is not allowed with a grid, which has its own points;"
-                " choose a sampler, as in hydra/sweeper/study/sampler=random"
+                f"hydra.sweeper.n_trials={settings.n_trials} is less than the {len(grid)} points of the grid, and"
+                " a grid runs all of them; leave it out, or choose a sampler, as in hydra/sweeper/study/sampler=random"
             )
-        return _grid(axes, first, exists, settings)
+        return grid
     _check_sampler(sampler, settings, axes)
     assert settings.n_trials is not None
     return SampledPoints(axes, sampler, settings.n_trials, settings.directions, exists, first)
@@ -152,7 +154,7 @@ def _exists(
     def exists(values: Values) -> bool:
         point = point_id(values)
         if point not in decided:
-            overrides = [*fixed, *point_at(axes, values).overrides]
+            overrides = job_overrides(axes, fixed, point_at(axes, values).overrides)
             found, known = composition.values_at(overrides, condition.names - values.keys())
             for name in condition.names - found.keys() - values.keys():
                 raise condition.no_such(name, [*known, *values])
@@ -169,7 +171,7 @@ def _seed(settings: Settings, axes: Sequence[AnyAxis], fixed: Sequence[str], com
             f"hydra.sweeper.replicas={settings.replicas} is not allowed together with a {key} axis: replicas already"
             " vary the seed"
         )
-    base = OmegaConf.select(composition.without_axes(fixed), key)
+    base = OmegaConf.select(composition.without_axes(fixed)[0], key)
     if not isinstance(base, int) or isinstance(base, bool):
         raise SweepError(
             f"hydra.sweeper.seed_key={key} is not allowed: replicas need a key with a whole number, and this is {base}"

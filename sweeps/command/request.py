@@ -9,7 +9,7 @@ from sweeps.command.composition import Composition
 from sweeps.command.make_plan import plan_of
 from sweeps.command.point_check import check_points
 from sweeps.points.search_space import AnyAxis
-from sweeps.search.plan import Plan
+from sweeps.search.plan import Grid, Plan
 from sweeps.study.identity import derived_name, identity_of
 
 
@@ -23,6 +23,11 @@ class Request:
     fixed: Sequence[str]  # overrides that all trials share
     plan: Plan
     identity: Mapping[str, Any]  # of its study
+
+    @property
+    def needs_number(self) -> bool:
+        """Whether a job must return an objective. A plain grid runs without one, and then has no best point."""
+        return self.settings.needs_number or not isinstance(self.plan.source, Grid)
 
     @property
     def study_name(self) -> str:
@@ -48,6 +53,6 @@ def read(settings: Settings, composition: Composition, arguments: Sequence[str],
     if check:
         composition.check_choices(axes, fixed)
         check_points(plan.source, axes, fixed, composition, settings.point_check)
-    names = [axis.name for axis in axes]
-    identity = identity_of(composition.without_axes(fixed), names, settings.not_identity)
+    config, unset = composition.without_axes(fixed)
+    identity = identity_of(config, [axis.name for axis in axes], settings.not_identity, fixed, unset)
     return Request(settings, composition, axes, fixed, plan, identity)

@@ -37,6 +37,7 @@ class TrialRecord:
     overrides: tuple[str, ...] = ()  # overrides for the point and the seed
     run: int = 0  # number of its run directory
     attempt: int = 0  # number of earlier crashes of its task
+    requeues: int = 0  # times that its task has asked to run again later
     requeued: bool = False  # it failed, and its task was queued again
     owner: Mapping[str, Any] = field(default_factory=dict)  # the process that claimed it
     distributions: Mapping[str, Any] = field(default_factory=dict)  # Optuna's, by axis
@@ -78,6 +79,7 @@ def record_of(trial: FrozenTrial) -> TrialRecord:
         overrides=tuple(attributes.get("overrides") or (f"{axis}={name_of(value)}" for axis, value in point.items())),
         run=attributes.get("run", -1),
         attempt=attributes.get("attempt", 0),
+        requeues=attributes.get("requeues", 0),
         requeued=attributes.get("requeued", False),
         owner=attributes.get("owner", {}),
         distributions=trial.distributions,

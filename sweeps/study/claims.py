@@ -2,7 +2,8 @@
 
 A trial's user attributes: `point` (axis -> value), `replica` (number of its seed), `overrides` (as the user spelled
 them), `run` (number of its run directory), `owner` (the process that claimed it, and its `leader`), `attempt` (number
-of earlier crashes of its task), `reason` (of its failure), `run_dir`, and `job.NAME` for each value of the job.
+of earlier crashes of its task), `requeues` (how often it has asked to run later), `reason` (of its failure), `run_dir`,
+and `job.NAME` for each value of the job.
 
 A task runs again as a new trial, and its old one is closed: so a late result finds its trial closed.
 """
@@ -165,7 +166,7 @@ class SweepStudy:
 
     @patient
     def complete(self, claim: TrialRecord, values: Sequence[float], run_dir: str | None) -> bool:
-        """End a trial with finite values of its objectives; False if it was taken away meanwhile."""
+        """End a trial with finite values of its objectives, or with none; False if it was taken away meanwhile."""
         with self._if_ours(claim, run_dir) as ours:
             if ours:
                 self._storage.set_trial_state_values(claim.key, TrialState.COMPLETE, values)
@@ -193,22 +194,30 @@ class SweepStudy:
                 self._queue.end(claim, reason, crashed)
             return ours
 
-    def give_back(self, claim: TrialRecord) -> None:
-        """Let the task of an interrupted trial wait again."""
-        with self._if_ours(claim) as ours:
-            if ours:
-                self._queue.requeue(claim, INTERRUPTED)
+    def give_back(self, claim: TrialRecord, asked: str | None = None) -> bool:
+        """Let the task of an interrupted trial wait again; behind the others if the trial has `asked` for it.
 
-    def abandon(self, pid: int, reason: str | None) -> int | None:
+        Returns:
+            Whether it waits: False if the trial was taken away, or has asked too often.
+        """
+        with self._if_ours(claim) as ours:
+            if ours and asked is None:
+                self._queue.requeue(claim, INTERRUPTED)
+            return ours and (asked is None or self._queue.later(claim, asked))
+
+    def abandon(self, pid: int, reason: str | None, later: bool = False) -> int | None:
         """End the trial of a dead worker of this leader, and return its number; None if the worker had no trial.
 
-        After a crash, for a `reason`, the task may be retried. After a stop (None) it waits again.
+        After a crash, for a `reason`, the task may be retried; if the job asked to run `later`, the task waits behind
+        the others. After a stop of the sweep (None), it waits again.
         """
         with self._fresh():
             for record in list(self._trials.running.values()):
                 if record.owner["pid"] == pid and record.owner["leader"] == this_process():
                     if reason is None:
                         self._queue.requeue(record, INTERRUPTED)
+                    elif later:
+                        self._queue.later(record, reason)
                     else:
                         self._queue.end(record, reason, crashed=True)
                     return record.number

@@ -23,6 +23,7 @@ class Limits:
     """Limits after which a trial is given up, or taken from its owner."""
 
     max_retries: int = 0  # retries of a trial that crashes
+    max_requeues: int = 100  # times that a task may ask to run again later
     max_failure_rate: float = 1.0  # share of a command's tasks; if more have failed, no process claims a trial
     grace: int = 120  # seconds without a heartbeat
 
@@ -55,14 +56,19 @@ class Queue:
             )
         )
 
-    def add_again(self, record: TrialRecord, attempt: int) -> None:
+    def add_again(self, record: TrialRecord, attempt: int, requeues: int = 0) -> None:
         """Add a waiting trial of the same task, with the run directory and the reports of an earlier trial."""
         known = self._storage.get_trial(record.key)  # with its newest reports
         kept = {name: value for name, value in known.user_attrs.items() if name in KEPT or name.startswith(JOB)}
         # a pruner would take the notes of successive halving for the new trial's own
         system = {name: value for name, value in known.system_attrs.items() if not name.startswith("completed_rung_")}
         steps = known.intermediate_values
-        self.add(known.params, {**kept, "attempt": attempt}, intermediate_values=steps, system_attrs=system)
+        self.add(
+            known.params,
+            {**kept, "attempt": attempt, "requeues": requeues},
+            intermediate_values=steps,
+            system_attrs=system,
+        )
 
     def start(self, record: TrialRecord, by: Mapping[str, Any]) -> None:
         """Give a waiting trial to its owner."""
@@ -88,12 +94,28 @@ class Queue:
         self.start(record, by)  # Optuna copies no trial that has ended without a start
         self._storage.set_trial_state_values(record.key, TrialState.PRUNED)
 
-    def requeue(self, record: TrialRecord, reason: str, attempt: int | None = None) -> None:
-        """Close a trial and queue its task again, as the next attempt or as the same attempt."""
+    def later(self, record: TrialRecord, reason: str) -> bool:
+        """Queue the task of a trial again that asked for it, behind the other tasks.
+
+        Returns:
+            Whether it waits: after `max_requeues` times the trial has failed.
+        """
+        if record.requeues < self._limits.max_requeues:
+            self.requeue(record, reason, requeues=record.requeues + 1)
+            return True
+        limit = f"hydra.sweeper.max_requeues={self._limits.max_requeues}"
+        self._fail(record, f"{reason} {record.requeues + 1} times, which is more than {limit}")
+        return False
+
+    def requeue(
+        self, record: TrialRecord, reason: str, attempt: int | None = None, requeues: int | None = None
+    ) -> None:
+        """Close a trial and queue its task again; its counts stay unless they are given."""
         self.set(record, "requeued", True)
         # add the new trial first: if the process is killed in between, the old one has a dead owner, and no second copy
         if self.trials.newest[record.task].number == record.number:
-            self.add_again(record, record.attempt if attempt is None else attempt)
+            counts = record.attempt if attempt is None else attempt, record.requeues if requeues is None else requeues
+            self.add_again(record, *counts)
         self._fail(record, reason)
 
     def requeue_lost(self) -> None:
@@ -116,5 +138,5 @@ class Queue:
 
 
 def queue_order(record: TrialRecord) -> tuple[int, int]:
-    """Sort key of waiting trials: requeued trials keep their turn, but crashed trials come after all others."""
-    return record.attempt, record.run
+    """Sort key of waiting trials: an interrupted one keeps its turn; a crashed or preempted one comes after others."""
+    return record.attempt + record.requeues, record.run

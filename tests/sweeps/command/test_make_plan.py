@@ -150,7 +150,7 @@ REFUSED = [
     (["h=1,2", "hydra.sweeper.max_step=0"], "max_step=0 is not allowed: it must be at least 1"),
     (["h=interval(1,2)"], "hydra.sweeper.n_trials is missing"),
     (["h=interval(1,2)", "sampler=grid"], "h=interval(1,2) is not allowed in a grid"),
-    (["h=1,2", "hydra.sweeper.n_trials=3"], "n_trials=3 is not allowed with a grid"),
+    (["h=1,2", "hydra.sweeper.n_trials=1"], "n_trials=1 is less than the 2 points of the grid"),
     (["h=1,2", "sampler=tpe", "hydra.sweeper.n_trials=0"], "n_trials=0 is not allowed: it must be at least 1"),
     (["sampler=tpe", "hydra.sweeper.n_trials=3"], "has no axis to draw from"),
     (["h=1,2", "sampler=cmaes", "hydra.sweeper.n_trials=3"], "less than two axes of numbers"),
