@@ -23,7 +23,7 @@ from sweeps.points.search_space import Space, point_id
 from sweeps.points.trial_record import TrialRecord
 from sweeps.search.plan import Plan
 from sweeps.study.owner import this_process
-from sweeps.study.queue import Limits, Queue, queue_order
+from sweeps.study.queue import Limits, Queue, Tell, queue_order
 from sweeps.study.storage import absolute_url, exclusive, open_storage, patient
 from sweeps.study.stored_study import StoredStudy, goal_of
 from sweeps.study.trial_cache import Trials
@@ -103,7 +103,14 @@ class SweepStudy:
         """Store the goal with the study: how to compare its points."""
         self._stored.keep_goal(goal)
 
-    def enqueue(self, plan: Plan, space: Space, retry: Collection[str] = (), warm_start: Sequence[str] = ()) -> None:
+    def enqueue(
+        self,
+        plan: Plan,
+        space: Space,
+        retry: Collection[str] = (),
+        warm_start: Sequence[str] = (),
+        tell: Tell | None = None,
+    ) -> None:
         """Queue each task that the study does not have yet, and again each task whose newest trial has a `retry` state.
 
         Args:
@@ -111,6 +118,7 @@ class SweepStudy:
             space: the values of its axes.
             retry: states: FAIL, and PRUNED if the command has no pruner.
             warm_start: studies; first, their complete trials are copied if the plan accepts their points.
+            tell: see `Queue.add_new`.
 
         Raises:
             SweepError: one of these studies does not exist.
@@ -125,7 +133,7 @@ class SweepStudy:
             for record in list(self._trials.newest.values()):
                 if record.state in retry and plan.wants(record):
                     self._queue.add_again(record, attempt=0)
-            self._queue_more(plan)
+            self._queue_more(plan, tell)
 
     def claim(self, plan: Plan) -> TrialRecord | None:
         """Take the plan's next waiting trial; None if none waits now. If a signal comes meanwhile, it waits again."""
@@ -276,13 +284,9 @@ class SweepStudy:
             if record.owner == self._owner:
                 self._queue.requeue(record, INTERRUPTED)
 
-    def _queue_more(self, plan: Plan) -> bool:
+    def _queue_more(self, plan: Plan, tell: Tell | None = None) -> bool:
         tasks = plan.more(list(self._trials.newest.values()))
-        run = max((record.run for record in self._trials.all.values()), default=-1)
-        for number, task in enumerate(tasks, start=run + 1):
-            attributes = {"replica": task.replica, "overrides": list(task.overrides), "run": number}
-            self._queue.add(self._stored.conforming(task.point), attributes, system_attrs=dict(task.system))
-        self._trials.refresh()
+        self._queue.add_new(tasks, tell)
         return bool(tasks)
 
     def _states(self, plan: Plan) -> Counter[str]:

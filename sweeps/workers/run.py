@@ -11,7 +11,7 @@ from sweeps.base.signals import Stop
 from sweeps.command.command_line import ATTRIBUTE, note
 from sweeps.command.request import Request
 from sweeps.display.mlflow_study import ParentRun, open_parent, or_warn
-from sweeps.display.progress import EventLines, LiveTable, View
+from sweeps.display.progress import EventLines, LiveTable, View, queueing_bar
 from sweeps.display.summary import print_summary
 from sweeps.points.search_space import space_of
 from sweeps.study.claims import SweepStudy
@@ -59,7 +59,9 @@ class Run:
             return
         study.set_attribute(ATTRIBUTE, note(self.request.fixed))
         study.keep_goal(self.plan.goal)
-        study.enqueue(self.plan, space_of(self.request.axes), self.settings.retried, self.settings.warm_start)
+        settings, space = self.settings, space_of(self.request.axes)
+        with queueing_bar(self.console) as tell:
+            study.enqueue(self.plan, space, settings.retried, settings.warm_start, tell)
         self._lead(study, self._open_parent(study))
 
     def say(self, line: str) -> None:

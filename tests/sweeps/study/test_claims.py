@@ -1,5 +1,6 @@
 """The queue of points, without Hydra."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -9,9 +10,11 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
 from sweeps.base.errors import SweepError
+from sweeps.base.signals import Stop
 from sweeps.points.search_space import Point, Space, Value
 from sweeps.search.plan import Grid, Plan
 from sweeps.study.claims import SweepStudy
+from sweeps.study.queue import BATCH
 from sweeps.study.storage import open_storage
 from tests import warm
 from tests.sweeps.sweep_app import REPOSITORY
@@ -52,6 +55,25 @@ def test_each_point_is_claimed_once_in_order(study: Study) -> None:
     assert (first.number, first.point, first.overrides, first.run) == (0, {"h": 0.1}, ("h=0.1",), 0)
     assert (second.number, second.point, second.run) == (1, {"h": 0.5}, 1)
     assert queue.claim(grid) is None
+
+
+def test_a_long_queue_is_written_in_batches_and_a_stop_between_two_loses_nothing(study: Study) -> None:
+    sweep, plan = study.open(), points(*map(float, range(2 * BATCH + 1)))
+    told: list[tuple[int, int]] = []
+
+    def tell(done: int, total: int) -> None:
+        told.append((done, total))
+        if len(told) == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    with Stop().catching_signals(), pytest.raises(KeyboardInterrupt):
+        sweep.enqueue(plan, space(0.0, 2.0 * BATCH), tell=tell)
+    assert told == [(BATCH, 2 * BATCH + 1)]
+    again = study.open()
+    again.enqueue(plan, space(0.0, 2.0 * BATCH), tell=tell)
+    assert told[1:] == [(BATCH, BATCH + 1), (BATCH + 1, BATCH + 1)]
+    records = again.records()
+    assert [record.point["h"] for record in records] == [record.run for record in records] == list(range(2 * BATCH + 1))
 
 
 def test_another_commands_points_stay_in_the_queue(study: Study) -> None:
