@@ -39,6 +39,7 @@ class TrialRecord:
     attempt: int = 0  # number of earlier crashes of its task
     requeued: bool = False  # it failed, and its task was queued again
     owner: Mapping[str, Any] = field(default_factory=dict)  # the process that claimed it
+    note: str | None = None  # of its point, while it has no trial yet
     distributions: Mapping[str, Any] = field(default_factory=dict)  # Optuna's, by axis
     key: int = -1  # the trial's key in Optuna's storage
 

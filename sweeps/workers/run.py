@@ -14,6 +14,7 @@ from sweeps.display.mlflow_study import ParentRun, open_parent, or_warn
 from sweeps.display.progress import EventLines, LiveTable, View, queueing_bar
 from sweeps.display.summary import print_summary
 from sweeps.points.search_space import space_of
+from sweeps.search.sampling import SampledPoints
 from sweeps.study.claims import SweepStudy
 from sweeps.study.queue import Limits
 from sweeps.study.storage import absolute_url, open_storage
@@ -60,6 +61,8 @@ class Run:
         study.set_attribute(ATTRIBUTE, note(self.request.fixed))
         study.keep_goal(self.plan.goal)
         settings, space = self.settings, space_of(self.request.axes)
+        if isinstance(self.plan.source, SampledPoints) and self.plan.source.way is not None:
+            self.say(self.plan.source.way)
         with queueing_bar(self.console) as tell:
             study.enqueue(self.plan, space, settings.retried, settings.warm_start, tell)
         self._lead(study, self._open_parent(study))
