@@ -52,6 +52,11 @@ class TrialRecord:
         return f"{point_id(self.point)}#{self.replica}"
 
     @property
+    def skipped(self) -> bool:
+        """Whether the trial never started, because another replica of its point was pruned."""
+        return self.state == "PRUNED" and self.reason is not None
+
+    @property
     def seconds(self) -> float | None:
         """How long the trial ran; None if it has not ended."""
         return (self.ended - self.started).total_seconds() if self.ended and self.started else None

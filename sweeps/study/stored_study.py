@@ -18,6 +18,7 @@ from sweeps.points.trial_record import OWN, TrialRecord, record_of
 from sweeps.study.identity import differences
 
 MAX_DIFFERENCES = 5  # quoted in an error message
+LOG_AXES = "log_axes"  # note: the axes with a logarithmic scale
 
 
 class StoredStudy:

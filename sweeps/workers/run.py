@@ -13,11 +13,12 @@ from sweeps.command.request import Request
 from sweeps.display.mlflow_study import ParentRun, open_parent, or_warn
 from sweeps.display.progress import EventLines, LiveTable, View, queueing_bar
 from sweeps.display.summary import print_summary
-from sweeps.points.search_space import space_of
+from sweeps.points.search_space import Interval, space_of
 from sweeps.search.sampling import SampledPoints
 from sweeps.study.claims import SweepStudy
 from sweeps.study.queue import Limits
 from sweeps.study.storage import absolute_url, open_storage
+from sweeps.study.stored_study import LOG_AXES
 from sweeps.study.warm_start import complete_trials
 from sweeps.workers.dry_run import DryRun
 from sweeps.workers.gpu_sharing import GpuSharing, sharing_of
@@ -59,6 +60,8 @@ class Run:
             self._worker(study, self.orders.parent_run_id).work()
             return
         study.set_attribute(ATTRIBUTE, note(self.request.fixed))
+        log_axes = [axis.name for axis in self.request.axes if isinstance(axis, Interval) and axis.log]
+        study.set_attribute(LOG_AXES, log_axes)
         study.keep_goal(self.plan.goal)
         settings, space = self.settings, space_of(self.request.axes)
         if isinstance(self.plan.source, SampledPoints) and self.plan.source.way is not None:
