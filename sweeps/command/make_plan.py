@@ -29,6 +29,9 @@ from sweeps.points.where import Condition
 from sweeps.search.plan import Grid, Plan, Source, shuffled
 from sweeps.search.sampling import SampledPoints
 
+Exists = Callable[[Values], bool]
+Violations = Callable[[Values], Sequence[float]]
+
 
 def plan_of(settings: Settings, axes: Sequence[AnyAxis], fixed: Sequence[str], composition: Composition) -> Plan:
     """Make the plan of a command.
@@ -48,10 +51,10 @@ def plan_of(settings: Settings, axes: Sequence[AnyAxis], fixed: Sequence[str], c
         settings.seed_key,
         settings.step_name,
     )
-    return Plan(_source(settings, axes, _exists(settings, axes, fixed, composition)), goal, seed)
+    return Plan(_source(settings, axes, *_where(settings, axes, fixed, composition)), goal, seed)
 
 
-def _source(settings: Settings, axes: Sequence[AnyAxis], exists: Callable[[Values], bool]) -> Source:
+def _source(settings: Settings, axes: Sequence[AnyAxis], exists: Exists, violations: Violations | None) -> Source:
     first = [_given(entry, axes, exists, settings.where) for entry in settings.enqueue]
     sampler = _sampler(settings.sampler, axes)
     if sampler["_target_"] == GridSampler._target_:
@@ -64,7 +67,7 @@ def _source(settings: Settings, axes: Sequence[AnyAxis], exists: Callable[[Value
         return grid
     _check_sampler(sampler, settings, axes)
     assert settings.n_trials is not None
-    return SampledPoints(axes, sampler, settings.n_trials, settings.directions, exists, first)
+    return SampledPoints(axes, sampler, settings.n_trials, settings.directions, exists, first, violations)
 
 
 def _sampler(chosen: Mapping[str, Any] | None, axes: Sequence[AnyAxis]) -> Mapping[str, Any]:
@@ -139,29 +142,31 @@ def _given(entry: Any, axes: Sequence[AnyAxis], exists: Callable[[Values], bool]
     return values
 
 
-def _exists(
+def _where(
     settings: Settings, axes: Sequence[AnyAxis], fixed: Sequence[str], composition: Composition
-) -> Callable[[Values], bool]:
-    """Whether `where` holds at a point. If it names other keys than axes, the config of the point's job is composed."""
+) -> tuple[Exists, Violations | None]:
+    """Whether `where` holds at a point, and how far the point is from it.
+
+    If it names other keys than axes, the config of the point's job is composed.
+    """
     if settings.where is None:
-        return lambda values: True
+        return lambda values: True, None
     condition = Condition(settings.where)
     if condition.names <= {axis.name for axis in axes}:
-        return condition.holds
+        return condition.holds, condition.violations
 
-    decided: dict[str, bool] = {}
+    composed: dict[str, dict[str, Any]] = {}
 
-    def exists(values: Values) -> bool:
+    def every(values: Values) -> dict[str, Any]:
         point = point_id(values)
-        if point not in decided:
+        if point not in composed:
             overrides = job_overrides(axes, fixed, point_at(axes, values).overrides)
-            found, known = composition.values_at(overrides, condition.names - values.keys())
-            for name in condition.names - found.keys() - values.keys():
+            composed[point], known = composition.values_at(overrides, condition.names - values.keys())
+            for name in condition.names - composed[point].keys() - values.keys():
                 raise condition.no_such(name, [*known, *values])
-            decided[point] = condition.holds({**found, **values})
-        return decided[point]
+        return {**composed[point], **values}
 
-    return exists
+    return lambda values: condition.holds(every(values)), lambda values: condition.violations(every(values))
 
 
 def _seed(settings: Settings, axes: Sequence[AnyAxis], fixed: Sequence[str], composition: Composition) -> int:

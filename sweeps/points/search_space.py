@@ -101,6 +101,7 @@ class Point:
     values: Values
     overrides: tuple[str, ...]
     system: Mapping[str, Any] = field(default_factory=dict, compare=False)  # a sampler's own notes
+    note: str | None = field(default=None, compare=False)  # how a sampler came to it, if not in the usual way
 
     def __str__(self) -> str:
         return "  ".join(self.overrides) or "(no axis)"

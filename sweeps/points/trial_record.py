@@ -40,6 +40,7 @@ class TrialRecord:
     requeues: int = 0  # times that its task has asked to run again later
     requeued: bool = False  # it failed, and its task was queued again
     owner: Mapping[str, Any] = field(default_factory=dict)  # the process that claimed it
+    note: str | None = None  # of its point, while it has no trial yet
     distributions: Mapping[str, Any] = field(default_factory=dict)  # Optuna's, by axis
     key: int = -1  # the trial's key in Optuna's storage
 
@@ -50,6 +51,11 @@ class TrialRecord:
     def task(self) -> str:
         """One text for its point with its seed: a study runs each task once."""
         return f"{point_id(self.point)}#{self.replica}"
+
+    @property
+    def skipped(self) -> bool:
+        """Whether the trial never started, because another replica of its point was pruned."""
+        return self.state == "PRUNED" and self.reason is not None
 
     @property
     def seconds(self) -> float | None:

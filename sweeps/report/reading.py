@@ -14,7 +14,7 @@ from sweeps.command.command_line import ATTRIBUTE, command_of
 from sweeps.points.ranking import Goal, PointResult, Ranking
 from sweeps.points.trial_record import TrialRecord, newest_of_each_task, with_seed_as_replica
 from sweeps.study.storage import absolute_url, is_made, open_storage
-from sweeps.study.stored_study import goal_of, newest_study, records_of
+from sweeps.study.stored_study import LOG_AXES, goal_of, newest_study, records_of
 
 MAX_LISTED = 20  # studies named in a message
 
@@ -29,6 +29,7 @@ class Sweep:
     trials: tuple[TrialRecord, ...]  # the newest of each point and replica, by number
     superseded: tuple[TrialRecord, ...]  # earlier trials of the same: interrupted, orphaned or retried
     note: Mapping[str, Any] | None  # of the command that runs it
+    log_axes: tuple[str, ...] = ()  # drawn with a logarithmic scale
 
     @functools.cached_property
     def ranking(self) -> Ranking:
@@ -56,8 +57,8 @@ class Sweep:
         return self.goal.directions[0] == "minimize"
 
     def in_state(self, *states: str) -> list[TrialRecord]:
-        """The trials in these states."""
-        return [trial for trial in self.trials if trial.state in states]
+        """The trials in these states; without those of replicas that never started, as their point was pruned."""
+        return [trial for trial in self.trials if trial.state in states and not trial.skipped]
 
     def command(self, trial: TrialRecord) -> str:
         """The command that runs a trial again, alone."""
@@ -94,6 +95,7 @@ def read(storage: str, study: str | None) -> Sweep:
         trials=tuple(newest),
         superseded=tuple(trial for trial in trials if trial.number not in numbers),
         note=found.user_attrs.get(ATTRIBUTE),
+        log_axes=tuple(found.user_attrs.get(LOG_AXES, ())),
     )
 
 

@@ -1,14 +1,15 @@
 """The queue of a study: add, start, end and requeue trials. The caller holds the study's lock."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState, create_trial
 
-from sweeps.points.search_space import Values
+from sweeps.base.optuna_internals import add_waiting
+from sweeps.base.signals import heed_now
 from sweeps.points.trial_record import JOB, OWN, TrialRecord
 from sweeps.study import owner
 from sweeps.study.stored_study import StoredStudy
@@ -16,6 +17,9 @@ from sweeps.study.trial_cache import Trials
 
 ORPHANED = "orphaned"
 KEPT = ("replica", "overrides", "run")  # attributes that a requeued trial copies from its predecessor
+BATCH = 500  # trials that are added in one transaction: a fraction of a second
+
+Tell = Callable[[int, int], object]  # shows how many trials of how many have been added
 
 
 @dataclass(frozen=True)
@@ -38,23 +42,35 @@ class Queue:
         self._looked_for_silent = time.monotonic()
         self.trials = Trials(storage, study.study.study_name)
 
-    def add(self, values: Values, attributes: Mapping[str, Any], **kept: Any) -> None:
-        """Add a waiting trial.
+    def add_new(self, tasks: Sequence[TrialRecord], tell: Tell | None = None) -> None:
+        """Add a waiting trial for each task, with the run directories that come next.
 
         Args:
-            values: the point, with the value types of the study's space.
-            attributes: attributes of the new trial.
-            kept: `intermediate_values` of the earlier trial that this trial continues; `system_attrs` of a sampler.
+            tasks: have no trial yet.
+            tell: is called after each batch. A signal ends the queueing between two batches.
+
+        Raises:
+            SweepError: see `StoredStudy.conforming`.
         """
-        self._study.study.add_trial(
+        first = max((record.run for record in self.trials.all.values()), default=-1) + 1
+        points = self._study.conforming([task.point for task in tasks])
+        distributions = self._study.distributions()
+        new = [
             create_trial(
                 state=TrialState.WAITING,
-                params=dict(values),
-                distributions=self._study.distributions(values),
-                user_attrs={OWN: dict(values), **attributes},
-                **kept,
+                params=point,
+                distributions={axis: distributions[axis] for axis in point},
+                user_attrs={OWN: point, "replica": task.replica, "overrides": list(task.overrides), "run": run},
+                system_attrs=dict(task.system),
             )
-        )
+            for run, (task, point) in enumerate(zip(tasks, points, strict=True), start=first)
+        ]
+        for begin in range(0, len(new), BATCH):
+            add_waiting(self._storage, self.trials.study, new[begin : begin + BATCH])
+            if tell is not None:
+                tell(min(begin + BATCH, len(new)), len(new))
+            heed_now()
+        self.trials.refresh()
 
     def add_again(self, record: TrialRecord, attempt: int, requeues: int = 0) -> None:
         """Add a waiting trial of the same task, with the run directory and the reports of an earlier trial."""
@@ -62,12 +78,15 @@ class Queue:
         kept = {name: value for name, value in known.user_attrs.items() if name in KEPT or name.startswith(JOB)}
         # a pruner would take the notes of successive halving for the new trial's own
         system = {name: value for name, value in known.system_attrs.items() if not name.startswith("completed_rung_")}
-        steps = known.intermediate_values
-        self.add(
-            known.params,
-            {**kept, "attempt": attempt, "requeues": requeues},
-            intermediate_values=steps,
-            system_attrs=system,
+        self._study.study.add_trial(
+            create_trial(
+                state=TrialState.WAITING,
+                params=known.params,
+                distributions=known.distributions,
+                user_attrs={OWN: known.params, **kept, "attempt": attempt, "requeues": requeues},
+                intermediate_values=known.intermediate_values,
+                system_attrs=system,
+            )
         )
 
     def start(self, record: TrialRecord, by: Mapping[str, Any]) -> None:

@@ -12,14 +12,16 @@ from sweeps.base.signals import Stop
 from sweeps.command.command_line import ATTRIBUTE, note
 from sweeps.command.request import Request
 from sweeps.display.mlflow_study import ParentRun, open_parent, or_warn
-from sweeps.display.progress import EventLines, LiveTable, View
+from sweeps.display.progress import EventLines, LiveTable, View, queueing_bar
 from sweeps.display.results_file import write_results
 from sweeps.display.summary import print_summary
 from sweeps.points.ranking import Ranking
-from sweeps.points.search_space import space_of
+from sweeps.points.search_space import Interval, space_of
+from sweeps.search.sampling import SampledPoints
 from sweeps.study.claims import SweepStudy
 from sweeps.study.queue import Limits
 from sweeps.study.storage import absolute_url, open_storage
+from sweeps.study.stored_study import LOG_AXES
 from sweeps.study.warm_start import complete_trials
 from sweeps.workers.children import ending_children
 from sweeps.workers.dry_run import DryRun
@@ -65,8 +67,14 @@ class Run:
             return []
         self.request.composition.save()
         study.set_attribute(ATTRIBUTE, note(self.request.fixed))
+        log_axes = [axis.name for axis in self.request.axes if isinstance(axis, Interval) and axis.log]
+        study.set_attribute(LOG_AXES, log_axes)
         study.keep_goal(self.plan.goal)
-        study.enqueue(self.plan, space_of(self.request.axes), self.settings.retried, self.settings.warm_start)
+        settings, space = self.settings, space_of(self.request.axes)
+        if isinstance(self.plan.source, SampledPoints) and self.plan.source.way is not None:
+            self.say(self.plan.source.way)
+        with queueing_bar(self.console) as tell:
+            study.enqueue(self.plan, space, settings.retried, settings.warm_start, tell)
         return self._lead(study, self._open_parent(study))
 
     def say(self, line: str) -> None:
