@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from clipgan.base.console import console
+from clipgan.base.device import readable_name
 from clipgan.base.distributed import any_process, rank
 from clipgan.base.errors import DivergenceError, Interrupted, UserError
 from clipgan.base.memory import peak_memory
@@ -24,6 +25,7 @@ from clipgan.engine.progress import RunStatus, follow, summary
 from clipgan.engine.result import Report, Result
 from clipgan.engine.schedule import Schedule
 from clipgan.engine.task import Task
+from clipgan.tracking import provenance
 from clipgan.tracking.log import Log, SilentLog
 from clipgan.tracking.run_description import Origin, RunDescription, description, run_name, to_compare
 from clipgan.tracking.run_log import RunLog
@@ -64,7 +66,9 @@ class Run(Task):
             return SilentLog()
         text = description(self.config, origin, self.key)
         data = self.config.data.name, self.sources["data.fingerprint"]
-        about = RunDescription(self.name, text, origin.parent_run_id, data)
+        record = provenance.describe(readable_name(self.device))
+        provenance.write(record, self.run_dir, continues=resumed_at is not None)
+        about = RunDescription(self.name, text, origin.parent_run_id, data, provenance.tags(record))
         return RunLog(self.run_dir, self.config.mlflow, about, flatten(self.config) | self.params(), resumed_at)
 
     def _train(self, log: Log, resumed_at: int | None) -> None:

@@ -58,13 +58,16 @@ class MlflowRun:
 
     def open(self) -> list[Item]:
         """Make the run, or find that of an earlier process; returns what the earlier process could not send."""
+        from mlflow.entities import RunTag
+
         uri = self.config.tracking_uri
         assert uri is not None
         self._client, experiment_id = connect(uri, self.config.experiment)
         run_id = self._known_run(without_passwords(uri)) or self._new_run(without_passwords(uri), experiment_id)
         self._log_params(run_id)
         missing = [] if self.known is None else self._missing(run_id, self.known)
-        self._client.set_tag(run_id, RUN_DIR_TAG, str(self.run_dir.resolve()))
+        tags = {**self.about.tags, RUN_DIR_TAG: str(self.run_dir.resolve())}
+        self._client.log_batch(run_id, tags=[RunTag(key, text) for key, text in tags.items()])
         self.run_id = run_id
         return missing
 

@@ -1,7 +1,8 @@
 """Describe a run for MLflow, besides its metrics: its name, its task, and how to continue it."""
 
 import shlex
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from clipgan.base.secrets import without_passwords
 from clipgan.config import Config, MlflowConfig
@@ -26,6 +27,7 @@ class RunDescription:
     description: str  # Markdown
     parent_run_id: str | None = None
     dataset: tuple[str, str] | None = None  # name and fingerprint
+    tags: Mapping[str, str] = field(default_factory=dict)  # of the newest process (`provenance.tags`)
 
 
 def run_name(config: Config, swept: tuple[str, ...] = ()) -> str:
