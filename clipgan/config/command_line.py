@@ -33,6 +33,7 @@ def register_resolvers(**more: Callable[..., Any]) -> None:
         "not_in_identity": not_in_identity,
         "train_command": lambda: shlex.join(train_command()),
         "keys": _described_keys,
+        "if_listed": lambda name, names, value: value if name in names else None,
         **more,
     }.items():
         register(name, resolver, replace=True)

@@ -5,6 +5,7 @@ A task defines its step and its measurement; its schedule defines its unit (kimg
 
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from clipgan.base.distributed import any_process, rank
 from clipgan.base.errors import DivergenceError, Interrupted, UserError
 from clipgan.base.memory import peak_memory
 from clipgan.base.text import first_line
-from clipgan.config import Config, flatten, plain
+from clipgan.config import Config, MlflowConfig, flatten, plain
 from clipgan.engine import run_checkpoints
 from clipgan.engine.checkpointing import Checkpointing
 from clipgan.engine.history import History
@@ -55,10 +56,16 @@ class Run(Task):
         with self.interruption.heeding():  # also while MLflow opens or takes the last metrics
             self._train(self._log(origin, resumed_at), resumed_at)
         if rank() == 0:
-            further = [] if origin.swept else [*self.further(origin), *to_compare(self.config.mlflow)]
+            further = [] if origin.swept else [*self.further(origin), *to_compare(self._mlflow)]
             said = "\n".join(summary(self._status(), self.stopped, further))
             console.print(said.replace(f"{Path.cwd()}/", ""), markup=False)
         return self._result()
+
+    @property
+    def _mlflow(self) -> MlflowConfig:
+        """Where MLflow is; nowhere if `log` leaves it out."""
+        config = self.config
+        return config.mlflow if "mlflow" in config.log else replace(config.mlflow, tracking_uri=None)
 
     def _log(self, origin: Origin, resumed_at: int | None) -> Log:
         """Open the run's log; only the first process writes it."""
@@ -69,7 +76,8 @@ class Run(Task):
         record = provenance.describe(readable_name(self.device))
         provenance.write(record, self.run_dir, continues=resumed_at is not None)
         about = RunDescription(self.name, text, origin.parent_run_id, data, provenance.tags(record))
-        return RunLog(self.run_dir, self.config.mlflow, about, flatten(self.config) | self.params(), resumed_at)
+        params = flatten(self.config) | self.params()
+        return RunLog(self.run_dir, self._mlflow, about, params, resumed_at, "tensorboard" in self.config.log)
 
     def _train(self, log: Log, resumed_at: int | None) -> None:
         status = "FAILED"
@@ -165,8 +173,8 @@ class Run(Task):
         history.objective_sd = metrics.get(f"{self.key}_sd")
         metrics |= {f"{self.key}_best": history.best, "snapshot_seconds": time.perf_counter() - start}
         self._record(log, units, values | metrics)
-        for path in self.artifacts(units):
-            log.artifact(path)
+        for path in self.pictures(units):
+            log.picture(path, units)
         self._say_snapshot(units, objective, values)
         # record before the checkpoint: after a kill in between, the run repeats this part and drops the record
         self.checkpoints.save_snapshot(units, self._content(), history.snapshots, self.maximised)

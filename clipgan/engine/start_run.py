@@ -22,6 +22,7 @@ from clipgan.engine.result import Report, Result
 from clipgan.engine.run import Run
 from clipgan.engine.step_graphs import check_graphs
 from clipgan.tracking.run_description import Origin
+from clipgan.tracking.tensorboard_events import check_installed
 
 # A task's preparation: it fills the cache, and returns a function that makes the run after all processes have joined.
 PrepareRun = Callable[[Config, Path, torch.device, Report | None], Callable[[], Run]]
@@ -49,6 +50,7 @@ def launch(config: Config, run_dir: Path, prepare_run: PrepareRun, report: Repor
     deterministic = is_deterministic(config.deterministic, device)
     if config.compile is not None:
         check_compiler(config.compile, device)
+    check_installed(config.log)
     check_graphs(config.graphs, device, planned_size())
     config = with_precisions(config, device)
     precision = Precision(config.precision, device)

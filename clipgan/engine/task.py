@@ -51,8 +51,8 @@ class Task(ABC):
     def announce(self) -> None:
         """Print a description of the run before it starts."""
 
-    def artifacts(self, units: int) -> list[Path]:
-        """List a snapshot's files in the run directory, for the tracker."""
+    def pictures(self, units: int) -> list[Path]:
+        """List the PNGs in the run directory that a snapshot has drawn, for the tracker."""
         return []
 
     @abstractmethod

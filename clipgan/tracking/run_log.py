@@ -1,4 +1,4 @@
-"""Log a run's metrics: first to `metrics.jsonl`, then to MLflow, which may be unreachable for a while."""
+"""Log a run: to `metrics.jsonl`, TensorBoard's event files if asked for, and MLflow, which may be unreachable."""
 
 import json
 import math
@@ -18,6 +18,7 @@ from clipgan.config import MlflowConfig
 from clipgan.tracking.log import Log
 from clipgan.tracking.mlflow_run import Item, MlflowRun, Model, is_refusal
 from clipgan.tracking.run_description import RunDescription
+from clipgan.tracking.tensorboard_events import EventFiles
 
 PATIENCE = 30.0  # seconds that a finished run waits for an unreachable MLflow
 HURRY = 5.0  # seconds that an interrupted or failed run waits for MLflow
@@ -34,6 +35,7 @@ class RunLog(Log):
         about: RunDescription,
         params: Mapping[str, Any],
         resumed_at: int | None,
+        tensorboard: bool = False,
     ) -> None:
         """
         Args:
@@ -41,9 +43,11 @@ class RunLog(Log):
             about: the run's description for MLflow.
             params: dotted keys to plain values.
             resumed_at: the step at which a resumed run continues; later records are dropped. None: a new run.
+            tensorboard: whether to write event files.
         """
         self.path = run_dir / "metrics.jsonl"
         kept = self._kept(resumed_at)
+        self._events = EventFiles(run_dir, kept) if tensorboard else None
         self._sink = None
         if config.tracking_uri is not None:
             known = None if resumed_at is None else kept
@@ -56,6 +60,8 @@ class RunLog(Log):
             file.write(json.dumps(record) + "\n")
             file.flush()
             os.fsync(file.fileno())  # after a power cut, a later checkpoint must not exist without this record
+        if self._events:
+            self._events.metrics(record)
         if self._sink:
             self._sink.put(record)
 
@@ -64,6 +70,12 @@ class RunLog(Log):
         if self._sink:
             self._sink.put(path)
 
+    def picture(self, path: Path, step: int) -> None:
+        """See `Log`."""
+        if self._events:
+            self._events.picture(path, step)
+        self.artifact(path)
+
     def model(self, write: Callable[[Path], None], step: int) -> None:
         """See `Log`."""
         if self._sink:
@@ -71,6 +83,8 @@ class RunLog(Log):
 
     def finish(self, status: str, pruned: bool = False) -> None:
         """Close the run, and wait a while until MLflow has all items."""
+        if self._events:
+            self._events.close()
         if self._sink:
             self.artifact(self.path)
             self._sink.finish(status, {"pruned": str(pruned).lower()}, in_a_hurry=status == "KILLED" and not pruned)

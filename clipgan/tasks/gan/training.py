@@ -116,11 +116,11 @@ class Training(Run):
         raw = self.config.metrics.weights == "raw"
         measured = self.evaluation(self.state.generator if raw else self.state.generator_ema, last)
         if rank() == 0:
-            [grid] = self.artifacts(units)
+            [grid] = self.pictures(units)
             self.grid.save(self.state.generator_ema, grid)
         return measured
 
-    def artifacts(self, units: int) -> list[Path]:
+    def pictures(self, units: int) -> list[Path]:
         """The sample grid."""
         return [self.run_dir / f"samples-{units:06d}.png"]
 
