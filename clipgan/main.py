@@ -98,16 +98,13 @@ def _train(cfg: Any, run: Any, trial: "RunningTrial | None") -> "Result":
         raise UserError(f"grid={run.runtime.choices.grid} needs a sweep: {command}")
     config = from_yaml(cfg)  # before the import of torch, so that mistakes are reported at once
     refuse_unread(config, given)
+    from clipgan.api.training import train
     from clipgan.base.distributed import value_of_first
-    from clipgan.engine.start_processes import further_processes, spread
-    from clipgan.tasks.train import train
 
-    config = spread(config)
     run_dir = Path(value_of_first("run directory", run.runtime.output_dir))
     command = _resume_command(run, saved=True)
     origin = Origin(command, trial.overrides() if trial else (), trial.parent_run_id if trial else None)
-    with further_processes(config, run_dir, train):
-        return train(config, run_dir, report=trial.report if trial else None, origin=origin)
+    return train(config, run_dir, report=trial.report if trial else None, origin=origin)
 
 
 def _resume_command(run: Any, saved: bool = False) -> str:

@@ -36,18 +36,17 @@ def sample(options: SampleOptions) -> list[Path]:
         UserError: the model or a CLIP is missing.
         OSError: the folder cannot be written.
     """
-    from clipgan.base.device import choose_device
+    from clipgan.api.generating import load_generator
     from clipgan.sampling.files import chosen_pictures, write_pictures, write_strips
     from clipgan.sampling.rerank import scoring_clip
-    from clipgan.sampling.sampler import open_sampler
-    from clipgan.sampling.source import find_source
 
-    device = choose_device(options.device)
-    source = find_source(options.run, options.ckpt, options.mlflow_tracking_uri)
-    sampler = open_sampler(source, device, options.clip_checkpoint)
+    sampler = load_generator(
+        options.run, options.ckpt, options.device, options.clip_checkpoint, options.mlflow_tracking_uri
+    )
+    source = sampler.source
     judge = None
     if options.rerank is not None:
-        judge = scoring_clip(sampler, source, options.rerank_clip, options.rerank_clip_checkpoint, device)
+        judge = scoring_clip(sampler, source, options.rerank_clip, options.rerank_clip_checkpoint, sampler.device)
     folder = options.out or Path("samples") / source.name
     folder.mkdir(parents=True, exist_ok=True)
     pictures = {prompt: chosen_pictures(sampler, prompt, options, judge) for prompt in options.prompts}

@@ -1,6 +1,7 @@
 """Find the YAML files and the training command, in a checkout or in an installed wheel."""
 
 import sys
+import sysconfig
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent
@@ -10,6 +11,12 @@ def conf() -> Path:
     """Return the folder of the YAML files: beside the package in a checkout, inside it in an installed wheel."""
     inside = PACKAGE / "conf"
     return inside if inside.is_dir() else PACKAGE.parent / "conf"
+
+
+def train_program() -> list[str]:
+    """Return the program and first arguments that start a training with this Python, from any working directory."""
+    script = PACKAGE.parent / "train.py"
+    return [sys.executable, str(script if script.is_file() else Path(sysconfig.get_path("scripts"), "clipgan-train"))]
 
 
 def train_command() -> list[str]:
