@@ -2,7 +2,9 @@
 
 import os
 import shlex
+import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ from clipgan.config.command_line import (
     hide_passwords,
     key_of,
     messages_not_tracebacks,
+    overrides_last,
     register_resolvers,
     share_config_store,
     under_torchrun,
@@ -26,10 +29,14 @@ if TYPE_CHECKING:  # they import torch and Optuna
     from sweeps.job.current_trial import RunningTrial
 
 
+LOG = "train.log"  # Hydra's, in each run directory: the job's name in conf/config.yaml
+
+
 def main() -> None:
     """Run the command line; a user's mistake ends it with one message."""
-    with messages_not_tracebacks():
+    with messages_not_tracebacks(further_keys=_names_of_sweep_keys):
         hide_passwords(sys.argv)
+        sys.argv[1:] = overrides_last(sys.argv[1:])
         sys.argv += under_torchrun(sys.argv)
         share_config_store()
         register_resolvers(sweep_keys=_sweep_keys)
@@ -42,6 +49,15 @@ def _sweep_keys() -> str:
     from sweeps.base.settings import Settings
 
     return listing(meanings(Settings), defaults(Settings))
+
+
+def _names_of_sweep_keys() -> list[str]:
+    """The sweep's keys, for the suggestion after a typing error."""
+    from dataclasses import fields
+
+    from sweeps.base.settings import Settings
+
+    return [f"hydra.sweeper.{field.name}" for field in fields(Settings)]
 
 
 def task(cfg: Any) -> float:
@@ -63,7 +79,10 @@ def task(cfg: Any) -> float:
             if isinstance(error, ProcessError):
                 raise
             raise PermanentFailure(f"{type(error).__name__}: {error}") from error
-        sys.exit(str(error) if first_process() else 1)
+        if first_process():
+            _remove_if_empty(Path(run.runtime.output_dir), run.output_subdir)
+            sys.exit(str(error))
+        sys.exit(1)
     except Interrupted as interrupted:
         if run.mode == RunMode.RUN and first_process():  # a sweep prints a message of its own
             command = _resume_command(run) + _environment_hint()
@@ -76,6 +95,22 @@ def task(cfg: Any) -> float:
         if result.stopped:
             trial.end_as_pruned()
     return result.objective
+
+
+def _remove_if_empty(folder: Path, hydras: str | None) -> None:
+    """Remove the run directory of a command that was refused, if it holds nothing but Hydra's own files.
+
+    Args:
+        folder: the run directory, which Hydra has made before it called the task.
+        hydras: the folder in it with Hydra's YAML files; None: there is none.
+    """
+    own = {hydras, LOG}
+    if hydras is None or any(path.name not in own for path in folder.iterdir()):
+        return
+    shutil.rmtree(folder / hydras, ignore_errors=True)
+    with suppress(OSError):
+        (folder / LOG).unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def _train(cfg: Any, run: Any, trial: "RunningTrial | None") -> "Result":
@@ -95,7 +130,8 @@ def _train(cfg: Any, run: Any, trial: "RunningTrial | None") -> "Result":
     given = set(map(key_of, run.overrides.task))
     if run.mode == RunMode.RUN and run.sweeper.params.keys() - given:  # a trial's command has a value for every axis
         command = shlex.join([*train_command(), "-m", *run.overrides.task])
-        raise UserError(f"grid={run.runtime.choices.grid} needs a sweep: {command}")
+        grids = [line for line in run.overrides.task if key_of(line) == "grid"]
+        raise UserError(f"{grids[-1] if grids else 'hydra.sweeper.params'} needs a sweep: {command}")
     config = from_yaml(cfg)  # before the import of torch, so that mistakes are reported at once
     refuse_unread(config, given)
     from clipgan.api.training import train

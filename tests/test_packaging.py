@@ -30,7 +30,9 @@ def test_the_citation_is_of_this_version():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     project = PROJECT["project"]
     assert (citation["version"], citation["license"]) == (project["version"], project["license"])
-    released = re.search(rf"^## \[{re.escape(project['version'])}\] - (\S+)$", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    released = re.search(
+        rf"^## \[{re.escape(project['version'])}\] - (\S+)$", (ROOT / "CHANGELOG.md").read_text(), re.M
+    )
     assert released is not None
     assert citation["date-released"] == released[1]
     assert {"cff-version", "message", "title", "authors"} <= citation.keys()

@@ -8,6 +8,7 @@ from clipgan.base.errors import UserError
 from clipgan.base.secrets import without_passwords
 from clipgan.config.checks import require
 from clipgan.config.identity import FOR_GANS_ONLY, is_listed
+from clipgan.config.mistakes import of_value
 from clipgan.config.training import Config
 
 
@@ -40,7 +41,7 @@ def from_yaml(node: Any) -> Config:
     except OmegaConfBaseException as error:
         reason = str(error.msg if hasattr(error, "msg") and error.msg else error).splitlines()[0]
         key = getattr(error, "full_key", None)
-        raise UserError(f"{key}: {reason}" if key else reason) from error
+        raise UserError(of_value(key, reason)) from error
     assert isinstance(config, Config)
     return config
 

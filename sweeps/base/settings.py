@@ -11,7 +11,6 @@ BOTH = " or ".join(DIRECTIONS)
 AT_LEAST = {
     **dict.fromkeys(("stop_seconds", "gpus", "memory_gb", "max_retries"), 0),
     **dict.fromkeys(("n_trials", "replicas", "replicas_top", "workers", "processes", "threads", "heartbeat"), 1),
-    "max_step": 1,
 }
 
 
@@ -23,7 +22,7 @@ class Settings:
     objectives: list[str] = field(default_factory=list)  # names of several objectives: [fid,sec_per_kimg]
     # []: one objective, or as many as there are directions.
     step_name: str = "step"  # unit of the steps that a job reports, for the table
-    max_step: int | None = None  # last step of a trial, such as ${kimg}; pruners and dry runs use it
+    max_step: Any = None  # last step of a trial, such as ${kimg}; pruners and dry runs use it
     pruner: Any = None  # the rule that ends bad trials early; choose it by its group: pruner=median
     sampler: Any = None  # the source of the points; choose it by its group: sampler=tpe
     n_trials: int | None = None  # number of points that a sampler draws; h=interval(0.1,2) needs it, a grid does not
@@ -84,7 +83,14 @@ class Settings:
             self._refuse("max_failure_rate", "in [0, 1]")
         if self.grace < 2 * self.heartbeat:
             self._refuse("grace", f"at least 2 x hydra.sweeper.heartbeat={self.heartbeat}")
+        self._check_max_step()
         self._check_workers_per_gpu()
+
+    def _check_max_step(self) -> None:
+        if not isinstance(self.max_step, int | None):
+            self._refuse("max_step", f"a whole number of {self.step_name}: trials report their progress in whole units")
+        if self.max_step is not None and self.max_step < 1:
+            self._refuse("max_step", "at least 1")
 
     def _check_workers_per_gpu(self) -> None:
         value = self.workers_per_gpu
