@@ -25,7 +25,7 @@ FASTER = (
 RUN = {  # what it says when it has done its work; the tour, and then what is quick
     "make demo": "best: trial ",
     "source .venv/bin/activate": "",
-    "python train.py h=1": "done: symmetric h=1 tiny, 1 kimg",
+    "python train.py h=1": "done: symmetric h=1 shapes 16px, 1 kimg",
     "make report": ".html\n",
     'python -m clipgan.sample run=RUN_ID prompts="a big red circle on a white background;a small blue star" seeds=0-7':
         "grid.png: the grid; 16 more files",

@@ -28,7 +28,7 @@ from clipgan.engine.schedule import Schedule
 from clipgan.engine.task import Task
 from clipgan.tracking import provenance
 from clipgan.tracking.log import Log, SilentLog
-from clipgan.tracking.run_description import Origin, RunDescription, description, run_name, to_compare
+from clipgan.tracking.run_description import Origin, RunDescription, description, run_name, to_compare, to_show
 from clipgan.tracking.run_log import RunLog
 
 
@@ -76,7 +76,7 @@ class Run(Task):
         record = provenance.describe(readable_name(self.device))
         provenance.write(record, self.run_dir, continues=resumed_at is not None)
         about = RunDescription(self.name, text, origin.parent_run_id, data, provenance.tags(record))
-        params = flatten(self.config) | self.params()
+        params = to_show(flatten(self.config) | self.params(), origin.swept)
         return RunLog(self.run_dir, self._mlflow, about, params, resumed_at, "tensorboard" in self.config.log)
 
     def _train(self, log: Log, resumed_at: int | None) -> None:
@@ -127,7 +127,7 @@ class Run(Task):
             return
         self._refuse_divergence(of_all=True)
         averages = self.history.since_record
-        values = averages.means()
+        values = self.named(averages.means())
         values[f"sec_per_{schedule.unit}"] = averages.stop() / float(averages.steps * schedule.units_per_step)
         values["memory_gb"] = peak_memory(self.device)
         self.over = step == schedule.total_steps or self._time_is_up(units)
@@ -172,7 +172,7 @@ class Run(Task):
         history.snapshots.append((units, objective))
         history.objective_sd = metrics.get(f"{self.key}_sd")
         metrics |= {f"{self.key}_best": history.best, "snapshot_seconds": time.perf_counter() - start}
-        self._record(log, units, values | metrics)
+        self._record(log, units, metrics | values)  # FID first: MLflow opens a comparison with the first metric
         for path in self.pictures(units):
             log.picture(path, units)
         self._say_snapshot(units, objective, values)

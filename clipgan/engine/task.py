@@ -51,6 +51,10 @@ class Task(ABC):
     def announce(self) -> None:
         """Print a description of the run before it starts."""
 
+    def named(self, values: dict[str, float]) -> dict[str, float]:
+        """Give the values of a step the names that a person reads in the log."""
+        return values
+
     def pictures(self, units: int) -> list[Path]:
         """List the PNGs in the run directory that a snapshot has drawn, for the tracker."""
         return []

@@ -16,7 +16,7 @@ from clipgan.base.secrets import without_passwords
 from clipgan.base.text import first_line
 from clipgan.config import MlflowConfig
 from clipgan.tracking.log import Log
-from clipgan.tracking.mlflow_run import Item, MlflowRun, Model, is_refusal
+from clipgan.tracking.mlflow_run import Item, MlflowRun, Model, Picture, is_refusal
 from clipgan.tracking.run_description import RunDescription
 from clipgan.tracking.tensorboard_events import EventFiles
 
@@ -74,7 +74,8 @@ class RunLog(Log):
         """See `Log`."""
         if self._events:
             self._events.picture(path, step)
-        self.artifact(path)
+        if self._sink:
+            self._sink.put(Picture(path, step))
 
     def model(self, write: Callable[[Path], None], step: int) -> None:
         """See `Log`."""
@@ -158,6 +159,8 @@ class _Sink:
     def _send(self) -> None:
         if self._run.run_id is None:
             self._waiting.extendleft(reversed(self._run.open()))
+            if self._run.about.parent_run_id is None:  # a sweep has printed the address of its trials
+                self._say("page", f"MLflow: {self._run.page}")
         while self._waiting:
             item = self._waiting[0]
             try:
@@ -178,7 +181,8 @@ class _Sink:
             common = {"step": item["step"], "time": item["time"]}
             self._waiting.extendleft({**common, key: item[key]} for key in reversed(metrics))
             return
-        name = item.name if isinstance(item, Path) else "the model" if isinstance(item, Model) else metrics[0]
+        path = item.path if isinstance(item, Picture) else item
+        name = path.name if isinstance(path, Path) else "the model" if isinstance(item, Model) else metrics[0]
         reason = first_line(error)
         self._say(reason, f"MLflow does not take {name} ({reason}); it is in {self._run.run_dir} only")
 

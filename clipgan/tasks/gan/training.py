@@ -111,6 +111,10 @@ class Training(Run):
         """See `train_step`."""
         return train_step(self.state, self.batches.at(step), self.objective, step)
 
+    def named(self, values: dict[str, float]) -> dict[str, float]:
+        """Put the contrastive terms (`G/CLIP/it`) under one prefix that sorts behind the metrics: `terms/G/CLIP/it`."""
+        return {f"terms/{name}" if name.startswith(("G/", "D/")) else name: value for name, value in values.items()}
+
     def measure(self, units: int, last: bool) -> dict[str, float]:
         """Compute FID and the other measures, and draw the sample grid."""
         raw = self.config.metrics.weights == "raw"
