@@ -33,8 +33,9 @@ class RunDescription:
 
 # What a person compares, in the order of the parameters in MLflow.
 COMPARED = (
-    "loss.name", "h", "C_it", "C_ii", "S", "pairs.name", "condition.name", "clip.name", "model.name", "augment.name",
-    "data.name", "resolution", "batch", "kimg", "seconds", "epochs", "seed", "metrics.name", "precision", "fid_key",
+    "loss.name", "h", "C_it", "C_ii", "S.D", "S.CLIP", "S.ResNet", "pairs.name", "condition.name", "clip.name",
+    "model.name", "augment.name", "data.name", "resolution", "batch", "kimg", "seconds", "epochs", "seed",
+    "metrics.name", "precision", "fid_key",
 )  # fmt: skip
 
 
@@ -54,7 +55,7 @@ def to_show(params: Mapping[str, Any], swept: Sequence[str]) -> dict[str, Any]:
     ranks = {name: rank for rank, name in reversed(list(enumerate(first)))}
 
     def rank(key: str) -> int:
-        names = (key, key.partition(".")[0], key.removesuffix(".name"))  # an axis `loss` is the parameter loss.name
+        names = (key, key.removesuffix(".name"))  # an axis `loss` is the parameter loss.name
         return min((ranks[name] for name in names if name in ranks), default=len(first))
 
     return dict(sorted(shown.items(), key=lambda item: rank(item[0])))

@@ -34,8 +34,11 @@ def test_a_study_has_one_run_that_grows(tmp_path: Path, study: SweepStudy, monke
     assert (run.info.run_name, run.info.status) == ("sweep h=0.1,2,5 clip@judge=a shapes (s)", "RUNNING")
     assert run.data.params == {}  # a list of values would make h an axis of words in a comparison
     [line] = said
-    assert line.startswith("MLflow: mlflow ui --backend-store-uri sqlite:///mlflow.db, then http://127.0.0.1:5000/#/exp")
-    assert line.endswith(f"/runs?workflowType=machine_learning&searchFilter=tags.%60mlflow.parentRunId%60%20%3D%20%27{parent.run_id}%27")
+    assert line.startswith(
+        "MLflow: mlflow ui --backend-store-uri sqlite:///mlflow.db, then http://127.0.0.1:5000/#/exp"
+    )
+    assert "/runs?workflowType=machine_learning&searchFilter=tags.%60mlflow.parentRunId%60" in line
+    assert line.endswith(f"%27{parent.run_id}%27")
     assert run.data.tags["sweep.axis.h"] == "0.1,2,5"
     again.client.update_run(again.run_id, name="mine")
     renamed = open_parent(uri, "sweeps", study, {"h": [7.0]}, "", print)

@@ -101,7 +101,14 @@ def test_mlflow_gets_what_the_file_has(configure, tmp_path):
     assert (given.dataset.name, run.data.params["data.name"]) == ("shapes", "shapes")
     assert "loss.generator.CLIP.it.h" not in run.data.params  # it has none of its own: the structure's is ${h}
     assert run.data.params["S.CLIP"] == "2.0"
-    for key in ("fid32_clip_tiny", "fid32_clip_tiny_best", "terms/G/CLIP/it", "terms/G/CLIP/it_het", "sec_per_kimg", "memory_gb"):
+    for key in (
+        "fid32_clip_tiny",
+        "fid32_clip_tiny_best",
+        "terms/G/CLIP/it",
+        "terms/G/CLIP/it_het",
+        "sec_per_kimg",
+        "memory_gb",
+    ):
         ours = [(row["step"], row[key]) for row in records(tmp_path / "run") if key in row]
         theirs = [(metric.step, metric.value) for metric in client.get_metric_history(run.info.run_id, key)]
         assert theirs == ours
