@@ -102,7 +102,7 @@ def mlflow(overrides: list[str]) -> None:
     chromium = pages.find_chromium()
     if chromium is None:
         sys.exit("there is no Chromium here (Debian: apt install chromium)")
-    names = [f"symmetric h={h} tiny" for h in H]
+    names = [f"h={h} symmetric" for h in H]
 
     def sweep(page: pages.Page) -> None:
         pages.toggle_columns(page, "Source", "Models", f"{FID}_best")

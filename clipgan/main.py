@@ -1,6 +1,7 @@
 """`python train.py` and `clipgan-train`: the only module that knows Hydra, the trainings and the sweeps."""
 
 import os
+import shutil
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +12,7 @@ from hydra.experimental.callback import Callback
 
 from clipgan.base.installed import conf
 from clipgan.base.secrets import without_passwords
+from clipgan.base.run_lock import NAME as LOCK
 from clipgan.base.text import printable
 from clipgan.config.command_line import (
     first_process,
@@ -18,6 +20,7 @@ from clipgan.config.command_line import (
     hide_passwords,
     key_of,
     messages_not_tracebacks,
+    overrides_last,
     quote_paths,
     register_resolvers,
     share_config_store,
@@ -31,11 +34,14 @@ if TYPE_CHECKING:  # they import torch and Optuna
     from sweeps.job.current_trial import RunningTrial
 
 
+LOG = "train.log"  # Hydra's, in each run directory: the job's name in conf/config.yaml
+
+
 def main() -> None:
     """Run the command line; a user's mistake ends it with one message."""
-    with messages_not_tracebacks():
+    with messages_not_tracebacks(further_keys=_names_of_sweep_keys):
         hide_passwords(sys.argv)
-        sys.argv[1:] = quote_paths(sys.argv[1:])
+        sys.argv[1:] = overrides_last(quote_paths(sys.argv[1:]))
         sys.argv += under_torchrun(sys.argv)
         share_config_store()
         register_resolvers(sweep_keys=_sweep_keys)
@@ -67,6 +73,15 @@ def _sweep_keys() -> str:
     return listing(meanings(Settings), defaults(Settings))
 
 
+def _names_of_sweep_keys() -> list[str]:
+    """The sweep's keys, for the suggestion after a typing error."""
+    from dataclasses import fields
+
+    from sweeps.base.settings import Settings
+
+    return [f"hydra.sweeper.{field.name}" for field in fields(Settings)]
+
+
 def task(cfg: Any) -> float:
     """Train as `cfg` says and return the objective, for a sweep."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads would block other processes' threads
@@ -87,7 +102,11 @@ def task(cfg: Any) -> float:
             if isinstance(error, ProcessError):
                 raise
             raise PermanentFailure(f"{type(error).__name__}: {error}") from error
-        sys.exit(printable(str(error)) if first_process() else 1)
+        if first_process():
+            if not isinstance(error, ProcessError):  # another process's directory
+                _remove_if_empty(Path(run.runtime.output_dir), run.output_subdir)
+            sys.exit(printable(str(error)))
+        sys.exit(1)
     except Interrupted as interrupted:
         if run.mode == RunMode.RUN and first_process():  # a sweep prints a message of its own
             command = _resume_command(run) + _environment_hint()
@@ -100,6 +119,23 @@ def task(cfg: Any) -> float:
         if result.stopped:
             trial.end_as_pruned()
     return result.objective
+
+
+def _remove_if_empty(folder: Path, hydras: str | None) -> None:
+    """Remove the run directory of a command that was refused, if it holds nothing but Hydra's own files.
+
+    Args:
+        folder: the run directory, which Hydra has made before it called the task.
+        hydras: the folder in it with Hydra's YAML files; None: there is none.
+    """
+    own = {hydras, LOG, LOCK}
+    if hydras is None or any(path.name not in own for path in folder.iterdir()):
+        return
+    shutil.rmtree(folder / hydras, ignore_errors=True)
+    with suppress(OSError):
+        for name in (LOG, LOCK):
+            (folder / name).unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def _train(cfg: Any, run: Any, trial: "RunningTrial | None") -> "Result":
@@ -118,18 +154,17 @@ def _train(cfg: Any, run: Any, trial: "RunningTrial | None") -> "Result":
 
     given = set(map(key_of, run.overrides.task))
     if run.mode == RunMode.RUN and run.sweeper.params.keys() - given:  # a trial's command has a value for every axis
-        raise UserError(f"grid={run.runtime.choices.grid} needs a sweep: {_command(run).sweep()}")
+        grids = [line for line in run.overrides.task if key_of(line) == "grid"]
+        wanted = grids[-1] if grids else "hydra.sweeper.params"
+        raise UserError(f"{wanted} needs a sweep: {_command(run).sweep()}")
     config = from_yaml(cfg)  # before the import of torch, so that mistakes are reported at once
     refuse_unread(config, given)
+    from clipgan.api.training import train
     from clipgan.base.distributed import value_of_first
-    from clipgan.engine.start_processes import further_processes, spread
-    from clipgan.tasks.train import train
 
-    config = spread(config)
     run_dir = Path(value_of_first("run directory", run.runtime.output_dir))
     origin = Origin(_command(run), trial.overrides() if trial else (), trial.parent_run_id if trial else None)
-    with further_processes(config, run_dir, train):
-        return train(config, run_dir, report=trial.report if trial else None, origin=origin)
+    return train(config, run_dir, report=trial.report if trial else None, origin=origin)
 
 
 def _command(run: Any) -> UserCommand:

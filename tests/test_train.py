@@ -19,7 +19,7 @@ from clipgan import main
 from clipgan.base.errors import UserError
 from clipgan.base.installed import train_command
 from clipgan.base.run_lock import exclusive
-from clipgan.config.command_line import hide_passwords, messages_not_tracebacks
+from clipgan.config.command_line import hide_passwords, messages_not_tracebacks, overrides_last
 from tests import warm
 from tests.helpers import ROOT
 from tests.tiny import tiny
@@ -72,11 +72,15 @@ def test_cfg_job_shows_the_configuration(run):
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (["foo=1"], ["foo"]),
-        (["+foo=1"], ["foo"]),
-        (["loss=square"], ["square", "asymmetric"]),
+        (["foo=1"], ["there is no key foo. python train.py --help lists the keys"]),
+        (["+foo=1"], ["there is no key foo."]),
+        (["kmig=1"], ["there is no key kmig: did you mean kimg?"]),
+        (["-m", "h=1", "hydra.sweeper.nworkers=3"], ["no key hydra.sweeper.nworkers: did you mean hydra.sweeper.work"]),
+        (["loss=symetric"], ["loss=symetric is not an option: did you mean symmetric? Options of loss: asymmetric,"]),
+        (["kimg=0.5"], ["kimg=0.5 is not allowed: kimg must be a whole number", "experiment=quick"]),
+        (["-m", "h=1,2", "kimg=0.5"], ["hydra.sweeper.max_step=0.5 is not allowed", "a whole number of kimg"]),
         (["h=-1"], ["h=-1.0", ">= 0"]),
-        (["h=abc"], ["h", "abc"]),
+        (["h=abc"], ["h=abc is not allowed: h must be a number"]),
         (["resolution=33"], ["resolution=33", "power of two"]),
         (["data=folder", "data.path=/nowhere"], ["data.path=/nowhere"]),
         (["metrics=fid5k", "metrics.inception_weights=/nowhere.pth"], ["/nowhere.pth", "metrics.inception_weights"]),
@@ -93,6 +97,7 @@ def test_cfg_job_shows_the_configuration(run):
         (["-m", "h=0.3,abc"], ["h=abc: h: Value 'abc' of type 'str' could not be converted", "1 of 2 points"]),
         (["-m", "task=simclr", "batch=16,32", "h=1,2"], ["h is not read by task=simclr", "4 of 4 points"]),
         (["-m", "h=interval(-1,1)", "hydra.sweeper.n_trials=3"], ["h=-1: h=-1.0 is not allowed", "1 of 2 points"]),
+        (["grid=[h,C_it]"], ["grid=[h,C_it] needs a sweep: python train.py -m 'grid=[h,C_it]'"]),
         (["loss=lafite", "heterologous=source"], ["heterologous=source", "lafite"]),
         (["-m", "h=1,2", "hydra.sweep.dir=/proc/nowhere"], ["hydra.sweep.dir=/proc/nowhere", "cannot be written"]),
     ],
@@ -102,6 +107,8 @@ def test_a_mistake_is_one_message(run, tmp_path, overrides, words):
     assert status == 1
     assert "Traceback" not in err
     assert not (tmp_path / "sweeps.db").exists() or "hydra.sweep.dir=/proc/nowhere" in overrides
+    assert "Config search path" not in err
+    assert not list(tmp_path.glob("runs/single/*"))
     for word in words:
         assert word in err
 
@@ -121,6 +128,29 @@ def test_runs_that_start_together_have_directories_of_their_own(tmp_path):
     started = [warm.Popen(command, cwd=tmp_path, stdout=warm.DEVNULL, stderr=warm.DEVNULL) for _ in range(4)]
     assert [process.wait(timeout=300) for process in started] == [1] * 4
     assert len(list((tmp_path / "runs" / "single").iterdir())) == 4
+
+
+def test_a_refused_command_removes_only_a_folder_that_holds_nothing(run, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("keep me")
+    status, _, _ = run("h=-1", "hydra.run.dir=mine")
+    assert status == 1
+    assert (tmp_path / "mine" / "notes.txt").read_text() == "keep me"
+
+
+@pytest.mark.parametrize(
+    ("given", "reordered"),
+    [
+        ("h=1 --config-dir my loss=mine", "--config-dir my h=1 loss=mine"),
+        ("-m h=1,2 --cfg job ~S", "-m --cfg job h=1,2 ~S"),
+        ("h=1 --info plugins loss=lafite", "--info plugins h=1 loss=lafite"),
+        ("h=1 --info loss=lafite --resolve", "--info --resolve h=1 loss=lafite"),
+        ("--config-dir=my h=1", "--config-dir=my h=1"),
+        ("-sc query=bash", "-sc query=bash"),
+    ],
+)
+def test_flags_may_stand_between_overrides(given, reordered):
+    assert overrides_last(given.split()) == reordered.split()
 
 
 @pytest.mark.slow

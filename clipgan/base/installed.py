@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import sysconfig
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -20,6 +21,12 @@ def conf() -> Path:
 def python() -> str:
     """Return the interpreter as the user has called it, such as `python` or `.venv/bin/python`."""
     return sys.orig_argv[0] if sys.orig_argv and sys.orig_argv[0] else sys.executable
+
+
+def train_program() -> list[str]:
+    """Return the program and first arguments that start a training with this Python, from any working directory."""
+    script = PACKAGE.parent / "train.py"
+    return [sys.executable, str(script if script.is_file() else Path(sysconfig.get_path("scripts"), "clipgan-train"))]
 
 
 def train_command() -> list[str]:

@@ -17,6 +17,7 @@ from clipgan.base.text import first_line, printable
 from clipgan.config import Config, from_yaml, refuse_unread
 from clipgan.config.identity import is_listed, not_in_identity
 from clipgan.config.meanings import listing, values_of
+from clipgan.config.mistakes import described
 
 PATH_KEYS = (  # their values are paths or addresses: text, whatever characters are in it
     "data.path", "data.heldout_path", "cache_dir", "resume", "init", "clip.checkpoint", "resnet.checkpoint",
@@ -31,6 +32,10 @@ HOW_TO_QUOTE = (
 )
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOENT,
               errno.ENOTDIR, errno.EEXIST)  # fmt: skip
+# Hydra's flags
+WITH_VALUE = ("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd",
+              "--experimental-rerun")  # fmt: skip
+MAYBE_WITH_VALUE = ("--info", "-i")
 
 
 def register_resolvers(**more: Callable[..., Any]) -> None:
@@ -47,6 +52,7 @@ def register_resolvers(**more: Callable[..., Any]) -> None:
         "not_in_identity": not_in_identity,
         "train_command": lambda: shlex.join(train_command()),
         "keys": _described_keys,
+        "if_listed": lambda name, names, value: value if name in names else None,
         **more,
     }.items():
         register(name, resolver, replace=True)
@@ -183,6 +189,23 @@ def hide_in_files(configs: Iterable[Any], folder: Path) -> None:
         OmegaConf.save(OmegaConf.create(hidden(written)), path)
 
 
+def overrides_last(arguments: Sequence[str]) -> list[str]:
+    """Move overrides behind the flags, whose parser refuses overrides that stand on both sides of a flag."""
+    flags: list[str] = []
+    overrides: list[str] = []
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        if not argument.startswith("-"):
+            overrides.append(argument)
+            continue
+        flags.append(argument)
+        takes = argument in WITH_VALUE or (argument in MAYBE_WITH_VALUE and "=" not in "".join(rest[:1]))
+        if takes and rest and not rest[0].startswith("-"):
+            flags.append(rest.pop(0))
+    return [*flags, *overrides]
+
+
 def first_process() -> bool:
     """Whether this is the only process of a training, or the first of torchrun's: only this process prints."""
     return "TORCHELASTIC_RUN_ID" not in os.environ or os.environ.get("RANK", "0") == "0"
@@ -212,11 +235,14 @@ def under_torchrun(arguments: Sequence[str]) -> list[str]:
 
 
 @contextmanager
-def messages_not_tracebacks(folder_key: str = "hydra.run.dir") -> Iterator[None]:
+def messages_not_tracebacks(
+    folder_key: str = "hydra.run.dir", further_keys: Callable[[], Iterable[str]] = tuple
+) -> Iterator[None]:
     """Around an entry point: a user's mistake ends it with one message and status 1.
 
     Args:
         folder_key: the setting that chooses the output folder, for the message when it cannot be written.
+        further_keys: names keys that this package does not know, for a suggestion.
 
     Set HYDRA_FULL_ERROR=1 to see the traceback all the same.
     """
@@ -234,8 +260,10 @@ def messages_not_tracebacks(folder_key: str = "hydra.run.dir") -> Iterator[None]
         example = f"{key}={quoted(value)}"
         example = shlex.quote(example) if set(example) & set('"$`\\!') else f'"{example}"'
         sys.exit(f"{error.override} cannot be read ({first_line(error)}): {HOW_TO_QUOTE}, as in {example}")
-    except (UserError, HydraException, OmegaConfBaseException) as error:
+    except UserError as error:
         sys.exit(printable(str(error)))
+    except (HydraException, OmegaConfBaseException) as error:
+        sys.exit(printable(described(error, further_keys())))
     except OSError as error:
         if error.errno not in UNWRITABLE:
             raise

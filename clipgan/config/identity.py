@@ -6,7 +6,7 @@ from clipgan.config.measure_registry import MEASURES
 
 # Each entry is a key, or the name of a whole section.
 CHANGE_NO_METRIC = (
-    "cache_dir", "mlflow", "device", "threads", "processes", "compile", "graphs", "deterministic", "resume",
+    "cache_dir", "log", "mlflow", "device", "threads", "processes", "compile", "graphs", "deterministic", "resume",
     "keep_last", "keep_best", "checkpoint_minutes", "sample_prompts", "sample_latents", "clip.grad_checkpointing",
     "metrics.batch",
     *(f"metrics.{measure}" for measure in MEASURES),

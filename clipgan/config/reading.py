@@ -8,6 +8,7 @@ from clipgan.base.errors import UserError
 from clipgan.base.secrets import remember, without_passwords
 from clipgan.config.checks import require
 from clipgan.config.identity import FOR_GANS_ONLY, is_listed
+from clipgan.config.mistakes import of_value
 from clipgan.config.training import Config
 
 
@@ -89,7 +90,7 @@ def _to_config(merged: Any) -> Config:
 def _as_user_error(error: Exception) -> UserError:
     reason = str(error.msg if hasattr(error, "msg") and error.msg else error).splitlines()[0]
     key = getattr(error, "full_key", None)
-    return UserError(f"{key}: {reason}" if key else reason)
+    return UserError(of_value(key, reason))
 
 
 def from_record(node: Any) -> Config:

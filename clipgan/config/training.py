@@ -21,6 +21,7 @@ FEATURES = ("preprocessed", "online")
 TRAINING_PRECISIONS = ("auto", "fp32", "tf32", "bf16", "fp16")
 GRAPHS = ("auto", "on", "off")
 COMPILE_MODES = ("default", "reduce-overhead", "max-autotune")
+LOGS = ("mlflow", "tensorboard")
 MLFLOW_RUN = "mlflow:"  # before the id of a run whose weights to start from
 
 
@@ -72,6 +73,8 @@ class Config:
     cache_dir: str | None = None  # folder of data, trained encoders and features; null: clipgan/ in your cache home
     sample_prompts: int = 6  # rows of the sample grid
     sample_latents: int = 8  # columns of the sample grid
+    log: list[str] = field(default_factory=lambda: ["mlflow"])  # where metrics go besides metrics.jsonl
+    # mlflow | tensorboard | both, as in [mlflow,tensorboard] | none of them: []
     mlflow: MlflowConfig = field(default_factory=MlflowConfig)  # where MLflow keeps the metrics
     simclr: SimclrConfig | None = None  # task=simclr: an encoder is pretrained; null: a GAN is trained
     epochs: int | None = None  # task=simclr: length of a training, in epochs
@@ -99,6 +102,8 @@ class Config:
         require(power_of_two and 8 <= self.resolution <= 1024, "resolution", self.resolution,
                  "a power of two from 8 to 1024")  # fmt: skip
         one_of("features", self.features, FEATURES)
+        for sink in self.log:
+            require(sink in LOGS, "log", f"[{','.join(self.log)}]", f"a list of any of {', '.join(LOGS)}")
         one_of("precision", self.precision, TRAINING_PRECISIONS)
         if self.threads is not None:
             at_least("threads", self.threads, 1)

@@ -23,6 +23,7 @@ from clipgan.engine.result import Report, Result
 from clipgan.engine.run import Run
 from clipgan.engine.step_graphs import check_graphs
 from clipgan.tracking.run_description import Origin
+from clipgan.tracking.tensorboard_events import check_installed
 
 # Seconds that a trial waits for its run directory: a host that has lost its connection may still end the trial there.
 PATIENCE = 120.0
@@ -60,6 +61,7 @@ def _launch(config: Config, run_dir: Path, prepare_run: PrepareRun, report: Repo
     deterministic = is_deterministic(config.deterministic, device)
     if config.compile is not None:
         check_compiler(config.compile, device)
+    check_installed(config.log)
     check_graphs(config.graphs, device, planned_size())
     config = with_precisions(config, device)
     precision = Precision(config.precision, device)

@@ -51,8 +51,12 @@ class Task(ABC):
     def announce(self) -> None:
         """Print a description of the run before it starts."""
 
-    def artifacts(self, units: int) -> list[Path]:
-        """List a snapshot's files in the run directory, for the tracker."""
+    def named(self, values: dict[str, float]) -> dict[str, float]:
+        """Give the values of a step the names that a person reads in the log."""
+        return values
+
+    def pictures(self, units: int) -> list[Path]:
+        """List the PNGs in the run directory that a snapshot has drawn, for the tracker."""
         return []
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""Log a run's metrics: first to `metrics.jsonl`, then to MLflow, which may be unreachable for a while."""
+"""Log a run: to `metrics.jsonl`, TensorBoard's event files if asked for, and MLflow, which may be unreachable."""
 
 import threading
 from collections import deque
@@ -12,8 +12,9 @@ from clipgan.base.text import first_line
 from clipgan.config import MlflowConfig
 from clipgan.tracking.log import Log
 from clipgan.tracking.metrics_file import MetricsFile
-from clipgan.tracking.mlflow_run import Item, MlflowRun, Model, is_refusal
+from clipgan.tracking.mlflow_run import Item, MlflowRun, Model, Picture, is_refusal
 from clipgan.tracking.run_description import RunDescription
+from clipgan.tracking.tensorboard_events import EventFiles
 
 PATIENCE = 30.0  # seconds that a finished run waits for an unreachable MLflow
 HURRY = 5.0  # seconds that an interrupted or failed run waits for MLflow
@@ -31,6 +32,7 @@ class RunLog(Log):
         params: Mapping[str, Any],
         resumed_at: int | None,
         saved: Sequence[str] | None = None,
+        tensorboard: bool = False,
     ) -> None:
         """
         Args:
@@ -39,8 +41,10 @@ class RunLog(Log):
             params: dotted keys to plain values.
             resumed_at: the step at which a resumed run continues; later records are dropped. None: a new run.
             saved: the checkpoint's copy of the lines of `metrics.jsonl`, if it has one.
+            tensorboard: whether to write event files.
         """
         self.file = MetricsFile(run_dir / "metrics.jsonl", resumed_at, saved)
+        self._events = EventFiles(run_dir, self.file.records) if tensorboard else None
         self._sink = None
         if config.tracking_uri is not None:
             known = None if resumed_at is None else self.file.records
@@ -49,6 +53,8 @@ class RunLog(Log):
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """See `Log`."""
         record = self.file.append(step, values)
+        if self._events:
+            self._events.metrics(record)
         if self._sink:
             self._sink.put(record)
 
@@ -57,6 +63,13 @@ class RunLog(Log):
         if self._sink:
             self._sink.put(path)
 
+    def picture(self, path: Path, step: int) -> None:
+        """See `Log`."""
+        if self._events:
+            self._events.picture(path, step)
+        if self._sink:
+            self._sink.put(Picture(path, step))
+
     def model(self, write: Callable[[Path], None], step: int) -> None:
         """See `Log`."""
         if self._sink:
@@ -64,6 +77,8 @@ class RunLog(Log):
 
     def finish(self, status: str, pruned: bool = False) -> None:
         """Close the run, and wait a while until MLflow has all items."""
+        if self._events:
+            self._events.close()
         if self._sink:
             self.artifact(self.file.path)
             self._sink.finish(status, {"pruned": str(pruned).lower()}, in_a_hurry=status == "KILLED" and not pruned)
@@ -132,6 +147,8 @@ class _Sink:
     def _send(self) -> None:
         if self._run.run_id is None:
             self._waiting.extendleft(reversed(self._run.open()))
+            if self._run.about.parent_run_id is None:  # a sweep has printed the address of its trials
+                self._say("page", f"MLflow: {self._run.page}")
         while self._waiting:
             item = self._waiting[0]
             try:
@@ -152,7 +169,8 @@ class _Sink:
             common = {"step": item["step"], "time": item["time"]}
             self._waiting.extendleft({**common, key: item[key]} for key in reversed(metrics))
             return
-        name = item.name if isinstance(item, Path) else "the model" if isinstance(item, Model) else metrics[0]
+        path = item.path if isinstance(item, Picture) else item
+        name = path.name if isinstance(path, Path) else "the model" if isinstance(item, Model) else metrics[0]
         reason = first_line(error)
         self._say(reason, f"MLflow does not take {name} ({reason}); it is in {self._run.run_dir} only")
 

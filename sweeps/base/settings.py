@@ -11,7 +11,7 @@ BOTH = " or ".join(DIRECTIONS)
 AT_LEAST = {
     **dict.fromkeys(("stop_seconds", "gpus", "memory_gb", "max_retries", "max_requeues"), 0),
     **dict.fromkeys(("n_trials", "replicas", "replicas_top", "workers", "processes", "threads", "heartbeat"), 1),
-    **dict.fromkeys(("max_step", "max_batch_size"), 1),
+    **dict.fromkeys(("max_batch_size",), 1),
 }
 
 
@@ -23,7 +23,7 @@ class Settings:
     objectives: list[str] = field(default_factory=list)  # names of several objectives: [fid,sec_per_kimg]
     # []: one objective, or as many as there are directions.
     step_name: str = "step"  # unit of the steps that a job reports, for the table
-    max_step: int | None = None  # last step of a trial, such as ${kimg}; pruners and dry runs use it
+    max_step: Any = None  # last step of a trial, such as ${kimg}; pruners and dry runs use it
     pruner: Any = None  # the rule that ends bad trials early; choose it by its group: pruner=median
     sampler: Any = None  # the source of the points; choose it by its group: sampler=tpe
     n_trials: int | None = None  # number of points that a sampler draws; h=interval(0.1,2) needs it, a grid does not
@@ -57,6 +57,7 @@ class Settings:
     grace: int = 120  # seconds without a heartbeat after which a host loses its trials to the others
     mlflow_tracking_uri: str | None = None  # MLflow's address for the run of the whole study; null: no such run
     mlflow_experiment: str | None = None  # experiment that holds this run; created if missing
+    mlflow_about: str = ""  # what all trials share, for the name of this run, such as the data
 
     def check(self) -> None:
         """Check the values, beyond their types.
@@ -88,10 +89,20 @@ class Settings:
         if self.grace < 2 * self.heartbeat:
             self._refuse("grace", f"at least 2 x hydra.sweeper.heartbeat={self.heartbeat}")
         self._check_choices()
+        self._check_max_step()
+        self._check_workers_per_gpu()
+
+    def _check_max_step(self) -> None:
+        if not isinstance(self.max_step, int | None):
+            self._refuse("max_step", f"a whole number of {self.step_name}: trials report their progress in whole units")
+        if self.max_step is not None and self.max_step < 1:
+            self._refuse("max_step", "at least 1")
 
     def _check_choices(self) -> None:
         if self.dry_run not in (True, False, "measure"):
             self._refuse("dry_run", "true, false or measure")
+
+    def _check_workers_per_gpu(self) -> None:
         value = self.workers_per_gpu
         is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 1
         if not (is_count or value in (None, "auto")):

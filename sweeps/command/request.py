@@ -2,7 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import hydra
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import HydraContext, RunMode
+from omegaconf import OmegaConf
 
 from sweeps.base.settings import Settings
 from sweeps.command.composition import Composition
@@ -56,3 +63,25 @@ def read(settings: Settings, composition: Composition, arguments: Sequence[str],
     config, unset = composition.without_axes(fixed)
     identity = identity_of(config, [axis.name for axis in axes], settings.not_identity, fixed, unset)
     return Request(settings, composition, axes, fixed, plan, identity)
+
+
+def read_outside_hydra(folder: Path, name: str, overrides: Sequence[str]) -> Request:
+    """Read the overrides of a sweep in a process that Hydra has not started, as the sweep's own process would.
+
+    Args:
+        folder: the app's folder of YAML files.
+        name: of its primary file.
+        overrides: what follows `-m`.
+
+    Raises:
+        SweepError, HydraException: an override is not allowed.
+    """
+    base: dict[str, Any] = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}  # later ones warn
+    with initialize_config_dir(str(folder), **base):
+        no_callbacks: Any = None
+        context = HydraContext(GlobalHydra.instance().config_loader(), no_callbacks)
+        config = context.config_loader.load_configuration(name, list(overrides), run_mode=RunMode.MULTIRUN)
+        fields: Any = OmegaConf.to_container(config.hydra.sweeper, resolve=True)
+        settings = Settings(**{key: value for key, value in fields.items() if not key.startswith("_")})
+        arguments = list(config.hydra.overrides.task)
+        return read(settings, Composition(context, config), arguments, check=True)

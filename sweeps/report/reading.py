@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -45,6 +46,21 @@ class Sweep:
     def axes(self) -> tuple[str, ...]:
         """In order of appearance."""
         return tuple(dict.fromkeys(axis for trial in (*self.trials, *self.superseded) for axis in trial.point))
+
+    @property
+    def best_checkpoint(self) -> Path | None:
+        """The checkpoint of the best point's first seed, at its best step whose file is there; None if there is none.
+
+        A job writes the checkpoint of step N as `checkpoint-N.pt` into its run directory.
+        """
+        best = self.ranking.best
+        if best is None or (folder := best.complete[0].run_dir) is None:
+            return None
+        steps = best.complete[0].steps
+        files = {int(path.stem.partition("-")[2]): path for path in Path(folder).glob("checkpoint-*.pt")}
+        there = [step for step in files if step in steps]
+        order = min if self.minimizes else max
+        return files[order(there, key=steps.__getitem__)] if there else None
 
     @property
     def objective(self) -> str:

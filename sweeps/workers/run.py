@@ -193,7 +193,8 @@ class Run:
         uri, experiment = self.settings.mlflow_tracking_uri, self.settings.mlflow_experiment
         if uri is None or experiment is None:
             return None
-        return or_warn(lambda: open_parent(uri, experiment, study, space_of(self.request.axes)), self.say)
+        axes, about = space_of(self.request.axes), self.settings.mlflow_about
+        return or_warn(lambda: open_parent(uri, experiment, study, axes, about, self.say), self.say)
 
     def _close_parent(self, parent: ParentRun | None, study: SweepStudy, status: str) -> None:
         if parent is not None:

@@ -115,16 +115,20 @@ class Training(Run):
         """See `train_step`."""
         return train_step(self.state, self.batches.at(step), self.objective, step)
 
+    def named(self, values: dict[str, float]) -> dict[str, float]:
+        """Put the contrastive terms (`G/CLIP/it`) under one prefix that sorts behind the metrics: `terms/G/CLIP/it`."""
+        return {f"terms/{name}" if name.startswith(("G/", "D/")) else name: value for name, value in values.items()}
+
     def measure(self, units: int, last: bool) -> dict[str, float]:
         """Compute FID and the other measures, and draw the sample grid."""
         raw = self.config.metrics.weights == "raw"
         measured = self.evaluation(self.state.generator if raw else self.state.generator_ema, last)
         if rank() == 0:
-            [grid] = self.artifacts(units)
+            [grid] = self.pictures(units)
             self.grid.save(self.state.generator_ema, grid)
         return measured
 
-    def artifacts(self, units: int) -> list[Path]:
+    def pictures(self, units: int) -> list[Path]:
         """The sample grid."""
         return [self.run_dir / f"samples-{units:06d}.png"]
 

@@ -95,18 +95,25 @@ def test_mlflow_gets_what_the_file_has(configure, tmp_path):
     client = MlflowClient(config.mlflow.tracking_uri)
     [run] = client.search_runs([client.get_experiment_by_name("clipgan").experiment_id])
     assert run.info.status == "FINISHED"
-    assert run.info.run_name == "symmetric h=0.5 tiny"
+    assert run.info.run_name == "symmetric h=0.5 shapes 16px"
     assert run.data.tags["mlflow.note.content"].startswith("A text-to-image GAN: loss structure symmetric with h = 0.5")
     [given] = run.inputs.dataset_inputs
     assert (given.dataset.name, run.data.params["data.name"]) == ("shapes", "shapes")
-    assert run.data.params["loss.generator.CLIP.it.h"] == "None"  # its own: the structure's is ${h}
+    assert "loss.generator.CLIP.it.h" not in run.data.params  # it has none of its own: the structure's is ${h}
     assert run.data.params["S.CLIP"] == "2.0"
-    for key in ("fid32_clip_tiny", "fid32_clip_tiny_best", "G/CLIP/it", "G/CLIP/it_het", "sec_per_kimg", "memory_gb"):
+    for key in (
+        "fid32_clip_tiny",
+        "fid32_clip_tiny_best",
+        "terms/G/CLIP/it",
+        "terms/G/CLIP/it_het",
+        "sec_per_kimg",
+        "memory_gb",
+    ):
         ours = [(row["step"], row[key]) for row in records(tmp_path / "run") if key in row]
         theirs = [(metric.step, metric.value) for metric in client.get_metric_history(run.info.run_id, key)]
         assert theirs == ours
     artifacts = {item.path for item in client.list_artifacts(run.info.run_id)}
-    assert artifacts == {"config.yaml", "metrics.jsonl", *(f"samples-{kimg:06d}.png" for kimg in (0, 1, 2))}
+    assert artifacts == {"config.yaml", "metrics.jsonl", "images", *(f"samples-{kimg:06d}.png" for kimg in (0, 1, 2))}
 
 
 @pytest.mark.slow
