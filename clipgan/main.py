@@ -71,6 +71,8 @@ def task(cfg: Any) -> float:
         sys.exit(REQUEUE)
     if trial:
         trial.set(f"sec_per_{result.unit}", result.sec_per_unit)
+        for name, value in result.figures.items():
+            trial.set(name, value)
         if result.objective_sd is not None:
             trial.set("objective_sd", result.objective_sd)
         if result.stopped:

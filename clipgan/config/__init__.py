@@ -8,7 +8,15 @@ from clipgan.config.condition import ConditionConfig
 from clipgan.config.data import DATA_SETS, DataConfig
 from clipgan.config.encoders import ClipConfig, ResNetConfig, TinyClipTraining, TinyResNetTraining
 from clipgan.config.loss import PAIRS, SPACES, LossConfig, SpaceTerms, SpaceWeights, Temperatures, TermConfig
-from clipgan.config.measure_registry import MEASURES, MOMENTS, NEEDS, Need
+from clipgan.config.measure_registry import (
+    MEASURES,
+    MOMENTS,
+    NEEDS,
+    OBJECTIVES,
+    Need,
+    direction_of,
+    possible_objectives,
+)
 from clipgan.config.metrics import MetricsConfig
 from clipgan.config.mlflow import MlflowConfig
 from clipgan.config.model import LafiteConfig, ModelConfig
@@ -24,6 +32,7 @@ __all__ = [
     "MLFLOW_RUN",
     "MOMENTS",
     "NEEDS",
+    "OBJECTIVES",
     "PAIRS",
     "PAIR_SELECTIONS",
     "SPACES",
@@ -48,8 +57,10 @@ __all__ = [
     "TermConfig",
     "TinyClipTraining",
     "TinyResNetTraining",
+    "direction_of",
     "flatten",
     "from_yaml",
     "plain",
+    "possible_objectives",
     "refuse_unread",
 ]

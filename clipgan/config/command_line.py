@@ -14,6 +14,7 @@ from clipgan.base.secrets import without_passwords
 from clipgan.config import Config, from_yaml, refuse_unread
 from clipgan.config.identity import is_listed, not_in_identity
 from clipgan.config.meanings import listing, values_of
+from clipgan.config.measure_registry import direction_of
 
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOENT,
               errno.ENOTDIR, errno.EEXIST)  # fmt: skip
@@ -31,6 +32,7 @@ def register_resolvers(**more: Callable[..., Any]) -> None:
     register = getattr(omegaconf.OmegaConf, "register_new_resolver" if old else "register_resolver")
     for name, resolver in {
         "not_in_identity": not_in_identity,
+        "direction_of": direction_of,
         "train_command": lambda: shlex.join(train_command()),
         "keys": _described_keys,
         **more,

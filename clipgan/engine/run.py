@@ -159,6 +159,7 @@ class Run(Task):
         objective = metrics[self.key]
         history.snapshots.append((units, objective))
         history.objective_sd = metrics.get(f"{self.key}_sd")
+        history.figures = {short: metrics[name] for short, name in self.names.items() if name in metrics}
         metrics |= {f"{self.key}_best": history.best, "snapshot_seconds": time.perf_counter() - start}
         self._record(log, units, values | metrics)
         for path in self.artifacts(units):
@@ -242,4 +243,4 @@ class Run(Task):
         objective = history.best if self.best_counts else history.snapshots[-1][1]
         deviation = None if self.best_counts else history.objective_sd  # the best of many snapshots varies differently
         speed = history.recorded_seconds / float(self.state.step * self.schedule.units_per_step)
-        return Result(objective, self.schedule.unit, speed, self.stopped, deviation)
+        return Result(objective, self.schedule.unit, speed, self.stopped, deviation, dict(history.figures))

@@ -63,8 +63,8 @@ def caption_name(measure: str, config: Config, self_judged: bool) -> str:
 
 
 def accuracy_name(attribute: str, config: Config) -> str:
-    """Name the share of objects whose attribute, read by the oracle, agrees with the caption."""
-    return f"accuracy_{attribute}{prompts_name(config)}{weights_name(config)}"
+    """Name the share of objects whose attribute, read by the oracle, agrees with the caption; ``: of all attributes."""
+    return f"accuracy{attribute and '_'}{attribute}{prompts_name(config)}{weights_name(config)}"
 
 
 def count_name(count: int) -> str:
