@@ -11,12 +11,12 @@ EXTRACTORS = ("inception", "judge")
 
 @dataclass
 class MetricsConfig(Measures):
-    """FID's protocol, when the other measures are due, and what a trial returns.
+    """FID's protocol, when the other measures are due, and which metric a trial returns.
 
     All measures read the same images; `clipgan.metrics.metric_names` names the metrics.
     """
 
-    name: str = "fid2k_clip_tiny"  # name of the protocol
+    name: str = "fid2k_clip_tiny64"  # name of the protocol
     extractor: str = "judge"  # whose features are compared: inception (torch-fidelity's) | judge (its image tower)
     inception_weights: str | None = None  # Inception's weights; null: torch hub's cache, where torch-fidelity puts them
     n_images: int = 2000  # number of generated images

@@ -62,7 +62,7 @@ def setting_in_float64(setting):
 
 def test_snapshots_have_some_figures_and_the_end_all(setting):
     config, prepared, generator = setting
-    evaluation = evaluation_of(config, prepared)
+    evaluation = evaluation_of(config, prepared, r_precision_hard="end")
     snapshot, end = (evaluation(generator, last) for last in (False, True))
     assert evaluation.key == "fjd120_real32_clip_tiny64"  # there are captions
     assert set(snapshot) == {

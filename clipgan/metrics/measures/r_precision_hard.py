@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 
 from clipgan.inputs.data.shapes_captions import swapped_captions
@@ -22,15 +21,14 @@ class HardRPrecision(Measure):
         assert setting.captions is not None
         assert setting.judge is not None
         chosen = evenly(len(setting.captions), IMAGES)
-        captions = [setting.captions[index] for index in chosen]
-        swaps = [swapped_captions(caption) for caption in captions]
-        own = setting.judge.encode_text(captions).cpu()
-        others = setting.judge.encode_text([swap for some in swaps for swap in some]).cpu()
-        images = rows[JUDGED][torch.from_numpy(chosen)]
-        hits = [
-            bool((image @ mine > theirs @ image).all())
-            for image, mine, theirs in zip(images, own, others.split([len(some) for some in swaps]), strict=True)
-        ]
+        candidates = {text: [text, *swapped_captions(text)] for text in {setting.captions[row]: None for row in chosen}}
+        encoded = setting.judge.encode_text([text for texts in candidates.values() for text in texts]).cpu()
+        parts = encoded.split([len(texts) for texts in candidates.values()])
+        of_caption = dict(zip(candidates, parts, strict=True))
+        hits = []
+        for row in chosen:
+            own, *others = of_caption[setting.captions[row]] @ rows[JUDGED][row]
+            hits.append(all(own > other for other in others))
         return {self.name(setting): sum(hits) / len(hits)}
 
     def name(self, setting: Setting) -> str:
