@@ -27,7 +27,7 @@ WIDTH, HEIGHT = 100, 40  # characters of the terminal
 SHOWN_AT = "70%"  # share of the training that is done in the first picture
 H = ("0.1", "0.5", "2")
 SWEEP = ("loss=symmetric", f"h={','.join(H)}", "kimg=4", "snapshot_kimg=1", "sample_latents=6")
-FID = "fid2k_clip_tiny"
+FID = "fjd2k_clip_tiny64"
 COLORS = 128  # size of the palette; it keeps a picture under 200 kB
 
 

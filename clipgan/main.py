@@ -11,8 +11,8 @@ import hydra
 from hydra.experimental.callback import Callback
 
 from clipgan.base.installed import conf
-from clipgan.base.secrets import without_passwords
 from clipgan.base.run_lock import NAME as LOCK
+from clipgan.base.secrets import without_passwords
 from clipgan.base.text import printable
 from clipgan.config.command_line import (
     first_process,
@@ -114,6 +114,8 @@ def task(cfg: Any) -> float:
         sys.exit(REQUEUE)
     if trial:
         trial.set(f"sec_per_{result.unit}", result.sec_per_unit)
+        for name, value in result.figures.items():
+            trial.set(name, value)
         if result.objective_sd is not None:
             trial.set("objective_sd", result.objective_sd)
         if result.stopped:

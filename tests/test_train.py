@@ -221,7 +221,7 @@ def test_a_sweep_runs_each_point_once_and_extends(run, cache_dir, tmp_path):
     assert len(parents) == 1
     children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parents[0].info.run_id]
     assert sorted(run.data.params["h"] for run in children) == ["0.1", "1.0", "1e+39", "2.0"]
-    assert all("fid32_clip_tiny_best" in run.data.metrics for run in children)
+    assert all("fjd32_clip_tiny64_best" in run.data.metrics for run in children)
 
 
 @pytest.mark.slow

@@ -19,7 +19,15 @@ from clipgan.config.loss import (
     TermConfig,
     ViewConfig,
 )
-from clipgan.config.measure_registry import MEASURES, MOMENTS, NEEDS, Need
+from clipgan.config.measure_registry import (
+    MEASURES,
+    MOMENTS,
+    NEEDS,
+    OBJECTIVES,
+    Need,
+    direction_of,
+    possible_objectives,
+)
 from clipgan.config.metrics import MetricsConfig
 from clipgan.config.mlflow import MlflowConfig
 from clipgan.config.model import LafiteConfig, ModelConfig
@@ -37,6 +45,7 @@ __all__ = [
     "MLFLOW_RUN",
     "MOMENTS",
     "NEEDS",
+    "OBJECTIVES",
     "PAIRS",
     "PAIR_SELECTIONS",
     "SPACES",
@@ -64,9 +73,11 @@ __all__ = [
     "TinyClipTraining",
     "TinyResNetTraining",
     "ViewConfig",
+    "direction_of",
     "flatten",
     "from_record",
     "from_yaml",
     "plain",
+    "possible_objectives",
     "refuse_unread",
 ]

@@ -17,6 +17,7 @@ from clipgan.base.text import first_line, printable
 from clipgan.config import Config, from_yaml, refuse_unread
 from clipgan.config.identity import is_listed, not_in_identity
 from clipgan.config.meanings import listing, values_of
+from clipgan.config.measure_registry import direction_of
 from clipgan.config.mistakes import described
 
 PATH_KEYS = (  # their values are paths or addresses: text, whatever characters are in it
@@ -50,6 +51,7 @@ def register_resolvers(**more: Callable[..., Any]) -> None:
     register = getattr(omegaconf.OmegaConf, "register_new_resolver" if old else "register_resolver")
     for name, resolver in {
         "not_in_identity": not_in_identity,
+        "direction_of": direction_of,
         "train_command": lambda: shlex.join(train_command()),
         "keys": _described_keys,
         "if_listed": lambda name, names, value: value if name in names else None,

@@ -10,6 +10,7 @@ from clipgan.config.data import DataConfig
 from clipgan.config.discriminator import DiscriminatorConfig
 from clipgan.config.encoders import ClipConfig, ResNetConfig
 from clipgan.config.loss import LossConfig, SpaceWeights
+from clipgan.config.measure_registry import Need
 from clipgan.config.metrics import MetricsConfig
 from clipgan.config.mlflow import MlflowConfig
 from clipgan.config.model import ModelConfig
@@ -136,6 +137,7 @@ class Config:
             at_least(key, getattr(self, key), 1)
         if self.seconds is not None:
             positive("seconds", self.seconds)
+        self.metrics.check_objective(self.data.name, *(() if self.data.name == "shapes" else (Need.SHAPES,)))
         self._check_init()
         self._check_game()
         if self.compile is not None:

@@ -177,6 +177,7 @@ class Run(Task):
         objective = metrics[self.key]
         history.snapshots.append((units, objective))
         history.objective_sd = metrics.get(f"{self.key}_sd")
+        history.figures = {short: metrics[name] for short, name in self.names.items() if name in metrics}
         metrics |= {f"{self.key}_best": history.best, "snapshot_seconds": time.perf_counter() - start}
         self._record(log, units, metrics | values)  # FID first: MLflow opens a comparison with the first metric
         for path in self.pictures(units):
@@ -258,4 +259,4 @@ class Run(Task):
         objective = history.best if self.best_counts else history.snapshots[-1][1]
         deviation = None if self.best_counts else history.objective_sd  # the best of many snapshots varies differently
         speed = history.recorded_seconds / float(self.state.step * self.schedule.units_per_step)
-        return Result(objective, self.schedule.unit, speed, self.stopped, deviation)
+        return Result(objective, self.schedule.unit, speed, self.stopped, deviation, dict(history.figures))

@@ -3,10 +3,12 @@
 from dataclasses import asdict
 
 import pytest
+from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from clipgan.base.errors import UserError
 from clipgan.config import SpaceTerms, TermConfig, flatten, from_yaml
+from clipgan.config.command_line import register_resolvers
 from tests.helpers import ROOT, compose_node, make_config
 
 SWEPT = (
@@ -137,6 +139,14 @@ def test_text_becomes_numbers():
         (["resnet.precision=16"], ["resnet.precision=16", "auto, float32, mixed, bfloat16"]),
         (["clip=open_clip", "clip.pretrained=openai"], ["clip.name"]),
         (["metrics.judge=null"], ["metrics.judge"]),
+        (["metrics.objective=mse"], ["metrics.objective=mse", "fid, r_precision, r_precision_hard, fjd, accuracy"]),
+        (["metrics.returns=first"], ["metrics.returns=first", "last, best"]),
+        (
+            ["data=emoji", "metrics.objective=accuracy"],
+            ["metrics.objective=accuracy", "fid, r_precision, fjd or null with", "data=emoji"],
+        ),
+        (["metrics=fid5k", "metrics.objective=fjd"], ["metrics.objective=fjd", "fid, accuracy or null", "judge=null"]),
+        (["clip.train.hard_negatives=-1"], ["clip.train.hard_negatives=-1", ">= 0"]),
         (["model.channel_multiplier=0"], ["model.channel_multiplier=0", "> 0"]),
         (["model.mapping_multiplier=inf"], ["model.mapping_multiplier=inf", "finite"]),
         (["model=lafite", "model.multi_scale=true"], ["model.multi_scale=True", "false with LAFITE's networks"]),
@@ -215,3 +225,22 @@ def test_a_term_may_have_weights_of_its_own():
 def test_a_configuration_passes_the_door_again():
     config = make_config("+loss.generator.CLIP.it.h=0.1", "pairs=drop_easy_negative")
     assert from_yaml(OmegaConf.create(asdict(config))) == config
+
+
+@pytest.mark.parametrize(
+    ("overrides", "direction"),
+    [([], "minimize"), (["metrics.objective=fid"], "minimize"), (["metrics.objective=accuracy"], "maximize"),
+     (["task=simclr"], "maximize")],
+)  # fmt: skip
+def test_a_sweep_knows_the_direction_of_its_objective(overrides, direction):
+    register_resolvers()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        node = compose("config", overrides=overrides, return_hydra_config=True)
+    assert node.hydra.sweeper.direction == direction
+
+
+@pytest.mark.parametrize("value", ["last", "best"])
+def test_the_objective_of_a_checkpoint_of_version_0_1_0_is_read(value):
+    """There, FID was the only objective, and `objective` said which of its values counts."""
+    metrics = make_config(f"metrics.objective={value}").metrics
+    assert (metrics.objective, metrics.returns) == ("fid", value)

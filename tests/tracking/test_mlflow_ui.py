@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 H = ("0.1", "0.5", "2")
 NAMES = [f"h={h} symmetric" for h in H]
-FID, BEST = "fid32_clip_tiny", "fid32_clip_tiny_best"
+FID, BEST = "fjd32_clip_tiny64", "fjd32_clip_tiny64_best"
 
 
 @pytest.fixture(scope="module")

@@ -22,11 +22,12 @@ from clipgan.inputs.encoders.activation import with_lean_activations
 from clipgan.inputs.encoders.frozen import FrozenEncoder
 from clipgan.inputs.encoders.preprocess import Preprocess, Resizing
 from clipgan.inputs.encoders.tiny_clip import (
-    TINY_MODEL,
+    MODEL_CONFIGS,
+    WEIGHTS,
     build_clip,
     register_tiny_model,
-    tiny_clip_weights,
     tiny_preprocess,
+    train_tiny_clip,
 )
 from clipgan.inputs.encoders.torchscript import is_torchscript
 from clipgan.inputs.encoders.weights import SkipRandomInit, load_strictly, read_state_dict, unreachable
@@ -145,10 +146,11 @@ def load_clip(config: ClipConfig, data: PackedData | None, cache_dir: Path, devi
         _check_activation_of_archive(config)
         path, source = Path(config.checkpoint), f"clip.checkpoint={config.checkpoint}"
     elif config.train is not None:
-        if config.model != TINY_MODEL:
-            raise UserError(f"clip.model={config.model} cannot be trained here: clip.train belongs to {TINY_MODEL}")
+        if config.model not in MODEL_CONFIGS:
+            small = " and ".join(MODEL_CONFIGS)
+            raise UserError(f"clip.model={config.model} cannot be trained here: clip.train belongs to {small}")
         assert data is not None
-        path = tiny_clip_weights(config.train, data, cache_dir, device)
+        path = train_tiny_clip(config.train, data, cache_dir, device, config.model) / WEIGHTS
         source = str(path)
     else:
         path = _pretrained_file(config, pretrained)
@@ -204,8 +206,8 @@ def choose_preprocess(config: ClipConfig) -> Preprocess:
     Raises:
         UserError: the model's tags differ, so a weights file alone does not determine the preprocessing.
     """
-    if config.model == TINY_MODEL:
-        return tiny_preprocess()
+    if config.model in MODEL_CONFIGS:
+        return tiny_preprocess(config.model)
     tags = open_clip.list_pretrained_tags_by_model(config.model) if config.pretrained is None else [config.pretrained]
     all_settings = [open_clip.get_pretrained_cfg(config.model, tag) for tag in tags] or [{}]
     settings = [
@@ -233,7 +235,7 @@ def _check_activation_of_archive(config: ClipConfig) -> None:
     """
     assert config.checkpoint is not None
     quick_gelu = open_clip.get_model_config(config.model).get("quick_gelu", False)
-    if config.model != TINY_MODEL and not quick_gelu and is_torchscript(Path(config.checkpoint)):
+    if config.model not in MODEL_CONFIGS and not quick_gelu and is_torchscript(Path(config.checkpoint)):
         raise UserError(
             f"clip.checkpoint={config.checkpoint} is OpenAI's archive, trained with QuickGELU, but "
             f"clip.model={config.model} computes GELU; use clip.model={config.model}-quickgelu"

@@ -76,6 +76,8 @@ def check_captions(config: Config, data: PackedData) -> None:
             f"condition.pseudo_text=nearest takes captions of near images, but data={data.name} has none; "
             "use condition.pseudo_text=noise"
         )
+    if split_of(config) in bare:
+        config.metrics.check_objective(f"{data.name}, which has no captions", Need.CAPTIONS, Need.SHAPES)
     measures = [f"metrics.{measure}" for measure in config.metrics.asked(Need.CAPTIONS)]
     if split_of(config) in bare and measures:
         console.print(f"data={data.name} has no captions of {split_of(config)} images: {' and '.join(measures)} cannot "
@@ -118,8 +120,8 @@ def prepare(config: Config, device: torch.device) -> Prepared:
     judging = config.metrics.judge
     # load ready encoders before training others, so that a missing file is reported at once
     trains = {
-        "clip": config.clip.train if config.clip.checkpoint is None else None,
-        "judge": judging.train if judging and judging.checkpoint is None else None,
+        "judge": judging if judging and judging.train and judging.checkpoint is None else None,  # takes the longest
+        "clip": config.clip if config.clip.train and config.clip.checkpoint is None else None,
         "resnet": config.resnet.train if config.resnet.checkpoint is None and needs_resnet else None,
     }
     loaded_clip = None if trains["clip"] else load_clip(config.clip, data, cache_dir, device)

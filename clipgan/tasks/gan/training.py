@@ -14,7 +14,7 @@ from clipgan.base.console import console
 from clipgan.base.distributed import rank
 from clipgan.base.installed import module_command
 from clipgan.base.text import shown_path
-from clipgan.config import Config
+from clipgan.config import Config, direction_of
 from clipgan.engine import run_checkpoints
 from clipgan.engine.result import Report
 from clipgan.engine.run import Run
@@ -42,8 +42,6 @@ from clipgan.tracking.run_description import Origin
 class Training(Run):
     """One run of a GAN."""
 
-    maximised = False
-
     def __init__(
         self,
         config: Config,
@@ -54,8 +52,9 @@ class Training(Run):
         initial: InitialWeights | None = None,
     ) -> None:
         schedule = Schedule("kimg", config.kimg, config.snapshot_kimg, Fraction(config.batch, 1000))
+        self.maximised = direction_of(config.metrics.objective) == "maximize"
         super().__init__(config, run_dir, device, report, schedule)
-        self.best_counts = config.metrics.objective == "best"
+        self.best_counts = config.metrics.returns == "best"
         features = prepared.features
         self.terms = active_terms(config)
         self.objective = Objective(
@@ -74,7 +73,7 @@ class Training(Run):
             config, prepared.data, features, prepared.judge, prepared.clip, prepared.cache_dir, device,
             self.state.precision.autocast,
         )  # fmt: skip
-        self.key = self.evaluation.key
+        self.key, self.names = self.evaluation.key, self.evaluation.names
         self.sources = {  # fingerprints of files; the configuration has only their names
             "data.fingerprint": prepared.data.entry,
             "data.content": prepared.data.content,
@@ -120,7 +119,7 @@ class Training(Run):
         return {f"terms/{name}" if name.startswith(("G/", "D/")) else name: value for name, value in values.items()}
 
     def measure(self, units: int, last: bool) -> dict[str, float]:
-        """Compute FID and the other measures, and draw the sample grid."""
+        """Compute the objective and the other measures, and draw the sample grid."""
         raw = self.config.metrics.weights == "raw"
         measured = self.evaluation(self.state.generator if raw else self.state.generator_ema, last)
         if rank() == 0:

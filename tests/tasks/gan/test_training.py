@@ -66,9 +66,9 @@ def test_a_run_records_every_active_term(trained, loss):
     run = trained(loss)
     result, rows = run.result, records(run.folder)
     assert [row["step"] for row in rows] == [0, 1, 2]
-    assert run.reported == [(row["step"], row["fid32_clip_tiny"]) for row in rows]
-    assert result.objective == rows[-1]["fid32_clip_tiny"]
-    assert rows[-1]["fid32_clip_tiny_best"] == min(value for _, value in run.reported)
+    assert run.reported == [(row["step"], row["fjd32_clip_tiny64"]) for row in rows]
+    assert result.objective == rows[-1]["fjd32_clip_tiny64"]
+    assert rows[-1]["fjd32_clip_tiny64_best"] == min(value for _, value in run.reported)
     per_network = {
         "symmetric": {"G": ("D/it", "D/ii", "CLIP/it", "CLIP/ii", "ResNet/it", "ResNet/ii"), "D": ("D/it", "D/ii")},
         "asymmetric": {"G": ("D/it", "CLIP/it", "CLIP/ii", "ResNet/ii"), "D": ("D/it",)},
@@ -84,7 +84,7 @@ def test_a_run_records_every_active_term(trained, loss):
     assert all(math.isfinite(value) for row in rows for value in row.values())
     assert rows[-1]["sec_per_kimg"] > 0
     assert rows[-1]["memory_gb"] > 0
-    assert all(0 <= row["r_precision32_clip_tiny"] <= 1 for row in rows)
+    assert all(0 <= row["r_precision32_clip_tiny64"] <= 1 for row in rows)
     assert ("text_to_resnet_r2" in rows[0]) == (loss != "lafite")
 
 
@@ -102,8 +102,8 @@ def test_mlflow_gets_what_the_file_has(configure, tmp_path):
     assert "loss.generator.CLIP.it.h" not in run.data.params  # it has none of its own: the structure's is ${h}
     assert run.data.params["S.CLIP"] == "2.0"
     for key in (
-        "fid32_clip_tiny",
-        "fid32_clip_tiny_best",
+        "fid32_clip_tiny64",
+        "fjd32_clip_tiny64_best",
         "terms/G/CLIP/it",
         "terms/G/CLIP/it_het",
         "sec_per_kimg",
@@ -129,7 +129,7 @@ def test_resuming_does_not_change_the_result(configure, trained, tmp_path):
         for folder in (whole, tmp_path / "halves")
     )
     assert [{key: row[key] for key in same} for row, same in zip(halves, whole, strict=True)] == whole
-    assert "kid32_clip_tiny" in halves[1].keys() - whole[1].keys()  # a training that ends measures more
+    assert "kid32_clip_tiny64" in halves[1].keys() - whole[1].keys()  # a training that ends measures more
 
 
 @pytest.mark.slow
@@ -168,7 +168,7 @@ def test_a_run_of_so_many_seconds_ends_at_the_nearest_kimg(configure, tmp_path, 
     result = train(limited(1.4 * 3.2), tmp_path)  # a kimg has 32 steps
     assert (result.stopped, steps()) == (False, [0, 1])
     assert result.sec_per_unit == pytest.approx(3.2, rel=0.05)
-    assert "fid32_clip_tiny_sd" in records(tmp_path)[-1]  # an end measures all
+    assert "fid32_clip_tiny64_sd" in records(tmp_path)[-1]  # an end measures all
     assert train(limited(1.4 * 3.2), tmp_path) == result  # it is over
     assert steps() == [0, 1]
     train(limited(2.6 * 3.2), tmp_path)
