@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 TEMPERATURE = 0.5
-DECAY_OF_W, DECAY_OF_PATH_LENGTH = 0.998, 0.01
+DECAY_OF_W, DECAY_OF_PATH_LENGTH = 0.995, 0.01
 
 
 class Adam:
@@ -21,17 +21,18 @@ class Adam:
     def __init__(self, parameters, lr, interval):
         ratio = interval / (interval + 1)
         self.parameters, self.lr, self.beta = list(parameters), lr * ratio, 0.99**ratio
-        self.squares, self.count = [torch.zeros_like(p) for p in self.parameters], 0
+        self.squares, self.counts = [torch.zeros_like(p) for p in self.parameters], [0] * len(self.parameters)
 
     @torch.no_grad()
     def step(self, loss):
         self.gradients = torch.autograd.grad(loss, self.parameters, allow_unused=True)
-        self.count += 1
-        for parameter, square, gradient in zip(self.parameters, self.squares, self.gradients, strict=True):
-            if gradient is None:
+        for place, gradient in enumerate(self.gradients):
+            if gradient is None:  # no step, as in PyTorch
                 continue
+            parameter, square = self.parameters[place], self.squares[place]
+            self.counts[place] += 1
             square.mul_(self.beta).add_((1 - self.beta) * gradient**2)
-            parameter.sub_(self.lr * gradient / ((square / (1 - self.beta**self.count)).sqrt() + 1e-8))
+            parameter.sub_(self.lr * gradient / ((square / (1 - self.beta ** self.counts[place])).sqrt() + 1e-8))
 
 
 def contrast(images, texts):

