@@ -49,6 +49,7 @@ def _open(path: Path) -> IO[bytes]:
 @functools.cache
 def formats() -> list[str]:
     """Return the formats that Pillow reads by itself; EPS, for one, would start Ghostscript."""
+    Image.preinit()  # the common formats first: Pillow tries them in this order
     Image.init()
     return [name for name in Image.OPEN if name not in FOREIGN]
 

@@ -57,7 +57,7 @@ def checked(text: str, encoding: str) -> str:
 
 def lines(text: str) -> list[str]:
     """Return the non-empty lines of a text, stripped."""
-    return [line.strip() for line in NEWLINE.split(text) if line.strip()]
+    return [stripped for line in NEWLINE.split(text) if (stripped := line.strip())]
 
 
 def read_lines(path: Path, encoding: str) -> list[str]:

@@ -69,8 +69,7 @@ def test_a_thousand_files_with_every_fault(root, tmp_path, capsys):
     assert [line for line in lines if line != broken] == [
         "data: training images are those of Train/, held-out images those of Test/",
         "  12 x neither an image nor captions of one: "
-        + ", ".join(f"Train/odd/IMG_{n}.HEIC" for n in range(3))
-        + ", ...",
+        "Train/odd/IMG_0.HEIC, Train/odd/IMG_1.HEIC, Train/odd/IMG_2.HEIC, ...",
         "  11 x no caption: Train/odd/caf\\udce9.png, Train/odd/silent0.png, Train/odd/silent1.png, ...",
         "  10 x captions cannot be read: " + ", ".join(
             f"Train/odd/latin{n}.png (latin{n}.txt: byte 0xfc is not utf-8; data.encoding=NAME reads another encoding)"

@@ -11,6 +11,7 @@ import pytest
 
 from clipgan.base.errors import UserError
 from clipgan.config import DataConfig
+from tests.helpers import make_config
 from tests.inputs.data import samples
 from tests.inputs.data.packs import everything, load, of
 from tests.inputs.data.samples import add, picture, put
@@ -99,6 +100,14 @@ def test_an_unknown_encoding_is_refused():
     for name in ("utf-9", "hex", ""):
         with pytest.raises(UserError, match=rf"data\.encoding='{name}' is not allowed: .* such as utf-8, .* shift_jis"):
             DataConfig(encoding=name)
+
+
+NAMES = ("folder", "metadata", "webdataset", "lafite_zip", "coco", "cub", "celeba_hq", "imagefolder")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_encoding_is_a_setting_of_every_format_with_texts(name):
+    assert make_config(f"data={name}", "data.path=x", "data.encoding=cp1252").data.encoding == "cp1252"
 
 
 ODD = "a\u2028b\u0085c\x0cd\x0be"  # str.splitlines would cut it in five
