@@ -20,8 +20,15 @@ WAIT = 1.0  # seconds before a process prints that it waits for another
 
 
 def default_cache_dir() -> Path:
-    """`$XDG_CACHE_HOME/clipgan`, or `~/.cache/clipgan`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "clipgan"
+    """`$XDG_CACHE_HOME/clipgan`, or `~/.cache/clipgan`.
+
+    Raises:
+        UserError: neither the environment nor the system names a home folder.
+    """
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "clipgan"
+    except RuntimeError as error:  # a container's user without an entry
+        raise UserError("there is no home folder for the cache: give cache_dir=DIR, or set HOME") from error
 
 
 def cache_dir_of(given: str | None) -> Path:
@@ -92,12 +99,12 @@ def damage(entry: Path, thorough: bool = False) -> str | None:
         thorough: read and compare every file.
     """
     try:
-        recorded = json.loads((entry / CHECKSUMS).read_text())
+        recorded = _recorded(entry)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError, AttributeError):  # not JSON, or of another shape
         return f"{CHECKSUMS} cannot be read"
-    for name, (size, time, sha256) in recorded.items():
+    for name, size, time, sha256 in recorded:
         try:
             stat = (entry / name).stat()
         except OSError:
@@ -107,6 +114,12 @@ def damage(entry: Path, thorough: bool = False) -> str | None:
         if (thorough or stat.st_mtime_ns != time) and file_digest(entry / name) != sha256:
             return f"{name} has other content than was written"
     return None
+
+
+def _recorded(entry: Path) -> list[tuple[str, int, int, str]]:
+    """Read an entry's checksums: name, size in bytes, time in ns and digest of each file."""
+    content = json.loads((entry / CHECKSUMS).read_text()).items()
+    return [(name, int(size), int(time), str(sha256)) for name, (size, time, sha256) in content]
 
 
 def files_of(entry: Path) -> Iterator[Path]:

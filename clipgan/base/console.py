@@ -1,14 +1,68 @@
 """Show progress with an ETA: a bar on a terminal, else a plain line every few seconds."""
 
+import errno
+import os
+import signal
+import sys
 import time
-from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import IO, TypeVar, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 T = TypeVar("T")
-console = Console(highlight=False, soft_wrap=True)
+LOST = (errno.EPIPE, errno.EIO, errno.ENXIO)  # nobody reads a pipe any more; a terminal is gone
+
+
+class Output:
+    """Standard output that a program survives the loss of: what is written afterwards is dropped."""
+
+    def __init__(self) -> None:
+        self.when_lost: Callable[[], None] | None = None  # called at the loss; None: the program ends with status 141
+
+    def write(self, text: str) -> int:
+        """Write to the standard output of this moment."""
+        with self._surviving():
+            sys.stdout.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush it."""
+        with self._surviving():
+            sys.stdout.flush()
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+        return sys.stdout.isatty()
+
+    def fileno(self) -> int:
+        """Its descriptor."""
+        return sys.stdout.fileno()
+
+    @property
+    def encoding(self) -> str:
+        """Its encoding."""
+        return sys.stdout.encoding
+
+    @contextmanager
+    def _surviving(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in LOST:
+                raise
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stdout.fileno())  # also for what the interpreter flushes at its end
+            os.close(nowhere)
+            if self.when_lost is None:
+                raise SystemExit(128 + signal.SIGPIPE) from None
+            self.when_lost()
+
+
+output = Output()
+console = Console(file=cast(IO[str], output), highlight=False, soft_wrap=True)
 
 
 def duration(seconds: float) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hydra.plugins.launcher import Launcher
 from rich.console import Console
 
+from clipgan.base.secrets import without_passwords
 from sweeps.base.signals import Stop
 from sweeps.command.command_line import ATTRIBUTE, note
 from sweeps.command.request import Request
@@ -16,7 +17,7 @@ from sweeps.display.summary import print_summary
 from sweeps.points.search_space import space_of
 from sweeps.study.claims import SweepStudy
 from sweeps.study.queue import Limits
-from sweeps.study.storage import absolute_url, open_storage
+from sweeps.study.storage import absolute_url, is_emptied, open_storage
 from sweeps.study.warm_start import complete_trials
 from sweeps.workers.dry_run import DryRun
 from sweeps.workers.gpu_sharing import GpuSharing, sharing_of
@@ -49,6 +50,10 @@ class Run:
             SweepError, SystemExit: see `StudySweeper.sweep`.
             KeyboardInterrupt: the user stopped the sweep.
         """
+        if self.orders is None and is_emptied(absolute_url(self.settings.storage)):
+            self.say(
+                f"hydra.sweeper.storage={without_passwords(self.settings.storage)} is an empty file: it has no study"
+            )
         if self.settings.dry_run:
             DryRun(self.request, self.make_launcher, self.say).tell()
             return
