@@ -64,8 +64,19 @@ def absolute_url(storage: str) -> str:
 
 def is_made(url: str) -> bool:
     """Whether a database exists at an absolute URL. The check does not create an SQLite file."""
+    path = _sqlite_file(url)
+    return path is None or (path.exists() and not is_emptied(url))
+
+
+def is_emptied(url: str) -> bool:
+    """Whether the SQLite file at an absolute URL is there and has no byte: it has lost its studies, if it had any."""
+    path = _sqlite_file(url)
+    return path is not None and path.is_file() and path.stat().st_size == 0
+
+
+def _sqlite_file(url: str) -> Path | None:
     parsed = make_url(url)
-    return parsed.get_backend_name() != "sqlite" or Path(str(parsed.database)).exists()
+    return Path(str(parsed.database)) if parsed.get_backend_name() == "sqlite" else None
 
 
 def has_password(storage: str) -> bool:
