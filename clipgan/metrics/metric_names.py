@@ -1,7 +1,7 @@
 """Name metrics by the measure, the number of images, the protocol, and the network that extracts the features.
 
-    fid5k  fid50k_full  fid30k_coco  fid2k_clip_tiny64  fid2k_train_clip_tiny_self  kid2k_clip_tiny64_sd  recall5k_inception
-    fid5k_real2k
+    fid5k  fid50k_full  fid30k_coco  fid2k_clip_tiny64  fid2k_train_clip_tiny_self  kid2k_clip_tiny64_sd
+    recall5k_inception  fid5k_real2k
 
 The name contains the fields that the value depends on, not the option's name in the group `metrics`. A name without a
 network always means torch-fidelity's Inception.
