@@ -6,6 +6,8 @@ DATA ?= shapes
 PORT ?= 5000
 ARGS ?=
 LOCKED ?=
+TORCH ?=# cpu, or a version of CUDA that PyTorch's index has, as cu128; empty: what PyPI has, which is for CUDA
+TORCH_INDEX ?= https://download.pytorch.org/whl/$(TORCH)
 LOWEST := .venv-lowest
 NUMERIC = $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m 'numeric and not endurance' $(ARGS)
 SHARED := cache_dir=% clip=% data.% device=% mlflow.% resolution=%# of ARGS: where things lie, and what data and CLIP are
@@ -17,12 +19,13 @@ export OMP_WAIT_POLICY ?= PASSIVE# spinning threads of two processes stop each o
 help: ## list the targets
 	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
-setup: $(BIN)/.installed$(LOCKED:%=-locked) ## make .venv and install clipgan with its tools (LOCKED=1: the versions that the tests ran with)
+setup: $(BIN)/.installed$(LOCKED:%=-locked) ## make .venv and install clipgan with its tools (LOCKED=1: the versions that the tests ran with; TORCH=cpu: PyTorch without CUDA, a third of the size)
 
 $(BIN)/.installed $(BIN)/.installed-locked: pyproject.toml $(if $(LOCKED),constraints.txt)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "clipgan needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(if $(TORCH),$(BIN)/python -m pip install $(if $(LOCKED),--constraint constraints.txt) --index-url $(TORCH_INDEX) torch torchvision)
 	$(BIN)/python -m pip install $(if $(LOCKED),--constraint constraints.txt) --editable '.[dev]'
 	@touch $(BIN)/.installed $@
 

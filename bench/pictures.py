@@ -27,7 +27,7 @@ WIDTH, HEIGHT = 100, 40  # characters of the terminal
 SHOWN_AT = "70%"  # share of the training that is done in the first picture
 H = ("0.1", "0.5", "2")
 SWEEP = ("loss=symmetric", f"h={','.join(H)}", "kimg=4", "snapshot_kimg=1", "sample_latents=6")
-FID = "fid2k_clip_tiny"
+FID = "fjd2k_clip_tiny64"
 COLORS = 128  # size of the palette; it keeps a picture under 200 kB
 
 
@@ -102,7 +102,7 @@ def mlflow(overrides: list[str]) -> None:
     chromium = pages.find_chromium()
     if chromium is None:
         sys.exit("there is no Chromium here (Debian: apt install chromium)")
-    names = [f"symmetric h={h} tiny" for h in H]
+    names = [f"h={h} symmetric" for h in H]
 
     def sweep(page: pages.Page) -> None:
         pages.toggle_columns(page, "Source", "Models", f"{FID}_best")

@@ -45,15 +45,16 @@ def main() -> None:
     )
     records = [json.loads(line) for line in (PLACE / "metrics.jsonl").read_text().splitlines()]
     minutes = sum(record.get("sec_per_kimg", 0) + record.get("snapshot_seconds", 0) for record in records) / 60
-    curve = [named(record, evaluation.key) for record in records if evaluation.key in record]
+    fid = evaluation.names["fid"]
+    curve = [named(record, fid) for record in records if fid in record]
     real, last = of_real_images(evaluation, prepared), curve[-1]
     show(
         ("", "generated", "target", "real images"),
         ((name, f"{last[name]:.3f}", TARGETS.get(name, ""), f"{real[name]:.3f}") for name in SHOWN),
-        f"after {last['kimg']} kimg, {evaluation.key} {last['fid']:.3g}",
+        f"after {last['kimg']} kimg, {fid} {last['fid']:.3g}",
     )
-    write("quality", PLACE, minutes=minutes, fid=evaluation.key, targets=TARGETS, real=real, curve=curve)
-    draw(curve, evaluation.key)
+    write("quality", PLACE, minutes=minutes, fid=fid, targets=TARGETS, real=real, curve=curve)
+    draw(curve, fid)
     shutil.copy(PLACE / f"samples-{last['kimg']:06d}.png", PICTURE)
     console.print(f"{minutes:.0f} minutes of training and measuring; {FIGURE} and {PICTURE}")
 
@@ -62,7 +63,7 @@ def named(record: dict[str, Any], fid: str) -> dict[str, float]:
     """Return a snapshot's metrics by the names in `SHOWN`."""
     figures = {"kimg": record["step"], "fid": record[fid]}
     for name in SHOWN:
-        [key] = [key for key in record if key.startswith(name)]
+        [key] = [key for key in record if key.startswith(name) and "_hard" not in key]
         figures[name] = record[key]
     return figures
 

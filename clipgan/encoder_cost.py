@@ -11,7 +11,7 @@ import torch
 from rich.table import Table
 from torchvision.models import resnet50
 
-from clipgan.base.console import console
+from clipgan.base.console import console, track
 from clipgan.base.device import choose_device
 from clipgan.base.memory import peak_memory
 from clipgan.config import ClipConfig, Config, ResNetConfig
@@ -76,11 +76,14 @@ def report(config: Config) -> Table:
         (config.clip.name, lambda precision: random_clip(config.clip, precision)),
     )
     images = torch.rand(config.batch, 3, config.resolution, config.resolution, device=device) * 2 - 1
-    for name, build in builders:
-        for precision in PRECISIONS:
-            encoder = build(precision).to(device)
-            forward, both = (milliseconds(encoder, images, backward) for backward in (False, True))
-            table.add_row(name, precision, f"{forward:.1f}", f"{both:.1f}", f"{1000 * peak_memory(device):.0f}")
+    rows = [(name, build, precision) for name, build in builders for precision in PRECISIONS]
+    console.print(
+        f"timing {len(rows)} encoders with {1 + REPEATS} repeats each, forward and with gradient", markup=False
+    )
+    for name, build, precision in track(rows, "timing the encoders", len(rows)):
+        encoder = build(precision).to(device)
+        forward, both = (milliseconds(encoder, images, backward) for backward in (False, True))
+        table.add_row(name, precision, f"{forward:.1f}", f"{both:.1f}", f"{1000 * peak_memory(device):.0f}")
     return table
 
 

@@ -1,14 +1,17 @@
 """`python train.py` and `clipgan-train`: the only module that knows Hydra, the trainings and the sweeps."""
 
 import os
-import shlex
+import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hydra
+from hydra.experimental.callback import Callback
 
-from clipgan.base.installed import conf, train_command
+from clipgan.base.installed import conf
+from clipgan.base.run_lock import NAME as LOCK
 from clipgan.base.secrets import without_passwords
 from clipgan.base.text import printable
 from clipgan.config.command_line import (
@@ -17,25 +20,49 @@ from clipgan.config.command_line import (
     hide_passwords,
     key_of,
     messages_not_tracebacks,
+    overrides_last,
+    quote_paths,
     register_resolvers,
     share_config_store,
     under_torchrun,
     version_base,
 )
+from clipgan.config.user_command import UserCommand
 
 if TYPE_CHECKING:  # they import torch and Optuna
     from clipgan.engine.result import Result
     from sweeps.job.current_trial import RunningTrial
 
 
+LOG = "train.log"  # Hydra's, in each run directory: the job's name in conf/config.yaml
+
+
 def main() -> None:
     """Run the command line; a user's mistake ends it with one message."""
-    with messages_not_tracebacks():
+    with messages_not_tracebacks(further_keys=_names_of_sweep_keys):
         hide_passwords(sys.argv)
+        sys.argv[1:] = overrides_last(quote_paths(sys.argv[1:]))
         sys.argv += under_torchrun(sys.argv)
         share_config_store()
         register_resolvers(sweep_keys=_sweep_keys)
         hydra.main(config_path=str(conf()), config_name="config", **version_base())(task)()
+
+
+class RunDirectory(Callback):
+    """Takes the directory of a single run before Hydra writes into it; `launch` takes that of a trial."""
+
+    def on_run_start(self, config: Any, **_: Any) -> None:
+        """End the command with one message if another process uses the directory."""
+        from clipgan.base.errors import ProcessError
+        from clipgan.base.run_lock import take
+
+        if not first_process():
+            return
+        try:
+            with suppress(OSError):  # it cannot be written: Hydra's own message follows
+                take(Path(config.hydra.run.dir))
+        except ProcessError as error:  # Hydra turns other exceptions of a callback into warnings
+            sys.exit(str(error))
 
 
 def _sweep_keys() -> str:
@@ -44,6 +71,15 @@ def _sweep_keys() -> str:
     from sweeps.base.settings import Settings
 
     return listing(meanings(Settings), defaults(Settings))
+
+
+def _names_of_sweep_keys() -> list[str]:
+    """The sweep's keys, for the suggestion after a typing error."""
+    from dataclasses import fields
+
+    from sweeps.base.settings import Settings
+
+    return [f"hydra.sweeper.{field.name}" for field in fields(Settings)]
 
 
 def task(cfg: Any) -> float:
@@ -66,7 +102,11 @@ def task(cfg: Any) -> float:
             if isinstance(error, ProcessError):
                 raise
             raise PermanentFailure(f"{type(error).__name__}: {error}") from error
-        sys.exit(printable(str(error)) if first_process() else 1)
+        if first_process():
+            if not isinstance(error, ProcessError):  # another process's directory
+                _remove_if_empty(Path(run.runtime.output_dir), run.output_subdir)
+            sys.exit(printable(str(error)))
+        sys.exit(1)
     except Interrupted as interrupted:
         if run.mode == RunMode.RUN and first_process():  # a sweep prints a message of its own
             command = _resume_command(run) + _environment_hint()
@@ -74,11 +114,30 @@ def task(cfg: Any) -> float:
         sys.exit(REQUEUE)
     if trial:
         trial.set(f"sec_per_{result.unit}", result.sec_per_unit)
+        for name, value in result.figures.items():
+            trial.set(name, value)
         if result.objective_sd is not None:
             trial.set("objective_sd", result.objective_sd)
         if result.stopped:
             trial.end_as_pruned()
     return result.objective
+
+
+def _remove_if_empty(folder: Path, hydras: str | None) -> None:
+    """Remove the run directory of a command that was refused, if it holds nothing but Hydra's own files.
+
+    Args:
+        folder: the run directory, which Hydra has made before it called the task.
+        hydras: the folder in it with Hydra's YAML files; None: there is none.
+    """
+    own = {hydras, LOG, LOCK}
+    if hydras is None or any(path.name not in own for path in folder.iterdir()):
+        return
+    shutil.rmtree(folder / hydras, ignore_errors=True)
+    with suppress(OSError):
+        for name in (LOG, LOCK):
+            (folder / name).unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def _train(cfg: Any, run: Any, trial: "RunningTrial | None") -> "Result":
@@ -97,41 +156,37 @@ def _train(cfg: Any, run: Any, trial: "RunningTrial | None") -> "Result":
 
     given = set(map(key_of, run.overrides.task))
     if run.mode == RunMode.RUN and run.sweeper.params.keys() - given:  # a trial's command has a value for every axis
-        command = shlex.join([*train_command(), "-m", *run.overrides.task])
-        raise UserError(f"grid={run.runtime.choices.grid} needs a sweep: {command}")
+        grids = [line for line in run.overrides.task if key_of(line) == "grid"]
+        wanted = grids[-1] if grids else "hydra.sweeper.params"
+        raise UserError(f"{wanted} needs a sweep: {_command(run).sweep()}")
     config = from_yaml(cfg)  # before the import of torch, so that mistakes are reported at once
     refuse_unread(config, given)
+    from clipgan.api.training import train
     from clipgan.base.distributed import value_of_first
-    from clipgan.engine.start_processes import further_processes, spread
-    from clipgan.tasks.train import train
 
-    config = spread(config)
     run_dir = Path(value_of_first("run directory", run.runtime.output_dir))
-    command = _resume_command(run, saved=True)
-    origin = Origin(command, trial.overrides() if trial else (), trial.parent_run_id if trial else None)
-    with further_processes(config, run_dir, train):
-        return train(config, run_dir, report=trial.report if trial else None, origin=origin)
+    origin = Origin(_command(run), trial.overrides() if trial else (), trial.parent_run_id if trial else None)
+    return train(config, run_dir, report=trial.report if trial else None, origin=origin)
 
 
-def _resume_command(run: Any, saved: bool = False) -> str:
-    """Return the command that continues this run, in the same directory.
-
-    Args:
-        run: Hydra's own part of the configuration.
-        saved: True: assume that the run will have a checkpoint; False: look whether it has one now.
-    """
+def _command(run: Any) -> UserCommand:
+    """Return the command line of this run; `run` is Hydra's own part of the configuration."""
     from hydra.types import RunMode
 
-    from clipgan.engine import run_checkpoints
-
-    task = run.overrides.task
-    if saved or run_checkpoints.holds_checkpoint(Path(run.runtime.output_dir)):  # newer than what `resume` names
-        task = [line for line in task if key_of(line) != "resume"] + ["resume=auto"]
     hydra_overrides = [line for line in run.overrides.hydra if not line.startswith(("hydra.run.dir=", "hydra.mode="))]
     if run.mode == RunMode.MULTIRUN:  # these belong to the sweep
         hydra_overrides = []
-    overrides = [*task, *hydra_overrides, f"hydra.run.dir={run.runtime.output_dir}"]
-    return without_passwords(shlex.join([*train_command(), *overrides]))
+    return UserCommand(tuple(run.overrides.task), tuple(hydra_overrides), Path(run.runtime.output_dir))
+
+
+def _resume_command(run: Any) -> str:
+    """Return the command that continues an interrupted run, in the same directory."""
+    from clipgan.engine import run_checkpoints
+
+    command = _command(run)
+    if run_checkpoints.holds_checkpoint(Path(run.runtime.output_dir)):  # newer than what `resume` names
+        return command.resumed()
+    return command.again()
 
 
 def _environment_hint() -> str:

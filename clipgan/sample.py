@@ -6,6 +6,7 @@ python -m clipgan.sample run=RUN_ID prompts="a red bird;a plate of food" seeds=0
 
 run=RUN_ID | ckpt=FILE      an MLflow run (mlflow.tracking_uri=URI) or a checkpoint file; exactly one of the two
 prompts=TEXT;TEXT | FILE    prompts between semicolons, or a file with one prompt per line
+encoding=NAME               encoding of that file (utf-8), unless it begins with a byte order mark
 seeds=0-7                   also 3 or 0,4,9-12; a prompt and a seed always give the same picture
 truncation=1                from 1 (the generator's full variety) to 0 (its average)
 rerank=N                    keep the N seeds of each prompt that fit it best by CLIP
@@ -14,11 +15,13 @@ rerank_clip=NAME            the CLIP that judges: judge (the run's judge) or an 
 rerank_clip.checkpoint=FILE weights of that CLIP
 interpolate=latent,text     also draw strips from seed to seed (latent) and from prompt to prompt (text)
 steps=8                     pictures per strip
-out=FOLDER                  default: a folder in samples/, named after the checkpoint
+out=FOLDER                  default: a new folder in samples/, named after the checkpoint; in a given folder, pictures
+                            of the same names are replaced
 clip.checkpoint=FILE        weights of the CLIP that guided the training, if their file has moved
 device=auto                 auto, cpu, cuda, cuda:N
 """
 
+import itertools
 import sys
 from pathlib import Path
 
@@ -28,7 +31,7 @@ from clipgan.sampling.options import SampleOptions, parse
 
 
 def sample(options: SampleOptions) -> list[Path]:
-    """Write the pictures; overwrite files of the same names.
+    """Write the pictures. In a given folder (`out`), they replace files of the same names.
 
     Returns:
         The files: the grid, the single pictures, the strips.
@@ -37,23 +40,28 @@ def sample(options: SampleOptions) -> list[Path]:
         UserError: the model or a CLIP is missing.
         OSError: the folder cannot be written.
     """
-    from clipgan.base.device import choose_device
+    from clipgan.api.generating import load_generator
     from clipgan.sampling.files import chosen_pictures, write_pictures, write_strips
     from clipgan.sampling.rerank import scoring_clip
-    from clipgan.sampling.sampler import open_sampler
-    from clipgan.sampling.source import find_source
 
-    device = choose_device(options.device)
-    source = find_source(options.run, options.ckpt, options.mlflow_tracking_uri)
-    sampler = open_sampler(source, device, options.clip_checkpoint)
+    sampler = load_generator(
+        options.run, options.ckpt, options.device, options.clip_checkpoint, options.mlflow_tracking_uri
+    )
+    source = sampler.source
     judge = None
     if options.rerank is not None:
-        judge = scoring_clip(sampler, source, options.rerank_clip, options.rerank_clip_checkpoint, device)
-    folder = options.out or Path("samples") / source.name
+        judge = scoring_clip(sampler, source, options.rerank_clip, options.rerank_clip_checkpoint, sampler.device)
+    folder = options.out or _unused(Path("samples") / source.name)
     folder.mkdir(parents=True, exist_ok=True)
     pictures = {prompt: chosen_pictures(sampler, prompt, options, judge) for prompt in options.prompts}
     files = write_pictures(folder, pictures, options.truncation, source.name)
     return files + write_strips(folder, sampler, options, pictures)
+
+
+def _unused(folder: Path) -> Path:
+    """Return this folder, or the first of FOLDER-2, FOLDER-3 ... that does not exist, so that no picture is lost."""
+    further = (folder.with_name(f"{folder.name}-{number}") for number in itertools.count(2))
+    return next(each for each in itertools.chain([folder], further) if not each.exists())
 
 
 def main() -> None:

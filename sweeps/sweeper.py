@@ -1,5 +1,6 @@
 """The Hydra sweeper: it turns a grid of overrides into a study, and each point into one job."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from sweeps.base.settings import Settings
 
 # Hydra imports every plugin for every command, even `--help`. So functions import Optuna, MLflow and rich themselves.
 if TYPE_CHECKING:
+    from hydra.core.utils import JobReturn
     from hydra.plugins.launcher import Launcher
 
     from sweeps.job.task_function import Job
@@ -31,11 +33,17 @@ class StudySweeper(Sweeper):
             name: OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
             for name, value in settings.items()
         }
-        self.settings = Settings(**plain)
+        self._given = plain
+        self.settings: Settings
         self.config: DictConfig
         self.hydra_context: HydraContext
         self.job: Job
         self.orders: Orders | None  # the leader's orders if this process is a worker
+        self._status = 1  # exit status of this process, as far as it is known
+
+    def read(self, given: Mapping[str, Any]) -> Settings:
+        """Make the settings from the keys under `hydra.sweeper`."""
+        return Settings(**given)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra before `sweep`."""
@@ -43,6 +51,7 @@ class StudySweeper(Sweeper):
         from sweeps.workers.callbacks import give_back_callbacks
         from sweeps.workers.leader import Orders
 
+        self.settings = self.read(self._given)
         self.orders = Orders.received()
         if self.orders is not None and self.orders.without_callbacks:
             hydra_context = give_back_callbacks(hydra_context, config, self.orders.without_callbacks)
@@ -50,31 +59,41 @@ class StudySweeper(Sweeper):
         self.config = config
         self.job = Job(task_function, to_file=self.orders is not None)
 
-    def sweep(self, arguments: list[str]) -> None:
+    def sweep(self, arguments: list[str]) -> "list[list[JobReturn]]":
         """Run the remaining points and print the study; the storage has their values.
+
+        Returns:
+            The results of the jobs that this command has run, in lists of `max_batch_size`.
 
         Raises:
             SweepError: a setting, an axis or the storage is not allowed.
             SystemExit: status 1 if a trial failed now or no point is complete or pruned, 130 after Ctrl-C, 143 after
                 SIGTERM, 75 if a job was preempted.
         """
-        from sweeps.base.signals import Stop, end_with_parent
+        from sweeps.base.signals import Stop, end_with_main_thread, end_with_parent
         from sweeps.command.composition import Composition
         from sweeps.command.request import read
         from sweeps.display.summary import new_console
         from sweeps.workers.run import Run
 
         stop, console = Stop(), new_console()
+        end_with_main_thread(self.settings.stop_seconds, lambda: self._status)
         try:
             with stop.catching_signals():
                 if self.orders is not None:
                     end_with_parent(self.orders.leader["pid"])
                 composition = Composition(self.hydra_context, self.config)
                 request = read(self.settings, composition, arguments, check=self.orders is None)
-                Run(request, self._launcher, self.orders, console, stop).work()
+                returns = Run(request, self._launcher, self.orders, console, stop).work()
+            self._status = 0
+            return returns
+        except SystemExit as end:
+            self._status = end.code if isinstance(end.code, int) else 1
+            raise
         except KeyboardInterrupt:
             with suppress(OSError):  # the disk with a worker's log may be full
                 console.print("stopped; run the same command again to continue")
+            self._status = INTERRUPTED
             raise SystemExit(INTERRUPTED) from None
 
     def _launcher(self) -> "Launcher":

@@ -11,6 +11,7 @@ from clipgan.config.command_line import register_resolvers
 from sweeps.base.settings import Settings
 from sweeps.command.composition import Composition
 from sweeps.command.make_plan import plan_of
+from sweeps.command.point_check import check_points
 from sweeps.points.search_space import space_of
 from sweeps.study.claims import SweepStudy
 
@@ -42,4 +43,5 @@ def check_sweep(conf: Path, overrides: list[str], storage: Path) -> list[str]:
         study = SweepStudy(f"sqlite:///{storage}/s.db", "s", settings.directions, {"axes": [], "config": {}}, print)
         study.enqueue(plan, space_of(axes), warm_start=settings.warm_start)
         composition.check_choices(axes, fixed)
+        check_points(plan.source, axes, fixed, composition, settings.point_check)
     return [*fixed, *(axis.override(axis.examples[-1]) for axis in axes)]

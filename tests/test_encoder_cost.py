@@ -6,6 +6,11 @@ from clipgan.encoder_cost import report
 from tests.helpers import make_config
 
 
+def test_it_says_what_it_does_before_it_takes_minutes(capsys):
+    report(make_config("batch=2", "resolution=16", "device=cpu"))
+    assert "timing 4 encoders with 4 repeats each" in capsys.readouterr().out
+
+
 def test_each_encoder_has_a_row_for_each_precision():
     table = report(make_config("batch=2", "resolution=16", "device=cpu"))
     console = Console(width=120)

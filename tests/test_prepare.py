@@ -27,7 +27,7 @@ def overrides(tmp_path):
     torch.manual_seed(0)
     torch.save(build_clip(TINY_MODEL).state_dict(), tmp_path / "clip.pt")
     return tiny(
-        tmp_path / "cache", f"data.n_train={IMAGES}", "loss=lafite", "device=cpu",
+        tmp_path / "cache", f"data.n_train={IMAGES}", "loss=lafite", "device=cpu", "metrics=fid2k_clip_tiny",
         f"clip.checkpoint={tmp_path}/clip.pt", f"metrics.judge.checkpoint={tmp_path}/clip.pt",
     )  # fmt: skip
 

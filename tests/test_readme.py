@@ -25,7 +25,7 @@ FASTER = (
 RUN = {  # what it says when it has done its work; the tour, and then what is quick
     "make demo": "best: trial ",
     "source .venv/bin/activate": "",
-    "python train.py h=1": "done: symmetric h=1 tiny, 1 kimg",
+    "python train.py h=1": "done: symmetric h=1 shapes 16px, 1 kimg",
     "make report": ".html\n",
     'python -m clipgan.sample run=RUN_ID prompts="a big red circle on a white background;a small blue star" seeds=0-7':
         "grid.png: the grid; 16 more files",
@@ -33,8 +33,11 @@ RUN = {  # what it says when it has done its work; the tour, and then what is qu
     "python -m sweeps.report STUDY --out report.html": "report.html\n",
     "python train.py --config-dir my loss=mine --cfg job": "\n  name: mine\n",
 }  # fmt: skip
+COMPLETION = 'eval "$(python train.py -sc install=bash)"'
 NOT_RUN = {  # and why
     "python train.py --help": "tests/test_train.py runs it",
+    COMPLETION: "test_tab_completion runs it",
+    "make setup TORCH=cpu": "tests/test_packaging.py looks at what it would run",
     "python -m clipgan.encoder_cost clip=ViT-B32 resnet=resnet50 batch=16 resolution=256":
         "needs weights of hundreds of megabytes; tests/test_encoder_cost.py runs it with small ones",
 }  # fmt: skip
@@ -64,9 +67,31 @@ def test_the_lists_name_commands_of_the_page():
 
 
 def test_a_command_stands_where_it_is_found():
-    assert {language for language, _ in BLOCK.findall(README)} == {"sh", "yaml"}
+    assert {language for language, _ in BLOCK.findall(README)} == {"sh", "yaml", "python"}
     other = [*BLOCK.sub("", README).splitlines(), *"".join(blocks("yaml")).splitlines()]
     assert not [line for line in other if line.startswith((" ", "$")) and COMMAND.match(line.lstrip(" $"))]
+
+
+def test_tab_completion():
+    """What a person types, after the page's line, and what the tab key offers."""
+    typed = "python train.py loss="
+    script = f"""
+    export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"
+    {COMPLETION}
+    COMP_LINE="{typed}" COMP_POINT={len(typed)} COMP_WORDS=({typed}) COMP_CWORD=2
+    hydra_bash_completion
+    echo "${{COMPREPLY[@]}}"
+    """
+    done = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["loss=asymmetric", "loss=lafite", "loss=symmetric"], done.stderr
+
+
+def test_the_python_of_the_page_uses_functions_that_there_are():
+    [text] = blocks("python")
+    names: dict[str, object] = {}
+    exec(text.splitlines()[0], names)  # tests/api/test_api.py runs the rest in small, in the notebook
+    called = set(re.findall(r"\b(\w+)\(", text)) - {"draw", "save"}
+    assert called <= names.keys()
 
 
 def compose(command: str, conf: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -16,7 +17,9 @@ from PIL import Image
 
 from clipgan import main
 from clipgan.base.errors import UserError
-from clipgan.config.command_line import hide_passwords, messages_not_tracebacks
+from clipgan.base.installed import train_command
+from clipgan.base.run_lock import exclusive
+from clipgan.config.command_line import hide_passwords, messages_not_tracebacks, overrides_last
 from tests import warm
 from tests.helpers import ROOT
 from tests.tiny import tiny
@@ -69,11 +72,15 @@ def test_cfg_job_shows_the_configuration(run):
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (["foo=1"], ["foo"]),
-        (["+foo=1"], ["foo"]),
-        (["loss=square"], ["square", "asymmetric"]),
+        (["foo=1"], ["there is no key foo. python train.py --help lists the keys"]),
+        (["+foo=1"], ["there is no key foo."]),
+        (["kmig=1"], ["there is no key kmig: did you mean kimg?"]),
+        (["-m", "h=1", "hydra.sweeper.nworkers=3"], ["no key hydra.sweeper.nworkers: did you mean hydra.sweeper.work"]),
+        (["loss=symetric"], ["loss=symetric is not an option: did you mean symmetric? Options of loss: asymmetric,"]),
+        (["kimg=0.5"], ["kimg=0.5 is not allowed: kimg must be a whole number", "experiment=quick"]),
+        (["-m", "h=1,2", "kimg=0.5"], ["hydra.sweeper.max_step=0.5 is not allowed", "a whole number of kimg"]),
         (["h=-1"], ["h=-1.0", ">= 0"]),
-        (["h=abc"], ["h", "abc"]),
+        (["h=abc"], ["h=abc is not allowed: h must be a number"]),
         (["resolution=33"], ["resolution=33", "power of two"]),
         (["data=folder", "data.path=/nowhere"], ["data.path=/nowhere"]),
         (["metrics=fid5k", "metrics.inception_weights=/nowhere.pth"], ["/nowhere.pth", "metrics.inception_weights"]),
@@ -85,16 +92,65 @@ def test_cfg_job_shows_the_configuration(run):
         (["device=meta"], ["device=meta"]),
         (["-m", "hydra.sweeper.storage=postgresql://u@host:no/db"], ["host:no", "is not a storage URL"]),
         (["grid=h"], ["train.py -m grid="]),
+        (["-m", "h=1,-1"], ["h=-1: h=-1.0 is not allowed", "1 of 2 points"]),
+        (["-m", "model=tiny,base", "resolution=48"], ["model=base: resolution=48 is not allowed", "2 of 2 points"]),
+        (["-m", "h=0.3,abc"], ["h=abc: h: Value 'abc' of type 'str' could not be converted", "1 of 2 points"]),
+        (["-m", "task=simclr", "batch=16,32", "h=1,2"], ["h is not read by task=simclr", "4 of 4 points"]),
+        (["-m", "h=interval(-1,1)", "hydra.sweeper.n_trials=3"], ["h=-1: h=-1.0 is not allowed", "1 of 2 points"]),
+        (["grid=[h,C_it]"], ["grid=[h,C_it] needs a sweep: python train.py -m 'grid=[h,C_it]'"]),
         (["loss=lafite", "heterologous=source"], ["heterologous=source", "lafite"]),
         (["-m", "h=1,2", "hydra.sweep.dir=/proc/nowhere"], ["hydra.sweep.dir=/proc/nowhere", "cannot be written"]),
     ],
 )
-def test_a_mistake_is_one_message(run, overrides, words):
+def test_a_mistake_is_one_message(run, tmp_path, overrides, words):
     status, _, err = run(*overrides)
     assert status == 1
     assert "Traceback" not in err
+    assert not (tmp_path / "sweeps.db").exists() or "hydra.sweep.dir=/proc/nowhere" in overrides
+    assert "Config search path" not in err
+    assert not list(tmp_path.glob("runs/single/*"))
     for word in words:
         assert word in err
+
+
+def test_a_second_run_in_a_directory_is_refused_and_changes_nothing(run, tmp_path):
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    with exclusive(run_dir):
+        status, _, err = run("hydra.run.dir=run", "h=2")
+    assert status == 1
+    assert err.startswith(f"{run_dir} is in use by process {os.getpid()} on {socket.gethostname()} (since 2")
+    assert [path.name for path in run_dir.iterdir()] == [".lock"]
+
+
+def test_runs_that_start_together_have_directories_of_their_own(tmp_path):
+    command = [*TRAIN, "h=-1"]
+    started = [warm.Popen(command, cwd=tmp_path, stdout=warm.DEVNULL, stderr=warm.DEVNULL) for _ in range(4)]
+    assert [process.wait(timeout=300) for process in started] == [1] * 4
+    assert len(list((tmp_path / "runs" / "single").iterdir())) == 4
+
+
+def test_a_refused_command_removes_only_a_folder_that_holds_nothing(run, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("keep me")
+    status, _, _ = run("h=-1", "hydra.run.dir=mine")
+    assert status == 1
+    assert (tmp_path / "mine" / "notes.txt").read_text() == "keep me"
+
+
+@pytest.mark.parametrize(
+    ("given", "reordered"),
+    [
+        ("h=1 --config-dir my loss=mine", "--config-dir my h=1 loss=mine"),
+        ("-m h=1,2 --cfg job ~S", "-m --cfg job h=1,2 ~S"),
+        ("h=1 --info plugins loss=lafite", "--info plugins h=1 loss=lafite"),
+        ("h=1 --info loss=lafite --resolve", "--info --resolve h=1 loss=lafite"),
+        ("--config-dir=my h=1", "--config-dir=my h=1"),
+        ("-sc query=bash", "-sc query=bash"),
+    ],
+)
+def test_flags_may_stand_between_overrides(given, reordered):
+    assert overrides_last(given.split()) == reordered.split()
 
 
 @pytest.mark.slow
@@ -149,11 +205,13 @@ def test_a_sweep_runs_each_point_once_and_extends(run, cache_dir, tmp_path):
     status, out, _ = run(*command, "h=0.1,2")
     assert status == 0
     assert "0 trials run" in out
-    status, out, err = run(*command, "h=0.1,2,1,-1,1e39")
-    assert status == 1  # two points failed, and the command says so
+    status, _, err = run(*command, "h=0.1,2,1,-1")
+    assert (status, h_values("COMPLETE")) == (1, [0.1, 2.0])
+    assert "h=-1.0 is not allowed" in err
+    status, out, err = run(*command, "h=0.1,2,1,1e39")
+    assert status == 1  # a point failed, and the command says so
     assert h_values("COMPLETE") == [0.1, 1.0, 2.0]
-    assert h_values("FAIL") == [-1.0, 1e39]  # each once: another attempt would fail alike
-    assert "UserError: h=-1.0 is not allowed" in out
+    assert h_values("FAIL") == [1e39]  # once: another attempt would fail alike
     assert re.search(r"DivergenceError: \S+ is not finite in step 1; ", out)
     assert "Traceback" not in err
 
@@ -163,7 +221,7 @@ def test_a_sweep_runs_each_point_once_and_extends(run, cache_dir, tmp_path):
     assert len(parents) == 1
     children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parents[0].info.run_id]
     assert sorted(run.data.params["h"] for run in children) == ["0.1", "1.0", "1e+39", "2.0"]
-    assert all("fid32_clip_tiny_best" in run.data.metrics for run in children)
+    assert all("fjd32_clip_tiny64_best" in run.data.metrics for run in children)
 
 
 @pytest.mark.slow
@@ -221,8 +279,8 @@ def test_the_command_after_a_signal_goes_on_and_does_not_begin_again(tmp_path, g
     runtime = SimpleNamespace(output_dir=str(tmp_path))
     run = SimpleNamespace(mode=RunMode.RUN, overrides=overrides, runtime=runtime)
     told = main._resume_command(run)
-    assert told.split() == ["python", "train.py", *printed, f"hydra.run.dir={tmp_path}"]
-    assert "resume=auto" in main._resume_command(run, saved=True)  # what its end and its page say
+    assert told.split() == [*train_command(), *printed, f"hydra.run.dir={tmp_path}"]
+    assert "resume=auto" in main._command(run).resumed()  # what its end and its page say
 
 
 @pytest.mark.parametrize("uri", ["http://u:secret@host:5000", "http://host:5000"])

@@ -19,6 +19,7 @@ TINY = (
     "metrics.judge.train.batch=8",
     "metrics.judge.train.min_attribute_accuracy=0",
     "metrics.n_images=32",
+    "metrics.r_precision_hard=never",  # its captions would take most of the time
     "model.channel_base=64",
     "model.channel_max=16",
     "kimg=2",

@@ -13,7 +13,7 @@ from bench.gpu.trainings import GRAPHS, graphs_in_use, noise_training, prepared_
 from clipgan.base.randomness import StepRandom
 from clipgan.engine.determinism import deterministic_algorithms
 from clipgan.engine.precision import choose_precision
-from clipgan.tasks.gan.steps import path_length_step, r1_step
+from clipgan.tasks.gan.regularisers import gradient_penalty_step, path_length_step
 from clipgan.tasks.gan.training import Training
 
 # Each kind of step eagerly, then captured, then replayed.
@@ -136,7 +136,7 @@ def regulariser_gradients(training: Training) -> dict[str, Tensor]:
     found = {}
     with state.precision.products(), state.differentiated_twice():
         for name, step, network in (
-            ("R1", r1_step, state.discriminator), ("path length", path_length_step, state.generator)
+            ("R1", gradient_penalty_step, state.discriminator), ("path length", path_length_step, state.generator)
         ):  # fmt: skip
             step(state, batch, objective, random)
             own = [

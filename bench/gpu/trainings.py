@@ -11,7 +11,7 @@ import torch
 
 from bench.gpu.findings import Setting
 from bench.measuring import device_of, new_training
-from clipgan.config import ClipConfig, Config, ResNetConfig
+from clipgan.config import MEASURES, ClipConfig, Config, ResNetConfig
 from clipgan.config.command_line import compose_config
 from clipgan.encoder_cost import random_clip, random_resnet
 from clipgan.engine.precision import with_precisions
@@ -26,7 +26,6 @@ from clipgan.tasks.gan.training import Training
 
 GRAPHS = {"eager": ["graphs=off"], "graphs": ["graphs=auto"]}  # the ways to run a step, and their overrides
 TRAIN, HELDOUT = 64, 64  # images of noise; a step's time does not depend on their number
-NO_MEASURES = ("fid_sd", "kid", "precision_recall", "inception_score", "clip_score", "r_precision", "accuracy")
 
 
 class OnDevice:
@@ -61,7 +60,7 @@ def composed(setting: Setting, *overrides: str) -> Config:
 def noise_training(setting: Setting, *overrides: str, heldout: int = HELDOUT) -> Training:
     """Make a training on images of noise, with encoders of random weights. Its batch lies on the device."""
     measured = [] if any(word.startswith("metrics=") for word in overrides) else [
-        f"metrics.n_images={HELDOUT}", *(f"metrics.{name}=never" for name in NO_MEASURES)
+        f"metrics.n_images={HELDOUT}", *(f"metrics.{name}=never" for name in MEASURES)
     ]  # fmt: skip
     config = composed(setting, *measured, *overrides)
     training = new_training(config, setting.folder, noise(config, setting.folder / "noise", heldout))

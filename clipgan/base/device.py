@@ -1,7 +1,9 @@
 """Choose the device for a command's computations."""
 
+import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import torch
 
@@ -42,6 +44,20 @@ def make_current(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.set_device(device.index or 0)
         torch.backends.cudnn.allow_tf32 = False  # PyTorch's default would round the encoders' float32
+
+
+def readable_name(device: torch.device) -> str:
+    """Name the hardware as its maker does: `NVIDIA H200 (cuda:0)`, `AMD EPYC 9R14 (cpu)`."""
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)} ({device})"
+    name = platform.machine()
+    with suppress(OSError):  # only Linux has this file
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":  # ARM's processors do not say one
+                name = value.strip()
+                break
+    return f"{name} ({device})"
 
 
 @contextmanager

@@ -2,13 +2,16 @@
 
 import logging
 import os
+import shlex
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from filelock import FileLock
 
 from clipgan.base.console import console
+from clipgan.base.secrets import without_passwords
 
 
 def first_touch(uri: str) -> AbstractContextManager[Any]:
@@ -18,6 +21,30 @@ def first_touch(uri: str) -> AbstractContextManager[Any]:
     path = Path(uri.removeprefix("sqlite:///"))
     path.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(f"{path}.lock")
+
+
+def address(uri: str, experiment_id: str, run: str | None = None, parent: str | None = None) -> str:
+    """Say where a browser shows a run, or the runs inside a sweep's run, in the view for trainings.
+
+    For an SQLite database, it is the command that serves it, and the address where it does so by default.
+
+    Args:
+        uri: MLflow's tracking URI.
+        experiment_id: of the runs.
+        run: the id of a run, or None.
+        parent: the id of a sweep's run, or None.
+    """
+    page = f"#/experiments/{experiment_id}/runs"
+    if run is not None:
+        page += f"/{run}"
+    else:
+        page += "?workflowType=machine_learning"
+        if parent is not None:
+            page += f"&searchFilter={quote(f'tags.`mlflow.parentRunId` = {parent!r}')}"
+    shown = without_passwords(uri)
+    if uri.startswith(("http://", "https://")):
+        return f"{shown.rstrip('/')}/{page}"
+    return f"mlflow ui --backend-store-uri {shlex.quote(shown)}, then http://127.0.0.1:5000/{page}"
 
 
 def limit_waits() -> None:

@@ -1,6 +1,11 @@
-"""Parts of messages."""
+"""Parts of messages and of printed commands."""
 
+import itertools
 import re
+from collections.abc import Sequence
+from pathlib import Path
+
+CONFIG_FLAGS = ("--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd")
 
 # C0 and C1 control characters but tab and newline, marks that reorder a line (bidi), and halves of characters
 UNPRINTABLE = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -9,6 +14,25 @@ UNPRINTABLE = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2
 def first_line(error: BaseException) -> str:
     """Return the first line of an exception's message, or its type's name if the message is empty."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def shown_path(path: Path) -> Path:
+    """Return a path relative to the working directory if it lies inside; else the path itself."""
+    try:
+        return path.relative_to(Path.cwd())
+    except (ValueError, FileNotFoundError):  # outside; or the working directory has been deleted
+        return path
+
+
+def config_flags(arguments: Sequence[str]) -> list[str]:
+    """Return Hydra's flags that say where the configuration is, with their values."""
+    flags: list[str] = []
+    for argument, value in itertools.zip_longest(arguments, arguments[1:]):
+        if argument in CONFIG_FLAGS and value is not None:
+            flags += [argument, value]
+        elif argument.partition("=")[0] in CONFIG_FLAGS and "=" in argument:
+            flags.append(argument)
+    return flags
 
 
 def printable(text: str) -> str:

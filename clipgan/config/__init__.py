@@ -3,12 +3,31 @@
 Units: kimg = 1000 real images shown to the discriminator. `null` means what the field's comment says.
 """
 
+from clipgan.config.adversarial import ADVERSARIAL_LOSSES, AdversarialConfig
 from clipgan.config.augment import AUGMENTATIONS, AugmentConfig
 from clipgan.config.condition import ConditionConfig
 from clipgan.config.data import DATA_SETS, DataConfig
+from clipgan.config.discriminator import GUIDE, DiscriminatorConfig
 from clipgan.config.encoders import ClipConfig, ResNetConfig, TinyClipTraining, TinyResNetTraining
-from clipgan.config.loss import PAIRS, SPACES, LossConfig, SpaceTerms, SpaceWeights, Temperatures, TermConfig
-from clipgan.config.measure_registry import MEASURES, MOMENTS, NEEDS, Need
+from clipgan.config.loss import (
+    PAIRS,
+    SPACES,
+    LossConfig,
+    SpaceTerms,
+    SpaceWeights,
+    Temperatures,
+    TermConfig,
+    ViewConfig,
+)
+from clipgan.config.measure_registry import (
+    MEASURES,
+    MOMENTS,
+    NEEDS,
+    OBJECTIVES,
+    Need,
+    direction_of,
+    possible_objectives,
+)
 from clipgan.config.metrics import MetricsConfig
 from clipgan.config.mlflow import MlflowConfig
 from clipgan.config.model import LafiteConfig, ModelConfig
@@ -18,21 +37,26 @@ from clipgan.config.simclr import SimclrConfig
 from clipgan.config.training import MLFLOW_RUN, Config
 
 __all__ = [
+    "ADVERSARIAL_LOSSES",
     "AUGMENTATIONS",
     "DATA_SETS",
+    "GUIDE",
     "MEASURES",
     "MLFLOW_RUN",
     "MOMENTS",
     "NEEDS",
+    "OBJECTIVES",
     "PAIRS",
     "PAIR_SELECTIONS",
     "SPACES",
+    "AdversarialConfig",
     "AugmentConfig",
     "ClipConfig",
     "ConditionConfig",
     "Config",
     "ContrastConfig",
     "DataConfig",
+    "DiscriminatorConfig",
     "LafiteConfig",
     "LossConfig",
     "MetricsConfig",
@@ -48,9 +72,12 @@ __all__ = [
     "TermConfig",
     "TinyClipTraining",
     "TinyResNetTraining",
+    "ViewConfig",
+    "direction_of",
     "flatten",
     "from_record",
     "from_yaml",
     "plain",
+    "possible_objectives",
     "refuse_unread",
 ]

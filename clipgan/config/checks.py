@@ -7,6 +7,8 @@ from typing import Any
 
 from clipgan.base.errors import UserError
 
+ENCODINGS = ("utf-8", "utf-16-le", "latin-1", "cp1252", "cp1251", "gb18030", "big5", "shift_jis", "euc_jp", "euc_kr")
+
 
 def require(condition: bool, key: str, value: Any, allowed: str) -> None:
     """Refuse a value unless a condition holds.
@@ -41,6 +43,18 @@ def share(key: str, value: float) -> None:
 def at_least(key: str, value: int, least: int) -> None:
     """Refuse smaller whole numbers."""
     require(value >= least, key, value, f"an integer >= {least}")
+
+
+def text_encoding(key: str, value: str) -> None:
+    """Refuse a name that is no encoding of texts in Python."""
+    try:
+        b"a".decode(value)
+        known = True
+    except UnicodeError:  # a known encoding; UTF-16 has no such byte
+        known = True
+    except (LookupError, ValueError):  # ValueError: a name with a NUL
+        known = False
+    require(known, key, repr(value), f"an encoding of texts, such as {', '.join(ENCODINGS)}")
 
 
 def name(key: str, value: str) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,13 +13,30 @@ from typing import Any
 from clipgan.base.errors import UserError
 from clipgan.base.installed import conf, train_command
 from clipgan.base.secrets import hidden, without_passwords
-from clipgan.base.text import printable
+from clipgan.base.text import first_line, printable
 from clipgan.config import Config, from_yaml, refuse_unread
 from clipgan.config.identity import is_listed, not_in_identity
 from clipgan.config.meanings import listing, values_of
+from clipgan.config.measure_registry import direction_of
+from clipgan.config.mistakes import described
 
+PATH_KEYS = (  # their values are paths or addresses: text, whatever characters are in it
+    "data.path", "data.heldout_path", "cache_dir", "resume", "init", "clip.checkpoint", "resnet.checkpoint",
+    "metrics.judge.checkpoint", "metrics.inception_weights", "mlflow.tracking_uri", "hydra.run.dir", "hydra.sweep.dir",
+    "hydra.sweeper.storage",
+)  # fmt: skip
+PLAIN_PATH = re.compile(
+    r"(?!(?i:null|true|false|nan|inf)$)[A-Za-z/._][A-Za-z0-9/._@:+-]*"
+)  # what Hydra reads as text anyway
+HOW_TO_QUOTE = (
+    "a value with any of & # ( ) [ ] { } ; = , ' or a letter beyond ASCII needs quotes inside the shell's quotes"
+)
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOENT,
               errno.ENOTDIR, errno.EEXIST)  # fmt: skip
+# Hydra's flags
+WITH_VALUE = ("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd",
+              "--experimental-rerun")  # fmt: skip
+MAYBE_WITH_VALUE = ("--info", "-i")
 
 
 def register_resolvers(**more: Callable[..., Any]) -> None:
@@ -33,8 +51,10 @@ def register_resolvers(**more: Callable[..., Any]) -> None:
     register = getattr(omegaconf.OmegaConf, "register_new_resolver" if old else "register_resolver")
     for name, resolver in {
         "not_in_identity": not_in_identity,
+        "direction_of": direction_of,
         "train_command": lambda: shlex.join(train_command()),
         "keys": _described_keys,
+        "if_listed": lambda name, names, value: value if name in names else None,
         **more,
     }.items():
         register(name, resolver, replace=True)
@@ -50,7 +70,7 @@ def compose_config(overrides: Sequence[str]) -> Config:
     from hydra import compose, initialize_config_dir
 
     with initialize_config_dir(str(conf()), **version_base()):
-        config = from_yaml(compose("config", overrides=list(overrides)))
+        config = from_yaml(compose("config", overrides=quote_paths(overrides)))
     refuse_unread(config, map(key_of, overrides))
     return config
 
@@ -84,6 +104,43 @@ class _SharedStore(dict[str, Any]):
 def key_of(override: str) -> str:
     """The key or group that an override gives, adds or takes away: `h` of `h=1`, `+h=1` and `~h`."""
     return override.partition("=")[0].lstrip("+~")
+
+
+def quoted(text: str) -> str:
+    """Write text as a value of an override: in quotes if Hydra would read something else than this text."""
+    from hydra.core.override_parser.types import Quote, QuotedString
+
+    return text if PLAIN_PATH.fullmatch(text) else QuotedString(text=text, quote=Quote.single).with_quotes()
+
+
+def quote_paths(arguments: Sequence[str]) -> list[str]:
+    """Quote the paths among a command line's overrides that Hydra's grammar cannot read, or reads as another type.
+
+    A user's own quotes, null, and in a sweep several paths between commas, stay as they are.
+    """
+    sweep = bool({"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(arguments))
+    return [_with_quoted_path(argument, sweep) for argument in arguments]
+
+
+def _with_quoted_path(argument: str, sweep: bool) -> str:
+    key, equals, value = argument.partition("=")
+    if not equals or key.lstrip("+") not in PATH_KEYS or PLAIN_PATH.fullmatch(value):
+        return argument
+    if value.startswith("~/"):  # shells leave it in an argument
+        value = os.path.expanduser(value)
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        override = OverridesParser.create().parse_override(f"key={value}")
+    except HydraException:
+        return f"{key}={quoted(value)}"
+    if override.is_sweep_override():
+        return argument if sweep else f"{key}={quoted(value)}"
+    read = override.value()
+    own = value[0] in "'\"" or "\\" in value  # quotes or escapes of the user's
+    is_text = read is None or (isinstance(read, str) and (own or read == value))
+    return argument if is_text else f"{key}={quoted(value)}"
 
 
 def _described_keys(*keys: str) -> str:
@@ -134,6 +191,23 @@ def hide_in_files(configs: Iterable[Any], folder: Path) -> None:
         OmegaConf.save(OmegaConf.create(hidden(written)), path)
 
 
+def overrides_last(arguments: Sequence[str]) -> list[str]:
+    """Move overrides behind the flags, whose parser refuses overrides that stand on both sides of a flag."""
+    flags: list[str] = []
+    overrides: list[str] = []
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        if not argument.startswith("-"):
+            overrides.append(argument)
+            continue
+        flags.append(argument)
+        takes = argument in WITH_VALUE or (argument in MAYBE_WITH_VALUE and "=" not in "".join(rest[:1]))
+        if takes and rest and not rest[0].startswith("-"):
+            flags.append(rest.pop(0))
+    return [*flags, *overrides]
+
+
 def first_process() -> bool:
     """Whether this is the only process of a training, or the first of torchrun's: only this process prints."""
     return "TORCHELASTIC_RUN_ID" not in os.environ or os.environ.get("RANK", "0") == "0"
@@ -163,15 +237,18 @@ def under_torchrun(arguments: Sequence[str]) -> list[str]:
 
 
 @contextmanager
-def messages_not_tracebacks(folder_key: str = "hydra.run.dir") -> Iterator[None]:
+def messages_not_tracebacks(
+    folder_key: str = "hydra.run.dir", further_keys: Callable[[], Iterable[str]] = tuple
+) -> Iterator[None]:
     """Around an entry point: a user's mistake ends it with one message and status 1.
 
     Args:
         folder_key: the setting that chooses the output folder, for the message when it cannot be written.
+        further_keys: names keys that this package does not know, for a suggestion.
 
     Set HYDRA_FULL_ERROR=1 to see the traceback all the same.
     """
-    from hydra.errors import HydraException
+    from hydra.errors import HydraException, OverrideParseException
     from omegaconf.errors import OmegaConfBaseException
 
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
@@ -180,8 +257,15 @@ def messages_not_tracebacks(folder_key: str = "hydra.run.dir") -> Iterator[None]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra lets exceptions through as they are, and they are shown here
     try:
         yield
-    except (UserError, HydraException, OmegaConfBaseException) as error:
+    except OverrideParseException as error:
+        key, _, value = str(error.override).partition("=")
+        example = f"{key}={quoted(value)}"
+        example = shlex.quote(example) if set(example) & set('"$`\\!') else f'"{example}"'
+        sys.exit(f"{error.override} cannot be read ({first_line(error)}): {HOW_TO_QUOTE}, as in {example}")
+    except UserError as error:
         sys.exit(printable(str(error)))
+    except (HydraException, OmegaConfBaseException) as error:
+        sys.exit(printable(described(error, further_keys())))
     except OSError as error:
         if error.errno not in UNWRITABLE:
             raise

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from clipgan.config.checks import at_least, one_of, require
+from clipgan.config.checks import at_least, one_of, require, text_encoding
 
 DATA_SETS = ("shapes", "emoji", "folder", "metadata", "coco", "cub", "celeba_hq", "webdataset", "lafite_zip",
              "imagefolder", "cifar10", "cifar100")  # fmt: skip
@@ -17,6 +17,7 @@ class DataConfig:
     heldout_path: str | None = None  # held-out images in the same format; null: the format's own split, or a random one
     # shapes and emoji have none; emoji's `path` is its npm package emoji-datasource-google, packed or unpacked.
     caption_column: str = "text"  # metadata: the column of the captions
+    encoding: str = "utf-8"  # of texts without a byte order mark: utf-8, utf-16-le, cp1252, gb18030, shift_jis, ...
     n_train: int = 20000  # shapes: training images
     n_heldout: int = 2000  # shapes: held-out images
     heldout_fraction: float = 0.1  # share of the images that a random split holds out
@@ -26,6 +27,7 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         one_of("data.name", self.name, DATA_SETS)
+        text_encoding("data.encoding", self.encoding)
         at_least("data.n_train", self.n_train, 2)
         at_least("data.n_heldout", self.n_heldout, 2)
         require(0 < self.heldout_fraction < 1, "data.heldout_fraction", self.heldout_fraction, "between 0 and 1")

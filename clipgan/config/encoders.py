@@ -15,12 +15,16 @@ class TinyClipTraining:
     steps: int = 500  # steps of training
     batch: int = 64  # images a step
     lr: float = 1e-3  # peak of the cosine schedule
+    hard_negatives: int = (
+        0  # shapes: swaps of one attribute that an image and its caption are told from, for each image
+    )
     min_attribute_accuracy: float = 0.85  # shapes: least share of captions told from one with a swapped attribute
 
     def __post_init__(self) -> None:
         at_least("clip.train.steps", self.steps, 1)
         at_least("clip.train.batch", self.batch, 4)
         positive("clip.train.lr", self.lr)
+        at_least("clip.train.hard_negatives", self.hard_negatives, 0)
         require(0 <= self.min_attribute_accuracy <= 1, "clip.train.min_attribute_accuracy",
                  self.min_attribute_accuracy, "between 0 and 1")  # fmt: skip
 

@@ -6,7 +6,7 @@ from clipgan.config.measure_registry import MEASURES
 
 # Each entry is a key, or the name of a whole section.
 CHANGE_NO_METRIC = (
-    "cache_dir", "mlflow", "device", "threads", "processes", "compile", "graphs", "deterministic", "resume",
+    "cache_dir", "log", "mlflow", "device", "threads", "processes", "compile", "graphs", "deterministic", "resume",
     "keep_last", "keep_best", "checkpoint_minutes", "sample_prompts", "sample_latents", "clip.grad_checkpointing",
     "metrics.batch",
     *(f"metrics.{measure}" for measure in MEASURES),
@@ -14,13 +14,19 @@ CHANGE_NO_METRIC = (
 
 # A run may go on with other values of these: its metrics so far stay as they are. Two sweeps that differ in them are
 # different sweeps: trials of different lengths or objectives do not compare.
-CHANGE_WHEN_RESUMED = ("kimg", "seconds", "snapshot_kimg", "snapshot_epochs", "metrics.objective")
+CHANGE_WHEN_RESUMED = ("kimg", "seconds", "snapshot_kimg", "snapshot_epochs", "metrics.returns")
+
+# A run may go on with other paths: a checkpoint has digests of what the files held (`Task.sources`).
+CHECKED_BY_CONTENT = (
+    "data.path", "data.heldout_path", "clip.checkpoint", "resnet.checkpoint", "metrics.judge.checkpoint",
+    "metrics.inception_weights",
+)  # fmt: skip
 
 # task=simclr does not read these.
 FOR_GANS_ONLY = (
-    "loss", "condition", "resnet", "model", "augment", "budget", "metrics", "clip@metrics.judge", "contrast", "S", "h",
-    "heterologous", "C_it", "C_ii", "kimg", "seconds", "snapshot_kimg", "init", "freeze_d", "compile", "graphs",
-    "sample_prompts", "sample_latents", "mlflow.log_model",
+    "loss", "condition", "resnet", "model", "adversarial", "discriminator", "augment", "budget", "metrics",
+    "clip@metrics.judge", "contrast", "S", "h", "heterologous", "C_it", "C_ii", "kimg", "seconds", "snapshot_kimg",
+    "init", "freeze_d", "compile", "graphs", "sample_prompts", "sample_latents", "mlflow.log_model",
 )  # fmt: skip
 
 

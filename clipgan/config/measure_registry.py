@@ -16,14 +16,15 @@ class Need(Enum):
     SHAPES = auto()  # data=shapes and its captions; with other data the measure is left out
 
 
-def measure(due: str, *needs: Need) -> Any:
+def measure(due: str, *needs: Need, objective: str | None = None) -> Any:
     """A field of `Measures`.
 
     Args:
         due: the default, one of `MOMENTS`.
         needs: what the measure needs.
+        objective: minimize | maximize, if a training may have the measure as its objective.
     """
-    return field(default=due, metadata={"needs": needs})
+    return field(default=due, metadata={"needs": needs, "objective": objective})
 
 
 @dataclass
@@ -35,10 +36,22 @@ class Measures:
     precision_recall: str = measure("end")  # improved precision and recall (arXiv:1904.06991)
     inception_score: str = measure("never", Need.INCEPTION)  # inception score; only with extractor=inception
     clip_score: str = measure("end", Need.JUDGE, Need.CAPTIONS)  # 100 max(cos, 0) of image and caption, by the judge
-    r_precision: str = measure("snapshot", Need.JUDGE, Need.CAPTIONS)  # share of images whose caption the judge finds
+    r_precision: str = measure(
+        "snapshot", Need.JUDGE, Need.CAPTIONS, objective="maximize"
+    )  # share of images whose caption the judge finds
     # Among 100: the image's own caption and 99 random others.
-    accuracy: str = measure("snapshot", Need.SHAPES)  # data=shapes: attributes read off the image
-    # Colour, size, shape, position and background, against the caption.
+    r_precision_hard: str = measure(
+        "end", Need.JUDGE, Need.SHAPES, objective="maximize"
+    )  # data=shapes: R-precision among the nearest captions
+    # Those that differ from the image's own in one attribute: 30 for two objects, 16 for one.
+    fjd: str = measure(
+        "snapshot", Need.JUDGE, Need.CAPTIONS, objective="minimize"
+    )  # FID of images together with their captions
+    # Frechet joint distance (arXiv:1907.08175): it sees quality, text and diversity.
+    diversity: str = measure("end")  # spread of the pictures of one caption, in the extractor's space
+    # Over that of real pictures of the caption with data=shapes.
+    accuracy: str = measure("snapshot", Need.SHAPES, objective="maximize")  # data=shapes: attributes read off the image
+    # Colour, size, shape, position and background, against the caption, and the mean of the five.
 
     def asked(self, need: Need | None = None) -> list[str]:
         """The measures that are due at some time; with `need`, those of them that need this."""
@@ -52,3 +65,16 @@ class Measures:
 
 NEEDS: dict[str, tuple[Need, ...]] = {each.name: each.metadata["needs"] for each in fields(Measures)}
 MEASURES = tuple(NEEDS)
+OBJECTIVES: dict[str, str] = {"fid": "minimize"} | {
+    each.name: each.metadata["objective"] for each in fields(Measures) if each.metadata["objective"]
+}
+
+
+def direction_of(objective: str | None) -> str:
+    """Whether a sweep must minimize or maximize an objective; None: the one that the data decides, FJD or FID."""
+    return OBJECTIVES.get(objective or "fjd", "minimize")
+
+
+def possible_objectives(*missing: Need) -> list[str]:
+    """The objectives that a run without some needs can have."""
+    return [name for name in OBJECTIVES if not set(NEEDS.get(name, ())) & set(missing)]

@@ -4,19 +4,19 @@ from dataclasses import dataclass
 
 from clipgan.config.checks import at_least, one_of, require
 from clipgan.config.encoders import ClipConfig
-from clipgan.config.measure_registry import MEASURES, MOMENTS, Measures, Need
+from clipgan.config.measure_registry import MEASURES, MOMENTS, OBJECTIVES, Measures, Need, possible_objectives
 
 EXTRACTORS = ("inception", "judge")
 
 
 @dataclass
 class MetricsConfig(Measures):
-    """FID's protocol, when the other measures are due, and what a trial returns.
+    """FID's protocol, when the other measures are due, and which metric a trial returns.
 
     All measures read the same images; `clipgan.metrics.metric_names` names the metrics.
     """
 
-    name: str = "fid2k_clip_tiny"  # name of the protocol
+    name: str = "fid2k_clip_tiny64"  # name of the protocol
     extractor: str = "judge"  # whose features are compared: inception (torch-fidelity's) | judge (its image tower)
     inception_weights: str | None = None  # Inception's weights; null: torch hub's cache, where torch-fidelity puts them
     n_images: int = 2000  # number of generated images
@@ -27,12 +27,18 @@ class MetricsConfig(Measures):
     # Inception needs 299 pixels; the judge resizes as it was trained.
     weights: str = "ema"  # the generator's weights: ema (their moving average) | raw
     batch: int = 200  # largest number of images that an extractor takes at once; memory and the last bits depend on it
-    objective: str = "last"  # value that a trial returns: last | best FID
+    objective: str | None = None  # metric that a trial returns: fid | fjd | accuracy | r_precision | r_precision_hard
+    # Null: fjd where there are captions and a judge, else fid.
+    returns: str = "last"  # value of the objective that a trial returns: last | best
     judge: ClipConfig | None = None  # a CLIP that does not guide; null: none
 
     def __post_init__(self) -> None:
         one_of("metrics.extractor", self.extractor, EXTRACTORS)
-        one_of("metrics.objective", self.objective, ("last", "best"))
+        if self.objective in ("last", "best"):  # of version 0.1.0, in which FID was the only objective
+            self.returns, self.objective = self.objective, "fid"
+        one_of("metrics.returns", self.returns, ("last", "best"))
+        if self.objective is not None:
+            one_of("metrics.objective", self.objective, tuple(OBJECTIVES))
         at_least("metrics.n_images", self.n_images, 2)
         at_least("metrics.batch", self.batch, 1)
         if self.split is not None:
@@ -59,3 +65,17 @@ class MetricsConfig(Measures):
         judged = ["extractor=judge"] if self.extractor == "judge" else self.asked(Need.JUDGE)
         require(self.judge is not None or not judged, "metrics.judge", self.judge,
                  f"a CLIP (clip@metrics.judge=NAME) where metrics.{(judged or [''])[0]} asks for it")  # fmt: skip
+
+    def check_objective(self, data: str, *missing: Need) -> None:
+        """Refuse an objective that the data set or the missing judge cannot give.
+
+        Args:
+            data: name of the data set, which the message quotes.
+            missing: the needs that the data set does not meet.
+        """
+        if self.judge is None:
+            missing = (*missing, Need.JUDGE)
+        possible = possible_objectives(*missing)
+        judged = "" if self.judge is not None else " and metrics.judge=null"
+        require(self.objective is None or self.objective in possible, "metrics.objective", self.objective,
+                 f"{', '.join(possible)} or null with data={data}{judged}")  # fmt: skip

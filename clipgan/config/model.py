@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from clipgan.config.checks import at_least, positive, require, weight
+from clipgan.config.checks import at_least, one_of, positive, require, weight
 
 
 @dataclass
@@ -11,9 +11,11 @@ class LafiteConfig:
 
     conv_clamp: float = 256.0  # bound of the activations, positive and negative
     joined_to: int = 256  # up to this resolution a style is a layer of [text, w]; above it text scales and shifts A w
+    text_logit: str = "batch"  # text's part of D's logits, a sum over: batch | process (images of one GPU, as LAFITE)
     unit_features: bool = False  # whether D's semantic feature has unit length before the text multiplies it
 
     def __post_init__(self) -> None:
+        one_of("model.lafite.text_logit", self.text_logit, ("batch", "process"))
         require(self.conv_clamp > 0, "model.lafite.conv_clamp", self.conv_clamp, "a number > 0, or inf")
 
 

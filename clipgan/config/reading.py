@@ -1,6 +1,6 @@
 """From YAML to the dataclasses, and from the dataclasses to plain values."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -8,6 +8,7 @@ from clipgan.base.errors import UserError
 from clipgan.base.secrets import remember, without_passwords
 from clipgan.config.checks import require
 from clipgan.config.identity import FOR_GANS_ONLY, is_listed
+from clipgan.config.mistakes import of_value
 from clipgan.config.training import Config
 
 
@@ -23,6 +24,51 @@ def from_yaml(node: Any) -> Config:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
+    _check_terms(node)
+    try:
+        written: Any = OmegaConf.to_container(OmegaConf.create(node), resolve=False)  # a key may refer to a missing one
+        missing = sorted(key for key, value in flatten(written).items() if value == "???")
+        if missing:
+            raise UserError(f"{missing[0]} is missing: give {missing[0]}=VALUE")
+        return _to_config(OmegaConf.merge(OmegaConf.structured(Config), node))
+    except OmegaConfBaseException as error:
+        raise _as_user_error(error) from error
+
+
+def point_check(node: Any) -> Callable[[Mapping[str, Any]], None]:
+    """Return a check of the points of a sweep that differ from a configuration in the values of some keys.
+
+    The configuration is typed once, and a point then takes a few milliseconds; `from_yaml` takes ten times as long.
+
+    Args:
+        node: a composed OmegaConf DictConfig. Each call of the check must set the same keys.
+
+    Raises:
+        UserError: see `from_yaml`; the check raises it too.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    _check_terms(node)
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(Config), node)
+    except OmegaConfBaseException as error:
+        raise _as_user_error(error) from error
+
+    def check(values: Mapping[str, Any]) -> None:
+        try:
+            for key, value in values.items():
+                OmegaConf.update(merged, key, value)
+            refuse_unread(_to_config(merged), values)
+        except OmegaConfBaseException as error:
+            raise _as_user_error(error) from error
+
+    return check
+
+
+def _check_terms(node: Any) -> None:
+    from omegaconf import OmegaConf
+
     for phase in ("generator", "discriminator"):
         terms = OmegaConf.select(OmegaConf.create(node), f"loss.{phase}")
         require(terms is None or OmegaConf.is_dict(terms), f"loss.{phase}", terms, "a mapping of spaces")
@@ -30,20 +76,21 @@ def from_yaml(node: Any) -> Config:
             require(
                 OmegaConf.is_dict(pairs), f"loss.{phase}.{space}", pairs, "a mapping, such as {it: {}, ii: {h: 0.1}}"
             )
-    try:
-        written: Any = OmegaConf.to_container(OmegaConf.create(node), resolve=False)  # a key may refer to a missing one
-        missing = sorted(key for key, value in flatten(written).items() if value == "???")
-        if missing:
-            raise UserError(f"{missing[0]} is missing: give {missing[0]}=VALUE")
-        merged = OmegaConf.merge(OmegaConf.structured(Config), node)
-        config = OmegaConf.to_object(merged)
-    except OmegaConfBaseException as error:
-        reason = str(error.msg if hasattr(error, "msg") and error.msg else error).splitlines()[0]
-        key = getattr(error, "full_key", None)
-        raise UserError(f"{key}: {reason}" if key else reason) from error
+
+
+def _to_config(merged: Any) -> Config:
+    from omegaconf import OmegaConf
+
+    config = OmegaConf.to_object(merged)
     assert isinstance(config, Config)
     remember(config.mlflow.tracking_uri)
     return config
+
+
+def _as_user_error(error: Exception) -> UserError:
+    reason = str(error.msg if hasattr(error, "msg") and error.msg else error).splitlines()[0]
+    key = getattr(error, "full_key", None)
+    return UserError(of_value(key, reason))
 
 
 def from_record(node: Any) -> Config:

@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass, field
 
+from clipgan.config.adversarial import AdversarialConfig
 from clipgan.config.augment import AugmentConfig
 from clipgan.config.checks import at_least, name, one_of, positive, require, weight
 from clipgan.config.condition import ConditionConfig
 from clipgan.config.data import DataConfig
+from clipgan.config.discriminator import DiscriminatorConfig
 from clipgan.config.encoders import ClipConfig, ResNetConfig
 from clipgan.config.loss import LossConfig, SpaceWeights
+from clipgan.config.measure_registry import Need
 from clipgan.config.metrics import MetricsConfig
 from clipgan.config.mlflow import MlflowConfig
 from clipgan.config.model import ModelConfig
@@ -19,6 +22,7 @@ FEATURES = ("preprocessed", "online")
 TRAINING_PRECISIONS = ("auto", "fp32", "tf32", "bf16", "fp16")
 GRAPHS = ("auto", "on", "off")
 COMPILE_MODES = ("default", "reduce-overhead", "max-autotune")
+LOGS = ("mlflow", "tensorboard")
 MLFLOW_RUN = "mlflow:"  # before the id of a run whose weights to start from
 
 
@@ -32,6 +36,8 @@ class Config:
     data: DataConfig  # the captioned images
     model: ModelConfig  # generator and discriminator
     metrics: MetricsConfig  # what is measured of a generator, and how
+    adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)  # the game between G and D
+    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)  # the architecture of D
     augment: AugmentConfig = field(default_factory=AugmentConfig)  # what changes images before D sees them
     pairs: PairsConfig = field(default_factory=PairsConfig)  # which candidates count as positives and negatives
     condition: ConditionConfig = field(default_factory=ConditionConfig)  # what G and D are conditioned on
@@ -68,6 +74,8 @@ class Config:
     cache_dir: str | None = None  # folder of data, trained encoders and features; null: clipgan/ in your cache home
     sample_prompts: int = 6  # rows of the sample grid
     sample_latents: int = 8  # columns of the sample grid
+    log: list[str] = field(default_factory=lambda: ["mlflow"])  # where metrics go besides metrics.jsonl
+    # mlflow | tensorboard | both, as in [mlflow,tensorboard] | none of them: []
     mlflow: MlflowConfig = field(default_factory=MlflowConfig)  # where MLflow keeps the metrics
     simclr: SimclrConfig | None = None  # task=simclr: an encoder is pretrained; null: a GAN is trained
     epochs: int | None = None  # task=simclr: length of a training, in epochs
@@ -95,6 +103,8 @@ class Config:
         require(power_of_two and 8 <= self.resolution <= 1024, "resolution", self.resolution,
                  "a power of two from 8 to 1024")  # fmt: skip
         one_of("features", self.features, FEATURES)
+        for sink in self.log:
+            require(sink in LOGS, "log", f"[{','.join(self.log)}]", f"a list of any of {', '.join(LOGS)}")
         one_of("precision", self.precision, TRAINING_PRECISIONS)
         if self.threads is not None:
             at_least("threads", self.threads, 1)
@@ -127,7 +137,9 @@ class Config:
             at_least(key, getattr(self, key), 1)
         if self.seconds is not None:
             positive("seconds", self.seconds)
+        self.metrics.check_objective(self.data.name, *(() if self.data.name == "shapes" else (Need.SHAPES,)))
         self._check_init()
+        self._check_game()
         if self.compile is not None:
             one_of("compile", self.compile, COMPILE_MODES)
         self.graphs = {"True": "on", "False": "off"}.get(self.graphs, self.graphs)  # what YAML makes of on and off
@@ -138,6 +150,8 @@ class Config:
         require(self.batch % group == 0, "batch", self.batch, f"a multiple of model.mbstd_group={group}")
         require(self.contrast.negatives == 0 or self.loss.homologous > 0, "contrast.negatives",
                  self.contrast.negatives, f"0 for loss={self.loss.name}, which has no homologous part")  # fmt: skip
+        require(self.contrast.negatives == 0 or self.loss.text == "clean", "contrast.negatives",
+                 self.contrast.negatives, "0 with loss.text=noisy: further targets have no noise")  # fmt: skip
         if self.heterologous == "source":
             for phase, space, pair, term in self.loss.terms():
                 require(phase == "generator" or term.h is None, f"loss.{phase}.{space}.{pair}.h", term.h,
@@ -154,6 +168,21 @@ class Config:
                      "fits")  # fmt: skip
             require(self.pairs.similarity == "image", "pairs.similarity", self.pairs.similarity,
                      "image where condition.language_free > 0")  # fmt: skip
+
+    def _check_game(self) -> None:
+        require(self.adversarial.name != "relativistic" or self.augment.name != "ada", "augment", self.augment.name,
+                 "another one with adversarial=relativistic: there, the sign of D's logits, which ada follows, has no "
+                 "meaning")  # fmt: skip
+        if self.discriminator.name == "projected":
+            require(not self.model.multi_scale, "model.multi_scale", self.model.multi_scale,
+                     "false with discriminator=projected, which reads one scale")  # fmt: skip
+            require(self.freeze_d == 0, "freeze_d", self.freeze_d,
+                     "0 with discriminator=projected, whose network is frozen as a whole")  # fmt: skip
+
+    def gradient_penalties(self) -> dict[str, float]:
+        """Return the weights gamma of D's gradient penalties that are on: r1 on real images, r2 on generated ones."""
+        gammas = {"r1": self.model.r1_gamma, "r2": self.adversarial.r2_gamma}
+        return {name: gamma for name, gamma in gammas.items() if gamma}
 
     def _check_init(self) -> None:
         require(self.init is None or self.resume in ("auto", "none"), "init", self.init,

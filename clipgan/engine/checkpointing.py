@@ -43,9 +43,10 @@ class Checkpointing:
         path, content = found
         if not content["history"]:
             raise UserError(f"resume={path} holds weights and no training to resume; init={path} starts from them")
-        run_checkpoints.refuse_other_run(path, content["config"], self.config)
-        if "sources" in content:  # earlier versions did not store them
-            run_checkpoints.refuse_differences(path, content["sources"], sources)
+        stored = content.get("sources")  # earlier versions did not store them
+        run_checkpoints.refuse_other_run(path, content["config"], self.config, same_files=stored is None)
+        if stored is not None:
+            run_checkpoints.refuse_other_sources(path, stored, sources)
         if self.config.resume != "auto":
             self._set_aside(found)
         return found

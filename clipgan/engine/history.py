@@ -14,6 +14,7 @@ class History:
         self.maximised = maximised
         self.snapshots: list[tuple[int, float]] = []  # units done and objective of each snapshot
         self.objective_sd: float | None = None  # of the last snapshot, if it was measured
+        self.figures: dict[str, float] = {}  # metrics of the last snapshot that a sweep may take, by short name
         self.recorded_seconds = 0.0  # seconds of training up to the last record
         self.recorded_units = 0  # units done at the last record
         self.values: dict[str, float] = {}  # the newest value of each metric, in this process
@@ -57,6 +58,7 @@ class History:
         return {
             "history": self.snapshots,
             "objective_sd": self.objective_sd,
+            "figures": self.figures,
             "train_seconds": self.recorded_seconds,
             "mark": self.recorded_units,
             "tick": self.since_record.state_dict() if self.since_record.steps else None,
@@ -72,6 +74,7 @@ class History:
         self.snapshots = [(units, objective) for units, objective in state["history"]]
         # earlier versions used the names of the GAN's metrics, and saved only at snapshots
         self.objective_sd = state.get("objective_sd", state.get("fid_sd"))
+        self.figures = state.get("figures", {})
         self.recorded_units = state.get("mark" if "mark" in state else "kimg", self.snapshots[-1][0])
         self.recorded_seconds = state["train_seconds"]
         self.records = state.get("records")

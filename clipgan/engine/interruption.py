@@ -1,6 +1,7 @@
-"""Handle SIGTERM and SIGINT in a training: finish the step, write a checkpoint, end the process.
+"""Handle SIGTERM, SIGHUP and SIGINT in a training: finish the step, write a checkpoint, end the process.
 
-A cluster that preempts a job sends SIGTERM (Slurm sends SIGKILL some 30 s later); a user presses Ctrl-C.
+A cluster that preempts a job sends SIGTERM (Slurm sends SIGKILL some 30 s later). A user presses Ctrl-C. The terminal
+of an SSH connection that drops sends SIGHUP.
 """
 
 import os
@@ -74,7 +75,7 @@ class Interruption:
         if threading.current_thread() is not threading.main_thread():  # Python allows no handler here
             yield
             return
-        names = ["SIGTERM", "SIGINT", *(name for name in OF_LAUNCHERS if hasattr(signal, name))]
+        names = ["SIGTERM", "SIGHUP", "SIGINT", *(name for name in OF_LAUNCHERS if hasattr(signal, name))]
         for name in names:
             number = signal.Signals[name]
             before = signal.getsignal(number)

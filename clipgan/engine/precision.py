@@ -7,7 +7,7 @@ import torch
 
 from clipgan.base.device import tensorfloat
 from clipgan.base.errors import UserError
-from clipgan.config import Config
+from clipgan.config import GUIDE, Config
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 AMPERE, VOLTA = (8, 0), (7, 0)  # the first compute capabilities with bfloat16 and TensorFloat-32, and with float16
@@ -47,8 +47,13 @@ def with_precisions(config: Config, device: torch.device) -> Config:
     judge = config.metrics.judge
     if judge is not None and judge.precision == "auto":
         judge = replace(judge, precision="float32")  # metrics are compared between machines
+    discriminator = config.discriminator
+    if discriminator.network not in (None, GUIDE):
+        precision = choose_encoder_precision(discriminator.precision, device)
+        discriminator = replace(discriminator, precision=precision)
     return replace(
         config,
+        discriminator=discriminator,
         precision=choose_precision(config.precision, device).name,
         clip=replace(config.clip, precision=choose_encoder_precision(config.clip.precision, device)),
         resnet=replace(config.resnet, precision=choose_encoder_precision(config.resnet.precision, device)),

@@ -1,7 +1,7 @@
 """The result of a run, and the type of its report function."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 Report = Callable[[float, int], bool]  # (objective, units done) -> whether the run must end there
 
@@ -15,3 +15,6 @@ class Result:
     sec_per_unit: float  # seconds of training, without snapshots
     stopped: bool  # whether `report` ended the run before its last step
     objective_sd: float | None  # the objective's standard deviation over newly drawn images; None: unknown
+    figures: dict[str, float] = field(
+        default_factory=dict
+    )  # the last snapshot's metrics by short name: fid, accuracy ...

@@ -6,18 +6,20 @@ A task defines its step and its measurement; its schedule defines its unit (kimg
 import math
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from clipgan.base.console import console
+from clipgan.base.device import readable_name
 from clipgan.base.distributed import any_process, rank
 from clipgan.base.errors import DivergenceError, Interrupted, UserError
 from clipgan.base.memory import peak_memory
-from clipgan.base.text import first_line
+from clipgan.base.text import first_line, shown_path
 from clipgan.base.unread_files import BackgroundCheck
-from clipgan.config import Config, flatten, plain
+from clipgan.config import Config, MlflowConfig, flatten, plain
 from clipgan.engine import run_checkpoints
 from clipgan.engine.checkpointing import Checkpointing
 from clipgan.engine.history import History
@@ -26,8 +28,9 @@ from clipgan.engine.progress import RunStatus, follow, summary
 from clipgan.engine.result import Report, Result
 from clipgan.engine.schedule import Schedule
 from clipgan.engine.task import Task
+from clipgan.tracking import provenance
 from clipgan.tracking.log import Log, SilentLog
-from clipgan.tracking.run_description import Origin, RunDescription, description, run_name, to_compare
+from clipgan.tracking.run_description import Origin, RunDescription, description, run_name, to_compare, to_show
 from clipgan.tracking.run_log import RunLog
 
 
@@ -57,10 +60,15 @@ class Run(Task):
         with self.interruption.heeding(), self.cache_check if rank() == 0 else nullcontext():
             self._train(self._log(origin, resumed_at), resumed_at)
         if rank() == 0:
-            further = [] if origin.swept else [*self.further(origin), *to_compare(self.config.mlflow)]
-            said = "\n".join(summary(self._status(), self.stopped, further))
-            console.print(said.replace(f"{Path.cwd()}/", ""))
+            further = [] if origin.swept else [*self.further(origin), *to_compare(self._mlflow)]
+            console.print("\n".join(summary(self._status(), self.stopped, further)))
         return self._result()
+
+    @property
+    def _mlflow(self) -> MlflowConfig:
+        """Where MLflow is; nowhere if `log` leaves it out."""
+        config = self.config
+        return config.mlflow if "mlflow" in config.log else replace(config.mlflow, tracking_uri=None)
 
     def _log(self, origin: Origin, resumed_at: int | None) -> Log:
         """Open the run's log; only the first process writes it."""
@@ -68,9 +76,12 @@ class Run(Task):
             return SilentLog()
         text = description(self.config, origin, self.key)
         data = self.config.data.name, self.sources["data.fingerprint"]
-        about = RunDescription(self.name, text, origin.parent_run_id, data)
-        return RunLog(self.run_dir, self.config.mlflow, about, flatten(self.config) | self.params(), resumed_at,
-                      self.history.records)  # fmt: skip
+        record = provenance.describe(readable_name(self.device))
+        provenance.write(record, self.run_dir, continues=resumed_at is not None)
+        about = RunDescription(self.name, text, origin.parent_run_id, data, provenance.tags(record))
+        params = to_show(flatten(self.config) | self.params(), origin.swept)
+        tensorboard = "tensorboard" in self.config.log
+        return RunLog(self.run_dir, self._mlflow, about, params, resumed_at, self.history.records, tensorboard)
 
     def _train(self, log: Log, resumed_at: int | None) -> None:
         status = "FAILED"
@@ -120,7 +131,7 @@ class Run(Task):
             return
         self._refuse_divergence(of_all=True)
         averages = self.history.since_record
-        values = averages.means()
+        values = self.named(averages.means())
         values[f"sec_per_{schedule.unit}"] = averages.stop() / float(averages.steps * schedule.units_per_step)
         values["memory_gb"] = peak_memory(self.device)
         self.over = step == schedule.total_steps or self._time_is_up(units)
@@ -166,10 +177,11 @@ class Run(Task):
         objective = metrics[self.key]
         history.snapshots.append((units, objective))
         history.objective_sd = metrics.get(f"{self.key}_sd")
+        history.figures = {short: metrics[name] for short, name in self.names.items() if name in metrics}
         metrics |= {f"{self.key}_best": history.best, "snapshot_seconds": time.perf_counter() - start}
-        self._record(log, units, values | metrics)
-        for path in self.artifacts(units):
-            log.artifact(path)
+        self._record(log, units, metrics | values)  # FID first: MLflow opens a comparison with the first metric
+        for path in self.pictures(units):
+            log.picture(path, units)
         self._say_snapshot(units, objective, values)
         # record before the checkpoint: after a kill in between, the run repeats this part and drops the record
         self.checkpoints.save_snapshot(units, self._content(), history.snapshots, self.maximised)
@@ -236,11 +248,9 @@ class Run(Task):
         return units
 
     def _status(self) -> RunStatus:
-        here = Path.cwd()
-        shown = self.run_dir.relative_to(here) if self.run_dir.is_relative_to(here) else self.run_dir
         return RunStatus(
-            self.name, shown, self.schedule, self.key, self.maximised, self.state.step, self.history.seconds(),
-            self.config.seconds, tuple(self.history.snapshots), dict(self.history.values),
+            self.name, shown_path(self.run_dir), self.schedule, self.key, self.maximised, self.state.step,
+            self.history.seconds(), self.config.seconds, tuple(self.history.snapshots), dict(self.history.values),
             self.interruption.signal.name if self.interruption.signal else None,
         )  # fmt: skip
 
@@ -249,4 +259,4 @@ class Run(Task):
         objective = history.best if self.best_counts else history.snapshots[-1][1]
         deviation = None if self.best_counts else history.objective_sd  # the best of many snapshots varies differently
         speed = history.recorded_seconds / float(self.state.step * self.schedule.units_per_step)
-        return Result(objective, self.schedule.unit, speed, self.stopped, deviation)
+        return Result(objective, self.schedule.unit, speed, self.stopped, deviation, dict(history.figures))

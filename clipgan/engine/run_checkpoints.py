@@ -13,7 +13,7 @@ import torch
 from clipgan.base.console import console
 from clipgan.base.errors import UserError
 from clipgan.config import Config, flatten, from_record, plain
-from clipgan.config.identity import CHANGE_NO_METRIC, CHANGE_WHEN_RESUMED, is_listed
+from clipgan.config.identity import CHANGE_NO_METRIC, CHANGE_WHEN_RESUMED, CHECKED_BY_CONTENT, is_listed
 from clipgan.engine.checkpoint_file import checkpoint_path, load_checkpoint, snapshots
 
 LATEST = "latest.pt"
@@ -166,18 +166,32 @@ def keep_only(
             path.unlink()
 
 
-def refuse_other_run(path: Path, theirs: dict[str, Any], ours: Config) -> None:
+def refuse_other_run(path: Path, theirs: dict[str, Any], ours: Config, same_files: bool) -> None:
     """Refuse the checkpoint of a run whose metrics would differ from this run's.
+
+    Args:
+        path: the checkpoint.
+        theirs: the checkpoint's configuration.
+        ours: this run's.
+        same_files: whether both must name the same files; False where `refuse_other_sources` compares their content.
 
     Raises:
         UserError: names the first keys that differ.
     """
-    there, here = (
-        flatten(from_record(theirs)),
-        flatten(ours),
-    )  # `from_record` adds new keys
-    keys = [key for key in sorted(there.keys() | here.keys()) if not is_listed(key, RESUMABLE)]
+    there, here = flatten(from_record(theirs)), flatten(ours)  # `from_record` adds new keys
+    free = RESUMABLE if same_files else (*RESUMABLE, *CHECKED_BY_CONTENT)
+    keys = [key for key in sorted(there.keys() | here.keys()) if not is_listed(key, free)]
     refuse_differences(path, {key: there.get(key) for key in keys}, {key: here.get(key) for key in keys})
+
+
+def refuse_other_sources(path: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint whose data or encoders had other content; arguments and errors as `refuse_differences`.
+
+    The data's fingerprint also has the times of the files, and so counts only where a content is not known.
+    """
+    known = theirs.get("data.content") is not None and ours["data.content"] is not None
+    left_out = "data.fingerprint" if known else "data.content"
+    refuse_differences(path, theirs, {key: value for key, value in ours.items() if key != left_out})
 
 
 def refuse_differences(path: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from clipgan.base.device import choose_device
 from clipgan.base.distributed import joined, planned_rank, planned_size, value_of_first
 from clipgan.base.durable_files import remove_unfinished
 from clipgan.base.heartbeat import watching_processes
+from clipgan.base.run_lock import exclusive
 from clipgan.config import Config
 from clipgan.engine.compilation import check_compiler
 from clipgan.engine.determinism import (
@@ -22,6 +23,10 @@ from clipgan.engine.result import Report, Result
 from clipgan.engine.run import Run
 from clipgan.engine.step_graphs import check_graphs
 from clipgan.tracking.run_description import Origin
+from clipgan.tracking.tensorboard_events import check_installed
+
+# Seconds that a trial waits for its run directory: a host that has lost its connection may still end the trial there.
+PATIENCE = 120.0
 
 # A task's preparation: it fills the cache, and returns a function that makes the run after all processes have joined.
 PrepareRun = Callable[[Config, Path, torch.device, Report | None], Callable[[], Run]]
@@ -39,16 +44,24 @@ def launch(config: Config, run_dir: Path, prepare_run: PrepareRun, report: Repor
 
     Raises:
         UserError: the device does not support the configuration; `prepare_run` and the run may also raise it.
+        ProcessError: another process uses `run_dir`.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
-    if planned_rank() == 0:
+    if planned_rank() > 0:
+        return _launch(config, run_dir, prepare_run, report, origin)
+    with exclusive(run_dir, patience=0.0 if report is None else PATIENCE):
         remove_unfinished(run_dir)
+        return _launch(config, run_dir, prepare_run, report, origin)
+
+
+def _launch(config: Config, run_dir: Path, prepare_run: PrepareRun, report: Report | None, origin: Origin) -> Result:
     if config.deterministic and config.device != "cpu":
         settle_cublas()  # before the choice of a GPU, which initialises CUDA
     device = choose_device(config.device)
     deterministic = is_deterministic(config.deterministic, device)
     if config.compile is not None:
         check_compiler(config.compile, device)
+    check_installed(config.log)
     check_graphs(config.graphs, device, planned_size())
     config = with_precisions(config, device)
     precision = Precision(config.precision, device)

@@ -1,7 +1,9 @@
 """The interface of a task for the training engine: its state, a step, a measurement, and its descriptions."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from torch import Tensor
@@ -14,6 +16,7 @@ class Task(ABC):
     """The methods that a task implements; `Run` does the rest."""
 
     key: str  # name of the metric that is the objective
+    names: Mapping[str, str] = MappingProxyType({})  # short name of a metric that a sweep may take -> its name
     maximised: bool  # whether a higher objective is better
     best_counts: bool  # whether the run's result is its best objective, not its last
     state: Any  # the state of training: step (batches done), watch (a Watch), state_dict(), load_state_dict()
@@ -51,8 +54,12 @@ class Task(ABC):
     def announce(self) -> None:
         """Print a description of the run before it starts."""
 
-    def artifacts(self, units: int) -> list[Path]:
-        """List a snapshot's files in the run directory, for the tracker."""
+    def named(self, values: dict[str, float]) -> dict[str, float]:
+        """Give the values of a step the names that a person reads in the log."""
+        return values
+
+    def pictures(self, units: int) -> list[Path]:
+        """List the PNGs in the run directory that a snapshot has drawn, for the tracker."""
         return []
 
     @abstractmethod

@@ -5,18 +5,20 @@ python -m clipgan.import_lafite FILE.pkl OUT.pt clip=ViT-B16
 """
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import open_clip
 import torch
+import yaml
 
 from clipgan.base.console import console
 from clipgan.base.errors import UserError
-from clipgan.base.installed import train_command
+from clipgan.base.installed import conf, train_command
 from clipgan.config import flatten
-from clipgan.config.command_line import compose_config, messages_not_tracebacks
+from clipgan.config.command_line import compose_config, messages_not_tracebacks, quoted
 from clipgan.engine.checkpoint_file import save_checkpoint
 from clipgan.import_lafite.convert import convert
 from clipgan.import_lafite.unpickle import read_pickle
@@ -54,7 +56,7 @@ def import_lafite(source: Path, out: Path, overrides: Sequence[str]) -> list[str
     if architecture is None or architecture["embed_dim"] != found.clip_dim:
         has = "is not a model of open_clip" if architecture is None else f"has {architecture['embed_dim']} dimensions"
         raise UserError(f"clip={config.clip.name} {has}, but {source} was trained with a CLIP of {found.clip_dim}; "
-                        "name that CLIP: clip=ViT-B32, clip=ViT-B16, ...")  # fmt: skip
+                        f"name that CLIP: {clips_of(found.clip_dim)}")  # fmt: skip
     state = new_state(config, found.clip_dim, torch.device("cpu"))
     for name in ("generator", "generator_ema", "discriminator"):
         load_strictly(getattr(state, name), getattr(found, name), f"{source} ({name})", "LAFITE's architecture")
@@ -67,6 +69,17 @@ def import_lafite(source: Path, out: Path, overrides: Sequence[str]) -> list[str
     size = f"{found.resolution} x {found.resolution}"
     console.print(f"{out}: LAFITE at {size}, G of {count:.1f} M parameters, for clip={config.clip.name}")
     return settings
+
+
+def clips_of(width: int) -> str:
+    """Say which CLIPs have embeddings of a width: this project's options, and else open_clip's models."""
+    fitting = [name for name in open_clip.list_models() if open_clip.get_model_config(name)["embed_dim"] == width]
+    if not fitting:
+        return f"open_clip has no model of {width} dimensions"
+    shipped = {file.stem: yaml.safe_load(file.read_text()) for file in sorted((conf() / "clip").glob("*.yaml"))}
+    options = [f"clip={name}" for name, settings in shipped.items() if settings["model"] in fitting]
+    other = f"clip=open_clip clip.name=NAME, where NAME has {width} dimensions, such as {fitting[0]}"
+    return ", ".join(options) or other
 
 
 def main() -> None:
@@ -85,7 +98,8 @@ def main() -> None:
     out = Path(named[0]) if named else given.pickle.with_suffix(".pt")
     with messages_not_tracebacks():
         settings = import_lafite(given.pickle, out, given.more[len(named) :])
-        console.print(f"train from it: {' '.join([*train_command(), *settings])} init={out}")
+        command = shlex.join([*train_command(), *settings, f"init={quoted(str(out))}"])
+        console.print(f"train from it: {command}")
 
 
 if __name__ == "__main__":

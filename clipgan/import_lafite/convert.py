@@ -92,13 +92,12 @@ def _convert(content: Mapping[str, Any], path: Path) -> Converted:
         network = content.get(name)
         if not isinstance(network, Module) or network.class_name != class_name:
             raise UserError(f"{path} has no network {name}: a LAFITE pickle holds G, D and G_ema")
-        _check(network, name, path)
+        _refuse_shared(network, name, path)
         networks[name] = network
     generator, discriminator = networks["G_ema"], networks["D"]
-    tensors = dict(generator.tensors())
-    first, second = (_text_weight(tensors, layer) for layer in (0, 1))
-    if first is None or second is None:
-        raise UserError(f"{path} is a StyleGAN2 whose layers take no text, not LAFITE's")
+    first, second = _text_weights(generator, path)
+    for name, network in networks.items():
+        _check(network, name, path)
     return Converted(
         generator=_renamed(networks["G"], GENERATOR_NAMES),
         generator_ema=_renamed(generator, GENERATOR_NAMES),
@@ -109,10 +108,41 @@ def _convert(content: Mapping[str, Any], path: Path) -> Converted:
     )
 
 
-def _text_weight(tensors: Mapping[str, Tensor], layer: int) -> Tensor | None:
-    """Return a layer's weight in the first style's text network (of either kind of style); None if there is none."""
-    names = (f"synthesis.b4.conv1.{kind}_{layer}.weight" for kind in ("pre", "scale_layer"))
-    return next((tensors[name] for name in names if name in tensors), None)
+def _refuse_shared(network: Module, name: str, path: Path) -> None:
+    """Refuse a module that occurs twice: a few of them, nested, make a tree without end.
+
+    Raises:
+        UserError: names the network.
+    """
+    seen: set[int] = set()
+    waiting = [network]
+    while waiting:
+        module = waiting.pop()
+        if id(module) in seen:
+            raise UserError(f"{path}: a {module.class_name} occurs twice in {name}, as in no network of LAFITE's")
+        seen.add(id(module))
+        waiting.extend(module.children().values())
+
+
+def _text_weights(generator: Module, path: Path) -> tuple[Tensor, Tensor]:
+    """Return the two weights of the first style's text network (of either kind of style).
+
+    Raises:
+        UserError: it is another network than LAFITE's; says which.
+    """
+    tensors = dict(generator.tensors())
+    kinds = ("pre", "scale_layer")
+    for kind in kinds:
+        first, second = (tensors.get(f"synthesis.b4.conv1.{kind}_{layer}.weight") for layer in (0, 1))
+        if first is not None and second is not None:
+            return first, second
+    synthesis = generator.children().get("synthesis")
+    classes = {module.class_name for _, module in generator.walk()}
+    if "SynthesisInput" in classes:
+        raise UserError(f"{path} is a StyleGAN3: it takes no text, and its layers are not LAFITE's")
+    if synthesis is not None and "b4" in synthesis.children():
+        raise UserError(f"{path} is a StyleGAN2 whose layers take no text, not LAFITE's")
+    raise UserError(f"{path} is no generator of LAFITE's: it has no layer synthesis.b4.conv1 that takes text")
 
 
 def _check(network: Module, name: str, path: Path) -> None:
@@ -128,6 +158,11 @@ def _check(network: Module, name: str, path: Path) -> None:
                 wanted = " or ".join(str(value) for value in allowed)
                 raise UserError(f"{path}: {where} has {key}={module.attributes[key]}; only {wanted} is supported")
     for place, value in network.tensors():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            count = int((~torch.isfinite(value)).sum())
+            raise UserError(
+                f"{path}: {name}.{place} has {count} values that are NaN or infinite: a training that diverged"
+            )
         if place.endswith("resample_filter") and not torch.allclose(value, kernel(value.device, value.dtype)[0, 0]):
             raise UserError(f"{path}: {name}.{place} is another filter than [1, 3, 3, 1], the supported one")
 

@@ -55,7 +55,7 @@ class Settings(dict):
 
 
 class Ignored:
-    """Replaces numpy's scalars and dtypes, which no weight depends on."""
+    """Replaces numpy's scalars, arrays and dtypes, which no weight of LAFITE's needs (a StyleGAN3 has arrays)."""
 
     def __init__(self, *_: Any) -> None:
         pass
@@ -76,6 +76,8 @@ class NetworkUnpickler(pickle.Unpickler):
         try:
             return ALLOWED[module, name]
         except KeyError:
+            if module.startswith("dnnlib.tflib"):
+                raise pickle.UnpicklingError("it is a StyleGAN of TensorFlow, not a network of PyTorch") from None
             raise pickle.UnpicklingError(f"it names {module}.{name}, which weights do not need") from None
 
 
@@ -134,6 +136,9 @@ ALLOWED = {
     ("dnnlib.util", "EasyDict"): Settings,
     ("builtins", "set"): set,
     ("numpy", "dtype"): Ignored,
+    ("numpy", "ndarray"): Ignored,
+    ("numpy.core.multiarray", "_reconstruct"): Ignored,
+    ("numpy._core.multiarray", "_reconstruct"): Ignored,
     ("numpy.core.multiarray", "scalar"): Ignored,
     ("numpy._core.multiarray", "scalar"): Ignored,
 }

@@ -3,7 +3,9 @@
 Shapes: N generated images, M real ones, n images of a chunk, D width of the extractor's features.
 """
 
+from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from clipgan.base.arrays import save_array
 from clipgan.base.cache import cache_entry
 from clipgan.base.console import track
 from clipgan.base.distributed import from_first, rank
-from clipgan.config import NEEDS, Config, Need
+from clipgan.config import NEEDS, Config, Need, possible_objectives
 from clipgan.inputs.data.pack import PackedData
 from clipgan.inputs.encoders.clip import FrozenClip
 from clipgan.inputs.features.feature_cache import Features
@@ -23,7 +25,6 @@ from clipgan.metrics.extractors import Extractor, InceptionExtractor, JudgeExtra
 from clipgan.metrics.generated import Context, ReadImages, measured
 from clipgan.metrics.inception import find_inception_weights
 from clipgan.metrics.measure import FEATURES, JUDGED, REDRAWN, Measure, Setting
-from clipgan.metrics.measures import fid
 from clipgan.metrics.metric_names import split_of
 from clipgan.metrics.prompts import choose_prompts, real_indices
 from clipgan.models.networks.generator import TextToImage
@@ -60,13 +61,15 @@ class Evaluation:
         Raises:
             UserError: Inception's weights are missing, or a requested measure needs more images.
         """
-        self.config, self.metrics, self.judge, self.device = config, config.metrics, judge, device
-        self.context = context
         name = split_of(config)
         split = getattr(data, name)
+        objective = config.metrics.objective or ("fjd" if judge is not None and any(split.captions) else "fid")
+        config = replace(config, metrics=replace(config.metrics, objective=objective))
+        self.config, self.metrics, self.judge, self.device = config, config.metrics, judge, device
+        self.context = context
         self.self_judged = judge is not None and judge.weights == guide.weights
         chosen = real_indices(split, self.metrics)
-        self.measures = {measure: load_measure(measure) for measure in self.metrics.asked()}
+        self.measures = {measure: load_measure(measure) for measure in {*self.metrics.asked(), objective, "fid"}}
         for measure in self.measures.values():
             measure.check(config, len(chosen))
         self.prompts = choose_prompts(split, getattr(features, name), self.metrics, config.condition)
@@ -78,8 +81,15 @@ class Evaluation:
             weights = find_inception_weights(self.metrics.inception_weights)
             self.extractor = InceptionExtractor(weights, self.metrics.resize, device)
         self.real = self._real_rows(split.images, chosen, f"{data.fingerprint} {name}", cache_dir)
-        self.setting = Setting(config, self.real, self.prompts.captions, judge, self.self_judged)
-        self.key = fid.MEASURE.name(self.setting)
+        captioned = self.prompts.captions is not None
+        real_captions = [split.captions[index][0] for index in chosen] if captioned else None
+        self.setting = Setting(
+            config, self.real, self.prompts.captions, judge, self.self_judged, real_captions, self._features_of
+        )
+        self.names = {
+            measure: load_measure(measure).name(self.setting) for measure in possible_objectives(*self._unmet())
+        }
+        self.key = self.names[objective]
 
     def record(self) -> dict[str, str | int]:
         """Parameters of the evaluation for the run's record, besides `config.metrics`."""
@@ -104,12 +114,33 @@ class Evaluation:
             generator: the generator with the weights that `metrics.weights` names.
             last: whether the training ends here.
         """
-        measures = [fid.MEASURE, *(self.measures[name] for name in self._due(last))]
+        return self._values(self._due(last), lambda read, draw: self._measured(generator, read, draw))
+
+    def of_pictures(self, pictures: Callable[[int], Tensor]) -> dict[str, float]:
+        """Compute all metrics of pictures from another source than a generator.
+
+        Args:
+            pictures: returns the pictures of draw 0 or 1 for `prompts`, uint8 [N, 3, R, R].
+        """
+
+        def measured(read: ReadImages, draw: int) -> dict[str, Tensor]:
+            rows = read(pictures(draw).to(self.device), range(len(self.prompts)))
+            return {name: row.cpu() for name, row in rows.items()}
+
+        return self._values(self._due(last=True), measured)
+
+    def _values(self, due: list[str], measured: Callable[[ReadImages, int], dict[str, Tensor]]) -> dict[str, float]:
+        """Compute metrics by name.
+
+        Args:
+            due: names of the measures.
+            measured: computes rows of all pictures of draw 0 or 1, [N, ...] by name, on the CPU.
+        """
+        measures = [self.measures[name] for name in due]
         needed = {row for measure in measures for row in measure.rows}
-        rows = self._measured(generator, lambda images, numbers: self._rows(images, numbers, measures, needed))
+        rows = measured(lambda images, numbers: self._rows(images, numbers, measures, needed), 0)
         if REDRAWN in needed:
-            again = self._measured(generator, lambda images, _: self._extracted(images, {FEATURES}), draw=1)
-            rows[REDRAWN] = again[FEATURES]
+            rows[REDRAWN] = measured(lambda images, _: self._extracted(images, {FEATURES}), 1)[FEATURES]
         values: dict[str, float] = {}
         for measure in measures if rank() == 0 else []:
             values |= measure.metrics(rows, self.setting)
@@ -121,10 +152,20 @@ class Evaluation:
         return measured(generator, conditions, self.config.seed, measure, draw, self.context)
 
     def _due(self, last: bool) -> list[str]:
-        """List the measures of a snapshot, without those whose needs the data set does not meet."""
+        """List the measures of a snapshot: FID, the objective, and those due whose needs the data set meets."""
+        unmet = self._unmet()
+        due = [name for name in self.metrics.due(last) if not unmet & {*NEEDS[name]}]
+        return list(dict.fromkeys(["fid", self.metrics.objective or "fid", *due]))
+
+    def _unmet(self) -> set[Need]:
+        """The needs that data and judge do not meet."""
         captions = self.prompts.captions is not None
-        met = {Need.CAPTIONS: captions, Need.SHAPES: captions and self.config.data.name == "shapes"}
-        return [name for name in self.metrics.due(last) if all(met.get(need, True) for need in NEEDS[name])]
+        met = {
+            Need.CAPTIONS: captions,
+            Need.SHAPES: captions and self.config.data.name == "shapes",
+            Need.JUDGE: self.judge is not None,
+        }
+        return {need for need, is_met in met.items() if not is_met}
 
     def _rows(self, images: Tensor, numbers: range, measures: list[Measure], needed: set[str]) -> dict[str, Tensor]:
         """Compute the rows of a chunk of images, [n, ...] by name: shared `needed` rows and the measures' own rows."""
@@ -140,6 +181,10 @@ class Evaluation:
         for measure in measures:
             rows |= measure.read(images, chosen)
         return rows
+
+    def _features_of(self, images: Tensor) -> Tensor:
+        """Extract the features of uint8 images [n, 3, R, R], on the CPU."""
+        return in_batches(self.extractor, images.to(self.device), self.metrics.batch)[FEATURES].cpu()
 
     def _extracted(self, images: Tensor, needed: set[str]) -> dict[str, Tensor]:
         """Compute the extractor's needed rows of a chunk."""

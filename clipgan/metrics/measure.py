@@ -8,10 +8,11 @@ the judge's embedding, T different captions.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import torch
 from torch import Tensor
 
 from clipgan.config import Config
@@ -36,6 +37,8 @@ class Setting:
     captions: list[str] | None  # captions of the N images; None in a data set without captions
     judge: FrozenClip | None  # None if no CLIP judges
     self_judged: bool  # whether the judge CLIP is also the guide CLIP
+    real_captions: list[str] | None  # the first caption of each of the M real images; None likewise
+    extract: Callable[[Tensor], Tensor]  # uint8 images [n, 3, R, R] -> the extractor's features [n, D], on the CPU
 
     @cached_property
     def real_moments(self) -> Moments:
@@ -48,6 +51,20 @@ class Setting:
         assert self.captions is not None
         assert self.judge is not None
         return different_texts(self.captions, self.judge.encode_text)
+
+    @cached_property
+    def joint_moments(self) -> Moments:
+        """Mean and covariance of the real images' features beside their captions; see `joint`."""
+        assert self.real_captions is not None
+        assert self.judge is not None
+        texts, row = self.texts
+        if self.real_captions != self.captions:
+            texts, row = different_texts(self.real_captions, self.judge.encode_text)
+        return moments(self.joint(self.real, texts[row]))
+
+    def joint(self, features: Tensor, texts: Tensor) -> Tensor:
+        """Put captions [N, C] beside images [N, D], at the real features' mean norm (FJD's alpha): [N, D + C]."""
+        return torch.cat([features, self.real.norm(dim=1).mean() * texts], dim=1)
 
     def name(self, measure: str, of_inception: bool = False, against_real: bool = True) -> str:
         """Name a metric of the extractor's rows; see `figure_name`."""
@@ -78,6 +95,10 @@ class Measure(ABC):
             captions: the n captions of these images; None in a data set without captions.
         """
         return {}
+
+    def name(self, setting: Setting) -> str:
+        """Name the metric; only of a measure that may be the objective."""
+        raise NotImplementedError
 
     @abstractmethod
     def metrics(self, rows: Mapping[str, Tensor], setting: Setting) -> dict[str, float]:

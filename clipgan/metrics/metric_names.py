@@ -1,7 +1,7 @@
 """Name metrics by the measure, the number of images, the protocol, and the network that extracts the features.
 
-    fid5k  fid50k_full  fid30k_coco  fid2k_clip_tiny  fid2k_train_clip_tiny_self  kid2k_clip_tiny_sd  recall5k_inception
-    fid5k_real2k
+    fid5k  fid50k_full  fid30k_coco  fid2k_clip_tiny64  fid2k_train_clip_tiny_self  kid2k_clip_tiny64_sd
+    recall5k_inception  fid5k_real2k
 
 The name contains the fields that the value depends on, not the option's name in the group `metrics`. A name without a
 network always means torch-fidelity's Inception.
@@ -63,8 +63,8 @@ def caption_name(measure: str, config: Config, self_judged: bool) -> str:
 
 
 def accuracy_name(attribute: str, config: Config) -> str:
-    """Name the share of objects whose attribute, read by the oracle, agrees with the caption."""
-    return f"accuracy_{attribute}{prompts_name(config)}{weights_name(config)}"
+    """Name the share of objects whose attribute, read by the oracle, agrees with the caption; ``: of all attributes."""
+    return f"accuracy{attribute and '_'}{attribute}{prompts_name(config)}{weights_name(config)}"
 
 
 def count_name(count: int) -> str:

@@ -11,6 +11,8 @@ from typing import Any
 
 from clipgan.base.errors import UserError
 from clipgan.base.installed import conf
+from clipgan.config.checks import text_encoding
+from clipgan.inputs.data.text import read_lines
 
 MAX_SEEDS = 10_000  # more are taken for a typing error
 TEXT_FILES = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".md")  # a prompt with such an ending is a file name
@@ -24,6 +26,7 @@ class SampleOptions:
     prompts: list[str]
     run: str | None = None  # the id of an MLflow run; exactly one of `run` and `ckpt` is given
     ckpt: Path | None = None  # a checkpoint file
+    encoding: str = "utf-8"  # of the file of prompts, unless it begins with a byte order mark
     seeds: tuple[int, ...] = tuple(range(8))  # seeds of latents and noise, the same for every prompt
     truncation: float = 1.0  # psi: 1 leaves styles unchanged, 0 replaces them by their average
     rerank: int | None = None  # number of pictures to keep for each prompt, the best by CLIP; None: all
@@ -61,6 +64,7 @@ def parse(arguments: Sequence[str]) -> SampleOptions:
         what = f"run={given['run']} and ckpt={given['ckpt']} are both given" if "run" in given else "no model is given"
         raise UserError(f"{what}: give exactly one of run=RUN_ID (of MLflow) and ckpt=FILE")
     values: dict[str, Any] = {key.replace(".", "_"): PARSERS[key](key, value) for key, value in given.items()}
+    values["prompts"] = parse_prompts("prompts", given["prompts"], values.get("encoding", SampleOptions.encoding))
     if uri := os.environ.get("MLFLOW_TRACKING_URI"):
         values.setdefault("mlflow_tracking_uri", uri)
     options = SampleOptions(**values)
@@ -80,7 +84,7 @@ def _check_together(options: SampleOptions) -> None:
         raise UserError(f"interpolate=text goes from prompt to prompt and needs two, not prompts={options.prompts[0]}")
 
 
-def parse_prompts(key: str, text: str) -> list[str]:
+def parse_prompts(key: str, text: str, encoding: str) -> list[str]:
     """Parse prompts between semicolons, or read them from the lines of a file; drop repeated ones.
 
     Raises:
@@ -95,9 +99,10 @@ def parse_prompts(key: str, text: str) -> list[str]:
         what = "is a folder" if path.is_dir() else "does not exist"
         raise UserError(f"{key}={text} {what}; give prompts between semicolons, or a file with one on each line")
     try:
-        parts = path.read_text(encoding="utf-8-sig").splitlines() if is_file else text.split(";")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{key}={text} is not a text file in UTF-8") from error
+        parts = read_lines(path, encoding) if is_file else text.split(";")
+    except ValueError as error:
+        reason = str(error).replace("data.encoding=", "encoding=")  # the name of the setting of this command
+        raise UserError(f"{key}={text} cannot be read: {reason}") from error
     prompts = [" ".join(part.split()) for part in parts if part.strip()]
     if not prompts:
         raise UserError(f"{key}={text} holds no prompt; write {key}='a red bird;a plate of food'")
@@ -162,6 +167,11 @@ def _text(key: str, text: str) -> str:
     return text
 
 
+def _encoding(key: str, text: str) -> str:
+    text_encoding(key, text)
+    return text
+
+
 def _checkpoint(key: str, text: str) -> Path:
     if not Path(text).is_file():
         raise UserError(f"{key}={text} does not exist; give a checkpoint file")
@@ -175,7 +185,8 @@ def _path(key: str, text: str) -> Path:
 PARSERS: Mapping[str, Callable[[str, str], Any]] = {
     "run": _text,
     "ckpt": _checkpoint,
-    "prompts": parse_prompts,
+    "prompts": _text,  # parsed when the encoding is known
+    "encoding": _encoding,
     "seeds": parse_seeds,
     "truncation": parse_truncation,
     "rerank": _whole_number(1),

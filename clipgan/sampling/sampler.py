@@ -8,10 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from PIL import Image
 from torch import Tensor
 
+from clipgan.base.console import console
 from clipgan.base.errors import UserError
-from clipgan.base.pictures import to_uint8
+from clipgan.base.pictures import to_picture, to_uint8
 from clipgan.base.randomness import stream
 from clipgan.config import ClipConfig
 from clipgan.inputs.encoders.clip import FrozenClip, load_clip
@@ -26,13 +28,21 @@ class Sampler:
     Pictures are generated one at a time: a batch would change the last bits, and now and then a pixel.
     """
 
-    def __init__(self, generator: TextToImage, clip: FrozenClip, device: torch.device) -> None:
-        """Take a `generator` in evaluation mode and a `clip`, both on `device`."""
-        self.generator, self.clip, self.device = generator, clip, device
+    def __init__(self, generator: TextToImage, clip: FrozenClip, device: torch.device, source: Source) -> None:
+        """Take a `generator` in evaluation mode and a `clip`, both on `device`, and the run that they come from."""
+        self.generator, self.clip, self.device, self.source = generator, clip, device, source
+
+    def draw(self, prompt: str, seed: int, truncation: float = 1.0) -> Image.Image:
+        """Generate the picture of a prompt and a seed."""
+        return to_picture(self.image(self.condition(prompt), seed, truncation))
 
     def condition(self, prompt: str) -> Tensor:
-        """Return G's condition for a prompt: its CLIP embedding of unit length, [1, C]."""
-        return self.clip.encode_text([prompt])
+        """Return G's condition for a prompt: its CLIP embedding of unit length, [1, C]; say if CLIP truncates it."""
+        before = self.clip.truncated
+        condition = self.clip.encode_text([prompt])
+        if self.clip.truncated > before:
+            console.print(f"{prompt[:40]}...: longer than the {self.clip.context} tokens that CLIP reads")
+        return condition
 
     @torch.no_grad()
     def style(self, seed: int) -> Tensor:
@@ -76,7 +86,7 @@ def open_sampler(source: Source, device: torch.device, clip_checkpoint: str | No
         reason = " ".join(str(error).split())[:300]
         raise UserError(f"clip={config.clip.name} and {source.name} do not fit: {reason}") from error
     generator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Sampler(generator.eval().requires_grad_(False), clip, device)
+    return Sampler(generator.eval().requires_grad_(False), clip, device, source)
 
 
 def recorded_clip(

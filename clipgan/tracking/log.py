@@ -26,6 +26,15 @@ class Log(ABC):
         """Record a file in the run directory."""
 
     @abstractmethod
+    def picture(self, path: Path, step: int) -> None:
+        """Record a PNG in the run directory that a snapshot has drawn.
+
+        Args:
+            path: the file; its name begins with what it shows, as in `samples-000002.png`.
+            step: whole units done.
+        """
+
+    @abstractmethod
     def model(self, write: Callable[[Path], None], step: int) -> None:
         """Record the trained network as an MLflow model.
 
@@ -55,6 +64,9 @@ class SilentLog(Log):
         return []
 
     def artifact(self, path: Path) -> None:
+        """Do nothing."""
+
+    def picture(self, path: Path, step: int) -> None:
         """Do nothing."""
 
     def model(self, write: Callable[[Path], None], step: int) -> None:

@@ -2,12 +2,13 @@
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from clipgan.base.durable_files import replace_text
-from clipgan.base.mlflow_store import connect, limit_waits
+from clipgan.base.mlflow_store import address, connect, limit_waits
 from clipgan.base.secrets import without_passwords
 from clipgan.config import MlflowConfig
 from clipgan.tracking.run_description import RunDescription
@@ -35,7 +36,16 @@ class Model:
     model_id: str | None = None  # MLflow's id, after the model was announced
 
 
-Item = dict[str, Any] | Path | Model  # a record (step, time, metrics by name), a file in the run directory, a model
+@dataclass
+class Picture:
+    """A PNG in the run directory, `NAME-STEP.png`."""
+
+    path: Path
+    step: int
+
+
+# a record (step, time, metrics by name), a file in the run directory, a snapshot's picture, a model
+Item = dict[str, Any] | Path | Picture | Model
 
 
 class MlflowRun:
@@ -67,24 +77,30 @@ class MlflowRun:
         if not resumed:
             (run_dir / RUN_ID_FILE).unlink(missing_ok=True)
         self.run_id: str | None = None  # MLflow's id, after `open`
+        self.page: str | None = None  # where a browser shows it, after `open`
         self._client: Any = None
 
     def open(self) -> list[Item]:
         """Make the run, or find that of an earlier process; returns what the earlier process could not send."""
+        from mlflow.entities import RunTag
+
         uri = self.config.tracking_uri
         assert uri is not None
         self._client, experiment_id = connect(uri, self.config.experiment)
         run_id = self._known_run(without_passwords(uri)) or self._new_run(without_passwords(uri), experiment_id)
         self._log_params(run_id)
         missing = self._missing(run_id, self._records()) if self._resumed else []
-        self._client.set_tag(run_id, RUN_DIR_TAG, str(self.run_dir.resolve()))
-        self.run_id = run_id
+        tags = {**self.about.tags, RUN_DIR_TAG: str(self.run_dir.resolve())}
+        self._client.log_batch(run_id, tags=[RunTag(key, text) for key, text in tags.items()])
+        self.run_id, self.page = run_id, address(uri, experiment_id, run=run_id)
         return missing
 
     def send(self, item: Item) -> None:
         """Send one item to the open run."""
         if isinstance(item, Path):
             self._client.log_artifact(self.run_id, str(item))
+        elif isinstance(item, Picture):
+            self._send_picture(item)
         elif isinstance(item, Model):
             self._send_model(item)
         else:
@@ -183,7 +199,18 @@ class MlflowRun:
             if late:
                 missing.append({"step": record["step"], "time": record["time"], **late})
         there = {item.path for item in self._client.list_artifacts(run_id)}
-        return missing + [path for path in sorted(self.run_dir.glob(PICTURES)) if path.name not in there]
+        late_pictures = [path for path in sorted(self.run_dir.glob(PICTURES)) if path.name not in there]
+        return missing + [Picture(path, int(path.stem.partition("-")[2])) for path in late_pictures]
+
+    def _send_picture(self, picture: Picture) -> None:
+        """Send a picture as a file, and as an image of its step: MLflow's charts have a slider through the steps."""
+        from PIL import Image, UnidentifiedImageError
+
+        key = picture.path.stem.partition("-")[0]
+        with suppress(UnidentifiedImageError), Image.open(picture.path) as image:  # damaged: then only as a file
+            image.load()
+            self._client.log_image(self.run_id, image, key=key, step=picture.step, synchronous=True)
+        self._client.log_artifact(self.run_id, str(picture.path))
 
     def _send_model(self, model: Model) -> None:
         from mlflow.entities import LoggedModelOutput
@@ -205,7 +232,8 @@ class MlflowRun:
 
 def is_refusal(error: Exception, item: Item) -> bool:
     """Whether MLflow will never accept an item: a value is bad, or the file is gone. Other errors may be temporary."""
-    if isinstance(item, Path) and not item.exists():
+    path = item.path if isinstance(item, Picture) else item
+    if isinstance(path, Path) and not path.exists():
         return True
     return getattr(error, "error_code", None) in REFUSED
 

@@ -1,10 +1,14 @@
 """Describe a run for MLflow, besides its metrics: its name, its task, and how to continue it."""
 
 import shlex
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
+from clipgan.base.installed import python
 from clipgan.base.secrets import without_passwords
 from clipgan.config import Config, MlflowConfig
+from clipgan.config.user_command import UserCommand
 
 MAX_NAME = 250  # characters; MLflow keeps no more
 
@@ -13,7 +17,7 @@ MAX_NAME = 250  # characters; MLflow keeps no more
 class Origin:
     """The origin of a run: its own command, or a sweep."""
 
-    command: str | None = None  # shell command that continues this run
+    command: UserCommand = field(default_factory=UserCommand)
     swept: tuple[str, ...] = ()  # overrides that differ between the trials of its sweep, such as `h=0.5`
     parent_run_id: str | None = None  # the MLflow run of its sweep
 
@@ -26,22 +30,53 @@ class RunDescription:
     description: str  # Markdown
     parent_run_id: str | None = None
     dataset: tuple[str, str] | None = None  # name and fingerprint
+    tags: Mapping[str, str] = field(default_factory=dict)  # of the newest process (`provenance.tags`)
+
+
+# What a person compares, in the order of the parameters in MLflow.
+COMPARED = (
+    "loss.name", "h", "C_it", "C_ii", "S.D", "S.CLIP", "S.ResNet", "pairs.name", "condition.name", "clip.name",
+    "model.name", "augment.name", "data.name", "resolution", "batch", "kimg", "seconds", "epochs", "seed",
+    "metrics.name", "precision", "fid_key",
+)  # fmt: skip
+
+
+def to_show(params: Mapping[str, Any], swept: Sequence[str]) -> dict[str, Any]:
+    """Choose and order a run's parameters for MLflow; the file config.yaml has all of them.
+
+    The axes of the sweep come first, then what a person compares, then the rest. Left out are values that are None, and
+    weights of the structure that repeat `h`.
+
+    Args:
+        params: dotted keys to plain values.
+        swept: see `Origin`.
+    """
+    repeated = {key for key in ("loss.homologous", "loss.heterologous") if params.get(key) in (1, params.get("h"))}
+    shown = {key: value for key, value in params.items() if value is not None and key not in repeated}
+    first = [*(line.lstrip("+").partition("=")[0] for line in swept), *COMPARED]
+    ranks = {name: rank for rank, name in reversed(list(enumerate(first)))}
+
+    def rank(key: str) -> int:
+        names = (key, key.removesuffix(".name"))  # an axis `loss` is the parameter loss.name
+        return min((ranks[name] for name in names if name in ranks), default=len(first))
+
+    return dict(sorted(shown.items(), key=lambda item: rank(item[0])))
 
 
 def run_name(config: Config, swept: tuple[str, ...] = ()) -> str:
-    """Name a run, as `symmetric h=0.5 C_it=1 ViT-B32`: structure, h, other axes of its sweep, and the guide CLIP.
+    """Name a run: a trial by what varies in its sweep (`h=0.5 symmetric`), a single run also by its data.
 
     Args:
-        config: the run; with task=simclr, pairs and network replace structure and CLIP.
+        config: the run.
         swept: see `Origin`.
     """
-    if config.simclr is None:
-        known, first, last = {"loss", "h", "clip"}, f"{config.loss.name} h={config.h:g}", config.clip.name
-    else:
-        known, first, last = {"pairs", "simclr.network"}, config.pairs.name, config.simclr.network
-    pairs = (line.lstrip("+").partition("=") for line in swept)
-    others = [f"{key}={_short(value)}" for key, _, value in pairs if key not in known]
-    return " ".join([first, *others, last])[:MAX_NAME]
+    kind, key = (config.loss.name, "loss") if config.simclr is None else (config.pairs.name, "pairs")
+    given = dict(line.lstrip("+").partition("=")[::2] for line in swept)
+    varied = [f"{name}={_short(value)}" for name, value in given.items() if name != key]
+    if not swept:
+        varied = [f"h={config.h:g}"] if config.simclr is None else []
+        return " ".join([kind, *varied, config.data.name, f"{config.resolution}px"])[:MAX_NAME]
+    return " ".join([*varied, kind])[:MAX_NAME]
 
 
 def description(config: Config, origin: Origin, objective: str) -> str:
@@ -55,10 +90,10 @@ def description(config: Config, origin: Origin, objective: str) -> str:
     unit = "kimg" if config.simclr is None else "epochs"
     swept = f" A trial of the sweep that is its parent run, with `{' '.join(origin.swept)}`." if origin.swept else ""
     paragraphs = [_what(config) + swept]  # the page shows only the first lines
-    if origin.command is not None:
+    if origin.command.run_dir is not None:
         # with task=simclr the learning rate ends at 0 after the last epoch
         later = ", after its end with more kimg" if config.simclr is None else " where it was interrupted"
-        paragraphs += [f"To go on{later}:", f"    {origin.command}"]
+        paragraphs += [f"To go on{later}:", f"    {origin.command.resumed()}"]
     pictures = " `samples-*.png` are its sample grids." if config.simclr is None else ""
     paragraphs.append(f"`{objective}` against {unit} is its objective, `{objective}_best` the best so far.{pictures}")
     return "\n\n".join(paragraphs)
@@ -69,7 +104,8 @@ def to_compare(mlflow: MlflowConfig) -> list[tuple[str, str]]:
     uri = without_passwords(mlflow.tracking_uri or "")
     if not uri or uri.startswith(("http://", "https://")):  # MLflow runs on a server already
         return []
-    return [(f"mlflow ui --backend-store-uri {shlex.quote(uri)}", "compare runs in a browser")]
+    command = [python(), "-m", "mlflow", "ui", "--backend-store-uri", uri]
+    return [(shlex.join(command), "compare runs in a browser")]
 
 
 def _what(config: Config) -> str:

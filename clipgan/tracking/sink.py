@@ -10,7 +10,7 @@ from typing import Any
 from clipgan.base.console import console
 from clipgan.base.secrets import without_passwords
 from clipgan.base.text import first_line
-from clipgan.tracking.mlflow_run import Item, MlflowRun, Model, is_refusal
+from clipgan.tracking.mlflow_run import Item, MlflowRun, Model, Picture, is_refusal
 
 PATIENCE = 30.0  # seconds that a finished run waits for an unreachable MLflow
 HURRY = 5.0  # seconds that an interrupted or failed run waits for MLflow
@@ -27,7 +27,7 @@ class Sink:
     def __init__(self, run: MlflowRun) -> None:
         self._run = run
         self._records: deque[dict[str, Any]] = deque()  # others append at the right; only the thread removes items
-        self._files: deque[Path | Model] = deque()
+        self._files: deque[Path | Picture | Model] = deque()
         self._news = threading.Event()  # set by a new item, and by the end of the run
         self._end: tuple[str, Mapping[str, str]] | None = None  # status and tags, once the run has ended
         self._away = False  # whether the last try failed
@@ -118,6 +118,8 @@ class Sink:
 
     def _open(self) -> None:
         missing = self._run.open()
+        if self._run.about.parent_run_id is None:  # a sweep has printed the address of its trials
+            self._say("page", f"MLflow: {self._run.page}")
         self._records.extendleft(item for item in reversed(missing) if isinstance(item, dict))
         self._files.extendleft(item for item in reversed(missing) if not isinstance(item, dict))
 
@@ -162,5 +164,6 @@ class Sink:
             console.print(without_passwords(line))
 
 
-def _name(item: Path | Model) -> str:
-    return "the model" if isinstance(item, Model) else item.name
+def _name(item: Path | Picture | Model) -> str:
+    path = item.path if isinstance(item, Picture) else item
+    return path.name if isinstance(path, Path) else "the model"

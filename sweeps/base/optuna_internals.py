@@ -1,11 +1,12 @@
 """Access Optuna beyond its public interface: three private names and the tables of `RDBStorage`.
 
-Why: Optuna reads a study more slowly with every waiting trial, and it refuses a trial whose choices differ from the
-choices of earlier trials. `tests/sweeps/base/test_optuna_internals.py` shows what a new Optuna release has changed.
+Why: Optuna reads a study and adds to it more slowly with every waiting trial, and it refuses a trial whose choices
+differ from the choices of earlier trials. `tests/sweeps/base/test_optuna_internals.py` shows what a new Optuna release
+has changed.
 """
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy
@@ -26,6 +27,20 @@ _PARAMS = sqlalchemy.text(
 )
 _SET_PARAM = sqlalchemy.text(
     "UPDATE trial_params SET param_value = :value, distribution_json = :distribution WHERE param_id = :id"
+)
+_LOCK_STUDY = sqlalchemy.text("UPDATE studies SET study_name = study_name WHERE study_id = :study")
+_N_TRIALS = sqlalchemy.text("SELECT count(*) FROM trials WHERE study_id = :study")
+_ADD_TRIAL = sqlalchemy.text("INSERT INTO trials (number, study_id, state) VALUES (:number, :study, 'WAITING')")
+_NEW_KEYS = sqlalchemy.text("SELECT number, trial_id FROM trials WHERE study_id = :study AND number >= :first")
+_ADD_PARAM = sqlalchemy.text(
+    "INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json)"
+    " VALUES (:trial, :name, :value, :distribution)"
+)
+_ADD_USER_NOTE = sqlalchemy.text(
+    "INSERT INTO trial_user_attributes (trial_id, key, value_json) VALUES (:trial, :name, :value)"
+)
+_ADD_SYSTEM_NOTE = sqlalchemy.text(
+    "INSERT INTO trial_system_attributes (trial_id, key, value_json) VALUES (:trial, :name, :value)"
 )
 
 
@@ -49,6 +64,36 @@ def silent_trials(storage: RDBStorage, study: int, grace: int) -> set[int]:
     """Find the keys of running trials without a heartbeat for `grace` seconds by the database's clock."""
     storage.heartbeat_interval = storage.grace_period = grace
     return set(storage._get_stale_trial_ids(study))
+
+
+def add_waiting(storage: RDBStorage, study: int, trials: Sequence[FrozenTrial]) -> None:
+    """Add waiting trials without reports in one transaction; `Study.add_trial` takes one or more for each attribute.
+
+    Args:
+        storage: the caller holds its lock.
+        study: the key of the study.
+        trials: the study has one distribution for each parameter, and all trials have it.
+    """
+    distributions = {name: new for trial in trials for name, new in trial.distributions.items()}
+    texts = {name: distribution_to_json(distribution) for name, distribution in distributions.items()}
+    with storage.engine.begin() as connection:
+        connection.execute(_LOCK_STUDY, {"study": study})  # write first, as below; Optuna locks this row too
+        first = connection.execute(_N_TRIALS, {"study": study}).scalar_one()
+        numbered = dict(enumerate(trials, start=first))
+        connection.execute(_ADD_TRIAL, [{"number": number, "study": study} for number in numbered])
+        keys = {number: key for number, key in connection.execute(_NEW_KEYS, {"study": study, "first": first})}
+        params: list[dict[str, Any]] = []
+        user_notes: list[dict[str, Any]] = []
+        system_notes: list[dict[str, Any]] = []
+        for number, trial in numbered.items():
+            for name, external in trial.params.items():
+                value = distributions[name].to_internal_repr(external)
+                params.append({"trial": keys[number], "name": name, "value": value, "distribution": texts[name]})
+            for rows, notes in ((user_notes, trial.user_attrs), (system_notes, trial.system_attrs)):
+                rows += [{"trial": keys[number], "name": n, "value": json.dumps(v)} for n, v in notes.items()]
+        for statement, rows in ((_ADD_PARAM, params), (_ADD_USER_NOTE, user_notes), (_ADD_SYSTEM_NOTE, system_notes)):
+            if rows:
+                connection.execute(statement, rows)
 
 
 def replace_distributions(

@@ -9,9 +9,9 @@ from sweeps.base.errors import SweepError
 DIRECTIONS = ("minimize", "maximize")
 BOTH = " or ".join(DIRECTIONS)
 AT_LEAST = {
-    **dict.fromkeys(("stop_seconds", "gpus", "memory_gb", "max_retries"), 0),
+    **dict.fromkeys(("stop_seconds", "gpus", "memory_gb", "max_retries", "max_requeues"), 0),
     **dict.fromkeys(("n_trials", "replicas", "replicas_top", "workers", "processes", "threads", "heartbeat"), 1),
-    "max_step": 1,
+    **dict.fromkeys(("max_batch_size",), 1),
 }
 
 
@@ -23,7 +23,7 @@ class Settings:
     objectives: list[str] = field(default_factory=list)  # names of several objectives: [fid,sec_per_kimg]
     # []: one objective, or as many as there are directions.
     step_name: str = "step"  # unit of the steps that a job reports, for the table
-    max_step: int | None = None  # last step of a trial, such as ${kimg}; pruners and dry runs use it
+    max_step: Any = None  # last step of a trial, such as ${kimg}; pruners and dry runs use it
     pruner: Any = None  # the rule that ends bad trials early; choose it by its group: pruner=median
     sampler: Any = None  # the source of the points; choose it by its group: sampler=tpe
     n_trials: int | None = None  # number of points that a sampler draws; h=interval(0.1,2) needs it, a grid does not
@@ -34,26 +34,30 @@ class Settings:
     replicas_top: int | None = None  # N: replicate only the N best points; null: all
     seed_key: str = "seed"  # the key of the seed; replicas add 0, 1, ... to its value
     aggregate: str = "mean"  # value of a point with replicas: mean | median | a quantile such as q75
-    dry_run: bool = False  # true: print the points and the cost; run nothing
-    dry_run_overrides: list[str] = field(default_factory=list)  # overrides for the short job that measures the speed
+    point_check: str | None = None  # function of the app that gets a config and makes a check of values, by its path
+    dry_run: Any = False  # true: print the points and what is known of the cost | measure: run a short job for the cost
+    dry_run_overrides: list[str] = field(default_factory=list)  # overrides for this job
     storage: str = "sqlite:///sweeps.db"  # database of the study; postgresql://USER@HOST/DATABASE for several hosts
     study_name: str | None = None  # null: the swept axes and a digest of all other settings, such as h-3f2a91c0
     not_identity: list[str] = field(default_factory=list)  # keys and sections that may differ in a study: cache_dir ...
     retry_failed: bool = False  # true: run failed points again, in their own run directories
     params: dict[str, Any] = field(default_factory=dict)  # axis -> values, as on the command line: h: 0.1,0.5,2
     workers: int | None = None  # number of trials at a time; null: as many as GPUs, cores and memory allow
+    max_batch_size: int | None = None  # at most so many trials at a time, whatever fits; null: no such limit
     workers_per_gpu: Any = None  # trials at a time on each GPU: N | auto (measured on the first ones); null: 1
     processes: int = 1  # number of processes of a trial, each with its own GPU where there are GPUs
     threads: int | None = 1  # CPU threads of each process; null: the workers share the cores
     gpus: int | None = None  # number of GPUs that the workers share; null: all
     memory_gb: float | None = None  # GB that each process of a trial needs; limits the workers; null: no limit
     max_retries: int = 1  # number of retries after a crash, from the checkpoint; not after a mistake or a divergence
+    max_requeues: int = 100  # times that a trial may exit with status 75, or end by a signal, and run again later
     max_failure_rate: float = 1.0  # the sweep ends when a larger share of its trials has failed; 1: never
     heartbeat: int = 20  # seconds between two heartbeats of each host of a study
     stop_seconds: int = 30  # seconds that stopped trials have to save their state, before they are killed
     grace: int = 120  # seconds without a heartbeat after which a host loses its trials to the others
     mlflow_tracking_uri: str | None = None  # MLflow's address for the run of the whole study; null: no such run
     mlflow_experiment: str | None = None  # experiment that holds this run; created if missing
+    mlflow_about: str = ""  # what all trials share, for the name of this run, such as the data
 
     def check(self) -> None:
         """Check the values, beyond their types.
@@ -84,7 +88,19 @@ class Settings:
             self._refuse("max_failure_rate", "in [0, 1]")
         if self.grace < 2 * self.heartbeat:
             self._refuse("grace", f"at least 2 x hydra.sweeper.heartbeat={self.heartbeat}")
+        self._check_choices()
+        self._check_max_step()
         self._check_workers_per_gpu()
+
+    def _check_max_step(self) -> None:
+        if not isinstance(self.max_step, int | None):
+            self._refuse("max_step", f"a whole number of {self.step_name}: trials report their progress in whole units")
+        if self.max_step is not None and self.max_step < 1:
+            self._refuse("max_step", "at least 1")
+
+    def _check_choices(self) -> None:
+        if self.dry_run not in (True, False, "measure"):
+            self._refuse("dry_run", "true, false or measure")
 
     def _check_workers_per_gpu(self) -> None:
         value = self.workers_per_gpu
@@ -108,6 +124,11 @@ class Settings:
     def has_pruner(self) -> bool:
         """Whether a pruner may end trials early."""
         return self.pruner is not None and self.pruner.get("_target_") is not None
+
+    @property
+    def needs_number(self) -> bool:
+        """Whether a trial without an objective has failed: pruners, replicas and several objectives compare numbers."""
+        return self.has_pruner or self.replicas > 1 or len(self.names) > 1
 
     @property
     def retried(self) -> list[str]:

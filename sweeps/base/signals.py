@@ -5,7 +5,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -13,11 +14,14 @@ from types import FrameType
 PR_SET_PDEATHSIG = 1
 
 
-class Stopped(SystemExit):
-    """SIGTERM came. The exit status is 143, as in a shell."""
+TERMINATING = [signal.Signals[name] for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]  # HUP: ssh dropped
 
-    def __init__(self) -> None:
-        super().__init__(128 + signal.SIGTERM)
+
+class Stopped(SystemExit):
+    """A signal came that ends the process. The exit status is 143 for SIGTERM and 129 for SIGHUP, as in a shell."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
 
 
 class Stop:
@@ -31,15 +35,18 @@ class Stop:
         self.signal: int | None = None
 
     def check(self) -> None:
-        """Raise `Stopped` if SIGTERM has come, and KeyboardInterrupt if SIGINT has come."""
-        if self.signal == signal.SIGTERM:
-            raise Stopped
+        """Raise `Stopped` if SIGTERM or SIGHUP has come, and KeyboardInterrupt if SIGINT has come."""
         if self.signal == signal.SIGINT:
             raise KeyboardInterrupt
+        if self.signal is not None:
+            raise Stopped(self.signal)
 
     @contextmanager
     def catching_signals(self) -> Iterator[None]:
-        """Catch SIGTERM and SIGINT while the block runs; SIGINT only if this process does not ignore it."""
+        """Catch SIGTERM, SIGHUP and SIGINT while the block runs; the last two only if this process heeds them.
+
+        A shell lets background commands ignore SIGINT, and `nohup` lets a command ignore SIGHUP.
+        """
 
         def heed(number: int, _frame: FrameType | None) -> None:
             self.signal = number
@@ -50,10 +57,10 @@ class Stop:
         if threading.current_thread() is not threading.main_thread():  # Python allows no handler here
             yield
             return
-        before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-        signal.signal(signal.SIGTERM, heed)
-        if before[signal.SIGINT] is not signal.SIG_IGN:
-            signal.signal(signal.SIGINT, heed)
+        before = {number: signal.getsignal(number) for number in (*TERMINATING, signal.SIGINT)}
+        for number, handler in before.items():
+            if number == signal.SIGTERM or handler is not signal.SIG_IGN:
+                signal.signal(number, heed)
         try:
             yield
         finally:
@@ -94,6 +101,22 @@ def heed_now() -> None:
     if _held.back is not None and threading.current_thread() is threading.main_thread():
         stop, _held.back = _held.back, None
         stop.check()
+
+
+def end_with_main_thread(seconds: float, status: Callable[[], int]) -> None:
+    """End this process some seconds after its main thread: a thread that a job has left would keep it alive.
+
+    Args:
+        seconds: that such a thread may take.
+        status: gives the exit status.
+    """
+
+    def end() -> None:
+        threading.main_thread().join()
+        time.sleep(seconds)
+        os._exit(status())
+
+    threading.Thread(target=end, daemon=True).start()
 
 
 def end_with_parent(parent: int) -> None:

@@ -1,6 +1,5 @@
 """The commands that are shown to the user: one that continues the sweep, and one that runs a single trial."""
 
-import itertools
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -8,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from clipgan.base.secrets import without_passwords
+from clipgan.base.text import config_flags
 
-CONFIG_FLAGS = ("--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd")
 ATTRIBUTE = "command"  # note of the study
 
 
@@ -20,7 +19,7 @@ def note(fixed: Sequence[str]) -> Mapping[str, Any]:
     """
     return {
         "program": _program(),
-        "flags": _config_flags(sys.argv[1:]),
+        "flags": config_flags(sys.argv[1:]),
         "fixed": [without_passwords(line) for line in fixed],
     }
 
@@ -42,7 +41,10 @@ def command_of(note: Mapping[str, Any] | None, overrides: Sequence[str]) -> str:
 
 
 def _program() -> str:
-    """The program as it is called from here: a Python file by its path, an installed command by its name."""
+    """The program as it is called from here: a file by its path, `-m MODULE`, an installed command by its name."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    if spec is not None:
+        return f"-m {spec.name.removesuffix('.__main__')}"
     program = Path(sys.argv[0])
     if program.suffix != ".py":
         return program.name
@@ -51,15 +53,5 @@ def _program() -> str:
 
 
 def _shown(program: str, arguments: Sequence[str]) -> str:
-    return shlex.join([*(["python"] if program.endswith(".py") else []), program, *arguments])
-
-
-def _config_flags(arguments: Sequence[str]) -> list[str]:
-    """Hydra's flags that say where the configuration is, with their values."""
-    flags: list[str] = []
-    for argument, value in itertools.zip_longest(arguments, arguments[1:]):
-        if argument in CONFIG_FLAGS and value is not None:
-            flags += [argument, value]
-        elif argument.partition("=")[0] in CONFIG_FLAGS and "=" in argument:
-            flags.append(argument)
-    return flags
+    words = program.split() if program.startswith("-m ") else [program]
+    return shlex.join([*(["python"] if program.endswith(".py") or words != [program] else []), *words, *arguments])

@@ -3,6 +3,7 @@
 import copy
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from sweeps.base.errors import SweepError
-from sweeps.points.search_space import AnyAxis, axes_and_fixed
+from sweeps.points.search_space import AnyAxis, axes_and_fixed, job_overrides
 from sweeps.study.identity import flat
 from sweeps.study.storage import has_password
 
@@ -36,10 +37,11 @@ class Composition:
         self.config = config
         self._hydra_overrides = given_overrides(config, "hydra")
         self._groups: dict[str, bool] = {}  # key of an override -> whether it is a group
-        self._composed: dict[tuple[str, ...], DictConfig] = {}  # overrides that are no plain values -> config
+        self._composed: dict[tuple[str, ...], DictConfig] = {}  # overrides -> config
+        self._parsed: dict[str, Override] = {}  # by its text
 
     def parse(self, params: Mapping[str, Any], arguments: Sequence[str]) -> tuple[list[AnyAxis], list[str]]:
-        """The axes and the fixed overrides. For one key the command line replaces the config."""
+        """The axes and the fixed overrides, in the order of Hydra's own sweeper: see `axes_and_fixed`."""
         parser = OverridesParser.create(config_loader=self._loader)
         lines = [f"{axis}={values}" for axis, values in params.items()]
         return axes_and_fixed(parser.parse_overrides([*lines, *arguments]))
@@ -50,11 +52,11 @@ class Composition:
         for axis in axes:
             for value in axis.examples if self._is_group(axis.name) else axis.examples[:1]:
                 override = axis.override(value)
-                overrides = [*fixed, *{**first, axis.name: override}.values()]
+                overrides = job_overrides(axes, fixed, list({**first, axis.name: override}.values()))
                 try:
                     config = self._loader.load_sweep_config(self.config, overrides)
                 except ConfigCompositionException:  # Hydra 1.4 also refuses what changes the sweep itself
-                    config = self.without_axes(overrides)
+                    config = self._loaded(overrides)
                     self._check_sweeper(config, axis, override)
                     raise
                 self._check_sweeper(config, axis, override)
@@ -76,11 +78,26 @@ class Composition:
             self._groups[group] = bool(options)
         return self._groups[group]
 
-    def without_axes(self, fixed: Sequence[str]) -> DictConfig:
-        """The configuration with the fixed overrides alone. A mandatory group may be missing: an axis fills it."""
+    def without_axes(self, fixed: Sequence[str]) -> tuple[DictConfig, list[str]]:
+        """The configuration with the fixed overrides alone, and those that no configuration without the axes accepts.
+
+        A mandatory group may be missing: an axis fills it. An override may change what only an axis brings, as
+        `db.user=me` beside the axis `db=mysql,postgresql`.
+        """
+        try:
+            return self._loaded(fixed), []
+        except ConfigCompositionException:
+            accepted: list[str] = []
+            for line in fixed:
+                with suppress(ConfigCompositionException):
+                    self._loaded([*accepted, line])
+                    accepted.append(line)
+            return self._loaded(accepted), [line for line in fixed if line not in accepted]
+
+    def _loaded(self, overrides: Sequence[str]) -> DictConfig:
         return self._loader.load_configuration(
             config_name=self.config.hydra.job.config_name,
-            overrides=[*self._hydra_overrides, *fixed],
+            overrides=[*self._hydra_overrides, *overrides],
             run_mode=RunMode.MULTIRUN,
         )
 
@@ -100,15 +117,8 @@ class Composition:
 
     def _with_values(self, overrides: Sequence[str]) -> DictConfig:
         """A job's config without Hydra's notes of its overrides; points that differ in values share a composition."""
-        values: list[Override] = []
-        others: list[Override] = []
-        for override in OverridesParser.create().parse_overrides(list(overrides)):
-            plain = override.type in PLAIN and override.package is None and not self._is_group(override.key_or_group)
-            (values if plain else others).append(override)
-        lines = tuple(str(override.input_line) for override in others)
-        if lines not in self._composed:
-            self._composed[lines] = self._loader.load_sweep_config(self.config, list(lines))
-        config = copy.deepcopy(self._composed[lines])
+        lines, values = self.parted(overrides)
+        config = copy.deepcopy(self.composed(lines))
         try:
             for override in values:
                 adds = override.type == OverrideType.FORCE_ADD
@@ -117,19 +127,57 @@ class Composition:
             return self._loader.load_sweep_config(self.config, list(overrides))
         return config
 
+    def parted(self, overrides: Sequence[str]) -> tuple[tuple[str, ...], list[Override]]:
+        """Part a job's overrides into those that need a composition, and plain values of keys."""
+        parsed = [self._parse(line) for line in overrides]
+        if any(override.is_delete() for override in parsed):  # then the order matters
+            return tuple(overrides), []
+        values: list[Override] = []
+        others: list[str] = []
+        for line, override in zip(overrides, parsed, strict=True):
+            key = override.key_or_group
+            plain = override.type in PLAIN and override.package is None and not self._is_group(key)
+            if plain and not key.startswith("hydra."):
+                values.append(override)
+            else:
+                others.append(line)
+        return tuple(others), values
+
+    def _parse(self, line: str) -> Override:
+        if line not in self._parsed:
+            self._parsed[line] = OverridesParser.create().parse_override(line)
+        return self._parsed[line]
+
+    def composed(self, overrides: tuple[str, ...]) -> DictConfig:
+        """A job's config, composed once for the same overrides; not to be changed."""
+        if overrides not in self._composed:
+            self._composed[overrides] = self._loader.load_sweep_config(self.config, list(overrides))
+        return self._composed[overrides]
+
     @property
     def sweep_dir(self) -> Path:
         """The folder of the sweep."""
         return Path(str(self.config.hydra.sweep.dir))
 
+    @property
+    def has_time_in_its_folder(self) -> bool:
+        """Whether `hydra.sweep.dir` depends on the time, as Hydra's default does: `multirun/${now:...}`."""
+        probe = copy.deepcopy(self.config)
+        OmegaConf.clear_cache(probe)  # a resolver that depends on the time keeps its result there
+        _ = probe.hydra.sweep.dir
+        return bool(OmegaConf.get_cache(probe).get("now"))
+
     def name_study(self, study: str) -> None:
-        """Set the study's name, which `hydra.sweep.dir` contains, and check that this folder can be written.
+        """Set the study's name, which `hydra.sweep.dir` may contain."""
+        with read_write(self.config.hydra):
+            self.config.hydra.sweeper.study_name = study
+
+    def make_folder(self) -> None:
+        """Make the folder of the sweep, and check that it can be written.
 
         Raises:
             SweepError: it cannot.
         """
-        with read_write(self.config.hydra):
-            self.config.hydra.sweeper.study_name = study
         folder = self.sweep_dir
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -139,6 +187,13 @@ class Composition:
             raise SweepError(
                 f"hydra.sweep.dir={folder} cannot be written ({error.strerror}); give another with hydra.sweep.dir=DIR"
             ) from error
+
+    def save(self) -> None:
+        """Write the configuration of the sweep into its folder, as Hydra's own sweeper does."""
+        self._hide_password()
+        with read_write(self.config.hydra):
+            self.config.hydra.overrides.hydra = self._hydra_overrides
+        OmegaConf.save(self.config, self.sweep_dir / "multirun.yaml")
 
     def move_to(self, folder: str) -> None:
         """Let the jobs that follow run in another folder."""
@@ -162,7 +217,7 @@ class Composition:
     def _hide_password(self) -> None:
         """Keep the storage's password out of each job's `hydra.yaml`."""
         sweeper = self.config.hydra.sweeper
-        if sweeper.storage == HIDDEN or not has_password(sweeper.storage):
+        if sweeper.storage in (None, HIDDEN) or not has_password(sweeper.storage):
             return
         given = [line for line in self._hydra_overrides if line.partition("=")[0].lstrip("+") != STORAGE_KEY]
         self._hydra_overrides = [*given, f"{STORAGE_KEY}={HIDDEN}"]

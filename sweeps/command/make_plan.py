@@ -19,6 +19,7 @@ from sweeps.points.search_space import (
     Value,
     Values,
     is_numeric,
+    job_overrides,
     name_of,
     point_at,
     point_id,
@@ -27,6 +28,9 @@ from sweeps.points.search_space import (
 from sweeps.points.where import Condition
 from sweeps.search.plan import Grid, Plan, Source, shuffled
 from sweeps.search.sampling import SampledPoints
+
+Exists = Callable[[Values], bool]
+Violations = Callable[[Values], Sequence[float]]
 
 
 def plan_of(settings: Settings, axes: Sequence[AnyAxis], fixed: Sequence[str], composition: Composition) -> Plan:
@@ -47,22 +51,23 @@ def plan_of(settings: Settings, axes: Sequence[AnyAxis], fixed: Sequence[str], c
         settings.seed_key,
         settings.step_name,
     )
-    return Plan(_source(settings, axes, _exists(settings, axes, fixed, composition)), goal, seed)
+    return Plan(_source(settings, axes, *_where(settings, axes, fixed, composition)), goal, seed)
 
 
-def _source(settings: Settings, axes: Sequence[AnyAxis], exists: Callable[[Values], bool]) -> Source:
+def _source(settings: Settings, axes: Sequence[AnyAxis], exists: Exists, violations: Violations | None) -> Source:
     first = [_given(entry, axes, exists, settings.where) for entry in settings.enqueue]
     sampler = _sampler(settings.sampler, axes)
     if sampler["_target_"] == GridSampler._target_:
-        if settings.n_trials is not None:
+        grid = _grid(axes, first, exists, settings)
+        if settings.n_trials is not None and settings.n_trials < len(grid):
             raise SweepError(
-                f"hydra.sweeper.n_trials={settings.n_trials} is not allowed with a grid, which has its own points;"
-                " choose a sampler, as in hydra/sweeper/study/sampler=random"
+                f"hydra.sweeper.n_trials={settings.n_trials} is less than the {len(grid)} points of the grid, and"
+                " a grid runs all of them; leave it out, or choose a sampler, as in hydra/sweeper/study/sampler=random"
             )
-        return _grid(axes, first, exists, settings)
+        return grid
     _check_sampler(sampler, settings, axes)
     assert settings.n_trials is not None
-    return SampledPoints(axes, sampler, settings.n_trials, settings.directions, exists, first)
+    return SampledPoints(axes, sampler, settings.n_trials, settings.directions, exists, first, violations)
 
 
 def _sampler(chosen: Mapping[str, Any] | None, axes: Sequence[AnyAxis]) -> Mapping[str, Any]:
@@ -137,29 +142,31 @@ def _given(entry: Any, axes: Sequence[AnyAxis], exists: Callable[[Values], bool]
     return values
 
 
-def _exists(
+def _where(
     settings: Settings, axes: Sequence[AnyAxis], fixed: Sequence[str], composition: Composition
-) -> Callable[[Values], bool]:
-    """Whether `where` holds at a point. If it names other keys than axes, the config of the point's job is composed."""
+) -> tuple[Exists, Violations | None]:
+    """Whether `where` holds at a point, and how far the point is from it.
+
+    If it names other keys than axes, the config of the point's job is composed.
+    """
     if settings.where is None:
-        return lambda values: True
+        return lambda values: True, None
     condition = Condition(settings.where)
     if condition.names <= {axis.name for axis in axes}:
-        return condition.holds
+        return condition.holds, condition.violations
 
-    decided: dict[str, bool] = {}
+    composed: dict[str, dict[str, Any]] = {}
 
-    def exists(values: Values) -> bool:
+    def every(values: Values) -> dict[str, Any]:
         point = point_id(values)
-        if point not in decided:
-            overrides = [*fixed, *point_at(axes, values).overrides]
-            found, known = composition.values_at(overrides, condition.names - values.keys())
-            for name in condition.names - found.keys() - values.keys():
+        if point not in composed:
+            overrides = job_overrides(axes, fixed, point_at(axes, values).overrides)
+            composed[point], known = composition.values_at(overrides, condition.names - values.keys())
+            for name in condition.names - composed[point].keys() - values.keys():
                 raise condition.no_such(name, [*known, *values])
-            decided[point] = condition.holds({**found, **values})
-        return decided[point]
+        return {**composed[point], **values}
 
-    return exists
+    return lambda values: condition.holds(every(values)), lambda values: condition.violations(every(values))
 
 
 def _seed(settings: Settings, axes: Sequence[AnyAxis], fixed: Sequence[str], composition: Composition) -> int:
@@ -169,7 +176,7 @@ def _seed(settings: Settings, axes: Sequence[AnyAxis], fixed: Sequence[str], com
             f"hydra.sweeper.replicas={settings.replicas} is not allowed together with a {key} axis: replicas already"
             " vary the seed"
         )
-    base = OmegaConf.select(composition.without_axes(fixed), key)
+    base = OmegaConf.select(composition.without_axes(fixed)[0], key)
     if not isinstance(base, int) or isinstance(base, bool):
         raise SweepError(
             f"hydra.sweeper.seed_key={key} is not allowed: replicas need a key with a whole number, and this is {base}"

@@ -2,13 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import hydra
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import HydraContext, RunMode
+from omegaconf import OmegaConf
 
 from sweeps.base.settings import Settings
 from sweeps.command.composition import Composition
 from sweeps.command.make_plan import plan_of
+from sweeps.command.point_check import check_points
 from sweeps.points.search_space import AnyAxis
-from sweeps.search.plan import Plan
+from sweeps.search.plan import Grid, Plan
 from sweeps.study.identity import derived_name, identity_of
 
 
@@ -24,6 +32,11 @@ class Request:
     identity: Mapping[str, Any]  # of its study
 
     @property
+    def needs_number(self) -> bool:
+        """Whether a job must return an objective. A plain grid runs without one, and then has no best point."""
+        return self.settings.needs_number or not isinstance(self.plan.source, Grid)
+
+    @property
     def study_name(self) -> str:
         """The name that the study has or would have."""
         return self.settings.study_name or derived_name(self.identity)
@@ -36,7 +49,7 @@ def read(settings: Settings, composition: Composition, arguments: Sequence[str],
         settings: what stands under `hydra.sweeper`.
         composition: of the sweep.
         arguments: the overrides of the command line.
-        check: compose each choice once, as the first process of a sweep does.
+        check: compose and check the points, as the first process of a sweep does.
 
     Raises:
         SweepError: a setting or an axis is not allowed.
@@ -46,6 +59,29 @@ def read(settings: Settings, composition: Composition, arguments: Sequence[str],
     plan = plan_of(settings, axes, fixed, composition)
     if check:
         composition.check_choices(axes, fixed)
-    names = [axis.name for axis in axes]
-    identity = identity_of(composition.without_axes(fixed), names, settings.not_identity)
+        check_points(plan.source, axes, fixed, composition, settings.point_check)
+    config, unset = composition.without_axes(fixed)
+    identity = identity_of(config, [axis.name for axis in axes], settings.not_identity, fixed, unset)
     return Request(settings, composition, axes, fixed, plan, identity)
+
+
+def read_outside_hydra(folder: Path, name: str, overrides: Sequence[str]) -> Request:
+    """Read the overrides of a sweep in a process that Hydra has not started, as the sweep's own process would.
+
+    Args:
+        folder: the app's folder of YAML files.
+        name: of its primary file.
+        overrides: what follows `-m`.
+
+    Raises:
+        SweepError, HydraException: an override is not allowed.
+    """
+    base: dict[str, Any] = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}  # later ones warn
+    with initialize_config_dir(str(folder), **base):
+        no_callbacks: Any = None
+        context = HydraContext(GlobalHydra.instance().config_loader(), no_callbacks)
+        config = context.config_loader.load_configuration(name, list(overrides), run_mode=RunMode.MULTIRUN)
+        fields: Any = OmegaConf.to_container(config.hydra.sweeper, resolve=True)
+        settings = Settings(**{key: value for key, value in fields.items() if not key.startswith("_")})
+        arguments = list(config.hydra.overrides.task)
+        return read(settings, Composition(context, config), arguments, check=True)

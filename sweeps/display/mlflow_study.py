@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from clipgan.base.mlflow_store import connect, limit_waits
+from clipgan.base.mlflow_store import address, connect, limit_waits
 from clipgan.base.secrets import without_passwords
 from clipgan.base.text import first_line
 from sweeps.command.command_line import sweep_command
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ATTRIBUTE = "mlflow_run_id"  # note of the study
 MAX_PARAM = 6000  # characters that MLflow allows in the value of a parameter
+BEST_SO_FAR = "best_so_far"  # a metric
 MAX_AXES = 80  # characters of the axes in a run's name
 
 
@@ -41,14 +42,41 @@ class ParentRun:
         best = Ranking(records, goal).best if len(goal.names) == 1 else None
         if best is not None:
             self.client.log_metric(self.run_id, "best_value", best.values[0])
+            self._log_best_so_far(records, goal)
         states = Counter(record.state for record in records)
         self.client.log_metric(self.run_id, "n_complete", states["COMPLETE"])
         self.client.log_metric(self.run_id, "n_fail", states["FAIL"])
         self.client.set_terminated(self.run_id, status)
 
+    def _log_best_so_far(self, records: Sequence[TrialRecord], goal: Goal) -> None:
+        """Write the curve `best_so_far`: at step N, the best value among the N trials that were complete first."""
+        there = {metric.step for metric in self.client.get_metric_history(self.run_id, BEST_SO_FAR)}
+        done = [record for record in records if record.state == "COMPLETE" and record.value is not None]
+        better = min if goal.directions[0] == "minimize" else max
+        best: float | None = None
+        for step, record in enumerate(sorted(done, key=_ended), 1):
+            assert record.value is not None
+            best = record.value if best is None else better(best, record.value)
+            if step not in there:
+                self.client.log_metric(self.run_id, BEST_SO_FAR, best, step=step)
 
-def open_parent(tracking_uri: str, experiment: str, study: SweepStudy, space: Space) -> ParentRun:
-    """Reopen the study's run, or make one and note its id in the study.
+
+def _ended(record: TrialRecord) -> tuple[float, int]:
+    return (record.ended.timestamp() if record.ended else 0.0, record.number)
+
+
+def open_parent(
+    tracking_uri: str, experiment: str, study: SweepStudy, space: Space, about: str, say: Callable[[str], None]
+) -> ParentRun:
+    """Reopen the study's run, or make one and note its id in the study; print the address of the sweep's page.
+
+    Args:
+        tracking_uri: MLflow's address.
+        experiment: the experiment of the run.
+        study: the study.
+        space: the axes of this command.
+        about: what all trials share, for the run's name, such as the data; may be empty.
+        say: prints a line.
 
     Raises:
         Exception: whatever MLflow raises where it cannot be reached.
@@ -58,20 +86,20 @@ def open_parent(tracking_uri: str, experiment: str, study: SweepStudy, space: Sp
     from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
     client, experiment_id = connect(tracking_uri, experiment)
-    title = _title(study.base_name, merge(study.attribute("space") or {}, space))
+    title = _title(study.base_name, merge(study.attribute("space") or {}, space), about)
     with study.locked():
         run_id = study.attribute(ATTRIBUTE)
         if run_id is None or not _is_open_to_us(client, run_id):
             tags = {"sweep.study": study.base_name, MLFLOW_RUN_NOTE: _description(study.base_name)}
             run_id = client.create_run(experiment_id, run_name=title, tags=tags).info.run_id
             study.set_attribute(ATTRIBUTE, run_id)
-            for name, text in _axes(space).items():
-                client.log_param(run_id, name, text)
     renamed = not client.get_run(run_id).info.run_name.endswith(f"({study.base_name})")  # by a person
     client.update_run(run_id, status="RUNNING", name=None if renamed else title)
     client.set_tag(run_id, "sweep.optuna_study", study.name)
     for name, text in _axes(space).items():
-        client.set_tag(run_id, f"sweep.axis.{name}", text)  # a parameter cannot change, and an axis may grow
+        client.set_tag(run_id, f"sweep.axis.{name}", text)  # not a parameter: a list of values would make
+        # the axis one of words where a person compares runs
+    say(f"MLflow: {address(tracking_uri, experiment_id, parent=run_id)}")
     return ParentRun(client, run_id)
 
 
@@ -94,11 +122,11 @@ def _is_open_to_us(client: "MlflowClient", run_id: str) -> bool:
         return False
 
 
-def _title(study: str, space: Space) -> str:
-    """`sweep h=0.1,0.5,2 (h-3f2a91c0)`: the values of the axes, and the name of the study."""
+def _title(study: str, space: Space, about: str) -> str:
+    """`sweep h=0.1,0.5,2 shapes 32px (h-3f2a91c0)`: the values of the axes, what is fixed, the name of the study."""
     axes = " ".join(f"{name}={','.join(map(name_of, values))}" for name, values in space.items())
     shown = axes if len(axes) <= MAX_AXES else f"{axes[: MAX_AXES - 1]}…"
-    return " ".join(["sweep", *([shown] if shown else []), f"({study})"])
+    return " ".join(["sweep", *filter(None, (shown, about)), f"({study})"])
 
 
 def _description(study: str) -> str:

@@ -2,12 +2,14 @@
 
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from rich import box
 from rich.console import Console, Group
 from rich.live import Live
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
@@ -100,6 +102,19 @@ class LiveTable:
         self._n_workers = max(self._n_workers, states["RUNNING"])  # a GPU may get further workers
         eta = clock(pace.sweep_left(newest, len(self._plan) - n_ended, self._n_workers, now))
         return f"{n_ended} of {len(self._plan)} ended, {states['FAIL']} failed, {states['RUNNING']} running; ETA {eta}"
+
+
+@contextmanager
+def queueing_bar(console: Console) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar while a long queue is written, on a terminal; the block tells it how many of how many are written."""
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+
+        def tell(done: int, total: int) -> None:
+            if not bar.tasks:
+                bar.add_task("queueing the points", total=total)
+            bar.update(bar.task_ids[0], completed=done)
+
+        yield tell
 
 
 View = EventLines | LiveTable  # shows trials as they change

@@ -59,6 +59,9 @@ def print_summary(
 def _left_out(records: Sequence[TrialRecord], n_superseded: int) -> Iterator[str]:
     if n_superseded:
         yield f"not shown: {n_superseded} earlier trials of these points (interrupted, orphaned or retried)"
+    n_without = sum(record.state == "COMPLETE" and not record.values for record in records)
+    if n_without:
+        yield f"not compared: {n_without} trials, whose jobs have returned no number"
     n_steps = len({step for record in records for step in record.steps})
     if n_steps > MAX_STEPS:
         yield f"{MAX_STEPS} of {n_steps} reported steps are shown"

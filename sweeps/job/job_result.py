@@ -15,7 +15,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from clipgan.base.secrets import without_passwords
-from sweeps.job.objectives import NoObjectiveError, objectives
+from sweeps.job.objectives import NoObjectiveError, NotFiniteError, objectives
 from sweeps.job.task_function import Exited, PermanentFailure, Preempted
 
 MAX_REASON = 300  # characters
@@ -29,20 +29,26 @@ class JobResult:
     """The end of a job."""
 
     state: str  # COMPLETE | PRUNED | FAIL
-    values: tuple[float, ...] = ()  # the objectives of a complete job
+    values: tuple[float, ...] = ()  # the objectives of a complete job; empty if the sweep does not need them
     reason: str | None = None  # reason of a failure
     run_dir: str | None = None  # None if the job ended before it had one
     crashed: bool = False  # the job raised an exception; another attempt may succeed
     preempted: bool = False  # the job asks to continue later
 
 
-def result_of(job: JobReturn, names: Sequence[str] = ("value",), kept: Mapping[str, Any] | None = None) -> JobResult:
+def result_of(
+    job: JobReturn,
+    names: Sequence[str] = ("value",),
+    kept: Mapping[str, Any] | None = None,
+    needs_number: bool = True,
+) -> JobResult:
     """Read a finished job, and write the traceback of a failed job into its run directory.
 
     Args:
         job: the launcher's return value.
         names: names of the objectives.
         kept: values that the job has set on its trial.
+        needs_number: whether a job without an objective has failed; if not, it is complete and has no values.
     """
     from optuna import TrialPruned
 
@@ -59,6 +65,8 @@ def result_of(job: JobReturn, names: Sequence[str] = ("value",), kept: Mapping[s
     try:
         return JobResult("COMPLETE", objectives(returned, names, kept or {}), run_dir=run_dir)
     except NoObjectiveError as error:
+        if not needs_number and not isinstance(error, NotFiniteError):
+            return JobResult("COMPLETE", run_dir=run_dir)
         return JobResult("FAIL", reason=str(error), run_dir=run_dir)
 
 

@@ -9,6 +9,10 @@ class NoObjectiveError(Exception):
     """The job did not return the objectives of the sweep; the message begins with the kind of mistake."""
 
 
+class NotFiniteError(NoObjectiveError):
+    """The job returned a number that cannot be compared: the training has diverged."""
+
+
 def objectives(returned: Any, names: Sequence[str], kept: Mapping[str, Any]) -> tuple[float, ...]:
     """Find a finite number for each objective.
 
@@ -21,7 +25,8 @@ def objectives(returned: Any, names: Sequence[str], kept: Mapping[str, Any]) -> 
         kept: values that the job has set on its trial.
 
     Raises:
-        NoObjectiveError: an objective is missing, is not a number, or is not finite.
+        NoObjectiveError: an objective is missing, or is not a number.
+        NotFiniteError: an objective is not finite.
     """
     if isinstance(returned, Mapping):
         found = dict(returned)
@@ -42,11 +47,13 @@ def _number(value: Any) -> float:
         if isinstance(value, bool | str):
             raise TypeError
         number = float(value)
+    except OverflowError:
+        raise NotFiniteError("not finite: the objective is greater than any float") from None
     except (TypeError, ValueError, RuntimeError):
         kind = type(value).__name__
         raise NoObjectiveError(f"TypeError: the objective must be a number, not {value!r:.100} ({kind})") from None
     if not math.isfinite(number):
-        raise NoObjectiveError(f"not finite: the objective is {number}")
+        raise NotFiniteError(f"not finite: the objective is {number}")
     return number
 
 

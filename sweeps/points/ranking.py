@@ -36,7 +36,7 @@ class PointResult:
     """The result of a point so far."""
 
     point: Mapping[str, Value]
-    state: str  # PRUNED if a replica is; else RUNNING if one runs or waits; else COMPLETE if one is; else FAIL
+    state: str  # PRUNED if a replica is; else RUNNING if one runs or waits; else COMPLETE if one has a value; else FAIL
     values: tuple[float, ...]  # each objective's aggregate over the complete replicas; empty without complete replicas
     replicas: tuple[TrialRecord, ...]  # the newest trial of each replica, in order
 
@@ -60,8 +60,8 @@ class PointResult:
 
     @property
     def complete(self) -> tuple[TrialRecord, ...]:
-        """The complete replicas, which have all objectives."""
-        return tuple(record for record in self.replicas if record.state == "COMPLETE")
+        """The complete replicas that have all objectives."""
+        return tuple(record for record in self.replicas if record.state == "COMPLETE" and record.values)
 
     @functools.cached_property
     def summaries(self) -> tuple[Summary, ...]:
@@ -173,7 +173,7 @@ def _quantile(values: Sequence[float], share: float) -> float:
 
 def _result(group: Sequence[TrialRecord], aggregate: Aggregate) -> PointResult:
     states = {record.state for record in group}
-    complete = [record.values for record in group if record.state == "COMPLETE"]
+    complete = [record.values for record in group if record.state == "COMPLETE" and record.values]
     if "PRUNED" in states:
         state = "PRUNED"
     elif states & {"RUNNING", "WAITING"}:

@@ -4,7 +4,9 @@ import functools
 import itertools
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,9 +24,10 @@ Space = dict[str, list[Value]]  # axis -> every value that it has had; an axis i
 class Axis:
     """One swept key or config group with a list of choices."""
 
-    name: str  # the key without `+`
+    name: str  # the key without `+`, unless two axes would have this name
     key: str  # the left side of the job's override
     spellings: Mapping[Value, str]  # the choices: each value as the study has it, and as the user spelled it
+    place: int = 0  # number of fixed overrides before it on the command line
 
     @property
     def examples(self) -> list[Value]:
@@ -59,6 +62,7 @@ class Interval:
     high: float
     log: bool  # whether samplers draw evenly in the logarithm
     integer: bool  # whether only whole numbers are allowed
+    place: int = 0  # number of fixed overrides before it on the command line
 
     @property
     def examples(self) -> list[Value]:
@@ -97,6 +101,7 @@ class Point:
     values: Values
     overrides: tuple[str, ...]
     system: Mapping[str, Any] = field(default_factory=dict, compare=False)  # a sampler's own notes
+    note: str | None = field(default=None, compare=False)  # how a sampler came to it, if not in the usual way
 
     def __str__(self) -> str:
         return "  ".join(self.overrides) or "(no axis)"
@@ -105,22 +110,49 @@ class Point:
 def axes_and_fixed(overrides: Sequence[Override]) -> tuple[list[AnyAxis], list[str]]:
     """Split parsed overrides into the axes of a sweep and the overrides that all its points share.
 
-    If a key has several overrides, the last one counts, whether it sweeps or not. So a command line can replace the
-    axes of a config.
+    The order is that of Hydra's own sweeper: a later override replaces an earlier one with the same key and sign, and
+    takes its place. So a command line can replace the axes of a config. `n=1`, `+n=1`, `++n=1` and `~n` are different
+    overrides, and Hydra applies them one after the other.
 
     Raises:
-        SweepError: an empty interval, an axis without values, or a number that is not finite.
+        SweepError: an empty interval or an axis without values.
     """
-    by_key = {axis_name(override): override for override in overrides}
-    axes = [_axis(override) for override in by_key.values() if override.is_sweep_override()]
-    fixed = [str(override.input_line) for override in by_key.values() if not override.is_sweep_override()]
+    by_key = {override.get_key_element(): override for override in overrides}
+    names = Counter(axis_name(override) for override in by_key.values() if override.is_sweep_override())
+    axes: list[AnyAxis] = []
+    fixed: list[str] = []
+    for key, override in by_key.items():
+        if override.is_sweep_override():
+            name = axis_name(override)
+            axes.append(_axis(override, name if names[name] == 1 else key, len(fixed)))
+        else:
+            fixed.append(str(override.input_line))
     return axes, fixed
 
 
 def axis_name(override: Override) -> str:
     """Return the key or group that an override sets, without `+`."""
-    package = f"@{override.package}" if override.package else ""
-    return f"{override.key_or_group}{package}"
+    return override.get_key_element().lstrip("+~")
+
+
+def job_overrides(axes: Sequence[AnyAxis], fixed: Sequence[str], own: Sequence[str]) -> list[str]:
+    """All overrides of a job in the order of the command line, in which Hydra applies them.
+
+    Args:
+        axes: of this command.
+        fixed: the overrides that all its trials share.
+        own: the trial's, for its point and its seed; the command that queued the trial may have spelled other keys, as
+            in `+h` for `h`. What belongs to no axis comes last.
+    """
+    left, placed = list(own), []
+    for axis in axes:
+        same = [line for line in left if line.partition("=")[0] == axis.key]
+        alike = [line for line in left if line.partition("=")[0].lstrip("+") == axis.name]
+        for line in (same or alike)[:1]:
+            left.remove(line)
+            placed.append((axis.place, line))
+    lines = [(place, line) for place, line in enumerate(fixed, start=1)]
+    return [line for _, line in sorted([*lines, *placed], key=lambda pair: pair[0])] + left
 
 
 def points(axes: Sequence[AnyAxis]) -> list[Point]:
@@ -185,21 +217,21 @@ def point_text(values: Values) -> str:
     return "  ".join(f"{axis}={name_of(value)}" for axis, value in values.items()) or "(no axis)"
 
 
-def _axis(override: Override) -> AnyAxis:
+def _axis(override: Override, name: str, place: int) -> AnyAxis:
     line = override.input_line
     if not override.is_discrete_sweep():
-        return _interval(override)
+        return _interval(override, name, place)
     elements = list(override.sweep_iterator())
     if not elements:
         raise SweepError(f"{line} gives no value: an axis needs at least one")
-    values = [_value(element, line) for element in elements]
+    values = _values(elements)
     spellings: dict[Value, str] = {}
     for value, element in zip(values, elements, strict=True):  # the first spelling of a value wins
         spellings.setdefault(value if is_numeric(values) else name_of(value), Transformer.str(element))
-    return Axis(axis_name(override), override.get_key_element(), spellings)
+    return Axis(name, override.get_key_element(), spellings, place)
 
 
-def _interval(override: Override) -> Interval:
+def _interval(override: Override, name: str, place: int) -> Interval:
     line, interval = override.input_line, override.value()
     assert isinstance(interval, IntervalSweep)
     low, high = interval.start, interval.end
@@ -210,20 +242,32 @@ def _interval(override: Override) -> Interval:
     if interval.tags and low <= 0:
         raise SweepError(f"{line} is not allowed: a logarithmic interval must be above 0")
     return Interval(
-        name=axis_name(override),
+        name=name,
         key=override.get_key_element(),
         low=float(low),
         high=float(high),
         log="log" in interval.tags,
         integer=isinstance(low, int) and isinstance(high, int),
+        place=place,
     )
 
 
-def _value(element: object, line: str | None) -> Value:
+def _values(elements: Sequence[object]) -> list[Value]:
+    """The values of an axis; a quoted one keeps its quotes as its name where another one is the same without them."""
+    bare = {name_of(_value(element)) for element in elements if not isinstance(element, str | QuotedString)}
+    return [
+        element.with_quotes() if isinstance(element, QuotedString) and element.text in bare else _value(element)
+        for element in elements
+    ]
+
+
+def _value(element: object) -> Value:
+    """A number as a float. One that no finite float equals is a name, such as `inf` and 9007199254740993."""
     if isinstance(element, QuotedString):
         return element.text
     if isinstance(element, int | float) and not isinstance(element, bool):
-        if not math.isfinite(element):
-            raise SweepError(f"{line} is not allowed: the numbers of an axis must be finite, not {element}")
-        return float(element) + 0.0  # -0.0 is 0.0
+        with suppress(OverflowError):
+            number = float(element)
+            if math.isfinite(number) and number == element:
+                return number + 0.0  # -0.0 is 0.0
     return str(Transformer.str(element))  # type: ignore[arg-type]

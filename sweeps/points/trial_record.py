@@ -37,8 +37,10 @@ class TrialRecord:
     overrides: tuple[str, ...] = ()  # overrides for the point and the seed
     run: int = 0  # number of its run directory
     attempt: int = 0  # number of earlier crashes of its task
+    requeues: int = 0  # times that its task has asked to run again later
     requeued: bool = False  # it failed, and its task was queued again
     owner: Mapping[str, Any] = field(default_factory=dict)  # the process that claimed it
+    note: str | None = None  # of its point, while it has no trial yet
     distributions: Mapping[str, Any] = field(default_factory=dict)  # Optuna's, by axis
     key: int = -1  # the trial's key in Optuna's storage
 
@@ -49,6 +51,11 @@ class TrialRecord:
     def task(self) -> str:
         """One text for its point with its seed: a study runs each task once."""
         return f"{point_id(self.point)}#{self.replica}"
+
+    @property
+    def skipped(self) -> bool:
+        """Whether the trial never started, because another replica of its point was pruned."""
+        return self.state == "PRUNED" and self.reason is not None
 
     @property
     def seconds(self) -> float | None:
@@ -78,6 +85,7 @@ def record_of(trial: FrozenTrial) -> TrialRecord:
         overrides=tuple(attributes.get("overrides") or (f"{axis}={name_of(value)}" for axis, value in point.items())),
         run=attributes.get("run", -1),
         attempt=attributes.get("attempt", 0),
+        requeues=attributes.get("requeues", 0),
         requeued=attributes.get("requeued", False),
         owner=attributes.get("owner", {}),
         distributions=trial.distributions,

@@ -6,6 +6,7 @@ arithmetic, names, dotted names, numbers, strings and lists. Python executes not
 
 import ast
 import itertools
+import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
@@ -31,6 +32,8 @@ OPERATORS: Mapping[type, Callable[..., Any]] = {
     ast.In: lambda one, many: one in many,
     ast.NotIn: lambda one, many: one not in many,
 }
+BOUNDS: Mapping[type, int] = {ast.Lt: 1, ast.LtE: 1, ast.Gt: -1, ast.GtE: -1}  # sign of the difference left - right
+BEYOND = 1e-9  # for a point that is on a bound which it must not reach
 SPELLED = {"true": True, "false": False, "null": None}  # as in YAML; on an axis they are names
 
 Part = Callable[[Mapping[str, Any]], Any]  # what a part of a condition comes to at a point
@@ -54,6 +57,8 @@ class Condition:
         except SyntaxError as error:
             raise self._refused(error.msg) from error
         self._value = self._read(tree)
+        parts = tree.values if isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.And) else [tree]
+        self._distances = [self._distance(part) for part in parts]
 
     def holds(self, values: Mapping[str, Any]) -> bool:
         """Whether the condition is true at a point.
@@ -72,6 +77,25 @@ class Condition:
         if not isinstance(result, bool):
             raise self._refused(f"it gives {result!r}, neither true nor false")
         return result
+
+    def violations(self, values: Mapping[str, Any]) -> list[float]:
+        """How far a point is from meeting each part of the condition that `and` joins, for a sampler's constraints.
+
+        Args:
+            values: as for `holds`.
+
+        Returns:
+            Finite numbers. All are 0 or less where the condition holds; one at least is greater where it does not. A
+            comparison of numbers gives their difference, so a model can learn where the condition begins to hold.
+
+        Raises:
+            SweepError: as `holds`.
+        """
+        holds, meant = self.holds(values), {name: _meaning(value) for name, value in values.items()}
+        found = [distance(meant) for distance in self._distances]
+        if holds:
+            return [min(distance, 0.0) for distance in found]
+        return found if max(found) > 0 else [max(distance, BEYOND) for distance in found]
 
     def no_such(self, name: str, known: Sequence[str]) -> SweepError:
         """The error for a name that is neither an axis nor a key."""
@@ -109,6 +133,21 @@ class Condition:
                 return lambda values: all(holds(one(values), other(values)) for holds, (one, other) in compared)
         raise self._refused(f"{ast.unparse(node)} is not allowed in it")
 
+    def _distance(self, node: ast.expr) -> Callable[[Mapping[str, Any]], float]:
+        match node:
+            case ast.BoolOp(junction, operands):
+                pick, parts = (max if isinstance(junction, ast.And) else min), list(map(self._distance, operands))
+                return lambda values: pick(part(values) for part in parts)
+            case ast.UnaryOp(ast.Not(), operand):
+                negated = self._distance(operand)
+                return lambda values: -negated(values)
+            case ast.Compare(left, signs, others):
+                sides = itertools.pairwise(map(self._read, (left, *others)))
+                compared = [(type(sign), one, other) for sign, (one, other) in zip(signs, sides, strict=True)]
+                return lambda values: max(_apart(sign, one, other, values) for sign, one, other in compared)
+        truth = self._read(node)
+        return lambda values: -1.0 if truth(values) is True else 1.0
+
     def _truth(self, node: ast.expr) -> Part:
         part = self._read(node)
 
@@ -127,6 +166,18 @@ class Condition:
 
     def _refused(self, why: str) -> SweepError:
         return SweepError(f"hydra.sweeper.where={self.text} is not allowed: {why}; it is a condition, {EXAMPLES}")
+
+
+def _apart(sign: type, one: Part, other: Part, values: Mapping[str, Any]) -> float:
+    """How far a comparison is from holding: 0 or less where it holds."""
+    try:
+        left, right = one(values), other(values)
+        if sign in BOUNDS and isinstance(left, int | float) and isinstance(right, int | float):
+            apart = BOUNDS[sign] * (float(left) - float(right))
+            return apart if math.isfinite(apart) else math.copysign(1.0, apart)
+        return -1.0 if OPERATORS[sign](left, right) else 1.0
+    except (TypeError, ZeroDivisionError, OverflowError):  # at this point, another part of the condition decides
+        return 1.0
 
 
 def _meaning(value: Any) -> Any:

@@ -9,7 +9,7 @@ from plotly.graph_objects import Figure, Scatter
 from sweeps.points.search_space import point_id
 from sweeps.points.trial_record import TrialRecord
 from sweeps.report.reading import Sweep
-from sweeps.report.style import COLOURS, GREY, label, styled
+from sweeps.report.style import COLOURS, GREY, LOG_TICKS, label, styled
 
 MAX_MARKED = 40  # steps; longer curves are drawn without markers
 ENDS = {"PRUNED": ("x-thin-open", "pruned"), "FAIL": ("x", "failed"), "RUNNING": ("circle-open", "runs")}
@@ -72,7 +72,7 @@ def _curve(trials: Sequence[TrialRecord], last: bool = False, **look: Any) -> Sc
 def _axes(figure: Figure, sweep: Sweep, positive: bool) -> None:
     styled(figure, 440)
     figure.update_xaxes(title=label(sweep.goal.step_name), rangemode="tozero")
-    figure.update_yaxes(title=label(sweep.objective), type="log" if positive else "linear")
+    figure.update_yaxes(title=label(sweep.objective), type="log" if positive else "linear", **LOG_TICKS)
     figure.update_layout(showlegend=True, legend={"title": "best first", "x": 1.01, "y": 1, "font": {"size": 11.5}})
     if not positive:  # a logarithm would hide values
         return

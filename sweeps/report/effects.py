@@ -1,6 +1,7 @@
 """What the axes do to the objective: heat maps of a grid, the effect of one axis, replicas with their intervals."""
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,17 +10,19 @@ from plotly.graph_objects import Figure, Heatmap, Scatter
 from sweeps.points.ranking import PointResult
 from sweeps.points.search_space import Value, is_numeric, name_of
 from sweeps.report.reading import Sweep
-from sweeps.report.style import COLOURS, GREY, SCALE, label, styled
+from sweeps.report.style import COLOURS, GREY, LOG_TICKS, SCALE, label, styled
 
 MAX_GRID = 12  # values of an axis; one with more is drawn by values, not as a grid
 MAX_MAPS = 6
 MAX_WRITTEN = 80  # cells; more are too small to write into
 MAX_ROWS = 30
+ENDS = {"FAIL": "failed"}
 
 
 def axis_values(sweep: Sweep, axis: str) -> list[Value]:
-    """The values that complete points have on an axis: numbers in order, names as they come."""
-    values = list(dict.fromkeys(result.point[axis] for result in sweep.points if axis in result.point))
+    """The values that points have on an axis, also if no trial is complete: numbers in order, names as they come."""
+    points = [*(result.point for result in sweep.points), *(trial.point for trial in sweep.trials)]
+    values = list(dict.fromkeys(point[axis] for point in points if axis in point))
     return sorted(values) if is_numeric(values) else values
 
 
@@ -51,6 +54,9 @@ def heat_map(sweep: Sweep, across: str, up: str) -> Figure:
             hovertemplate="%{customdata}<br>%{text}<extra></extra>",
         )
     )
+    for (i, x), (j, y) in itertools.product(enumerate(xs), enumerate(ys)) if written else ():
+        if cells[j][i] is None and (ends := _ends(sweep, {across: x, up: y})):
+            figure.add_annotation(x=i, y=j, text=label(ends), showarrow=False, font={"size": 11})
     styled(figure, 150 + 45 * max(3, len(ys)))
     figure.update_xaxes(title=label(across), showgrid=False, zeroline=False, **_ticks([name_of(x) for x in xs]))
     ticks = _ticks([name_of(y) for y in ys])
@@ -63,12 +69,21 @@ def one_axis(sweep: Sweep, axis: str) -> Figure:
     values = axis_values(sweep, axis)
     order = sorted((p for p in sweep.points if axis in p.point), key=lambda result: values.index(result.point[axis]))
     numeric = is_numeric(values)
-    xs = [result.point[axis] if numeric else index for index, result in enumerate(order)]
+    xs = [result.point[axis] if numeric else values.index(result.point[axis]) for result in order]
     several = sweep.ranking.has_replicas
     look = {"mode": "lines+markers" if numeric else "markers", "line": {"color": COLOURS[0]}, "marker": {"size": 8}}
     figure = styled(Figure(_spread(order, "x", xs, **look)[not several :]), 360)
     figure.update_layout(showlegend=several)
-    figure.update_xaxes(title=label(axis), **({} if numeric else _ticks([name_of(value) for value in values])))
+    log = numeric and axis in sweep.log_axes and min(map(float, values)) > 0
+    scale = ({"type": "log", **LOG_TICKS} if log else {}) if numeric else _ticks([name_of(value) for value in values])
+    figure.update_xaxes(title=label(axis), **scale)
+    complete = {result.point[axis] for result in order}
+    for index, value in enumerate(values):
+        if value not in complete:
+            at = float(value) if numeric else index
+            figure.add_vline(x=at, line={"dash": "dot", "color": GREY})
+            place = {"x": math.log10(at) if log else at, "y": 1, "yref": "paper", "yanchor": "bottom"}
+            figure.add_annotation(**place, text=label(_ends(sweep, {axis: value})), showarrow=False)
     figure.update_yaxes(title=label(sweep.objective))
     return figure
 
@@ -118,6 +133,12 @@ def _spread(points: Sequence[PointResult], across: str, places: Sequence[object]
         Scatter(**single, name="single trials", mode="markers", marker=grey, hoverinfo="skip"),
         Scatter(**{across: places, up: means, f"error_{up}": bars}, name="mean, 95 % interval", **look),
     ]
+
+
+def _ends(sweep: Sweep, where: dict[str, Value]) -> str:
+    """The states of the trials at a place of the figure where none is complete."""
+    found = [t for t in sweep.trials if all(t.point.get(axis) == value for axis, value in where.items())]
+    return ", ".join(dict.fromkeys(ENDS.get(trial.state, trial.state.lower()) for trial in found))
 
 
 def _cell(points: Sequence[PointResult], where: dict[str, Value]) -> float | None:

@@ -21,6 +21,8 @@ def markdown(sweep: Sweep) -> str:
     else:
         lines.append("No trial is complete.")
     left_out = [f"{len(sweep.in_state(state))} {state.lower()}" for state in ("PRUNED", "FAIL", "RUNNING", "WAITING")]
+    if n_skipped := sum(trial.skipped for trial in sweep.trials):
+        left_out.append(f"{n_skipped} not started, as their point was pruned")
     lines += ["", "Trials not in the table: " + ", ".join(left_out) + "."]
     if sweep.ranking.has_replicas:
         lines.append("Intervals: seeded bootstrap of the mean, percentile interval widened for small samples.")

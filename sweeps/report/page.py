@@ -124,10 +124,15 @@ def _across(sweep: Sweep) -> Section | None:
     return Section(
         "All axes at once",
         drawings=(
-            _drawing("parallel", optuna_figures.parallel_coordinates(sweep), "Parallel coordinates"),
+            _drawing("parallel", optuna_figures.parallel_coordinates(sweep), _parallel_title(sweep)),
             _drawing("importances", optuna_figures.importances(sweep), "Importance of the axes (fANOVA)"),
         ),
     )
+
+
+def _parallel_title(sweep: Sweep) -> str:
+    n, shown = sum(len(result.complete) for result in sweep.points), optuna_figures.MAX_LINES
+    return f"Parallel coordinates{f': the best {shown} of {n:,} complete trials' if n > shown else ''}"
 
 
 def _front(sweep: Sweep) -> Section | None:
@@ -166,7 +171,7 @@ def _drawing(name: str, figure: Figure | str, title: str | None = None) -> Drawi
 
 
 def _counts(sweep: Sweep) -> str:
-    counts = Counter(trial.state.lower() for trial in sweep.trials)
+    counts = Counter("not started" if trial.skipped else trial.state.lower() for trial in sweep.trials)
     told = ", ".join(f"{n} {state}" for state, n in counts.items()) or "no trials"
     earlier = len(sweep.superseded)
     return f"{told}, {earlier} earlier attempt{'s' if earlier > 1 else ''}" if earlier else told

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -14,7 +15,7 @@ from sweeps.command.command_line import ATTRIBUTE, command_of
 from sweeps.points.ranking import Goal, PointResult, Ranking
 from sweeps.points.trial_record import TrialRecord, newest_of_each_task, with_seed_as_replica
 from sweeps.study.storage import absolute_url, is_made, open_storage
-from sweeps.study.stored_study import goal_of, newest_study, records_of
+from sweeps.study.stored_study import LOG_AXES, goal_of, newest_study, records_of
 
 MAX_LISTED = 20  # studies named in a message
 
@@ -29,6 +30,7 @@ class Sweep:
     trials: tuple[TrialRecord, ...]  # the newest of each point and replica, by number
     superseded: tuple[TrialRecord, ...]  # earlier trials of the same: interrupted, orphaned or retried
     note: Mapping[str, Any] | None  # of the command that runs it
+    log_axes: tuple[str, ...] = ()  # drawn with a logarithmic scale
 
     @functools.cached_property
     def ranking(self) -> Ranking:
@@ -46,6 +48,21 @@ class Sweep:
         return tuple(dict.fromkeys(axis for trial in (*self.trials, *self.superseded) for axis in trial.point))
 
     @property
+    def best_checkpoint(self) -> Path | None:
+        """The checkpoint of the best point's first seed, at its best step whose file is there; None if there is none.
+
+        A job writes the checkpoint of step N as `checkpoint-N.pt` into its run directory.
+        """
+        best = self.ranking.best
+        if best is None or (folder := best.complete[0].run_dir) is None:
+            return None
+        steps = best.complete[0].steps
+        files = {int(path.stem.partition("-")[2]): path for path in Path(folder).glob("checkpoint-*.pt")}
+        there = [step for step in files if step in steps]
+        order = min if self.minimizes else max
+        return files[order(there, key=steps.__getitem__)] if there else None
+
+    @property
     def objective(self) -> str:
         """The name of the first objective."""
         return self.goal.names[0]
@@ -56,8 +73,8 @@ class Sweep:
         return self.goal.directions[0] == "minimize"
 
     def in_state(self, *states: str) -> list[TrialRecord]:
-        """The trials in these states."""
-        return [trial for trial in self.trials if trial.state in states]
+        """The trials in these states; without those of replicas that never started, as their point was pruned."""
+        return [trial for trial in self.trials if trial.state in states and not trial.skipped]
 
     def command(self, trial: TrialRecord) -> str:
         """The command that runs a trial again, alone."""
@@ -94,6 +111,7 @@ def read(storage: str, study: str | None) -> Sweep:
         trials=tuple(newest),
         superseded=tuple(trial for trial in trials if trial.number not in numbers),
         note=found.user_attrs.get(ATTRIBUTE),
+        log_axes=tuple(found.user_attrs.get(LOG_AXES, ())),
     )
 
 

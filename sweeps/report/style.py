@@ -9,6 +9,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#4
 GREY = "#c4c9d0"
 TEXT = "#30363d"
 SCALE = ((0, "#dce8f4"), (0.5, "#6aaed6"), (1, "#08306b"))  # from a blue that is not the white of an empty cell
+LOG_TICKS = {"minorloglabels": "complete"}  # 90 80 70, where Plotly would write 9 8 7
 MAX_LABEL = 60  # characters
 
 

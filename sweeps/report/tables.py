@@ -75,7 +75,8 @@ def trial_table(sweep: Sweep) -> Table:
         cells += [str(trial.replica)] if replicas else []
         cells += [_value(value) for value in trial.values] or ["-"] * len(sweep.goal.names)
         cells += [_value(trial.attributes.get(name)) for name in attributes]
-        rows.append(Row((*cells, trial.state.lower(), sweep.command(trial)), best=trial.number in leading))
+        state = "not started" if trial.skipped else trial.state.lower()
+        rows.append(Row((*cells, state, sweep.command(trial)), best=trial.number in leading))
     return Table(tuple(columns), tuple(rows))
 
 

@@ -61,6 +61,11 @@ class Plan:
         """How many seeds each point is run with, or each of the best."""
         return self.goal.replicas or 1
 
+    @property
+    def grows(self) -> bool:
+        """Whether more tasks may become due as results come in."""
+        return isinstance(self.source, SampledPoints) or self.goal.top is not None
+
     def wants(self, record: TrialRecord) -> bool:
         """Whether a trial of the study belongs to this command."""
         return record.replica < self.replicas and self.source.accepts(record.point)
@@ -113,4 +118,6 @@ class Plan:
     def _task(self, point: Point, replica: int) -> TrialRecord:
         seed = () if self.seed is None or not replica else (f"{self.goal.seed_key}={self.seed + replica}",)
         overrides, system = (*point.overrides, *seed), {} if replica else point.system
-        return TrialRecord(-1, "WAITING", point.values, replica=replica, overrides=overrides, system=system)
+        return TrialRecord(
+            -1, "WAITING", point.values, replica=replica, overrides=overrides, system=system, note=point.note
+        )

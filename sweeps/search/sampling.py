@@ -10,42 +10,39 @@ import math
 import random
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweeps.base.errors import SweepError
 from sweeps.base.samplers_and_pruners import instance
+from sweeps.base.signals import heed_now
 from sweeps.points.ranking import PointResult
 from sweeps.points.search_space import (
     MAX_LISTED,
     AnyAxis,
     Axis,
-    Interval,
     Point,
     Value,
     Values,
     fits,
-    is_numeric,
     point_at,
     point_id,
     points,
 )
+from sweeps.search.coding import between, coding_of, place
 from sweeps.search.in_memory_study import in_memory_study
 
 MAX_DRAWS = 100  # by the sampler for one point; after that it is drawn at random
 MAX_RANDOM_DRAWS = 1000
-DIGITS = 6  # significant digits of a number that is drawn
-
-
-class Coding(NamedTuple):
-    """How a sampler sees an axis, and the way from a value of the axis to the sampler's and back."""
-
-    distribution: BaseDistribution
-    encode: Callable[[Any], Any]
-    decode: Callable[[Any], Value]
+TRIES = {  # samplers that learn constraints, and how many proposals for one point they learn from
+    "optuna.samplers.TPESampler": 100,
+    "optuna.samplers.GPSampler": 6,  # a third of a second each
+}
+STARTUP = 10  # Optuna's default for the complete trials before a model proposes
+HALVINGS = 20  # of the way between a point that exists and one that does not
 
 
 @dataclass(frozen=True)
@@ -61,10 +58,21 @@ class SampledPoints:
     directions: Sequence[str]
     exists: Callable[[Values], bool]  # what `where` says
     first: Sequence[Values] = field(default_factory=list)  # run before any is drawn; the sampler adds missing axes
+    violations: Callable[[Values], Sequence[float]] | None = None  # `Condition.violations`; None: there is no `where`
 
     def accepts(self, values: Values) -> bool:
         """Whether a point has these axes, with values that are allowed."""
         return fits(self.axes, values) and self.exists(values)
+
+    @property
+    def way(self) -> str | None:
+        """How the points come to meet `where`; None without `where`."""
+        if self.violations is None:
+            return None
+        name = str(self.sampler["_target_"]).rpartition(".")[2]
+        if self._is_constrained:
+            return f"{name} learns hydra.sweeper.where as a constraint"
+        return f"{name} knows no constraints: a point that does not meet hydra.sweeper.where is drawn again"
 
     def points(self, known: Sequence[PointResult]) -> list[Point]:
         """The points that are due: the known ones, then those to begin with, or else one that is drawn.
@@ -97,11 +105,11 @@ class SampledPoints:
 
     @functools.cached_property
     def _distributions(self) -> dict[str, BaseDistribution]:
-        return {axis.name: _coding(axis).distribution for axis in self.axes}
+        return {axis.name: coding_of(axis).distribution for axis in self.axes}
 
     def _encoded(self, values: Values) -> dict[str, Any]:
         own = [axis for axis in self.axes if axis.name in values]
-        return {axis.name: _coding(axis).encode(axis.find(values[axis.name])) for axis in own}
+        return {axis.name: coding_of(axis).encode(axis.find(values[axis.name])) for axis in own}
 
     def _is_exhausted(self, known: Sequence[PointResult]) -> bool:
         taken = {point_id(result.point) for result in known}
@@ -116,7 +124,9 @@ class SampledPoints:
         taken = {point_id(result.point) for result in known}
         seed = self.sampler.get("seed")
         lot = None if seed is None else zlib.crc32(f"{seed}/{len(known)}".encode())  # a new seed for each draw
-        drawn = self._by_sampler(known, given, taken, lot) or self._at_random(given, taken, lot)
+        drawn = self._by_sampler(known, given, taken, lot)
+        if drawn is None and (drawn := self._at_random(given, taken, lot)) is not None:
+            drawn = replace(drawn, note="drawn at random: the sampler proposed no new point that exists")
         if drawn is None and not known:
             raise SweepError(
                 f"no point was found in {MAX_RANDOM_DRAWS} draws from {'  '.join(map(str, self.axes))} for which"
@@ -124,24 +134,68 @@ class SampledPoints:
             )
         return drawn
 
+    @property
+    def _is_constrained(self) -> bool:
+        return self.violations is not None and self.sampler["_target_"] in TRIES
+
     def _by_sampler(
         self, known: Sequence[PointResult], given: Values, taken: set[str], lot: int | None
     ) -> Point | None:
+        """Ask the sampler until it proposes a new point that exists.
+
+        A sampler with constraints learns from each proposal that does not exist. If it comes no nearer than a model's
+        error, the last proposal is moved to a known point until it exists.
+        """
         seed = {"seed": lot} if "seed" in self.sampler else {}
         past = [self._past(result) for result in known]
         view = in_memory_study("points", self.directions, past, instance({**self.sampler, **seed}, "sampler"))
         fixed = self._encoded(given)
-        for _ in range(MAX_DRAWS):
+        models = self._is_constrained and len(_complete(known)) >= self.sampler.get("n_startup_trials", STARTUP)
+        outside: Values | None = None
+        for _ in range(TRIES[self.sampler["_target_"]] if models else MAX_DRAWS):
+            heed_now()  # a model may need seconds
             if fixed:
                 view.enqueue_trial(fixed)
             trial = view.ask(self._distributions)
-            values = {axis.name: _coding(axis).decode(trial.params[axis.name]) for axis in self.axes}
+            values = {axis.name: coding_of(axis).decode(trial.params[axis.name]) for axis in self.axes}
             if point_id(values) not in taken and self.exists(values):
                 noted = view.get_trials(deepcopy=False)[trial.number].system_attrs
                 kept = {key: value for key, value in noted.items() if key != "fixed_params"}
                 return point_at(self.axes, values, kept)
-            view.tell(trial, state=TrialState.FAIL)
-        return None
+            if models and not self.exists(values):
+                outside = values
+                for name, value in self._constraints(values).items():
+                    trial.set_constraint(name, value)
+                view.tell(trial, self._nearest(values, known).values)  # a model of the objective needs some value
+            else:
+                view.tell(trial, state=TrialState.FAIL)
+        return None if outside is None else self._moved_inside(outside, known, given, taken)
+
+    def _moved_inside(
+        self, outside: Values, known: Sequence[PointResult], given: Values, taken: set[str]
+    ) -> Point | None:
+        """Move a point that does not exist toward the nearest known one, until it exists and is new."""
+        start = self._nearest(outside, known).point
+        low, high = 0.0, 1.0
+        found: Values | None = None
+        for _ in range(HALVINGS):
+            share = (low + high) / 2
+            values = between(self.axes, start, outside, share)
+            if self.exists(values):
+                low = share
+                found = values if point_id(values) not in taken and _matches(values, given) else found
+            else:
+                high = share
+        return None if found is None else point_at(self.axes, found)
+
+    def _nearest(self, values: Values, known: Sequence[PointResult]) -> PointResult:
+        at = place(self.axes, values)
+        return min(_complete(known), key=lambda result: math.dist(at, place(self.axes, result.point)))
+
+    def _constraints(self, values: Values) -> dict[str, float]:
+        if self.violations is None or not self._is_constrained:
+            return {}
+        return {f"where {part}": value for part, value in enumerate(self.violations(values))}
 
     def _at_random(self, given: Values, taken: set[str], lot: int | None) -> Point | None:
         chance = random.Random(lot)
@@ -165,26 +219,16 @@ class SampledPoints:
             distributions=self._distributions,
             intermediate_values=dict(first.steps) if len(self.directions) == 1 else {},
             system_attrs=dict(first.system),
+            constraints=self._constraints(result.point),
         )
+
+
+def _complete(known: Sequence[PointResult]) -> list[PointResult]:
+    return [result for result in known if result.state == "COMPLETE"]
 
 
 def _matches(values: Values, given: Values) -> bool:
     return all(point_id({axis: values[axis]}) == point_id({axis: value}) for axis, value in given.items())
-
-
-def _coding(axis: AnyAxis) -> Coding:
-    if isinstance(axis, Interval):
-
-        def rounded(drawn: float) -> Value:
-            return min(max(float(f"{drawn:.{DIGITS}g}"), axis.low), axis.high)
-
-        if axis.integer:
-            return Coding(IntDistribution(int(axis.low), int(axis.high), log=axis.log), int, rounded)
-        return Coding(FloatDistribution(axis.low, axis.high, log=axis.log), float, rounded)
-    if not is_numeric(axis.listed):
-        return Coding(CategoricalDistribution(axis.listed), str, str)
-    ordered = sorted(axis.listed)  # a sampler gets the places of the numbers in order
-    return Coding(IntDistribution(0, len(ordered) - 1), ordered.index, ordered.__getitem__)
 
 
 def _random(axis: AnyAxis, chance: random.Random) -> Value:
@@ -193,4 +237,4 @@ def _random(axis: AnyAxis, chance: random.Random) -> Value:
     low, high = (math.log(axis.low), math.log(axis.high)) if axis.log else (axis.low, axis.high)
     drawn = chance.uniform(low, high)
     drawn = math.exp(drawn) if axis.log else drawn
-    return _coding(axis).decode(round(drawn) if axis.integer else drawn)
+    return coding_of(axis).decode(round(drawn) if axis.integer else drawn)

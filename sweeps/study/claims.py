@@ -2,12 +2,12 @@
 
 A trial's user attributes: `point` (axis -> value), `replica` (number of its seed), `overrides` (as the user spelled
 them), `run` (number of its run directory), `owner` (the process that claimed it, and its `leader`), `attempt` (number
-of earlier crashes of its task), `reason` (of its failure), `run_dir`, and `job.NAME` for each value of the job.
+of earlier crashes of its task), `requeues` (how often it has asked to run later), `reason` (of its failure), `run_dir`,
+and `job.NAME` for each value of the job.
 
 A task runs again as a new trial, and its old one is closed: so a late result finds its trial closed.
 """
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
@@ -23,8 +23,9 @@ from sweeps.points.search_space import Space, point_id
 from sweeps.points.trial_record import TrialRecord
 from sweeps.search.plan import Plan
 from sweeps.study.owner import this_process
-from sweeps.study.queue import Limits, Queue, queue_order
-from sweeps.study.storage import absolute_url, exclusive, open_storage, patient
+from sweeps.study.plan_states import PlanStates
+from sweeps.study.queue import Limits, Queue, Tell, queue_order
+from sweeps.study.storage import absolute_url, drawing, exclusive, open_storage, patient
 from sweeps.study.stored_study import StoredStudy, goal_of
 from sweeps.study.trial_cache import Trials
 from sweeps.study.warm_start import take_over
@@ -75,8 +76,7 @@ class SweepStudy:
         self._trials = self._queue.trials
         self._seen = Trials(self._storage, self.name)  # for the caller of `changes`
         self._in_doubt = False  # whether a claim has failed half-way
-        self._asked: Plan | None = None
-        self._answers: dict[int, bool] = {}  # trial -> whether that plan wants it
+        self._states = PlanStates(self._trials)
 
     def locked(self) -> AbstractContextManager[None]:
         """Lock the storage against all other processes. Not reentrant."""
@@ -103,7 +103,14 @@ class SweepStudy:
         """Store the goal with the study: how to compare its points."""
         self._stored.keep_goal(goal)
 
-    def enqueue(self, plan: Plan, space: Space, retry: Collection[str] = (), warm_start: Sequence[str] = ()) -> None:
+    def enqueue(
+        self,
+        plan: Plan,
+        space: Space,
+        retry: Collection[str] = (),
+        warm_start: Sequence[str] = (),
+        tell: Tell | None = None,
+    ) -> None:
         """Queue each task that the study does not have yet, and again each task whose newest trial has a `retry` state.
 
         Args:
@@ -111,6 +118,7 @@ class SweepStudy:
             space: the values of its axes.
             retry: states: FAIL, and PRUNED if the command has no pruner.
             warm_start: studies; first, their complete trials are copied if the plan accepts their points.
+            tell: see `Queue.add_new`.
 
         Raises:
             SweepError: one of these studies does not exist.
@@ -125,7 +133,7 @@ class SweepStudy:
             for record in list(self._trials.newest.values()):
                 if record.state in retry and plan.wants(record):
                     self._queue.add_again(record, attempt=0)
-            self._queue_more(plan)
+        self._queue_more(plan, tell)
 
     def claim(self, plan: Plan) -> TrialRecord | None:
         """Take the plan's next waiting trial; None if none waits now. If a signal comes meanwhile, it waits again."""
@@ -140,14 +148,21 @@ class SweepStudy:
 
     @patient
     def _claim(self, plan: Plan) -> TrialRecord | None:
+        claim = self._claim_waiting(plan)
+        if claim is None and plan.grows and not self._states.is_given_up(plan, self.limits) and self._queue_more(plan):
+            claim = self._claim_waiting(plan)  # None if another process was faster
+        return claim
+
+    def _claim_waiting(self, plan: Plan) -> TrialRecord | None:
         with self._fresh():
             self._queue.requeue_lost()
-            if self._in_doubt:
-                self._requeue_unheard()
-            if self._is_given_up(plan):
+            for record in list(self._trials.running.values()) if self._in_doubt else ():
+                if record.owner == self._owner:  # the connection broke when this process claimed it
+                    self._queue.requeue(record, INTERRUPTED)
+            if self._states.is_given_up(plan, self.limits):
                 return None
             self._in_doubt = True  # if the connection breaks now, this process does not learn what it has claimed
-            claim = self._take(plan) or (self._take(plan) if self._queue_more(plan) else None)
+            claim = self._take(plan)
         self._in_doubt = False
         return claim
 
@@ -165,7 +180,7 @@ class SweepStudy:
 
     @patient
     def complete(self, claim: TrialRecord, values: Sequence[float], run_dir: str | None) -> bool:
-        """End a trial with finite values of its objectives; False if it was taken away meanwhile."""
+        """End a trial with finite values of its objectives, or with none; False if it was taken away meanwhile."""
         with self._if_ours(claim, run_dir) as ours:
             if ours:
                 self._storage.set_trial_state_values(claim.key, TrialState.COMPLETE, values)
@@ -193,22 +208,30 @@ class SweepStudy:
                 self._queue.end(claim, reason, crashed)
             return ours
 
-    def give_back(self, claim: TrialRecord) -> None:
-        """Let the task of an interrupted trial wait again."""
-        with self._if_ours(claim) as ours:
-            if ours:
-                self._queue.requeue(claim, INTERRUPTED)
+    def give_back(self, claim: TrialRecord, asked: str | None = None) -> bool:
+        """Let the task of an interrupted trial wait again; behind the others if the trial has `asked` for it.
 
-    def abandon(self, pid: int, reason: str | None) -> int | None:
+        Returns:
+            Whether it waits: False if the trial was taken away, or has asked too often.
+        """
+        with self._if_ours(claim) as ours:
+            if ours and asked is None:
+                self._queue.requeue(claim, INTERRUPTED)
+            return ours and (asked is None or self._queue.later(claim, asked))
+
+    def abandon(self, pid: int, reason: str | None, later: bool = False) -> int | None:
         """End the trial of a dead worker of this leader, and return its number; None if the worker had no trial.
 
-        After a crash, for a `reason`, the task may be retried. After a stop (None) it waits again.
+        After a crash, for a `reason`, the task may be retried; if the job asked to run `later`, the task waits behind
+        the others. After a stop of the sweep (None), it waits again.
         """
         with self._fresh():
             for record in list(self._trials.running.values()):
                 if record.owner["pid"] == pid and record.owner["leader"] == this_process():
                     if reason is None:
                         self._queue.requeue(record, INTERRUPTED)
+                    elif later:
+                        self._queue.later(record, reason)
                     else:
                         self._queue.end(record, reason, crashed=True)
                     return record.number
@@ -218,8 +241,8 @@ class SweepStudy:
     def is_finished(self, plan: Plan) -> bool:
         """Whether no task of the plan waits or runs on any host, or too many tasks have failed to start more."""
         with self._fresh():
-            states = self._states(plan)
-            return not (states["WAITING"] or states["RUNNING"]) or self._is_given_up(plan)
+            states = self._states.of(plan)
+            return not (states["WAITING"] or states["RUNNING"]) or self._states.is_given_up(plan, self.limits)
 
     def n_open(self, plan: Plan) -> int:
         """Count the plan's tasks that have not started, including tasks that are not due yet."""
@@ -239,7 +262,7 @@ class SweepStudy:
 
     def failure_rate(self, plan: Plan) -> float:
         """Compute the share of the plan's tasks that have failed, as far as this process knows."""
-        return self._states(plan)["FAIL"] / len(plan)
+        return self._states.failure_rate(plan)
 
     @property
     def n_superseded(self) -> int:
@@ -263,39 +286,23 @@ class SweepStudy:
             yield ours
 
     def _take(self, plan: Plan) -> TrialRecord | None:
-        waiting = [record for record in self._trials.waiting.values() if self._wants(plan, record)]
+        waiting = [record for record in self._trials.waiting.values() if self._states.wanted(plan, record)]
         if not waiting:
             return None
         record = min(waiting, key=queue_order)
         self._queue.start(record, self._owner)
         return record
 
-    def _requeue_unheard(self) -> None:
-        """Requeue a trial that this process has claimed unknowingly, because the connection broke during the claim."""
-        for record in list(self._trials.running.values()):
-            if record.owner == self._owner:
-                self._queue.requeue(record, INTERRUPTED)
-
-    def _queue_more(self, plan: Plan) -> bool:
-        tasks = plan.more(list(self._trials.newest.values()))
-        run = max((record.run for record in self._trials.all.values()), default=-1)
-        for number, task in enumerate(tasks, start=run + 1):
-            attributes = {"replica": task.replica, "overrides": list(task.overrides), "run": number}
-            self._queue.add(self._stored.conforming(task.point), attributes, system_attrs=dict(task.system))
-        self._trials.refresh()
-        return bool(tasks)
-
-    def _states(self, plan: Plan) -> Counter[str]:
-        return Counter(record.state for record in self._trials.newest.values() if self._wants(plan, record))
-
-    def _is_given_up(self, plan: Plan) -> bool:
-        """Whether more tasks of the plan have failed than `max_failure_rate` allows."""
-        return self.limits.max_failure_rate < 1 and self.failure_rate(plan) > self.limits.max_failure_rate
-
-    def _wants(self, plan: Plan, record: TrialRecord) -> bool:
-        """Call `plan.wants` once for each trial and cache the answer: a queue may be long."""
-        if self._asked is not plan:
-            self._asked, self._answers = plan, {}
-        if record.number not in self._answers:
-            self._answers[record.number] = plan.wants(record)
-        return self._answers[record.number]
+    def _queue_more(self, plan: Plan, tell: Tell | None = None) -> bool:
+        """Queue the tasks that are due. While a sampler draws them, other processes may claim trials and end them."""
+        with drawing(self.url):
+            with self._fresh():
+                known = list(self._trials.newest.values())
+            tasks = plan.more(known)
+            if tasks:
+                with self._fresh():
+                    self._queue.add_new(tasks, tell)
+                for task in tasks:
+                    if task.note is not None:
+                        self._say(f"{task}: {task.note}")
+            return bool(tasks)

@@ -12,18 +12,33 @@ from omegaconf import DictConfig, OmegaConf
 MAX_READABLE = 40  # characters of axis names in a derived study name
 
 
-def identity_of(config: DictConfig, axes: Sequence[str], ignored: Sequence[str]) -> dict[str, Any]:
+def identity_of(
+    config: DictConfig,
+    axes: Sequence[str],
+    ignored: Sequence[str],
+    fixed: Sequence[str] = (),
+    unset: Sequence[str] = (),
+) -> dict[str, Any]:
     """Collect the settings that all trials of a study share: dotted keys and plain values.
 
     Args:
         config: the composed config; interpolations stay as they are written.
         axes: names of the swept keys and groups; their values are not part of the identity.
         ignored: dotted key prefixes that do not matter, such as a cache directory.
+        fixed: the overrides that all trials share. One that sets a key of a swept group, such as `loss.weight=2`,
+            belongs to the identity.
+        unset: the ones among them that `config` lacks, because only a swept group has their keys.
     """
     every = flat(OmegaConf.to_container(config, resolve=False))
-    dropped = ("hydra", *(_path(axis) for axis in axes), *ignored)
-    kept = {key: value for key, value in every.items() if not any(_is_under(key, prefix) for prefix in dropped)}
-    return {"axes": sorted(axes), "config": kept}
+    swept = [_path(axis) for axis in axes]
+    given = [path for path in map(_path_of, fixed) if path not in swept]
+    every |= {_path_of(line): line.partition("=")[2] for line in unset}
+
+    def belongs(key: str) -> bool:
+        own = any(_is_under(key, path) for path in given) or not any(_is_under(key, path) for path in swept)
+        return own and not any(_is_under(key, prefix) for prefix in ("hydra", *ignored))
+
+    return {"axes": sorted(axes), "config": {key: value for key, value in every.items() if belongs(key)}}
 
 
 def derived_name(identity: Mapping[str, Any]) -> str:
@@ -76,8 +91,12 @@ def _plain(value: Any) -> Any:
 
 def _path(axis: str) -> str:
     """Return the config path that an axis sets: its package if it names one, else its key or group path."""
-    key, _, package = axis.partition("@")
+    key, _, package = axis.lstrip("+").partition("@")
     return package or key.replace("/", ".")
+
+
+def _path_of(override: str) -> str:
+    return _path(override.partition("=")[0].lstrip("+~"))
 
 
 def _is_under(key: str, prefix: str) -> bool:

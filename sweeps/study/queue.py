@@ -1,14 +1,15 @@
 """The queue of a study: add, start, end and requeue trials. The caller holds the study's lock."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState, create_trial
 
-from sweeps.points.search_space import Values
+from sweeps.base.optuna_internals import add_waiting
+from sweeps.base.signals import heed_now
 from sweeps.points.trial_record import JOB, OWN, TrialRecord
 from sweeps.study import owner
 from sweeps.study.stored_study import StoredStudy
@@ -16,6 +17,9 @@ from sweeps.study.trial_cache import Trials
 
 ORPHANED = "orphaned"
 KEPT = ("replica", "overrides", "run")  # attributes that a requeued trial copies from its predecessor
+BATCH = 500  # trials that are added in one transaction: a fraction of a second
+
+Tell = Callable[[int, int], object]  # shows how many trials of how many have been added
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,7 @@ class Limits:
     """Limits after which a trial is given up, or taken from its owner."""
 
     max_retries: int = 0  # retries of a trial that crashes
+    max_requeues: int = 100  # times that a task may ask to run again later
     max_failure_rate: float = 1.0  # share of a command's tasks; if more have failed, no process claims a trial
     grace: int = 120  # seconds without a heartbeat
 
@@ -37,32 +42,52 @@ class Queue:
         self._looked_for_silent = time.monotonic()
         self.trials = Trials(storage, study.study.study_name)
 
-    def add(self, values: Values, attributes: Mapping[str, Any], **kept: Any) -> None:
-        """Add a waiting trial.
+    def add_new(self, tasks: Sequence[TrialRecord], tell: Tell | None = None) -> None:
+        """Add a waiting trial for each task, with the run directories that come next.
 
         Args:
-            values: the point, with the value types of the study's space.
-            attributes: attributes of the new trial.
-            kept: `intermediate_values` of the earlier trial that this trial continues; `system_attrs` of a sampler.
+            tasks: have no trial yet.
+            tell: is called after each batch. A signal ends the queueing between two batches.
+
+        Raises:
+            SweepError: see `StoredStudy.conforming`.
         """
-        self._study.study.add_trial(
+        first = max((record.run for record in self.trials.all.values()), default=-1) + 1
+        points = self._study.conforming([task.point for task in tasks])
+        distributions = self._study.distributions()
+        new = [
             create_trial(
                 state=TrialState.WAITING,
-                params=dict(values),
-                distributions=self._study.distributions(values),
-                user_attrs={OWN: dict(values), **attributes},
-                **kept,
+                params=point,
+                distributions={axis: distributions[axis] for axis in point},
+                user_attrs={OWN: point, "replica": task.replica, "overrides": list(task.overrides), "run": run},
+                system_attrs=dict(task.system),
             )
-        )
+            for run, (task, point) in enumerate(zip(tasks, points, strict=True), start=first)
+        ]
+        for begin in range(0, len(new), BATCH):
+            add_waiting(self._storage, self.trials.study, new[begin : begin + BATCH])
+            if tell is not None:
+                tell(min(begin + BATCH, len(new)), len(new))
+            heed_now()
+        self.trials.refresh()
 
-    def add_again(self, record: TrialRecord, attempt: int) -> None:
+    def add_again(self, record: TrialRecord, attempt: int, requeues: int = 0) -> None:
         """Add a waiting trial of the same task, with the run directory and the reports of an earlier trial."""
         known = self._storage.get_trial(record.key)  # with its newest reports
         kept = {name: value for name, value in known.user_attrs.items() if name in KEPT or name.startswith(JOB)}
         # a pruner would take the notes of successive halving for the new trial's own
         system = {name: value for name, value in known.system_attrs.items() if not name.startswith("completed_rung_")}
-        steps = known.intermediate_values
-        self.add(known.params, {**kept, "attempt": attempt}, intermediate_values=steps, system_attrs=system)
+        self._study.study.add_trial(
+            create_trial(
+                state=TrialState.WAITING,
+                params=known.params,
+                distributions=known.distributions,
+                user_attrs={OWN: known.params, **kept, "attempt": attempt, "requeues": requeues},
+                intermediate_values=known.intermediate_values,
+                system_attrs=system,
+            )
+        )
 
     def start(self, record: TrialRecord, by: Mapping[str, Any]) -> None:
         """Give a waiting trial to its owner."""
@@ -88,12 +113,28 @@ class Queue:
         self.start(record, by)  # Optuna copies no trial that has ended without a start
         self._storage.set_trial_state_values(record.key, TrialState.PRUNED)
 
-    def requeue(self, record: TrialRecord, reason: str, attempt: int | None = None) -> None:
-        """Close a trial and queue its task again, as the next attempt or as the same attempt."""
+    def later(self, record: TrialRecord, reason: str) -> bool:
+        """Queue the task of a trial again that asked for it, behind the other tasks.
+
+        Returns:
+            Whether it waits: after `max_requeues` times the trial has failed.
+        """
+        if record.requeues < self._limits.max_requeues:
+            self.requeue(record, reason, requeues=record.requeues + 1)
+            return True
+        limit = f"hydra.sweeper.max_requeues={self._limits.max_requeues}"
+        self._fail(record, f"{reason} {record.requeues + 1} times, which is more than {limit}")
+        return False
+
+    def requeue(
+        self, record: TrialRecord, reason: str, attempt: int | None = None, requeues: int | None = None
+    ) -> None:
+        """Close a trial and queue its task again; its counts stay unless they are given."""
         self.set(record, "requeued", True)
         # add the new trial first: if the process is killed in between, the old one has a dead owner, and no second copy
         if self.trials.newest[record.task].number == record.number:
-            self.add_again(record, record.attempt if attempt is None else attempt)
+            counts = record.attempt if attempt is None else attempt, record.requeues if requeues is None else requeues
+            self.add_again(record, *counts)
         self._fail(record, reason)
 
     def requeue_lost(self) -> None:
@@ -116,5 +157,5 @@ class Queue:
 
 
 def queue_order(record: TrialRecord) -> tuple[int, int]:
-    """Sort key of waiting trials: requeued trials keep their turn, but crashed trials come after all others."""
-    return record.attempt, record.run
+    """Sort key of waiting trials: an interrupted one keeps its turn; a crashed or preempted one comes after others."""
+    return record.attempt + record.requeues, record.run

@@ -25,10 +25,12 @@ from sweeps.base.signals import heed_now, held
 
 LOCK_TIMEOUT = 60  # seconds that SQLite waits for another writer
 LOCK_POLL = 0.002  # seconds between two tries to get SQLite's lock, which is held for some milliseconds
+DRAW_POLL = 0.05  # the same for PostgreSQL's lock for draws, which may be held for seconds
 OUTAGE = 60.0  # seconds without an answer of the database, after which the sweep ends
 CREATION = 5.0  # seconds that another program may take to create the tables
 RETRY = 0.5  # seconds between two tries to reach it
 ADVISORY_LOCK = zlib.crc32(b"sweeps")  # PostgreSQL names its locks by number
+DRAW_LOCK = zlib.crc32(b"draws")
 ALLOWED = "sqlite:///FILE.db or postgresql://USER@HOST/DATABASE"
 
 
@@ -148,6 +150,32 @@ def exclusive(url: str) -> Iterator[None]:
     with held(), _lock_engine(parsed).connect() as connection:  # the lock ends with this connection's transaction
         connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
         yield
+
+
+@contextmanager
+def drawing(url: str) -> Iterator[None]:
+    """Let one process at a time find new points; the others use the storage meanwhile.
+
+    Take the lock of `exclusive` inside of this block, never around it. Not reentrant.
+    """
+    parsed = make_url(url)
+    with held(), _file_lock(f"{parsed.database}.draw.lock") if _is_file(parsed) else _draw_lock(parsed):
+        yield
+
+
+@contextmanager
+def _draw_lock(url: URL) -> Iterator[None]:
+    with _lock_engine(url).connect() as connection:  # the lock ends with this connection's transaction
+        statement, key = sqlalchemy.text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": DRAW_LOCK}
+        while not connection.execute(statement, key).scalar_one():
+            connection.rollback()
+            heed_now()
+            time.sleep(DRAW_POLL)
+        yield
+
+
+def _is_file(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite"
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from sweeps.points.trial_record import OWN, TrialRecord, record_of
 from sweeps.study.identity import differences
 
 MAX_DIFFERENCES = 5  # quoted in an error message
+LOG_AXES = "log_axes"  # note: the axes with a logarithmic scale
 
 
 class StoredStudy:
@@ -58,27 +59,26 @@ class StoredStudy:
         """All values that each axis has had."""
         return dict(self.study.user_attrs["space"])
 
-    def distributions(self, point: Values) -> dict[str, BaseDistribution]:
-        """Make Optuna's distribution for each axis of a point."""
-        space = self.space
-        return {axis: distribution_of(space[axis]) for axis in point}
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """Make Optuna's distribution for each axis."""
+        return {axis: distribution_of(values) for axis, values in self.space.items()}
 
-    def conforming(self, values: Values) -> dict[str, Value]:
-        """Convert a point to the value types of this study.
+    def conforming(self, points: Sequence[Values]) -> list[dict[str, Value]]:
+        """Convert points to the value types of this study.
 
         Raises:
-            SweepError: the point has a number from an interval on an axis of names.
+            SweepError: a point has a number from an interval on an axis of names.
         """
         space = self.space
-        point = conform(values, space)
-        for axis, value in point.items():
+        converted = [conform(values, space) for values in points]
+        for axis, value in {item for point in converted for item in point.items()}:
             if isinstance(value, str) and value not in space[axis]:
                 names = ", ".join(map(str, space[axis]))
                 raise SweepError(
                     f"study {self.study.study_name} has names on the axis {axis} ({names}), so no number can be drawn"
                     " there; give another hydra.sweeper.study_name"
                 )
-        return point
+        return converted
 
     def extend(self, space: Space) -> bool:
         """Add these values to the axes, and return whether this has changed existing trials.

@@ -12,7 +12,7 @@ class Trials:
 
     def __init__(self, storage: RDBStorage, study: str) -> None:
         self._storage = storage
-        self._study = storage.get_study_id_from_name(study)
+        self.study = storage.get_study_id_from_name(study)  # its key
         self.forget()
 
     def forget(self) -> None:
@@ -30,14 +30,14 @@ class Trials:
         Args:
             with_running: also read all running trials, which may have new reports.
         """
-        now = unfinished(self._storage, self._study, self._last)
+        now = unfinished(self._storage, self.study, self._last)
         changed = {key for key, state in self._states.items() if now.get(key) != state}
         if with_running:
             changed |= {key for key, state in now.items() if state == TrialState.RUNNING.name}
         if not changed and all(key <= self._last for key in now):
             return []
         found = []
-        for trial in read_trials(self._storage, self._study, changed, self._last):
+        for trial in read_trials(self._storage, self.study, changed, self._last):
             key = key_of(trial)
             self._last = max(self._last, key)
             if trial.state.is_finished():
@@ -51,7 +51,7 @@ class Trials:
 
     def silent(self, grace: int) -> list[TrialRecord]:
         """Find running trials without a heartbeat for `grace` seconds by the database's clock."""
-        keys = silent_trials(self._storage, self._study, grace)
+        keys = silent_trials(self._storage, self.study, grace)
         return [record for record in self.running.values() if record.key in keys]
 
     def _take(self, record: TrialRecord) -> None:

@@ -4,10 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweeps.base.errors import SweepError
+from sweeps.points.search_space import Value
 from sweeps.points.trial_record import JOB, OWN, TrialRecord, newest_of_each_task
 from sweeps.search.plan import Plan
 from sweeps.study.queue import Queue
@@ -25,8 +27,9 @@ def take_over(
     known = complete_trials(storage, name, directions_of(study.study))
     found = [record for record in known if plan.source.accepts(record.point)]
     new = [record for record in found if record.task not in queue.trials.newest]
-    for record in new:
-        study.study.add_trial(_copy(record, study))
+    points, distributions = study.conforming([record.point for record in new]), study.distributions()
+    for record, point in zip(new, points, strict=True):
+        study.study.add_trial(_copy(record, point, {axis: distributions[axis] for axis in point}))
     queue.trials.refresh()
     say(f"{len(new)} complete trials of study {name} are taken over; {len(found) - len(new)} were known")
 
@@ -49,15 +52,14 @@ def complete_trials(storage: RDBStorage, name: str, directions: Sequence[str]) -
     return [replace(record, origin=record.origin or f"{study.study_name}#{record.number}") for record in complete]
 
 
-def _copy(record: TrialRecord, study: StoredStudy) -> FrozenTrial:
+def _copy(record: TrialRecord, point: dict[str, Value], distributions: dict[str, BaseDistribution]) -> FrozenTrial:
     """Convert another study's trial for this study; the copy has no run of its own."""
-    point = study.conforming(record.point)
     kept = {"replica": record.replica, "origin": record.origin, "run_dir": record.run_dir}
     trial = create_trial(
         state=TrialState.COMPLETE,
         values=list(record.values),
-        params=dict(point),
-        distributions=study.distributions(point),
+        params=point,
+        distributions=distributions,
         user_attrs={
             OWN: point,
             "overrides": list(record.overrides),

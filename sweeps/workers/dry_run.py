@@ -1,4 +1,4 @@
-"""Print a sweep's plan and its cost. If no trial has reported its speed, one short job measures it."""
+"""Print a sweep's plan and its cost, from the speed of earlier trials; only on request does a short job measure it."""
 
 import statistics
 import tempfile
@@ -33,7 +33,7 @@ class DryRun:
     """Prints the remaining tasks of a plan, and how long they will take."""
 
     request: Request
-    launcher: Launcher
+    make_launcher: Callable[[], Launcher]
     say: Callable[[str], None]
 
     def __post_init__(self) -> None:
@@ -50,7 +50,7 @@ class DryRun:
             complete_trials(storage, known, self.settings.directions)
         again = [r for r in records if r.state in self.settings.retried and self.plan.wants(r)]
         n_open = self.plan.n_open(records) + len(again)
-        self.say(f"dry run of study {study}: {len(self.plan)} trials, {n_open} left to run; nothing is run")
+        self.say(f"dry run of study {study}: {len(self.plan)} trials, {n_open} left to run")
         waiting = [r for r in records if r.state == "WAITING" and self.plan.wants(r)]
         due = [*again, *waiting, *self.plan.more(records)]
         for run, task in enumerate(due[:MAX_SHOWN], start=len(records)):
@@ -83,14 +83,20 @@ class DryRun:
                     continue
                 if paces := self._paces(_records(storage, study.study_name)):
                     return statistics.median(paces), f"median of {len(paces)} trials of study {study.study_name}"
+        if self.settings.dry_run != "measure":
+            return None, "no trial has reported its speed; hydra.sweeper.dry_run=measure runs a short job to find it"
         return self._measured(task)
 
     def _paces(self, records: Sequence[TrialRecord]) -> list[float]:
         found = [record.attributes.get(f"sec_per_{self.settings.step_name}") for record in records]
         return [float(pace) for pace in found if pace is not None]
 
+    def _measuring_overrides(self) -> str:
+        return " ".join(self.settings.dry_run_overrides) or "all of its own settings"
+
     def _measured(self, task: TrialRecord) -> Pace:
-        """Run a short job of the first task, with a study and a folder of its own."""
+        """Run a short job of the first task, with a study and a folder of its own, which it removes."""
+        self.say(f"measuring the speed: a job runs with {self._measuring_overrides()}")
         with tempfile.TemporaryDirectory() as folder:
             point = Point(task.point, (*task.overrides[: len(task.point)], *self.settings.dry_run_overrides))
             identity = self.request.identity
@@ -99,11 +105,12 @@ class DryRun:
             study.enqueue(short, space_of(self.request.axes))
             self.request.composition.move_to(folder)
             view = EventLines(lambda line: None, short)
-            Worker(Launch(study, replace(self.request, plan=short), self.launcher, None), view).work()
+            launch = Launch(study, replace(self.request, plan=short), self.make_launcher(), None)
+            Worker(launch, view).work()
             [record] = study.records()
             open_storage.cache_clear()  # its file disappears with the folder
         if paces := self._paces([record]):
-            return paces[0], f"measured with {' '.join(self.settings.dry_run_overrides) or 'a whole job'}"
+            return paces[0], f"measured with {self._measuring_overrides()}"
         return None, record.reason or f"the job has set no sec_per_{self.settings.step_name}"
 
 

@@ -1,12 +1,16 @@
 """Launch a job: give one claimed trial to Hydra's launcher, which runs it here, with joblib or in Slurm."""
 
-from dataclasses import dataclass
+import os
+from contextlib import suppress
+from dataclasses import dataclass, field
 
+from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 
 from sweeps.command.request import Request
 from sweeps.job.current_trial import job_environment
 from sweeps.job.job_result import JobResult, failure, result_of
+from sweeps.points.search_space import job_overrides
 from sweeps.points.trial_record import TrialRecord
 from sweeps.study.claims import SweepStudy
 
@@ -19,6 +23,8 @@ class Launch:
     request: Request
     launcher: Launcher
     parent_run_id: str | None  # MLflow run of the study
+    returns: dict[int, JobReturn] = field(default_factory=dict)  # trial -> what its job has returned
+    home: str = field(default_factory=os.getcwd)  # where every job starts, wherever an earlier one has gone
 
     def run(self, claim: TrialRecord) -> JobResult:
         """Run the job of a claimed trial to its end.
@@ -28,9 +34,15 @@ class Launch:
         """
         variables = job_environment(self.study.name, claim.number, self.parent_run_id)
         self.request.composition.tell_next_job(self.study.base_name, variables)
+        overrides = job_overrides(self.request.axes, self.request.fixed, claim.overrides)
         try:
-            [job] = self.launcher.launch([[*self.request.fixed, *claim.overrides]], initial_job_idx=claim.run)
+            [job] = self.launcher.launch([overrides], initial_job_idx=claim.run)
         except Exception as error:  # the job could not even start: this trial's failure, not the sweep's
             return failure(error, None)
+        finally:
+            with suppress(OSError):  # somebody has removed it
+                os.chdir(self.home)
+        self.returns[claim.number] = job
         names = self.request.settings.names
-        return result_of(job, names, self.study.attributes_of(claim) if len(names) > 1 else {})
+        kept = self.study.attributes_of(claim) if len(names) > 1 else {}
+        return result_of(job, names, kept, self.request.needs_number)

@@ -1,5 +1,6 @@
 """The leader of several workers: it starts them, watches them, replaces dead ones, and stops them."""
 
+import glob
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 from omegaconf import DictConfig
 
 from sweeps.base.environment import ORDERS, STORAGE
@@ -26,7 +28,10 @@ from sweeps.study.owner import this_process
 from sweeps.workers.callbacks import without_callbacks
 from sweeps.workers.gpu_sharing import GpuSharing
 
-STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM, REQUEUE)  # exit statuses of a worker that has requeued its trial
+LATER = {  # exit statuses of a worker whose trial is to run again later
+    REQUEUE: "preempted",
+    **{128 + number: f"stopped by {number.name}" for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)},
+}
 HYDRAS_HINT = "Set the environment variable HYDRA_FULL_ERROR"  # Hydra prints it after the message
 POLL = 0.05  # seconds between two checks of the workers
 SHOW = 1.0  # seconds between two reads of the study
@@ -65,6 +70,8 @@ class WorkerProcess:
         status = self.process.returncode
         number = -status if status < 0 else status - 128 if status > 128 else None
         if number is None:
+            if status == 0:
+                return "the job has ended its worker's process with status 0, which gives no result"
             lines = [line.strip() for line in self.log.read_text(errors="replace").splitlines()]
             told = [line for line in lines if line and not line.startswith(HYDRAS_HINT)]
             return f"worker ended with status {status}: {told[-1] if told else '(it wrote nothing)'}"
@@ -101,14 +108,23 @@ class Leader:
             SweepError: workers die before they have claimed a trial.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._remove_old_logs()
         try:
             for place in range(len(self.shares)):
                 self._start(place)
             self._watch()
         finally:
             self._stop_workers()
-            self.view.show(self.study.changes())
-            self.view.close()
+            with suppress(OSError):  # the terminal may have gone
+                self.view.show(self.study.changes())
+                self.view.close()
+
+    def _remove_old_logs(self) -> None:
+        """Remove the logs of this host's earlier commands that have ended."""
+        for log in self.folder.glob(f"{glob.escape(socket.gethostname())}-*-*.log"):
+            pid = log.stem.split("-")[-2]
+            if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+                log.unlink(missing_ok=True)
 
     def _start(self, place: int) -> None:
         orders = Orders(this_process(), self.parent_run_id, without_callbacks(self.config))
@@ -156,12 +172,12 @@ class Leader:
     def _replace(self, place: int, worker: WorkerProcess) -> None:
         """Handle the end of a worker; start another one if it died or was stopped."""
         status = worker.process.returncode
-        if status == 0:
-            return
         worker.kill()  # its child processes may still run
-        cause = worker.cause_of_death()
-        claimed = self.study.abandon(worker.process.pid, None if status in STOPPED else cause)
-        self._fruitless = 0 if claimed is not None or status in STOPPED else self._fruitless + 1
+        cause = LATER.get(status) or worker.cause_of_death()
+        claimed = self.study.abandon(worker.process.pid, cause, later=status in LATER)
+        if status == 0 and claimed is None:
+            return
+        self._fruitless = 0 if claimed is not None or status in LATER else self._fruitless + 1
         if self._fruitless == MAX_FRUITLESS:
             raise SweepError(
                 f"{MAX_FRUITLESS} workers in a row have died before they ran a trial; the last one"

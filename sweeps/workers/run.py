@@ -1,9 +1,10 @@
 """Run a sweep: open its study, run its plan in this process or in several, and print the results."""
 
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 
+from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from rich.console import Console
 
@@ -11,22 +12,29 @@ from sweeps.base.signals import Stop
 from sweeps.command.command_line import ATTRIBUTE, note
 from sweeps.command.request import Request
 from sweeps.display.mlflow_study import ParentRun, open_parent, or_warn
-from sweeps.display.progress import EventLines, LiveTable, View
+from sweeps.display.progress import EventLines, LiveTable, View, queueing_bar
+from sweeps.display.results_file import write_results
 from sweeps.display.summary import print_summary
-from sweeps.points.search_space import space_of
+from sweeps.points.ranking import Ranking
+from sweeps.points.search_space import Interval, space_of
+from sweeps.search.sampling import SampledPoints
 from sweeps.study.claims import SweepStudy
 from sweeps.study.queue import Limits
 from sweeps.study.storage import absolute_url, open_storage
+from sweeps.study.stored_study import LOG_AXES
 from sweeps.study.warm_start import complete_trials
+from sweeps.workers.children import ending_children
 from sweeps.workers.dry_run import DryRun
 from sweeps.workers.gpu_sharing import GpuSharing, sharing_of
 from sweeps.workers.launch import Launch
 from sweeps.workers.leader import Leader, Orders
 from sweeps.workers.machine import environment, fitting_workers
+from sweeps.workers.returns import job_returns
 from sweeps.workers.worker import Worker
 
 ENDED = ("COMPLETE", "PRUNED", "FAIL")
 WORKERS = "workers"  # folder inside the sweep's folder
+FOLDER = "sweep_dir"  # note of the study
 
 
 @dataclass
@@ -42,44 +50,71 @@ class Run:
     def __post_init__(self) -> None:
         self.settings, self.plan = self.request.settings, self.request.plan
 
-    def work(self) -> None:
-        """Run the remaining points and print the study.
+    def work(self) -> list[list[JobReturn]]:
+        """Run the remaining points, print the study, and return the results of the jobs that have ended.
 
         Raises:
             SweepError, SystemExit: see `StudySweeper.sweep`.
             KeyboardInterrupt: the user stopped the sweep.
         """
         if self.settings.dry_run:
-            DryRun(self.request, self.make_launcher(), self.say).tell()
-            return
+            DryRun(self.request, self.make_launcher, self.say).tell()
+            return []
         study = self._open_study()
-        self.request.composition.name_study(study.base_name)
+        self._choose_folder(study)
         if self.orders is not None:
             self._worker(study, self.orders.parent_run_id).work()
-            return
+            return []
+        self.request.composition.save()
         study.set_attribute(ATTRIBUTE, note(self.request.fixed))
+        log_axes = [axis.name for axis in self.request.axes if isinstance(axis, Interval) and axis.log]
+        study.set_attribute(LOG_AXES, log_axes)
         study.keep_goal(self.plan.goal)
-        study.enqueue(self.plan, space_of(self.request.axes), self.settings.retried, self.settings.warm_start)
-        self._lead(study, self._open_parent(study))
+        settings, space = self.settings, space_of(self.request.axes)
+        if isinstance(self.plan.source, SampledPoints) and self.plan.source.way is not None:
+            self.say(self.plan.source.way)
+        with queueing_bar(self.console) as tell:
+            study.enqueue(self.plan, space, settings.retried, settings.warm_start, tell)
+        return self._lead(study, self._open_parent(study))
 
     def say(self, line: str) -> None:
-        """Print one line; a worker survives a log that it cannot write, for example on a full disk."""
-        with suppress(OSError) if self.orders is not None else nullcontext():
+        """Print one line; a sweep survives an output that it cannot write: a full disk, a terminal that has gone."""
+        with suppress(OSError):
             self.console.print(line)
 
-    def _lead(self, study: SweepStudy, parent: ParentRun | None) -> None:
+    def _choose_folder(self, study: SweepStudy) -> None:
+        """Make the sweep's folder. If `hydra.sweep.dir` has the time in it, the first command's folder is the study's.
+
+        Raises:
+            SweepError: it cannot be written.
+        """
+        composition = self.request.composition
+        composition.name_study(study.base_name)
+        if composition.has_time_in_its_folder:
+            with study.locked():
+                if study.attribute(FOLDER) is None:
+                    study.set_attribute(FOLDER, str(composition.sweep_dir))
+            composition.move_to(study.attribute(FOLDER))
+        composition.make_folder()
+
+    def _lead(self, study: SweepStudy, parent: ParentRun | None) -> list[list[JobReturn]]:
         """Run the plan in this process or in several."""
         before = {record.number for record in study.records() if record.state in ENDED}
         run_id = None if parent is None else parent.run_id
+        known: dict[int, JobReturn] = {}
         try:
             n_open = study.n_open(self.plan)
-            n_workers = min(fitting_workers(self.settings), n_open)
+            n_workers = min(fitting_workers(self.settings), n_open, self.settings.max_batch_size or n_open)
+            self._explain_launcher(n_workers)
             more = n_open > n_workers
             sharing = sharing_of(self.settings, lambda: study.n_open(self.plan), self.say) if more else None
             if n_workers > 1 or sharing is not None:
                 self._leader(study, n_workers, sharing, run_id).work()
             else:
-                self._worker(study, run_id).work()
+                worker = self._worker(study, run_id)
+                known = worker.launch.returns
+                with ending_children():
+                    worker.work()
         except (KeyboardInterrupt, SystemExit) as stop:
             self._close_parent(parent, study, "KILLED")
             if not isinstance(stop, KeyboardInterrupt):
@@ -89,6 +124,8 @@ class Run:
         new = [record for record in records if record.state in ENDED and record.number not in before]
         n_run, n_superseded = len(new), study.n_superseded
         print_summary(self.console, records, study.goal, study.name, len(self.plan), n_run, n_superseded)
+        with suppress(OSError):  # a full disk: the study has it all
+            write_results(Ranking(records, study.goal), self.request.composition.sweep_dir)
         rate, limit = study.failure_rate(self.plan), self.settings.max_failure_rate
         if rate > limit:
             self.say(
@@ -102,13 +139,14 @@ class Run:
         self._close_parent(parent, study, "FINISHED" if succeeded else "FAILED")
         if not succeeded:
             raise SystemExit(1)
+        return job_returns(new, known, self.request.composition.config, self.settings.max_batch_size)
 
     def _open_study(self) -> SweepStudy:
         """Open the study of this command; create it if it is new."""
         settings = self.settings
         for known in settings.warm_start if self.orders is None else ():  # check before a study is created in vain
             complete_trials(open_storage(absolute_url(settings.storage)), known, settings.directions)
-        limits = Limits(settings.max_retries, settings.max_failure_rate, settings.grace)
+        limits = Limits(settings.max_retries, settings.max_requeues, settings.max_failure_rate, settings.grace)
         leader = None if self.orders is None else self.orders.leader
         name, identity = self.request.study_name, self.request.identity
         return SweepStudy(settings.storage, name, settings.directions, identity, self.say, limits, leader)
@@ -131,10 +169,19 @@ class Run:
             stop=self.stop,
         )
 
+    def _explain_launcher(self, n_workers: int) -> None:
+        """Say that a launcher's own number of jobs has no effect: each worker hands it one job at a time."""
+        n_jobs = self.request.composition.config.hydra.launcher.get("n_jobs")  # joblib's
+        if n_jobs not in (None, -1, 1, n_workers):
+            self.say(
+                f"hydra.launcher.n_jobs={n_jobs} has no effect, and {n_workers} at a time run: each worker launches one"
+                f" job; hydra.sweeper.workers={n_jobs} runs so many at a time"
+            )
+
     def _worker(self, study: SweepStudy, parent_run_id: str | None) -> Worker:
         launch = Launch(study, self.request, self.make_launcher(), parent_run_id)
         # lines, also on a terminal: a lone worker's job may draw progress
-        return Worker(launch, EventLines(self.say, self.plan), self.stop)
+        return Worker(launch, EventLines(self.say, self.plan), self.stop, led=self.orders is not None)
 
     def _view(self, n_workers: int) -> View:
         """Choose the leader's view: a table on a terminal, else lines."""
@@ -146,7 +193,8 @@ class Run:
         uri, experiment = self.settings.mlflow_tracking_uri, self.settings.mlflow_experiment
         if uri is None or experiment is None:
             return None
-        return or_warn(lambda: open_parent(uri, experiment, study, space_of(self.request.axes)), self.say)
+        axes, about = space_of(self.request.axes), self.settings.mlflow_about
+        return or_warn(lambda: open_parent(uri, experiment, study, axes, about, self.say), self.say)
 
     def _close_parent(self, parent: ParentRun | None, study: SweepStudy, status: str) -> None:
         if parent is not None:

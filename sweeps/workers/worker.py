@@ -27,6 +27,7 @@ class Worker:
     launch: Launch
     view: View
     stop: Stop = field(default_factory=Stop)
+    led: bool = False  # whether a leader takes the trial back when this process has been stopped
 
     def __post_init__(self) -> None:
         self.study, self.request = self.launch.study, self.launch.request
@@ -61,16 +62,19 @@ class Worker:
             if isinstance(stop, KeyboardInterrupt) and self.stop.signal is None:  # the job itself raised it
                 self._tell(claim, record, failure(stop, None))
                 return
-            self.study.give_back(claim)
+            if not self.led:
+                self.study.give_back(claim)
             self._show_end(record, JobResult("FAIL", reason=f"stopped by {type(stop).__name__}"), waits_again=True)
             raise
         self._tell(claim, record, result)
 
     def _tell(self, claim: TrialRecord, record: TrialRecord, result: JobResult) -> None:
         if result.preempted:
-            self.study.give_back(claim)
-            self._show_end(record, result, waits_again=True)
-            raise SystemExit(REQUEUE)
+            waits = self.led or self.study.give_back(claim, asked=str(result.reason))
+            self._show_end(record, result, waits_again=waits)
+            if waits:
+                raise SystemExit(REQUEUE)
+            return
         if result.state == "COMPLETE":
             told = self.study.complete(claim, result.values, result.run_dir)
         elif result.state == "PRUNED":

@@ -2,6 +2,7 @@
 
 import sys
 import tomllib
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 
@@ -25,11 +26,37 @@ def test_the_configuration_of_a_wheel_is_inside(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("started", "told"),
     [
-        ("/checkout/train.py", ["python", "train.py"]),
+        ("/checkout/train.py", ["python3", "train.py"]),
         ("/venv/bin/clipgan-train", ["clipgan-train"]),
-        ("/venv/bin/pytest", ["python", "train.py"]),
+        ("/venv/bin/pytest", ["python3", "train.py"]),
     ],
 )
-def test_a_user_is_told_the_way_that_he_takes(monkeypatch, started, told):
+def test_a_user_is_told_the_way_that_he_takes(monkeypatch, tmp_path, started, told):
     monkeypatch.setattr(sys, "argv", [started, "h=1"])
+    monkeypatch.setattr(sys, "orig_argv", ["python3", *sys.argv])
+    monkeypatch.chdir(ROOT)
     assert installed.train_command() == told
+    monkeypatch.chdir(tmp_path)
+    assert installed.train_command() == [word.replace("train.py", str(ROOT / "train.py")) for word in told]
+
+
+def test_a_script_beside_the_path_is_named_in_full(monkeypatch, tmp_path):
+    script = tmp_path / "clipgan-train"
+    script.touch()
+    monkeypatch.setattr(sys, "argv", [str(script), "h=1"])
+    monkeypatch.setenv("PATH", "")
+    assert installed.train_command() == [str(script)]
+
+
+def test_a_module_of_a_checkout_that_is_not_installed_needs_its_path(monkeypatch, tmp_path):
+    def missing(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(sys, "orig_argv", ["python3"])
+    assert installed.module_command("clipgan.sample")[-3:] == ["python3", "-m", "clipgan.sample"]
+    monkeypatch.setattr(installed, "version", missing)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert installed.module_command("clipgan.sample")[:2] == ["env", f"PYTHONPATH={ROOT}"]
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    assert installed.module_command("clipgan.sample")[0] == "python3"

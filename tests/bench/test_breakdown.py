@@ -82,8 +82,8 @@ def test_every_part_of_a_training_has_its_time(cache_dir) -> None:
     assert {stage for stage, _ in seconds} == set(STAGES)
     expected = {"data", "encoders", "losses", "G", "D", "optimizer", "EMA", "logging"}
     assert expected <= {part for (_, part), value in seconds.items() if value > 0}
-    snapshot = {"generation", "encoding", "fid", "r_precision", "accuracy", "grid", "checkpoint"}
-    end = {"fid_sd", "kid", "precision_recall", "clip_score"}
+    snapshot = {"generation", "encoding", "fid", "fjd", "r_precision", "accuracy", "grid", "checkpoint"}
+    end = {"fid_sd", "kid", "precision_recall", "clip_score", "diversity"}
     assert {part for stage, part in seconds if stage == "snapshot"} >= snapshot
     assert {part for stage, part in seconds if stage == "snapshot"} & end == set()
     assert {part for stage, part in seconds if stage == "end"} >= snapshot | end

@@ -3,13 +3,27 @@
 from dataclasses import asdict
 
 import pytest
+from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from clipgan.base.errors import UserError
 from clipgan.config import SpaceTerms, TermConfig, flatten, from_yaml
+from clipgan.config.command_line import register_resolvers
 from tests.helpers import ROOT, compose_node, make_config
 
-SWEPT = ("augment", "clip", "loss", "pairs", "condition", "model", "resnet", "metrics", "data")
+SWEPT = (
+    "adversarial",
+    "augment",
+    "discriminator",
+    "clip",
+    "loss",
+    "pairs",
+    "condition",
+    "model",
+    "resnet",
+    "metrics",
+    "data",
+)
 
 
 def options(group):
@@ -47,6 +61,18 @@ def test_the_defaults_are_the_notes():
     assert config.clip.train.seed != config.metrics.judge.train.seed  # the judge is not the guide
 
 
+def test_r2_needs_no_relativistic_loss_and_follows_r1_there():
+    assert make_config("adversarial.r2_gamma=1").gradient_penalties() == {"r1": 0.5, "r2": 1}
+    assert make_config("adversarial=relativistic", "model.r1_gamma=3").gradient_penalties() == {"r1": 3, "r2": 3}
+
+
+def test_a_projected_discriminator_comes_as_published_and_a_user_may_change_it():
+    config = make_config("discriminator=projected", "model=base")
+    assert (config.augment.name, config.gradient_penalties()) == ("diffaugment", {})
+    config = make_config("discriminator=projected", "model=base", "augment=none", "model.r1_gamma=2")
+    assert (config.augment.name, config.gradient_penalties()) == ("none", {"r1": 2})
+
+
 def test_text_becomes_numbers():
     config = make_config("h=2", "batch=8", "C_it=2.5")
     assert (config.h, config.batch, config.C_it) == (2.0, 8, 2.5)
@@ -73,9 +99,9 @@ def test_text_becomes_numbers():
         (["heterologous=x"], ["heterologous=x", "direction, source"]),
         (["+loss.generator.CLIP.tt={}"], ["loss.generator.CLIP.tt", "tt"]),
         (["+loss.discriminator.CLIP={it: {}}"], ["loss.discriminator.CLIP", "must be D"]),
-        (["+loss.generator.CLIP.it.q=1"], ["loss.generator.CLIP.it.q", "'q'"]),
+        (["+loss.generator.CLIP.it.q=1"], ["loss.generator.CLIP.it.q"]),
         (["+loss.generator.CLIP.it.h=-1"], ["loss.generator.CLIP.it.h=-1", ">= 0"]),
-        (["+loss.generator.CLIP.it.temperature=x"], ["loss.generator.CLIP.it.temperature", "'x'"]),
+        (["+loss.generator.CLIP.it.temperature=x"], ["loss.generator.CLIP.it.temperature=x"]),
         (["+loss.generator.CLIP.it.temperature=0"], ["loss.generator.CLIP.it.temperature=0", ">= 0.0001"]),
         (["~loss.generator", "+loss.generator={CLIP: [it]}"], ["loss.generator.CLIP=['it']", "{it: {}"]),
         (["~loss.generator", "+loss.generator={VGG: {it: {}}}"], ["loss.generator.VGG", "D or CLIP or ResNet"]),
@@ -113,9 +139,36 @@ def test_text_becomes_numbers():
         (["resnet.precision=16"], ["resnet.precision=16", "auto, float32, mixed, bfloat16"]),
         (["clip=open_clip", "clip.pretrained=openai"], ["clip.name"]),
         (["metrics.judge=null"], ["metrics.judge"]),
+        (["metrics.objective=mse"], ["metrics.objective=mse", "fid, r_precision, r_precision_hard, fjd, accuracy"]),
+        (["metrics.returns=first"], ["metrics.returns=first", "last, best"]),
+        (
+            ["data=emoji", "metrics.objective=accuracy"],
+            ["metrics.objective=accuracy", "fid, r_precision, fjd or null with", "data=emoji"],
+        ),
+        (["metrics=fid5k", "metrics.objective=fjd"], ["metrics.objective=fjd", "fid, accuracy or null", "judge=null"]),
+        (["clip.train.hard_negatives=-1"], ["clip.train.hard_negatives=-1", ">= 0"]),
         (["model.channel_multiplier=0"], ["model.channel_multiplier=0", "> 0"]),
         (["model.mapping_multiplier=inf"], ["model.mapping_multiplier=inf", "finite"]),
         (["model=lafite", "model.multi_scale=true"], ["model.multi_scale=True", "false with LAFITE's networks"]),
+        (["adversarial.name=wasserstein"], ["adversarial.name=wasserstein", "nonsaturating, hinge, relativistic"]),
+        (["adversarial.r2_gamma=-1"], ["adversarial.r2_gamma=-1", ">= 0"]),
+        (["adversarial.mismatch=-0.5"], ["adversarial.mismatch=-0.5", ">= 0"]),
+        (["adversarial.mismatch=nan"], ["adversarial.mismatch=nan", "finite"]),
+        (["adversarial.mismatch=1", "batch=1", "model.mbstd_group=1"], ["batch=1", ">= 2"]),
+        (["adversarial=relativistic", "augment=ada"], ["augment=ada", "adversarial=relativistic"]),
+        (["discriminator.name=x"], ["discriminator.name=x", "stylegan2, projected"]),
+        (["discriminator.network=clip"], ["discriminator.network=clip", "null for discriminator=stylegan2"]),
+        (["discriminator=projected", "discriminator.network="], ["discriminator.network=", "clip or the name"]),
+        (["discriminator=projected", "discriminator.checkpoint=x"], ["discriminator.checkpoint=x", "clip.checkpoint"]),
+        (["discriminator=projected", "discriminator.precision=mixed"], ["discriminator.precision=mixed", "auto"]),
+        (["discriminator=projected", "discriminator.layers=[3,1]"], ["discriminator.layers=[3, 1]", "rising"]),
+        (["discriminator=projected", "discriminator.layers=[]"], ["discriminator.layers=[]", "rising"]),
+        (["discriminator=projected", "discriminator.width=0"], ["discriminator.width=0", ">= 1"]),
+        (["discriminator=projected", "model=msg"], ["model.multi_scale=True", "discriminator=projected"]),
+        (["discriminator=projected", "init=x", "freeze_d=2"], ["freeze_d=2", "discriminator=projected"]),
+        (["loss.temperature.learned=true", "loss.temperature.D=2"], ["loss.temperature.D=2", "between 0.01 and 1"]),
+        (["loss.temperature.learned=true", "loss.similarity=exp_cos"], ["loss.similarity=exp_cos", "learned"]),
+        (["loss.temperature.learned=true", "+loss.generator.D.it.temperature=0.1"], ["D.it.temperature=0.1", "null"]),
         (["augment.name=x"], ["augment.name=x", "none, diffaugment, ada"]),
         (["augment.policy=[colour]"], ["augment.policy=['colour']", "[] for augment=none"]),
         (["augment=diffaugment", "augment.policy=[blit]"], ["['blit']", "some of [colour, translation, cutout]"]),
@@ -172,3 +225,22 @@ def test_a_term_may_have_weights_of_its_own():
 def test_a_configuration_passes_the_door_again():
     config = make_config("+loss.generator.CLIP.it.h=0.1", "pairs=drop_easy_negative")
     assert from_yaml(OmegaConf.create(asdict(config))) == config
+
+
+@pytest.mark.parametrize(
+    ("overrides", "direction"),
+    [([], "minimize"), (["metrics.objective=fid"], "minimize"), (["metrics.objective=accuracy"], "maximize"),
+     (["task=simclr"], "maximize")],
+)  # fmt: skip
+def test_a_sweep_knows_the_direction_of_its_objective(overrides, direction):
+    register_resolvers()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        node = compose("config", overrides=overrides, return_hydra_config=True)
+    assert node.hydra.sweeper.direction == direction
+
+
+@pytest.mark.parametrize("value", ["last", "best"])
+def test_the_objective_of_a_checkpoint_of_version_0_1_0_is_read(value):
+    """There, FID was the only objective, and `objective` said which of its values counts."""
+    metrics = make_config(f"metrics.objective={value}").metrics
+    assert (metrics.objective, metrics.returns) == ("fid", value)

@@ -243,7 +243,7 @@ def test_retention_is_checked():
 def test_the_schedule_of_measures_changes_neither_run_nor_study(override):
     given = [override, "metrics.extractor=inception"] if "inception_score" in override else [override]
     before, now = make_config(*given[1:]), make_config(*given)
-    run_checkpoints.refuse_other_run(Path("c.pt"), plain(before), now)
+    run_checkpoints.refuse_other_run(Path("c.pt"), plain(before), now, same_files=True)
     register_resolvers()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         first, second = (compose("config", overrides=some, return_hydra_config=True) for some in (given[1:], given))
@@ -252,16 +252,34 @@ def test_the_schedule_of_measures_changes_neither_run_nor_study(override):
 
 
 def test_a_key_that_changes_the_metric_makes_another_run():
+    now = make_config("metrics.n_images=1000")
     with pytest.raises(UserError, match=r"of another run: metrics\.n_images=2000 there, 1000 here"):
-        run_checkpoints.refuse_other_run(Path("c.pt"), plain(make_config()), make_config("metrics.n_images=1000"))
+        run_checkpoints.refuse_other_run(Path("c.pt"), plain(make_config()), now, same_files=True)
+
+
+def test_files_are_compared_by_content_where_the_checkpoint_has_it():
+    there, here = (make_config("data=folder", f"data.path={path}", "clip=ViT-B32", f"clip.checkpoint={path}/b.pt")
+                   for path in ("/old", "/new/"))  # fmt: skip
+    run_checkpoints.refuse_other_run(Path("c.pt"), plain(there), here, same_files=False)
+    with pytest.raises(UserError, match=r"of another run: clip\.checkpoint=/old/b\.pt there, /new//b\.pt here; data"):
+        run_checkpoints.refuse_other_run(Path("c.pt"), plain(there), here, same_files=True)
+    old = {"data.fingerprint": "f", "clip.key": "k"}  # of a checkpoint without the content
+    run_checkpoints.refuse_other_sources(Path("c.pt"), old, {**old, "data.content": "c"})
+    stored = {**old, "data.content": "c"}
+    run_checkpoints.refuse_other_sources(Path("c.pt"), stored, {**stored, "data.fingerprint": "touched"})
+    for now in ({**stored, "data.content": "d"}, {**stored, "clip.key": "l"}):
+        with pytest.raises(UserError, match="of another run"):
+            run_checkpoints.refuse_other_sources(Path("c.pt"), stored, now)
+    with pytest.raises(UserError, match=r"of another run: data\.fingerprint=f there, g here"):
+        run_checkpoints.refuse_other_sources(Path("c.pt"), old, {**stored, "data.fingerprint": "g"})
 
 
 def test_keys_missing_in_an_earlier_version_have_their_defaults():
     earlier = plain(make_config())
     del earlier["augment"], earlier["model"]["multi_scale"], earlier["model"]["channel_multiplier"]
-    run_checkpoints.refuse_other_run(Path("c.pt"), earlier, make_config())
+    run_checkpoints.refuse_other_run(Path("c.pt"), earlier, make_config(), same_files=True)
     with pytest.raises(UserError, match=r"of another run: augment\.interval=None there, 4 here"):
-        run_checkpoints.refuse_other_run(Path("c.pt"), earlier, make_config("augment=ada"))
+        run_checkpoints.refuse_other_run(Path("c.pt"), earlier, make_config("augment=ada"), same_files=True)
 
 
 @pytest.mark.slow

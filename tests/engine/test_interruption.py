@@ -174,7 +174,7 @@ def test_a_signal_leaves_a_checkpoint_and_the_requeue_status(cache_dir, tmp_path
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
         assert process.returncode == 75, out + err
-        assert f"ended by {number.name}; it goes on with: python train.py " in err
+        assert f"ended by {number.name}; it goes on with: " in err
         assert "resume=auto" in err
         assert "hydra.run.dir=" in err
         assert "Traceback" not in err
@@ -196,7 +196,7 @@ def test_a_signal_ends_a_run_also_while_mlflow_does_not_answer(cache_dir, tmp_pa
     process.terminate()
     out, err = process.communicate(timeout=35)  # MLflow itself gives up after 20 seconds, for each record
     assert process.returncode == 75, out + err
-    assert "ended by SIGTERM; it goes on with: python train.py " in err
+    assert "ended by SIGTERM; it goes on with: " in err
     assert "MLflow lacks" in out
     assert "Traceback" not in err
     relay.refuse()
@@ -230,7 +230,7 @@ def test_an_interrupted_snapshot_is_repeated_by_the_resumed_run(cache_dir, tmp_p
         timeout=60,
     )  # fmt: skip
     assert ended.returncode == 75, ended.stdout + ended.stderr
-    assert "ended by SIGTERM; it goes on with: python train.py " in ended.stderr
+    assert "ended by SIGTERM; it goes on with: " in ended.stderr
     assert [record["step"] for record in records(run_dir)] == [0]
     assert load_checkpoint(run_dir / "latest.pt", CPU)["state"]["step"] == 32  # the first of 1 kimg or more
     finish(overrides, run_dir)

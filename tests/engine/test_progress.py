@@ -14,7 +14,7 @@ HALF_WAY = RunStatus(  # 8 kimg at batch 16, a snapshot each 2
     name="symmetric h=0.5 tiny",
     run_dir=Path("runs/single/1"),
     schedule=Schedule("kimg", 8, 2, Fraction(16, 1000)),
-    key="fid2k_clip_tiny",
+    key="fid2k_clip_tiny64",
     maximised=False,
     step=250,
     trained=40.0,
@@ -37,7 +37,7 @@ def test_half_way():
     assert "symmetric h=0.5 tiny" in shown
     assert "4.0 of 8 kimg" in shown
     assert "50%  10.00 s/kimg  ETA 0:50" in shown  # 40 s of training, snapshots at 6 and 8
-    assert "fid2k_clip_tiny  0.7 at 4 kimg, best 0.6 at 2   █▁▂ worse" in shown
+    assert "fid2k_clip_tiny64  0.7 at 4 kimg, best 0.6 at 2   █▁▂ worse" in shown
     assert "D 4.07  G 17.4" in shown
     assert "2.8" not in shown  # losses alone, not their terms
     assert "1.30 GB at most" in shown
@@ -98,7 +98,7 @@ def test_summary():
     further = [("python train.py -m h=0.1,0.5,2", "compare other h in a sweep")]
     assert summary(HALF_WAY, stopped=False, further=further) == [
         "done: symmetric h=0.5 tiny, 4 kimg in 0:40 of training (10.00 s/kimg)",
-        "fid2k_clip_tiny: 1.5 at 0 kimg, 0.7 at 4; best 0.6 at 2",
+        "fid2k_clip_tiny64: 1.5 at 0 kimg, 0.7 at 4; best 0.6 at 2",
         "files: runs/single/1",
         "to compare other h in a sweep:",
         "    python train.py -m h=0.1,0.5,2",

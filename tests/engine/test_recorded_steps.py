@@ -22,6 +22,13 @@ VARIANTS = {
     "badly fitting captions, mixed": ["pairs=drop_false_negative", "pairs.fraction=0.3", "condition=mixed"],
     "fp16": ["precision=fp16"],
     "bf16": ["precision=bf16"],
+    "relativistic, learned temperatures": [
+        "adversarial=relativistic", "adversarial.mismatch=1", "loss.temperature.learned=true", "accumulate=2",
+    ],
+    "projected": [
+        "discriminator=projected", "adversarial=hinge", "adversarial.mismatch=1", "model.r1_gamma=1",
+        "adversarial.r2_gamma=1", "loss.temperature.learned=true",
+    ],
     "LAFITE": ["model=lafite", "loss=lafite", "accumulate=2"],
     "uneven groups": ["batch=12", "model.mbstd_group=3", "accumulate=2", "model.r1_interval=3"],
     "no regularisers, no mixing": ["model.pl_weight=0", "model.r1_gamma=0", "model.style_mixing=0"],

@@ -101,7 +101,7 @@ def test_a_failed_capture_falls_back_to_eager_steps(make_training, capsys, preci
 
         before = {name: value.clone() for name, value in tensors().items()}
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("clipgan.tasks.gan.train_step.r1_step", broken)
+            patch.setattr("clipgan.tasks.gan.train_step.gradient_penalty_step", broken)
             patch.setattr("clipgan.tasks.gan.train_step.path_length_step", broken)
             patch.setattr("clipgan.tasks.gan.train_step.generator_step", broken)
             try:

@@ -31,7 +31,7 @@ def resampled(x, up=1, down=1, before=0, after=0):
 def activated(x, bias, gain=1.0, clamp=None, linear=False):
     x = x + bias.reshape(1, -1, *[1] * (x.ndim - 2))
     if not linear:
-        x = torch.where(x < 0, 0.2 * x, x) * 2**0.5
+        x = F.leaky_relu(x, 0.2) * 2**0.5
     x = x * gain
     return x if clamp is None else x.clip(-clamp * gain, clamp * gain)
 
@@ -191,15 +191,16 @@ class SynthesisNetwork(Persistent):
             outputs = min(channel_base // size, channel_max)
             setattr(self, f"b{size}", SynthesisBlock(inputs, outputs, w_dim, f_dim, size, structure, conv_clamp))
 
-    def forward(self, w, text, noises):
-        x = self.b4.const.expand(len(w), -1, -1, -1)
-        x = self.b4.conv1(x, w, text, next(noises))
-        image = self.b4.torgb(x, w, text)
-        for size in self.sizes[1:]:
-            block = getattr(self, f"b{size}")
-            x = block.conv0(x, w, text, next(noises))
-            x = block.conv1(x, w, text, next(noises))
-            image = resampled(image, up=2, before=2, after=1) + block.torgb(x, w, text)
+    def forward(self, ws, text, noises):
+        """`ws`: [N, L, W], a style for each layer; an RGB layer has the same one as the next block's first layer."""
+        styles, x = ws.unbind(dim=1), self.b4.const.expand(len(ws), -1, -1, -1)
+        x = self.b4.conv1(x, styles[0], text, next(noises))
+        image = self.b4.torgb(x, styles[1], text)
+        for number, size in enumerate(self.sizes[1:]):
+            block, (first, second, rgb) = getattr(self, f"b{size}"), styles[2 * number + 1 : 2 * number + 4]
+            x = block.conv0(x, first, text, next(noises))
+            x = block.conv1(x, second, text, next(noises))
+            image = resampled(image, up=2, before=2, after=1) + block.torgb(x, rgb, text)
         return image
 
 
@@ -214,7 +215,8 @@ class Generator(Persistent):
 
     def forward(self, z, text, noises, psi=1.0):
         """`noises`: a map for each layer, or None where it takes its constant one."""
-        return self.synthesis(self.mapping(z, psi), text, iter(noises))
+        layers = 2 * len(self.synthesis.sizes)
+        return self.synthesis(self.mapping(z, psi)[:, None].expand(-1, layers, -1), text, iter(noises))
 
 
 class DiscriminatorBlock(Persistent):

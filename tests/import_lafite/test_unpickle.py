@@ -1,9 +1,11 @@
 """What the restricted reader takes, and that nothing of a pickle is run."""
 
 import io
+import math
 import os
 import pickle
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,7 +15,7 @@ from clipgan.import_lafite.__main__ import import_lafite, main
 from clipgan.import_lafite.unpickle import read_pickle
 from tests.helpers import Payload
 from tests.import_lafite.conftest import public_networks
-from tests.import_lafite.pickles import EasyDict, dump
+from tests.import_lafite.pickles import EasyDict, Persistent, build, dump
 
 CPU = torch.device("cpu")
 GONE = object()  # instead of an attribute's value
@@ -139,6 +141,88 @@ def test_other_networks_are_refused(tmp_path, content, words):
     with pytest.raises(UserError, match=words):
         import_lafite(path, tmp_path / "out.pt", ["clip=tiny"])
     assert not (tmp_path / "out.pt").exists()
+
+
+class Pair(Persistent):
+    pass
+
+
+class SynthesisInput(Persistent):
+    def __init__(self):
+        super().__init__()
+        self.size = np.array([36, 36])
+        self.register_buffer("freqs", torch.ones(4, 2))
+
+
+class SynthesisNetwork(Persistent):
+    def __init__(self):
+        super().__init__()
+        self.input = SynthesisInput()
+
+
+class Generator(Persistent):
+    """What a StyleGAN3 has that tells it from others."""
+
+    def __init__(self):
+        super().__init__()
+        self.c_dim, self.img_resolution = 0, 16
+        self.synthesis = SynthesisNetwork()
+
+
+def without_text():
+    """A StyleGAN2-ADA of classes: LAFITE's networks, of which each layer has its text network taken out."""
+    networks = public_networks(resolution=8)
+    for name in ("G", "G_ema"):
+        for block in networks[name].synthesis.children():
+            for layer in block.children():
+                for key in [key for key, _ in layer.named_children() if key[-1].isdigit()]:
+                    delattr(layer, key)
+        networks[name].c_dim = networks[name].mapping.c_dim = 10
+    return networks
+
+
+def test_another_network_is_told_for_what_it_is(tmp_path):
+    stylegan3 = {name: build(Generator) for name in ("G", "G_ema")} | {"D": public_networks(resolution=8)["D"]}
+    for content, words in ((stylegan3, "is a StyleGAN3: it takes no text"), (without_text(), "a StyleGAN2 whose")):
+        with pytest.raises(UserError, match=words):
+            import_lafite(dump(content, tmp_path / "other.pkl"), tmp_path / "out.pt", ["clip=tiny"])
+    (tmp_path / "tf.pkl").write_bytes(b"cdnnlib.tflib.network\nNetwork\n.")
+    with pytest.raises(UserError, match="is a StyleGAN of TensorFlow"):
+        import_lafite(tmp_path / "tf.pkl", tmp_path / "out.pt", [])
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_weights_that_are_not_finite_are_refused(tmp_path, value):
+    networks = public_networks(resolution=8)
+    networks["G_ema"].synthesis.b4.conv1.weight[0, 0, 0, 0] = value
+    with pytest.raises(UserError, match=r"G_ema\.synthesis\.b4\.conv1\.weight has 1 values that are NaN or infinite"):
+        import_lafite(dump(networks, tmp_path / "bad.pkl"), tmp_path / "out.pt", ["clip=tiny"])
+
+
+def test_nested_sharing_is_refused(tmp_path):
+    module = Pair()
+    for _ in range(60):  # 2^60 modules, if each were visited
+        module, below = Pair(), module
+        module.a = module.b = below
+    networks = public_networks(resolution=8)
+    networks["G"].extra = module
+    with pytest.raises(UserError, match="a Pair occurs twice in G"):
+        import_lafite(dump(networks, tmp_path / "bad.pkl"), tmp_path / "out.pt", ["clip=tiny"])
+
+
+@pytest.mark.parametrize(
+    ("width", "words"),
+    [
+        (512, "name that CLIP: clip=ViT-B16, clip=ViT-B32$"),
+        (768, "name that CLIP: clip=ViT-L14@336$"),
+        (640, "clip=open_clip clip.name=NAME, where NAME has 640 dimensions, such as .+"),
+        (20, "open_clip has no model of 20 dimensions"),
+    ],
+)
+def test_the_clips_that_fit_a_pickle_are_named(tmp_path, width, words):
+    path = dump(public_networks(resolution=8, f_dim=width), tmp_path / "wide.pkl")
+    with pytest.raises(UserError, match=words):
+        import_lafite(path, tmp_path / "out.pt", ["clip=tiny"])
 
 
 def test_the_wrong_clip_and_an_existing_file_are_refused(public, tmp_path):

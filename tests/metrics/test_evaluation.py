@@ -62,23 +62,26 @@ def setting_in_float64(setting):
 
 def test_snapshots_have_some_figures_and_the_end_all(setting):
     config, prepared, generator = setting
-    evaluation = evaluation_of(config, prepared)
+    evaluation = evaluation_of(config, prepared, r_precision_hard="end")
     snapshot, end = (evaluation(generator, last) for last in (False, True))
-    assert evaluation.key == "fid120_real32_clip_tiny"
+    assert evaluation.key == "fjd120_real32_clip_tiny64"  # there are captions
     assert set(snapshot) == {
-        "fid120_real32_clip_tiny",
-        "fid120_real32_clip_tiny_sd",
-        "r_precision32_clip_tiny",
+        "fid120_real32_clip_tiny64",
+        "fid120_real32_clip_tiny64_sd",
+        "fjd120_real32_clip_tiny64",
+        "fjd120_real32_clip_tiny64_sd",
+        "r_precision32_clip_tiny64",
     }  # 32 captions
     assert set(end) - set(snapshot) == {
-        "kid120_real32_clip_tiny", "kid120_real32_clip_tiny_sd", "precision120_real32_clip_tiny",
-        "recall120_real32_clip_tiny",
-        "clip_score_clip_tiny", "accuracy_colour", "accuracy_size", "accuracy_shape", "accuracy_position",
+        "kid120_real32_clip_tiny64", "kid120_real32_clip_tiny64_sd", "precision120_real32_clip_tiny64",
+        "recall120_real32_clip_tiny64",
+        "clip_score_clip_tiny64", "r_precision_hard_clip_tiny64", "diversity120_clip_tiny64", "accuracy",
+        "accuracy_colour", "accuracy_size", "accuracy_shape", "accuracy_position",
         "accuracy_background",
     }  # fmt: skip
     assert {key: end[key] for key in snapshot} == snapshot
-    assert end["fid120_real32_clip_tiny"] > 10 * end["fid120_real32_clip_tiny_sd"] > 0
-    assert end["r_precision32_clip_tiny"] <= 0.2  # nothing is trained: near chance
+    assert end["fid120_real32_clip_tiny64"] > 10 * end["fid120_real32_clip_tiny64_sd"] > 0
+    assert end["r_precision32_clip_tiny64"] <= 0.2  # nothing is trained: near chance
     assert all(0 <= end[key] <= 1 for key in end if key.startswith("accuracy"))
 
 
@@ -165,11 +168,11 @@ def test_torch_fidelity_on_the_images_agrees(setting):
     )  # fmt: skip
     ours = evaluation(generator, last=True)
     for name, theirs_name in (
-        ("fid120_real32_clip_tiny", "frechet_inception_distance"),
-        ("kid120_real32_clip_tiny", "kernel_inception_distance_mean"),
-        ("kid120_real32_clip_tiny_sd", "kernel_inception_distance_std"),
-        ("precision120_real32_clip_tiny", "precision"),
-        ("recall120_real32_clip_tiny", "recall"),
+        ("fid120_real32_clip_tiny64", "frechet_inception_distance"),
+        ("kid120_real32_clip_tiny64", "kernel_inception_distance_mean"),
+        ("kid120_real32_clip_tiny64_sd", "kernel_inception_distance_std"),
+        ("precision120_real32_clip_tiny64", "precision"),
+        ("recall120_real32_clip_tiny64", "recall"),
     ):
         assert ours[name] == pytest.approx(theirs[theirs_name], rel=1e-6)
 
@@ -182,7 +185,7 @@ def test_it_repeats_and_the_batch_changes_nothing(setting):
     smaller = evaluation_of(config, prepared, batch=7)(generator, last=True)
     assert smaller == pytest.approx(expected, rel=EIGEN, abs=EIGEN)
     other = evaluation_of(dataclasses.replace(config, seed=1), prepared)(generator, last=True)
-    assert abs(other["fid120_real32_clip_tiny"] / expected["fid120_real32_clip_tiny"] - 1) > 1e-5
+    assert abs(other["fid120_real32_clip_tiny64"] / expected["fid120_real32_clip_tiny64"] - 1) > 1e-5
 
 
 def test_a_network_in_training_is_measured_in_evaluation_mode(setting):
@@ -190,8 +193,8 @@ def test_a_network_in_training_is_measured_in_evaluation_mode(setting):
     raw = copy.deepcopy(generator).train()
     evaluation = evaluation_of(config, prepared, weights="raw")
     assert (
-        evaluation(raw, last=False)["fid120_real32_clip_tiny_raw"]
-        == evaluation_of(config, prepared)(generator, False)["fid120_real32_clip_tiny"]
+        evaluation(raw, last=False)["fid120_real32_clip_tiny64_raw"]
+        == evaluation_of(config, prepared)(generator, False)["fid120_real32_clip_tiny64"]
     )
     assert raw.training
 
@@ -225,7 +228,7 @@ def test_two_ranks_find_what_one_does(setting, cache_dir, tmp_path):
 
 def test_a_run_that_judges_itself_says_so(setting, cache_dir, capsys):
     config, prepared, generator = setting
-    itself = make_config(*tiny(cache_dir, *ALL, "metrics.judge.train.seed=0"))
+    itself = make_config(*tiny(cache_dir, *ALL, "metrics=fid2k_clip_tiny", "metrics.judge.train.seed=0"))
     theirs = prepare(itself, CPU)
     assert "the judge CLIP is also the guide" in capsys.readouterr().out
     evaluation = evaluation_of(itself, theirs)
@@ -239,7 +242,11 @@ def test_a_run_that_judges_itself_says_so(setting, cache_dir, capsys):
 
 
 def test_a_judge_of_the_same_weights_in_another_precision_is_the_guide(cache_dir):
-    rounded = make_config(*tiny(cache_dir, *ALL, "metrics.judge.train.seed=0", "metrics.judge.precision=bfloat16"))
+    rounded = make_config(
+        *tiny(
+            cache_dir, *ALL, "metrics=fid2k_clip_tiny", "metrics.judge.train.seed=0", "metrics.judge.precision=bfloat16"
+        )
+    )
     theirs = prepare(rounded, CPU)
     assert theirs.judge.key != theirs.clip.key
     assert evaluation_of(rounded, theirs).key == "fid120_real32_clip_tiny_self"
@@ -249,7 +256,7 @@ def test_too_few_images_for_precision_and_recall_are_refused(setting):
     config, prepared, _ = setting
     with pytest.raises(UserError, match=r"metrics\.precision_recall=end needs at least 4 .* 3 generated .* and 3 real"):
         evaluation_of(config, prepared, n_images=3)
-    assert evaluation_of(config, prepared, n_images=3, precision_recall="never").key == "fid3_clip_tiny"
+    assert evaluation_of(config, prepared, n_images=3, precision_recall="never").key == "fjd3_clip_tiny64"
 
 
 def test_other_data_are_not_served_the_old_features(setting):

@@ -13,7 +13,7 @@ FILES = {path.stem for path in (ROOT / "clipgan" / "metrics" / "measures").glob(
 
 
 def test_each_measure_has_a_line_and_a_file():
-    assert {*MEASURES, "fid"} == FILES  # FID is the objective, always due
+    assert {*MEASURES, "fid"} == FILES  # FID is always due
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
@@ -23,7 +23,7 @@ def test_a_measure_needs_what_its_rows_are_made_by(name):
     assert {*measure.rows} <= {FEATURES, LOGITS, JUDGED, REDRAWN}
     needs = NEEDS.get(name, ())
     assert (Need.INCEPTION in needs) == (LOGITS in measure.rows)
-    assert (Need.JUDGE in needs) == (JUDGED in measure.rows)
+    assert Need.JUDGE in needs or JUDGED not in measure.rows
 
 
 @pytest.mark.parametrize("name", MEASURES)

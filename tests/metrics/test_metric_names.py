@@ -21,12 +21,12 @@ def name_of(measure, config, self_judged, n_real):
 @pytest.mark.parametrize(
     ("overrides", "measure", "name"),
     [
-        ([], "fid", "fid2k_clip_tiny"),
-        ([], "kid_sd", "kid2k_clip_tiny_sd"),
-        (["metrics.n_images=250"], "fid", "fid250_clip_tiny"),
-        (["metrics.weights=raw"], "fid", "fid2k_clip_tiny_raw"),
-        (["metrics.split=train"], "fid", "fid2k_train_clip_tiny"),
-        (["metrics.split=train", "metrics.real=all"], "fid", "fid2k_train_all_first_clip_tiny"),
+        ([], "fid", "fid2k_clip_tiny64"),
+        ([], "kid_sd", "kid2k_clip_tiny64_sd"),
+        (["metrics.n_images=250"], "fid", "fid250_clip_tiny64"),
+        (["metrics.weights=raw"], "fid", "fid2k_clip_tiny64_raw"),
+        (["metrics.split=train"], "fid", "fid2k_train_clip_tiny64"),
+        (["metrics.split=train", "metrics.real=all"], "fid", "fid2k_train_all_first_clip_tiny64"),
         (["metrics=fid5k"], "fid", "fid5k"),
         (["metrics=fid5k"], "precision", "precision5k_inception"),
         (["metrics=fid5k", "metrics.resize=bicubic"], "fid", "fid5k_bicubic"),
@@ -34,7 +34,7 @@ def name_of(measure, config, self_judged, n_real):
         (["metrics=fid50k_full", *COCO], "inception_score_sd", "inception_score50k_full_sd"),
         (["metrics=fid30k_coco", *COCO], "fid", "fid30k_coco"),
         (["metrics=fid30k_coco", "metrics.n_images=1000", *COCO], "fid", "fid1k_coco"),
-        (["data=emoji"], "fid", "fid2k_train_clip_tiny"),
+        (["data=emoji"], "fid", "fid2k_train_clip_tiny64"),
         (["clip@metrics.judge=ViT-L14@336"], "fid", "fid2k_clip_ViT-L14-336"),
     ],
 )
@@ -63,8 +63,8 @@ def test_the_oracles_accuracies_name_their_prompts():
 
 def test_a_judge_that_guides_is_named():
     config = make_config()
-    assert name_of("fid", config, self_judged=True, n_real=2000) == "fid2k_clip_tiny_self"
-    assert caption_name("r_precision100", config, self_judged=True) == "r_precision100_clip_tiny_self"
+    assert name_of("fid", config, self_judged=True, n_real=2000) == "fid2k_clip_tiny64_self"
+    assert caption_name("r_precision100", config, self_judged=True) == "r_precision100_clip_tiny64_self"
 
 
 def test_every_field_that_changes_a_figure_changes_its_name():

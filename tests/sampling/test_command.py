@@ -44,6 +44,17 @@ def test_a_grid_single_pictures_and_strips(run, sampler, tmp_path):
     assert pixels(files[7]).shape == (3, 2 * (18 + 128), 3 * 128)
 
 
+def test_a_second_command_keeps_the_pictures_of_the_first(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    places = []
+    for prompt in ("a red circle", "a blue star"):
+        files = sample(parse([f"ckpt={run.checkpoint}", f"prompts={prompt}", "seeds=0"]))
+        places.append((files[0].parent, pixels(files[0])))
+    (first, before), (second, _) = places
+    assert second == first.with_name(f"{first.name}-2")
+    assert torch.equal(pixels(first / "grid.png"), before)
+
+
 def test_the_same_by_the_runs_id(run, tmp_path):
     by_id = sample(
         parse([f"run={run.id}", f"mlflow.tracking_uri={run.tracking_uri}", PROMPTS, f"out={tmp_path / 'a'}"])

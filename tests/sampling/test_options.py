@@ -23,11 +23,24 @@ def test_seeds(text, seeds):
 
 
 def test_prompts_of_a_line_and_of_a_file(tmp_path):
-    assert parse_prompts("prompts", "a red bird; a plate  of food;;a red bird") == ["a red bird", "a plate of food"]
+    line = "a red bird; a plate  of food;;a red bird"
+    assert parse_prompts("prompts", line, "utf-8") == ["a red bird", "a plate of food"]
     file = tmp_path / "list"
     file.write_text("a: red = bird\n\n ein grüner Vogel; zwei\n", encoding="utf-8")
-    assert parse_prompts("prompts", str(file)) == ["a: red = bird", "ein grüner Vogel; zwei"]
-    assert parse_prompts("prompts", "long " * 100) == [("long " * 100).strip()]  # no name of a file
+    assert parse_prompts("prompts", str(file), "utf-8") == ["a: red = bird", "ein grüner Vogel; zwei"]
+    assert parse_prompts("prompts", "long " * 100, "utf-8") == [("long " * 100).strip()]  # no name of a file
+
+
+def test_prompts_of_a_file_in_another_encoding(tmp_path):
+    file = tmp_path / "prompts.txt"
+    file.write_bytes("ein grüner Vogel\u2028im Baum\r\nzwei\r\n".encode("utf-16"))
+    assert parse([CKPT, f"prompts={file}"]).prompts == ["ein grüner Vogel im Baum", "zwei"]
+    file.write_bytes("grün\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"prompts\.txt: byte 0xfc is not utf-8; encoding=NAME reads another"):
+        parse([CKPT, f"prompts={file}"])
+    assert parse([CKPT, "encoding=latin-1", f"prompts={file}"]).prompts == ["grün"]
+    with pytest.raises(UserError, match=r"encoding='utf-9' is not allowed: .*such as utf-8, .*cp1252"):
+        parse([CKPT, "encoding=utf-9", f"prompts={file}"])
 
 
 def test_mlflow_is_where_the_environment_says(monkeypatch):

@@ -1,17 +1,20 @@
 """Sweeps as a user runs them: real processes, a real study."""
 
 import re
+import shlex
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import optuna
 import pytest
 import yaml
 from mlflow import MlflowClient
 from omegaconf import OmegaConf
 from optuna.trial import TrialState
 
+from sweeps.study.storage import open_storage
 from tests.sweeps.sweep_app import REPOSITORY, App
 
 GRIDS = f"hydra.searchpath=[file://{REPOSITORY}/conf]"
@@ -19,7 +22,7 @@ GRIDS = f"hydra.searchpath=[file://{REPOSITORY}/conf]"
 
 def run_dirs(app: App) -> dict[str, Path]:
     """Run number -> directory, of the only study family."""
-    return {path.name: path for path in app.cwd.glob("runs/*/*")}
+    return {path.name: path for path in app.cwd.glob("runs/*/*") if path.is_dir()}
 
 
 @pytest.mark.slow
@@ -83,14 +86,19 @@ def test_a_failure_is_reported_and_retried_only_on_request(app: App) -> None:
 
 
 @pytest.mark.slow
-def test_a_result_without_an_objective_is_a_failure(app: App) -> None:
+def test_a_plain_grid_needs_no_objective_and_only_nan_is_a_failure(app: App) -> None:
     out = app.run("mode=not_a_number,raise,text", status=1)
     assert "best:" not in out
-    assert [(trial.state.name, trial.user_attrs["reason"]) for trial in app.trials()] == [
+    assert "not compared: 1 trials, whose jobs have returned no number" in out
+    assert [(trial.state.name, trial.user_attrs.get("reason")) for trial in app.trials()] == [
         ("FAIL", "not finite: the objective is nan"),
         ("FAIL", "DivergenceError: loss is nan at h=0.5"),
-        ("FAIL", "TypeError: the objective must be a number, not 'good' (str)"),
+        ("COMPLETE", None),
     ]
+    assert "0 trials run" in app.run("mode=not_a_number,raise,text")
+    app.run("mode=text,plain", "batch=8", "pruner=median", "hydra.sweeper.study_name=compared", status=1)
+    [failed] = app.trials("compared", state=TrialState.FAIL)
+    assert failed.user_attrs["reason"] == "TypeError: the objective must be a number, not 'good' (str)"
 
 
 @pytest.mark.slow
@@ -178,8 +186,8 @@ def test_the_job_reports_to_its_trial_and_knows_its_parent_run(app: App) -> None
     name = app.study().study_name
     assert run.info.run_name == f"sweep h=0.5,2 ({name})"
     assert "-m h=0.5,2 mode=report" in run.data.tags["mlflow.note.content"]
-    assert (run.info.status, run.data.params) == ("FINISHED", {"h": "0.5,2"})
-    assert run.data.metrics == {"best_value": 2.25, "n_complete": 2.0, "n_fail": 0.0}
+    assert (run.info.status, run.data.params) == ("FINISHED", {})
+    assert run.data.metrics == {"best_value": 2.25, "best_so_far": 2.25, "n_complete": 2.0, "n_fail": 0.0}
 
 
 @pytest.mark.slow
@@ -211,6 +219,42 @@ def test_hydra_composes_the_jobs_and_names_their_folders_by_their_overrides(app:
             assert (config.batch, config.h, config.loss.name) == (8, h, loss)
             assert sorted(OmegaConf.load(path.with_name("overrides.yaml"))) == ["batch=8", f"h={h}", f"loss={loss}"]
     assert found == {}
+
+
+DOCUMENTED = [
+    command
+    for page in ("README.md", *(f"docs/{path.name}" for path in (REPOSITORY / "docs").glob("*.md")))
+    for command in re.findall(
+        r"^(?: {4}|\$ )?python train\.py -m .*$", (REPOSITORY / page).read_text().replace("\\\n", ""), re.MULTILINE
+    )
+    if "${" in command
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", DOCUMENTED)
+def test_a_documented_command_with_a_placeholder_gives_each_study_its_folder(app: App, command: str) -> None:
+    shared = command.replace("/shared", str(app.cwd / "shared"))
+    overrides = [line for line in shlex.split(shared) if "${" in line]
+    for batch in (8, 16):
+        app.run(f"batch={batch}", "h=1,2", *overrides)
+    studies = optuna.get_all_study_names(open_storage(app.url))
+    assert sorted(path.name for path in (app.cwd / "shared" / "runs").iterdir()) == sorted(studies)
+    assert len(studies) == 2
+
+
+def test_a_documented_command_has_a_placeholder() -> None:
+    assert DOCUMENTED
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_folder_with_the_time_in_it_is_chosen_once_for_a_study(app: App, workers: int) -> None:
+    command = ("mode=raise", "only_at=2", "hydra.sweep.dir=at/${now:%H%M%S%f}", "hydra.sweep.subdir=${hydra.job.num}_x")
+    app.run("h=1,2", *command, f"hydra.sweeper.workers={workers}", status=1)
+    app.run("h=1,2,3", "mode=plain", *command[2:], "hydra.sweeper.retry_failed=true")
+    [folder] = (app.cwd / "at").iterdir()
+    assert {path.name for path in folder.iterdir()} - {"workers", "multirun.yaml"} == {"0_x", "1_x", "2_x"}
 
 
 @pytest.mark.slow

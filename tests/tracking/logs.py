@@ -8,11 +8,10 @@ from clipgan.tracking.run_description import RunDescription
 from clipgan.tracking.run_log import RunLog
 
 
-def open_log(run_dir, config, resumed_at=None, **params):
+def open_log(run_dir, config, resumed_at=None, tensorboard=False, **params):
     run_dir.mkdir(exist_ok=True)
-    return RunLog(
-        run_dir, config, RunDescription("a name", "what it is"), {"h": 0.5, "long": "x" * 9000, **params}, resumed_at
-    )
+    about = RunDescription("a name", "what it is")
+    return RunLog(run_dir, config, about, {"h": 0.5, "long": "x" * 9000, **params}, resumed_at, tensorboard)
 
 
 def run_id(run_dir):

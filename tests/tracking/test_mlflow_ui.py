@@ -14,8 +14,8 @@ pages = pytest.importorskip("tests.tracking.mlflow_pages", reason="playwright is
 pytestmark = pytest.mark.slow
 
 H = ("0.1", "0.5", "2")
-NAMES = [f"symmetric h={h} tiny" for h in H]
-FID, BEST = "fid32_clip_tiny", "fid32_clip_tiny_best"
+NAMES = [f"h={h} symmetric" for h in H]
+FID, BEST = "fjd32_clip_tiny64", "fjd32_clip_tiny64_best"
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def study(swept):
 
 @pytest.fixture
 def parent(study):
-    return f"sweep h=0.1,0.5,2 ({study.name})"
+    return f"sweep h=0.1,0.5,2 shapes 16px ({study.name})"
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from clipgan.config import Config
 from clipgan.inputs.data.pack import Split
 from clipgan.inputs.features.encoding import to_device, to_images
 from clipgan.inputs.features.feature_cache import SplitFeatures
+from clipgan.inputs.features.neighbours import nearest_captioned
 from clipgan.inputs.features.text_noise import perturb
 
 
@@ -47,6 +48,7 @@ class Batch(Targets):
     condition: Tensor  # c, float32 [N, C]: the condition of G and D
     further: Targets | None  # features of K other images, as negatives
     rows: range  # the numbers of these rows in the step's whole batch
+    mismatched: Tensor | None = None  # c', float32 [N, C]: the condition of another image of the whole batch
 
     def part(self, rows: range) -> Self:
         """Select rows by their numbers in the whole batch."""
@@ -123,6 +125,9 @@ class Batches:
         each = self.size // world_size()
         self.rows = range(rank() * each, (rank() + 1) * each)  # this process's rows of a step's batch
         self.per_epoch = len(split) // self.size
+        self._nearest = np.empty((0, 0), dtype=np.int64)
+        if config.condition.language_free > 0 and config.condition.pseudo_text == "nearest":
+            self._nearest = nearest_captioned(features, config.condition.neighbours, device)
         self._epoch = -1
         self._order = np.empty(0, dtype=np.int64)
 
@@ -145,14 +150,17 @@ class Batches:
             places = random.choice(len(self.split) - self.size, count, replace=False)
             others = self._order[np.where(places < mine.start, places, places + self.size)]  # outside this batch
             further, _ = self._targets(others, self._flips(random, count), random, step, "further")
+        condition = perturb(targets.text, levels, draw)
+        mismatched = condition.roll(1, dims=0)[own] if self.config.adversarial.mismatch else None
         return Batch(
             text=targets.text[own],
             clip_image=targets.clip_image[own],
             resnet_image=None if targets.resnet_image is None else targets.resnet_image[own],
             images=to_images(packed, self.device),
-            condition=perturb(targets.text, levels, draw)[own],
+            condition=condition[own],
             further=further,
             rows=rows,
+            mismatched=mismatched,
         )
 
     def _flips(self, random: np.random.Generator, count: int) -> np.ndarray:
@@ -164,17 +172,28 @@ class Batches:
         """Return features of the images at `index`, and the noise level of each one's condition: float32 [N, 1]."""
         condition, features = self.config.condition, self.features
         clip_image = self._tensor(features.clip_image[flip, index])
-        text, levels = clip_image, torch.full((len(index), 1), condition.text_noise, device=self.device)
+        text, levels = (
+            clip_image,
+            torch.full((len(index), 1), condition.length(condition.text_noise), device=self.device),
+        )
         if condition.language_free < 1:
-            first, last = features.caption_start[index], features.caption_start[index + 1]
-            text = self._tensor(features.clip_text[random.integers(first, last)])
-        if condition.language_free > 0:
+            text = self._captions(index, random)
+        if len(self._nearest):
+            chosen = self._tensor(random.random((len(index), 1)) < condition.language_free)
+            near = self._nearest[index, random.integers(condition.neighbours, size=len(index))]
+            text = torch.where(chosen, self._captions(near, random), text)
+        elif condition.language_free > 0:
             draw = normals(stream(self.seed, f"pseudo text of {use}", step, self.device))
             chosen = self._tensor(random.random((len(index), 1)) < condition.language_free)
-            text = torch.where(chosen, perturb(clip_image, condition.image_noise, draw), text)
+            text = torch.where(chosen, perturb(clip_image, condition.length(condition.image_noise), draw), text)
             levels = levels.masked_fill(chosen, 0.0)  # a pseudo text already has its noise
         resnet = features.resnet_image
         return Targets(text, clip_image, None if resnet is None else self._tensor(resnet[flip, index])), levels
+
+    def _captions(self, index: np.ndarray, random: np.random.Generator) -> Tensor:
+        """Return the features of one random caption of each image at `index`."""
+        first, last = self.features.caption_start[index], self.features.caption_start[index + 1]
+        return self._tensor(self.features.clip_text[random.integers(first, last)])
 
     def _tensor(self, rows: np.ndarray) -> Tensor:
         tensor = to_device(np.ascontiguousarray(rows), self.device)

@@ -11,11 +11,12 @@ import numpy as np
 
 from clipgan.base.errors import UserError
 from clipgan.config import DataConfig
+from clipgan.inputs.data.account import Account
 from clipgan.inputs.data.images import CaptionedImage, read_images
 from clipgan.inputs.data.pack import SPLITS, Contents, Extras, Record, Source
 from clipgan.inputs.data.spool import Subset
 
-VERSION = 2  # part of the packed set's cache key: raise it when the same files would be packed differently
+VERSION = 3  # part of the packed set's cache key: raise it when the same files would be packed differently
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Listing:
 
     images: Sequence[CaptionedImage]
     heldout: Sequence[CaptionedImage] | None = None  # the format's own validation split; None: the format has none
-    skipped: list[str] = field(default_factory=list)  # unusable files, each with the reason
+    account: Account = field(default_factory=Account)  # files that are not used, and what was done with the others
     extras: Extras | None = None  # writes further data of the format, such as CLIP features
 
 
@@ -42,7 +43,7 @@ def found(listing: Listing) -> Found:
     """
     both = chain(listing.images, listing.heldout or [])
     images = ((image.name, image.state, image.captions) for image in both)
-    return Found(fingerprint([len(listing.images), listing.skipped], images), lambda: listing)
+    return Found(fingerprint([len(listing.images), listing.account.skipped()], images), lambda: listing)
 
 
 def fingerprint(*parts: Iterable[object]) -> str:
@@ -80,18 +81,25 @@ def source(config: DataConfig, train: Found, heldout: Found | None = None) -> So
 def _contents(config: DataConfig, listing: Listing, given: Listing | None) -> Contents:
     """List both splits without uncaptioned images; a split with no caption at all stays, for language-free training."""
     train, heldout = listing.images, listing.heldout
+    skipped, notes = listing.account.skipped(), list(listing.account.notes)
     if given is not None:
+        if heldout:
+            notes.append(f"data.heldout_path is given, so the {len(heldout)} held-out images of data.path are not used")
         heldout = given.images if given.heldout is None else [*given.images, *given.heldout]
-    skipped = [*listing.skipped, *(given.skipped if given else [])]
+        skipped += given.account.skipped()
+        notes += [f"data.heldout_path: {note}" for note in given.account.notes]
+    lost = listing.account.lost_captions
+    if lost and not any(image.captions for image in train):
+        raise UserError(
+            f"data.path={config.path}: captions cannot be read ({lost} times), and no image has others: "
+            f"{'; '.join(skipped[:3])}"
+        )
+    listed = len(train)
     train, heldout = _usable(train, skipped), None if heldout is None else _usable(heldout, skipped)
     if heldout is not None:
         splits = {"train": train, "heldout": heldout}
     elif len(train) < 2:
-        reasons = "; ".join(skipped[:3]) or "it is empty"
-        raise UserError(
-            f"data.path={config.path} has {len(listing.images)} images but {len(train)} with captions, and at least 2 "
-            f"are needed: {reasons}"
-        )
+        raise UserError(_too_few(config.path, listed, len(train), skipped))
     else:
         split = split_indices(len(train), config.heldout_fraction, config.seed)
         splits = {name: Subset(train, split[name]) for name in SPLITS}
@@ -101,7 +109,13 @@ def _contents(config: DataConfig, listing: Listing, given: Listing | None) -> Co
 
     sources = {"train": listing, "heldout": given or listing}
     extras = {name: part.extras for name, part in sources.items() if part.extras is not None}
-    return Contents({name: len(splits[name]) for name in SPLITS}, read, skipped, extras)
+    return Contents({name: len(splits[name]) for name in SPLITS}, read, skipped, notes, extras)
+
+
+def _too_few(path: str | None, listed: int, usable: int, skipped: Sequence[str]) -> str:
+    has = f"has {listed} image{'s' * (listed != 1)}" + f" but {usable} with captions" * (usable != listed)
+    reasons = f"; not used: {'; '.join(skipped[:3])}" if skipped else ""
+    return f"data.path={path} {has}: at least 2 are needed, one to train on and one to hold out{reasons}"
 
 
 def _usable(images: Sequence[CaptionedImage], skipped: list[str]) -> Sequence[CaptionedImage]:

@@ -1,5 +1,7 @@
-"""Reading captioned images: each is opened, cropped to its centre square, resized, and decoded ahead of its use."""
+"""Reading captioned images: each is opened, turned upright, cropped to its centre square, resized, ahead of its use."""
 
+import contextlib
+import functools
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,11 +12,14 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from clipgan.inputs.data.pack import Record
+from clipgan.inputs.data.text import printable
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+FOREIGN = ("EPS", "WMF", "MPEG", "BUFR", "GRIB", "HDF5")  # Pillow names them, but needs another program to read them
+BY_CONTENT = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")  # what a file without a known suffix may be
+KEY_SCALES = {"L;2": 85, "L;4": 17, "RGB;16B": 1 / 256}  # from a PNG's own depth to the 8 bits that Pillow reads
 AHEAD = 8  # images in flight for each decoding thread
 
 
@@ -27,29 +32,49 @@ class CaptionedImage(NamedTuple):
     state: tuple[int, ...] = ()  # size and modification time of a file; empty for an archive's member
 
 
-def image_file(path: Path, root: Path, captions: list[str]) -> CaptionedImage:
-    """Describe the image file `path` below `root`.
+def image_file(path: Path, name: str, captions: list[str]) -> CaptionedImage:
+    """Describe the image file `path`; `name` is its path below the data set's root.
 
     Raises:
         OSError: the file does not exist.
     """
     stat = path.stat()
-    name = path.relative_to(root).as_posix()
-    return CaptionedImage(name, captions, partial(_open, path), (stat.st_size, stat.st_mtime_ns))
+    return CaptionedImage(printable(name), captions, partial(_open, path), (stat.st_size, stat.st_mtime_ns))
 
 
 def _open(path: Path) -> IO[bytes]:
     return path.open("rb")
 
 
-def caption_lines(text: str) -> list[str]:
-    """Split a text into captions, one for each non-empty line; drop a leading byte order mark."""
-    return [line.strip() for line in text.removeprefix("\ufeff").splitlines() if line.strip()]
+@functools.cache
+def formats() -> list[str]:
+    """Return the formats that Pillow reads by itself; EPS, for one, would start Ghostscript."""
+    Image.preinit()  # the common formats first: Pillow tries them in this order
+    Image.init()
+    return [name for name in Image.OPEN if name not in FOREIGN]
 
 
-def read_captions(path: Path) -> list[str]:
-    """Read captions from a text file, one for each line; return none if the file is missing."""
-    return caption_lines(path.read_text(encoding="utf-8", errors="replace")) if path.is_file() else []
+@functools.cache
+def suffixes() -> frozenset[str]:
+    """Return the suffixes of image files that Pillow reads, in lower case, such as `.png`."""
+    readable = set(formats())
+    return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in readable)
+
+
+def has_image_suffix(name: str) -> bool:
+    """Whether a name ends like an image's, in any case."""
+    return os.path.splitext(name)[1].lower() in suffixes()
+
+
+def is_image(folder: Path, name: str) -> bool:
+    """Whether a file is an image: by its suffix, else (`IMG_1`, `photo.jpg_large`) by its first bytes."""
+    if has_image_suffix(name):
+        return True
+    try:
+        with Image.open(folder / name, formats=BY_CONTENT):
+            return True
+    except Exception:  # whatever Pillow makes of a text or of damaged bytes
+        return False
 
 
 def read_images(images: Sequence[CaptionedImage], resolution: int) -> Iterator[Record | str]:
@@ -74,31 +99,57 @@ def read_images(images: Sequence[CaptionedImage], resolution: int) -> Iterator[R
 def read_record(image: CaptionedImage, resolution: int) -> Record | str:
     """Decode an image at the target resolution, or return a sentence that says why it cannot be used."""
     try:
-        with image.open() as file, Image.open(file) as picture:
+        with image.open() as file, Image.open(file, formats=formats()) as picture:
             return Record(square(picture, resolution), image.captions, image.name)
+    except UnidentifiedImageError:
+        return f"{image.name}: unreadable image (no format that Pillow reads)"
     except Exception as error:  # Pillow's decoders and the archives raise many kinds of errors for damaged files
-        return f"{image.name}: unreadable image ({' '.join(str(error).split()) or type(error).__name__})"
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+        return f"{image.name}: unreadable image ({printable(reason)})"
 
 
 def square(image: Image.Image, resolution: int) -> np.ndarray:
-    """Composite on white, crop the centre square, resize it (Lanczos) to uint8 [resolution, resolution, 3].
+    """Turn upright, composite on white, crop the centre square, resize it (Lanczos) to uint8 [R, R, 3].
 
     Crop and filter are the same as `center-crop` in StyleGAN2-ADA's dataset_tool, which LAFITE also uses.
 
     Raises:
         ValueError: the pixels are 32-bit integers or floating-point numbers: no range says which value is white.
     """
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    if image.mode.startswith("I;16"):  # 16-bit greyscale: Pillow's own conversion would clip at 255
-        image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        raise ValueError(f"its pixel values (mode {image.mode}) have no known range, so white is undefined")
-    image = image.convert("RGB")
+    image = rgb(image)
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     if image.size != (side, side):  # crop first, so that the filter mixes no pixels from outside the square
         image = image.crop((left, top, left + side, top + side))
     return np.asarray(image.resize((resolution, resolution), Image.Resampling.LANCZOS))
+
+
+def rgb(image: Image.Image) -> Image.Image:
+    """Return an opened image as a viewer shows it: upright (EXIF), 8 bits of RGB, transparent parts white.
+
+    Raises:
+        ValueError: see `square`.
+    """
+    stored = image.tile[0][3] if isinstance(image, ImageFile.ImageFile) and image.tile else None
+    image.load()
+    # Turned in place, before Pillow writes the rest of the EXIF data anew. That fails for some cameras' data, and
+    # EXIF data that cannot be read at all says nothing about the orientation.
+    with contextlib.suppress(Exception):
+        ImageOps.exif_transpose(image, in_place=True)
+    if image.mode.startswith("I;16"):  # 16 bits of grey: Pillow's own conversion would clip at 255
+        values = np.asarray(image)
+        grey = (values // 257).astype(np.uint8)
+        if "transparency" in image.info:
+            grey[values == image.info["transparency"]] = 255
+        return Image.fromarray(grey).convert("RGB")
+    if image.mode == "I" and image.format == "PPM":  # Pillow scales a grey PPM of more than 8 bits to 16 bits
+        return Image.fromarray((np.asarray(image) // 257).astype(np.uint8)).convert("RGB")
+    if image.mode in ("I", "F"):
+        raise ValueError(f"its pixel values (mode {image.mode}) have no known range, so white is undefined")
+    if isinstance(stored, str) and stored in KEY_SCALES and "transparency" in image.info:
+        key = np.multiply(image.info["transparency"], KEY_SCALES[stored]).astype(int).tolist()
+        image.info["transparency"] = tuple(key) if isinstance(key, list) else key
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")

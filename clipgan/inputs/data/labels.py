@@ -1,13 +1,12 @@
 """The class of each image, for data sets that have classes.
 
 `shapes`: attributes read from the caption, of the left or upper object and of the whole picture.
-`emoji`: the package's own categories. `imagefolder`, `cifar10`, `cifar100`: the last folder in an image's name.
+`emoji`: the package's own categories. `imagefolder`, `cifar10`, `cifar100`: the second part of an image's name.
 """
 
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 import numpy as np
 
@@ -76,10 +75,10 @@ def of_emoji(split: Split, attributes: Sequence[str]) -> list[str]:
 
 
 def of_folders(split: Split, attributes: Sequence[str]) -> list[str]:
-    """Return the last folder of each image's name: `train/n01440764/x.JPEG` is of class `n01440764`."""
+    """Return the second part of each image's name: `train/n01440764/images/x.JPEG` is of class `n01440764`."""
     assert split.names is not None
     with split.names.open(encoding="utf-8") as lines:
-        return [PurePosixPath(json.loads(line)).parent.name for line in lines]
+        return [json.loads(line).split("/")[1] for line in lines]
 
 
 CLASS_NAMES: dict[str, Callable[[Split, Sequence[str]], list[str]]] = {

@@ -1,14 +1,17 @@
 """Loading the data set that the configuration names; each is packed once for each resolution."""
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from clipgan.base.cache import cache_entry
 from clipgan.base.console import console
 from clipgan.base.errors import UserError
 from clipgan.config import DataConfig
 from clipgan.inputs.data import files, shapes  # fmt: skip
+from clipgan.inputs.data.account import grouped
 from clipgan.inputs.data.formats import (  # fmt: skip
     celeba_hq,
     cifar,
@@ -23,6 +26,9 @@ from clipgan.inputs.data.formats import (  # fmt: skip
 )
 from clipgan.inputs.data.pack import FORMAT, SPLITS, Contents, PackedData, Record, Source, open_pack
 from clipgan.inputs.data.pack_writer import write_pack
+
+REASONS = 20  # reasons for leaving out files that are printed
+NAMED = 3  # files that are named for each
 
 FORMATS: dict[str, Callable[[Path, DataConfig], files.Found]] = {
     "folder": folder.find,
@@ -51,10 +57,26 @@ def load_data(config: DataConfig, resolution: int, cache_dir: Path) -> PackedDat
     """
     source = open_source(config, cache_dir)
     description = {"source": source.description, "resolution": resolution, "format": FORMAT}
-    entry = cache_entry(
-        cache_dir, "data", description, lambda to: write_pack(to, source, resolution), resumable=True, mapped=True
-    )
+
+    def build(directory: Path) -> None:
+        if _has_older_pack(cache_dir, source.description):
+            console.print(
+                f"data={config.name}: earlier versions of clipgan packed some images and captions otherwise "
+                "(docs/data.md); their packs stay in the cache, and this data is packed anew"
+            )
+        write_pack(directory, source, resolution)
+
+    entry = cache_entry(cache_dir, "data", description, build, resumable=True, mapped=True)
     return open_pack(config.name, entry, config.x_flip)
+
+
+def _has_older_pack(cache_dir: Path, description: Mapping[str, Any]) -> bool:
+    """Whether the cache has a pack of this format by an earlier version of its reader."""
+    for path in (cache_dir / "data").glob("*/entry.json"):
+        source = json.loads(path.read_text()).get("source", {})
+        if source.get("name") == description["name"] and source.get("version", 0) < description["version"]:
+            return True
+    return False
 
 
 def open_source(config: DataConfig, cache_dir: Path) -> Source:
@@ -89,8 +111,22 @@ def drawn_shapes(config: DataConfig) -> Source:
 
 
 def report_files(data: PackedData) -> None:
-    """Print how many files were skipped and how many images repeat an earlier one, with the first three of each."""
-    for lines, what in ((data.skipped, "skipped"), (data.duplicates, "repeated")):
-        if lines:
-            rest = f"; all of them in {data.skipped_file.parent}/*.txt" if len(lines) > 3 else ""
-            console.print(f"data: {len(lines)} files {what}: {'; '.join(lines[:3])}{rest}")
+    """Print what was done with the whole set, and the files that are not packed, by reason."""
+
+    for note in data.notes:
+        console.print(f"data: {note}")
+    if data.skipped:
+        console.print(f"data: not packed ({data.skipped_file} lists all):")
+        for reason, names in grouped(data.skipped)[:REASONS]:
+            console.print(
+                f"  {names[0]}: {reason}" if len(names) == 1 else f"  {len(names)} x {reason}: {_first(names)}"
+            )
+    if data.duplicates:
+        console.print(
+            f"data: packed, although they repeat an earlier image: {len(data.duplicates)} "
+            f"({data.skipped_file.with_name('duplicates.txt')} lists all): {_first(data.duplicates, '; ')}"
+        )
+
+
+def _first(items: Sequence[str], separator: str = ", ") -> str:
+    return separator.join(items[:NAMED]) + f"{separator}..." * (len(items) > NAMED)

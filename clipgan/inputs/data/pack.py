@@ -2,7 +2,8 @@
 
 Shapes: N images, R resolution. A cache entry holds for each split `images.npy` (uint8 [N, 3, R, R]),
 `captions.jsonl` (a line is the list of an image's captions) and `names.jsonl` (a line is an image's source), and for
-both splits `skipped.txt` (a line is a refused file and the reason) and `duplicates.txt` (a line is two equal images).
+both splits `skipped.txt` (a line is a refused file and the reason), `duplicates.txt` (a line is two equal images) and
+`notes.txt` (a line is a sentence about the whole set).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from clipgan.inputs.data.captions import CaptionFile
+from clipgan.inputs.data.content import identify
 from clipgan.inputs.data.supplied_features import StoredFeatures, read_stored
 
 SPLITS = ("train", "heldout")
@@ -46,13 +48,16 @@ class PackedData:
     """A data set at one resolution."""
 
     name: str
-    fingerprint: str  # changes whenever an image, a caption or the split changes
+    fingerprint: str  # changes whenever an image, a caption or the split changes; features are stored under it
     train: Split
     heldout: Split
     x_flip: bool  # whether a mirrored image still fits its caption
     skipped: list[str]  # unusable files, each with the reason
     skipped_file: Path  # a file of the same lines
+    notes: Sequence[str] = ()  # sentences about what was done with the whole set, such as how it was split
     duplicates: Sequence[str] = ()  # images that repeat an earlier image, each with the earlier image's name
+    entry: str = ""  # address of the cache entry; changes also when files are touched or moved
+    content: str | None = None  # digest of pixels, captions and names; None in an entry without checksums
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,7 @@ class Contents:
     read: Callable[[str, int, int], Iterator[Record | str]]
     """(split, resolution, index of the first image) -> images in order; a string says why an image is refused"""
     skipped: Sequence[str] = ()  # files that the listing refused, each with the reason
+    notes: Sequence[str] = ()  # sentences about the whole set
     extras: Mapping[str, Extras] = field(default_factory=dict)  # split -> writer of further data, such as CLIP features
 
 
@@ -83,10 +89,14 @@ def open_pack(name: str, entry: Path, x_flip: bool) -> PackedData:
         splits[split] = Split(
             images, CaptionFile(entry / split / "captions.jsonl"), stored, entry / split / "names.jsonl"
         )
-    skipped, duplicates = (
-        (entry / f"{lines}.txt").read_text(encoding="utf-8").splitlines() for lines in ("skipped", "duplicates")
-    )
+    skipped, duplicates, notes = (read_lines(entry / f"{name}.txt") for name in ("skipped", "duplicates", "notes"))
+    fingerprint, content = identify(entry)
     return PackedData(
-        name=name, fingerprint=entry.name, x_flip=x_flip, skipped=skipped, skipped_file=entry / "skipped.txt",
-        duplicates=duplicates, **splits,
+        name=name, fingerprint=fingerprint, x_flip=x_flip, skipped=skipped, skipped_file=entry / "skipped.txt",
+        notes=notes, duplicates=duplicates, entry=entry.name, content=content, **splits,
     )  # fmt: skip
+
+
+def read_lines(path: Path) -> list[str]:
+    """Read the lines of a pack's file, which end at newlines alone; none if a pack by an earlier version lacks it."""
+    return path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else []

@@ -16,7 +16,7 @@ from clipgan.base.console import console, track
 from clipgan.base.durable_files import replace_text
 from clipgan.base.errors import UserError
 from clipgan.base.text import first_line
-from clipgan.inputs.data.pack import SPLITS, Contents, Record, Source
+from clipgan.inputs.data.pack import SPLITS, Contents, Record, Source, read_lines
 
 CHUNK = 500  # images between two notes of the progress
 DIGESTS = "digests.u64"  # hashes of the pixels, which find duplicates
@@ -43,6 +43,7 @@ def write_pack(directory: Path, source: Source, resolution: int) -> None:
         if split in contents.extras:
             contents.extras[split](writer.directory, [json.loads(line) for line in writer.lines("names.jsonl")])
     _write_lines(directory / "skipped.txt", skipped)
+    _write_lines(directory / "notes.txt", contents.notes)
     _write_lines(directory / "duplicates.txt", _duplicates(directory))
 
 
@@ -98,7 +99,7 @@ class SplitWriter:
 
     def lines(self, name: str) -> list[str]:
         """Return the lines of a finished file."""
-        return (self.directory / name).read_text(encoding="utf-8").splitlines()
+        return read_lines(self.directory / name)
 
     def _append(self, item: Record | str) -> None:
         self.done += 1

@@ -1,14 +1,20 @@
-"""Parsing captions of drawn shapes back into scene attributes."""
+"""Captions of drawn shapes: parsing them back into attributes, swapping an attribute, drawing what they say."""
 
 import re
 from dataclasses import dataclass
 
-from clipgan.inputs.data.shapes import BACKGROUNDS, COLOURS, POLYGONS, RELATIONS, SIZE_WORDS
+import numpy as np
+
+from clipgan.inputs.data.shapes import BACKGROUNDS, COLOURS, POLYGONS, RELATIONS, SIZE_WORDS, Scene, Thing
 
 _SIZE_OF = {word: size for size, words in SIZE_WORDS.items() for word in words}
 _THING = re.compile(rf"({'|'.join(_SIZE_OF)}) ({'|'.join(COLOURS)}) ({'|'.join(POLYGONS)})")
 _RELATION = re.compile(rf" ({'|'.join(RELATIONS)}) a ")
 _BACKGROUND = re.compile(rf"({'|'.join(BACKGROUNDS)}) background")
+_SIZES = tuple(zip(*SIZE_WORDS.values(), strict=True))  # (small, large), (little, big): words of one style
+_WORDS = [tuple(COLOURS), *_SIZES, tuple(POLYGONS), tuple(RELATIONS), tuple(BACKGROUNDS)]  # that replace one another
+_CHOICES = {word: words for words in _WORDS for word in words}
+_ANY = re.compile(rf"\b({'|'.join(_CHOICES)})\b")
 
 
 @dataclass(frozen=True)
@@ -42,3 +48,22 @@ def parse_caption(caption: str) -> Reading:
     if background is None or len(things) != (1 if relation is None else 2):
         raise ValueError(f"not a caption of drawn shapes: {caption!r}")
     return Reading(background[1], things, None if relation is None else relation[1])
+
+
+def swapped_captions(caption: str) -> list[str]:
+    """List the captions that differ from a caption in one attribute and are worded alike.
+
+    Two objects have 30 of them, one object has 16. No object gets the colour of the other.
+    """
+    taken = {thing.colour for thing in parse_caption(caption).things}
+    swaps = []
+    for word in _ANY.finditer(caption):
+        others = [other for other in _CHOICES[word[0]] if other != word[0] and other not in taken]
+        swaps += [f"{caption[: word.start()]}{other}{caption[word.end() :]}" for other in others]
+    return swaps
+
+
+def scene_of(said: Reading, rng: np.random.Generator) -> Scene:
+    """Draw a scene that a caption describes: its attributes, with new places and exact sizes."""
+    things = tuple(Thing(each.colour, each.size, each.shape, tuple(rng.uniform(-1, 1, 3))) for each in said.things)
+    return Scene(things, said.relation, said.background)

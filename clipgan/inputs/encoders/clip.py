@@ -2,7 +2,6 @@
 
 import difflib
 import functools
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,14 @@ from clipgan.config import ClipConfig
 from clipgan.inputs.data.pack import PackedData
 from clipgan.inputs.encoders.activation import with_lean_activations
 from clipgan.inputs.encoders.frozen import FrozenEncoder
-from clipgan.inputs.encoders.preprocess import Preprocess
+from clipgan.inputs.encoders.preprocess import Preprocess, Resizing
 from clipgan.inputs.encoders.tiny_clip import (
-    TINY_MODEL,
+    MODEL_CONFIGS,
+    WEIGHTS,
     build_clip,
     register_tiny_model,
-    tiny_clip_weights,
     tiny_preprocess,
+    train_tiny_clip,
 )
 from clipgan.inputs.encoders.torchscript import is_torchscript
 from clipgan.inputs.encoders.weights import SkipRandomInit, load_strictly, read_state_dict, unreachable
@@ -68,30 +68,50 @@ class FrozenClip(FrozenEncoder):
         super().__init__(model, preprocess, architecture["embed_dim"], architecture, precision)
         self.tokenizer = load_tokenizer(name)
         self.file = file
+        self.truncated = 0  # texts so far that had more tokens than the tower reads
 
     def record(self) -> dict[str, str]:
         """Return what a run records to find this CLIP again: its identity and the path of its weights."""
         return {"key": self.key, "file": "" if self.file is None else str(self.file.resolve())}
 
-    def image_features_raw(self, images: torch.Tensor) -> torch.Tensor:
+    def image_features_raw(self, images: torch.Tensor, resizing: Resizing | None = None) -> torch.Tensor:
         """Encode images [N, 3, R, R] in [-1, 1] to float32 [N, dim] without normalisation; differentiable."""
         with self.autocast():
-            return self.backbone.encode_image(self.pixels(images)).float()
+            return self.backbone.encode_image(self.pixels(images, resizing)).float()
 
-    def encode_image(self, images: torch.Tensor) -> torch.Tensor:
+    def encode_image(self, images: torch.Tensor, resizing: Resizing | None = None) -> torch.Tensor:
         """Encode images [N, 3, R, R] in [-1, 1] to float32 [N, dim] of unit length; differentiable."""
-        return unit(self.image_features_raw(images))
+        return unit(self.image_features_raw(images, resizing))
 
     @torch.no_grad()
     def encode_text(self, texts: list[str]) -> torch.Tensor:
-        """Encode N texts to float32 [N, dim] of unit length; a text beyond the context length is truncated."""
+        """Encode N texts to float32 [N, dim] of unit length; a text beyond the context is truncated and counted."""
         device = self.backbone.logit_scale.device  # the text tower's
         with torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
             features = [
-                self.backbone.encode_text(self.tokenizer(texts[start : start + TEXT_BATCH]).to(device)).float()
+                self.backbone.encode_text(self._tokens(texts[start : start + TEXT_BATCH]).to(device)).float()
                 for start in range(0, len(texts), TEXT_BATCH)
             ]
         return F.normalize(torch.cat(features), dim=-1).to(self.preprocess.mean.device)
+
+    @property
+    def context(self) -> int:
+        """The number of tokens that the text tower reads, of which two mark the beginning and the end."""
+        return self.tokenizer.context_length
+
+    def _tokens(self, texts: list[str]) -> torch.Tensor:
+        """Tokenise N texts to integers [N, context], and count those that are truncated.
+
+        A row that ends with two equal tokens, the padding, has room left. Of the other rows, a truncated one changes in
+        its last place if the context is longer. (Tokenizers that put a class token last are not looked at.)
+        """
+        tokens = self.tokenizer(texts)
+        if getattr(self.tokenizer, "tokenizer_mode", None) != "clips":
+            full = [row for row, (a, b) in enumerate(tokens[:, -2:].tolist()) if a != b]
+            if full:
+                longer = self.tokenizer([texts[row] for row in full], context_length=self.context + 1)
+                self.truncated += int((longer[:, self.context - 1] != tokens[full, -1]).sum())
+        return tokens
 
     def start_steps(self, precision: str) -> None:
         """See `FrozenEncoder`. The text tower moves to the CPU: no step encodes texts, and it would occupy the GPU."""
@@ -126,10 +146,11 @@ def load_clip(config: ClipConfig, data: PackedData | None, cache_dir: Path, devi
         _check_activation_of_archive(config)
         path, source = Path(config.checkpoint), f"clip.checkpoint={config.checkpoint}"
     elif config.train is not None:
-        if config.model != TINY_MODEL:
-            raise UserError(f"clip.model={config.model} cannot be trained here: clip.train belongs to {TINY_MODEL}")
+        if config.model not in MODEL_CONFIGS:
+            small = " and ".join(MODEL_CONFIGS)
+            raise UserError(f"clip.model={config.model} cannot be trained here: clip.train belongs to {small}")
         assert data is not None
-        path = tiny_clip_weights(config.train, data, cache_dir, device)
+        path = train_tiny_clip(config.train, data, cache_dir, device, config.model) / WEIGHTS
         source = str(path)
     else:
         path = _pretrained_file(config, pretrained)
@@ -158,8 +179,8 @@ def check_model(model: str) -> None:
 
 
 @functools.cache  # the guiding and the judging CLIP share a tokenizer: making one takes 0.2 s
-def load_tokenizer(model: str) -> Callable[[list[str]], torch.Tensor]:
-    """Load open_clip's tokenizer for a model.
+def load_tokenizer(model: str) -> Any:
+    """Load open_clip's tokenizer for a model, which turns a list of N texts into integers [N, context_length].
 
     Raises:
         UserError: the model is unknown, or its tokenizer comes from the Hugging Face hub (SigLIP's does) and cannot be
@@ -185,8 +206,8 @@ def choose_preprocess(config: ClipConfig) -> Preprocess:
     Raises:
         UserError: the model's tags differ, so a weights file alone does not determine the preprocessing.
     """
-    if config.model == TINY_MODEL:
-        return tiny_preprocess()
+    if config.model in MODEL_CONFIGS:
+        return tiny_preprocess(config.model)
     tags = open_clip.list_pretrained_tags_by_model(config.model) if config.pretrained is None else [config.pretrained]
     all_settings = [open_clip.get_pretrained_cfg(config.model, tag) for tag in tags] or [{}]
     settings = [
@@ -214,7 +235,7 @@ def _check_activation_of_archive(config: ClipConfig) -> None:
     """
     assert config.checkpoint is not None
     quick_gelu = open_clip.get_model_config(config.model).get("quick_gelu", False)
-    if config.model != TINY_MODEL and not quick_gelu and is_torchscript(Path(config.checkpoint)):
+    if config.model not in MODEL_CONFIGS and not quick_gelu and is_torchscript(Path(config.checkpoint)):
         raise UserError(
             f"clip.checkpoint={config.checkpoint} is OpenAI's archive, trained with QuickGELU, but "
             f"clip.model={config.model} computes GELU; use clip.model={config.model}-quickgelu"

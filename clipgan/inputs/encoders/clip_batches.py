@@ -2,11 +2,12 @@
 
 Colour and position solve the retrieval within a random batch: a CLIP learns to tell shapes apart only if the candidates
 differ in nothing else. Batches of the shapes set therefore consist of twins: a new random scene and its swap in one
-attribute. Other data sets have no attributes to swap: a batch is random images with one caption each.
+attribute. With hard negatives, each scene also brings the codes of further swaps, which cost no forward pass. Other
+data sets have no attributes to swap: a batch is random images with one caption each.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from clipgan.inputs.data.shapes import RELATIONS, Scene, caption, render, sample
 from clipgan.inputs.encoders.scene_codes import SceneCodes
 
 SWAPS = {"shape": 0.35, "relation": 0.35, "size": 0.15, "colour": 0.1, "background": 0.05}  # hard swaps more often
+HARD_SWAPS = {"shape": 0.35, "relation": 0.25, "size": 0.12, "colour": 0.14, "background": 0.14}  # of the further codes
 INVERSE = 0.7  # fraction of relation swaps that exchange the two objects: left of, right of
 DRAWN_RESOLUTION = 64  # pixels; the tower sees 32, and drawing at more than twice that wastes time
 SHIFT = 8  # packed images are shifted by up to 1 / SHIFT of their side
@@ -29,19 +31,27 @@ class CaptionedImages:
     images: np.ndarray  # uint8 [N, 3, R, R]
     captions: list[str]
     codes: np.ndarray | None  # float32 [N, dim], the codes of the scenes; None if the scenes are unknown
+    hard: np.ndarray | None = None  # float32 [N, K, dim], codes of K swaps of each scene; None: there are none
 
 
-def training_batches(data: PackedData, batch: int, steps: int, seed: int, dim: int) -> Iterator[CaptionedImages]:
-    """Yield `steps` batches of `batch` images; a seed gives the same batches; `dim` is the width of the codes."""
+def training_batches(
+    data: PackedData, batch: int, steps: int, seed: int, dim: int, hard: int = 0
+) -> Iterator[CaptionedImages]:
+    """Yield `steps` batches of `batch` images; a seed gives the same batches.
+
+    Args:
+        dim: width of the codes.
+        hard: number of swaps of each scene whose codes a batch holds as well; only for the shapes set.
+    """
     rng = np.random.default_rng([seed, 0x7261696E])
     if data.name == "shapes":
         resolution = min(data.train.images.shape[-1], DRAWN_RESOLUTION)
-        return twin_batches(batch, steps, resolution, SceneCodes(dim, rng), rng)
+        return twin_batches(batch, steps, resolution, SceneCodes(dim, rng), rng, hard)
     return packed_batches(data.train, batch, steps, data.x_flip, rng)
 
 
 def twin_batches(
-    batch: int, steps: int, resolution: int, codes: SceneCodes, rng: np.random.Generator
+    batch: int, steps: int, resolution: int, codes: SceneCodes, rng: np.random.Generator, hard: int = 0
 ) -> Iterator[CaptionedImages]:
     """Yield batches of scenes, each followed by its twin; never mirrored, since captions say left and right."""
     for _ in range(steps):
@@ -51,12 +61,15 @@ def twin_batches(
             scenes += [scene, twin(scene, rng)]
         scenes = scenes[:batch]
         images = np.stack([render(scene, resolution) for scene in scenes]).transpose(0, 3, 1, 2)
-        yield CaptionedImages(images, [caption(scene, rng) for scene in scenes], codes(scenes))
+        captions = [caption(scene, rng) for scene in scenes]
+        swaps = [twin(scene, rng, HARD_SWAPS) for scene in scenes for _ in range(hard)]
+        of_swaps = codes(swaps).reshape(batch, hard, -1) if swaps else None
+        yield CaptionedImages(images, captions, codes(scenes), of_swaps)
 
 
-def twin(scene: Scene, rng: np.random.Generator) -> Scene:
-    """Swap one attribute of `scene`, chosen with the probabilities in `SWAPS`."""
-    shares = {name: share for name, share in SWAPS.items() if name != "relation" or scene.relation is not None}
+def twin(scene: Scene, rng: np.random.Generator, swaps: Mapping[str, float] = SWAPS) -> Scene:
+    """Swap one attribute of `scene`, chosen with the probabilities in `swaps`."""
+    shares = {name: share for name, share in swaps.items() if name != "relation" or scene.relation is not None}
     edges = np.cumsum(list(shares.values()))
     attribute = list(shares)[int(np.searchsorted(edges, rng.random() * edges[-1], side="right"))]
     if attribute == "relation" and scene.relation is not None and rng.random() < INVERSE:

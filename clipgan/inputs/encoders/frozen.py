@@ -11,7 +11,7 @@ from torchvision.models import ResNet
 
 from clipgan.base.cache import digest
 from clipgan.inputs.encoders.folding import fold_batch_norms
-from clipgan.inputs.encoders.preprocess import Preprocess
+from clipgan.inputs.encoders.preprocess import Preprocess, Resizing
 from clipgan.inputs.encoders.tiny_resnet import TinyResNet
 
 CONVOLUTIONAL = (ModifiedResNet, ResNet, TinyResNet)  # image towers whose BatchNorms follow their convolutions
@@ -71,9 +71,9 @@ class FrozenEncoder(nn.Module):
         tower: nn.Module = getattr(self.backbone, "visual", self.backbone)  # open_clip's name
         return tower
 
-    def pixels(self, images: torch.Tensor) -> torch.Tensor:
+    def pixels(self, images: torch.Tensor, resizing: Resizing | None = None) -> torch.Tensor:
         """Preprocess images [N, 3, R, R] in [-1, 1] for the tower, in its memory layout; differentiable."""
-        pixels: torch.Tensor = self.preprocess(images)
+        pixels: torch.Tensor = self.preprocess(images, resizing)
         return pixels.contiguous(memory_format=self.layout)
 
     def start_steps(self, precision: str) -> None:

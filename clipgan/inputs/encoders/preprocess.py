@@ -2,10 +2,29 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+
+class Resizing(NamedTuple):
+    """Resizes images with two matrix products: [N, 3, H, W] -> [N, 3, size, size].
+
+    On a GPU, PyTorch has no deterministic gradient of its own antialiased resize. With TensorFloat-32 the products
+    round pixels to 10 bits, as the encoder's first layer then does too.
+    """
+
+    down: torch.Tensor  # [size, H]
+    across: torch.Tensor  # [size, W]
+    beside: torch.Tensor | None = None  # [size, size], added to each image: what lies beside it
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """Resize images [N, 3, H, W]."""
+        with torch.autocast(images.device.type, enabled=False):  # autocast would round the pixels to 8 bits
+            resized = self.down @ images @ self.across.T
+        return resized if self.beside is None else resized + self.beside
 
 
 class Preprocess(nn.Module):
@@ -31,24 +50,20 @@ class Preprocess(nn.Module):
         self.register_buffer("scale", 0.5 / self.std, persistent=False)
         self.register_buffer("shift", (0.5 - self.mean) / self.std, persistent=False)
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Convert float [N, 3, R, R] in [-1, 1] to normalised float32 [N, 3, size, size]."""
-        images = images.float()
-        if images.shape[-2:] != (self.size, self.size):
-            images = self._resized(images)
-        return torch.addcmul(self.shift, images, self.scale)
+    def forward(self, images: torch.Tensor, resizing: Resizing | None = None) -> torch.Tensor:
+        """Convert float [N, 3, R, R] in [-1, 1] to normalised float32 [N, 3, size, size].
 
-    def _resized(self, images: torch.Tensor) -> torch.Tensor:
-        """Resize with two matrix products: [N, 3, H, W] -> [N, 3, size, size].
-
-        On a GPU, PyTorch has no deterministic gradient of its own antialiased resize. With TensorFloat-32 the products
-        round pixels to 10 bits, as the encoder's first layer then does too.
+        Args:
+            images: in [-1, 1].
+            resizing: to `size`; None: of the whole images, antialiased.
         """
-        down, across = (
-            resizing(edge, self.size, self.interpolation, images.dtype, images.device) for edge in images.shape[-2:]
-        )
-        with torch.autocast(images.device.type, enabled=False):  # autocast would round the pixels to 8 bits
-            return down @ images @ across.T
+        images = images.float()
+        if resizing is None and images.shape[-2:] != (self.size, self.size):
+            resizing = Resizing(*(whole(edge, self.size, self.interpolation, images.dtype, images.device)
+                                  for edge in images.shape[-2:]))  # fmt: skip
+        if resizing is not None:
+            images = resizing(images)
+        return torch.addcmul(self.shift, images, self.scale)
 
     def describe(self) -> dict[str, object]:
         """Return all settings as plain JSON values, for a cache key."""
@@ -61,7 +76,7 @@ class Preprocess(nn.Module):
 
 
 @lru_cache  # a CUDA graph can record a later use, but not the first
-def resizing(source: int, target: int, mode: str, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+def whole(source: int, target: int, mode: str, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """Return the matrix [target, source] that resizes an edge of `source` pixels like `F.interpolate(antialias=True)`.
 
     Args:

@@ -12,7 +12,7 @@ from clipgan.base.vectors import unit
 from clipgan.config import ResNetConfig
 from clipgan.inputs.data.pack import PackedData
 from clipgan.inputs.encoders.frozen import FrozenEncoder
-from clipgan.inputs.encoders.preprocess import Preprocess
+from clipgan.inputs.encoders.preprocess import Preprocess, Resizing
 from clipgan.inputs.encoders.tiny_resnet import WEIGHTS, TinyResNet, tiny_resnet_preprocess, train_tiny_resnet
 from clipgan.inputs.encoders.weights import SkipRandomInit, load_strictly, read_state_dict, unreachable
 
@@ -23,10 +23,10 @@ DEFAULT_WEIGHTS = "IMAGENET1K_V2"  # a checkpoint without `pretrained` uses the 
 class FrozenResNet(FrozenEncoder):
     """A ResNet whose globally pooled features are the embedding."""
 
-    def encode_image(self, images: torch.Tensor) -> torch.Tensor:
+    def encode_image(self, images: torch.Tensor, resizing: Resizing | None = None) -> torch.Tensor:
         """Encode images [N, 3, R, R] in [-1, 1] to float32 [N, dim] of unit length; differentiable."""
         with self.autocast():
-            features = self.backbone(self.pixels(images)).float()
+            features = self.backbone(self.pixels(images, resizing)).float()
         return unit(features)
 
 

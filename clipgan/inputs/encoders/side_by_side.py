@@ -14,14 +14,14 @@ from clipgan.base.cache import digest
 from clipgan.base.children import ChildDied, call_in_processes
 from clipgan.base.console import console
 from clipgan.base.device import allows_one_process, make_current
-from clipgan.config import DataConfig, TinyClipTraining, TinyResNetTraining
+from clipgan.config import ClipConfig, DataConfig, TinyResNetTraining
 from clipgan.inputs.data.loading import load_data
 from clipgan.inputs.data.pack import PackedData
 from clipgan.inputs.encoders.tiny_clip import clip_description, train_tiny_clip
 from clipgan.inputs.encoders.tiny_resnet import resnet_description, train_tiny_resnet
 
 WORTH_A_PROCESS = 50  # steps; fewer take less time than a process takes to import torch
-Training = TinyClipTraining | TinyResNetTraining
+Training = ClipConfig | TinyResNetTraining  # of a CLIP: its `train`
 
 
 def train_side_by_side(
@@ -44,7 +44,7 @@ def train_side_by_side(
     packed = load_data(data, resolution, cache_dir)
     missing: list[Training] = []
     for training in trainings:
-        worth = training.steps >= WORTH_A_PROCESS and training not in missing
+        worth = _steps(training) >= WORTH_A_PROCESS and training not in missing
         if worth and not _is_trained(training, packed, cache_dir):
             missing.append(training)
     if len(missing) > 1 and allows_one_process(device):
@@ -61,9 +61,17 @@ def train_side_by_side(
     return [_train_packed(training, packed, cache_dir, device) for training in trainings]
 
 
+def _steps(training: Training) -> int:
+    if isinstance(training, ClipConfig):
+        assert training.train is not None
+        return training.train.steps
+    return training.steps
+
+
 def _is_trained(training: Training, packed: PackedData, cache_dir: Path) -> bool:
-    if isinstance(training, TinyClipTraining):
-        return (cache_dir / "clip" / digest(clip_description(training, packed))).is_dir()
+    if isinstance(training, ClipConfig):
+        assert training.train is not None
+        return (cache_dir / "clip" / digest(clip_description(training.train, packed, training.model))).is_dir()
     return (cache_dir / "resnet" / digest(resnet_description(training, packed))).is_dir()
 
 
@@ -75,6 +83,7 @@ def _train(training: Training, data: DataConfig, resolution: int, cache_dir: Pat
 
 
 def _train_packed(training: Training, packed: PackedData, cache_dir: Path, device: torch.device) -> Path:
-    if isinstance(training, TinyClipTraining):
-        return train_tiny_clip(training, packed, cache_dir, device)
+    if isinstance(training, ClipConfig):
+        assert training.train is not None
+        return train_tiny_clip(training.train, packed, cache_dir, device, training.model)
     return train_tiny_resnet(training, packed, cache_dir, device)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from clipgan.base.arrays import save_array
+from clipgan.base.console import console
 from clipgan.inputs.data.captions import caption_starts
 from clipgan.inputs.data.memory_maps import release_pages
 from clipgan.inputs.data.pack import SPLITS, PackedData, Split
@@ -54,6 +55,7 @@ def write_clip_features(directory: Path, data: PackedData, clip: FrozenClip, dev
             stored[name] = matching_features(split, name, clip, encoded)
     given = {name: features.image for name, features in stored.items() if features is not None}
     write_image_features(directory, data, clip, "CLIP", device, given)
+    before, total = clip.truncated, 0
     for name in SPLITS:
         captions, features = getattr(data, name).captions, stored.get(name)
         starts = caption_starts(captions)
@@ -61,6 +63,12 @@ def write_clip_features(directory: Path, data: PackedData, clip: FrozenClip, dev
         encode = _text_rows(captions, starts, clip, None if features is None else features.text)
         title = f"CLIP features of {name} captions"
         write_features(directory, f"{name}_text", (int(starts[-1]), clip.dim), ROWS_AT_ONCE[device.type], encode, title)
+        total += int(starts[-1])
+    if truncated := clip.truncated - before:
+        console.print(
+            f"captions: {truncated} of {total} are longer than the {clip.context} tokens that this CLIP reads; what is "
+            "beyond them does not count"
+        )
 
 
 def write_image_features(

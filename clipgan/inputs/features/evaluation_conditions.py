@@ -21,4 +21,4 @@ def prompts(features: SplitFeatures, config: ConditionConfig, seed: int) -> Tens
     if len(features.clip_text):
         return torch.from_numpy(features.clip_text[features.caption_start[:-1]].astype(np.float32))
     images = torch.from_numpy(features.clip_image[0].astype(np.float32))
-    return perturb(images, config.image_noise, normals(stream(seed, "pseudo text of prompts")))
+    return perturb(images, config.length(config.image_noise), normals(stream(seed, "pseudo text of prompts")))

@@ -12,7 +12,7 @@ from clipgan.base.vectors import unit
 def perturb(features: Tensor, level: Tensor | float, draw: Draw) -> Tensor:
     """Perturb features as LAFITE does (arXiv:2111.13792, eq. 3): f + level |f| n / |n| at unit length, n ~ N(0, I).
 
-    LAFITE's public code mixes (1 - a) f + a n / |n| instead; its a corresponds to the level a / (1 - a) here.
+    LAFITE's public code mixes (1 - a) f + a n / |n| instead, which is the same at the level a / (1 - a).
 
     Args:
         features: f [N, C], unit length: u of captions gives conditions, v of images gives pseudo texts.

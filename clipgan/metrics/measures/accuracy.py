@@ -27,13 +27,17 @@ class Accuracy(Measure):
         return {HITS: torch.tensor(hits, device=images.device)}
 
     def metrics(self, rows: Mapping[str, Tensor], setting: Setting) -> dict[str, float]:
-        """Compute `accuracy_colour` and so on, for the attributes that captions mention."""
+        """Compute `accuracy_colour` and so on, for the attributes that captions mention, and their mean, `accuracy`."""
         values = {}
         for attribute, shares in zip(shapes_oracle.ATTRIBUTES, rows[HITS].T, strict=True):
             said = shares[~shares.isnan()]
             if len(said):
                 values[accuracy_name(attribute, setting.config)] = float(said.mean())
-        return values
+        return {self.name(setting): sum(values.values()) / len(values)} | values
+
+    def name(self, setting: Setting) -> str:
+        """The name of the mean over attributes."""
+        return accuracy_name("", setting.config)
 
 
 MEASURE = Accuracy()

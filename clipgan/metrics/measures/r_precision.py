@@ -16,9 +16,11 @@ class RPrecision(Measure):
     def metrics(self, rows: Mapping[str, Tensor], setting: Setting) -> dict[str, float]:
         """Compute `r_precision100`, or with a smaller number if there are fewer different captions."""
         texts, row = setting.texts
-        candidates = candidates_of(len(texts))
-        name = setting.caption_name(f"r_precision{candidates}")
-        return {name: r_precision(rows[JUDGED], texts, row, candidates)}
+        return {self.name(setting): r_precision(rows[JUDGED], texts, row, candidates_of(len(texts)))}
+
+    def name(self, setting: Setting) -> str:
+        """The metric's name."""
+        return setting.caption_name(f"r_precision{candidates_of(len(setting.texts[0]))}")
 
 
 MEASURE = RPrecision()

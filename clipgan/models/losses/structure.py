@@ -30,6 +30,7 @@ class Term:
     heterologous: float  # weight of L(b -> a)
     temperature: float
     similarity: str
+    learned: bool = False  # whether the training learns the temperature, beginning with `temperature`
 
     @property
     def name(self) -> str:
@@ -47,22 +48,24 @@ def active_terms(config: Config) -> list[Term]:
     The weights are S_s * C_pair * 1 for the homologous direction and S_s * C_pair * h for the heterologous direction;
     `loss.homologous` and `loss.heterologous` are the factors 1 and h. With `heterologous=source` the factor depends on
     the network instead: it is 1 for D, which trains on real images, and h for G, and each term is the mean of both
-    directions. A term's own S, C, h and temperature override the common ones.
+    directions. A term's own S, C, h, directions and temperature override the common ones.
     """
     loss = config.loss
     terms = []
     for network, space, pair, own in loss.terms():
         phase = {"generator": "G", "discriminator": "D"}[network]
         weight = _first(own.S, getattr(config.S, space)) * _first(own.C, {"it": config.C_it, "ii": config.C_ii}[pair])
-        primed = _first(own.h, loss.heterologous)
+        plain = _first(own.homologous, loss.homologous)
+        primed = _first(own.h, _first(own.heterologous, loss.heterologous))
         if config.heterologous == "direction":
-            homologous, heterologous = weight * loss.homologous, weight * primed
+            homologous, heterologous = weight * plain, weight * primed
         else:
-            factor = loss.homologous if phase == "D" else primed
+            factor = plain if phase == "D" else primed
             homologous = heterologous = weight * factor / 2
         if homologous or heterologous:
             temperature = _first(own.temperature, getattr(loss.temperature, space))
-            terms.append(Term(phase, space, pair, homologous, heterologous, temperature, loss.similarity))
+            learned = loss.temperature.learned
+            terms.append(Term(phase, space, pair, homologous, heterologous, temperature, loss.similarity, learned))
     return terms
 
 
@@ -80,7 +83,7 @@ def structure_loss(
 
     Args:
         terms: the terms of one phase.
-        images: space -> the embeddings a, [N, d_space], unit length.
+        images: space -> the embeddings a, [N, d_space], unit length; of length 1 / tau for terms that learn tau.
         targets: (space, pair) -> the embeddings b, [N + K, d_space], unit length, without gradient.
         selections: the positives, excluded pairs and weights, the same for all terms.
 
@@ -95,7 +98,7 @@ def structure_loss(
         if len(own_targets[0]) == len(own_images[0]):  # no further targets: no cache has f_D(x)
             chosen = selections._replace(homologous=selections.without_further)
         directions = (group[0].homologous > 0, group[0].heterologous > 0)
-        temperatures = [term.temperature for term in group]
+        temperatures = [1.0 if term.learned else term.temperature for term in group]
         losses = contrasts(own_images, own_targets, temperatures, group[0].similarity, chosen, directions)
         weights = [(term.homologous, term.heterologous) for term in group]
         rows = [place for place, computed in enumerate(directions) if computed]

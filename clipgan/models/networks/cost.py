@@ -1,9 +1,11 @@
 """The cost of a forward pass of G and of D: operations of matrix products and convolutions, counted while they run."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -27,12 +29,18 @@ class Counter(TorchDispatchMode):
 
 
 @torch.no_grad()
-def multiply_adds(generator: TextToImage, discriminator: AnyDiscriminator, clip_dim: int) -> dict[str, int]:
+def multiply_adds(
+    generator: TextToImage,
+    discriminator: AnyDiscriminator,
+    clip_dim: int,
+    frozen: Callable[[Tensor], Sequence[Tensor]] | None = None,
+) -> dict[str, int]:
     """Count the multiply-adds (MACs) of one image's forward pass through `G` (from z to the image) and `D`.
 
     Args:
         generator, discriminator: on one device, not compiled; both run once, on zeros.
         clip_dim: C, the width of CLIP's embedding.
+        frozen: the frozen layers that a projected D reads; their cost counts for `D`.
     """
     zeros = partial(torch.zeros, device=next(generator.parameters()).device)
     condition = zeros((1, clip_dim))
@@ -40,7 +48,7 @@ def multiply_adds(generator: TextToImage, discriminator: AnyDiscriminator, clip_
         ws = generator.broadcast(generator.mapping(zeros((1, generator.z_dim))))
         images = generator.scales(ws, condition, generator.draw_noise(1, zeros))
     with Counter() as d:
-        discriminator(images, condition)
+        discriminator(images if frozen is None else frozen(images.image), condition)
     return {"G": g.total // 2, "D": d.total // 2}
 
 

@@ -27,8 +27,14 @@ from clipgan.models.networks.scales import Scales
 class Judgement(NamedTuple):
     """The discriminator's output for a batch."""
 
-    logits: Tensor  # [N], high for real images
+    logits: Tensor  # [N], high for real images; [N, M] from a projected D, whose losses are means over M as well
     semantic: Tensor  # [N, C], f_D before normalisation to unit length
+    mismatched: Tensor | None = None  # the logits of the same images with other captions, if they were asked for
+
+    def float(self) -> "Judgement":
+        """Convert to float32."""
+        other = self.mismatched
+        return Judgement(self.logits.float(), self.semantic.float(), None if other is None else other.float())
 
 
 class ResidualBlock(nn.Module):
@@ -74,21 +80,25 @@ class Discriminator(nn.Module):
         self.semantic = Linear(width, clip_dim)
         self.equalised = [layer for layer in self.modules() if isinstance(layer, Equalised)]
 
-    def forward(self, images: Scales, condition: Tensor) -> Judgement:
+    def begin_step(self) -> None:
+        """Prepare for the passes of a training step: this D has nothing to prepare."""
+
+    def forward(self, images: Scales, condition: Tensor, mismatched: Tensor | None = None) -> Judgement:
         """Judge images against their text.
 
         Args:
             images: in [-1, 1]; a multi-scale D takes all scales and joins each to the features of its resolution.
             condition: [N, C], unit length.
+            mismatched: conditions of other images, [N, C], against which the images are judged as well.
 
         Returns:
             The logit D(x, c) = D(x) + <p(x), q(c)> / sqrt T (projection, arXiv:1802.05637), and f_D(x), which does not
             depend on the text.
         """
         with scaled_together(self.equalised):
-            return self._judge(images, condition)
+            return self._judge(images, condition, mismatched)
 
-    def _judge(self, images: Scales, condition: Tensor) -> Judgement:
+    def _judge(self, images: Scales, condition: Tensor, mismatched: Tensor | None) -> Judgement:
         x = self.from_rgb(images.image)
         for index, block in enumerate(self.blocks):
             x = block(x)
@@ -96,9 +106,14 @@ class Discriminator(nn.Module):
                 x = self.combine[index](torch.cat([x, images.smaller[index].to(x.dtype)], dim=1))
         x = self.conv(minibatch_stddev(x, self.group))
         h = self.features(x.flatten(1))
-        text = self.text_projection(normalise_second_moment(condition))
-        projection = (self.image_projection(h) * text).sum(dim=1) / math.sqrt(text.shape[1])
-        return Judgement(self.logit(h).squeeze(1) + projection, self.semantic(h))
+        projected, logit = self.image_projection(h), self.logit(h).squeeze(1)
+
+        def logits(text: Tensor) -> Tensor:
+            q = self.text_projection(normalise_second_moment(text))
+            return logit + (projected * q).sum(dim=1) / math.sqrt(q.shape[1])
+
+        others = None if mismatched is None else logits(mismatched)
+        return Judgement(logits(condition), self.semantic(h), others)
 
     def joinable(self, rows: int) -> bool:
         """Whether one pass over two batches of `rows` images gives the results of two passes, up to rounding."""

@@ -1,13 +1,16 @@
 """Make the optimisers of G and D: StyleGAN2's Adam."""
 
+from collections.abc import Iterable
+
 import torch
+from torch import nn
 
 
-def adam(network: torch.nn.Module, lr: float, interval: int | None) -> torch.optim.Adam:
+def adam(parameters: Iterable[nn.Parameter], lr: float, interval: int | None) -> torch.optim.Adam:
     """Make StyleGAN2's Adam; a lazy regulariser's extra steps shrink rate and beta exponents by `ratio`."""
     ratio = 1.0 if interval is None else interval / (interval + 1)
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.Adam(parameters, lr=lr * ratio, betas=(0.0, 0.99**ratio), eps=1e-8, fused=True)
+    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    optimizer = torch.optim.Adam(trained, lr=lr * ratio, betas=(0.0, 0.99**ratio), eps=1e-8, fused=True)
     allow_capture(optimizer)
     return optimizer
 

@@ -8,13 +8,15 @@ import torch
 from clipgan.base.cache import cache_dir_of
 from clipgan.base.console import console
 from clipgan.base.errors import UserError
-from clipgan.config import Config, Need
+from clipgan.config import GUIDE, ConditionConfig, Config, Need
 from clipgan.engine.precision import choose_encoder_precision
 from clipgan.engine.run_checkpoints import check_resumption
 from clipgan.inputs.batches.batches import check_batch_size
 from clipgan.inputs.data.loading import load_data, report_files
 from clipgan.inputs.data.pack import SPLITS, PackedData
 from clipgan.inputs.encoders.clip import FrozenClip, load_clip
+from clipgan.inputs.encoders.frozen import FrozenEncoder
+from clipgan.inputs.encoders.frozen_layers import FrozenLayers
 from clipgan.inputs.encoders.resnet import FrozenResNet, load_resnet
 from clipgan.inputs.encoders.side_by_side import train_side_by_side
 from clipgan.inputs.encoders.weights import check_weights
@@ -34,6 +36,7 @@ class Prepared:
     features: Features
     judge: FrozenClip | None  # None if no CLIP judges
     cache_dir: Path
+    frozen: FrozenLayers | None = None  # the layers that a projected D reads
 
 
 def check_files(config: Config) -> None:
@@ -46,6 +49,7 @@ def check_files(config: Config) -> None:
     check_weights({
         "clip.checkpoint": config.clip.checkpoint,
         "resnet.checkpoint": config.resnet.checkpoint,
+        "discriminator.checkpoint": config.discriminator.checkpoint,
         "metrics.judge.checkpoint": judge.checkpoint if judge else None,
     })  # fmt: skip
     if config.metrics.extractor == "inception":
@@ -67,6 +71,13 @@ def check_captions(config: Config, data: PackedData) -> None:
             "image (NAME.txt, one a line), "
             "or train without any: condition=language_free"
         )
+    if "train" in bare and config.condition.pseudo_text == "nearest":
+        raise UserError(
+            f"condition.pseudo_text=nearest takes captions of near images, but data={data.name} has none; "
+            "use condition.pseudo_text=noise"
+        )
+    if split_of(config) in bare:
+        config.metrics.check_objective(f"{data.name}, which has no captions", Need.CAPTIONS, Need.SHAPES)
     measures = [f"metrics.{measure}" for measure in config.metrics.asked(Need.CAPTIONS)]
     if split_of(config) in bare and measures:
         console.print(f"data={data.name} has no captions of {split_of(config)} images: {' and '.join(measures)} cannot "
@@ -87,6 +98,11 @@ def check_captions(config: Config, data: PackedData) -> None:
         )
 
 
+def reads_no_caption(condition: ConditionConfig) -> bool:
+    """Whether a training reads no caption of any image."""
+    return condition.language_free == 1 and condition.pseudo_text == "noise"
+
+
 def prepare(config: Config, device: torch.device) -> Prepared:
     """Load data, encoders and features, after computing everything that the cache lacks.
 
@@ -94,6 +110,7 @@ def prepare(config: Config, device: torch.device) -> Prepared:
         UserError: data or weights are missing or do not fit.
     """
     check_files(config)
+    own = _load_own_layers(config, device)  # before the data, so that a user learns of a mistake at once
     cache_dir = cache_dir_of(config.cache_dir)
     data = load_data(config.data, config.resolution, cache_dir)
     report_files(data)
@@ -103,8 +120,8 @@ def prepare(config: Config, device: torch.device) -> Prepared:
     judging = config.metrics.judge
     # load ready encoders before training others, so that a missing file is reported at once
     trains = {
-        "clip": config.clip.train if config.clip.checkpoint is None else None,
-        "judge": judging.train if judging and judging.checkpoint is None else None,
+        "judge": judging if judging and judging.train and judging.checkpoint is None else None,  # takes the longest
+        "clip": config.clip if config.clip.train and config.clip.checkpoint is None else None,
         "resnet": config.resnet.train if config.resnet.checkpoint is None and needs_resnet else None,
     }
     loaded_clip = None if trains["clip"] else load_clip(config.clip, data, cache_dir, device)
@@ -122,7 +139,9 @@ def prepare(config: Config, device: torch.device) -> Prepared:
         config.resnet.ridge,
         cache_dir,
         device,
-        pseudo_text=config.condition.image_noise if config.condition.language_free == 1 else None,
+        pseudo_text=config.condition.length(config.condition.image_noise)
+        if reads_no_caption(config.condition)
+        else None,
     )
     clip.start_steps(choose_encoder_precision(config.clip.precision, device))
     if resnet is not None:
@@ -133,7 +152,22 @@ def prepare(config: Config, device: torch.device) -> Prepared:
             "metrics.judge: the judge CLIP is also the guide, so its metrics have _self in their names; "
             "give it another seed (metrics.judge.train.seed), or another backbone (clip@metrics.judge=NAME)"
         )
-    return Prepared(data, clip, resnet, features, judge, cache_dir)
+    guide = config.discriminator.network == GUIDE
+    frozen = FrozenLayers(clip, f"clip={config.clip.name}", config.discriminator.layers) if guide else own
+    return Prepared(data, clip, resnet, features, judge, cache_dir, frozen)
+
+
+def _load_own_layers(config: Config, device: torch.device) -> FrozenLayers | None:
+    """Load the network of timm that a projected D reads, and None where D reads the guiding CLIP or images."""
+    name = config.discriminator.network
+    if name is None or name == GUIDE:
+        return None
+    from clipgan.inputs.encoders.timm_network import load_timm_network  # most runs do not need this import
+
+    network: FrozenEncoder = load_timm_network(config.discriminator).to(device)
+    layers = FrozenLayers(network, name, config.discriminator.layers)
+    network.start_steps(choose_encoder_precision(config.discriminator.precision, device))
+    return layers
 
 
 def _load_resnet(config: Config, data: PackedData, cache_dir: Path, device: torch.device) -> FrozenResNet:

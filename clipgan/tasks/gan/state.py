@@ -17,7 +17,10 @@ from clipgan.engine.optimizer_step import update
 from clipgan.engine.precision import Precision, choose_precision
 from clipgan.engine.step_graphs import StepGraphs
 from clipgan.inputs.batches.batches import Batch
+from clipgan.inputs.encoders.frozen_layers import FrozenLayers
 from clipgan.models.augmentation.policies import Augmentation, build_augmentation
+from clipgan.models.losses.structure import active_terms
+from clipgan.models.losses.temperature import LearnedTemperatures
 from clipgan.models.networks.build import AnyDiscriminator, build_discriminator, build_generator
 from clipgan.models.networks.derivatives import differentiated_twice
 from clipgan.models.networks.discriminator import Judgement
@@ -41,6 +44,8 @@ class TrainingState:
     scaler: torch.amp.GradScaler
     step: int = 0  # batches done
     augmentation: Augmentation = field(default_factory=Augmentation)
+    temperatures: LearnedTemperatures = field(default_factory=lambda: LearnedTemperatures([]))
+    frozen: FrozenLayers | None = None  # whose maps a projected D reads in place of images; not in `state_dict`
     watch: Watch = field(default_factory=Watch)  # not in `state_dict`
     compiled: bool = False  # whether the networks run as torch.compile's graphs
     graphs: StepGraphs[Batch] | None = None  # runs the step as CUDA graphs; None: eagerly
@@ -56,11 +61,17 @@ class TrainingState:
             images: Scales = self.generator.scales(ws, condition, noise)
         return images.map(Tensor.float)
 
-    def judge(self, images: Scales, condition: Tensor) -> Judgement:
+    def judge(self, images: Scales, condition: Tensor, mismatched: Tensor | None = None) -> Judgement:
         """Run D in the training's precision: images, [N, C] -> float32 logits and semantic features."""
+        return self.judge_maps(images if self.frozen is None else self.frozen(images.image), condition, mismatched)
+
+    def judge_maps(
+        self, maps: Scales | Sequence[Tensor], condition: Tensor, mismatched: Tensor | None = None
+    ) -> Judgement:
+        """Run D on what it reads: images, or the frozen network's maps."""
         with self.precision.autocast():
-            judged: Judgement = self.discriminator(images, condition)
-        return Judgement(judged.logits.float(), judged.semantic.float())
+            judged: Judgement = self.discriminator(maps, condition, mismatched)
+        return judged.float()
 
     @contextmanager
     def differentiated_twice(self) -> Iterator[None]:
@@ -101,6 +112,7 @@ class TrainingState:
             "path_length_mean": self.path_length_mean,
             "scaler": self.scaler.state_dict(),
             "augmentation": self.augmentation.state_dict(),
+            "temperatures": self.temperatures.state_dict(),
             "step": self.step,
         }
 
@@ -117,16 +129,18 @@ class TrainingState:
         self.path_length_mean.copy_(state["path_length_mean"])
         self.scaler.load_state_dict(state["scaler"])
         self.augmentation.load_state_dict(state.get("augmentation", {}))  # earlier versions had no augmentation
+        self.temperatures.load_state_dict(state.get("temperatures", {}))  # nor learned temperatures
         self.step = state["step"]
 
 
-def new_state(config: Config, clip_dim: int, device: torch.device) -> TrainingState:
+def new_state(config: Config, clip_dim: int, device: torch.device, frozen: FrozenLayers | None = None) -> TrainingState:
     """Initialise new networks and optimisers.
 
     Args:
         config: the run; only its seed determines the initial weights.
         clip_dim: C, the width of the CLIP embedding.
         device: device of the networks.
+        frozen: the layers that a projected D reads; None for any other D.
 
     Raises:
         UserError: the device cannot compute in `config.precision`.
@@ -135,19 +149,29 @@ def new_state(config: Config, clip_dim: int, device: torch.device) -> TrainingSt
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_seed(config.seed, "initial weights"))
         generator = build_generator(model, clip_dim, config.resolution)
-        discriminator = build_discriminator(model, clip_dim, config.resolution)
+        channels = None if frozen is None else frozen.channels
+        discriminator = build_discriminator(model, clip_dim, config.resolution, config.discriminator, channels)
     for layer in discriminator.layers_from_image()[: config.freeze_d]:
         layer.requires_grad_(False)
     generator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     discriminator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    temperatures = LearnedTemperatures(active_terms(config)).to(device)
     return TrainingState(
         generator=generator,
         discriminator=discriminator,
         generator_ema=copy.deepcopy(generator).eval().requires_grad_(False),
-        generator_optimizer=adam(generator, model.g_lr, model.pl_interval if model.pl_weight else None),
-        discriminator_optimizer=adam(discriminator, model.d_lr, model.r1_interval if model.r1_gamma else None),
+        generator_optimizer=adam(
+            [*generator.parameters(), *temperatures.of("G")], model.g_lr, model.pl_interval if model.pl_weight else None
+        ),
+        discriminator_optimizer=adam(
+            [*discriminator.parameters(), *temperatures.of("D")],
+            model.d_lr,
+            model.r1_interval if config.gradient_penalties() else None,
+        ),
         path_length_mean=torch.zeros((), device=device),
         precision=precision,
         scaler=precision.scaler(),
         augmentation=build_augmentation(config.augment, config.batch, device),
+        temperatures=temperatures,
+        frozen=frozen,
     )

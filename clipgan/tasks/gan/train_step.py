@@ -11,22 +11,17 @@ from clipgan.engine.accumulate import Values
 from clipgan.engine.step_graphs import CudaCapture, StepGraphs, StepOutputs
 from clipgan.inputs.batches.batches import Batch
 from clipgan.tasks.gan.ema import ema_decay
+from clipgan.tasks.gan.objective import Objective
+from clipgan.tasks.gan.regularisers import gradient_penalty_step, path_length_step
 from clipgan.tasks.gan.state import TrainingState
-from clipgan.tasks.gan.steps import (
-    Objective,
-    discriminator_step,
-    generator_step,
-    online_features,
-    path_length_step,
-    r1_step,
-)
+from clipgan.tasks.gan.steps import discriminator_step, generator_step, online_features
 
 
 class Due(NamedTuple):
     """What a step computes beside the adversarial losses. Steps with an equal `Due` have the same operations."""
 
     contrast: bool
-    r1: bool
+    gradient_penalty: bool
     path_length: bool
 
 
@@ -35,7 +30,7 @@ def due_at(config: Config, step: int) -> Due:
     model = config.model
     return Due(
         step % config.contrast.every == 0,
-        bool(model.r1_gamma) and step % model.r1_interval == 0,
+        bool(config.gradient_penalties()) and step % model.r1_interval == 0,
         bool(model.pl_weight) and step % model.pl_interval == 0,
     )
 
@@ -73,8 +68,8 @@ def compute_step(state: TrainingState, batch: Batch, objective: Objective, rando
     values, semantic = discriminator_step(state, batch, objective, random)
     values |= generator_step(state, batch, semantic, objective, random)
     with state.differentiated_twice():
-        if due.r1:
-            values |= r1_step(state, batch, objective, random)
+        if due.gradient_penalty:
+            values |= gradient_penalty_step(state, batch, objective, random)
         if due.path_length:
             values |= path_length_step(state, batch, objective, random)
     state.watch.see_all(values)

@@ -1,5 +1,6 @@
 """Train the GAN: discriminator step, generator step, moving average; at each snapshot, FID and a sample grid."""
 
+import math
 import shlex
 from collections.abc import Callable
 from fractions import Fraction
@@ -11,8 +12,9 @@ from torch import Tensor
 
 from clipgan.base.console import console
 from clipgan.base.distributed import rank
-from clipgan.base.installed import train_command
-from clipgan.config import Config
+from clipgan.base.installed import module_command
+from clipgan.base.text import shown_path
+from clipgan.config import Config, direction_of
 from clipgan.engine import run_checkpoints
 from clipgan.engine.result import Report
 from clipgan.engine.run import Run
@@ -26,11 +28,11 @@ from clipgan.models.losses.structure import active_terms
 from clipgan.models.networks.cost import multiply_adds, parameter_count
 from clipgan.tasks.gan.compiled import compile_networks
 from clipgan.tasks.gan.initial_weights import InitialWeights, read_initial, start_from
+from clipgan.tasks.gan.objective import Objective
 from clipgan.tasks.gan.preparation import Prepared, prepare
 from clipgan.tasks.gan.sample_grid import SampleGrid, title
 from clipgan.tasks.gan.spaces import FrozenSpaces
 from clipgan.tasks.gan.state import new_state
-from clipgan.tasks.gan.steps import Objective
 from clipgan.tasks.gan.train_step import graphs_of, train_step
 from clipgan.tasks.gan.weight_table import weight_table
 from clipgan.tracking.log import Log
@@ -39,8 +41,6 @@ from clipgan.tracking.run_description import Origin
 
 class Training(Run):
     """One run of a GAN."""
-
-    maximised = False
 
     def __init__(
         self,
@@ -52,35 +52,38 @@ class Training(Run):
         initial: InitialWeights | None = None,
     ) -> None:
         schedule = Schedule("kimg", config.kimg, config.snapshot_kimg, Fraction(config.batch, 1000))
+        self.maximised = direction_of(config.metrics.objective) == "maximize"
         super().__init__(config, run_dir, device, report, schedule)
-        self.best_counts = config.metrics.objective == "best"
+        self.best_counts = config.metrics.returns == "best"
         features = prepared.features
         self.terms = active_terms(config)
         self.objective = Objective(
             config=config,
             generator_terms=[term for term in self.terms if term.phase == "G"],
             discriminator_terms=[term for term in self.terms if term.phase == "D"],
-            spaces=FrozenSpaces(prepared.clip, prepared.resnet, features.text_to_resnet),
+            spaces=FrozenSpaces(prepared.clip, prepared.resnet, features.text_to_resnet, config.loss.text == "noisy"),
         )
         self.clip, self.judge = prepared.clip, prepared.judge
         batches = Batches(config, prepared.data.train, features.train, device, prepared.data.x_flip)
         self.batches: Source = Prefetched(batches) if device.type == "cuda" else batches
-        self.state = new_state(config, prepared.clip.dim, device)
+        self.state = new_state(config, prepared.clip.dim, device, prepared.frozen)
         if initial is not None:
             start_from(self.state, initial, config)
         self.evaluation = Evaluation(
             config, prepared.data, features, prepared.judge, prepared.clip, prepared.cache_dir, device,
             self.state.precision.autocast,
         )  # fmt: skip
-        self.key = self.evaluation.key
+        self.key, self.names = self.evaluation.key, self.evaluation.names
         self.sources = {  # fingerprints of files; the configuration has only their names
-            "data.fingerprint": prepared.data.fingerprint,
+            "data.fingerprint": prepared.data.entry,
+            "data.content": prepared.data.content,
             "clip.key": prepared.clip.key,
             "judge.key": prepared.judge.key if prepared.judge else None,
             "resnet.key": prepared.resnet.key if prepared.resnet else None,
+            "discriminator.key": prepared.frozen.key if prepared.frozen else None,
             "extractor.key": self.evaluation.extractor.key,
         }
-        self.costs = multiply_adds(self.state.generator, self.state.discriminator, prepared.clip.dim)
+        self.costs = multiply_adds(self.state.generator, self.state.discriminator, prepared.clip.dim, self.state.frozen)
         if config.compile is not None:
             compile_networks(self.state, self.objective.spaces, config.compile)
         self.state.graphs = graphs_of(config, self.state, device)
@@ -111,16 +114,20 @@ class Training(Run):
         """See `train_step`."""
         return train_step(self.state, self.batches.at(step), self.objective, step)
 
+    def named(self, values: dict[str, float]) -> dict[str, float]:
+        """Put the contrastive terms (`G/CLIP/it`) under one prefix that sorts behind the metrics: `terms/G/CLIP/it`."""
+        return {f"terms/{name}" if name.startswith(("G/", "D/")) else name: value for name, value in values.items()}
+
     def measure(self, units: int, last: bool) -> dict[str, float]:
-        """Compute FID and the other measures, and draw the sample grid."""
+        """Compute the objective and the other measures, and draw the sample grid."""
         raw = self.config.metrics.weights == "raw"
         measured = self.evaluation(self.state.generator if raw else self.state.generator_ema, last)
         if rank() == 0:
-            [grid] = self.artifacts(units)
+            [grid] = self.pictures(units)
             self.grid.save(self.state.generator_ema, grid)
         return measured
 
-    def artifacts(self, units: int) -> list[Path]:
+    def pictures(self, units: int) -> list[Path]:
         """The sample grid."""
         return [self.run_dir / f"samples-{units:06d}.png"]
 
@@ -140,13 +147,23 @@ class Training(Run):
 
     def further(self, origin: Origin) -> list[tuple[str, str]]:
         """List commands for pictures, a longer training and a sweep."""
-        seconds, by_kimg = self.config.seconds, self.state.step == self.schedule.total_steps
-        longer = f"kimg={2 * self.history.recorded_units}" if seconds is None or by_kimg else f"seconds={2 * seconds:g}"
+        assert self.checkpoints.last is not None
+        drawing = [*module_command("clipgan.sample"), f"ckpt={shown_path(self.checkpoints.last)}", "prompts=PROMPTS"]
         return [
-            (f"python -m clipgan.sample ckpt={self.checkpoints.last} prompts=PROMPTS", "draw what prompts say"),
-            (f"{origin.command or shlex.join(train_command())} {longer}", "train on, for as long again"),
-            (shlex.join([*train_command(), "-m", "h=0.1,0.5,2"]), "compare other h in a sweep"),
+            (shlex.join(drawing), "draw what prompts say"),
+            (origin.command.resumed(**self._twice_as_long()), "train on, for as long again"),
+            (origin.command.sweep("h=0.1,0.5,2"), "compare other h in a sweep"),
         ]
+
+    def _twice_as_long(self) -> dict[str, str]:
+        """The limits of a run that goes on for as long again; a limit that leaves room for it stays."""
+        units, seconds, limit = 2 * self.history.recorded_units, 2 * self.history.recorded_seconds, self.config.seconds
+        longer = {"kimg": f"{units}"} if units > self.config.kimg else {}
+        if limit is not None and self.state.step < self.schedule.total_steps:
+            longer["seconds"] = f"{math.ceil(max(2 * limit, seconds))}"  # one kimg may take longer than the limit
+        elif limit is not None and limit < seconds:
+            longer["seconds"] = f"{math.ceil(seconds)}"
+        return longer
 
 
 def prepare_run(config: Config, run_dir: Path, device: torch.device, report: Report | None) -> Callable[[], Training]:

@@ -24,7 +24,9 @@ def weight_table(terms: Sequence[Term], config: Config) -> Table:
         for pair in PAIRS:
             term = pairs.get(pair)
             cells += ["-", "-"] if term is None else [f"{term.homologous:g}", f"{term.heterologous:g}"]
-        temperatures = dict.fromkeys(f"{term.temperature:g}" for term in pairs.values())
+        temperatures = dict.fromkeys(
+            f"{term.temperature:g}" + (", learned" if term.learned else "") for term in pairs.values()
+        )
         table.add_row(phase, space, *cells, ", ".join(temperatures))
     return table
 

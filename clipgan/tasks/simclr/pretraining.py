@@ -1,6 +1,5 @@
 """Pretrain an encoder in epochs; at each snapshot, a linear classifier and k-NN measure it."""
 
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,8 +12,9 @@ from torch import Tensor
 
 from clipgan.base.cache import cache_dir_of
 from clipgan.base.console import console
-from clipgan.base.installed import train_command
+from clipgan.base.text import shown_path
 from clipgan.config import Config
+from clipgan.config.command_line import quoted
 from clipgan.engine.precision import choose_encoder_precision
 from clipgan.engine.result import Report
 from clipgan.engine.run import Run
@@ -103,7 +103,8 @@ class Pretraining(Run):
         self.evaluation = LinearEvaluation(config, ready.data, ready.labels, self.state.precision)
         self.clip = ready.clip
         self.sources = {  # fingerprints of files; the configuration has only their names
-            "data.fingerprint": ready.data.fingerprint,
+            "data.fingerprint": ready.data.entry,
+            "data.content": ready.data.content,
             "clip.key": None if ready.clip is None else ready.clip.key,
         }
 
@@ -142,11 +143,15 @@ class Pretraining(Run):
 
     def further(self, origin: Origin) -> list[tuple[str, str]]:
         """List commands that use the encoder."""
-        run = "resnet.run=latest" if self.config.mlflow.tracking_uri else f"resnet.checkpoint={self.checkpoints.last}"
-        pairs = "task=simclr pairs=plain,add_new_positive"
+        assert self.checkpoints.last is not None
+        run = "resnet.run=latest"
+        if not self.config.mlflow.tracking_uri:
+            run = f"resnet.checkpoint={quoted(str(shown_path(self.checkpoints.last)))}"
+        shared = ("data", "resolution", "cache_dir", "mlflow", "device", "threads")
+        pairs = origin.command.sweep("task=simclr", "pairs=plain,add_new_positive")
         return [
-            (shlex.join([*train_command(), "resnet=simclr", run]), "train a GAN with it as its ResNet space"),
-            (f"{shlex.join(train_command())} -m {pairs}", "measure in a sweep what CLIP's help gains"),
+            (origin.command.other(shared, "resnet=simclr", run), "train a GAN with it as its ResNet space"),
+            (pairs, "measure in a sweep what CLIP's help gains"),
         ]
 
 

@@ -8,6 +8,7 @@ from clipgan.base.errors import UserError
 from clipgan.inputs.batches.batches import Batches
 from clipgan.inputs.data.pack import Split
 from clipgan.inputs.features.feature_cache import SplitFeatures
+from clipgan.inputs.features.neighbours import nearest_captioned
 from tests.helpers import make_config
 
 pytestmark = pytest.mark.numeric
@@ -162,3 +163,49 @@ def test_mixed_conditions_are_of_both_kinds(wide):
     assert (cosine(batch.text, image)[~captioned] > 0.6).all()
     torch.testing.assert_close(batch.condition[~captioned], batch.text[~captioned])
     assert (cosine(batch.condition, text)[captioned] < 0.999).all()
+
+
+def test_nearest_conditions_are_captions_of_the_most_similar_other_image(wide):
+    batch, _, image = conditions(wide, "condition=nearest")
+    similarity = image @ torch.from_numpy(wide[1].clip_image[0]).T
+    own = index_of(batch).long()
+    similarity[torch.arange(100), own] = -2
+    torch.testing.assert_close(batch.text, torch.from_numpy(wide[1].clip_text)[similarity.argmax(dim=1)])
+    assert float(cosine(batch.condition, batch.text).mean()) == pytest.approx(1 / (1 + 0.1**2) ** 0.5, abs=2e-3)
+
+
+def test_several_near_images_lend_their_captions_in_turn(wide):
+    seen = batches(wide, "condition=nearest", "condition.neighbours=3", size=100, x_flip=False)
+    texts = torch.from_numpy(wide[1].clip_text)
+    found = {0: 0, 1: 0, 2: 0}
+    for step in range(2):
+        batch = seen.at(step)
+        own = index_of(batch).long()
+        similarity = torch.from_numpy(wide[1].clip_image[0]) @ torch.from_numpy(wide[1].clip_image[0]).T
+        best = similarity.fill_diagonal_(-2)[own].topk(3).indices
+        chosen = (batch.text[:, None] == texts[best]).all(dim=2)
+        assert chosen.any(dim=1).all()
+        for place in found:
+            found[place] += int(chosen[:, place].sum())
+    assert min(found.values()) > 30  # of 200; 67 each on average, with a standard deviation of 7
+
+
+def test_only_captioned_images_are_neighbours(wide):
+    _, features = wide
+    starts = np.minimum(np.arange(201), 3)  # the first three images have captions
+    few = SplitFeatures(starts, features.clip_text[:3], features.clip_image, None)
+    near = nearest_captioned(few, 2, torch.device("cpu"))
+    assert near.shape == (200, 2)
+    assert set(near.ravel()) == {0, 1, 2}
+    assert all(image not in row for image, row in enumerate(near))
+    with pytest.raises(UserError, match=r"condition\.neighbours=3 is too many: the data set has 3 training images"):
+        nearest_captioned(few, 3, torch.device("cpu"))
+
+
+def test_mismatched_conditions_are_of_other_images_of_the_whole_batch(wide):
+    batch = batches(wide, "adversarial.mismatch=1", size=16, x_flip=False).at(3)
+    assert torch.equal(batch.mismatched, batch.condition[[-1, *range(len(batch.rows) - 1)]])
+    parts = batch.parts(2)
+    assert torch.equal(parts[1].mismatched[0], parts[0].condition[-1])
+    assert len(batch.condition.unique(dim=0)) == 16
+    assert batches(wide, x_flip=False).at(3).mismatched is None

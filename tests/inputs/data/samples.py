@@ -152,3 +152,14 @@ def lafite_zip(path, count=6, width=8, texts=2, features=None, words=False, firs
         table = {"labels": None, "clip_img_features": image, "clip_txt_features": text}
         archive.writestr("dataset.json", json.dumps(table))
     return path
+
+
+def noise_folder(folder, count):
+    """A new folder of images of noise, 16 x 16, each with a caption beside it."""
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    for index in range(count):
+        pixels = random.integers(256, size=(16, 16, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{index}.png")
+        (folder / f"{index}.txt").write_text(f"noise number {index}\n")
+    return folder

@@ -52,9 +52,9 @@ FORMATS = {
 @pytest.fixture
 def weights(tmp_path):
     register_tiny_model()
-    for seed in (0, 1):
+    for seed, model in enumerate((TINY_MODEL, "clipgan-tiny64")):
         torch.manual_seed(seed)
-        torch.save(build_clip(TINY_MODEL).state_dict(), tmp_path / f"clip{seed}.pt")
+        torch.save(build_clip(model).state_dict(), tmp_path / f"clip{seed}.pt")
     return [f"clip.checkpoint={tmp_path}/clip0.pt", f"metrics.judge.checkpoint={tmp_path}/clip1.pt"]
 
 

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torch.nn.functional import interpolate
 
-from clipgan.inputs.encoders.preprocess import Preprocess, resizing
+from clipgan.inputs.encoders.preprocess import Preprocess, whole
 from tests.numeric import CLOSE, rounding
 
 pytestmark = pytest.mark.numeric
@@ -64,7 +64,7 @@ def test_equals_torchs_antialiased_resize(source, target, mode, dtype, request):
         lambda x: interpolate(x, size=target, mode=mode, align_corners=False, antialias=True),
         images.double(), weights.double(),
     )  # fmt: skip
-    matrix = resizing(source, target, mode, torch.float64, images.device).abs()
+    matrix = whole(source, target, mode, torch.float64, images.device).abs()
     largest = (matrix @ images.double().abs() @ matrix.T, matrix.T @ weights.double().abs() @ matrix)
     for our, their, terms in zip(ours, theirs, largest, strict=True):
         # two sums of `source` or `target` products, their rounded weights, and the three operations of normalisation

@@ -17,7 +17,7 @@ from clipgan.inputs.data.shapes import ATTRIBUTES, sample_scene
 from clipgan.inputs.encoders.clip import load_clip
 from clipgan.inputs.encoders.clip_batches import packed_batches, shifted, training_batches, twin
 from clipgan.inputs.encoders.scene_codes import SceneCodes, facts
-from clipgan.inputs.encoders.tiny_clip import WEIGHTS, clip_loss, train_tiny_clip
+from clipgan.inputs.encoders.tiny_clip import WEIGHTS, clip_description, clip_loss, train_tiny_clip
 from tests.numeric import in_float64, rounding
 
 pytestmark = pytest.mark.numeric
@@ -37,6 +37,34 @@ def test_loss_equals_the_formula():
     by_image = -np.log(np.diag(logits) / logits.sum(1)).mean()
     by_text = -np.log(np.diag(logits) / logits.sum(0)).mean()
     assert clip_loss(image, text, torch.tensor(20.0)).item() == pytest.approx((by_image + by_text) / 2, rel=1e-6)
+
+
+def test_hard_negatives_join_the_candidates_of_their_own_image():
+    image, text, hard = (torch.randn(*shape, dtype=torch.float64) for shape in ((5, 7), (5, 7), (5, 3, 7)))
+    u, v, w = (each.numpy() / np.linalg.norm(each.numpy(), axis=-1, keepdims=True) for each in (image, text, hard))
+    logits = np.exp(20 * u @ v.T)
+    own = np.exp(20 * np.stack([w[row] @ u[row] for row in range(5)])).sum(1)
+    by_image = -np.log(np.diag(logits) / (logits.sum(1) + own)).mean()
+    by_text = -np.log(np.diag(logits) / logits.sum(0)).mean()
+    assert clip_loss(image, text, torch.tensor(20.0), hard).item() == pytest.approx((by_image + by_text) / 2, rel=1e-6)
+
+
+def test_batches_hold_codes_of_swaps_and_are_otherwise_the_same(shapes_data):
+    [plain] = training_batches(shapes_data, 8, 1, seed=0, dim=8)
+    [hard] = training_batches(shapes_data, 8, 1, seed=0, dim=8, hard=3)
+    assert plain.hard is None
+    assert hard.hard.shape == (8, 3, 8)
+    assert plain.captions == hard.captions
+    assert (plain.codes == hard.codes).all()
+    assert not (hard.hard == hard.codes[:, None]).all(axis=2).any()  # every swap is another scene
+
+
+def test_settings_of_earlier_versions_find_their_weights_in_the_cache(shapes_data):
+    """`hard_negatives` is new; without it, an entry of the cache is described as before."""
+    described = clip_description(few_steps(), shapes_data)
+    assert set(described["training"]) == {"seed", "steps", "batch", "lr"}
+    assert "hard_negatives" in clip_description(replace(few_steps(), hard_negatives=2), shapes_data)["training"]
+    assert clip_description(few_steps(), shapes_data, "clipgan-tiny64") != described
 
 
 def test_batches_of_shapes_hold_near_twins(shapes_data):

@@ -9,7 +9,7 @@ import psutil
 import pytest
 import torch
 
-from clipgan.config import DataConfig, TinyClipTraining, TinyResNetTraining
+from clipgan.config import ClipConfig, DataConfig, TinyClipTraining, TinyResNetTraining
 from clipgan.inputs.data.loading import load_data
 from clipgan.inputs.encoders import side_by_side
 from clipgan.inputs.encoders.side_by_side import train_side_by_side
@@ -48,13 +48,13 @@ def test_side_by_side_trains_what_one_after_the_other_does(tmp_path, monkeypatch
     clip = TinyClipTraining(seed=0, steps=2, batch=4, lr=1e-3, min_attribute_accuracy=0.0)
     resnet = TinyResNetTraining(seed=0, steps=2, batch=4, lr=1e-3, temperature=0.2)
     monkeypatch.setattr(side_by_side, "WORTH_A_PROCESS", 1)
-    entries = train_side_by_side([clip, resnet, clip], data, 32, tmp_path, CPU)
+    entries = train_side_by_side([ClipConfig(train=clip), resnet, ClipConfig(train=clip)], data, 32, tmp_path, CPU)
     assert entries[0] == entries[2]
     assert len(set(entries)) == 2
     monkeypatch.setattr(
         side_by_side, "call_in_processes", lambda *_, **__: pytest.fail("started processes for nothing")
     )
-    assert train_side_by_side([clip, resnet], data, 32, tmp_path, CPU) == entries[:2]
+    assert train_side_by_side([ClipConfig(train=clip), resnet], data, 32, tmp_path, CPU) == entries[:2]
     assert train_tiny_clip(clip, packed, tmp_path) == entries[0]
     alone = train_tiny_clip(clip, packed, tmp_path / "elsewhere")
     reports = [json.loads((entry / "report.json").read_text()) for entry in (entries[0], alone)]
@@ -68,7 +68,9 @@ def test_a_gpu_that_serves_one_process_trains_one_after_the_other(tmp_path, monk
     monkeypatch.setattr(side_by_side, "WORTH_A_PROCESS", 1)
     monkeypatch.setattr(side_by_side, "allows_one_process", lambda device: True)
     monkeypatch.setattr(side_by_side, "call_in_processes", lambda *_, **__: pytest.fail("started a process"))
-    entries = train_side_by_side([clip, TinyResNetTraining(steps=2, batch=4)], data, 32, tmp_path, CPU)
+    entries = train_side_by_side(
+        [ClipConfig(train=clip), TinyResNetTraining(steps=2, batch=4)], data, 32, tmp_path, CPU
+    )
     assert all(entry.is_dir() for entry in entries)
     assert "the encoders train one by one: cpu is in compute mode EXCLUSIVE_PROCESS" in capsys.readouterr().out
 
@@ -90,7 +92,9 @@ def test_the_death_of_a_process_that_trains_costs_time_alone(tmp_path, monkeypat
 
     killer = threading.Thread(target=kill_one)
     killer.start()
-    entries = train_side_by_side([clip, TinyResNetTraining(steps=2, batch=8)], data, 32, tmp_path, CPU)
+    entries = train_side_by_side(
+        [ClipConfig(train=clip), TinyResNetTraining(steps=2, batch=8)], data, 32, tmp_path, CPU
+    )
     killer.join()
     assert "has died" in capsys.readouterr().out
     assert all((entry / "entry.json").exists() for entry in entries)

@@ -10,7 +10,7 @@ from clipgan.config import AugmentConfig
 from clipgan.engine.checkpoint_file import load_checkpoint
 from clipgan.models.augmentation.policies import AdaptiveAugmentation, Augmentation, DiffAugment, build_augmentation
 from clipgan.models.networks.scales import Scales, scales_of
-from clipgan.tasks.gan import steps
+from clipgan.tasks.gan import passes, regularisers
 from clipgan.tasks.train import train
 from tests.capturable import Capturable
 from tests.helpers import assert_same, make_config
@@ -98,7 +98,8 @@ def test_without_augmentation_a_step_is_the_plain_one_bit_by_bit(make_training, 
     ours, plain = make_training(), make_training()
     for step in (0, 1):
         ours.step(step)
-    monkeypatch.setattr(steps, "_judge", lambda state, images, batch, *_: state.judge(images, batch.condition))
+    for module in (passes, regularisers):
+        monkeypatch.setattr(module, "augmented", lambda state, images, *_: images)
     for step in (0, 1):
         plain.step(step)
     assert_same(ours.state.state_dict(), plain.state.state_dict())
@@ -125,8 +126,10 @@ def test_every_pass_of_d_sees_augmented_images_and_the_encoders_none(make_traini
     monkeypatch.setattr(state, "augmentation", spied)
     spied.end_step = augment.end_step
     judged = []
-    monkeypatch.setattr(state.discriminator, "forward", lambda x, c: judged.append(x.image) or judge(x, c))
-    monkeypatch.setattr(training.objective.spaces.clip, "encode_image", lambda x: encoded.append(x) or encode(x))
+    monkeypatch.setattr(state.discriminator, "forward", lambda x, *texts: judged.append(x.image) or judge(x, *texts))
+    monkeypatch.setattr(
+        training.objective.spaces.clip, "encode_image", lambda x, how: encoded.append(x) or encode(x, how)
+    )
     before = state.generator.synthesis.constant.clone()
     values = training.step(0)
     assert len(seen) == 4  # D: generated, real; G: generated; R1: real
@@ -152,7 +155,7 @@ def test_r1_is_of_the_image_before_its_augmentation(make_training):
     shown = state.augmentation(Scales(images), lambda: rows)
     logits = state.discriminator(shown, batch.condition).logits
     (gradient,) = torch.autograd.grad(logits.sum(), images)
-    values = steps.r1_step(state, batch, training.objective, random)
+    values = regularisers.gradient_penalty_step(state, batch, training.objective, random)
     expected = gradient.square().sum(dim=(1, 2, 3)).mean()
     torch.testing.assert_close(values["loss/r1"], expected)
 

@@ -111,8 +111,9 @@ def test_loss_equals_the_loop(structure, phase):
     expected, values = 0.0, {}
     for (where, space), pairs in TERMS[structure].items():
         for pair in pairs.split() if where == phase else ():
-            there = reference(images[space], targets[space, pair], tau)
-            back = reference(targets[space, pair], images[space], tau)
+            exponential = structure == "lafite"
+            there = reference(images[space], targets[space, pair], tau, exponential)
+            back = reference(targets[space, pair], images[space], tau, exponential)
             factor = (0, 1) if structure == "lafite" else (1, H)
             expected += S[space] * C[pair] * (factor[0] * there + factor[1] * back)
             if structure != "lafite":  # a direction of weight 0 is not computed
@@ -155,7 +156,7 @@ def test_lafite_is_the_public_baseline(seed, lam, correct):
             "loss=lafite", "+loss.generator.D.ii={}", "+loss.generator.CLIP.ii={}", "+loss.discriminator.D.ii={}",
             f"S.D={itd}", f"S.CLIP={itc}", "C_it=1", f"C_ii={iid / itd}",  # iid / itd = iic / itc here
             f"loss.homologous={lam}", f"loss.heterologous={1 - lam}",
-            *([] if correct else ["loss.similarity=exp_cos"]),
+            f"loss.similarity={'cos' if correct else 'exp_cos'}",
         )
     )  # fmt: skip
     f_d, f_clip, u, v, f_d_real = (rows(10 * seed + offset, n=n) for offset in range(5))

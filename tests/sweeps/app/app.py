@@ -1,10 +1,13 @@
 """A task to sweep with: its objective is (h - 0.5)^2 plus the offset of the loss group, and noise of the seed."""
 
+import ctypes
 import errno
 import math
 import os
 import signal
+import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -84,6 +87,25 @@ def fill(path: Path) -> None:
         Path("filled").touch()
 
 
+def end_strangely(mode: str) -> None:
+    if mode == "again":
+        sys.exit(75)
+    if mode == "signals_itself":
+        os.kill(os.getpid(), signal.SIGTERM)
+    if mode == "os_exit":
+        os._exit(0)
+    if mode == "c_exit":  # as a library's own code calls it
+        ctypes.CDLL(None)._exit(0)
+    if mode == "leaves":  # a thread and a child that end no sooner than the test
+        threading.Thread(target=time.sleep, args=(600,)).start()
+        Path("child").write_text(str(subprocess.Popen(["sleep", "600"]).pid))
+    if mode == "wander":
+        gone = Path("gone").absolute()
+        gone.mkdir()
+        os.chdir(gone)
+        gone.rmdir()
+
+
 def misbehave(mode: str, config: DictConfig) -> None:
     if mode in ("raise", "hopeless"):
         raise (DivergenceError if mode == "raise" else PermanentFailure)(f"loss is nan at h={config.h}")
@@ -95,6 +117,7 @@ def misbehave(mode: str, config: DictConfig) -> None:
     if mode == "preempted" and not Path("preempted").exists():
         Path("preempted").touch()
         sys.exit(75)
+    end_strangely(mode)
     if mode == "memory":
         raise MemoryError
     if mode == "gpu_memory":

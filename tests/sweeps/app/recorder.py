@@ -24,6 +24,7 @@ class Recorder(Callback):
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
         self._note("on_job_start", config.hydra.job.num)
+        self._note("task_function", f"{kwargs['task_function'].__module__}.{kwargs['task_function'].__name__}")
 
     def on_job_end(self, config: DictConfig, job_return: Any, **kwargs: Any) -> None:
         self._note("on_job_end", config.hydra.job.num)

@@ -10,13 +10,16 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweeps.base import optuna_internals
-from sweeps.base.optuna_internals import replace_distributions
+from sweeps.base.optuna_internals import add_waiting, replace_distributions
 
 FILE = "sweeps/base/optuna_internals.py"
 METHODS = ("_get_trials", "_get_stale_trial_ids")  # of RDBStorage
 TABLES = {
-    "trials": ("trial_id", "study_id", "state"),
+    "studies": ("study_id", "study_name"),
+    "trials": ("trial_id", "study_id", "number", "state"),
     "trial_params": ("param_id", "trial_id", "param_name", "param_value", "distribution_json"),
+    "trial_user_attributes": ("trial_id", "key", "value_json"),
+    "trial_system_attributes": ("trial_id", "key", "value_json"),
     "study_user_attributes": ("study_id", "key", "value_json"),
 }
 
@@ -51,6 +54,31 @@ def test_no_other_file_uses_private_names() -> None:
     for path in Path(optuna_internals.__file__).parents[1].rglob("*.py"):
         if path != Path(optuna_internals.__file__):
             assert not any(f".{name}" in path.read_text() for name in names), path
+
+
+def test_added_trials_are_as_optuna_adds_them(storage: RDBStorage) -> None:
+    distributions = {"loss": CategoricalDistribution(["a", "b"]), "h": FloatDistribution(0, 2)}
+    trials = [
+        create_trial(
+            state=TrialState.WAITING,
+            params={"loss": loss, "h": h},
+            distributions=distributions,
+            user_attrs={"point": {"loss": loss, "h": h}, "overrides": [f"h={h}"], "run": run},
+            system_attrs={"cma:0": "state"} if run else {},
+        )
+        for run, (loss, h) in enumerate([("b", 0.5), ("a", 2.0), ("a", 0.1)])
+    ]
+    ours, optunas, foreign = (optuna.create_study(study_name=name, storage=storage) for name in ("a", "b", "c"))
+    foreign.add_trial(trials[0])  # keys are the storage's, numbers the study's
+    for _ in range(2):
+        add_waiting(storage, storage.get_study_id_from_name("a"), trials)
+        optunas.add_trials(trials)
+    fields = ("number", "state", "params", "distributions", "user_attrs", "system_attrs", "datetime_start", "values")
+    assert [[getattr(t, f) for f in fields] for t in ours.trials] == [
+        [getattr(t, f) for f in fields] for t in optunas.trials
+    ]
+    assert [trial.number for trial in ours.trials] == list(range(6))
+    assert len(foreign.trials) == 1
 
 
 def test_choices_grow_and_numbers_become_names(storage: RDBStorage) -> None:

@@ -1,6 +1,7 @@
 """The command of one trial."""
 
 import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,18 @@ def test_a_command_for_a_shell() -> None:
     assert command == "python train.py kimg=2 loss=symmetric h=0.5 seed=1"
     assert command_of(None, ["name=it's $HOME"]) == """python train.py 'name=it'"'"'s $HOME'"""
     assert command_of({"program": "clipgan-train", "fixed": []}, ["h=1"]) == "clipgan-train h=1"
+
+
+@pytest.fixture(autouse=True)
+def _script(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that was started by its path."""
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
+
+
+def test_a_module_is_shown_as_it_was_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("pkg.mod", "pkg.mod.__main__"):
+        monkeypatch.setattr(sys.modules["__main__"], "__spec__", ModuleSpec(name, None))
+        assert command_of(note(["kimg=2"]), ["h=1"]) == "python -m pkg.mod kimg=2 h=1"
 
 
 def test_the_program_as_seen_from_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

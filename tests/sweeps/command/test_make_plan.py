@@ -19,6 +19,7 @@ def points(app: App, name: str | None = None) -> list[tuple[dict[str, object], i
 def test_an_interval_is_drawn_from_and_a_study_grows_to_more_trials(app: App) -> None:
     command = ("h=tag(log,interval(0.1,2))", "C_it=1,2", "hydra.sweeper.workers=2")
     app.run(*command, "hydra.sweeper.n_trials=4")
+    assert app.study().user_attrs["log_axes"] == ["h"]  # for the report
     before = points(app)
     assert len(before) == 4
     assert "0 trials run: all 4 points" in app.run(*command, "hydra.sweeper.n_trials=4")
@@ -118,14 +119,19 @@ def test_a_study_starts_from_another_studys_results(app: App) -> None:
 
 @pytest.mark.slow
 def test_a_dry_run_measures_one_short_job_and_leaves_nothing(app: App) -> None:
-    dry = ("h=0.5,2", "C_it=1", "mode=curve", "hydra.sweeper.dry_run=true")  # C_it: half a second a step
-    out = app.run(*dry, "hydra.sweeper.replicas=2")
-    assert "4 trials, 4 left to run; nothing is run" in out
+    points = ("h=0.5,2", "C_it=1", "mode=curve")  # C_it: half a second a step
+    dry = (*points, "hydra.sweeper.dry_run=true")
+    out = app.run(*dry)
+    assert "2 trials, 2 left to run\n" in out
+    assert "cost: unknown (no trial has reported its speed; hydra.sweeper.dry_run=measure runs a short job" in out
+    assert not list(app.cwd.iterdir())
+    out = app.run(*points, "hydra.sweeper.dry_run=measure", "hydra.sweeper.replicas=2")
+    assert "4 trials, 4 left to run\n" in out
+    assert "measuring the speed: a job runs with steps=1\n" in out
     assert "  2 of 2  h=2  seed=1" in out
     cost = "4 step x 0.5 s/step (measured with steps=1) = 0:00:02 a trial without its evaluation; 4 trials, 1 at a time"
     assert f"cost: {cost}: 0:00:08" in out
-    assert not (app.cwd / "sweeps.db").exists()
-    assert not (app.cwd / "runs").exists()
+    assert [path.name for path in app.cwd.iterdir()] == ["started.log"]  # the app's own
     app.run("h=choice(0.5)", "C_it=1", "mode=curve")
     out = app.run(*dry)
     assert "2 trials, 1 left to run" in out
@@ -141,10 +147,11 @@ REFUSED = [
     (["h=1,2", "hydra.sweeper.pruner=median"], "by its group: hydra/sweeper/study/pruner=median in place of this"),
     (["h=1,2", "hydra.sweeper.sampler=tpe"], "by its group: hydra/sweeper/study/sampler=tpe in place of this"),
     (["h=1,2", "hydra.sweeper.direction=null"], "direction=None is not allowed: it must be minimize or maximize"),
+    (["h=1,2", "hydra.sweeper.dry_run=yes"], "dry_run=yes is not allowed: it must be true, false or measure"),
     (["h=1,2", "hydra.sweeper.max_step=0"], "max_step=0 is not allowed: it must be at least 1"),
     (["h=interval(1,2)"], "hydra.sweeper.n_trials is missing"),
     (["h=interval(1,2)", "sampler=grid"], "h=interval(1,2) is not allowed in a grid"),
-    (["h=1,2", "hydra.sweeper.n_trials=3"], "n_trials=3 is not allowed with a grid"),
+    (["h=1,2", "hydra.sweeper.n_trials=1"], "n_trials=1 is less than the 2 points of the grid"),
     (["h=1,2", "sampler=tpe", "hydra.sweeper.n_trials=0"], "n_trials=0 is not allowed: it must be at least 1"),
     (["sampler=tpe", "hydra.sweeper.n_trials=3"], "has no axis to draw from"),
     (["h=1,2", "sampler=cmaes", "hydra.sweeper.n_trials=3"], "less than two axes of numbers"),
@@ -201,9 +208,7 @@ def test_a_dry_run_counts_trials_that_would_be_retried(app: App) -> None:
     app.run(*command, status=1)
     dry = (*command, "hydra.sweeper.dry_run=true")
     assert "2 trials, 0 left to run" in app.run(*dry)
-    assert "2 trials, 1 left to run; nothing is run\n  1 of 2  h=0.1\n" in app.run(
-        *dry, "hydra.sweeper.retry_failed=true"
-    )
+    assert "2 trials, 1 left to run\n  1 of 2  h=0.1\n" in app.run(*dry, "hydra.sweeper.retry_failed=true")
     assert "there is no study other" in app.run(*dry, "hydra.sweeper.warm_start=[other]", status=1)
 
 

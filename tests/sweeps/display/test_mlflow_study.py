@@ -25,24 +25,34 @@ def study(tmp_path: Path) -> SweepStudy:
 def test_a_study_has_one_run_that_grows(tmp_path: Path, study: SweepStudy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     uri = "sqlite:///mlflow.db"
-    parent = open_parent(uri, "sweeps", study, {"h": [0.1, 2.0], "clip@judge": ["a"]})
+    said: list[str] = []
+    parent = open_parent(uri, "sweeps", study, {"h": [0.1, 2.0], "clip@judge": ["a"]}, "shapes", said.append)
     parent.finish("FAILED", [TrialRecord(n, "FAIL", {"h": float(n)}) for n in range(2)], Goal())
-    again = open_parent(uri, "sweeps", study, {"h": [0.1, 2.0, 5.0], "clip@judge": ["a"]})
+    again = open_parent(uri, "sweeps", study, {"h": [0.1, 2.0, 5.0], "clip@judge": ["a"]}, "shapes", print)
     assert again.run_id == parent.run_id
     run = again.client.get_run(again.run_id)
-    assert (run.info.run_name, run.info.status) == ("sweep h=0.1,2,5 clip@judge=a (s)", "RUNNING")
-    assert run.data.params == {"h": "0.1,2", "clip.judge": "a"}
+    assert (run.info.run_name, run.info.status) == ("sweep h=0.1,2,5 clip@judge=a shapes (s)", "RUNNING")
+    assert run.data.params == {}  # a list of values would make h an axis of words in a comparison
+    [line] = said
+    assert line.startswith(
+        "MLflow: mlflow ui --backend-store-uri sqlite:///mlflow.db, then http://127.0.0.1:5000/#/exp"
+    )
+    assert "/runs?workflowType=machine_learning&searchFilter=tags.%60mlflow.parentRunId%60" in line
+    assert line.endswith(f"%27{parent.run_id}%27")
     assert run.data.tags["sweep.axis.h"] == "0.1,2,5"
     again.client.update_run(again.run_id, name="mine")
-    renamed = open_parent(uri, "sweeps", study, {"h": [7.0]})
+    renamed = open_parent(uri, "sweeps", study, {"h": [7.0]}, "", print)
     assert renamed.client.get_run(renamed.run_id).info.run_name == "mine"
     again.finish("FINISHED", RECORDS, Goal(replicas=2))
     run = again.client.get_run(again.run_id)
     assert (run.info.status, run.data.metrics) == (
-        "FINISHED", {"best_value": 2.0, "n_complete": 3.0, "n_fail": 0.0},
+        "FINISHED", {"best_value": 2.0, "best_so_far": 1.0, "n_complete": 3.0, "n_fail": 0.0},
     )  # fmt: skip
+    again.finish("FINISHED", [*RECORDS, TrialRecord(3, "COMPLETE", {"h": 5.0}, 0.5, values=(0.5,))], Goal(replicas=2))
+    curve = again.client.get_metric_history(again.run_id, "best_so_far")
+    assert sorted((metric.step, metric.value) for metric in curve) == [(1, 1.5), (2, 1.5), (3, 1.0), (4, 0.5)]
     again.client.delete_run(again.run_id)
-    assert open_parent(uri, "sweeps", study, {}).run_id != parent.run_id
+    assert open_parent(uri, "sweeps", study, {}, "", print).run_id != parent.run_id
     assert (tmp_path / "mlflow.db.lock").exists()
 
 
@@ -51,7 +61,7 @@ def test_a_server_that_is_down_costs_one_line(study: SweepStudy) -> None:
     space: Space = {"h": [1.0]}
 
     def open_it() -> ParentRun:
-        return open_parent("http://127.0.0.1:9", "sweeps", study, space)
+        return open_parent("http://127.0.0.1:9", "sweeps", study, space, "", said.append)
 
     assert or_warn(open_it, said.append) is None
     [line] = said

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import pytest
 from rich.console import Console
 
-from sweeps.display.progress import MAX_ENDED, Durations, EventLines, LiveTable
+from sweeps.display.progress import MAX_ENDED, Durations, EventLines, LiveTable, queueing_bar
 from sweeps.points.ranking import Goal
 from sweeps.points.search_space import Point
 from sweeps.points.trial_record import TrialRecord
@@ -26,6 +26,15 @@ def record(h: int, state: str = "RUNNING", seconds: float = 100, **known: object
     ended = None if state in ("RUNNING", "WAITING") else START + timedelta(seconds=seconds)
     point = {"h": float(h)}
     return TrialRecord(h, state, point, started=START, ended=ended, overrides=(f"h={h}",), run=h, **known)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_terminal_shows_how_far_a_queue_is_written(terminal: bool) -> None:
+    file = io.StringIO()
+    with queueing_bar(Console(file=file, force_terminal=terminal, width=100)) as tell:
+        tell(500, 2000)
+    assert ("queueing the points" in file.getvalue() and "25%" in file.getvalue()) == terminal
+    assert terminal or file.getvalue() == ""
 
 
 def test_a_line_for_each_event() -> None:

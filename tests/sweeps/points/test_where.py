@@ -3,7 +3,7 @@
 import pytest
 
 from sweeps.base.errors import SweepError
-from sweeps.points.where import Condition
+from sweeps.points.where import BEYOND, Condition
 
 VALUES = {
     "on": "true",
@@ -48,6 +48,31 @@ VALUES = {
 )
 def test_conditions_are_evaluated(text: str, expected: bool) -> None:
     assert Condition(text).holds(VALUES) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("C >= h + 1", [-1.0]),
+        ("C < h", [2.0]),
+        ("C <= h and loss == 'a'", [2.0, -1.0]),
+        ("C <= h or loss == 'a'", [-1.0]),
+        ("not C <= h", [-2.0]),
+        ("1 < C <= 2", [1.0]),
+        ("C != 3", [1.0]),
+        ("C < 3", [BEYOND]),  # on the bound, which is outside
+        ("h == 0 or C / h > 1", [-2.0]),
+        ("loss in ['b', 'c']", [1.0]),
+    ],
+)
+def test_violations_say_how_far_a_point_is_from_the_condition(text: str, expected: list[float]) -> None:
+    condition, point = Condition(text), {"h": 1.0, "C": 3.0, "loss": "a"}
+    assert condition.violations(point) == expected
+    assert (max(expected) <= 0) == condition.holds(point)
+
+
+def test_a_part_that_has_no_value_at_a_point_counts_as_not_met() -> None:
+    assert Condition("h == 0 or 1 / h > 1").violations({"h": 0.0}) == [-1.0]
 
 
 def test_names_are_found() -> None:

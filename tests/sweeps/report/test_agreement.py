@@ -23,7 +23,10 @@ class Client:
     def __init__(self) -> None:
         self.metrics: dict[str, float] = {}
 
-    def log_metric(self, run_id: str, name: str, value: float) -> None:
+    def get_metric_history(self, run_id: str, name: str) -> list[object]:
+        return []
+
+    def log_metric(self, run_id: str, name: str, value: float, step: int = 0) -> None:
         self.metrics[name] = value
 
     def set_terminated(self, run_id: str, status: str) -> None:
@@ -65,7 +68,9 @@ def test_a_single_seed_leads_nothing(studies: Studies) -> None:
 
     parent = ParentRun(Client(), "run")  # type: ignore[arg-type]
     parent.finish("FINISHED", study.records(), study.goal)
-    assert parent.client.metrics == {"best_value": 5.0, "n_complete": 5, "n_fail": 0}  # type: ignore[attr-defined]
+    assert parent.client.metrics == {  # type: ignore[attr-defined]
+        "best_value": 5.0, "best_so_far": min(VALUES.values()), "n_complete": 5, "n_fail": 0,
+    }  # fmt: skip
 
 
 def test_an_axis_of_the_studys_own_seed_key_gives_replicas(studies: Studies) -> None:

@@ -7,7 +7,10 @@ import pytest
 from optuna.trial import TrialState
 from PIL import Image
 
+from sweeps.report import curves, effects, optuna_figures
+from sweeps.report.markdown import markdown
 from sweeps.report.page import render
+from sweeps.report.tables import pruned_table
 from tests.sweeps.report.studies import HOSTILE, Studies, add, grid, hostile
 
 
@@ -124,3 +127,53 @@ def test_curves_end_where_the_trials_do(studies: Studies) -> None:
     assert list(by_name["loss=symmetric  h=0.5"].y) == [40.0, 30.0, pytest.approx(26.667, abs=1e-3), 25.0]
     assert (list(by_name["pruned"].x), list(by_name["pruned"].y)) == ([2], [56.0])
     assert figure.layout.yaxis.type == "log"
+
+
+def test_a_value_without_a_complete_trial_stays_on_its_axis(studies: Studies) -> None:
+    study = studies.make("one", log_axes=["h"])
+    for h in (0.1, 1.0):
+        add(study, {"h": h}, [h])
+    add(study, {"h": 0.5}, state=TrialState.PRUNED, steps={2: 3.0})
+    add(study, {"h": 2.0}, state=TrialState.FAIL, reason="nan")
+    figure = effects.one_axis(studies.read("one"), "h")
+    assert figure.layout.xaxis.type == "log"
+    assert [shape.x0 for shape in figure.layout.shapes] == [0.5, 2.0]
+    assert [(note.text, round(10**note.x, 6)) for note in figure.layout.annotations] == [("pruned", 0.5), ("failed", 2)]
+    grid(studies.make("two"))
+    sweep = studies.read("two")
+    assert effects.axis_values(sweep, "h") == [0.1, 0.2, 0.5, 1.0, 2.0]
+    notes = effects.heat_map(sweep, "h", "loss").layout.annotations
+    assert [(note.x, note.y, note.text) for note in notes] == [(3, 1, "failed"), (4, 1, "pruned")]
+
+
+def test_logarithmic_axes_are_drawn_so_and_their_ticks_are_whole_numbers(studies: Studies) -> None:
+    study = studies.make("log", log_axes=["h"])
+    for index in range(20):
+        add(study, {"h": 0.1 * 1.2**index, "C": float(index % 7)}, [60.0 + index], steps={1: 90.0, 2: 70.0})
+    sweep = studies.read("log")
+    assert optuna_figures.slices(sweep, ["h"]).layout.xaxis.type == "log"
+    figure = curves.curves(sweep)
+    assert figure is not None
+    assert figure.layout.yaxis.minorloglabels == "complete"
+
+
+def test_replicas_that_never_started_are_not_counted_as_pruned(studies: Studies) -> None:
+    study = studies.make("s")
+    add(study, {"h": 1.0}, [1.0])
+    add(study, {"h": 2.0}, state=TrialState.PRUNED, steps={2: 3.0}, replica=0)
+    for replica in (1, 2):
+        reason = "its point was pruned with replica 0"
+        add(study, {"h": 2.0}, state=TrialState.PRUNED, replica=replica, reason=reason)
+    assert "1 complete, 1 pruned, 2 not started" in text_of(studies, "s")
+    assert len(pruned_table(studies.read("s")).rows) == 1
+    assert "1 pruned, 0 fail, 0 running, 0 waiting, 2 not started, as their point was pruned." in markdown(
+        studies.read("s")
+    )
+
+
+def test_parallel_coordinates_say_that_they_are_cut(studies: Studies, monkeypatch: pytest.MonkeyPatch) -> None:
+    grid(studies.make("s"))
+    assert "Parallel coordinates" in text_of(studies, "s")
+    assert "complete trials" not in text_of(studies, "s")
+    monkeypatch.setattr(optuna_figures, "MAX_LINES", 5)
+    assert "Parallel coordinates: the best 5 of 8 complete trials" in text_of(studies, "s")

@@ -12,6 +12,7 @@ from sweeps.base.samplers_and_pruners import SAMPLERS
 from sweeps.points.ranking import PointResult
 from sweeps.points.search_space import AnyAxis, Values, axes_and_fixed, point_id
 from sweeps.points.trial_record import TrialRecord
+from sweeps.points.where import Condition
 from sweeps.search.sampling import SampledPoints
 
 
@@ -109,6 +110,37 @@ def test_points_that_do_not_exist_are_drawn_again() -> None:
     assert all(known.point["C"] > known.point["h"] + 0.5 for known in run(source, lambda values: [1.0]))
     choices = drawn(["h=0,1,2", "C=0,1,2"], exists=lambda values: values["C"] > values["h"])
     assert len(choices) == len(run(choices, lambda values: [1.0])) == 3
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp"])
+def test_a_condition_is_a_constraint_of_a_sampler_that_has_them(sampler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The best point lies on the bound: a sampler that only has its proposals refused never comes near it."""
+    monkeypatch.setattr(SampledPoints, "_at_random", lambda *_: pytest.fail("drawn at random"))
+    where = Condition("C >= h + 0.2")
+    lines = ["h=interval(0,1)", "C=interval(0,1)"]
+    source = drawn(lines, sampler, 16, exists=where.holds, violations=where.violations)
+    known = run(source, lambda values: [(float(values["h"]) - 0.7) ** 2 + (float(values["C"]) - 0.3) ** 2])
+    assert all(where.holds(result.point) for result in known)
+    modelled = [result.values[0] - 0.18 for result in known[10:]]  # the first ten are random
+    assert min(modelled) < (0.03 if sampler == "tpe" else 0.001)
+    assert source.way == f"{type(SAMPLERS[sampler]()).__name__} learns hydra.sweeper.where as a constraint"
+
+
+def test_a_sampler_without_constraints_draws_again_and_says_so() -> None:
+    where = Condition("C > h")
+    source = drawn(["h=interval(0,1)", "C=interval(0,1)"], exists=where.holds, violations=where.violations)
+    assert all(where.holds(result.point) for result in run(source, lambda values: [1.0]))
+    assert source.way == (
+        "RandomSampler knows no constraints: a point that does not meet hydra.sweeper.where is drawn again"
+    )
+    assert drawn(["h=interval(0,1)"]).way is None
+
+
+def test_a_point_that_the_sampler_did_not_propose_says_so() -> None:
+    source = drawn(["h=range(0,1000)"], exists=lambda values: values["h"] == 777)
+    [point] = source.points([])
+    assert point.values == {"h": 777.0}
+    assert point.note == "drawn at random: the sampler proposed no new point that exists"
 
 
 def test_an_empty_region_is_reported() -> None:

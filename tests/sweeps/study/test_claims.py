@@ -1,17 +1,25 @@
 """The queue of points, without Hydra."""
 
+import signal
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
 from sweeps.base.errors import SweepError
-from sweeps.points.search_space import Point, Space, Value
+from sweeps.base.signals import Stop
+from sweeps.points.search_space import Point, Space, Value, axes_and_fixed
+from sweeps.points.trial_record import TrialRecord
 from sweeps.search.plan import Grid, Plan
+from sweeps.search.sampling import SampledPoints
 from sweeps.study.claims import SweepStudy
+from sweeps.study.queue import BATCH
 from sweeps.study.storage import open_storage
 from tests import warm
 from tests.sweeps.sweep_app import REPOSITORY
@@ -52,6 +60,61 @@ def test_each_point_is_claimed_once_in_order(study: Study) -> None:
     assert (first.number, first.point, first.overrides, first.run) == (0, {"h": 0.1}, ("h=0.1",), 0)
     assert (second.number, second.point, second.run) == (1, {"h": 0.5}, 1)
     assert queue.claim(grid) is None
+
+
+def test_a_long_queue_is_written_in_batches_and_a_stop_between_two_loses_nothing(study: Study) -> None:
+    sweep, plan = study.open(), points(*map(float, range(2 * BATCH + 1)))
+    told: list[tuple[int, int]] = []
+
+    def tell(done: int, total: int) -> None:
+        told.append((done, total))
+        if len(told) == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    with Stop().catching_signals(), pytest.raises(KeyboardInterrupt):
+        sweep.enqueue(plan, space(0.0, 2.0 * BATCH), tell=tell)
+    assert told == [(BATCH, 2 * BATCH + 1)]
+    again = study.open()
+    again.enqueue(plan, space(0.0, 2.0 * BATCH), tell=tell)
+    assert told[1:] == [(BATCH, BATCH + 1), (BATCH + 1, BATCH + 1)]
+    records = again.records()
+    assert [record.point["h"] for record in records] == [record.run for record in records] == list(range(2 * BATCH + 1))
+
+
+class WaitingSampler(optuna.samplers.RandomSampler):
+    """Begins to draw when a result is known, and draws until a test lets it go on."""
+
+    drawing, go = threading.Event(), threading.Event()
+
+    def sample_relative(self, *arguments: Any) -> dict[str, Any]:
+        if any(trial.state == TrialState.RUNNING and trial.number for trial in arguments[0].trials):
+            self.drawing.set()
+            assert self.go.wait(60)
+        return super().sample_relative(*arguments)
+
+
+def test_a_draw_does_not_hold_up_the_others(study: Study) -> None:
+    """Another process claims a trial and ends it, and then gets the next point, while a sampler draws."""
+    axes = axes_and_fixed(OverridesParser.create().parse_overrides(["h=interval(0,1)"]))[0]
+    sampler = {"_target_": f"{__name__}.WaitingSampler", "seed": 0}
+    plan = Plan(SampledPoints(axes, sampler, 3, ["minimize"], lambda values: True))
+    one, other = study.open(), study.open()
+    one.enqueue(plan, space(0.0, 1.0))
+    first = other.claim(plan)
+    assert first is not None
+    claims: list[TrialRecord | None] = []
+    thread = threading.Thread(target=lambda: claims.append(one.claim(plan)))
+    thread.start()
+    assert WaitingSampler.drawing.wait(60)
+    assert other.complete(first, (1.0,), None)
+    other.records()
+    WaitingSampler.go.set()
+    thread.join()
+    second, third = claims[0], other.claim(plan)
+    assert second is not None
+    assert third is not None
+    assert len({claim.point["h"] for claim in (first, second, third)}) == 3
+    assert other.claim(plan) is None
 
 
 def test_another_commands_points_stay_in_the_queue(study: Study) -> None:

@@ -55,3 +55,13 @@ def test_differences_name_the_keys() -> None:
         "d is 4, the study's (absent)",
     ]
     assert differences(old, old) == []
+
+
+def test_a_fixed_override_below_a_swept_group_is_part_of_it() -> None:
+    config = OmegaConf.create({"loss": {"name": "a", "weight": 2}, "h": 1})
+    plain = identity_of(config, ["loss"], [], ["h=1"])
+    assert plain["config"] == {"h": 1}
+    given = identity_of(config, ["loss"], [], ["h=1", "loss.weight=2"])
+    assert given["config"] == {"h": 1, "loss.weight": 2}
+    unset = identity_of(config, ["loss"], ["db.cache"], ["db.user=me", "db.cache=x"], ["db.user=me", "db.cache=x"])
+    assert unset["config"] == {"h": 1, "db.user": "me"}

@@ -17,6 +17,7 @@ def test_each_event_is_called_once(app: App, workers: int) -> None:
     jobs = ["0", "1", "2", "3"]
     for event in ("on_job_start", "on_job_end"):
         assert sorted(job for name, _, job in events if name == event) == jobs
+    assert {job for name, _, job in events if name == "task_function"} == {"__main__.main"}
     for place, event in ((0, "on_multirun_start"), (-1, "on_multirun_end")):
         assert [name for name, _, _ in events].count(event) == 1
         assert events[place][:2] == [event, str(process.pid)]

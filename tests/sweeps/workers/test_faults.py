@@ -77,7 +77,7 @@ def test_after_the_death_of_the_leader_the_same_command_goes_on(app: App, whole_
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "status", "mode"),
-    [(signal.SIGTERM, 143, "hang"), (signal.SIGINT, 130, "stubborn")],
+    [(signal.SIGTERM, 143, "hang"), (signal.SIGINT, 130, "stubborn"), (signal.SIGHUP, 129, "hang")],
 )
 def test_a_stop_ends_all_workers_and_leaves_a_resumable_study(app: App, number: int, status: int, mode: str) -> None:
     command = ("h=0.1,0.5,2", f"mode={mode}", TWO, "hydra.sweeper.stop_seconds=3")
@@ -167,9 +167,57 @@ def test_a_preempted_job_goes_on_later_and_is_no_failure(app: App) -> None:
     assert "h=0.1  FAIL preempted in 0 s; it waits again" in out
     app.run(*command)
     assert completed(app) == [0.1, 0.5]
+    assert [line.split()[1] for line in app.started()] == ["0.1", "0.5", "0.1"]  # the other one had its turn first
     (app.cwd / "preempted").unlink()
     app.run(*command, "batch=8", TWO)  # workers are replaced
     assert app.started().count("0 0.1 symmetric") == 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("mode", "workers", "reason"),
+    [
+        ("os_exit", 1, "the job ended with SystemExit(0) and returned no objective"),
+        ("c_exit", 2, "the job has ended its worker's process with status 0, which gives no result"),
+    ],
+)
+def test_a_job_that_ends_the_process_has_failed_and_the_others_run(
+    app: App, mode: str, workers: int, reason: str
+) -> None:
+    command = ("h=0.1,0.5,2", f"mode={mode}", "only_at=0.1", f"hydra.sweeper.workers={workers}")
+    assert f"failed: trial 0  h=0.1  {reason}" in app.run(*command, status=1)
+    assert completed(app) == [0.5, 2.0]
+    assert reasons(app) == [reason]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("mode", "cause"), [("again", "preempted"), ("signals_itself", "stopped by SIGTERM")])
+def test_a_job_that_asks_to_run_later_waits_behind_the_others_and_not_without_end(
+    app: App, mode: str, cause: str
+) -> None:
+    command = ("h=0.1,0.5,2", f"mode={mode}", "only_at=0.1", TWO, "hydra.sweeper.max_requeues=1", "seconds=0.2")
+    app.run(*command, status=1)
+    assert reasons(app) == [cause, f"{cause} 2 times, which is more than hydra.sweeper.max_requeues=1"]
+    assert completed(app) == [0.5, 2.0]
+    assert [line.split()[1] for line in app.started()][-1] == "0.1"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_a_job_has_left_running_does_not_hold_the_sweep(app: App, workers: int) -> None:
+    command = ("h=0.1,0.5", "mode=leaves", "only_at=0.1", f"hydra.sweeper.workers={workers}")
+    app.run(*command, "hydra.sweeper.stop_seconds=1")
+    assert completed(app) == [0.1, 0.5]
+    child = int((app.cwd / "child").read_text())
+    app.wait_until(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE)
+    assert len(list(app.cwd.glob("runs/*/workers/*.log"))) in (0, workers)
+
+
+@pytest.mark.slow
+def test_a_job_that_leaves_its_directory_changes_nothing_for_the_next(app: App) -> None:
+    app.run("h=0.1,0.5,2", "mode=wander", "only_at=0.1")
+    assert completed(app) == [0.1, 0.5, 2.0]
+    assert app.started() == ["0 0.1 symmetric", "1 0.5 symmetric", "2 2 symmetric"]  # in the command's directory
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ import torch
 
 from clipgan.base.randomness import StepRandom
 from clipgan.base.vectors import unit
-from clipgan.tasks.gan import steps
+from clipgan.tasks.gan import passes
 from clipgan.tasks.gan.steps import discriminator_step, generator_step
 from tests.numeric import CLOSE
 
@@ -39,7 +39,7 @@ def discriminator_update(state, batch, objective, random):
 def generator_update(state, batch, objective, random):
     """Its values, where D has had no step before."""
     with torch.no_grad():
-        semantic = unit(state.judge(steps._real(batch, objective.config), batch.condition).semantic)
+        semantic = unit(state.judge(passes.real_images(batch, objective.config), batch.condition).semantic)
     return generator_step(state, batch, semantic, objective, random)
 
 

@@ -36,10 +36,11 @@ def given_clips(tmp_path):
     """Weights of two small CLIPs, as files: they cannot be trained on pictures without captions."""
     register_tiny_model()
     overrides = []
-    for seed, key in enumerate(("clip.checkpoint", "metrics.judge.checkpoint")):
+    models = {"clip.checkpoint": "clipgan-tiny", "metrics.judge.checkpoint": "clipgan-tiny64"}
+    for seed, (key, model) in enumerate(models.items()):
         torch.manual_seed(seed)
         path = tmp_path / f"clip{seed}.pt"
-        torch.save(build_clip("clipgan-tiny").state_dict(), path)
+        torch.save(build_clip(model).state_dict(), path)
         overrides.append(f"{key}={path}")
     return overrides
 
@@ -65,9 +66,11 @@ def test_a_folder_without_captions_trains(cache_dir, tmp_path, pictures, given_c
     config = configure(cache_dir, pictures, "condition=language_free", f"loss={loss}", *given_clips)
     train(config, tmp_path / "run")
     first, last = (json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines())
-    assert last["fid32_train_clip_tiny"] > 0
+    assert last["fid32_train_clip_tiny64"] > 0
     assert not any(key.startswith(("r_precision", "clip_score")) for key in last)  # there is no caption to find
-    said = "data=folder has no captions of train images: metrics.clip_score and metrics.r_precision cannot be measured"
+    said = (
+        "data=folder has no captions of train images: metrics.clip_score and metrics.r_precision and metrics.fjd cannot"
+    )
     assert capsys.readouterr().out.count(said) == 1
     assert ("text_to_resnet_r2" in first) == (loss == "symmetric")  # fitted on the images' own CLIP features
     assert (tmp_path / "run" / "samples-000001.png").is_file()
@@ -78,6 +81,7 @@ def test_a_folder_without_captions_trains(cache_dir, tmp_path, pictures, given_c
     [
         ([], ["data=folder has no captions", "NAME.txt", "condition=language_free"]),
         (["condition=mixed"], ["data=folder has no captions", "condition=language_free"]),
+        (["condition=nearest"], ["condition.pseudo_text=nearest", "data=folder has none"]),
         (["condition=language_free"], ["clip=tiny cannot be trained", "no captions", "clip.checkpoint=FILE"]),
     ],
 )
@@ -90,5 +94,5 @@ def test_captions_are_asked_for_where_they_are_needed(cache_dir, tmp_path, pictu
 
 def test_a_judge_without_captions_needs_weights(cache_dir, tmp_path, pictures, given_clips):
     config = configure(cache_dir, pictures, "condition=language_free", given_clips[0])
-    with pytest.raises(UserError, match=r"metrics=fid2k_clip_tiny.*judge\.checkpoint=FILE"):
+    with pytest.raises(UserError, match=r"metrics=fid2k_clip_tiny64.*judge\.checkpoint=FILE"):
         train(config, tmp_path / "run")

@@ -9,9 +9,9 @@ import torch
 
 from clipgan.base.errors import UserError
 from clipgan.engine.checkpoint_file import save_checkpoint
-from clipgan.models.losses.adversarial import r1_penalty
+from clipgan.models.losses.adversarial import gradient_penalty
 from clipgan.models.networks.scales import scales_of
-from clipgan.tasks.gan import steps
+from clipgan.tasks.gan import regularisers
 from clipgan.tasks.gan.initial_weights import read_initial, start_from
 from clipgan.tasks.gan.state import new_state
 from tests.helpers import make_config
@@ -61,8 +61,8 @@ def test_r1_is_the_mean_over_scales(make_training):
     assert len(squares) == 3  # 16, 8 and 4 pixels
     assert min(squares) > 0
     expected = sum(squares) / 3
-    torch.testing.assert_close(r1_penalty(logits, real.all()), expected)
-    values = steps.r1_step(copy.deepcopy(state), batch, training.objective, None)
+    torch.testing.assert_close(gradient_penalty(logits, real.all()), expected)
+    values = regularisers.gradient_penalty_step(copy.deepcopy(state), batch, training.objective, None)
     torch.testing.assert_close(values["loss/r1"], expected)
 
 

@@ -26,7 +26,7 @@ from tests.tiny import tiny
 CPU = torch.device("cpu")
 
 
-SOURCES = {"data.fingerprint", "clip.key", "judge.key", "resnet.key", "extractor.key"}
+SOURCES = {"data.fingerprint", "data.content", "clip.key", "judge.key", "resnet.key", "extractor.key"}
 
 
 def records(run_dir):
@@ -66,9 +66,9 @@ def test_a_run_records_every_active_term(trained, loss):
     run = trained(loss)
     result, rows = run.result, records(run.folder)
     assert [row["step"] for row in rows] == [0, 1, 2]
-    assert run.reported == [(row["step"], row["fid32_clip_tiny"]) for row in rows]
-    assert result.objective == rows[-1]["fid32_clip_tiny"]
-    assert rows[-1]["fid32_clip_tiny_best"] == min(value for _, value in run.reported)
+    assert run.reported == [(row["step"], row["fjd32_clip_tiny64"]) for row in rows]
+    assert result.objective == rows[-1]["fjd32_clip_tiny64"]
+    assert rows[-1]["fjd32_clip_tiny64_best"] == min(value for _, value in run.reported)
     per_network = {
         "symmetric": {"G": ("D/it", "D/ii", "CLIP/it", "CLIP/ii", "ResNet/it", "ResNet/ii"), "D": ("D/it", "D/ii")},
         "asymmetric": {"G": ("D/it", "CLIP/it", "CLIP/ii", "ResNet/ii"), "D": ("D/it",)},
@@ -84,7 +84,7 @@ def test_a_run_records_every_active_term(trained, loss):
     assert all(math.isfinite(value) for row in rows for value in row.values())
     assert rows[-1]["sec_per_kimg"] > 0
     assert rows[-1]["memory_gb"] > 0
-    assert all(0 <= row["r_precision32_clip_tiny"] <= 1 for row in rows)
+    assert all(0 <= row["r_precision32_clip_tiny64"] <= 1 for row in rows)
     assert ("text_to_resnet_r2" in rows[0]) == (loss != "lafite")
 
 
@@ -95,18 +95,25 @@ def test_mlflow_gets_what_the_file_has(configure, tmp_path):
     client = MlflowClient(config.mlflow.tracking_uri)
     [run] = client.search_runs([client.get_experiment_by_name("clipgan").experiment_id])
     assert run.info.status == "FINISHED"
-    assert run.info.run_name == "symmetric h=0.5 tiny"
+    assert run.info.run_name == "symmetric h=0.5 shapes 16px"
     assert run.data.tags["mlflow.note.content"].startswith("A text-to-image GAN: loss structure symmetric with h = 0.5")
     [given] = run.inputs.dataset_inputs
     assert (given.dataset.name, run.data.params["data.name"]) == ("shapes", "shapes")
-    assert run.data.params["loss.generator.CLIP.it.h"] == "None"  # its own: the structure's is ${h}
+    assert "loss.generator.CLIP.it.h" not in run.data.params  # it has none of its own: the structure's is ${h}
     assert run.data.params["S.CLIP"] == "2.0"
-    for key in ("fid32_clip_tiny", "fid32_clip_tiny_best", "G/CLIP/it", "G/CLIP/it_het", "sec_per_kimg", "memory_gb"):
+    for key in (
+        "fid32_clip_tiny64",
+        "fjd32_clip_tiny64_best",
+        "terms/G/CLIP/it",
+        "terms/G/CLIP/it_het",
+        "sec_per_kimg",
+        "memory_gb",
+    ):
         ours = [(row["step"], row[key]) for row in records(tmp_path / "run") if key in row]
         theirs = [(metric.step, metric.value) for metric in client.get_metric_history(run.info.run_id, key)]
         assert theirs == ours
     artifacts = {item.path for item in client.list_artifacts(run.info.run_id)}
-    assert artifacts == {"config.yaml", "metrics.jsonl", *(f"samples-{kimg:06d}.png" for kimg in (0, 1, 2))}
+    assert artifacts == {"config.yaml", "metrics.jsonl", "images", *(f"samples-{kimg:06d}.png" for kimg in (0, 1, 2))}
 
 
 @pytest.mark.slow
@@ -122,7 +129,7 @@ def test_resuming_does_not_change_the_result(configure, trained, tmp_path):
         for folder in (whole, tmp_path / "halves")
     )
     assert [{key: row[key] for key in same} for row, same in zip(halves, whole, strict=True)] == whole
-    assert "kid32_clip_tiny" in halves[1].keys() - whole[1].keys()  # a training that ends measures more
+    assert "kid32_clip_tiny64" in halves[1].keys() - whole[1].keys()  # a training that ends measures more
 
 
 @pytest.mark.slow
@@ -161,15 +168,17 @@ def test_a_run_of_so_many_seconds_ends_at_the_nearest_kimg(configure, tmp_path, 
     result = train(limited(1.4 * 3.2), tmp_path)  # a kimg has 32 steps
     assert (result.stopped, steps()) == (False, [0, 1])
     assert result.sec_per_unit == pytest.approx(3.2, rel=0.05)
-    assert "fid32_clip_tiny_sd" in records(tmp_path)[-1]  # an end measures all
+    assert "fid32_clip_tiny64_sd" in records(tmp_path)[-1]  # an end measures all
     assert train(limited(1.4 * 3.2), tmp_path) == result  # it is over
     assert steps() == [0, 1]
     train(limited(2.6 * 3.2), tmp_path)
     assert steps() == [0, 1, 2, 3]
-    assert "train.py seconds=16.64\n" in capsys.readouterr().out  # to train on
+    out = capsys.readouterr().out
+    assert "train.py seconds=9 resume=auto\n" in out  # to train on: as long again as the limit
+    assert "train.py kimg=6 seconds=20 resume=auto\n" in out  # 3 kimg have taken 9.6 s
     train(limited(1000), tmp_path)  # kimg is the most
     assert steps() == [0, 1, 2, 3, 4]
-    assert "train.py kimg=8\n" in capsys.readouterr().out  # more seconds would change nothing
+    assert "train.py kimg=8 resume=auto\n" in capsys.readouterr().out  # more seconds would change nothing
 
 
 @pytest.mark.slow
@@ -201,7 +210,7 @@ def test_a_finished_run_trains_no_more_and_another_run_is_refused(configure, tmp
     checkpoint = load_checkpoint(path, CPU)
     sources = checkpoint["sources"]
     assert {name for name, value in sources.items() if value} == SOURCES
-    for name in SOURCES:  # the files that the configuration names may hold something else by now
+    for name in SOURCES - {"data.fingerprint"}:  # the files that the configuration names may hold something else by now
         save_checkpoint(path, checkpoint | {"sources": sources | {name: "another"}})
         with pytest.raises(UserError, match=rf"is of another run: {name}=another there, {sources[name]} here"):
             train(configure("kimg=1", quiet), tmp_path)

@@ -5,21 +5,28 @@ PATH/text/celeba-caption/0.txt, ... (or PATH/celeba-caption), one caption on eac
 PATH/train/filenames.pickle, PATH/test/filenames.pickle: the official split; without them the split is random
 """
 
+import os
 from pathlib import Path
 
 from clipgan.base.errors import UserError
 from clipgan.config import DataConfig
+from clipgan.inputs.data.account import Account
 from clipgan.inputs.data.files import Found, Listing, found
-from clipgan.inputs.data.formats.folder import check_captioned, image_paths
+from clipgan.inputs.data.folders import image_files
+from clipgan.inputs.data.formats.folder import add_file, check_captioned
 from clipgan.inputs.data.formats.official_split import split_by_names
-from clipgan.inputs.data.images import image_file, read_captions
+from clipgan.inputs.data.images import CaptionedImage
 
 IMAGES = ("images", "image/images", "image", "CelebA-HQ-img", "CelebAMask-HQ/CelebA-HQ-img")
 TEXTS = ("text/celeba-caption", "celeba-caption")
 
 
 def find(root: Path, config: DataConfig) -> Found:
-    """Find the faces below `root`, in the order of their numbers; `config` is unused.
+    """Find the faces below `root`, in the order of their numbers.
+
+    Args:
+        root: the folder of the data set.
+        config: `encoding` is the encoding of the captions.
 
     Raises:
         UserError: images or captions are missing.
@@ -30,7 +37,19 @@ def find(root: Path, config: DataConfig) -> Found:
     if pictures is None or texts is None:
         missing = " or ".join(f"{name}/" for name in (IMAGES if pictures is None else TEXTS))
         raise UserError(f"data.path={root} is not Multi-Modal-CelebA-HQ: it has no {missing}")
-    paths = sorted(image_paths(pictures), key=lambda path: (len(path.stem), path.stem))
-    images = [image_file(path, pictures, read_captions(texts / f"{path.stem}.txt")) for path in paths]
-    check_captioned(images, root, f"into {texts}/NUMBER.txt, one on each line")
-    return found(split_by_names(root, images, [path.stem for path in paths], []) or Listing(images))
+    account, images = Account(), list[CaptionedImage]()
+    files = sorted(image_files(pictures, account), key=lambda file: (len(_stem(file[1])), _stem(file[1])))
+    for folder, name in files:
+        add_file(images, folder, name, existing(texts / f"{_stem(name)}.txt"), config, account)
+    check_captioned(images, root, f"into {texts}/NUMBER.txt, one on each line", account)
+    names = [_stem(image.name) for image in images]
+    return found(split_by_names(root, images, names, account) or Listing(images, account=account))
+
+
+def _stem(name: str) -> str:
+    return os.path.splitext(os.path.basename(name))[0]
+
+
+def existing(path: Path) -> list[Path]:
+    """Return a text file as a list; empty if it does not exist."""
+    return [path] if path.is_file() else []

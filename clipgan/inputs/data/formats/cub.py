@@ -12,14 +12,21 @@ from pathlib import Path
 
 from clipgan.base.errors import UserError
 from clipgan.config import DataConfig
+from clipgan.inputs.data.account import Account
 from clipgan.inputs.data.files import Found, Listing, found
-from clipgan.inputs.data.formats.folder import check_captioned
-from clipgan.inputs.data.formats.official_split import split_by_names
-from clipgan.inputs.data.images import CaptionedImage, image_file, read_captions
+from clipgan.inputs.data.folders import image_files
+from clipgan.inputs.data.formats.celeba_hq import existing
+from clipgan.inputs.data.formats.folder import add_file, check_captioned
+from clipgan.inputs.data.formats.official_split import split_by_names, without_suffix
+from clipgan.inputs.data.images import CaptionedImage
 
 
 def find(root: Path, config: DataConfig) -> Found:
-    """Find the birds below `root`, sorted by class and name; `config` is unused.
+    """Find the birds below `root`, sorted by class and name.
+
+    Args:
+        root: the folder of the data set.
+        config: `encoding` is the encoding of the captions.
 
     Raises:
         UserError: images or captions are missing.
@@ -28,18 +35,18 @@ def find(root: Path, config: DataConfig) -> Found:
     if pictures is None or texts is None:
         missing = "images/" if pictures is None else "text_c10/ (or text/), the captions of Reed et al."
         raise UserError(f"data.path={root} is not CUB-200-2011 with captions: it has no {missing}")
-    paths = sorted(pictures.glob("*/*.jpg"))
-    if not paths:
-        raise UserError(f"data.path={root} is not CUB-200-2011: {pictures} has no CLASS/NAME.jpg")
-    names = [f"{path.parent.name}/{path.stem}" for path in paths]
-    images = [
-        image_file(path, pictures, read_captions(texts / f"{name}.txt"))
-        for path, name in zip(paths, names, strict=True)
-    ]
-    check_captioned(images, root, f"into {texts}/CLASS/NAME.txt, one on each line")
+    account, images = Account(), list[CaptionedImage]()
+    for folder, name in image_files(pictures, account):
+        text = texts / f"{without_suffix(folder.name_of(name))}.txt"
+        add_file(images, folder, name, existing(text), config, account)
+    if not images:
+        reasons = "; ".join(account.skipped()[:3]) or "it is empty"
+        raise UserError(f"data.path={root} is not CUB-200-2011: {pictures} has no CLASS/NAME.jpg ({reasons})")
+    check_captioned(images, root, f"into {texts}/CLASS/NAME.txt, one on each line", account)
+    names = [without_suffix(image.name) for image in images]
     return found(
-        _zero_shot_split(root, images) or split_by_names(root, images, names, []) or _cub_split(root, images)
-        or Listing(images)
+        _zero_shot_split(root, images, account) or split_by_names(root, images, names, account)
+        or _cub_split(root, images, account) or Listing(images, account=account)
     )  # fmt: skip
 
 
@@ -48,28 +55,28 @@ def _below(root: Path, name: str) -> Path | None:
     return next((path for path in (root / name, *sorted(root.glob(f"*/{name}"))) if path.exists()), None)
 
 
-def _zero_shot_split(root: Path, images: list[CaptionedImage]) -> Listing | None:
+def _zero_shot_split(root: Path, images: list[CaptionedImage], account: Account) -> Listing | None:
     path = _below(root, "testclasses.txt")
     if path is None:
         return None
-    classes = set(path.read_text(encoding="utf-8").split())
+    classes = set(path.read_text(encoding="utf-8-sig").split())
     held = [image.name.partition("/")[0] in classes for image in images]
-    return _listing(images, held)
+    return _listing(images, held, account)
 
 
-def _cub_split(root: Path, images: list[CaptionedImage]) -> Listing | None:
+def _cub_split(root: Path, images: list[CaptionedImage], account: Account) -> Listing | None:
     """Read CUB's own split: `images.txt` has lines `ID PATH`, `train_test_split.txt` lines `ID 1` (train) or `ID 0`."""
     paths, training = _below(root, "images.txt"), _below(root, "train_test_split.txt")
     if paths is None or training is None:
         return None
     path_of, flag_of = (
-        dict(line.split(maxsplit=1) for line in file.read_text(encoding="utf-8").splitlines() if line.strip())
+        dict(line.split(maxsplit=1) for line in file.read_text(encoding="utf-8-sig").split("\n") if line.strip())
         for file in (paths, training)
     )
     heldout = {path.strip() for number, path in path_of.items() if flag_of.get(number, "1").strip() == "0"}
-    return _listing(images, [image.name in heldout for image in images])
+    return _listing(images, [image.name in heldout for image in images], account)
 
 
-def _listing(images: list[CaptionedImage], held: list[bool]) -> Listing:
+def _listing(images: list[CaptionedImage], held: list[bool], account: Account) -> Listing:
     marked = list(zip(images, held, strict=True))
-    return Listing([image for image, out in marked if not out], [image for image, out in marked if out])
+    return Listing([image for image, out in marked if not out], [image for image, out in marked if out], account)

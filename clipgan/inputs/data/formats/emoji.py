@@ -35,7 +35,7 @@ def find(path: str | None, cache_dir: Path) -> Found:
     missing = [path for path, _ in files if not path.is_file()]
     if missing or len(files) < 2:
         raise UserError(f"data.path={path} is not {PACKAGE}: {len(missing)} of its {len(files)} images are missing")
-    return found(Listing([image_file(path, package, texts) for path, texts in files]))
+    return found(Listing([image_file(path, path.relative_to(package).as_posix(), texts) for path, texts in files]))
 
 
 def captions(entry: dict) -> list[str]:

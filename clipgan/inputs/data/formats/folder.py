@@ -1,56 +1,96 @@
 """`data=folder`: images at any depth below a folder; the text file beside an image has one caption on each line.
 
-A data set without any caption is for language-free training.
+The captions of `bird.png` are in `bird.txt`, `bird.caption`, or `bird.0.txt`, `bird.1.txt`, ... A data set without any
+caption is for language-free training.
 """
 
 import os
-from collections.abc import Iterator
-from itertools import chain
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from clipgan.base.errors import UserError
 from clipgan.config import DataConfig
+from clipgan.inputs.data.account import Account
 from clipgan.inputs.data.files import Found, Listing, found
-from clipgan.inputs.data.images import SUFFIXES, CaptionedImage, image_file, read_captions
+from clipgan.inputs.data.folders import Folder, walk
+from clipgan.inputs.data.images import CaptionedImage, image_file, is_image
+from clipgan.inputs.data.splits import find_splits
 from clipgan.inputs.data.spool import Spool
+from clipgan.inputs.data.text import captions_of
+
+TEXTS = (".txt", ".caption")
+NUMBERED = re.compile(r"(.+)\.(\d+)")  # the stem of an image, and the number of one of its captions
 
 
-def find(folder: Path, config: DataConfig) -> Found:
-    """Find the images below `folder` (`NAME.png` or another of `SUFFIXES`), sorted by path; `config` is unused.
+def find(root: Path, config: DataConfig) -> Found:
+    """Find the images below `root`: those of a folder, sorted by name, then those of the folders in it.
 
-    Raises:
-        UserError: the folder is missing or has no image.
-    """
-    files = image_paths(folder)
-    return found(Listing(Spool(image_file(path, folder, read_captions(path.with_suffix(".txt"))) for path in files)))
-
-
-def image_paths(folder: Path) -> Iterator[Path]:
-    """Yield the image files below `folder`, sorted, at least one; memory holds the names of one folder at a time.
+    Args:
+        root: the folder; if it has `train/` beside `val/` or `test/`, they are the splits (see `find_splits`).
+        config: `encoding` is the encoding of the captions.
 
     Raises:
         UserError: the folder is missing or has no image.
     """
-    if not folder.is_dir():
-        raise UserError(f"data.path={folder} is not a folder; give a folder with images and their captions")
-    files = _images_below(folder)
-    first = next(files, None)
-    if first is None:
-        raise UserError(f"data.path={folder} has no image ({', '.join(SUFFIXES)})")
-    return chain([first], files)
+    account = Account()
+    splits = find_splits(root, account)
+    images: dict[str, Spool[CaptionedImage]] = {"train": Spool(), "heldout": Spool()}
+    for folder in walk(root, account):
+        pictures = [name for name in folder.files if is_image(folder.path, name)]
+        texts = texts_beside(folder.files, pictures)
+        for name in sorted({*folder.files} - {*pictures, *(text for some in texts.values() for text in some)}):
+            account.other(folder.name_of(name))
+        for name in pictures:
+            if (split := splits.of(folder.parts, account)) is not None:
+                add_file(images[split], folder, name, [folder.path / text for text in texts[name]], config, account)
+    check_any(images["train"], root, account)
+    return found(Listing(images["train"], images["heldout"] if splits.exist else None, account))
 
 
-def _images_below(folder: Path) -> Iterator[Path]:
-    """Yield image files in the order of their paths; do not follow links to folders."""
-    for name in sorted(os.listdir(folder)):
-        path = folder / name
-        if name.lower().endswith(SUFFIXES) and path.is_file():
-            yield path
-        elif path.is_dir() and not path.is_symlink():
-            yield from _images_below(path)
+def texts_beside(files: Sequence[str], pictures: Sequence[str]) -> dict[str, list[str]]:
+    """Return the text files of each picture in a folder, in the order of their captions."""
+    texts: dict[str, list[tuple[int, str]]] = {}  # stem -> numbers and names
+    stems = {os.path.splitext(name)[0] for name in pictures}
+    for name in files:
+        stem, suffix = os.path.splitext(name)
+        if suffix.lower() not in TEXTS:
+            continue
+        numbered = NUMBERED.fullmatch(stem)
+        if numbered and stem not in stems:
+            texts.setdefault(numbered[1], []).append((int(numbered[2]), name))
+        else:
+            texts.setdefault(stem, []).append((-1, name))
+    return {name: [text for _, text in sorted(texts.get(os.path.splitext(name)[0], ()))] for name in pictures}
 
 
-def check_captioned(images: list[CaptionedImage], folder: Path, where: str) -> None:
+def add_file(
+    images: Spool[CaptionedImage] | list[CaptionedImage],
+    folder: Folder,
+    name: str,
+    texts: Sequence[Path],
+    config: DataConfig,
+    account: Account,
+) -> None:
+    """Append an image with the captions in its text files; an image whose captions cannot be read is skipped."""
+    try:
+        images.append(image_file(folder.path / name, folder.name_of(name), captions_of(texts, config.encoding)))
+    except ValueError as error:
+        account.skip_captions(folder.name_of(name), error)
+
+
+def check_any(images: Sequence[CaptionedImage], root: Path, account: Account) -> None:
+    """Refuse a folder without images.
+
+    Raises:
+        UserError: there is no image; says what there is instead.
+    """
+    if not images:
+        there = "; ".join(account.skipped()[:3]) or "it is empty"
+        raise UserError(f"data.path={root} has no image that Pillow can read (.png, .jpg, ...): {there}")
+
+
+def check_captioned(images: Sequence[CaptionedImage], folder: Path, where: str, account: Account) -> None:
     """Refuse a data set in which fewer than two images have a caption.
 
     Raises:
@@ -58,7 +98,9 @@ def check_captioned(images: list[CaptionedImage], folder: Path, where: str) -> N
     """
     captioned = sum(bool(image.captions) for image in images)
     if captioned < 2:
+        skipped = account.skipped()
+        reasons = f" (not used: {'; '.join(skipped[:3])})" if skipped else ""
         raise UserError(
             f"data.path={folder} has {len(images)} images but {captioned} with captions, and at least 2 are needed; "
-            f"put captions {where}"
+            f"put captions {where}{reasons}"
         )

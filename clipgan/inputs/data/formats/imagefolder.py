@@ -1,50 +1,75 @@
 """`data=imagefolder`: one folder of images for each class, the layout of ImageNet.
 
 PATH/train/CLASS/NAME.JPEG and PATH/val/CLASS/NAME.JPEG (or validation, valid, test), or PATH/CLASS/NAME.JPEG with a
-random split. An image's caption is `a photo of a CLASS`. `PATH/classes.txt` may name folders such as n01440764; its
-lines are `n01440764 tench, Tinca tinca`.
+random split. The class is the first folder below the split, however deep the image lies. An image's caption is
+`a photo of a CLASS`. `PATH/classes.txt` (or `words.txt`) may name folders such as n01440764; its lines are
+`n01440764 tench, Tinca tinca`.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from clipgan.base.errors import UserError
 from clipgan.config import DataConfig
+from clipgan.inputs.data.account import Account
 from clipgan.inputs.data.files import Found, Listing, found
-from clipgan.inputs.data.formats.folder import image_paths
-from clipgan.inputs.data.formats.metadata import HELDOUT, TRAIN
+from clipgan.inputs.data.folders import image_files
+from clipgan.inputs.data.formats.folder import check_any
 from clipgan.inputs.data.images import CaptionedImage, image_file
+from clipgan.inputs.data.splits import TRAIN, find_splits, subfolders
 from clipgan.inputs.data.spool import Spool
+from clipgan.inputs.data.text import printable, read_lines
 
-NAMES = "classes.txt"
+NAMES = ("classes.txt", "words.txt", "LOC_synset_mapping.txt")  # the last two: Tiny ImageNet's, Kaggle's
 PROMPT = "a photo of a {}"  # CLIP's own
 
 
 def find(root: Path, config: DataConfig) -> Found:
-    """Find the images below `root`, sorted by class and name; `config` is unused.
+    """Find the images below `root`, sorted by class and name.
+
+    An image's name is SPLIT/CLASS/..., or ./CLASS/... in a set without splits, so that its second part is its class.
+
+    Args:
+        root: the folder of the splits, of the one folder that has them, or of the classes.
+        config: `encoding` is the encoding of the classes' names.
 
     Raises:
-        UserError: there is no image, or an image lies outside the folders of classes.
+        UserError: there is no image, or no image lies in a class's folder.
     """
-    names = class_names(root / NAMES)
-    train, heldout = (next((root / name for name in some if (root / name).is_dir()), None) for some in (TRAIN, HELDOUT))
-    if train is None or heldout is None:
-        return found(Listing(_images(root, root, names)))
-    return found(Listing(_images(train, root, names), _images(heldout, root, names)))
+    account = Account()
+    splits = find_splits(root, account)
+    top = subfolders(root)
+    depth = splits.depth + 1 if splits.exist else int(len(top) == 1 and top[0].casefold() in TRAIN)  # of the classes
+    known = [splits.above + name for name in NAMES]
+    names = _class_names([root / path for path in known], config.encoding)
+    images: dict[str, Spool[CaptionedImage]] = {"train": Spool(), "heldout": Spool()}
+    kinds = set()
+    for folder, name in image_files(root, account, known):
+        if (split := splits.of(folder.parts, account)) is None:
+            continue
+        if len(folder.parts) <= depth:
+            account.skip(folder.name_of(name), "not in a class's folder, CLASS/NAME.png")
+            continue
+        kind = folder.parts[depth]
+        kinds.add(kind)
+        caption = PROMPT.format(names.get(kind, kind.replace("_", " ")))
+        label = "/".join((*(folder.parts[depth - 1 :] if depth else (".", *folder.parts)), name))
+        images[split].append(image_file(folder.path / name, label, [caption]))
+    check_any(images["train"], root, account)
+    if len(kinds) == 1:
+        account.note(f"all images are of one class, the folder {printable(kinds.pop())}/")
+    elif names and not kinds.intersection(names):
+        account.note(f"no line of {' or '.join(NAMES)} begins with the name of a class's folder")
+    return found(Listing(images["train"], images["heldout"] if splits.exist else None, account))
 
 
-def class_names(path: Path) -> dict[str, str]:
-    """Read names of classes: the line `n01440764 tench, Tinca tinca` gives `tench`; empty if there is no such file."""
-    if not path.is_file():
-        return {}
-    lines = (line.split(maxsplit=1) for line in path.read_text(encoding="utf-8").splitlines())
-    return {parts[0]: parts[1].partition(",")[0].strip() for parts in lines if len(parts) == 2}
-
-
-def _images(folder: Path, root: Path, names: dict[str, str]) -> Spool[CaptionedImage]:
-    images: Spool[CaptionedImage] = Spool()  # there may be millions
-    for path in image_paths(folder):
-        if path.parent == folder:
-            raise UserError(f"data.path={root}: {path.relative_to(root)} is not in a class's folder (CLASS/NAME.png)")
-        kind = path.parent.name
-        images.append(image_file(path, root, [PROMPT.format(names.get(kind, kind.replace("_", " ")))]))
-    return images
+def _class_names(paths: Sequence[Path], encoding: str) -> dict[str, str]:
+    """Read the first file that exists: the line `n01440764 tench, Tinca tinca` gives `tench`."""
+    for path in paths:
+        if path.is_file():
+            try:
+                lines = (line.split(maxsplit=1) for line in read_lines(path, encoding))
+                return {parts[0]: parts[1].partition(",")[0].strip() for parts in lines if len(parts) == 2}
+            except ValueError as error:
+                raise UserError(f"data.path: the classes' names cannot be read: {error}") from error
+    return {}

@@ -7,6 +7,7 @@ The zip has no words of captions, unless a `.txt` lies beside each PNG. `dataset
 sets, so it is read as a stream.
 """
 
+import os
 import stat
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -19,19 +20,24 @@ import numpy as np
 
 from clipgan.base.errors import UserError
 from clipgan.config import DataConfig
+from clipgan.inputs.data.account import Account
 from clipgan.inputs.data.archives import check_member
 from clipgan.inputs.data.captions import CaptionFile
 from clipgan.inputs.data.files import Found, Listing, archive_states, fingerprint
-from clipgan.inputs.data.images import SUFFIXES, CaptionedImage, caption_lines
+from clipgan.inputs.data.folders import is_hidden
+from clipgan.inputs.data.images import CaptionedImage, has_image_suffix
 from clipgan.inputs.data.supplied_features import finish_stored, stored_rows
+from clipgan.inputs.data.text import checked, decode, lines, printable
 
 TABLE = "dataset.json"
 
 
 def find(path: Path, config: DataConfig) -> Found:
-    """Find the images of the zip, sorted by name; `config` is unused.
+    """Find the images of the zip, sorted by name.
 
-    LAFITE's zip for testing belongs in `data.heldout_path`.
+    Args:
+        path: the zip; LAFITE's zip for testing belongs in `data.heldout_path`.
+        config: `encoding` is the encoding of the captions.
 
     Raises:
         UserError: `path` is not a zip. The listing, made later, raises it if a member leads outside of the zip, or if
@@ -39,10 +45,10 @@ def find(path: Path, config: DataConfig) -> Found:
     """
     if not zipfile.is_zipfile(path):
         raise UserError(f"data.path={path} is not a zip; give one that LAFITE's dataset_tool.py wrote")
-    return Found(fingerprint(archive_states([path])), lambda: _list(path))
+    return Found(fingerprint([config.encoding], archive_states([path])), lambda: _list(path, config.encoding))
 
 
-def _list(path: Path) -> Listing:
+def _list(path: Path, encoding: str) -> Listing:
     archive = zipfile.ZipFile(path)  # stays open: several threads read its members later
     for member in archive.infolist():
         kind = stat.S_IFMT(member.external_attr >> 16)
@@ -50,19 +56,36 @@ def _list(path: Path) -> Listing:
     members = set(archive.namelist())
     if TABLE not in members:
         raise UserError(f"data.path={path} has no {TABLE}, which LAFITE's dataset_tool.py writes")
+    account = Account()
     n_texts = {name: len(rows) for name, rows in _rows(path, "clip_txt_features")}
-    pictures = sorted(name for name in members if name.lower().endswith(SUFFIXES))
-    texts = {name: f"{name.rpartition('.')[0]}.txt" for name in pictures}
+    pictures = _pictures(members, account)
+    texts = {name: f"{os.path.splitext(name)[0]}.txt" for name in pictures}
     has_words = any(text in members for text in texts.values())  # never mix real captions and placeholders
+    for name in sorted(members - {TABLE, *pictures, *texts.values()}):
+        if not name.endswith("/") and not _is_hidden(name):
+            account.other(name)
     images = []
     for name in pictures:
+        captions = [f"(caption {k} of {name})" for k in range(1, n_texts.get(name, 0) + 1)]
         if has_words:
-            text = archive.read(texts[name]).decode("utf-8", errors="replace") if texts[name] in members else ""
-            captions = caption_lines(text)
-        else:
-            captions = [f"(caption {k} of {name})" for k in range(1, n_texts.get(name, 0) + 1)]
-        images.append(CaptionedImage(name, captions, partial(archive.open, name)))
-    return Listing(images, extras=partial(_write_features, path, has_words))
+            try:
+                text = archive.read(texts[name]) if texts[name] in members else b""
+                captions = lines(checked(decode(text, encoding), encoding))
+            except (ValueError, zipfile.BadZipFile) as error:
+                account.skip_captions(name, error)
+                continue
+        images.append(CaptionedImage(printable(name), captions, partial(archive.open, name)))
+    return Listing(images, account=account, extras=partial(_write_features, path, has_words))
+
+
+def _pictures(members: set[str], account: Account) -> list[str]:
+    for name in filter(_is_hidden, sorted(members)):
+        account.hide(name)
+    return sorted(name for name in members if has_image_suffix(name) and not _is_hidden(name))
+
+
+def _is_hidden(name: str) -> bool:
+    return any(is_hidden(part) for part in name.split("/"))
 
 
 def _rows(path: Path, key: str) -> Iterator[tuple[str, Any]]:
@@ -74,7 +97,7 @@ def _rows(path: Path, key: str) -> Iterator[tuple[str, Any]]:
     try:
         with zipfile.ZipFile(path) as archive, archive.open(TABLE) as file:
             for name, features in ijson.items(file, f"{key}.item", use_float=True):
-                yield name.replace("\\", "/"), features
+                yield printable(name.replace("\\", "/")), features
     except (ijson.JSONError, ValueError, TypeError, AttributeError) as error:
         raise UserError(
             f"data.path={path}: {key} in its {TABLE} is not what LAFITE's dataset_tool.py writes: {error}"

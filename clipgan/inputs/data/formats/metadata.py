@@ -4,108 +4,133 @@ A row's `file_name` is the image's path below the table's folder. Another column
 list of strings. Several rows may give captions to one image. Folders named after splits are the splits.
 """
 
-import csv
-import json
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
-from typing import Any
+import os
+import posixpath
+import unicodedata
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from clipgan.base.errors import UserError
 from clipgan.config import DataConfig
+from clipgan.inputs.data.account import Account
 from clipgan.inputs.data.files import Found, Listing, found
-from clipgan.inputs.data.formats.folder import image_paths
-from clipgan.inputs.data.images import CaptionedImage, image_file
+from clipgan.inputs.data.folders import Folder, walk
+from clipgan.inputs.data.formats.folder import check_any, check_captioned
+from clipgan.inputs.data.images import CaptionedImage, image_file, is_image
+from clipgan.inputs.data.splits import find_splits
+from clipgan.inputs.data.tables import Row, csv_rows, json_rows, texts_of
+from clipgan.inputs.data.text import checked, decode, one_caption
 
 TABLES = ("metadata.jsonl", "metadata.csv")
-TRAIN, HELDOUT = ("train", "training"), ("validation", "valid", "val", "dev", "test", "eval")  # Hugging Face's names
+FILE = "file_name"
 
 
-def find(folder: Path, config: DataConfig) -> Found:
-    """Find the images that the tables below `folder` name.
+def find(root: Path, config: DataConfig) -> Found:
+    """Find the images that the tables below `root` name.
 
     Args:
-        folder: has a table, or folders of splits with a table each; if there are several held-out splits, the first
-            name in `HELDOUT` is used.
-        config: `caption_column` names the column of captions.
+        root: has a table, or folders of splits (see `find_splits`) with a table each.
+        config: `caption_column` names the column of captions, `encoding` is the encoding of the tables.
 
     Raises:
-        UserError: there is no folder, no image or no table, or a table lacks the two columns.
+        UserError: there is no folder, no image, no table or no caption, or a table lacks the two columns.
     """
-    paths = list(image_paths(folder))
-    tables = sorted(path for name in TABLES for path in folder.rglob(name))
+    account = Account()
+    splits = find_splits(root, account)
+    paths: list[tuple[Folder, str]] = []
+    tables: list[tuple[Folder, str]] = []
+    for folder in walk(root, account):
+        for name in folder.files:
+            if name.lower() in TABLES:
+                tables.append((folder, name))
+            elif is_image(folder.path, name):
+                paths.append((folder, name))
+            else:
+                account.other(folder.name_of(name))
     if not tables:
         raise UserError(
-            f"data.path={folder} has no {' and no '.join(TABLES)}; data=folder reads a .txt beside each image"
+            f"data.path={root} has no {' and no '.join(TABLES)}; data=folder reads a .txt beside each image"
         )
-    captions: dict[Path, list[str]] = {}
-    skipped: list[str] = []
-    for table in tables:
-        _read_table(table, folder, config.caption_column, captions, skipped)
-    known = set(paths)
-    missing = [path for path in captions if path not in known]
-    skipped += [f"{path.relative_to(folder).as_posix()}: no such image" for path in missing]
-    images = [image_file(path, folder, captions.get(path, [])) for path in paths]
-    return found(_by_split(images, skipped))
+    captions: dict[str, list[str]] = {}
+    names = _Names(folder.name_of(name) for folder, name in paths)
+    for folder, name in tables:
+        _read_table(folder, name, root, config, captions, names, account)
+    images: dict[str, list[CaptionedImage]] = {"train": [], "heldout": []}
+    for folder, name in paths:
+        if (split := splits.of(folder.parts, account)) is not None:
+            path = folder.name_of(name)
+            images[split].append(image_file(folder.path / name, path, captions.get(path, [])))
+    check_any(images["train"], root, account)
+    check_captioned(images["train"], root, f"into the column {config.caption_column} of a table", account)
+    return found(Listing(images["train"], images["heldout"] if splits.exist else None, account))
 
 
-def _read_table(table: Path, folder: Path, column: str, captions: dict[Path, list[str]], skipped: list[str]) -> None:
-    """Add the captions of a table's rows to `captions`, and a message about each faulty row to `skipped`.
+class _Names:
+    """The images that are there, found by what a table says of them."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = {unicodedata.normalize("NFC", name): name for name in names}  # macOS decomposes letters (NFD)
+
+    def find(self, written: str) -> str | None:
+        """Return the name of the image that is written so, also with Windows' backslashes; None: there is none."""
+        both = (posixpath.normpath(path) for path in (written, written.replace("\\", "/")))
+        return next((self._names[name] for path in both if (name := unicodedata.normalize("NFC", path)) in self._names),
+                    None)  # fmt: skip
+
+
+def _read_table(
+    folder: Folder,
+    name: str,
+    root: Path,
+    config: DataConfig,
+    captions: dict[str, list[str]],
+    names: _Names,
+    account: Account,
+) -> None:
+    """Add the captions of a table's rows to `captions`, and a message about each faulty row to the account.
 
     Raises:
-        UserError: no row has the two columns.
+        UserError: the table cannot be decoded, or no row has the two columns.
     """
-    name, root = table.relative_to(folder).as_posix(), table.parent.resolve()
+    table, column = folder.name_of(name), config.caption_column
     columns: dict[str, None] = {}
     used = False
-    for number, row in _rows(table):
+    for number, row in _rows(folder.path / name, table, config, account):
+        place = f"{table}:{number}"
         if isinstance(row, str):
-            skipped.append(f"{name}:{number}: {row}")
+            account.skip(place, row)
             continue
         columns |= dict.fromkeys(row)
-        if not isinstance(row.get("file_name"), str) or column not in row:
+        file = row.get(FILE)
+        try:
+            texts = texts_of(row, column)
+            if texts is None or not isinstance(file, str):
+                continue
+            used = True
+            texts = [one_caption(checked(text, config.encoding)) for text in texts]
+        except ValueError as error:
+            used = True
+            account.skip_captions(place, error)
             continue
-        used = True
-        if not (root / row["file_name"]).resolve().is_relative_to(root):
-            skipped.append(f"{name}:{number}: {row['file_name']} lies outside of the folder")
-            continue
-        texts = row[column] if isinstance(row[column], list) else [row[column]]
-        lines = [" ".join(text.split()) for text in texts if isinstance(text, str)]
-        captions.setdefault(table.parent / PurePosixPath(row["file_name"]), []).extend(filter(None, lines))
+        if posixpath.isabs(file) or posixpath.normpath(file).startswith(".."):
+            account.skip(place, f"{file} lies outside of the folder")
+        elif image := names.find(folder.name_of(file)):
+            captions.setdefault(image, []).extend(filter(None, texts))
+        else:
+            there = os.path.exists(folder.path / file)
+            account.skip(folder.name_of(file), "not an image that Pillow can read" if there else "no such image")
     if not used:
         raise UserError(
-            f"data.path={folder}: {name} needs the columns file_name and data.caption_column={column}; "
+            f"data.path={root}: {table} needs the columns {FILE} and data.caption_column={column}; "
             f"it has {', '.join(columns) or 'no row'}"
         )
 
 
-def _rows(table: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    """Yield line number and row of a table; in place of a damaged row a message about it."""
-    with table.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        if table.suffix == ".csv":
-            reader = csv.DictReader(file, restkey="", restval=None)
-            for csv_row in reader:
-                yield reader.line_num, csv_row
-            return
-        for number, line in enumerate(file, start=1):
-            if line.strip():
-                try:
-                    row = json.loads(line)
-                except ValueError as error:
-                    yield number, f"not JSON ({error})"
-                else:
-                    yield number, row if isinstance(row, dict) else "not a JSON object"
-
-
-def _by_split(images: list[CaptionedImage], skipped: list[str]) -> Listing:
-    """Split the images by the first folder of their path; without such folders return one undivided listing."""
-    top = {image.name.partition("/")[0] for image in images if "/" in image.name}
-    heldout = next((name for name in HELDOUT if name in top), None)
-    if heldout is None or not top.intersection(TRAIN):
-        return Listing(images, skipped=skipped)
-
-    def of(*splits: str) -> list[CaptionedImage]:
-        return [image for image in images if image.name.partition("/")[0] in splits]
-
-    left_out = [name for name in HELDOUT if name in top and name != heldout]
-    skipped = skipped + [f"{name}/: {len(of(name))} images of a second held-out split" for name in left_out]
-    return Listing(of(*TRAIN), of(heldout), skipped)
+def _rows(path: Path, table: str, config: DataConfig, account: Account) -> Iterator[tuple[int, Row]]:
+    try:
+        text = decode(path.read_bytes(), config.encoding)
+    except (OSError, ValueError) as error:
+        raise UserError(f"data.path={config.path}: {table} cannot be read ({error}); see data.encoding") from error
+    if path.suffix.lower() == ".jsonl":
+        return json_rows(text)
+    return csv_rows(text, FILE, config.caption_column, lambda sentence: account.note(f"{table}: {sentence}"))

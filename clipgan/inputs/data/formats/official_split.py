@@ -1,13 +1,15 @@
 """Splits that text-to-image papers publish: `train/filenames.pickle`, `test/filenames.pickle` (AttnGAN's layout)."""
 
+import os
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from clipgan.base.errors import UserError
+from clipgan.inputs.data.account import Account
 from clipgan.inputs.data.files import Listing
-from clipgan.inputs.data.images import SUFFIXES, CaptionedImage
+from clipgan.inputs.data.images import CaptionedImage, has_image_suffix
 
 
 class PlainUnpickler(pickle.Unpickler):
@@ -36,11 +38,11 @@ def read_names(path: Path) -> set[str]:
 
 def without_suffix(name: str) -> str:
     """Strip an image suffix: `birds/a.jpg` and `birds/a` both give `birds/a`."""
-    return next((name[: -len(suffix)] for suffix in SUFFIXES if name.lower().endswith(suffix)), name)
+    return os.path.splitext(name)[0] if has_image_suffix(name) else name
 
 
 def split_by_names(
-    root: Path, images: Sequence[CaptionedImage], names: Sequence[str], skipped: list[str]
+    root: Path, images: Sequence[CaptionedImage], names: Sequence[str], account: Account
 ) -> Listing | None:
     """Split the images by the two pickles in `root`; return None if a pickle is missing.
 
@@ -48,16 +50,20 @@ def split_by_names(
         root: the folder that may have `train/filenames.pickle` and `test/filenames.pickle`.
         images: all images.
         names: each image's name in the pickles.
-        skipped: unusable files with reasons; the listing returns them together with images in neither split.
+        account: gets the images in neither split, and the number of names without an image.
     """
     pickles = [root / split / "filenames.pickle" for split in ("train", "test")]
     if not all(path.is_file() for path in pickles):
         return None
     train, test = (read_names(path) for path in pickles)
     named = list(zip(names, images, strict=True))
-    neither = [f"{image.name}: in neither split" for name, image in named if name not in train and name not in test]
+    for name, image in named:
+        if name not in train and name not in test:
+            account.skip(image.name, "in neither split")
+    if missing := (train | test).difference(names):
+        account.note(f"the lists of the split name {len(missing)} images that are not there, such as {min(missing)}")
     return Listing(
         [image for name, image in named if name in train],
         [image for name, image in named if name in test and name not in train],
-        skipped + neither,
+        account,
     )

@@ -1,77 +1,198 @@
 """`data=webdataset`: img2dataset's tar shards, `00000.tar` with `000000012.jpg`, `.txt` and `.json`.
 
-The shards are listed once with Python's tarfile, and their images are then read in place. The webdataset package
-streams instead: it does not refuse members that lead outside, and it cannot start in the middle of a shard.
+The captions of a sample are its `.txt`, `.caption` and `.0.txt`, `.1.txt`, ..., one caption each, else those in its
+`.json`. The shards are listed once with Python's tarfile, and their images are then read in place. The webdataset
+package streams instead: it does not refuse members that lead outside, and it cannot start in the middle of a shard.
 """
 
 import json
+import re
 import tarfile
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from clipgan.base.errors import UserError
 from clipgan.config import DataConfig
+from clipgan.inputs.data.account import Account
 from clipgan.inputs.data.archives import check_member, open_span
 from clipgan.inputs.data.files import Found, Listing, archive_states, fingerprint
-from clipgan.inputs.data.images import SUFFIXES, CaptionedImage, caption_lines
+from clipgan.inputs.data.folders import is_hidden, walk
+from clipgan.inputs.data.images import CaptionedImage, has_image_suffix
+from clipgan.inputs.data.splits import HELDOUT, TRAIN, Splits, find_splits, words
 from clipgan.inputs.data.spool import Spool
+from clipgan.inputs.data.tables import texts_of
+from clipgan.inputs.data.text import checked, decode, one_caption, printable
 
 Members = dict[str, tarfile.TarInfo]  # one sample: suffix -> member
+PREFERRED = (".png", ".jpg", ".jpeg", ".webp", ".bmp")  # of several images in a sample, in this order
+TEXT = re.compile(r"\.(?:(\d+)\.)?(?:txt|caption)")
+COMPRESSED = re.compile(r"\.(?:tgz|tar\.\w+)$")
+STATISTICS = (".json", ".parquet")  # that img2dataset writes beside the shards
+IN_JSON = ("caption", "captions")
 
 
 def find(path: Path, config: DataConfig) -> Found:
-    """Find the samples of the shard `path`, or of all shards at any depth below it, in order; `config` is unused.
+    """Find the samples of the shard `path`, or of all shards at any depth below it, in order.
+
+    Args:
+        path: a shard, or a folder of shards. `train/` beside `val/`, or names such as `train-0000.tar` and
+            `val-0000.tar`, are splits.
+        config: `encoding` is the encoding of the captions; `caption_column` a further key of captions in `.json`.
 
     Raises:
-        UserError: there is no shard. The listing, made later, raises it if a shard is compressed or not a tar, or if a
-            member leads outside.
+        UserError: there is no shard. The listing, made later, raises it if no shard can be read, or if a member leads
+            outside.
     """
-    shards = [path] if path.is_file() else sorted(path.rglob("*.tar"))
-    if not shards:
-        raise UserError(f"data.path={path} has no .tar; give a folder with img2dataset's shards, or one shard")
+    account = Account()
+    shards = {"train": [path]} if path.is_file() else _shards(path, account)
+    if not any(shards.values()):
+        there = f" (it has {account.skipped()[0]})" if account.skipped() else ""
+        raise UserError(f"data.path={path} has no .tar{there}; give a folder with img2dataset's shards, or one shard")
     root = path.parent if path.is_file() else path
-    return Found(fingerprint(archive_states(shards)), lambda: _list(shards, root))
+    states = archive_states(shard for some in shards.values() for shard in some)
+    texts = [config.encoding, config.caption_column, account.skipped(), account.notes]
+    return Found(fingerprint(texts, states), lambda: _list(shards, root, config, account))
 
 
-def _list(shards: list[Path], root: Path) -> Listing:
-    images: Spool[CaptionedImage] = Spool()
-    skipped: list[str] = []
-    for shard in shards:
-        name = shard.relative_to(root).as_posix()
+def _shards(root: Path, account: Account) -> dict[str, list[Path]]:
+    """Return the shards of each split; `heldout` is missing if there is none."""
+    splits = find_splits(root, account)
+    files = [(folder, name) for folder in walk(root, account) for name in folder.files]
+    tars = [(folder, name) for folder, name in files if name.lower().endswith(".tar")]
+    for folder, name in files:
+        if COMPRESSED.search(name.lower()):
+            account.skip(folder.name_of(name), "a compressed tar; decompress it")
+        elif not name.lower().endswith((".tar", *STATISTICS)):
+            account.other(folder.name_of(name), "not a tar")
+    by_name = Splits("", sorted({_kind(name) for _, name in tars}))
+    if not splits.exist and by_name.exist:
+        kinds = (" and ".join(sorted(kinds)) for kinds in (by_name.train, by_name.heldout))
+        account.note("training images are those of the shards named {}, held-out images those named {}".format(*kinds))
+    shards: dict[str, list[Path]] = {"train": []}
+    if splits.exist or by_name.exist:
+        shards["heldout"] = []
+    for folder, name in tars:
+        split = splits.of(folder.parts, account) if splits.exist else by_name.of((_kind(name),), account)
+        if split is not None:
+            shards[split].append(folder.path / name)
+    return shards
+
+
+def _kind(shard: str) -> str:
+    """Return the split in a shard's name: `cc3m-train-0001.tar` gives `train`."""
+    return min(words(shard).intersection((*TRAIN, *HELDOUT)), default="(no split in the name)")
+
+
+def _list(shards: dict[str, list[Path]], root: Path, config: DataConfig, account: Account) -> Listing:
+    images: dict[str, Spool[CaptionedImage]] = {split: Spool() for split in shards}
+    whole = 0
+    for split, paths in shards.items():
+        for path in paths:
+            shard = Shard(path, printable(path.relative_to(root).as_posix()), config, account)
+            try:
+                shard.add_images(images[split])
+                whole += 1
+            except (tarfile.TarError, OSError) as error:
+                reason = getattr(error, "strerror", None) or error
+                account.skip(shard.name, f"not an uncompressed tar ({reason}); decompress it first if it is a .tar.gz")
+    if not whole:
+        raise UserError(f"data.path={config.path} has no shard that can be read: {'; '.join(account.skipped()[:3])}")
+    return Listing(images["train"], images.get("heldout"), account)
+
+
+class Shard:
+    """Lists one shard."""
+
+    def __init__(self, path: Path, name: str, config: DataConfig, account: Account) -> None:
+        """Describe the file `path`; `name` is its path below the data set's root."""
+        self.path, self.name, self.config, self.account = path, name, config, account
+
+    def add_images(self, images: Spool[CaptionedImage]) -> None:
+        """Append the images of all samples.
+
+        Raises:
+            UserError: a member leads outside.
+            tarfile.TarError: this is no uncompressed tar.
+        """
+        with tarfile.open(self.path, "r:") as tar:  # no compression, so that each member has an offset in the file
+            for key, members in self._samples(tar):
+                self._add(tar, key, members, images)
+
+    def _samples(self, tar: tarfile.TarFile) -> Iterator[tuple[str, Members]]:
+        """Group the members by webdataset's key: the path up to the first dot in its last part."""
+        samples: dict[str, Members] = {}
         try:
-            with tarfile.open(shard, "r:") as tar:  # no compression, so that each member has an offset in the file
-                for key, members in _samples(tar, shard, name, skipped):
-                    _add(tar, shard, f"{name}/{key}", members, images, skipped)
-        except (tarfile.TarError, OSError) as error:
-            raise UserError(
-                f"data.path: {shard} is not an uncompressed tar ({error}); decompress it first if it is a .tar.gz"
-            ) from error
-    return Listing(images, skipped=skipped)
+            for member in tar:
+                check_member(self.path, member.name, member.isfile() or member.isdir())
+                if any(is_hidden(part) for part in PurePosixPath(member.name).parts):
+                    self.account.hide(f"{self.name}/{member.name}")
+                elif member.isfile():
+                    folder, _, last = member.name.rpartition("/")
+                    key, _, suffix = last.partition(".")
+                    sample = samples.setdefault(f"{folder}/{key}" if folder else key, {})
+                    if f".{suffix.lower()}" in sample:
+                        self.account.skip(f"{self.name}/{member.name}", "the shard already has a file of this name")
+                    sample.setdefault(f".{suffix.lower()}", member)
+            if not _is_whole(tar, self.path):
+                count = len(tar.getmembers())
+                self.account.skip(self.name, f"the shard ends early (everything after its {count} members is missing)")
+        except tarfile.ReadError as error:
+            if not samples:
+                raise
+            self.account.skip(self.name, f"the shard ends early ({error})")
+        yield from samples.items()
+
+    def _add(self, tar: tarfile.TarFile, key: str, members: Members, images: Spool[CaptionedImage]) -> None:
+        name = f"{self.name}/{key}"
+        pictures = _pictures(members)
+        if not pictures:
+            self.account.skip(name, f"no image (it has {', '.join(members)})")
+            return
+        image = members[pictures[0]]
+        try:
+            captions = self._captions(tar, members)
+        except (ValueError, RecursionError, tarfile.TarError) as error:
+            self.account.skip_captions(name, error)
+            return
+        for suffix in pictures[1:]:
+            self.account.other(f"{name}{suffix}", f"the sample has another image, {pictures[0]}")
+        for suffix in members:
+            if suffix not in pictures and suffix != ".json" and not TEXT.fullmatch(suffix):
+                self.account.other(f"{name}{suffix}")
+        opened = partial(open_span, self.path, image.offset_data, image.size)
+        images.append(CaptionedImage(printable(name + pictures[0]), captions, opened))
+
+    def _captions(self, tar: tarfile.TarFile, members: Members) -> list[str]:
+        """Return the captions of a sample.
+
+        Raises:
+            ValueError: they are no text in `data.encoding`, or no strings.
+        """
+        texts = sorted(
+            (int(match[1] or -1), suffix) for suffix in members if (match := TEXT.fullmatch(suffix)) is not None
+        )
+        captions = [self._text(tar, members[suffix]) for _, suffix in texts]
+        if not any(captions) and ".json" in members:
+            content = json.loads(self._text(tar, members[".json"]))
+            keys = (*IN_JSON, self.config.caption_column)
+            found = (texts_of(content, key) for key in keys) if isinstance(content, dict) else ()
+            captions = next((texts for texts in found if texts), [])
+            captions = [checked(one_caption(text), self.config.encoding) for text in captions]
+        return [caption for caption in captions if caption]
+
+    def _text(self, tar: tarfile.TarFile, member: tarfile.TarInfo) -> str:
+        file = tar.extractfile(member)
+        assert file is not None
+        return one_caption(checked(decode(file.read(), self.config.encoding), self.config.encoding))
 
 
-def _samples(tar: tarfile.TarFile, shard: Path, name: str, skipped: list[str]) -> Iterator[tuple[str, Members]]:
-    """Group the members by webdataset's key: the path up to the first dot in its last part."""
-    samples: dict[str, Members] = {}
-    try:
-        for member in tar:
-            check_member(shard, member.name, member.isfile() or member.isdir())
-            if member.isfile():
-                folder, _, last = member.name.rpartition("/")
-                key, _, suffix = last.partition(".")
-                sample = samples.setdefault(f"{folder}/{key}" if folder else key, {})
-                if f".{suffix.lower()}" in sample:
-                    skipped.append(f"{name}/{member.name}: the shard already has a file of this name")
-                sample.setdefault(f".{suffix.lower()}", member)
-        if not _is_whole(tar, shard):
-            skipped.append(
-                f"{name}: the shard ends early (everything after its {len(tar.getmembers())} members is missing)"
-            )
-    except tarfile.ReadError as error:
-        if not samples:
-            raise
-        skipped.append(f"{name}: the shard ends early ({error})")
-    yield from samples.items()
+def _pictures(members: Members) -> list[str]:
+    """Return the suffixes of a sample's images, the preferred first; `.image.png` counts where there is no `.png`."""
+    suffixes = [suffix for suffix in members if has_image_suffix(f"x{suffix}")]
+    plain = [suffix for suffix in suffixes if suffix.count(".") == 1]
+    order = {suffix: place for place, suffix in enumerate(PREFERRED)}
+    return sorted(plain or suffixes, key=lambda suffix: (order.get(suffix, len(order)), suffix))
 
 
 def _is_whole(tar: tarfile.TarFile, shard: Path) -> bool:
@@ -83,35 +204,3 @@ def _is_whole(tar: tarfile.TarFile, shard: Path) -> bool:
     with shard.open("rb") as file:
         file.seek(end)
         return file.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
-
-
-def _add(
-    tar: tarfile.TarFile, shard: Path, name: str, members: Members, images: Spool[CaptionedImage], skipped: list[str]
-) -> None:
-    suffix = next((suffix for suffix in SUFFIXES if suffix in members), None)
-    if suffix is None:
-        skipped.append(f"{name}: no image (it has {', '.join(members)})")
-        return
-    image = members[suffix]
-    try:
-        captions = _captions(tar, members)
-    except (ValueError, tarfile.TarError) as error:
-        skipped.append(f"{name}: its caption cannot be read ({error})")
-        return
-    images.append(CaptionedImage(name + suffix, captions, partial(open_span, shard, image.offset_data, image.size)))
-
-
-def _captions(tar: tarfile.TarFile, members: Members) -> list[str]:
-    """Return the lines of `.txt`, else `caption` in `.json`, which is a string or a list of strings."""
-    for suffix in (".txt", ".json"):
-        if suffix in members:
-            file = tar.extractfile(members[suffix])
-            assert file is not None
-            text = file.read().decode("utf-8", errors="replace")
-            if suffix == ".txt":
-                return caption_lines(text)
-            content = json.loads(text)
-            caption = content.get("caption") if isinstance(content, dict) else None
-            texts = caption if isinstance(caption, list) else [caption]
-            return [" ".join(text.split()) for text in texts if isinstance(text, str) and text.strip()]
-    return []

@@ -63,6 +63,7 @@ class LafiteDiscriminator(nn.Module):
 
         sizes = [2**exponent for exponent in range(resolution.bit_length() - 1, 2, -1)]
         self.clamp, self.group, self.unit_features = lafite.conv_clamp, model.mbstd_group, lafite.unit_features
+        self.everywhere = lafite.text_logit == "batch"
         self.from_rgb = Conv(3, channels(resolution), 1, activate=True)
         self.blocks = nn.ModuleDict(
             {str(size): LafiteResidualBlock(channels(size), channels(size // 2), self.clamp) for size in sizes}
@@ -74,21 +75,26 @@ class LafiteDiscriminator(nn.Module):
         self.semantic = Linear(width, clip_dim)
         self.equalised = [layer for layer in self.modules() if isinstance(layer, Equalised)]
 
-    def forward(self, images: Scales, condition: Tensor) -> Judgement:
+    def begin_step(self) -> None:
+        """See `Discriminator.begin_step`."""
+
+    def forward(self, images: Scales, condition: Tensor, mismatched: Tensor | None = None) -> Judgement:
         """Judge images against their text.
 
         Args:
             images: one scale, in [-1, 1].
             condition: [N, C], unit length.
+            mismatched: see `Discriminator.forward`.
 
         Returns:
             The logit D(x, c) = D(x) + sum over the batch of <f_D(x), c>, and f_D(x). As in the published code, the
-            text's part is one number for all images of the batch (of the micro-batch with accumulate > 1).
+            text's part is one number for all images of the batch (of the micro-batch with accumulate > 1; of this
+            process with `text_logit=process`).
         """
         with scaled_together(self.equalised):
-            return self._judge(images, condition)
+            return self._judge(images, condition, mismatched)
 
-    def _judge(self, images: Scales, condition: Tensor) -> Judgement:
+    def _judge(self, images: Scales, condition: Tensor, mismatched: Tensor | None) -> Judgement:
         x = self.from_rgb(images.image).clamp(-self.clamp, self.clamp)
         for block in self.blocks.values():
             x = block(x)
@@ -97,7 +103,13 @@ class LafiteDiscriminator(nn.Module):
         semantic = self.semantic(h).float()
         if self.unit_features:
             semantic = semantic / semantic.norm(dim=1, keepdim=True)
-        return Judgement(self.logit(h).float().squeeze(1) + total_with_gradient((semantic * condition).sum()), semantic)
+        logit = self.logit(h).float().squeeze(1)
+
+        def logits(condition: Tensor) -> Tensor:
+            text = (semantic * condition).sum()
+            return logit + (total_with_gradient(text) if self.everywhere else text)
+
+        return Judgement(logits(condition), semantic, None if mismatched is None else logits(mismatched))
 
     def joinable(self, rows: int) -> bool:
         """See `Discriminator.joinable`; here every logit depends on the whole batch."""

@@ -69,7 +69,7 @@ class LafiteLayer(nn.Module):
         self.noise_strength = nn.Parameter(torch.zeros(()))
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.register_buffer("noise", torch.randn(size, size))  # a constant map, in place of random noise
-        self.gain = (inputs * 9) ** -0.5  # keeps half precision in range; demodulation cancels it
+        self.gain = (inputs * 9) ** -0.5  # keeps half precision in range; `_convolve` takes it back
         self.clamp, self.up = clamp, up
 
     def forward(self, x: Tensor, w: Tensor, text: Tensor, noise: Tensor) -> Tensor:
@@ -85,7 +85,7 @@ class LafiteLayer(nn.Module):
             y = blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), padding=1) * 4
         else:
             y = F.conv2d(x, weight, padding=1)
-        return y * demodulation(scale, weight)[:, :, None, None].to(y.dtype)
+        return y * (demodulation(scale, self.weight) / self.gain)[:, :, None, None].to(y.dtype)
 
 
 class LafiteToRGB(nn.Module):

@@ -1,0 +1,59 @@
+"""`sweep`: trainings of many settings, as a study."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from clipgan.base.errors import UserError
+from clipgan.base.installed import conf, train_program
+
+if TYPE_CHECKING:  # it imports Optuna
+    from sweeps.report.reading import Sweep
+
+
+def sweep(overrides: Sequence[str], show: bool = True) -> "Sweep":
+    """Run the points of a sweep that its study lacks, and return the study.
+
+    The sweep runs in processes of its own, which are started by the same command as from a shell. A second call with
+    the same overrides runs nothing; with more values, it extends the study.
+
+    Args:
+        overrides: what follows `python train.py -m`, as in `["loss=symmetric", "h=0.1,0.5,2"]`.
+        show: whether to print what the command prints.
+
+    Returns:
+        The study: `points` (the best first), `trials`, `objective`, `best_checkpoint`. Trials may have failed: their
+        `state` is FAIL and their `reason` says why.
+
+    Raises:
+        SweepError, HydraException: an override is not allowed.
+        UserError: the command ended before a trial ran; the message has its last line.
+    """
+    from clipgan.config.command_line import register_resolvers
+    from sweeps.command.request import read_outside_hydra
+    from sweeps.report.reading import read
+
+    register_resolvers()
+    request = read_outside_hydra(conf(), "config", overrides)  # a mistake raises its error here
+    command = [*train_program(), "-m", *overrides]
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    last = ""
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            last = line.strip() or last
+            if show:
+                sys.stdout.write(line)  # through Python, so that a notebook shows it in its cell
+                sys.stdout.flush()
+    finally:
+        process.terminate()  # after Ctrl-C, trials save a checkpoint; a process that has ended feels nothing
+        status = process.wait()
+    study = read(request.settings.storage, request.study_name) if status in (0, 1) else None
+    if study is None or (status and not study.trials):
+        raise UserError(f"the sweep ended with status {status}: {last}")
+    return study

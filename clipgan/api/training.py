@@ -1,0 +1,50 @@
+"""`train`: one training."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clipgan.config import Config
+
+if TYPE_CHECKING:  # they import torch
+    from clipgan.engine.result import Report, Result
+    from clipgan.tracking.run_description import Origin
+
+RUNS = "runs/single"  # parent of the run directories that have no other place
+
+
+def train(
+    config: Config | Sequence[str] = (),
+    run_dir: Path | str | None = None,
+    report: "Report | None" = None,
+    origin: "Origin | None" = None,
+) -> "Result":
+    """Run one training; resume from its last checkpoint if its run directory has one.
+
+    Args:
+        config: overrides as on the command line (`["h=1", "kimg=2"]`), or a whole configuration.
+        run_dir: where its files go; made if missing. None: a new folder in runs/single.
+        report: called with (objective, units done) at each snapshot; the training ends there if it returns True.
+        origin: the command or the sweep that started the run, for its page in MLflow.
+
+    Returns:
+        The objective at the end (`objective`), and the speed (`sec_per_unit`, seconds per kimg).
+
+    Raises:
+        UserError: a value is not allowed, or data, weights or a checkpoint are missing or do not fit.
+        HydraException: an unknown key, group or option.
+        DivergenceError: a loss is no longer finite.
+        Interrupted: SIGTERM or SIGINT came, and the run wrote a checkpoint.
+    """
+    if not isinstance(config, Config):
+        from clipgan.config.command_line import compose_config
+
+        config = compose_config(config)
+    from clipgan.engine.start_processes import further_processes, spread
+    from clipgan.tasks.train import train as train_here
+
+    config = spread(config)
+    folder = Path(run_dir or Path(RUNS) / datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f"))
+    with further_processes(config, folder, train_here):
+        return train_here(config, folder, report=report, origin=origin)

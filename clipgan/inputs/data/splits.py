@@ -1,0 +1,95 @@
+"""Splits by the names of folders: `train/` beside `val/` or `test/`, in any case, in the root or in a folder below."""
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from clipgan.inputs.data.account import Account
+from clipgan.inputs.data.folders import kind_of
+
+TRAIN = ("train", "training")
+HELDOUT = ("validation", "valid", "val", "dev", "test", "testing", "eval")  # the first one that exists is held out
+OUTSIDE = "outside of the splits"
+SECOND = "of a second held-out split"
+
+
+class Splits:
+    """Tells the split of a file from the folders above it."""
+
+    def __init__(self, above: str = "", names: Sequence[str] = ()) -> None:
+        """Choose among folders.
+
+        Args:
+            above: the folder below the root that has them, such as `data/`; empty: they are in the root.
+            names: the names of the folders; without one of training and one of held-out images they are no splits.
+        """
+        kinds = {name: name.casefold() for name in names}
+        first = next((kind for kind in HELDOUT if kind in kinds.values()), None)
+        train = {name for name, kind in kinds.items() if kind in TRAIN}
+        self.above, self.depth = above, above.count("/")
+        self.exist = first is not None and bool(train)
+        self.train = train if self.exist else set()
+        self.heldout = {name for name, kind in kinds.items() if kind == first} if self.exist else set()
+        self.second = {name for name, kind in kinds.items() if kind in HELDOUT} - self.heldout if self.exist else set()
+
+    def __str__(self) -> str:
+        train, heldout = (" and ".join(f"{self.above}{name}/" for name in sorted(names))
+                          for names in (self.train, self.heldout))  # fmt: skip
+        return f"training images are those of {train}, held-out images those of {heldout}"
+
+    def of(self, parts: Sequence[str], account: Account) -> str | None:
+        """Return `train` or `heldout` for a file in the folder `parts` below the root, `train` if there are no splits.
+
+        Files of neither split go to the account, and the answer is None.
+        """
+        if not self.exist:
+            return "train"
+        inside = "".join(f"{part}/" for part in parts[: self.depth]) == self.above
+        name = parts[self.depth] if inside and len(parts) > self.depth else None
+        if name in self.train:
+            return "train"
+        if name in self.heldout:
+            return "heldout"
+        account.outside("/".join((*parts[: self.depth + 1], "")) or "./", SECOND if name in self.second else OUTSIDE)
+        return None
+
+
+def find_splits(root: Path, account: Account) -> Splits:
+    """Look for the folders of splits in `root`, or else in its folders, and say in the account which were found.
+
+    Folders that look like splits and are not taken as such (`cat/train`, `test_images`) are named there.
+    """
+    top = subfolders(root)
+    below = {name: subfolders(root / name) for name in top}
+    candidates = [Splits("", top)] + [Splits(f"{name}/", names) for name, names in below.items()]
+    found = [splits for splits in candidates if splits.exist]
+    if found and (found[0].above == "" or (len(found) == 1 and not _like_heldout(top))):
+        account.note(str(found[0]))
+        return found[0]
+    paths = [*top, *(f"{name}/{inner}" for name in top for inner in below[name])]
+    if like := _like_heldout(paths):
+        named = ", ".join(f"{path}/" for path in like[:3]) + f" and {len(like) - 3} more" * (len(like) > 3)
+        account.note(
+            f"{named}: named like held-out images, but packed like all others, as no train/ lies beside a val/ or "
+            "test/; data.path=TRAINING data.heldout_path=HELDOUT separates them"
+        )
+    return Splits()
+
+
+def words(name: str) -> set[str]:
+    """Return the words in a name: `cc3m-train-0001` has cc, m and train."""
+    return set(re.findall(r"[a-z]+", name.casefold()))
+
+
+def _like_heldout(paths: Iterable[str]) -> list[str]:
+    return [path for path in paths if words(path.rpartition("/")[2]).intersection(HELDOUT)]
+
+
+def subfolders(path: Path) -> list[str]:
+    """Return the names of the folders in a folder, sorted; links to folders count."""
+    try:
+        with os.scandir(path) as entries:
+            return sorted(entry.name for entry in entries if kind_of(entry) == "folder")
+    except OSError:
+        return []

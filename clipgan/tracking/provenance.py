@@ -1,0 +1,97 @@
+"""Record what a run was started from: commit, command, host, device, and versions of the main libraries."""
+
+import json
+import shlex
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from clipgan.base.durable_files import replace_text
+from clipgan.base.installed import PACKAGE
+from clipgan.base.secrets import without_passwords
+
+FILE = "provenance.jsonl"  # in the run directory: a line for each process that has trained the run
+CODE = ("clipgan", "sweeps", "hydra_plugins", "conf", "train.py", "pyproject.toml")  # what a run executes and reads
+LIBRARIES = ("torch", "torchvision", "open_clip_torch", "torch-fidelity", "hydra-core", "optuna", "mlflow", "numpy")
+MAX_TAG = 5000  # characters; the lowest limit of MLflow's versions
+GIT_SECONDS = 10  # that git may take
+
+
+def describe(device: str) -> dict[str, Any]:
+    """Describe this process: where its code is from, how it was started, and on what it runs.
+
+    Args:
+        device: a readable name of the device that trains.
+
+    Returns:
+        `commit` (None where the code is no checkout of git), `dirty` (whether code or conf differ from the commit; None
+        without one), `command` (without passwords), `host`, `device`, `versions` (of Python, clipgan and libraries).
+    """
+    commit, dirty = _checkout(PACKAGE.parent)
+    return {
+        "commit": commit,
+        "dirty": dirty,
+        "command": _command(sys.orig_argv),
+        "host": socket.gethostname(),
+        "device": device,
+        "versions": _versions(),
+    }
+
+
+def write(record: Mapping[str, Any], run_dir: Path, continues: bool) -> None:
+    """Write a record of `describe` into the run directory: behind the earlier ones if the run continues."""
+    path = run_dir / FILE
+    earlier = path.read_text() if continues and path.exists() else ""
+    replace_text(path, f"{earlier}{json.dumps(record)}\n")
+
+
+def tags(record: Mapping[str, Any]) -> dict[str, str]:
+    """Turn a record of `describe` into tags of an MLflow run. `mlflow.source.*` are those that its pages show."""
+    found = {f"clipgan.{key}": record[key] for key in ("command", "host", "device")}
+    found["clipgan.versions"] = ", ".join(f"{name} {number}" for name, number in record["versions"].items())
+    if record["commit"] is not None:
+        found |= {
+            "mlflow.source.git.commit": record["commit"],
+            "clipgan.commit": f"{record['commit']} with uncommitted changes" if record["dirty"] else record["commit"],
+        }
+    return {key: text[:MAX_TAG] for key, text in found.items()}
+
+
+def _command(arguments: Sequence[str]) -> str:
+    return shlex.join(["python", *map(without_passwords, arguments[1:])])
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": sys.version.split()[0]}
+    for name in ("clipgan", *LIBRARIES):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # a checkout that is not installed
+            continue
+    return found
+
+
+def _checkout(folder: Path) -> tuple[str | None, bool | None]:
+    """The commit of a checkout and whether its code differs; (None, None) if git does not say so.
+
+    A wheel inside another project's checkout has no commit: that of the other project would mislead.
+    """
+    try:
+        top, commit = _git(folder, "rev-parse", "--show-toplevel", "HEAD").splitlines()
+        if Path(top).resolve() != folder.resolve():
+            return None, None
+        return commit, bool(_git(folder, "status", "--porcelain", "--", *CODE).strip())
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None, None
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=GIT_SECONDS
+    )
+    return done.stdout

@@ -1,0 +1,37 @@
+"""Count what has become of a plan's tasks."""
+
+from collections import Counter
+
+from sweeps.points.trial_record import TrialRecord
+from sweeps.search.plan import Plan
+from sweeps.study.queue import Limits
+from sweeps.study.trial_cache import Trials
+
+
+class PlanStates:
+    """The states of the tasks of a plan, as far as this process has read them."""
+
+    def __init__(self, trials: Trials) -> None:
+        self._trials = trials
+        self._asked: Plan | None = None
+        self._answers: dict[int, bool] = {}  # trial -> whether that plan wants it
+
+    def of(self, plan: Plan) -> Counter[str]:
+        """Count the newest trials of the plan's tasks by state."""
+        return Counter(record.state for record in self._trials.newest.values() if self.wanted(plan, record))
+
+    def failure_rate(self, plan: Plan) -> float:
+        """Compute the share of the plan's tasks that have failed."""
+        return self.of(plan)["FAIL"] / len(plan)
+
+    def is_given_up(self, plan: Plan, limits: Limits) -> bool:
+        """Whether more of the plan's tasks have failed than `max_failure_rate` allows."""
+        return limits.max_failure_rate < 1 and self.failure_rate(plan) > limits.max_failure_rate
+
+    def wanted(self, plan: Plan, record: TrialRecord) -> bool:
+        """Call `plan.wants` once for each trial and cache the answer: a queue may be long."""
+        if self._asked is not plan:
+            self._asked, self._answers = plan, {}
+        if record.number not in self._answers:
+            self._answers[record.number] = plan.wants(record)
+        return self._answers[record.number]

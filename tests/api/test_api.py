@@ -1,0 +1,71 @@
+"""The Python functions do what the commands do."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hydra.errors import HydraException
+
+from clipgan import api
+from clipgan.base.errors import UserError
+from tests.helpers import ROOT
+from tests.tiny import tiny
+
+FASTER = (
+    "batch=96", "kimg=1", "mlflow.tracking_uri=null", "metrics.fid_sd=never", "metrics.kid=never",
+    "metrics.precision_recall=never", "metrics.clip_score=never", "metrics.r_precision=never",
+    "metrics.accuracy=never",
+)  # fmt: skip
+NOTEBOOK = ROOT / "docs" / "first_sweep.ipynb"
+
+
+def test_the_module_imports_nothing_heavy_and_says_what_its_functions_do():
+    code = "import sys, clipgan.api; assert not {'torch', 'mlflow', 'optuna'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+    for name in api.__all__:
+        assert "Raises:" in getattr(api, name).__doc__, name
+
+
+def test_a_mistake_raises_the_error_of_the_command():
+    with pytest.raises(UserError, match=r"h=-1\.0 is not allowed"):
+        api.train(["h=-1"])
+    with pytest.raises(HydraException, match="kmig"):
+        api.sweep(["kmig=1", "h=1,2"])
+    with pytest.raises(UserError, match="give exactly one of the two"):
+        api.load_generator()
+
+
+@pytest.mark.slow
+def test_a_training_gives_its_result(cache_dir, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = api.train(tiny(cache_dir, *FASTER))
+    [folder] = tmp_path.glob("runs/single/*")
+    last = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
+    assert (result.objective, result.unit) == (last["fid32_clip_tiny"], "kimg")
+
+
+@pytest.mark.slow
+def test_the_notebook(cache_dir, tmp_path, monkeypatch, capsys):
+    """All its cells, with less data; it sweeps, finds the best checkpoint, draws and measures."""
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for cell in json.loads(NOTEBOOK.read_text())["cells"]:
+        assert cell.get("outputs", []) == []
+        if cell["cell_type"] != "code":
+            continue
+        exec("".join(cell["source"]), names)  # as a kernel does
+        if "parameters" in cell["metadata"].get("tags", ()):
+            names["SETTINGS"] = [*tiny(cache_dir, *FASTER), "hydra.sweeper.workers=1"]
+    study = names["study"]
+    assert [trial.state for trial in study.trials] == ["COMPLETE"] * 3
+    assert list(names["curves"].columns) == ["h=0.1", "h=0.5", "h=2"]
+    best = min(study.trials, key=lambda trial: trial.value)
+    assert study.best_checkpoint.parent == tmp_path / "runs" / study.name / str(best.run)
+    assert names["picture"].size == (16, 16)
+    again = names["generator"].draw("a big red circle on a white background", seed=0)
+    assert np.array_equal(np.asarray(again), np.asarray(names["picture"]))
+    # in another process, a last bit of an image may differ, and with it a grey level
+    assert names["metrics"]["fid32_clip_tiny"] == pytest.approx(best.value, rel=1e-2)
+    assert "best: trial" in capsys.readouterr().out

@@ -1,0 +1,61 @@
+"""The command line: paths with any characters, and a message for what Hydra's grammar cannot read."""
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from clipgan.config.command_line import PATH_KEYS, messages_not_tracebacks, quote_paths, quoted
+from tests.helpers import make_config
+
+ODD = ["/a/b&c", "/a#1", "/a(1)", "/a[1]", "/a{1}", "/a;b", "/a=b", "/a,b", "it's", 'say "x"', "/dätä/画", "1e3", "12",
+       "[x]", "{a: b}", "-x", "/a b ", "/a\\'b,c", "glob(*)", "true", "a:b"]  # fmt: skip
+
+
+def read(argument):
+    return OverridesParser.create().parse_override(argument).value()
+
+
+@pytest.mark.parametrize("path", ODD)
+def test_a_path_is_read_as_it_is_written(path):
+    [argument] = quote_paths([f"data.path={path}"])
+    assert read(argument) == path
+    assert read(f"hydra.run.dir={quoted(path)}") == path
+
+
+def test_every_key_of_a_path_is_known():
+    for key in PATH_KEYS:
+        [argument] = quote_paths([f"++{key}=/a (1), b"])
+        assert read(argument) == "/a (1), b"
+
+
+@pytest.mark.parametrize("kept", ["data.path=/a", "data.path='/a (1)'", 'data.path="/a, b"', "data.path=/a\\,b",
+                                  "init=null", "resume=auto", "h=1,2", "data.path=${oc.env:HOME}"])  # fmt: skip
+def test_what_hydra_reads_as_it_is_meant_stays(kept):
+    assert quote_paths([kept]) == [kept]
+
+
+def test_in_a_sweep_commas_separate_paths():
+    assert quote_paths(["-m", "init=/a,/b"]) == ["-m", "init=/a,/b"]
+    assert quote_paths(["--multirun", "data.path=/a (1)", "h=1,2"]) == ["--multirun", "data.path='/a (1)'", "h=1,2"]
+
+
+def test_a_home_folder_is_found(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/é")
+    assert quote_paths(["cache_dir=~/x"]) == ["cache_dir='/home/é/x'"]
+
+
+def test_other_commands_take_such_paths_too():
+    assert make_config("data=folder", "data.path=/a (1), b").data.path == "/a (1), b"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("mlflow.experiment=a(b", "\"mlflow.experiment='a(b'\""),
+        ("mlflow.experiment=é$(", "'mlflow.experiment='\"'\"'é$('\"'\"''"),
+    ],
+)
+def test_a_value_that_cannot_be_read_is_shown_in_quotes(given, said):
+    with pytest.raises(SystemExit) as ended, messages_not_tracebacks():
+        make_config(given)
+    assert str(ended.value).startswith(f"{given} cannot be read (")
+    assert str(ended.value).endswith(f"needs quotes inside the shell's quotes, as in {said}")

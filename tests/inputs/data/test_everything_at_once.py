@@ -1,0 +1,82 @@
+"""A folder of a thousand files with every fault at once: what is packed, and what the summary says of the rest."""
+
+import json
+import os
+import re
+
+import pytest
+
+from clipgan.inputs.data.loading import report_files
+from tests.inputs.data.packs import everything, load, of
+from tests.inputs.data.samples import picture, put
+from tests.inputs.data.test_pixels import photo
+
+PLAIN = 480  # captioned images without a fault, in train/
+
+
+@pytest.fixture
+def root(tmp_path):
+    """train/ and Test/ beside other folders; image k of samples.py has the caption `number k`."""
+    root, train = tmp_path / "set", tmp_path / "set" / "Train"
+    for n in range(PLAIN):
+        put(train / f"{n % 7}" / f"{n}.png", picture(n % 25, size=(9, 9)))
+        put(train / f"{n % 7}" / f"{n}.txt", f"number {n % 25}\n")
+    for n in range(12):
+        put(root / "Test" / f"{n}.JPG", picture(n, "JPEG"))
+        put(root / "Test" / f"{n}.txt", f"number {n}\r\n")
+    odd = train / "odd"
+    for n in range(10):
+        put(odd / f"broken{n}.png", picture(n)[:50])
+        put(odd / f"broken{n}.txt", "broken")
+        put(odd / f"silent{n}.png", picture(n))
+        put(odd / f"latin{n}.png", picture(n))
+        put(odd / f"latin{n}.txt", "grün".encode("latin-1"))
+        put(odd / f"IMG_{n}.HEIC", b"\0\0\0\x18ftypheic")
+        put(root / "extra" / f"{n}.png", picture(n))
+        put(odd / f"._{n}.png", b"\0\5\x16\7")
+    for name in ("Thumbs.db", ".DS_Store", "notes.md", "orphan.txt"):
+        put(odd / name, "x")
+    put(odd / "sideways.jpg", photo("JPEG", 6, 0)[0])
+    put(odd / "sideways.txt", "sideways")
+    put(odd / "utf16.gif", picture(3, "GIF"))
+    put(odd / "utf16.txt", "number 3".encode("utf-16"))
+    (odd / "gone.png").symlink_to("nowhere")
+    (odd / "round").symlink_to(root)
+    put(tmp_path / "elsewhere" / "0.png", picture(4))
+    put(tmp_path / "elsewhere" / "0.txt", "number 4")
+    (train / "linked").symlink_to(tmp_path / "elsewhere")
+    with open(os.path.join(os.fsencode(odd), b"caf\xe9.png"), "wb") as file:
+        file.write(b"no image")
+    return root
+
+
+def test_a_thousand_files_with_every_fault(root, tmp_path, capsys):
+    assert sum(len(files) for _, _, files in os.walk(root)) > 1000
+    data = load("folder", root, tmp_path)
+    assert (len(data.train), len(data.heldout)) == (PLAIN + 3, 12)
+    assert of(data.heldout) == {n: [f"number {n}"] for n in range(12)}
+    for k, captions in everything(data).items():
+        assert captions in ([f"number {k}"], ["sideways"])
+    names = {json.loads(line) for line in data.train.names.open(encoding="utf-8")}
+    assert {"Train/odd/sideways.jpg", "Train/odd/utf16.gif", "Train/linked/0.png"} < names
+    capsys.readouterr()
+    report_files(data)
+    said, _, repeated = capsys.readouterr().out.partition("data: packed, although they repeat an earlier image: ")
+    assert repeated
+    lines = [line for line in said.splitlines() if not line.startswith("data: not packed (")]
+    [broken] = [line for line in lines if "unreadable image" in line]
+    assert re.match(r"  10 x unreadable image: Train/odd/broken0\.png \(.*\), .*broken2\.png \(.*\), \.\.\.$", broken)
+    assert [line for line in lines if line != broken] == [
+        "data: training images are those of Train/, held-out images those of Test/",
+        "  12 x neither an image nor captions of one: "
+        "Train/odd/IMG_0.HEIC, Train/odd/IMG_1.HEIC, Train/odd/IMG_2.HEIC, ...",
+        "  11 x no caption: Train/odd/caf\\udce9.png, Train/odd/silent0.png, Train/odd/silent1.png, ...",
+        "  10 x captions cannot be read: " + ", ".join(
+            f"Train/odd/latin{n}.png (latin{n}.txt: byte 0xfc is not utf-8; data.encoding=NAME reads another encoding)"
+            for n in range(3)
+        ) + ", ...",
+        "  Train/odd/gone.png: a link whose target is missing",
+        "  Train/odd/round: a link back to a folder above it, which is not followed",
+        "  extra/: 10 images outside of the splits",
+        "  Train/odd/.DS_Store and 11 more: hidden, or a system's own",
+    ]  # fmt: skip

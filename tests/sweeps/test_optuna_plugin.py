@@ -1,0 +1,119 @@
+"""What was written for Hydra's own Optuna plug-in runs with another name of the sweeper."""
+
+import os
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+import yaml
+
+from sweeps.base.errors import SweepError
+from sweeps.base.optuna_plugin import PLUGIN_SAMPLERS, OptunaPluginSettings, settings_from_plugin
+from sweeps.base.samplers_and_pruners import instance
+from sweeps.study.storage import open_storage
+from tests import warm
+from tests.helpers import ROOT
+
+APP = Path(__file__).parent / "optuna_plugin" / "app.py"
+
+
+def run(folder: Path, *arguments: str, status: int = 0) -> str:
+    command = [sys.executable, str(APP), *arguments, "hydra.sweep.dir=out", "hydra.sweep.subdir=${hydra.job.num}"]
+    done = warm.run(command, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True)
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def results(folder: Path) -> Any:
+    return yaml.safe_load((folder / "out" / "optimization_results.yaml").read_text())
+
+
+def trials(folder: Path, name: str | None = None) -> list[optuna.trial.FrozenTrial]:
+    return optuna.load_study(study_name=name, storage=open_storage(f"sqlite:///{folder}/sweeps.db")).trials
+
+
+@pytest.mark.slow
+def test_sphere(tmp_path: Path) -> None:
+    run(tmp_path, "-m")
+    found = trials(tmp_path, "sphere")
+    assert len(found) == 6
+    best = min(found, key=lambda trial: trial.value or 0.0)
+    assert results(tmp_path) == {"name": "optuna", "best_params": best.params, "best_value": best.value}
+    assert (tmp_path / "out" / "multirun.yaml").exists()
+    grid = ("-m", "hydra/sweeper/sampler=grid")
+    run(tmp_path, *grid, "x=choice(1,2)", "y=choice(-5,0)", "hydra.sweeper.study_name=grid")
+    assert [trial.value for trial in trials(tmp_path, "grid")] == [26.0, 1.0, 29.0, 4.0]
+    message = run(tmp_path, *grid, "fails=2", "x=choice(1,2,3)", "y=0", "hydra.sweeper.study_name=f", status=1)
+    assert "given up: 33% of the trials have failed, which is more than hydra.sweeper.max_failure_rate=0.0" in message
+    assert [trial.state.name for trial in trials(tmp_path, "f")] == ["COMPLETE", "FAIL", "WAITING"]
+
+
+@pytest.mark.slow
+def test_several_objectives_and_a_search_space(tmp_path: Path) -> None:
+    run(tmp_path, "-m", "--config-name=multi")
+    found = trials(tmp_path, "multi-objective")
+    assert len(found) == 5
+    assert {trial.params["y"] for trial in found} <= {0, 1, 2, 3}
+    solutions = results(tmp_path)["solutions"]
+    assert all(any(s["values"] == trial.values and s["params"] == trial.params for trial in found) for s in solutions)
+
+
+@pytest.mark.slow
+def test_the_hparams_search_of_lightning_hydra_template(tmp_path: Path) -> None:
+    run(tmp_path, "--config-name=train", "hparams_search=mnist_optuna")  # the file says that it is a sweep
+    found = trials(tmp_path)
+    assert [trial.state.name for trial in found] == ["COMPLETE"] * 4
+    assert {float(trial.params["data.batch_size"]) for trial in found} <= {32, 64, 128, 256}
+    assert results(tmp_path)["best_value"] == max(trial.value or 0.0 for trial in found)
+
+
+def given(**changes: Any) -> Mapping[str, Any]:
+    return {**asdict(OptunaPluginSettings()), **changes}
+
+
+def test_the_settings_of_that_plugin_and_what_they_mean_here() -> None:
+    plain = settings_from_plugin(given())
+    assert (plain.n_trials, plain.workers, plain.max_failure_rate, plain.params) == (20, 2, 0.0, {})
+    assert plain.storage == "sqlite:///sweeps.db"
+    assert settings_from_plugin(given(n_jobs=-1)).workers is None
+    assert settings_from_plugin(given(n_jobs=4, workers=3)).workers == 3
+    space = {
+        "a": {"type": "float", "low": 0, "high": 1},
+        "b": {"type": "float", "low": 1, "high": 8, "log": True},
+        "c": {"type": "int", "low": 1, "high": 8},
+        "d": {"type": "int", "low": 1, "high": 9, "step": 2},
+        "e": {"type": "float", "low": 0, "high": 1, "step": 0.5},
+        "f": {"type": "categorical", "choices": ["x", 1, True]},
+    }
+    assert settings_from_plugin(given(search_space=space, params={"a": "choice(1,2)"})).params == {
+        "a": "choice(1,2)",
+        "b": "tag(log,interval(1.0,8.0))",
+        "c": "int(interval(1,8))",
+        "d": "range(1,10,2)",
+        "e": "range(0.0,1.25,0.5)",
+        "f": "choice(x,1,True)",
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"custom_search_space": "app.configure"}, "write them in hydra.sweeper.params"),
+        ({"sampler": asdict(PLUGIN_SAMPLERS["motpe"]())}, "take hydra/sweeper/sampler=tpe"),
+        ({"sampler": asdict(PLUGIN_SAMPLERS["qmc"]())}, "take hydra/sweeper/sampler=random"),
+        ({"search_space": {"x": {"type": "real"}}}, "it must be {type: float, low: 0, high: 1}"),
+    ],
+)
+def test_what_cannot_be_carried_over_is_refused(changes: Mapping[str, Any], message: str) -> None:
+    with pytest.raises(SweepError, match=re.escape(message)):
+        settings_from_plugin(given(**changes))
+
+
+@pytest.mark.parametrize("name", ["tpe", "random", "cmaes", "nsgaii", "gp"])
+def test_each_sampler_of_that_plugin_is_made(name: str) -> None:
+    assert instance(asdict(PLUGIN_SAMPLERS[name](seed=123)), "sampler") is not None
