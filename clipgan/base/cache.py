@@ -15,7 +15,7 @@ from clipgan.base.checksums import ALL, damage, write_checksums
 from clipgan.base.console import console
 from clipgan.base.durable_files import flush_path, flush_tree, replace_text
 from clipgan.base.errors import UserError
-from clipgan.base.unread_files import LARGE, compare_sources, note_unread
+from clipgan.base.unread_files import LARGE, compare_unread, note_unread
 
 DESCRIPTION = "entry.json"
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -164,7 +164,7 @@ def _build(entry: Path, description: Mapping[str, Any], build: Callable[[Path], 
     try:
         text = json.dumps(description, indent=2, sort_keys=True)
         replace_text(partial / DESCRIPTION, text + "\n")  # first: an unfinished entry has its mark too
-        compare_sources(text)
+        compare_unread()
         build(partial)
     except BaseException as error:
         if not resumable or isinstance(error, UserError):  # a user's mistake leaves nothing worth keeping

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,8 +90,7 @@ def _file_damage(entry: Path, name: str, size: int, time: int, sha256: str, read
             return f"{name} has {stat.st_size} bytes, not {size}"
         if (size <= read_up_to or stat.st_mtime_ns != time) and file_digest(path) != sha256:
             return f"{name} has other content than was written"
-        if not os.access(path, os.R_OK):
-            raise PermissionError(13, "Permission denied", str(path))
+        path.open("rb").close()  # a PermissionError shows now, not when the file is used
     except PermissionError:
         raise
     except FileNotFoundError:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from filelock import FileLock
 
+from clipgan.base.console import console
 from clipgan.base.secrets import without_passwords
 
 
@@ -54,7 +55,7 @@ def limit_waits() -> None:
 
 
 def connect(uri: str, experiment: str) -> tuple[Any, str]:
-    """A client and the id of the experiment, which is made if missing.
+    """A client and the id of the experiment, which is made if missing, and restored if somebody has deleted it.
 
     Raises:
         Exception: whatever MLflow raises where it cannot be reached.
@@ -65,4 +66,7 @@ def connect(uri: str, experiment: str) -> tuple[Any, str]:
     with first_touch(uri):
         client = MlflowClient(tracking_uri=uri)
         known = client.get_experiment_by_name(experiment)
+        if known and known.lifecycle_stage == "deleted":  # its name stays taken
+            client.restore_experiment(known.experiment_id)
+            console.print(f"MLflow's experiment {experiment} was deleted: restored for this run")
         return client, known.experiment_id if known else client.create_experiment(experiment)

@@ -1,6 +1,6 @@
 """Large memory-mapped files of the cache are not read at a start: they are compared with their checksums later.
 
-A training compares them in the background. Before a new entry is derived from an entry, its files are compared at once.
+A training compares them in the background. A new entry may derive from them, so before it is made they are compared.
 """
 
 import hashlib
@@ -26,17 +26,16 @@ def note_unread(entry: Path) -> None:
     _unread.update(unread_files(entry, LARGE))
 
 
-def compare_sources(description: str) -> None:
-    """Compare the unread files of all entries whose digest stands in the description of a new entry.
+def compare_unread() -> None:
+    """Compare all unread files now: a new entry is about to be derived from them.
 
     Raises:
         UserError: a file is damaged; the next start rebuilds its entry.
     """
     for path, sha256 in list(_unread.items()):
-        if any(folder.name in description for folder in path.parents[:3]):
-            if file_digest(path) != sha256:
-                raise UserError(_mark(path))
-            del _unread[path]
+        if file_digest(path) != sha256:
+            raise UserError(_mark(path))
+        del _unread[path]
 
 
 class BackgroundCheck:

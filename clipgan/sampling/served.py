@@ -8,7 +8,9 @@ MLflow loads the model by calling `_load_pyfunc` here, so the server needs an in
 import base64
 import io
 import json
+import os
 import shutil
+import time
 import warnings
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -16,6 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -33,6 +36,8 @@ from clipgan.tracking.mlflow_run import MODEL_NAME
 
 REQUIREMENTS = ("torch", "torchvision", "open_clip_torch", "numpy", "pillow", "omegaconf", "mlflow")
 TRUNCATION = "truncation"
+MAX_ROWS = 64  # of a request: others wait meanwhile
+SERVER_LIMIT = "MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT"  # seconds; `mlflow models serve` sets it for its process
 
 
 class ServedGenerator:
@@ -44,8 +49,10 @@ class ServedGenerator:
     def predict(self, rows: pd.DataFrame, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Generate a picture for each row.
 
+        A server answers 504 after its time limit; the work for the request then ends too.
+
         Args:
-            rows: columns `prompt` (text) and `seed` (whole numbers from 0).
+            rows: columns `prompt` (text) and `seed` (whole numbers from 0); at most `MAX_ROWS`.
             params: `truncation`, 0 to 1; default 1.
 
         Returns:
@@ -53,23 +60,35 @@ class ServedGenerator:
             for the same prompt and seed.
 
         Raises:
-            MlflowException: a seed or the truncation is not allowed; a server answers with status 400.
+            MlflowException: a seed, the truncation or the number of rows is not allowed; a server answers with status
+                400. Or nobody waits for the answer any more.
         """
         from mlflow.exceptions import MlflowException
-        from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+        from mlflow.protos.databricks_pb2 import DEADLINE_EXCEEDED, INVALID_PARAMETER_VALUE
 
+        end = time.monotonic() + float(os.environ.get(SERVER_LIMIT, "inf"))
         try:
+            if len(rows) > MAX_ROWS:
+                raise UserError(f"{len(rows)} rows are not allowed: a request may have at most {MAX_ROWS}")
             truncation = parse_truncation(TRUNCATION, str((params or {}).get(TRUNCATION, 1.0)))
             pairs = [(str(prompt), _seed(seed)) for prompt, seed in zip(rows["prompt"], rows["seed"], strict=True)]
         except UserError as error:
             raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from error
         conditions = {prompt: self.sampler.condition(prompt) for prompt, _ in pairs}
-        images = [self.sampler.image(conditions[prompt], seed, truncation) for prompt, seed in pairs]
-        return pd.DataFrame({"image": [_png(image) for image in images]})
+        images = []
+        for prompt, seed in pairs:
+            if time.monotonic() > end:
+                raise MlflowException("the server's time limit has passed", error_code=DEADLINE_EXCEEDED)
+            images.append(_png(self.sampler.image(conditions[prompt], seed, truncation)))
+        return pd.DataFrame({"image": images})
 
 
 def _seed(number: Any) -> int:
-    if number < 0:
+    """Check a seed. A request with one fraction has floats only, which are exact up to 2^53."""
+    whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
+    if not whole and isinstance(number, float | np.floating):
+        whole = float(number).is_integer() and float(number) <= 2**53
+    if not whole or number < 0:
         raise UserError(f"seed={number} is not allowed: seed must be a whole number from 0")
     return int(number)
 
@@ -97,10 +116,12 @@ def write(folder: Path, config: Config, generator: TextToImage, clip: FrozenClip
     import mlflow.pyfunc
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+    from mlflow.types.schema import AnyType
     from omegaconf import OmegaConf
 
+    # a seed of any type: MLflow would cut 1.5 to a whole number in silence, and `_seed` refuses it
     signature = ModelSignature(
-        inputs=Schema([ColSpec("string", "prompt"), ColSpec("long", "seed")]),
+        inputs=Schema([ColSpec("string", "prompt"), ColSpec(AnyType(), "seed")]),
         outputs=Schema([ColSpec("string", "image")]),
         params=ParamSchema([ParamSpec(TRUNCATION, "double", 1.0)]),
     )

@@ -21,6 +21,9 @@ BATCH = 100  # parameters per call; MLflow's limit
 MODEL_NAME = "generator"  # MLflow serves a run's model as runs:/RUN_ID/generator
 RUN_ID_FILE = "mlflow_run_id.txt"  # in the run directory
 URI_FILE = "mlflow_uri.txt"  # in the run directory: the URI of the MLflow with this id
+NO_SUCH = "RESOURCE_DOES_NOT_EXIST"  # MLflow's error codes
+REFUSED = ("BAD_REQUEST", "INVALID_PARAMETER_VALUE")
+LOST = (NO_SUCH, "INVALID_STATE", *REFUSED)  # of a call on a run that is deleted or gone
 PICTURES = "samples-*.png"  # in the run directory
 
 
@@ -54,14 +57,24 @@ class MlflowRun:
         run_dir: Path,
         about: RunDescription,
         params: Mapping[str, Any],
-        known: Sequence[dict[str, Any]] | None,
+        records: Callable[[], Sequence[dict[str, Any]]],
+        resumed: bool,
     ) -> None:
-        """`known`: the records of a run that goes on; None: a new run."""
+        """
+        Args:
+            config: settings of MLflow.
+            run_dir: the run's directory.
+            about: the run's description.
+            params: dotted keys to plain values.
+            records: returns all records so far.
+            resumed: whether the run goes on; a new run forgets the MLflow run of an earlier one in `run_dir`.
+        """
         limit_waits()
         self.config, self.run_dir, self.about = config, run_dir, about
         self.params = {key: str(value)[:MAX_PARAM] for key, value in params.items()}
-        self.known = known
-        if known is None:
+        self._records = records
+        self._resumed = resumed
+        if not resumed:
             (run_dir / RUN_ID_FILE).unlink(missing_ok=True)
         self.run_id: str | None = None  # MLflow's id, after `open`
         self.page: str | None = None  # where a browser shows it, after `open`
@@ -76,7 +89,7 @@ class MlflowRun:
         self._client, experiment_id = connect(uri, self.config.experiment)
         run_id = self._known_run(without_passwords(uri)) or self._new_run(without_passwords(uri), experiment_id)
         self._log_params(run_id)
-        missing = [] if self.known is None else self._missing(run_id, self.known)
+        missing = self._missing(run_id, self._records()) if self._resumed else []
         tags = {**self.about.tags, RUN_DIR_TAG: str(self.run_dir.resolve())}
         self._client.log_batch(run_id, tags=[RunTag(key, text) for key, text in tags.items()])
         self.run_id, self.page = run_id, address(uri, experiment_id, run=run_id)
@@ -93,6 +106,37 @@ class MlflowRun:
         else:
             self._client.log_batch(self.run_id, metrics=_metrics(item))
 
+    def answers(self) -> bool:
+        """Whether MLflow answers at all; if it does not, nothing else needs an explanation."""
+        try:
+            self._client.get_run(self.run_id)
+        except Exception:  # any error of a driver or transport
+            return False
+        return True
+
+    def is_lost(self, error: Exception) -> bool:
+        """Whether a call failed because MLflow no longer has the run, or somebody has deleted it there.
+
+        `open` then makes a new run, which gets all records.
+        """
+        if getattr(error, "error_code", None) not in LOST:
+            return False
+        if self._is_active(self.run_id or ""):
+            return False
+        self.run_id, self._resumed = None, True
+        return True
+
+    def _is_active(self, run_id: str) -> bool:
+        """Whether MLflow has the run, not deleted."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return str(self._client.get_run(run_id).info.lifecycle_stage) == "active"
+        except MlflowException as error:
+            if error.error_code == NO_SUCH:
+                return False
+            raise
+
     def end(self, status: str, tags: Mapping[str, str]) -> None:
         """Close the open run with MLflow's FINISHED, FAILED or KILLED."""
         for name, text in tags.items():
@@ -104,18 +148,10 @@ class MlflowRun:
 
         Then a new run gets all records (`_missing`).
         """
-        from mlflow.exceptions import MlflowException
-        from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
-
         known_uri, run_id = noted(self.run_dir / URI_FILE), noted(self.run_dir / RUN_ID_FILE)
-        if run_id is None or known_uri not in (None, uri):
+        if run_id is None or known_uri not in (None, uri) or not self._is_active(run_id):
             return None
-        try:
-            self._client.update_run(run_id, status="RUNNING")
-        except MlflowException as error:
-            if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
-                raise
-            return None
+        self._client.update_run(run_id, status="RUNNING")
         return run_id
 
     def _new_run(self, uri: str, experiment_id: str) -> str:
@@ -202,14 +238,10 @@ def noted(path: Path) -> str | None:
 
 def is_refusal(error: Exception, item: Item) -> bool:
     """Whether MLflow will never accept an item: a value is bad, or the file is gone. Other errors may be temporary."""
-    from mlflow.exceptions import MlflowException
-    from mlflow.protos.databricks_pb2 import BAD_REQUEST, INVALID_PARAMETER_VALUE, ErrorCode
-
     path = item.path if isinstance(item, Picture) else item
     if isinstance(path, Path) and not path.exists():
         return True
-    refusals = (ErrorCode.Name(BAD_REQUEST), ErrorCode.Name(INVALID_PARAMETER_VALUE))
-    return isinstance(error, MlflowException) and error.error_code in refusals
+    return getattr(error, "error_code", None) in REFUSED
 
 
 def _metrics(record: Mapping[str, Any]) -> list[Any]:

@@ -1,20 +1,29 @@
 """The content-addressed cache: built once, whole or not there."""
 
 import io
+import os
 import pwd
 import shutil
+import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from clipgan.base import cache as cache_module
+from clipgan.base.arrays import save_array
 from clipgan.base.cache import cache_entry, default_cache_dir, digest
 from clipgan.base.checksums import CHECKSUMS, damage
 from clipgan.base.console import PlainConsole
 from clipgan.base.errors import UserError
+from clipgan.inputs.data.supplied_features import stored_rows
+from clipgan.inputs.encoders.weights import read_state_dict, write_weights
+from clipgan.inputs.features.feature_writer import write_features
 from tests.disks import small_disk
 
 
@@ -162,3 +171,70 @@ def test_without_a_home_folder_the_cache_must_be_named(monkeypatch):
     monkeypatch.setattr(pwd, "getpwuid", no_entry)
     with pytest.raises(UserError, match="no home folder for the cache: give cache_dir=DIR, or set HOME"):
         default_cache_dir()
+
+
+def test_a_full_disk_while_weights_are_written_is_one_message(tmp_path):
+    """safetensors and numpy hide the system's error, which says that the disk is full."""
+    weights, rows = {"a": torch.zeros(10**6)}, np.zeros(10**6, np.float32)
+    builds = {
+        "weights": lambda folder: write_weights(folder / "a.safetensors", weights),
+        "array": lambda folder: save_array(folder / "a.npy", rows),
+        "stored features": lambda folder: stored_rows(folder, "image", 1000, 1000).fill(1),  # by a memory map: SIGBUS
+        "features": lambda folder: write_features(folder, "a", (1000, 1000), 10, lambda _: iter(()), "rows"),
+    }
+    with small_disk(tmp_path / "disk", kib=300) as disk:
+        for name, build in builds.items():
+            with pytest.raises(UserError, match=rf"cache_dir={disk} is full \(No space left on device\)"):
+                cache_entry(disk, "data", {"name": name}, build)
+        assert not [path for path in (disk / "data").iterdir() if path.is_dir()]
+
+
+@pytest.fixture
+def shared():
+    """A cache that other users may enter; pytest's own folders are private."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder) / "cache"
+
+
+@contextmanager
+def as_nobody():
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_another_user_may_read_what_the_umask_allows_or_is_told_why_not(shared, umask, mode):
+    def build(folder):
+        write_weights(folder / "a.safetensors", {"a": torch.zeros(3)})
+
+    before = os.umask(umask)
+    try:
+        entry = cache_entry(shared, "clip", {}, build)
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in entry.iterdir()} == {mode}
+    with as_nobody():
+        if mode & 0o004:
+            assert cache_entry(shared, "clip", {}, build) == entry
+        if mode & 0o020:  # this process keeps its group
+            cache_entry(shared, "clip", {"other": 1}, build)
+        elif mode & 0o004:
+            with pytest.raises(UserError, match=rf"cache_dir={shared} cannot be written \(Permission denied\)"):
+                cache_entry(shared, "clip", {"other": 1}, build)
+        else:
+            with pytest.raises(UserError, match=rf"cache_dir={shared}: this user may not read .*chmod -R a\+rX"):
+                cache_entry(shared, "clip", {}, build)
+
+
+def test_a_weights_file_that_may_not_be_read_is_not_said_to_be_missing(shared):
+    shared.mkdir()
+    write_weights(shared / "a.safetensors", {"a": torch.zeros(3)})
+    (shared / "a.safetensors").chmod(0o600)
+    with as_nobody(), pytest.raises(UserError, match=r"cannot be read as a weights file: .*Permission denied"):
+        read_state_dict(shared / "a.safetensors", "clip.checkpoint")

@@ -19,10 +19,12 @@ import pandas as pd
 import pytest
 import torch
 from mlflow import MlflowClient
+from mlflow.pyfunc.scoring_server import infer_and_parse_data
 from PIL import Image
 
 from clipgan.engine.mlflow_checkpoint import find_run
 from clipgan.sampling.sampler import open_sampler
+from clipgan.sampling.served import SERVER_LIMIT, ServedGenerator
 from clipgan.sampling.source import checkpoint_of, from_run
 from clipgan.tracking.mlflow_run import RUN_ID_FILE
 from tests.helpers import ROOT
@@ -53,6 +55,10 @@ def test_it_gives_the_pictures_of_clipgan_sample(model, sampler):
     ("rows", "params", "words"),
     [
         ({"prompt": ["a"], "seed": [-3]}, {}, "seed=-3 is not allowed"),
+        ({"prompt": ["a", "b"], "seed": [1, 1.5]}, {}, "seed=1.5 is not allowed"),
+        ({"prompt": ["a"], "seed": ["1"]}, {}, "seed=1 is not allowed"),
+        ({"prompt": ["a"], "seed": [float("nan")]}, {}, "seed=nan is not allowed"),
+        ({"prompt": ["a"] * 65, "seed": [1] * 65}, {}, "65 rows are not allowed: a request may have at most 64"),
         ({"prompt": ["a"], "seed": [3]}, {"truncation": 2.0}, "truncation=2.0 is not allowed"),
         ({"prompt": ["a"]}, {}, "missing inputs"),
     ],
@@ -60,6 +66,23 @@ def test_it_gives_the_pictures_of_clipgan_sample(model, sampler):
 def test_a_bad_request_is_refused(model, rows, params, words):
     with pytest.raises(mlflow.MlflowException, match=words):
         model.predict(pd.DataFrame(rows), params)
+
+
+def test_a_fraction_in_a_servers_json_is_refused(model):
+    data = {"columns": ["prompt", "seed"], "data": [["a", 1.5]]}
+    rows = infer_and_parse_data({"dataframe_split": data}, model.metadata.get_input_schema())
+    with pytest.raises(mlflow.MlflowException, match=r"seed=1\.5 is not allowed"):
+        model.predict(rows)
+
+
+def test_work_for_a_request_ends_with_the_servers_time_limit(sampler, monkeypatch):
+    """After a server has answered 504, nobody gets the pictures."""
+    monkeypatch.setenv(SERVER_LIMIT, "0")
+    drawn = []
+    monkeypatch.setattr(sampler, "image", lambda *_: drawn.append(1))
+    with pytest.raises(mlflow.MlflowException, match="time limit has passed"):
+        ServedGenerator(sampler).predict(pd.DataFrame({"prompt": ["a"] * 9, "seed": range(9)}))
+    assert not drawn
 
 
 def test_the_model_is_data_and_belongs_to_its_run(run, model):

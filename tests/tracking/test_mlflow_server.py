@@ -124,7 +124,7 @@ def test_a_server_that_does_not_answer_holds_up_nothing(tmp_path, relay, monkeyp
 
 def test_who_interrupts_does_not_wait_for_a_server_that_does_not_answer(tmp_path, said, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "100")
-    monkeypatch.setattr("clipgan.tracking.run_log.HURRY", 0.1)
+    monkeypatch.setattr("clipgan.tracking.sink.HURRY", 0.1)
     relay = Relay()
     log = open_log(tmp_path / "run", MlflowConfig(tracking_uri=relay.uri, experiment="test"))
     log.metrics(0, {"fid": 3.0})

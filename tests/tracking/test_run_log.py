@@ -175,3 +175,93 @@ def test_a_locked_tracking_database_costs_no_figure(tmp_path, mlflow_config, sai
 
 
 # MLflow's own application without the manager of processes that `mlflow server` puts around it, which takes 20 s more
+
+
+def break_artifacts(tmp_path, monkeypatch):
+    """Make the place of a database's artifacts a file: nothing can be stored there."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mlruns").write_text("")
+    (tmp_path / "mlartifacts").write_text("")
+
+
+def test_a_file_that_mlflow_cannot_store_holds_up_no_figure_and_is_named(tmp_path, mlflow_config, said, monkeypatch):
+    run_dir, tried = tmp_path / "run", []
+    break_artifacts(tmp_path, monkeypatch)
+    log = open_log(run_dir, mlflow_config)
+    (run_dir / "samples-000000.png").write_bytes(b"a picture")
+    log.artifact(run_dir / "samples-000000.png")
+    log.model(lambda folder: tried.append(folder) or fail("No space left on device"), 1)
+    wait_until(lambda: tried)
+    for step in range(3):
+        log.metrics(step, {"fid": 3.0 - step})
+    wait_until(lambda: len(history(run_dir, mlflow_config)) == 3)
+    log.finish("FINISHED")
+    run = MlflowClient(mlflow_config.tracking_uri).get_run(run_id(run_dir))
+    assert run.info.status == "FINISHED"
+    assert len(tried) == 2  # at its time, and once more at the end
+    text = said()
+    assert "MLflow cannot store samples-000000.png (" in text
+    assert "MLflow cannot store the model (No space left on device); it is tried again" in text
+    assert "MLflow lacks samples-000000.png, the model, metrics.jsonl: only" in text
+    assert "cannot be reached" not in text
+
+
+def fail(reason):
+    raise OSError(reason)
+
+
+def test_a_file_is_stored_as_soon_as_mlflow_can(tmp_path, mlflow_config, said, monkeypatch):
+    run_dir = tmp_path / "run"
+    break_artifacts(tmp_path, monkeypatch)
+    log = open_log(run_dir, mlflow_config)
+    (run_dir / "samples-000000.png").write_bytes(b"a picture")
+    log.artifact(run_dir / "samples-000000.png")
+    wait_until(lambda: "cannot store" in said())
+    (tmp_path / "mlruns").unlink()
+    (tmp_path / "mlartifacts").unlink()
+    log.finish("FINISHED")
+    names = {item.path for item in MlflowClient(mlflow_config.tracking_uri).list_artifacts(run_id(run_dir))}
+    assert names == {"metrics.jsonl", "samples-000000.png"}
+    assert "MLflow lacks" not in said()
+
+
+def test_an_interrupted_run_has_its_status_before_its_files(tmp_path, mlflow_config):
+    """A file may take longer than a cluster waits before it kills."""
+    run_dir, seen = tmp_path / "run", []
+    log = open_log(run_dir, mlflow_config)
+    log.metrics(0, {"fid": 3.0})
+    await_first_figure(run_dir, mlflow_config)
+
+    def status(_):
+        seen.append(MlflowClient(mlflow_config.tracking_uri).get_run(run_id(run_dir)).info.status)
+
+    log._sink._end = "KILLED", {}
+    log.model(status, 1)
+    log.finish("KILLED")
+    wait_until(lambda: seen)
+    assert seen == ["KILLED"]
+
+
+@pytest.mark.parametrize("what", ["run", "experiment"])
+@pytest.mark.parametrize("resumed", [False, True])
+def test_what_was_deleted_in_the_ui_gets_everything_again(tmp_path, mlflow_config, said, what, resumed):
+    run_dir, client = tmp_path / "run", MlflowClient(mlflow_config.tracking_uri)
+    log = open_log(run_dir, mlflow_config)
+    log.metrics(0, {"fid": 3.0})
+    await_first_figure(run_dir, mlflow_config)
+    before = run_id(run_dir)
+    if resumed:
+        log.finish("KILLED")
+    if what == "run":
+        client.delete_run(before)
+    else:
+        client.delete_experiment(client.get_run(before).info.experiment_id)
+    if resumed:
+        log = open_log(run_dir, mlflow_config, resumed_at=0)
+    log.metrics(1, {"fid": 2.0})
+    log.finish("FINISHED")
+    assert history(run_dir, mlflow_config) == [(0, 3.0), (1, 2.0)]
+    run = client.get_run(run_id(run_dir))
+    assert (run.info.status, run.info.lifecycle_stage) == ("FINISHED", "active")
+    assert (run.info.run_id != before) == (what == "run")  # a restored experiment has its runs again
+    assert "MLflow does not take" not in said()
