@@ -160,7 +160,7 @@ class _Sink:
         if self._run.run_id is None:
             self._waiting.extendleft(reversed(self._run.open()))
             if self._run.about.parent_run_id is None:  # a sweep has printed the address of its trials
-                self._say("page", f"MLflow: {self._run.page}")
+                self._say("page", f"to watch its metrics: {self._run.page}")
         while self._waiting:
             item = self._waiting[0]
             try:
