@@ -17,6 +17,7 @@ class Account:
         self.notes: list[str] = []  # sentences about the whole set
         self.lost_captions = 0  # captions that are there and cannot be used
         self._skipped: list[str] = []
+        self._no_images: list[str] = []
         self._hidden: list[str] = []
         self._others: Counter[str] = Counter()  # suffix -> number of files that are not images
         self._outside: Counter[tuple[str, str]] = Counter()  # (folder, reason) -> number of images
@@ -43,11 +44,18 @@ class Account:
         suffix = os.path.splitext(name)[1].lower()
         self._others[suffix] += 1
         if self._others[suffix] <= NAMED:
-            self.skip(name, reason)
+            self._no_images.append(f"{printable(name)}: {reason}")
 
     def outside(self, folder: str, reason: str) -> None:
         """Count an image in a `folder` whose images are all left out for one reason."""
         self._outside[folder, reason] += 1
+
+    def faults(self) -> list[str]:
+        """Return the lines of `skip` alone: the part that decides what is packed, for a fingerprint.
+
+        Other files may come and go, such as the run directories of a training in the same folder.
+        """
+        return self._skipped
 
     def skipped(self) -> list[str]:
         """Return a line for each file that is not packed, or for several of one kind."""
@@ -61,7 +69,7 @@ class Account:
             for (folder, reason), count in self._outside.items()
         ]
         hidden = [f"{_first(self._hidden)}: hidden, or a system's own"] if self._hidden else []
-        return [*self._skipped, *more, *outside, *hidden]
+        return [*self._skipped, *self._no_images, *more, *outside, *hidden]
 
 
 def _first(names: Sequence[str]) -> str:

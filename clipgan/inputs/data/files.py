@@ -43,7 +43,7 @@ def found(listing: Listing) -> Found:
     """
     both = chain(listing.images, listing.heldout or [])
     images = ((image.name, image.state, image.captions) for image in both)
-    return Found(fingerprint([len(listing.images), listing.account.skipped()], images), lambda: listing)
+    return Found(fingerprint([len(listing.images), listing.account.faults()], images), lambda: listing)
 
 
 def fingerprint(*parts: Iterable[object]) -> str:

@@ -94,6 +94,8 @@ def test_what_is_no_image_is_listed(tmp_path):
         "lonely.txt: neither an image nor captions of one",
     ]
     assert len(data.skipped) == len(lines) + 100
+    put(root / "runs" / "log.txt", "a training in the same folder writes this")
+    assert load("folder", root, tmp_path).fingerprint == data.fingerprint
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def find(path: Path, config: DataConfig) -> Found:
         raise UserError(f"data.path={path} has no .tar{there}; give a folder with img2dataset's shards, or one shard")
     root = path.parent if path.is_file() else path
     states = archive_states(shard for some in shards.values() for shard in some)
-    texts = [config.encoding, config.caption_column, account.skipped(), account.notes]
+    texts = [config.encoding, config.caption_column, account.faults(), account.notes]
     return Found(fingerprint(texts, states), lambda: _list(shards, root, config, account))
 
 
