@@ -195,7 +195,7 @@ def both_ways(watch: Stopwatch, function: Callable[..., Any], part: str) -> Call
         with watch.timing(part=part):
             result = function(*args, **kwargs)
         for output in tree_leaves(result):
-            if output.requires_grad:
+            if isinstance(output, Tensor) and output.requires_grad:
                 output.register_hook(lambda _: watch.turn_to(part))
         return result
 

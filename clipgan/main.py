@@ -110,7 +110,8 @@ def task(cfg: Any) -> float:
     except Interrupted as interrupted:
         if run.mode == RunMode.RUN and first_process():  # a sweep prints a message of its own
             command = _resume_command(run) + _environment_hint()
-            print(printable(f"ended by {interrupted}; it goes on with: {command}"), file=sys.stderr)
+            with suppress(OSError):  # the terminal or the reader may be gone
+                print(printable(f"ended by {interrupted}; it goes on with: {command}"), file=sys.stderr, flush=True)
         sys.exit(REQUEUE)
     if trial:
         trial.set(f"sec_per_{result.unit}", result.sec_per_unit)

@@ -24,8 +24,15 @@ WAIT = 1.0  # seconds before a process prints that it waits for another
 
 
 def default_cache_dir() -> Path:
-    """`$XDG_CACHE_HOME/clipgan`, or `~/.cache/clipgan`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "clipgan"
+    """`$XDG_CACHE_HOME/clipgan`, or `~/.cache/clipgan`.
+
+    Raises:
+        UserError: neither the environment nor the system names a home folder.
+    """
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "clipgan"
+    except RuntimeError as error:  # a container's user without an entry
+        raise UserError("there is no home folder for the cache: give cache_dir=DIR, or set HOME") from error
 
 
 def cache_dir_of(given: str | None) -> Path:

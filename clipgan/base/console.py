@@ -4,9 +4,14 @@ Names and texts from outside (files, prompts, captions, errors) may hold rich's 
 output goes through one kind of console, where text is never markup and control characters are escaped.
 """
 
+import errno
+import os
+import signal
+import sys
 import time
-from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import IO, Any, TypeVar, cast
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -15,6 +20,55 @@ from rich.segment import Segment
 from clipgan.base.text import printable
 
 T = TypeVar("T")
+LOST = (errno.EPIPE, errno.EIO, errno.ENXIO)  # nobody reads a pipe any more; a terminal is gone
+
+
+class Output:
+    """Standard output that a program survives the loss of: what is written afterwards is dropped."""
+
+    def __init__(self) -> None:
+        self.when_lost: Callable[[], None] | None = None  # called at the loss; None: the program ends with status 141
+
+    def write(self, text: str) -> int:
+        """Write to the standard output of this moment."""
+        with self._surviving():
+            sys.stdout.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush it."""
+        with self._surviving():
+            sys.stdout.flush()
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+        return sys.stdout.isatty()
+
+    def fileno(self) -> int:
+        """Its descriptor."""
+        return sys.stdout.fileno()
+
+    @property
+    def encoding(self) -> str:
+        """Its encoding."""
+        return sys.stdout.encoding
+
+    @contextmanager
+    def _surviving(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in LOST:
+                raise
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stdout.fileno())  # also for what the interpreter flushes at its end
+            os.close(nowhere)
+            if self.when_lost is None:
+                raise SystemExit(128 + signal.SIGPIPE) from None
+            self.when_lost()
+
+
+output = Output()
 
 
 class PlainConsole(Console):
@@ -30,7 +84,7 @@ class PlainConsole(Console):
             yield segment if segment.control else Segment(printable(segment.text), segment.style)
 
 
-console = PlainConsole()
+console = PlainConsole(file=cast(IO[str], output))
 
 
 def duration(seconds: float) -> str:

@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -40,9 +40,14 @@ def replace_text(path: Path, text: str) -> None:
         file.write(text.encode())
 
 
-def remove_unfinished(folder: Path) -> None:
-    """Delete the unfinished files of killed processes. Files that another process writes now are locked, and stay."""
-    for partial in folder.glob("*.partial"):
+def remove_unfinished(folder: Path, names: Sequence[str]) -> None:
+    """Delete the unfinished files of killed processes. Files that another process writes now are locked, and stay.
+
+    Args:
+        folder: where they are.
+        names: patterns of the files that this program writes there; other programs also name files `*.partial`.
+    """
+    for partial in (path for name in names for path in folder.glob(f"{name}.partial")):
         with suppress(OSError), partial.open("r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             partial.unlink()

@@ -20,6 +20,7 @@ from clipgan.config.meanings import listing, values_of
 from clipgan.config.measure_registry import direction_of
 from clipgan.config.mistakes import described
 
+SHOWN_NAME = 100  # characters of a name that is too long
 PATH_KEYS = (  # their values are paths or addresses: text, whatever characters are in it
     "data.path", "data.heldout_path", "cache_dir", "resume", "init", "clip.checkpoint", "resnet.checkpoint",
     "metrics.judge.checkpoint", "metrics.inception_weights", "mlflow.tracking_uri", "hydra.run.dir", "hydra.sweep.dir",
@@ -32,7 +33,7 @@ HOW_TO_QUOTE = (
     "a value with any of & # ( ) [ ] { } ; = , ' or a letter beyond ASCII needs quotes inside the shell's quotes"
 )
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOENT,
-              errno.ENOTDIR, errno.EEXIST)  # fmt: skip
+              errno.ENOTDIR, errno.EEXIST, errno.EIO, errno.EISDIR)  # fmt: skip
 # Hydra's flags
 WITH_VALUE = ("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd",
               "--experimental-rerun")  # fmt: skip
@@ -236,6 +237,13 @@ def under_torchrun(arguments: Sequence[str]) -> list[str]:
     return ["hydra.run.dir=.", "hydra.output_subdir=null", "hydra/job_logging=none", "hydra/hydra_logging=none"]
 
 
+def _refuse_deleted_folder() -> None:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise UserError("the working directory has been deleted: change into another one with cd DIR") from None
+
+
 @contextmanager
 def messages_not_tracebacks(
     folder_key: str = "hydra.run.dir", further_keys: Callable[[], Iterable[str]] = tuple
@@ -256,6 +264,7 @@ def messages_not_tracebacks(
         return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra lets exceptions through as they are, and they are shown here
     try:
+        _refuse_deleted_folder()
         yield
     except OverrideParseException as error:
         key, _, value = str(error.override).partition("=")
@@ -267,6 +276,8 @@ def messages_not_tracebacks(
     except (HydraException, OmegaConfBaseException) as error:
         sys.exit(printable(described(error, further_keys())))
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            sys.exit(f"a file's name is too long for the file system: {str(error.filename or error)[:SHOWN_NAME]}...")
         if error.errno not in UNWRITABLE:
             raise
         where = error.filename or "the output folder"

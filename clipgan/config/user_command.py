@@ -8,7 +8,7 @@ from pathlib import Path
 
 from clipgan.base.installed import train_command
 from clipgan.base.secrets import without_passwords
-from clipgan.base.text import config_flags, shown_path
+from clipgan.base.text import config_flags
 from clipgan.config.command_line import key_of, quoted
 from clipgan.config.identity import is_listed
 
@@ -43,7 +43,7 @@ class UserCommand:
         return [line for line in self.overrides if key_of(line) not in keys]
 
     def _place(self) -> list[str]:
-        return [] if self.run_dir is None else [f"hydra.run.dir={quoted(str(shown_path(self.run_dir)))}"]
+        return [] if self.run_dir is None else [f"hydra.run.dir={quoted(str(self.run_dir))}"]
 
     def _line(self, arguments: Iterable[str]) -> str:
         flags = [] if self.run_dir is None else config_flags(sys.argv[1:])

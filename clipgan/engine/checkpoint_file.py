@@ -95,7 +95,23 @@ def load_checkpoint(
     parts = (content["state"], PARTS[found]), (content["config"], ("model", "clip", "resolution"))
     if any(not isinstance(part, dict) or not part.keys() >= set(keys) for part, keys in parts):
         raise UserError(f"checkpoint {path} is from another version: its state or its config lacks a part")
+    if not _has_known_types(content):
+        raise UserError(f"checkpoint {path} is from another version: its step, history or sources have another form")
     return content
+
+
+def _has_known_types(content: dict[str, Any]) -> bool:
+    history, step, number = content["history"], content["state"].get("step", 0), (int, float)
+    pairs = isinstance(history, list) and all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in history)
+    return (
+        pairs
+        and all(isinstance(value, number) for pair in history for value in pair)
+        and isinstance(step, int)
+        and step >= 0
+        and isinstance(content["train_seconds"], number)
+        and isinstance(content.get("sources", {}), dict)
+        and all(isinstance(key, str) for key in content["config"])
+    )
 
 
 class _Digesting:

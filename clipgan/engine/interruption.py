@@ -1,7 +1,7 @@
-"""Handle SIGTERM, SIGHUP and SIGINT in a training: finish the step, write a checkpoint, end the process.
+"""Handle SIGTERM, SIGINT and SIGHUP in a training: finish the step, write a checkpoint, end the process.
 
-A cluster that preempts a job sends SIGTERM (Slurm sends SIGKILL some 30 s later). A user presses Ctrl-C. The terminal
-of an SSH connection that drops sends SIGHUP.
+A cluster that preempts a job sends SIGTERM (Slurm sends SIGKILL some 30 s later); a user presses Ctrl-C, or closes the
+terminal (SIGHUP; `nohup` ignores it). Output that nobody reads any more (`| head`) counts as SIGPIPE.
 """
 
 import os
@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
+from clipgan.base.console import output
 from clipgan.base.distributed import any_process, world_size
 from clipgan.base.errors import Interrupted
 
@@ -75,17 +76,20 @@ class Interruption:
         if threading.current_thread() is not threading.main_thread():  # Python allows no handler here
             yield
             return
+        within = _is_heeded(signal.getsignal(signal.SIGTERM))  # a sweep, which prints itself
         names = ["SIGTERM", "SIGHUP", "SIGINT", *(name for name in OF_LAUNCHERS if hasattr(signal, name))]
         for name in names:
             number = signal.Signals[name]
             before = signal.getsignal(number)
             if before not in (signal.SIG_IGN, None) and (name not in OF_LAUNCHERS or callable(before)):
                 self._before[number] = signal.signal(number, self._heed)
+        output.when_lost = (lambda: None) if within else (lambda: self._note(signal.SIGPIPE))
         try:
             yield
         finally:
+            output.when_lost = None
             self._restore()
-            if self.signal is not None and _is_heeded(self._before[self.signal]):
+            if self.signal is not None and _is_heeded(self._before.get(self.signal)):
                 signal.raise_signal(self.signal)
 
     def _heed(self, number: int, _frame: FrameType | None) -> None:
@@ -94,12 +98,16 @@ class Interruption:
                 self._restore()
                 signal.raise_signal(number)
             return
-        self.signal = signal.Signals(number)
+        heard = signal.Signals(number)
+        self._note(heard)
         if not self.silent:
             with suppress(OSError):  # the signal may have interrupted a print: another one could fail
-                os.write(2, f"{self.signal.name}: {ENDING}\n".encode())
+                os.write(2, f"{heard.name}: {ENDING}\n".encode())
         if self._interruptible:
             self.check()
+
+    def _note(self, number: signal.Signals) -> None:
+        self.signal = self.signal or number
 
     def _restore(self) -> None:
         for number, before in self._before.items():

@@ -12,7 +12,7 @@ from clipgan.base.text import first_line
 from clipgan.config import MlflowConfig
 from clipgan.engine.checkpoint_file import checkpoint_path, snapshots
 from clipgan.engine.run_checkpoints import holds_checkpoint, newest_good
-from clipgan.tracking.mlflow_run import RUN_DIR_TAG, RUN_ID_FILE
+from clipgan.tracking.mlflow_run import RUN_DIR_TAG, RUN_ID_FILE, noted
 
 
 def checkpoint_of_run(run_id: str, config: MlflowConfig, given: str) -> Path:
@@ -27,8 +27,8 @@ def checkpoint_of_run(run_id: str, config: MlflowConfig, given: str) -> Path:
         UserError: MLflow has no such run, or the checkpoint is not on this machine.
     """
     run_dir = _run_dir(run_id, config, given)
-    empty, owner = not snapshots(run_dir), run_dir / RUN_ID_FILE
-    if empty or not owner.exists() or owner.read_text().strip() != run_id:
+    empty = not snapshots(run_dir)
+    if empty or noted(run_dir / RUN_ID_FILE) != run_id:
         where = "is not on this machine"
         if run_dir.is_dir():
             where = "holds no checkpoint" if empty else "belongs to another run by now"

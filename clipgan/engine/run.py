@@ -236,7 +236,8 @@ class Run(Task):
         try:
             self.state.load_state_dict(content["state"])
             self.history.load(content)
-        except (KeyError, RuntimeError, ValueError) as error:  # a missing name, other shapes, other groups of Adam's
+        except (KeyError, RuntimeError, ValueError, TypeError, AttributeError, IndexError) as error:
+            # a missing name, other shapes, other groups of Adam's, values of other types
             raise UserError(
                 f"checkpoint {path} is of another version: its state does not fit this one ({first_line(error)}); "
                 "resume=none starts over"

@@ -93,7 +93,7 @@ def _newest_first(run_dir: Path, damaged: list[str]) -> Iterator[Path]:
             content = _good(path, meta, damaged)
             if content is None:
                 continue
-            if between["state"]["step"] > content["state"]["step"]:
+            if between["state"].get("step", 0) > content["state"].get("step", 0):
                 yield latest
             between = None
         yield path
@@ -178,7 +178,10 @@ def refuse_other_run(path: Path, theirs: dict[str, Any], ours: Config, same_file
     Raises:
         UserError: names the first keys that differ.
     """
-    there, here = flatten(from_record(theirs)), flatten(ours)  # `from_record` adds new keys
+    try:
+        there, here = flatten(from_record(theirs)), flatten(ours)  # `from_record` adds new keys
+    except UserError as error:
+        raise UserError(f"checkpoint {path} has a configuration that this version does not take: {error}") from error
     free = RESUMABLE if same_files else (*RESUMABLE, *CHECKED_BY_CONTENT)
     keys = [key for key in sorted(there.keys() | here.keys()) if not is_listed(key, free)]
     refuse_differences(path, {key: there.get(key) for key in keys}, {key: here.get(key) for key in keys})

@@ -25,6 +25,7 @@ from clipgan.engine.step_graphs import check_graphs
 from clipgan.tracking.run_description import Origin
 from clipgan.tracking.tensorboard_events import check_installed
 
+WRITTEN = ("checkpoint-*.pt", "latest.pt", "metrics.jsonl", "mlflow_*.txt")  # files that are replaced as a whole
 # Seconds that a trial waits for its run directory: a host that has lost its connection may still end the trial there.
 PATIENCE = 120.0
 
@@ -50,7 +51,7 @@ def launch(config: Config, run_dir: Path, prepare_run: PrepareRun, report: Repor
     if planned_rank() > 0:
         return _launch(config, run_dir, prepare_run, report, origin)
     with exclusive(run_dir, patience=0.0 if report is None else PATIENCE):
-        remove_unfinished(run_dir)
+        remove_unfinished(run_dir, WRITTEN)
         return _launch(config, run_dir, prepare_run, report, origin)
 
 

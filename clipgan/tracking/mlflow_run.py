@@ -148,11 +148,8 @@ class MlflowRun:
 
         Then a new run gets all records (`_missing`).
         """
-        id_file, uri_file = self.run_dir / RUN_ID_FILE, self.run_dir / URI_FILE
-        if not id_file.exists() or (uri_file.exists() and uri_file.read_text().strip() != uri):
-            return None
-        run_id = id_file.read_text().strip()
-        if not self._is_active(run_id):
+        known_uri, run_id = noted(self.run_dir / URI_FILE), noted(self.run_dir / RUN_ID_FILE)
+        if run_id is None or known_uri not in (None, uri) or not self._is_active(run_id):
             return None
         self._client.update_run(run_id, status="RUNNING")
         return run_id
@@ -228,6 +225,15 @@ class MlflowRun:
             self._client.log_model_artifacts(model.model_id, str(Path(folder) / MODEL_NAME))
         self._client.finalize_logged_model(model.model_id, "READY")
         self._client.log_outputs(self.run_id, [LoggedModelOutput(model.model_id, model.step)])
+
+
+def noted(path: Path) -> str | None:
+    """Read a note of this module in a run directory; None if it is missing, empty or damaged."""
+    try:
+        text = path.read_text().strip()
+    except (FileNotFoundError, UnicodeDecodeError):
+        return None
+    return text if text.isprintable() and text else None
 
 
 def is_refusal(error: Exception, item: Item) -> bool:

@@ -119,7 +119,7 @@ class Sink:
     def _open(self) -> None:
         missing = self._run.open()
         if self._run.about.parent_run_id is None:  # a sweep has printed the address of its trials
-            self._say("page", f"MLflow: {self._run.page}")
+            self._say("page", f"to watch its metrics: {self._run.page}")
         self._records.extendleft(item for item in reversed(missing) if isinstance(item, dict))
         self._files.extendleft(item for item in reversed(missing) if not isinstance(item, dict))
 

@@ -99,7 +99,7 @@ def open_parent(
     for name, text in _axes(space).items():
         client.set_tag(run_id, f"sweep.axis.{name}", text)  # not a parameter: a list of values would make
         # the axis one of words where a person compares runs
-    say(f"MLflow: {address(tracking_uri, experiment_id, parent=run_id)}")
+    say(f"to watch its trials: {address(tracking_uri, experiment_id, parent=run_id)}")
     return ParentRun(client, run_id)
 
 

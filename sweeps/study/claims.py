@@ -208,6 +208,7 @@ class SweepStudy:
                 self._queue.end(claim, reason, crashed)
             return ours
 
+    @patient
     def give_back(self, claim: TrialRecord, asked: str | None = None) -> bool:
         """Let the task of an interrupted trial wait again; behind the others if the trial has `asked` for it.
 
@@ -219,6 +220,7 @@ class SweepStudy:
                 self._queue.requeue(claim, INTERRUPTED)
             return ours and (asked is None or self._queue.later(claim, asked))
 
+    @patient
     def abandon(self, pid: int, reason: str | None, later: bool = False) -> int | None:
         """End the trial of a dead worker of this leader, and return its number; None if the worker had no trial.
 
@@ -241,15 +243,16 @@ class SweepStudy:
     def is_finished(self, plan: Plan) -> bool:
         """Whether no task of the plan waits or runs on any host, or too many tasks have failed to start more."""
         with self._fresh():
-            states = self._states.of(plan)
-            return not (states["WAITING"] or states["RUNNING"]) or self._states.is_given_up(plan, self.limits)
+            open_ones = self._states.of(plan).keys() & {"WAITING", "RUNNING"}
+            return not open_ones or self._states.is_given_up(plan, self.limits)
 
+    @patient
     def n_open(self, plan: Plan) -> int:
         """Count the plan's tasks that have not started, including tasks that are not due yet."""
         with self._fresh():
             return plan.n_open(list(self._trials.newest.values()))
 
-    @held()
+    @patient
     def records(self) -> list[TrialRecord]:
         """Read the newest trial of each task, sorted by trial number."""
         self._trials.refresh(with_running=True)
@@ -286,11 +289,9 @@ class SweepStudy:
             yield ours
 
     def _take(self, plan: Plan) -> TrialRecord | None:
-        waiting = [record for record in self._trials.waiting.values() if self._states.wanted(plan, record)]
-        if not waiting:
-            return None
-        record = min(waiting, key=queue_order)
-        self._queue.start(record, self._owner)
+        waiting = (record for record in self._trials.waiting.values() if self._states.wanted(plan, record))
+        if (record := min(waiting, key=queue_order, default=None)) is not None:
+            self._queue.start(record, self._owner)
         return record
 
     def _queue_more(self, plan: Plan, tell: Tell | None = None) -> bool:
@@ -302,7 +303,6 @@ class SweepStudy:
             if tasks:
                 with self._fresh():
                     self._queue.add_new(tasks, tell)
-                for task in tasks:
-                    if task.note is not None:
-                        self._say(f"{task}: {task.note}")
+            for task in (task for task in tasks if task.note is not None):
+                self._say(f"{task}: {task.note}")
             return bool(tasks)

@@ -6,6 +6,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -64,8 +65,19 @@ def absolute_url(storage: str) -> str:
 
 def is_made(url: str) -> bool:
     """Whether a database exists at an absolute URL. The check does not create an SQLite file."""
+    path = _sqlite_file(url)
+    return path is None or (path.exists() and not is_emptied(url))
+
+
+def is_emptied(url: str) -> bool:
+    """Whether the SQLite file at an absolute URL is there and has no byte: it has lost its studies, if it had any."""
+    path = _sqlite_file(url)
+    return path is not None and path.is_file() and path.stat().st_size == 0
+
+
+def _sqlite_file(url: str) -> Path | None:
     parsed = make_url(url)
-    return parsed.get_backend_name() != "sqlite" or Path(str(parsed.database)).exists()
+    return Path(str(parsed.database)) if parsed.get_backend_name() == "sqlite" else None
 
 
 def has_password(storage: str) -> bool:
@@ -112,22 +124,34 @@ def _connect(url: str, **settings: Any) -> RDBStorage:
             time.sleep(LOCK_POLL)
 
 
+@dataclass
+class _Silence:
+    since: float | None = None  # monotonic time of the first call of `patient` that had no answer; None: it answers
+
+
+_silence = _Silence()
+
+
 def patient(method: Callable[P, T]) -> Callable[P, T]:
-    """Repeat a method's call for a while if no database answers: servers restart. Repetition must be harmless.
+    """Repeat a method's call for a while if no database answers: servers restart, and a full disk gets room again.
+
+    Repetition must be harmless.
 
     Raises:
-        SweepError: no database has answered for `OUTAGE` seconds.
+        SweepError: no database has answered any call of this process for `OUTAGE` seconds. Later calls do not wait.
     """
 
     @functools.wraps(method)
     def insisting(*args: P.args, **kwargs: P.kwargs) -> T:
-        deadline = time.monotonic() + OUTAGE
         while True:
             try:
                 with held():
-                    return method(*args, **kwargs)
+                    answer = method(*args, **kwargs)
+                _silence.since = None
+                return answer
             except (StorageInternalError, OperationalError) as error:
-                if time.monotonic() > deadline:
+                _silence.since = _silence.since or time.monotonic()
+                if time.monotonic() > _silence.since + OUTAGE:
                     cause = first_line(error.__cause__ or error)
                     raise SweepError(
                         f"hydra.sweeper.storage has not answered for {OUTAGE:.0f} s ({cause}); run the same"

@@ -8,6 +8,7 @@ from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from rich.console import Console
 
+from clipgan.base.secrets import without_passwords
 from sweeps.base.signals import Stop
 from sweeps.command.command_line import ATTRIBUTE, note
 from sweeps.command.request import Request
@@ -20,7 +21,7 @@ from sweeps.points.search_space import Interval, space_of
 from sweeps.search.sampling import SampledPoints
 from sweeps.study.claims import SweepStudy
 from sweeps.study.queue import Limits
-from sweeps.study.storage import absolute_url, open_storage
+from sweeps.study.storage import absolute_url, is_emptied, open_storage
 from sweeps.study.stored_study import LOG_AXES
 from sweeps.study.warm_start import complete_trials
 from sweeps.workers.children import ending_children
@@ -57,6 +58,10 @@ class Run:
             SweepError, SystemExit: see `StudySweeper.sweep`.
             KeyboardInterrupt: the user stopped the sweep.
         """
+        if self.orders is None and is_emptied(absolute_url(self.settings.storage)):
+            self.say(
+                f"hydra.sweeper.storage={without_passwords(self.settings.storage)} is an empty file: it has no study"
+            )
         if self.settings.dry_run:
             DryRun(self.request, self.make_launcher, self.say).tell()
             return []

@@ -2,6 +2,7 @@
 
 import io
 import os
+import pwd
 import shutil
 import tempfile
 import threading
@@ -16,7 +17,8 @@ import torch
 
 from clipgan.base import cache as cache_module
 from clipgan.base.arrays import save_array
-from clipgan.base.cache import cache_entry, digest
+from clipgan.base.cache import cache_entry, default_cache_dir, digest
+from clipgan.base.checksums import CHECKSUMS, damage
 from clipgan.base.console import PlainConsole
 from clipgan.base.errors import UserError
 from clipgan.inputs.data.supplied_features import stored_rows
@@ -152,6 +154,23 @@ def test_a_full_disk_is_one_message_and_what_there_was_is_kept(tmp_path):
             cache_entry(disk, "data", {"size": 2}, fill)
         assert (entry / "small").read_bytes() == b"1"
         assert {path.name for path in (disk / "data").iterdir() if path.is_dir()} == {entry.name}
+
+
+@pytest.mark.parametrize("content", ["", "[]", "3", '{"a": 1}', '{"a": [1, 2]}', '{"a": ["x", "y", "z"]}', "\x00"])
+def test_checksums_of_another_shape_are_damage(tmp_path, content):
+    (tmp_path / CHECKSUMS).write_text(content)
+    assert damage(tmp_path) == f"{CHECKSUMS} cannot be read"
+
+
+def test_without_a_home_folder_the_cache_must_be_named(monkeypatch):
+    def no_entry(_):
+        raise KeyError
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", no_entry)
+    with pytest.raises(UserError, match="no home folder for the cache: give cache_dir=DIR, or set HOME"):
+        default_cache_dir()
 
 
 def test_a_full_disk_while_weights_are_written_is_one_message(tmp_path):

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from clipgan.base.durable_files import remove_unfinished, replacing
+from clipgan.engine.start_run import WRITTEN
 from tests.helpers import ROOT
 
 WRITING = """
@@ -45,7 +46,9 @@ def test_what_a_killed_write_has_left_goes_and_a_live_one_ends_whole(tmp_path, w
     killed.kill()
     killed.wait()
     assert len(list(tmp_path.glob("*.partial"))) == 2
-    remove_unfinished(tmp_path)
+    (tmp_path / "film.mp4.partial").touch()  # of another program
+    remove_unfinished(tmp_path, WRITTEN)
+    (tmp_path / "film.mp4.partial").unlink()
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-000008.pt.partial"]
     live.communicate(timeout=30)
     assert live.returncode == 0

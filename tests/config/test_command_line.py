@@ -1,8 +1,12 @@
 """The command line: paths with any characters, and a message for what Hydra's grammar cannot read."""
 
+import errno
+import os
+
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from clipgan.base.durable_files import replace_text
 from clipgan.config.command_line import PATH_KEYS, messages_not_tracebacks, quote_paths, quoted
 from tests.helpers import make_config
 
@@ -41,6 +45,30 @@ def test_in_a_sweep_commas_separate_paths():
 def test_a_home_folder_is_found(monkeypatch):
     monkeypatch.setenv("HOME", "/home/é")
     assert quote_paths(["cache_dir=~/x"]) == ["cache_dir='/home/é/x'"]
+
+
+def refusal(block):
+    with pytest.raises(SystemExit) as ended, messages_not_tracebacks():
+        block()
+    return str(ended.value)
+
+
+def test_what_the_system_refuses_is_one_message(tmp_path, monkeypatch):
+    long = tmp_path / ("x" * 300)
+    assert "a file's name is too long for the file system: " in refusal(long.touch)
+
+    def broken(*_):  # a disk that fails
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", broken)
+    path = tmp_path / "latest.pt"
+    assert f"{path} cannot be written (Input/output error)" in refusal(lambda: replace_text(path, "new"))
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert refusal(lambda: None) == "the working directory has been deleted: change into another one with cd DIR"
+    monkeypatch.chdir("/")
 
 
 def test_other_commands_take_such_paths_too():

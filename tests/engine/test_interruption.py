@@ -202,6 +202,24 @@ def test_a_signal_ends_a_run_also_while_mlflow_does_not_answer(cache_dir, tmp_pa
     relay.refuse()
 
 
+@pytest.mark.slow
+def test_a_closed_terminal_and_a_closed_pipe_leave_a_checkpoint(cache_dir, tmp_path):
+    overrides = tiny(cache_dir, "mlflow.tracking_uri=null", "kimg=1000", "snapshot_kimg=1")
+    for name in ("SIGHUP", "SIGPIPE"):
+        process, run_dir = command(tmp_path, *overrides, f"hydra.run.dir={name}"), tmp_path / name
+        await_file(run_dir / "checkpoint-000000.pt", process)
+        if name == "SIGHUP":
+            process.send_signal(signal.SIGHUP)
+        else:
+            process.stdout.close()  # as `| head` does; the line of the next snapshot finds it
+            process.stdout = None
+        _, err = process.communicate(timeout=100)
+        assert process.returncode == 75, err
+        assert f"ended by {name}; it goes on with: " in err
+        assert "Traceback" not in err
+        assert (run_dir / "latest.pt").exists() or (run_dir / "checkpoint-000001.pt").exists()
+
+
 # `train.py` with a SIGTERM to itself in the middle of the FID after 1 kimg
 IN_A_MEASUREMENT = f"""
 import os, runpy, signal, sys

@@ -253,7 +253,7 @@ def test_the_command(public, command, tmp_path, capsys):
     command(str(public[1]), "lafite.pt", "clip=tiny")
     said = capsys.readouterr().out
     assert "lafite.pt: LAFITE at 16 x 16" in said
-    assert "python train.py model=lafite resolution=16 model.z_dim=20" in said
+    assert "train.py model=lafite resolution=16 model.z_dim=20" in said
     assert said.strip().endswith("clip=tiny init=lafite.pt")
     assert load_checkpoint(tmp_path / "lafite.pt", CPU)["config"]["model"]["lafite"]["joined_to"] == 8
 

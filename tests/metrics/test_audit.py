@@ -57,3 +57,22 @@ def judge_report(cache_dir):
 def test_the_judge_tells_every_swapped_attribute(judge_report):
     """On pictures and captions that no training has seen; the guide misses one swapped shape in twelve."""
     assert judge_report["attribute_accuracy"]["minimum"] >= 0.98
+
+
+@pytest.mark.endurance
+def test_the_audit_says_which_metrics_may_be_an_objective(judge_report, cache_dir):
+    """The conclusions of docs/metrics.md, from its table; bounds lie halfway between the values that they part."""
+    found = audit(make_config(f"cache_dir={cache_dir}", "loss=lafite"), ROWS)
+    real, faults = found["real"], {row: values for row, values in found.items() if row != "real"}
+    wrong = [found[f"one attribute wrong in {share} %"] for share in (10, 50, 100)]
+    blind = "one picture for each caption"  # whose places are as varied as the data's
+    for row, values in faults.items():
+        assert (values["fjd"] > 1.4 * real["fjd"]) == (row != blind), row
+    assert real["fjd"] < wrong[0]["fjd"] < wrong[1]["fjd"] < wrong[2]["fjd"]
+    assert wrong[2]["fid"] < 0.02  # FID does not see the text
+    assert real["accuracy"] > wrong[0]["accuracy"] > wrong[1]["accuracy"] > wrong[2]["accuracy"]
+    assert found["blurred (sigma 1 pixel)"]["accuracy"] > 0.98  # accuracy hardly sees a blur
+    assert found[blind]["accuracy"] == real["accuracy"]
+    assert found[blind]["diversity"] == 0
+    assert real["diversity"] == pytest.approx(1, abs=0.1)
+    assert found["all shapes are circles"]["r_precision_hard"] < real["r_precision_hard"] / 2

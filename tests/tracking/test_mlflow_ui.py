@@ -110,6 +110,6 @@ def test_a_sample_grid_is_a_picture_and_the_page_says_how_to_go_on(page, unfolde
     page.get_by_role("tab", name="Overview").click()
     text = page.get_by_text("To go on, after its end with more kimg:")
     pages.expect(text).to_be_visible()
-    command = page.get_by_text("python train.py").first.inner_text()
+    command = page.get_by_text("train.py").first.inner_text()
     assert "h=0.5" in command
     assert command.strip().endswith(f"hydra.run.dir={study / '1'}")

@@ -125,6 +125,10 @@ def test_a_dry_run_measures_one_short_job_and_leaves_nothing(app: App) -> None:
     assert "2 trials, 2 left to run\n" in out
     assert "cost: unknown (no trial has reported its speed; hydra.sweeper.dry_run=measure runs a short job" in out
     assert not list(app.cwd.iterdir())
+    (app.cwd / "sweeps.db").touch()  # as a full disk or a copy that broke off leaves it
+    assert "sweeps.db is an empty file: it has no study\n" in app.run(*dry)
+    assert (app.cwd / "sweeps.db").stat().st_size == 0
+    (app.cwd / "sweeps.db").unlink()
     out = app.run(*points, "hydra.sweeper.dry_run=measure", "hydra.sweeper.replicas=2")
     assert "4 trials, 4 left to run\n" in out
     assert "measuring the speed: a job runs with steps=1\n" in out

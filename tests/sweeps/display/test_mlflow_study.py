@@ -35,7 +35,7 @@ def test_a_study_has_one_run_that_grows(tmp_path: Path, study: SweepStudy, monke
     assert run.data.params == {}  # a list of values would make h an axis of words in a comparison
     [line] = said
     assert line.startswith(
-        "MLflow: mlflow ui --backend-store-uri sqlite:///mlflow.db, then http://127.0.0.1:5000/#/exp"
+        "to watch its trials: mlflow ui --backend-store-uri sqlite:///mlflow.db, then http://127.0.0.1:5000/#/exp"
     )
     assert "/runs?workflowType=machine_learning&searchFilter=tags.%60mlflow.parentRunId%60" in line
     assert line.endswith(f"%27{parent.run_id}%27")

@@ -18,10 +18,12 @@ from sweeps.points.search_space import Point, Space, Value, axes_and_fixed
 from sweeps.points.trial_record import TrialRecord
 from sweeps.search.plan import Grid, Plan
 from sweeps.search.sampling import SampledPoints
+from sweeps.study import storage
 from sweeps.study.claims import SweepStudy
 from sweeps.study.queue import BATCH
 from sweeps.study.storage import open_storage
 from tests import warm
+from tests.disks import small_disk
 from tests.sweeps.sweep_app import REPOSITORY
 
 IDENTITY = {"axes": ["h"], "config": {"batch": 16}}
@@ -115,6 +117,28 @@ def test_a_draw_does_not_hold_up_the_others(study: Study) -> None:
     assert third is not None
     assert len({claim.point["h"] for claim in (first, second, third)}) == 3
     assert other.claim(plan) is None
+
+
+def test_a_full_disk_with_the_study_on_it_is_one_message_and_nothing_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "OUTAGE", 1.0)
+    with small_disk(tmp_path / "disk", kib=1500) as disk:
+        sweep = Study(disk).open()
+        sweep.enqueue(points(0.5, 1.0), space(0.5, 1.0))
+        claim = sweep.claim(points(0.5, 1.0))
+        assert claim is not None
+        with pytest.raises(OSError, match="No space"):
+            (disk / "data").write_bytes(bytes(2**21))
+        full = "hydra.sweeper.storage has not answered for 1 s .*disk is full"
+        with pytest.raises(SweepError, match=full):
+            sweep.complete(claim, (1.0,), "/runs/" + "long" * 20_000)  # the journal has room for a few more pages
+        with pytest.raises(SweepError, match=full):
+            sweep.give_back(claim)
+        (disk / "data").unlink()
+        assert sweep.complete(claim, (1.0,), None)
+        assert [record.state for record in sweep.records()] == ["COMPLETE", "WAITING"]
+        open_storage.cache_clear()
 
 
 def test_another_commands_points_stay_in_the_queue(study: Study) -> None:

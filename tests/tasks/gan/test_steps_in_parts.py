@@ -38,8 +38,8 @@ VARIANTS = {
     "multi-scale, adaptive": ["model=msg", "augment=ada"],
     "relativistic": ["adversarial=relativistic", "adversarial.mismatch=0.5", "loss.temperature.learned=true"],
     "projected": [
-        "discriminator=projected", "adversarial=hinge", "adversarial.mismatch=1", "adversarial.r2_gamma=1",
-        "model.r1_gamma=1",
+        "discriminator=projected", "adversarial=relativistic", "adversarial.mismatch=1", "model.r1_gamma=1",
+        "loss.temperature.learned=true",
     ],
 }  # fmt: skip
 LAFITE = ["model=lafite", "loss=lafite", *(f"model.{key}=16" for key in ("z_dim", "w_dim", "channel_max"))]
@@ -124,7 +124,6 @@ PROCESSES = (
     "symmetric",
     "selection and further targets",
     "multi-scale, adaptive",
-    "relativistic",
     "projected",
     "LAFITE's networks",
 )  # variants that are tried with two

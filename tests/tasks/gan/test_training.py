@@ -16,6 +16,7 @@ from PIL import Image
 from clipgan.base.errors import UserError
 from clipgan.engine.checkpoint_file import load_checkpoint, save_checkpoint
 from clipgan.engine.result import Result
+from clipgan.engine.run_checkpoints import refuse_other_run
 from clipgan.engine.step_averages import StepAverages
 from clipgan.tasks.gan.preparation import prepare
 from clipgan.tasks.gan.training import Training
@@ -260,6 +261,34 @@ def test_a_checkpoint_without_a_network_is_one_message(tmp_path):
     save_checkpoint(tmp_path / "c.pt", content)
     with pytest.raises(UserError, match="from another version: its state or its config lacks a part"):
         load_checkpoint(tmp_path / "c.pt", CPU)
+
+
+ODD = {
+    "history": ["x", [1], [[1, "x"]], {"a": 1}],
+    "train_seconds": ["x", None],
+    "sources": [3],
+    "config": [{"model": {}, "clip": {}, "resolution": 16, 3: 4}],
+    "step": ["x", -1, None],
+}
+
+
+@pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in ODD.items() for value in values])
+def test_a_checkpoint_with_odd_values_is_one_message(tmp_path, key, value):
+    state = {name: {} for name in ("generator", "discriminator", "generator_ema")}
+    content = {"state": state, "history": [(0, 1.0)], "train_seconds": 0.0, "config": {"model": {}, "clip": {}}}
+    content["config"]["resolution"] = 16
+    if key == "step":
+        state["step"] = value
+    else:
+        content[key] = value
+    save_checkpoint(tmp_path / "c.pt", content)
+    with pytest.raises(UserError, match=r"checkpoint .*c\.pt is from another version: its step, history or sources"):
+        load_checkpoint(tmp_path / "c.pt", CPU)
+
+
+def test_a_configuration_of_another_version_is_one_message():
+    with pytest.raises(UserError, match=r"checkpoint c\.pt has a configuration that this version does not take: "):
+        refuse_other_run(Path("c.pt"), {"model": 3, "clip": "x"}, make_config(), same_files=True)
 
 
 def test_an_interrupted_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
