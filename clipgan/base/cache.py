@@ -15,7 +15,7 @@ from clipgan.base.checksums import ALL, damage, write_checksums
 from clipgan.base.console import console
 from clipgan.base.durable_files import flush_path, flush_tree, replace_text
 from clipgan.base.errors import UserError
-from clipgan.base.unread_files import LARGE, compare_unread, note_unread
+from clipgan.base.unread_files import LARGE, compare_unread, forget, note_unread
 
 DESCRIPTION = "entry.json"
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -110,6 +110,7 @@ def _make(
                 return
             console.print(f"cache: {entry} is damaged ({reason}): rebuilding it")
             shutil.rmtree(entry)
+            forget(entry)
         _build(entry, description, build, resumable)
     except OSError as error:
         if error.errno in NO_SPACE:
@@ -162,8 +163,8 @@ def _build(entry: Path, description: Mapping[str, Any], build: Callable[[Path], 
         shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(exist_ok=True)
     try:
-        text = json.dumps(description, indent=2, sort_keys=True)
-        replace_text(partial / DESCRIPTION, text + "\n")  # first: an unfinished entry has its mark too
+        # first: an unfinished entry has its mark too
+        replace_text(partial / DESCRIPTION, json.dumps(description, indent=2, sort_keys=True) + "\n")
         compare_unread()
         build(partial)
     except BaseException as error:

@@ -26,6 +26,13 @@ def note_unread(entry: Path) -> None:
     _unread.update(unread_files(entry, LARGE))
 
 
+def forget(entry: Path) -> None:
+    """Forget the files of an entry that is removed."""
+    for path in list(_unread):
+        if path.is_relative_to(entry):
+            del _unread[path]
+
+
 def compare_unread() -> None:
     """Compare all unread files now: a new entry is about to be derived from them.
 
