@@ -78,7 +78,7 @@ def test_two_processes_train_what_one_trains(cache_dir, tmp_path, monkeypatch):
     assert [record["step"] for record in own] == [0, 1]
     assert own[0] == one[0]
     # Adam's first steps are the gradients' signs, which rounding may turn: 32 of them move a weight by 2e-4 at most
-    for name in ("D/D/it", "G/CLIP/it", "G/ResNet/ii", "loss/path_length", "loss/r1", "logits/real"):
+    for name in ("terms/D/D/it", "terms/G/CLIP/it", "terms/G/ResNet/ii", "loss/path_length", "loss/r1", "logits/real"):
         assert own[1][name] == pytest.approx(one[1][name], rel=0.01, abs=0.01), name
     states = [torch.load(checkpoint_path(tmp_path / name, 1), weights_only=False)["state"] for name in ("own", "one")]
     assert [state["step"] for state in states] == [32, 32]
