@@ -1,15 +1,15 @@
 # The commands clipgan-train, clipgan-sample and clipgan-report in a container.
 #
 # docker build -t clipgan .
-# docker build -t clipgan:cuda --build-arg BASE=nvidia/cuda:12.8.1-base-ubuntu24.04 --build-arg TORCH= .
+# docker build -t clipgan:cuda --build-arg BASE=nvidia/cuda:12.8.1-base-ubuntu24.04 .
 # docker run --rm -v "$PWD":/work -v clipgan-cache:/cache clipgan -m h=0.1,0.5,2
 # docker run --rm --gpus all -v "$PWD":/work -v clipgan-cache:/cache clipgan:cuda device=cuda kimg=100
 
 ARG BASE=python:3.12-slim
 FROM ${BASE}
 
-# of PyTorch's wheels: cpu, or a version of CUDA (cu128); empty: those of PyPI, which bring CUDA along
-ARG TORCH=cpu
+# address of the package index that has PyTorch's wheels, such as those without CUDA; empty: PyPI, whose wheels bring CUDA
+ARG TORCH_INDEX=
 
 # a base without Python, like NVIDIA's, gets its distribution's
 RUN command -v python3 > /dev/null || (apt-get update \
@@ -17,8 +17,8 @@ RUN command -v python3 > /dev/null || (apt-get update \
     && rm -rf /var/lib/apt/lists/*)
 RUN python3 -m venv /opt/clipgan
 ENV PATH=/opt/clipgan/bin:$PATH PIP_NO_CACHE_DIR=1
-RUN if [ -n "${TORCH}" ]; then \
-        pip install --index-url "https://download.pytorch.org/whl/${TORCH}" torch torchvision; \
+RUN if [ -n "${TORCH_INDEX}" ]; then \
+        pip install --index-url "${TORCH_INDEX}" torch torchvision; \
     fi
 COPY . /source
 RUN pip install '/source[tensorboard,postgresql]' && rm -rf /source

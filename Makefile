@@ -6,8 +6,8 @@ DATA ?= shapes
 PORT ?= 5000
 ARGS ?=
 LOCKED ?=
-TORCH ?=# cpu, or a version of CUDA that PyTorch's index has, as cu128; empty: what PyPI has, which is for CUDA
-TORCH_INDEX ?= https://download.pytorch.org/whl/$(TORCH)
+TORCH ?=# cpu, or a version of CUDA, as cu128: wheels of PyTorch's own index, which pip must know (PIP_EXTRA_INDEX_URL); empty: what PyPI has
+WHEELS = $(foreach package,torch torchvision,$(shell sed -n 's/^\($(package)==.*\)/\1+$(TORCH)/p' constraints.txt))
 LOWEST := .venv-lowest
 NUMERIC = $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m 'numeric and not endurance' $(ARGS)
 SHARED := cache_dir=% clip=% data.% device=% mlflow.% resolution=%# of ARGS: where things lie, and what data and CLIP are
@@ -25,7 +25,7 @@ $(BIN)/.installed $(BIN)/.installed-locked: pyproject.toml $(if $(LOCKED),constr
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "clipgan needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(if $(TORCH),$(BIN)/python -m pip install $(if $(LOCKED),--constraint constraints.txt) --index-url $(TORCH_INDEX) torch torchvision)
+	$(if $(TORCH),$(BIN)/python -m pip install $(WHEELS))
 	$(BIN)/python -m pip install $(if $(LOCKED),--constraint constraints.txt) --editable '.[dev]'
 	@touch $(BIN)/.installed $@
 
