@@ -14,7 +14,7 @@ class History:
         self.maximised = maximised
         self.snapshots: list[tuple[int, float]] = []  # units done and objective of each snapshot
         self.objective_sd: float | None = None  # of the last snapshot, if it was measured
-        self.figures: dict[str, float] = {}  # metrics of the last snapshot that a sweep may take, by short name
+        self.figures: dict[str, float] = {}  # the last snapshot's other metrics, which a sweep may take
         self.recorded_seconds = 0.0  # seconds of training up to the last record
         self.recorded_units = 0  # units done at the last record
         self.values: dict[str, float] = {}  # the newest value of each metric, in this process

@@ -15,6 +15,4 @@ class Result:
     sec_per_unit: float  # seconds of training, without snapshots
     stopped: bool  # whether `report` ended the run before its last step
     objective_sd: float | None  # the objective's standard deviation over newly drawn images; None: unknown
-    figures: dict[str, float] = field(
-        default_factory=dict
-    )  # the last snapshot's metrics by short name: fid, accuracy ...
+    figures: dict[str, float] = field(default_factory=dict)  # the last snapshot's other metrics: fid, accuracy ...

@@ -177,7 +177,9 @@ class Run(Task):
         objective = metrics[self.key]
         history.snapshots.append((units, objective))
         history.objective_sd = metrics.get(f"{self.key}_sd")
-        history.figures = {short: metrics[name] for short, name in self.names.items() if name in metrics}
+        history.figures = {
+            short: metrics[name] for short, name in self.names.items() if name in metrics and name != self.key
+        }
         metrics |= {f"{self.key}_best": history.best, "snapshot_seconds": time.perf_counter() - start}
         self._record(log, units, metrics | values)  # FID first: MLflow opens a comparison with the first metric
         for path in self.pictures(units):

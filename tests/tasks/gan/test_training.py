@@ -311,3 +311,14 @@ def test_a_file_of_another_kind_is_one_message(tmp_path):
     torch.save({"weights": torch.zeros(2)}, tmp_path / "other.pt")
     with pytest.raises(UserError, match="not from this project"):
         load_checkpoint(tmp_path / "other.pt", CPU)
+
+
+@pytest.mark.slow
+def test_the_objective_may_be_accuracy_where_more_is_better(configure, tmp_path):
+    result = train(
+        configure("mlflow.tracking_uri=null", "metrics.objective=accuracy", "metrics.returns=best"), tmp_path
+    )
+    rows = records(tmp_path)
+    assert result.objective == rows[-1]["accuracy_best"] == max(row["accuracy"] for row in rows)
+    last = {"fid": "fid32_clip_tiny64", "fjd": "fjd32_clip_tiny64", "r_precision": "r_precision32_clip_tiny64"}
+    assert result.figures == {short: rows[-1][name] for short, name in last.items()}
