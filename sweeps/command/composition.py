@@ -14,6 +14,7 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
+from clipgan.base.secrets import hidden
 from sweeps.base.errors import SweepError
 from sweeps.points.search_space import AnyAxis, axes_and_fixed, job_overrides
 from sweeps.study.identity import flat
@@ -193,7 +194,8 @@ class Composition:
         self._hide_password()
         with read_write(self.config.hydra):
             self.config.hydra.overrides.hydra = self._hydra_overrides
-        OmegaConf.save(self.config, self.sweep_dir / "multirun.yaml")
+        written = hidden(OmegaConf.to_container(self.config, resolve=False))  # a YAML file may hold a password
+        OmegaConf.save(OmegaConf.create(written), self.sweep_dir / "multirun.yaml")
 
     def move_to(self, folder: str) -> None:
         """Let the jobs that follow run in another folder."""

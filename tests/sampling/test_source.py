@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from clipgan.base.errors import UserError
 from clipgan.engine.checkpoint_file import load_checkpoint, save_checkpoint
-from clipgan.inputs.encoders.tiny_clip import MODEL_CONFIG
+from clipgan.inputs.encoders.tiny_clip import MODEL_CONFIGS, TINY_MODEL
 from clipgan.sampling.sampler import open_sampler
 from clipgan.sampling.source import from_checkpoint, from_model
 
@@ -28,7 +28,7 @@ def directory_with_code(tmp_path):
     """A model's directory whose tokenizer is Python: open_clip and transformers would run it, and it leaves `ran`."""
     folder = tmp_path / "model"
     folder.mkdir()
-    model = json.loads(MODEL_CONFIG.read_text())
+    model = json.loads(MODEL_CONFIGS[TINY_MODEL].read_text())
     model["text_cfg"] |= {"hf_tokenizer_name": "x", "tokenizer_kwargs": {"trust_remote_code": True}}
     files = {
         "open_clip_config.json": {"model_cfg": model},

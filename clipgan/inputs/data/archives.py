@@ -5,6 +5,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from clipgan.base.errors import UserError
+from clipgan.inputs.data.limits import check_image_size
 
 
 def check_member(archive: Path, name: str, plain: bool) -> None:
@@ -26,7 +27,12 @@ def check_member(archive: Path, name: str, plain: bool) -> None:
 
 
 def open_span(path: Path, start: int, size: int) -> IO[bytes]:
-    """Read `size` bytes of a file from `start` on, as a file in memory."""
+    """Read `size` bytes of a file from `start` on, as a file in memory.
+
+    Raises:
+        ValueError: they are more than an image in an archive may have.
+    """
+    check_image_size(size)
     with path.open("rb") as file:
         file.seek(start)
         return io.BytesIO(file.read(size))

@@ -14,6 +14,7 @@ from typing import IO, NamedTuple
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
+from clipgan.inputs.data.limits import DecodingMemory
 from clipgan.inputs.data.pack import Record
 from clipgan.inputs.data.text import printable
 
@@ -83,12 +84,13 @@ def read_images(images: Sequence[CaptionedImage], resolution: int) -> Iterator[R
     At most `AHEAD` images for each thread are in memory at a time.
     """
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    memory = DecodingMemory(threads)
     with ThreadPoolExecutor(threads) as pool:
         rest = iter(images)
         flying: deque[Future[Record | str]] = deque()
 
         def submit(next_images: Iterable[CaptionedImage]) -> None:
-            flying.extend(pool.submit(read_record, image, resolution) for image in next_images)
+            flying.extend(pool.submit(read_record, image, resolution, memory) for image in next_images)
 
         submit(islice(rest, AHEAD * threads))
         while flying:
@@ -96,10 +98,10 @@ def read_images(images: Sequence[CaptionedImage], resolution: int) -> Iterator[R
             submit(islice(rest, 1))
 
 
-def read_record(image: CaptionedImage, resolution: int) -> Record | str:
+def read_record(image: CaptionedImage, resolution: int, memory: DecodingMemory) -> Record | str:
     """Decode an image at the target resolution, or return a sentence that says why it cannot be used."""
     try:
-        with image.open() as file, Image.open(file, formats=formats()) as picture:
+        with image.open() as file, Image.open(file, formats=formats()) as picture, memory.reserved(picture):
             return Record(square(picture, resolution), image.captions, image.name)
     except UnidentifiedImageError:
         return f"{image.name}: unreadable image (no format that Pillow reads)"

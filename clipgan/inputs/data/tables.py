@@ -11,6 +11,7 @@ from typing import Any
 import ijson
 
 from clipgan.inputs.data.images import has_image_suffix
+from clipgan.inputs.data.limits import check_json
 from clipgan.inputs.data.text import NEWLINE, codec_of, decode
 
 DELIMITERS = ",;\t|"
@@ -43,6 +44,8 @@ def open_json(path: Path, encoding: str) -> Callable[[str], Iterator[Any]]:
     Raises:
         ValueError: the file is not JSON in this encoding.
     """
+    with path.open("rb") as file:
+        check_json(file)
     if not _is_plain(path, encoding):
         whole = json.loads(decode(path.read_bytes(), encoding))
         return lambda key: iter(whole.get(key, ()))

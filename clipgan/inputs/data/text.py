@@ -9,6 +9,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from clipgan.inputs.data.limits import check_caption, check_text_size
+
 MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),  # before utf-16, whose mark is the beginning of this one
@@ -56,8 +58,12 @@ def checked(text: str, encoding: str) -> str:
 
 
 def lines(text: str) -> list[str]:
-    """Return the non-empty lines of a text, stripped."""
-    return [stripped for line in NEWLINE.split(text) if (stripped := line.strip())]
+    """Return the non-empty lines of a text, stripped.
+
+    Raises:
+        ValueError: a line is too long for a caption.
+    """
+    return [check_caption(stripped) for line in NEWLINE.split(text) if (stripped := line.strip())]
 
 
 def read_lines(path: Path, encoding: str) -> list[str]:
@@ -68,6 +74,7 @@ def read_lines(path: Path, encoding: str) -> list[str]:
         OSError: the file cannot be read.
     """
     try:
+        check_text_size(path.stat().st_size)
         return lines(checked(decode(path.read_bytes(), encoding), encoding))
     except ValueError as error:
         raise ValueError(f"{printable(path.name)}: {error}") from error
@@ -86,8 +93,12 @@ def captions_of(paths: Sequence[Path], encoding: str) -> list[str]:
 
 
 def one_caption(text: str) -> str:
-    """Return a text as a single caption: each run of whitespace, such as a newline, becomes a space."""
-    return " ".join(text.split())
+    """Return a text as a single caption: each run of whitespace, such as a newline, becomes a space.
+
+    Raises:
+        ValueError: the caption is too long.
+    """
+    return check_caption(" ".join(text.split()))
 
 
 def printable(name: str) -> str:

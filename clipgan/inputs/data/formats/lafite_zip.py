@@ -26,6 +26,7 @@ from clipgan.inputs.data.captions import CaptionFile
 from clipgan.inputs.data.files import Found, Listing, archive_states, fingerprint
 from clipgan.inputs.data.folders import is_hidden
 from clipgan.inputs.data.images import CaptionedImage, has_image_suffix
+from clipgan.inputs.data.limits import ARCHIVE_ERRORS, check_json, open_image_member, read_text_member
 from clipgan.inputs.data.supplied_features import finish_stored, stored_rows
 from clipgan.inputs.data.text import checked, decode, lines, printable
 
@@ -56,6 +57,7 @@ def _list(path: Path, encoding: str) -> Listing:
     members = set(archive.namelist())
     if TABLE not in members:
         raise UserError(f"data.path={path} has no {TABLE}, which LAFITE's dataset_tool.py writes")
+    _check_table(path, archive)
     account = Account()
     n_texts = {name: len(rows) for name, rows in _rows(path, "clip_txt_features")}
     pictures = _pictures(members, account)
@@ -69,13 +71,21 @@ def _list(path: Path, encoding: str) -> Listing:
         captions = [f"(caption {k} of {name})" for k in range(1, n_texts.get(name, 0) + 1)]
         if has_words:
             try:
-                text = archive.read(texts[name]) if texts[name] in members else b""
+                text = read_text_member(archive, texts[name]) if texts[name] in members else b""
                 captions = lines(checked(decode(text, encoding), encoding))
-            except (ValueError, zipfile.BadZipFile) as error:
+            except ValueError as error:
                 account.skip_captions(name, error)
                 continue
-        images.append(CaptionedImage(printable(name), captions, partial(archive.open, name)))
+        images.append(CaptionedImage(printable(name), captions, partial(open_image_member, archive, name)))
     return Listing(images, account=account, extras=partial(_write_features, path, has_words))
+
+
+def _check_table(path: Path, archive: zipfile.ZipFile) -> None:
+    try:
+        with archive.open(TABLE) as file:
+            check_json(file)
+    except (ValueError, *ARCHIVE_ERRORS) as error:
+        raise UserError(f"data.path={path}: its {TABLE} cannot be read ({printable(str(error))})") from error
 
 
 def _pictures(members: set[str], account: Account) -> list[str]:

@@ -19,6 +19,7 @@ from clipgan.inputs.data.archives import check_member, open_span
 from clipgan.inputs.data.files import Found, Listing, archive_states, fingerprint
 from clipgan.inputs.data.folders import is_hidden, walk
 from clipgan.inputs.data.images import CaptionedImage, has_image_suffix
+from clipgan.inputs.data.limits import check_text_size
 from clipgan.inputs.data.splits import HELDOUT, TRAIN, Splits, find_splits, words
 from clipgan.inputs.data.spool import Spool
 from clipgan.inputs.data.tables import texts_of
@@ -182,6 +183,7 @@ class Shard:
         return [caption for caption in captions if caption]
 
     def _text(self, tar: tarfile.TarFile, member: tarfile.TarInfo) -> str:
+        check_text_size(member.size)
         file = tar.extractfile(member)
         assert file is not None
         return one_caption(checked(decode(file.read(), self.config.encoding), self.config.encoding))
