@@ -176,7 +176,7 @@ def test_a_run_of_so_many_seconds_ends_at_the_nearest_kimg(configure, tmp_path, 
     assert steps() == [0, 1, 2, 3]
     out = capsys.readouterr().out
     assert "train.py seconds=9 resume=auto\n" in out  # to train on: as long again as the limit
-    assert "train.py kimg=6 seconds=20 resume=auto\n" in out  # 3 kimg have taken 9.6 s
+    assert "train.py kimg=6 seconds=19 resume=auto\n" in out  # 94 steps have taken 9.4 s
     train(limited(1000), tmp_path)  # kimg is the most
     assert steps() == [0, 1, 2, 3, 4]
     assert "train.py kimg=8 resume=auto\n" in capsys.readouterr().out  # more seconds would change nothing
