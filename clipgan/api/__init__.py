@@ -6,7 +6,7 @@
     study = sweep(["h=0.1,0.5,2", "kimg=2"])                  # python train.py -m h=0.1,0.5,2 kimg=2
     generator = load_generator(checkpoint=study.best_checkpoint)
     generator.draw("a big red circle", seed=0)                # a PIL image
-    evaluate(checkpoint=study.best_checkpoint)                # {"fid2k_clip_tiny": 0.33, ...}
+    evaluate(checkpoint=study.best_checkpoint)                # {"fjd2k_clip_tiny64": 0.33, ...}
 
 Overrides are those of the command line. A mistake raises the error whose message the command would print.
 """

@@ -43,7 +43,7 @@ def test_a_training_gives_its_result(cache_dir, tmp_path, monkeypatch):
     result = api.train(tiny(cache_dir, *FASTER))
     [folder] = tmp_path.glob("runs/single/*")
     last = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
-    assert (result.objective, result.unit) == (last["fid32_clip_tiny"], "kimg")
+    assert (result.objective, result.unit) == (last["fjd32_clip_tiny64"], "kimg")
 
 
 @pytest.mark.slow
@@ -67,5 +67,5 @@ def test_the_notebook(cache_dir, tmp_path, monkeypatch, capsys):
     again = names["generator"].draw("a big red circle on a white background", seed=0)
     assert np.array_equal(np.asarray(again), np.asarray(names["picture"]))
     # in another process, a last bit of an image may differ, and with it a grey level
-    assert names["metrics"]["fid32_clip_tiny"] == pytest.approx(best.value, rel=1e-2)
+    assert names["metrics"]["fjd32_clip_tiny64"] == pytest.approx(best.value, rel=1e-2)
     assert "best: trial" in capsys.readouterr().out

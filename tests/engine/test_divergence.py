@@ -66,7 +66,7 @@ def spoil_features(training):
 
 def spoil_embedding(training):
     encode = training.clip.encode_image
-    training.clip.encode_image = lambda images: encode(images) * NAN
+    training.clip.encode_image = lambda *given: encode(*given) * NAN
 
 
 def spoil_penalty(training):

@@ -289,7 +289,8 @@ def test_inception_from_a_file_agrees_with_torch_fidelity(setting, tmp_path):
     config, prepared, generator = setting
     inception = {"extractor": "inception", "inception_weights": str(weights), "n_images": 10, "batch": 10}
     inception |= {"inception_score": "end", "accuracy": "never", "fid_sd": "never", "judge": None}
-    inception |= {"clip_score": "never", "r_precision": "never"}
+    inception |= dict.fromkeys(("clip_score", "r_precision", "r_precision_hard", "fjd", "diversity"), "never")
+    inception |= {"objective": "fid"}
     evaluation = evaluation_of(config, prepared, **inception)
     found = evaluation(generator, last=True)
     fake = generate(generator, evaluation.prompts.conditions, range(1), config.seed)[:10]
