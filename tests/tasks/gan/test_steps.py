@@ -181,7 +181,7 @@ def test_a_lazy_contrast_weighs_as_much_more_in_every_kth_step(make_noisy_traini
     plain, lazy = make_noisy_training(), make_noisy_training("contrast.every=3")
     encoder, calls = lazy.objective.spaces.clip, []
     encode = encoder.encode_image
-    monkeypatch.setattr(encoder, "encode_image", lambda images: calls.append(1) or encode(images))
+    monkeypatch.setattr(encoder, "encode_image", lambda *given: calls.append(1) or encode(*given))
     batch, random = plain.batches.at(3), step_random(plain)
     for step, factor in ((3, 3), (4, 0), (5, 0), (6, 3)):
         calls.clear()
