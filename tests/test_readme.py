@@ -83,7 +83,7 @@ def test_tab_completion():
     echo "${{COMPREPLY[@]}}"
     """
     done = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["loss=asymmetric", "loss=lafite", "loss=symmetric"], done.stderr
+    assert done.stdout.split() == ["loss=asymmetric", "loss=lafite", "loss=lafite_cos", "loss=symmetric"], done.stderr
 
 
 def test_the_python_of_the_page_uses_functions_that_there_are():

@@ -64,7 +64,7 @@ def pair(request, tmp_path, float64, monkeypatch):
     for name in ("generator", "generator_ema", "discriminator"):
         getattr(fresh, name).load_state_dict(getattr(state, name).state_dict())
     register_tiny_model()
-    clip = FrozenClip(build_clip("clipgan-tiny"), "clipgan-tiny", tiny_preprocess()).double()
+    clip = FrozenClip(build_clip("clipgan-tiny"), "clipgan-tiny", tiny_preprocess("clipgan-tiny")).double()
     terms = active_terms(config)
     objective = Objective(config, [t for t in terms if t.phase == "G"], [t for t in terms if t.phase == "D"],
                           FrozenSpaces(clip, None, None, noisy_text=True))  # fmt: skip

@@ -33,7 +33,7 @@ def test_the_judge_is_the_runs_guide_its_judge_or_another(run, sampler):
     assert scoring_clip(sampler, source, None, None, CPU) is sampler.clip
     judge = scoring_clip(sampler, source, "judge", None, CPU)
     assert judge.key == source.judge["key"] != sampler.clip.key
-    assert scoring_clip(sampler, source, "tiny", source.judge["file"], CPU).key == judge.key
+    assert scoring_clip(sampler, source, "tiny64", source.judge["file"], CPU).key == judge.key
     with pytest.raises(UserError, match=r"rerank_clip=tiny .*rerank_clip.checkpoint=FILE"):
         scoring_clip(sampler, source, "tiny", None, CPU)
     with pytest.raises(UserError, match=r"rerank_clip=ViT-B32: .*\(in this command: rerank_clip.checkpoint=FILE\)"):

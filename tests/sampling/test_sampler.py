@@ -58,7 +58,7 @@ def test_a_lost_clip_is_asked_for_and_may_be_given(run, sampler, tmp_path):
 
 def test_another_clip_is_refused(run, sampler, tmp_path):
     judge = from_checkpoint(run.checkpoint).judge
-    with pytest.raises(UserError, match="other weights than the run used"):
+    with pytest.raises(UserError, match="does not fit clipgan-tiny"):
         open_sampler(from_checkpoint(run.checkpoint), CPU, judge["file"])
     unknown = changed(run, tmp_path / "old.pt", clip=None)  # of a run that did not write its CLIP down
     with pytest.raises(UserError, match=r"not recorded.*clip.checkpoint=FILE"):

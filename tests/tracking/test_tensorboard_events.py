@@ -89,7 +89,7 @@ def test_a_training_writes_them_and_no_mlflow_unless_it_is_asked_for(tmp_path, c
     warm.run([sys.executable, str(ROOT / "train.py"), *overrides], cwd=tmp_path, check=True, capture_output=True)
     events = read()
     records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
-    for key in ("fid32_clip_tiny", "loss/G"):
+    for key in ("fid32_clip_tiny64", "loss/G"):
         written = [(record["step"], pytest.approx(record[key])) for record in records if key in record]
         assert scalars(events, key) == written
     assert [image.step for image in events.Images("samples")] == [0, 1]

@@ -16,7 +16,7 @@ from clipgan.inputs.features.encoding import write_clip_features
 def clip():
     register_tiny_model()
     torch.manual_seed(0)
-    return FrozenClip(build_clip(TINY_MODEL), TINY_MODEL, tiny_preprocess())
+    return FrozenClip(build_clip(TINY_MODEL), TINY_MODEL, tiny_preprocess(TINY_MODEL))
 
 
 def words(count):

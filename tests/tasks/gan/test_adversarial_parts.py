@@ -28,7 +28,7 @@ GAMES = {
 @pytest.mark.parametrize("loss", ["symmetric", "asymmetric", "lafite"])
 @pytest.mark.parametrize("game", GAMES)
 def test_two_steps_train_every_part_with_every_structure(make_training, game, loss):
-    training = make_training(*SMALL, *GAMES[game], f"loss={loss}")
+    training = make_training(*SMALL, *GAMES[game], f"loss={loss}", "loss.similarity=cos")  # a learned tau needs it
     state, before = training.state, copy.deepcopy(training.state)
     frozen = None if state.frozen is None else copy.deepcopy(state.frozen.state_dict())
     for step in (0, 1):  # the first one has all regularisers
