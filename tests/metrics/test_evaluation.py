@@ -34,7 +34,8 @@ class Images(TensorDataset):
 
 def evaluation_of(config, prepared, **metrics):
     config = dataclasses.replace(config, metrics=dataclasses.replace(config.metrics, **metrics))
-    made = Evaluation(config, prepared.data, prepared.features, prepared.judge, prepared.clip, prepared.cache_dir, CPU)
+    judge = None if config.metrics.judge is None else prepared.judge
+    made = Evaluation(config, prepared.data, prepared.features, judge, prepared.clip, prepared.cache_dir, CPU)
     conditions = made.prompts.conditions.to(torch.get_default_dtype())
     made.prompts = dataclasses.replace(made.prompts, conditions=conditions)
     return made
