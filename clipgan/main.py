@@ -62,7 +62,7 @@ class RunDirectory(Callback):
             with suppress(OSError):  # it cannot be written: Hydra's own message follows
                 take(Path(config.hydra.run.dir))
         except ProcessError as error:  # Hydra turns other exceptions of a callback into warnings
-            sys.exit(str(error))
+            sys.exit(printable(str(error)))
 
 
 def _sweep_keys() -> str:

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from clipgan.base.errors import ProcessError
 
-NAME = ".lock"  # in the run directory; it stays there, since its removal would let two processes lock two files
+NAME = ".lock"  # in the run directory; it stays as long as the directory: a new file could be locked beside the old
 RETRY = 0.5  # seconds between two tries of a patient process
 _held: dict[Path, BinaryIO] = {}  # the directories that this process has taken
 

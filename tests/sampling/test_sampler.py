@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from clipgan.base.errors import UserError
 from clipgan.engine.checkpoint_file import load_checkpoint, save_checkpoint
@@ -58,8 +59,12 @@ def test_a_lost_clip_is_asked_for_and_may_be_given(run, sampler, tmp_path):
 
 def test_another_clip_is_refused(run, sampler, tmp_path):
     judge = from_checkpoint(run.checkpoint).judge
-    with pytest.raises(UserError, match="does not fit clipgan-tiny"):
+    with pytest.raises(UserError, match="does not fit clipgan-tiny"):  # of another architecture
         open_sampler(from_checkpoint(run.checkpoint), CPU, judge["file"])
+    weights = load_file(sampler.clip.file)
+    save_file({name: weight + 1 for name, weight in weights.items()}, tmp_path / "other.safetensors")
+    with pytest.raises(UserError, match="other weights than the run used"):
+        open_sampler(from_checkpoint(run.checkpoint), CPU, str(tmp_path / "other.safetensors"))
     unknown = changed(run, tmp_path / "old.pt", clip=None)  # of a run that did not write its CLIP down
     with pytest.raises(UserError, match=r"not recorded.*clip.checkpoint=FILE"):
         open_sampler(unknown, CPU)

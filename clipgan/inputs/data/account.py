@@ -4,7 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from clipgan.inputs.data.text import printable
+from clipgan.inputs.data.text import one_line
 
 NAMED = 100  # other files of one suffix that are listed by name; the rest is counted
 NO_IMAGE = "neither an image nor captions of one"
@@ -24,11 +24,11 @@ class Account:
 
     def note(self, sentence: str) -> None:
         """Note what was done with the whole set."""
-        self.notes.append(printable(sentence))
+        self.notes.append(one_line(sentence))
 
     def skip(self, name: str, reason: str) -> None:
         """Note a file, or a part of one, that is not used."""
-        self._skipped.append(f"{printable(name)}: {printable(reason)}")
+        self._skipped.append(f"{one_line(name)}: {one_line(reason)}")
 
     def skip_captions(self, name: str, reason: object) -> None:
         """Note captions, or an image with its captions, that are not used because the captions cannot be read."""
@@ -37,14 +37,14 @@ class Account:
 
     def hide(self, name: str) -> None:
         """Note a hidden file, or one that an operating system keeps for itself."""
-        self._hidden.append(printable(name))
+        self._hidden.append(one_line(name))
 
     def other(self, name: str, reason: str = NO_IMAGE) -> None:
         """Note a file of no use to the format; of many with one suffix, the first are named and the rest counted."""
         suffix = os.path.splitext(name)[1].lower()
         self._others[suffix] += 1
         if self._others[suffix] <= NAMED:
-            self._no_images.append(f"{printable(name)}: {reason}")
+            self._no_images.append(f"{one_line(name)}: {reason}")
 
     def outside(self, folder: str, reason: str) -> None:
         """Count an image in a `folder` whose images are all left out for one reason."""
@@ -60,12 +60,12 @@ class Account:
     def skipped(self) -> list[str]:
         """Return a line for each file that is not packed, or for several of one kind."""
         more = [
-            f"{count - NAMED} further files{f' with the suffix {printable(suffix)}' * bool(suffix)}: {NO_IMAGE}"
+            f"{count - NAMED} further files{f' with the suffix {one_line(suffix)}' * bool(suffix)}: {NO_IMAGE}"
             for suffix, count in self._others.items()
             if count > NAMED
         ]
         outside = [
-            f"{printable(folder)}: {count} image{'s' * (count > 1)} {reason}"
+            f"{one_line(folder)}: {count} image{'s' * (count > 1)} {reason}"
             for (folder, reason), count in self._outside.items()
         ]
         hidden = [f"{_first(self._hidden)}: hidden, or a system's own"] if self._hidden else []

@@ -16,7 +16,7 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from clipgan.inputs.data.limits import DecodingMemory
 from clipgan.inputs.data.pack import Record
-from clipgan.inputs.data.text import printable
+from clipgan.inputs.data.text import one_line
 
 FOREIGN = ("EPS", "WMF", "MPEG", "BUFR", "GRIB", "HDF5")  # Pillow names them, but needs another program to read them
 BY_CONTENT = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")  # what a file without a known suffix may be
@@ -40,7 +40,7 @@ def image_file(path: Path, name: str, captions: list[str]) -> CaptionedImage:
         OSError: the file does not exist.
     """
     stat = path.stat()
-    return CaptionedImage(printable(name), captions, partial(_open, path), (stat.st_size, stat.st_mtime_ns))
+    return CaptionedImage(one_line(name), captions, partial(_open, path), (stat.st_size, stat.st_mtime_ns))
 
 
 def _open(path: Path) -> IO[bytes]:
@@ -107,7 +107,7 @@ def read_record(image: CaptionedImage, resolution: int, memory: DecodingMemory) 
         return f"{image.name}: unreadable image (no format that Pillow reads)"
     except Exception as error:  # Pillow's decoders and the archives raise many kinds of errors for damaged files
         reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
-        return f"{image.name}: unreadable image ({printable(reason)})"
+        return f"{image.name}: unreadable image ({one_line(reason)})"
 
 
 def square(image: Image.Image, resolution: int) -> np.ndarray:

@@ -77,7 +77,7 @@ def read_lines(path: Path, encoding: str) -> list[str]:
         check_text_size(path.stat().st_size)
         return lines(checked(decode(path.read_bytes(), encoding), encoding))
     except ValueError as error:
-        raise ValueError(f"{printable(path.name)}: {error}") from error
+        raise ValueError(f"{one_line(path.name)}: {error}") from error
 
 
 def captions_of(paths: Sequence[Path], encoding: str) -> list[str]:
@@ -89,7 +89,7 @@ def captions_of(paths: Sequence[Path], encoding: str) -> list[str]:
     try:
         return [caption for path in paths for caption in read_lines(path, encoding)]
     except OSError as error:
-        raise ValueError(f"{printable(Path(error.filename).name)}: {error.strerror}") from error
+        raise ValueError(f"{one_line(Path(error.filename).name)}: {error.strerror}") from error
 
 
 def one_caption(text: str) -> str:
@@ -101,7 +101,7 @@ def one_caption(text: str) -> str:
     return check_caption(" ".join(text.split()))
 
 
-def printable(name: str) -> str:
+def one_line(name: str) -> str:
     """Return a file's name in one line of valid text: what cannot be printed is escaped, such as `\\udce9`."""
     if name.isprintable():
         return name

@@ -18,7 +18,7 @@ from clipgan.inputs.data.formats.folder import check_any
 from clipgan.inputs.data.images import CaptionedImage, image_file
 from clipgan.inputs.data.splits import TRAIN, find_splits, subfolders
 from clipgan.inputs.data.spool import Spool
-from clipgan.inputs.data.text import printable, read_lines
+from clipgan.inputs.data.text import one_line, read_lines
 
 NAMES = ("classes.txt", "words.txt", "LOC_synset_mapping.txt")  # the last two: Tiny ImageNet's, Kaggle's
 PROMPT = "a photo of a {}"  # CLIP's own
@@ -57,7 +57,7 @@ def find(root: Path, config: DataConfig) -> Found:
         images[split].append(image_file(folder.path / name, label, [caption]))
     check_any(images["train"], root, account)
     if len(kinds) == 1:
-        account.note(f"all images are of one class, the folder {printable(kinds.pop())}/")
+        account.note(f"all images are of one class, the folder {one_line(kinds.pop())}/")
     elif names and not kinds.intersection(names):
         account.note(f"no line of {' or '.join(NAMES)} begins with the name of a class's folder")
     return found(Listing(images["train"], images["heldout"] if splits.exist else None, account))

@@ -28,7 +28,7 @@ from clipgan.inputs.data.folders import is_hidden
 from clipgan.inputs.data.images import CaptionedImage, has_image_suffix
 from clipgan.inputs.data.limits import ARCHIVE_ERRORS, check_json, open_image_member, read_text_member
 from clipgan.inputs.data.supplied_features import finish_stored, stored_rows
-from clipgan.inputs.data.text import checked, decode, lines, printable
+from clipgan.inputs.data.text import checked, decode, lines, one_line
 
 TABLE = "dataset.json"
 
@@ -76,7 +76,7 @@ def _list(path: Path, encoding: str) -> Listing:
             except ValueError as error:
                 account.skip_captions(name, error)
                 continue
-        images.append(CaptionedImage(printable(name), captions, partial(open_image_member, archive, name)))
+        images.append(CaptionedImage(one_line(name), captions, partial(open_image_member, archive, name)))
     return Listing(images, account=account, extras=partial(_write_features, path, has_words))
 
 
@@ -85,7 +85,7 @@ def _check_table(path: Path, archive: zipfile.ZipFile) -> None:
         with archive.open(TABLE) as file:
             check_json(file)
     except (ValueError, *ARCHIVE_ERRORS) as error:
-        raise UserError(f"data.path={path}: its {TABLE} cannot be read ({printable(str(error))})") from error
+        raise UserError(f"data.path={path}: its {TABLE} cannot be read ({one_line(str(error))})") from error
 
 
 def _pictures(members: set[str], account: Account) -> list[str]:
@@ -107,7 +107,7 @@ def _rows(path: Path, key: str) -> Iterator[tuple[str, Any]]:
     try:
         with zipfile.ZipFile(path) as archive, archive.open(TABLE) as file:
             for name, features in ijson.items(file, f"{key}.item", use_float=True):
-                yield printable(name.replace("\\", "/")), features
+                yield one_line(name.replace("\\", "/")), features
     except (ijson.JSONError, ValueError, TypeError, AttributeError) as error:
         raise UserError(
             f"data.path={path}: {key} in its {TABLE} is not what LAFITE's dataset_tool.py writes: {error}"

@@ -23,7 +23,7 @@ from clipgan.inputs.data.limits import check_text_size
 from clipgan.inputs.data.splits import HELDOUT, TRAIN, Splits, find_splits, words
 from clipgan.inputs.data.spool import Spool
 from clipgan.inputs.data.tables import texts_of
-from clipgan.inputs.data.text import checked, decode, one_caption, printable
+from clipgan.inputs.data.text import checked, decode, one_caption, one_line
 
 Members = dict[str, tarfile.TarInfo]  # one sample: suffix -> member
 PREFERRED = (".png", ".jpg", ".jpeg", ".webp", ".bmp")  # of several images in a sample, in this order
@@ -90,7 +90,7 @@ def _list(shards: dict[str, list[Path]], root: Path, config: DataConfig, account
     whole = 0
     for split, paths in shards.items():
         for path in paths:
-            shard = Shard(path, printable(path.relative_to(root).as_posix()), config, account)
+            shard = Shard(path, one_line(path.relative_to(root).as_posix()), config, account)
             try:
                 shard.add_images(images[split])
                 whole += 1
@@ -162,7 +162,7 @@ class Shard:
             if suffix not in pictures and suffix != ".json" and not TEXT.fullmatch(suffix):
                 self.account.other(f"{name}{suffix}")
         opened = partial(open_span, self.path, image.offset_data, image.size)
-        images.append(CaptionedImage(printable(name + pictures[0]), captions, opened))
+        images.append(CaptionedImage(one_line(name + pictures[0]), captions, opened))
 
     def _captions(self, tar: tarfile.TarFile, members: Members) -> list[str]:
         """Return the captions of a sample.
