@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 
 from clipgan.inputs.data.text import line_about, one_line
 
@@ -22,7 +23,7 @@ class Account:
         self._notes: list[str] = []
         self.lost_captions = 0  # captions that are there and cannot be used
         self._skipped: list[str] = []
-        self._no_images: list[str] = []
+        self._no_images: list[tuple[int, str]] = []  # number among those of its suffix, line
         self._hidden: list[str] = []
         self._others: Counter[tuple[str, str]] = Counter()  # (suffix, reason) -> number of files of no use
         self._outside: Counter[tuple[str, str]] = Counter()  # (folder, reason) -> number of images
@@ -64,7 +65,7 @@ class Account:
         suffix = os.path.splitext(name)[1].lower()
         self._others[suffix, reason] += 1
         if self._others[suffix, reason] <= NAMED:
-            self._no_images.append(line_about(name, reason))
+            self._no_images.append((self._others[suffix, reason], line_about(name, reason)))
 
     def outside(self, folder: str, reason: str) -> None:
         """Count an image (or a shard) in a `folder` where all are left out for one reason."""
@@ -89,7 +90,8 @@ class Account:
             for (folder, reason), count in self._outside.items()
         ]
         hidden = [f"{_first(self._hidden)}: hidden, or a system's own"] if self._hidden else []
-        return [*self._skipped, *self._no_images, *more, *outside, *hidden]
+        mixed = [line for _, line in sorted(self._no_images, key=itemgetter(0))]  # the first lines show every suffix
+        return [*self._skipped, *mixed, *more, *outside, *hidden]
 
 
 def _first(names: Sequence[str]) -> str:

@@ -126,8 +126,8 @@ def report_files(data: PackedData) -> None:
     if data.duplicates:
         leaks = sum(line.startswith("heldout: ") and " repeats train: " in line for line in data.duplicates)
         console.print(
-            f"data: {len(data.duplicates)} of the packed images have the pixels of an earlier one"
-            + f", {leaks} of them held-out images with those of a training image" * (leaks > 0)
+            f"data: {len(data.duplicates)} of the packed images repeat an earlier one, pixel by pixel"
+            + f"; {leaks} of them are held-out images that repeat a training image" * (leaks > 0)
             + f" ({data.skipped_file.with_name('duplicates.txt')} lists all): {_first(data.duplicates, '; ')}"
         )
 

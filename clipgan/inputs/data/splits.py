@@ -13,7 +13,7 @@ TRAIN = ("train", "training")
 HELDOUT = ("validation", "valid", "val", "dev", "test", "testing", "eval")  # the first one that exists is held out
 LONE_FOLDERS = 20  # links may go round in a circle
 OUTSIDE = "outside of the splits"
-SECOND = "of a second held-out split"
+SECOND = "of a second held-out split, which is not used"
 
 
 class Splits:

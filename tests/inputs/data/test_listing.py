@@ -159,7 +159,7 @@ def test_images_outside_of_the_splits_are_listed(tmp_path):
         assert sorted(lines) == [
             "./: 1 image outside of the splits",
             "extra/: 3 images outside of the splits",
-            "test/: 2 images of a second held-out split",
+            "test/: 2 images of a second held-out split, which is not used",
         ]
 
 
