@@ -3,32 +3,53 @@
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 
-from clipgan.inputs.data.text import one_line
+from clipgan.inputs.data.text import line_about, one_line
 
 NAMED = 100  # other files of one suffix that are listed by name; the rest is counted
-NO_IMAGE = "neither an image nor captions of one"
+NAMED_PLACES = 3  # that look like splits
+NO_PICTURE = "a text without an image of its name"
+NO_IMAGE = "neither an image that Pillow reads nor captions of one"
+LIKE_HELDOUT = "named like held-out images, but packed like all others, as no train/ lies beside a val/ or test/"
 
 
 class Account:
     """Collects the lines of one listing."""
 
-    def __init__(self) -> None:
-        self.notes: list[str] = []  # sentences about the whole set
+    def __init__(self, unit: str = "image") -> None:
+        """Begin an account; `unit` is what `outside` counts."""
+        self._unit = unit
+        self._notes: list[str] = []
         self.lost_captions = 0  # captions that are there and cannot be used
         self._skipped: list[str] = []
-        self._no_images: list[str] = []
+        self._no_images: list[tuple[int, str]] = []  # number among those of its suffix, line
         self._hidden: list[str] = []
-        self._others: Counter[str] = Counter()  # suffix -> number of files that are not images
+        self._others: Counter[tuple[str, str]] = Counter()  # (suffix, reason) -> number of files of no use
         self._outside: Counter[tuple[str, str]] = Counter()  # (folder, reason) -> number of images
+        self._like_heldout: dict[str, None] = {}
 
     def note(self, sentence: str) -> None:
         """Note what was done with the whole set."""
-        self.notes.append(one_line(sentence))
+        self._notes.append(one_line(sentence))
+
+    def like_heldout(self, place: str) -> None:
+        """Note a folder or an archive whose name says that its images are held out, and which is no split."""
+        self._like_heldout[one_line(place)] = None
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences about the whole set."""
+        places = list(self._like_heldout)
+        if not places:
+            return self._notes
+        more = len(places) - NAMED_PLACES
+        named = ", ".join(places[:NAMED_PLACES]) + f" and {more} more" * (more > 0)
+        return [*self._notes, f"{named}: {LIKE_HELDOUT}; data.path=TRAINING data.heldout_path=HELDOUT separates them"]
 
     def skip(self, name: str, reason: str) -> None:
         """Note a file, or a part of one, that is not used."""
-        self._skipped.append(f"{one_line(name)}: {one_line(reason)}")
+        self._skipped.append(line_about(name, one_line(reason)))
 
     def skip_captions(self, name: str, reason: object) -> None:
         """Note captions, or an image with its captions, that are not used because the captions cannot be read."""
@@ -42,12 +63,12 @@ class Account:
     def other(self, name: str, reason: str = NO_IMAGE) -> None:
         """Note a file of no use to the format; of many with one suffix, the first are named and the rest counted."""
         suffix = os.path.splitext(name)[1].lower()
-        self._others[suffix] += 1
-        if self._others[suffix] <= NAMED:
-            self._no_images.append(f"{one_line(name)}: {reason}")
+        self._others[suffix, reason] += 1
+        if self._others[suffix, reason] <= NAMED:
+            self._no_images.append((self._others[suffix, reason], line_about(name, reason)))
 
     def outside(self, folder: str, reason: str) -> None:
-        """Count an image in a `folder` whose images are all left out for one reason."""
+        """Count an image (or a shard) in a `folder` where all are left out for one reason."""
         self._outside[folder, reason] += 1
 
     def faults(self) -> list[str]:
@@ -60,16 +81,17 @@ class Account:
     def skipped(self) -> list[str]:
         """Return a line for each file that is not packed, or for several of one kind."""
         more = [
-            f"{count - NAMED} further files{f' with the suffix {one_line(suffix)}' * bool(suffix)}: {NO_IMAGE}"
-            for suffix, count in self._others.items()
+            f"{count - NAMED} further files{f' with the suffix {one_line(suffix)}' * bool(suffix)}: {reason}"
+            for (suffix, reason), count in self._others.items()
             if count > NAMED
         ]
         outside = [
-            f"{one_line(folder)}: {count} image{'s' * (count > 1)} {reason}"
+            line_about(folder, f"{count} {self._unit}{'s' * (count > 1)} {reason}")
             for (folder, reason), count in self._outside.items()
         ]
         hidden = [f"{_first(self._hidden)}: hidden, or a system's own"] if self._hidden else []
-        return [*self._skipped, *self._no_images, *more, *outside, *hidden]
+        mixed = [line for _, line in sorted(self._no_images, key=itemgetter(0))]  # the first lines show every suffix
+        return [*self._skipped, *mixed, *more, *outside, *hidden]
 
 
 def _first(names: Sequence[str]) -> str:
@@ -80,7 +102,8 @@ def grouped(skipped: Iterable[str]) -> list[tuple[str, list[str]]]:
     """Group the lines of an account by their reasons, the most frequent first: (reason, names with details)."""
     groups: dict[str, list[str]] = {}
     for line in skipped:
-        name, _, reason = line.partition(": ")
+        name, _, reason = line.partition('": ' if line.startswith('"') else ": ")
+        name += '"' * line.startswith('"')
         kind, opened, detail = reason.partition(" (")
         groups.setdefault(kind, []).append(f"{name} ({detail}" if opened else name)
     return sorted(groups.items(), key=lambda group: -len(group[1]))

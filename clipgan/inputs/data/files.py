@@ -15,8 +15,9 @@ from clipgan.inputs.data.account import Account
 from clipgan.inputs.data.images import CaptionedImage, read_images
 from clipgan.inputs.data.pack import SPLITS, Contents, Extras, Record, Source
 from clipgan.inputs.data.spool import Subset
+from clipgan.inputs.data.text import line_about
 
-VERSION = 3  # part of the packed set's cache key: raise it when the same files would be packed differently
+VERSION = 4  # part of the packed set's cache key: raise it when the same files would be packed differently
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,8 @@ def _contents(config: DataConfig, listing: Listing, given: Listing | None) -> Co
     if given is not None:
         if heldout:
             notes.append(f"data.heldout_path is given, so the {len(heldout)} held-out images of data.path are not used")
+        else:
+            notes.append("held-out images are those of data.heldout_path")
         heldout = given.images if given.heldout is None else [*given.images, *given.heldout]
         skipped += given.account.skipped()
         notes += [f"data.heldout_path: {note}" for note in given.account.notes]
@@ -103,6 +106,10 @@ def _contents(config: DataConfig, listing: Listing, given: Listing | None) -> Co
     else:
         split = split_indices(len(train), config.heldout_fraction, config.seed)
         splits = {name: Subset(train, split[name]) for name in SPLITS}
+        notes.append(
+            f"the set has no split of its own: held-out images are {config.heldout_fraction:.3g} of all, "
+            "drawn at random (data.heldout_fraction, data.seed)"
+        )
 
     def read(name: str, resolution: int, start: int) -> Iterator[Record | str]:
         return read_images(splits[name][start:], resolution)
@@ -123,7 +130,7 @@ def _usable(images: Sequence[CaptionedImage], skipped: list[str]) -> Sequence[Ca
     captioned = [index for index, image in enumerate(images) if image.captions]
     if not captioned or len(captioned) == len(images):
         return images
-    skipped += [f"{image.name}: no caption" for image in images if not image.captions]
+    skipped += [line_about(image.name, "no caption") for image in images if not image.captions]
     return Subset(images, captioned)
 
 

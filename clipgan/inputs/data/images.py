@@ -16,7 +16,7 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from clipgan.inputs.data.limits import DecodingMemory
 from clipgan.inputs.data.pack import Record
-from clipgan.inputs.data.text import one_line
+from clipgan.inputs.data.text import line_about, one_line
 
 FOREIGN = ("EPS", "WMF", "MPEG", "BUFR", "GRIB", "HDF5")  # Pillow names them, but needs another program to read them
 BY_CONTENT = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")  # what a file without a known suffix may be
@@ -104,10 +104,10 @@ def read_record(image: CaptionedImage, resolution: int, memory: DecodingMemory) 
         with image.open() as file, Image.open(file, formats=formats()) as picture, memory.reserved(picture):
             return Record(square(picture, resolution), image.captions, image.name)
     except UnidentifiedImageError:
-        return f"{image.name}: unreadable image (no format that Pillow reads)"
+        return line_about(image.name, "unreadable image (no format that Pillow reads)")
     except Exception as error:  # Pillow's decoders and the archives raise many kinds of errors for damaged files
         reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
-        return f"{image.name}: unreadable image ({one_line(reason)})"
+        return line_about(image.name, f"unreadable image ({one_line(reason)})")
 
 
 def square(image: Image.Image, resolution: int) -> np.ndarray:

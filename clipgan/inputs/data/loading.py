@@ -112,21 +112,25 @@ def drawn_shapes(config: DataConfig) -> Source:
 
 def report_files(data: PackedData) -> None:
     """Print what was done with the whole set, and the files that are not packed, by reason."""
-
     for note in data.notes:
         console.print(f"data: {note}")
     if data.skipped:
-        console.print(f"data: not packed ({data.skipped_file} lists all):")
-        for reason, names in grouped(data.skipped)[:REASONS]:
+        console.print(f"data: left out, by reason ({data.skipped_file} lists all):")
+        groups = grouped(data.skipped)
+        for reason, names in groups[:REASONS]:
             console.print(
-                f"  {names[0]}: {reason}" if len(names) == 1 else f"  {len(names)} x {reason}: {_first(names)}"
+                f"  {len(names)} x {reason}: {_first(names)}" if len(names) > 1 else f"  {names[0]}: {reason}"
             )
+        if len(groups) > REASONS:
+            console.print(f"  and {len(groups) - REASONS} more reasons")
     if data.duplicates:
+        leaks = sum(line.startswith("heldout: ") and " repeats train: " in line for line in data.duplicates)
         console.print(
-            f"data: packed, although they repeat an earlier image: {len(data.duplicates)} "
-            f"({data.skipped_file.with_name('duplicates.txt')} lists all): {_first(data.duplicates, '; ')}"
+            f"data: {len(data.duplicates)} of the packed images repeat an earlier one, pixel by pixel"
+            + f"; {leaks} of them are held-out images that repeat a training image" * (leaks > 0)
+            + f" ({data.skipped_file.with_name('duplicates.txt')} lists all): {_first(data.duplicates, '; ')}"
         )
 
 
 def _first(items: Sequence[str], separator: str = ", ") -> str:
-    return separator.join(items[:NAMED]) + f"{separator}..." * (len(items) > NAMED)
+    return separator.join(items[:NAMED]) + f"{separator}and {len(items) - NAMED} more" * (len(items) > NAMED)

@@ -43,7 +43,8 @@ def write_pack(directory: Path, source: Source, resolution: int) -> None:
         if split in contents.extras:
             contents.extras[split](writer.directory, [json.loads(line) for line in writer.lines("names.jsonl")])
     _write_lines(directory / "skipped.txt", skipped)
-    _write_lines(directory / "notes.txt", contents.notes)
+    counts = [_counts(directory)] if contents.notes else []  # drawn images need no account
+    _write_lines(directory / "notes.txt", [*counts, *contents.notes])
     _write_lines(directory / "duplicates.txt", _duplicates(directory))
 
 
@@ -125,6 +126,16 @@ class SplitWriter:
             os.fsync(file.fileno())
         lengths = {name: os.fstat(file.fileno()).st_size for name, file in self.files.items()}
         replace_text(self.note, json.dumps([self.done, self.rows, lengths]))
+
+
+def _counts(directory: Path) -> str:
+    """Say how many images and captions are packed."""
+    words = []
+    for split, kind in zip(SPLITS, ("training", "held-out"), strict=True):
+        with (directory / split / "captions.jsonl").open(encoding="utf-8") as lines:
+            counts = [len(json.loads(line)) for line in lines]
+        words.append(f"{len(counts)} {kind} images with {sum(counts) or 'no'} caption{'s' * (sum(counts) != 1)}")
+    return f"packed are {' and '.join(words)}"
 
 
 def _duplicates(directory: Path) -> Iterator[str]:

@@ -1,8 +1,9 @@
 """Splits by the names of folders: `train/` beside `val/` or `test/`, in any case, in the root or in a folder below."""
 
+import functools
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from clipgan.inputs.data.account import Account
@@ -10,8 +11,9 @@ from clipgan.inputs.data.folders import kind_of
 
 TRAIN = ("train", "training")
 HELDOUT = ("validation", "valid", "val", "dev", "test", "testing", "eval")  # the first one that exists is held out
+LONE_FOLDERS = 20  # links may go round in a circle
 OUTSIDE = "outside of the splits"
-SECOND = "of a second held-out split"
+SECOND = "of a second held-out split, which is not used"
 
 
 class Splits:
@@ -41,9 +43,12 @@ class Splits:
     def of(self, parts: Sequence[str], account: Account) -> str | None:
         """Return `train` or `heldout` for a file in the folder `parts` below the root, `train` if there are no splits.
 
-        Files of neither split go to the account, and the answer is None.
+        Files of neither split go to the account, and the answer is None. Without splits, folders whose names say that
+        their images are held out (`cat/test`, `test_images`) go there too.
         """
         if not self.exist:
+            if (place := next((k for k, part in enumerate(parts) if is_like_heldout(part)), None)) is not None:
+                account.like_heldout("/".join((*parts[: place + 1], "")))
             return "train"
         inside = "".join(f"{part}/" for part in parts[: self.depth]) == self.above
         name = parts[self.depth] if inside and len(parts) > self.depth else None
@@ -58,22 +63,18 @@ class Splits:
 def find_splits(root: Path, account: Account) -> Splits:
     """Look for the folders of splits in `root`, or else in its folders, and say in the account which were found.
 
-    Folders that look like splits and are not taken as such (`cat/train`, `test_images`) are named there.
+    As long as a folder has nothing but one other folder, the splits are looked for in that one.
     """
-    top = subfolders(root)
-    below = {name: subfolders(root / name) for name in top}
-    candidates = [Splits("", top)] + [Splits(f"{name}/", names) for name, names in below.items()]
-    found = [splits for splits in candidates if splits.exist]
-    if found and (found[0].above == "" or (len(found) == 1 and not _like_heldout(top))):
+    above, top = "", subfolders(root)
+    for _ in range(LONE_FOLDERS):
+        if len(top) != 1 or not (inner := subfolders(root / above / top[0])):
+            break
+        above, top = f"{above}{top[0]}/", inner
+    below = [Splits(f"{above}{name}/", subfolders(root / above / name)) for name in top]
+    found = [splits for splits in (Splits(above, top), *below) if splits.exist]
+    if found and (found[0].above == above or (len(found) == 1 and not any(map(is_like_heldout, top)))):
         account.note(str(found[0]))
         return found[0]
-    paths = [*top, *(f"{name}/{inner}" for name in top for inner in below[name])]
-    if like := _like_heldout(paths):
-        named = ", ".join(f"{path}/" for path in like[:3]) + f" and {len(like) - 3} more" * (len(like) > 3)
-        account.note(
-            f"{named}: named like held-out images, but packed like all others, as no train/ lies beside a val/ or "
-            "test/; data.path=TRAINING data.heldout_path=HELDOUT separates them"
-        )
     return Splits()
 
 
@@ -82,8 +83,10 @@ def words(name: str) -> set[str]:
     return set(re.findall(r"[a-z]+", name.casefold()))
 
 
-def _like_heldout(paths: Iterable[str]) -> list[str]:
-    return [path for path in paths if words(path.rpartition("/")[2]).intersection(HELDOUT)]
+@functools.cache
+def is_like_heldout(name: str) -> bool:
+    """Whether the name of a folder or an archive says that its images are held out: `test_images`, `val2017`."""
+    return not words(name).isdisjoint(HELDOUT)
 
 
 def subfolders(path: Path) -> list[str]:

@@ -86,17 +86,27 @@ def csv_rows(text: str, file: str, caption: str, note: Callable[[str], None]) ->
         note: is called with a sentence if captions had commas without quotes.
     """
     lines = [f"{line}\n" for line in NEWLINE.split(text)]
-    delimiter = next((each for each in DELIMITERS if {file, caption} <= {*_header(lines[0], each)}), ",")
-    rows = _records(lines, delimiter)
-    _, fields = next(rows, (0, ""))
+    first = next((line for line in lines if line.strip()), "")
+    delimiter = next((each for each in DELIMITERS if {file, caption} <= {*_header(first, each)}), ",")
+    spaced = f"{delimiter} " in first  # as in `file_name, text`: a space before a quote is then no part of a field
+    rows = _records(lines, delimiter, spaced)
+    _, fields = next(((number, fields) for number, fields in rows if fields), (0, ""))
     if isinstance(fields, str):
         return
     header, joined = [field.strip() for field in fields], 0
+    needed = 1 + max((header.index(name) for name in (file, caption) if name in header), default=0)  # fields of a row
+    if header.count(caption) > 1:
+        note(f"of {header.count(caption)} columns with the name {caption}, the first one is read")
+        header = [
+            name if name != caption or place == header.index(caption) else "" for place, name in enumerate(header)
+        ]
     for number, fields in rows:
         if isinstance(fields, str):
             yield number, fields
         elif len(fields) > len(header) and header != [file, caption]:
             yield number, f"it has {len(fields)} fields, the header {len(header)}: put fields with commas into quotes"
+        elif fields and len(fields) < needed:
+            yield number, f"it has {len(fields)} field{'s' * (len(fields) > 1)}, the header {len(header)}"
         elif fields:
             joined += len(fields) > len(header)
             whole = [*fields[: len(header) - 1], delimiter.join(fields[len(header) - 1 :])]
@@ -109,12 +119,13 @@ def _header(line: str, delimiter: str) -> list[str]:
     return [field.strip() for field in next(csv.reader([line], delimiter=delimiter), [])]
 
 
-def _records(lines: list[str], delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
+def _records(lines: list[str], delimiter: str, spaced: bool) -> Iterator[tuple[int, list[str] | str]]:
     """Yield number of the first line and fields of each record; after a damaged one go on with the next line."""
     csv.field_size_limit(LARGEST_FIELD)
     start = 0
     while start < len(lines):
-        reader = csv.reader((lines[k] for k in range(start, len(lines))), delimiter=delimiter, strict=True)
+        rest = (lines[k] for k in range(start, len(lines)))
+        reader = csv.reader(rest, delimiter=delimiter, skipinitialspace=spaced, strict=True)
         first = start
         try:
             for fields in reader:

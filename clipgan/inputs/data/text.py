@@ -106,3 +106,9 @@ def one_line(name: str) -> str:
     if name.isprintable():
         return name
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in name)
+
+
+def line_about(name: str, reason: str) -> str:
+    """Return a line that says why a file is left out; a name with a colon is in quotes."""
+    name = one_line(name)
+    return f'"{name}": {reason}' if ": " in name else f"{name}: {reason}"

@@ -61,22 +61,29 @@ def test_a_thousand_files_with_every_fault(root, tmp_path, capsys):
     assert {"Train/odd/sideways.jpg", "Train/odd/utf16.gif", "Train/linked/0.png"} < names
     capsys.readouterr()
     report_files(data)
-    said, _, repeated = capsys.readouterr().out.partition("data: packed, although they repeat an earlier image: ")
-    assert repeated
-    lines = [line for line in said.splitlines() if not line.startswith("data: not packed (")]
+    *said, repeated = capsys.readouterr().out.splitlines()
+    assert re.match(
+        r"data: 4\d\d of the packed images repeat an earlier one, pixel by pixel; \d+ of them are held-out", repeated
+    )
+    lines = [line for line in said if not line.startswith("data: left out, by reason (")]
     [broken] = [line for line in lines if "unreadable image" in line]
-    assert re.match(r"  10 x unreadable image: Train/odd/broken0\.png \(.*\), .*broken2\.png \(.*\), \.\.\.$", broken)
+    assert re.match(
+        r"  10 x unreadable image: Train/odd/broken0\.png \(.*\), .*broken2\.png \(.*\), and 7 more$", broken
+    )
     assert [line for line in lines if line != broken] == [
+        f"data: packed are {PLAIN + 3} training images with {PLAIN + 3} captions "
+        "and 12 held-out images with 12 captions",
         "data: training images are those of Train/, held-out images those of Test/",
-        "  12 x neither an image nor captions of one: "
-        "Train/odd/IMG_0.HEIC, Train/odd/IMG_1.HEIC, Train/odd/IMG_2.HEIC, ...",
-        "  11 x no caption: Train/odd/caf\\udce9.png, Train/odd/silent0.png, Train/odd/silent1.png, ...",
+        "  11 x neither an image that Pillow reads nor captions of one: "
+        "Train/odd/IMG_0.HEIC, Train/odd/notes.md, Train/odd/IMG_1.HEIC, and 8 more",
+        "  11 x no caption: Train/odd/caf\\udce9.png, Train/odd/silent0.png, Train/odd/silent1.png, and 8 more",
         "  10 x captions cannot be read: " + ", ".join(
             f"Train/odd/latin{n}.png (latin{n}.txt: byte 0xfc is not utf-8; data.encoding=NAME reads another encoding)"
             for n in range(3)
-        ) + ", ...",
+        ) + ", and 7 more",
         "  Train/odd/gone.png: a link whose target is missing",
         "  Train/odd/round: a link back to a folder above it, which is not followed",
+        "  Train/odd/orphan.txt: a text without an image of its name",
         "  extra/: 10 images outside of the splits",
         "  Train/odd/.DS_Store and 11 more: hidden, or a system's own",
     ]  # fmt: skip

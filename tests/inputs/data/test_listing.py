@@ -87,11 +87,11 @@ def test_what_is_no_image_is_listed(tmp_path):
     lines = [line for line in data.skipped if ".npy: " not in line or "further" in line]
     assert sorted(lines) == [
         ".DS_Store and 4 more: hidden, or a system's own",
-        "3 further files with the suffix .npy: neither an image nor captions of one",
-        "README.md: neither an image nor captions of one",
-        "a.HEIC: neither an image nor captions of one",
-        "film.mp4: neither an image nor captions of one",
-        "lonely.txt: neither an image nor captions of one",
+        "3 further files with the suffix .npy: neither an image that Pillow reads nor captions of one",
+        "README.md: neither an image that Pillow reads nor captions of one",
+        "a.HEIC: neither an image that Pillow reads nor captions of one",
+        "film.mp4: neither an image that Pillow reads nor captions of one",
+        "lonely.txt: a text without an image of its name",
     ]
     assert len(data.skipped) == len(lines) + 100
     put(root / "runs" / "log.txt", "a training in the same folder writes this")
@@ -111,7 +111,8 @@ def test_splits_in_any_case_and_one_level_deeper(train, heldout, tmp_path):
     captioned(root / heldout, 3, 4)
     data = load("folder", root, tmp_path)
     assert (of(data.train), of(data.heldout)) == (expected(0, 1, 2), expected(3, 4))
-    assert data.notes == [f"training images are those of {train}/, held-out images those of {heldout}/"]
+    assert data.notes[0] == "packed are 3 training images with 3 captions and 2 held-out images with 2 captions"
+    assert data.notes[1:] == [f"training images are those of {train}/, held-out images those of {heldout}/"]
     assert data.skipped == []
     rows = {k: json.dumps({"file_name": f"{train}/inner/{k}.png", "text": f"number {k}"}) for k in range(3)}
     rows |= {k: json.dumps({"file_name": f"{heldout}/{k}.png", "text": f"number {k}"}) for k in (3, 4)}
@@ -135,7 +136,7 @@ def test_splits_of_shards_by_folder_and_by_name(tmp_path):
     ):
         data = load("webdataset", tmp_path / root, tmp_path)
         assert (of(data.train), of(data.heldout)) == (expected(0, 1, 2), expected(3, 4, 5))
-        assert data.notes == [note]
+        assert data.notes[1:] == [note]
 
 
 def test_images_outside_of_the_splits_are_listed(tmp_path):
@@ -158,7 +159,7 @@ def test_images_outside_of_the_splits_are_listed(tmp_path):
         assert sorted(lines) == [
             "./: 1 image outside of the splits",
             "extra/: 3 images outside of the splits",
-            "test/: 2 images of a second held-out split",
+            "test/: 2 images of a second held-out split, which is not used",
         ]
 
 
@@ -169,9 +170,9 @@ def test_folders_that_look_like_splits_and_are_none_are_named(heldout, tmp_path)
         captioned(root / name, first, first + 1)
     data = load("folder", root, tmp_path)
     assert everything(data) == expected(*range(8))
-    named = sorted([heldout, "dog/test"], key=lambda path: path.count("/"))
+    named = sorted([heldout, "dog/test"])
     beginning = f"{named[0]}/, {named[1]}/: named like held-out images, but packed like all others, as no train/ lies"
-    assert [note[: len(beginning)] for note in data.notes] == [beginning]
+    assert [note[: len(beginning)] for note in data.notes[1:-1]] == [beginning]
 
 
 def test_held_out_images_that_another_path_replaces_are_counted(tmp_path):
@@ -212,7 +213,7 @@ def test_training_images_alone_are_split_at_random_and_keep_their_classes(tmp_pa
     assert everything(data) == {k: [f"a photo of a {('cat', 'dog')[k % 2]}"] for k in range(8)}
     assert labels.classes == ["cat", "dog"]
     one = load("imagefolder", root / "Train" / "cat", tmp_path)
-    assert one.notes == ["all images are of one class, the folder day/"]
+    assert one.notes[1:-1] == ["all images are of one class, the folder day/"]
 
 
 def test_coco_names_files_by_their_paths(tmp_path):
@@ -232,7 +233,10 @@ def test_coco_names_files_by_their_paths(tmp_path):
     data = load("coco", root, tmp_path)
     assert of(data.train) == {k: [f"A photo of {k}, said in way {n}." for n in range(5)] for k in range(5)}
     assert data.skipped == []
-    assert data.notes == ["captions_train2014.json: captions of images that it does not list are not used (1)"]
+    assert data.notes[1:] == [
+        "captions_train2014.json: captions of images that are not there or not listed are not used (1)",
+        "training images are those of train2014/, held-out images those of val2014/",
+    ]
 
 
 def test_cub_takes_every_suffix(tmp_path):

@@ -14,7 +14,8 @@ from clipgan.inputs.data.account import Account
 from clipgan.inputs.data.files import Found, Listing, found
 from clipgan.inputs.data.folders import image_files
 from clipgan.inputs.data.formats.folder import add_file, check_captioned
-from clipgan.inputs.data.formats.official_split import split_by_names
+from clipgan.inputs.data.formats.official_split import split_by_pickles, without_suffix
+from clipgan.inputs.data.formats.text_folder import TextFolder
 from clipgan.inputs.data.images import CaptionedImage
 
 IMAGES = ("images", "image/images", "image", "CelebA-HQ-img", "CelebAMask-HQ/CelebA-HQ-img")
@@ -39,17 +40,14 @@ def find(root: Path, config: DataConfig) -> Found:
         raise UserError(f"data.path={root} is not Multi-Modal-CelebA-HQ: it has no {missing}")
     account, images = Account(), list[CaptionedImage]()
     files = sorted(image_files(pictures, account), key=lambda file: (len(_stem(file[1])), _stem(file[1])))
+    captions = TextFolder(texts, account)
     for folder, name in files:
-        add_file(images, folder, name, existing(texts / f"{_stem(name)}.txt"), config, account)
+        add_file(images, folder, name, captions.of(without_suffix(folder.name_of(name))), config, account)
+    captions.note_unused(account)
     check_captioned(images, root, f"into {texts}/NUMBER.txt, one on each line", account)
-    names = [_stem(image.name) for image in images]
-    return found(split_by_names(root, images, names, account) or Listing(images, account=account))
+    names = [without_suffix(image.name) for image in images]
+    return found(split_by_pickles(root, images, names, account) or Listing(images, account=account))
 
 
 def _stem(name: str) -> str:
     return os.path.splitext(os.path.basename(name))[0]
-
-
-def existing(path: Path) -> list[Path]:
-    """Return a text file as a list; empty if it does not exist."""
-    return [path] if path.is_file() else []

@@ -19,6 +19,7 @@ from PIL import Image
 
 from clipgan.base.errors import UserError
 from clipgan.config import DataConfig
+from clipgan.inputs.data.account import Account
 from clipgan.inputs.data.archives import open_span
 from clipgan.inputs.data.files import Found, Listing, archive_states, fingerprint
 from clipgan.inputs.data.formats.imagefolder import PROMPT
@@ -76,7 +77,9 @@ def find(root: Path, config: DataConfig) -> Found:
 
     def listed() -> Listing:
         train, heldout = (_images(folder, names, classes, version) for names in (version.train, version.heldout))
-        return Listing(train, heldout)
+        account = Account()
+        account.note(f"held-out images are those of {' and '.join(version.heldout)}")
+        return Listing(train, heldout, account)
 
     return Found(fingerprint([config.name, *classes], archive_states(files)), listed)
 

@@ -5,7 +5,9 @@ PATH/train2014/COCO_train2014_000000000009.jpg, ..., PATH/val2014/...    (PATH/i
 """
 
 import posixpath
+import unicodedata
 from pathlib import Path
+from typing import Any
 
 import ijson
 
@@ -13,9 +15,10 @@ from clipgan.base.errors import UserError
 from clipgan.config import DataConfig
 from clipgan.inputs.data.account import Account
 from clipgan.inputs.data.files import Found, Listing, found
+from clipgan.inputs.data.folders import image_files
 from clipgan.inputs.data.images import CaptionedImage, image_file
 from clipgan.inputs.data.spool import Spool
-from clipgan.inputs.data.tables import open_json
+from clipgan.inputs.data.tables import open_json, texts_of
 from clipgan.inputs.data.text import checked, one_caption
 
 SPLITS = ("train", "val")
@@ -41,6 +44,7 @@ def find(root: Path, config: DataConfig) -> Found:
         )
     account = Account()
     train, val = (_split(root, f"{split}{years[0]}", config.encoding, account) for split in SPLITS)
+    account.note(f"training images are those of train{years[0]}/, held-out images those of val{years[0]}/")
     return found(Listing(train, val, account))
 
 
@@ -54,46 +58,87 @@ def _split(root: Path, name: str, encoding: str, account: Account) -> Spool[Capt
         raise UserError(f"data.path={root} is not MS-COCO: {name}/ or annotations/captions_{name}.json is missing")
     try:
         names, captions = _read(annotations, encoding, account)
-    except (ijson.JSONError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"data.path={root}: {annotations} is not an MS-COCO annotation file ({error!r})") from error
+    except (ijson.JSONError, ValueError, AttributeError) as error:
+        reason = one_caption(str(error))
+        raise UserError(f"data.path={root}: {annotations} is not an MS-COCO annotation file ({reason})") from error
     images: Spool[CaptionedImage] = Spool()
+    named = set()
     for image_id, file_name in names.items():
-        try:
-            images.append(_image(root, folder, file_name, captions.pop(image_id, [])))
-        except (OSError, ValueError):
+        path = _path(root, folder, file_name)
+        if path is None:
             account.skip(f"{name}/{file_name}", "no such image")
+        else:
+            images.append(image_file(path, path.relative_to(root).as_posix(), captions.pop(image_id, [])))
+            named.add(path)
     if captions:
         rest = sum(map(len, captions.values()))
-        account.note(f"{annotations.name}: captions of images that it does not list are not used ({rest})")
+        account.note(f"{annotations.name}: captions of images that are not there or not listed are not used ({rest})")
+    for below, file in image_files(folder, account):
+        if below.path / file not in named:
+            account.other(f"{name}/{below.name_of(file)}", f"an image without captions in {annotations.name}")
     return images
 
 
-def _image(root: Path, folder: Path, file_name: str, captions: list[str]) -> CaptionedImage:
+def _path(root: Path, folder: Path, file_name: str) -> Path | None:
     """Find an image by its `file_name`, a path below its split's folder, or below the root (`train2014/0.jpg`).
 
-    Raises:
-        OSError: there is no such file.
-        ValueError: the path leads outside, or is no path.
+    None if there is no such file, or if the path leads outside.
     """
     written = posixpath.normpath(file_name.replace("\\", "/"))
-    if posixpath.isabs(written) or written.startswith(".."):
-        raise ValueError("outside")
-    places = [place / written for place in (folder, root, root / "images")]
-    path = next((path for path in places if path.is_file()), places[0])
-    return image_file(path, path.relative_to(root).as_posix(), captions)
+    if posixpath.isabs(written) or written.startswith("..") or "\0" in written:
+        return None
+    forms = dict.fromkeys((written, *(unicodedata.normalize(form, written) for form in ("NFC", "NFD"))))
+    places = [place / form for form in forms for place in (folder, root, root / "images")]
+    return next((path for path in places if path.is_file()), None)
 
 
-def _read(annotations: Path, encoding: str, account: Account) -> tuple[dict[int, str], dict[int, list[str]]]:
-    """Read file names and captions by image id."""
+def _read(annotations: Path, encoding: str, account: Account) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """Read file names and captions by image id; a faulty entry goes to the account, as do images of the same id.
+
+    Raises:
+        ValueError: the file lists no image.
+    """
     items = open_json(annotations, encoding)
-    names = {entry["id"]: entry["file_name"] for entry in items("images")}
-    captions: dict[int, list[str]] = {}
+    names: dict[str, str] = {}
+    clashes: dict[str, list[str]] = {}
+    for number, entry in enumerate(items("images")):
+        try:
+            image_id, file_name = _fields(entry, "id", "file_name")
+        except ValueError as error:
+            account.skip(f"{annotations.name}, images[{number}]", f"not an image of MS-COCO ({error})")
+            continue
+        if names.setdefault(image_id, file_name) != file_name:
+            clashes.setdefault(image_id, [names[image_id]]).append(file_name)
+    if not names:
+        raise ValueError("; ".join(account.skipped()[:1]) or "it lists no images")
+    captions: dict[str, list[str]] = {}
     for number, entry in enumerate(items("annotations")):
         try:
-            text = one_caption(checked(entry["caption"], encoding))
+            [image_id] = _fields(entry, "image_id")
+            if (texts := texts_of(entry, "caption")) is None:
+                raise ValueError("its caption is missing")
+            texts = [one_caption(checked(text, encoding)) for text in texts]
         except ValueError as error:
-            account.skip_captions(f"{annotations.name}:annotations[{number}]", error)
-            continue
-        if text:
-            captions.setdefault(entry["image_id"], []).append(text)
+            account.skip_captions(f"{annotations.name}, annotations[{number}]", error)
+        else:
+            captions.setdefault(image_id, []).extend(filter(None, texts))
+    for image_id, files in clashes.items():
+        del names[image_id]
+        captions.pop(image_id, None)
+        for file_name in files:
+            account.skip(file_name, f"several images have its id ({image_id})")
     return names, captions
+
+
+def _fields(entry: Any, *keys: str) -> list[str]:
+    """Return fields of an entry as strings: ids are numbers or strings.
+
+    Raises:
+        ValueError: a field is missing, or neither a number nor a string.
+    """
+    if not isinstance(entry, dict):
+        raise ValueError("it is not an object")
+    for key in keys:
+        if not isinstance(entry.get(key), str if key == "file_name" else str | int):
+            raise ValueError(f"its {key} is missing" if entry.get(key) is None else f"its {key} is {entry[key]}")
+    return [str(entry[key]) for key in keys]

@@ -15,10 +15,11 @@ from clipgan.config import DataConfig
 from clipgan.inputs.data.account import Account
 from clipgan.inputs.data.files import Found, Listing, found
 from clipgan.inputs.data.folders import image_files
-from clipgan.inputs.data.formats.celeba_hq import existing
 from clipgan.inputs.data.formats.folder import add_file, check_captioned
-from clipgan.inputs.data.formats.official_split import split_by_names, without_suffix
+from clipgan.inputs.data.formats.official_split import split_by_names, split_by_pickles, without_suffix
+from clipgan.inputs.data.formats.text_folder import TextFolder
 from clipgan.inputs.data.images import CaptionedImage
+from clipgan.inputs.data.text import read_lines
 
 
 def find(root: Path, config: DataConfig) -> Found:
@@ -36,17 +37,18 @@ def find(root: Path, config: DataConfig) -> Found:
         missing = "images/" if pictures is None else "text_c10/ (or text/), the captions of Reed et al."
         raise UserError(f"data.path={root} is not CUB-200-2011 with captions: it has no {missing}")
     account, images = Account(), list[CaptionedImage]()
+    captions = TextFolder(texts, account)
     for folder, name in image_files(pictures, account):
-        text = texts / f"{without_suffix(folder.name_of(name))}.txt"
-        add_file(images, folder, name, existing(text), config, account)
+        add_file(images, folder, name, captions.of(without_suffix(folder.name_of(name))), config, account)
+    captions.note_unused(account)
     if not images:
         reasons = "; ".join(account.skipped()[:3]) or "it is empty"
         raise UserError(f"data.path={root} is not CUB-200-2011: {pictures} has no CLASS/NAME.jpg ({reasons})")
     check_captioned(images, root, f"into {texts}/CLASS/NAME.txt, one on each line", account)
     names = [without_suffix(image.name) for image in images]
     return found(
-        _zero_shot_split(root, images, account) or split_by_names(root, images, names, account)
-        or _cub_split(root, images, account) or Listing(images, account=account)
+        _zero_shot_split(root, images, config.encoding, account) or split_by_pickles(root, images, names, account)
+        or _cub_split(root, images, names, config.encoding, account) or Listing(images, account=account)
     )  # fmt: skip
 
 
@@ -55,28 +57,52 @@ def _below(root: Path, name: str) -> Path | None:
     return next((path for path in (root / name, *sorted(root.glob(f"*/{name}"))) if path.exists()), None)
 
 
-def _zero_shot_split(root: Path, images: list[CaptionedImage], account: Account) -> Listing | None:
+def _zero_shot_split(root: Path, images: list[CaptionedImage], encoding: str, account: Account) -> Listing | None:
     path = _below(root, "testclasses.txt")
     if path is None:
         return None
-    classes = set(path.read_text(encoding="utf-8-sig").split())
-    held = [image.name.partition("/")[0] in classes for image in images]
-    return _listing(images, held, account)
+    heldout = {word for line in _lines(path, encoding) for word in line.split()}
+    classes = {image.name.partition("/")[0] for image in images}
+    if not heldout & classes or not classes - heldout:
+        which = "no class" if not heldout & classes else "all classes"
+        raise UserError(f"data.path={root}: {path} names {which} of the images, and held-out classes are some of them")
+    account.note(f"held-out images are those of the {len(heldout & classes)} classes in {path.name}")
+    if missing := heldout - classes:
+        account.note(f"{path.name} names {len(missing)} classes without images, such as {min(missing)}")
+    held = [image.name.partition("/")[0] in heldout for image in images]
+    marked = list(zip(images, held, strict=True))
+    return Listing([image for image, out in marked if not out], [image for image, out in marked if out], account)
 
 
-def _cub_split(root: Path, images: list[CaptionedImage], account: Account) -> Listing | None:
+def _cub_split(
+    root: Path, images: list[CaptionedImage], names: list[str], encoding: str, account: Account
+) -> Listing | None:
     """Read CUB's own split: `images.txt` has lines `ID PATH`, `train_test_split.txt` lines `ID 1` (train) or `ID 0`."""
     paths, training = _below(root, "images.txt"), _below(root, "train_test_split.txt")
     if paths is None or training is None:
         return None
-    path_of, flag_of = (
-        dict(line.split(maxsplit=1) for line in file.read_text(encoding="utf-8-sig").split("\n") if line.strip())
-        for file in (paths, training)
+    path_of, flag_of = (_pairs(file, encoding, account) for file in (paths, training))
+    train, test = (
+        {without_suffix(path) for number, path in path_of.items() if flag_of.get(number) == flag} for flag in "10"
     )
-    heldout = {path.strip() for number, path in path_of.items() if flag_of.get(number, "1").strip() == "0"}
-    return _listing(images, [image.name in heldout for image in images], account)
+    account.note(f"the split is that of {training.name}")
+    return split_by_names(images, names, train, test, account)
 
 
-def _listing(images: list[CaptionedImage], held: list[bool], account: Account) -> Listing:
-    marked = list(zip(images, held, strict=True))
-    return Listing([image for image, out in marked if not out], [image for image, out in marked if out], account)
+def _pairs(path: Path, encoding: str, account: Account) -> dict[str, str]:
+    """Read lines `ID VALUE`; a line without a value goes to the account."""
+    pairs = {}
+    for line in _lines(path, encoding):
+        number, _, value = line.partition(" ")
+        if value:
+            pairs[number] = value.strip()
+        else:
+            account.skip(path.name, f"a line without two words ({line})")
+    return pairs
+
+
+def _lines(path: Path, encoding: str) -> list[str]:
+    try:
+        return read_lines(path, encoding)
+    except ValueError as error:
+        raise UserError(f"data.path: {path} cannot be read: {error}") from error

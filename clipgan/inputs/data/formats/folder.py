@@ -11,7 +11,7 @@ from pathlib import Path
 
 from clipgan.base.errors import UserError
 from clipgan.config import DataConfig
-from clipgan.inputs.data.account import Account
+from clipgan.inputs.data.account import NO_IMAGE, NO_PICTURE, Account
 from clipgan.inputs.data.files import Found, Listing, found
 from clipgan.inputs.data.folders import Folder, walk
 from clipgan.inputs.data.images import CaptionedImage, image_file, is_image
@@ -40,7 +40,8 @@ def find(root: Path, config: DataConfig) -> Found:
         pictures = [name for name in folder.files if is_image(folder.path, name)]
         texts = texts_beside(folder.files, pictures)
         for name in sorted({*folder.files} - {*pictures, *(text for some in texts.values() for text in some)}):
-            account.other(folder.name_of(name))
+            is_text = os.path.splitext(name)[1].lower() in TEXTS
+            account.other(folder.name_of(name), NO_PICTURE if is_text else NO_IMAGE)
         for name in pictures:
             if (split := splits.of(folder.parts, account)) is not None:
                 add_file(images[split], folder, name, [folder.path / text for text in texts[name]], config, account)

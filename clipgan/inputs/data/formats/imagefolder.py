@@ -18,7 +18,7 @@ from clipgan.inputs.data.formats.folder import check_any
 from clipgan.inputs.data.images import CaptionedImage, image_file
 from clipgan.inputs.data.splits import TRAIN, find_splits, subfolders
 from clipgan.inputs.data.spool import Spool
-from clipgan.inputs.data.text import one_line, read_lines
+from clipgan.inputs.data.text import one_caption, one_line, read_lines
 
 NAMES = ("classes.txt", "words.txt", "LOC_synset_mapping.txt")  # the last two: Tiny ImageNet's, Kaggle's
 PROMPT = "a photo of a {}"  # CLIP's own
@@ -41,7 +41,7 @@ def find(root: Path, config: DataConfig) -> Found:
     top = subfolders(root)
     depth = splits.depth + 1 if splits.exist else int(len(top) == 1 and top[0].casefold() in TRAIN)  # of the classes
     known = [splits.above + name for name in NAMES]
-    names = _class_names([root / path for path in known], config.encoding)
+    has_names, names = _class_names([root / path for path in known], config.encoding)
     images: dict[str, Spool[CaptionedImage]] = {"train": Spool(), "heldout": Spool()}
     kinds = set()
     for folder, name in image_files(root, account, known):
@@ -51,25 +51,31 @@ def find(root: Path, config: DataConfig) -> Found:
             account.skip(folder.name_of(name), "not in a class's folder, CLASS/NAME.png")
             continue
         kind = folder.parts[depth]
+        caption = PROMPT.format(one_caption(names.get(kind, kind.replace("_", " "))))
+        if one_line(caption) != caption:
+            account.outside("/".join((*folder.parts[: depth + 1], "")), "whose class has a name that is no text")
+            continue
         kinds.add(kind)
-        caption = PROMPT.format(names.get(kind, kind.replace("_", " ")))
         label = "/".join((*(folder.parts[depth - 1 :] if depth else (".", *folder.parts)), name))
         images[split].append(image_file(folder.path / name, label, [caption]))
     check_any(images["train"], root, account)
     if len(kinds) == 1:
         account.note(f"all images are of one class, the folder {one_line(kinds.pop())}/")
-    elif names and not kinds.intersection(names):
-        account.note(f"no line of {' or '.join(NAMES)} begins with the name of a class's folder")
+    if has_names and (unnamed := kinds.difference(names)):
+        account.note(
+            f"{len(unnamed)} of {len(kinds)} classes are called like their folders, such as {min(unnamed)}: a line of "
+            f"{' or '.join(NAMES)} names a class if it is `FOLDER NAME`"
+        )
     return found(Listing(images["train"], images["heldout"] if splits.exist else None, account))
 
 
-def _class_names(paths: Sequence[Path], encoding: str) -> dict[str, str]:
-    """Read the first file that exists: the line `n01440764 tench, Tinca tinca` gives `tench`."""
+def _class_names(paths: Sequence[Path], encoding: str) -> tuple[bool, dict[str, str]]:
+    """Read the first file that exists, if any: the line `n01440764 tench, Tinca tinca` gives `tench`."""
     for path in paths:
         if path.is_file():
             try:
                 lines = (line.split(maxsplit=1) for line in read_lines(path, encoding))
-                return {parts[0]: parts[1].partition(",")[0].strip() for parts in lines if len(parts) == 2}
+                return True, {parts[0]: parts[1].partition(",")[0].strip() for parts in lines if len(parts) == 2}
             except ValueError as error:
                 raise UserError(f"data.path: the classes' names cannot be read: {error}") from error
-    return {}
+    return False, {}

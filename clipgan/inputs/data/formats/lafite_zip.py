@@ -10,9 +10,10 @@ sets, so it is read as a stream.
 import os
 import stat
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import ijson
@@ -20,13 +21,14 @@ import numpy as np
 
 from clipgan.base.errors import UserError
 from clipgan.config import DataConfig
-from clipgan.inputs.data.account import Account
+from clipgan.inputs.data.account import NO_IMAGE, NO_PICTURE, Account
 from clipgan.inputs.data.archives import check_member
 from clipgan.inputs.data.captions import CaptionFile
 from clipgan.inputs.data.files import Found, Listing, archive_states, fingerprint
 from clipgan.inputs.data.folders import is_hidden
 from clipgan.inputs.data.images import CaptionedImage, has_image_suffix
 from clipgan.inputs.data.limits import ARCHIVE_ERRORS, check_json, open_image_member, read_text_member
+from clipgan.inputs.data.splits import Splits
 from clipgan.inputs.data.supplied_features import finish_stored, stored_rows
 from clipgan.inputs.data.text import checked, decode, lines, one_line
 
@@ -59,24 +61,32 @@ def _list(path: Path, encoding: str) -> Listing:
         raise UserError(f"data.path={path} has no {TABLE}, which LAFITE's dataset_tool.py writes")
     _check_table(path, archive)
     account = Account()
+    for name, count in Counter(archive.namelist()).items():
+        if count > 1:
+            account.skip(name, "the zip has several files of this name, and the last one is read")
     n_texts = {name: len(rows) for name, rows in _rows(path, "clip_txt_features")}
     pictures = _pictures(members, account)
-    texts = {name: f"{os.path.splitext(name)[0]}.txt" for name in pictures}
-    has_words = any(text in members for text in texts.values())  # never mix real captions and placeholders
-    for name in sorted(members - {TABLE, *pictures, *texts.values()}):
+    by_stem = {os.path.splitext(name)[0]: name for name in members if name.lower().endswith(".txt")}
+    texts = {name: by_stem.get(os.path.splitext(name)[0]) for name in pictures}
+    has_words = any(texts.values())  # never mix real captions and placeholders
+    for name in sorted(members - {TABLE, *pictures, *filter(None, texts.values())}):
         if not name.endswith("/") and not _is_hidden(name):
-            account.other(name)
+            account.other(name, NO_PICTURE if name in by_stem.values() else NO_IMAGE)
     images = []
     for name in pictures:
         captions = [f"(caption {k} of {name})" for k in range(1, n_texts.get(name, 0) + 1)]
         if has_words:
             try:
-                text = read_text_member(archive, texts[name]) if texts[name] in members else b""
-                captions = lines(checked(decode(text, encoding), encoding))
+                text = texts[name]
+                words = b"" if text is None else read_text_member(archive, text)
+                captions = lines(checked(decode(words, encoding), encoding))
             except ValueError as error:
                 account.skip_captions(name, error)
                 continue
+        Splits().of(PurePosixPath(name).parent.parts, account)
         images.append(CaptionedImage(one_line(name), captions, partial(open_image_member, archive, name)))
+    if missing := n_texts.keys() - {one_line(name) for name in pictures}:
+        account.note(f"{TABLE} names {len(missing)} images that are not in the zip, such as {min(missing)}")
     return Listing(images, account=account, extras=partial(_write_features, path, has_words))
 
 

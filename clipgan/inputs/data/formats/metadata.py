@@ -100,21 +100,25 @@ def _read_table(
         if isinstance(row, str):
             account.skip(place, row)
             continue
-        columns |= dict.fromkeys(row)
+        columns |= dict.fromkeys(filter(None, row))
         file = row.get(FILE)
+        if not isinstance(file, str):
+            account.skip(place, f"it has no {FILE}")
+            continue
+        image = names.find(folder.name_of(file))
         try:
             texts = texts_of(row, column)
-            if texts is None or not isinstance(file, str):
-                continue
-            used = True
-            texts = [one_caption(checked(text, config.encoding)) for text in texts]
+            used = used or texts is not None
+            texts = [one_caption(checked(text, config.encoding)) for text in texts or ()]
+            if image is None:
+                checked(file.replace("\0", ""), config.encoding)
         except ValueError as error:
             used = True
             account.skip_captions(place, error)
             continue
         if posixpath.isabs(file) or posixpath.normpath(file).startswith(".."):
-            account.skip(place, f"{file} lies outside of the folder")
-        elif image := names.find(folder.name_of(file)):
+            account.skip(place, f"outside of the folder ({file})")
+        elif image is not None:
             captions.setdefault(image, []).extend(filter(None, texts))
         else:
             there = os.path.exists(folder.path / file)

@@ -41,27 +41,61 @@ def without_suffix(name: str) -> str:
     return os.path.splitext(name)[0] if has_image_suffix(name) else name
 
 
-def split_by_names(
+def split_by_pickles(
     root: Path, images: Sequence[CaptionedImage], names: Sequence[str], account: Account
 ) -> Listing | None:
-    """Split the images by the two pickles in `root`; return None if a pickle is missing.
+    """Split the images by the pickles in `root`; return None if there is none.
 
     Args:
-        root: the folder that may have `train/filenames.pickle` and `test/filenames.pickle`.
+        root: the folder that may have `train/filenames.pickle` and `test/filenames.pickle`. Of a missing one, the
+            images are those that the other one does not name.
         images: all images.
         names: each image's name in the pickles.
-        account: gets the images in neither split, and the number of names without an image.
+        account: see `split_by_names`.
     """
-    pickles = [root / split / "filenames.pickle" for split in ("train", "test")]
-    if not all(path.is_file() for path in pickles):
+    lists = {
+        split: read_names(root / split / "filenames.pickle")
+        for split in ("train", "test")
+        if (root / split / "filenames.pickle").is_file()
+    }
+    if not lists:
         return None
-    train, test = (read_names(path) for path in pickles)
+    everything = {*names}
+    train, test = lists.get("train"), lists.get("test")
+    account.note(f"the split is that of {' and '.join(f'{split}/filenames.pickle' for split in lists)}")
+    return split_by_names(
+        images,
+        names,
+        everything.difference(test or ()) if train is None else train,
+        everything.difference(train or ()) if test is None else test,
+        account,
+    )
+
+
+def split_by_names(
+    images: Sequence[CaptionedImage], names: Sequence[str], train: set[str], test: set[str], account: Account
+) -> Listing:
+    """Split the images by two lists of names.
+
+    Args:
+        images: all images.
+        names: each image's name in the lists.
+        train: names of training images. An image that is in both lists is one.
+        test: names of held-out images.
+        account: gets the images in neither list, the number of images in both, and the number of names without an
+            image.
+    """
     named = list(zip(names, images, strict=True))
     for name, image in named:
         if name not in train and name not in test:
             account.skip(image.name, "in neither split")
+    if both := train.intersection(test, names):
+        account.note(f"{len(both)} images are in both lists of the split, and are training images: {min(both)}, ...")
     if missing := (train | test).difference(names):
-        account.note(f"the lists of the split name {len(missing)} images that are not there, such as {min(missing)}")
+        account.note(
+            f"the lists of the split name {len(missing)} images that are not there, or whose captions cannot be read, "
+            f"such as {min(missing)}"
+        )
     return Listing(
         [image for name, image in named if name in train],
         [image for name, image in named if name in test and name not in train],

@@ -45,7 +45,7 @@ def find(path: Path, config: DataConfig) -> Found:
         UserError: there is no shard. The listing, made later, raises it if no shard can be read, or if a member leads
             outside.
     """
-    account = Account()
+    account = Account(unit="shard")
     shards = {"train": [path]} if path.is_file() else _shards(path, account)
     if not any(shards.values()):
         there = f" (it has {account.skipped()[0]})" if account.skipped() else ""
@@ -67,14 +67,15 @@ def _shards(root: Path, account: Account) -> dict[str, list[Path]]:
         elif not name.lower().endswith((".tar", *STATISTICS)):
             account.other(folder.name_of(name), "not a tar")
     by_name = Splits("", sorted({_kind(name) for _, name in tars}))
-    if not splits.exist and by_name.exist:
+    named = by_name.exist and not splits.exist
+    if named:
         kinds = (" and ".join(sorted(kinds)) for kinds in (by_name.train, by_name.heldout))
         account.note("training images are those of the shards named {}, held-out images those named {}".format(*kinds))
     shards: dict[str, list[Path]] = {"train": []}
-    if splits.exist or by_name.exist:
+    if splits.exist or named:
         shards["heldout"] = []
     for folder, name in tars:
-        split = splits.of(folder.parts, account) if splits.exist else by_name.of((_kind(name),), account)
+        split = by_name.of((_kind(name),), account) if named else splits.of((*folder.parts, name), account)
         if split is not None:
             shards[split].append(folder.path / name)
     return shards
@@ -87,27 +88,39 @@ def _kind(shard: str) -> str:
 
 def _list(shards: dict[str, list[Path]], root: Path, config: DataConfig, account: Account) -> Listing:
     images: dict[str, Spool[CaptionedImage]] = {split: Spool() for split in shards}
-    whole = 0
+    whole, other_keys = 0, list[str]()
     for split, paths in shards.items():
         for path in paths:
-            shard = Shard(path, one_line(path.relative_to(root).as_posix()), config, account)
+            shard = Shard(path, one_line(path.relative_to(root).as_posix()), split, config, account)
             try:
                 shard.add_images(images[split])
                 whole += 1
             except (tarfile.TarError, OSError) as error:
                 reason = getattr(error, "strerror", None) or error
                 account.skip(shard.name, f"not an uncompressed tar ({reason}); decompress it first if it is a .tar.gz")
+            other_keys += shard.other_keys
     if not whole:
         raise UserError(f"data.path={config.path} has no shard that can be read: {'; '.join(account.skipped()[:3])}")
+    if other_keys:
+        account.note(
+            f"the .json of {len(other_keys)} samples without a text has none of the keys {', '.join(_keys(config))} "
+            f"({other_keys[0]}); data.caption_column=KEY reads another one"
+        )
     return Listing(images["train"], images.get("heldout"), account)
+
+
+def _keys(config: DataConfig) -> list[str]:
+    """Return the keys of captions in a `.json`."""
+    return list(dict.fromkeys((*IN_JSON, config.caption_column)))
 
 
 class Shard:
     """Lists one shard."""
 
-    def __init__(self, path: Path, name: str, config: DataConfig, account: Account) -> None:
-        """Describe the file `path`; `name` is its path below the data set's root."""
-        self.path, self.name, self.config, self.account = path, name, config, account
+    def __init__(self, path: Path, name: str, split: str, config: DataConfig, account: Account) -> None:
+        """Describe the file `path` of a split; `name` is its path below the data set's root."""
+        self.path, self.name, self.split, self.config, self.account = path, name, split, config, account
+        self.other_keys: list[str] = []  # a sentence for each sample whose `.json` has no key of captions
 
     def add_images(self, images: Spool[CaptionedImage]) -> None:
         """Append the images of all samples.
@@ -142,7 +155,8 @@ class Shard:
             if not samples:
                 raise
             self.account.skip(self.name, f"the shard ends early ({error})")
-        yield from samples.items()
+        for key, members in samples.items():
+            yield from _parted(key, members)
 
     def _add(self, tar: tarfile.TarFile, key: str, members: Members, images: Spool[CaptionedImage]) -> None:
         name = f"{self.name}/{key}"
@@ -152,7 +166,7 @@ class Shard:
             return
         image = members[pictures[0]]
         try:
-            captions = self._captions(tar, members)
+            captions = self._captions(tar, name, members)
         except (ValueError, RecursionError, tarfile.TarError) as error:
             self.account.skip_captions(name, error)
             return
@@ -161,10 +175,12 @@ class Shard:
         for suffix in members:
             if suffix not in pictures and suffix != ".json" and not TEXT.fullmatch(suffix):
                 self.account.other(f"{name}{suffix}")
+        if self.split == "train":
+            Splits().of(PurePosixPath(key).parent.parts, self.account)
         opened = partial(open_span, self.path, image.offset_data, image.size)
         images.append(CaptionedImage(one_line(name + pictures[0]), captions, opened))
 
-    def _captions(self, tar: tarfile.TarFile, members: Members) -> list[str]:
+    def _captions(self, tar: tarfile.TarFile, name: str, members: Members) -> list[str]:
         """Return the captions of a sample.
 
         Raises:
@@ -176,8 +192,10 @@ class Shard:
         captions = [self._text(tar, members[suffix]) for _, suffix in texts]
         if not any(captions) and ".json" in members:
             content = json.loads(self._text(tar, members[".json"]))
-            keys = (*IN_JSON, self.config.caption_column)
-            found = (texts_of(content, key) for key in keys) if isinstance(content, dict) else ()
+            found = [texts_of(content, key) for key in _keys(self.config)] if isinstance(content, dict) else []
+            if all(texts is None for texts in found):
+                there = one_line(", ".join(content)) if isinstance(content, dict) else "no object"
+                self.other_keys.append(f"that of {name} has {there}")
             captions = next((texts for texts in found if texts), [])
             captions = [checked(one_caption(text), self.config.encoding) for text in captions]
         return [caption for caption in captions if caption]
@@ -189,9 +207,27 @@ class Shard:
         return one_caption(checked(decode(file.read(), self.config.encoding), self.config.encoding))
 
 
+def _parted(key: str, members: Members) -> Iterator[tuple[str, Members]]:
+    """Yield a sample, or several where images have texts of their own: `1.a.png`, `1.a.txt`, `1.b.png`, `1.b.txt`."""
+    stems = {suffix.rpartition(".")[0] for suffix in _images_in(members)}
+    if not any(stem and any(f"{stem}{text}" in members for text in (".txt", ".caption", ".json")) for stem in stems):
+        yield key, members
+        return
+    parts: dict[str, Members] = {}
+    for suffix, member in members.items():
+        stem = max((stem for stem in stems if suffix.startswith(f"{stem}.")), key=len, default="")
+        parts.setdefault(stem, {})[suffix.removeprefix(stem)] = member
+    for stem, part in parts.items():
+        yield key + stem, part
+
+
+def _images_in(members: Members) -> list[str]:
+    return [suffix for suffix in members if has_image_suffix(f"x{suffix}")]
+
+
 def _pictures(members: Members) -> list[str]:
     """Return the suffixes of a sample's images, the preferred first; `.image.png` counts where there is no `.png`."""
-    suffixes = [suffix for suffix in members if has_image_suffix(f"x{suffix}")]
+    suffixes = _images_in(members)
     plain = [suffix for suffix in suffixes if suffix.count(".") == 1]
     order = {suffix: place for place, suffix in enumerate(PREFERRED)}
     return sorted(plain or suffixes, key=lambda suffix: (order.get(suffix, len(order)), suffix))
