@@ -41,7 +41,8 @@ class Settings:
     study_name: str | None = None  # null: the swept axes and a digest of all other settings, such as h-3f2a91c0
     not_identity: list[str] = field(default_factory=list)  # keys and sections that may differ in a study: cache_dir ...
     retry_failed: bool = False  # true: run failed points again, in their own run directories
-    params: dict[str, Any] = field(default_factory=dict)  # axis -> values, as on the command line: h: 0.1,0.5,2
+    params: dict[str, Any] = field(default_factory=dict)  # axis -> values; also {values: [1, 2], where: CONDITION} and NAME: [{h: 1, k: 2}, {h: 3}]
+    # h: 0.1,0.5,2 as on the command line; an axis that only some points have; a union of grids
     workers: int | None = None  # number of trials at a time; null: as many as GPUs, cores and memory allow
     max_batch_size: int | None = None  # at most so many trials at a time, whatever fits; null: no such limit
     workers_per_gpu: Any = None  # trials at a time on each GPU: N | auto (measured on the first ones); null: 1

@@ -22,7 +22,7 @@ from sweeps.search.sampling import SampledPoints
 from sweeps.study.claims import SweepStudy
 from sweeps.study.queue import Limits
 from sweeps.study.storage import absolute_url, is_emptied, open_storage
-from sweeps.study.stored_study import LOG_AXES
+from sweeps.study.stored_study import DEPENDENCIES, LOG_AXES
 from sweeps.study.warm_start import complete_trials
 from sweeps.workers.children import ending_children
 from sweeps.workers.dry_run import DryRun
@@ -74,6 +74,7 @@ class Run:
         study.set_attribute(ATTRIBUTE, note(self.request.fixed))
         log_axes = [axis.name for axis in self.request.axes if isinstance(axis, Interval) and axis.log]
         study.set_attribute(LOG_AXES, log_axes)
+        study.set_attribute(DEPENDENCIES, self.request.layout.lines())
         study.keep_goal(self.plan.goal)
         settings, space = self.settings, space_of(self.request.axes)
         if isinstance(self.plan.source, SampledPoints) and self.plan.source.way is not None:
