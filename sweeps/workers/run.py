@@ -139,6 +139,9 @@ class Run:
                 f" hydra.sweeper.max_failure_rate={limit}; go on with a greater one, or with"
                 " hydra.sweeper.retry_failed=true"
             )
+        target = self.settings.target
+        if target is not None and study.has_reached(self.plan, target):
+            self.say(f"hydra.sweeper.target={target} is reached: no further trial starts")
         n_failed = sum(record.state == "FAIL" and self.plan.wants(record) for record in new)
         n_done = sum(record.state in ("COMPLETE", "PRUNED") and self.plan.wants(record) for record in records)
         succeeded = n_failed == 0 and n_done > 0
@@ -152,7 +155,9 @@ class Run:
         settings = self.settings
         for known in settings.warm_start if self.orders is None else ():  # check before a study is created in vain
             complete_trials(open_storage(absolute_url(settings.storage)), known, settings.directions)
-        limits = Limits(settings.max_retries, settings.max_requeues, settings.max_failure_rate, settings.grace)
+        limits = Limits(
+            settings.max_retries, settings.max_requeues, settings.max_failure_rate, settings.grace, settings.target
+        )
         leader = None if self.orders is None else self.orders.leader
         name, identity = self.request.study_name, self.request.identity
         return SweepStudy(settings.storage, name, settings.directions, identity, self.say, limits, leader)

@@ -245,3 +245,16 @@ def test_axes_that_depend_on_each_other_run_are_resumed_and_reported(app: App) -
     assert "pair: C_it=1 C_ii=2 | C_it=3 C_ii=4; h only where loss != lafite." in html.unescape(text)
     app.run("+hydra.sweeper.params.w=[{h:1},{C_it:[1,2]}]", "h=0.7", "sampler=tpe", "hydra.sweeper.n_trials=3")
     assert sorted(line.split()[1] for line in app.started()[-3:]) == ["0.7", "0.7", "1"]
+
+
+@pytest.mark.slow
+def test_a_target_ends_the_sweep_and_rerun_runs_trials_again(app: App) -> None:
+    out = app.run("h=0.1,0.5,2", "hydra.sweeper.target=0.2")
+    assert app.started() == ["0 0.1 symmetric"]
+    assert "hydra.sweeper.target=0.2 is reached: no further trial starts" in out
+    app.run("h=0.1,0.5,2", "mode=hopeless", "only_at=2", status=1)
+    app.run("h=0.1,0.5,2", "hydra.sweeper.rerun=FAIL")
+    assert [line.split()[0] for line in app.started()] == ["0", "1", "2", "2"]
+    app.run("h=0.1,0.5", "hydra.sweeper.rerun=COMPLETE")
+    assert [line.split()[0] for line in app.started()[4:]] == ["0", "1"]
+    assert "rerun=ALL is not allowed: it must be one of FAIL" in app.run("h=1,2", "hydra.sweeper.rerun=ALL", status=1)
