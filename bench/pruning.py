@@ -26,7 +26,8 @@ from bench.measuring import arguments, show, write
 from sweeps.base.samplers_and_pruners import PRUNERS
 from sweeps.job.current_trial import RunningTrial
 from sweeps.job.pruning import is_to_end
-from sweeps.points.search_space import Axis, points, space_of
+from sweeps.points.layout import Layout
+from sweeps.points.search_space import Axis, space_of
 from sweeps.search.plan import Grid, Plan, shuffled
 from sweeps.study.claims import SweepStudy
 from sweeps.study.storage import open_storage
@@ -58,7 +59,7 @@ def landscape(seed: int, kind: str) -> Curve:
 def grid() -> tuple[list[Axis], Plan]:
     """The grid's axes and its plan."""
     axes = [Axis(name, name, {value: str(value) for value in values}) for name, values in (("h", H), ("C", C))]
-    return axes, Plan(Grid(shuffled(points(axes))))
+    return axes, Plan(Grid(shuffled(Layout(axes).points())))
 
 
 def sweep(pruner: Mapping[str, Any], fid: Curve) -> tuple[float, float]:

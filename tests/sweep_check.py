@@ -38,10 +38,10 @@ def check_sweep(conf: Path, overrides: list[str], storage: Path) -> list[str]:
         settings = Settings(**{key: value for key, value in fields.items() if not key.startswith("_")})
         settings.check()
         composition = Composition(HydraContext(loader, None), config)
-        axes, fixed = composition.parse(settings.params, list(config.hydra.overrides.task))
-        plan = plan_of(settings, axes, fixed, composition)
+        layout, fixed = composition.parse(settings.params, list(config.hydra.overrides.task))
+        plan = plan_of(settings, layout, fixed, composition)
         study = SweepStudy(f"sqlite:///{storage}/s.db", "s", settings.directions, {"axes": [], "config": {}}, print)
-        study.enqueue(plan, space_of(axes), warm_start=settings.warm_start)
-        composition.check_choices(axes, fixed)
-        check_points(plan.source, axes, fixed, composition, settings.point_check)
-    return [*fixed, *(axis.override(axis.examples[-1]) for axis in axes)]
+        study.enqueue(plan, space_of(layout.axes), warm_start=settings.warm_start)
+        composition.check_choices(layout, fixed)
+        check_points(plan.source, layout, fixed, composition, settings.point_check)
+    return [*fixed, *(axis.override(axis.examples[-1]) for axis in layout.axes)]

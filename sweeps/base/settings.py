@@ -8,6 +8,7 @@ from sweeps.base.errors import SweepError
 
 DIRECTIONS = ("minimize", "maximize")
 BOTH = " or ".join(DIRECTIONS)
+RERUN = ("FAIL", "PRUNED", "COMPLETE", "all")
 AT_LEAST = {
     **dict.fromkeys(("stop_seconds", "gpus", "memory_gb", "max_retries", "max_requeues"), 0),
     **dict.fromkeys(("n_trials", "replicas", "replicas_top", "workers", "processes", "threads", "heartbeat"), 1),
@@ -41,7 +42,12 @@ class Settings:
     study_name: str | None = None  # null: the swept axes and a digest of all other settings, such as h-3f2a91c0
     not_identity: list[str] = field(default_factory=list)  # keys and sections that may differ in a study: cache_dir ...
     retry_failed: bool = False  # true: run failed points again, in their own run directories
-    params: dict[str, Any] = field(default_factory=dict)  # axis -> values, as on the command line: h: 0.1,0.5,2
+    rerun: str | None = None  # run trials with this state again: FAIL | PRUNED | COMPLETE | all
+    target: float | None = None  # the sweep starts no further trial when one has reached this value of the objective
+    params: dict[str, Any] = field(
+        default_factory=dict
+    )  # axis -> values; also {values: [1, 2], where: CONDITION} and NAME: [{h: 1, k: 2}, {h: 3}]
+    # h: 0.1,0.5,2 as on the command line; an axis that only some points have; a union of grids
     workers: int | None = None  # number of trials at a time; null: as many as GPUs, cores and memory allow
     max_batch_size: int | None = None  # at most so many trials at a time, whatever fits; null: no such limit
     workers_per_gpu: Any = None  # trials at a time on each GPU: N | auto (measured on the first ones); null: 1
@@ -101,6 +107,10 @@ class Settings:
     def _check_choices(self) -> None:
         if self.dry_run not in (True, False, "measure"):
             self._refuse("dry_run", "true, false or measure")
+        if self.rerun not in (None, *RERUN):
+            self._refuse("rerun", f"one of {', '.join(RERUN)}")
+        if self.target is not None and len(self.names) > 1:
+            self._refuse("target", "null with several objectives")
 
     def _check_workers_per_gpu(self) -> None:
         value = self.workers_per_gpu
@@ -133,7 +143,8 @@ class Settings:
     @property
     def retried(self) -> list[str]:
         """The states of trials that this command runs again; without a pruner, pruned trials continue."""
-        return [*(["FAIL"] if self.retry_failed else []), *([] if self.has_pruner else ["PRUNED"])]
+        asked = list(RERUN[:-1]) if self.rerun == "all" else [self.rerun] if self.rerun is not None else []
+        return [*asked, *(["FAIL"] if self.retry_failed else []), *([] if self.has_pruner else ["PRUNED"])]
 
     def _refuse(self, name: str, allowed: str) -> None:
         raise SweepError(f"hydra.sweeper.{name}={getattr(self, name)} is not allowed: it must be {allowed}")

@@ -16,7 +16,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from clipgan.base.secrets import hidden
 from sweeps.base.errors import SweepError
-from sweeps.points.search_space import AnyAxis, axes_and_fixed, job_overrides
+from sweeps.command.read_axes import read_axes
+from sweeps.points.layout import Layout
+from sweeps.points.search_space import AnyAxis, job_overrides, point_at
 from sweeps.study.identity import flat
 from sweeps.study.storage import has_password
 
@@ -41,26 +43,26 @@ class Composition:
         self._composed: dict[tuple[str, ...], DictConfig] = {}  # overrides -> config
         self._parsed: dict[str, Override] = {}  # by its text
 
-    def parse(self, params: Mapping[str, Any], arguments: Sequence[str]) -> tuple[list[AnyAxis], list[str]]:
-        """The axes and the fixed overrides, in the order of Hydra's own sweeper: see `axes_and_fixed`."""
-        parser = OverridesParser.create(config_loader=self._loader)
-        lines = [f"{axis}={values}" for axis, values in params.items()]
-        return axes_and_fixed(parser.parse_overrides([*lines, *arguments]))
+    def parse(self, params: Mapping[str, Any], arguments: Sequence[str]) -> tuple[Layout, list[str]]:
+        """Read the axes and the fixed overrides: see `read_axes`."""
+        return read_axes(params, arguments, OverridesParser.create(config_loader=self._loader))
 
-    def check_choices(self, axes: Sequence[AnyAxis], fixed: Sequence[str]) -> None:
+    def check_choices(self, layout: Layout, fixed: Sequence[str]) -> None:
         """Compose each choice of a group and one value of each key, so that a misspelt one is refused at once."""
-        first = {axis.name: axis.override(axis.examples[0]) for axis in axes}
-        for axis in axes:
-            for value in axis.examples if self._is_group(axis.name) else axis.examples[:1]:
-                override = axis.override(value)
-                overrides = job_overrides(axes, fixed, list({**first, axis.name: override}.values()))
-                try:
-                    config = self._loader.load_sweep_config(self.config, overrides)
-                except ConfigCompositionException:  # Hydra 1.4 also refuses what changes the sweep itself
-                    config = self._loaded(overrides)
-                    self._check_sweeper(config, axis, override)
-                    raise
-                self._check_sweeper(config, axis, override)
+        axes, seen = {axis.name: axis for axis in layout.axes}, set()
+        for name, values in layout.examples():
+            if name in seen and not self._is_group(name):
+                continue
+            seen.add(name)
+            override = axes[name].override(values[name])
+            overrides = job_overrides(layout.axes, fixed, point_at(layout.axes, values).overrides)
+            try:
+                config = self._loader.load_sweep_config(self.config, overrides)
+            except ConfigCompositionException:  # Hydra 1.4 also refuses what changes the sweep itself
+                config = self._loaded(overrides)
+                self._check_sweeper(config, axes[name], override)
+                raise
+            self._check_sweeper(config, axes[name], override)
 
     def _check_sweeper(self, config: DictConfig, axis: AnyAxis, override: str) -> None:
         """Refuse a choice that changes the sweep itself."""

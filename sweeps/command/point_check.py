@@ -13,7 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from clipgan.base.text import first_line
 from sweeps.base.errors import SweepError
 from sweeps.command.composition import Composition
-from sweeps.points.search_space import AnyAxis, Point, point_at
+from sweeps.points.layout import Layout
+from sweeps.points.search_space import Point, point_at
 from sweeps.search.plan import Grid, Source
 
 SHOWN = 3  # points in the message
@@ -21,13 +22,13 @@ Check = Callable[[Mapping[str, Any]], None]  # key -> value; it raises an error 
 
 
 def check_points(
-    source: Source, axes: Sequence[AnyAxis], fixed: Sequence[str], composition: Composition, make_check: str | None
+    source: Source, layout: Layout, fixed: Sequence[str], composition: Composition, make_check: str | None
 ) -> None:
     """Check all points of a grid, or of a sampler each choice and each bound with the first values of other axes.
 
     Args:
         source: the points.
-        axes: the axes of the points.
+        layout: the axes of the points.
         fixed: overrides that all points share.
         composition: of the sweep.
         make_check: `hydra.sweeper.point_check`.
@@ -35,7 +36,7 @@ def check_points(
     Raises:
         SweepError: names the first points that are not allowed.
     """
-    points = source.grid if isinstance(source, Grid) else _variations(axes)
+    points = source.grid if isinstance(source, Grid) else _variations(layout)
     make = get_method(make_check) if make_check is not None else _types_only
     checks: dict[tuple[str, ...], Check] = {}
     refused = []
@@ -56,10 +57,8 @@ def check_points(
         )
 
 
-def _variations(axes: Sequence[AnyAxis]) -> list[Point]:
-    first = {axis.name: axis.examples[0] for axis in axes}
-    every = [{**first, axis.name: value} for axis in axes for value in axis.examples]
-    return [point_at(axes, values) for values in every] or [point_at(axes, {})]
+def _variations(layout: Layout) -> list[Point]:
+    return [point_at(layout.axes, values) for _, values in layout.examples()] or [point_at(layout.axes, {})]
 
 
 def _types_only(config: DictConfig) -> Check:

@@ -13,8 +13,9 @@ from omegaconf import OmegaConf
 
 from sweeps.base.settings import Settings
 from sweeps.command.composition import Composition
-from sweeps.command.make_plan import plan_of
+from sweeps.command.make_plan import plan_of, with_conditions
 from sweeps.command.point_check import check_points
+from sweeps.points.layout import Layout
 from sweeps.points.search_space import AnyAxis
 from sweeps.search.plan import Grid, Plan
 from sweeps.study.identity import derived_name, identity_of
@@ -26,10 +27,15 @@ class Request:
 
     settings: Settings
     composition: Composition
-    axes: Sequence[AnyAxis]
+    layout: Layout
     fixed: Sequence[str]  # overrides that all trials share
     plan: Plan
     identity: Mapping[str, Any]  # of its study
+
+    @property
+    def axes(self) -> Sequence[AnyAxis]:
+        """All axes."""
+        return self.layout.axes
 
     @property
     def needs_number(self) -> bool:
@@ -55,14 +61,16 @@ def read(settings: Settings, composition: Composition, arguments: Sequence[str],
         SweepError: a setting or an axis is not allowed.
     """
     settings.check()
-    axes, fixed = composition.parse(settings.params, arguments)
-    plan = plan_of(settings, axes, fixed, composition)
+    asked, fixed = composition.parse(settings.params, arguments)
+    layout = with_conditions(asked, fixed, composition)
+    plan = plan_of(settings, layout, fixed, composition)
     if check:
-        composition.check_choices(axes, fixed)
-        check_points(plan.source, axes, fixed, composition, settings.point_check)
+        composition.check_choices(layout, fixed)
+        check_points(plan.source, layout, fixed, composition, settings.point_check)
     config, unset = composition.without_axes(fixed)
-    identity = identity_of(config, [axis.name for axis in axes], settings.not_identity, fixed, unset)
-    return Request(settings, composition, axes, fixed, plan, identity)
+    names = [axis.name for axis in layout.axes]
+    identity = identity_of(config, names, settings.not_identity, fixed, unset, set(names) - set(layout.always))
+    return Request(settings, composition, layout, fixed, plan, identity)
 
 
 def read_outside_hydra(folder: Path, name: str, overrides: Sequence[str]) -> Request:

@@ -1,7 +1,6 @@
 """Turn Hydra overrides into the axes of a search space, and axes into points."""
 
 import functools
-import itertools
 import json
 import math
 from collections import Counter
@@ -151,27 +150,16 @@ def job_overrides(axes: Sequence[AnyAxis], fixed: Sequence[str], own: Sequence[s
         for line in (same or alike)[:1]:
             left.remove(line)
             placed.append((axis.place, line))
-    lines = [(place, line) for place, line in enumerate(fixed, start=1)]
+    keys = {line.partition("=")[0] for line in own}  # of an axis that some points lack: the fixed one is for those
+    lines = [(place, line) for place, line in enumerate(fixed, start=1) if line.partition("=")[0] not in keys]
     return [line for _, line in sorted([*lines, *placed], key=lambda pair: pair[0])] + left
 
 
-def points(axes: Sequence[AnyAxis]) -> list[Point]:
-    """The product of the axes' lists, the last one varying fastest; without axes, the one empty point."""
-    names = [axis.name for axis in axes]
-    every = itertools.product(*(axis.listed or () for axis in axes))
-    return [point_at(axes, dict(zip(names, values, strict=True))) for values in every]
-
-
 def point_at(axes: Sequence[AnyAxis], values: Values, system: Mapping[str, Any] | None = None) -> Point:
-    """Make the point with one allowed value on each axis."""
-    ordered = {axis.name: values[axis.name] for axis in axes}
-    return Point(ordered, tuple(axis.override(values[axis.name]) for axis in axes), system or {})
-
-
-def fits(axes: Sequence[AnyAxis], values: Values) -> bool:
-    """Whether a point has these axes and an allowed value on each."""
-    found = [axis.find(values[axis.name]) for axis in axes if axis.name in values]
-    return len(values) == len(axes) == len(found) and None not in found
+    """Make the point with these allowed values; it may lack axes."""
+    own = [axis for axis in axes if axis.name in values]
+    ordered = {axis.name: values[axis.name] for axis in own}
+    return Point(ordered, tuple(axis.override(values[axis.name]) for axis in own), system or {})
 
 
 def space_of(axes: Sequence[AnyAxis]) -> Space:

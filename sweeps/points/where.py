@@ -1,4 +1,4 @@
-"""Evaluate `hydra.sweeper.where`: points exist where this condition holds, such as `C_it >= C_ii`.
+"""Evaluate a condition on points such as `C_it >= C_ii`: `hydra.sweeper.where`, and the conditions of single axes.
 
 Python's parser reads it, and this module makes a function of the syntax tree: comparisons, `and`, `or`, `not`, `in`,
 arithmetic, names, dotted names, numbers, strings and lists. Python executes nothing of it.
@@ -8,13 +8,13 @@ import ast
 import itertools
 import math
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
 from sweeps.base.errors import SweepError
 
-EXAMPLES = "as in C_it >= C_ii or loss != 'lafite' or h == 1"
+EXAMPLES = "as in C_it >= C_ii or loss != lafite or h == 1"
 OPERATORS: Mapping[type, Callable[..., Any]] = {
     ast.USub: operator.neg,
     ast.Add: operator.add,
@@ -44,13 +44,17 @@ class Condition:
 
     Args:
         text: as the user wrote it.
+        words: names that mean themselves, as the choices of axes do: they need no quotes.
+        setting: the key that the user has set, for messages.
 
     Raises:
         SweepError: it is no condition, or has something that is not allowed in one.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, words: Collection[str] = (), setting: str = "hydra.sweeper.where") -> None:
         self.text = text
+        self._words = words
+        self._setting = setting
         self.names: set[str] = set()
         try:
             tree = ast.parse(text.strip(), mode="eval").body
@@ -110,6 +114,8 @@ class Condition:
             case ast.Name() | ast.Attribute() if all(map(str.isidentifier, (name := ast.unparse(node)).split("."))):
                 if name in SPELLED:
                     return lambda values: SPELLED[name]
+                if name in self._words:
+                    return lambda values: name
                 self.names.add(name)
                 return operator.itemgetter(name)
             case ast.List(elts) | ast.Tuple(elts):
@@ -165,7 +171,7 @@ class Condition:
         return OPERATORS[type(sign)]
 
     def _refused(self, why: str) -> SweepError:
-        return SweepError(f"hydra.sweeper.where={self.text} is not allowed: {why}; it is a condition, {EXAMPLES}")
+        return SweepError(f"{self._setting}={self.text} is not allowed: {why}; it is a condition, {EXAMPLES}")
 
 
 def _apart(sign: type, one: Part, other: Part, values: Mapping[str, Any]) -> float:

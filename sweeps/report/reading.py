@@ -15,7 +15,7 @@ from sweeps.command.command_line import ATTRIBUTE, command_of
 from sweeps.points.ranking import Goal, PointResult, Ranking
 from sweeps.points.trial_record import TrialRecord, newest_of_each_task, with_seed_as_replica
 from sweeps.study.storage import absolute_url, is_made, open_storage
-from sweeps.study.stored_study import LOG_AXES, goal_of, newest_study, records_of
+from sweeps.study.stored_study import DEPENDENCIES, LOG_AXES, goal_of, newest_study, records_of
 
 MAX_LISTED = 20  # studies named in a message
 
@@ -31,6 +31,7 @@ class Sweep:
     superseded: tuple[TrialRecord, ...]  # earlier trials of the same: interrupted, orphaned or retried
     note: Mapping[str, Any] | None  # of the command that runs it
     log_axes: tuple[str, ...] = ()  # drawn with a logarithmic scale
+    dependencies: tuple[str, ...] = ()  # lines that say how axes depend on each other
 
     @functools.cached_property
     def ranking(self) -> Ranking:
@@ -112,6 +113,7 @@ def read(storage: str, study: str | None) -> Sweep:
         superseded=tuple(trial for trial in trials if trial.number not in numbers),
         note=found.user_attrs.get(ATTRIBUTE),
         log_axes=tuple(found.user_attrs.get(LOG_AXES, ())),
+        dependencies=tuple(found.user_attrs.get(DEPENDENCIES, ())),
     )
 
 

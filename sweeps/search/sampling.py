@@ -13,12 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweeps.base.errors import SweepError
 from sweeps.base.samplers_and_pruners import instance
 from sweeps.base.signals import heed_now
+from sweeps.points.layout import Layout
 from sweeps.points.ranking import PointResult
 from sweeps.points.search_space import (
     MAX_LISTED,
@@ -27,10 +28,9 @@ from sweeps.points.search_space import (
     Point,
     Value,
     Values,
-    fits,
+    name_of,
     point_at,
     point_id,
-    points,
 )
 from sweeps.search.coding import between, coding_of, place
 from sweeps.search.in_memory_study import in_memory_study
@@ -41,6 +41,7 @@ TRIES = {  # samplers that learn constraints, and how many proposals for one poi
     "optuna.samplers.TPESampler": 100,
     "optuna.samplers.GPSampler": 6,  # a third of a second each
 }
+GRID = "grid of "  # before the name of a union: what a sampler draws for it
 STARTUP = 10  # Optuna's default for the complete trials before a model proposes
 HALVINGS = 20  # of the way between a point that exists and one that does not
 
@@ -52,7 +53,7 @@ class SampledPoints:
     Points that earlier commands of the study have run count too, if they fit the axes.
     """
 
-    axes: Sequence[AnyAxis]
+    layout: Layout
     sampler: Mapping[str, Any]  # `hydra.sweeper.sampler`
     n_trials: int
     directions: Sequence[str]
@@ -61,8 +62,13 @@ class SampledPoints:
     violations: Callable[[Values], Sequence[float]] | None = None  # `Condition.violations`; None: there is no `where`
 
     def accepts(self, values: Values) -> bool:
-        """Whether a point has these axes, with values that are allowed."""
-        return fits(self.axes, values) and self.exists(values)
+        """Whether a point has axes that belong together, with values that are allowed."""
+        return self.layout.fits(values) and self.exists(values)
+
+    @property
+    def axes(self) -> Sequence[AnyAxis]:
+        """All axes."""
+        return self.layout.axes
 
     @property
     def way(self) -> str | None:
@@ -72,6 +78,8 @@ class SampledPoints:
         name = str(self.sampler["_target_"]).rpartition(".")[2]
         if self._is_constrained:
             return f"{name} learns hydra.sweeper.where as a constraint"
+        if not self.layout.is_product:
+            return "hydra.sweeper.where is not learned: a point that does not meet it is drawn again"
         return f"{name} knows no constraints: a point that does not meet hydra.sweeper.where is drawn again"
 
     def points(self, known: Sequence[PointResult]) -> list[Point]:
@@ -84,7 +92,7 @@ class SampledPoints:
         n_own = sum(result.origin is None for result in known)
         for given in self.first:
             if n_own < self.n_trials and not any(_matches(point.values, given) for point in due):
-                point = self._draw(known, given) if len(given) < len(self.axes) else point_at(self.axes, given)
+                point = point_at(self.axes, given) if self.layout.fits(given) else self._draw(known, given)
                 due += [] if point is None else [point]
                 n_own += 1
         if len(due) == len(known) and n_own < self.n_trials and not self._is_exhausted(known):
@@ -98,18 +106,25 @@ class SampledPoints:
     @functools.cached_property
     def _all(self) -> list[Point] | None:
         """All points, if they can be listed."""
-        lists = [axis.listed for axis in self.axes]
-        if None in lists or math.prod(len(values) for values in lists if values) > MAX_LISTED:
+        if self.layout.most_points() > MAX_LISTED:
             return None
-        return [point for point in points(self.axes) if self.exists(point.values)]
+        return [point for point in self.layout.points() if self.exists(point.values)]
 
     @functools.cached_property
     def _distributions(self) -> dict[str, BaseDistribution]:
-        return {axis.name: coding_of(axis).distribution for axis in self.axes}
+        """What the sampler draws: for each union one of its grids, and values on the axes."""
+        grids = {f"{GRID}{union.name}": len(union.grids) for union in self.layout.unions}
+        axes = {axis.name: coding_of(axis).distribution for axis in self.layout.to_draw}
+        return {**{name: CategoricalDistribution(range(n)) for name, n in grids.items()}, **axes}
 
     def _encoded(self, values: Values) -> dict[str, Any]:
-        own = [axis for axis in self.axes if axis.name in values]
-        return {axis.name: coding_of(axis).encode(axis.find(values[axis.name])) for axis in own}
+        grids = {f"{GRID}{name}": number for name, number in self.layout.grids_of(values).items() if number is not None}
+        own = [axis for axis in self.layout.to_draw if axis.name in values]
+        return {**grids, **{axis.name: coding_of(axis).encode(axis.find(values[axis.name])) for axis in own}}
+
+    def _decoded(self, params: Mapping[str, Any]) -> dict[str, Value]:
+        drawn = {axis.name: coding_of(axis).decode(params[axis.name]) for axis in self.layout.to_draw}
+        return self.layout.settled(drawn, {union.name: params[f"{GRID}{union.name}"] for union in self.layout.unions})
 
     def _is_exhausted(self, known: Sequence[PointResult]) -> bool:
         taken = {point_id(result.point) for result in known}
@@ -136,7 +151,7 @@ class SampledPoints:
 
     @property
     def _is_constrained(self) -> bool:
-        return self.violations is not None and self.sampler["_target_"] in TRIES
+        return self.violations is not None and self.sampler["_target_"] in TRIES and self.layout.is_product
 
     def _by_sampler(
         self, known: Sequence[PointResult], given: Values, taken: set[str], lot: int | None
@@ -149,7 +164,7 @@ class SampledPoints:
         seed = {"seed": lot} if "seed" in self.sampler else {}
         past = [self._past(result) for result in known]
         view = in_memory_study("points", self.directions, past, instance({**self.sampler, **seed}, "sampler"))
-        fixed = self._encoded(given)
+        fixed = {name: value for name, value in self._encoded(given).items() if not name.startswith(GRID)}
         models = self._is_constrained and len(_complete(known)) >= self.sampler.get("n_startup_trials", STARTUP)
         outside: Values | None = None
         for _ in range(TRIES[self.sampler["_target_"]] if models else MAX_DRAWS):
@@ -157,8 +172,8 @@ class SampledPoints:
             if fixed:
                 view.enqueue_trial(fixed)
             trial = view.ask(self._distributions)
-            values = {axis.name: coding_of(axis).decode(trial.params[axis.name]) for axis in self.axes}
-            if point_id(values) not in taken and self.exists(values):
+            values = self._decoded(trial.params)
+            if point_id(values) not in taken and self.exists(values) and _matches(values, given):
                 noted = view.get_trials(deepcopy=False)[trial.number].system_attrs
                 kept = {key: value for key, value in noted.items() if key != "fixed_params"}
                 return point_at(self.axes, values, kept)
@@ -203,20 +218,22 @@ class SampledPoints:
             left = [p for p in self._all if point_id(p.values) not in taken and _matches(p.values, given)]
             return chance.choice(left) if left else None
         for _ in range(MAX_RANDOM_DRAWS):
-            values = {axis.name: given.get(axis.name, _random(axis, chance)) for axis in self.axes}
-            if point_id(values) not in taken and self.exists(values):
+            drawn = {axis.name: given.get(axis.name, _random(axis, chance)) for axis in self.layout.to_draw}
+            grids = {union.name: chance.randrange(len(union.grids)) for union in self.layout.unions}
+            values = self.layout.settled(drawn, grids)
+            if point_id(values) not in taken and self.exists(values) and _matches(values, given):
                 return point_at(self.axes, values)
         return None
 
     def _past(self, result: PointResult) -> FrozenTrial:
         if result.state == "FAIL":
             return create_trial(state=TrialState.FAIL)
-        first = result.replicas[0]
+        first, params = result.replicas[0], self._encoded(result.point)
         return create_trial(
             state=TrialState[result.state],
             values=list(result.values) if result.state == "COMPLETE" else None,
-            params=self._encoded(result.point),
-            distributions=self._distributions,
+            params=params,
+            distributions={name: self._distributions[name] for name in params},
             intermediate_values=dict(first.steps) if len(self.directions) == 1 else {},
             system_attrs=dict(first.system),
             constraints=self._constraints(result.point),
@@ -228,7 +245,7 @@ def _complete(known: Sequence[PointResult]) -> list[PointResult]:
 
 
 def _matches(values: Values, given: Values) -> bool:
-    return all(point_id({axis: values[axis]}) == point_id({axis: value}) for axis, value in given.items())
+    return all(axis in values and name_of(values[axis]) == name_of(value) for axis, value in given.items())
 
 
 def _random(axis: AnyAxis, chance: random.Random) -> Value:

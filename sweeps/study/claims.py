@@ -131,7 +131,7 @@ class SweepStudy:
             for name in warm_start:
                 take_over(self._storage, name, plan, self._stored, self._queue, self._say)
             for record in list(self._trials.newest.values()):
-                if record.state in retry and plan.wants(record):
+                if record.state in retry and plan.wants(record) and record.origin is None:
                     self._queue.add_again(record, attempt=0)
         self._queue_more(plan, tell)
 
@@ -266,6 +266,10 @@ class SweepStudy:
     def failure_rate(self, plan: Plan) -> float:
         """Compute the share of the plan's tasks that have failed, as far as this process knows."""
         return self._states.failure_rate(plan)
+
+    def has_reached(self, plan: Plan, target: float) -> bool:
+        """Whether a trial of the plan is as good as a value, as far as this process knows."""
+        return self._states.has_reached(plan, target)
 
     @property
     def n_superseded(self) -> int:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -18,6 +18,7 @@ def identity_of(
     ignored: Sequence[str],
     fixed: Sequence[str] = (),
     unset: Sequence[str] = (),
+    partial: Collection[str] = (),
 ) -> dict[str, Any]:
     """Collect the settings that all trials of a study share: dotted keys and plain values.
 
@@ -28,9 +29,11 @@ def identity_of(
         fixed: the overrides that all trials share. One that sets a key of a swept group, such as `loss.weight=2`,
             belongs to the identity.
         unset: the ones among them that `config` lacks, because only a swept group has their keys.
+        partial: names of the axes that some points lack. The value that such a point has in their place belongs to the
+            identity.
     """
     every = flat(OmegaConf.to_container(config, resolve=False))
-    swept = [_path(axis) for axis in axes]
+    swept = [_path(axis) for axis in axes if axis not in partial]
     given = [path for path in map(_path_of, fixed) if path not in swept]
     every |= {_path_of(line): line.partition("=")[2] for line in unset}
 

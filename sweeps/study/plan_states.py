@@ -25,8 +25,16 @@ class PlanStates:
         return self.of(plan)["FAIL"] / len(plan)
 
     def is_given_up(self, plan: Plan, limits: Limits) -> bool:
-        """Whether more of the plan's tasks have failed than `max_failure_rate` allows."""
+        """Whether no more tasks are to start: too many have failed, or one has reached the target."""
+        if limits.target is not None and self.has_reached(plan, limits.target):
+            return True
         return limits.max_failure_rate < 1 and self.failure_rate(plan) > limits.max_failure_rate
+
+    def has_reached(self, plan: Plan, target: float) -> bool:
+        """Whether a complete trial of the plan is as good as a value."""
+        sign = 1 if plan.goal.directions[0] == "minimize" else -1
+        complete = (r for r in self._trials.newest.values() if r.state == "COMPLETE" and self.wanted(plan, r))
+        return any(record.value is not None and sign * record.value <= sign * target for record in complete)
 
     def wanted(self, plan: Plan, record: TrialRecord) -> bool:
         """Call `plan.wants` once for each trial and cache the answer: a queue may be long."""

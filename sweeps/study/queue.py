@@ -30,6 +30,7 @@ class Limits:
     max_requeues: int = 100  # times that a task may ask to run again later
     max_failure_rate: float = 1.0  # share of a command's tasks; if more have failed, no process claims a trial
     grace: int = 120  # seconds without a heartbeat
+    target: float | None = None  # value of the first objective; when a trial has reached it, no process claims one
 
 
 class Queue:

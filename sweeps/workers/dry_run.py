@@ -48,7 +48,7 @@ class DryRun:
             if storage is None:
                 raise SweepError(f"hydra.sweeper.warm_start: there is no study {known}, and no database yet")
             complete_trials(storage, known, self.settings.directions)
-        again = [r for r in records if r.state in self.settings.retried and self.plan.wants(r)]
+        again = [r for r in records if r.state in self.settings.retried and self.plan.wants(r) and r.origin is None]
         n_open = self.plan.n_open(records) + len(again)
         self.say(f"dry run of study {study}: {len(self.plan)} trials, {n_open} left to run")
         waiting = [r for r in records if r.state == "WAITING" and self.plan.wants(r)]

@@ -22,7 +22,7 @@ from sweeps.search.sampling import SampledPoints
 from sweeps.study.claims import SweepStudy
 from sweeps.study.queue import Limits
 from sweeps.study.storage import absolute_url, is_emptied, open_storage
-from sweeps.study.stored_study import LOG_AXES
+from sweeps.study.stored_study import DEPENDENCIES, LOG_AXES
 from sweeps.study.warm_start import complete_trials
 from sweeps.workers.children import ending_children
 from sweeps.workers.dry_run import DryRun
@@ -74,6 +74,7 @@ class Run:
         study.set_attribute(ATTRIBUTE, note(self.request.fixed))
         log_axes = [axis.name for axis in self.request.axes if isinstance(axis, Interval) and axis.log]
         study.set_attribute(LOG_AXES, log_axes)
+        study.set_attribute(DEPENDENCIES, self.request.layout.lines())
         study.keep_goal(self.plan.goal)
         settings, space = self.settings, space_of(self.request.axes)
         if isinstance(self.plan.source, SampledPoints) and self.plan.source.way is not None:
@@ -138,6 +139,9 @@ class Run:
                 f" hydra.sweeper.max_failure_rate={limit}; go on with a greater one, or with"
                 " hydra.sweeper.retry_failed=true"
             )
+        target = self.settings.target
+        if target is not None and study.has_reached(self.plan, target):
+            self.say(f"hydra.sweeper.target={target} is reached: no further trial starts")
         n_failed = sum(record.state == "FAIL" and self.plan.wants(record) for record in new)
         n_done = sum(record.state in ("COMPLETE", "PRUNED") and self.plan.wants(record) for record in records)
         succeeded = n_failed == 0 and n_done > 0
@@ -151,7 +155,9 @@ class Run:
         settings = self.settings
         for known in settings.warm_start if self.orders is None else ():  # check before a study is created in vain
             complete_trials(open_storage(absolute_url(settings.storage)), known, settings.directions)
-        limits = Limits(settings.max_retries, settings.max_requeues, settings.max_failure_rate, settings.grace)
+        limits = Limits(
+            settings.max_retries, settings.max_requeues, settings.max_failure_rate, settings.grace, settings.target
+        )
         leader = None if self.orders is None else self.orders.leader
         name, identity = self.request.study_name, self.request.identity
         return SweepStudy(settings.storage, name, settings.directions, identity, self.say, limits, leader)

@@ -1,5 +1,6 @@
 """Settings of the search, as a user gives them: whole sweeps, dry runs, and refused settings."""
 
+import html
 from pathlib import Path
 
 import optuna
@@ -7,6 +8,7 @@ import pytest
 from hydra.errors import HydraException
 from optuna.trial import TrialState
 
+from sweeps.report.__main__ import write
 from tests.sweep_check import check_sweep
 from tests.sweeps.sweep_app import APP, REPOSITORY, App
 
@@ -223,3 +225,36 @@ def test_a_name_joins_an_axis_of_numbers_that_were_drawn(app: App) -> None:
     out = app.run("C_it=1,null")
     assert "is extended: C_it=" in out
     assert [trial.params["C_it"] for trial in app.trials()] == [*map(repr, drawn), "1", "null"]
+
+
+@pytest.mark.slow
+def test_axes_that_depend_on_each_other_run_are_resumed_and_reported(app: App) -> None:
+    axes = ['+hydra.sweeper.params.h={values:[0.1,0.5],where:"loss != lafite"}', "loss=lafite,symmetric"]
+    pairs = "+hydra.sweeper.params.pair=[{C_it:1,C_ii:2},{C_it:3,C_ii:4}]"
+    out = app.run(*axes, pairs)
+    begun = ["0 0.5 lafite", "1 0.1 symmetric", "2 0.5 symmetric", "3 0.5 lafite", "4 0.1 symmetric", "5 0.5 symmetric"]
+    assert app.started() == begun
+    assert "best: trial 2  C_it=1  C_ii=2  h=0.5  loss=symmetric  value 0" in out
+    assert "0 trials run: all 6 points are already in study" in app.run(*axes, pairs)
+    name = app.study().study_name
+    app.run(*axes, pairs, "h=0.5,2", "loss=lafite,asymmetric")  # grows
+    assert app.started()[6:] == ["6 0.5 asymmetric", "7 2 asymmetric", "8 0.5 asymmetric", "9 2 asymmetric"]
+    assert len(app.trials(name)) == 10
+    page, _ = write(name, app.url, app.cwd / "r.html", "*.png")
+    text = page.read_text()
+    assert "pair: C_it=1 C_ii=2 | C_it=3 C_ii=4; h only where loss != lafite." in html.unescape(text)
+    app.run("+hydra.sweeper.params.w=[{h:1},{C_it:[1,2]}]", "h=0.7", "sampler=tpe", "hydra.sweeper.n_trials=3")
+    assert sorted(line.split()[1] for line in app.started()[-3:]) == ["0.7", "0.7", "1"]
+
+
+@pytest.mark.slow
+def test_a_target_ends_the_sweep_and_rerun_runs_trials_again(app: App) -> None:
+    out = app.run("h=0.1,0.5,2", "hydra.sweeper.target=0.2")
+    assert app.started() == ["0 0.1 symmetric"]
+    assert "hydra.sweeper.target=0.2 is reached: no further trial starts" in out
+    app.run("h=0.1,0.5,2", "mode=hopeless", "only_at=2", status=1)
+    app.run("h=0.1,0.5,2", "hydra.sweeper.rerun=FAIL")
+    assert [line.split()[0] for line in app.started()] == ["0", "1", "2", "2"]
+    app.run("h=0.1,0.5", "hydra.sweeper.rerun=COMPLETE")
+    assert [line.split()[0] for line in app.started()[4:]] == ["0", "1"]
+    assert "rerun=ALL is not allowed: it must be one of FAIL" in app.run("h=1,2", "hydra.sweeper.rerun=ALL", status=1)

@@ -5,18 +5,17 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from sweeps.base.errors import SweepError
+from sweeps.points.layout import Layout
 from sweeps.points.search_space import (
     AnyAxis,
     Interval,
     Space,
     axes_and_fixed,
     conform,
-    fits,
     job_overrides,
     merge,
     point_at,
     point_id,
-    points,
     space_of,
 )
 
@@ -49,7 +48,7 @@ def test_a_choice_list_is_an_axis(line: str, name: str, values: list[object], ov
     [axis], fixed = parse(line)
     assert axis.name == name
     assert axis.listed == values
-    assert [point.overrides for point in points([axis])] == [(override,) for override in overrides]
+    assert [point.overrides for point in Layout([axis]).points()] == [(override,) for override in overrides]
     assert fixed == []
 
 
@@ -71,18 +70,18 @@ def test_an_override_that_is_no_axis_is_refused(line: str, message: str) -> None
 def test_the_product_of_the_axes() -> None:
     axes, fixed = parse("loss=symmetric", "h=1,2", "C_it=5,6")
     assert fixed == ["loss=symmetric"]
-    assert [dict(point.values) for point in points(axes)] == [
+    assert [dict(point.values) for point in Layout(axes).points()] == [
         {"h": 1.0, "C_it": 5.0},
         {"h": 1.0, "C_it": 6.0},
         {"h": 2.0, "C_it": 5.0},
         {"h": 2.0, "C_it": 6.0},
     ]
-    assert points(axes)[1].overrides == ("h=1", "C_it=6")
+    assert Layout(axes).points()[1].overrides == ("h=1", "C_it=6")
 
 
 def test_without_axes_there_is_one_point() -> None:
     axes, fixed = parse("h=1", "loss=symmetric")
-    assert [dict(point.values) for point in points(axes)] == [{}]
+    assert [dict(point.values) for point in Layout(axes).points()] == [{}]
     assert fixed == ["h=1", "loss=symmetric"]
 
 
@@ -146,7 +145,7 @@ def test_an_interval_is_an_axis(line: str, interval: Interval) -> None:
 )
 def test_points_that_fit_a_space(values: dict[str, float | str], fitting: bool) -> None:
     axes, _ = parse("h=interval(0.1,2)", "n=int(interval(1,8))", "loss=a,b")
-    assert fits(axes, values) is fitting
+    assert Layout(axes).fits(values) is fitting
 
 
 def test_a_point_is_spelled_for_its_job() -> None:
@@ -172,10 +171,10 @@ def test_a_point_is_spelled_for_its_job() -> None:
 )
 def test_the_jobs_are_those_of_hydras_own_sweeper_in_its_order(lines: list[str]) -> None:
     axes, fixed = parse(*lines)
-    jobs = [job_overrides(axes, fixed, point.overrides) for point in points(axes)]
+    jobs = [job_overrides(axes, fixed, point.overrides) for point in Layout(axes).points()]
     [theirs] = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(lines), None)
     assert jobs == [[line.removesuffix("=null") if line[0] == "~" else line for line in job] for job in theirs]
-    assert len({point_id(point.values) for point in points(axes)}) == len(jobs)
+    assert len({point_id(point.values) for point in Layout(axes).points()}) == len(jobs)
 
 
 def test_a_job_queued_by_an_earlier_command_keeps_its_seed_and_the_order_of_this_one() -> None:

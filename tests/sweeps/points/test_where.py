@@ -120,3 +120,11 @@ def test_values_that_cannot_be_compared_are_refused(text: str, message: str) -> 
 def test_a_name_that_does_not_exist() -> None:
     error = Condition("C_ib > 1").no_such("C_ib", list(VALUES))
     assert "there is no axis and no key C_ib; did you mean C_i" in str(error)
+
+
+def test_a_choice_needs_no_quotes() -> None:
+    condition = Condition("loss != lafite and h > 1", {"lafite"})
+    assert condition.names == {"loss", "h"}
+    assert [condition.holds({"loss": loss, "h": 2.0}) for loss in ("a", "lafite")] == [True, False]
+    with pytest.raises(SweepError, match=r"hydra\.sweeper\.params\.k\.where=h \+ is not allowed"):
+        Condition("h +", setting="hydra.sweeper.params.k.where")

@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 
 from sweeps.base.errors import SweepError
 from sweeps.base.signals import Stop
+from sweeps.points.layout import Layout
 from sweeps.points.search_space import Point, Space, Value, axes_and_fixed
 from sweeps.points.trial_record import TrialRecord
 from sweeps.search.plan import Grid, Plan
@@ -99,7 +100,7 @@ def test_a_draw_does_not_hold_up_the_others(study: Study) -> None:
     """Another process claims a trial and ends it, and then gets the next point, while a sampler draws."""
     axes = axes_and_fixed(OverridesParser.create().parse_overrides(["h=interval(0,1)"]))[0]
     sampler = {"_target_": f"{__name__}.WaitingSampler", "seed": 0}
-    plan = Plan(SampledPoints(axes, sampler, 3, ["minimize"], lambda values: True))
+    plan = Plan(SampledPoints(Layout(axes), sampler, 3, ["minimize"], lambda values: True))
     one, other = study.open(), study.open()
     one.enqueue(plan, space(0.0, 1.0))
     first = other.claim(plan)

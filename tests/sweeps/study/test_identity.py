@@ -65,3 +65,8 @@ def test_a_fixed_override_below_a_swept_group_is_part_of_it() -> None:
     assert given["config"] == {"h": 1, "loss.weight": 2}
     unset = identity_of(config, ["loss"], ["db.cache"], ["db.user=me", "db.cache=x"], ["db.user=me", "db.cache=x"])
     assert unset["config"] == {"h": 1, "db.user": "me"}
+
+
+def test_the_value_in_place_of_an_axis_that_some_points_lack_is_part_of_it() -> None:
+    one, other = (identity_of(OmegaConf.create({"h": h, "k": h}), ["h", "k"], [], partial=["h"]) for h in (1, 2))
+    assert (one["axes"], one["config"], other["config"]) == (["h", "k"], {"h": 1}, {"h": 2})
