@@ -107,6 +107,38 @@ def test_a_server_that_goes_away_and_comes_back_misses_nothing(tmp_path, relay, 
 
 
 @pytest.mark.slow
+def test_lost_answers_make_no_second_run(tmp_path, relay):
+    config, run_dir = MlflowConfig(tracking_uri=relay.uri, experiment="lost answers"), tmp_path / "run"
+    relay.lose_answers(b"runs/create", 3)  # MLflow's client repeats the first request by itself
+    log = open_log(run_dir, config)
+    log.metrics(0, {"fid": 3.0})
+    log.finish("FINISHED")
+    assert statuses(config) == ["FINISHED"]
+    assert history(run_dir, config) == [(0, 3.0)]
+
+
+@pytest.mark.slow
+def test_a_run_whose_answer_was_lost_at_its_end_is_found_by_the_resumed_one(tmp_path, relay):
+    config, run_dir = MlflowConfig(tracking_uri=relay.uri, experiment="lost at the end"), tmp_path / "run"
+    relay.lose_answers(b"runs/create", 1000)
+    log = open_log(run_dir, config)
+    log.metrics(0, {"fid": 3.0})
+    log.finish("KILLED")
+    relay.lose_answers(b"runs/create", 0)
+    assert set(statuses(config)) == {"RUNNING"}
+    log = open_log(run_dir, config, resumed_at=0)
+    log.finish("FINISHED")
+    assert statuses(config) == ["FINISHED"]
+    assert history(run_dir, config) == [(0, 3.0)]
+
+
+def statuses(config):
+    client = MlflowClient(config.tracking_uri)
+    experiment = client.get_experiment_by_name(config.experiment)
+    return [run.info.status for run in client.search_runs([experiment.experiment_id])]
+
+
+@pytest.mark.slow
 def test_a_server_that_does_not_answer_holds_up_nothing(tmp_path, relay, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "100")
     port, relay.target = relay.target, None
