@@ -118,16 +118,20 @@ def test_lost_answers_make_no_second_run(tmp_path, relay):
 
 
 @pytest.mark.slow
-def test_a_run_whose_answer_was_lost_at_its_end_is_found_by_the_resumed_one(tmp_path, relay):
-    config, run_dir = MlflowConfig(tracking_uri=relay.uri, experiment="lost at the end"), tmp_path / "run"
-    relay.lose_answers(b"runs/create", 1000)
+@pytest.mark.parametrize(
+    ("request_for", "left"), [(b"runs/create", {"KILLED"}), (b"mlflow/runs/", {"RUNNING"})], ids=["create", "all"]
+)
+def test_a_run_whose_answer_was_lost_at_its_end_is_closed_or_found_by_the_resumed_one(
+    tmp_path, relay, request_for, left
+):
+    config, run_dir = MlflowConfig(tracking_uri=relay.uri, experiment=f"lost {request_for}"), tmp_path / "run"
+    relay.lose_answers(request_for, 1000)
     log = open_log(run_dir, config)
     log.metrics(0, {"fid": 3.0})
     log.finish("KILLED")
-    relay.lose_answers(b"runs/create", 0)
-    assert set(statuses(config)) == {"RUNNING"}
-    log = open_log(run_dir, config, resumed_at=0)
-    log.finish("FINISHED")
+    relay.lose_answers(b"", 0)
+    assert set(statuses(config)) == left
+    open_log(run_dir, config, resumed_at=0).finish("FINISHED")
     assert statuses(config) == ["FINISHED"]
     assert history(run_dir, config) == [(0, 3.0)]
 
