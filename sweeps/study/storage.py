@@ -132,8 +132,8 @@ def _refuse_damage(path: str) -> None:
         found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if found != "ok":
         raise SweepError(
-            f"hydra.sweeper.storage=sqlite:///{path} is damaged ({" ".join(found.split())}); put a copy in its place, or move"
-            " it away: the command then begins a new study and runs everything again"
+            f"hydra.sweeper.storage=sqlite:///{path} is damaged ({' '.join(found.split())}); put a copy in its"
+            " place, or move it away: the command then begins a new study and runs everything again"
         )
 
 
