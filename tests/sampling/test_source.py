@@ -126,3 +126,10 @@ def test_a_checkpoint_whose_record_is_of_another_type_is_one_message(run, tmp_pa
     save_checkpoint(tmp_path / "odd.pt", content)
     with pytest.raises(UserError, match=f"odd.pt has values of other types: {part}"):
         from_checkpoint(tmp_path / "odd.pt")
+
+
+def test_a_generator_of_nan_is_refused(run):
+    source = from_checkpoint(run.checkpoint)
+    source.generator["mapping.w_average"].fill_(float("nan"))
+    with pytest.raises(UserError, match="has weights that are NaN or infinite"):
+        open_sampler(source, CPU)
