@@ -75,8 +75,8 @@ def open_sampler(source: Source, device: torch.device, clip_checkpoint: str | No
         clip_checkpoint: the CLIP's weights file; None: the file that the run used.
 
     Raises:
-        UserError: the CLIP's weights are missing, differ from the run's, or do not fit the generator; or its weights are
-            not finite.
+        UserError: the CLIP's weights are missing, differ from the run's, or do not fit the generator; or its weights
+            are not finite.
     """
     config = source.config
     clip = recorded_clip(config.clip, source.clip, clip_checkpoint, device)
