@@ -11,6 +11,7 @@ class Relay:
     def __init__(self, target: int | None = None) -> None:
         self.target = target
         self.count = 0  # connections so far
+        self._lost, self._answers_to_lose = b"", 0
         self._open: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -19,6 +20,10 @@ class Relay:
     @property
     def uri(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    def lose_answers(self, request: bytes, times: int) -> None:
+        """Pass on the next requests with these words in them, and cut the connection in place of the answer."""
+        self._lost, self._answers_to_lose = request, times
 
     def refuse(self) -> None:
         """As if the server had died."""
@@ -55,12 +60,18 @@ class Relay:
                 if self.target is not None:
                     server = socket.create_connection(("127.0.0.1", self.target))
                     self._open.append(server)
+                    lost = threading.Event()
                     for pair in ((client, server), (server, client)):
-                        threading.Thread(target=_copy, args=pair, daemon=True).start()
+                        threading.Thread(target=self._copy, args=(*pair, client, lost), daemon=True).start()
 
-
-def _copy(source: socket.socket, sink: socket.socket) -> None:
-    with suppress(OSError):
-        while data := source.recv(2**16):
-            sink.sendall(data)
-        sink.shutdown(socket.SHUT_WR)
+    def _copy(self, source: socket.socket, sink: socket.socket, client: socket.socket, lost: threading.Event) -> None:
+        with suppress(OSError):
+            while data := source.recv(2**16):
+                if source is client and self._answers_to_lose and self._lost in data:
+                    self._answers_to_lose -= 1
+                    lost.set()
+                elif sink is client and lost.is_set():
+                    client.shutdown(socket.SHUT_RDWR)
+                    return
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)

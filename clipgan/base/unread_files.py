@@ -16,7 +16,7 @@ from clipgan.base.errors import UserError
 
 LARGE = 32 * 2**20  # bytes; a start reads memory-mapped files up to this size, in about 20 ms
 PIECE = 2**20  # bytes that the background reads at a time
-SHARE = 0.01  # of one core's time that the background takes
+SHARE = 0.005  # of one core's time that the background takes; its wake-ups cost as much again at most
 
 _unread: dict[Path, str] = {}  # files of entries that this process uses, with their digests
 
@@ -46,7 +46,7 @@ def compare_unread() -> None:
 
 
 class BackgroundCheck:
-    """Compares the unread files while a training runs, in a thread that takes 1 % of a core."""
+    """Compares the unread files while a training runs, in a thread that takes less than 1 % of a core."""
 
     def __init__(self) -> None:
         self.damage: str | None = None  # the message, as soon as a file is found damaged

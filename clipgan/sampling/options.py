@@ -12,6 +12,7 @@ from typing import Any
 from clipgan.base.errors import UserError
 from clipgan.base.installed import conf
 from clipgan.config.checks import text_encoding
+from clipgan.inputs.data.limits import check_caption
 from clipgan.inputs.data.text import read_lines
 
 MAX_SEEDS = 10_000  # more are taken for a typing error
@@ -88,7 +89,7 @@ def parse_prompts(key: str, text: str, encoding: str) -> list[str]:
     """Parse prompts between semicolons, or read them from the lines of a file; drop repeated ones.
 
     Raises:
-        UserError: the file is missing or is not text, or there is no prompt.
+        UserError: the file is missing or is not text, there is no prompt, or one is too long.
     """
     path = Path(text)
     try:
@@ -106,7 +107,17 @@ def parse_prompts(key: str, text: str, encoding: str) -> list[str]:
     prompts = [" ".join(part.split()) for part in parts if part.strip()]
     if not prompts:
         raise UserError(f"{key}={text} holds no prompt; write {key}='a red bird;a plate of food'")
+    for prompt in prompts:
+        check_prompt(key, prompt)
     return list(dict.fromkeys(prompts))
+
+
+def check_prompt(key: str, prompt: str) -> str:
+    """Return a prompt unchanged, unless it or one of its words is too long for CLIP's tokenizer."""
+    try:
+        return check_caption(prompt)
+    except ValueError as error:
+        raise UserError(f"{key}={prompt[:40]}... is not allowed: {error}") from error
 
 
 def parse_seeds(key: str, text: str) -> tuple[int, ...]:

@@ -75,7 +75,8 @@ def open_sampler(source: Source, device: torch.device, clip_checkpoint: str | No
         clip_checkpoint: the CLIP's weights file; None: the file that the run used.
 
     Raises:
-        UserError: the CLIP's weights are missing, differ from the run's, or do not fit the generator.
+        UserError: the CLIP's weights are missing, differ from the run's, or do not fit the generator; or its weights
+            are not finite.
     """
     config = source.config
     clip = recorded_clip(config.clip, source.clip, clip_checkpoint, device)
@@ -85,6 +86,8 @@ def open_sampler(source: Source, device: torch.device, clip_checkpoint: str | No
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:300]
         raise UserError(f"clip={config.clip.name} and {source.name} do not fit: {reason}") from error
+    if not all(bool(tensor.isfinite().all()) for tensor in generator.state_dict().values()):
+        raise UserError(f"{source.name} has weights that are NaN or infinite and draws nothing")
     generator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Sampler(generator.eval().requires_grad_(False), clip, device, source)
 

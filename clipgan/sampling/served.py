@@ -10,9 +10,11 @@ import io
 import json
 import os
 import shutil
+import threading
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,7 +31,7 @@ from clipgan.config import Config, plain
 from clipgan.inputs.encoders.clip import FrozenClip
 from clipgan.inputs.encoders.weights import write_weights
 from clipgan.models.networks.generator import TextToImage
-from clipgan.sampling.options import parse_truncation
+from clipgan.sampling.options import check_prompt, parse_truncation
 from clipgan.sampling.sampler import Sampler, open_sampler
 from clipgan.sampling.source import from_model
 from clipgan.tracking.mlflow_run import MODEL_NAME
@@ -37,19 +39,25 @@ from clipgan.tracking.mlflow_run import MODEL_NAME
 REQUIREMENTS = ("torch", "torchvision", "open_clip_torch", "numpy", "pillow", "omegaconf", "mlflow")
 TRUNCATION = "truncation"
 MAX_ROWS = 64  # of a request: others wait meanwhile
+FEW_ROWS = 8  # a request with at most so many is a small one
+IN_WORK = 4  # requests at a time, one of which is small; a server has at least 5 threads, so one is free to answer
 SERVER_LIMIT = "MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT"  # seconds; `mlflow models serve` sets it for its process
 
 
 class ServedGenerator:
-    """The object that MLflow calls: it takes prompts and seeds and returns pictures."""
+    """The object that MLflow calls: it takes prompts and seeds and returns pictures.
+
+    A server does not tell that a client has left, and goes on with its request. So that such requests hold up nobody
+    for long, few requests are in work at a time, the others are refused at once, and each has a time limit.
+    """
 
     def __init__(self, sampler: Sampler) -> None:
         self.sampler = sampler
+        self._in_work = 0
+        self._lock = threading.Lock()
 
     def predict(self, rows: pd.DataFrame, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Generate a picture for each row.
-
-        A server answers 504 after its time limit; the work for the request then ends too.
 
         Args:
             rows: columns `prompt` (text) and `seed` (whole numbers from 0); at most `MAX_ROWS`.
@@ -60,27 +68,62 @@ class ServedGenerator:
             for the same prompt and seed.
 
         Raises:
-            MlflowException: a seed, the truncation or the number of rows is not allowed; a server answers with status
-                400. Or nobody waits for the answer any more.
+            MlflowException: a prompt, a seed, the truncation or the number of rows is not allowed (a server answers
+                with status 400); enough requests are in work (503); the server's time limit has passed (504).
         """
         from mlflow.exceptions import MlflowException
-        from mlflow.protos.databricks_pb2 import DEADLINE_EXCEEDED, INVALID_PARAMETER_VALUE
+        from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
-        end = time.monotonic() + float(os.environ.get(SERVER_LIMIT, "inf"))
         try:
             if len(rows) > MAX_ROWS:
                 raise UserError(f"{len(rows)} rows are not allowed: a request may have at most {MAX_ROWS}")
             truncation = parse_truncation(TRUNCATION, str((params or {}).get(TRUNCATION, 1.0)))
-            pairs = [(str(prompt), _seed(seed)) for prompt, seed in zip(rows["prompt"], rows["seed"], strict=True)]
+            prompts = [check_prompt("prompt", str(prompt)) for prompt in rows["prompt"]]
+            pairs = list(zip(prompts, map(_seed, rows["seed"]), strict=True))
         except UserError as error:
             raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from error
-        conditions = {prompt: self.sampler.condition(prompt) for prompt, _ in pairs}
-        images = []
+        with self._work(len(rows)):
+            return pd.DataFrame({"image": self._draw(pairs, truncation)})
+
+    def _draw(self, pairs: list[tuple[str, int]], truncation: float) -> list[str]:
+        from mlflow.exceptions import MlflowException
+        from mlflow.protos.databricks_pb2 import DEADLINE_EXCEEDED
+
+        limit = os.environ.get(SERVER_LIMIT, "inf")
+        end = time.monotonic() + float(limit)
+        conditions: dict[str, torch.Tensor] = {}
+        images: list[str] = []
         for prompt, seed in pairs:
             if time.monotonic() > end:
-                raise MlflowException("the server's time limit has passed", error_code=DEADLINE_EXCEEDED)
+                raise MlflowException(
+                    f"the server's time limit of {limit} s has passed after {len(images)} of {len(pairs)} pictures: "
+                    f"ask for fewer rows at a time, or start it with a longer --timeout",
+                    error_code=DEADLINE_EXCEEDED,
+                )
+            if prompt not in conditions:
+                conditions[prompt] = self.sampler.condition(prompt)
             images.append(_png(self.sampler.image(conditions[prompt], seed, truncation)))
-        return pd.DataFrame({"image": images})
+        return images
+
+    @contextmanager
+    def _work(self, rows: int) -> Iterator[None]:
+        """Take part in the work, or refuse: the last place is for a small request."""
+        from mlflow.exceptions import MlflowException
+        from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
+
+        with self._lock:
+            if self._in_work >= (IN_WORK if rows <= FEW_ROWS else IN_WORK - 1):
+                raise MlflowException(
+                    f"busy: {self._in_work} requests are in work; ask again in some seconds. Each ends within "
+                    f"{os.environ.get(SERVER_LIMIT, 'inf')} s, and a request of at most {FEW_ROWS} rows gets in first",
+                    error_code=TEMPORARILY_UNAVAILABLE,
+                )
+            self._in_work += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._in_work -= 1
 
 
 def _seed(number: Any) -> int:

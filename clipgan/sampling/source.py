@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
+from yaml import YAMLError
 
 from clipgan.base.errors import UserError
 from clipgan.config import Config, from_record
@@ -45,26 +48,59 @@ def from_checkpoint(path: Path) -> Source:
         UserError: the file is missing, damaged, or not a checkpoint of this project.
     """
     content = load_checkpoint(path, CPU)
+    generator, records = content["state"]["generator_ema"], {key: content.get(key) for key in ("clip", "judge")}
+    odd = [key for key, record in records.items() if record is not None and not _names_clip(record)]
+    if odd or not isinstance(generator, Mapping):
+        raise UserError(f"checkpoint {path} has values of other types: {', '.join(odd) or 'generator_ema'}")
     return Source(
         config=from_record(content["config"]),
-        generator=content["state"]["generator_ema"],
-        clip=content.get("clip"),
-        judge=content.get("judge"),
+        generator=generator,
+        **records,
         name="-".join([*path.resolve().parts[-3:-1], path.stem]),
     )
 
 
 def from_model(folder: Path, name: str) -> Source:
-    """Read a model that `clipgan.sampling.served.write` wrote."""
-    from omegaconf import OmegaConf
+    """Read a model that `clipgan.sampling.served.write` wrote.
+
+    Raises:
+        UserError: a file is missing, damaged or of another kind.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    record = json.loads((folder / "clip.json").read_text())
-    own = folder / "clip.safetensors"
-    if own.exists():
-        record["file"] = str(own)
-    config = from_record(OmegaConf.load(folder / "config.yaml"))
-    return Source(config, load_file(folder / "generator.safetensors"), record, None, name)
+    try:
+        record = json.loads((folder / "clip.json").read_text())
+        if not _names_clip(record):
+            raise ValueError("clip.json names no CLIP")
+        own = folder / "clip.safetensors"
+        if own.exists():
+            record["file"] = str(own)
+        config = _plain_yaml((folder / "config.yaml").read_text())
+        generator = load_file(folder / "generator.safetensors")
+    except (OSError, ValueError, TypeError, RecursionError, YAMLError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(f"the model in {folder} cannot be read ({reason}): log it again") from error
+    return Source(from_record(config), generator, record, None, name)
+
+
+def _names_clip(record: Any) -> bool:
+    """Whether it is a record of a CLIP, as `FrozenClip.record` makes it."""
+    return isinstance(record, dict) and all(isinstance(record.get(key), str) for key in ("key", "file"))
+
+
+def _plain_yaml(text: str) -> DictConfig:
+    """Parse a configuration; aliases are refused, with which a few lines would grow to gigabytes.
+
+    Raises:
+        ValueError, YAMLError: it is none.
+    """
+    if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+        raise ValueError("config.yaml has aliases")
+    config = OmegaConf.create(text)
+    if not isinstance(config, DictConfig):
+        raise ValueError("config.yaml has no settings")
+    return config
 
 
 def from_run(run_id: str, tracking_uri: str) -> Source:

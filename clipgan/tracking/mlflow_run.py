@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from clipgan.base.durable_files import replace_text
 from clipgan.base.mlflow_store import address, connect, limit_waits
@@ -21,6 +22,8 @@ BATCH = 100  # parameters per call; MLflow's limit
 MODEL_NAME = "generator"  # MLflow serves a run's model as runs:/RUN_ID/generator
 RUN_ID_FILE = "mlflow_run_id.txt"  # in the run directory
 URI_FILE = "mlflow_uri.txt"  # in the run directory: the URI of the MLflow with this id
+MARK_FILE = "mlflow_run_mark.txt"  # in the run directory, from the request for a run to the note of its id
+MARK_TAG = "clipgan.mark"  # tag with this mark
 NO_SUCH = "RESOURCE_DOES_NOT_EXIST"  # MLflow's error codes
 REFUSED = ("BAD_REQUEST", "INVALID_PARAMETER_VALUE")
 LOST = (NO_SUCH, "INVALID_STATE", *REFUSED)  # of a call on a run that is deleted or gone
@@ -75,7 +78,8 @@ class MlflowRun:
         self._records = records
         self._resumed = resumed
         if not resumed:
-            (run_dir / RUN_ID_FILE).unlink(missing_ok=True)
+            for name in (RUN_ID_FILE, MARK_FILE):
+                (run_dir / name).unlink(missing_ok=True)
         self.run_id: str | None = None  # MLflow's id, after `open`
         self.page: str | None = None  # where a browser shows it, after `open`
         self._client: Any = None
@@ -162,14 +166,39 @@ class MlflowRun:
         tags = {MLFLOW_RUN_NAME: about.name, MLFLOW_RUN_NOTE: about.description}
         if about.parent_run_id:
             tags[MLFLOW_PARENT_RUN_ID] = about.parent_run_id
-        run_id: str = self._client.create_run(experiment_id, tags=tags).info.run_id
+        run_id = self._create_once(experiment_id, tags)
         if about.dataset:
             name, fingerprint = about.dataset
             dataset = Dataset(name, fingerprint[:MAX_DIGEST], source_type="local", source="{}")
             self._client.log_inputs(run_id, datasets=[DatasetInput(dataset)])
         replace_text(self.run_dir / URI_FILE, uri + "\n")
         replace_text(self.run_dir / RUN_ID_FILE, run_id + "\n")
+        (self.run_dir / MARK_FILE).unlink(missing_ok=True)
         return run_id
+
+    def _create_once(self, experiment_id: str, tags: Mapping[str, str]) -> str:
+        """Make one run, also if answers are lost: MLflow then has runs whose ids are unknown here, but not their mark.
+
+        MLflow's client repeats a request without a word. An earlier process may have ended before the answer came.
+        """
+        mark = noted(self.run_dir / MARK_FILE)
+        made = [] if mark is None else self._marked(experiment_id, mark)
+        if mark is None:
+            mark = uuid4().hex
+            replace_text(self.run_dir / MARK_FILE, mark + "\n")
+        if not made:
+            run_id: str = self._client.create_run(experiment_id, tags={**tags, MARK_TAG: mark}).info.run_id
+            made = self._marked(experiment_id, mark) or [run_id]
+        for double in made[1:]:
+            self._client.delete_run(double)
+        return made[0]
+
+    def _marked(self, experiment_id: str, mark: str) -> list[str]:
+        """List the ids of the runs with a mark, the oldest first."""
+        runs = self._client.search_runs(
+            [experiment_id], f"tags.`{MARK_TAG}` = '{mark}'", order_by=["attributes.start_time ASC"]
+        )
+        return [run.info.run_id for run in runs]
 
     def _log_params(self, run_id: str) -> None:
         """Send the parameters that the run lacks. MLflow cannot change a parameter, so a new value becomes a tag."""

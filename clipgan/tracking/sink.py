@@ -63,7 +63,7 @@ class Sink:
             console.print(f"MLflow lacks {names}: only {where} has what it cannot store")
 
     def _work(self) -> None:
-        pause = RETRY
+        pause, last_try = RETRY, False
         while not self._given_up:
             self._news.clear()
             end = self._end
@@ -76,7 +76,9 @@ class Sink:
                 reason = first_line(error)
                 self._say("away", f"MLflow cannot be reached ({reason}); the metrics wait in {self._run.run_dir}")
                 if end is not None and (end[0] != "FINISHED" or self._run.run_id is None):
-                    return  # only an MLflow that once answered may come back
+                    if last_try:
+                        return  # only an MLflow that once answered may come back
+                    last_try = True  # one lost answer must not leave a run RUNNING
                 self._news.wait(pause if end is None else RETRY)
                 pause = min(2 * pause, LONGEST_RETRY)
             else:

@@ -2,10 +2,11 @@
 
 import functools
 import os
+import sqlite3
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -90,13 +91,15 @@ def open_storage(url: str) -> RDBStorage:
     """Open the Optuna storage at an absolute URL, once per process and URL; missing tables are created.
 
     Raises:
-        SweepError: no database answers, the driver is missing, or the file is not a database of Optuna's.
+        SweepError: no database answers, the driver is missing, or the file is damaged or not a database of Optuna's.
     """
     parsed = make_url(url)
     sqlite = parsed.get_backend_name() == "sqlite"
     options: dict[str, Any] = {"connect_args": {"timeout": LOCK_TIMEOUT}} if sqlite else {"pool_pre_ping": True}
     try:
         with exclusive(url):  # two first users would collide on CREATE TABLE
+            if sqlite and is_made(url):
+                _refuse_damage(str(parsed.database))
             made = os.environ.get(STORAGE) == url  # this worker's or job's leader made it, with the same Optuna
             storage = _connect(url, engine_kwargs=options, skip_compatibility_check=made, skip_table_creation=made)
             if sqlite:
@@ -105,10 +108,33 @@ def open_storage(url: str) -> RDBStorage:
         if not made:
             get_all_study_names(storage)  # another program's tables may have the same names
         return storage
-    except (SQLAlchemyError, StorageInternalError, NoSuchModuleError, ImportError, RuntimeError) as error:
+    except (
+        sqlite3.DatabaseError,
+        SQLAlchemyError,
+        StorageInternalError,
+        NoSuchModuleError,
+        ImportError,
+        RuntimeError,
+    ) as error:
         cause = first_line(getattr(error, "orig", None) or error.__cause__ or error)
         shown = without_passwords(parsed.render_as_string())
         raise SweepError(f"hydra.sweeper.storage={shown} cannot be used: {without_passwords(cause)}") from error
+
+
+def _refuse_damage(path: str) -> None:
+    """Look through an SQLite file that may be cut or altered, before Optuna reads and writes it.
+
+    Raises:
+        SweepError: SQLite finds it damaged.
+        DatabaseError: SQLite cannot read it at all.
+    """
+    with closing(sqlite3.connect(path, timeout=LOCK_TIMEOUT)) as connection:
+        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if found != "ok":
+        raise SweepError(
+            f"hydra.sweeper.storage=sqlite:///{path} is damaged ({' '.join(found.split())}); put a copy in its"
+            " place, or move it away: the command then begins a new study and runs everything again"
+        )
 
 
 def _connect(url: str, **settings: Any) -> RDBStorage:

@@ -9,9 +9,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import mlflow
 import numpy as np
@@ -24,7 +26,7 @@ from PIL import Image
 
 from clipgan.engine.mlflow_checkpoint import find_run
 from clipgan.sampling.sampler import open_sampler
-from clipgan.sampling.served import SERVER_LIMIT, ServedGenerator
+from clipgan.sampling.served import FEW_ROWS, IN_WORK, MAX_ROWS, SERVER_LIMIT, ServedGenerator
 from clipgan.sampling.source import checkpoint_of, from_run
 from clipgan.tracking.mlflow_run import RUN_ID_FILE
 from tests.helpers import ROOT
@@ -61,6 +63,7 @@ def test_it_gives_the_pictures_of_clipgan_sample(model, sampler):
         ({"prompt": ["a"] * 65, "seed": [1] * 65}, {}, "65 rows are not allowed: a request may have at most 64"),
         ({"prompt": ["a"], "seed": [3]}, {"truncation": 2.0}, "truncation=2.0 is not allowed"),
         ({"prompt": ["a"]}, {}, "missing inputs"),
+        ({"prompt": ["a" * 10**6], "seed": [3]}, {}, "prompt=a{40}... is not allowed: it has 1000000 letters"),
     ],
 )
 def test_a_bad_request_is_refused(model, rows, params, words):
@@ -80,9 +83,40 @@ def test_work_for_a_request_ends_with_the_servers_time_limit(sampler, monkeypatc
     monkeypatch.setenv(SERVER_LIMIT, "0")
     drawn = []
     monkeypatch.setattr(sampler, "image", lambda *_: drawn.append(1))
-    with pytest.raises(mlflow.MlflowException, match="time limit has passed"):
-        ServedGenerator(sampler).predict(pd.DataFrame({"prompt": ["a"] * 9, "seed": range(9)}))
+    with pytest.raises(mlflow.MlflowException, match="time limit of 0 s has passed after 0 of 9 pictures"):
+        ServedGenerator(sampler).predict(table(9))
     assert not drawn
+
+
+def test_a_busy_server_refuses_at_once_and_keeps_a_place_for_a_small_request(sampler, monkeypatch):
+    """Requests whose clients have left look like any other, so they must not hold up those that come later."""
+    served, draw = ServedGenerator(sampler), sampler.image
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    def held_up(condition, seed, truncation):
+        if seed == FEW_ROWS:  # in large requests only
+            begun.release()
+            go_on.wait()
+        return draw(condition, seed, truncation)
+
+    monkeypatch.setattr(sampler, "image", held_up)
+    with ThreadPoolExecutor(IN_WORK) as threads:
+        large = [threads.submit(served.predict, table(FEW_ROWS + 1)) for _ in range(IN_WORK - 1)]
+        try:
+            for _ in large:
+                assert begun.acquire(timeout=60)
+            with pytest.raises(mlflow.MlflowException, match="busy: 3 requests are in work") as caught:
+                served.predict(table(FEW_ROWS + 1))
+            assert caught.value.get_http_status_code() == 503
+            assert len(served.predict(table(FEW_ROWS))) == FEW_ROWS
+        finally:
+            go_on.set()
+        assert [len(request.result()) for request in large] == [FEW_ROWS + 1] * 3
+    assert len(served.predict(table(FEW_ROWS + 1))) == FEW_ROWS + 1
+
+
+def table(rows):
+    return pd.DataFrame({"prompt": ["a star"] * rows, "seed": range(rows)})
 
 
 def test_the_model_is_data_and_belongs_to_its_run(run, model):
@@ -140,9 +174,25 @@ def test_mlflow_serves_it(run, sampler, tmp_path):
             ask(f"{url}/invocations", body)
         assert caught.value.code == 400
         assert "seed=-1 is not allowed" in caught.value.read().decode()
+        abandon(port, {"dataframe_split": rows | {"data": [[PROMPT, seed] for seed in range(MAX_ROWS)]}}, 60)
+        rows["data"] = [[PROMPT, 3]]
+        [answer] = ask(f"{url}/invocations", body)["predictions"]  # 504 if it waited behind them
+        assert torch.equal(decode(answer["image"]), sampler.image(sampler.condition(PROMPT), 3, 0.7))
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(30)
+
+
+def abandon(port, body, times):
+    """Send a request so many times, and leave before the answers."""
+    text = json.dumps(body).encode()
+    head = f"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(text)}"
+    connections = [socket.create_connection(("127.0.0.1", port)) for _ in range(times)]
+    for connection in connections:
+        connection.sendall(f"{head}\r\n\r\n".encode() + text)
+    time.sleep(1)  # the server has begun
+    for connection in connections:
+        connection.close()
 
 
 def wait_for(url, process, seconds=120):

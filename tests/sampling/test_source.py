@@ -7,6 +7,7 @@ import mlflow
 import pytest
 import torch
 from omegaconf import OmegaConf
+from safetensors.torch import save_file
 
 from clipgan.base.errors import UserError
 from clipgan.engine.checkpoint_file import load_checkpoint, save_checkpoint
@@ -88,3 +89,47 @@ def test_a_checkpoint_cannot_read_the_environment(run, tmp_path, monkeypatch, ke
     with pytest.raises(UserError, match=r"must not refer to anything") as caught:
         from_checkpoint(path)
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("clip.json", b""),
+        ("clip.json", b"[1]"),
+        ("clip.json", b'{"key": "a"}'),
+        ("clip.json", b"[" * 100_000),
+        ("config.yaml", b"loss: [1"),
+        ("config.yaml", b"\xff\x00"),
+        ("config.yaml", b"- 1"),
+        ("config.yaml", b"a: &a [1, 1]\nb: &b [*a, *a]\nc: [*b, *b]\n"),  # a bomb
+        ("config.yaml", b"a: !!python/object/apply:os.getcwd []\n"),
+        ("generator.safetensors", b""),
+        ("generator.safetensors", (2**62).to_bytes(8, "little") + b"{}"),
+        ("generator.safetensors", None),
+    ],
+)
+def test_a_damaged_model_of_mlflow_is_one_message(tmp_path, name, content):
+    (tmp_path / "clip.json").write_text('{"key": "a", "file": "b"}')
+    (tmp_path / "config.yaml").write_text("kimg: 1\n")
+    save_file({"a": torch.zeros(1)}, tmp_path / "generator.safetensors")
+    (tmp_path / name).unlink()
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=r"the model in .* cannot be read \(.+\): log it again"):
+        from_model(tmp_path, "generator")
+
+
+@pytest.mark.parametrize("part", ["clip", "judge", "generator_ema"])
+def test_a_checkpoint_whose_record_is_of_another_type_is_one_message(run, tmp_path, part):
+    content = load_checkpoint(run.checkpoint, CPU)
+    (content["state"] if part == "generator_ema" else content)[part] = 3
+    save_checkpoint(tmp_path / "odd.pt", content)
+    with pytest.raises(UserError, match=f"odd.pt has values of other types: {part}"):
+        from_checkpoint(tmp_path / "odd.pt")
+
+
+def test_a_generator_of_nan_is_refused(run):
+    source = from_checkpoint(run.checkpoint)
+    source.generator["mapping.w_average"].fill_(float("nan"))
+    with pytest.raises(UserError, match="has weights that are NaN or infinite"):
+        open_sampler(source, CPU)

@@ -107,6 +107,42 @@ def test_a_server_that_goes_away_and_comes_back_misses_nothing(tmp_path, relay, 
 
 
 @pytest.mark.slow
+def test_lost_answers_make_no_second_run(tmp_path, relay):
+    config, run_dir = MlflowConfig(tracking_uri=relay.uri, experiment="lost answers"), tmp_path / "run"
+    relay.lose_answers(b"runs/create", 3)  # MLflow's client repeats the first request by itself
+    log = open_log(run_dir, config)
+    log.metrics(0, {"fid": 3.0})
+    log.finish("FINISHED")
+    assert statuses(config) == ["FINISHED"]
+    assert history(run_dir, config) == [(0, 3.0)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("request_for", "left"), [(b"runs/create", {"KILLED"}), (b"mlflow/runs/", {"RUNNING"})], ids=["create", "all"]
+)
+def test_a_run_whose_answer_was_lost_at_its_end_is_closed_or_found_by_the_resumed_one(
+    tmp_path, relay, request_for, left
+):
+    config, run_dir = MlflowConfig(tracking_uri=relay.uri, experiment=f"lost {request_for}"), tmp_path / "run"
+    relay.lose_answers(request_for, 1000)
+    log = open_log(run_dir, config)
+    log.metrics(0, {"fid": 3.0})
+    log.finish("KILLED")
+    relay.lose_answers(b"", 0)
+    assert set(statuses(config)) == left
+    open_log(run_dir, config, resumed_at=0).finish("FINISHED")
+    assert statuses(config) == ["FINISHED"]
+    assert history(run_dir, config) == [(0, 3.0)]
+
+
+def statuses(config):
+    client = MlflowClient(config.tracking_uri)
+    experiment = client.get_experiment_by_name(config.experiment)
+    return [run.info.status for run in client.search_runs([experiment.experiment_id])]
+
+
+@pytest.mark.slow
 def test_a_server_that_does_not_answer_holds_up_nothing(tmp_path, relay, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "100")
     port, relay.target = relay.target, None

@@ -5,6 +5,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+import optuna
 import pytest
 import sqlalchemy
 from optuna.storages import RDBStorage
@@ -46,6 +47,22 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.db").write_text("not a database, but long enough to look at" * 100)
     with pytest.raises(SweepError, match=r"text\.db cannot be used: file is not a database"):
         open_storage(f"sqlite:///{tmp_path}/text.db")
+
+
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99])
+def test_a_cut_database_is_one_message_and_stays_as_it_is(tmp_path: Path, share: float) -> None:
+    whole = RDBStorage(f"sqlite:///{tmp_path}/whole.db")
+    study = optuna.create_study(storage=whole)
+    for number in range(50):
+        study.add_trial(optuna.create_trial(value=number, user_attrs={"words": "x" * 1000}))
+    whole.engine.dispose()
+    content = (tmp_path / "whole.db").read_bytes()
+    cut = tmp_path / "cut.db"
+    cut.write_bytes(content[: int(share * len(content))])
+    before = cut.read_bytes()
+    with pytest.raises(SweepError, match=r"cut\.db (is damaged|cannot be used)"):
+        open_storage(f"sqlite:///{cut}")
+    assert cut.read_bytes() == before
 
 
 def test_sqlite_is_set_for_several_processes(tmp_path: Path) -> None:
