@@ -23,7 +23,8 @@ from clipgan.config.mistakes import described
 SHOWN_NAME = 100  # characters of a name that is too long
 PATH_KEYS = (  # their values are paths or addresses: text, whatever characters are in it
     "data.path", "data.heldout_path", "cache_dir", "resume", "init", "clip.checkpoint", "resnet.checkpoint",
-    "metrics.judge.checkpoint", "metrics.inception_weights", "mlflow.tracking_uri", "hydra.run.dir", "hydra.sweep.dir",
+    "metrics.judge.checkpoint", "metrics.inception_weights", "metrics.dinov2_weights", "metrics.cmmd_weights",
+    "metrics.captions", "mlflow.tracking_uri", "hydra.run.dir", "hydra.sweep.dir",
     "hydra.sweeper.storage",
 )  # fmt: skip
 PLAIN_PATH = re.compile(
