@@ -21,7 +21,6 @@ clip.checkpoint=FILE        weights of the CLIP that guided the training, if the
 device=auto                 auto, cpu, cuda, cuda:N
 """
 
-import itertools
 import sys
 from pathlib import Path
 
@@ -41,7 +40,7 @@ def sample(options: SampleOptions) -> list[Path]:
         OSError: the folder cannot be written.
     """
     from clipgan.api.generating import load_generator
-    from clipgan.sampling.files import chosen_pictures, write_pictures, write_strips
+    from clipgan.sampling.files import chosen_pictures, unused_folder, write_pictures, write_strips
     from clipgan.sampling.rerank import scoring_clip
 
     sampler = load_generator(
@@ -51,17 +50,11 @@ def sample(options: SampleOptions) -> list[Path]:
     judge = None
     if options.rerank is not None:
         judge = scoring_clip(sampler, source, options.rerank_clip, options.rerank_clip_checkpoint, sampler.device)
-    folder = options.out or _unused(Path("samples") / source.name)
+    folder = options.out or unused_folder(Path("samples") / source.name)
     folder.mkdir(parents=True, exist_ok=True)
     pictures = {prompt: chosen_pictures(sampler, prompt, options, judge) for prompt in options.prompts}
     files = write_pictures(folder, pictures, options.truncation, source.name)
     return files + write_strips(folder, sampler, options, pictures)
-
-
-def _unused(folder: Path) -> Path:
-    """Return this folder, or the first of FOLDER-2, FOLDER-3 ... that does not exist, so that no picture is lost."""
-    further = (folder.with_name(f"{folder.name}-{number}") for number in itertools.count(2))
-    return next(each for each in itertools.chain([folder], further) if not each.exists())
 
 
 def main() -> None:

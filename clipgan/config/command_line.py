@@ -14,7 +14,7 @@ from clipgan.base.errors import UserError
 from clipgan.base.installed import conf, train_command
 from clipgan.base.secrets import hidden, without_passwords
 from clipgan.base.text import first_line, printable
-from clipgan.config import Config, from_yaml, refuse_unread
+from clipgan.config import Config, from_yaml, plain, refuse_unread
 from clipgan.config.identity import is_listed, not_in_identity
 from clipgan.config.meanings import listing, values_of
 from clipgan.config.measure_registry import direction_of
@@ -75,6 +75,31 @@ def compose_config(overrides: Sequence[str]) -> Config:
         config = from_yaml(compose("config", overrides=quote_paths(overrides)))
     refuse_unread(config, map(key_of, overrides))
     return config
+
+
+def with_overrides(config: Config, overrides: Sequence[str]) -> Config:
+    """A recorded configuration with some keys, and options of groups, as on the command line of `train.py`.
+
+    Raises:
+        UserError, HydraException: see `compose_config`.
+    """
+    from hydra import compose, initialize_config_dir
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from omegaconf import OmegaConf
+
+    node = OmegaConf.create(plain(config))
+    parser = OverridesParser.create()
+    for written in quote_paths(overrides):
+        override = parser.parse_override(written)
+        group, _, package = key_of(written).partition("@")
+        if (conf() / group).is_dir():
+            with initialize_config_dir(str(conf()), **version_base()):
+                composed = compose("config", overrides=[written])
+            section = package or group
+            OmegaConf.update(node, section, OmegaConf.select(composed, section), merge=False)
+        else:
+            OmegaConf.update(node, group, override.value())
+    return from_yaml(node)
 
 
 def version_base() -> dict[str, Any]:

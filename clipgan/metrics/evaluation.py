@@ -85,11 +85,11 @@ class Evaluation:
         self.prompts = self._prompts(data, features, guide) if prompts is None else prompts
         self._refuse_unmet()
         self.extractors = self._load_extractors()
-        source = f"{data.fingerprint} {real_split(config)}"
+        self.source = f"{data.fingerprint} {real_split(config)}"  # of the real images
         compared = {row for measure in self.measures.values() for row in measure.reals}
         reals = {
             row: real_features(
-                self.extractors[row], split.images, chosen, source, self.metrics.batch, cache_dir, device
+                self.extractors[row], split.images, chosen, self.source, self.metrics.batch, cache_dir, device
             )
             for row in sorted(compared)
         }

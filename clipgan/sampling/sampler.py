@@ -77,8 +77,17 @@ def open_sampler(source: Source, device: torch.device, clip_checkpoint: str | No
     Raises:
         UserError: the CLIP's weights are missing, differ from the run's, or do not fit the generator.
     """
+    clip = recorded_clip(source.config.clip, source.clip, clip_checkpoint, device)
+    return Sampler(trained_generator(source, clip, device), clip, device, source)
+
+
+def trained_generator(source: Source, clip: FrozenClip, device: torch.device) -> TextToImage:
+    """Build the generator of a run, in evaluation mode.
+
+    Raises:
+        UserError: the generator was not trained with embeddings of this CLIP's width.
+    """
     config = source.config
-    clip = recorded_clip(config.clip, source.clip, clip_checkpoint, device)
     generator = build_generator(config.model, clip.dim, config.resolution)
     try:
         generator.load_state_dict(source.generator)
@@ -86,7 +95,7 @@ def open_sampler(source: Source, device: torch.device, clip_checkpoint: str | No
         reason = " ".join(str(error).split())[:300]
         raise UserError(f"clip={config.clip.name} and {source.name} do not fit: {reason}") from error
     generator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Sampler(generator.eval().requires_grad_(False), clip, device, source)
+    return generator.eval().requires_grad_(False)
 
 
 def recorded_clip(

@@ -28,6 +28,8 @@ class Source:
     clip: Mapping[str, str] | None  # the guiding CLIP's key and file; None: the run did not record them
     judge: Mapping[str, str] | None  # the judging CLIP's key and file; None: likewise
     name: str  # for folder names and messages
+    checkpoint: Path | None = None  # the file; None: a model in MLflow
+    kimg: float | None = None  # how long the generator was trained; None: not known
 
 
 def find_source(run: str | None, checkpoint: Path | None, tracking_uri: str) -> Source:
@@ -45,12 +47,15 @@ def from_checkpoint(path: Path) -> Source:
         UserError: the file is missing, damaged, or not a checkpoint of this project.
     """
     content = load_checkpoint(path, CPU)
+    config = from_record(content["config"])
     return Source(
-        config=from_record(content["config"]),
+        config=config,
         generator=content["state"]["generator_ema"],
         clip=content.get("clip"),
         judge=content.get("judge"),
         name="-".join([*path.resolve().parts[-3:-1], path.stem]),
+        checkpoint=path,
+        kimg=content["state"].get("step", 0) * config.batch / 1000,
     )
 
 
