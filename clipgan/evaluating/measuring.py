@@ -21,13 +21,14 @@ from clipgan.base.console import console
 from clipgan.base.distributed import from_first, rank
 from clipgan.base.errors import UserError
 from clipgan.base.memory import peak_memory
-from clipgan.config import MEASURES, NEEDS, ClipConfig, Config, MetricsConfig, Need
+from clipgan.config import MEASURES, NEEDS, ClipConfig, Config, Need
 from clipgan.engine.precision import Precision
 from clipgan.evaluating.given_pictures import GivenPictures
 from clipgan.evaluating.options import EvaluateOptions
 from clipgan.evaluating.sampled_pictures import SampledPictures
 from clipgan.inputs.data.caption_list import read_captions
 from clipgan.inputs.data.loading import load_data, report_files
+from clipgan.inputs.data.shapes_captions import are_of_shapes
 from clipgan.inputs.encoders.clip import load_clip
 from clipgan.inputs.encoders.weights import check_weights
 from clipgan.metrics.evaluation import Evaluation
@@ -80,7 +81,7 @@ def measure_pictures(
     data = load_data(config.data, config.resolution, cache_dir)
     report_files(data)
     judge = load_clip(judging, data, cache_dir, device) if judging is not None and _judges(config, options) else None
-    asked = options.metrics or _possible(config.metrics, captions is not None, config.data.name == "shapes")
+    asked = options.metrics or _possible(config, prompts.captions)
 
     def measured() -> Measured:
         evaluation = Evaluation(
@@ -113,11 +114,13 @@ def _judges(config: Config, options: EvaluateOptions) -> bool:
     return config.metrics.extractor == "judge" or any(name in config.metrics.asked(Need.JUDGE) for name in names)
 
 
-def _possible(config: MetricsConfig, captioned: bool, shapes: bool) -> list[str]:
+def _possible(config: Config, captions: list[str] | None) -> list[str]:
     """List FID and the protocol's measures that pictures can have: those of captions only with captions, and so on."""
-    met = {Need.INCEPTION, Need.JUDGE} | ({Need.CAPTIONS} if captioned else set())
-    met |= {Need.SHAPES} if captioned and shapes else set()
-    return ["fid", *(name for name in config.asked() if {*NEEDS[name]} <= met)]
+    met = {Need.INCEPTION, Need.JUDGE}
+    if captions is not None:
+        met |= {Need.CAPTIONS}
+        met |= {Need.SHAPES} if config.data.name == "shapes" and are_of_shapes(captions) else set()
+    return ["fid", *(name for name in config.metrics.asked() if {*NEEDS[name]} <= met)]
 
 
 def measure_generator(
@@ -168,7 +171,7 @@ def _measure_sampled(
     prepared.clip.move_text_tower(device)
     pictures = SampledPictures(Sampler(generator, prepared.clip, device, source), options.prompts, options.seeds)
     config = replace(config, metrics=replace(config.metrics, n_images=len(pictures)))
-    asked = options.metrics or _possible(config.metrics, True, config.data.name == "shapes")
+    asked = options.metrics or _possible(config, pictures.captions)
     prompts = Prompts(torch.empty(len(pictures), 0), pictures.captions)
     evaluation = Evaluation(
         config, prepared.data, None, prepared.judge, prepared.clip, prepared.cache_dir, device,

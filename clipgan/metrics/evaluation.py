@@ -16,6 +16,7 @@ from clipgan.base.distributed import from_first, rank
 from clipgan.base.errors import UserError
 from clipgan.config import NEEDS, Config, MetricsConfig, Need, possible_objectives
 from clipgan.inputs.data.pack import PackedData
+from clipgan.inputs.data.shapes_captions import are_of_shapes
 from clipgan.inputs.encoders.clip import FrozenClip
 from clipgan.inputs.features.feature_cache import Features
 from clipgan.metrics.extractors import Extractor, InceptionExtractor, JudgeExtractor
@@ -32,7 +33,7 @@ DEFINITIONS = 3  # version of the metrics: raise it when the meaning of a name c
 WORDS = {  # what a measure needs, for messages
     Need.JUDGE: "a CLIP that judges: clip@metrics.judge=NAME",
     Need.CAPTIONS: "the captions of the images: captions=FILE",
-    Need.SHAPES: "data=shapes, and the captions of the images (captions=FILE)",
+    Need.SHAPES: "data=shapes, and a caption of drawn shapes for each image (captions=FILE)",
     Need.REDRAWN: "a generator (ckpt=FILE or run=ID), which draws each prompt a second time",
 }
 
@@ -227,10 +228,10 @@ class Evaluation:
 
     def _unmet(self) -> set[Need]:
         """The needs that data, judge and pictures do not meet."""
-        captions = self.prompts.captions is not None
+        captions = self.prompts.captions
         met = {
-            Need.CAPTIONS: captions,
-            Need.SHAPES: captions and self.config.data.name == "shapes",
+            Need.CAPTIONS: captions is not None,
+            Need.SHAPES: captions is not None and self.config.data.name == "shapes" and are_of_shapes(captions),
             Need.JUDGE: self.judge is not None,
             Need.REDRAWN: self.redraws,
         }

@@ -28,7 +28,7 @@ class KeptRows:
 
     def save(self, numbers: range, rows: Mapping[str, Tensor]) -> None:
         """Keep the rows of the images of these numbers; the file is complete or absent, also after a power cut."""
-        write_weights(self._path(numbers), rows)
+        write_weights(self._path(numbers), {name: row.clone() for name, row in rows.items()})  # rows may be shared
 
     def has(self, numbers: range) -> bool:
         """Whether rows of the images of these numbers are kept."""

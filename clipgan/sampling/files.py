@@ -59,9 +59,10 @@ def write_pictures(
     return files
 
 
-def chosen_pictures(sampler: Sampler, prompt: str, options: SampleOptions, judge: FrozenClip | None) -> list[Picture]:
+def chosen_pictures(
+    sampler: Sampler, prompt: str, condition: Tensor, options: SampleOptions, judge: FrozenClip | None
+) -> list[Picture]:
     """Make a picture for each seed; with a judge, return only the `options.rerank` best ones, the best first."""
-    condition = sampler.condition(prompt)
     seeds = track(options.seeds, prompt, len(options.seeds))
     images = torch.stack([sampler.image(condition, seed, options.truncation) for seed in seeds])
     if judge is None:
