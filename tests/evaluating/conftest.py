@@ -1,5 +1,8 @@
-"""The short training of the tests of sampling, for those of evaluation."""
+"""The training that tests share."""
 
-from tests.sampling.conftest import run
+import pytest
 
-__all__ = ["run"]
+
+@pytest.fixture(scope="session")
+def run(trained):
+    return trained
