@@ -1,6 +1,8 @@
 """`clipgan.evaluate`: the training's figures again, those of the pictures of clipgan.sample, and a killed one."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from clipgan.evaluating.options import parse
 from clipgan.metrics import evaluation
 from clipgan.sample import sample
 from clipgan.sampling.options import parse as parse_sample
+from tests.helpers import ROOT
 from tests.tiny import tiny
 
 ALL = "metrics=[fid,kid,precision_recall,density_coverage,clip_score,r_precision,accuracy]"
@@ -128,3 +131,16 @@ def test_missing_weights_are_named_with_the_file_to_bring(run, again):
     inception = refused(f"ckpt={run.checkpoint}", "metrics=[fid]", "protocol=fid30k_lafite",
                         "metrics.inception_weights=/nowhere", *again)  # fmt: skip
     assert "/nowhere does not exist" in inception
+
+
+@pytest.mark.endurance
+def test_two_processes_find_what_one_does(run, cache_dir, tmp_path):
+    """As commands, because each process of a command is a new one."""
+    given = [f"ckpt={run.checkpoint}", "metrics=[fid,accuracy]", "metrics.n_images=300", "device=cpu",
+             f"cache_dir={cache_dir}", "mlflow.tracking_uri=null"]  # fmt: skip
+    command = [sys.executable, "-m", "clipgan.evaluate", *given]
+    for processes in (1, 2):
+        settings = [f"processes={processes}", f"metrics.batch={200 + processes}", f"out={tmp_path / str(processes)}"]
+        subprocess.run([*command, *settings], cwd=ROOT, check=True)
+    [one], [two] = values(tmp_path / "1"), values(tmp_path / "2")
+    assert one == pytest.approx(two, rel=1e-3)
