@@ -9,19 +9,19 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from clipgan.base.distributed import from_first, rank
 from clipgan.base.errors import UserError
-from clipgan.config import NEEDS, Config, MetricsConfig, Need, possible_objectives
-from clipgan.inputs.data.pack import PackedData
+from clipgan.config import NEEDS, Config, Need, possible_objectives
+from clipgan.inputs.data.pack import PackedData, Split
 from clipgan.inputs.data.shapes_captions import are_of_shapes
 from clipgan.inputs.encoders.clip import FrozenClip
 from clipgan.inputs.features.feature_cache import Features
-from clipgan.metrics.extractors import Extractor, InceptionExtractor, JudgeExtractor
+from clipgan.metrics.extractors import Extractor, JudgeExtractor, load_extractor
 from clipgan.metrics.generated import Context, ReadImages, chunks_of_a_pass, evaluating, generate, measured
-from clipgan.metrics.inception import find_inception_weights
 from clipgan.metrics.kept_rows import KeptRows
 from clipgan.metrics.measure import FEATURES, JUDGED, LOGITS, REDRAWN, Measure, Setting, load_measure
 from clipgan.metrics.metric_names import prompt_split, real_split
@@ -70,9 +70,7 @@ class Evaluation:
         Raises:
             UserError: weights are missing, or a requested measure needs more images, or something that is not there.
         """
-        objective = config.metrics.objective or (
-            "fjd" if judge is not None and has_captions(config, data) else "fid"
-        )  # fmt: skip
+        objective = config.metrics.objective or ("fjd" if judge and has_captions(config, data) else "fid")
         config = replace(config, metrics=replace(config.metrics, objective=objective))
         self.config, self.metrics, self.judge, self.device = config, config.metrics, judge, device
         self.context, self.asked, self.redraws = context, asked, prompts is None
@@ -87,25 +85,32 @@ class Evaluation:
         self._refuse_unmet()
         self.extractors = self._load_extractors()
         self.source = f"{data.fingerprint} {real_split(config)}"  # of the real images
-        compared = {row for measure in self.measures.values() for row in measure.reals}
-        reals = {
-            row: real_features(
-                self.extractors[row], split.images, chosen, self.source, self.metrics.batch, cache_dir, device
-            )
-            for row in sorted(compared)
-        }
-        captioned = self.prompts.captions is not None and any(split.captions)
-        self.setting = Setting(
-            config=config, reals=reals, n_real=len(chosen), captions=self.prompts.captions, judge=judge,
-            self_judged=self.self_judged, extract=self._features_of,
-            real_captions=[split.captions[index][0] for index in chosen] if captioned else None,
-            marks={row: extractor.mark for row, extractor in self.extractors.items()},
-        )  # fmt: skip
+        self.setting = self._setting(split, chosen, cache_dir)
         self.names = {
             measure: load_measure(measure).name(self.setting)
             for measure in (possible_objectives(*self._unmet()) if asked is None else ())
         }
         self.key = self.names.get(objective, "")
+
+    def _setting(self, split: Split, chosen: np.ndarray, cache_dir: Path) -> Setting:
+        """Gather what measures share; the real images, `chosen` of `split`, pass through the networks."""
+        compared = {row for measure in self.measures.values() for row in measure.reals}
+        batch, device = self.metrics.batch, self.device
+        captioned = self.prompts.captions is not None and any(split.captions)
+        return Setting(
+            config=self.config,
+            reals={
+                row: real_features(self.extractors[row], split.images, chosen, self.source, batch, cache_dir, device)
+                for row in sorted(compared)
+            },
+            n_real=len(chosen),
+            captions=self.prompts.captions,
+            judge=self.judge,
+            self_judged=self.self_judged,
+            real_captions=[split.captions[index][0] for index in chosen] if captioned else None,
+            extract=self._features_of,
+            marks={row: extractor.mark for row, extractor in self.extractors.items()},
+        )
 
     @property
     def extractor(self) -> Extractor:
@@ -278,18 +283,6 @@ class Evaluation:
 
 def _drawn(pictures: Callable[[range, int], Tensor], draw: int, chunks: range) -> Tensor:
     return pictures(chunks, draw)
-
-
-def load_extractor(config: MetricsConfig, judge: FrozenClip | None, device: torch.device) -> Extractor:
-    """Load the network that a protocol names.
-
-    Raises:
-        UserError: Inception's weights are missing.
-    """
-    if config.extractor == "judge":
-        assert judge is not None
-        return JudgeExtractor(judge)
-    return InceptionExtractor(find_inception_weights(config.inception_weights), config.resize, device)
 
 
 def has_captions(config: Config, data: PackedData) -> bool:

@@ -13,8 +13,10 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 
 from clipgan.base.checksums import file_digest
 from clipgan.base.device import tensorfloat
+from clipgan.config import MetricsConfig
 from clipgan.inputs.encoders.clip import FrozenClip
 from clipgan.inputs.encoders.published import PUBLISHED_INCEPTION, mark_of
+from clipgan.metrics.inception import find_inception_weights
 from clipgan.metrics.pillow_resize import pillow_resize
 
 INCEPTION = "inception-v3-compat"  # torch-fidelity's name for the network
@@ -78,3 +80,15 @@ class InceptionExtractor:
         with tensorfloat(False):
             features, logits = self.network(images)
         return {"features": features, "logits": logits}
+
+
+def load_extractor(config: MetricsConfig, judge: FrozenClip | None, device: torch.device) -> Extractor:
+    """Load the network that a protocol names.
+
+    Raises:
+        UserError: Inception's weights are missing.
+    """
+    if config.extractor == "judge":
+        assert judge is not None
+        return JudgeExtractor(judge)
+    return InceptionExtractor(find_inception_weights(config.inception_weights), config.resize, device)

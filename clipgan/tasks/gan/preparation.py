@@ -40,7 +40,7 @@ class Prepared:
     frozen: FrozenLayers | None = None  # the layers that a projected D reads
 
 
-def check_files(config: Config) -> None:
+def check_files(config: Config, device: torch.device) -> None:
     """Refuse missing files at once, not after an hour.
 
     Raises:
@@ -55,6 +55,8 @@ def check_files(config: Config) -> None:
     })  # fmt: skip
     if config.metrics.extractor == "inception":
         find_inception_weights(config.metrics.inception_weights)
+    for measure in config.metrics.asked():
+        load_measure(measure).extractors(config.metrics, device)  # kept for the evaluation
     check_resumption(config)
 
 
@@ -113,9 +115,7 @@ def prepare(config: Config, device: torch.device) -> Prepared:
     Raises:
         UserError: data or weights are missing or do not fit.
     """
-    check_files(config)
-    for measure in config.metrics.asked():
-        load_measure(measure).extractors(config.metrics, device)  # kept for the evaluation
+    check_files(config, device)
     own = _load_own_layers(config, device)  # before the data, so that a user learns of a mistake at once
     cache_dir = cache_dir_of(config.cache_dir)
     data = load_data(config.data, config.resolution, cache_dir)
