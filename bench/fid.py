@@ -17,6 +17,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from clipgan.base.device import choose_device
 from clipgan.config import MEASURES, Config
 from clipgan.config.command_line import compose_config
 from clipgan.metrics.evaluation import Evaluation
-from clipgan.metrics.generated import measured
+from clipgan.metrics.generated import evaluating, generate, measured
 from clipgan.metrics.scores import compare, fid, fid_deviation, moments
 from clipgan.tasks.gan.preparation import prepare
 from clipgan.tracking.run_description import Origin
@@ -101,9 +102,9 @@ def embedded(config: Config, pool: int, draws: int) -> tuple[Tensor, list[Tensor
 
     def rows(prompts: Tensor, draw: int) -> Tensor:
         generator = training.state.generator_ema
-        found = measured(
-            generator, prompts.to(device), config.seed + 1, lambda images, _: evaluation.extractor(images), draw
-        )
+        pictures = partial(generate, generator, prompts.to(device), seed=config.seed + 1, draw=draw)
+        with evaluating(generator):
+            found = measured(pictures, len(prompts), lambda images, _: evaluation.extractor(images), device)
         return found["features"]
 
     conditions = evaluation.prompts.conditions

@@ -18,7 +18,7 @@ from clipgan.base.cache import DESCRIPTION, default_cache_dir, is_entry
 from clipgan.base.checksums import ALL, damage, files_of
 from clipgan.base.console import console
 
-KINDS = ("data", "clip", "resnet", "features", "ridge", "fidelity", "downloads")
+KINDS = ("data", "clip", "resnet", "features", "ridge", "fidelity", "evaluations", "downloads")
 WHOLE, UNFINISHED = "whole", "unfinished"
 
 

@@ -16,8 +16,6 @@ from clipgan.base.secrets import without_passwords
 from clipgan.base.text import printable
 from clipgan.config.command_line import (
     first_process,
-    hide_in_files,
-    hide_passwords,
     key_of,
     messages_not_tracebacks,
     overrides_last,
@@ -27,6 +25,7 @@ from clipgan.config.command_line import (
     under_torchrun,
     version_base,
 )
+from clipgan.config.hiding import hide_in_files, hide_passwords
 from clipgan.config.user_command import UserCommand
 
 if TYPE_CHECKING:  # they import torch and Optuna

@@ -6,6 +6,7 @@ python -m clipgan.sample run=RUN_ID prompts="a red bird;a plate of food" seeds=0
 
 run=RUN_ID | ckpt=FILE      an MLflow run (mlflow.tracking_uri=URI) or a checkpoint file; exactly one of the two
 prompts=TEXT;TEXT | FILE    prompts between semicolons, or a file with one prompt per line
+image=FILE                  a picture as a prompt: pictures that CLIP sees like it
 encoding=NAME               encoding of that file (utf-8), unless it begins with a byte order mark
 seeds=0-7                   also 3 or 0,4,9-12; a prompt and a seed always give the same picture
 truncation=1                from 1 (the generator's full variety) to 0 (its average)
@@ -21,7 +22,6 @@ clip.checkpoint=FILE        weights of the CLIP that guided the training, if the
 device=auto                 auto, cpu, cuda, cuda:N
 """
 
-import itertools
 import sys
 from pathlib import Path
 
@@ -41,27 +41,26 @@ def sample(options: SampleOptions) -> list[Path]:
         OSError: the folder cannot be written.
     """
     from clipgan.api.generating import load_generator
-    from clipgan.sampling.files import chosen_pictures, write_pictures, write_strips
+    from clipgan.sampling.files import chosen_pictures, unused_folder, write_pictures, write_strips
     from clipgan.sampling.rerank import scoring_clip
 
     sampler = load_generator(
         options.run, options.ckpt, options.device, options.clip_checkpoint, options.mlflow_tracking_uri
     )
     source = sampler.source
+    conditions = {prompt: sampler.condition(prompt) for prompt in options.prompts}
+    if options.image is not None:
+        conditions[f"like {options.image.name}"] = sampler.condition_of_image(options.image)
     judge = None
     if options.rerank is not None:
         judge = scoring_clip(sampler, source, options.rerank_clip, options.rerank_clip_checkpoint, sampler.device)
-    folder = options.out or _unused(Path("samples") / source.name)
+    folder = options.out or unused_folder(Path("samples") / source.name)
     folder.mkdir(parents=True, exist_ok=True)
-    pictures = {prompt: chosen_pictures(sampler, prompt, options, judge) for prompt in options.prompts}
+    pictures = {
+        prompt: chosen_pictures(sampler, prompt, condition, options, judge) for prompt, condition in conditions.items()
+    }
     files = write_pictures(folder, pictures, options.truncation, source.name)
     return files + write_strips(folder, sampler, options, pictures)
-
-
-def _unused(folder: Path) -> Path:
-    """Return this folder, or the first of FOLDER-2, FOLDER-3 ... that does not exist, so that no picture is lost."""
-    further = (folder.with_name(f"{folder.name}-{number}") for number in itertools.count(2))
-    return next(each for each in itertools.chain([folder], further) if not each.exists())
 
 
 def main() -> None:

@@ -38,6 +38,14 @@ def cache_dir(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def trained(cache_dir, tmp_path_factory):
+    """A short training, logged to MLflow."""
+    from tests.trained import train_once
+
+    return train_once(cache_dir, tmp_path_factory.mktemp("trained"))
+
+
 def pytest_configure(config):
     if "PYTEST_XDIST_WORKER" not in os.environ:
         config.warm_template = warm.Template()

@@ -7,14 +7,12 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from clipgan.base.errors import UserError
 from clipgan.base.installed import conf, train_command
-from clipgan.base.secrets import hidden, without_passwords
 from clipgan.base.text import first_line, printable
-from clipgan.config import Config, from_yaml, refuse_unread
+from clipgan.config import Config, from_yaml, plain, refuse_unread
 from clipgan.config.identity import is_listed, not_in_identity
 from clipgan.config.meanings import listing, values_of
 from clipgan.config.measure_registry import direction_of
@@ -23,7 +21,8 @@ from clipgan.config.mistakes import described
 SHOWN_NAME = 100  # characters of a name that is too long
 PATH_KEYS = (  # their values are paths or addresses: text, whatever characters are in it
     "data.path", "data.heldout_path", "cache_dir", "resume", "init", "clip.checkpoint", "resnet.checkpoint",
-    "metrics.judge.checkpoint", "metrics.inception_weights", "mlflow.tracking_uri", "hydra.run.dir", "hydra.sweep.dir",
+    "metrics.judge.checkpoint", "metrics.inception_weights", "metrics.dinov2_weights", "metrics.cmmd_weights",
+    "metrics.captions", "mlflow.tracking_uri", "hydra.run.dir", "hydra.sweep.dir",
     "hydra.sweeper.storage",
 )  # fmt: skip
 PLAIN_PATH = re.compile(
@@ -74,6 +73,31 @@ def compose_config(overrides: Sequence[str]) -> Config:
         config = from_yaml(compose("config", overrides=quote_paths(overrides)))
     refuse_unread(config, map(key_of, overrides))
     return config
+
+
+def with_overrides(config: Config, overrides: Sequence[str]) -> Config:
+    """A recorded configuration with some keys, and options of groups, as on the command line of `train.py`.
+
+    Raises:
+        UserError, HydraException: see `compose_config`.
+    """
+    from hydra import compose, initialize_config_dir
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from omegaconf import OmegaConf
+
+    node = OmegaConf.create(plain(config))
+    parser = OverridesParser.create()
+    for written in quote_paths(overrides):
+        override = parser.parse_override(written)
+        group, _, package = key_of(written).partition("@")
+        if (conf() / group).is_dir():
+            with initialize_config_dir(str(conf()), **version_base()):
+                composed = compose("config", overrides=[written])
+            section = package or group
+            OmegaConf.update(node, section, OmegaConf.select(composed, section), merge=False)
+        else:
+            OmegaConf.update(node, group, override.value())
+    return from_yaml(node)
 
 
 def version_base() -> dict[str, Any]:
@@ -150,46 +174,6 @@ def _described_keys(*keys: str) -> str:
         groups = [path.name for path in conf().iterdir() if path.is_dir()]
         return listing(values_of(Config, skipped=[*groups, "simclr"]))
     return listing({key: meaning for key, meaning in values_of(Config).items() if is_listed(key, keys)})
-
-
-def hide_passwords(arguments: list[str]) -> None:
-    """Move a tracking URI with a password from the command line to the environment, where the configuration finds it.
-
-    Hydra writes the command line's overrides into the run directory.
-
-    Raises:
-        UserError: another argument holds a password; it is not shown.
-    """
-    for argument in list(arguments):
-        key, _, value = argument.partition("=")
-        uri = value[1:-1] if value[:1] in ("'", '"') and value[-1:] == value[:1] else value
-        if key.lstrip("+") == "mlflow.tracking_uri" and without_passwords(uri) != uri:
-            os.environ["MLFLOW_TRACKING_URI"] = uri
-            arguments.remove(argument)
-        elif without_passwords(argument) != argument or without_passwords(uri) != uri:
-            shown = "an argument" if "://" in key else f"{key}=..."
-            raise UserError(
-                f"{shown} holds a password, and the command line is written down with a run: leave it out, and give"
-                " MLflow's address in the environment's MLFLOW_TRACKING_URI (or MLFLOW_TRACKING_USERNAME and"
-                " MLFLOW_TRACKING_PASSWORD), and PostgreSQL's password in ~/.pgpass or PGPASSWORD"
-            )
-
-
-def hide_in_files(configs: Iterable[Any], folder: Path) -> None:
-    """Hide the passwords in the files that Hydra has written of a job, if its configuration has one in a YAML file.
-
-    Args:
-        configs: the job's configuration, and Hydra's.
-        folder: the job's `.hydra`.
-    """
-    from omegaconf import OmegaConf
-
-    plain = [OmegaConf.to_container(config, resolve=False) for config in configs]
-    if all(hidden(values) == values for values in plain):
-        return
-    for path in folder.glob("*.yaml"):
-        written = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-        OmegaConf.save(OmegaConf.create(hidden(written)), path)
 
 
 def overrides_last(arguments: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ from clipgan.config.measure_registry import MEASURES
 CHANGE_NO_METRIC = (
     "cache_dir", "log", "mlflow", "device", "threads", "processes", "compile", "graphs", "deterministic", "resume",
     "keep_last", "keep_best", "checkpoint_minutes", "sample_prompts", "sample_latents", "clip.grad_checkpointing",
-    "metrics.batch",
+    "metrics.batch", "metrics.dinov2_weights", "metrics.cmmd_weights",  # metrics of other weights have other names
     *(f"metrics.{measure}" for measure in MEASURES),
 )  # fmt: skip
 

@@ -14,6 +14,7 @@ class Need(Enum):
     JUDGE = auto()  # a CLIP that judges: metrics.judge
     CAPTIONS = auto()  # a data set with captions; without them the measure is left out
     SHAPES = auto()  # data=shapes and its captions; with other data the measure is left out
+    REDRAWN = auto()  # a generator: other images for the same prompts
 
 
 def measure(due: str, *needs: Need, objective: str | None = None) -> Any:
@@ -31,9 +32,12 @@ def measure(due: str, *needs: Need, objective: str | None = None) -> Any:
 class Measures:
     """When each measure is due: never, at the end of a training, or at each snapshot."""
 
-    fid_sd: str = measure("end")  # FID's standard deviation over latents; generates the images a second time
+    fid_sd: str = measure("end", Need.REDRAWN)  # FID's standard deviation over latents; generates the images again
     kid: str = measure("end")  # kernel distance, and its standard deviation over subsets
     precision_recall: str = measure("end")  # improved precision and recall (arXiv:1904.06991)
+    density_coverage: str = measure("never")  # density and coverage (arXiv:2002.09797)
+    fd_dinov2: str = measure("never")  # Frechet distance of DINOv2's features (arXiv:2306.04675)
+    cmmd: str = measure("never")  # CLIP's maximum mean discrepancy (arXiv:2401.09603)
     inception_score: str = measure("never", Need.INCEPTION)  # inception score; only with extractor=inception
     clip_score: str = measure("end", Need.JUDGE, Need.CAPTIONS)  # 100 max(cos, 0) of image and caption, by the judge
     r_precision: str = measure(
@@ -48,7 +52,7 @@ class Measures:
         "snapshot", Need.JUDGE, Need.CAPTIONS, objective="minimize"
     )  # FID of images together with their captions
     # Frechet joint distance (arXiv:1907.08175): it sees quality, text and diversity.
-    diversity: str = measure("end")  # spread of the pictures of one caption, in the extractor's space
+    diversity: str = measure("end", Need.REDRAWN)  # spread of the pictures of one caption, in the extractor's space
     # Over that of real pictures of the caption with data=shapes.
     accuracy: str = measure("snapshot", Need.SHAPES, objective="maximize")  # data=shapes: attributes read off the image
     # Colour, size, shape, position and background, against the caption, and the mean of the five.

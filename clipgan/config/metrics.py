@@ -1,12 +1,16 @@
 """`metrics`: what is measured of a generator, and how."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from clipgan.config.checks import at_least, one_of, require
 from clipgan.config.encoders import ClipConfig
 from clipgan.config.measure_registry import MEASURES, MOMENTS, OBJECTIVES, Measures, Need, possible_objectives
 
 EXTRACTORS = ("inception", "judge")
+SPLITS = ("train", "heldout")
+CAPTIONS = ("first", "random", "one")
+LISTS = (".txt", ".csv")  # suffixes of a list of captions
 
 
 @dataclass
@@ -19,10 +23,15 @@ class MetricsConfig(Measures):
     name: str = "fid2k_clip_tiny64"  # name of the protocol
     extractor: str = "judge"  # whose features are compared: inception (torch-fidelity's) | judge (its image tower)
     inception_weights: str | None = None  # Inception's weights; null: torch hub's cache, where torch-fidelity puts them
+    dinov2_weights: str | None = None  # DINOv2's ViT-L/14 for fd_dinov2; null: timm's, from the hub or its cache
+    cmmd_weights: str | None = None  # CLIP's ViT-L/14@336 for cmmd; null: OpenAI's, from the hub or its cache
     n_images: int = 2000  # number of generated images
     split: str | None = None  # split of the prompts and the real images: train | heldout; null: data.fid_split
+    prompt_split: str | None = None  # split of the prompts: train | heldout; null: metrics.split
+    real_split: str | None = None  # split of the real images: train | heldout; null: metrics.split
     real: str = "prompted"  # the real images: prompted (those whose captions are prompts) | all (of the split)
-    captions: str = "first"  # the prompts: first (first captions, images evenly chosen) | random (any)
+    captions: str = "first"  # the prompts: first (first captions, images evenly chosen) | random (any) | one | FILE
+    # one: a random caption of each of random images; FILE.txt or FILE.csv: a list of captions, one for each image
     resize: str = "extractor"  # resizing to 299 pixels: extractor (TensorFlow 1's bilinear) | bicubic (antialiased)
     # Inception needs 299 pixels; the judge resizes as it was trained.
     weights: str = "ema"  # the generator's weights: ema (their moving average) | raw
@@ -41,18 +50,22 @@ class MetricsConfig(Measures):
             one_of("metrics.objective", self.objective, tuple(OBJECTIVES))
         at_least("metrics.n_images", self.n_images, 2)
         at_least("metrics.batch", self.batch, 1)
-        if self.split is not None:
-            one_of("metrics.split", self.split, ("train", "heldout"))
+        for key in ("split", "prompt_split", "real_split"):
+            if getattr(self, key) is not None:
+                one_of(f"metrics.{key}", getattr(self, key), SPLITS)
+        if self.caption_list is None:
+            one_of("metrics.captions", self.captions, (*CAPTIONS, "FILE.txt", "FILE.csv"))
         for key, allowed in (
             ("real", ("prompted", "all")),
-            ("captions", ("first", "random")),
             ("resize", ("extractor", "bicubic")),
             ("weights", ("ema", "raw")),
             *((measure, MOMENTS) for measure in MEASURES),
         ):
             one_of(f"metrics.{key}", getattr(self, key), allowed)
         require(self.real == "all" or self.captions == "first", "metrics.real", self.real,
-                 "all with metrics.captions=random")  # fmt: skip
+                 f"all with metrics.captions={self.captions}")  # fmt: skip
+        require(self.real == "all" or self.prompt_split == self.real_split, "metrics.real", self.real,
+                 "all where prompts and real images are of different splits")  # fmt: skip
         require(self.extractor == "inception" or self.resize == "extractor", "metrics.resize", self.resize,
                  "extractor with metrics.extractor=judge")  # fmt: skip
         require(self.judge is None or self.judge.precision != "mixed", "metrics.judge.precision", "mixed",
@@ -65,6 +78,12 @@ class MetricsConfig(Measures):
         judged = ["extractor=judge"] if self.extractor == "judge" else self.asked(Need.JUDGE)
         require(self.judge is not None or not judged, "metrics.judge", self.judge,
                  f"a CLIP (clip@metrics.judge=NAME) where metrics.{(judged or [''])[0]} asks for it")  # fmt: skip
+
+    @property
+    def caption_list(self) -> Path | None:
+        """The file of a fixed list of captions; None: the prompts are captions of the data set."""
+        path = Path(self.captions)
+        return path if path.suffix.lower() in LISTS else None
 
     def check_objective(self, data: str, *missing: Need) -> None:
         """Refuse an objective that the data set or the missing judge cannot give.

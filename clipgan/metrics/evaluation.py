@@ -3,93 +3,124 @@
 Shapes: N generated images, M real ones, n images of a chunk, D width of the extractor's features.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from importlib import import_module
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from clipgan.base.arrays import save_array
-from clipgan.base.cache import cache_entry
-from clipgan.base.console import track
 from clipgan.base.distributed import from_first, rank
+from clipgan.base.errors import UserError
 from clipgan.config import NEEDS, Config, Need, possible_objectives
-from clipgan.inputs.data.pack import PackedData
+from clipgan.inputs.data.pack import PackedData, Split
+from clipgan.inputs.data.shapes_captions import are_of_shapes
 from clipgan.inputs.encoders.clip import FrozenClip
 from clipgan.inputs.features.feature_cache import Features
-from clipgan.metrics.extractors import Extractor, InceptionExtractor, JudgeExtractor
-from clipgan.metrics.generated import Context, ReadImages, measured
-from clipgan.metrics.inception import find_inception_weights
-from clipgan.metrics.measure import FEATURES, JUDGED, REDRAWN, Measure, Setting
-from clipgan.metrics.metric_names import split_of
-from clipgan.metrics.prompts import choose_prompts, real_indices
+from clipgan.metrics.extractors import Extractor, JudgeExtractor, load_extractor
+from clipgan.metrics.generated import Context, ReadImages, chunks_of_a_pass, evaluating, generate, measured
+from clipgan.metrics.kept_rows import KeptRows
+from clipgan.metrics.measure import FEATURES, JUDGED, LOGITS, REDRAWN, Measure, Setting, load_measure
+from clipgan.metrics.metric_names import prompt_split, real_split
+from clipgan.metrics.passes import in_batches, real_features
+from clipgan.metrics.prompts import Prompts, choose_prompts, listed_prompts, real_indices
 from clipgan.models.networks.generator import TextToImage
 
-VERSION = 1  # part of the cache key: raise it when the same images would give other features
-DEFINITIONS = 2  # version of the metrics: raise it when the meaning of a name changes
+DEFINITIONS = 3  # version of the metrics: raise it when the meaning of a name changes
+WORDS = {  # what a measure needs, for messages
+    Need.JUDGE: "a CLIP that judges: clip@metrics.judge=NAME",
+    Need.CAPTIONS: "the captions of the images: captions=FILE",
+    Need.SHAPES: "data=shapes, and a caption of drawn shapes for each image (captions=FILE)",
+    Need.REDRAWN: "a generator (ckpt=FILE or run=ID), which draws each prompt a second time",
+}
 
 
 class Evaluation:
-    """Measures the generator of one run by one protocol."""
+    """Measures the generator of one run, or pictures from another source, by one protocol."""
 
     def __init__(
         self,
         config: Config,
         data: PackedData,
-        features: Features,
+        features: Features | None,
         judge: FrozenClip | None,
-        guide: FrozenClip,
+        guide: FrozenClip | None,
         cache_dir: Path,
         device: torch.device,
         context: Context = nullcontext,
+        asked: Sequence[str] | None = None,
+        prompts: Prompts | None = None,
     ) -> None:
         """Extract the real images' features if they are not in the cache.
 
         Args:
             config: the run; `config.metrics` is the protocol.
-            features: features by the guiding CLIP; its text features are the prompts.
+            features: features by the guiding CLIP; its text features are the prompts. None where `prompts` are given.
             judge: the CLIP that judges, or None.
-            guide: the CLIP that guides.
+            guide: the CLIP that guides; None for pictures of an unknown generator.
             cache_dir: the cache, which keeps the real images' features.
             device: the device of all networks.
             context: makes the context of the generator's forward pass: autocast to the training's precision.
+            asked: the measures to compute; None: those that are due in a training.
+            prompts: the prompts of pictures that exist already; None: the protocol's.
 
         Raises:
-            UserError: Inception's weights are missing, or a requested measure needs more images.
+            UserError: weights are missing, or a requested measure needs more images, or something that is not there.
         """
-        name = split_of(config)
-        split = getattr(data, name)
-        objective = config.metrics.objective or ("fjd" if judge is not None and any(split.captions) else "fid")
+        objective = config.metrics.objective or ("fjd" if judge and has_captions(config, data) else "fid")
         config = replace(config, metrics=replace(config.metrics, objective=objective))
         self.config, self.metrics, self.judge, self.device = config, config.metrics, judge, device
-        self.context = context
-        self.self_judged = judge is not None and judge.weights == guide.weights
+        self.context, self.asked, self.redraws = context, asked, prompts is None
+        self.self_judged = judge is not None and guide is not None and judge.weights == guide.weights
+        split = getattr(data, real_split(config))
         chosen = real_indices(split, self.metrics)
-        self.measures = {measure: load_measure(measure) for measure in {*self.metrics.asked(), objective, "fid"}}
+        wanted = {*self.metrics.asked(), objective, "fid"} if asked is None else asked
+        self.measures = {measure: load_measure(measure) for measure in wanted}
         for measure in self.measures.values():
             measure.check(config, len(chosen))
-        self.prompts = choose_prompts(split, getattr(features, name), self.metrics, config.condition)
-        self.extractor: Extractor
-        if self.metrics.extractor == "judge":
-            assert judge is not None
-            self.extractor = JudgeExtractor(judge)
-        else:
-            weights = find_inception_weights(self.metrics.inception_weights)
-            self.extractor = InceptionExtractor(weights, self.metrics.resize, device)
-        self.real = self._real_rows(split.images, chosen, f"{data.fingerprint} {name}", cache_dir)
-        captioned = self.prompts.captions is not None
-        real_captions = [split.captions[index][0] for index in chosen] if captioned else None
-        self.setting = Setting(
-            config, self.real, self.prompts.captions, judge, self.self_judged, real_captions, self._features_of
-        )
+        self.prompts = self._prompts(data, features, guide) if prompts is None else prompts
+        self._refuse_unmet()
+        self.extractors = self._load_extractors()
+        self.source = f"{data.fingerprint} {real_split(config)}"  # of the real images
+        self.setting = self._setting(split, chosen, cache_dir)
         self.names = {
-            measure: load_measure(measure).name(self.setting) for measure in possible_objectives(*self._unmet())
+            measure: load_measure(measure).name(self.setting)
+            for measure in (possible_objectives(*self._unmet()) if asked is None else ())
         }
-        self.key = self.names[objective]
+        self.key = self.names.get(objective, "")
+
+    def _setting(self, split: Split, chosen: np.ndarray, cache_dir: Path) -> Setting:
+        """Gather what measures share; the real images, `chosen` of `split`, pass through the networks."""
+        compared = {row for measure in self.measures.values() for row in measure.reals}
+        batch, device = self.metrics.batch, self.device
+        captioned = self.prompts.captions is not None and any(split.captions)
+        return Setting(
+            config=self.config,
+            reals={
+                row: real_features(self.extractors[row], split.images, chosen, self.source, batch, cache_dir, device)
+                for row in sorted(compared)
+            },
+            n_real=len(chosen),
+            captions=self.prompts.captions,
+            judge=self.judge,
+            self_judged=self.self_judged,
+            real_captions=[split.captions[index][0] for index in chosen] if captioned else None,
+            extract=self._features_of,
+            marks={row: extractor.mark for row, extractor in self.extractors.items()},
+        )
+
+    @property
+    def extractor(self) -> Extractor:
+        """The protocol's network, whose features FID and others compare."""
+        return self.extractors[FEATURES]
+
+    @property
+    def real(self) -> Tensor:
+        """The real images' features by `extractor`, [M, D], on the CPU."""
+        return self.setting.real
 
     def record(self) -> dict[str, str | int]:
         """Parameters of the evaluation for the run's record, besides `config.metrics`."""
@@ -98,81 +129,139 @@ class Evaluation:
         )
         return {
             "fid_key": self.key,
-            "metrics/split": split_of(self.config),
-            "metrics/n_real": len(self.real),
+            "metrics/split": real_split(self.config),
+            "metrics/prompt_split": prompt_split(self.config),
+            "metrics/n_real": self.setting.n_real,
             "metrics/version": DEFINITIONS,
             "metrics/precision": self.config.precision,  # of the generator; the extractor and the judge have their own
-            "metrics/extractor": self.extractor.key,
+            "metrics/extractor": ", ".join(extractor.key for extractor in self.extractors.values()) or "none",
             "metrics/judge": judged,
             "metrics/judge_key": "none" if self.judge is None else self.judge.key,
         }
 
-    def __call__(self, generator: TextToImage, last: bool) -> dict[str, float]:
+    def __call__(self, generator: TextToImage, last: bool, folder: Path | None = None) -> dict[str, float]:
         """Compute metrics by name, with `self.key` always; all processes must call this and get the same values.
 
         Args:
             generator: the generator with the weights that `metrics.weights` names.
             last: whether the training ends here.
+            folder: keeps rows, so that a killed evaluation goes on; None: nothing is kept.
         """
-        return self._values(self._due(last), lambda read, draw: self._measured(generator, read, draw))
+        conditions = self.prompts.conditions.to(self.device)
+        together = chunks_of_a_pass(generator, self.device)
+
+        def pictures(chunks: range, draw: int) -> Tensor:
+            return generate(generator, conditions, chunks, self.config.seed, draw, self.context)
+
+        with evaluating(generator):
+            return self.of_chunks(pictures, last, folder, together)
+
+    def of_chunks(
+        self, pictures: Callable[[range, int], Tensor], last: bool = True, folder: Path | None = None, together: int = 1
+    ) -> dict[str, float]:
+        """Compute metrics by name of pictures that are made chunk by chunk; all processes must call this.
+
+        Args:
+            pictures: (numbers of chunks, draw) -> uint8 [len(chunks) * CHUNK, 3, R, R]; see `measured`.
+            last: see `__call__`.
+            folder: see `__call__`.
+            together: the chunks that `pictures` makes at once.
+        """
+
+        def rows(read: ReadImages, draw: int) -> dict[str, Tensor]:
+            kept = None if folder is None else KeptRows(folder, draw)
+            return measured(partial(_drawn, pictures, draw), len(self.prompts), read, self.device, together, kept)
+
+        return self._values(self._due(last), rows)
 
     def of_pictures(self, pictures: Callable[[int], Tensor]) -> dict[str, float]:
-        """Compute all metrics of pictures from another source than a generator.
+        """Compute all metrics of pictures that are all in memory.
 
         Args:
             pictures: returns the pictures of draw 0 or 1 for `prompts`, uint8 [N, 3, R, R].
         """
 
-        def measured(read: ReadImages, draw: int) -> dict[str, Tensor]:
-            rows = read(pictures(draw).to(self.device), range(len(self.prompts)))
-            return {name: row.cpu() for name, row in rows.items()}
+        def rows(read: ReadImages, draw: int) -> dict[str, Tensor]:
+            found = read(pictures(draw).to(self.device), range(len(self.prompts)))
+            return {name: row.cpu() for name, row in found.items()}
 
-        return self._values(self._due(last=True), measured)
+        return self._values(self._due(last=True), rows)
 
-    def _values(self, due: list[str], measured: Callable[[ReadImages, int], dict[str, Tensor]]) -> dict[str, float]:
+    def _values(self, due: list[str], rows_of: Callable[[ReadImages, int], dict[str, Tensor]]) -> dict[str, float]:
         """Compute metrics by name.
 
         Args:
             due: names of the measures.
-            measured: computes rows of all pictures of draw 0 or 1, [N, ...] by name, on the CPU.
+            rows_of: computes rows of all pictures of draw 0 or 1, [N, ...] by name, on the CPU.
         """
         measures = [self.measures[name] for name in due]
         needed = {row for measure in measures for row in measure.rows}
-        rows = measured(lambda images, numbers: self._rows(images, numbers, measures, needed), 0)
+        rows = rows_of(lambda images, numbers: self._rows(images, numbers, measures, needed), 0)
         if REDRAWN in needed:
-            rows[REDRAWN] = measured(lambda images, _: self._extracted(images, {FEATURES}), 1)[FEATURES]
+            rows[REDRAWN] = rows_of(lambda images, _: self._extracted(images, {FEATURES}), 1)[FEATURES]
         values: dict[str, float] = {}
         for measure in measures if rank() == 0 else []:
             values |= measure.metrics(rows, self.setting)
         return from_first(values)
 
-    def _measured(self, generator: TextToImage, measure: ReadImages, draw: int = 0) -> dict[str, Tensor]:
-        """Generate the images and apply `measure` to them; see `measured`."""
-        conditions = self.prompts.conditions.to(self.device)
-        return measured(generator, conditions, self.config.seed, measure, draw, self.context)
+    def _prompts(self, data: PackedData, features: Features | None, guide: FrozenClip | None) -> Prompts:
+        """Choose the protocol's prompts."""
+        assert features is not None
+        assert guide is not None
+        if self.metrics.caption_list is not None:
+            return listed_prompts(self.metrics, guide, self.device)
+        name = prompt_split(self.config)
+        return choose_prompts(getattr(data, name), getattr(features, name), self.metrics, self.config.condition)
+
+    def _load_extractors(self) -> dict[str, Extractor]:
+        """Load the network of each needed row: the protocol's, and those of single measures."""
+        needed = {row for measure in self.measures.values() for row in (*measure.rows, *measure.reals)}
+        extractors: dict[str, Extractor] = {}
+        if needed & {FEATURES, LOGITS, REDRAWN}:
+            extractors[FEATURES] = load_extractor(self.metrics, self.judge, self.device)
+        for measure in self.measures.values():
+            extractors |= measure.extractors(self.metrics, self.device)
+        return extractors
 
     def _due(self, last: bool) -> list[str]:
-        """List the measures of a snapshot: FID, the objective, and those due whose needs the data set meets."""
+        """List the measures of a snapshot: FID, the objective, and those due whose needs are met; or the asked ones."""
+        if self.asked is not None:
+            return list(dict.fromkeys(self.asked))
         unmet = self._unmet()
         due = [name for name in self.metrics.due(last) if not unmet & {*NEEDS[name]}]
         return list(dict.fromkeys(["fid", self.metrics.objective or "fid", *due]))
 
     def _unmet(self) -> set[Need]:
-        """The needs that data and judge do not meet."""
-        captions = self.prompts.captions is not None
+        """The needs that data, judge and pictures do not meet."""
+        captions = self.prompts.captions
         met = {
-            Need.CAPTIONS: captions,
-            Need.SHAPES: captions and self.config.data.name == "shapes",
+            Need.CAPTIONS: captions is not None,
+            Need.SHAPES: captions is not None and self.config.data.name == "shapes" and are_of_shapes(captions),
             Need.JUDGE: self.judge is not None,
+            Need.REDRAWN: self.redraws,
         }
         return {need for need, is_met in met.items() if not is_met}
 
+    def _refuse_unmet(self) -> None:
+        """Refuse measures that are asked for and cannot be computed.
+
+        Raises:
+            UserError: names the measure and what it needs.
+        """
+        unmet = self._unmet()
+        for name in self.asked or ():
+            for need in NEEDS.get(name, ()):
+                if need in unmet:
+                    raise UserError(f"metrics=[{name}] needs {WORDS[need]}")
+
     def _rows(self, images: Tensor, numbers: range, measures: list[Measure], needed: set[str]) -> dict[str, Tensor]:
         """Compute the rows of a chunk of images, [n, ...] by name: shared `needed` rows and the measures' own rows."""
-        rows = self._extracted(images, needed)
+        rows = self._extracted(images, needed) if needed & {FEATURES, LOGITS, REDRAWN} else {}
+        for row in needed & {*self.extractors} - {FEATURES}:
+            rows[row] = in_batches(self.extractors[row], images, self.metrics.batch)["features"]
         if JUDGED in needed:
             assert self.judge is not None
-            same = self.metrics.extractor == "judge"
+            same = self.metrics.extractor == "judge" and FEATURES in rows
             rows[JUDGED] = (
                 rows[FEATURES] if same else in_batches(JudgeExtractor(self.judge), images, self.metrics.batch)[FEATURES]
             )
@@ -191,31 +280,11 @@ class Evaluation:
         rows = in_batches(self.extractor, images, self.metrics.batch)
         return {name: row for name, row in rows.items() if name in needed}
 
-    def _real_rows(self, images: np.ndarray, chosen: np.ndarray, source: str, cache_dir: Path) -> Tensor:
-        """Load or compute the extractor's features of the real images, [M, D]."""
 
-        def write(directory: Path) -> None:
-            step, parts = self.metrics.batch, []
-            for start in track(range(0, len(chosen), step), "features of the real images", -(-len(chosen) // step)):
-                batch = torch.from_numpy(images[chosen[start : start + step]]).to(self.device)
-                parts.append(self.extractor(batch)["features"].cpu())
-            save_array(directory / "features.npy", torch.cat(parts).numpy())
-
-        description = {
-            "images": source, "count": len(chosen), "extractor": self.extractor.key, "version": VERSION,
-            "batch": self.metrics.batch, "device": self.device.type,  # batch and device change the last bits
-        }  # fmt: skip
-        entry = cache_entry(cache_dir, "fidelity", description, write)
-        return torch.from_numpy(np.load(entry / "features.npy"))
+def _drawn(pictures: Callable[[range, int], Tensor], draw: int, chunks: range) -> Tensor:
+    return pictures(chunks, draw)
 
 
-def in_batches(extractor: Extractor, images: Tensor, batch: int) -> dict[str, Tensor]:
-    """Apply an extractor to many images, `batch` at a time."""
-    parts = [extractor(some) for some in images.split(batch)]
-    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-
-
-def load_measure(name: str) -> Measure:
-    """Import the measure that `clipgan/config/measure_registry.py` registers under a name."""
-    measure: Measure = import_module(f"clipgan.metrics.measures.{name}").MEASURE
-    return measure
+def has_captions(config: Config, data: PackedData) -> bool:
+    """Whether the prompts of a run's evaluation are captions."""
+    return config.metrics.caption_list is not None or any(getattr(data, prompt_split(config)).captions)

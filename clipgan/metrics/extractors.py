@@ -13,7 +13,11 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 
 from clipgan.base.checksums import file_digest
 from clipgan.base.device import tensorfloat
+from clipgan.config import MetricsConfig
 from clipgan.inputs.encoders.clip import FrozenClip
+from clipgan.inputs.encoders.published import PUBLISHED_INCEPTION, mark_of
+from clipgan.metrics.inception import find_inception_weights
+from clipgan.metrics.pillow_resize import pillow_resize
 
 INCEPTION = "inception-v3-compat"  # torch-fidelity's name for the network
 INCEPTION_SIDE = 299
@@ -23,6 +27,7 @@ class Extractor(Protocol):
     """Turns images into rows of features."""
 
     key: str  # names everything that the rows depend on, except the images
+    mark: str  # "" for the published weights, else a digest of other weights, for the metrics' names
 
     def __call__(self, images: Tensor) -> dict[str, Tensor]:
         """Extract float32 rows from uint8 [N, 3, R, R]: `features` [N, D]; with Inception also `logits` [N, 1008]."""
@@ -32,12 +37,19 @@ class Extractor(Protocol):
 class JudgeExtractor:
     """The judge's embeddings at unit length, so that the distance does not depend on their scale."""
 
+    mark = ""
+
     def __init__(self, judge: FrozenClip) -> None:
-        self.judge, self.key = judge, judge.key
+        self.judge = judge
+        # A published CLIP was trained on images that Pillow had resized; clipgan's small CLIP resizes tensors.
+        self.side = judge.preprocess.size if judge.is_published else None
+        self.key = judge.key
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> dict[str, Tensor]:
         """See `Extractor`."""
+        if self.side is not None:
+            images = pillow_resize(images, self.side, self.judge.preprocess.interpolation)
         with tensorfloat(False):  # also in a training that allows it: metrics are compared between trainings
             return {"features": self.judge.encode_image(images.float() / 127.5 - 1)}
 
@@ -55,7 +67,8 @@ class InceptionExtractor:
             INCEPTION, ["2048", "logits_unbiased"], feature_extractor_weights_path=str(weights)
         )
         self.network, self.resize = network.to(device), resize
-        self.key = f"{INCEPTION} {file_digest(weights)} {resize}"
+        digest = file_digest(weights)
+        self.key, self.mark = f"{INCEPTION} {digest} {resize}", mark_of(digest, PUBLISHED_INCEPTION)
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> dict[str, Tensor]:
@@ -67,3 +80,15 @@ class InceptionExtractor:
         with tensorfloat(False):
             features, logits = self.network(images)
         return {"features": features, "logits": logits}
+
+
+def load_extractor(config: MetricsConfig, judge: FrozenClip | None, device: torch.device) -> Extractor:
+    """Load the network that a protocol names.
+
+    Raises:
+        UserError: Inception's weights are missing.
+    """
+    if config.extractor == "judge":
+        assert judge is not None
+        return JudgeExtractor(judge)
+    return InceptionExtractor(find_inception_weights(config.inception_weights), config.resize, device)

@@ -17,6 +17,7 @@ from clipgan.base.console import track
 from clipgan.base.distributed import gather, rank, world_size
 from clipgan.base.pictures import to_uint8
 from clipgan.base.randomness import Draw, stream
+from clipgan.metrics.kept_rows import KeptRows
 from clipgan.models.networks.generator import TextToImage
 
 CHUNK = 50
@@ -24,6 +25,7 @@ TOGETHER = 4  # chunks that are measured together, at least
 # Pixels of the images in a forward pass, by device; at least one chunk. 500 images of 32 pixels keep a GPU busy while
 # the next kernels are launched, as 50 images of 256 pixels do. The activations of 50 images fit a CPU's cache.
 PIXELS = {"cpu": 0, "cuda": 2**19}
+Pictures = Callable[[range], Tensor]  # numbers of chunks -> uint8 [len(chunks) * CHUNK, 3, R, R]
 ReadImages = Callable[[Tensor, range], Mapping[str, Tensor]]  # (uint8 [n, 3, R, R], image numbers) -> [n, ...] by name
 Context = Callable[[], AbstractContextManager[Any]]
 
@@ -40,7 +42,7 @@ def generate(
         draw: another number gives other latents and other noise for the same prompts.
         context: makes the context of a forward pass, such as autocast to the training's precision.
     """
-    step = _chunks_of_a_pass(generator, conditions.device)
+    step = chunks_of_a_pass(generator, conditions.device)
     passes = [chunks[first : first + step] for first in range(0, len(chunks), step)]
     return torch.cat([_forward(generator, conditions, some, seed, draw, context) for some in passes])
 
@@ -61,35 +63,53 @@ def _forward(
 
 
 def measured(
-    generator: TextToImage, conditions: Tensor, seed: int, measure: ReadImages, draw: int = 0,
-    context: Context = nullcontext,
+    pictures: Pictures, count: int, measure: ReadImages, device: torch.device, pass_chunks: int = 1,
+    kept: KeptRows | None = None,
 ) -> dict[str, Tensor]:  # fmt: skip
-    """Generate N images and apply `measure` to them: [N, ...] by name, on the CPU, the same in every process.
+    """Apply `measure` to N images, several chunks at a time: [N, ...] by name, on the CPU, the same in every process.
 
     Every process must call this. All turns have the same number of images; those beyond the N-th are dropped.
 
     Args:
-        conditions: [N, C], on the generator's device.
+        pictures: makes the images of some chunks; after the last image, the first follows.
+        count: N.
         measure: its rows must depend only on the image.
-        draw: see `generate`.
-        context: see `generate`.
+        device: the device of the images.
+        pass_chunks: the chunks that `pictures` makes at once.
+        kept: rows of an interrupted evaluation, and where to keep more; None: nowhere.
     """
-    chunks = -(-len(conditions) // CHUNK)
-    most = max(TOGETHER, _chunks_of_a_pass(generator, conditions.device))
+    chunks = -(-count // CHUNK)
+    most = max(TOGETHER, pass_chunks)
     rounds = -(-chunks // (most * world_size()))
     each = -(-chunks // (rounds * world_size()))
     found: dict[str, list[Tensor]] = {}
-    turns = track(range(rounds), "generating and measuring", rounds) if rank() == 0 else range(rounds)
-    with _evaluating(generator):
-        for turn in turns:
-            first = (turn * world_size() + rank()) * each
-            images = generate(generator, conditions, range(first, first + each), seed, draw, context)
-            for name, rows in measure(images, range(first * CHUNK, (first + each) * CHUNK)).items():
-                found.setdefault(name, []).append(rows)
-    return {name: _in_order(torch.cat(rows), rounds)[: len(conditions)] for name, rows in found.items()}
+    for turn in _turns(rounds, each, kept):
+        first = (turn * world_size() + rank()) * each
+        numbers = range(first * CHUNK, (first + each) * CHUNK)
+        rows = kept.load(numbers, device) if kept is not None else None
+        if rows is None:
+            rows = measure(pictures(range(first, first + each)), numbers)
+            if kept is not None:
+                kept.save(numbers, rows)
+        for name, some in rows.items():
+            found.setdefault(name, []).append(some)
+    return {name: _in_order(torch.cat(rows), rounds)[:count] for name, rows in found.items()}
 
 
-def _chunks_of_a_pass(generator: TextToImage, device: torch.device) -> int:
+def _turns(rounds: int, each: int, kept: KeptRows | None) -> Iterator[int]:
+    """Yield the numbers of all turns; the first process shows the progress of those that are not kept."""
+    yours = [range(first * CHUNK, (first + each) * CHUNK)
+             for first in ((turn * world_size() + rank()) * each for turn in range(rounds))]  # fmt: skip
+    done = 0
+    while kept is not None and done < rounds and kept.has(yours[done]):
+        done += 1
+    yield from range(done)
+    rest = range(done, rounds)
+    yield from track(rest, "generating and measuring", rounds, done=done) if rank() == 0 else rest
+
+
+def chunks_of_a_pass(generator: TextToImage, device: torch.device) -> int:
+    """Return the number of chunks of one forward pass on a device."""
     return max(1, PIXELS[device.type] // (CHUNK * generator.noise_sizes[-1] ** 2))
 
 
@@ -104,7 +124,8 @@ def _chunk_by_chunk(generators: Sequence[torch.Generator]) -> Draw:
 
 
 @contextmanager
-def _evaluating(network: torch.nn.Module) -> Iterator[None]:
+def evaluating(network: torch.nn.Module) -> Iterator[None]:
+    """Put a network into evaluation mode while the block runs."""
     training = network.training
     network.eval()
     try:

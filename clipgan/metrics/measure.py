@@ -9,15 +9,17 @@ the judge's embedding, T different captions.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import import_module
 
 import torch
 from torch import Tensor
 
-from clipgan.config import Config
+from clipgan.config import Config, MetricsConfig
 from clipgan.inputs.encoders.clip import FrozenClip
-from clipgan.metrics.metric_names import caption_name, figure_name
+from clipgan.metrics.extractors import Extractor
+from clipgan.metrics.metric_names import caption_name, figure_name, network_name
 from clipgan.metrics.retrieval import different_texts
 from clipgan.metrics.scores import Moments, moments
 
@@ -33,12 +35,19 @@ class Setting:
     """Data that all evaluations of a run share."""
 
     config: Config
-    real: Tensor  # the extractor's features of the real images, [M, D], on the CPU
+    reals: Mapping[str, Tensor]  # row -> features of the real images by the row's network, [M, D], on the CPU
+    n_real: int  # M
     captions: list[str] | None  # captions of the N images; None in a data set without captions
     judge: FrozenClip | None  # None if no CLIP judges
     self_judged: bool  # whether the judge CLIP is also the guide CLIP
     real_captions: list[str] | None  # the first caption of each of the M real images; None likewise
     extract: Callable[[Tensor], Tensor]  # uint8 images [n, 3, R, R] -> the extractor's features [n, D], on the CPU
+    marks: Mapping[str, str] = field(default_factory=dict)  # row -> `Extractor.mark` of the row's network
+
+    @property
+    def real(self) -> Tensor:
+        """The extractor's features of the real images, [M, D], on the CPU."""
+        return self.reals[FEATURES]
 
     @cached_property
     def real_moments(self) -> Moments:
@@ -68,7 +77,12 @@ class Setting:
 
     def name(self, measure: str, of_inception: bool = False, against_real: bool = True) -> str:
         """Name a metric of the extractor's rows; see `figure_name`."""
-        return figure_name(measure, self.config, self.self_judged, len(self.real), of_inception, against_real)
+        mark = self.marks.get(FEATURES, "")
+        return figure_name(measure, self.config, self.self_judged, self.n_real, of_inception, against_real, mark)
+
+    def network_name(self, measure: str, network: str) -> str:
+        """Name a metric of a network of the measure's own: `fd` and `_dinov2` make `fd5k_dinov2`."""
+        return network_name(measure, self.config, self.n_real, network)
 
     def caption_name(self, measure: str) -> str:
         """Name a metric of the judge's comparison of images with captions; see `protocol.caption_name`."""
@@ -78,7 +92,18 @@ class Setting:
 class Measure(ABC):
     """One measure."""
 
-    rows: tuple[str, ...] = (FEATURES,)  # the shared rows that the measure needs
+    rows: tuple[str, ...] = (FEATURES,)  # the rows that the measure needs: shared ones, or those of `extractors`
+    reals: tuple[str, ...] = (FEATURES,)  # those of them that it needs of the real images, too
+
+    def extractors(self, config: MetricsConfig, device: torch.device) -> dict[str, Extractor]:
+        """Load the measure's own networks, which make rows of these names: row -> network.
+
+        A second call with the same arguments returns the same networks.
+
+        Raises:
+            UserError: weights are missing; the message names the file to bring.
+        """
+        return {}
 
     def check(self, config: Config, n_real: int) -> None:  # noqa: B027  most measures refuse nothing
         """Refuse a run whose settings or data do not fit the measure.
@@ -105,6 +130,12 @@ class Measure(ABC):
         """Compute metrics by name.
 
         Args:
-            rows: rows of all N images, on the CPU.
+            rows: by name, of all N images, on the CPU.
             setting: data that all evaluations share.
         """
+
+
+def load_measure(name: str) -> Measure:
+    """Import the measure that `clipgan/config/measure_registry.py` registers under a name."""
+    measure: Measure = import_module(f"clipgan.metrics.measures.{name}").MEASURE
+    return measure

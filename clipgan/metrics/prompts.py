@@ -9,9 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from clipgan.base.errors import UserError
 from clipgan.base.randomness import stream_seed
 from clipgan.config import ConditionConfig, MetricsConfig
+from clipgan.inputs.data.caption_list import read_captions
 from clipgan.inputs.data.pack import Split
+from clipgan.inputs.encoders.clip import FrozenClip
 from clipgan.inputs.features.evaluation_conditions import prompts
 from clipgan.inputs.features.feature_cache import SplitFeatures
 
@@ -50,17 +53,57 @@ def choose_prompts(split: Split, features: SplitFeatures, config: MetricsConfig,
     """
     has_captions = len(features.clip_text) > 0
     starts = np.asarray(features.caption_start)
+    if config.captions == "one" and has_captions:
+        return _one_of_each(split, features, starts, config.n_images)
     if config.captions == "first" or not has_captions:
         conditions = prompts(features, condition, SEED)
         images = np.resize(evenly(len(split), config.n_images), config.n_images)
-        if config.captions == "random":
+        if config.captions != "first":
             images = np.resize(_shuffled(len(split)), config.n_images)
         captions = [split.captions[image][0] for image in images] if has_captions else None
         return Prompts(conditions[images], captions)
     chosen = np.resize(_shuffled(len(features.clip_text)), config.n_images)
     images = np.searchsorted(starts, chosen, side="right") - 1
-    captions = [split.captions[image][row - starts[image]] for image, row in zip(images, chosen, strict=True)]
-    return Prompts(torch.from_numpy(features.clip_text[chosen].astype(np.float32)), captions)
+    return _of_rows(split, features, images, chosen)
+
+
+def _one_of_each(split: Split, features: SplitFeatures, starts: np.ndarray, count: int) -> Prompts:
+    """Choose a random caption of each of `count` random images; images repeat after all, with other captions."""
+    images = np.resize(_shuffled(len(split)), count)
+    random = np.random.default_rng(stream_seed(SEED, "one caption of each image"))
+    return _of_rows(split, features, images, random.integers(starts[images], starts[images + 1]))
+
+
+def _of_rows(split: Split, features: SplitFeatures, images: np.ndarray, rows: np.ndarray) -> Prompts:
+    """Return the prompts of some captions: their `rows` among all captions, and their `images`."""
+    starts = np.asarray(features.caption_start)
+    captions = [split.captions[image][row - starts[image]] for image, row in zip(images, rows, strict=True)]
+    return Prompts(torch.from_numpy(features.clip_text[rows].astype(np.float32)), captions)
+
+
+def listed_prompts(config: MetricsConfig, guide: FrozenClip, device: torch.device) -> Prompts:
+    """Return the prompts of a list of captions, `metrics.captions=FILE`.
+
+    Args:
+        config: `n_images` must be the number of captions in the file.
+        guide: the CLIP that encodes them.
+        device: where it computes; its text tower then returns to where it was.
+
+    Raises:
+        UserError: the file cannot be read, or has another number of captions.
+    """
+    assert config.caption_list is not None
+    captions = read_captions("metrics.captions", config.caption_list)
+    if len(captions) != config.n_images:
+        raise UserError(
+            f"metrics.captions={config.caption_list} has {len(captions)} captions, and metrics.n_images="
+            f"{config.n_images}: give metrics.n_images={len(captions)}"
+        )
+    before = guide.backbone.logit_scale.device
+    guide.move_text_tower(device)
+    conditions = guide.encode_text(captions).cpu()
+    guide.move_text_tower(before)
+    return Prompts(conditions, captions)
 
 
 def _shuffled(count: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Compute FID, KID, precision, recall and inception score of features, by torch-fidelity's formulas.
+"""Compute FID, KID, precision, recall and inception score of features by torch-fidelity's formulas, and others.
 
 torch-fidelity gets rows of features instead of images. So all processes extract the features once for all metrics, and
 torch-fidelity does not read its caches, which are pickles.
@@ -20,6 +20,8 @@ from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 
 NEIGHBOURS = 3  # k of the k-th nearest neighbour in precision and recall
+DENSITY_NEIGHBOURS = 5  # k of density and coverage, as their authors advise
+AT_ONCE = 512  # rows whose distances to all rows of a set are in memory at a time
 ROWS = "clipgan-rows"  # the name of our extractor in torch-fidelity
 KID_SUBSET = 1000  # rows of each of 100 subsets; at most half of a set, so that subsets differ
 Moments = dict[str, Any]  # torch-fidelity's `mu` [D] and `sigma` [D, D]
@@ -95,6 +97,45 @@ def compare(generated: Tensor, real: Tensor, kid: bool = False, precision_recall
         "recall": "recall",
     }
     return {ours: float(found[theirs]) for ours, theirs in names.items() if theirs in found}
+
+
+def density_coverage(generated: Tensor, real: Tensor) -> dict[str, float]:
+    """Compute `density` and `coverage` (arXiv:2002.09797, equations 4 and 5).
+
+    B(x_i) is the ball around a real row x_i that reaches to its k-th nearest other real row, k = 5.
+
+        density = 1 / (k N) sum_j sum_i [y_j in B(x_i)]     coverage = 1 / M sum_i [some y_j in B(x_i)]
+
+    Args:
+        generated: y, float32 [N, D], on the CPU.
+        real: x, float32 [M, D], on the CPU, M > k.
+    """
+    k, within, covered = DENSITY_NEIGHBOURS, 0, 0
+    generated, real = generated.double(), real.double()
+    for some in real.split(AT_ONCE):
+        radii = torch.cdist(some, real).kthvalue(k + 1, dim=1, keepdim=True).values  # the nearest one is x_i itself
+        inside = torch.cdist(some, generated) < radii
+        within += int(inside.sum())
+        covered += int(inside.any(dim=1).sum())
+    return {"density": within / (k * len(generated)), "coverage": covered / len(real)}
+
+
+def mmd(one: Tensor, other: Tensor, sigma: float) -> float:
+    """Compute the squared maximum mean discrepancy for k(a, b) = exp(-|a - b|^2 / (2 sigma^2)), by all pairs.
+
+        mean k(x, x') + mean k(y, y') - 2 mean k(x, y), the biased estimator: pairs of a row with itself count
+
+    Args:
+        one: x, float32 [N, D], on the CPU.
+        other: y, float32 [M, D], on the CPU.
+    """
+
+    def mean(a: Tensor, b: Tensor) -> float:
+        sums = [float(torch.exp(-torch.cdist(some, b).square() / (2 * sigma**2)).sum()) for some in a.split(AT_ONCE)]
+        return sum(sums) / (len(a) * len(b))
+
+    x, y = one.double(), other.double()
+    return mean(x, x) + mean(y, y) - 2 * mean(x, y)
 
 
 def inception_score(logits: Tensor) -> dict[str, float]:

@@ -54,14 +54,15 @@ def write_pictures(
     images = torch.stack([picture.image for picture in flat])
     draw_grid(images, list(pictures), [picture.label for picture in flat], MIN_CELL).save(files[0])
     for picture in flat:
-        files.append(folder / f"{names[picture.prompt]}-seed-{picture.seed}.png")
+        files.append(folder / picture_name(names[picture.prompt], picture.seed))
         save_picture(picture, truncation, source, files[-1])
     return files
 
 
-def chosen_pictures(sampler: Sampler, prompt: str, options: SampleOptions, judge: FrozenClip | None) -> list[Picture]:
+def chosen_pictures(
+    sampler: Sampler, prompt: str, condition: Tensor, options: SampleOptions, judge: FrozenClip | None
+) -> list[Picture]:
     """Make a picture for each seed; with a judge, return only the `options.rerank` best ones, the best first."""
-    condition = sampler.condition(prompt)
     seeds = track(options.seeds, prompt, len(options.seeds))
     images = torch.stack([sampler.image(condition, seed, options.truncation) for seed in seeds])
     if judge is None:
@@ -106,6 +107,17 @@ def write_strips(
             files.append(folder / f"text-{names[first]}-to-{names[second]}.png")
             draw_grid(torch.cat(rows), captions, min_cell=MIN_CELL).save(files[-1])
     return files
+
+
+def unused_folder(folder: Path) -> Path:
+    """Return this folder, or the first of FOLDER-2, FOLDER-3 ... that does not exist, so that no file is lost."""
+    further = (folder.with_name(f"{folder.name}-{number}") for number in itertools.count(2))
+    return next(each for each in itertools.chain([folder], further) if not each.exists())
+
+
+def picture_name(prompt: str, seed: int) -> str:
+    """Return the file name of a picture, of its prompt's part from `file_names` and its seed."""
+    return f"{prompt}-seed-{seed}.png"
 
 
 def file_names(prompts: Sequence[str]) -> list[str]:

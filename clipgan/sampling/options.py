@@ -25,6 +25,7 @@ class SampleOptions:
     """The settings; a dot in a key is an underscore here."""
 
     prompts: list[str]
+    image: Path | None = None  # a picture as a prompt, besides `prompts`
     run: str | None = None  # the id of an MLflow run; exactly one of `run` and `ckpt` is given
     ckpt: Path | None = None  # a checkpoint file
     encoding: str = "utf-8"  # of the file of prompts, unless it begins with a byte order mark
@@ -59,13 +60,16 @@ def parse(arguments: Sequence[str]) -> SampleOptions:
         if not value.strip():
             raise UserError(f"{key}= is empty; give {key}=VALUE")
         given[key] = value
-    if "prompts" not in given:
-        raise UserError("prompts is missing: give prompts='a red bird;a plate of food' or prompts=FILE (one per line)")
+    if not {"prompts", "image"} & given.keys():
+        raise UserError(
+            "prompts is missing: give prompts='a red bird;a plate of food', prompts=FILE (one per line) or image=FILE"
+        )
     if ("run" in given) == ("ckpt" in given):
         what = f"run={given['run']} and ckpt={given['ckpt']} are both given" if "run" in given else "no model is given"
         raise UserError(f"{what}: give exactly one of run=RUN_ID (of MLflow) and ckpt=FILE")
     values: dict[str, Any] = {key.replace(".", "_"): PARSERS[key](key, value) for key, value in given.items()}
-    values["prompts"] = parse_prompts("prompts", given["prompts"], values.get("encoding", SampleOptions.encoding))
+    encoding = values.get("encoding", SampleOptions.encoding)
+    values["prompts"] = parse_prompts("prompts", given["prompts"], encoding) if "prompts" in given else []
     if uri := os.environ.get("MLFLOW_TRACKING_URI"):
         values.setdefault("mlflow_tracking_uri", uri)
     options = SampleOptions(**values)
@@ -81,6 +85,8 @@ def _check_together(options: SampleOptions) -> None:
     if "latent" in options.interpolate and (options.rerank or len(options.seeds)) < 2:
         one = "rerank=1 keeps one" if options.rerank else f"seeds={options.seeds[0]} is one"
         raise UserError(f"interpolate=latent goes from seed to seed and needs two seeds, but {one}")
+    if options.image is not None and (options.rerank or options.interpolate):
+        raise UserError(f"image={options.image} is not allowed with rerank or interpolate, which need texts")
     if "text" in options.interpolate and len(options.prompts) < 2:
         raise UserError(f"interpolate=text goes from prompt to prompt and needs two, not prompts={options.prompts[0]}")
 
@@ -189,6 +195,12 @@ def _checkpoint(key: str, text: str) -> Path:
     return Path(text)
 
 
+def _picture(key: str, text: str) -> Path:
+    if not Path(text).is_file():
+        raise UserError(f"{key}={text} does not exist; give an image file")
+    return Path(text)
+
+
 def _path(key: str, text: str) -> Path:
     return Path(text)
 
@@ -197,6 +209,7 @@ PARSERS: Mapping[str, Callable[[str, str], Any]] = {
     "run": _text,
     "ckpt": _checkpoint,
     "prompts": _text,  # parsed when the encoding is known
+    "image": _picture,
     "encoding": _encoding,
     "seeds": parse_seeds,
     "truncation": parse_truncation,

@@ -16,6 +16,8 @@ from clipgan.base.errors import UserError
 from clipgan.base.pictures import to_picture, to_uint8
 from clipgan.base.randomness import stream
 from clipgan.config import ClipConfig
+from clipgan.inputs.data.images import image_file, read_record
+from clipgan.inputs.data.limits import DecodingMemory
 from clipgan.inputs.encoders.clip import FrozenClip, load_clip
 from clipgan.models.networks.build import build_generator
 from clipgan.models.networks.generator import TextToImage
@@ -43,6 +45,19 @@ class Sampler:
         if self.clip.truncated > before:
             console.print(f"{prompt[:40]}...: longer than the {self.clip.context} tokens that CLIP reads")
         return condition
+
+    @torch.no_grad()
+    def condition_of_image(self, path: Path) -> Tensor:
+        """Return G's condition for a picture: its CLIP embedding of unit length, [1, C], at the training's resolution.
+
+        Raises:
+            UserError: the file is no image that Pillow reads.
+        """
+        found = read_record(image_file(path, path.name, []), self.source.config.resolution, DecodingMemory(1))
+        if isinstance(found, str):
+            raise UserError(f"image={path} cannot be used: {found}")
+        image = torch.from_numpy(found.image.copy()).permute(2, 0, 1)[None].to(self.device)
+        return self.clip.encode_image(image.float() / 127.5 - 1)
 
     @torch.no_grad()
     def style(self, seed: int) -> Tensor:
@@ -78,8 +93,17 @@ def open_sampler(source: Source, device: torch.device, clip_checkpoint: str | No
         UserError: the CLIP's weights are missing, differ from the run's, or do not fit the generator; or its weights
             are not finite.
     """
+    clip = recorded_clip(source.config.clip, source.clip, clip_checkpoint, device)
+    return Sampler(trained_generator(source, clip, device), clip, device, source)
+
+
+def trained_generator(source: Source, clip: FrozenClip, device: torch.device) -> TextToImage:
+    """Build the generator of a run, in evaluation mode.
+
+    Raises:
+        UserError: the generator was not trained with embeddings of this CLIP's width.
+    """
     config = source.config
-    clip = recorded_clip(config.clip, source.clip, clip_checkpoint, device)
     generator = build_generator(config.model, clip.dim, config.resolution)
     try:
         generator.load_state_dict(source.generator)
@@ -89,7 +113,7 @@ def open_sampler(source: Source, device: torch.device, clip_checkpoint: str | No
     if not all(bool(tensor.isfinite().all()) for tensor in generator.state_dict().values()):
         raise UserError(f"{source.name} has weights that are NaN or infinite and draws nothing")
     generator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Sampler(generator.eval().requires_grad_(False), clip, device, source)
+    return generator.eval().requires_grad_(False)
 
 
 def recorded_clip(

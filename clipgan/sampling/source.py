@@ -31,6 +31,8 @@ class Source:
     clip: Mapping[str, str] | None  # the guiding CLIP's key and file; None: the run did not record them
     judge: Mapping[str, str] | None  # the judging CLIP's key and file; None: likewise
     name: str  # for folder names and messages
+    checkpoint: Path | None = None  # the file; None: a model in MLflow
+    kimg: float | None = None  # how long the generator was trained; None: not known
 
 
 def find_source(run: str | None, checkpoint: Path | None, tracking_uri: str) -> Source:
@@ -52,11 +54,14 @@ def from_checkpoint(path: Path) -> Source:
     odd = [key for key, record in records.items() if record is not None and not _names_clip(record)]
     if odd or not isinstance(generator, Mapping):
         raise UserError(f"checkpoint {path} has values of other types: {', '.join(odd) or 'generator_ema'}")
+    config = from_record(content["config"])
     return Source(
-        config=from_record(content["config"]),
+        config=config,
         generator=generator,
         **records,
         name="-".join([*path.resolve().parts[-3:-1], path.stem]),
+        checkpoint=path,
+        kimg=content["state"].get("step", 0) * config.batch / 1000,
     )
 
 

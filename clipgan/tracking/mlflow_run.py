@@ -1,6 +1,7 @@
 """Create or find a training's run in MLflow, and send items to it, one by one. Each call may take long or raise."""
 
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from clipgan.base.durable_files import replace_text
-from clipgan.base.mlflow_store import address, connect, limit_waits
+from clipgan.base.mlflow_store import address, connect, first_touch, limit_waits
 from clipgan.base.secrets import without_passwords
 from clipgan.config import MlflowConfig
 from clipgan.tracking.run_description import RunDescription
@@ -254,6 +255,15 @@ class MlflowRun:
             self._client.log_model_artifacts(model.model_id, str(Path(folder) / MODEL_NAME))
         self._client.finalize_logged_model(model.model_id, "READY")
         self._client.log_outputs(self.run_id, [LoggedModelOutput(model.model_id, model.step)])
+
+
+def log_metrics(uri: str, run_id: str, values: Mapping[str, float], step: int) -> None:
+    """Log metrics to a run that exists, also to one that has ended; raises whatever MLflow raises."""
+    limit_waits()
+    from mlflow import MlflowClient
+
+    with first_touch(uri):
+        MlflowClient(uri).log_batch(run_id, metrics=_metrics({"time": time.time(), "step": step, **values}))
 
 
 def noted(path: Path) -> str | None:

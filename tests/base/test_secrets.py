@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from clipgan.base.errors import UserError
 from clipgan.base.secrets import remember, without_passwords
 from clipgan.config import flatten
-from clipgan.config.command_line import hide_in_files, hide_passwords
+from clipgan.config.hiding import hide_in_files, hide_passwords
 from sweeps.command.command_line import command_of, note
 from tests import warm
 from tests.helpers import ROOT, make_config

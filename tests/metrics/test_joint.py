@@ -32,7 +32,9 @@ class Judge:
 
 def setting(real, extract=None, **overrides):
     config = make_config(*(f"{key}={value}" for key, value in overrides.items()))
-    return Setting(config, real, CAPTIONS, Judge(), False, CAPTIONS, extract or (lambda images: images))
+    return Setting(
+        config, {FEATURES: real}, len(real), CAPTIONS, Judge(), False, CAPTIONS, extract or (lambda images: images)
+    )
 
 
 def frechet(one, other):

@@ -20,8 +20,11 @@ def test_each_measure_has_a_line_and_a_file():
 def test_a_measure_needs_what_its_rows_are_made_by(name):
     measure = load_measure(name)
     assert isinstance(measure, Measure)
-    assert {*measure.rows} <= {FEATURES, LOGITS, JUDGED, REDRAWN}
+    shared = {FEATURES, LOGITS, JUDGED, REDRAWN}
+    assert ({*measure.rows} <= shared) == (type(measure).extractors is Measure.extractors)  # others are its own
+    assert {*measure.reals} <= {*measure.rows}
     needs = NEEDS.get(name, ())
+    assert (Need.REDRAWN in needs) == (REDRAWN in measure.rows)
     assert (Need.INCEPTION in needs) == (LOGITS in measure.rows)
     assert Need.JUDGE in needs or JUDGED not in measure.rows
 

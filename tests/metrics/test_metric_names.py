@@ -4,8 +4,9 @@ import dataclasses
 
 import pytest
 
+from clipgan.base.checksums import file_digest
 from clipgan.base.errors import UserError
-from clipgan.metrics.metric_names import accuracy_name, caption_name, figure_name
+from clipgan.metrics.metric_names import accuracy_name, caption_name, figure_name, network_name
 from tests.helpers import make_config
 
 COCO = ("data=coco", "data.path=x", "clip=ViT-B32")
@@ -34,6 +35,13 @@ def name_of(measure, config, self_judged, n_real):
         (["metrics=fid50k_full", *COCO], "inception_score_sd", "inception_score50k_full_sd"),
         (["metrics=fid30k_coco", *COCO], "fid", "fid30k_coco"),
         (["metrics=fid30k_coco", "metrics.n_images=1000", *COCO], "fid", "fid1k_coco"),
+        (["metrics=fid30k_lafite", *COCO], "fid", "fid30k_lafite"),
+        (["metrics=fid30k_lafite", "metrics.n_images=6000", *COCO], "fid", "fid6k_lafite"),
+        (
+            ["metrics.prompt_split=heldout", "metrics.real_split=train", "metrics.real=all"],
+            "fid",
+            "fid2k_heldout_train_all_first_clip_tiny64",
+        ),
         (["data=emoji"], "fid", "fid2k_train_clip_tiny64"),
         (["clip@metrics.judge=ViT-L14@336"], "fid", "fid2k_clip_ViT-L14-336"),
     ],
@@ -52,6 +60,24 @@ def test_fewer_real_images_are_named():
     assert name_of("inception_score", every, False, n_real=2000) == "inception_score5k"
     assert name_of("fid", every, False, n_real=2000) == "fid5k_heldout_all_first"
     assert name_of("fid", make_config("metrics=fid30k_coco", *COCO), False, n_real=40504) == "fid30k_coco"
+
+
+def test_a_list_of_captions_is_named_by_its_content(tmp_path):
+    (tmp_path / "list.txt").write_text("a bird\na dog\n")
+    config = make_config("metrics=fid5k", "metrics.real=all", f"metrics.captions={tmp_path}/list.txt")
+    name = name_of("fid", config, False, n_real=40504)
+    assert name == f"fid5k_list-{file_digest(tmp_path / 'list.txt')[:8]}"
+    (tmp_path / "list.txt").write_text("a bird\na cat\n")
+    assert name_of("fid", config, False, n_real=40504) != name
+
+
+def test_networks_of_a_measures_own_are_named():
+    config = make_config("metrics=fid30k_lafite", *COCO)
+    assert network_name("fd", config, 82783, "_dinov2") == "fd30k_lafite_dinov2"
+    assert network_name("cmmd", config, 82783, "") == "cmmd30k_lafite"
+    assert figure_name("fid", config, False, 82783, of_inception=True, mark="-1a2b3c4d") == (
+        "fid30k_lafite_inception-1a2b3c4d"
+    )
 
 
 def test_the_oracles_accuracies_name_their_prompts():

@@ -4,11 +4,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
+from clipgan.base.errors import UserError
 from clipgan.config import ConditionConfig
+from clipgan.inputs.data.caption_list import read_captions
 from clipgan.inputs.data.pack import Split
 from clipgan.inputs.features.feature_cache import SplitFeatures
-from clipgan.metrics.prompts import choose_prompts, evenly, real_indices
+from clipgan.metrics.prompts import choose_prompts, evenly, listed_prompts, real_indices
 
 CAPTIONS = [["a", "b"], ["c"], ["d", "e", "f"]]
 ROWS = np.eye(6, dtype=np.float16)  # row k is caption k
@@ -39,7 +42,34 @@ def test_random_captions_are_each_taken_once_first():
     assert prompts_of(6, "random").captions == prompts.captions != list("abcdef")
 
 
-@pytest.mark.parametrize("captions", ["first", "random"])
+def test_one_random_caption_of_each_image():
+    prompts = prompts_of(3, "one")
+    assert sorted("abcdef".index(text) for text in prompts.captions) == sorted(
+        prompts.conditions.argmax(dim=1).tolist()
+    )
+    owners = ["ab", "c", "def"]
+    assert sorted(next(k for k, texts in enumerate(owners) if text in texts) for text in prompts.captions) == [0, 1, 2]
+    assert prompts_of(3, "one").captions == prompts.captions
+
+
+@pytest.mark.parametrize("name", ["list.txt", "list.csv"])
+def test_a_list_of_captions(tmp_path, name):
+    start = "id,caption\n1," if name.endswith("csv") else ""
+    path = tmp_path / name
+    path.write_text(f"{start}a bird\n" + ("2,a dog\n" if start else "a dog\n"))
+    assert read_captions("metrics.captions", path) == ["a bird", "a dog"]
+    metrics = SimpleNamespace(n_images=3, caption_list=path)
+    with pytest.raises(UserError, match=r"has 2 captions, and metrics\.n_images=3: give metrics\.n_images=2"):
+        listed_prompts(metrics, None, torch.device("cpu"))
+    path.write_text("caption\n" if start else "\n")
+    with pytest.raises(UserError, match="has no captions"):
+        read_captions("metrics.captions", path)
+    path.unlink()
+    with pytest.raises(UserError, match=r"metrics.captions=.* does not exist"):
+        read_captions("metrics.captions", path)
+
+
+@pytest.mark.parametrize("captions", ["first", "random", "one"])
 def test_pseudo_texts_where_there_are_no_captions(captions):
     split, features, metrics = setting(2, captions)
     bare = Split(split.images, [[], [], []])

@@ -1,49 +1,15 @@
-"""One short training, logged to MLflow, for all tests that draw from it."""
-
-import shutil
-from dataclasses import dataclass
-from pathlib import Path
+"""A sampler of the training that tests share."""
 
 import pytest
 import torch
 
 from clipgan.sampling.sampler import open_sampler
 from clipgan.sampling.source import from_checkpoint
-from clipgan.tasks.train import train
-from clipgan.tracking.mlflow_run import RUN_ID_FILE
-from tests.helpers import make_config
-from tests.tiny import tiny
-
-
-@dataclass(frozen=True)
-class Run:
-    """What the training left."""
-
-    folder: Path
-    tracking_uri: str
-
-    @property
-    def checkpoint(self) -> Path:
-        return self.folder / "checkpoint-000001.pt"
-
-    @property
-    def id(self) -> str:
-        return (self.folder / RUN_ID_FILE).read_text().strip()
-
-    def copy(self, to: Path) -> Path:
-        """A copy of the checkpoint, to be changed."""
-        return Path(shutil.copy(self.checkpoint, to))
 
 
 @pytest.fixture(scope="session")
-def run(cache_dir, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("trained")
-    uri = f"sqlite:///{folder}/mlflow.db"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)  # where MLflow keeps the artifacts of a database of its own
-        overrides = tiny(cache_dir, "kimg=1", f"mlflow.tracking_uri={uri}", "mlflow.log_model=true")
-        train(make_config(*overrides), folder / "run")
-    return Run(folder / "run", uri)
+def run(trained):
+    return trained
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from clipgan.base.errors import UserError
+from clipgan.inputs.data.images import square
 from clipgan.sample import sample
 from clipgan.sampling.options import parse
 from clipgan.sampling.rerank import clip_scores
@@ -42,6 +43,25 @@ def test_a_grid_single_pictures_and_strips(run, sampler, tmp_path):
     assert grid[:, row - 18 : row].float().std() > 0  # a label
     assert pixels(files[5]).shape == (3, 18 + 128, 3 * 128)
     assert pixels(files[7]).shape == (3, 2 * (18 + 128), 3 * 128)
+
+
+def test_a_picture_is_a_prompt(run, sampler, tmp_path):
+    random = np.random.default_rng(0)
+    Image.fromarray(random.integers(0, 256, (20, 24, 3), dtype=np.uint8)).save(tmp_path / "like.png")
+    files = sample(parse([f"ckpt={run.checkpoint}", f"image={tmp_path / 'like.png'}", "seeds=3", f"out={tmp_path}/a"]))
+    assert [path.name for path in files] == ["grid.png", "like-like-png-seed-3.png"]
+    image = torch.from_numpy(square(Image.open(tmp_path / "like.png"), 16).copy()).permute(2, 0, 1)[None]
+    feature = sampler.clip.encode_image(image.float() / 127.5 - 1)
+    assert torch.equal(pixels(files[1]), sampler.image(feature, 3))
+    both = [f"ckpt={run.checkpoint}", f"image={tmp_path / 'like.png'}", "prompts=a red circle", "seeds=3"]
+    assert len(sample(parse([*both, f"out={tmp_path}/b"]))) == 3
+    with pytest.raises(UserError, match="is not allowed with rerank or interpolate"):
+        parse([*both, "rerank=1"])
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"image=.*bad.png cannot be used: bad.png: unreadable image"):
+        sample(parse([f"ckpt={run.checkpoint}", f"image={tmp_path / 'bad.png'}"]))
+    with pytest.raises(UserError, match=r"image=.*gone.png does not exist; give an image file"):
+        parse([f"ckpt={run.checkpoint}", f"image={tmp_path / 'gone.png'}"])
 
 
 def test_a_second_command_keeps_the_pictures_of_the_first(run, tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """Captions of drawn shapes: parsing them back into attributes, swapping an attribute, drawing what they say."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,16 @@ class Reading:
     background: str
     things: tuple[Seen, ...]  # an image: none to two; a caption: one or two, in the order of the words
     relation: str | None = None  # captions only: things[0] is `relation` things[1]
+
+
+def are_of_shapes(captions: Iterable[str]) -> bool:
+    """Whether each caption is one of drawn shapes, which `parse_caption` reads."""
+    try:
+        for caption in dict.fromkeys(captions):
+            parse_caption(caption)
+    except ValueError:
+        return False
+    return True
 
 
 def parse_caption(caption: str) -> Reading:

@@ -67,6 +67,7 @@ class FrozenClip(FrozenEncoder):
         with_lean_activations(model)
         super().__init__(model, preprocess, architecture["embed_dim"], architecture, precision)
         self.tokenizer = load_tokenizer(name)
+        self.is_published = name not in MODEL_CONFIGS  # not one that clipgan trains
         self.file = file
         self.truncated = 0  # texts so far that had more tokens than the tower reads
 

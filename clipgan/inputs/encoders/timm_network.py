@@ -4,17 +4,16 @@ import difflib
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub
 import timm
 from timm.data import resolve_data_config
 from timm.models import PretrainedCfg
 
 from clipgan.base.errors import UserError
-from clipgan.base.text import first_line
 from clipgan.config import DiscriminatorConfig
 from clipgan.inputs.encoders.frozen import FrozenEncoder
+from clipgan.inputs.encoders.hub import hub_file
 from clipgan.inputs.encoders.preprocess import Preprocess
-from clipgan.inputs.encoders.weights import SkipRandomInit, load_strictly, read_state_dict, unreachable
+from clipgan.inputs.encoders.weights import SkipRandomInit, load_strictly, read_state_dict
 
 
 def load_timm_network(config: DiscriminatorConfig) -> FrozenEncoder:
@@ -65,17 +64,8 @@ def _pretrained_model(name: str, pretrained: PretrainedCfg | None) -> Any:
     repository = pretrained.hf_hub_id if pretrained is not None else None
     if repository is None:
         raise UserError(f"discriminator.network={name} has no weights in timm; give discriminator.checkpoint=FILE")
-    names = ["model.safetensors", "pytorch_model.bin"]
-    cached = any(isinstance(huggingface_hub.try_to_load_from_cache(repository, each), str) for each in names)
-    url = huggingface_hub.hf_hub_url(repository, names[0])
-    offline = "HF_HUB_OFFLINE is set" if huggingface_hub.constants.HF_HUB_OFFLINE else None
-    reason = None if cached else offline or unreachable(url)
-    if reason is None:
-        try:
-            return timm.create_model(name, pretrained=True)
-        except Exception as error:  # any error of the hub's client or its transport
-            reason = first_line(error)
-    raise UserError(
-        f"discriminator.network={name}: its weights are not cached here and {url} cannot be reached ({reason}). Fetch "
-        f"{names[0]} of {repository} on another machine and give the file with discriminator.checkpoint=FILE"
-    )
+    hub_file(
+        repository, ["model.safetensors", "pytorch_model.bin"], f"discriminator.network={name}",
+        "discriminator.checkpoint",
+    )  # fmt: skip
+    return timm.create_model(name, pretrained=True)

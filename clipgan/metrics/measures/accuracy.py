@@ -17,6 +17,7 @@ class Accuracy(Measure):
     """Reads the attributes from the pixels by image processing, without a network."""
 
     rows = ()
+    reals = ()
 
     def read(self, images: Tensor, captions: Sequence[str] | None) -> dict[str, Tensor]:
         """Compute one share per attribute: float32 [n, attributes]; NaN if the caption does not mention it."""

@@ -12,6 +12,7 @@ class ClipScore(Measure):
     """Averages the judge's cosine of image and caption."""
 
     rows = (JUDGED,)
+    reals = ()
 
     def metrics(self, rows: Mapping[str, Tensor], setting: Setting) -> dict[str, float]:
         """`clip_score`."""

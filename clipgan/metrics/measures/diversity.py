@@ -19,6 +19,7 @@ class Diversity(Measure):
     """Averages over captions the distance between two pictures of different latents, in the extractor's space."""
 
     rows = (FEATURES, REDRAWN)
+    reals = ()
 
     def metrics(self, rows: Mapping[str, Tensor], setting: Setting) -> dict[str, float]:
         """Compute `diversity`, the ratio to real pictures; or `spread`, the distance, if the data cannot draw those."""

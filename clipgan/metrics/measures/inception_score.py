@@ -12,6 +12,7 @@ class InceptionScore(Measure):
     """Measures how sure Inception is of each image's class, and how many classes occur; it needs no real images."""
 
     rows = (LOGITS,)
+    reals = ()
 
     def metrics(self, rows: Mapping[str, Tensor], setting: Setting) -> dict[str, float]:
         """Compute `inception_score` and `inception_score_sd`."""

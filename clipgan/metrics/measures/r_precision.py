@@ -12,6 +12,7 @@ class RPrecision(Measure):
     """Retrieves captions by images; the metric's name contains the number of candidate captions."""
 
     rows = (JUDGED,)
+    reals = ()
 
     def metrics(self, rows: Mapping[str, Tensor], setting: Setting) -> dict[str, float]:
         """Compute `r_precision100`, or with a smaller number if there are fewer different captions."""

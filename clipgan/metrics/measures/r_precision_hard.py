@@ -15,6 +15,7 @@ class HardRPrecision(Measure):
     """Retrieves captions by images, as R-precision does; colour and place alone never settle a case."""
 
     rows = (JUDGED,)
+    reals = ()
 
     def metrics(self, rows: Mapping[str, Tensor], setting: Setting) -> dict[str, float]:
         """Compute `r_precision_hard`; chance is 1 / 31 for two objects and 1 / 17 for one."""

@@ -22,7 +22,8 @@ from clipgan.inputs.encoders.side_by_side import train_side_by_side
 from clipgan.inputs.encoders.weights import check_weights
 from clipgan.inputs.features.feature_cache import Features, load_features
 from clipgan.metrics.inception import find_inception_weights
-from clipgan.metrics.metric_names import split_of
+from clipgan.metrics.measure import load_measure
+from clipgan.metrics.metric_names import prompt_split
 from clipgan.models.losses.structure import active_terms
 
 
@@ -39,7 +40,7 @@ class Prepared:
     frozen: FrozenLayers | None = None  # the layers that a projected D reads
 
 
-def check_files(config: Config) -> None:
+def check_files(config: Config, device: torch.device) -> None:
     """Refuse missing files at once, not after an hour.
 
     Raises:
@@ -54,6 +55,8 @@ def check_files(config: Config) -> None:
     })  # fmt: skip
     if config.metrics.extractor == "inception":
         find_inception_weights(config.metrics.inception_weights)
+    for measure in config.metrics.asked():
+        load_measure(measure).extractors(config.metrics, device)  # kept for the evaluation
     check_resumption(config)
 
 
@@ -65,6 +68,7 @@ def check_captions(config: Config, data: PackedData) -> None:
     """
     bare = [name for name in SPLITS if not any(getattr(data, name).captions)]
     captioned = "train" not in bare
+    prompt_bare = config.metrics.caption_list is None and prompt_split(config) in bare
     if bare and config.condition.language_free < 1:
         raise UserError(
             f"data={data.name} has no captions ({' and '.join(bare)} images): put them into a text file beside each "
@@ -76,12 +80,14 @@ def check_captions(config: Config, data: PackedData) -> None:
             f"condition.pseudo_text=nearest takes captions of near images, but data={data.name} has none; "
             "use condition.pseudo_text=noise"
         )
-    if split_of(config) in bare:
+    if prompt_bare:
         config.metrics.check_objective(f"{data.name}, which has no captions", Need.CAPTIONS, Need.SHAPES)
     measures = [f"metrics.{measure}" for measure in config.metrics.asked(Need.CAPTIONS)]
-    if split_of(config) in bare and measures:
-        console.print(f"data={data.name} has no captions of {split_of(config)} images: {' and '.join(measures)} cannot "
-                      "be measured, and are left out")  # fmt: skip
+    if prompt_bare and measures:
+        console.print(
+            f"data={data.name} has no captions of {prompt_split(config)} images: {' and '.join(measures)} cannot be "
+            "measured, and are left out"
+        )
     stored = [split.stored for split in (data.train, data.heldout) if split.stored is not None]
     has_words = captioned and all(features.has_words for features in stored)
     what = "words to train a small CLIP on, only features of captions" if captioned else "captions to train it on"
@@ -109,7 +115,7 @@ def prepare(config: Config, device: torch.device) -> Prepared:
     Raises:
         UserError: data or weights are missing or do not fit.
     """
-    check_files(config)
+    check_files(config, device)
     own = _load_own_layers(config, device)  # before the data, so that a user learns of a mistake at once
     cache_dir = cache_dir_of(config.cache_dir)
     data = load_data(config.data, config.resolution, cache_dir)

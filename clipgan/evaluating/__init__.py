@@ -1,0 +1,1 @@
+"""Metrics of a trained generator or of pictures, after the training."""

@@ -1,0 +1,254 @@
+"""Measure trained generators or pictures: prepare, compute all metrics in one pass, and keep what is finished.
+
+A finished evaluation is an entry of the cache, and so is an unfinished one, with the rows of the images so far. So the
+same command goes on after a kill, and repeats nothing.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from clipgan.base.cache import cache_dir_of, cache_entry, digest
+from clipgan.base.checksums import file_digest
+from clipgan.base.console import console
+from clipgan.base.distributed import from_first, rank
+from clipgan.base.errors import UserError
+from clipgan.base.memory import peak_memory
+from clipgan.config import MEASURES, NEEDS, ClipConfig, Config, Need
+from clipgan.engine.precision import Precision
+from clipgan.evaluating.given_pictures import GivenPictures
+from clipgan.evaluating.options import EvaluateOptions
+from clipgan.evaluating.sampled_pictures import SampledPictures
+from clipgan.inputs.data.caption_list import read_captions
+from clipgan.inputs.data.loading import load_data, report_files
+from clipgan.inputs.data.shapes_captions import are_of_shapes
+from clipgan.inputs.encoders.clip import load_clip
+from clipgan.inputs.encoders.weights import check_weights
+from clipgan.metrics.evaluation import Evaluation
+from clipgan.metrics.measure import load_measure
+from clipgan.metrics.prompts import Prompts
+from clipgan.sampling.sampler import Sampler, trained_generator
+from clipgan.sampling.source import Source
+from clipgan.tasks.gan.preparation import Prepared, prepare
+
+VALUES = "metrics.json"  # the file of a finished evaluation
+VERSION = 1  # part of the cache key: raise it when the same inputs would give other values
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The result for one generator, or for one set of pictures."""
+
+    source: str
+    kimg: float | None  # how long the generator was trained; None: not known
+    metrics: dict[str, float]  # by name
+    protocol: dict[str, Any]  # what the values depend on; see `Evaluation.record`
+    seconds: float  # of this process, without preparation; of a repeated evaluation, those of reading its result
+    peak_memory_gb: float  # see `peak_memory`
+
+
+def with_asked(config: Config, metrics: Sequence[str] | None) -> Config:
+    """Set the protocol's measures to the asked ones; None: leave them."""
+    if metrics is None:
+        return config
+    due: dict[str, Any] = {measure: "end" if measure in metrics else "never" for measure in MEASURES}
+    return replace(config, metrics=replace(config.metrics, objective=None, **due))
+
+
+def measure_pictures(
+    config: Config, pictures: GivenPictures, options: EvaluateOptions, device: torch.device
+) -> Callable[[], Measured]:
+    """Prepare the evaluation of given pictures, and return the function that measures them.
+
+    Raises:
+        UserError: there are too few pictures or captions, or data or weights are missing.
+    """
+    rows = pictures.chosen(config.metrics.n_images)
+    captions = _captions_of(pictures, options.captions)
+    prompts = Prompts(torch.empty(len(rows), 0), captions and [captions[row] for row in rows])
+    judging = config.metrics.judge
+    check_weights({"metrics.judge.checkpoint": judging.checkpoint if judging else None})
+    for name in options.metrics or ():
+        load_measure(name).extractors(config.metrics, device)  # missing weights are named before the data is packed
+    cache_dir = cache_dir_of(config.cache_dir)
+    data = load_data(config.data, config.resolution, cache_dir)
+    report_files(data)
+    judge = load_clip(judging, data, cache_dir, device) if judging is not None and _judges(config, options) else None
+    asked = options.metrics or _possible(config, prompts.captions)
+
+    def measured() -> Measured:
+        evaluation = Evaluation(
+            config, data, None, judge, None, cache_dir, device, asked=asked, prompts=prompts
+        )  # fmt: skip
+        return _kept(
+            evaluation, str(pictures.path), None, pictures.key, cache_dir,
+            lambda folder: evaluation.of_chunks(lambda chunks, _: pictures.read(rows, chunks), folder=folder),
+        )  # fmt: skip
+
+    return measured
+
+
+def _captions_of(pictures: GivenPictures, file: Path | None) -> list[str] | None:
+    """Return a caption for each picture: those of a file, or what clipgan.sample has noted; None without any."""
+    if file is None:
+        return pictures.prompts
+    captions = read_captions("captions", file)
+    if len(captions) != len(pictures):
+        raise UserError(
+            f"captions={file} has {len(captions)} captions, and images={pictures.path} has {len(pictures)} images: "
+            "give one caption for each image, in the order of the images' names"
+        )
+    return captions
+
+
+def _judges(config: Config, options: EvaluateOptions) -> bool:
+    """Whether a measure needs the judge."""
+    names = options.metrics or config.metrics.asked()
+    return config.metrics.extractor == "judge" or any(name in config.metrics.asked(Need.JUDGE) for name in names)
+
+
+def _possible(config: Config, captions: list[str] | None) -> list[str]:
+    """List FID and the protocol's measures that pictures can have: those of captions only with captions, and so on."""
+    met = {Need.INCEPTION, Need.JUDGE}
+    if captions is not None:
+        met |= {Need.CAPTIONS}
+        met |= {Need.SHAPES} if config.data.name == "shapes" and are_of_shapes(captions) else set()
+    return ["fid", *(name for name in config.metrics.asked() if {*NEEDS[name]} <= met)]
+
+
+def measure_generator(
+    config: Config, source: Source, options: EvaluateOptions, device: torch.device
+) -> Callable[[], Measured]:
+    """Prepare the evaluation of a trained generator, and return the function that measures it.
+
+    Raises:
+        UserError: data, encoders or weights are missing, or the generator was trained with another CLIP.
+    """
+    config = replace(
+        config,
+        clip=_recorded(config.clip, source.clip),
+        metrics=replace(
+            config.metrics, weights="ema",
+            judge=config.metrics.judge and _recorded(config.metrics.judge, source.judge),
+        ),
+    )  # fmt: skip
+    prepared = prepare(config, device)
+    if source.clip is not None and prepared.clip.key != source.clip["key"]:
+        raise UserError(
+            f"{source.name} was trained with other weights of clip={config.clip.name} than are here "
+            f"({prepared.clip.file}); give them with clip.checkpoint=FILE"
+        )
+    generator = trained_generator(source, prepared.clip, device)
+
+    def measured() -> Measured:
+        key = _weights_key(source)
+        if options.prompts:
+            return _measure_sampled(config, source, options, prepared, device)
+        evaluation = Evaluation(
+            config, prepared.data, prepared.features, prepared.judge, prepared.clip, prepared.cache_dir, device,
+            Precision(config.precision, device).autocast, asked=options.metrics,
+        )  # fmt: skip
+        return _kept(
+            evaluation, source.name, source.kimg, key, prepared.cache_dir,
+            lambda folder: evaluation(generator, last=True, folder=folder),
+        )  # fmt: skip
+
+    return measured
+
+
+def _measure_sampled(
+    config: Config, source: Source, options: EvaluateOptions, prepared: Prepared, device: torch.device
+) -> Measured:
+    """Measure the pictures that clipgan.sample draws of some prompts and seeds."""
+    generator = trained_generator(source, prepared.clip, device)
+    prepared.clip.move_text_tower(device)
+    pictures = SampledPictures(Sampler(generator, prepared.clip, device, source), options.prompts, options.seeds)
+    config = replace(config, metrics=replace(config.metrics, n_images=len(pictures)))
+    asked = options.metrics or _possible(config, pictures.captions)
+    prompts = Prompts(torch.empty(len(pictures), 0), pictures.captions)
+    evaluation = Evaluation(
+        config, prepared.data, None, prepared.judge, prepared.clip, prepared.cache_dir, device,
+        asked=asked, prompts=prompts,
+    )  # fmt: skip
+    key = digest({"weights": _weights_key(source), "seeds": list(options.seeds)})
+    return _kept(
+        evaluation, source.name, source.kimg, key, prepared.cache_dir,
+        lambda folder: evaluation.of_chunks(pictures.read, folder=folder),
+    )  # fmt: skip
+
+
+def _recorded(config: ClipConfig, record: Any) -> ClipConfig:
+    """Take the recorded file of a CLIP that was trained on the data, if it is still there and none is given."""
+    if record is None or config.checkpoint is not None or config.train is None or not Path(record["file"]).is_file():
+        return config
+    return replace(config, checkpoint=record["file"], train=None)
+
+
+def _weights_key(source: Source) -> str:
+    """A digest of a generator's weights."""
+    if source.checkpoint is not None:
+        return file_digest(source.checkpoint)
+    sha = hashlib.sha256()
+    for name, tensor in source.generator.items():
+        sha.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+    return sha.hexdigest()[:16]
+
+
+def _kept(
+    evaluation: Evaluation, source: str, kimg: float | None, pictures: str, cache_dir: Path,
+    compute: Callable[[Path], dict[str, float]],
+) -> Measured:  # fmt: skip
+    """Compute the metrics, or read them if an earlier command has finished; all processes must call this.
+
+    Args:
+        evaluation: the protocol.
+        source: the name of the pictures' source.
+        kimg: see `Measured`.
+        pictures: identifies the pictures, with the prompts.
+        cache_dir: the cache.
+        compute: computes the metrics; it keeps rows in the given folder.
+    """
+    start = time.monotonic()
+    protocol = evaluation.record()
+    description = {
+        "pictures": pictures, "prompts": _prompts_key(evaluation.prompts), "protocol": asdict(evaluation.metrics),
+        "measures": sorted(evaluation.measures), "record": protocol, "seed": evaluation.config.seed,
+        "resolution": evaluation.config.resolution, "data": evaluation.source, "device": evaluation.device.type,
+        "version": VERSION,
+    }  # fmt: skip
+    partial = cache_dir / "evaluations" / f"{digest(description)}.partial"
+    values: dict[str, float] = {}
+
+    def build(folder: Path) -> None:
+        from_first(True)
+        values.update(compute(folder))
+        for path in folder.glob("rows-*"):
+            path.unlink()
+        (folder / VALUES).write_text(json.dumps(values) + "\n")
+
+    if rank() == 0:
+        entry = cache_entry(cache_dir, "evaluations", description, build, resumable=True)
+        if not values:
+            from_first(False)
+            console.print(f"{source}: measured by an earlier command")
+            values.update(json.loads((entry / VALUES).read_text()))
+    elif from_first(None):
+        values.update(compute(partial))
+    return Measured(source, kimg, values, protocol, time.monotonic() - start, peak_memory(evaluation.device))
+
+
+def _prompts_key(prompts: Prompts) -> str:
+    sha = hashlib.sha256(_bytes(prompts.conditions))
+    sha.update("\n".join(prompts.captions or ()).encode())
+    return sha.hexdigest()[:16]
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    return bytes(tensor.contiguous().numpy().tobytes())

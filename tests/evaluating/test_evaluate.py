@@ -1,0 +1,146 @@
+"""`clipgan.evaluate`: the training's figures again, those of the pictures of clipgan.sample, and a killed one."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from clipgan.base.errors import UserError
+from clipgan.engine.checkpoint_file import load_checkpoint, save_checkpoint
+from clipgan.evaluate import evaluate
+from clipgan.evaluating.options import parse
+from clipgan.metrics import evaluation
+from clipgan.sample import sample
+from clipgan.sampling.options import parse as parse_sample
+from tests.helpers import ROOT
+from tests.tiny import tiny
+
+ALL = "metrics=[fid,kid,precision_recall,density_coverage,clip_score,r_precision,accuracy]"
+PROMPTS = "prompts=a big red circle on a white background;a small blue star on a black background"
+
+
+def values(folder):
+    found = json.loads((folder / "metrics.json").read_text())["evaluations"]
+    return [each["metrics"] for each in found]
+
+
+def refused(*arguments):
+    with pytest.raises(UserError) as caught:
+        evaluate(parse(arguments))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.fixture
+def again(cache_dir, tmp_path):
+    """Settings that find the training's cache."""
+    return f"cache_dir={cache_dir}", "mlflow.tracking_uri=null", f"out={tmp_path / 'out'}"
+
+
+def test_a_checkpoint_has_the_figures_of_its_training(run, again, tmp_path, capsys):
+    evaluate(parse([f"ckpt={run.checkpoint}", *again]))
+    [found] = values(tmp_path / "out")
+    recorded = json.loads((run.folder / "metrics.jsonl").read_text().splitlines()[-1])
+    assert "fid32_clip_tiny64_sd" in found
+    for name, value in found.items():
+        assert value == pytest.approx(recorded[name], rel=1e-3, abs=1e-6), name  # the text says 'equal' for equal bits
+    assert "fid32_clip_tiny64" in capsys.readouterr().out
+
+
+def test_a_run_gets_the_metrics_in_mlflow_and_curves_of_all_snapshots(run, cache_dir, tmp_path):
+    from mlflow import MlflowClient
+
+    at = f"mlflow.tracking_uri={run.tracking_uri}"
+    evaluate(parse([f"run={run.id}", "snapshots=all", "metrics=[density_coverage]", at, f"cache_dir={cache_dir}",
+                    f"out={tmp_path}"]))  # fmt: skip
+    found = values(tmp_path)
+    assert len(found) == 2
+    history = MlflowClient(run.tracking_uri).get_metric_history(run.id, "density32_clip_tiny64")
+    assert {metric.step: metric.value for metric in history} == {
+        step: each["density32_clip_tiny64"] for step, each in enumerate(found)
+    }
+    page = (tmp_path / "curves.html").read_text()
+    assert "density32_clip_tiny64" in page
+    assert 'src="http' not in page  # it needs no network
+
+
+def test_pictures_of_clipgan_sample_have_the_figures_of_their_checkpoint(run, cache_dir, tmp_path, again):
+    """Both round to bytes by the same function, and a PNG keeps the bytes."""
+    given = [f"ckpt={run.checkpoint}", PROMPTS, "seeds=0-4"]
+    sample(parse_sample([*given, f"out={tmp_path / 'pictures'}"]))
+    evaluate(parse([*given, ALL, *again]))
+    settings = [f"images={tmp_path / 'pictures'}", ALL, *tiny(cache_dir, "metrics.n_images=10")]
+    evaluate(parse([*settings, f"out={tmp_path / 'of_files'}"]))
+    assert values(tmp_path / "of_files") == values(tmp_path / "out")
+    few = [*settings[:-1], "metrics.n_images=11"]
+    assert "has 10 images, and 11 are needed" in refused(*few[:2], *tiny(cache_dir, "metrics.n_images=11"))
+    (tmp_path / "captions.txt").write_text("a bird\n")
+    assert "captions.txt has 1 captions, and" in refused(f"captions={tmp_path / 'captions.txt'}", *settings)
+    assert "metrics=[fid_sd] needs a generator" in refused(
+        settings[0], "metrics=[fid_sd]", *tiny(cache_dir, "metrics.n_images=10")
+    )
+
+
+def test_a_killed_evaluation_goes_on(run, again, tmp_path, monkeypatch):
+    """It is interrupted after the first of two groups of images; the second command makes the second group alone."""
+    made = []
+    generate = evaluation.generate
+
+    def interrupted(generator, conditions, chunks, *rest):
+        if made:
+            raise KeyboardInterrupt
+        made.append(chunks)
+        return generate(generator, conditions, chunks, *rest)
+
+    def counted(generator, conditions, chunks, *rest):
+        made.append(chunks)
+        return generate(generator, conditions, chunks, *rest)
+
+    settings = [f"ckpt={run.checkpoint}", "metrics=[fid]", "metrics.n_images=300", *again]
+    monkeypatch.setattr(evaluation, "generate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(parse(settings))
+    monkeypatch.setattr(evaluation, "generate", counted)
+    evaluate(parse(settings))
+    assert made == [range(3), range(3, 6)]
+    evaluate(parse(settings))  # finished: nothing is made again
+    assert len(made) == 2
+    whole = values(tmp_path / "out")
+    monkeypatch.setattr(evaluation, "generate", generate)
+    evaluate(parse([*settings, "metrics.batch=100"]))  # another entry of the cache
+    [name] = whole[0]
+    assert values(tmp_path / "out")[0][name] == pytest.approx(whole[0][name], rel=1e-3)
+
+
+def test_a_checkpoint_of_another_clip_is_refused(run, again, tmp_path):
+    content = load_checkpoint(run.checkpoint, torch.device("cpu"))
+    content["clip"] = {"key": "other", "file": str(tmp_path / "gone")}
+    save_checkpoint(tmp_path / "other.pt", content)
+    message = refused(f"ckpt={tmp_path / 'other.pt'}", *again)
+    assert "was trained with other weights of clip=tiny than are here" in message
+
+
+def test_missing_weights_are_named_with_the_file_to_bring(run, again):
+    dino = refused(f"ckpt={run.checkpoint}", "metrics=[fd_dinov2]", *again)
+    assert "timm/vit_large_patch14_dinov2.lvd142m" in dino
+    assert "metrics.dinov2_weights=FILE" in dino
+    clip = refused(f"ckpt={run.checkpoint}", "metrics=[cmmd]", *again)
+    assert "metrics.cmmd_weights=FILE" in clip
+    inception = refused(f"ckpt={run.checkpoint}", "metrics=[fid]", "protocol=fid30k_lafite",
+                        "metrics.inception_weights=/nowhere", *again)  # fmt: skip
+    assert "/nowhere does not exist" in inception
+
+
+@pytest.mark.endurance
+def test_two_processes_find_what_one_does(run, cache_dir, tmp_path):
+    """As commands, because each process of a command is a new one."""
+    given = [f"ckpt={run.checkpoint}", "metrics=[fid,accuracy]", "metrics.n_images=300", "device=cpu",
+             f"cache_dir={cache_dir}", "mlflow.tracking_uri=null"]  # fmt: skip
+    command = [sys.executable, "-m", "clipgan.evaluate", *given]
+    for processes in (1, 2):
+        settings = [f"processes={processes}", f"metrics.batch={200 + processes}", f"out={tmp_path / str(processes)}"]
+        subprocess.run([*command, *settings], cwd=ROOT, check=True)
+    [one], [two] = values(tmp_path / "1"), values(tmp_path / "2")
+    assert one == pytest.approx(two, rel=1e-3)
