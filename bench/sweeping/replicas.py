@@ -1,4 +1,4 @@
-"""Simulate sweeps with `replicas=auto`: wrong verdicts, coverage of the intervals, and the share of a fixed design's kimg.
+"""Simulate sweeps with `replicas=auto`: wrong verdicts, coverage of the intervals, and the kimg that it saves.
 
 A sweep has 2, 3, 5 or 8 points, whose true means come from one of five landscapes. A value is its point's mean, plus an
 effect that the seed has on all points, plus noise of its own; both have deviation 1. The fixed design gives each point
