@@ -68,7 +68,7 @@ def test_only_the_best_points_are_replicated_also_by_two_workers(app: App) -> No
 
 @pytest.mark.slow
 def test_replicas_go_on_until_the_best_point_is_told_from_the_others(app: App) -> None:
-    """The noise is the same at all points, so the differences have none: three seeds decide, with those known before."""
+    """The noise is the same at all points, so the differences have none: three seeds decide, old ones included."""
     app.run("h=0.1,2", "noise=0.2", "hydra.sweeper.replicas=2")
     command = ("h=0.1,0.4,2", "noise=0.2", "hydra.sweeper.replicas=auto")
     out = app.run(*command, "hydra.sweeper.workers=2")
