@@ -1,6 +1,7 @@
 """The table at a sweep's end, the report and MLflow's run name the same best point."""
 
 import io
+from typing import Any
 
 from rich.console import Console
 
