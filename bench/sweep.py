@@ -8,6 +8,7 @@ The other defaults:
     python -m bench.sweep trivial uneven rounds=3 trials=40
     python -m bench.sweep claims rounds=3 each=100
     python -m bench.sweep long long_trials=2000
+    python -m bench.sweep replicas sweeps=1000         # simulated sweeps: what replicas=auto claims and saves
 
 The other sweepers come from the package index, each in an environment of its own; the first call makes them.
 """
@@ -23,6 +24,7 @@ from typing import Any
 
 from bench.measuring import FOLDER, arguments, ratio, show, write
 from bench.sweeping.claims import per_second, storages
+from bench.sweeping.replicas import LANDSCAPES, SIZES, Tally, simulate
 from bench.sweeping.systems import System, systems
 from clipgan.base.console import console
 
@@ -36,15 +38,16 @@ Results = dict[str, dict[str, Any]]
 
 def main() -> None:
     """Measure the parts that the command line names."""
-    options, words = arguments(__doc__, rounds=3, trials=40, each=100, long_trials=2000)
+    options, words = arguments(__doc__, rounds=3, trials=40, each=100, long_trials=2000, sweeps=1000)
     rounds = options["rounds"]
     parts: dict[str, Callable[[], Results]] = {
         "trivial": lambda: trivial(rounds, options["trials"]),
         "uneven": uneven,
         "claims": lambda: claims(rounds, options["each"]),
+        "replicas": lambda: replicas(options["sweeps"]),
         "long": lambda: long_study(options["long_trials"]),
     }
-    chosen = words or ["trivial", "uneven", "claims"]
+    chosen = words or ["trivial", "uneven", "claims", "replicas"]
     if not set(chosen) <= parts.keys():
         sys.exit(f"{' '.join(chosen)} is not allowed: the parts are {' '.join(parts)}")
     for part in chosen:
@@ -121,6 +124,32 @@ def long_study(trials: int) -> Results:
     each = f"the first {SLICE} {first:.3f} s each, the last {last:.3f}: {last / first:.2f}"
     console.print(f"{trials} trials in {total:.0f} s: {each}")
     return {system.label: {"seconds": total, "first": first, "last": last, "ratio": last / first}}
+
+
+def replicas(sweeps: int) -> Results:
+    """Simulate so many sweeps with `replicas=auto`, and as many whose noise grows with the distance from the best."""
+    results, each = {}, max(1, sweeps // len(SIZES) // len(LANDSCAPES))
+    for uneven in (0.0, 0.5):
+        total = Tally()
+        for landscape in LANDSCAPES:
+            own = sum((simulate(landscape, size, each, 0, uneven) for size in SIZES), Tally())
+            results[f"{landscape}{', uneven noise' if uneven else ''}"] = vars(own)
+            total += own
+        results[f"all{', uneven noise' if uneven else ''}"] = vars(total)
+    show(
+        ("landscape", "sweeps", "wrong", "all intervals hold", "best told", "by fixed replicas", "kimg of those"),
+        (
+            (
+                name,
+                str(found["sweeps"]),
+                *(f"{found[key] / found['sweeps']:.1%}" for key in ("wrong", "covered", "told", "fixed_told")),
+                f"{found['used'] / found['fixed']:.0%}",
+            )
+            for name, found in results.items()
+        ),
+        "replicas=auto",
+    )
+    return results
 
 
 def sweep(system: System, n: int, *overrides: str) -> tuple[float, list[tuple[float, float]]]:

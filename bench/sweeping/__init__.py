@@ -1,1 +1,1 @@
-"""Parts of bench/sweep.py: a task that does almost nothing, the sweepers to compare, a loop of claims."""
+"""Parts of bench/sweep.py: a task that does almost nothing, the sweepers to compare, claims, simulated sweeps."""

@@ -9,9 +9,10 @@ from sweeps.base.errors import SweepError
 DIRECTIONS = ("minimize", "maximize")
 BOTH = " or ".join(DIRECTIONS)
 RERUN = ("FAIL", "PRUNED", "COMPLETE", "all")
+MIN_SEEDS = 3  # seeds of each point before replicas=auto compares points
 AT_LEAST = {
     **dict.fromkeys(("stop_seconds", "gpus", "memory_gb", "max_retries", "max_requeues"), 0),
-    **dict.fromkeys(("n_trials", "replicas", "replicas_top", "workers", "processes", "threads", "heartbeat"), 1),
+    **dict.fromkeys(("n_trials", "replicas_top", "replicas_trials", "workers", "processes", "threads", "heartbeat"), 1),
     **dict.fromkeys(("max_batch_size",), 1),
 }
 
@@ -31,8 +32,11 @@ class Settings:
     where: str | None = None  # condition on axes and keys that points must meet: 'hydra.sweeper.where="C_it >= C_ii"'
     enqueue: list[Any] = field(default_factory=list)  # points to run first: [{h: 0.5, C_it: 1}, {h: 1}]
     warm_start: list[str] = field(default_factory=list)  # studies whose complete trials the sweep takes over
-    replicas: int = 1  # number of seeds per point
+    replicas: Any = 1  # number of seeds per point | auto: seeds go on until the best point is told from the others
     replicas_top: int | None = None  # N: replicate only the N best points; null: all
+    replicas_error: float = 0.05  # of replicas=auto: probability that a study calls a point better that is not
+    replicas_max: int = 12  # of replicas=auto: largest number of seeds per point
+    replicas_trials: int | None = None  # of replicas=auto: largest number of trials of the whole study; null: no limit
     seed_key: str = "seed"  # the key of the seed; replicas add 0, 1, ... to its value
     aggregate: str = "mean"  # value of a point with replicas: mean | median | a quantile such as q75
     point_check: str | None = None  # function of the app that gets a config and makes a check of values, by its path
@@ -81,6 +85,7 @@ class Settings:
             self._refuse("direction", f"one, or one each for the {len(self.names)} objectives {', '.join(self.names)}")
         if len(set(self.names)) < len(self.names):
             self._refuse("objectives", "a list without a name twice")
+        self._check_replicas()
         if self.replicas_top is not None and self.replicas == 1:
             self._refuse("replicas_top", "null where hydra.sweeper.replicas=1")
         if self.replicas_top is not None and len(self.names) > 1:
@@ -97,6 +102,22 @@ class Settings:
         self._check_choices()
         self._check_max_step()
         self._check_workers_per_gpu()
+
+    def _check_replicas(self) -> None:
+        count = self.replicas
+        if count != "auto" and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
+            self._refuse("replicas", "auto, or at least 1")
+        if not 0 < self.replicas_error < 1:
+            self._refuse("replicas_error", "between 0 and 1")
+        if self.replicas_max < MIN_SEEDS:
+            self._refuse("replicas_max", f"at least {MIN_SEEDS}")
+        if count == "auto":
+            if self.replicas_top is not None:
+                self._refuse("replicas_top", "null where hydra.sweeper.replicas=auto, which chooses the points itself")
+            if self.aggregate != "mean":
+                self._refuse("aggregate", "mean where hydra.sweeper.replicas=auto, which compares means")
+            if len(self.names) > 1:
+                self._refuse("replicas", "a number with several objectives, which have no best point")
 
     def _check_max_step(self) -> None:
         if not isinstance(self.max_step, int | None):
@@ -131,6 +152,11 @@ class Settings:
         return [self.direction] * len(self.names) if isinstance(self.direction, str) else list(self.direction)
 
     @property
+    def max_replicas(self) -> int:
+        """The largest number of seeds of a point."""
+        return self.replicas_max if self.replicas == "auto" else int(self.replicas)
+
+    @property
     def has_pruner(self) -> bool:
         """Whether a pruner may end trials early."""
         return self.pruner is not None and self.pruner.get("_target_") is not None
@@ -138,7 +164,7 @@ class Settings:
     @property
     def needs_number(self) -> bool:
         """Whether a trial without an objective has failed: pruners, replicas and several objectives compare numbers."""
-        return self.has_pruner or self.replicas > 1 or len(self.names) > 1
+        return self.has_pruner or self.max_replicas > 1 or len(self.names) > 1
 
     @property
     def retried(self) -> list[str]:

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from sweeps.base.errors import SweepError
 from sweeps.base.samplers_and_pruners import CmaEsSampler, GridSampler, RandomSampler, TPESampler, instance, pruner_of
-from sweeps.base.settings import Settings
+from sweeps.base.settings import MIN_SEEDS, Settings
 from sweeps.command.composition import Composition
 from sweeps.points.layout import Exists, Layout
 from sweeps.points.ranking import Goal, aggregate_named
@@ -65,17 +65,25 @@ def plan_of(settings: Settings, layout: Layout, fixed: Sequence[str], compositio
     """
     pruner_of(settings.pruner, settings.max_step, len(settings.names))
     aggregate_named(settings.aggregate)
-    seed = _seed(settings, layout.axes, fixed, composition) if settings.replicas > 1 else None
+    seed = _seed(settings, layout.axes, fixed, composition) if settings.max_replicas > 1 else None
     goal = Goal(
         tuple(settings.names),
         tuple(settings.directions),
         settings.aggregate,
-        settings.replicas,
+        settings.max_replicas,
+        settings.replicas_error if settings.replicas == "auto" else None,
         settings.replicas_top,
         settings.seed_key,
         settings.step_name,
     )
-    return Plan(_source(settings, layout, *_where(settings, layout, fixed, composition)), goal, seed)
+    source = _source(settings, layout, *_where(settings, layout, fixed, composition))
+    limit = settings.replicas_trials if settings.replicas == "auto" else None
+    if limit is not None and limit < MIN_SEEDS * len(source):
+        raise SweepError(
+            f"hydra.sweeper.replicas_trials={limit} is not allowed: it must be at least {MIN_SEEDS * len(source)}, as"
+            f" each of the {len(source)} points gets {MIN_SEEDS} seeds"
+        )
+    return Plan(source, goal, seed, limit)
 
 
 def _source(settings: Settings, layout: Layout, exists: Exists, violations: Violations | None) -> Source:

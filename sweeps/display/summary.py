@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from clipgan.base.console import PlainConsole
-from sweeps.display.table import MAX_STEPS, cell, names_in, point_cells, study_table
+from sweeps.display.table import MAX_STEPS, cell, interval_text, names_in, point_cells, study_table
 from sweeps.points.ranking import Goal, PointResult, Ranking
 from sweeps.points.trial_record import TrialRecord
 
@@ -27,7 +27,7 @@ def print_summary(
     records: Sequence[TrialRecord],
     goal: Goal,
     study: str,
-    n_points: int,
+    asked: str,
     n_run: int,
     n_superseded: int,
 ) -> None:
@@ -38,7 +38,7 @@ def print_summary(
         records: the newest trial of each task of the study.
         goal: of the study.
         study: its name.
-        n_points: points that this invocation was asked for.
+        asked: number of points or trials that this invocation was asked for, with its unit.
         n_run: trials that this invocation has run.
         n_superseded: older trials of the same points, which the table leaves out.
     """
@@ -53,7 +53,7 @@ def print_summary(
     ):
         console.print(line, soft_wrap=isinstance(line, str))
     if n_run == 0 and not any(record.state == "WAITING" for record in records):
-        console.print(f"0 trials run: all {n_points} points are already in study {study}")
+        console.print(f"0 trials run: all {asked} are already in study {study}")
 
 
 def _left_out(records: Sequence[TrialRecord], n_superseded: int) -> Iterator[str]:
@@ -79,6 +79,9 @@ def _verdict(ranking: Ranking) -> Iterator[Table | str]:
     elif ranking.asked > 1 or ranking.has_replicas:
         yield _replica_table(ranking)
         yield f"best: {ranking.best}  {ranking.best.first}  value {cell(ranking.best.values[0])}"
+        if ranking.goal.error is not None:
+            share = f"{1 - ranking.goal.error:.4g}"
+            yield f"than the best: mean difference; all of these intervals hold at once with probability {share}"
     else:
         [record] = ranking.best.complete
         yield f"best: trial {record.number}  {record}  value {cell(record.value)}{_where(record)}"
@@ -92,7 +95,7 @@ def _replica_table(ranking: Ranking) -> Table:
         table.add_column(column, justify="right", overflow="fold")
     for result in ranking.points:
         said = result.first
-        interval = "-" if said.interval is None else f"{said.interval[0]:.4g} to {said.interval[1]:.4g}"
+        interval = "-" if said.interval is None else interval_text(said.interval)
         numbers = (ranking.count(result), cell(said.mean), cell(said.deviation), interval, _compared(ranking, result))
         style = "bold" if result is ranking.best else None
         table.add_row(*point_cells(result.point, axes), *numbers, style=style)
@@ -102,8 +105,9 @@ def _replica_table(ranking: Ranking) -> Table:
 def _compared(ranking: Ranking, result: PointResult) -> str:
     if result is ranking.best:
         return "-"
-    noise = ranking.noise(result)
-    return "unknown: one seed" if noise is None else "within noise" if noise else "worse"
+    noise, ends = ranking.noise(result), ranking.difference(result)
+    said = "unknown: one seed" if noise is None else "within noise" if noise else "worse"
+    return said if ends is None else f"{said}: {interval_text(ends, signed=True)}"
 
 
 def _failures(records: Sequence[TrialRecord]) -> Iterator[str]:

@@ -68,3 +68,8 @@ def cell(value: Any) -> str:
     if isinstance(value, float):
         return name_of(value) if value.is_integer() and abs(value) < 1e6 else f"{value:.6g}"
     return str(value)
+
+
+def interval_text(ends: tuple[float, float], signed: bool = False) -> str:
+    """An interval as text, with four digits; of a difference with signs."""
+    return " to ".join(f"{end:+.4g}" if signed else f"{end:.4g}" for end in ends)

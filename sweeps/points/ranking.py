@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from sweeps.base.errors import SweepError
 from sweeps.points.search_space import Value, point_id, point_text
+from sweeps.points.sequential import Interval, differences
 from sweeps.points.statistics import Summary, sampling_deviation, summary, within_noise
 from sweeps.points.trial_record import TrialRecord, objective_sds, with_seed_as_replica
 
@@ -26,6 +27,7 @@ class Goal:
     directions: tuple[str, ...] = ("minimize",)  # minimize | maximize, one for each objective
     aggregate: str = "mean"  # value of a point's replicas: mean | median | a quantile such as q75
     replicas: int | None = 1  # number of seeds that the user asked for, per point; None: the study does not say
+    error: float | None = None  # of replicas=auto: probability of a wrong verdict in a study; None: a fixed number
     top: int | None = None  # replicate only this many points: the best by their first seed; None: all
     seed_key: str = "seed"  # an axis of this name gives replicas too
     step_name: str = "step"  # unit of the steps that a job reports, such as kimg
@@ -49,6 +51,11 @@ class PointResult:
         return self.state == "PRUNED" or self.origin is not None
 
     @property
+    def has_failed(self) -> bool:
+        """Whether a replica has failed."""
+        return any(record.state == "FAIL" for record in self.replicas)
+
+    @property
     def origin(self) -> str | None:
         """The trial of another study that the point was copied from."""
         return self.replicas[0].origin
@@ -57,6 +64,12 @@ class PointResult:
     def by_seed(self) -> dict[int, float]:
         """Map each complete replica to its first objective."""
         return {record.replica: record.value for record in self.complete if record.value is not None}
+
+    @property
+    def in_a_row(self) -> list[float]:
+        """The first objective of the replicas 0, 1, ... up to the first that is not complete."""
+        known = self.by_seed
+        return [known[seed] for seed in range(next(n for n in range(len(known) + 1) if n not in known))]
 
     @property
     def complete(self) -> tuple[TrialRecord, ...]:
@@ -79,7 +92,8 @@ class Ranking:
 
     A point's rank depends on the aggregate of its first objective over its complete replicas. Points with too few
     replicas come after all points that have as many as the user asked for: a lucky seed must not lead. If no point has
-    as many, the points with the most replicas come first.
+    as many, the points with the most replicas come first. So with replicas=auto, the points that were compared longest
+    lead.
 
     Args:
         records: the newest trial of each task.
@@ -91,7 +105,7 @@ class Ranking:
         self.records = [with_seed_as_replica(record, goal.seed_key) for record in records]
         found = [result for result in by_point(self.records, aggregate_named(goal.aggregate)) if result.values]
         most = max((len(result.complete) for result in found), default=0)
-        self.asked = goal.replicas or most
+        self.asked = most if goal.error is not None else goal.replicas or most
         sign = 1 if goal.directions[0] == "minimize" else -1
         enough = min(self.asked, most)
         self.points = sorted(found, key=lambda result: (len(result.complete) < enough, sign * result.values[0]))
@@ -113,17 +127,43 @@ class Ranking:
     def count(self, result: PointResult) -> str:
         """Return a point's number of complete replicas as text, and the requested number if it is larger."""
         n = len(result.complete)
-        return f"{n} of {self.asked}" if n < self.asked else str(n)
+        return f"{n} of {self.asked}" if n < self.asked and self.goal.error is None else str(n)
 
     def noise(self, result: PointResult) -> bool | None:
         """Whether a point differs from the best point by noise only; None: unknown, or it is the best point."""
         return self._noise[point_id(result.point)]
+
+    def difference(self, result: PointResult) -> Interval | None:
+        """Return the interval of a point's mean minus the best point's, of replicas=auto; None: unknown, or the best.
+
+        All intervals of a study hold at once with probability 1 - `Goal.error`, although results have decided which
+        point got how many seeds.
+        """
+        return self._differences.get(point_id(result.point))
+
+    @functools.cached_property
+    def _differences(self) -> dict[str, Interval | None]:
+        if self.goal.error is None or not self.points:
+            return {}
+        sign = 1 if self.goal.directions[0] == "minimize" else -1
+        own = [result for result in self.points if result.origin is None]  # others may have other seeds
+        if not own or own[0] is not self.points[0]:
+            return {}
+        found = differences([[sign * value for value in result.in_a_row] for result in own], 0, self.goal.error)
+        return {
+            point_id(result.point): ends if ends is None or sign == 1 else (-ends[1], -ends[0])
+            for result, ends in zip(own, found, strict=True)
+        }
 
     @functools.cached_property
     def _noise(self) -> dict[str, bool | None]:
         best, *others = self.points
         found: dict[str, bool | None] = {point_id(best.point): None}
         for other in others:
+            if self.goal.error is not None:
+                ends = self.difference(other)
+                found[point_id(other.point)] = None if ends is None else ends[0] <= 0 <= ends[1]
+                continue
             sampling = sampling_deviation(objective_sds(best.complete), objective_sds(other.complete))
             found[point_id(other.point)] = within_noise(best.by_seed, other.by_seed, sampling)
         return found

@@ -53,6 +53,11 @@ class TrialRecord:
         return f"{point_id(self.point)}#{self.replica}"
 
     @property
+    def is_open(self) -> bool:
+        """Whether it waits or runs."""
+        return self.state in ("WAITING", "RUNNING")
+
+    @property
     def skipped(self) -> bool:
         """Whether the trial never started, because another replica of its point was pruned."""
         return self.state == "PRUNED" and self.reason is not None

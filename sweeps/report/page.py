@@ -84,6 +84,14 @@ def _replicas(sweep: Sweep) -> Section | None:
                 " twenty, by the deviation that the jobs have told."
             )
         return Section("Points", lead, table=table)
+    if ranking.goal.error is not None:
+        lead = (
+            "The mean of each point's replicas, whose number the results have decided (replicas=auto). A point differs"
+            " from the best where the interval of their mean difference leaves out 0. All of these intervals hold at"
+            f" once with probability {1 - ranking.goal.error:.4g}, also after these stops (Tukey-Kramer; the looks"
+            " before the last one by Haybittle and Peto). The interval of a single mean takes no account of the stops."
+        )
+        return Section("Points and their replicas", lead, (_drawing("replicas", effects.replicas(sweep)),), table)
     lead = (
         "The mean of each point's replicas with its 95 % interval (seeded bootstrap, widened for small samples)."
         " A point is within noise of the best where the interval of their difference contains 0 (with fewer than"

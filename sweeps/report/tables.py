@@ -55,7 +55,9 @@ def point_table(sweep: Sweep) -> Table:
         if several:
             cells.append("yes" if result in ranking.leaders else "")
         elif compared:
-            cells.append("best" if index == 0 else NOISE[ranking.noise(result)])
+            ends = ranking.difference(result)
+            by = "" if ends is None else f" by {ends[0]:+.4g} to {ends[1]:+.4g}"
+            cells.append("best" if index == 0 else NOISE[ranking.noise(result)] + by)
         rows.append(Row(tuple(cells), best=result in ranking.leaders))
     return Table(tuple(columns), tuple(rows))
 

@@ -2,11 +2,13 @@
 
 import functools
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from sweeps.base.settings import MIN_SEEDS
 from sweeps.points.ranking import Goal, PointResult, Ranking, aggregate_named, by_point
 from sweeps.points.search_space import Point, Value, point_id
+from sweeps.points.sequential import next_look
 from sweeps.points.trial_record import TrialRecord
 from sweeps.search.sampling import SampledPoints
 
@@ -55,6 +57,7 @@ class Plan:
     source: Source
     goal: Goal = field(default_factory=Goal)
     seed: int | None = None  # the config's own, to which a replica adds its number; None: one replica
+    limit: int | None = None  # with sequential replicas: largest number of trials; None: no limit
 
     @property
     def replicas(self) -> int:
@@ -64,7 +67,12 @@ class Plan:
     @property
     def grows(self) -> bool:
         """Whether more tasks may become due as results come in."""
-        return isinstance(self.source, SampledPoints) or self.goal.top is not None
+        return isinstance(self.source, SampledPoints) or self.follows_results
+
+    @property
+    def follows_results(self) -> bool:
+        """Whether the results of trials decide which replicas are due."""
+        return self.goal.top is not None or self.goal.error is not None
 
     def wants(self, record: TrialRecord) -> bool:
         """Whether a trial of the study belongs to this command."""
@@ -81,6 +89,8 @@ class Plan:
         known = {record.task for record in records}
         closed = {point_id(result.point) for result in results if result.is_closed}
         points = [point for point in self.source.points(results) if point_id(point.values) not in closed]
+        if self.goal.error is not None:
+            return self._sequential(points, results, known)
         top = self.goal.top
         passes = self.replicas if top is None else 1
         tasks = [self._task(point, replica) for replica in range(passes) for point in points]
@@ -91,6 +101,23 @@ class Plan:
             again = [point for point in points if point_id(point.values) in best]
             tasks = [self._task(point, replica) for replica in range(1, self.replicas) for point in again]
         return [task for task in tasks if task.task not in known]
+
+    def _sequential(
+        self, points: Sequence[Point], results: Sequence[PointResult], known: Collection[str]
+    ) -> list[TrialRecord]:
+        """The first seeds of all points, then those of the points that are not decided; none while one still runs."""
+        tasks = [self._task(point, replica) for replica in range(MIN_SEEDS) for point in points]
+        if first := [task for task in tasks if task.task not in known]:
+            return first
+        by_id = {point_id(result.point): result for result in results}
+        whole = [point for point in points if not by_id[point_id(point.values)].has_failed]
+        sign = 1 if self.goal.directions[0] == "minimize" else -1
+        costs = [[sign * value for value in by_id[point_id(point.values)].in_a_row] for point in whole]
+        seeds, due = next_look(costs, self.goal.error or 0.0, self.replicas)
+        tasks = [self._task(whole[index], replica) for replica in range(seeds) for index in due]
+        new = [task for task in tasks if task.task not in known]
+        n_known = sum(len(result.replicas) for result in results)
+        return [] if self.limit is not None and n_known + len(new) > self.limit else new
 
     def pending(self, records: Sequence[TrialRecord]) -> bool:
         """Whether more tasks may be due when a trial that waits or runs has ended."""
@@ -106,13 +133,17 @@ class Plan:
 
     def n_open(self, records: Sequence[TrialRecord]) -> int:
         """How many tasks are left to be started, those included that are not due yet."""
+        if self.goal.error is not None and not any(self.wants(record) and record.is_open for record in records):
+            return len(self.more(records))
         listed = isinstance(self.source, Grid)  # a trial taken over from another study counts as one of its points
         own = [record for record in records if self.wants(record) and (record.origin is None or listed)]
         return len(self) - sum(record.state != "WAITING" for record in own)
 
     def __len__(self) -> int:
-        """How many trials there are when all have ended."""
+        """How many trials there are when all have ended; with sequential replicas at most."""
         points, top = len(self.source), self.goal.top
+        if self.limit is not None:
+            return min(self.limit, points * self.replicas)
         return points * self.replicas if top is None else points + min(top, points) * (self.replicas - 1)
 
     def _task(self, point: Point, replica: int) -> TrialRecord:

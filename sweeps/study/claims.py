@@ -244,7 +244,10 @@ class SweepStudy:
         """Whether no task of the plan waits or runs on any host, or too many tasks have failed to start more."""
         with self._fresh():
             open_ones = self._states.of(plan).keys() & {"WAITING", "RUNNING"}
-            return not open_ones or self._states.is_given_up(plan, self.limits)
+            if self._states.is_given_up(plan, self.limits):
+                return True
+            # a trial may have ended since this process looked for tasks
+            return not open_ones and not (plan.follows_results and plan.more(list(self._trials.newest.values())))
 
     @patient
     def n_open(self, plan: Plan) -> int:

@@ -109,7 +109,8 @@ class StoredStudy:
         notes = {
             "objectives": list(goal.names),
             "aggregate": goal.aggregate,
-            "replicas": max(goal.replicas or 1, known.replicas or 1),
+            "replicas": max((goal.replicas or 1) if goal.error is None else 1, known.replicas or 1),
+            "replicas_error": goal.error,
             "replicas_top": goal.top,
             "seed_key": goal.seed_key,
             "step_name": goal.step_name,
@@ -174,6 +175,7 @@ def goal_of(study: optuna.Study) -> Goal:
         directions,
         aggregate=notes.get("aggregate", "mean"),
         replicas=replicas,
+        error=notes.get("replicas_error"),
         top=notes.get("replicas_top"),
         seed_key=seed_key,
         step_name=notes.get("step_name", "step"),

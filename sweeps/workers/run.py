@@ -129,7 +129,8 @@ class Run:
         records = study.records()
         new = [record for record in records if record.state in ENDED and record.number not in before]
         n_run, n_superseded = len(new), study.n_superseded
-        print_summary(self.console, records, study.goal, study.name, len(self.plan), n_run, n_superseded)
+        n_points = f"{sum(map(self.plan.wants, records))} trials" if study.goal.error else f"{len(self.plan)} points"
+        print_summary(self.console, records, study.goal, study.name, n_points, n_run, n_superseded)
         with suppress(OSError):  # a full disk: the study has it all
             write_results(Ranking(records, study.goal), self.request.composition.sweep_dir)
         rate, limit = study.failure_rate(self.plan), self.settings.max_failure_rate

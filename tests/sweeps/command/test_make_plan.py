@@ -69,6 +69,26 @@ def test_only_the_best_points_are_replicated_also_by_two_workers(app: App) -> No
 
 
 @pytest.mark.slow
+def test_replicas_go_on_until_the_best_point_is_told_from_the_others(app: App) -> None:
+    """The noise is the same at all points, so the differences have none: three seeds decide, old ones included."""
+    app.run("h=0.1,2", "noise=0.2", "hydra.sweeper.replicas=2")
+    command = ("h=0.1,0.4,2", "noise=0.2", "hydra.sweeper.replicas=auto")
+    out = app.run(*command, "hydra.sweeper.workers=2")
+    assert sorted((point["h"], replica) for point, replica in points(app)) == [
+        (h, replica) for h in (0.1, 0.4, 2) for replica in (0, 1, 2)
+    ]
+    rows = [" ".join(line.split()) for line in out.splitlines()]
+    assert any(row.startswith("0.1 3 ") and row.endswith(" worse: +0.15 to +0.15") for row in rows)
+    assert any(row.startswith("2 3 ") and row.endswith(" worse: +2.24 to +2.24") for row in rows)
+    assert "all of these intervals hold at once with probability 0.95" in out
+    assert app.study().user_attrs["replicas_error"] == 0.05
+    out = app.run(*command)
+    assert "0 trials run: all 9 trials are already in study" in out
+    app.run("h=0.4,2", "noise=0.2", "hydra.sweeper.replicas=4")  # a fixed number goes on from there
+    assert len(points(app)) == 11
+
+
+@pytest.mark.slow
 def test_a_pruned_replica_ends_its_point(app: App) -> None:
     in_order = "hydra.sweeper.enqueue=[{h: 0.5}, {h: 0.6}, {h: 0.7}, {h: 3}]"
     median = ("pruner=median", "hydra.sweeper.pruner.n_startup_trials=3")
@@ -185,7 +205,17 @@ REFUSED = [
     ),
     (["h=1,2", "hydra.sweeper.enqueue=[{H: 1}]"], "no axis H among h"),
     (["h=1,2", "hydra.sweeper.enqueue=[1]"], "enqueue has 1; it must be a list of points"),
-    (["h=1,2", "hydra.sweeper.replicas=0"], "replicas=0 is not allowed"),
+    (["h=1,2", "hydra.sweeper.replicas=0"], "replicas=0 is not allowed: it must be auto, or at least 1"),
+    (["h=1,2", "hydra.sweeper.replicas=some"], "replicas=some is not allowed: it must be auto, or at least 1"),
+    (["h=1,2", "hydra.sweeper.replicas=auto", "hydra.sweeper.replicas_max=2"], "replicas_max=2 is not allowed"),
+    (["h=1,2", "hydra.sweeper.replicas=auto", "hydra.sweeper.replicas_error=1"], "replicas_error=1.0 is not allowed"),
+    (["h=1,2", "hydra.sweeper.replicas=auto", "hydra.sweeper.replicas_top=1"], "replicas_top=1 is not allowed"),
+    (["h=1,2", "hydra.sweeper.replicas=auto", "hydra.sweeper.aggregate=median"], "which compares means"),
+    (["h=1,2", "hydra.sweeper.replicas=auto", "hydra.sweeper.objectives=[a,b]"], "which have no best point"),
+    (
+        ["h=1,2", "hydra.sweeper.replicas=auto", "hydra.sweeper.replicas_trials=5"],
+        "replicas_trials=5 is not allowed: it must be at least 6, as each of the 2 points gets 3 seeds",
+    ),
     (["seed=1,2", "hydra.sweeper.replicas=2"], "not allowed together with a seed axis: replicas already vary the seed"),
     (["h=1,2", "hydra.sweeper.replicas=2", "hydra.sweeper.seed_key=loss.name"], "seed_key=loss.name is not allowed"),
     (["h=1,2", "hydra.sweeper.replicas_top=2"], "it must be null where hydra.sweeper.replicas=1"),

@@ -39,7 +39,7 @@ def printed(records: list[TrialRecord], n_run: int = 2, n_superseded: int = 0) -
         records,
         Goal(step_name="kimg"),
         study="s",
-        n_points=5,
+        asked="5 points",
         n_run=n_run,
         n_superseded=n_superseded,
     )
@@ -94,6 +94,6 @@ def test_of_many_steps_an_even_choice_with_the_last() -> None:
 
 def test_a_narrow_terminal_loses_no_digit() -> None:
     console = Console(file=io.StringIO(), width=40, force_terminal=True, no_color=True)
-    print_summary(console, RECORDS, Goal(step_name="kimg"), study="s", n_points=5, n_run=1, n_superseded=0)
+    print_summary(console, RECORDS, Goal(step_name="kimg"), study="s", asked="5 points", n_run=1, n_superseded=0)
     assert isinstance(console.file, io.StringIO)
     assert "…" not in console.file.getvalue()

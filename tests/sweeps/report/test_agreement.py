@@ -1,6 +1,7 @@
 """The table at a sweep's end, the report and MLflow's run name the same best point."""
 
 import io
+from typing import Any
 
 from rich.console import Console
 
@@ -50,7 +51,7 @@ def test_a_single_seed_leads_nothing(studies: Studies) -> None:
     """h=3 has the lowest mean, but only one of two seeds."""
     study = sweep(studies)
     console = Console(file=io.StringIO(), width=PIPED_WIDTH, highlight=False, markup=False)
-    counts = {"n_points": 3, "n_run": 5, "n_superseded": 0}
+    counts: Any = {"asked": "3 points", "n_run": 5, "n_superseded": 0}
     print_summary(console, study.records(), study.goal, study="s", **counts)
     assert isinstance(console.file, io.StringIO)
     printed = console.file.getvalue()

@@ -78,3 +78,30 @@ def test_a_mixed_grid_has_the_same_points_and_always_the_same_order() -> None:
     order = shuffled(grid)
     assert order == shuffled(grid) != grid
     assert sorted(order, key=lambda point: point.values["h"]) == grid
+
+
+def sequential(limit: int | None = None) -> Plan:
+    return Plan(Grid(POINTS), Goal(replicas=12, error=0.05), SEED, limit)
+
+
+def noisy(seeds: int, points: Sequence[int] = (1, 2, 3)) -> list[TrialRecord]:
+    """The points 1 and 2 are near each other, and the third is far away."""
+    values = {1: [0.0, 0.3, 0.1, 0.2], 2: [0.3, 0.2, 0.5, 0.4], 3: [50.0, 50.2, 50.1, 50.3]}
+    return [record(h, seed, value=values[h][seed]) for seed in range(seeds) for h in points]
+
+
+def test_sequential_replicas_go_to_the_points_that_are_not_decided() -> None:
+    plan = sequential()
+    assert len(plan.more([])) == 9
+    assert plan.more([*noisy(2), *noisy(3)[6:8], record(3, 2, "RUNNING")]) == []  # which points go on is not known yet
+    assert said(plan.more(noisy(3))) == [("h=1", "seed=10"), ("h=2", "seed=10")]
+    assert plan.n_open(noisy(3)) == 2
+    assert said(sequential(limit=11).more(noisy(3))) == [("h=1", "seed=10"), ("h=2", "seed=10")]
+    assert sequential(limit=10).more(noisy(3)) == []
+    assert (len(plan), len(sequential(limit=10))) == (36, 10)
+
+
+def test_sequential_replicas_go_on_without_a_point_that_has_failed() -> None:
+    known = [*noisy(3)[:-1], record(3, 2, "FAIL")]
+    assert said(sequential().more(known)) == [("h=1", "seed=10"), ("h=2", "seed=10")]
+    assert sequential().more([*noisy(3, (1, 3)), *(record(2, seed, "FAIL") for seed in range(3))]) == []
