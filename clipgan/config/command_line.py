@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from clipgan.base.errors import UserError
-from clipgan.base.installed import conf, train_command
+from clipgan.base.installed import conf, module_command, train_command
 from clipgan.base.secrets import hidden, without_passwords
 from clipgan.base.text import first_line, printable
 from clipgan.config import Config, from_yaml, refuse_unread
@@ -54,6 +54,7 @@ def register_resolvers(**more: Callable[..., Any]) -> None:
         "not_in_identity": not_in_identity,
         "direction_of": direction_of,
         "train_command": lambda: shlex.join(train_command()),
+        "sample_command": lambda: shlex.join(module_command("clipgan.sample")),
         "keys": _described_keys,
         "if_listed": lambda name, names, value: value if name in names else None,
         **more,

@@ -1,7 +1,7 @@
 """Describe a run for MLflow, besides its metrics: its name, its task, and how to continue it."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,8 @@ class Origin:
     command: UserCommand = field(default_factory=UserCommand)
     swept: tuple[str, ...] = ()  # overrides that differ between the trials of its sweep, such as `h=0.5`
     parent_run_id: str | None = None  # the MLflow run of its sweep
+    # told the names of the metrics: the objective's, and those of the others by their short names (fid, accuracy ...)
+    tell_names: Callable[[str, Mapping[str, str]], None] | None = None
 
 
 @dataclass(frozen=True)

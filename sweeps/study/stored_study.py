@@ -19,6 +19,7 @@ from sweeps.study.identity import differences
 
 MAX_DIFFERENCES = 5  # quoted in an error message
 LOG_AXES = "log_axes"  # note: the axes with a logarithmic scale
+ABOUT = "about"  # note of the study: what its trials share, in a few words for titles
 
 
 class StoredStudy:

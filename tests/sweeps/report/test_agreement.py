@@ -51,13 +51,13 @@ def test_a_single_seed_leads_nothing(studies: Studies) -> None:
     study = sweep(studies)
     console = Console(file=io.StringIO(), width=PIPED_WIDTH, highlight=False, markup=False)
     counts = {"n_points": 3, "n_run": 5, "n_superseded": 0}
-    print_summary(console, study.records(), study.goal, study="s", **counts)
+    print_summary(console, Ranking(study.records(), study.goal), study="s", **counts, further=[])
     assert isinstance(console.file, io.StringIO)
     printed = console.file.getvalue()
     rows = [line.split()[:3] for line in printed.splitlines()]
     first = rows.index(["2", "2", "5"])
     assert rows[first : first + 3] == [["2", "2", "5"], ["1", "2", "6"], ["3", "1", "of"]]
-    assert "best: h=2  5 ± 1.4 [4, 6] n=2  value 5" in printed
+    assert "best: h=2  5 ± 1.4 [4, 6] n=2  FID 5" in printed
 
     report = studies.read("s")
     assert report.goal == study.goal == Goal(names=("FID",), replicas=2, top=2, seed_key="repeat")
@@ -66,10 +66,10 @@ def test_a_single_seed_leads_nothing(studies: Studies) -> None:
         ("2", "2", True), ("1", "2", False), ("3", "1 of 2", False),
     ]  # fmt: skip
 
-    parent = ParentRun(Client(), "run")  # type: ignore[arg-type]
+    parent = ParentRun(Client(), "run", "sqlite:///mlflow.db", "1")  # type: ignore[arg-type]
     parent.finish("FINISHED", study.records(), study.goal)
     assert parent.client.metrics == {  # type: ignore[attr-defined]
-        "best_value": 5.0, "best_so_far": min(VALUES.values()), "n_complete": 5, "n_fail": 0,
+        "FID_of_best": 5.0, "FID_best_so_far": min(VALUES.values()), "n_complete": 5, "n_fail": 0,
     }  # fmt: skip
 
 
