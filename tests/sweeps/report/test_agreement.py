@@ -61,7 +61,7 @@ def test_a_single_seed_leads_nothing(studies: Studies) -> None:
 
     report = studies.read("s")
     assert report.goal == study.goal == Goal(names=("FID",), replicas=2, top=2, seed_key="repeat")
-    assert _leaders(report)[0] == "Best: h=2 with 5 ± 1.4 [4, 6] n=2"
+    assert _leaders(report)[0] == "Best: h=2 with FID 5 ± 1.4 [4, 6] n=2"
     assert [(row.cells[0], row.cells[4], row.best) for row in point_table(report).rows] == [
         ("2", "2", True), ("1", "2", False), ("3", "1 of 2", False),
     ]  # fmt: skip
