@@ -165,7 +165,9 @@ def _train(cfg: Any, run: Any, trial: "RunningTrial | None") -> "Result":
     from clipgan.base.distributed import value_of_first
 
     run_dir = Path(value_of_first("run directory", run.runtime.output_dir))
-    origin = Origin(_command(run), trial.overrides() if trial else (), trial.parent_run_id if trial else None)
+    origin = Origin(_command(run))
+    if trial is not None:
+        origin = Origin(_command(run), trial.overrides(), trial.parent_run_id, trial.name_metrics)
     return train(config, run_dir, report=trial.report if trial else None, origin=origin)
 
 

@@ -18,6 +18,14 @@ class Run:
     tracking_uri: str
 
     @property
+    def model(self) -> str:
+        """MLflow's address of the model that it logged."""
+        import mlflow
+
+        [output] = mlflow.MlflowClient(self.tracking_uri).get_run(self.id).outputs.model_outputs
+        return f"models:/{output.model_id}"
+
+    @property
     def checkpoint(self) -> Path:
         return self.folder / "checkpoint-000001.pt"
 

@@ -13,6 +13,8 @@ from filelock import FileLock
 from clipgan.base.console import console
 from clipgan.base.secrets import without_passwords
 
+BY_NAME = ("tags.`mlflow.runName`", True)  # an order of runs
+
 
 def first_touch(uri: str) -> AbstractContextManager[Any]:
     """Lock the first use of a tracking store: two processes that create an SQLite database at once break it."""
@@ -23,7 +25,9 @@ def first_touch(uri: str) -> AbstractContextManager[Any]:
     return FileLock(f"{path}.lock")
 
 
-def address(uri: str, experiment_id: str, run: str | None = None, parent: str | None = None) -> str:
+def address(
+    uri: str, experiment_id: str, run: str | None = None, parent: str | None = None, order: tuple[str, bool] = BY_NAME
+) -> str:
     """Say where a browser shows a run, or the runs inside a sweep's run, in the view for trainings.
 
     For an SQLite database, it is the command that serves it, and the address where it does so by default.
@@ -33,14 +37,14 @@ def address(uri: str, experiment_id: str, run: str | None = None, parent: str | 
         experiment_id: of the runs.
         run: the id of a run, or None.
         parent: the id of a sweep's run, or None.
+        order: what sorts the runs inside the sweep's run, and whether the lowest comes first. In an order by time,
+            MLflow shows these runs as one folded row.
     """
-    page = f"#/experiments/{experiment_id}/runs"
-    if run is not None:
-        page += f"/{run}"
-    else:
-        page += "?workflowType=machine_learning"
-        if parent is not None:
-            page += f"&searchFilter={quote(f'tags.`mlflow.parentRunId` = {parent!r}')}"
+    page = f"#/experiments/{experiment_id}/runs{'' if run is None else f'/{run}'}?workflowType=machine_learning"
+    if parent is not None:
+        key, ascending = order
+        page += f"&searchFilter={quote(f'tags.`mlflow.parentRunId` = {parent!r}')}"
+        page += f"&orderByKey={quote(key)}&orderByAsc={str(ascending).lower()}"
     shown = without_passwords(uri)
     if uri.startswith(("http://", "https://")):
         return f"{shown.rstrip('/')}/{page}"

@@ -31,6 +31,9 @@ def draw_grid(
         captions: one per row.
         labels: one per image, drawn below it; None: no labels.
         min_cell: pixels; smaller images are enlarged by a whole factor.
+
+    Returns:
+        The picture. Its `info["rows"]` has the `box` of each row's images (left, top, right, bottom) and their `title`.
     """
     columns, resolution = len(images) // len(captions), images.shape[-1]
     cell = resolution * max(1, -(-min_cell // resolution))
@@ -39,10 +42,12 @@ def draw_grid(
     heights = [LINE * len(lines) + cell + (LINE if labels else 0) for lines in texts]
     grid = Image.new("RGB", (columns * cell, sum(heights)), "white")
     draw = ImageDraw.Draw(grid)
+    grid.info["rows"] = []
     for row, (top, lines) in enumerate(zip(itertools.accumulate(heights, initial=0), texts, strict=False)):
         for number, line in enumerate(lines):
             draw.text((4, top + LINE * number + 2), line, fill="black", font=font)
         y = top + LINE * len(lines)
+        grid.info["rows"].append({"box": [0, y, columns * cell, y + cell], "title": captions[row]})
         for column in range(columns):
             index = row * columns + column
             picture = to_picture(images[index]).resize((cell, cell), Image.Resampling.NEAREST)

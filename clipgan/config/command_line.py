@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from clipgan.base.errors import UserError
-from clipgan.base.installed import conf, train_command
+from clipgan.base.installed import conf, module_command, train_command
 from clipgan.base.text import first_line, printable
 from clipgan.config import Config, from_yaml, plain, refuse_unread
 from clipgan.config.identity import is_listed, not_in_identity
@@ -53,6 +53,7 @@ def register_resolvers(**more: Callable[..., Any]) -> None:
         "not_in_identity": not_in_identity,
         "direction_of": direction_of,
         "train_command": lambda: shlex.join(train_command()),
+        "sample_command": lambda: shlex.join(module_command("clipgan.sample")),
         "keys": _described_keys,
         "if_listed": lambda name, names, value: value if name in names else None,
         **more,

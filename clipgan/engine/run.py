@@ -55,6 +55,8 @@ class Run(Task):
         """Train to the schedule's end, or until the report stops the run, and return the result."""
         self.announce()
         self.name = run_name(self.config, origin.swept)
+        if origin.tell_names is not None and rank() == 0:
+            origin.tell_names(self.key, self.names)
         resumed_at = self._resume()
         # signals are caught also while MLflow opens or takes the last metrics
         with self.interruption.heeding(), self.cache_check if rank() == 0 else nullcontext():

@@ -122,8 +122,8 @@ def from_run(run_id: str, tracking_uri: str) -> Source:
     if not outputs:
         where = run.data.tags.get(RUN_DIR_TAG, "no known directory")
         raise UserError(
-            f"run={run_id} ({run.info.run_name}) has no checkpoint here ({where}) and has logged no model "
-            f"{MODEL_NAME}; a sweep's parent run has neither: give one of its trials"
+            f"run={run_id} ({run.info.run_name}) has no checkpoint here ({where}) and has logged no "
+            f"model; a sweep's parent run has neither: give one of its trials"
         )
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     from mlflow.artifacts import download_artifacts

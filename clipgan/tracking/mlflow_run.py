@@ -14,13 +14,15 @@ from clipgan.base.mlflow_store import address, connect, first_touch, limit_waits
 from clipgan.base.secrets import without_passwords
 from clipgan.config import MlflowConfig
 from clipgan.tracking.run_description import RunDescription
+from clipgan.tracking.shared_weights import share_weights
 
 MAX_PARAM = 500  # characters; longer values are cut
 MAX_DIGEST = 36  # characters; MLflow's limit
 RUN_DIR_TAG = "clipgan.run_dir"  # tag with the run directory, which has the checkpoints
 RESUMED_TAG = "resumed."  # prefix of a parameter's key, for its newest value if a resumed run has changed it
 BATCH = 100  # parameters per call; MLflow's limit
-MODEL_NAME = "generator"  # MLflow serves a run's model as runs:/RUN_ID/generator
+MODEL_NAME = "generator"  # a folder in a model
+NOT_IN_MODELS = str.maketrans(dict.fromkeys("/:.%\"'", "_"))  # characters that MLflow forbids in a model's name
 RUN_ID_FILE = "mlflow_run_id.txt"  # in the run directory
 URI_FILE = "mlflow_uri.txt"  # in the run directory: the URI of the MLflow with this id
 MARK_FILE = "mlflow_run_mark.txt"  # in the run directory, from the request for a run to the note of its id
@@ -247,12 +249,13 @@ class MlflowRun:
             return  # an earlier process finished this run
         if model.model_id is None:
             announced = self._client.create_logged_model(
-                run.info.experiment_id, MODEL_NAME, source_run_id=self.run_id
+                run.info.experiment_id, run.info.run_name.translate(NOT_IN_MODELS), source_run_id=self.run_id
             )  # fmt: skip
             model.model_id = announced.model_id
         with tempfile.TemporaryDirectory() as folder:
             model.write(Path(folder) / MODEL_NAME)
             self._client.log_model_artifacts(model.model_id, str(Path(folder) / MODEL_NAME))
+        share_weights(self._client.get_logged_model(model.model_id).artifact_location)
         self._client.finalize_logged_model(model.model_id, "READY")
         self._client.log_outputs(self.run_id, [LoggedModelOutput(model.model_id, model.step)])
 

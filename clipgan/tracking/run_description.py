@@ -1,7 +1,7 @@
 """Describe a run for MLflow, besides its metrics: its name, its task, and how to continue it."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,8 @@ class Origin:
     command: UserCommand = field(default_factory=UserCommand)
     swept: tuple[str, ...] = ()  # overrides that differ between the trials of its sweep, such as `h=0.5`
     parent_run_id: str | None = None  # the MLflow run of its sweep
+    # told the names of the metrics: the objective's, and those of the others by their short names (fid, accuracy ...)
+    tell_names: Callable[[str, Mapping[str, str]], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -44,15 +46,22 @@ COMPARED = (
 def to_show(params: Mapping[str, Any], swept: Sequence[str]) -> dict[str, Any]:
     """Choose and order a run's parameters for MLflow; the file config.yaml has all of them.
 
-    The axes of the sweep come first, then what a person compares, then the rest. Left out are values that are None, and
-    weights of the structure that repeat `h`.
+    The axes of the sweep come first, then what a person compares, then the rest. Left out are empty values, where
+    MLflow is, and what repeats another parameter: weights of the structure that repeat `h`, a judge that is the
+    extractor.
 
     Args:
         params: dotted keys to plain values.
         swept: see `Origin`.
     """
     repeated = {key for key in ("loss.homologous", "loss.heterologous") if params.get(key) in (1, params.get("h"))}
-    shown = {key: value for key, value in params.items() if value is not None and key not in repeated}
+    if params.get("metrics/judge_key") == params.get("metrics/extractor"):
+        repeated.add("metrics/judge_key")
+    shown = {
+        key: value
+        for key, value in params.items()
+        if value not in (None, [], ()) and key not in repeated and not key.startswith("mlflow.")
+    }
     first = [*(line.lstrip("+").partition("=")[0] for line in swept), *COMPARED]
     ranks = {name: rank for rank, name in reversed(list(enumerate(first)))}
 

@@ -67,7 +67,9 @@ class Settings:
     grace: int = 120  # seconds without a heartbeat after which a host loses its trials to the others
     mlflow_tracking_uri: str | None = None  # MLflow's address for the run of the whole study; null: no such run
     mlflow_experiment: str | None = None  # experiment that holds this run; created if missing
-    mlflow_about: str = ""  # what all trials share, for the name of this run, such as the data
+    about: dict[str, Any] = field(default_factory=dict)  # what all trials share, for titles: key -> text
+    # A title leaves out a key that is an axis.
+    best_command: str | None = None  # command that uses the best trial's checkpoint; {checkpoint} is its path
 
     def check(self) -> None:
         """Check the values, beyond their types.

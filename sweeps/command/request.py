@@ -43,6 +43,12 @@ class Request:
         return self.settings.needs_number or not isinstance(self.plan.source, Grid)
 
     @property
+    def about(self) -> list[str]:
+        """What all trials share, in a few words for titles."""
+        axes = {axis.name for axis in self.axes}
+        return [str(text) for key, text in self.settings.about.items() if key not in axes and text is not None]
+
+    @property
     def study_name(self) -> str:
         """The name that the study has or would have."""
         return self.settings.study_name or derived_name(self.identity)

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from clipgan.base.mlflow_store import address, connect, limit_waits
+from clipgan.base.mlflow_store import BY_NAME, address, connect, limit_waits
 from clipgan.base.secrets import without_passwords
 from clipgan.base.text import first_line
 from sweeps.command.command_line import sweep_command
@@ -20,45 +20,57 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ATTRIBUTE = "mlflow_run_id"  # note of the study
 MAX_PARAM = 6000  # characters that MLflow allows in the value of a parameter
-BEST_SO_FAR = "best_so_far"  # a metric
 MAX_AXES = 80  # characters of the axes in a run's name
 
 
 class ParentRun:
     """The MLflow run of a study."""
 
-    def __init__(self, client: "MlflowClient", run_id: str) -> None:
-        self.client = client
-        self.run_id = run_id
+    def __init__(self, client: "MlflowClient", run_id: str, uri: str, experiment_id: str) -> None:
+        """
+        Args:
+            client: of the MLflow that has the run.
+            run_id: its id there.
+            uri: MLflow's tracking URI.
+            experiment_id: of the run.
+        """
+        self.client, self.run_id = client, run_id
+        self._uri, self._experiment_id = uri, experiment_id
+
+    def page(self, goal: Goal | None = None) -> str:
+        """Where a browser shows the trials: the best first if `goal`, with own names, is given; else by name."""
+        order = BY_NAME if goal is None else (f"metrics.`{goal.names[0]}`", goal.directions[0] == "minimize")
+        return address(self._uri, self._experiment_id, parent=self.run_id, order=order)
 
     def finish(self, status: str, records: Sequence[TrialRecord], goal: Goal) -> None:
-        """Write the study's figures so far and end the run.
+        """Write the study's metrics so far and end the run.
 
         Args:
             status: FINISHED | FAILED | KILLED.
             records: the newest trial of each task of the study.
             goal: of the study; with several objectives there is no best value.
         """
-        best = Ranking(records, goal).best if len(goal.names) == 1 else None
-        if best is not None:
-            self.client.log_metric(self.run_id, "best_value", best.values[0])
-            self._log_best_so_far(records, goal)
+        ranking = Ranking(records, goal)
+        if ranking.best is not None and len(goal.names) == 1:
+            [name] = ranking.goal.names
+            self._log_best_so_far(records, goal.directions[0], f"{name}_best_so_far")
+            self.client.log_metric(self.run_id, f"{name}_of_best", ranking.best.values[0])
         states = Counter(record.state for record in records)
         self.client.log_metric(self.run_id, "n_complete", states["COMPLETE"])
         self.client.log_metric(self.run_id, "n_fail", states["FAIL"])
         self.client.set_terminated(self.run_id, status)
 
-    def _log_best_so_far(self, records: Sequence[TrialRecord], goal: Goal) -> None:
-        """Write the curve `best_so_far`: at step N, the best value among the N trials that were complete first."""
-        there = {metric.step for metric in self.client.get_metric_history(self.run_id, BEST_SO_FAR)}
+    def _log_best_so_far(self, records: Sequence[TrialRecord], direction: str, name: str) -> None:
+        """Write a curve: at step N, the best value among the N trials that were complete first."""
+        there = {metric.step for metric in self.client.get_metric_history(self.run_id, name)}
         done = [record for record in records if record.state == "COMPLETE" and record.value is not None]
-        better = min if goal.directions[0] == "minimize" else max
+        better = min if direction == "minimize" else max
         best: float | None = None
         for step, record in enumerate(sorted(done, key=_ended), 1):
             assert record.value is not None
             best = record.value if best is None else better(best, record.value)
             if step not in there:
-                self.client.log_metric(self.run_id, BEST_SO_FAR, best, step=step)
+                self.client.log_metric(self.run_id, name, best, step=step)
 
 
 def _ended(record: TrialRecord) -> tuple[float, int]:
@@ -99,8 +111,9 @@ def open_parent(
     for name, text in _axes(space).items():
         client.set_tag(run_id, f"sweep.axis.{name}", text)  # not a parameter: a list of values would make
         # the axis one of words where a person compares runs
-    say(f"to watch its trials: {address(tracking_uri, experiment_id, parent=run_id)}")
-    return ParentRun(client, run_id)
+    parent = ParentRun(client, run_id, tracking_uri, experiment_id)
+    say(f"to watch its trials: {parent.page()}")
+    return parent
 
 
 def or_warn(action: Callable[[], T], say: Callable[[str], None]) -> T | None:

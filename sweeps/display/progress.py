@@ -1,5 +1,6 @@
 """What a sweep shows while it runs: a live table on a terminal, else a line for each event."""
 
+import heapq
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -13,6 +14,7 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from sweeps.points.metric_names import objective_names
 from sweeps.points.trial_record import TrialRecord, newest_of_each_task
 from sweeps.search.plan import Plan
 
@@ -37,8 +39,9 @@ class EventLines:
         for record in records:
             before = self._before.get(record.number)
             if self._plan.wants(record) and record.state != "WAITING":
-                for event in _events(before, record, self._plan.goal.step_name):
-                    self._say(f"trial {self._plan.label(record, record.run)}  {event}")
+                [metric, *_] = objective_names(self._plan.goal.names, [record])
+                for event in _events(before, record, self._plan.goal.step_name, metric):
+                    self._say(f"trial {record.label}  {'  '.join(record.overrides) or '(no axis)'}  {event}")
             self._before[record.number] = record
 
     def close(self) -> None:
@@ -73,15 +76,16 @@ class LiveTable:
     def render(self, now: datetime) -> Group:
         """The table, and a line about the whole sweep, at a moment."""
         table = Table(box=box.SIMPLE_HEAD)
-        for column in ("trial", "point", self._plan.goal.step_name, "objective", "state", "ETA"):
+        [metric, *_] = objective_names(self._plan.goal.names, list(self._records.values()))
+        for column in ("trial", "point", self._plan.goal.step_name, metric, "state", "ETA"):
             table.add_column(column, justify="left" if column in ("point", "state") else "right")
         pace = Durations(self._records.values())
         for record in self._rows():
             step = max(record.steps, default=None)
             value = record.value if record.value is not None else record.steps.get(step) if step is not None else None
             table.add_row(
-                str(record.number),
-                self._plan.label(record, record.run).partition("  ")[2],
+                str(record.label),
+                "  ".join(record.overrides) or "(no axis)",
                 "-" if step is None else str(step),
                 "-" if value is None else f"{value:.6g}",
                 record.state if record.reason is None else f"{record.state} {record.reason:.40}",
@@ -142,24 +146,29 @@ class Durations:
         """Seconds until all trials have ended."""
         if self._seconds is None:
             return None
-        running = [record for record in newest if record.state == "RUNNING"]
-        left = sum(self.left(record, now) or 0.0 for record in running)
-        return (left + self._seconds * max(0, n_open - len(running))) / n_workers
+        free = [self.left(record, now) or 0.0 for record in newest if record.state == "RUNNING"]
+        n_waiting = max(0, n_open - len(free))
+        free += [0.0] * (n_workers - len(free))  # seconds until each worker is free
+        heapq.heapify(free)
+        for _ in range(n_waiting):
+            heapq.heapreplace(free, free[0] + self._seconds)
+        return max(free)
 
 
-def _events(before: TrialRecord | None, record: TrialRecord, step_name: str) -> Iterable[str]:
+def _events(before: TrialRecord | None, record: TrialRecord, step_name: str, metric: str) -> Iterable[str]:
     if before is None or before.state == "WAITING":
         yield "started"
     known = before.steps if before is not None else {}
     for step in sorted(record.steps.keys() - known.keys()):
-        yield f"{step_name} {step}  {record.steps[step]:.6g}"
+        yield f"{step_name} {step}  {metric} {record.steps[step]:.6g}"
     if record.state != "RUNNING":
-        yield _end(record)
+        yield _end(record, metric)
 
 
-def _end(record: TrialRecord) -> str:
+def _end(record: TrialRecord, metric: str) -> str:
     values = record.values or ([] if record.value is None else [record.value])
-    result = ", ".join(f"{value:.6g}" for value in values) or record.reason
+    numbers = ", ".join(f"{value:.6g}" for value in values)
+    result = f"{metric} {numbers}" if numbers else record.reason
     again = "; it waits again" if record.requeued else ""
     return f"{record.state} {f'{result} ' if result else ''}in {record.seconds or 0:.0f} s{again}"
 

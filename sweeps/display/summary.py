@@ -9,9 +9,11 @@ from rich.console import Console
 from rich.table import Table
 
 from clipgan.base.console import PlainConsole
+from sweeps.command.next_steps import Step
 from sweeps.display.table import MAX_STEPS, cell, interval_text, names_in, point_cells, study_table
-from sweeps.points.ranking import Goal, PointResult, Ranking
+from sweeps.points.ranking import PointResult, Ranking
 from sweeps.points.trial_record import TrialRecord
+from sweeps.points.verdict import verdict
 
 PIPED_WIDTH = 1000  # characters: nothing is wrapped or cut where the output is no terminal
 
@@ -24,25 +26,25 @@ def new_console() -> Console:
 
 def print_summary(
     console: Console,
-    records: Sequence[TrialRecord],
-    goal: Goal,
+    ranking: Ranking,
     study: str,
     asked: str,
     n_run: int,
     n_superseded: int,
+    further: Sequence[Step],
 ) -> None:
     """The table and what follows from it.
 
     Args:
         console: where to print.
-        records: the newest trial of each task of the study.
-        goal: of the study.
+        ranking: of the newest trial of each task of the study.
         study: its name.
         asked: number of points or trials that this invocation was asked for, with its unit.
         n_run: trials that this invocation has run.
         n_superseded: older trials of the same points, which the table leaves out.
+        further: commands and addresses that the user may want next.
     """
-    ranking = Ranking(records, goal)
+    records = ranking.records
     console.print(f"\nstudy {study}")
     console.print(study_table(ranking), soft_wrap=False)
     for line in (
@@ -54,6 +56,8 @@ def print_summary(
         console.print(line, soft_wrap=isinstance(line, str))
     if n_run == 0 and not any(record.state == "WAITING" for record in records):
         console.print(f"0 trials run: all {asked} are already in study {study}")
+    for purpose, command in further if ranking.points else ():
+        console.print(f"{purpose}:\n    {command}", soft_wrap=True)
 
 
 def _left_out(records: Sequence[TrialRecord], n_superseded: int) -> Iterator[str]:
@@ -72,19 +76,22 @@ def _verdict(ranking: Ranking) -> Iterator[Table | str]:
     if ranking.best is None:
         return
     if len(names := ranking.goal.names) > 1:
-        yield f"Pareto front: {len(ranking.leaders)} of {len(ranking.points)} points"
+        yield from verdict(ranking)
         for result in sorted(ranking.leaders, key=lambda result: result.values[0]):
             said = "  ".join(f"{name} {cell(value)}" for name, value in zip(names, result.values, strict=True))
-            yield f"  trial {result.replicas[0].number}  {result}  {said}"
-    elif ranking.asked > 1 or ranking.has_replicas:
+            yield f"  trial {result.replicas[0].label}  {result}  {said}"
+        return
+    [metric] = names
+    if ranking.asked > 1 or ranking.has_replicas:
         yield _replica_table(ranking)
-        yield f"best: {ranking.best}  {ranking.best.first}  value {cell(ranking.best.values[0])}"
+        yield f"best: {ranking.best}  {ranking.best.first}  {metric} {cell(ranking.best.values[0])}"
         if ranking.goal.error is not None:
             share = f"{1 - ranking.goal.error:.4g}"
             yield f"than the best: mean difference; all of these intervals hold at once with probability {share}"
     else:
         [record] = ranking.best.complete
-        yield f"best: trial {record.number}  {record}  value {cell(record.value)}{_where(record)}"
+        yield f"best: trial {record.label}  {record}  {metric} {cell(record.value)}{_where(record)}"
+    yield from verdict(ranking)
 
 
 def _replica_table(ranking: Ranking) -> Table:
@@ -113,7 +120,7 @@ def _compared(ranking: Ranking, result: PointResult) -> str:
 def _failures(records: Sequence[TrialRecord]) -> Iterator[str]:
     failed = [record for record in records if record.state == "FAIL"]
     for record in failed:
-        yield f"failed: trial {record.number}  {record}  {record.reason}{_where(record)}"
+        yield f"failed: trial {record.label}  {record}  {record.reason}{_where(record)}"
     if failed:
         yield "to run the failed points again, repeat the command with hydra.sweeper.retry_failed=true"
 

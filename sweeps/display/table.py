@@ -19,15 +19,16 @@ def study_table(ranking: Ranking) -> Table:
     records, goal = ranking.records, ranking.goal
     axes = names_in(record.point for record in records)
     replicas = ["replica"] if any(record.replica for record in records) else []
-    attributes = names_in(record.attributes for record in records)
+    attributes = ranking.attributes
     steps = shown_steps(sorted({step for record in records for step in record.steps}))
-    columns = ["trial", *axes, *replicas, *(f"{goal.step_name} {step}" for step in steps), *(["best"] if steps else [])]
+    columns = ["trial", *axes, *replicas, *(f"{goal.step_name} {step}" for step in steps)]
+    columns += [f"{goal.names[0]}_best"] if steps else []
     table = Table(box=box.SIMPLE_HEAD)
-    for column in (*columns, *attributes, *goal.names, "state"):
+    for column in (*columns, *attributes.values(), *goal.names, "state"):
         table.add_column(column, justify="left" if column == "state" else "right", overflow="fold")
     leaders = {record.number for result in ranking.leaders for record in result.complete}
     for record in records:
-        cells = [str(record.number), *point_cells(record.point, axes), *(str(record.replica) for _ in replicas)]
+        cells = [str(record.label), *point_cells(record.point, axes), *(str(record.replica) for _ in replicas)]
         cells += [cell(record.steps.get(step)) for step in steps]
         cells += [cell(best_step_value(record, goal.directions[0]))] if steps else []
         cells += [cell(record.attributes.get(name)) for name in attributes]

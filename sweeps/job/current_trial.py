@@ -62,6 +62,18 @@ class RunningTrial:
 
         self._in_storage(lambda storage, key: storage.set_trial_user_attr(key, f"{JOB}{name}", value))
 
+    def name_metrics(self, returned: str, others: Mapping[str, str]) -> None:
+        """Tell the metrics' own names, under which tables and reports show them.
+
+        Args:
+            returned: of the value that the job reports and returns, such as `fid2k_clip_tiny`.
+            others: of the values that the job stores with `set`, by the names that they have there.
+        """
+        from sweeps.points.metric_names import RETURNED
+        from sweeps.points.trial_record import NAMES
+
+        self._in_storage(lambda storage, key: storage.set_trial_user_attr(key, NAMES, {**others, RETURNED: returned}))
+
     def overrides(self) -> tuple[str, ...]:
         """The overrides for the trial's point and seed; other trials of the sweep have other ones."""
         found = self._in_storage(lambda storage, key: storage.get_trial(key).user_attrs["overrides"])

@@ -7,9 +7,10 @@ import functools
 import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sweeps.base.errors import SweepError
+from sweeps.points.metric_names import attribute_names, objective_names
 from sweeps.points.search_space import Value, point_id, point_text
 from sweeps.points.sequential import Interval, differences
 from sweeps.points.statistics import Summary, sampling_deviation, summary, within_noise
@@ -101,7 +102,8 @@ class Ranking:
     """
 
     def __init__(self, records: Sequence[TrialRecord], goal: Goal) -> None:
-        self.goal = goal
+        self.goal = replace(goal, names=objective_names(goal.names, records))
+        self.attributes = attribute_names(self.goal.names, records)  # of the jobs: short name -> own name
         self.records = [with_seed_as_replica(record, goal.seed_key) for record in records]
         found = [result for result in by_point(self.records, aggregate_named(goal.aggregate)) if result.values]
         most = max((len(result.complete) for result in found), default=0)

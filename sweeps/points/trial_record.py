@@ -14,6 +14,7 @@ from sweeps.points.search_space import Value, name_of, point_id, point_text
 OWN = "point"  # attribute of each trial of this sweeper; other tools' trials lack it
 JOB = "job."  # prefix of the attributes that a job sets
 OBJECTIVE_SD = "objective_sd"  # a job's attribute: standard deviation of measuring the first objective again
+NAMES = "metric_names"  # attribute: the metrics' own names, as the job has told them
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class TrialRecord:
     started: datetime | None = None  # by the clock of the host that ran it
     ended: datetime | None = None
     overrides: tuple[str, ...] = ()  # overrides for the point and the seed
-    run: int = 0  # number of its run directory
+    run: int = -1  # number of its run directory; -1: it has none
     attempt: int = 0  # number of earlier crashes of its task
     requeues: int = 0  # times that its task has asked to run again later
     requeued: bool = False  # it failed, and its task was queued again
@@ -43,9 +44,18 @@ class TrialRecord:
     note: str | None = None  # of its point, while it has no trial yet
     distributions: Mapping[str, Any] = field(default_factory=dict)  # Optuna's, by axis
     key: int = -1  # the trial's key in Optuna's storage
+    names: Mapping[str, str] = field(default_factory=dict)  # see `sweeps.points.metric_names`
 
     def __str__(self) -> str:
         return point_text(self.point)
+
+    @property
+    def label(self) -> int:
+        """The number that a user sees everywhere: that of the run directory, which all attempts of a task share.
+
+        It is Optuna's number of the task's first trial. A trial of another study or tool has Optuna's own number.
+        """
+        return self.run if self.run >= 0 else self.number
 
     @property
     def task(self) -> str:
@@ -95,6 +105,7 @@ def record_of(trial: FrozenTrial) -> TrialRecord:
         owner=attributes.get("owner", {}),
         distributions=trial.distributions,
         key=key_of(trial),
+        names=attributes.get(NAMES, {}),
     )
 
 

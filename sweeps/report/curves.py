@@ -65,7 +65,7 @@ def _curve(trials: Sequence[TrialRecord], last: bool = False, **look: Any) -> Sc
         gap = [] if last or len(trials) == 1 else [None]
         xs += [*(step for step, _ in found), *gap]
         ys += [*(value for _, value in found), *gap]
-        texts += [label(f"trial {trial.number}  {trial}")] * (len(found) + len(gap))
+        texts += [label(f"trial {trial.label}  {trial}")] * (len(found) + len(gap))
     return Scatter(x=xs, y=ys, text=texts, hovertemplate="%{text}<br>%{x}: %{y:.4g}<extra></extra>", **look)
 
 

@@ -11,7 +11,7 @@ _SPECIAL = str.maketrans({"|": r"\|", "\n": " ", "<": "&lt;", ">": "&gt;", "*": 
 def markdown(sweep: Sweep) -> str:
     """The complete points, the best first and bold, and what the table leaves out."""
     table = point_table(sweep)
-    lines = [f"Study {_escaped(sweep.name)}", ""]
+    lines = [_escaped(sweep.title), "", f"Study {_escaped(sweep.name)}", ""]
     if sweep.points:
         lines.append(_row([_escaped(column.name) for column in table.columns]))
         lines.append(_row(["---:" if column.number else "---" for column in table.columns]))

@@ -1,22 +1,29 @@
 """The page: sections of figures, tables and pictures, in one file that needs no network."""
 
+import os
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from html import escape
 from pathlib import Path
+from urllib.parse import quote
 
 from jinja2 import Environment, StrictUndefined
 from plotly.graph_objects import Figure
 from plotly.offline import get_plotlyjs
 
+from clipgan.base.secrets import without_passwords
+from sweeps.command.next_steps import next_steps
 from sweeps.points.ranking import PointResult
 from sweeps.points.statistics import RELIABLE
 from sweeps.points.trial_record import TrialRecord
+from sweeps.points.verdict import verdict
 from sweeps.report import curves, effects, optuna_figures, tables
 from sweeps.report.images import Picture, newest_picture
 from sweeps.report.reading import Sweep
+from sweeps.report.settling import settling, settling_figure
+from sweeps.report.strips import Strip, strip_of
 from sweeps.report.tables import Table
 
 TOP = 4  # points whose pictures are shown
@@ -33,16 +40,19 @@ class Section:
     drawings: tuple[Drawing, ...] = ()
     table: Table | None = None
     pictures: tuple[tuple[str, Picture], ...] = ()
+    strip: Strip | None = None
 
 
-def render(sweep: Sweep, pictures: str) -> str:
+def render(sweep: Sweep, pictures: str, page: Path | None = None) -> str:
     """The whole page.
 
     Args:
         sweep: what is shown.
         pictures: glob pattern of the pictures in a run directory.
+        page: the page's file, beside which the CSV file lies; None: there is neither.
     """
-    parts = (_curves, _replicas, _effects, _across, _front, partial(_pictures, pattern=pictures))
+    strip, grids = partial(_strip, pattern=pictures), partial(_pictures, pattern=pictures)
+    parts = (_curves, _replicas, _effects, _across, _front, strip, grids, _settling)
     failed, pruned = tables.failure_table(sweep), tables.pruned_table(sweep)
     sections = [
         *(part(sweep) for part in parts),
@@ -52,6 +62,8 @@ def render(sweep: Sweep, pictures: str) -> str:
     ]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.globals["zip"] = zip
+    folder = Path() if page is None else page.parent
+    environment.filters["from_page"] = lambda file: quote(os.path.relpath(file, folder))
     template = environment.from_string(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
     return template.render(
         sweep=sweep,
@@ -60,6 +72,10 @@ def render(sweep: Sweep, pictures: str) -> str:
         goal=_goal(sweep),
         n_open=len(sweep.in_state("WAITING", "RUNNING")),
         leaders=_leaders(sweep),
+        further=next_steps(sweep.ranking, sweep.note),
+        fixed=without_passwords(" ".join((sweep.note or {}).get("fixed", []))),
+        command=(sweep.note or {}).get("sweep"),
+        csv=None if page is None else page.with_suffix(".csv").name,
         when=datetime.now().strftime("%Y-%m-%d %H:%M"),
         sections=list(filter(None, sections)),
     )
@@ -77,7 +93,7 @@ def _replicas(sweep: Sweep) -> Section | None:
         return None
     table, ranking = tables.point_table(sweep), sweep.ranking
     if not ranking.has_replicas:
-        lead = "One trial a point: what the seed does to these figures is not known. Replicas would tell."
+        lead = "One trial a point: what the seed does to these metrics is not known. Replicas would tell."
         if any(map(ranking.noise, ranking.points)):
             lead += (
                 " A point is within noise of the best where measuring both anew makes such a difference in one case of"
@@ -157,7 +173,33 @@ def _pictures(sweep: Sweep, pattern: str) -> Section | None:
     found = [newest_picture(trial.run_dir, pattern) for trial in trials]
     if not any(picture.uri for picture in found):
         return Section(title, f"There are none: {found[0].note}.")
-    return Section(title, pictures=tuple((f"trial {t.number}  {t}", p) for t, p in zip(trials, found, strict=True)))
+    return Section(title, pictures=tuple((f"trial {t.label}  {t}", p) for t, p in zip(trials, found, strict=True)))
+
+
+def _strip(sweep: Sweep, pattern: str) -> Section | None:
+    """One row of the sample grids over the steps, for the points in the order of their axes."""
+    values = {axis: effects.axis_values(sweep, axis) for axis in sweep.axes}
+
+    def place(trial: TrialRecord) -> list[int]:
+        return [values[axis].index(trial.point[axis]) if axis in trial.point else -1 for axis in sweep.axes]
+
+    trials = sorted((_best_replica(sweep, result) for result in sweep.points), key=place)
+    strip = strip_of(trials, pattern)
+    if strip is None:
+        return None
+    return Section(f"One prompt over {sweep.goal.step_name} and over the points", strip.title, strip=strip)
+
+
+def _settling(sweep: Sweep) -> Section | None:
+    found = settling(sweep)
+    if not found:
+        return None
+    lead = (
+        "Spearman's rank correlation of the points' order at each snapshot with their order at the last one, with a"
+        " 95 % interval (bootstrap over the points). Where it stays near 1, shorter trials would have given the same"
+        " order."
+    )
+    return Section("When the order settled", lead, (_drawing("settling", settling_figure(sweep, found)),))
 
 
 def _trials(sweep: Sweep) -> Section:
@@ -193,10 +235,7 @@ def _goal(sweep: Sweep) -> str:
 def _leaders(sweep: Sweep) -> list[str]:
     if not sweep.points:
         return []
+    said = [f"{line[0].upper()}{line[1:]}" for line in verdict(sweep.ranking)]
     if len(sweep.goal.names) > 1:
-        return [f"{len(sweep.ranking.leaders)} of {len(sweep.points)} points are on the Pareto front."]
-    lines = [f"Best: {sweep.points[0]} with {sweep.points[0].first}"]
-    same = [str(result) for result in sweep.points if sweep.ranking.noise(result)]
-    if same:
-        lines.append(f"Within noise of it: {'; '.join(same[:TOP])}{' and others' if len(same) > TOP else ''}")
-    return lines
+        return said
+    return [f"Best: {sweep.points[0]} with {sweep.objective} {sweep.points[0].first}", *said]

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,12 @@ from sqlalchemy.engine import make_url
 from clipgan.base.secrets import without_passwords
 from sweeps.base.errors import SweepError
 from sweeps.command.command_line import ATTRIBUTE, command_of
+from sweeps.command.next_steps import best_checkpoint
+from sweeps.points.metric_names import objective_names
 from sweeps.points.ranking import Goal, PointResult, Ranking
 from sweeps.points.trial_record import TrialRecord, newest_of_each_task, with_seed_as_replica
 from sweeps.study.storage import absolute_url, is_made, open_storage
-from sweeps.study.stored_study import DEPENDENCIES, LOG_AXES, goal_of, newest_study, records_of
+from sweeps.study.stored_study import ABOUT, DEPENDENCIES, LOG_AXES, goal_of, newest_study, records_of
 
 MAX_LISTED = 20  # studies named in a message
 
@@ -26,12 +28,14 @@ class Sweep:
 
     name: str
     storage: str  # to be shown: without a password
-    goal: Goal
+    goal: Goal  # with the metrics' own names
     trials: tuple[TrialRecord, ...]  # the newest of each point and replica, by number
     superseded: tuple[TrialRecord, ...]  # earlier trials of the same: interrupted, orphaned or retried
     note: Mapping[str, Any] | None  # of the command that runs it
     log_axes: tuple[str, ...] = ()  # drawn with a logarithmic scale
     dependencies: tuple[str, ...] = ()  # lines that say how axes depend on each other
+    about: tuple[str, ...] = ()  # what the trials share, in a few words
+    shared: Mapping[str, Any] = field(default_factory=dict)  # the settings that the trials share
 
     @functools.cached_property
     def ranking(self) -> Ranking:
@@ -50,18 +54,16 @@ class Sweep:
 
     @property
     def best_checkpoint(self) -> Path | None:
-        """The checkpoint of the best point's first seed, at its best step whose file is there; None if there is none.
+        """See `next_steps.best_checkpoint`; None if there is none."""
+        found = best_checkpoint(self.ranking)
+        return None if found is None else found[1]
 
-        A job writes the checkpoint of step N as `checkpoint-N.pt` into its run directory.
-        """
-        best = self.ranking.best
-        if best is None or (folder := best.complete[0].run_dir) is None:
-            return None
-        steps = best.complete[0].steps
-        files = {int(path.stem.partition("-")[2]): path for path in Path(folder).glob("checkpoint-*.pt")}
-        there = [step for step in files if step in steps]
-        order = min if self.minimizes else max
-        return files[order(there, key=steps.__getitem__)] if there else None
+    @property
+    def title(self) -> str:
+        """What was measured over which axes, and what trials share: `fid2k over h: loss=symmetric, shapes, 32px`."""
+        over = f" over {', '.join(self.axes)}" if self.axes else ""
+        shared = f": {', '.join(self.about)}" if self.about else ""
+        return f"{', '.join(self.goal.names)}{over}{shared}"
 
     @property
     def objective(self) -> str:
@@ -102,9 +104,11 @@ def read(storage: str, study: str | None) -> Sweep:
         raise SweepError(f"{asked} in {shown_url(url)}: {_listed(names)}")
     found = newest_study(database, study)
     goal = goal_of(found)
+    goal = replace(goal, names=objective_names(goal.names, records_of(found)))
     trials = [with_seed_as_replica(record, goal.seed_key) for record in records_of(found)]
     newest = newest_of_each_task(trials)
     numbers = {trial.number for trial in newest}
+    identity = found.user_attrs.get("identity", {})
     return Sweep(
         name=found.study_name,
         storage=shown_url(url),
@@ -114,6 +118,8 @@ def read(storage: str, study: str | None) -> Sweep:
         note=found.user_attrs.get(ATTRIBUTE),
         log_axes=tuple(found.user_attrs.get(LOG_AXES, ())),
         dependencies=tuple(found.user_attrs.get(DEPENDENCIES, ())),
+        about=tuple(found.user_attrs.get(ABOUT, ())),
+        shared={key: without_passwords(str(value)) for key, value in identity.get("config", {}).items()},
     )
 
 

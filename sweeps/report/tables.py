@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from sweeps.points.search_space import Value, name_of
 from sweeps.points.statistics import Summary
+from sweeps.points.trial_record import TrialRecord
 from sweeps.report.reading import Sweep
 
 NOISE = {None: "unknown", True: "within noise", False: "differs"}
@@ -17,6 +19,7 @@ class Column:
     name: str
     number: bool = False  # to the right
     code: bool = False
+    link: bool = False  # a cell is the path of a file
 
 
 @dataclass(frozen=True)
@@ -65,33 +68,32 @@ def point_table(sweep: Sweep) -> Table:
 def trial_table(sweep: Sweep) -> Table:
     """One row for each trial, with the command that runs it again."""
     replicas = len({trial.replica for trial in sweep.trials}) > 1
-    attributes = list(dict.fromkeys(name for trial in sweep.trials for name in trial.attributes))
+    attributes = sweep.ranking.attributes
     leading = {trial.number for result in sweep.ranking.leaders for trial in result.complete}
     columns = [Column("trial", number=True), *(Column(axis) for axis in sweep.axes)]
     columns += [Column("replica", number=True)] if replicas else []
-    columns += [Column(name, number=True) for name in (*sweep.goal.names, *attributes)]
-    columns += [Column("state"), Column("to run it again", code=True)]
+    columns += [Column(name, number=True) for name in (*sweep.goal.names, *attributes.values())]
+    columns += [Column("state"), Column("last checkpoint", link=True), Column("to run it again", code=True)]
     rows = []
     for trial in sweep.trials:
-        cells = [str(trial.number), *(_axis(trial.point, axis) for axis in sweep.axes)]
+        cells = [str(trial.label), *(_axis(trial.point, axis) for axis in sweep.axes)]
         cells += [str(trial.replica)] if replicas else []
         cells += [_value(value) for value in trial.values] or ["-"] * len(sweep.goal.names)
         cells += [_value(trial.attributes.get(name)) for name in attributes]
         state = "not started" if trial.skipped else trial.state.lower()
-        rows.append(Row((*cells, state, sweep.command(trial)), best=trial.number in leading))
+        rows.append(Row((*cells, state, _last_checkpoint(trial), sweep.command(trial)), best=trial.number in leading))
     return Table(tuple(columns), tuple(rows))
 
 
 def failure_table(sweep: Sweep) -> Table:
     """The failed trials with their reasons, and the earlier attempts of trials that were run again."""
     later = {trial.task: trial.number for trial in sweep.trials}
-    columns = (Column("trial", number=True), Column("point"), Column("reason"), Column("run again as"), Column("where"))
+    columns = (Column("trial", number=True), Column("point"), Column("reason"), Column("run again"), Column("where"))
     failed = [trial for trial in (*sweep.trials, *sweep.superseded) if trial.state == "FAIL"]
     rows = []
     for trial in sorted(failed, key=lambda trial: trial.number):
-        newest = later[trial.task]
-        again = "" if newest == trial.number else f"trial {newest}"
-        rows.append(Row((str(trial.number), str(trial), trial.reason or "-", again, trial.run_dir or "-")))
+        again = "" if later[trial.task] == trial.number else "yes"
+        rows.append(Row((str(trial.label), str(trial), trial.reason or "-", again, trial.run_dir or "-")))
     return Table(columns, tuple(rows))
 
 
@@ -101,14 +103,20 @@ def pruned_table(sweep: Sweep) -> Table:
         Column("trial", number=True),
         Column("point"),
         Column(f"last {sweep.goal.step_name}", number=True),
-        Column("value there", number=True),
+        Column(f"{sweep.objective} there", number=True),
         Column("seconds", number=True),
     )
     rows = []
     for trial in sweep.in_state("PRUNED"):
         step, value = list(trial.steps.items())[-1] if trial.steps else (None, None)
-        rows.append(Row((str(trial.number), str(trial), _value(step), _value(value), _value(trial.seconds))))
+        rows.append(Row((str(trial.label), str(trial), _value(step), _value(value), _value(trial.seconds))))
     return Table(columns, tuple(rows))
+
+
+def _last_checkpoint(trial: TrialRecord) -> str:
+    """The newest checkpoint in a trial's run directory, as a path; - if there is none."""
+    files = sorted(Path(trial.run_dir).glob("checkpoint-*.pt")) if trial.run_dir is not None else []
+    return str(files[-1]) if files else "-"
 
 
 def _axis(point: Mapping[str, Value], axis: str) -> str:

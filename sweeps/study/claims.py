@@ -172,11 +172,11 @@ class SweepStudy:
             self._storage.record_heartbeat(claim.key)
 
     @patient
-    def attributes_of(self, claim: TrialRecord) -> Mapping[str, Any]:
-        """Read the values that the job has set on its trial."""
+    def current(self, claim: TrialRecord) -> TrialRecord:
+        """Read a claimed trial again, with what its job has stored."""
         with self._fresh():
             self._trials.refresh(with_running=True)
-            return self._trials.all[claim.number].attributes
+            return self._trials.all[claim.number]
 
     @patient
     def complete(self, claim: TrialRecord, values: Sequence[float], run_dir: str | None) -> bool:

@@ -10,13 +10,13 @@ from optuna.trial import TrialState, create_trial
 
 from sweeps.base.optuna_internals import add_waiting
 from sweeps.base.signals import heed_now
-from sweeps.points.trial_record import JOB, OWN, TrialRecord
+from sweeps.points.trial_record import JOB, NAMES, OWN, TrialRecord
 from sweeps.study import owner
 from sweeps.study.stored_study import StoredStudy
 from sweeps.study.trial_cache import Trials
 
 ORPHANED = "orphaned"
-KEPT = ("replica", "overrides", "run")  # attributes that a requeued trial copies from its predecessor
+KEPT = ("replica", "overrides", "run", NAMES)  # attributes that a requeued trial copies from its predecessor
 BATCH = 500  # trials that are added in one transaction: a fraction of a second
 
 Tell = Callable[[int, int], object]  # shows how many trials of how many have been added
@@ -53,7 +53,8 @@ class Queue:
         Raises:
             SweepError: see `StoredStudy.conforming`.
         """
-        first = max((record.run for record in self.trials.all.values()), default=-1) + 1
+        # Optuna's number of the new trial, unless an earlier version counted otherwise
+        first = max((max(record.run, record.number) for record in self.trials.all.values()), default=-1) + 1
         points = self._study.conforming([task.point for task in tasks])
         distributions = self._study.distributions()
         new = [

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweeps.base.errors import SweepError
 from sweeps.points.search_space import Value
-from sweeps.points.trial_record import JOB, OWN, TrialRecord, newest_of_each_task
+from sweeps.points.trial_record import JOB, NAMES, OWN, TrialRecord, newest_of_each_task
 from sweeps.search.plan import Plan
 from sweeps.study.queue import Queue
 from sweeps.study.stored_study import StoredStudy, directions_of, newest_study, records_of
@@ -49,7 +49,7 @@ def complete_trials(storage: RDBStorage, name: str, directions: Sequence[str]) -
         both = f"{','.join(directions_of(study))}, this one {','.join(directions)}"
         raise SweepError(f"hydra.sweeper.warm_start: the direction of study {name} is {both}")
     complete = newest_of_each_task(record for record in records_of(study) if record.state == "COMPLETE")
-    return [replace(record, origin=record.origin or f"{study.study_name}#{record.number}") for record in complete]
+    return [replace(record, origin=record.origin or f"{study.study_name}#{record.label}") for record in complete]
 
 
 def _copy(record: TrialRecord, point: dict[str, Value], distributions: dict[str, BaseDistribution]) -> FrozenTrial:
@@ -66,6 +66,7 @@ def _copy(record: TrialRecord, point: dict[str, Value], distributions: dict[str,
             "run": -1,
             **{name: value for name, value in kept.items() if value is not None},
             **{f"{JOB}{name}": value for name, value in record.attributes.items()},
+            NAMES: dict(record.names),
         },
         intermediate_values=dict(record.steps),
     )

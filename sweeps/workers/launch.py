@@ -44,5 +44,5 @@ class Launch:
                 os.chdir(self.home)
         self.returns[claim.number] = job
         names = self.request.settings.names
-        kept = self.study.attributes_of(claim) if len(names) > 1 else {}
+        kept = self.study.current(claim).attributes if len(names) > 1 else {}
         return result_of(job, names, kept, self.request.needs_number)

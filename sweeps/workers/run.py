@@ -11,6 +11,7 @@ from rich.console import Console
 from clipgan.base.secrets import without_passwords
 from sweeps.base.signals import Stop
 from sweeps.command.command_line import ATTRIBUTE, note
+from sweeps.command.next_steps import Step, next_steps, report_command
 from sweeps.command.request import Request
 from sweeps.display.mlflow_study import ParentRun, open_parent, or_warn
 from sweeps.display.progress import EventLines, LiveTable, View, queueing_bar
@@ -22,7 +23,7 @@ from sweeps.search.sampling import SampledPoints
 from sweeps.study.claims import SweepStudy
 from sweeps.study.queue import Limits
 from sweeps.study.storage import absolute_url, is_emptied, open_storage
-from sweeps.study.stored_study import DEPENDENCIES, LOG_AXES
+from sweeps.study.stored_study import ABOUT, DEPENDENCIES, LOG_AXES
 from sweeps.study.warm_start import complete_trials
 from sweeps.workers.children import ending_children
 from sweeps.workers.dry_run import DryRun
@@ -71,7 +72,8 @@ class Run:
             self._worker(study, self.orders.parent_run_id).work()
             return []
         self.request.composition.save()
-        study.set_attribute(ATTRIBUTE, note(self.request.fixed))
+        study.set_attribute(ATTRIBUTE, note(self.request.fixed, self.settings.best_command))
+        study.set_attribute(ABOUT, self.request.about)
         log_axes = [axis.name for axis in self.request.axes if isinstance(axis, Interval) and axis.log]
         study.set_attribute(LOG_AXES, log_axes)
         study.set_attribute(DEPENDENCIES, self.request.layout.lines())
@@ -129,10 +131,12 @@ class Run:
         records = study.records()
         new = [record for record in records if record.state in ENDED and record.number not in before]
         n_run, n_superseded = len(new), study.n_superseded
-        n_points = f"{sum(map(self.plan.wants, records))} trials" if study.goal.error else f"{len(self.plan)} points"
-        print_summary(self.console, records, study.goal, study.name, n_points, n_run, n_superseded)
+        asked = f"{sum(map(self.plan.wants, records))} trials" if study.goal.error else f"{len(self.plan)} points"
+        ranking = Ranking(records, study.goal)
+        further = self._further(study, ranking, parent)
+        print_summary(self.console, ranking, study.name, asked, n_run, n_superseded, further)
         with suppress(OSError):  # a full disk: the study has it all
-            write_results(Ranking(records, study.goal), self.request.composition.sweep_dir)
+            write_results(ranking, self.request.composition.sweep_dir)
         rate, limit = study.failure_rate(self.plan), self.settings.max_failure_rate
         if rate > limit:
             self.say(
@@ -150,6 +154,12 @@ class Run:
         if not succeeded:
             raise SystemExit(1)
         return job_returns(new, known, self.request.composition.config, self.settings.max_batch_size)
+
+    def _further(self, study: SweepStudy, ranking: Ranking, parent: ParentRun | None) -> list[Step]:
+        """What the user may want after the sweep: its results' commands, its report, its pages in MLflow."""
+        report = "to see curves, pictures and all trials", report_command(study.base_name, self.settings.storage)
+        page = [] if parent is None else [("to compare its trials in MLflow", parent.page(ranking.goal))]
+        return [*next_steps(ranking, study.attribute(ATTRIBUTE)), report, *page]
 
     def _open_study(self) -> SweepStudy:
         """Open the study of this command; create it if it is new."""
@@ -205,7 +215,7 @@ class Run:
         uri, experiment = self.settings.mlflow_tracking_uri, self.settings.mlflow_experiment
         if uri is None or experiment is None:
             return None
-        axes, about = space_of(self.request.axes), self.settings.mlflow_about
+        axes, about = space_of(self.request.axes), " ".join(self.request.about)
         return or_warn(lambda: open_parent(uri, experiment, study, axes, about, self.say), self.say)
 
     def _close_parent(self, parent: ParentRun | None, study: SweepStudy, status: str) -> None:

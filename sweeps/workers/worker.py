@@ -69,6 +69,8 @@ class Worker:
         self._tell(claim, record, result)
 
     def _tell(self, claim: TrialRecord, record: TrialRecord, result: JobResult) -> None:
+        if not self.led:  # a leader's view reads the study itself
+            record = replace(record, names=self.study.current(claim).names)
         if result.preempted:
             waits = self.led or self.study.give_back(claim, asked=str(result.reason))
             self._show_end(record, result, waits_again=waits)

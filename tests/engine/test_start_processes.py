@@ -91,7 +91,7 @@ def test_a_sweep_of_trainings_with_two_processes_each(tmp_path):
     overrides = tiny(tmp_path / "cache", *SHORT, *trained, "processes=2", "h=0.5", "batch=96")
     status, out, err = run(tmp_path, "-m", *overrides)
     assert status == 0, err
-    assert "trial 1 of 1  (no axis)  COMPLETE" in out
+    assert "trial 0  (no axis)  COMPLETE" in out
     [folder] = (tmp_path / "runs").iterdir()
     assert [record["step"] for record in figures(folder / "0")] == [0, 1]
 

@@ -42,7 +42,7 @@ def decode(text):
 @pytest.fixture(scope="module")
 def model(run):
     mlflow.set_tracking_uri(run.tracking_uri)
-    return mlflow.pyfunc.load_model(f"runs:/{run.id}/generator")
+    return mlflow.pyfunc.load_model(run.model)
 
 
 def test_it_gives_the_pictures_of_clipgan_sample(model, sampler):
@@ -124,7 +124,7 @@ def test_the_model_is_data_and_belongs_to_its_run(run, model):
     [output] = client.get_run(run.id).outputs.model_outputs
     assert output.step == 1
     logged = client.get_logged_model(output.model_id)
-    assert (logged.name, logged.status, logged.source_run_id) == ("generator", "READY", run.id)
+    assert (logged.name, logged.status, logged.source_run_id) == ("symmetric h=0_5 shapes 16px", "READY", run.id)
     folder = mlflow.artifacts.download_artifacts(f"models:/{output.model_id}")
     names = {name for _, _, files in os.walk(folder) for name in files}
     assert {"generator.safetensors", "clip.safetensors", "config.yaml", "clip.json"} <= names
@@ -152,7 +152,7 @@ def free_port():
 @pytest.mark.endurance
 def test_mlflow_serves_it(run, sampler, tmp_path):
     url = f"http://127.0.0.1:{(port := free_port())}"
-    command = ["mlflow", "models", "serve", "-m", f"runs:/{run.id}/generator", "--env-manager", "local"]
+    command = ["mlflow", "models", "serve", "-m", run.model, "--env-manager", "local"]
     environment = os.environ | {
         "MLFLOW_TRACKING_URI": run.tracking_uri,
         "PYTHONPATH": str(ROOT),

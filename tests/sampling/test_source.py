@@ -69,7 +69,7 @@ def test_the_directory_does_have_code_that_would_run(directory_with_code):
 
 def test_a_logged_model_that_names_a_model_with_code_runs_nothing(run, tmp_path, directory_with_code):
     mlflow.set_tracking_uri(run.tracking_uri)
-    folder = mlflow.artifacts.download_artifacts(f"runs:/{run.id}/generator", dst_path=str(tmp_path / "logged"))
+    folder = mlflow.artifacts.download_artifacts(run.model, dst_path=str(tmp_path / "logged"))
     [path] = (tmp_path / "logged").rglob("config.yaml")
     config = OmegaConf.load(path)
     config.clip.model = f"local-dir:{directory_with_code}"

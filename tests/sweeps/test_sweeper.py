@@ -33,7 +33,7 @@ def test_a_grid_runs_once_and_grows(app: App) -> None:
     name = app.study().study_name
     assert re.fullmatch(r"h-[0-9a-f]{8}", name)
     assert f"best: trial 1  h=0.5  value 0  in runs/{name}/1" in out
-    assert re.search(r"trial 3 of 3  h=2  COMPLETE 2.25 in \d+ s", out)
+    assert re.search(r"trial 2  h=2  COMPLETE value 2.25 in \d+ s", out)
     dirs = run_dirs(app)
     assert yaml.safe_load((dirs["2"] / ".hydra" / "overrides.yaml").read_text()) == ["loss=symmetric", "h=2"]
     assert dirs["2"].parent.name == name
@@ -44,7 +44,7 @@ def test_a_grid_runs_once_and_grows(app: App) -> None:
 
     out = app.run("loss=symmetric", "h=0.1,0.5,2,1", "cache_dir=/elsewhere")
     assert app.started()[3:] == ["3 1 symmetric"]
-    assert "trial 4 of 4  h=1  COMPLETE 0.25" in out
+    assert "trial 3  h=1  COMPLETE value 0.25" in out
 
 
 @pytest.mark.slow
@@ -121,7 +121,7 @@ def test_ctrl_c_stops_and_the_same_command_goes_on(app: App) -> None:
     app.await_file("hanging")
     leader.send_signal(signal.SIGINT)
     out = app.end(leader, status=130)
-    assert re.search(r"trial 2 of 3  h=0.5  FAIL stopped by KeyboardInterrupt in \d s; it waits again\n", out)
+    assert re.search(r"trial 1  h=0.5  FAIL stopped by KeyboardInterrupt in \d s; it waits again\n", out)
     assert out.endswith("stopped; run the same command again to continue\n")
     assert "Traceback" not in out
     assert [trial.state.name for trial in app.trials()] == ["COMPLETE", "FAIL", "WAITING", "WAITING"]
@@ -178,7 +178,7 @@ def test_the_job_reports_to_its_trial_and_knows_its_parent_run(app: App) -> None
     assert [trial.intermediate_values for trial in trials] == [{1: 10.0, 2: 5.0}, {1: 12.25, 2: 7.25}]
     assert [trial.user_attrs["job.sec_per_kimg"] for trial in trials] == [1.5, 1.5]
     rows = [line.split() for line in out.splitlines()]
-    assert ["trial", "h", "step", "1", "step", "2", "best", "sec_per_kimg", "value", "state"] in rows
+    assert ["trial", "h", "step", "1", "step", "2", "value_best", "sec_per_kimg", "value", "state"] in rows
     assert ["1", "2", "12.25", "7.25", "12.25", "1.5", "2.25", "COMPLETE"] in rows
     run_id = app.study().user_attrs["mlflow_run_id"]
     assert {(path / "parent.txt").read_text() for path in run_dirs(app).values()} == {run_id}
@@ -187,7 +187,7 @@ def test_the_job_reports_to_its_trial_and_knows_its_parent_run(app: App) -> None
     assert run.info.run_name == f"sweep h=0.5,2 ({name})"
     assert "-m h=0.5,2 mode=report" in run.data.tags["mlflow.note.content"]
     assert (run.info.status, run.data.params) == ("FINISHED", {})
-    assert run.data.metrics == {"best_value": 2.25, "best_so_far": 2.25, "n_complete": 2.0, "n_fail": 0.0}
+    assert run.data.metrics == {"value_of_best": 2.25, "value_best_so_far": 2.25, "n_complete": 2.0, "n_fail": 0.0}
 
 
 @pytest.mark.slow

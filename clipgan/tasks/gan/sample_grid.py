@@ -1,9 +1,11 @@
 """Draw the sample grid: the same latents and prompts at every snapshot, one row per prompt, under its text."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from clipgan.base.pictures import draw_grid, to_uint8
@@ -34,7 +36,10 @@ class SampleGrid:
         """Draw the grid of `generator` (in evaluation mode) into a PNG."""
         draw = normals(stream(self.seed, "sample grid noise", 0, self.device))
         noise = generator.draw_noise(len(self.z), draw)
-        draw_grid(to_uint8(generator(self.z, self.conditions, noise)).cpu(), self.prompts).save(path)
+        grid = draw_grid(to_uint8(generator(self.z, self.conditions, noise)).cpu(), self.prompts)
+        about = PngInfo()
+        about.add_text("rows", json.dumps(grid.info["rows"]))  # a sweep's report cuts a row out
+        grid.save(path, pnginfo=about)
 
 
 def title(split: Split, index: int) -> str:

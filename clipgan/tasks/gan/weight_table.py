@@ -7,14 +7,18 @@ from rich.table import Table
 from clipgan.config import PAIRS, Config
 from clipgan.models.losses.structure import Term
 
+LEGEND = (
+    "it: image against text, ii: image against image; _het: its heterologous form, which h weighs; tau: temperature"
+)
+
 
 def weight_table(terms: Sequence[Term], config: Config) -> Table:
-    """Make a row per network and space, and a column per pair and its primed (heterologous) form.
+    """Make a row per network and space, and a column per pair and its heterologous form, as MLflow names the terms.
 
-    The caption below the table describes the targets of the contrast.
+    The caption below the table explains the columns, and describes the targets of the contrast.
     """
-    table = Table("loss of", "space", *(column for pair in PAIRS for column in (pair, f"{pair}'")), "tau")
-    table.caption = contrast_in_words(config) if terms else "no contrastive term: every weight is 0"
+    table = Table("loss of", "space", *(column for pair in PAIRS for column in (pair, f"{pair}_het")), "tau")
+    table.caption = f"{LEGEND}\n{contrast_in_words(config)}" if terms else "no contrastive term: every weight is 0"
     table.caption_justify = "left"
     rows: dict[tuple[str, str], dict[str, Term]] = {}
     for active in terms:

@@ -31,17 +31,19 @@ RECORDS = [
     TrialRecord(5, "RUNNING", {"h": 1000000.5, "loss": "a"}),
 ]
 
+FURTHER = [("to see it all", "report s")]
+
 
 def printed(records: list[TrialRecord], n_run: int = 2, n_superseded: int = 0) -> list[str]:
     console = Console(file=io.StringIO(), width=PIPED_WIDTH, highlight=False, markup=False)
     print_summary(
         console,
-        records,
-        Goal(step_name="kimg"),
+        Ranking(records, Goal(step_name="kimg")),
         study="s",
         asked="5 points",
         n_run=n_run,
         n_superseded=n_superseded,
+        further=FURTHER,
     )
     assert isinstance(console.file, io.StringIO)
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
@@ -49,7 +51,7 @@ def printed(records: list[TrialRecord], n_run: int = 2, n_superseded: int = 0) -
 
 def test_one_row_for_each_point() -> None:
     lines = printed(RECORDS)
-    header = ["trial", "h", "loss", "kimg", "2", "kimg", "4", "best", "sec_per_kimg", "value", "state"]
+    header = ["trial", "h", "loss", "kimg", "2", "kimg", "4", "value_best", "sec_per_kimg", "value", "state"]
     assert lines[1] == "study s"
     assert lines[3].split() == header
     assert [line.split() for line in lines[5:10]] == [
@@ -65,15 +67,18 @@ def test_what_follows_the_table() -> None:
     assert printed(RECORDS, n_superseded=2)[11:] == [
         "not shown: 2 earlier trials of these points (interrupted, orphaned or retried)",
         "best: trial 1  h=2  loss=a  value 11.5  in /r/1",
+        "with one seed it is not known whether noise is the reason: h=0.1  loss=a (6.52% higher)",
         "failed: trial 3  h=0.5  loss=a  DivergenceError: nan  in /r/2",
         "to run the failed points again, repeat the command with hydra.sweeper.retry_failed=true",
         "running in another process: 1",
         "waiting: 1, until the command that gave them is run again",
+        "to see it all:",
+        "    report s",
     ]
 
 
 def test_nothing_left_to_run() -> None:
-    assert printed(RECORDS[:1], n_run=0)[-1] == "0 trials run: all 5 points are already in study s"
+    assert printed(RECORDS[:1], n_run=0)[-3] == "0 trials run: all 5 points are already in study s"
 
 
 @pytest.mark.parametrize(("direction", "number", "step_value"), [("minimize", 1, 12.25), ("maximize", 0, 30.0)])
@@ -94,6 +99,7 @@ def test_of_many_steps_an_even_choice_with_the_last() -> None:
 
 def test_a_narrow_terminal_loses_no_digit() -> None:
     console = Console(file=io.StringIO(), width=40, force_terminal=True, no_color=True)
-    print_summary(console, RECORDS, Goal(step_name="kimg"), study="s", asked="5 points", n_run=1, n_superseded=0)
+    ranking = Ranking(RECORDS, Goal(step_name="kimg"))
+    print_summary(console, ranking, study="s", asked="5 points", n_run=1, n_superseded=0, further=[])
     assert isinstance(console.file, io.StringIO)
     assert "…" not in console.file.getvalue()

@@ -192,7 +192,7 @@ def test_a_sweep_prunes_and_a_command_without_a_pruner_finishes_what_it_ended(ap
     assert [trial.state.name for trial in app.trials()] == ["COMPLETE"] * 3 + ["PRUNED", "COMPLETE"]
     pruned = app.trials()[3]
     assert sorted(pruned.intermediate_values) == [0, 1]  # within one step of the decision
-    assert "trial 4 of 5  h=3  PRUNED in " in out
+    assert "trial 3  h=3  PRUNED in " in out
     assert "Traceback" not in out
     assert not list(app.cwd.glob("runs/*/3/error.txt"))
 

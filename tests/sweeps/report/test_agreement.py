@@ -51,26 +51,26 @@ def test_a_single_seed_leads_nothing(studies: Studies) -> None:
     """h=3 has the lowest mean, but only one of two seeds."""
     study = sweep(studies)
     console = Console(file=io.StringIO(), width=PIPED_WIDTH, highlight=False, markup=False)
-    counts: Any = {"asked": "3 points", "n_run": 5, "n_superseded": 0}
-    print_summary(console, study.records(), study.goal, study="s", **counts)
+    counts: Any = {"asked": "3 points", "n_run": 5, "n_superseded": 0, "further": []}
+    print_summary(console, Ranking(study.records(), study.goal), study="s", **counts)
     assert isinstance(console.file, io.StringIO)
     printed = console.file.getvalue()
     rows = [line.split()[:3] for line in printed.splitlines()]
     first = rows.index(["2", "2", "5"])
     assert rows[first : first + 3] == [["2", "2", "5"], ["1", "2", "6"], ["3", "1", "of"]]
-    assert "best: h=2  5 ± 1.4 [4, 6] n=2  value 5" in printed
+    assert "best: h=2  5 ± 1.4 [4, 6] n=2  FID 5" in printed
 
     report = studies.read("s")
     assert report.goal == study.goal == Goal(names=("FID",), replicas=2, top=2, seed_key="repeat")
-    assert _leaders(report)[0] == "Best: h=2 with 5 ± 1.4 [4, 6] n=2"
+    assert _leaders(report)[0] == "Best: h=2 with FID 5 ± 1.4 [4, 6] n=2"
     assert [(row.cells[0], row.cells[4], row.best) for row in point_table(report).rows] == [
         ("2", "2", True), ("1", "2", False), ("3", "1 of 2", False),
     ]  # fmt: skip
 
-    parent = ParentRun(Client(), "run")  # type: ignore[arg-type]
+    parent = ParentRun(Client(), "run", "sqlite:///mlflow.db", "1")  # type: ignore[arg-type]
     parent.finish("FINISHED", study.records(), study.goal)
     assert parent.client.metrics == {  # type: ignore[attr-defined]
-        "best_value": 5.0, "best_so_far": min(VALUES.values()), "n_complete": 5, "n_fail": 0,
+        "FID_of_best": 5.0, "FID_best_so_far": min(VALUES.values()), "n_complete": 5, "n_fail": 0,
     }  # fmt: skip
 
 

@@ -47,10 +47,10 @@ def plots(document: str) -> set[str]:
 @pytest.mark.slow
 def test_all_plots_render(studies: Studies, tmp_path: Path) -> None:
     grid(studies.make("s"), replicas=3)
-    page, _ = write("s", studies.url, tmp_path / "s.html", "*")
+    page, *_ = write("s", studies.url, tmp_path / "s.html", "*")
     document, console = opened(page)
     assert console == []
-    assert plots(document) == {"curves", "replicas", "map0", "parallel"}
+    assert plots(document) == {"curves", "replicas", "map0", "parallel", "settling"}
     assert document.count('class="main-svg"') >= 4
 
 
@@ -58,12 +58,12 @@ def test_all_plots_render(studies: Studies, tmp_path: Path) -> None:
 def test_names_run_no_script(studies: Studies, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     hostile(studies.make(HOSTILE))
-    page, table = write(HOSTILE, studies.url, None, "*")
+    page, table, _ = write(HOSTILE, studies.url, None, "*")
     assert re.fullmatch(r"report-[\w.-]+\.html", page.name)
     assert table.exists()
     document, console = opened(page.absolute())
     assert console == []
-    assert f"<title>{html.escape(HOSTILE, quote=False)}</title>" in document  # and not `owned`
+    assert f" ({html.escape(HOSTILE, quote=False)})</title>" in document  # and not `owned`
     assert {"curves", "map0", "parallel"} <= plots(document)
 
 
@@ -73,7 +73,7 @@ def test_a_real_sweep_and_the_command_of_a_trial(app: App) -> None:
     report = [sys.executable, "-m", "sweeps.report"]
     done = warm.run(report, cwd=app.cwd, env=ENVIRONMENT, capture_output=True, text=True, check=True)
     name = app.study().study_name
-    assert done.stdout.split() == [f"report-{name}.html", f"report-{name}.md"]
+    assert done.stdout.split() == [f"report-{name}.{suffix}" for suffix in ("html", "md", "csv")]
     page = (app.cwd / f"report-{name}.html").read_text()
     assert "value against kimg" in page
     command = f"python {APP} C_ii=2 mode=report loss=symmetric h=0.1"
@@ -84,6 +84,12 @@ def test_a_real_sweep_and_the_command_of_a_trial(app: App) -> None:
     warm.run(again, cwd=app.cwd, env=ENVIRONMENT, check=True)
     assert [line.split()[1:] for line in app.started()[len(started) :]] == [["0.1", "symmetric"]]
 
+    alone = warm.run(
+        [*report, "--csv", "--out", "t.html"], cwd=app.cwd, env=ENVIRONMENT, capture_output=True, text=True, check=True
+    )
+    assert (alone.stdout, (app.cwd / "t.html").exists()) == ("t.csv\n", False)
+    assert (app.cwd / "t.csv").read_text() == (app.cwd / f"report-{name}.csv").read_text()
+
     wrong = warm.run([*report, "none"], cwd=app.cwd, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert wrong.returncode == 1
     assert wrong.stderr == f"there is no study none in sqlite:///{app.cwd}/sweeps.db: those there are: {name}\n"
@@ -91,4 +97,4 @@ def test_a_real_sweep_and_the_command_of_a_trial(app: App) -> None:
         [*report, "--out", "/nowhere/x.html"], cwd=app.cwd, env=ENVIRONMENT, capture_output=True, text=True, check=False
     )
     assert unwritable.returncode == 1
-    assert unwritable.stderr.startswith("/nowhere/x.html cannot be written (No such file or directory)")
+    assert unwritable.stderr.startswith("/nowhere/x.csv cannot be written (No such file or directory)")

@@ -7,7 +7,7 @@ from tests.sweeps.report.studies import MARKUP, Studies, add, grid
 def test_points_with_replicas(studies: Studies) -> None:
     grid(studies.make("h-1"), replicas=2)
     lines = markdown(studies.read("h-1")).splitlines()
-    assert lines[:5] == [
+    assert lines[2:7] == [
         "Study h-1",
         "",
         "| loss | h | objective | sd | 95 % interval | n | against the best |",

@@ -27,8 +27,9 @@ def test_the_content_of_a_page(studies: Studies, tmp_path: Path) -> None:
     add(study, {"loss": "symmetric", "h": 0.5}, [1.0], run_dir=str(tmp_path), replica=0)
     page = render(studies.read("h-1"), "samples-*.png")
     text = text_of(studies, "h-1")
-    assert text.startswith(" h-1 h-1 24 complete, 3 fail, 3 pruned, 1 earlier attempt · objective to be minimized")
-    assert "Best: loss=symmetric h=0.5 with 13.77 ± 11" in text
+    assert text.startswith(" objective over loss, h (h-1) objective over loss, h study h-1 · 24 complete, 3 fail,")
+    assert "3 pruned, 1 earlier attempt · objective to be minimized" in text
+    assert "Best: loss=symmetric h=0.5 with objective 13.77 ± 11" in text
     for drawing in ("curves", "replicas", "map0", "parallel"):
         assert f'id="{drawing}"' in page
     assert "Needs at least 10 complete points to say anything; there are 8." in text
@@ -58,7 +59,7 @@ def test_names_are_text_and_no_markup(studies: Studies) -> None:
     [
         ("empty", "no trials · objective to be minimized"),
         ("failures", "2 fail ·"),
-        ("one", "Best: (no axis) with 1 "),
+        ("one", "Best: (no axis) with objective 1 "),
         ("running", "1 complete, 1 waiting · objective to be minimized"),
         ("equal", "All objectives are equal: there is nothing to explain."),
     ],

@@ -53,7 +53,7 @@ def test_a_killed_worker_is_replaced_and_its_trial_continues(app: App) -> None:
     out = app.end(leader)
     assert_continued(app)
     assert reasons(app) == [OOM]
-    assert f"trial 2 of 3  h=0.5  FAIL {OOM} in " in out
+    assert f"trial 1  h=0.5  FAIL {OOM} in " in out
     assert "; it waits again" in out
 
 
@@ -321,7 +321,7 @@ def test_the_trial_of_a_host_that_is_cut_off_is_given_to_another(hosts: tuple[Ap
     for process in family:
         process.resume()
     out = one.end(first)
-    assert f"trial 2 of 3  h=0.5  FAIL {TOO_LATE.reason}" in out
+    assert f"trial 1  h=0.5  FAIL {TOO_LATE.reason}" in out
     assert completed(one) == [0.1, 0.5, 2.0]
     assert reasons(one) == ["host node1 has sent no heartbeat for 3 s"]
 

@@ -86,8 +86,8 @@ def test_reports_are_shown_and_output_goes_to_the_run_directories(app: App) -> N
     out = app.run("h=0.5,2", "mode=report", "hydra.sweeper.workers=2", "hydra.sweeper.step_name=kimg")
     name = app.study().study_name
     assert f"2 workers; their output is in runs/{name}/workers, that of a trial in output.txt of its own folder" in out
-    assert "trial 1 of 2  h=0.5  kimg 1  10\n" in out
-    assert "trial 2 of 2  h=2  kimg 2  7.25\n" in out
+    assert "trial 0  h=0.5  kimg 1  value 10\n" in out
+    assert "trial 1  h=2  kimg 2  value 7.25\n" in out
     assert "hello" not in out
     texts = [(app.cwd / "runs" / name / run / "output.txt").read_text() for run in ("0", "1")]
     assert texts == ["hello from h=0.5\n", "hello from h=2\n"]
