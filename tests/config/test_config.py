@@ -150,6 +150,7 @@ def test_text_becomes_numbers():
         (["model.channel_multiplier=0"], ["model.channel_multiplier=0", "> 0"]),
         (["model.mapping_multiplier=inf"], ["model.mapping_multiplier=inf", "finite"]),
         (["model=lafite", "model.multi_scale=true"], ["model.multi_scale=True", "false with LAFITE's networks"]),
+        (["model=lafite", "model.spatial_seed=true"], ["model.spatial_seed=True", "false with LAFITE's networks"]),
         (["adversarial.name=wasserstein"], ["adversarial.name=wasserstein", "nonsaturating, hinge, relativistic"]),
         (["adversarial.r2_gamma=-1"], ["adversarial.r2_gamma=-1", ">= 0"]),
         (["adversarial.mismatch=-0.5"], ["adversarial.mismatch=-0.5", ">= 0"]),
