@@ -62,7 +62,7 @@ def test_the_defaults_are_the_notes():
 
 
 def test_r2_needs_no_relativistic_loss_and_follows_r1_there():
-    assert make_config("adversarial.r2_gamma=1").gradient_penalties() == {"r1": 0.5, "r2": 1}
+    assert make_config("adversarial.r2_gamma=1").gradient_penalties() == {"r1": 1.5, "r2": 1}
     assert make_config("adversarial=relativistic", "model.r1_gamma=3").gradient_penalties() == {"r1": 3, "r2": 3}
 
 
