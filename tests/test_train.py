@@ -225,7 +225,7 @@ def test_a_sweep_runs_each_point_once_and_extends(run, cache_dir, tmp_path):
     assert all("fjd32_clip_tiny64_best" in run.data.metrics for run in children)
 
 
-@pytest.mark.slow
+@pytest.mark.endurance
 def test_a_pruner_ends_a_training_at_a_snapshot_and_without_one_it_goes_on(run, cache_dir, tmp_path):
     command = ["-m", *tiny(cache_dir, "kimg=2"), "h=0.5"]
     status, out, err = run(*command, "pruner=threshold", "hydra.sweeper.pruner.upper=0")

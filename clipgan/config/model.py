@@ -33,6 +33,7 @@ class ModelConfig:
     channel_max: int = 64  # most channels at any resolution
     channel_multiplier: float = 1.0  # capacity: factor of the channels at each resolution, rounded
     mapping_multiplier: float = 1.0  # capacity: factor of mapping_layers, rounded
+    spatial_seed: bool = False  # true: G's 4 x 4 start has a linear map of its first style added; not with lafite
     multi_scale: bool = False  # MSG-GAN (arXiv:1903.06048): D sees G's RGB at every resolution; not with lafite
     mbstd_group: int = 4  # minibatch-stddev group size
     g_lr: float = 2e-3  # learning rate of G
@@ -54,5 +55,7 @@ class ModelConfig:
         for key in ("r1_gamma", "pl_weight", "ema_rampup"):
             weight(f"model.{key}", getattr(self, key))
         require(0 <= self.style_mixing <= 1, "model.style_mixing", self.style_mixing, "between 0 and 1")
+        require(self.lafite is None or not self.spatial_seed, "model.spatial_seed", self.spatial_seed,
+                "false with LAFITE's networks (model.lafite)")  # fmt: skip
         require(self.lafite is None or not self.multi_scale, "model.multi_scale", self.multi_scale,
                  "false with LAFITE's networks (model.lafite)")  # fmt: skip

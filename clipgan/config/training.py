@@ -50,10 +50,10 @@ class Config:
     seed: int = 0  # seed of every random draw
     batch: int = 16  # images per step
     accumulate: int = 1  # number of micro-batches into which a step splits its batch, to save memory
-    kimg: int = 8  # length of a training: thousands of real images shown to D; with budget=seconds the maximum
+    kimg: int = 24  # length of a training: thousands of real images shown to D; with budget=seconds the maximum
     seconds: float | None = None  # seconds of training with budget=seconds, without the time for snapshots
     # The training ends at the nearest whole kimg. Null: `kimg` is the length.
-    snapshot_kimg: int = 2  # kimg between two snapshots (FID, sample grid, checkpoint)
+    snapshot_kimg: int = 6  # kimg between two snapshots (FID, sample grid, checkpoint)
     resolution: int = 32  # image size in pixels, a power of two
     features: str = "preprocessed"  # preprocessed: encode the real images once | online: encode them in every step
     device: str = "auto"  # auto | cpu | cuda | cuda:1 ...

@@ -46,7 +46,7 @@ def test_a_training_gives_its_result(cache_dir, tmp_path, monkeypatch):
     assert (result.objective, result.unit) == (last["fjd32_clip_tiny64"], "kimg")
 
 
-@pytest.mark.slow
+@pytest.mark.endurance
 def test_the_notebook(cache_dir, tmp_path, monkeypatch, capsys):
     """All its cells, with less data; it sweeps, finds the best checkpoint, draws and measures."""
     monkeypatch.chdir(tmp_path)

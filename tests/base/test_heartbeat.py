@@ -40,7 +40,7 @@ def test_a_slow_process_is_not_silent():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stopped", [0, 1])
+@pytest.mark.parametrize("stopped", [0, pytest.param(1, marks=pytest.mark.endurance)])
 def test_the_others_name_a_stopped_process_and_end(stopped):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -62,7 +62,7 @@ def test_the_defaults_are_the_notes():
 
 
 def test_r2_needs_no_relativistic_loss_and_follows_r1_there():
-    assert make_config("adversarial.r2_gamma=1").gradient_penalties() == {"r1": 0.5, "r2": 1}
+    assert make_config("adversarial.r2_gamma=1").gradient_penalties() == {"r1": 1.5, "r2": 1}
     assert make_config("adversarial=relativistic", "model.r1_gamma=3").gradient_penalties() == {"r1": 3, "r2": 3}
 
 
@@ -150,6 +150,7 @@ def test_text_becomes_numbers():
         (["model.channel_multiplier=0"], ["model.channel_multiplier=0", "> 0"]),
         (["model.mapping_multiplier=inf"], ["model.mapping_multiplier=inf", "finite"]),
         (["model=lafite", "model.multi_scale=true"], ["model.multi_scale=True", "false with LAFITE's networks"]),
+        (["model=lafite", "model.spatial_seed=true"], ["model.spatial_seed=True", "false with LAFITE's networks"]),
         (["adversarial.name=wasserstein"], ["adversarial.name=wasserstein", "nonsaturating, hinge, relativistic"]),
         (["adversarial.r2_gamma=-1"], ["adversarial.r2_gamma=-1", ">= 0"]),
         (["adversarial.mismatch=-0.5"], ["adversarial.mismatch=-0.5", ">= 0"]),

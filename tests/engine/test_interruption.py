@@ -239,7 +239,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-@pytest.mark.slow
+@pytest.mark.endurance
 def test_an_interrupted_snapshot_is_repeated_by_the_resumed_run(cache_dir, tmp_path, whole):
     overrides, run_dir = tiny(cache_dir, "mlflow.tracking_uri=null", "keep_last=null"), tmp_path / "run"
     ended = warm.run(

@@ -39,7 +39,7 @@ def bytes_of_tensors():
     return sum(storages.values())
 
 
-@pytest.mark.slow
+@pytest.mark.endurance
 def test_no_tensor_leaks(cache_dir, tmp_path):
     assert growth(cache_dir, tmp_path, kimg=3, since=1, measure=bytes_of_tensors, images=300) < 0.1
 

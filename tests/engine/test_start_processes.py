@@ -84,7 +84,7 @@ def test_two_processes_train_what_one_trains(cache_dir, tmp_path, monkeypatch):
     assert [state["step"] for state in states] == [32, 32]
 
 
-@pytest.mark.slow
+@pytest.mark.endurance
 def test_a_sweep_of_trainings_with_two_processes_each(tmp_path):
     """From an empty cache, whose encoders train in processes of their own."""
     trained = [f"{name}.train.steps=50" for name in ("clip", "resnet", "metrics.judge")]
@@ -132,7 +132,7 @@ def test_no_process_outlives_the_others(cache_dir, tmp_path, victim):
         assert not others[0].is_running() or others[0].status() == psutil.STATUS_ZOMBIE
 
 
-@pytest.mark.slow
+@pytest.mark.endurance
 def test_a_stopped_process_ends_the_training(cache_dir, tmp_path):
     """The first process kills it; a third one ends without a word."""
     overrides = tiny(cache_dir, *SHORT, "processes=3", "batch=96", "kimg=1000", "hydra.run.dir=run")

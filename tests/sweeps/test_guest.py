@@ -33,7 +33,7 @@ def environment(folder: Path) -> Path:
     return packages
 
 
-@pytest.mark.slow
+@pytest.mark.endurance
 def test_a_foreign_app_does_not_notice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PYTHONPATH", raising=False)
     environment(tmp_path / "without")

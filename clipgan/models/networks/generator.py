@@ -77,7 +77,10 @@ class TextCode(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """Maps styles to an image: a learned constant, two styled layers per resolution, RGB summed over the resolutions.
+    """Maps styles to an image: a 4 x 4 start, two styled layers per resolution, RGB summed over the resolutions.
+
+    The start is a learned constant; with `spatial_seed`, the first style adds a linear map of itself, so the latent and
+    the text place things at once instead of through the layers' gains.
 
     The partial sum at each resolution is an image itself; a multi-scale generator returns all of them.
     """
@@ -87,6 +90,7 @@ class Synthesis(nn.Module):
         self.multi_scale = model.multi_scale
         channels = channels_at(model, 4)
         self.constant = nn.Parameter(torch.randn(1, channels, 4, 4))
+        self.seed = Linear(style, channels * 16) if model.spatial_seed else None
         self.first = StyledLayer(channels, channels, style)
         self.first_rgb = ToRGB(channels, style)
         self.ups, self.convs, self.rgbs = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
@@ -100,10 +104,13 @@ class Synthesis(nn.Module):
 
     def forward(self, styles: Tensor, noise: Sequence[Tensor]) -> Scales:
         """Map styles [N, L, S] and each layer's noise to images, approximately in [-1, 1]."""
-        x = self.constant.expand(styles.shape[0], -1, -1, -1).contiguous(memory_format=torch.channels_last)
         if written_out():
             styles = styles.to(self.constant.dtype)  # once for all layers
         own = styles.unbind(dim=1)  # not slices: the gradient of each slice would be a full tensor of zeros
+        x = self.constant.expand(styles.shape[0], -1, -1, -1)
+        if self.seed is not None:
+            x = x + self.seed(own[0]).view_as(x)
+        x = x.contiguous(memory_format=torch.channels_last)
         x = self.first(x, own[0], noise[0])
         rgb = self.first_rgb(x, own[1])
         smaller: list[Tensor] = []

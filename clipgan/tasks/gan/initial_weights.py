@@ -19,7 +19,7 @@ from clipgan.engine.mlflow_checkpoint import checkpoint_of_run
 from clipgan.tasks.gan.state import TrainingState
 
 WIDTHS = ("z_dim", "w_dim", "text_dim", "mapping_layers", "mapping_multiplier", "channel_base", "channel_max",
-          "channel_multiplier", "multi_scale", "lafite.joined_to")  # fmt: skip
+          "channel_multiplier", "spatial_seed", "multi_scale", "lafite.joined_to")  # fmt: skip
 SHOWN = 8  # largest number of layers in a line
 
 

@@ -41,7 +41,7 @@ def test_seed_and_threads_are_put_back():
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
-@pytest.mark.slow
+@pytest.mark.endurance
 def test_side_by_side_trains_what_one_after_the_other_does(tmp_path, monkeypatch):
     data = DataConfig(n_train=40, n_heldout=20, x_flip=False)
     packed = load_data(data, 32, tmp_path)
@@ -75,7 +75,7 @@ def test_a_gpu_that_serves_one_process_trains_one_after_the_other(tmp_path, monk
     assert "the encoders train one by one: cpu is in compute mode EXCLUSIVE_PROCESS" in capsys.readouterr().out
 
 
-@pytest.mark.slow
+@pytest.mark.endurance
 def test_the_death_of_a_process_that_trains_costs_time_alone(tmp_path, monkeypatch, capsys):
     """One of the two is killed for real; what it was to train is trained here."""
     monkeypatch.setattr(side_by_side, "WORTH_A_PROCESS", 1)

@@ -29,14 +29,15 @@ pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
 MODEL = ModelConfig(z_dim=12, w_dim=10, text_dim=6, mapping_layers=2, channel_base=128, channel_max=16)
 LARGE = dataclasses.replace(MODEL, channel_multiplier=1.5, mapping_multiplier=2)
 MSG = dataclasses.replace(MODEL, multi_scale=True)
+SEEDED = dataclasses.replace(MODEL, spatial_seed=True)
 LAFITE = dataclasses.replace(MODEL, lafite=LafiteConfig(joined_to=8))  # both of its kinds of styles
 C = 24
 
 
 @pytest.fixture(
     scope="module",
-    params=[(8, MODEL), (32, MODEL), (64, MODEL), (16, LAFITE), (16, LARGE), (32, MSG)],
-    ids=["8", "32", "64", "LAFITE", "large", "MSG"],
+    params=[(8, MODEL), (32, MODEL), (64, MODEL), (16, LAFITE), (16, LARGE), (32, MSG), (16, SEEDED)],
+    ids=["8", "32", "64", "LAFITE", "large", "MSG", "seeded"],
 )
 def networks(request):
     torch.manual_seed(0)
@@ -294,6 +295,20 @@ def test_linear_has_the_scale_of_its_inputs():
     torch.manual_seed(0)
     y = Linear(400, 300)(torch.randn(200, 400))
     assert float(y.std()) == pytest.approx(1, abs=0.03)
+
+
+def test_a_spatial_seed_adds_a_map_of_the_first_style_to_the_start():
+    torch.manual_seed(0)
+    with in_float64():
+        generator = build_generator(SEEDED, C, 8)
+        synthesis = generator.synthesis
+        style, starts = torch.randn(1, SEEDED.w_dim + SEEDED.text_dim), []
+        synthesis.first.register_forward_pre_hook(lambda _, inputs: starts.append(inputs[0]))
+        noise = generator.draw_noise(1, torch.randn)
+        synthesis(style[:, None].expand(-1, generator.n_styles, -1), noise)
+        weight, bias = synthesis.seed.weight / style.shape[1] ** 0.5, synthesis.seed.bias
+        expected = synthesis.constant + (weight @ style[0] + bias).reshape(synthesis.constant.shape)
+        torch.testing.assert_close(starts[0], expected)
 
 
 def test_truncation_zero_is_the_average_latent(networks):

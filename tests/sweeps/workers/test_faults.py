@@ -78,7 +78,11 @@ def test_after_the_death_of_the_leader_the_same_command_goes_on(app: App, whole_
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "status", "mode"),
-    [(signal.SIGTERM, 143, "hang"), (signal.SIGINT, 130, "stubborn"), (signal.SIGHUP, 129, "hang")],
+    [
+        (signal.SIGINT, 130, "stubborn"),
+        pytest.param(signal.SIGTERM, 143, "hang", marks=pytest.mark.endurance),
+        pytest.param(signal.SIGHUP, 129, "hang", marks=pytest.mark.endurance),
+    ],
 )
 def test_a_stop_ends_all_workers_and_leaves_a_resumable_study(app: App, number: int, status: int, mode: str) -> None:
     command = ("h=0.1,0.5,2", f"mode={mode}", TWO, "hydra.sweeper.stop_seconds=3")
@@ -192,7 +196,10 @@ def test_a_job_that_ends_the_process_has_failed_and_the_others_run(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("mode", "cause"), [("again", "preempted"), ("signals_itself", "stopped by SIGTERM")])
+@pytest.mark.parametrize(
+    ("mode", "cause"),
+    [("again", "preempted"), pytest.param("signals_itself", "stopped by SIGTERM", marks=pytest.mark.endurance)],
+)
 def test_a_job_that_asks_to_run_later_waits_behind_the_others_and_not_without_end(
     app: App, mode: str, cause: str
 ) -> None:
@@ -204,7 +211,7 @@ def test_a_job_that_asks_to_run_later_waits_behind_the_others_and_not_without_en
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.endurance), 2])
 def test_what_a_job_has_left_running_does_not_hold_the_sweep(app: App, workers: int) -> None:
     command = ("h=0.1,0.5", "mode=leaves", "only_at=0.1", f"hydra.sweeper.workers={workers}")
     app.run(*command, "hydra.sweeper.stop_seconds=1")
@@ -222,7 +229,9 @@ def test_a_job_that_leaves_its_directory_changes_nothing_for_the_next(app: App) 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "workers"), [(signal.SIGINT, 2), (signal.SIGTERM, 1)])
+@pytest.mark.parametrize(
+    ("number", "workers"), [(signal.SIGINT, 2), pytest.param(signal.SIGTERM, 1, marks=pytest.mark.endurance)]
+)
 def test_a_signal_that_became_another_exception_stops_all_the_same(app: App, number: int, workers: int) -> None:
     command = ("h=0.1,0.5,2", "mode=swallow", f"hydra.sweeper.workers={workers}")
     leader = app.start(*command)
@@ -245,7 +254,7 @@ def test_a_job_that_raises_keyboard_interrupt_has_crashed(app: App) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.endurance), 2])
 def test_a_database_that_restarts_costs_no_trial(app: App, postgres: server.Server, workers: int) -> None:
     app.storage = postgres.create(f"restarts{workers}")
     leader = app.start(*CHECKPOINT, f"hydra.sweeper.workers={workers}")
@@ -304,7 +313,7 @@ def hosts(app: App, postgres: object, tmp_path: Path) -> tuple[App, App]:
     return on_host(app, "node1"), on_host(app, "node2")
 
 
-@pytest.mark.slow
+@pytest.mark.endurance
 def test_the_trial_of_a_host_that_is_cut_off_is_given_to_another(hosts: tuple[App, App]) -> None:
     one, two = hosts
     command = (*CHECKPOINT, "hydra.sweeper.heartbeat=1", "hydra.sweeper.grace=3")
@@ -326,7 +335,7 @@ def test_the_trial_of_a_host_that_is_cut_off_is_given_to_another(hosts: tuple[Ap
     assert reasons(one) == ["host node1 has sent no heartbeat for 3 s"]
 
 
-@pytest.mark.slow
+@pytest.mark.endurance
 def test_two_hosts_share_one_study(hosts: tuple[App, App]) -> None:
     leaders = [host.start("h=range(0,12)", "mode=hang", TWO) for host in hosts]
     hosts[0].wait_until(lambda: len(hosts[0].started()) == 4)

@@ -189,7 +189,7 @@ def train_in_float64(rank, address, overrides, results):
     (results / f"fid {rank}.txt").write_text(f"{fid!r}")
 
 
-@pytest.mark.slow
+@pytest.mark.endurance
 def test_a_training_of_two_processes_has_the_fid_of_one(cache_dir, tmp_path):
     """1 kimg and 16 images. In float32 a GAN's steps amplify rounding, until both FIDs are right and differ."""
     for name, processes in (("one", 1), ("two", 2)):

@@ -107,7 +107,7 @@ def command(tmp_path, *arguments):
     return done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.endurance
 def test_a_sweep_over_pairs_maximises(cache_dir, tmp_path):
     overrides = ["-m", *tiny_simclr(cache_dir, "pairs=plain,add_new_positive", "hydra.sweeper.workers=1", "epochs=1")]
     out = command(tmp_path, *overrides)
