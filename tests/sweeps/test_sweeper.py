@@ -139,7 +139,7 @@ def test_two_leaders_share_the_points(app: App) -> None:
     outs = [app.end(leader) for leader in leaders]
     assert sorted(app.started(), key=lambda line: int(line.split()[0])) == [f"{n} {n} symmetric" for n in range(12)]
     assert len(app.trials()) == 12
-    assert all(f"trial {n + 1} of 12" in "".join(outs) for n in range(12))
+    assert all(f"trial {n}  h={n}  " in "".join(outs) for n in range(12))
 
 
 @pytest.mark.slow
