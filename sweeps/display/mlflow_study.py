@@ -53,8 +53,8 @@ class ParentRun:
         ranking = Ranking(records, goal)
         if ranking.best is not None and len(goal.names) == 1:
             [name] = ranking.goal.names
-            self._log_best_so_far(records, goal.directions[0], f"{name}_best_so_far")
-            self.client.log_metric(self.run_id, f"{name}_of_best", ranking.best.values[0])
+            self._log_best_so_far(records, goal.directions[0], f"best_so_far_{name}")
+            self.client.log_metric(self.run_id, f"best_point_{name}", ranking.best.values[0])
         states = Counter(record.state for record in records)
         self.client.log_metric(self.run_id, "n_complete", states["COMPLETE"])
         self.client.log_metric(self.run_id, "n_fail", states["FAIL"])

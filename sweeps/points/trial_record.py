@@ -53,7 +53,7 @@ class TrialRecord:
     def label(self) -> int:
         """The number that a user sees everywhere: that of the run directory, which all attempts of a task share.
 
-        It is Optuna's number of the task's first trial. A trial of another study or tool has Optuna's own number.
+        A trial of another study or tool has Optuna's own number, which no run directory of this study has.
         """
         return self.run if self.run >= 0 else self.number
 

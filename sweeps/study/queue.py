@@ -53,8 +53,7 @@ class Queue:
         Raises:
             SweepError: see `StoredStudy.conforming`.
         """
-        # Optuna's number of the new trial, unless an earlier version counted otherwise
-        first = max((max(record.run, record.number) for record in self.trials.all.values()), default=-1) + 1
+        first = max((record.label for record in self.trials.all.values()), default=-1) + 1
         points = self._study.conforming([task.point for task in tasks])
         distributions = self._study.distributions()
         new = [

@@ -52,7 +52,7 @@ def study(swept):
 
 @pytest.fixture
 def parent(study):
-    return f"sweep h=0.1,0.5,2 shapes 16px ({study.name})"
+    return f"sweep h=0.1,0.5,2 loss=symmetric shapes 16px ({study.name})"
 
 
 @pytest.fixture

@@ -115,7 +115,7 @@ def test_several_objectives_have_a_front(app: App) -> None:
     several = ("hydra.sweeper.objectives=[fid,sec_per_step]", "mode=curve")
     out = app.run("h=0.5,2", "C_it=1,2", *several)
     assert [trial.values for trial in app.trials()] == [[0.0, 0.5], [0.0, 1.0], [2.25, 0.5], [2.25, 1.0]]
-    assert "Pareto front: 1 of 4 points" in out
+    assert "1 of 4 points are on the Pareto front" in out
     assert app.study().metric_names == ["fid", "sec_per_step"]
     assert "  trial 0  h=0.5  C_it=1  fid 0  sec_per_step 0.5" in out
     out = app.run("h=0.5,2", "C_it=1,2", *several, "hydra.sweeper.direction=[minimize,maximize]", status=1)

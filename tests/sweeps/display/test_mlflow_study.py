@@ -49,10 +49,10 @@ def test_a_study_has_one_run_that_grows(tmp_path: Path, study: SweepStudy, monke
     again.finish("FINISHED", RECORDS, Goal(replicas=2))
     run = again.client.get_run(again.run_id)
     assert (run.info.status, run.data.metrics) == (
-        "FINISHED", {"value_of_best": 2.0, "value_best_so_far": 1.0, "n_complete": 3.0, "n_fail": 0.0},
+        "FINISHED", {"best_point_value": 2.0, "best_so_far_value": 1.0, "n_complete": 3.0, "n_fail": 0.0},
     )  # fmt: skip
     again.finish("FINISHED", [*RECORDS, TrialRecord(3, "COMPLETE", {"h": 5.0}, 0.5, values=(0.5,))], Goal(replicas=2))
-    curve = again.client.get_metric_history(again.run_id, "value_best_so_far")
+    curve = again.client.get_metric_history(again.run_id, "best_so_far_value")
     assert sorted((metric.step, metric.value) for metric in curve) == [(1, 1.5), (2, 1.5), (3, 1.0), (4, 0.5)]
     again.client.delete_run(again.run_id)
     assert open_parent(uri, "sweeps", study, {}, "", print).run_id != parent.run_id

@@ -3,6 +3,7 @@
 import io
 import os
 import pty
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -97,6 +98,36 @@ def test_on_a_terminal_the_table_is_gone_when_the_summary_comes(app: App) -> Non
     os.close(ours)
     assert "2 of 2 ended, 0 failed, 0 running" in shown
     assert "running; ETA" not in shown.partition("best: trial 0")[2]
+
+
+@pytest.mark.slow
+def test_the_table_leaves_no_line_behind_after_ctrl_c(app: App) -> None:
+    pyte = pytest.importorskip("pyte")
+    screen = pyte.Screen(120, 40)
+    stream = pyte.ByteStream(screen)
+    ours, theirs = pty.openpty()
+    command = [sys.executable, str(APP), "-m", "h=0.5,1,2", "mode=hang", "hydra.sweeper.workers=2"]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "TERM": "xterm", "COLUMNS": "120", "LINES": "40"}
+    with subprocess.Popen(command, cwd=app.cwd, env=environment, stdin=theirs, stdout=theirs, stderr=theirs) as sweep:
+        os.close(theirs)
+        asked = False
+        for chunk in iter(lambda: _read(ours), b""):
+            stream.feed(chunk)
+            if not asked and any("2 running" in line for line in screen.display):
+                asked = True
+                sweep.send_signal(signal.SIGINT)
+    os.close(ours)
+    first, last, *rest = [line.strip() for line in screen.display if line.strip()]
+    assert first.startswith("2 workers; their output is in")
+    assert (last, rest) == ("stopped; run the same command again to continue", [])
+
+
+def test_fewer_trials_than_workers_end_when_the_slowest_does() -> None:
+    pace = Durations([record(0, "COMPLETE", 100, steps={4: 1.0}, value=1.0)])
+    running = [record(2, steps={1: 5.0}), record(3, steps={3: 5.0})]
+    assert pace.sweep_left(running, n_open=2, n_workers=8, now=START) == 75
+    assert pace.sweep_left(running, n_open=3, n_workers=8, now=START) == 100
+    assert pace.sweep_left(running, n_open=4, n_workers=2, now=START) == 175  # 25 + 100, 75 + 100
 
 
 def _read(terminal: int) -> bytes:

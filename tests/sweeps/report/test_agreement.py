@@ -70,7 +70,7 @@ def test_a_single_seed_leads_nothing(studies: Studies) -> None:
     parent = ParentRun(Client(), "run", "sqlite:///mlflow.db", "1")  # type: ignore[arg-type]
     parent.finish("FINISHED", study.records(), study.goal)
     assert parent.client.metrics == {  # type: ignore[attr-defined]
-        "FID_of_best": 5.0, "FID_best_so_far": min(VALUES.values()), "n_complete": 5, "n_fail": 0,
+        "best_point_FID": 5.0, "best_so_far_FID": min(VALUES.values()), "n_complete": 5, "n_fail": 0,
     }  # fmt: skip
 
 

@@ -117,7 +117,7 @@ def test_after_its_retries_a_trial_has_failed_and_the_sweep_goes_on(app: App) ->
     assert app.started().count("0 0.1 symmetric") == 3
     assert reasons(app) == [OOM] * 3
     assert completed(app) == [0.5]
-    assert f"failed: trial 3  h=0.1  {OOM}" in out
+    assert f"failed: trial 0  h=0.1  {OOM}" in out
 
 
 @pytest.mark.slow

@@ -77,8 +77,8 @@ def test_a_slow_trial_blocks_nobody(app: App) -> None:
     out = app.end(leader)
     assert sorted(app.started()) == [f"{n} {n} symmetric" for n in range(8)]
     for n in range(8):
-        assert f"trial {n + 1} of 8  h={n}  started\n" in out
-        assert f"trial {n + 1} of 8  h={n}  COMPLETE {(n - 0.5) ** 2:.6g} in " in out
+        assert f"trial {n}  h={n}  started\n" in out
+        assert f"trial {n}  h={n}  COMPLETE value {(n - 0.5) ** 2:.6g} in " in out
 
 
 @pytest.mark.slow
