@@ -14,7 +14,7 @@ SHARED := cache_dir=% clip=% data.% device=% mlflow.% resolution=%# of ARGS: whe
 export OMP_WAIT_POLICY ?= PASSIVE# spinning threads of two processes stop each other
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo demo-simclr test test-all test-numeric test-lowest lint comments audit check release-check ui sweep-h sweep-C_it sweep-C_ii report bench quality bench-fid bench-cost bench-sweep bench-prepare bench-simclr gpu-check screenshots cache-info cache-clean clean
+.PHONY: help setup lock demo demo-simclr test test-all test-numeric test-lowest lint comments audit check release-check ui sweep-h sweep-C_it sweep-C_ii study report bench quality bench-fid bench-cost bench-sweep bench-prepare bench-simclr gpu-check screenshots cache-info cache-clean clean
 
 help: ## list the targets
 	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -87,6 +87,10 @@ sweep-C_it: setup ## sweep the notes' five values of C_it
 
 sweep-C_ii: setup ## sweep the notes' five values of C_ii
 	$(BIN)/python train.py -m grid=C_ii data=$(DATA) $(ARGS)
+
+study: setup ## the source notes' study in small, on shapes and on emoji: structures, weights, pairs (100 minutes on two cores)
+	$(BIN)/python train.py -m experiment=study data=shapes $(ARGS)
+	$(BIN)/python train.py -m experiment=study data=emoji $(ARGS)
 
 report: setup ## write a study as one HTML page and a Markdown table (STUDY=NAME; needed if there are several studies)
 	$(BIN)/python -m sweeps.report $(STUDY) $(ARGS)
