@@ -53,7 +53,7 @@ def checked(text: str, encoding: str) -> str:
         raise ValueError("it has NUL characters; UTF-16 without a byte order mark needs data.encoding=utf-16-le")
     if 0xDC80 <= code <= 0xDCFF:  # a byte that the decoder could not use
         raise ValueError(
-            f"byte 0x{code - 0xDC00:02x} is not {encoding}; data.encoding=latin-1, for example, is for all texts"
+            f"byte 0x{code - 0xDC00:02x} is not {encoding}; data.encoding=latin-1, for example, reads all texts so"
         )
     raise ValueError(f"it has half a character, the lone surrogate \\u{code:04x}")
 

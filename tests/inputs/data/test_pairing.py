@@ -237,5 +237,6 @@ def test_names_with_colons_are_one_group_of_the_summary(tmp_path, capsys):
     report_files(data)
     line = capsys.readouterr().out.splitlines()[-1]
     assert line == (
-        '  5 images without a caption file: "Part 0: the film.png", "Part 1: the film.png", "Part 2: the film.png", and 2 more'
+        '  5 images without a caption file: "Part 0: the film.png", "Part 1: the film.png", '
+        '"Part 2: the film.png", and 2 more'
     )
