@@ -27,8 +27,9 @@ from clipgan.evaluating.given_pictures import GivenPictures
 from clipgan.evaluating.options import EvaluateOptions
 from clipgan.evaluating.sampled_pictures import SampledPictures
 from clipgan.inputs.data.caption_list import read_captions
-from clipgan.inputs.data.loading import load_data, report_files
+from clipgan.inputs.data.loading import load_data
 from clipgan.inputs.data.shapes_captions import are_of_shapes
+from clipgan.inputs.data.summary import report_files
 from clipgan.inputs.encoders.clip import load_clip
 from clipgan.inputs.encoders.weights import check_weights
 from clipgan.metrics.evaluation import Evaluation

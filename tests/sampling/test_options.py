@@ -36,7 +36,7 @@ def test_prompts_of_a_file_in_another_encoding(tmp_path):
     file.write_bytes("ein grüner Vogel\u2028im Baum\r\nzwei\r\n".encode("utf-16"))
     assert parse([CKPT, f"prompts={file}"]).prompts == ["ein grüner Vogel im Baum", "zwei"]
     file.write_bytes("grün\n".encode("latin-1"))
-    with pytest.raises(UserError, match=r"prompts\.txt: byte 0xfc is not utf-8; encoding=NAME reads another"):
+    with pytest.raises(UserError, match=r"prompts\.txt: byte 0xfc is not utf-8; encoding=latin-1, for example, reads"):
         parse([CKPT, f"prompts={file}"])
     assert parse([CKPT, "encoding=latin-1", f"prompts={file}"]).prompts == ["grün"]
     with pytest.raises(UserError, match=r"encoding='utf-9' is not allowed: .*such as utf-8, .*cp1252"):

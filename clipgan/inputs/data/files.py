@@ -14,8 +14,9 @@ from clipgan.config import DataConfig
 from clipgan.inputs.data.account import Account
 from clipgan.inputs.data.images import CaptionedImage, read_images
 from clipgan.inputs.data.pack import SPLITS, Contents, Extras, Record, Source
+from clipgan.inputs.data.splits import HELDOUT
 from clipgan.inputs.data.spool import Subset
-from clipgan.inputs.data.text import line_about
+from clipgan.inputs.data.text import line_about, one_line
 
 VERSION = 4  # part of the packed set's cache key: raise it when the same files would be packed differently
 
@@ -82,7 +83,10 @@ def source(config: DataConfig, train: Found, heldout: Found | None = None) -> So
 def _contents(config: DataConfig, listing: Listing, given: Listing | None) -> Contents:
     """List both splits without uncaptioned images; a split with no caption at all stays, for language-free training."""
     train, heldout = listing.images, listing.heldout
-    skipped, notes = listing.account.skipped(), list(listing.account.notes)
+    used = _unused_split(config, listing.account) if given is not None else None
+    skipped, notes = listing.account.skipped(used), [*listing.account.notes, *listing.account.remarks()]
+    if given is None:
+        notes += _second_splits(config, listing.account)
     if given is not None:
         if heldout:
             notes.append(f"data.heldout_path is given, so the {len(heldout)} held-out images of data.path are not used")
@@ -90,7 +94,7 @@ def _contents(config: DataConfig, listing: Listing, given: Listing | None) -> Co
             notes.append("held-out images are those of data.heldout_path")
         heldout = given.images if given.heldout is None else [*given.images, *given.heldout]
         skipped += given.account.skipped()
-        notes += [f"data.heldout_path: {note}" for note in given.account.notes]
+        notes += [f"data.heldout_path: {note}" for note in [*given.account.notes, *given.account.remarks()]]
     lost = listing.account.lost_captions
     if lost and not any(image.captions for image in train):
         raise UserError(
@@ -98,7 +102,9 @@ def _contents(config: DataConfig, listing: Listing, given: Listing | None) -> Co
             f"{'; '.join(skipped[:3])}"
         )
     listed = len(train)
-    train, heldout = _usable(train, skipped), None if heldout is None else _usable(heldout, skipped)
+    train = _usable(train, listing.account, skipped)
+    if heldout is not None:
+        heldout = _usable(heldout, (given or listing).account, skipped)
     if heldout is not None:
         splits = {"train": train, "heldout": heldout}
     elif len(train) < 2:
@@ -125,12 +131,31 @@ def _too_few(path: str | None, listed: int, usable: int, skipped: Sequence[str])
     return f"data.path={path} {has}: at least 2 are needed, one to train on and one to hold out{reasons}"
 
 
-def _usable(images: Sequence[CaptionedImage], skipped: list[str]) -> Sequence[CaptionedImage]:
+def _unused_split(config: DataConfig, account: Account) -> str | None:
+    """Return the held-out folder of `data.path` that `data.heldout_path` names, if it is one that is not used."""
+    assert config.path is not None
+    assert config.heldout_path is not None
+    given = Path(config.heldout_path).resolve()
+    return next((place for place in account.second if Path(config.path, place).resolve() == given), None)
+
+
+def _second_splits(config: DataConfig, account: Account) -> Iterator[str]:
+    """Say of each held-out split that is not used why not, and how it would be used."""
+    for place, names in account.second.items():
+        path = Path(config.path or "", place)
+        way = f"data.heldout_path={one_line(str(path))} takes" if path.is_dir() else "data.heldout_path=PATH could take"
+        yield (
+            f"{one_line(place)} is another held-out split ({account.count(len(names))}), which is not used: of "
+            f"several, the first of {', '.join(HELDOUT)} is taken; {way} it instead"
+        )
+
+
+def _usable(images: Sequence[CaptionedImage], account: Account, skipped: list[str]) -> Sequence[CaptionedImage]:
     """Return the images that have captions and add the others to `skipped`; return all images if none has a caption."""
     captioned = [index for index, image in enumerate(images) if image.captions]
     if not captioned or len(captioned) == len(images):
         return images
-    skipped += [line_about(image.name, "no caption") for image in images if not image.captions]
+    skipped += [line_about(image.name, account.why_no_caption(image.name)) for image in images if not image.captions]
     return Subset(images, captioned)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clipgan.base.errors import UserError
-from clipgan.inputs.data.account import Account
+from clipgan.inputs.data.account import CIRCLE, DANGLING, Account
 from clipgan.inputs.data.images import is_image
 
 SYSTEM = ("thumbs.db", "desktop.ini", "__macosx", "@eadir")  # Windows, macOS and Synology put them beside images
@@ -52,17 +52,22 @@ def _below(
     try:
         stat = path.stat()
         with os.scandir(path) as found:
-            kinds = {entry.name: kind_of(entry) for entry in sorted(found, key=lambda entry: entry.name)}
+            entries = sorted(found, key=lambda entry: entry.name)
+            kinds = {entry.name: kind_of(entry) for entry in entries}
+            links = [entry.name for entry in entries if entry.is_symlink()]
     except OSError as error:
         account.skip(name, f"the folder cannot be read ({error.strerror})")
         return
     if (stat.st_dev, stat.st_ino) in above:
-        account.skip(name, "a link back to a folder above it, which is not followed")
+        account.skip(name, CIRCLE)
+        account.links["folder"] -= 1
         return
     folder = Folder(path, parts, [file for file, kind in kinds.items() if kind == "file"])
+    account.links["file"] += sum(kinds[name] == "file" for name in links)
     yield folder
     for file, kind in kinds.items():
         if kind == "folder":
+            account.links["folder"] += file in links
             yield from _below(path / file, (*parts, file), (*above, (stat.st_dev, stat.st_ino)), account)
         elif kind == "hidden":
             account.hide(folder.name_of(file))
@@ -81,7 +86,7 @@ def kind_of(entry: os.DirEntry) -> str:
             return "folder"
     except OSError:  # links that lead to each other
         pass
-    return "a link whose target is missing" if entry.is_symlink() else "not a file"
+    return DANGLING if entry.is_symlink() else "not a file"
 
 
 def image_files(root: Path, account: Account, known: Collection[str] = ()) -> Iterator[tuple[Folder, str]]:

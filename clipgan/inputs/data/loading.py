@@ -1,7 +1,7 @@
 """Loading the data set that the configuration names; each is packed once for each resolution."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,6 @@ from clipgan.base.console import console
 from clipgan.base.errors import UserError
 from clipgan.config import DataConfig
 from clipgan.inputs.data import files, shapes  # fmt: skip
-from clipgan.inputs.data.account import grouped
 from clipgan.inputs.data.formats import (  # fmt: skip
     celeba_hq,
     cifar,
@@ -26,9 +25,6 @@ from clipgan.inputs.data.formats import (  # fmt: skip
 )
 from clipgan.inputs.data.pack import FORMAT, SPLITS, Contents, PackedData, Record, Source, open_pack
 from clipgan.inputs.data.pack_writer import write_pack
-
-REASONS = 20  # reasons for leaving out files that are printed
-NAMED = 3  # files that are named for each
 
 FORMATS: dict[str, Callable[[Path, DataConfig], files.Found]] = {
     "folder": folder.find,
@@ -108,29 +104,3 @@ def drawn_shapes(config: DataConfig) -> Source:
 
     description = {"name": "shapes", "version": shapes.SHAPES_VERSION, "sizes": sizes, "seed": config.seed}
     return Source(description, lambda: Contents(sizes, read))
-
-
-def report_files(data: PackedData) -> None:
-    """Print what was done with the whole set, and the files that are not packed, by reason."""
-    for note in data.notes:
-        console.print(f"data: {note}")
-    if data.skipped:
-        console.print(f"data: left out, by reason ({data.skipped_file} lists all):")
-        groups = grouped(data.skipped)
-        for reason, names in groups[:REASONS]:
-            console.print(
-                f"  {len(names)} x {reason}: {_first(names)}" if len(names) > 1 else f"  {names[0]}: {reason}"
-            )
-        if len(groups) > REASONS:
-            console.print(f"  and {len(groups) - REASONS} more reasons")
-    if data.duplicates:
-        leaks = sum(line.startswith("heldout: ") and " repeats train: " in line for line in data.duplicates)
-        console.print(
-            f"data: {len(data.duplicates)} of the packed images repeat an earlier one, pixel by pixel"
-            + f"; {leaks} of them are held-out images that repeat a training image" * (leaks > 0)
-            + f" ({data.skipped_file.with_name('duplicates.txt')} lists all): {_first(data.duplicates, '; ')}"
-        )
-
-
-def _first(items: Sequence[str], separator: str = ", ") -> str:
-    return separator.join(items[:NAMED]) + f"{separator}and {len(items) - NAMED} more" * (len(items) > NAMED)

@@ -12,8 +12,6 @@ from clipgan.inputs.data.folders import kind_of
 TRAIN = ("train", "training")
 HELDOUT = ("validation", "valid", "val", "dev", "test", "testing", "eval")  # the first one that exists is held out
 LONE_FOLDERS = 20  # links may go round in a circle
-OUTSIDE = "outside of the splits"
-SECOND = "of a second held-out split, which is not used"
 
 
 class Splits:
@@ -40,8 +38,10 @@ class Splits:
                           for names in (self.train, self.heldout))  # fmt: skip
         return f"training images are those of {train}, held-out images those of {heldout}"
 
-    def of(self, parts: Sequence[str], account: Account) -> str | None:
+    def of(self, parts: Sequence[str], name: str, account: Account) -> str | None:
         """Return `train` or `heldout` for a file in the folder `parts` below the root, `train` if there are no splits.
+
+        `name` is the file's path below the root.
 
         Files of neither split go to the account, and the answer is None. Without splits, folders whose names say that
         their images are held out (`cat/test`, `test_images`) go there too.
@@ -51,12 +51,12 @@ class Splits:
                 account.like_heldout("/".join((*parts[: place + 1], "")))
             return "train"
         inside = "".join(f"{part}/" for part in parts[: self.depth]) == self.above
-        name = parts[self.depth] if inside and len(parts) > self.depth else None
-        if name in self.train:
+        folder = parts[self.depth] if inside and len(parts) > self.depth else None
+        if folder in self.train:
             return "train"
-        if name in self.heldout:
+        if folder in self.heldout:
             return "heldout"
-        account.outside("/".join((*parts[: self.depth + 1], "")) or "./", SECOND if name in self.second else OUTSIDE)
+        account.outside(name, f"{self.above}{folder}" if folder in self.second else None)
         return None
 
 

@@ -6,7 +6,6 @@ surrogates itself. No text has them, so `checked` finds both in the one item tha
 
 import codecs
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 from clipgan.inputs.data.limits import check_caption, check_text_size
@@ -53,7 +52,9 @@ def checked(text: str, encoding: str) -> str:
     if code == 0:
         raise ValueError("it has NUL characters; UTF-16 without a byte order mark needs data.encoding=utf-16-le")
     if 0xDC80 <= code <= 0xDCFF:  # a byte that the decoder could not use
-        raise ValueError(f"byte 0x{code - 0xDC00:02x} is not {encoding}; data.encoding=NAME reads another encoding")
+        raise ValueError(
+            f"byte 0x{code - 0xDC00:02x} is not {encoding}; data.encoding=latin-1, for example, reads all texts so"
+        )
     raise ValueError(f"it has half a character, the lone surrogate \\u{code:04x}")
 
 
@@ -80,16 +81,16 @@ def read_lines(path: Path, encoding: str) -> list[str]:
         raise ValueError(f"{one_line(path.name)}: {error}") from error
 
 
-def captions_of(paths: Sequence[Path], encoding: str) -> list[str]:
-    """Read the captions of an image, one a line, from its text files.
+def read_captions(path: Path, encoding: str) -> list[str]:
+    """Read the captions of an image, one a line, from a text file.
 
     Raises:
-        ValueError: a file cannot be read, or is no text in this encoding.
+        ValueError: the file cannot be read, or is no text in this encoding.
     """
     try:
-        return [caption for path in paths for caption in read_lines(path, encoding)]
+        return read_lines(path, encoding)
     except OSError as error:
-        raise ValueError(f"{one_line(Path(error.filename).name)}: {error.strerror}") from error
+        raise ValueError(f"{one_line(path.name)}: {error.strerror}") from error
 
 
 def one_caption(text: str) -> str:

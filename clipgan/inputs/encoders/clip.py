@@ -70,6 +70,7 @@ class FrozenClip(FrozenEncoder):
         self.is_published = name not in MODEL_CONFIGS  # not one that clipgan trains
         self.file = file
         self.truncated = 0  # texts so far that had more tokens than the tower reads
+        self.first_truncated = ""  # the first of them
 
     def record(self) -> dict[str, str]:
         """Return what a run records to find this CLIP again: its identity and the path of its weights."""
@@ -111,7 +112,10 @@ class FrozenClip(FrozenEncoder):
             full = [row for row, (a, b) in enumerate(tokens[:, -2:].tolist()) if a != b]
             if full:
                 longer = self.tokenizer([texts[row] for row in full], context_length=self.context + 1)
-                self.truncated += int((longer[:, self.context - 1] != tokens[full, -1]).sum())
+                cut = (longer[:, self.context - 1] != tokens[full, -1]).nonzero().flatten().tolist()
+                self.truncated += len(cut)
+                if cut and not self.first_truncated:
+                    self.first_truncated = texts[full[cut[0]]]
         return tokens
 
     def start_steps(self, precision: str) -> None:

@@ -22,7 +22,7 @@ from clipgan.base.errors import DivergenceError, UserError
 from clipgan.config import TinyClipTraining
 from clipgan.inputs.data.pack import PackedData
 from clipgan.inputs.encoders.clip_batches import training_batches
-from clipgan.inputs.encoders.clip_report import attribute_accuracy, retrieval_top1
+from clipgan.inputs.encoders.clip_report import CANDIDATES, attribute_accuracy, retrieval_top1
 from clipgan.inputs.encoders.preprocess import Preprocess
 from clipgan.inputs.encoders.tiny_training import seeded_on_one_thread, warmup_cosine
 from clipgan.inputs.encoders.weights import write_weights
@@ -154,6 +154,8 @@ def _train(directory: Path, config: TinyClipTraining, data: PackedData, device: 
     (directory / "open_clip_config.json").write_text(json.dumps(settings, indent=2) + "\n")
     (directory / "report.json").write_text(json.dumps(report, indent=2) + "\n")
     figures = ", ".join(f"{name} {value:.3f}" for name, value in accuracy.items())
+    if data.name != "shapes":
+        figures += f" (chance {1 / min(CANDIDATES, len(data.heldout)):.3f})"
     console.print(f"small CLIP (seed {config.seed}): {figures} ({seconds:.0f} s)")
 
 

@@ -135,7 +135,8 @@ def _train(directory: Path, config: TinyResNetTraining, data: PackedData, device
     }
     (directory / "report.json").write_text(json.dumps(report, indent=2) + "\n")
     console.print(
-        f"small ResNet: {top1:.0%} of held-out views find their other view among {len(images)} ({report['seconds']} s)"
+        f"small ResNet: {top1:.1%} of held-out views find their other view among {len(images)} "
+        f"(chance {1 / len(images):.1%}) ({report['seconds']} s)"
     )
 
 

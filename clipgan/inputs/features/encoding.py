@@ -3,6 +3,7 @@
 Shapes: N images, M captions (of all images, in order), F flips (1, or 2 with the mirrored image), C width.
 """
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from clipgan.base.arrays import save_array
 from clipgan.base.console import console
+from clipgan.base.text import printable
 from clipgan.inputs.data.captions import caption_starts
 from clipgan.inputs.data.memory_maps import release_pages
 from clipgan.inputs.data.pack import SPLITS, PackedData, Split
@@ -65,9 +67,10 @@ def write_clip_features(directory: Path, data: PackedData, clip: FrozenClip, dev
         write_features(directory, f"{name}_text", (int(starts[-1]), clip.dim), ROWS_AT_ONCE[device.type], encode, title)
         total += int(starts[-1])
     if truncated := clip.truncated - before:
+        example = printable(textwrap.shorten(clip.first_truncated, 40, placeholder="..."))
         console.print(
-            f"captions: {truncated} of {total} are longer than the {clip.context} tokens that this CLIP reads; what is "
-            "beyond them does not count"
+            f'captions: {truncated} of {total} {"is" if truncated == 1 else "are"} too long, such as "{example}": the '
+            f"text encoder reads the first {clip.context} tokens; the stored caption is whole"
         )
 
 

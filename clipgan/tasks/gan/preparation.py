@@ -12,8 +12,9 @@ from clipgan.config import GUIDE, ConditionConfig, Config, Need
 from clipgan.engine.precision import choose_encoder_precision
 from clipgan.engine.run_checkpoints import check_resumption
 from clipgan.inputs.batches.batches import check_batch_size
-from clipgan.inputs.data.loading import load_data, report_files
+from clipgan.inputs.data.loading import load_data
 from clipgan.inputs.data.pack import SPLITS, PackedData
+from clipgan.inputs.data.summary import report_files
 from clipgan.inputs.encoders.clip import FrozenClip, load_clip
 from clipgan.inputs.encoders.frozen import FrozenEncoder
 from clipgan.inputs.encoders.frozen_layers import FrozenLayers

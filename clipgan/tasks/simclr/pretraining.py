@@ -21,8 +21,9 @@ from clipgan.engine.run import Run
 from clipgan.engine.run_checkpoints import check_resumption
 from clipgan.engine.schedule import Schedule
 from clipgan.inputs.data.labels import Labels, load_labels
-from clipgan.inputs.data.loading import load_data, report_files
+from clipgan.inputs.data.loading import load_data
 from clipgan.inputs.data.pack import PackedData
+from clipgan.inputs.data.summary import report_files
 from clipgan.inputs.encoders.clip import FrozenClip, load_clip
 from clipgan.inputs.encoders.weights import check_weights
 from clipgan.inputs.features.feature_cache import SplitFeatures, load_features

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from clipgan.inputs.data.loading import report_files
+from clipgan.inputs.data.summary import report_files
 from tests.inputs.data.packs import everything, load, of
 from tests.inputs.data.samples import picture, put
 from tests.inputs.data.test_pixels import photo
@@ -63,27 +63,41 @@ def test_a_thousand_files_with_every_fault(root, tmp_path, capsys):
     report_files(data)
     *said, repeated = capsys.readouterr().out.splitlines()
     assert re.match(
-        r"data: 4\d\d of the packed images repeat an earlier one, pixel by pixel; \d+ of them are held-out", repeated
-    )
+        r"data: 4\d\d packed images repeat an earlier one of either split, and stay in; pixels are compared as packed, "
+        r"at 16 x 16; \d+ of them held-out, repeating a training image \(", repeated
+    )  # fmt: skip
     lines = [line for line in said if not line.startswith("data: left out, by reason (")]
     [broken] = [line for line in lines if "unreadable image" in line]
-    assert re.match(
-        r"  10 x unreadable image: Train/odd/broken0\.png \(.*\), .*broken2\.png \(.*\), and 7 more$", broken
-    )
+    assert re.match(r"  10 unreadable images: Train/odd/broken0\.png \(.*\), .*broken2\.png.*, and 7 more$", broken)
     assert [line for line in lines if line != broken] == [
         f"data: packed are {PLAIN + 3} training images with {PLAIN + 3} captions "
         "and 12 held-out images with 12 captions",
         "data: training images are those of Train/, held-out images those of Test/",
-        "  11 x neither an image that Pillow reads nor captions of one: "
-        "Train/odd/IMG_0.HEIC, Train/odd/notes.md, Train/odd/IMG_1.HEIC, and 8 more",
-        "  11 x no caption: Train/odd/caf\\udce9.png, Train/odd/silent0.png, Train/odd/silent1.png, and 8 more",
-        "  10 x captions cannot be read: " + ", ".join(
-            f"Train/odd/latin{n}.png (latin{n}.txt: byte 0xfc is not utf-8; data.encoding=NAME reads another encoding)"
-            for n in range(3)
-        ) + ", and 7 more",
-        "  Train/odd/gone.png: a link whose target is missing",
-        "  Train/odd/round: a link back to a folder above it, which is not followed",
-        "  Train/odd/orphan.txt: a text without an image of its name",
-        "  extra/: 10 images outside of the splits",
-        "  Train/odd/.DS_Store and 11 more: hidden, or a system's own",
+        "data: followed: 1 link to a folder",
+        "data: images are turned upright (EXIF), converted to RGB (transparent parts white), cropped to the middle "
+        "square and resized to 16 x 16 pixels",
+        "  12 hidden files and folders, or a system's own: Train/odd/.DS_Store, Train/odd/._0.png, Train/odd/._1.png, "
+        "and 9 more",
+        "  11 files that are no images Pillow can open (10 .heic, 1 .md): Train/odd/IMG_0.HEIC, Train/odd/notes.md, "
+        "Train/odd/IMG_1.HEIC, and 8 more; convert .heic to .jpg first (ImageMagick: magick mogrify -format jpg FILES)",
+        "  11 images without a caption file: Train/odd/caf\\udce9.png, Train/odd/silent0.png, Train/odd/silent1.png, "
+        "and 8 more",
+        "  10 images are left out, as their captions cannot be read: Train/odd/latin0.txt of latin0.png (byte 0xfc is "
+        "not utf-8; data.encoding=latin-1, for example, reads all texts so), Train/odd/latin1.txt of latin1.png, "
+        "Train/odd/latin2.txt of latin2.png, and 7 more",
+        "  10 images outside of the splits: 10 in extra/",
+        "  1 link whose target is missing: Train/odd/gone.png",
+        "  1 link back to a folder above it, which is not followed: Train/odd/round",
+        "  1 text without an image of its name: Train/odd/orphan.txt",
     ]  # fmt: skip
+    assert len(data.skipped) == 12 + 11 + 11 + 10 + 10 + 10 + 3  # skipped.txt lists every one
+
+
+def test_an_empty_caption_file_is_told_from_a_missing_one(tmp_path):
+    root = tmp_path / "set"
+    for n in range(4):
+        put(root / f"{n}.png", picture(n))
+    put(root / "0.txt", "number 0")
+    put(root / "1.txt", "number 1")
+    put(root / "2.txt", " \n")
+    assert load("folder", root, tmp_path).skipped == ["2.png: its caption file is empty", "3.png: no caption file"]

@@ -8,8 +8,10 @@ import pytest
 
 from clipgan.base.errors import UserError
 from clipgan.config import DataConfig
+from clipgan.inputs.data import account
 from clipgan.inputs.data.labels import load_labels
 from clipgan.inputs.data.loading import load_data
+from clipgan.inputs.data.summary import report_files
 from tests.inputs.data import samples
 from tests.inputs.data.packs import everything, load, of
 from tests.inputs.data.samples import picture, put
@@ -48,6 +50,7 @@ def test_links_to_folders_are_followed_and_a_circle_ends_with_a_line(tmp_path):
     ]
     data = load("imagefolder", root, tmp_path)
     assert {text for [text] in everything(data).values()} == {f"a photo of a {kind}" for kind in "abc"}
+    assert "followed: 2 links to folders" in data.notes
 
 
 def test_links_to_files_are_the_files_as_in_a_hub_cache(tmp_path):
@@ -65,7 +68,8 @@ def test_links_to_files_are_the_files_as_in_a_hub_cache(tmp_path):
     assert data.skipped == []
 
 
-def test_what_is_no_image_is_listed(tmp_path):
+def test_what_is_no_image_is_listed(tmp_path, monkeypatch):
+    monkeypatch.setattr(account, "NAMED", 100)
     root = tmp_path / "set"
     captioned(root, 0, 1, 2)
     for name in (".DS_Store", "._0.png", "__MACOSX/._0.png", "Thumbs.db", ".git/0.png"):
@@ -85,14 +89,19 @@ def test_what_is_no_image_is_listed(tmp_path):
     data = load("folder", root, tmp_path)
     assert everything(data) == {0: ["number 0"], 1: ["three", "one", "two"], 2: ["first", "last"]}
     lines = [line for line in data.skipped if ".npy: " not in line or "further" in line]
-    assert sorted(lines) == [
-        ".DS_Store and 4 more: hidden, or a system's own",
-        "3 further files with the suffix .npy: neither an image that Pillow reads nor captions of one",
-        "README.md: neither an image that Pillow reads nor captions of one",
-        "a.HEIC: neither an image that Pillow reads nor captions of one",
-        "film.mp4: neither an image that Pillow reads nor captions of one",
-        "lonely.txt: a text without an image of its name",
-    ]
+    assert sorted(lines) == sorted(
+        [
+            *(
+                f"{name}: hidden, or a system's own"
+                for name in (".DS_Store", "._0.png", ".git", "__MACOSX", "Thumbs.db")
+            ),
+            "3 further files with the suffix .npy: neither an image that Pillow reads nor captions of one",
+            "README.md: neither an image that Pillow reads nor captions of one",
+            "a.HEIC: neither an image that Pillow reads nor captions of one",
+            "film.mp4: neither an image that Pillow reads nor captions of one",
+            "lonely.txt: a text without an image of its name",
+        ]
+    )
     assert len(data.skipped) == len(lines) + 100
     put(root / "runs" / "log.txt", "a training in the same folder writes this")
     assert load("folder", root, tmp_path).fingerprint == data.fingerprint
@@ -139,7 +148,7 @@ def test_splits_of_shards_by_folder_and_by_name(tmp_path):
         assert data.notes[1:] == [note]
 
 
-def test_images_outside_of_the_splits_are_listed(tmp_path):
+def test_images_outside_of_the_splits_are_listed(tmp_path, capsys):
     root = tmp_path / "set"
     captioned(root / "train", 0, 1)
     captioned(root / "val", 2)
@@ -157,10 +166,21 @@ def test_images_outside_of_the_splits_are_listed(tmp_path):
         assert (of(data.train), of(data.heldout)) == (expected(0, 1), expected(2))
         lines = [line for line in data.skipped if "neither" not in line]
         assert sorted(lines) == [
-            "./: 1 image outside of the splits",
-            "extra/: 3 images outside of the splits",
-            "test/: 2 images of a second held-out split, which is not used",
+            "8.png: an image outside of the splits",
+            *(f"extra/deep/{k}.png: an image outside of the splits" for k in (5, 6, 7)),
+            *(f"test/{k}.png: an image of another held-out split, which is not used" for k in (3, 4)),
         ]
+        assert data.notes[-1] == (
+            "test is another held-out split (2 images), which is not used: of several, the first of validation, valid, "
+            f"val, dev, test, testing, eval is taken; data.heldout_path={root}/test takes it instead"
+        )
+        report_files(data)
+        said = capsys.readouterr().out
+        assert "4 images outside of the splits: 3 in extra/, 1 at the top of data.path, 8.png\n" in said
+        assert "  2 images of another held-out split, which is not used: 2 in test/\n" in said
+    other = load("folder", root, tmp_path, heldout_path=str(root / "test"))
+    assert of(other.heldout) == expected(3, 4)
+    assert not any("another held-out split" in line for line in [*other.skipped, *other.notes])
 
 
 @pytest.mark.parametrize("heldout", ["test_images", "cat/test"])

@@ -111,7 +111,7 @@ def test_faces_pair_by_whole_paths_and_one_list_is_a_split(tmp_path):
     (root / "train" / "filenames.pickle").unlink()
     data = load("celeba_hq", root, tmp_path)
     assert (set(of(data.train)), set(of(data.heldout))) == ({2, 3, 4, 5}, {0, 1})
-    assert data.skipped == ["a/0.jpg: no caption"]
+    assert data.skipped == ["a/0.jpg: no caption file"]
     put(root / "train" / "filenames.pickle", pickle.dumps(["1", "2", "3", "4", "5"]))
     data = load("celeba_hq", root, tmp_path)
     assert (set(of(data.train)), set(of(data.heldout))) == ({1, 2, 3, 4, 5}, {0})
@@ -179,7 +179,7 @@ def test_names_of_classes_that_are_no_text_or_not_listed(tmp_path):
     data = load("imagefolder", root, tmp_path)
     names = ("tabby cat", "two lines")
     assert everything(data) == {k: [f"a photo of a {names[k % 3]}"] for k in (0, 1, 3, 4)}
-    assert data.skipped == ["caf\\udce9/: 2 images whose class has a name that is no text"]
+    assert data.skipped == [f"caf\\udce9/{k}.png: its class has a name that is no text" for k in (2, 5)]
     assert data.notes[1].startswith("1 of 2 classes are called like their folders, such as two\\nlines: a line of")
 
 
@@ -224,7 +224,7 @@ def test_rows_that_lack_something(tmp_path):
 
 
 def test_names_with_colons_are_one_group_of_the_summary(tmp_path, capsys):
-    from clipgan.inputs.data.loading import report_files
+    from clipgan.inputs.data.summary import report_files
 
     root = tmp_path / "set"
     for k in range(2):
@@ -237,5 +237,6 @@ def test_names_with_colons_are_one_group_of_the_summary(tmp_path, capsys):
     report_files(data)
     line = capsys.readouterr().out.splitlines()[-1]
     assert line == (
-        '  5 x no caption: "Part 0: the film.png", "Part 1: the film.png", "Part 2: the film.png", and 2 more'
+        '  5 images without a caption file: "Part 0: the film.png", "Part 1: the film.png", '
+        '"Part 2: the film.png", and 2 more'
     )

@@ -31,6 +31,7 @@ def test_captions_beyond_the_context_are_counted_and_said_once(clip, tmp_path, c
     heldout = Split(np.zeros((1, 3, 32, 32), np.uint8), [[words(500)] if beyond else ["a"]])
     data = PackedData("folder", "f", split, heldout, x_flip=False, skipped=[], skipped_file=Path())
     write_clip_features(tmp_path, data, clip, torch.device("cpu"))
-    said = f"captions: 2 of 7 are longer than the {clip.context} tokens that this CLIP reads"
+    beginning = words(7)
+    said = f'2 of 7 are too long, such as "{beginning}...": the text encoder reads the first {clip.context} tokens'
     assert capsys.readouterr().out.count(said) == beyond
     assert clip.truncated == 2 * beyond

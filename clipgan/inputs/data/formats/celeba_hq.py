@@ -10,7 +10,7 @@ from pathlib import Path
 
 from clipgan.base.errors import UserError
 from clipgan.config import DataConfig
-from clipgan.inputs.data.account import Account
+from clipgan.inputs.data.account import NO_FILE, Account
 from clipgan.inputs.data.files import Found, Listing, found
 from clipgan.inputs.data.folders import image_files
 from clipgan.inputs.data.formats.folder import add_file, check_captioned
@@ -38,7 +38,7 @@ def find(root: Path, config: DataConfig) -> Found:
     if pictures is None or texts is None:
         missing = " or ".join(f"{name}/" for name in (IMAGES if pictures is None else TEXTS))
         raise UserError(f"data.path={root} is not Multi-Modal-CelebA-HQ: it has no {missing}")
-    account, images = Account(), list[CaptionedImage]()
+    account, images = Account(no_caption=NO_FILE), list[CaptionedImage]()
     files = sorted(image_files(pictures, account), key=lambda file: (len(_stem(file[1])), _stem(file[1])))
     captions = TextFolder(texts, account)
     for folder, name in files:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from clipgan.base.errors import UserError
 from clipgan.config import DataConfig
-from clipgan.inputs.data.account import Account
+from clipgan.inputs.data.account import NO_FILE, Account
 from clipgan.inputs.data.files import Found, Listing, found
 from clipgan.inputs.data.folders import image_files
 from clipgan.inputs.data.formats.folder import add_file, check_captioned
@@ -36,7 +36,7 @@ def find(root: Path, config: DataConfig) -> Found:
     if pictures is None or texts is None:
         missing = "images/" if pictures is None else "text_c10/ (or text/), the captions of Reed et al."
         raise UserError(f"data.path={root} is not CUB-200-2011 with captions: it has no {missing}")
-    account, images = Account(), list[CaptionedImage]()
+    account, images = Account(no_caption=NO_FILE), list[CaptionedImage]()
     captions = TextFolder(texts, account)
     for folder, name in image_files(pictures, account):
         add_file(images, folder, name, captions.of(without_suffix(folder.name_of(name))), config, account)

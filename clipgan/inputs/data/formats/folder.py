@@ -11,13 +11,13 @@ from pathlib import Path
 
 from clipgan.base.errors import UserError
 from clipgan.config import DataConfig
-from clipgan.inputs.data.account import NO_IMAGE, NO_PICTURE, Account
+from clipgan.inputs.data.account import NO_FILE, NO_IMAGE, NO_PICTURE, Account
 from clipgan.inputs.data.files import Found, Listing, found
 from clipgan.inputs.data.folders import Folder, walk
 from clipgan.inputs.data.images import CaptionedImage, image_file, is_image
 from clipgan.inputs.data.splits import find_splits
 from clipgan.inputs.data.spool import Spool
-from clipgan.inputs.data.text import captions_of
+from clipgan.inputs.data.text import read_captions
 
 TEXTS = (".txt", ".caption")
 NUMBERED = re.compile(r"(.+)\.(\d+)")  # the stem of an image, and the number of one of its captions
@@ -33,7 +33,7 @@ def find(root: Path, config: DataConfig) -> Found:
     Raises:
         UserError: the folder is missing or has no image.
     """
-    account = Account()
+    account = Account(no_caption=NO_FILE)
     splits = find_splits(root, account)
     images: dict[str, Spool[CaptionedImage]] = {"train": Spool(), "heldout": Spool()}
     for folder in walk(root, account):
@@ -43,7 +43,7 @@ def find(root: Path, config: DataConfig) -> Found:
             is_text = os.path.splitext(name)[1].lower() in TEXTS
             account.other(folder.name_of(name), NO_PICTURE if is_text else NO_IMAGE)
         for name in pictures:
-            if (split := splits.of(folder.parts, account)) is not None:
+            if (split := splits.of(folder.parts, folder.name_of(name), account)) is not None:
                 add_file(images[split], folder, name, [folder.path / text for text in texts[name]], config, account)
     check_any(images["train"], root, account)
     return found(Listing(images["train"], images["heldout"] if splits.exist else None, account))
@@ -74,10 +74,18 @@ def add_file(
     account: Account,
 ) -> None:
     """Append an image with the captions in its text files; an image whose captions cannot be read is skipped."""
-    try:
-        images.append(image_file(folder.path / name, folder.name_of(name), captions_of(texts, config.encoding)))
-    except ValueError as error:
-        account.skip_captions(folder.name_of(name), error)
+    captions = list[str]()
+    for text in texts:
+        try:
+            captions += read_captions(text, config.encoding)
+        except ValueError as error:
+            above = folder.name_of(text.name) if text.parent == folder.path else f"{text.parent.name}/{text.name}"
+            account.skip_image(above, name, error)
+            return
+    image = image_file(folder.path / name, folder.name_of(name), captions)
+    if texts and not captions:
+        account.empty.add(image.name)
+    images.append(image)
 
 
 def check_any(images: Sequence[CaptionedImage], root: Path, account: Account) -> None:

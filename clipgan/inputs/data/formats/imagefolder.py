@@ -11,7 +11,7 @@ from pathlib import Path
 
 from clipgan.base.errors import UserError
 from clipgan.config import DataConfig
-from clipgan.inputs.data.account import Account
+from clipgan.inputs.data.account import NO_CLASS, Account
 from clipgan.inputs.data.files import Found, Listing, found
 from clipgan.inputs.data.folders import image_files
 from clipgan.inputs.data.formats.folder import check_any
@@ -45,7 +45,7 @@ def find(root: Path, config: DataConfig) -> Found:
     images: dict[str, Spool[CaptionedImage]] = {"train": Spool(), "heldout": Spool()}
     kinds = set()
     for folder, name in image_files(root, account, known):
-        if (split := splits.of(folder.parts, account)) is None:
+        if (split := splits.of(folder.parts, folder.name_of(name), account)) is None:
             continue
         if len(folder.parts) <= depth:
             account.skip(folder.name_of(name), "not in a class's folder, CLASS/NAME.png")
@@ -53,7 +53,7 @@ def find(root: Path, config: DataConfig) -> Found:
         kind = folder.parts[depth]
         caption = PROMPT.format(one_caption(names.get(kind, kind.replace("_", " "))))
         if one_line(caption) != caption:
-            account.outside("/".join((*folder.parts[: depth + 1], "")), "whose class has a name that is no text")
+            account.other(folder.name_of(name), NO_CLASS)
             continue
         kinds.add(kind)
         label = "/".join((*(folder.parts[depth - 1 :] if depth else (".", *folder.parts)), name))

@@ -83,7 +83,7 @@ def _list(path: Path, encoding: str) -> Listing:
             except ValueError as error:
                 account.skip_captions(name, error)
                 continue
-        Splits().of(PurePosixPath(name).parent.parts, account)
+        Splits().of(PurePosixPath(name).parent.parts, name, account)
         images.append(CaptionedImage(one_line(name), captions, partial(open_image_member, archive, name)))
     if missing := n_texts.keys() - {one_line(name) for name in pictures}:
         account.note(f"{TABLE} names {len(missing)} images that are not in the zip, such as {min(missing)}")

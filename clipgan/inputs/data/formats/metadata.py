@@ -57,7 +57,7 @@ def find(root: Path, config: DataConfig) -> Found:
         _read_table(folder, name, root, config, captions, names, account)
     images: dict[str, list[CaptionedImage]] = {"train": [], "heldout": []}
     for folder, name in paths:
-        if (split := splits.of(folder.parts, account)) is not None:
+        if (split := splits.of(folder.parts, folder.name_of(name), account)) is not None:
             path = folder.name_of(name)
             images[split].append(image_file(folder.path / name, path, captions.get(path, [])))
     check_any(images["train"], root, account)

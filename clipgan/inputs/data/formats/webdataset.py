@@ -45,7 +45,7 @@ def find(path: Path, config: DataConfig) -> Found:
         UserError: there is no shard. The listing, made later, raises it if no shard can be read, or if a member leads
             outside.
     """
-    account = Account(unit="shard")
+    account = Account(unit="a shard")
     shards = {"train": [path]} if path.is_file() else _shards(path, account)
     if not any(shards.values()):
         there = f" (it has {account.skipped()[0]})" if account.skipped() else ""
@@ -75,7 +75,8 @@ def _shards(root: Path, account: Account) -> dict[str, list[Path]]:
     if splits.exist or named:
         shards["heldout"] = []
     for folder, name in tars:
-        split = by_name.of((_kind(name),), account) if named else splits.of((*folder.parts, name), account)
+        place = (_kind(name),) if named else (*folder.parts, name)
+        split = (by_name if named else splits).of(place, folder.name_of(name), account)
         if split is not None:
             shards[split].append(folder.path / name)
     return shards
@@ -176,7 +177,7 @@ class Shard:
             if suffix not in pictures and suffix != ".json" and not TEXT.fullmatch(suffix):
                 self.account.other(f"{name}{suffix}")
         if self.split == "train":
-            Splits().of(PurePosixPath(key).parent.parts, self.account)
+            Splits().of(PurePosixPath(key).parent.parts, name, self.account)
         opened = partial(open_span, self.path, image.offset_data, image.size)
         images.append(CaptionedImage(one_line(name + pictures[0]), captions, opened))
 
