@@ -35,7 +35,7 @@ from clipgan.inputs.batches.batches import Batches
 from clipgan.inputs.batches.prefetch import Prefetched
 from clipgan.inputs.encoders.clip import FrozenClip
 from clipgan.inputs.encoders.resnet import FrozenResNet
-from clipgan.metrics import generated
+from clipgan.metrics import evaluation
 from clipgan.metrics.evaluation import Evaluation, load_measure
 from clipgan.metrics.extractors import InceptionExtractor, JudgeExtractor
 from clipgan.tasks.gan import steps, train_step
@@ -125,7 +125,7 @@ def wrapped(watch: Stopwatch) -> Iterator[None]:
         (MovingAverage, "update", {"part": "EMA"}),
         (TrainingState, "update", {"part": "optimizer"}),
         (Evaluation, "__call__", {"part": "other metrics"}),
-        (generated, "generate", {"part": "generation"}),
+        (evaluation, "generate", {"part": "generation"}),
         (JudgeExtractor, "__call__", {"part": "encoding"}),
         (InceptionExtractor, "__call__", {"part": "encoding"}),
         (FrozenClip, "encode_text", {"part": "encoding"}),

@@ -202,7 +202,7 @@ def test_a_sweep_runs_each_point_once_and_extends(run, cache_dir, tmp_path):
     [folder] = (tmp_path / "runs").iterdir()
     assert {path.name for path in folder.iterdir() if path.is_dir()} - {"workers"} == {"0", "1"}
     assert "sec_per_kimg" in out
-    assert "objective_sd" in out  # what a report's "within noise" knows of the figure itself
+    assert "fjd32_clip_tiny64_sd" in out  # what a report's "within noise" knows of the figure itself
     status, out, _ = run(*command, "h=0.1,2")
     assert status == 0
     assert "0 trials run" in out

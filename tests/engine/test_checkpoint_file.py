@@ -301,7 +301,7 @@ def test_a_checkpoint_of_another_version_is_one_message(cache_dir, tmp_path):
 @pytest.mark.slow
 def test_a_full_disk_ends_a_run_with_one_message_and_the_run_resumes(cache_dir, tmp_path):
     """The disk has room for one checkpoint and half of another; then it has more."""
-    with small_disk(tmp_path / "disk", kib=1000) as disk:
+    with small_disk(tmp_path / "disk", kib=2000) as disk:
         command = [sys.executable, str(ROOT / "train.py"), *tiny(cache_dir, "kimg=1"), "mlflow.tracking_uri=null",
                    f"hydra.run.dir={disk}/run"]  # fmt: skip
         full = warm.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)

@@ -75,7 +75,7 @@ def test_a_gpu_that_serves_one_process_trains_one_after_the_other(tmp_path, monk
     assert "the encoders train one by one: cpu is in compute mode EXCLUSIVE_PROCESS" in capsys.readouterr().out
 
 
-@pytest.mark.endurance
+@pytest.mark.slow
 def test_the_death_of_a_process_that_trains_costs_time_alone(tmp_path, monkeypatch, capsys):
     """One of the two is killed for real; what it was to train is trained here."""
     monkeypatch.setattr(side_by_side, "WORTH_A_PROCESS", 1)

@@ -270,7 +270,7 @@ def test_axes_that_depend_on_each_other_run_are_resumed_and_reported(app: App) -
     app.run(*axes, pairs, "h=0.5,2", "loss=lafite,asymmetric")  # grows
     assert app.started()[6:] == ["6 0.5 asymmetric", "7 2 asymmetric", "8 0.5 asymmetric", "9 2 asymmetric"]
     assert len(app.trials(name)) == 10
-    page, _ = write(name, app.url, app.cwd / "r.html", "*.png")
+    page, *_ = write(name, app.url, app.cwd / "r.html", "*.png")
     text = page.read_text()
     assert "pair: C_it=1 C_ii=2 | C_it=3 C_ii=4; h only where loss != lafite." in html.unescape(text)
     app.run("+hydra.sweeper.params.w=[{h:1},{C_it:[1,2]}]", "h=0.7", "sampler=tpe", "hydra.sweeper.n_trials=3")
