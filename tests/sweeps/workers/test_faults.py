@@ -313,7 +313,7 @@ def hosts(app: App, postgres: object, tmp_path: Path) -> tuple[App, App]:
     return on_host(app, "node1"), on_host(app, "node2")
 
 
-@pytest.mark.endurance
+@pytest.mark.slow
 def test_the_trial_of_a_host_that_is_cut_off_is_given_to_another(hosts: tuple[App, App]) -> None:
     one, two = hosts
     command = (*CHECKPOINT, "hydra.sweeper.heartbeat=1", "hydra.sweeper.grace=3")
