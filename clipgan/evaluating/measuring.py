@@ -134,10 +134,10 @@ def measure_generator(
     """
     config = replace(
         config,
-        clip=_recorded(config.clip, source.clip),
+        clip=_recorded(config.clip, source.clip, source.config.clip),
         metrics=replace(
             config.metrics, weights="ema",
-            judge=config.metrics.judge and _recorded(config.metrics.judge, source.judge),
+            judge=config.metrics.judge and _recorded(config.metrics.judge, source.judge, source.config.metrics.judge),
         ),
     )  # fmt: skip
     prepared = prepare(config, device)
@@ -185,9 +185,15 @@ def _measure_sampled(
     )  # fmt: skip
 
 
-def _recorded(config: ClipConfig, record: Any) -> ClipConfig:
-    """Take the recorded file of a CLIP that was trained on the data, if it is still there and none is given."""
-    if record is None or config.checkpoint is not None or config.train is None or not Path(record["file"]).is_file():
+def _recorded(config: ClipConfig, record: Any, of_run: ClipConfig | None) -> ClipConfig:
+    """Take the recorded file of a CLIP that was trained on the data, if it is still there and none is given.
+
+    Args:
+        config: the CLIP that is asked for; of another kind than the run's with another protocol, for example.
+        record: the file of the run's CLIP.
+        of_run: the run's CLIP.
+    """
+    if record is None or config != of_run or config.train is None or not Path(record["file"]).is_file():
         return config
     return replace(config, checkpoint=record["file"], train=None)
 

@@ -49,6 +49,12 @@ def test_a_checkpoint_has_the_figures_of_its_training(run, again, tmp_path, caps
     assert "fid32_clip_tiny64" in capsys.readouterr().out
 
 
+def test_another_protocol_has_its_own_judge(run, again, tmp_path):
+    small = ("metrics.judge.train.steps=2", "metrics.judge.train.min_attribute_accuracy=0", "metrics.n_images=32")
+    evaluate(parse([f"ckpt={run.checkpoint}", "protocol=fid2k_clip_tiny", "metrics=[fid]", *small, *again]))
+    assert [*values(tmp_path / "out")[0]] == ["fid32_clip_tiny"]
+
+
 def test_a_run_gets_the_metrics_in_mlflow_and_curves_of_all_snapshots(run, cache_dir, tmp_path):
     from mlflow import MlflowClient
 
