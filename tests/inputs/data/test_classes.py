@@ -18,12 +18,13 @@ def load(name, path, cache, **settings):
     return data, load_labels(data, ["shape"])
 
 
-def test_imagenets_layout(tmp_path):
+@pytest.mark.parametrize("names", ["classes.txt", "Classes.TXT"])
+def test_imagenets_layout(tmp_path, names):
     for split, count in (("train", 3), ("val", 2)):
         for k, wnid in enumerate(("n01440764", "n02084071")):
             for n in range(count):
                 put(tmp_path / "set" / split / wnid / f"{wnid}_{n}.JPEG.png", picture(2 * n + k))
-    put(tmp_path / "set" / "classes.txt", "n01440764 tench, Tinca tinca\nn02084071 dog\n")
+    put(tmp_path / "set" / names, "n01440764 tench, Tinca tinca\nn02084071 dog\n")
     data, labels = load("imagefolder", tmp_path / "set", tmp_path / "cache")
     assert labels.classes == ["n01440764", "n02084071"]
     for split, of in ((data.train, labels.train), (data.heldout, labels.heldout)):

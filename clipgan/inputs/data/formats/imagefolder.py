@@ -6,6 +6,7 @@ random split. The class is the first folder below the split, however deep the im
 `n01440764 tench, Tinca tinca`.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,7 +41,8 @@ def find(root: Path, config: DataConfig) -> Found:
     splits = find_splits(root, account)
     top = subfolders(root)
     depth = splits.depth + 1 if splits.exist else int(len(top) == 1 and top[0].casefold() in TRAIN)  # of the classes
-    known = [splits.above + name for name in NAMES]
+    spelt = {name.casefold(): name for name in sorted(os.listdir(root / splits.above))}  # of two, that in small letters
+    known = [splits.above + spelt.get(name.casefold(), name) for name in NAMES]
     has_names, names = _class_names([root / path for path in known], config.encoding)
     images: dict[str, Spool[CaptionedImage]] = {"train": Spool(), "heldout": Spool()}
     kinds = set()
