@@ -255,7 +255,7 @@ def test_a_folder_of_pictures_end_to_end(run, cache_dir, tmp_path):
     settings = [text for text in tiny(cache_dir, "kimg=1", "mlflow.tracking_uri=null") if not text.startswith("data.")]
     status, out, err = run("data=folder", f"data.path={tmp_path}", *settings)
     assert status == 0, err
-    assert "  3.png (no format that Pillow reads): unreadable image" in out
+    assert "1 unreadable image: 3.png (no format that Pillow reads)" in out
     [grid] = (tmp_path / "runs" / "single").glob("*/samples-000001.png")
     assert Image.open(grid).size == (3 * 64, 2 * 82)
     module = [sys.executable, "-m", "clipgan.prepare"]

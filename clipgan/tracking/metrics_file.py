@@ -49,7 +49,8 @@ class MetricsFile:
         return record
 
     def _kept(self, resumed_at: int, saved: Sequence[str] | None) -> list[str]:
-        found = self.path.read_bytes().decode(errors="replace").splitlines() if self.path.exists() else []
+        text = self.path.read_bytes().decode(errors="replace") if self.path.exists() else ""
+        found = text.removesuffix("\n").split("\n") if text else []  # splitlines() would also split at a damaged end
         if saved is not None:
             pairs = zip_longest(saved, found[: len(saved)])
             if repaired := sum(line != there for line, there in pairs):

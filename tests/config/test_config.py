@@ -44,8 +44,8 @@ def test_every_experiment_composes_and_opens_with_its_command(name):
     text = (ROOT / "conf" / "experiment" / f"{name}.yaml").read_text()
     package, command = text.splitlines()[:2]
     assert package == "# @package _global_"  # Hydra reads it in the first line only
-    flag = "-m " if "override /grid" in text else ""
-    place = {"quick": "", "simclr_imagenet": " data.path=IMAGENET100"}.get(name, " data.path=COCO")
+    flag = "-m " if "override /grid" in text or "params:" in text else ""
+    place = {"quick": "", "study": "", "simclr_imagenet": " data.path=IMAGENET100"}.get(name, " data.path=COCO")
     assert command == f"# python train.py {flag}experiment={name}{place}"
     *_, overrides = command.partition("experiment=")
     assert make_config(*f"experiment={overrides}".split()) != make_config()

@@ -11,7 +11,7 @@ from clipgan.tasks.gan.training import Training
 from tests.helpers import ROOT, make_config
 from tests.tiny import tiny
 
-OTHERS = ("quick", "simclr_imagenet")
+OTHERS = ("quick", "study", "simclr_imagenet")
 NOTES = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml") if path.stem not in OTHERS)
 LAFITES = ("lafite_coco", "origin_vit_b32", "clip_vit_b16", "modified_vit_l14_336")  # on 4 GPUs with 16 images each
 FIGURES = {
