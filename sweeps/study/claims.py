@@ -153,17 +153,20 @@ class SweepStudy(OpenStudy):
             return ours and (asked is None or self._queue.later(claim, asked))
 
     @patient
-    def abandon(self, pid: int, reason: str | None, later: bool = False) -> int | None:
+    def abandon(self, pid: int, reason: str | None, later: bool = False, overdue: int | None = None) -> int | None:
         """End the trial of a dead worker of this leader, and return its number; None if the worker had no trial.
 
         After a crash, for a `reason`, the task may be retried; if the job asked to run `later`, the task waits behind
-        the others. After a stop of the sweep (None), it waits again.
+        the others. After a stop of the sweep (None), it waits again. If the worker was stopped because trial `overdue`
+        ran too long, this trial has failed; another one, which the worker has claimed meanwhile, waits again.
         """
         with self._fresh():
             for record in list(self._trials.running.values()):
                 if record.owner["pid"] == pid and record.owner["leader"] == this_process():
-                    if reason is None:
+                    if reason is None or overdue not in (None, record.number):
                         self._queue.requeue(record, INTERRUPTED)
+                    elif overdue is not None:
+                        self._queue.end(record, reason, crashed=False)
                     elif later:
                         self._queue.later(record, reason)
                     else:
