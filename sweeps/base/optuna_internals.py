@@ -6,7 +6,10 @@ has changed.
 """
 
 import json
+import math
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy
@@ -30,18 +33,19 @@ _SET_PARAM = sqlalchemy.text(
 )
 _LOCK_STUDY = sqlalchemy.text("UPDATE studies SET study_name = study_name WHERE study_id = :study")
 _N_TRIALS = sqlalchemy.text("SELECT count(*) FROM trials WHERE study_id = :study")
-_ADD_TRIAL = sqlalchemy.text("INSERT INTO trials (number, study_id, state) VALUES (:number, :study, 'WAITING')")
 _NEW_KEYS = sqlalchemy.text("SELECT number, trial_id FROM trials WHERE study_id = :study AND number >= :first")
-_ADD_PARAM = sqlalchemy.text(
+_ADD_TRIAL = "INSERT INTO trials (number, study_id, state, datetime_start, datetime_complete) VALUES"
+_ADD_VALUE = "INSERT INTO trial_values (trial_id, objective, value, value_type) VALUES"
+_ADD_REPORT = (
+    "INSERT INTO trial_intermediate_values (trial_id, step, intermediate_value, intermediate_value_type) VALUES"
+)
+_NUMBER = {kind: f"(:trial, :place, :value, '{kind}')" for kind in ("FINITE", "INF_POS", "INF_NEG", "NAN")}
+_ADD_PARAM = (
     "INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json)"
     " VALUES (:trial, :name, :value, :distribution)"
 )
-_ADD_USER_NOTE = sqlalchemy.text(
-    "INSERT INTO trial_user_attributes (trial_id, key, value_json) VALUES (:trial, :name, :value)"
-)
-_ADD_SYSTEM_NOTE = sqlalchemy.text(
-    "INSERT INTO trial_system_attributes (trial_id, key, value_json) VALUES (:trial, :name, :value)"
-)
+_ADD_USER_NOTE = "INSERT INTO trial_user_attributes (trial_id, key, value_json) VALUES (:trial, :name, :value)"
+_ADD_SYSTEM_NOTE = "INSERT INTO trial_system_attributes (trial_id, key, value_json) VALUES (:trial, :name, :value)"
 
 
 def key_of(trial: FrozenTrial) -> int:
@@ -66,34 +70,73 @@ def silent_trials(storage: RDBStorage, study: int, grace: int) -> set[int]:
     return set(storage._get_stale_trial_ids(study))
 
 
-def add_waiting(storage: RDBStorage, study: int, trials: Sequence[FrozenTrial]) -> None:
-    """Add waiting trials without reports in one transaction; `Study.add_trial` takes one or more for each attribute.
+def add_trials(storage: RDBStorage, study: int, trials: Sequence[FrozenTrial]) -> None:
+    """Add trials in one transaction; `Study.add_trial` takes one or more for each attribute.
 
     Args:
         storage: the caller holds its lock.
         study: the key of the study.
-        trials: the study has one distribution for each parameter, and all trials have it.
+        trials: all waiting, or all complete.
     """
-    distributions = {name: new for trial in trials for name, new in trial.distributions.items()}
-    texts = {name: distribution_to_json(distribution) for name, distribution in distributions.items()}
+    [state] = {trial.state.name for trial in trials}
+    add = sqlalchemy.text(f"{_ADD_TRIAL} (:number, :study, '{state}', :started, :ended)").bindparams(
+        sqlalchemy.bindparam("started", type_=sqlalchemy.DateTime),
+        sqlalchemy.bindparam("ended", type_=sqlalchemy.DateTime),
+    )
     with storage.engine.begin() as connection:
         connection.execute(_LOCK_STUDY, {"study": study})  # write first, as below; Optuna locks this row too
         first = connection.execute(_N_TRIALS, {"study": study}).scalar_one()
         numbered = dict(enumerate(trials, start=first))
-        connection.execute(_ADD_TRIAL, [{"number": number, "study": study} for number in numbered])
+        connection.execute(
+            add,
+            [
+                {"number": n, "study": study, "started": _utc(t.datetime_start), "ended": _utc(t.datetime_complete)}
+                for n, t in numbered.items()
+            ],
+        )
         keys = {number: key for number, key in connection.execute(_NEW_KEYS, {"study": study, "first": first})}
-        params: list[dict[str, Any]] = []
-        user_notes: list[dict[str, Any]] = []
-        system_notes: list[dict[str, Any]] = []
-        for number, trial in numbered.items():
-            for name, external in trial.params.items():
-                value = distributions[name].to_internal_repr(external)
-                params.append({"trial": keys[number], "name": name, "value": value, "distribution": texts[name]})
-            for rows, notes in ((user_notes, trial.user_attrs), (system_notes, trial.system_attrs)):
-                rows += [{"trial": keys[number], "name": n, "value": json.dumps(v)} for n, v in notes.items()]
-        for statement, rows in ((_ADD_PARAM, params), (_ADD_USER_NOTE, user_notes), (_ADD_SYSTEM_NOTE, system_notes)):
-            if rows:
-                connection.execute(statement, rows)
+        for statement, rows in _rows({keys[number]: trial for number, trial in numbered.items()}).items():
+            connection.execute(sqlalchemy.text(statement), rows)
+
+
+def _rows(trials: Mapping[int, FrozenTrial]) -> dict[str, list[dict[str, Any]]]:
+    """Collect the rows of all trials in the other tables, by the statement that adds them.
+
+    Args:
+        trials: by their keys.
+    """
+    rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    texts: dict[BaseDistribution, str] = {}
+    for key, trial in trials.items():
+        for name, external in trial.params.items():
+            distribution = trial.distributions[name]
+            if distribution not in texts:
+                texts[distribution] = distribution_to_json(distribution)
+            value = distribution.to_internal_repr(external)
+            rows[_ADD_PARAM].append({"trial": key, "name": name, "value": value, "distribution": texts[distribution]})
+        for statement, notes in ((_ADD_USER_NOTE, trial.user_attrs), (_ADD_SYSTEM_NOTE, trial.system_attrs)):
+            rows[statement] += [{"trial": key, "name": n, "value": json.dumps(v)} for n, v in notes.items()]
+        for place, number in enumerate(trial.values or ()):
+            rows[f"{_ADD_VALUE} {_NUMBER[_kind(number)]}"].append(_number(key, place, number))
+        for step, number in trial.intermediate_values.items():
+            rows[f"{_ADD_REPORT} {_NUMBER[_kind(number)]}"].append(_number(key, step, number))
+    return {statement: found for statement, found in rows.items() if found}
+
+
+def _kind(number: float) -> str:
+    """Return Optuna's name for the kind of a number: not every database stores all of them."""
+    if math.isfinite(number):
+        return "FINITE"
+    return "NAN" if math.isnan(number) else "INF_POS" if number > 0 else "INF_NEG"
+
+
+def _number(key: int, place: int, number: float) -> dict[str, Any]:
+    return {"trial": key, "place": place, "value": number if math.isfinite(number) else None}
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    """Convert local time to UTC, both without a time zone."""
+    return None if moment is None else moment.astimezone(UTC).replace(tzinfo=None)
 
 
 def replace_distributions(

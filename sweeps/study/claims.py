@@ -62,9 +62,8 @@ class SweepStudy(OpenStudy):
             self._trials.refresh()
             for name in warm_start:
                 take_over(self._storage, name, plan, self._stored, self._queue, self._say)
-            for record in list(self._trials.newest.values()):
-                if record.state in retry and plan.wants(record) and record.origin is None:
-                    self._queue.add_again(record, attempt=0)
+            newest = self._trials.newest.values()
+            self._queue.add_again([r for r in newest if r.state in retry and plan.wants(r) and r.origin is None])
         self._queue_more(plan, tell)
 
     def claim(self, plan: Plan) -> TrialRecord | None:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from optuna.storages import RDBStorage
-from optuna.trial import TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from sweeps.base.optuna_internals import add_waiting
+from sweeps.base.optuna_internals import add_trials, key_of, read_trials
 from sweeps.base.signals import heed_now
 from sweeps.points.trial_record import JOB, NAMES, OWN, TrialRecord
 from sweeps.study import owner
@@ -66,29 +66,22 @@ class Queue:
             )
             for run, (task, point) in enumerate(zip(tasks, points, strict=True), start=first)
         ]
+        self.add(new, tell)
+
+    def add(self, new: Sequence[FrozenTrial], tell: Tell | None = None) -> None:
+        """Add trials that are all waiting, or all complete: a batch in a transaction."""
         for begin in range(0, len(new), BATCH):
-            add_waiting(self._storage, self.trials.study, new[begin : begin + BATCH])
+            add_trials(self._storage, self.trials.study, new[begin : begin + BATCH])
             if tell is not None:
                 tell(min(begin + BATCH, len(new)), len(new))
             heed_now()
         self.trials.refresh()
 
-    def add_again(self, record: TrialRecord, attempt: int, requeues: int = 0) -> None:
-        """Add a waiting trial of the same task, with the run directory and the reports of an earlier trial."""
-        known = self._storage.get_trial(record.key)  # with its newest reports
-        kept = {name: value for name, value in known.user_attrs.items() if name in KEPT or name.startswith(JOB)}
-        # a pruner would take the notes of successive halving for the new trial's own
-        system = {name: value for name, value in known.system_attrs.items() if not name.startswith("completed_rung_")}
-        self._study.study.add_trial(
-            create_trial(
-                state=TrialState.WAITING,
-                params=known.params,
-                distributions=known.distributions,
-                user_attrs={OWN: known.params, **kept, "attempt": attempt, "requeues": requeues},
-                intermediate_values=known.intermediate_values,
-                system_attrs=system,
-            )
-        )
+    def add_again(self, records: Sequence[TrialRecord], attempt: int = 0, requeues: int = 0) -> None:
+        """Add a waiting trial for the task of each record, with its run directory and its newest reports."""
+        keys = {record.key for record in records}
+        known = read_trials(self._storage, self.trials.study, keys, last=max(keys, default=0))
+        self.add([_again(trial, attempt, requeues) for trial in known if key_of(trial) in keys])
 
     def start(self, record: TrialRecord, by: Mapping[str, Any]) -> None:
         """Give a waiting trial to its owner."""
@@ -135,7 +128,7 @@ class Queue:
         # add the new trial first: if the process is killed in between, the old one has a dead owner, and no second copy
         if self.trials.newest[record.task].number == record.number:
             counts = record.attempt if attempt is None else attempt, record.requeues if requeues is None else requeues
-            self.add_again(record, *counts)
+            self.add_again([record], *counts)
         self._fail(record, reason)
 
     def requeue_lost(self) -> None:
@@ -155,6 +148,21 @@ class Queue:
         self.set(record, "reason", reason)
         self._storage.set_trial_state_values(record.key, TrialState.FAIL)
         self.trials.refresh()
+
+
+def _again(known: FrozenTrial, attempt: int, requeues: int) -> FrozenTrial:
+    """Make the trial that repeats or continues an earlier one."""
+    kept = {name: value for name, value in known.user_attrs.items() if name in KEPT or name.startswith(JOB)}
+    # a pruner would take the notes of successive halving for the new trial's own
+    system = {name: value for name, value in known.system_attrs.items() if not name.startswith("completed_rung_")}
+    return create_trial(
+        state=TrialState.WAITING,
+        params=known.params,
+        distributions=known.distributions,
+        user_attrs={OWN: known.params, **kept, "attempt": attempt, "requeues": requeues},
+        intermediate_values=known.intermediate_values,
+        system_attrs=system,
+    )
 
 
 def queue_order(record: TrialRecord) -> tuple[int, int]:

@@ -28,9 +28,8 @@ def take_over(
     found = [record for record in known if plan.source.accepts(record.point)]
     new = [record for record in found if record.task not in queue.trials.newest]
     points, distributions = study.conforming([record.point for record in new]), study.distributions()
-    for record, point in zip(new, points, strict=True):
-        study.study.add_trial(_copy(record, point, {axis: distributions[axis] for axis in point}))
-    queue.trials.refresh()
+    pairs = zip(new, points, strict=True)
+    queue.add([_copy(record, point, {axis: distributions[axis] for axis in point}) for record, point in pairs])
     say(f"{len(new)} complete trials of study {name} are taken over; {len(found) - len(new)} were known")
 
 

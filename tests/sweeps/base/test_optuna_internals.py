@@ -1,5 +1,8 @@
 """Optuna still has the private names and tables that sweeps use, and they still behave the same."""
 
+import math
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import optuna
@@ -10,13 +13,15 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweeps.base import optuna_internals
-from sweeps.base.optuna_internals import add_waiting, replace_distributions
+from sweeps.base.optuna_internals import add_trials, replace_distributions
 
 FILE = "sweeps/base/optuna_internals.py"
 METHODS = ("_get_trials", "_get_stale_trial_ids")  # of RDBStorage
 TABLES = {
     "studies": ("study_id", "study_name"),
-    "trials": ("trial_id", "study_id", "number", "state"),
+    "trials": ("trial_id", "study_id", "number", "state", "datetime_start", "datetime_complete"),
+    "trial_values": ("trial_id", "objective", "value", "value_type"),
+    "trial_intermediate_values": ("trial_id", "step", "intermediate_value", "intermediate_value_type"),
     "trial_params": ("param_id", "trial_id", "param_name", "param_value", "distribution_json"),
     "trial_user_attributes": ("trial_id", "key", "value_json"),
     "trial_system_attributes": ("trial_id", "key", "value_json"),
@@ -56,6 +61,17 @@ def test_no_other_file_uses_private_names() -> None:
             assert not any(f".{name}" in path.read_text() for name in names), path
 
 
+@pytest.fixture
+def _time_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A place whose time is not UTC, in which Optuna stores times."""
+    with monkeypatch.context() as there:
+        there.setenv("TZ", "Asia/Kolkata")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_time_zone")
 def test_added_trials_are_as_optuna_adds_them(storage: RDBStorage) -> None:
     distributions = {"loss": CategoricalDistribution(["a", "b"]), "h": FloatDistribution(0, 2)}
     trials = [
@@ -68,16 +84,31 @@ def test_added_trials_are_as_optuna_adds_them(storage: RDBStorage) -> None:
         )
         for run, (loss, h) in enumerate([("b", 0.5), ("a", 2.0), ("a", 0.1)])
     ]
+    reports = {1: 3.5, 2: math.inf, 3: -math.inf}
+    complete = [
+        create_trial(value=value, params=trials[0].params, distributions=distributions, intermediate_values=steps)
+        for value, steps in ((0.25, reports), (math.inf, {}))
+    ]
+    trials[0].intermediate_values = {1: 3.5, 2: math.nan}
     ours, optunas, foreign = (optuna.create_study(study_name=name, storage=storage) for name in ("a", "b", "c"))
     foreign.add_trial(trials[0])  # keys are the storage's, numbers the study's
     for _ in range(2):
-        add_waiting(storage, storage.get_study_id_from_name("a"), trials)
+        add_trials(storage, storage.get_study_id_from_name("a"), trials)
         optunas.add_trials(trials)
-    fields = ("number", "state", "params", "distributions", "user_attrs", "system_attrs", "datetime_start", "values")
-    assert [[getattr(t, f) for f in fields] for t in ours.trials] == [
-        [getattr(t, f) for f in fields] for t in optunas.trials
-    ]
-    assert [trial.number for trial in ours.trials] == list(range(6))
+    add_trials(storage, storage.get_study_id_from_name("a"), complete)
+    optunas.add_trials(complete)
+    fields = ("number", "state", "params", "distributions", "user_attrs", "system_attrs", "values")
+    times = ("datetime_start", "datetime_complete")
+
+    def read(study: optuna.Study) -> list[list[object]]:
+        """All of it; reports as text, because nan is not equal to itself."""
+        return [
+            [*(getattr(trial, name) for name in (*fields, *times)), str(trial.intermediate_values)]
+            for trial in study.trials
+        ]
+
+    assert read(ours) == read(optunas)
+    assert [trial.number for trial in ours.trials] == list(range(8))
     assert len(foreign.trials) == 1
 
 
