@@ -104,6 +104,13 @@ def test_help_says_each_setting_of_a_sweep():
         assert re.search(rf"^{key} +{re.escape(meaning.replace('$', '$$'))}", _sweep_keys(), re.MULTILINE)
 
 
+def test_the_page_about_sweeps_names_each_setting():
+    """Another Hydra app shows no --help of this project's."""
+    page = (ROOT / "docs" / "sweeps.md").read_text()
+    code = " ".join(re.findall(r"`[^`\n]+`|^    .*", page, re.MULTILINE))
+    assert [key for key in meanings(Settings) if not re.search(rf"\b{key}\b", code)] == []
+
+
 def test_the_pages_name_settings_and_defaults_that_there_are():
     fields, config = defaults(Settings), make_config()
     checked = 0
