@@ -68,7 +68,7 @@ class StudySweeper(Sweeper):
         Raises:
             SweepError: a setting, an axis or the storage is not allowed.
             SystemExit: status 1 if a trial failed now or no point is complete or pruned, 130 after Ctrl-C, 143 after
-                SIGTERM, 75 if a job was preempted.
+                SIGTERM, 75 if a job was preempted or `hydra.sweeper.timeout` was over before all points had run.
         """
         from sweeps.base.signals import Stop, end_with_main_thread, end_with_parent
         from sweeps.command.composition import Composition
@@ -84,7 +84,7 @@ class StudySweeper(Sweeper):
                     end_with_parent(self.orders.leader["pid"])
                 composition = Composition(self.hydra_context, self.config)
                 request = read(self.settings, composition, arguments, check=self.orders is None)
-                returns = Run(request, self._launcher, self.orders, console, stop).work()
+                returns = Run(request, self.job.task_function, self._launcher, self.orders, console, stop).work()
             self._status = 0
             return returns
         except SystemExit as end:

@@ -15,6 +15,7 @@ from tests.helpers import ROOT
 PACKAGES = ("clipgan", "sweeps", "hydra_plugins", "bench", "tests")
 FILES = [path for package in PACKAGES[:3] for path in sorted((ROOT / package).rglob("*.py"))] + [ROOT / "train.py"]
 TOOLS = (
+    "clipgan.base.checkout",
     "clipgan.base.console",
     "clipgan.base.installed",
     "clipgan.base.mlflow_store",

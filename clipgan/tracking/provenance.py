@@ -3,13 +3,13 @@
 import json
 import shlex
 import socket
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from clipgan.base.checkout import checkout_of
 from clipgan.base.durable_files import replace_text
 from clipgan.base.installed import PACKAGE
 from clipgan.base.secrets import without_passwords
@@ -18,7 +18,6 @@ FILE = "provenance.jsonl"  # in the run directory: a line for each process that 
 CODE = ("clipgan", "sweeps", "hydra_plugins", "conf", "train.py", "pyproject.toml")  # what a run executes and reads
 LIBRARIES = ("torch", "torchvision", "open_clip_torch", "torch-fidelity", "hydra-core", "optuna", "mlflow", "numpy")
 MAX_TAG = 5000  # characters; the lowest limit of MLflow's versions
-GIT_SECONDS = 10  # that git may take
 
 
 def describe(device: str) -> dict[str, Any]:
@@ -31,10 +30,10 @@ def describe(device: str) -> dict[str, Any]:
         `commit` (None where the code is no checkout of git), `dirty` (whether code or conf differ from the commit; None
         without one), `command` (without passwords), `host`, `device`, `versions` (of Python, clipgan and libraries).
     """
-    commit, dirty = _checkout(PACKAGE.parent)
+    checkout = checkout_of(PACKAGE / "main.py", CODE)
     return {
-        "commit": commit,
-        "dirty": dirty,
+        "commit": None if checkout is None else checkout.commit,
+        "dirty": None if checkout is None else checkout.changes is not None,
         "command": _command(sys.orig_argv),
         "host": socket.gethostname(),
         "device": device,
@@ -73,25 +72,3 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:  # a checkout that is not installed
             continue
     return found
-
-
-def _checkout(folder: Path) -> tuple[str | None, bool | None]:
-    """The commit of a checkout and whether its code differs; (None, None) if git does not say so.
-
-    A wheel inside another project's checkout has no commit: that of the other project would mislead.
-    """
-    try:
-        top, commit = _git(folder, "rev-parse", "--show-toplevel", "HEAD").splitlines()
-        if Path(top).resolve() != folder.resolve():
-            return None, None
-        return commit, bool(_git(folder, "status", "--porcelain", "--", *CODE).strip())
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return None, None
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=GIT_SECONDS
-    )
-    return done.stdout

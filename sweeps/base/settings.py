@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sweeps.base.duration import ALLOWED, seconds_of
 from sweeps.base.errors import SweepError
 
 DIRECTIONS = ("minimize", "maximize")
@@ -48,6 +49,8 @@ class Settings:
     retry_failed: bool = False  # true: run failed points again, in their own run directories
     rerun: str | None = None  # run trials with this state again: FAIL | PRUNED | COMPLETE | all
     target: float | None = None  # the sweep starts no further trial when one has reached this value of the objective
+    timeout: Any = None  # time for this command: 5400 (seconds), 90m, 2h; then its trials stop and wait; null: no limit
+    trial_timeout: Any = None  # time for each run of a trial; a trial that takes longer has failed; null: no limit
     params: dict[str, Any] = field(
         default_factory=dict
     )  # axis -> values; also {values: [1, 2], where: CONDITION} and NAME: [{h: 1, k: 2}, {h: 3}]
@@ -134,6 +137,9 @@ class Settings:
             self._refuse("rerun", f"one of {', '.join(RERUN)}")
         if self.target is not None and len(self.names) > 1:
             self._refuse("target", "null with several objectives")
+        for name in ("timeout", "trial_timeout"):
+            if getattr(self, name) is not None and seconds_of(getattr(self, name)) is None:
+                self._refuse(name, f"a number of {ALLOWED}")
 
     def _check_workers_per_gpu(self) -> None:
         value = self.workers_per_gpu

@@ -17,7 +17,7 @@ from sweeps.points.metric_names import objective_names
 from sweeps.points.ranking import Goal, PointResult, Ranking
 from sweeps.points.trial_record import TrialRecord, newest_of_each_task, with_seed_as_replica
 from sweeps.study.storage import absolute_url, is_made, open_storage
-from sweeps.study.stored_study import ABOUT, DEPENDENCIES, LOG_AXES, goal_of, newest_study, records_of
+from sweeps.study.stored_study import ABOUT, CODE, DEPENDENCIES, LOG_AXES, goal_of, newest_study, records_of
 
 MAX_LISTED = 20  # studies named in a message
 
@@ -34,6 +34,7 @@ class Sweep:
     note: Mapping[str, Any] | None  # of the command that runs it
     log_axes: tuple[str, ...] = ()  # drawn with a logarithmic scale
     dependencies: tuple[str, ...] = ()  # lines that say how axes depend on each other
+    code: tuple[str, ...] = ()  # versions of the code that has run it, the newest last
     about: tuple[str, ...] = ()  # what the trials share, in a few words
     shared: Mapping[str, Any] = field(default_factory=dict)  # the settings that the trials share
 
@@ -118,6 +119,7 @@ def read(storage: str, study: str | None) -> Sweep:
         note=found.user_attrs.get(ATTRIBUTE),
         log_axes=tuple(found.user_attrs.get(LOG_AXES, ())),
         dependencies=tuple(found.user_attrs.get(DEPENDENCIES, ())),
+        code=tuple(found.user_attrs.get(CODE, ())),
         about=tuple(found.user_attrs.get(ABOUT, ())),
         shared={key: without_passwords(str(value)) for key, value in identity.get("config", {}).items()},
     )

@@ -8,100 +8,32 @@ and `job.NAME` for each value of the job.
 A task runs again as a new trial, and its old one is closed: so a late result finds its trial closed.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
-import optuna
 from optuna.exceptions import StorageInternalError
-from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from sweeps.base.signals import held
-from sweeps.points.ranking import Goal
 from sweeps.points.search_space import Space, point_id
 from sweeps.points.trial_record import TrialRecord
 from sweeps.search.plan import Plan
+from sweeps.study.open_study import OpenStudy
 from sweeps.study.owner import this_process
-from sweeps.study.plan_states import PlanStates
-from sweeps.study.queue import Limits, Queue, Tell, queue_order
-from sweeps.study.storage import absolute_url, drawing, exclusive, open_storage, patient
-from sweeps.study.stored_study import StoredStudy, goal_of
-from sweeps.study.trial_cache import Trials
+from sweeps.study.queue import Tell, queue_order
+from sweeps.study.storage import drawing, patient
 from sweeps.study.warm_start import take_over
 
 INTERRUPTED = "interrupted"
 
 
-class SweepStudy:
-    """The trials of one sweep, in one storage; all leaders of the sweep share them.
+class SweepStudy(OpenStudy):
+    """The queue of one sweep.
 
     A claim is the `TrialRecord` of a trial at the moment when a process claimed it.
-
-    Args:
-        storage: the storage's URL.
-        name: the study's name.
-        directions: minimize or maximize, one for each objective; a string for a single objective.
-        identity: the settings that all trials share, from `identity_of`.
-        say: shows one line to the user.
-        limits: should be the same for all leaders.
-        leader: the process that watches this process and closes its trial if it dies; None without a leader.
-
-    Raises:
-        SweepError: the storage cannot be used, or the study of this name belongs to another sweep or tool.
     """
 
-    def __init__(
-        self,
-        storage: str,
-        name: str,
-        directions: str | Sequence[str],
-        identity: Mapping[str, Any],
-        say: Callable[[str], None],
-        limits: Limits = Limits(),  # noqa: B008  # frozen
-        leader: Mapping[str, Any] | None = None,
-    ) -> None:
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self.url = absolute_url(storage)
-        self._storage: RDBStorage = open_storage(self.url)
-        with self.locked():
-            as_list = [directions] if isinstance(directions, str) else list(directions)
-            self._stored = StoredStudy(self._storage, name, as_list, identity, say)
-        self.name = self._stored.study.study_name  # Optuna's
-        self.base_name = self._stored.name  # by which the user knows it; run directories lie under it
-        self.limits = limits
-        self._say = say
-        self._owner = {**this_process(), "leader": leader}
-        self._queue = Queue(self._storage, self._stored, limits)
-        self._trials = self._queue.trials
-        self._seen = Trials(self._storage, self.name)  # for the caller of `changes`
-        self._in_doubt = False  # whether a claim has failed half-way
-        self._states = PlanStates(self._trials)
-
-    def locked(self) -> AbstractContextManager[None]:
-        """Lock the storage against all other processes. Not reentrant."""
-        return exclusive(self.url)
-
-    @held()
-    def attribute(self, name: str) -> Any:
-        """Read a note of the study; None if there is no such note."""
-        return self._stored.study.user_attrs.get(name)
-
-    @held()
-    def set_attribute(self, name: str, value: Any) -> None:
-        """Store a note (a JSON value) with the study."""
-        self._stored.study.set_user_attr(name, value)
-
-    @property
-    @held()
-    def goal(self) -> Goal:
-        """Read the goal: how to compare the study's points."""
-        return goal_of(self._stored.study)
-
-    @held()
-    def keep_goal(self, goal: Goal) -> None:
-        """Store the goal with the study: how to compare its points."""
-        self._stored.keep_goal(goal)
+    _in_doubt = False  # whether a claim of this process has failed half-way
 
     def enqueue(
         self,
@@ -221,70 +153,26 @@ class SweepStudy:
             return ours and (asked is None or self._queue.later(claim, asked))
 
     @patient
-    def abandon(self, pid: int, reason: str | None, later: bool = False) -> int | None:
+    def abandon(self, pid: int, reason: str | None, later: bool = False, overdue: int | None = None) -> int | None:
         """End the trial of a dead worker of this leader, and return its number; None if the worker had no trial.
 
         After a crash, for a `reason`, the task may be retried; if the job asked to run `later`, the task waits behind
-        the others. After a stop of the sweep (None), it waits again.
+        the others. After a stop of the sweep (None), it waits again. If the worker was stopped because trial `overdue`
+        ran too long, this trial has failed; another one, which the worker has claimed meanwhile, waits again.
         """
         with self._fresh():
             for record in list(self._trials.running.values()):
                 if record.owner["pid"] == pid and record.owner["leader"] == this_process():
-                    if reason is None:
+                    if reason is None or overdue not in (None, record.number):
                         self._queue.requeue(record, INTERRUPTED)
+                    elif overdue is not None:
+                        self._queue.end(record, reason, crashed=False)
                     elif later:
                         self._queue.later(record, reason)
                     else:
                         self._queue.end(record, reason, crashed=True)
                     return record.number
         return None
-
-    @patient
-    def is_finished(self, plan: Plan) -> bool:
-        """Whether no task of the plan waits or runs on any host, or too many tasks have failed to start more."""
-        with self._fresh():
-            open_ones = self._states.of(plan).keys() & {"WAITING", "RUNNING"}
-            if self._states.is_given_up(plan, self.limits):
-                return True
-            # a trial may have ended since this process looked for tasks
-            return not open_ones and not (plan.follows_results and plan.more(list(self._trials.newest.values())))
-
-    @patient
-    def n_open(self, plan: Plan) -> int:
-        """Count the plan's tasks that have not started, including tasks that are not due yet."""
-        with self._fresh():
-            return plan.n_open(list(self._trials.newest.values()))
-
-    @patient
-    def records(self) -> list[TrialRecord]:
-        """Read the newest trial of each task, sorted by trial number."""
-        self._trials.refresh(with_running=True)
-        return sorted(self._trials.newest.values(), key=lambda record: record.number)
-
-    @patient
-    def changes(self) -> list[TrialRecord]:
-        """Read the trials that are new or have changed since the last call; a report is a change."""
-        return self._seen.refresh(with_running=True)
-
-    def failure_rate(self, plan: Plan) -> float:
-        """Compute the share of the plan's tasks that have failed, as far as this process knows."""
-        return self._states.failure_rate(plan)
-
-    def has_reached(self, plan: Plan, target: float) -> bool:
-        """Whether a trial of the plan is as good as a value, as far as this process knows."""
-        return self._states.has_reached(plan, target)
-
-    @property
-    def n_superseded(self) -> int:
-        """Count the trials whose task has a newer trial: they were interrupted, orphaned or retried."""
-        return len(self._trials.all) - len(self._trials.newest)
-
-    @contextmanager
-    def _fresh(self) -> Iterator[None]:
-        """Hold the lock and read the newest trials."""
-        with self.locked():
-            self._trials.refresh()
-            yield
 
     @contextmanager
     def _if_ours(self, claim: TrialRecord, run_dir: str | None = None) -> Iterator[bool]:

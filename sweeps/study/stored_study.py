@@ -20,6 +20,7 @@ from sweeps.study.identity import differences
 MAX_DIFFERENCES = 5  # quoted in an error message
 LOG_AXES = "log_axes"  # note: the axes with a logarithmic scale
 DEPENDENCIES = "dependencies"  # note: lines that say how axes depend on each other
+CODE = "code"  # note: the versions of the code that has run the study, the newest last
 ABOUT = "about"  # note of the study: what its trials share, in a few words for titles
 
 

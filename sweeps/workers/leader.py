@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,10 +23,12 @@ from sweeps.base.signals import Stop
 from sweeps.command.composition import given_overrides
 from sweeps.display.progress import View
 from sweeps.job.task_function import REQUEUE
+from sweeps.points.trial_record import TrialRecord
 from sweeps.study.claims import SweepStudy
 from sweeps.study.owner import this_process
 from sweeps.workers.callbacks import without_callbacks
 from sweeps.workers.gpu_sharing import GpuSharing
+from sweeps.workers.time_limits import TimeLimits
 
 LATER = {  # exit statuses of a worker whose trial is to run again later
     REQUEUE: "preempted",
@@ -59,6 +61,8 @@ class WorkerProcess:
 
     process: subprocess.Popen[bytes]
     log: Path
+    overdue: int | None = None  # the trial that has run too long, for which the worker was told to stop
+    killed_at: float = 0.0  # monotonic time at which the worker is killed if it still runs this trial
 
     def kill(self) -> None:
         """Kill the worker and the processes that it has started."""
@@ -91,6 +95,7 @@ class Leader:
     study: SweepStudy
     config: DictConfig  # of the sweep
     shares: list[dict[str, str]]  # one worker's part of the machine each, as environment variables
+    limits: TimeLimits
     sharing: GpuSharing | None  # adds workers if the GPUs have room for more
     parent_run_id: str | None  # MLflow run of the study
     folder: Path  # where the workers' logs go
@@ -100,8 +105,8 @@ class Leader:
     _workers: dict[int, WorkerProcess] = field(default_factory=dict, init=False)  # place -> worker
     _fruitless: int = field(default=0, init=False)  # workers in a row that died without having claimed a trial
 
-    def work(self) -> None:
-        """Run until no worker finds more work.
+    def work(self) -> bool:
+        """Run until no worker finds more work, and return True; False if the command's time is over before.
 
         Raises:
             KeyboardInterrupt, SystemExit: a signal stopped this process; the workers have ended.
@@ -112,7 +117,7 @@ class Leader:
         try:
             for place in range(len(self.shares)):
                 self._start(place)
-            self._watch()
+            return self._watch()
         finally:
             self._stop_workers()
             with suppress(OSError):  # the terminal may have gone
@@ -147,10 +152,12 @@ class Leader:
         end = max((place for place, argument in enumerate(own, 1) if argument in overrides), default=len(own))
         return [*own[:end], *without_callbacks(self.config), *own[end:]]
 
-    def _watch(self) -> None:
+    def _watch(self) -> bool:
         shown = 0.0
         while self._workers:
             self.stop.check()
+            if self.limits.is_over(time.monotonic()):
+                return False
             for place, worker in list(self._workers.items()):
                 if worker.process.poll() is not None:
                     self._replace(place, self._workers.pop(place))
@@ -158,23 +165,43 @@ class Leader:
                 self._show()
                 shown = time.monotonic()
             time.sleep(POLL)
+        return True
 
     def _show(self) -> None:
-        """Show what has changed, and start the workers for which GPUs have room."""
+        """Show what has changed, stop trials that take too long, and start the workers for which GPUs have room."""
         changed = self.study.changes()
         self.view.show(changed)
+        self._stop_overdue(record for record in changed if record.state == "RUNNING")
         if self.sharing is not None:
             running = [worker.process.pid for worker in self._workers.values()]
             for share in self.sharing.further(changed, running):
                 self.shares.append(share)
                 self._start(len(self.shares) - 1)
 
+    def _stop_overdue(self, running: Iterable[TrialRecord]) -> None:
+        """Let each worker stop whose trial has run too long, and kill it if it does not stop in time."""
+        now, me = time.monotonic(), this_process()
+        workers = {worker.process.pid: worker for worker in self._workers.values()}
+        own = [record for record in running if record.owner["leader"] == me]
+        for record in self.limits.overdue(own, now):
+            worker = workers.get(record.owner["pid"])
+            if worker is None:  # it has just ended
+                continue
+            if worker.overdue != record.number:
+                worker.overdue, worker.killed_at = record.number, now + self.stop_seconds
+                worker.process.terminate()
+            elif now > worker.killed_at:
+                worker.kill()
+
     def _replace(self, place: int, worker: WorkerProcess) -> None:
         """Handle the end of a worker; start another one if it died or was stopped."""
         status = worker.process.returncode
         worker.kill()  # its child processes may still run
         cause = LATER.get(status) or worker.cause_of_death()
-        claimed = self.study.abandon(worker.process.pid, cause, later=status in LATER)
+        if worker.overdue is None:
+            claimed = self.study.abandon(worker.process.pid, cause, later=status in LATER)
+        else:
+            claimed = self.study.abandon(worker.process.pid, self.limits.reason, overdue=worker.overdue)
         if status == 0 and claimed is None:
             return
         self._fruitless = 0 if claimed is not None or status in LATER else self._fruitless + 1

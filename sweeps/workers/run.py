@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
+from hydra.types import TaskFunction
 from rich.console import Console
 
 from clipgan.base.secrets import without_passwords
@@ -17,6 +18,7 @@ from sweeps.display.mlflow_study import ParentRun, open_parent, or_warn
 from sweeps.display.progress import EventLines, LiveTable, View, queueing_bar
 from sweeps.display.results_file import write_results
 from sweeps.display.summary import print_summary
+from sweeps.job.task_function import REQUEUE
 from sweeps.points.ranking import Ranking
 from sweeps.points.search_space import Interval, space_of
 from sweeps.search.sampling import SampledPoints
@@ -26,12 +28,14 @@ from sweeps.study.storage import absolute_url, is_emptied, open_storage
 from sweeps.study.stored_study import ABOUT, DEPENDENCIES, LOG_AXES
 from sweeps.study.warm_start import complete_trials
 from sweeps.workers.children import ending_children
+from sweeps.workers.code_version import note_code
 from sweeps.workers.dry_run import DryRun
 from sweeps.workers.gpu_sharing import GpuSharing, sharing_of
 from sweeps.workers.launch import Launch
 from sweeps.workers.leader import Leader, Orders
 from sweeps.workers.machine import environment, fitting_workers
 from sweeps.workers.returns import job_returns
+from sweeps.workers.time_limits import TimeLimits
 from sweeps.workers.worker import Worker
 
 ENDED = ("COMPLETE", "PRUNED", "FAIL")
@@ -44,6 +48,7 @@ class Run:
     """Runs a sweep's command, as the sweep's first process or as one of its workers."""
 
     request: Request
+    task_function: TaskFunction
     make_launcher: Callable[[], Launcher]  # called after the study is named: a launcher's folder may lie in the study's
     orders: Orders | None  # the leader's orders if this process is a worker
     console: Console
@@ -51,6 +56,7 @@ class Run:
 
     def __post_init__(self) -> None:
         self.settings, self.plan = self.request.settings, self.request.plan
+        self.limits = TimeLimits(self.settings)
 
     def work(self) -> list[list[JobReturn]]:
         """Run the remaining points, print the study, and return the results of the jobs that have ended.
@@ -77,6 +83,7 @@ class Run:
         log_axes = [axis.name for axis in self.request.axes if isinstance(axis, Interval) and axis.log]
         study.set_attribute(LOG_AXES, log_axes)
         study.set_attribute(DEPENDENCIES, self.request.layout.lines())
+        note_code(study, self.task_function, self.say)
         study.keep_goal(self.plan.goal)
         settings, space = self.settings, space_of(self.request.axes)
         if isinstance(self.plan.source, SampledPoints) and self.plan.source.way is not None:
@@ -106,23 +113,10 @@ class Run:
         composition.make_folder()
 
     def _lead(self, study: SweepStudy, parent: ParentRun | None) -> list[list[JobReturn]]:
-        """Run the plan in this process or in several."""
+        """Run the plan, and print what has come of it."""
         before = {record.number for record in study.records() if record.state in ENDED}
-        run_id = None if parent is None else parent.run_id
-        known: dict[int, JobReturn] = {}
         try:
-            n_open = study.n_open(self.plan)
-            n_workers = min(fitting_workers(self.settings), n_open, self.settings.max_batch_size or n_open)
-            self._explain_launcher(n_workers)
-            more = n_open > n_workers
-            sharing = sharing_of(self.settings, lambda: study.n_open(self.plan), self.say) if more else None
-            if n_workers > 1 or sharing is not None:
-                self._leader(study, n_workers, sharing, run_id).work()
-            else:
-                worker = self._worker(study, run_id)
-                known = worker.launch.returns
-                with ending_children():
-                    worker.work()
+            has_ended, known = self._run_plan(study, None if parent is None else parent.run_id)
         except (KeyboardInterrupt, SystemExit) as stop:
             self._close_parent(parent, study, "KILLED")
             if not isinstance(stop, KeyboardInterrupt):
@@ -137,6 +131,45 @@ class Run:
         print_summary(self.console, ranking, study.name, asked, n_run, n_superseded, further)
         with suppress(OSError):  # a full disk: the study has it all
             write_results(ranking, self.request.composition.sweep_dir)
+        self._explain_end(study)
+        if not has_ended and (study.n_open(self.plan) or not study.is_finished(self.plan)):
+            self.say(
+                f"hydra.sweeper.timeout={self.settings.timeout} is over: no further trial starts; run the same command"
+                " again to continue"
+            )
+            self._close_parent(parent, study, "KILLED")
+            raise SystemExit(REQUEUE)
+        n_failed = sum(record.state == "FAIL" and self.plan.wants(record) for record in new)
+        n_done = sum(record.state in ("COMPLETE", "PRUNED") and self.plan.wants(record) for record in records)
+        succeeded = n_failed == 0 and n_done > 0
+        self._close_parent(parent, study, "FINISHED" if succeeded else "FAILED")
+        if not succeeded:
+            raise SystemExit(1)
+        return job_returns(new, known, self.request.composition.config, self.settings.max_batch_size)
+
+    def _run_plan(self, study: SweepStudy, run_id: str | None) -> tuple[bool, dict[int, JobReturn]]:
+        """Run the plan in this process or in several.
+
+        Returns:
+            Whether it has come to its end, before the command's time was over; and, by trial, what the jobs of this
+            process have returned.
+        """
+        n_open = study.n_open(self.plan)
+        n_workers = min(fitting_workers(self.settings), n_open, self.settings.max_batch_size or n_open)
+        self._explain_launcher(n_workers)
+        more = n_open > n_workers
+        sharing = sharing_of(self.settings, lambda: study.n_open(self.plan), self.say) if more else None
+        # nobody can stop this process's own job in time if it hangs in a library
+        is_timed = self.limits.given and (n_open > 0 or not study.is_finished(self.plan))
+        if n_workers > 1 or sharing is not None or is_timed:
+            return self._leader(study, max(1, n_workers), sharing, run_id).work(), {}
+        worker = self._worker(study, run_id)
+        with ending_children():
+            worker.work()
+        return True, worker.launch.returns
+
+    def _explain_end(self, study: SweepStudy) -> None:
+        """Say why no further trial starts, if this is not because all have run."""
         rate, limit = study.failure_rate(self.plan), self.settings.max_failure_rate
         if rate > limit:
             self.say(
@@ -147,13 +180,6 @@ class Run:
         target = self.settings.target
         if target is not None and study.has_reached(self.plan, target):
             self.say(f"hydra.sweeper.target={target} is reached: no further trial starts")
-        n_failed = sum(record.state == "FAIL" and self.plan.wants(record) for record in new)
-        n_done = sum(record.state in ("COMPLETE", "PRUNED") and self.plan.wants(record) for record in records)
-        succeeded = n_failed == 0 and n_done > 0
-        self._close_parent(parent, study, "FINISHED" if succeeded else "FAILED")
-        if not succeeded:
-            raise SystemExit(1)
-        return job_returns(new, known, self.request.composition.config, self.settings.max_batch_size)
 
     def _further(self, study: SweepStudy, ranking: Ranking, parent: ParentRun | None) -> list[Step]:
         """What the user may want after the sweep: its results' commands, its report, its pages in MLflow."""
@@ -183,6 +209,7 @@ class Run:
             study=study,
             config=config,
             shares=[environment(self.settings, n_workers, place) for place in range(n_workers)],
+            limits=self.limits,
             sharing=sharing,
             parent_run_id=parent_run_id,
             folder=folder,

@@ -1,0 +1,37 @@
+"""Note in a study with which code it was run, and say where a command continues it with other code."""
+
+import inspect
+import sys
+from collections.abc import Callable
+from importlib.metadata import packages_distributions, version
+from pathlib import Path
+from typing import Any
+
+from clipgan.base.checkout import checkout_of
+from sweeps.study.open_study import OpenStudy
+from sweeps.study.stored_study import CODE
+
+FILES = ("*.py", "*.yaml", "*.yml")  # code and configuration, as patterns of git
+
+
+def version_of(task_function: Callable[..., Any]) -> str | None:
+    """Return the version of the code of a task function: git's, or that of its installed package; None if unknown."""
+    module = inspect.unwrap(task_function).__module__
+    file = getattr(sys.modules.get(module), "__file__", None)
+    checkout = None if file is None else checkout_of(Path(file), FILES)
+    if checkout is not None:
+        return str(checkout)
+    packages = packages_distributions().get(module.partition(".")[0], [])
+    return ", ".join(f"{name} {version(name)}" for name in sorted(set(packages))) or None
+
+
+def note_code(study: OpenStudy, task_function: Callable[..., Any], say: Callable[[str], None]) -> None:
+    """Add this command's version of the code to those of the study, the newest last."""
+    now = version_of(task_function)
+    if now is None:
+        return
+    with study.locked():
+        known = study.attribute(CODE) or []
+        study.set_attribute(CODE, [*(other for other in known if other != now), now])
+    if known and known[-1] != now:
+        say(f"study {study.base_name} goes on with other code: {now}; the command before had {known[-1]}")
