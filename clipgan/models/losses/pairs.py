@@ -4,9 +4,9 @@ Every contrast takes a `Selection`, and each strategy is a function that makes o
 Generalization of Multi-modal Contrastive Learning" (ICML 2023); the pseudo-classes come from Weakly Supervised
 Contrastive Learning (arXiv:2110.04770).
 
-Shapes: N anchors, M >= N candidates; candidate i is the target of anchor i. In SimCLR, the V B views of B images are both
-anchors and candidates: view i is of image i mod B, and candidate i is view i - B (the images' last views come before
-their first ones). So candidate i is another view of anchor i's image, and one of the candidates is the anchor itself.
+Shapes: N anchors, M >= N candidates; candidate i is the target of anchor i. In SimCLR, the V B views of B images are
+both anchors and candidates. View i is of image i mod B, and candidate i is view i - B (counted in a circle). So
+candidate i is another view of anchor i's image, and one of the candidates is the anchor itself.
 """
 
 import math
@@ -125,8 +125,8 @@ def select_views(config: PairsConfig, features: Tensor, views: int = 2) -> Selec
     """
     images = len(features) // views
     similarity = features @ features.roll(images, 0).T
-    of_image = similarity.view(views, images, views, images).diagonal(dim1=1, dim2=3)  # [V, V, B], of view and candidate
-    pairs = [of_image[one, (other + 1) % views] for one, other in combinations(range(views), 2)]
+    within = similarity.view(views, images, views, images).diagonal(dim1=1, dim2=3)  # [V, V, B]: view, candidate, image
+    pairs = [within[one, (other + 1) % views] for one, other in combinations(range(views), 2)]
     fit = torch.stack(pairs).mean(dim=0)
     chosen = STRATEGIES[config.name](config, Candidates(similarity, fit, views))
     return _of_views(chosen, images, views, features.device)

@@ -12,7 +12,14 @@ from clipgan.config.simclr import LinearConfig
 
 
 def linear_accuracy(
-    config: LinearConfig, train: Tensor, labels: Tensor, heldout: Tensor, answers: Tensor, classes: int, seed: int
+    config: LinearConfig,
+    train: Tensor,
+    labels: Tensor,
+    heldout: Tensor,
+    answers: Tensor,
+    classes: int,
+    seed: int,
+    labelled: Tensor | None = None,
 ) -> float:
     """Train the classifier, and compute the share of held-out images that it classifies correctly.
 
@@ -27,9 +34,12 @@ def linear_accuracy(
         answers: int64 [M].
         classes: K.
         seed: determines the order of the images.
+        labelled: int64, the training images to train on; None: all. Features are scaled by all of them in any case.
     """
     mean, deviation = train.mean(dim=0), train.std(dim=0).clamp(min=1e-6)
     train, heldout = (train - mean) / deviation, (heldout - mean) / deviation
+    if labelled is not None:
+        train, labels = train[labelled], labels[labelled]
     weight = torch.zeros(classes, train.shape[1], device=train.device, requires_grad=True)
     bias = torch.zeros(classes, device=train.device, requires_grad=True)
     optimizer = torch.optim.SGD([weight, bias], lr=config.lr, momentum=config.momentum)
