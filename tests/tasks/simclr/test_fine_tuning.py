@@ -1,6 +1,7 @@
 """Fine-tuning: one step against the formula, the untouched encoder, and a divergence."""
 
 import copy
+import socket
 
 import numpy as np
 import pytest
@@ -14,8 +15,9 @@ from clipgan.inputs.features.encoding import to_images
 from clipgan.tasks.simclr.evaluation import computed_of_all
 from clipgan.tasks.simclr.fine_tuning import FineTuning
 from clipgan.tasks.simclr.network import build_encoder
+from tests import warm
 from tests.helpers import make_config
-from tests.numeric import in_float32
+from tests.numeric import in_float32, in_float64
 
 pytestmark = pytest.mark.numeric
 
@@ -60,6 +62,33 @@ def test_two_steps_are_those_of_sgd_on_the_whole_network():
                 parameter.sub_(rate * (parameter.grad + 0.9 * v))
     for ours, expected in zip(found.parameters(), network.parameters(), strict=True):
         torch.testing.assert_close(ours, expected)
+
+
+TWICE = ("simclr.finetune.epochs=2", "simclr.finetune.batch=8", "simclr.augment.crop=0.5")
+
+
+def one_of_two_processes(rank, address, results):
+    torch.distributed.init_process_group("gloo", init_method=address, rank=rank, world_size=2)
+    torch.set_num_threads(1)
+    with in_float64():
+        torch.save(tuning(*TWICE)(encoder_of(), torch.arange(19)).state_dict(), results / f"{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("float64")
+def test_two_processes_share_each_batch(tmp_path):
+    """They end with the weights and the statistics of one process."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    warm.call_by_ranks(one_of_two_processes, address, tmp_path, processes=2)
+    expected = tuning(*TWICE)(encoder_of(), torch.arange(19)).state_dict()
+    for rank in range(2):
+        found = torch.load(tmp_path / f"{rank}.pt")
+        assert found.keys() == expected.keys()
+        for name, value in expected.items():
+            torch.testing.assert_close(found[name], value, msg=name)
 
 
 def test_it_learns_and_leaves_the_encoder_as_it_is():
