@@ -66,7 +66,7 @@ class FinetuneConfig:
     when: str = "never"  # never | end (of the training) | snapshot: train the whole network on each of few_labels
     epochs: int = 60  # epochs over the labelled images; SimCLR: 60 with 1 % of the labels, 30 with 10 %
     batch: int = 64  # labelled images per step
-    lr: float = 0.05  # peak learning rate, per 256 images of a batch; it falls along half a cosine
+    lr: float = 0.2  # peak learning rate, per 256 images of a batch (SimCLR: 0.05); it falls along half a cosine
     momentum: float = 0.9  # Nesterov's momentum of SGD
 
     def __post_init__(self) -> None:
