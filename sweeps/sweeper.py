@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from hydra.core.utils import JobReturn
     from hydra.plugins.launcher import Launcher
 
+    from sweeps.command.composition import Composition
+    from sweeps.command.request import Request
     from sweeps.job.task_function import Job
     from sweeps.workers.leader import Orders
 
@@ -72,7 +74,6 @@ class StudySweeper(Sweeper):
         """
         from sweeps.base.signals import Stop, end_with_main_thread, end_with_parent
         from sweeps.command.composition import Composition
-        from sweeps.command.request import read
         from sweeps.display.summary import new_console
         from sweeps.workers.run import Run
 
@@ -83,7 +84,7 @@ class StudySweeper(Sweeper):
                 if self.orders is not None:
                     end_with_parent(self.orders.leader["pid"])
                 composition = Composition(self.hydra_context, self.config)
-                request = read(self.settings, composition, arguments, check=self.orders is None)
+                request = self._read(composition, arguments)
                 returns = Run(request, self.job.task_function, self._launcher, self.orders, console, stop).work()
             self._status = 0
             return returns
@@ -95,6 +96,14 @@ class StudySweeper(Sweeper):
                 console.print("stopped; run the same command again to continue")
             self._status = INTERRUPTED
             raise SystemExit(INTERRUPTED) from None
+
+    def _read(self, composition: "Composition", arguments: list[str]) -> "Request":
+        from sweeps.command.narrowing import within_wider_study
+        from sweeps.command.request import read
+
+        if self.orders is not None:
+            return read(self.settings, composition, arguments, check=False, as_axes=self.orders.as_axes)
+        return within_wider_study(read(self.settings, composition, arguments, check=True), arguments)
 
     def _launcher(self) -> "Launcher":
         from hydra.core.plugins import Plugins

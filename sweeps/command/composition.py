@@ -43,9 +43,11 @@ class Composition:
         self._composed: dict[tuple[str, ...], DictConfig] = {}  # overrides -> config
         self._parsed: dict[str, Override] = {}  # by its text
 
-    def parse(self, params: Mapping[str, Any], arguments: Sequence[str]) -> tuple[Layout, list[str]]:
+    def parse(
+        self, params: Mapping[str, Any], arguments: Sequence[str], as_axes: Collection[str] = ()
+    ) -> tuple[Layout, list[str]]:
         """Read the axes and the fixed overrides: see `read_axes`."""
-        return read_axes(params, arguments, OverridesParser.create(config_loader=self._loader))
+        return read_axes(params, arguments, OverridesParser.create(config_loader=self._loader), as_axes)
 
     def check_choices(self, layout: Layout, fixed: Sequence[str]) -> None:
         """Compose each choice of a group and one value of each key, so that a misspelt one is refused at once."""

@@ -1,15 +1,15 @@
 """Read the axes of a sweep from `hydra.sweeper.params` and the command line."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Transformer
+from hydra.core.override_parser.types import Override, Transformer
 
 from sweeps.base.errors import SweepError
 from sweeps.points.layout import Layout, Union
-from sweeps.points.search_space import AnyAxis, Axis, Interval, Value, axes_and_fixed, is_numeric, name_of
+from sweeps.points.search_space import AnyAxis, Axis, Interval, Value, axes_and_fixed, axis_name, is_numeric, name_of
 
 FORMS = (
     "values as on the command line, as in 0.1,0.5,2; a list of grids, as in [{h: 0.5, C_it: 1}, {h: [1, 2]}];"
@@ -17,7 +17,12 @@ FORMS = (
 )
 
 
-def read_axes(params: Mapping[str, Any], arguments: Sequence[str], parser: OverridesParser) -> tuple[Layout, list[str]]:
+def read_axes(
+    params: Mapping[str, Any],
+    arguments: Sequence[str],
+    parser: OverridesParser,
+    as_axes: Collection[str] = (),
+) -> tuple[Layout, list[str]]:
     """Read the axes, and the overrides that all points share, in the order of Hydra's own sweeper.
 
     Args:
@@ -25,6 +30,7 @@ def read_axes(params: Mapping[str, Any], arguments: Sequence[str], parser: Overr
             them, and {values: ..., where: ...} makes an axis that exists only where a condition holds.
         arguments: the overrides of the command line. One for an axis of `params` replaces its values.
         parser: Hydra's.
+        as_axes: keys with one value that are axes all the same.
 
     Raises:
         SweepError: an entry has none of these forms, or an axis stands in two places.
@@ -40,7 +46,8 @@ def read_axes(params: Mapping[str, Any], arguments: Sequence[str], parser: Overr
             lines.append(_line(name, entry["values"], parser))
         elif name not in unions and name not in conditional:
             lines.append(f"{name}={entry}")
-    axes, fixed = axes_and_fixed(parser.parse_overrides([*lines, *arguments]))
+    parsed = [_widened(override, as_axes) for override in parser.parse_overrides([*lines, *arguments])]
+    axes, fixed = axes_and_fixed(parser.parse_overrides(parsed))
     names, given = {axis.name for axis in axes}, {line.partition("=")[0].lstrip("+") for line in fixed}
     conditions = {name.lstrip("+"): str(entry["where"]) for name, entry in conditional.items()}
     for name in conditions.keys() - names - given:
@@ -56,6 +63,15 @@ def read_axes(params: Mapping[str, Any], arguments: Sequence[str], parser: Overr
     every = [*(axis for _, own in united for axis in own), *axes]
     kept = {name: text for name, text in conditions.items() if any(axis.name == name for axis in axes)}
     return Layout(every, [union for union, _ in united], kept), fixed
+
+
+def _widened(override: Override, as_axes: Collection[str]) -> str:
+    """Return the text of an override; one value of a key among `as_axes` is written as a choice."""
+    text = str(override.input_line)
+    if override.is_delete() or override.is_sweep_override() or axis_name(override) not in as_axes:
+        return text
+    key, _, value = text.partition("=")
+    return f"{key}=choice({value})"
 
 
 def _is_union(entry: Any) -> bool:

@@ -31,6 +31,7 @@ class Request:
     fixed: Sequence[str]  # overrides that all trials share
     plan: Plan
     identity: Mapping[str, Any]  # of its study
+    as_axes: Sequence[str] = ()  # keys with one value that are axes of its study
 
     @property
     def axes(self) -> Sequence[AnyAxis]:
@@ -54,7 +55,13 @@ class Request:
         return self.settings.study_name or derived_name(self.identity)
 
 
-def read(settings: Settings, composition: Composition, arguments: Sequence[str], check: bool) -> Request:
+def read(
+    settings: Settings,
+    composition: Composition,
+    arguments: Sequence[str],
+    check: bool,
+    as_axes: Sequence[str] = (),
+) -> Request:
     """Read a command line.
 
     Args:
@@ -62,12 +69,13 @@ def read(settings: Settings, composition: Composition, arguments: Sequence[str],
         composition: of the sweep.
         arguments: the overrides of the command line.
         check: compose and check the points, as the first process of a sweep does.
+        as_axes: keys with one value, to be taken as axes.
 
     Raises:
         SweepError: a setting or an axis is not allowed.
     """
     settings.check()
-    asked, fixed = composition.parse(settings.params, arguments)
+    asked, fixed = composition.parse(settings.params, arguments, as_axes)
     layout = with_conditions(asked, fixed, composition)
     plan = plan_of(settings, layout, fixed, composition)
     if check:
@@ -76,7 +84,7 @@ def read(settings: Settings, composition: Composition, arguments: Sequence[str],
     config, unset = composition.without_axes(fixed)
     names = [axis.name for axis in layout.axes]
     identity = identity_of(config, names, settings.not_identity, fixed, unset, set(names) - set(layout.always))
-    return Request(settings, composition, layout, fixed, plan, identity)
+    return Request(settings, composition, layout, fixed, plan, identity, as_axes)
 
 
 def read_outside_hydra(folder: Path, name: str, overrides: Sequence[str]) -> Request:

@@ -16,6 +16,7 @@ from sweeps.command.next_steps import best_checkpoint
 from sweeps.points.metric_names import objective_names
 from sweeps.points.ranking import Goal, PointResult, Ranking
 from sweeps.points.trial_record import TrialRecord, newest_of_each_task, with_seed_as_replica
+from sweeps.study.moved import found_again
 from sweeps.study.storage import absolute_url, is_made, open_storage
 from sweeps.study.stored_study import ABOUT, CODE, DEPENDENCIES, LOG_AXES, goal_of, newest_study, records_of
 
@@ -106,7 +107,7 @@ def read(storage: str, study: str | None) -> Sweep:
     found = newest_study(database, study)
     goal = goal_of(found)
     goal = replace(goal, names=objective_names(goal.names, records_of(found)))
-    trials = [with_seed_as_replica(record, goal.seed_key) for record in records_of(found)]
+    trials = [with_seed_as_replica(record, goal.seed_key) for record in found_again(records_of(found), url)]
     newest = newest_of_each_task(trials)
     numbers = {trial.number for trial in newest}
     identity = found.user_attrs.get("identity", {})

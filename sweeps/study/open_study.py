@@ -11,6 +11,7 @@ from sweeps.base.signals import held
 from sweeps.points.ranking import Goal
 from sweeps.points.trial_record import TrialRecord
 from sweeps.search.plan import Plan
+from sweeps.study.moved import found_again
 from sweeps.study.owner import this_process
 from sweeps.study.plan_states import PlanStates
 from sweeps.study.queue import Limits, Queue
@@ -106,7 +107,7 @@ class OpenStudy:
     def records(self) -> list[TrialRecord]:
         """Read the newest trial of each task, sorted by trial number."""
         self._trials.refresh(with_running=True)
-        return sorted(self._trials.newest.values(), key=lambda record: record.number)
+        return found_again(sorted(self._trials.newest.values(), key=lambda record: record.number), self.url)
 
     @patient
     def changes(self) -> list[TrialRecord]:

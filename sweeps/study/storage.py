@@ -24,6 +24,7 @@ from clipgan.base.text import first_line
 from sweeps.base.environment import STORAGE
 from sweeps.base.errors import SweepError
 from sweeps.base.signals import heed_now, held
+from sweeps.study.row_check import altered_row
 
 LOCK_TIMEOUT = 60  # seconds that SQLite waits for another writer
 LOCK_POLL = 0.002  # seconds between two tries to get SQLite's lock, which is held for some milliseconds
@@ -115,6 +116,8 @@ def open_storage(url: str) -> RDBStorage:
         NoSuchModuleError,
         ImportError,
         RuntimeError,
+        LookupError,  # a name that Optuna does not know
+        ValueError,
     ) as error:
         cause = first_line(getattr(error, "orig", None) or error.__cause__ or error)
         shown = without_passwords(parsed.render_as_string())
@@ -130,9 +133,10 @@ def _refuse_damage(path: str) -> None:
     """
     with closing(sqlite3.connect(path, timeout=LOCK_TIMEOUT)) as connection:
         found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if found != "ok":
+        damage = found if found != "ok" else altered_row(connection)
+    if damage is not None:
         raise SweepError(
-            f"hydra.sweeper.storage=sqlite:///{path} is damaged ({' '.join(found.split())}); put a copy in its"
+            f"hydra.sweeper.storage=sqlite:///{path} is damaged ({' '.join(damage.split())}); put a copy in its"
             " place, or move it away: the command then begins a new study and runs everything again"
         )
 

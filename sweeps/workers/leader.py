@@ -46,6 +46,7 @@ class Orders:
 
     leader: Mapping[str, Any]  # from `owner.this_process`
     parent_run_id: str | None  # MLflow run of the study
+    as_axes: Sequence[str]  # see `Request`
     without_callbacks: Sequence[str]  # overrides that the leader has added to the command line
 
     @classmethod
@@ -97,6 +98,7 @@ class Leader:
     shares: list[dict[str, str]]  # one worker's part of the machine each, as environment variables
     limits: TimeLimits
     sharing: GpuSharing | None  # adds workers if the GPUs have room for more
+    as_axes: Sequence[str]  # see `Request`
     parent_run_id: str | None  # MLflow run of the study
     folder: Path  # where the workers' logs go
     view: View
@@ -132,7 +134,7 @@ class Leader:
                 log.unlink(missing_ok=True)
 
     def _start(self, place: int) -> None:
-        orders = Orders(this_process(), self.parent_run_id, without_callbacks(self.config))
+        orders = Orders(this_process(), self.parent_run_id, self.as_axes, without_callbacks(self.config))
         log = self.folder / f"{socket.gethostname()}-{os.getpid()}-{place}.log"
         with log.open("ab") as file:
             process = subprocess.Popen(

@@ -69,6 +69,9 @@ class Run:
             self.say(
                 f"hydra.sweeper.storage={without_passwords(self.settings.storage)} is an empty file: it has no study"
             )
+        if self.orders is None and (names := self.request.as_axes):
+            axes = f"the ax{'es' if len(names) > 1 else 'is'} {', '.join(names)}"
+            self.say(f"study {self.request.study_name} has these settings with {axes}: the command goes on with it")
         if self.settings.dry_run:
             DryRun(self.request, self.make_launcher, self.say).tell()
             return []
@@ -211,6 +214,7 @@ class Run:
             shares=[environment(self.settings, n_workers, place) for place in range(n_workers)],
             limits=self.limits,
             sharing=sharing,
+            as_axes=self.request.as_axes,
             parent_run_id=parent_run_id,
             folder=folder,
             view=self._view(n_workers),

@@ -87,3 +87,15 @@ def test_passwords_stay_hidden(studies: Studies) -> None:
     [trial] = sweep.trials
     assert sweep.command(trial) == "python t.py mlflow.tracking_uri=http://me:***@host:5000 h=1"
     assert trial.reason == "cannot reach http://me:***@host"
+
+
+def test_run_directories_are_found_where_the_study_has_moved_to(tmp_path: Path) -> None:
+    before, after = tmp_path / "before", tmp_path / "after"
+    (before / "runs" / "h-1" / "0").mkdir(parents=True)
+    studies = Studies(before)
+    for run in ("0", "1"):
+        add(studies.make(f"s{run}"), {"h": 1.0}, [2.0], run_dir=str(before / "runs" / "h-1" / run))
+    before.rename(after)
+    studies = Studies(after)
+    assert studies.read("s0").trials[0].run_dir == str(after / "runs" / "h-1" / "0")
+    assert studies.read("s1").trials[0].run_dir == str(before / "runs" / "h-1" / "1")  # it is nowhere
