@@ -95,7 +95,7 @@ class Settings:
         for name, least in AT_LEAST.items():
             if (value := getattr(self, name)) is not None and value < least:
                 self._refuse(name, f"at least {least}")
-        if self.study_name is not None and (set(self.study_name) & set("/\\\0\n") or self.study_name.strip(". ") == ""):
+        if self.study_name is not None and not is_study_name(self.study_name):
             self._refuse("study_name", "a name without / and \\: the sweep's folder is called so")
         if not 0 <= self.max_failure_rate <= 1:
             self._refuse("max_failure_rate", "in [0, 1]")
@@ -176,3 +176,8 @@ class Settings:
 
     def _refuse(self, name: str, allowed: str) -> None:
         raise SweepError(f"hydra.sweeper.{name}={getattr(self, name)} is not allowed: it must be {allowed}")
+
+
+def is_study_name(name: str) -> bool:
+    """Whether a study may have this name: its folder has it too."""
+    return not set(name) & set("/\\\0\n") and name.strip(". ") != ""

@@ -1,25 +1,19 @@
 """From a storage to what a report is about. Nothing is written, and a running study is read as it is now."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import optuna
-from sqlalchemy.engine import make_url
-
 from clipgan.base.secrets import without_passwords
-from sweeps.base.errors import SweepError
 from sweeps.command.command_line import ATTRIBUTE, command_of
 from sweeps.command.next_steps import best_checkpoint
 from sweeps.points.metric_names import objective_names
 from sweeps.points.ranking import Goal, PointResult, Ranking
 from sweeps.points.trial_record import TrialRecord, newest_of_each_task, with_seed_as_replica
-from sweeps.study.storage import absolute_url, is_made, open_storage
+from sweeps.study.lookup import name_in, open_made, shown_url
 from sweeps.study.stored_study import ABOUT, DEPENDENCIES, LOG_AXES, goal_of, newest_study, records_of
-
-MAX_LISTED = 20  # studies named in a message
 
 
 @dataclass(frozen=True)
@@ -90,19 +84,8 @@ def read(storage: str, study: str | None) -> Sweep:
     Raises:
         SweepError: the storage cannot be used or there is no such study; the message lists those there are.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    url = absolute_url(storage)
-    if not is_made(url):
-        path = make_url(url).database
-        raise SweepError(f"there is no study yet: {path} does not exist; give another with --storage URL")
-    database = open_storage(url)
-    names = optuna.get_all_study_names(database)
-    if study is None and len(names) == 1:
-        [study] = names
-    if study is None or study not in names:
-        asked = "which study" if study is None else f"there is no study {study}"
-        raise SweepError(f"{asked} in {shown_url(url)}: {_listed(names)}")
-    found = newest_study(database, study)
+    database = open_made(storage)
+    found = newest_study(database, name_in(database, study))
     goal = goal_of(found)
     goal = replace(goal, names=objective_names(goal.names, records_of(found)))
     trials = [with_seed_as_replica(record, goal.seed_key) for record in records_of(found)]
@@ -111,7 +94,7 @@ def read(storage: str, study: str | None) -> Sweep:
     identity = found.user_attrs.get("identity", {})
     return Sweep(
         name=found.study_name,
-        storage=shown_url(url),
+        storage=shown_url(database.url),
         goal=goal,
         trials=tuple(newest),
         superseded=tuple(trial for trial in trials if trial.number not in numbers),
@@ -121,13 +104,3 @@ def read(storage: str, study: str | None) -> Sweep:
         about=tuple(found.user_attrs.get(ABOUT, ())),
         shared={key: without_passwords(str(value)) for key, value in identity.get("config", {}).items()},
     )
-
-
-def shown_url(url: str) -> str:
-    """A storage URL without a password and without options, which may hold one."""
-    return make_url(url).set(query={}).render_as_string()
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
-    return f"those there are: {', '.join(sorted(names)[:MAX_LISTED])}{more}" if names else "it has none"
