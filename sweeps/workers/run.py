@@ -157,7 +157,7 @@ class Run:
 
     def _further(self, study: SweepStudy, ranking: Ranking, parent: ParentRun | None) -> list[Step]:
         """What the user may want after the sweep: its results' commands, its report, its pages in MLflow."""
-        report = "to see curves, pictures and all trials", report_command(study.base_name, self.settings.storage)
+        report = "to see curves, pictures and all trials", report_command(study.name, self.settings.storage)
         page = [] if parent is None else [("to compare its trials in MLflow", parent.page(ranking.goal))]
         return [*next_steps(ranking, study.attribute(ATTRIBUTE)), report, *page]
 
