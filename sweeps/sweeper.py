@@ -74,6 +74,7 @@ class StudySweeper(Sweeper):
         from sweeps.command.composition import Composition
         from sweeps.command.request import read
         from sweeps.display.summary import new_console
+        from sweeps.workers.detached import is_detached
         from sweeps.workers.run import Run
 
         stop, console = Stop(), new_console()
@@ -83,7 +84,8 @@ class StudySweeper(Sweeper):
                 if self.orders is not None:
                     end_with_parent(self.orders.leader["pid"])
                 composition = Composition(self.hydra_context, self.config)
-                request = read(self.settings, composition, arguments, check=self.orders is None)
+                first = self.orders is None and not is_detached()
+                request = read(self.settings, composition, arguments, check=first)
                 returns = Run(request, self._launcher, self.orders, console, stop).work()
             self._status = 0
             return returns
@@ -99,6 +101,10 @@ class StudySweeper(Sweeper):
     def _launcher(self) -> "Launcher":
         from hydra.core.plugins import Plugins
 
+        from sweeps.workers.detached import is_detached, run_jobs_here
+
+        if is_detached():
+            run_jobs_here(self.config)
         return Plugins.instance().instantiate_launcher(
             hydra_context=self.hydra_context, task_function=self.job, config=self.config
         )

@@ -54,6 +54,7 @@ class Settings:
     # h: 0.1,0.5,2 as on the command line; an axis that only some points have; a union of grids
     workers: int | None = None  # number of trials at a time; null: as many as GPUs, cores and memory allow
     max_batch_size: int | None = None  # at most so many trials at a time, whatever fits; null: no such limit
+    detach: bool = False  # true: submit `workers` jobs that run the sweep, and end; for hydra/launcher=submitit_slurm
     workers_per_gpu: Any = None  # trials at a time on each GPU: N | auto (measured on the first ones); null: 1
     processes: int = 1  # number of processes of a trial, each with its own GPU where there are GPUs
     threads: int | None = 1  # CPU threads of each process; null: the workers share the cores

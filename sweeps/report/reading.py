@@ -13,7 +13,7 @@ from sweeps.points.metric_names import objective_names
 from sweeps.points.ranking import Goal, PointResult, Ranking
 from sweeps.points.trial_record import TrialRecord, newest_of_each_task, with_seed_as_replica
 from sweeps.study.lookup import name_in, open_made, shown_url
-from sweeps.study.stored_study import ABOUT, DEPENDENCIES, LOG_AXES, goal_of, newest_study, records_of
+from sweeps.study.stored_study import ABOUT, DEPENDENCIES, LOG_AXES, SLURM_JOBS, goal_of, newest_study, records_of
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Sweep:
     log_axes: tuple[str, ...] = ()  # drawn with a logarithmic scale
     dependencies: tuple[str, ...] = ()  # lines that say how axes depend on each other
     about: tuple[str, ...] = ()  # what the trials share, in a few words
+    slurm_jobs: tuple[str, ...] = ()  # ids of the jobs that `hydra.sweeper.detach` has submitted
     shared: Mapping[str, Any] = field(default_factory=dict)  # the settings that the trials share
 
     @functools.cached_property
@@ -102,5 +103,6 @@ def read(storage: str, study: str | None) -> Sweep:
         log_axes=tuple(found.user_attrs.get(LOG_AXES, ())),
         dependencies=tuple(found.user_attrs.get(DEPENDENCIES, ())),
         about=tuple(found.user_attrs.get(ABOUT, ())),
+        slurm_jobs=tuple(found.user_attrs.get(SLURM_JOBS, ())),
         shared={key: without_passwords(str(value)) for key, value in identity.get("config", {}).items()},
     )

@@ -63,5 +63,7 @@ def print_one(storage: str, study: str | None) -> None:
         console.print(f"run directories: in {', '.join(folders)}")
     known = sweep.note or {}
     steps = [("to go on with it, or to extend it", known["sweep"])] if known.get("sweep") else []
+    if sweep.slurm_jobs:
+        steps.append(("to see which of its Slurm jobs run or wait", f"squeue --jobs={','.join(sweep.slurm_jobs)}"))
     report = "to see curves, pictures and all trials", report_command(sweep.name, storage)
     print_steps(console, [*steps, *next_steps(sweep.ranking, sweep.note), report])

@@ -21,6 +21,7 @@ MAX_DIFFERENCES = 5  # quoted in an error message
 LOG_AXES = "log_axes"  # note: the axes with a logarithmic scale
 DEPENDENCIES = "dependencies"  # note: lines that say how axes depend on each other
 FAMILY = "family"  # note: the first name of the study, by which a command finds it after it was renamed
+SLURM_JOBS = "slurm_jobs"  # note: the ids of the jobs that commands with `detach` have submitted
 ABOUT = "about"  # note of the study: what its trials share, in a few words for titles
 
 

@@ -1,6 +1,7 @@
 """Run a sweep: open its study, run its plan in this process or in several, and print the results."""
 
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Container, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -11,21 +12,22 @@ from rich.console import Console
 from clipgan.base.secrets import without_passwords
 from sweeps.base.signals import Stop
 from sweeps.command.command_line import ATTRIBUTE, note
-from sweeps.command.next_steps import Step, next_steps, report_command
+from sweeps.command.next_steps import Step, next_steps, report_command, show_command
 from sweeps.command.request import Request
 from sweeps.display.mlflow_study import ParentRun, open_parent, or_warn
 from sweeps.display.progress import EventLines, LiveTable, View, queueing_bar
 from sweeps.display.results_file import write_results
-from sweeps.display.summary import print_summary
+from sweeps.display.summary import print_steps, print_summary
 from sweeps.points.ranking import Ranking
 from sweeps.points.search_space import Interval, space_of
 from sweeps.search.sampling import SampledPoints
 from sweeps.study.claims import SweepStudy
 from sweeps.study.queue import Limits
-from sweeps.study.storage import absolute_url, is_emptied, open_storage
-from sweeps.study.stored_study import ABOUT, DEPENDENCIES, LOG_AXES
+from sweeps.study.storage import absolute_url, is_emptied, is_file, open_storage
+from sweeps.study.stored_study import ABOUT, DEPENDENCIES, LOG_AXES, SLURM_JOBS
 from sweeps.study.warm_start import complete_trials
 from sweeps.workers.children import ending_children
+from sweeps.workers.detached import check_detach, is_detached, submit
 from sweeps.workers.dry_run import DryRun
 from sweeps.workers.gpu_sharing import GpuSharing, sharing_of
 from sweeps.workers.launch import Launch
@@ -66,11 +68,32 @@ class Run:
         if self.settings.dry_run:
             DryRun(self.request, self.make_launcher, self.say).tell()
             return []
+        submits = self.settings.detach and not is_detached()
+        if submits:
+            check_detach(self.settings, self.request.composition.config)
         study = self._open_study()
         self._choose_folder(study)
         if self.orders is not None:
             self._worker(study, self.orders.parent_run_id).work()
             return []
+        if not is_detached():
+            self._queue(study)
+        before = {record.number for record in study.records() if record.state in ENDED}
+        if submits and study.n_open(self.plan):
+            self._submit(study)
+            self._open_parent(study)
+            return []
+        parent = self._open_parent(study)
+        known = {} if submits else self._run_trials(study, parent)
+        return self._sum_up(study, parent, before, known)
+
+    def say(self, line: str) -> None:
+        """Print one line; a sweep survives an output that it cannot write: a full disk, a terminal that has gone."""
+        with suppress(OSError):
+            self.console.print(line)
+
+    def _queue(self, study: SweepStudy) -> None:
+        """Note the command with the study, and queue its points."""
         self.request.composition.save()
         study.set_attribute(ATTRIBUTE, note(self.request.fixed, self.settings.best_command))
         study.set_attribute(ABOUT, self.request.about)
@@ -83,12 +106,29 @@ class Run:
             self.say(self.plan.source.way)
         with queueing_bar(self.console) as tell:
             study.enqueue(self.plan, space, settings.retried, settings.warm_start, tell)
-        return self._lead(study, self._open_parent(study))
 
-    def say(self, line: str) -> None:
-        """Print one line; a sweep survives an output that it cannot write: a full disk, a terminal that has gone."""
-        with suppress(OSError):
-            self.console.print(line)
+    def _submit(self, study: SweepStudy) -> None:
+        """Submit the jobs of a detached sweep, and say how to watch and stop them."""
+        n_open = study.n_open(self.plan)
+        n_jobs = min(self.settings.workers or n_open, n_open, self.settings.max_batch_size or n_open)
+        job, logs = submit(self.make_launcher(), self.request.composition.config, n_jobs)
+        study.set_attribute(SLURM_JOBS, [*(study.attribute(SLURM_JOBS) or ()), job])
+        if is_file(study.url):
+            self.say(
+                f"hydra.sweeper.storage={without_passwords(self.settings.storage)} is a file, which the nodes may not"
+                " see, and which one node alone may use safely; for several take postgresql://USER@HOST/DATABASE"
+            )
+        self.say(f"Slurm job {job} runs study {study.name} with {n_jobs} workers, also when this host has gone")
+        print_steps(
+            self.console,
+            [
+                ("to watch it", f"squeue --jobs={job}"),
+                ("to see its trials, and their summary at the end", show_command(study.name, self.settings.storage)),
+                ("to stop it; the command that has submitted it goes on with it", f"scancel {job}"),
+                ("to write its report", report_command(study.name, self.settings.storage)),
+                ("to read what its workers print", f"tail -n 20 {shlex.quote(logs)}/{job}_*/*.out"),
+            ],
+        )
 
     def _choose_folder(self, study: SweepStudy) -> None:
         """Make the sweep's folder. If `hydra.sweep.dir` has the time in it, the first command's folder is the study's.
@@ -105,19 +145,19 @@ class Run:
             composition.move_to(study.attribute(FOLDER))
         composition.make_folder()
 
-    def _lead(self, study: SweepStudy, parent: ParentRun | None) -> list[list[JobReturn]]:
-        """Run the plan in this process or in several."""
-        before = {record.number for record in study.records() if record.state in ENDED}
+    def _run_trials(self, study: SweepStudy, parent: ParentRun | None) -> dict[int, JobReturn]:
+        """Run the plan in this process or in several; return what the jobs of this process have returned."""
         run_id = None if parent is None else parent.run_id
         known: dict[int, JobReturn] = {}
         try:
             n_open = study.n_open(self.plan)
-            n_workers = min(fitting_workers(self.settings), n_open, self.settings.max_batch_size or n_open)
+            n_workers = 1 if is_detached() else fitting_workers(self.settings)
+            n_workers = min(n_workers, n_open, self.settings.max_batch_size or n_open)
             self._explain_launcher(n_workers)
-            more = n_open > n_workers
+            more = n_open > n_workers and not is_detached()
             sharing = sharing_of(self.settings, lambda: study.n_open(self.plan), self.say) if more else None
-            if n_workers > 1 or sharing is not None:
-                self._leader(study, n_workers, sharing, run_id).work()
+            if n_workers > 1 or sharing is not None or is_detached():
+                self._leader(study, max(1, n_workers), sharing, run_id).work()
             else:
                 worker = self._worker(study, run_id)
                 known = worker.launch.returns
@@ -128,6 +168,19 @@ class Run:
             if not isinstance(stop, KeyboardInterrupt):
                 self.say("stopped; run the same command again to continue")
             raise
+        return known
+
+    def _sum_up(
+        self, study: SweepStudy, parent: ParentRun | None, before: Container[int], known: Mapping[int, JobReturn]
+    ) -> list[list[JobReturn]]:
+        """Print the study, and return the results of the trials that have ended now.
+
+        Args:
+            study: the study.
+            parent: its run in MLflow.
+            before: the trials that had ended before this command.
+            known: from `_run_trials`.
+        """
         records = study.records()
         new = [record for record in records if record.state in ENDED and record.number not in before]
         n_run, n_superseded = len(new), study.n_superseded
@@ -147,10 +200,12 @@ class Run:
         target = self.settings.target
         if target is not None and study.has_reached(self.plan, target):
             self.say(f"hydra.sweeper.target={target} is reached: no further trial starts")
+        unfinished = self.settings.detach and not study.is_finished(self.plan)
         n_failed = sum(record.state == "FAIL" and self.plan.wants(record) for record in new)
         n_done = sum(record.state in ("COMPLETE", "PRUNED") and self.plan.wants(record) for record in records)
-        succeeded = n_failed == 0 and n_done > 0
-        self._close_parent(parent, study, "FINISHED" if succeeded else "FAILED")
+        succeeded = n_failed == 0 and (n_done > 0 or unfinished)
+        if not unfinished:  # other nodes still run trials
+            self._close_parent(parent, study, "FINISHED" if succeeded else "FAILED")
         if not succeeded:
             raise SystemExit(1)
         return job_returns(new, known, self.request.composition.config, self.settings.max_batch_size)
@@ -203,7 +258,8 @@ class Run:
     def _worker(self, study: SweepStudy, parent_run_id: str | None) -> Worker:
         launch = Launch(study, self.request, self.make_launcher(), parent_run_id)
         # lines, also on a terminal: a lone worker's job may draw progress
-        return Worker(launch, EventLines(self.say, self.plan), self.stop, led=self.orders is not None)
+        view = EventLines(self.say, self.plan)
+        return Worker(launch, view, self.stop, leaves=is_detached(), led=self.orders is not None)
 
     def _view(self, n_workers: int) -> View:
         """Choose the leader's view: a table on a terminal, else lines."""
