@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ from sweeps.base.settings import Settings
 from sweeps.workers.callbacks import own_arguments, without_callbacks
 
 CLUSTER = "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher"
+STOPPED = 128 + signal.SIGTERM  # exit status of a command that SIGTERM has stopped
+UNTIL_KILLED = 600  # seconds that Slurm may take after SIGTERM: it requeues no preempted job that has ended before
 OF_EXECUTOR = ("submitit_folder", "max_num_timeout")  # settings of the launcher that its executor is made with
 GENERAL = ("timeout_min", "cpus_per_task", "gpus_per_node", "tasks_per_node", "mem_gb", "nodes", "name",
            "stderr_to_stdout")  # submitit's own names; it wants `slurm_` before those of the others  # fmt: skip
@@ -76,7 +79,11 @@ class DetachedLeader:
         with _blocking_requeue_signal():
             process = subprocess.Popen(self.command, env={**os.environ, **self.environment})
             self._pid = process.pid
-        if status := process.wait():
+        status = process.wait()
+        self._pid = None
+        if status == STOPPED:
+            time.sleep(UNTIL_KILLED)
+        if status:
             sys.exit(status if status > 0 else 128 - status)
 
     def checkpoint(self) -> Any:
