@@ -27,7 +27,7 @@ from sweeps.base.settings import Settings
 from sweeps.workers.callbacks import own_arguments, without_callbacks
 
 CLUSTER = "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher"
-STOPPED = 128 + signal.SIGTERM  # exit status of a command that SIGTERM has stopped
+STOPPED = (128 + signal.SIGTERM, -signal.SIGTERM)  # exit statuses of a command that SIGTERM has stopped
 UNTIL_KILLED = 600  # seconds that Slurm may take after SIGTERM: it requeues no preempted job that has ended before
 OF_EXECUTOR = ("submitit_folder", "max_num_timeout")  # settings of the launcher that its executor is made with
 GENERAL = ("timeout_min", "cpus_per_task", "gpus_per_node", "tasks_per_node", "mem_gb", "nodes", "name",
@@ -81,7 +81,7 @@ class DetachedLeader:
             self._pid = process.pid
         status = process.wait()
         self._pid = None
-        if status == STOPPED:
+        if status in STOPPED:
             time.sleep(UNTIL_KILLED)
         if status:
             sys.exit(status if status > 0 else 128 - status)
