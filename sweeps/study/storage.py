@@ -77,6 +77,11 @@ def is_emptied(url: str) -> bool:
     return path is not None and path.is_file() and path.stat().st_size == 0
 
 
+def is_file(url: str) -> bool:
+    """Whether the database at a URL is an SQLite file."""
+    return make_url(url).get_backend_name() == "sqlite"
+
+
 def _sqlite_file(url: str) -> Path | None:
     parsed = make_url(url)
     return Path(str(parsed.database)) if parsed.get_backend_name() == "sqlite" else None
@@ -213,7 +218,7 @@ def drawing(url: str) -> Iterator[None]:
     Take the lock of `exclusive` inside of this block, never around it. Not reentrant.
     """
     parsed = make_url(url)
-    with held(), _file_lock(f"{parsed.database}.draw.lock") if _is_file(parsed) else _draw_lock(parsed):
+    with held(), _file_lock(f"{parsed.database}.draw.lock") if is_file(url) else _draw_lock(parsed):
         yield
 
 
@@ -226,10 +231,6 @@ def _draw_lock(url: URL) -> Iterator[None]:
             heed_now()
             time.sleep(DRAW_POLL)
         yield
-
-
-def _is_file(url: URL) -> bool:
-    return url.get_backend_name() == "sqlite"
 
 
 @contextmanager
