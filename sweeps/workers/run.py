@@ -42,6 +42,7 @@ from sweeps.workers.worker import Worker
 ENDED = ("COMPLETE", "PRUNED", "FAIL")
 WORKERS = "workers"  # folder inside the sweep's folder
 FOLDER = "sweep_dir"  # note of the study
+Returns = Mapping[int, JobReturn]  # trial -> what its job has returned
 
 
 @dataclass
@@ -92,9 +93,9 @@ class Run:
             self._open_parent(study)
             return []
         parent = self._open_parent(study)
-        has_ended, known = (True, {}) if submits else self._run_trials(study, parent)
+        ended = (True, {}) if submits else self._run_trials(study, parent)
         self._print_results(study, parent, before)
-        return self._end(study, parent, before, has_ended, known)
+        return self._end(study, parent, before, ended)
 
     def say(self, line: str) -> None:
         """Print one line; a sweep survives an output that it cannot write: a full disk, a terminal that has gone."""
@@ -140,7 +141,7 @@ class Run:
             composition.move_to(study.attribute(FOLDER))
         composition.make_folder()
 
-    def _run_trials(self, study: SweepStudy, parent: ParentRun | None) -> tuple[bool, dict[int, JobReturn]]:
+    def _run_trials(self, study: SweepStudy, parent: ParentRun | None) -> tuple[bool, Returns]:
         """Run the plan; the run in MLflow ends if a signal stops it. Returns: see `_run_plan`."""
         try:
             return self._run_plan(study, None if parent is None else parent.run_id)
@@ -163,24 +164,14 @@ class Run:
         self._explain_end(study)
 
     def _end(
-        self,
-        study: SweepStudy,
-        parent: ParentRun | None,
-        before: Container[int],
-        has_ended: bool,
-        known: Mapping[int, JobReturn],
+        self, study: SweepStudy, parent: ParentRun | None, before: Container[int], ended: tuple[bool, Returns]
     ) -> list[list[JobReturn]]:
-        """Close the run in MLflow, and return the results of the trials that have ended now.
-
-        Args:
-            study: the study.
-            parent: its run in MLflow.
-            before: the trials that had ended before this command.
-            has_ended, known: from `_run_plan`.
+        """Close the run in MLflow; return the results of the trials that are not in `before` and have ended now.
 
         Raises:
             SystemExit: see `StudySweeper.sweep`.
         """
+        has_ended, known = ended
         records, is_finished = study.records(), study.is_finished(self.plan)
         if not has_ended and (study.n_open(self.plan) or not is_finished):
             self.say(
@@ -200,7 +191,7 @@ class Run:
             raise SystemExit(1)
         return job_returns(new, known, self.request.composition.config, self.settings.max_batch_size)
 
-    def _run_plan(self, study: SweepStudy, run_id: str | None) -> tuple[bool, dict[int, JobReturn]]:
+    def _run_plan(self, study: SweepStudy, run_id: str | None) -> tuple[bool, Returns]:
         """Run the plan in this process or in several.
 
         Returns:
