@@ -1,5 +1,6 @@
 """A sweep that goes on without the process that has submitted it: what needs no Slurm. tests/slurm has the rest."""
 
+import json
 import signal
 import sys
 import threading
@@ -15,6 +16,7 @@ from sweeps.base.errors import SweepError
 from sweeps.base.settings import Settings
 from sweeps.workers.detached import CLUSTER, DetachedLeader, check_detach
 from tests.sweeps.sweep_app import App
+from tests.sweeps.workers.test_callbacks import RECORDER
 
 SLURM = ("hydra/launcher=submitit_slurm", "hydra.sweeper.detach=true")
 
@@ -96,13 +98,17 @@ def test_a_detached_leader_runs_jobs_itself_and_leaves_when_none_is_left_to_star
     app.end(queueing, status=130)
     (app.cwd / "hanging").unlink()
 
-    monkeypatch.setenv(DETACHED, "[]")
-    first = app.start(*points, *SLURM)
+    removed = "~hydra.callbacks.recorder"
+    monkeypatch.setenv(DETACHED, json.dumps([removed]))
+    command = (*RECORDER, *points, *SLURM, removed)
+    first = app.start(*command)
     app.await_file("hanging")
-    out = app.run(*points, *SLURM)
+    out = app.run(*command)
     assert "h=0.5  COMPLETE value 0 in" in out
     assert "running in another process: 1" in out
     assert first.poll() is None
     (app.cwd / "go").touch()
     assert "best: trial 1  h=0.5  value 0" in app.end(first)
     assert len(app.started()) == 3  # the stopped job, and each point once
+    events = [line.split()[0] for line in (app.cwd / "events.log").read_text().splitlines()]
+    assert (events.count("on_job_start"), events.count("on_multirun_start")) == (2, 0)  # the submitter has called it
