@@ -13,9 +13,10 @@ from clipgan.inputs.data.labels import Labels
 
 
 def labelled_images(config: Config, labels: Labels) -> dict[str, torch.Tensor]:
-    """Choose as many images of each class, as SimCLR does (section 4.2 of arXiv:2002.05709), by the run's seed.
+    """Choose as many images of each class, as SimCLR does (section 6 of arXiv:2002.05709), by the run's seed.
 
-    A class has round(share N / K) of them. A smaller share takes a part of the images that a larger one takes.
+    A class has round(share N / K) of them; K counts the classes that training images have. A smaller share takes a part
+    of the images that a larger one takes.
 
     Returns:
         For each of `simclr.few_labels` its name in the metrics, such as `1pct`, and the images, int64, in order.
@@ -25,8 +26,9 @@ def labelled_images(config: Config, labels: Labels) -> dict[str, torch.Tensor]:
             than processes.
     """
     assert config.simclr is not None
-    counts, total = np.bincount(labels.train, minlength=len(labels.classes)), len(labels.train)
-    rarest, whole = int(counts.argmin()), total / len(counts)
+    present, counts = np.unique(labels.train, return_counts=True)
+    rarest, total = int(counts.argmin()), len(labels.train)
+    whole = total / len(counts)
     found = {}
     for share in config.simclr.few_labels:
         each = int(share * whole + 0.5)
@@ -39,7 +41,7 @@ def labelled_images(config: Config, labels: Labels) -> dict[str, torch.Tensor]:
         if counts[rarest] < each:
             raise UserError(
                 f"{key} is too many labels: it takes {each} training images of each class, and class "
-                f"{labels.classes[rarest]} has {counts[rarest]}; take at most {counts[rarest] / whole:.3g}"
+                f"{labels.classes[present[rarest]]} has {counts[rarest]}; take at most {counts[rarest] / whole:.3g}"
             )
         if each * len(counts) < config.processes:
             raise UserError(f"{key} is too few labels: {each * len(counts)} images for {config.processes} processes")
@@ -50,5 +52,5 @@ def labelled_images(config: Config, labels: Labels) -> dict[str, torch.Tensor]:
 def _first_of_each(labels: np.ndarray, each: int, seed: int) -> torch.Tensor:
     """Return the first `each` images of each class, in an order that the seed determines."""
     order = torch.randperm(len(labels), generator=stream(seed, "few labels")).numpy()
-    chosen = [order[labels[order] == label][:each] for label in range(labels.max() + 1)]
+    chosen = [order[labels[order] == label][:each] for label in np.unique(labels)]
     return torch.from_numpy(np.sort(np.concatenate(chosen)))

@@ -40,6 +40,11 @@ def test_each_class_has_the_same_number_and_a_smaller_share_is_a_part_of_a_large
     assert set(found["1pct"].tolist()) < set(found["10pct"].tolist()) < set(found["25.5pct"].tolist())
 
 
+def test_a_class_of_held_out_images_alone_has_no_labels():
+    labels = labels_of(100, 0, 100)
+    assert np.bincount(labels.train[chosen(labels, 0.1)["10pct"]]).tolist() == [10, 0, 10]
+
+
 def test_the_seed_alone_decides():
     labels = labels_of(100, 100, 100)
     first, again, other = (chosen(labels, 0.1, seed=seed)["10pct"].tolist() for seed in (0, 0, 1))
