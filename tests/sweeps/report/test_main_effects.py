@@ -27,7 +27,8 @@ def test_effects_that_add_up_are_found_exactly_also_under_a_condition(studies: S
             # later steps, which few reach, must not count
             add(study, point, state=TrialState.PRUNED, steps={3: value, **({6: 9.0} if c_it == 0.5 else {})})
     found = main_effects(studies.read("s"))
-    assert found is not None and found.step == 3
+    assert found is not None
+    assert found.step == 3
     assert found.explained == pytest.approx(1)
     told = {(effect.axis, effect.value): effect.difference for effect in found.effects}
     wanted = {(axis, v): d for axis, of in {"loss": LOSS, "C_it": C_IT, "h": H}.items() for v, d in of.items()}
