@@ -17,6 +17,7 @@ from rich.table import Table
 from clipgan.base.cache import DESCRIPTION, default_cache_dir, is_entry
 from clipgan.base.checksums import ALL, damage, files_of
 from clipgan.base.console import console
+from clipgan.config.command_line import messages_not_tracebacks
 
 KINDS = ("data", "clip", "resnet", "features", "ridge", "fidelity", "evaluations", "downloads")
 WHOLE, UNFINISHED = "whole", "unfinished"
@@ -94,15 +95,20 @@ def confirmed(count: int, root: Path, yes: bool) -> bool:
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line; what the system refuses ends it with one message."""
+    with messages_not_tracebacks("--cache-dir"):
+        _run()
+
+
+def _run() -> None:
     parser = argparse.ArgumentParser(prog="python -m clipgan.cache_tool", description=(__doc__ or "").splitlines()[0])
     actions = "info: list the entries; verify: list them and read every file (status 1: one is damaged); clean: "
     parser.add_argument("what", choices=("info", "verify", "clean"), help=f"{actions}list them, ask, and remove them")
-    parser.add_argument("--cache-dir", type=Path, default=default_cache_dir(), help="default: %(default)s")
+    parser.add_argument("--cache-dir", type=Path, help="default: clipgan/ in your cache home")
     parser.add_argument("--kind", choices=KINDS, help="only entries of this kind")
     parser.add_argument("--yes", action="store_true", help="clean: remove without a question")
     given = parser.parse_args()
-    root: Path = given.cache_dir
+    root: Path = given.cache_dir or default_cache_dir()
     found = [(entry, state(entry, given.what == "verify")) for entry in entries(root, given.kind)]
     console.print(table(root, found))
     if given.what == "clean" and confirmed(len(found), root, given.yes):

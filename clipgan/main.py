@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from clipgan.config.command_line import (
     messages_not_tracebacks,
     overrides_last,
     quote_paths,
+    refusals_as_mistakes,
     register_resolvers,
     share_config_store,
     under_torchrun,
@@ -95,7 +96,9 @@ def task(cfg: Any) -> float:
     hide_in_files([cfg, run], Path(run.runtime.output_dir) / (run.output_subdir or ""))
     trial = current_trial()
     try:
-        result = _train(cfg, run, trial)
+        # a sweep tries the trial again
+        with nullcontext() if run.mode == RunMode.MULTIRUN else refusals_as_mistakes():
+            result = _train(cfg, run, trial)
     except (UserError, DivergenceError) as error:
         if run.mode == RunMode.MULTIRUN:  # the sweeper records the error as this trial's failure and continues
             if isinstance(error, ProcessError):

@@ -100,14 +100,19 @@ class StudySweeper(Sweeper):
     def _read(self, composition: "Composition", arguments: list[str]) -> "Request":
         from sweeps.command.narrowing import within_wider_study
         from sweeps.command.request import read
+        from sweeps.workers.detached import is_detached
 
         if self.orders is not None:
             return read(self.settings, composition, arguments, check=False, as_axes=self.orders.as_axes)
-        return within_wider_study(read(self.settings, composition, arguments, check=True), arguments)
+        return within_wider_study(read(self.settings, composition, arguments, check=not is_detached()), arguments)
 
     def _launcher(self) -> "Launcher":
         from hydra.core.plugins import Plugins
 
+        from sweeps.workers.detached import is_detached, run_jobs_here
+
+        if is_detached():
+            run_jobs_here(self.config)
         return Plugins.instance().instantiate_launcher(
             hydra_context=self.hydra_context, task_function=self.job, config=self.config
         )

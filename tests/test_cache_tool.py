@@ -116,3 +116,9 @@ def test_an_unknown_kind_is_refused_and_all_kinds_are_known(cache):
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "cache_entry"
     }
     assert used == set(KINDS)
+
+
+def test_what_the_system_refuses_is_one_message(tmp_path):
+    said = run(tmp_path / ("x" * 300), "info", status=1)
+    assert said.startswith("a file's name is too long for the file system: ")
+    assert said.count("\n") == 1

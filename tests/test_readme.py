@@ -31,6 +31,7 @@ RUN = {  # what it says when it has done its work; the tour, and then what is qu
         "grid.png: the grid; 16 more files",
     "python train.py -m loss=symmetric h=0.1,0.5,2": "0 trials run: all 3 points are already in study",
     "python -m sweeps.report STUDY --out report.html": "report.html\n",
+    "python -m sweeps.studies list": " in sqlite:",
     "python train.py --config-dir my loss=mine --cfg job": "\n  name: mine\n",
 }  # fmt: skip
 COMPLETION = 'eval "$(python train.py -sc install=bash)"'

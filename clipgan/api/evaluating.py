@@ -1,9 +1,9 @@
 """`evaluate`: the metrics of a trained generator."""
 
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 
-from clipgan.api.generating import load_generator
+from clipgan.base.errors import UserError
 
 
 def evaluate(
@@ -11,32 +11,37 @@ def evaluate(
     checkpoint: Path | str | None = None,
     device: str = "auto",
     mlflow_tracking_uri: str | None = None,
+    metrics: Sequence[str] | None = None,
 ) -> dict[str, float]:
-    """Measure a trained generator (its moving average) as the end of its training does.
+    """Measure a trained generator (its moving average), as `python -m clipgan.evaluate` does.
+
+    A repeated call reads the finished figures from the cache.
 
     Args:
         run: the id of an MLflow run. Exactly one of `run` and `checkpoint` must be given.
         checkpoint: a checkpoint file of a training.
         device: auto | cpu | cuda | cuda:N.
         mlflow_tracking_uri: where to look for `run`; see `load_generator`.
+        metrics: the metrics to measure, as in `["fid", "kid"]`; None: those of the end of a training.
 
     Returns:
         Metrics by name; a name is its protocol (`fid2k_clip_tiny`).
 
     Raises:
-        UserError: the model, its data or its encoders are missing.
+        UserError: the model, its data, its encoders or weights are missing, or there is no such metric.
     """
-    from clipgan.engine.precision import Precision, with_precisions
-    from clipgan.metrics.evaluation import Evaluation
-    from clipgan.tasks.gan.preparation import prepare
+    from clipgan.evaluating.command import find_job, run_job
+    from clipgan.evaluating.options import EvaluateOptions, parse_metrics
 
-    sampler = load_generator(run, checkpoint, device, mlflow_tracking_uri=mlflow_tracking_uri)
-    recorded = sampler.source.config
-    config = replace(recorded, device=device, resume="none", metrics=replace(recorded.metrics, weights="ema"))
-    config = with_precisions(config, sampler.device)
-    prepared = prepare(config, sampler.device)
-    evaluation = Evaluation(
-        config, prepared.data, prepared.features, prepared.judge, prepared.clip, prepared.cache_dir, sampler.device,
-        Precision(config.precision, sampler.device).autocast,
-    )  # fmt: skip
-    return evaluation(sampler.generator, last=True)
+    if (run is None) == (checkpoint is None):
+        raise UserError(f"run={run} and checkpoint={checkpoint} are given: give exactly one of the two")
+    uri = () if mlflow_tracking_uri is None else (f"mlflow.tracking_uri={mlflow_tracking_uri}",)
+    options = EvaluateOptions(
+        run=run,
+        ckpt=() if checkpoint is None else (Path(checkpoint),),
+        metrics=None if metrics is None else parse_metrics(",".join(metrics)),
+        overrides=(f"device={device}", *uri),
+    )
+    job = find_job(options)
+    [measured] = run_job(job, job.configs[0], Path())
+    return measured.metrics

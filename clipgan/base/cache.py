@@ -91,6 +91,8 @@ def _intact(root: Path, entry: Path, read_up_to: float) -> bool:
             f"cache_dir={root}: this user may not read {error.filename}, which another user has made; its owner can "
             f"allow it with chmod -R a+rX {root}; or give another with cache_dir=DIR"
         ) from error
+    except OSError as error:  # a name is too long, the file system is gone
+        raise _unwritable(root, error) from error
 
 
 def _make(

@@ -32,7 +32,8 @@ HOW_TO_QUOTE = (
     "a value with any of & # ( ) [ ] { } ; = , ' or a letter beyond ASCII needs quotes inside the shell's quotes"
 )
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOENT,
-              errno.ENOTDIR, errno.EEXIST, errno.EIO, errno.EISDIR)  # fmt: skip
+              errno.ENOTDIR, errno.EEXIST, errno.EIO, errno.EISDIR, errno.ELOOP, errno.ESTALE, errno.ENOTCONN,
+              errno.ENOLCK, errno.EMFILE)  # fmt: skip
 # Hydra's flags
 WITH_VALUE = ("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd",
               "--experimental-rerun")  # fmt: skip
@@ -255,17 +256,41 @@ def messages_not_tracebacks(
         key, _, value = str(error.override).partition("=")
         example = f"{key}={quoted(value)}"
         example = shlex.quote(example) if set(example) & set('"$`\\!') else f'"{example}"'
-        sys.exit(f"{error.override} cannot be read ({first_line(error)}): {HOW_TO_QUOTE}, as in {example}")
+        sys.exit(printable(f"{error.override} cannot be read ({first_line(error)}): {HOW_TO_QUOTE}, as in {example}"))
     except UserError as error:
         sys.exit(printable(str(error)))
     except (HydraException, OmegaConfBaseException) as error:
         sys.exit(printable(described(error, further_keys())))
     except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
-            sys.exit(f"a file's name is too long for the file system: {str(error.filename or error)[:SHOWN_NAME]}...")
-        if error.errno not in UNWRITABLE:
+        if (message := system_message(error, folder_key)) is None:
             raise
-        where = error.filename or "the output folder"
-        sys.exit(printable(f"{where} cannot be written ({error.strerror}); choose another with {folder_key}=DIR"))
+        sys.exit(message)
     finally:
         del os.environ["HYDRA_FULL_ERROR"]
+
+
+@contextmanager
+def refusals_as_mistakes() -> Iterator[None]:
+    """Turn what the system refuses in the block into a UserError with one message."""
+    try:
+        yield
+    except OSError as error:
+        if (message := system_message(error)) is None:
+            raise
+        raise UserError(message) from error
+
+
+def system_message(error: OSError, folder_key: str = "hydra.run.dir") -> str | None:
+    """Return the message about what the system has refused; None if it is a fault of this program.
+
+    Args:
+        error: the system's error.
+        folder_key: see `messages_not_tracebacks`.
+    """
+    if error.errno == errno.ENAMETOOLONG:
+        name = str(error.filename or error)[:SHOWN_NAME]
+        return printable(f"a file's name is too long for the file system: {name}...")
+    if error.errno not in UNWRITABLE:
+        return None
+    where = error.filename or "the output folder"
+    return printable(f"{where} cannot be written ({error.strerror}); choose another with {folder_key}=DIR")

@@ -14,7 +14,9 @@ CHANGE_NO_METRIC = (
 
 # A run may go on with other values of these: its metrics so far stay as they are. Two sweeps that differ in them are
 # different sweeps: trials of different lengths or objectives do not compare.
-CHANGE_WHEN_RESUMED = ("kimg", "seconds", "snapshot_kimg", "snapshot_epochs", "metrics.returns")
+CHANGE_WHEN_RESUMED = (
+    "kimg", "seconds", "snapshot_kimg", "snapshot_epochs", "metrics.returns", "simclr.few_labels", "simclr.finetune",
+)  # fmt: skip
 
 # A run may go on with other paths: a checkpoint has digests of what the files held (`Task.sources`).
 CHECKED_BY_CONTENT = (

@@ -106,9 +106,16 @@ def from_record(node: Any) -> Config:
         UserError: a value is a reference, or `from_yaml` refuses the values.
     """
     from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
 
-    written: Any = OmegaConf.to_container(OmegaConf.create(node), resolve=False)
-    for key, value in flatten(written).items():
+    try:
+        written: Any = OmegaConf.to_container(OmegaConf.create(node), resolve=False)
+        flat = flatten(written)
+    except OmegaConfBaseException as error:
+        raise _as_user_error(error) from error
+    except RecursionError as error:
+        raise UserError("the configuration that comes with a file is nested too deeply") from error
+    for key, value in flat.items():
         if "${" in str(value):
             raise UserError(f"{key}={value} is refused: the configuration that comes with a file must not refer to "
                             "anything")  # fmt: skip

@@ -3,8 +3,10 @@
 from dataclasses import dataclass, field
 
 from clipgan.config.checks import at_least, one_of, positive, require, share, weight
+from clipgan.config.measure_registry import MOMENTS
 
 NETWORKS = ("tiny", "resnet18", "resnet50")
+HEADS = ("plain", "bn")
 STEMS = ("auto", "small", "large")
 CLASSES = ("shape", "colour", "size", "background", "relation")
 
@@ -58,13 +60,33 @@ class KnnConfig:
 
 
 @dataclass
+class FinetuneConfig:
+    """The training of encoder and classifier on few labels (SimCLR, appendix B.5): SGD with Nesterov's momentum."""
+
+    when: str = "never"  # never | end (of the training) | snapshot: train the whole network on each of few_labels
+    epochs: int = 60  # epochs over the labelled images; SimCLR: 60 with 1 % of the labels, 30 with 10 %
+    batch: int = 64  # labelled images per step
+    lr: float = 0.2  # peak learning rate, per 256 images of a batch (SimCLR: 0.05); it falls along half a cosine
+    momentum: float = 0.9  # Nesterov's momentum of SGD
+
+    def __post_init__(self) -> None:
+        one_of("simclr.finetune.when", self.when, MOMENTS)
+        at_least("simclr.finetune.epochs", self.epochs, 1)
+        at_least("simclr.finetune.batch", self.batch, 2)
+        positive("simclr.finetune.lr", self.lr)
+        require(0 < self.momentum < 1, "simclr.finetune.momentum", self.momentum, "a number between 0 and 1")
+
+
+@dataclass
 class SimclrConfig:
-    """The pretraining of an encoder by NT-Xent over two views of each image, with LARS (arXiv:1708.03888)."""
+    """The pretraining of an encoder by NT-Xent over the views of each image, with LARS (arXiv:1708.03888)."""
 
     network: str = "tiny"  # tiny (16 to 128 channels, for a CPU) | resnet18 | resnet50 (torchvision's)
     stem: str = "auto"  # first layers of a torchvision ResNet: auto (small up to 64 pixels) | small | large
     # small: 3 x 3, stride 1, no pooling; large: 7 x 7, stride 2, pooling.
+    head: str = "plain"  # projection head, two layers: plain | bn (BatchNorm after each, as in SimCLR's public code)
     projection: int = 128  # width of the projection that the loss compares; not part of the encoder
+    views: int = 2  # views of each image in a batch; every other view of an image is a positive
     temperature: float = 0.1  # temperature of NT-Xent
     augment: AugmentConfig = field(default_factory=AugmentConfig)  # how a view is made of an image
     lr: float = 0.6  # peak learning rate, per 256 images of a batch
@@ -74,6 +96,9 @@ class SimclrConfig:
     warmup: float = 0.1  # share of the steps in which the learning rate rises; then it falls along half a cosine
     linear: LinearConfig = field(default_factory=LinearConfig)  # the classifier on frozen features
     knn: KnnConfig = field(default_factory=KnnConfig)  # the vote of the nearest training images
+    few_labels: list[float] = field(default_factory=list)  # shares of the labels for further evaluations: [0.01,0.1]
+    # As many images of each class. Metrics linear_acc_1pct, linear_acc_10pct, and finetune_acc_1pct ... if asked for.
+    finetune: FinetuneConfig = field(default_factory=FinetuneConfig)  # training of the whole network on few labels
     classes: list[str] = field(default_factory=lambda: ["shape", "colour"])  # data=shapes: attributes that form a class
     # Of the left or upper object: shape, colour, size. Of the whole: background, relation. Their combinations are the
     # classes; other sets have classes of their own.
@@ -83,7 +108,9 @@ class SimclrConfig:
         one_of("simclr.stem", self.stem, STEMS)
         stemmed = self.network != "tiny" or self.stem == "auto"
         require(stemmed, "simclr.stem", self.stem, "auto with simclr.network=tiny")
+        one_of("simclr.head", self.head, HEADS)
         at_least("simclr.projection", self.projection, 1)
+        at_least("simclr.views", self.views, 2)
         require(1e-4 <= self.temperature < float("inf"), "simclr.temperature", self.temperature, ">= 0.0001")
         for key in ("lr", "trust"):
             positive(f"simclr.{key}", getattr(self, key))
@@ -94,3 +121,12 @@ class SimclrConfig:
             one_of("simclr.classes", name, CLASSES)
         unique = len(set(self.classes)) == len(self.classes) > 0
         require(unique, "simclr.classes", self.classes, "at least one attribute, and none twice")
+        self._check_few_labels()
+
+    def _check_few_labels(self) -> None:
+        for part in self.few_labels:
+            require(0 < part < 1, "simclr.few_labels", part, "shares of the labels, more than 0 and less than 1")
+        unique = len(set(self.few_labels)) == len(self.few_labels)
+        require(unique, "simclr.few_labels", self.few_labels, "a list with no share twice")
+        require(self.finetune.when == "never" or bool(self.few_labels), "simclr.finetune.when", self.finetune.when,
+                 "never without simclr.few_labels=[0.01,0.1], the shares of the labels to train on")  # fmt: skip

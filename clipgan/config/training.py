@@ -122,6 +122,10 @@ class Config:
         require(self.batch % (self.processes * self.accumulate) == 0, "accumulate", self.accumulate,
                  f"such that batch={self.batch} splits into equal parts"
                  + (f" in each of {self.processes} processes" if self.processes > 1 else ""))  # fmt: skip
+        finetune = self.simclr.finetune if self.simclr else None
+        require(finetune is None or finetune.when == "never" or finetune.batch % self.processes == 0,
+                 "simclr.finetune.batch", finetune and finetune.batch,
+                 f"a multiple of processes={self.processes}")  # fmt: skip
 
     def _check_gan(self) -> None:
         for key in ("epochs", "snapshot_epochs"):

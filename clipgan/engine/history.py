@@ -1,5 +1,6 @@
 """The history of a run: the objectives of its snapshots, its seconds, and the steps since its last record."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -70,6 +71,7 @@ class History:
 
         Raises:
             KeyError: an entry is missing.
+            ValueError: an entry has a value of another type.
         """
         self.snapshots = [(units, objective) for units, objective in state["history"]]
         # earlier versions used the names of the GAN's metrics, and saved only at snapshots
@@ -78,5 +80,18 @@ class History:
         self.recorded_units = state.get("mark" if "mark" in state else "kimg", self.snapshots[-1][0])
         self.recorded_seconds = state["train_seconds"]
         self.records = state.get("records")
+        self._refuse_odd_values()
         if state.get("tick") is not None:
             self.since_record = StepAverages.resumed(state["tick"])
+
+    def _refuse_odd_values(self) -> None:
+        """Raise a ValueError for what would stop the run later, or write something else than records."""
+        records, numbers = self.records or [], [*self.figures.values(), self.objective_sd or 0.0]
+        if not (isinstance(records, list) and all(isinstance(line, str) and "\n" not in line for line in records)):
+            raise ValueError("its records are no lines")
+        if not all(isinstance(number, int | float) for number in numbers):
+            raise ValueError("its figures are no numbers")
+        if not (isinstance(self.recorded_units, int) and self.recorded_units >= 0):
+            raise ValueError(f"its record is at {self.recorded_units}")
+        if not 0 <= self.recorded_seconds < math.inf:
+            raise ValueError(f"it took {self.recorded_seconds} s")

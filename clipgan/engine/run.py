@@ -80,7 +80,7 @@ class Run(Task):
         data = self.config.data.name, self.sources["data.fingerprint"]
         record = provenance.describe(readable_name(self.device))
         provenance.write(record, self.run_dir, continues=resumed_at is not None)
-        about = RunDescription(self.name, text, origin.parent_run_id, data, provenance.tags(record))
+        about = RunDescription(self.name, text, origin.parent_run_id, data, self.key, provenance.tags(record))
         params = to_show(flatten(self.config) | self.params(), origin.swept)
         tensorboard = "tensorboard" in self.config.log
         return RunLog(self.run_dir, self._mlflow, about, params, resumed_at, self.history.records, tensorboard)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from clipgan.base.errors import UserError
+from clipgan.base.pickles import refuse_huge_numbers
 from clipgan.base.text import first_line
 
 PERSISTENCE_VERSION = 6
@@ -91,6 +92,7 @@ def read_pickle(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} does not exist; give a network pickle of LAFITE")
     try:
         with path.open("rb") as file:
+            refuse_huge_numbers(file)
             content = NetworkUnpickler(file).load()
     except Exception as error:  # a damaged pickle can raise any kind of error
         reason = first_line(error)

@@ -88,7 +88,8 @@ def compare(generated: Tensor, real: Tensor, kid: bool = False, precision_recall
     """
     found = _calculate(
         input1=_RowData(generated), input2=_RowData(real), kid=kid, prc=precision_recall,
-        prc_neighborhood=NEIGHBOURS, kid_subset_size=max(2, min(KID_SUBSET, len(generated) // 2, len(real) // 2)),
+        prc_neighborhood=NEIGHBOURS, prc_batch_size=AT_ONCE,
+        kid_subset_size=max(2, min(KID_SUBSET, len(generated) // 2, len(real) // 2)),
     )  # fmt: skip
     names = {
         "kid": "kernel_inception_distance_mean",

@@ -17,7 +17,7 @@ from clipgan.base.errors import UserError
 from clipgan.config import Config, from_record
 from clipgan.engine.checkpoint_file import load_checkpoint, snapshots
 from clipgan.engine.mlflow_checkpoint import find_run
-from clipgan.tracking.mlflow_run import MODEL_NAME, RUN_DIR_TAG, RUN_ID_FILE
+from clipgan.tracking.mlflow_run import MODEL_NAME, RUN_DIR_TAG, RUN_ID_FILE, noted
 
 CPU = torch.device("cpu")
 
@@ -135,7 +135,6 @@ def from_run(run_id: str, tracking_uri: str) -> Source:
 def checkpoint_of(run: Any) -> Path | None:
     """Return the last checkpoint in a run's directory; None if the directory is missing or belongs to another run."""
     folder = Path(run.data.tags.get(RUN_DIR_TAG, ""))
-    known = folder / RUN_ID_FILE
-    if not known.is_file() or known.read_text().strip() != run.info.run_id:
+    if noted(folder / RUN_ID_FILE) != run.info.run_id:
         return None
     return next(reversed(snapshots(folder)), None)

@@ -31,6 +31,7 @@ NO_SUCH = "RESOURCE_DOES_NOT_EXIST"  # MLflow's error codes
 REFUSED = ("BAD_REQUEST", "INVALID_PARAMETER_VALUE")
 LOST = (NO_SUCH, "INVALID_STATE", *REFUSED)  # of a call on a run that is deleted or gone
 PICTURES = "samples-*.png"  # in the run directory
+GOAL = "Goal/"  # prefix of a copy of the objective: MLflow draws metrics with a prefix first, in the prefixes' order
 
 
 @dataclass
@@ -111,7 +112,7 @@ class MlflowRun:
         elif isinstance(item, Model):
             self._send_model(item)
         else:
-            self._client.log_batch(self.run_id, metrics=_metrics(item))
+            self._client.log_batch(self.run_id, metrics=_metrics(item, self.about.objective))
 
     def answers(self) -> bool:
         """Whether MLflow answers at all; if it does not, nothing else needs an explanation."""
@@ -286,8 +287,12 @@ def is_refusal(error: Exception, item: Item) -> bool:
     return getattr(error, "error_code", None) in REFUSED
 
 
-def _metrics(record: Mapping[str, Any]) -> list[Any]:
+def _metrics(record: Mapping[str, Any], objective: str | None = None) -> list[Any]:
+    """The metrics of a record, and the copy of the objective that MLflow's charts begin with."""
     from mlflow.entities import Metric
 
     when, step = int(record["time"] * 1000), record["step"]
-    return [Metric(key, value, when, step) for key, value in record.items() if key not in ("step", "time")]
+    values = {key: value for key, value in record.items() if key not in ("step", "time")}
+    if objective in values:
+        values[f"{GOAL}{objective}"] = values[objective]
+    return [Metric(key, value, when, step) for key, value in values.items()]

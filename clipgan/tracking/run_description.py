@@ -32,6 +32,7 @@ class RunDescription:
     description: str  # Markdown
     parent_run_id: str | None = None
     dataset: tuple[str, str] | None = None  # name and fingerprint
+    objective: str | None = None  # the name of its metric
     tags: Mapping[str, str] = field(default_factory=dict)  # of the newest process (`provenance.tags`)
 
 

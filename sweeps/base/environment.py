@@ -7,3 +7,4 @@ STUDY = "SWEEPS_STUDY"
 TRIAL = "SWEEPS_TRIAL"
 PARENT_RUN = "SWEEPS_PARENT_RUN"
 ORDERS = "SWEEPS_ORDERS"  # makes a process a worker
+DETACHED = "SWEEPS_DETACHED"  # makes a process the leader of a detached sweep on a node of a cluster

@@ -1,8 +1,8 @@
 """Access Optuna beyond its public interface: three private names and the tables of `RDBStorage`.
 
-Why: Optuna reads a study and adds to it more slowly with every waiting trial, and it refuses a trial whose choices
-differ from the choices of earlier trials. `tests/sweeps/base/test_optuna_internals.py` shows what a new Optuna release
-has changed.
+Why: Optuna reads a study and adds to it more slowly with every waiting trial, it refuses a trial whose choices differ
+from the choices of earlier trials, it cannot rename a study, and it adds no artifact to a trial that has ended.
+`tests/sweeps/base/test_optuna_internals.py` shows what a new Optuna release has changed.
 """
 
 import json
@@ -32,6 +32,7 @@ _SET_PARAM = sqlalchemy.text(
     "UPDATE trial_params SET param_value = :value, distribution_json = :distribution WHERE param_id = :id"
 )
 _LOCK_STUDY = sqlalchemy.text("UPDATE studies SET study_name = study_name WHERE study_id = :study")
+_RENAME_STUDY = sqlalchemy.text("UPDATE studies SET study_name = :new WHERE study_name = :old")
 _N_TRIALS = sqlalchemy.text("SELECT count(*) FROM trials WHERE study_id = :study")
 _NEW_KEYS = sqlalchemy.text("SELECT number, trial_id FROM trials WHERE study_id = :study AND number >= :first")
 _ADD_TRIAL = "INSERT INTO trials (number, study_id, state, datetime_start, datetime_complete) VALUES"
@@ -46,6 +47,9 @@ _ADD_PARAM = (
 )
 _ADD_USER_NOTE = "INSERT INTO trial_user_attributes (trial_id, key, value_json) VALUES (:trial, :name, :value)"
 _ADD_SYSTEM_NOTE = "INSERT INTO trial_system_attributes (trial_id, key, value_json) VALUES (:trial, :name, :value)"
+
+
+ARTIFACT = "artifacts:"  # prefix of the system attributes of Optuna's artifacts
 
 
 def key_of(trial: FrozenTrial) -> int:
@@ -137,6 +141,25 @@ def _number(key: int, place: int, number: float) -> dict[str, Any]:
 def _utc(moment: datetime | None) -> datetime | None:
     """Convert local time to UTC, both without a time zone."""
     return None if moment is None else moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def add_trial_notes(storage: RDBStorage, notes: Sequence[tuple[int, str, Any]]) -> None:
+    """Add system attributes to trials, also to trials that have ended, which Optuna does not change.
+
+    Args:
+        storage: the caller holds its lock.
+        notes: key of a trial, name of an attribute that it does not have yet, JSON value.
+    """
+    rows = [{"trial": key, "name": name, "value": json.dumps(value)} for key, name, value in notes]
+    if rows:
+        with storage.engine.begin() as connection:
+            connection.execute(sqlalchemy.text(_ADD_SYSTEM_NOTE), rows)
+
+
+def rename_study(storage: RDBStorage, old: str, new: str) -> None:
+    """Give a study another name, which no study has; the caller holds the storage's lock."""
+    with storage.engine.begin() as connection:
+        connection.execute(_RENAME_STUDY, {"old": old, "new": new})
 
 
 def replace_distributions(

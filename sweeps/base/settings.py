@@ -57,6 +57,7 @@ class Settings:
     # h: 0.1,0.5,2 as on the command line; an axis that only some points have; a union of grids
     workers: int | None = None  # number of trials at a time; null: as many as GPUs, cores and memory allow
     max_batch_size: int | None = None  # at most so many trials at a time, whatever fits; null: no such limit
+    detach: bool = False  # true: submit `workers` jobs that run the sweep, and end; for hydra/launcher=submitit_slurm
     workers_per_gpu: Any = None  # trials at a time on each GPU: N | auto (measured on the first ones); null: 1
     processes: int = 1  # number of processes of a trial, each with its own GPU where there are GPUs
     threads: int | None = 1  # CPU threads of each process; null: the workers share the cores
@@ -98,7 +99,7 @@ class Settings:
         for name, least in AT_LEAST.items():
             if (value := getattr(self, name)) is not None and value < least:
                 self._refuse(name, f"at least {least}")
-        if self.study_name is not None and (set(self.study_name) & set("/\\\0\n") or self.study_name.strip(". ") == ""):
+        if self.study_name is not None and not is_study_name(self.study_name):
             self._refuse("study_name", "a name without / and \\: the sweep's folder is called so")
         if not 0 <= self.max_failure_rate <= 1:
             self._refuse("max_failure_rate", "in [0, 1]")
@@ -182,3 +183,8 @@ class Settings:
 
     def _refuse(self, name: str, allowed: str) -> None:
         raise SweepError(f"hydra.sweeper.{name}={getattr(self, name)} is not allowed: it must be {allowed}")
+
+
+def is_study_name(name: str) -> bool:
+    """Whether a study may have this name: its folder has it too."""
+    return not set(name) & set("/\\\0\n") and name.strip(". ") != ""

@@ -45,10 +45,13 @@ class Stop:
     def catching_signals(self) -> Iterator[None]:
         """Catch SIGTERM, SIGHUP and SIGINT while the block runs; the last two only if this process heeds them.
 
-        A shell lets background commands ignore SIGINT, and `nohup` lets a command ignore SIGHUP.
+        A shell lets background commands ignore SIGINT, and `nohup` lets a command ignore SIGHUP. While this process
+        stops, only Ctrl-C counts again: Slurm sends SIGTERM several times to each process of a job.
         """
 
         def heed(number: int, _frame: FrameType | None) -> None:
+            if self.signal is not None and number != signal.SIGINT:
+                return
             self.signal = number
             _held.back = self
             if not _held.blocks:

@@ -7,6 +7,7 @@ from sweeps.base.errors import SweepError
 from sweeps.command.request import Request, read
 from sweeps.study.identity import differences
 from sweeps.study.storage import absolute_url, is_made, open_storage
+from sweeps.study.stored_study import FAMILY
 
 
 def within_wider_study(request: Request, arguments: Sequence[str]) -> Request:
@@ -26,7 +27,8 @@ def within_wider_study(request: Request, arguments: Sequence[str]) -> Request:
     url = absolute_url(settings.storage)
     if not is_made(url):
         return request
-    identities = {study.study_name: study.user_attrs.get("identity") for study in open_storage(url).get_all_studies()}
+    notes = [{FAMILY: study.study_name, **study.user_attrs} for study in open_storage(url).get_all_studies()]
+    identities = {note[FAMILY]: note.get("identity") for note in notes}  # by the names that commands find them by
     if identities.get(request.study_name) == mine:
         return request
     fixed = {line.partition("=")[0].lstrip("+") for line in request.fixed}

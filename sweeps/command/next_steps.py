@@ -66,5 +66,13 @@ def report_command(study: str, storage: str) -> str:
         study: its name.
         storage: `hydra.sweeper.storage`.
     """
-    elsewhere = [] if storage == Settings.storage else ["--storage", without_passwords(storage)]
-    return shlex.join([*module_command("sweeps.report"), study, *elsewhere])
+    return shlex.join([*module_command("sweeps.report"), study, *_elsewhere(storage)])
+
+
+def show_command(study: str, storage: str) -> str:
+    """The command that shows a study: for the arguments see `report_command`."""
+    return shlex.join([*module_command("sweeps.studies"), "show", study, *_elsewhere(storage)])
+
+
+def _elsewhere(storage: str) -> list[str]:
+    return [] if storage == Settings.storage else ["--storage", without_passwords(storage)]

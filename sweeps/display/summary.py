@@ -33,7 +33,7 @@ def print_summary(
     n_superseded: int,
     further: Sequence[Step],
 ) -> None:
-    """The table and what follows from it.
+    """Print what a sweep says at its end: the study, and what follows from it.
 
     Args:
         console: where to print.
@@ -44,9 +44,18 @@ def print_summary(
         n_superseded: older trials of the same points, which the table leaves out.
         further: commands and addresses that the user may want next.
     """
-    records = ranking.records
+    print_study(console, ranking, study, n_superseded)
+    if n_run == 0 and not any(record.state == "WAITING" for record in ranking.records):
+        console.print(f"0 trials run: all {asked} are already in study {study}")
+    if ranking.points:
+        print_steps(console, further)
+
+
+def print_study(console: Console, ranking: Ranking, study: str, n_superseded: int) -> None:
+    """Print the table of a study, its best points, its failures and what is left; for the arguments see above."""
     console.print(f"\nstudy {study}")
     console.print(study_table(ranking), soft_wrap=False)
+    records = ranking.records
     for line in (
         *_left_out(records, n_superseded),
         *_verdict(ranking),
@@ -54,9 +63,11 @@ def print_summary(
         *_unfinished(records),
     ):
         console.print(line, soft_wrap=isinstance(line, str))
-    if n_run == 0 and not any(record.state == "WAITING" for record in records):
-        console.print(f"0 trials run: all {asked} are already in study {study}")
-    for purpose, command in further if ranking.points else ():
+
+
+def print_steps(console: Console, steps: Sequence[Step]) -> None:
+    """Print commands and addresses, each below its purpose."""
+    for purpose, command in steps:
         console.print(f"{purpose}:\n    {command}", soft_wrap=True)
 
 

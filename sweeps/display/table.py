@@ -7,6 +7,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
+from sweeps.base.even_choice import evenly
 from sweeps.points.ranking import Ranking
 from sweeps.points.search_space import Values, name_of
 from sweeps.points.trial_record import TrialRecord
@@ -46,10 +47,8 @@ def best_step_value(record: TrialRecord, direction: str) -> float | None:
 
 
 def shown_steps(steps: Sequence[int]) -> list[int]:
-    """At most `MAX_STEPS` of the steps, evenly chosen, the last one included."""
-    if len(steps) <= MAX_STEPS:
-        return list(steps)
-    return [steps[round((index + 1) * len(steps) / MAX_STEPS) - 1] for index in range(MAX_STEPS)]
+    """At most `MAX_STEPS` of the steps, evenly chosen between 0 and the last one, which is included."""
+    return evenly([0, *steps], MAX_STEPS + 1)[1:]
 
 
 def point_cells(point: Values, axes: Sequence[str]) -> list[str]:

@@ -17,14 +17,21 @@ class Picture:
     note: str | None
 
 
-def newest_picture(run_dir: str | None, pattern: str) -> Picture:
-    """The newest file of a run directory that matches a glob pattern."""
+def matching(run_dir: str | None, pattern: str) -> list[Path] | None:
+    """The files of a run directory that match a glob pattern, the oldest first; None if the directory is not here."""
     folder = None if run_dir is None else Path(run_dir)
     if folder is None or not folder.is_dir():
+        return None
+    return sorted(folder.glob(pattern), key=lambda path: (path.stat().st_mtime, path.name))
+
+
+def newest_picture(run_dir: str | None, pattern: str) -> Picture:
+    """The newest file of a run directory that matches a glob pattern."""
+    files = matching(run_dir, pattern)
+    if files is None:
         return Picture(pattern, None, f"the run directory is not here: {run_dir or 'none was noted'}")
-    files = sorted(folder.glob(pattern), key=lambda path: (path.stat().st_mtime, path.name))
     if not files:
-        return Picture(pattern, None, f"no {pattern} in {folder}")
+        return Picture(pattern, None, f"no {pattern} in {run_dir}")
     path = files[-1]
     kind = mimetypes.guess_type(path.name)[0] or ""
     if not kind.startswith("image/"):

@@ -21,6 +21,7 @@ from sweeps.points.trial_record import TrialRecord
 from sweeps.points.verdict import verdict
 from sweeps.report import curves, effects, optuna_figures, tables
 from sweeps.report.images import Picture, newest_picture
+from sweeps.report.main_effects import effects_lead, effects_table, main_effects
 from sweeps.report.reading import Sweep
 from sweeps.report.settling import settling, settling_figure
 from sweeps.report.strips import Strip, strip_of
@@ -52,7 +53,7 @@ def render(sweep: Sweep, pictures: str, page: Path | None = None) -> str:
         page: the page's file, beside which the CSV file lies; None: there is neither.
     """
     strip, grids = partial(_strip, pattern=pictures), partial(_pictures, pattern=pictures)
-    parts = (_curves, _replicas, _effects, _across, _front, strip, grids, _settling)
+    parts = (_curves, _replicas, _main_effects, _effects, _across, _front, strip, grids, _settling)
     failed, pruned = tables.failure_table(sweep), tables.pruned_table(sweep)
     sections = [
         *(part(sweep) for part in parts),
@@ -122,6 +123,13 @@ def _replicas(sweep: Sweep) -> Section | None:
     if min(result.first.n for result in ranking.points if result.first.n > 1) < RELIABLE:
         lead += f" With fewer than {RELIABLE} replicas an interval covers less than it says, with three about 75 %."
     return Section("Points and their replicas", lead, (_drawing("replicas", effects.replicas(sweep)),), table)
+
+
+def _main_effects(sweep: Sweep) -> Section | None:
+    found = main_effects(sweep)
+    if found is None:
+        return None
+    return Section("What each value does by itself", effects_lead(sweep, found), table=effects_table(sweep, found))
 
 
 def _effects(sweep: Sweep) -> Section | None:

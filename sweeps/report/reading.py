@@ -1,26 +1,29 @@
 """From a storage to what a report is about. Nothing is written, and a running study is read as it is now."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import optuna
-from sqlalchemy.engine import make_url
-
 from clipgan.base.secrets import without_passwords
-from sweeps.base.errors import SweepError
 from sweeps.command.command_line import ATTRIBUTE, command_of
 from sweeps.command.next_steps import best_checkpoint
 from sweeps.points.metric_names import objective_names
 from sweeps.points.ranking import Goal, PointResult, Ranking
 from sweeps.points.trial_record import TrialRecord, newest_of_each_task, with_seed_as_replica
+from sweeps.study.lookup import name_in, open_made, shown_url
 from sweeps.study.moved import found_again
-from sweeps.study.storage import absolute_url, is_made, open_storage
-from sweeps.study.stored_study import ABOUT, CODE, DEPENDENCIES, LOG_AXES, goal_of, newest_study, records_of
-
-MAX_LISTED = 20  # studies named in a message
+from sweeps.study.stored_study import (
+    ABOUT,
+    CODE,
+    DEPENDENCIES,
+    LOG_AXES,
+    SLURM_JOBS,
+    goal_of,
+    newest_study,
+    records_of,
+)
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Sweep:
     dependencies: tuple[str, ...] = ()  # lines that say how axes depend on each other
     code: tuple[str, ...] = ()  # versions of the code that has run it, the newest last
     about: tuple[str, ...] = ()  # what the trials share, in a few words
+    slurm_jobs: tuple[str, ...] = ()  # ids of the jobs that `hydra.sweeper.detach` has submitted
     shared: Mapping[str, Any] = field(default_factory=dict)  # the settings that the trials share
 
     @functools.cached_property
@@ -92,28 +96,17 @@ def read(storage: str, study: str | None) -> Sweep:
     Raises:
         SweepError: the storage cannot be used or there is no such study; the message lists those there are.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    url = absolute_url(storage)
-    if not is_made(url):
-        path = make_url(url).database
-        raise SweepError(f"there is no study yet: {path} does not exist; give another with --storage URL")
-    database = open_storage(url)
-    names = optuna.get_all_study_names(database)
-    if study is None and len(names) == 1:
-        [study] = names
-    if study is None or study not in names:
-        asked = "which study" if study is None else f"there is no study {study}"
-        raise SweepError(f"{asked} in {shown_url(url)}: {_listed(names)}")
-    found = newest_study(database, study)
+    database = open_made(storage)
+    found = newest_study(database, name_in(database, study))
     goal = goal_of(found)
     goal = replace(goal, names=objective_names(goal.names, records_of(found)))
-    trials = [with_seed_as_replica(record, goal.seed_key) for record in found_again(records_of(found), url)]
+    trials = [with_seed_as_replica(record, goal.seed_key) for record in found_again(records_of(found), database.url)]
     newest = newest_of_each_task(trials)
     numbers = {trial.number for trial in newest}
     identity = found.user_attrs.get("identity", {})
     return Sweep(
         name=found.study_name,
-        storage=shown_url(url),
+        storage=shown_url(database.url),
         goal=goal,
         trials=tuple(newest),
         superseded=tuple(trial for trial in trials if trial.number not in numbers),
@@ -122,15 +115,6 @@ def read(storage: str, study: str | None) -> Sweep:
         dependencies=tuple(found.user_attrs.get(DEPENDENCIES, ())),
         code=tuple(found.user_attrs.get(CODE, ())),
         about=tuple(found.user_attrs.get(ABOUT, ())),
+        slurm_jobs=tuple(found.user_attrs.get(SLURM_JOBS, ())),
         shared={key: without_passwords(str(value)) for key, value in identity.get("config", {}).items()},
     )
-
-
-def shown_url(url: str) -> str:
-    """A storage URL without a password and without options, which may hold one."""
-    return make_url(url).set(query={}).render_as_string()
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
-    return f"those there are: {', '.join(sorted(names)[:MAX_LISTED])}{more}" if names else "it has none"

@@ -11,13 +11,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from PIL import Image, UnidentifiedImageError
 
+from sweeps.base.even_choice import evenly
 from sweeps.points.trial_record import TrialRecord
-
-T = TypeVar("T")
 
 ROWS = "rows"  # key of the PNG's text
 MAX_STEPS, MAX_TRIALS = 5, 8
@@ -40,8 +38,8 @@ def strip_of(trials: Sequence[TrialRecord], pattern: str) -> Strip | None:
         trials: in the order of the lines; of many, an even choice is shown.
         pattern: glob pattern of the pictures in a run directory.
     """
-    found = [(trial, _pictures(trial.run_dir, pattern)) for trial in _evenly(trials, MAX_TRIALS)]
-    steps = _evenly(sorted({step for _, files in found for step in files}), MAX_STEPS)
+    found = [(trial, _pictures(trial.run_dir, pattern)) for trial in evenly(trials, MAX_TRIALS)]
+    steps = evenly(sorted({step for _, files in found for step in files}), MAX_STEPS)
     title, lines = None, []
     for trial, files in found:
         rows = [_first_row(files[step]) if step in files else None for step in steps]
@@ -68,10 +66,3 @@ def _first_row(path: Path) -> tuple[str, str] | None:
     file = io.BytesIO()
     row.save(file, "PNG")
     return str(first["title"]), f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
-
-
-def _evenly(items: Sequence[T], at_most: int) -> list[T]:
-    """At most so many items, evenly chosen, the first and the last included."""
-    if len(items) <= at_most:
-        return list(items)
-    return [items[round(index * (len(items) - 1) / (at_most - 1))] for index in range(at_most)]

@@ -8,7 +8,7 @@ from typing import Any
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from sweeps.base.optuna_internals import add_trials, key_of, read_trials
+from sweeps.base.optuna_internals import ARTIFACT, add_trials, key_of, read_trials
 from sweeps.base.signals import heed_now
 from sweeps.points.trial_record import JOB, NAMES, OWN, TrialRecord
 from sweeps.study import owner
@@ -17,6 +17,8 @@ from sweeps.study.trial_cache import Trials
 
 ORPHANED = "orphaned"
 KEPT = ("replica", "overrides", "run", NAMES)  # attributes that a requeued trial copies from its predecessor
+NOT_KEPT = ("completed_rung_", ARTIFACT)  # notes of Optuna's: a pruner would take those of successive halving for the
+# new trial's own
 BATCH = 500  # trials that are added in one transaction: a fraction of a second
 
 Tell = Callable[[int, int], object]  # shows how many trials of how many have been added
@@ -153,8 +155,7 @@ class Queue:
 def _again(known: FrozenTrial, attempt: int, requeues: int) -> FrozenTrial:
     """Make the trial that repeats or continues an earlier one."""
     kept = {name: value for name, value in known.user_attrs.items() if name in KEPT or name.startswith(JOB)}
-    # a pruner would take the notes of successive halving for the new trial's own
-    system = {name: value for name, value in known.system_attrs.items() if not name.startswith("completed_rung_")}
+    system = {name: value for name, value in known.system_attrs.items() if not name.startswith(NOT_KEPT)}
     return create_trial(
         state=TrialState.WAITING,
         params=known.params,

@@ -24,6 +24,7 @@ from clipgan.base.text import first_line
 from sweeps.base.environment import STORAGE
 from sweeps.base.errors import SweepError
 from sweeps.base.signals import heed_now, held
+from sweeps.study.row_check import altered_row
 
 LOCK_TIMEOUT = 60  # seconds that SQLite waits for another writer
 LOCK_POLL = 0.002  # seconds between two tries to get SQLite's lock, which is held for some milliseconds
@@ -76,6 +77,11 @@ def is_emptied(url: str) -> bool:
     return path is not None and path.is_file() and path.stat().st_size == 0
 
 
+def is_file(url: str) -> bool:
+    """Whether the database at a URL is an SQLite file."""
+    return make_url(url).get_backend_name() == "sqlite"
+
+
 def _sqlite_file(url: str) -> Path | None:
     parsed = make_url(url)
     return Path(str(parsed.database)) if parsed.get_backend_name() == "sqlite" else None
@@ -115,6 +121,8 @@ def open_storage(url: str) -> RDBStorage:
         NoSuchModuleError,
         ImportError,
         RuntimeError,
+        LookupError,  # a name that Optuna does not know
+        ValueError,
     ) as error:
         cause = first_line(getattr(error, "orig", None) or error.__cause__ or error)
         shown = without_passwords(parsed.render_as_string())
@@ -130,9 +138,10 @@ def _refuse_damage(path: str) -> None:
     """
     with closing(sqlite3.connect(path, timeout=LOCK_TIMEOUT)) as connection:
         found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if found != "ok":
+        damage = found if found != "ok" else altered_row(connection)
+    if damage is not None:
         raise SweepError(
-            f"hydra.sweeper.storage=sqlite:///{path} is damaged ({' '.join(found.split())}); put a copy in its"
+            f"hydra.sweeper.storage=sqlite:///{path} is damaged ({' '.join(damage.split())}); put a copy in its"
             " place, or move it away: the command then begins a new study and runs everything again"
         )
 
@@ -209,7 +218,7 @@ def drawing(url: str) -> Iterator[None]:
     Take the lock of `exclusive` inside of this block, never around it. Not reentrant.
     """
     parsed = make_url(url)
-    with held(), _file_lock(f"{parsed.database}.draw.lock") if _is_file(parsed) else _draw_lock(parsed):
+    with held(), _file_lock(f"{parsed.database}.draw.lock") if is_file(url) else _draw_lock(parsed):
         yield
 
 
@@ -222,10 +231,6 @@ def _draw_lock(url: URL) -> Iterator[None]:
             heed_now()
             time.sleep(DRAW_POLL)
         yield
-
-
-def _is_file(url: URL) -> bool:
-    return url.get_backend_name() == "sqlite"
 
 
 @contextmanager

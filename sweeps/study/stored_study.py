@@ -21,6 +21,8 @@ MAX_DIFFERENCES = 5  # quoted in an error message
 LOG_AXES = "log_axes"  # note: the axes with a logarithmic scale
 DEPENDENCIES = "dependencies"  # note: lines that say how axes depend on each other
 CODE = "code"  # note: the versions of the code that has run the study, the newest last
+FAMILY = "family"  # note: the first name of the study, by which a command finds it after it was renamed
+SLURM_JOBS = "slurm_jobs"  # note: the ids of the jobs that commands with `detach` have submitted
 ABOUT = "about"  # note of the study: what its trials share, in a few words for titles
 
 
@@ -48,14 +50,15 @@ class StoredStudy:
     ) -> None:
         self._storage = storage
         self._say = say
-        if name not in optuna.get_all_study_names(storage):
+        known = current_name(storage, name)
+        if known is None:
             as_optuna = [StudyDirection[direction.upper()] for direction in directions]
             study = optuna.create_study(study_name=name, storage=storage, directions=as_optuna)
-            for key, value in {"identity": identity, "space": {}, "family": name}.items():
+            for key, value in {"identity": identity, "space": {}, FAMILY: name}.items():
                 study.set_user_attr(key, value)
-        self.study = newest_study(storage, name)
+        self.study = newest_study(storage, known or name)
         self._refuse_another(name, directions, identity)
-        self.name = str(self.study.user_attrs["family"])  # by which the user knows it
+        self.name = str(self.study.user_attrs[FAMILY])  # its run directories lie under it
 
     @property
     def space(self) -> Space:
@@ -140,6 +143,24 @@ class StoredStudy:
                 f"study {name} belongs to another configuration: {'; '.join(different[:MAX_DIFFERENCES])}{more}."
                 " Give another hydra.sweeper.study_name, or null to have one derived"
             )
+
+
+def copies_of_studies(storage: RDBStorage) -> dict[str, list[str]]:
+    """Map each study's first name, which its run directories have, to the names of the study today, by age.
+
+    A renamed study has another name today. Version 0.1.0 continued some studies as `name.2`, `name.3`, ...
+    """
+    found: dict[str, list[str]] = {}
+    for summary in optuna.get_all_study_summaries(storage, include_best_trial=False):
+        found.setdefault(str(summary.user_attrs.get(FAMILY, summary.study_name)), []).append(summary.study_name)
+    return found
+
+
+def current_name(storage: RDBStorage, name: str) -> str | None:
+    """Return the name that a study of this name has today, as it may have been renamed; None if there is no study."""
+    if name in optuna.get_all_study_names(storage):
+        return name
+    return next(iter(copies_of_studies(storage).get(name, ())), None)
 
 
 def newest_study(storage: RDBStorage, name: str) -> optuna.Study:

@@ -17,7 +17,7 @@ from sweeps.points.trial_record import TrialRecord, newest_of_each_task
 from sweeps.search.plan import Grid, Plan
 from sweeps.study.claims import SweepStudy
 from sweeps.study.storage import absolute_url, is_made, open_storage
-from sweeps.study.stored_study import newest_study, records_of
+from sweeps.study.stored_study import current_name, newest_study, records_of
 from sweeps.study.warm_start import complete_trials
 from sweeps.workers.launch import Launch
 from sweeps.workers.machine import fitting_workers
@@ -116,5 +116,5 @@ class DryRun:
 
 def _records(storage: RDBStorage, name: str) -> list[TrialRecord]:
     """Read the newest trial of each task of a study; an empty list if there is no such study."""
-    known = name in optuna.get_all_study_names(storage)
-    return newest_of_each_task(records_of(newest_study(storage, name))) if known else []
+    known = current_name(storage, name)
+    return [] if known is None else newest_of_each_task(records_of(newest_study(storage, known)))

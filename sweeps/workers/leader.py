@@ -20,13 +20,12 @@ from omegaconf import DictConfig
 from sweeps.base.environment import ORDERS, STORAGE
 from sweeps.base.errors import SweepError
 from sweeps.base.signals import Stop
-from sweeps.command.composition import given_overrides
 from sweeps.display.progress import View
 from sweeps.job.task_function import REQUEUE
 from sweeps.points.trial_record import TrialRecord
 from sweeps.study.claims import SweepStudy
 from sweeps.study.owner import this_process
-from sweeps.workers.callbacks import without_callbacks
+from sweeps.workers.callbacks import own_arguments, removed_callbacks
 from sweeps.workers.gpu_sharing import GpuSharing
 from sweeps.workers.time_limits import TimeLimits
 
@@ -134,11 +133,11 @@ class Leader:
                 log.unlink(missing_ok=True)
 
     def _start(self, place: int) -> None:
-        orders = Orders(this_process(), self.parent_run_id, self.as_axes, without_callbacks(self.config))
+        orders = Orders(this_process(), self.parent_run_id, self.as_axes, removed_callbacks(self.config))
         log = self.folder / f"{socket.gethostname()}-{os.getpid()}-{place}.log"
         with log.open("ab") as file:
             process = subprocess.Popen(
-                [sys.executable, *self._arguments()],
+                [sys.executable, *own_arguments(self.config)],
                 env={**os.environ, **self.shares[place], STORAGE: self.study.url, ORDERS: json.dumps(vars(orders))},
                 stdin=subprocess.DEVNULL,
                 stdout=file,
@@ -146,13 +145,6 @@ class Leader:
                 process_group=0,  # Ctrl-C on the terminal reaches only the leader, which then stops the workers
             )
         self._workers[place] = WorkerProcess(process, log)
-
-    def _arguments(self) -> list[str]:
-        """Return this command's arguments, with the further overrides after its own: argparse wants them together."""
-        own = sys.orig_argv[1:]
-        overrides = [*given_overrides(self.config, "hydra"), *given_overrides(self.config, "task")]
-        end = max((place for place, argument in enumerate(own, 1) if argument in overrides), default=len(own))
-        return [*own[:end], *without_callbacks(self.config), *own[end:]]
 
     def _watch(self) -> bool:
         shown = 0.0

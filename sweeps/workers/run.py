@@ -1,6 +1,6 @@
 """Run a sweep: open its study, run its plan in this process or in several, and print the results."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -25,10 +25,11 @@ from sweeps.search.sampling import SampledPoints
 from sweeps.study.claims import SweepStudy
 from sweeps.study.queue import Limits
 from sweeps.study.storage import absolute_url, is_emptied, open_storage
-from sweeps.study.stored_study import ABOUT, DEPENDENCIES, LOG_AXES
+from sweeps.study.stored_study import ABOUT, DEPENDENCIES, LOG_AXES, SLURM_JOBS
 from sweeps.study.warm_start import complete_trials
 from sweeps.workers.children import ending_children
 from sweeps.workers.code_version import note_code
+from sweeps.workers.detached import check_detach, is_detached, submit, tell_submitted
 from sweeps.workers.dry_run import DryRun
 from sweeps.workers.gpu_sharing import GpuSharing, sharing_of
 from sweeps.workers.launch import Launch
@@ -41,6 +42,7 @@ from sweeps.workers.worker import Worker
 ENDED = ("COMPLETE", "PRUNED", "FAIL")
 WORKERS = "workers"  # folder inside the sweep's folder
 FOLDER = "sweep_dir"  # note of the study
+Returns = Mapping[int, JobReturn]  # trial -> what its job has returned
 
 
 @dataclass
@@ -69,17 +71,39 @@ class Run:
             self.say(
                 f"hydra.sweeper.storage={without_passwords(self.settings.storage)} is an empty file: it has no study"
             )
-        if self.orders is None and (names := self.request.as_axes):
+        if self.orders is None and not is_detached() and (names := self.request.as_axes):
             axes = f"the ax{'es' if len(names) > 1 else 'is'} {', '.join(names)}"
             self.say(f"study {self.request.study_name} has these settings with {axes}: the command goes on with it")
         if self.settings.dry_run:
             DryRun(self.request, self.make_launcher, self.say).tell()
             return []
+        submits = self.settings.detach and not is_detached()
+        if submits:
+            check_detach(self.settings, self.request.composition.config)
         study = self._open_study()
         self._choose_folder(study)
         if self.orders is not None:
             self._worker(study, self.orders.parent_run_id).work()
             return []
+        if not is_detached():
+            self._queue(study)
+        before = {record.number for record in study.records() if record.state in ENDED}
+        if submits and study.n_open(self.plan):
+            self._submit(study)
+            self._open_parent(study)
+            return []
+        parent = self._open_parent(study)
+        ended = (True, {}) if submits else self._run_trials(study, parent)
+        self._print_results(study, parent, before)
+        return self._end(study, parent, before, ended)
+
+    def say(self, line: str) -> None:
+        """Print one line; a sweep survives an output that it cannot write: a full disk, a terminal that has gone."""
+        with suppress(OSError):
+            self.console.print(line)
+
+    def _queue(self, study: SweepStudy) -> None:
+        """Note the command with the study, and queue its points."""
         self.request.composition.save()
         study.set_attribute(ATTRIBUTE, note(self.request.fixed, self.settings.best_command))
         study.set_attribute(ABOUT, self.request.about)
@@ -93,12 +117,14 @@ class Run:
             self.say(self.plan.source.way)
         with queueing_bar(self.console) as tell:
             study.enqueue(self.plan, space, settings.retried, settings.warm_start, tell)
-        return self._lead(study, self._open_parent(study))
 
-    def say(self, line: str) -> None:
-        """Print one line; a sweep survives an output that it cannot write: a full disk, a terminal that has gone."""
-        with suppress(OSError):
-            self.console.print(line)
+    def _submit(self, study: SweepStudy) -> None:
+        """Submit the jobs of a detached sweep, and say how to watch and stop them."""
+        n_open = study.n_open(self.plan)
+        n_jobs = min(self.settings.workers or n_open, n_open, self.settings.max_batch_size or n_open)
+        job, logs = submit(self.make_launcher(), self.request.composition.config, n_jobs)
+        study.set_attribute(SLURM_JOBS, [*(study.attribute(SLURM_JOBS) or ()), job])
+        tell_submitted(self.console, self.settings, study, job, n_jobs, logs)
 
     def _choose_folder(self, study: SweepStudy) -> None:
         """Make the sweep's folder. If `hydra.sweep.dir` has the time in it, the first command's folder is the study's.
@@ -115,42 +141,57 @@ class Run:
             composition.move_to(study.attribute(FOLDER))
         composition.make_folder()
 
-    def _lead(self, study: SweepStudy, parent: ParentRun | None) -> list[list[JobReturn]]:
-        """Run the plan, and print what has come of it."""
-        before = {record.number for record in study.records() if record.state in ENDED}
+    def _run_trials(self, study: SweepStudy, parent: ParentRun | None) -> tuple[bool, Returns]:
+        """Run the plan; the run in MLflow ends if a signal stops it. Returns: see `_run_plan`."""
         try:
-            has_ended, known = self._run_plan(study, None if parent is None else parent.run_id)
+            return self._run_plan(study, None if parent is None else parent.run_id)
         except (KeyboardInterrupt, SystemExit) as stop:
             self._close_parent(parent, study, "KILLED")
             if not isinstance(stop, KeyboardInterrupt):
                 self.say("stopped; run the same command again to continue")
             raise
+
+    def _print_results(self, study: SweepStudy, parent: ParentRun | None, before: Container[int]) -> None:
+        """Print the study with its best points, and write `optimization_results.yaml`."""
         records = study.records()
-        new = [record for record in records if record.state in ENDED and record.number not in before]
-        n_run, n_superseded = len(new), study.n_superseded
+        n_run = sum(record.state in ENDED and record.number not in before for record in records)
         asked = f"{sum(map(self.plan.wants, records))} trials" if study.goal.error else f"{len(self.plan)} points"
         ranking = Ranking(records, study.goal)
         further = self._further(study, ranking, parent)
-        print_summary(self.console, ranking, study.name, asked, n_run, n_superseded, further)
+        print_summary(self.console, ranking, study.name, asked, n_run, study.n_superseded, further)
         with suppress(OSError):  # a full disk: the study has it all
             write_results(ranking, self.request.composition.sweep_dir)
         self._explain_end(study)
-        if not has_ended and (study.n_open(self.plan) or not study.is_finished(self.plan)):
+
+    def _end(
+        self, study: SweepStudy, parent: ParentRun | None, before: Container[int], ended: tuple[bool, Returns]
+    ) -> list[list[JobReturn]]:
+        """Close the run in MLflow; return the results of the trials that are not in `before` and have ended now.
+
+        Raises:
+            SystemExit: see `StudySweeper.sweep`.
+        """
+        has_ended, known = ended
+        records, is_finished = study.records(), study.is_finished(self.plan)
+        if not has_ended and (study.n_open(self.plan) or not is_finished):
             self.say(
                 f"hydra.sweeper.timeout={self.settings.timeout} is over: no further trial starts; run the same command"
                 " again to continue"
             )
             self._close_parent(parent, study, "KILLED")
             raise SystemExit(REQUEUE)
+        new = [record for record in records if record.state in ENDED and record.number not in before]
         n_failed = sum(record.state == "FAIL" and self.plan.wants(record) for record in new)
         n_done = sum(record.state in ("COMPLETE", "PRUNED") and self.plan.wants(record) for record in records)
-        succeeded = n_failed == 0 and n_done > 0
-        self._close_parent(parent, study, "FINISHED" if succeeded else "FAILED")
+        elsewhere = self.settings.detach and not is_finished  # other nodes still run trials
+        succeeded = n_failed == 0 and (n_done > 0 or elsewhere)
+        if not elsewhere:
+            self._close_parent(parent, study, "FINISHED" if succeeded else "FAILED")
         if not succeeded:
             raise SystemExit(1)
         return job_returns(new, known, self.request.composition.config, self.settings.max_batch_size)
 
-    def _run_plan(self, study: SweepStudy, run_id: str | None) -> tuple[bool, dict[int, JobReturn]]:
+    def _run_plan(self, study: SweepStudy, run_id: str | None) -> tuple[bool, Returns]:
         """Run the plan in this process or in several.
 
         Returns:
@@ -158,13 +199,14 @@ class Run:
             process have returned.
         """
         n_open = study.n_open(self.plan)
-        n_workers = min(fitting_workers(self.settings), n_open, self.settings.max_batch_size or n_open)
+        n_workers = 1 if is_detached() else fitting_workers(self.settings)
+        n_workers = min(n_workers, n_open, self.settings.max_batch_size or n_open)
         self._explain_launcher(n_workers)
-        more = n_open > n_workers
+        more = n_open > n_workers and not is_detached()
         sharing = sharing_of(self.settings, lambda: study.n_open(self.plan), self.say) if more else None
         # nobody can stop this process's own job in time if it hangs in a library
         is_timed = self.limits.given and (n_open > 0 or not study.is_finished(self.plan))
-        if n_workers > 1 or sharing is not None or is_timed:
+        if n_workers > 1 or sharing is not None or is_timed or is_detached():
             return self._leader(study, max(1, n_workers), sharing, run_id).work(), {}
         worker = self._worker(study, run_id)
         with ending_children():
@@ -186,7 +228,7 @@ class Run:
 
     def _further(self, study: SweepStudy, ranking: Ranking, parent: ParentRun | None) -> list[Step]:
         """What the user may want after the sweep: its results' commands, its report, its pages in MLflow."""
-        report = "to see curves, pictures and all trials", report_command(study.base_name, self.settings.storage)
+        report = "to see curves, pictures and all trials", report_command(study.name, self.settings.storage)
         page = [] if parent is None else [("to compare its trials in MLflow", parent.page(ranking.goal))]
         return [*next_steps(ranking, study.attribute(ATTRIBUTE)), report, *page]
 
@@ -234,7 +276,8 @@ class Run:
     def _worker(self, study: SweepStudy, parent_run_id: str | None) -> Worker:
         launch = Launch(study, self.request, self.make_launcher(), parent_run_id)
         # lines, also on a terminal: a lone worker's job may draw progress
-        return Worker(launch, EventLines(self.say, self.plan), self.stop, led=self.orders is not None)
+        view = EventLines(self.say, self.plan)
+        return Worker(launch, view, self.stop, leaves=is_detached(), led=self.orders is not None)
 
     def _view(self, n_workers: int) -> View:
         """Choose the leader's view: a table on a terminal, else lines."""

@@ -27,6 +27,7 @@ class Worker:
     launch: Launch
     view: View
     stop: Stop = field(default_factory=Stop)
+    leaves: bool = False  # whether it ends when no trial is left to start, though others run: its node costs money
     led: bool = False  # whether a leader takes the trial back when this process has been stopped
 
     def __post_init__(self) -> None:
@@ -44,10 +45,14 @@ class Worker:
                 claim = self.study.claim(self.request.plan)
                 if claim is not None:
                     self._run_and_tell(claim)
-                elif self.study.is_finished(self.request.plan):
+                elif self.study.is_finished(self.request.plan) or (self.leaves and self._all_have_started()):
                     return
                 else:
                     time.sleep(POLL)
+
+    def _all_have_started(self) -> bool:
+        plan = self.request.plan
+        return not plan.follows_results and self.study.n_open(plan) == 0
 
     def _run_and_tell(self, claim: TrialRecord) -> None:
         record = replace(claim, state="RUNNING", started=datetime.now())

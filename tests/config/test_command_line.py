@@ -7,6 +7,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from clipgan.base.durable_files import replace_text
+from clipgan.base.text import printable
 from clipgan.config.command_line import PATH_KEYS, messages_not_tracebacks, quote_paths, quoted
 from tests.helpers import make_config
 
@@ -63,6 +64,10 @@ def test_what_the_system_refuses_is_one_message(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", broken)
     path = tmp_path / "latest.pt"
     assert f"{path} cannot be written (Input/output error)" in refusal(lambda: replace_text(path, "new"))
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    assert f"{loop}/x cannot be written (Too many levels of symbolic links)" in refusal((loop / "x").mkdir)
+    loop.unlink()
     assert not list(tmp_path.iterdir())
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
@@ -80,10 +85,11 @@ def test_other_commands_take_such_paths_too():
     [
         ("mlflow.experiment=a(b", "\"mlflow.experiment='a(b'\""),
         ("mlflow.experiment=é$(", "'mlflow.experiment='\"'\"'é$('\"'\"''"),
+        ("h=\x1b]0;(", "\"h='\\x1b]0;('\""),
     ],
 )
 def test_a_value_that_cannot_be_read_is_shown_in_quotes(given, said):
     with pytest.raises(SystemExit) as ended, messages_not_tracebacks():
         make_config(given)
-    assert str(ended.value).startswith(f"{given} cannot be read (")
+    assert str(ended.value).startswith(f"{printable(given)} cannot be read (")
     assert str(ended.value).endswith(f"needs quotes inside the shell's quotes, as in {said}")

@@ -7,6 +7,7 @@ import sys
 import pytest
 import torch
 
+from clipgan import api
 from clipgan.base.errors import UserError
 from clipgan.engine.checkpoint_file import load_checkpoint, save_checkpoint
 from clipgan.evaluate import evaluate
@@ -47,6 +48,18 @@ def test_a_checkpoint_has_the_figures_of_its_training(run, again, tmp_path, caps
     for name, value in found.items():
         assert value == pytest.approx(recorded[name], rel=1e-3, abs=1e-6), name  # the text says 'equal' for equal bits
     assert "fid32_clip_tiny64" in capsys.readouterr().out
+
+
+def test_the_python_function_has_the_figures_of_the_command(run, again, tmp_path):
+    evaluate(parse([f"ckpt={run.checkpoint}", "metrics=[kid,accuracy]", *again]))
+    found = api.evaluate(checkpoint=run.checkpoint, metrics=["kid", "accuracy"])
+    assert [found] == values(tmp_path / "out")
+    with pytest.raises(UserError, match="there is no metric kidd; close names: kid"):
+        api.evaluate(checkpoint=run.checkpoint, metrics=["kidd"])
+    with pytest.raises(UserError, match="give exactly one of the two"):
+        api.evaluate()
+    with pytest.raises(UserError, match="gone"):
+        api.evaluate(checkpoint=tmp_path / "gone.pt")
 
 
 def test_another_protocol_has_its_own_judge(run, again, tmp_path):

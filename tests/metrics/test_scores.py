@@ -1,15 +1,26 @@
 """Figures of extracted rows: torch-fidelity called on the images themselves, closed forms, and direct computations."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import TensorDataset
 from torch_fidelity import calculate_metrics, register_feature_extractor
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 
-from clipgan.metrics.scores import compare, fid, fid_deviation, inception_score, moments
+from clipgan.metrics.scores import (
+    AT_ONCE,
+    compare,
+    density_coverage,
+    fid,
+    fid_deviation,
+    inception_score,
+    mmd,
+    moments,
+)
 
 pytestmark = pytest.mark.numeric
 
@@ -103,6 +114,27 @@ def test_precision_and_recall_tell_missing_from_false():
     assert found["precision"] > 0.8
     assert found["recall"] < 0.5
     assert compare(both, half, precision_recall=True)["recall"] > 0.8
+
+
+class Largest(TorchDispatchMode):
+    """Remembers the number of elements of the largest tensor that is made."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        made = function(*args, **(kwargs or {}))
+        for each in made if isinstance(made, tuple | list) else [made]:
+            if isinstance(each, torch.Tensor):
+                self.elements = max(self.elements, each.numel())
+        return made
+
+
+@pytest.mark.parametrize("measure", [partial(compare, precision_recall=True), density_coverage, partial(mmd, sigma=1)])
+def test_no_tensor_holds_the_distances_of_all_pairs(measure):
+    rows = torch.randn(3 * AT_ONCE, 4, generator=torch.Generator().manual_seed(0))
+    with Largest() as largest:
+        measure(rows, rows + 0.1)
+    assert len(rows) <= largest.elements <= AT_ONCE * len(rows)
 
 
 def test_inception_score_of_certain_and_uncertain_rows():

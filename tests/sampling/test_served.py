@@ -137,6 +137,10 @@ def test_a_run_whose_directory_is_gone_gives_its_model(run, sampler, tmp_path):
     try:
         run_id = (moved / RUN_ID_FILE).read_text().strip()
         assert checkpoint_of(find_run(run_id, run.tracking_uri, "run")) is None
+        run.folder.mkdir()
+        (run.folder / RUN_ID_FILE).write_bytes(b"\xff\0")  # damaged
+        assert checkpoint_of(find_run(run_id, run.tracking_uri, "run")) is None
+        shutil.rmtree(run.folder)
         found = open_sampler(from_run(run_id, run.tracking_uri), CPU)
     finally:
         shutil.move(moved, run.folder)

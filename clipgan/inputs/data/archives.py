@@ -1,11 +1,33 @@
 """Safe reading of archives: members are read in place and never unpacked; a path out of the archive is refused."""
 
 import io
+import tarfile
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Self
 
 from clipgan.base.errors import UserError
 from clipgan.inputs.data.limits import check_image_size
+
+EXTENDED = (
+    tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK
+)  # fmt: skip
+EXTENDED_BYTES = 1 << 20  # of a header with a long name or other attributes, which tarfile reads as a whole
+
+
+class LimitedHeader(tarfile.TarInfo):
+    """A member's header that takes little memory; for `tarfile.open(..., tarinfo=LimitedHeader)`."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Parse a block of 512 bytes; refuse one that announces a huge extended header, which a sparse file can have.
+
+        Raises:
+            ReadError: the header is too large.
+        """
+        header = super().frombuf(buf, encoding, errors)
+        if header.type in EXTENDED and header.size > EXTENDED_BYTES:
+            raise tarfile.ReadError(f"a header has {header.size} bytes")
+        return header
 
 
 def check_member(archive: Path, name: str, plain: bool) -> None:

@@ -14,7 +14,7 @@ from typing import IO, NamedTuple
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
-from clipgan.inputs.data.limits import DecodingMemory
+from clipgan.inputs.data.limits import CAPTIONS, DecodingMemory
 from clipgan.inputs.data.pack import Record
 from clipgan.inputs.data.text import line_about, one_line
 
@@ -100,6 +100,8 @@ def read_images(images: Sequence[CaptionedImage], resolution: int) -> Iterator[R
 
 def read_record(image: CaptionedImage, resolution: int, memory: DecodingMemory) -> Record | str:
     """Decode an image at the target resolution, or return a sentence that says why it cannot be used."""
+    if len(image.captions) > CAPTIONS:
+        return line_about(image.name, f"it has {len(image.captions)} captions, and an image may have {CAPTIONS}")
     try:
         with image.open() as file, Image.open(file, formats=formats()) as picture, memory.reserved(picture):
             return Record(square(picture, resolution), image.captions, image.name)

@@ -17,10 +17,13 @@ from PIL import Image
 TEXT_BYTES = 1 << 24  # a text file of captions, or a member of an archive with them
 CAPTION_LETTERS = 300_000  # CLIP reads some 77 tokens
 WORD_LETTERS = 2000  # CLIP's tokenizer takes quadratic time for a word: 0.1 s for this one, hours for a million letters
+CAPTIONS = 1000  # of an image; each costs a pass of CLIP's text tower, and a text of 16 MB could hold millions
 IMAGE_BYTES = 1 << 28  # an image file inside an archive
 JSON_DIGITS, JSON_DEPTH = 4000, 100  # of a number; of nested brackets (real tables: 20 and 4)
+JSON_ITEM = 1 << 25  # bytes of an item of a list (real tables: 100,000)
+JSON_LIST = 2  # brackets around the items of a list such as {"images": [ITEM, ITEM]}
 BYTES_PER_PIXEL = 16  # while an image is decoded: RGBA, its composite, RGB and what Pillow copies
-MEMORY_SHARE = 0.25  # of the free memory, for all images that are decoded at once
+MEMORY_SHARE = 0.25  # of the free memory, for all images that are decoded at once, or for the bytes of a table
 
 PIECE = 1 << 24  # bytes of JSON at a time
 STEPS = np.zeros(256, dtype=np.int8)  # what each byte adds to the depth
@@ -44,6 +47,13 @@ def check_caption(text: str) -> str:
     if longest > WORD_LETTERS:
         raise ValueError(f"it has a word of {longest} letters, and a word may have {WORD_LETTERS}")
     return text
+
+
+def check_table_size(size: int) -> None:
+    """Refuse a table that is read as a whole and does not fit into memory; a sparse one is small only on the disk."""
+    free = MEMORY_SHARE * psutil.virtual_memory().available
+    if size > free:
+        raise ValueError(f"it has {size / 1e9:.1f} GB, and reading it needs more memory than is free")
 
 
 def check_image_size(size: int) -> None:
@@ -72,10 +82,13 @@ def check_json(file: IO[bytes]) -> None:
 
     ijson's C library crashes on an integer of thousands of digits, and takes quadratic memory for nested brackets.
 
+    A parser also holds a whole item of a list, such as an image's row, which a zip may compress to a thousandth.
+
     Raises:
-        ValueError: a number has more than `JSON_DIGITS` digits, or `JSON_DEPTH` brackets are open at once.
+        ValueError: a number has more than `JSON_DIGITS` digits, `JSON_DEPTH` brackets are open at once, or an item has
+            more than `JSON_ITEM` bytes (some of up to a piece more pass).
     """
-    depth = quotes = 0  # of the pieces before
+    depth = quotes = item = 0  # of the pieces before
     held = digits = b""
     while piece := file.read(PIECE):
         whole = (held + piece).rstrip(b"\\")  # a backslash and the letter after it stay together
@@ -92,6 +105,10 @@ def check_json(file: IO[bytes]) -> None:
             depth, quotes = int(depths[-1]), int(counts[-1]) % 2
             if depths.max() > JSON_DEPTH:
                 raise ValueError(f"it has more than {JSON_DEPTH} brackets inside each other")
+        ends = len(marks) > 0 and depths.min() <= JSON_LIST  # an item that began in an earlier piece
+        item = 0 if ends else item + len(whole)
+        if item > JSON_ITEM:
+            raise ValueError(f"it has an item of more than {JSON_ITEM} bytes")
 
 
 class DecodingMemory:

@@ -11,7 +11,7 @@ from typing import Any
 import ijson
 
 from clipgan.inputs.data.images import has_image_suffix
-from clipgan.inputs.data.limits import check_json
+from clipgan.inputs.data.limits import check_json, check_table_size
 from clipgan.inputs.data.text import NEWLINE, codec_of, decode
 
 DELIMITERS = ",;\t|"
@@ -47,8 +47,10 @@ def open_json(path: Path, encoding: str) -> Callable[[str], Iterator[Any]]:
     with path.open("rb") as file:
         check_json(file)
     if not _is_plain(path, encoding):
+        check_table_size(path.stat().st_size)
         whole = json.loads(decode(path.read_bytes(), encoding))
-        return lambda key: iter(whole.get(key, ()))
+        lists = whole if isinstance(whole, dict) else {}
+        return lambda key: iter(found if isinstance(found := lists.get(key), list) else ())
 
     def stream(key: str) -> Iterator[Any]:
         with path.open("rb") as file:
@@ -158,5 +160,5 @@ def texts_of(row: dict[str, Any], column: str) -> list[str] | None:
             keys = ", ".join(each)
             raise ValueError(f"{column} is an object with the keys {keys}; data.caption_column={column}.KEY reads one")
         if not isinstance(each, str | None):
-            raise ValueError(f"{column} is {json.dumps(each)[:40]}, which is no string")
+            raise ValueError(f"{column} is {json.dumps(each, default=str)[:40]}, which is no string")
     return [text for text in (value if isinstance(value, list) else [value]) if text]

@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from clipgan.base.pickles import refuse_huge_numbers
+
 DTYPES = {
     "DoubleStorage": torch.float64,
     "FloatStorage": torch.float32,
@@ -32,7 +34,9 @@ class ArchiveUnpickler(pickle.Unpickler):
     """Unpickles modules (as `Record`), tensors and lists of numbers, and refuses everything else."""
 
     def __init__(self, archive: zipfile.ZipFile, root: str) -> None:
-        super().__init__(archive.open(f"{root}/data.pkl"))
+        file = archive.open(f"{root}/data.pkl")
+        refuse_huge_numbers(file)
+        super().__init__(file)
         self.archive, self.root = archive, root
 
     def find_class(self, module: str, name: str) -> Any:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from clipgan.models.losses.pairs import Selection, Selections, anchor_mask
+from clipgan.models.losses.pairs import Selection, Selections, plain_views
 
 ALL_PLAIN = Selections()
 
@@ -80,25 +80,26 @@ def contrasts(
     return _InfoNce.apply(options, *images, *targets)
 
 
-def nt_xent(views: Tensor, temperature: float, selection: Selection | None = None) -> Tensor:
-    """Compute NT-Xent (arXiv:2002.05709) over two views of N images: the mean over all 2 N anchors i of
-    -log( exp(z_i.z_j / tau) / sum over k != i of exp(z_i.z_k / tau) ), where j is the other view of image i.
+def nt_xent(z: Tensor, temperature: float, selection: Selection | None = None, views: int = 2) -> Tensor:
+    """Compute NT-Xent (arXiv:2002.05709) over V views of B images: the mean over all V B anchors i of
 
-    It equals L(a -> b) with the other view as target b_i and with the anchor excluded from its own denominator.
+    -1/(V - 1) sum over j in P(i) of log( exp(z_i.z_j / tau) / sum over k != i of exp(z_i.z_k / tau) ),
+
+    where P(i) has the other V - 1 views of i's image. For V = 2 this is SimCLR's equation 1. For V > 2 it is L_out
+    (equation 2) of supervised contrastive learning (arXiv:2004.11362), in which each image is a class of its own.
+
+    It equals L(a -> b) with another view of the image as target b_i and with the anchor excluded from its denominator.
 
     Args:
-        views: z, [2 N, d], unit length; i and i + N are views of one image.
+        z: [V B, d], unit length; i, i + B, i + 2 B, ... are views of one image.
         temperature: tau > 0.
         selection: positives and excluded pairs, see `select_views` and `select_images`; None: plain NT-Xent.
+        views: V >= 2.
     """
-    count = len(views)
-    chosen = selection or Selection(excluded=anchor_mask(count, views.device))
+    images = len(z) // views
+    chosen = selection or plain_views(images, views, z.device)
     losses = contrast(
-        views,
-        views.roll(count // 2, 0),
-        temperature,
-        selections=Selections(homologous=chosen),
-        directions=(True, False),
+        z, z.roll(images, 0), temperature, selections=Selections(homologous=chosen), directions=(True, False)
     )
     assert losses.homologous is not None
     return losses.homologous

@@ -4,13 +4,14 @@ Every contrast takes a `Selection`, and each strategy is a function that makes o
 Generalization of Multi-modal Contrastive Learning" (ICML 2023); the pseudo-classes come from Weakly Supervised
 Contrastive Learning (arXiv:2110.04770).
 
-Shapes: N anchors, M >= N candidates; candidate i is the target of anchor i. In SimCLR the 2 B views of B images are
-both anchors and candidates, in two halves: candidate i is the other view of anchor i's image, and one of the candidates
-is the anchor itself.
+Shapes: N anchors, M >= N candidates; candidate i is the target of anchor i. In SimCLR, the V B views of B images are
+both anchors and candidates. View i is of image i mod B, and candidate i is view i - B (counted in a circle). So
+candidate i is another view of anchor i's image, and one of the candidates is the anchor itself.
 """
 
 import math
 from collections.abc import Callable
+from itertools import combinations
 from typing import NamedTuple
 
 import torch
@@ -42,18 +43,25 @@ class Candidates(NamedTuple):
     """The anchors and candidates that a strategy chooses among."""
 
     similarity: Tensor  # [N, M], CLIP's cosine between sample i and candidate j; the diagonal is never read
-    fit: Tensor  # [N], CLIP's cosine of anchor i and its target; [N / 2] if the two views of an image share it
-    is_anchor: Tensor | None = None  # bool [N, M], True: candidate j is anchor i itself; None: no candidate is
+    fit: Tensor  # [N], CLIP's cosine of anchor i and its target; [B] if the views of an image share it
+    views: int = 1  # V, if anchors and candidates are the views of B images; 1: they are samples and their targets
 
     @property
     def negatives(self) -> int:
         """The number of negatives of an anchor."""
-        return self.similarity.shape[1] - (1 if self.is_anchor is None else 2)
+        return self.similarity.shape[1] - self.views
 
     @property
     def samples(self) -> int:
         """The number of samples: anchor and candidate i are sample i, in SimCLR sample i mod B."""
-        return self.similarity.shape[1] // (1 if self.is_anchor is None else 2)
+        return self.similarity.shape[1] // self.views
+
+    def targets(self) -> Tensor:
+        """Mark an anchor's targets: [N, M], 1 for the diagonal, in SimCLR for all other views of the anchor's image."""
+        like = self.similarity
+        if self.views == 1:
+            return torch.eye(*like.shape, device=like.device)
+        return other_views(self.samples, self.views, like.device).to(torch.get_default_dtype())
 
 
 def select(config: PairsConfig, similarity: Tensor, fit: Tensor) -> Selections:
@@ -78,60 +86,94 @@ def _transposed(selection: Selection) -> Selection:
     return Selection(positives, excluded, weights)
 
 
-def select_images(config: PairsConfig, similarity: Tensor) -> Selection:
+def select_images(config: PairsConfig, similarity: Tensor, views: int = 2) -> Selection:
     """Choose the pairs among the views of a batch by CLIP's similarity of the images without augmentation.
 
-    Both views of a chosen image are chosen and share its weight.
+    All views of a chosen image are chosen and share its weight.
 
     Args:
-        config: any strategy but drop_false_positive, which needs a similarity between the two views of an image.
+        config: any strategy but drop_false_positive, which needs a similarity between the views of an image.
         similarity: [B, B], CLIP's cosine between images.
+        views: V.
 
     Returns:
-        The selection for NT-Xent, [2 B, 2 B].
+        The selection for NT-Xent, [V B, V B].
     """
     chosen = STRATEGIES[config.name](config, Candidates(similarity, similarity.diagonal()))
     positives, excluded, weights = chosen
     assert weights is None
     if positives is not None:
         own = positives.diagonal()
-        others = (positives - own.diag()) / 2
-        positives = others.repeat(2, 2) + own.repeat(2).diag()
-    is_anchor = anchor_mask(2 * len(similarity), similarity.device)
-    return Selection(positives, is_anchor if excluded is None else excluded.repeat(2, 2) | is_anchor)
+        others = ((positives - own.diag()) / views).repeat(views, views)
+        among_own = other_views(len(similarity), views, similarity.device) / (views - 1)
+        positives = others + own.repeat(views)[:, None] * among_own
+    if excluded is not None:
+        excluded = excluded.repeat(views, views)
+    return _of_views(Selection(positives, excluded), len(similarity), views, similarity.device)
 
 
-def select_views(config: PairsConfig, features: Tensor) -> Selection:
+def select_views(config: PairsConfig, features: Tensor, views: int = 2) -> Selection:
     """Choose the pairs among the views of a batch by CLIP's similarity of the augmented views.
 
     Args:
         config: the strategy and its parameters.
-        features: CLIP's features of the views, [2 B, C], unit length; i and i + B are views of one image.
+        features: CLIP's features of the views, [V B, C], unit length; i, i + B, ... are views of one image.
+        views: V.
 
     Returns:
-        The selection for NT-Xent, [2 B, 2 B].
+        The selection for NT-Xent, [V B, V B].
     """
-    count = len(features)
-    similarity = features @ features.roll(count // 2, 0).T
-    is_anchor = anchor_mask(count, features.device)
-    chosen = STRATEGIES[config.name](config, Candidates(similarity, similarity.diagonal()[: count // 2], is_anchor))
-    return chosen._replace(excluded=is_anchor if chosen.excluded is None else chosen.excluded | is_anchor)
+    images = len(features) // views
+    similarity = features @ features.roll(images, 0).T
+    within = similarity.view(views, images, views, images).diagonal(dim1=1, dim2=3)  # [V, V, B]: view, candidate, image
+    pairs = [within[one, (other + 1) % views] for one, other in combinations(range(views), 2)]
+    fit = torch.stack(pairs).mean(dim=0)
+    chosen = STRATEGIES[config.name](config, Candidates(similarity, fit, views))
+    return _of_views(chosen, images, views, features.device)
 
 
-def anchor_mask(count: int, device: torch.device | str = "cpu") -> Tensor:
-    """Mark where a candidate is the anchor itself, among `count` views of count / 2 images: bool [count, count]."""
-    return torch.eye(count, dtype=torch.bool, device=device).roll(count // 2, 1)
+def plain_views(images: int, views: int, device: torch.device | str = "cpu") -> Selection:
+    """Return the plain pairs of the V views of B images, [V B, V B]: every other view of an image is a positive."""
+    return _of_views(PLAIN, images, views, device)
+
+
+def _of_views(chosen: Selection, images: int, views: int, device: torch.device | str) -> Selection:
+    """Complete a choice among views: no anchor is its own candidate, and all targets of an anchor are positives."""
+    is_anchor = anchor_mask(images, views, device)
+    positives = chosen.positives
+    if positives is None and views > 2:
+        positives = other_views(images, views, device) / (views - 1)
+    return chosen._replace(
+        positives=positives, excluded=is_anchor if chosen.excluded is None else chosen.excluded | is_anchor
+    )
+
+
+def anchor_mask(images: int, views: int, device: torch.device | str = "cpu") -> Tensor:
+    """Mark where a candidate is the anchor itself, among the views of B images: bool [V B, V B]."""
+    return torch.eye(images * views, dtype=torch.bool, device=device).roll(images, 1)
+
+
+def own_views(images: int, views: int, device: torch.device | str = "cpu") -> Tensor:
+    """Mark where a candidate is a view of the anchor's image, the anchor included: bool [V B, V B]."""
+    return torch.eye(images, dtype=torch.bool, device=device).repeat(views, views)
+
+
+def other_views(images: int, views: int, device: torch.device | str = "cpu") -> Tensor:
+    """Mark where a candidate is another view of the anchor's image: bool [V B, V B]."""
+    return own_views(images, views, device) & ~anchor_mask(images, views, device)
 
 
 def add_new_positive(config: PairsConfig, candidates: Candidates) -> Selection:
     """Add an anchor's k nearest negatives to its positives; all positives have the same weight."""
-    neighbours = _nearest(candidates, config.k or 1)
-    positives = torch.eye(*candidates.similarity.shape, device=neighbours.device).scatter(1, neighbours, 1)
+    positives = candidates.targets().scatter(1, _nearest(candidates, config.k or 1), 1)
     return Selection(positives=positives / positives.sum(dim=1, keepdim=True))
 
 
 def drop_false_positive(config: PairsConfig, candidates: Candidates) -> Selection:
-    """Drop the fraction of anchors that fit their targets least; keep at least one anchor."""
+    """Drop the fraction of anchors that fit their targets least; keep at least one anchor.
+
+    In SimCLR, it drops images with all their views. An image's fit is the mean cosine of its pairs of views.
+    """
     fit = candidates.fit
     count = min(_count(config.fraction, len(fit)), len(fit) - 1)
     kept = torch.ones_like(fit).scatter(0, fit.topk(count, largest=False).indices, 0)
@@ -158,8 +200,8 @@ def weakly_supervised(config: PairsConfig, candidates: Candidates) -> Selection:
     edges = (anchors * samples + neighbours % samples).flatten()
     linked = torch.zeros(samples * samples, device=device).index_fill(0, edges, 1).view(samples, samples)
     same_class = one_component(linked).repeat(total // samples, total // samples)[:count]
-    if candidates.is_anchor is not None:
-        same_class &= ~candidates.is_anchor
+    if candidates.views > 1:
+        same_class &= ~anchor_mask(samples, candidates.views, device)
     positives = same_class.to(candidates.similarity.dtype)
     return Selection(positives=positives / positives.sum(dim=1, keepdim=True))
 
@@ -198,8 +240,8 @@ def _count(fraction: float | None, total: int) -> int:
 def _nearest(candidates: Candidates, count: int) -> Tensor:
     """Return the indices of each anchor's `count` (or all) most similar negatives: [N, count]."""
     others = candidates.similarity.clone().fill_diagonal_(-math.inf)
-    if candidates.is_anchor is not None:
-        others.masked_fill_(candidates.is_anchor, -math.inf)
+    if candidates.views > 1:
+        others.masked_fill_(own_views(candidates.samples, candidates.views, others.device), -math.inf)
     return others.topk(min(count, candidates.negatives), dim=1).indices
 
 

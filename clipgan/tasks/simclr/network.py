@@ -3,6 +3,8 @@
 Shapes: N images, R resolution, Q width of the pooled features, P width of the projection.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torchvision.models import ResNet, resnet18, resnet50
@@ -15,12 +17,11 @@ SMALL = 64  # pixels; up to this size, stem=auto keeps the resolution
 
 
 class SimclrNetwork(nn.Module):
-    """An encoder and its projection head: h = f(x), z = W2 relu(W1 h)."""
+    """An encoder and its projection head: h = f(x), z = W2 relu(W1 h); a head `bn` normalises both products."""
 
-    def __init__(self, encoder: nn.Module, dim: int, projection: int) -> None:
+    def __init__(self, encoder: nn.Module, dim: int, head: nn.Sequential) -> None:
         super().__init__()
-        self.encoder, self.dim = encoder, dim
-        self.head = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(inplace=True), nn.Linear(dim, projection))
+        self.encoder, self.dim, self.head = encoder, dim, head
 
     def forward(self, images: Tensor) -> Tensor:
         """[N, 3, R, R] in [-1, 1] -> z, [N, P]."""
@@ -30,7 +31,28 @@ class SimclrNetwork(nn.Module):
 def build_network(config: SimclrConfig, resolution: int) -> SimclrNetwork:
     """Build a network with random weights."""
     encoder, dim = build_encoder(config.network, config.stem, resolution)
-    return SimclrNetwork(encoder, dim, config.projection)
+    return SimclrNetwork(encoder, dim, HEADS[config.head](dim, config.projection))
+
+
+def plain_head(dim: int, projection: int) -> nn.Sequential:
+    """Build two linear layers with a ReLU between them: [N, Q] -> [N, P]."""
+    return nn.Sequential(nn.Linear(dim, dim), nn.ReLU(inplace=True), nn.Linear(dim, projection))
+
+
+def bn_head(dim: int, projection: int) -> nn.Sequential:
+    """Build the head of SimCLR's public code (google-research/simclr, `projection_head`): [N, Q] -> [N, P].
+
+    A BatchNorm follows each linear layer, which then needs no bias. The last BatchNorm has a scale and no centre.
+    """
+    last = nn.BatchNorm1d(projection)
+    last.bias.requires_grad_(False)  # it stays 0
+    return nn.Sequential(
+        nn.Linear(dim, dim, bias=False), nn.BatchNorm1d(dim), nn.ReLU(inplace=True),
+        nn.Linear(dim, projection, bias=False), last,
+    )  # fmt: skip
+
+
+HEADS: dict[str, Callable[[int, int], nn.Sequential]] = {"plain": plain_head, "bn": bn_head}
 
 
 def build_encoder(network: str, stem: str, resolution: int) -> tuple[nn.Module, int]:
@@ -53,38 +75,53 @@ def build_encoder(network: str, stem: str, resolution: int) -> tuple[nn.Module, 
     return encoder, dim
 
 
-def over_processes(network: SimclrNetwork, device: torch.device) -> None:
-    """Let the encoder's BatchNorms compute their statistics over the rows of all processes."""
+def over_processes(network: nn.Module, device: torch.device) -> None:
+    """Let the BatchNorms inside a network compute their statistics over the rows of all processes."""
     if world_size() == 1:
         return
     if device.type == "cuda":
-        network.encoder = nn.SyncBatchNorm.convert_sync_batchnorm(network.encoder)
+        nn.SyncBatchNorm.convert_sync_batchnorm(network)  # it replaces the BatchNorms in their places
         return
     for module in network.modules():
-        if type(module) is nn.BatchNorm2d:
-            module.__class__ = JointBatchNorm  # the subclass has no further attributes
+        if type(module) in JOINT:
+            module.__class__ = JOINT[type(module)]  # the subclass has no further attributes
 
 
-class JointBatchNorm(nn.BatchNorm2d):
-    """A BatchNorm over the rows of all processes, with as many rows in each; torch's own works only on GPUs."""
+class JointBatchNorm1d(nn.BatchNorm1d):
+    """A BatchNorm of rows [n, C] over all processes; torch's own works only on GPUs."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[n, C] -> the same."""
+        return _jointly_normalised(self, x) if self.training else super().forward(x)
+
+
+class JointBatchNorm2d(nn.BatchNorm2d):
+    """A BatchNorm of images [n, C, H, W] over all processes; torch's own works only on GPUs."""
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, C, H, W] -> the same."""
-        if not self.training:
-            return super().forward(x)
-        x, everyone = x.float(), world_size()
-        mean = total_with_gradient(x.mean(dim=(0, 2, 3))) / everyone
-        centred = x - mean.view(1, -1, 1, 1)
-        variance = total_with_gradient(centred.square().mean(dim=(0, 2, 3))) / everyone
-        if self.track_running_stats:
-            count = x.numel() / x.shape[1] * everyone
-            momentum = self.momentum or 0.0
-            with torch.no_grad():
-                assert self.running_mean is not None
-                assert self.running_var is not None
-                assert self.num_batches_tracked is not None
-                self.running_mean.lerp_(mean, momentum)
-                self.running_var.lerp_(variance * count / (count - 1), momentum)
-                self.num_batches_tracked += 1
-        scale = self.weight * (variance + self.eps).rsqrt()
-        return torch.addcmul(self.bias.view(1, -1, 1, 1), centred, scale.view(1, -1, 1, 1))
+        return _jointly_normalised(self, x) if self.training else super().forward(x)
+
+
+JOINT: dict[type[nn.Module], type[nn.Module]] = {nn.BatchNorm1d: JointBatchNorm1d, nn.BatchNorm2d: JointBatchNorm2d}
+
+
+def _jointly_normalised(norm: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor) -> Tensor:
+    """Normalise by the statistics of all processes' rows, [n, C, ...], as many in each, and keep running averages."""
+    x, everyone = x.float(), world_size()
+    rows, channels = [dim for dim in range(x.ndim) if dim != 1], [1, -1, *[1] * (x.ndim - 2)]
+    mean = total_with_gradient(x.mean(dim=rows)) / everyone
+    centred = x - mean.view(channels)
+    variance = total_with_gradient(centred.square().mean(dim=rows)) / everyone
+    if norm.track_running_stats:
+        count = x.numel() / x.shape[1] * everyone
+        momentum = norm.momentum or 0.0
+        with torch.no_grad():
+            assert norm.running_mean is not None
+            assert norm.running_var is not None
+            assert norm.num_batches_tracked is not None
+            norm.running_mean.lerp_(mean, momentum)
+            norm.running_var.lerp_(variance * count / (count - 1), momentum)
+            norm.num_batches_tracked += 1
+    scale = norm.weight * (variance + norm.eps).rsqrt()
+    return torch.addcmul(norm.bias.view(channels), centred, scale.view(channels))

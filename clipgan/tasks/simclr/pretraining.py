@@ -1,4 +1,4 @@
-"""Pretrain an encoder in epochs; at each snapshot, a linear classifier and k-NN measure it."""
+"""Pretrain an encoder in epochs; at each snapshot, a linear classifier, k-NN and fine-tuning measure it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +29,8 @@ from clipgan.inputs.encoders.weights import check_weights
 from clipgan.inputs.features.feature_cache import SplitFeatures, load_features
 from clipgan.models.networks.cost import parameter_count
 from clipgan.tasks.simclr.batches import ImageBatches
-from clipgan.tasks.simclr.evaluation import OBJECTIVE, LinearEvaluation
+from clipgan.tasks.simclr.evaluation import OBJECTIVE, Evaluation
+from clipgan.tasks.simclr.few_labels import labelled_images
 from clipgan.tasks.simclr.neighbours import share_of_right_neighbours
 from clipgan.tasks.simclr.state import new_state
 from clipgan.tasks.simclr.step import Method, train_step
@@ -62,6 +63,7 @@ def prepare_pretraining(config: Config, device: torch.device) -> Pretrainable:
     data = load_data(config.data, config.resolution, cache_dir)
     report_files(data)
     labels = load_labels(data, config.simclr.classes)
+    labelled_images(config, labels)  # refuse a share that does not fit before an encoder is trained
     if config.pairs.name == "plain":
         return Pretrainable(data, labels, None, None)
     clip = load_clip(config.clip, data, cache_dir, device)
@@ -101,7 +103,8 @@ class Pretraining(Run):
         self.state = new_state(config, device)
         online = ready.clip if sees_views(config) else None
         self.method = Method(config, config.simclr, ready.data.x_flip, schedule.total_steps, online)
-        self.evaluation = LinearEvaluation(config, ready.data, ready.labels, self.state.precision)
+        self.evaluation = Evaluation(config, ready.data, ready.labels, self.state.precision)
+        self.names = {name: name for name in self.evaluation.further}
         self.clip = ready.clip
         self.sources = {  # fingerprints of files; the configuration has only their names
             "data.fingerprint": ready.data.entry,
@@ -132,8 +135,8 @@ class Pretraining(Run):
         return train_step(self.state, self.batches.at(step), self.method, step)
 
     def measure(self, units: int, last: bool) -> dict[str, float]:
-        """Measure linear and k-NN accuracy."""
-        return self.evaluation(self.state.network.encoder)
+        """Measure linear and k-NN accuracy, and accuracy after fine-tuning if it is due."""
+        return self.evaluation(self.state.network.encoder, last)
 
     def record(self) -> dict[str, Any]:
         """Describe the CLIP, if the run uses one, and the classes."""

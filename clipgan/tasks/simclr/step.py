@@ -1,6 +1,7 @@
-"""Do one step of pretraining: two views of each image, CLIP's choice of the pairs, NT-Xent, LARS.
+"""Do one step of pretraining: views of each image, CLIP's choice of the pairs, NT-Xent, LARS.
 
-Shapes: N batch, n rows of this process, R resolution, P width of the projection, C width of CLIP's embedding.
+Shapes: N batch, n rows of this process, V views of an image, R resolution, P width of the projection, C width of CLIP's
+embedding.
 """
 
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ from clipgan.tasks.simclr.batches import ImageBatch
 from clipgan.tasks.simclr.optimizer import rate
 from clipgan.tasks.simclr.state import SimclrState
 
-Views = tuple[Tensor, Tensor]  # the two views of n images, [n, 3, R, R] in [0, 1] each
+Views = tuple[Tensor, ...]  # the V views of n images, [n, 3, R, R] in [0, 1] each
 
 
 @dataclass(frozen=True)
@@ -60,16 +61,16 @@ def train_step(state: SimclrState, batch: ImageBatch, method: Method, step: int)
         return zero, embed(part)
 
     def embed(part: Views) -> Embeddings:
-        one, other = state.project(torch.cat(part)).chunk(2)
-        return {"one": one, "other": other}
+        z = state.project(torch.cat(part)).chunk(len(part))
+        return {f"view {number}": rows for number, rows in enumerate(z)}
 
     def embed_ahead(part: Views) -> Embeddings:
         with state.same_statistics():
             return embed(part)
 
     def contrast(embedded: Embeddings, parts: Sequence[Views]) -> tuple[Tensor, Values]:
-        z = torch.cat([gather(embedded["one"]), gather(embedded["other"])])
-        loss = nt_xent(z, simclr.temperature, selection)
+        z = torch.cat([gather(rows) for rows in embedded.values()])
+        loss = nt_xent(z, simclr.temperature, selection, simclr.views)
         return loss, {"loss/nt_xent": loss.detach()}
 
     state.optimizer.zero_grad(set_to_none=True)
@@ -83,7 +84,7 @@ def train_step(state: SimclrState, batch: ImageBatch, method: Method, step: int)
 
 
 def views_of(batch: ImageBatch, method: Method, step: int) -> Views:
-    """Make two views of this process's images; an image's views do not depend on how processes share a batch."""
+    """Make the views of this process's images; an image's views do not depend on how processes share a batch."""
     config, size = method.config, batch.images.shape[-1]
 
     def view(number: int) -> Tensor:
@@ -91,12 +92,12 @@ def views_of(batch: ImageBatch, method: Method, step: int) -> Views:
         draws = draw(method.simclr.augment, config.batch, size, method.x_flip, random)
         return augment(batch.images, draws.rows(batch.rows))
 
-    return view(1), view(2)
+    return tuple(view(number) for number in range(1, method.simclr.views + 1))
 
 
 @torch.no_grad()
 def choose_pairs(config: PairsConfig, batch: ImageBatch, views: Views, clip: FrozenClip | None) -> Selection | None:
-    """Choose the pairs of the whole batch, [2 N, 2 N]; None: the plain pairs.
+    """Choose the pairs of the whole batch, [V N, V N]; None: the plain pairs.
 
     Args:
         config: the strategy.
@@ -108,6 +109,6 @@ def choose_pairs(config: PairsConfig, batch: ImageBatch, views: Views, clip: Fro
         return None
     if clip is not None:
         embedded = [gather(clip.encode_image(2 * view - 1)) for view in views]
-        return select_views(config, torch.cat(embedded))
+        return select_views(config, torch.cat(embedded), len(views))
     assert batch.features is not None
-    return select_images(config, batch.features @ batch.features.T)
+    return select_images(config, batch.features @ batch.features.T, len(views))

@@ -15,7 +15,7 @@ from clipgan.base.errors import UserError
 from clipgan.inputs.data import images as images_module
 from clipgan.inputs.data import limits
 from clipgan.inputs.data.images import CaptionedImage, read_record
-from clipgan.inputs.data.limits import CAPTION_LETTERS, WORD_LETTERS, DecodingMemory, check_json
+from clipgan.inputs.data.limits import CAPTION_LETTERS, CAPTIONS, WORD_LETTERS, DecodingMemory, check_json
 from clipgan.inputs.data.loading import open_source
 from tests.helpers import make_config
 
@@ -203,14 +203,9 @@ def test_tables_that_crash_a_parser_are_one_message(tmp_path, value, words):
     path = lafite(tmp_path / "a.zip", table=b'{"clip_img_features": [], "clip_txt_features": [["0.png", %s]]}' % value)
     with pytest.raises(UserError, match=words):
         listed("lafite_zip", path)
-    coco = tmp_path / "coco"
-    for split in ("train2014", "val2014"):
-        (coco / split).mkdir(parents=True)
-        (coco / "annotations").mkdir(exist_ok=True)
-        table = b'{"images": [{"id": %s, "file_name": "a.jpg"}], "annotations": []}' % value
-        (coco / "annotations" / f"captions_{split}.json").write_bytes(table)
+    table = b'{"images": [{"id": %s, "file_name": "a.jpg"}], "annotations": []}' % value
     with pytest.raises(UserError, match=words):
-        listed("coco", coco)
+        listed("coco", coco(tmp_path, table.decode(), "utf-8"))
 
 
 @pytest.mark.parametrize("piece", [1, 7, 64, 1 << 20])
@@ -236,3 +231,77 @@ def test_a_nul_in_a_file_name_is_skipped(folder, tmp_path):
 def test_captions_up_to_the_limit_are_packed(folder):
     (folder / "bad.txt").write_text((("a" * WORD_LETTERS + " ") * 200)[:CAPTION_LETTERS])
     assert listed("folder", folder) == (GOOD + 1, "")
+
+
+def test_too_many_captions_are_skipped(folder):
+    (folder / "bad.txt").write_text("a\n" * (CAPTIONS + 1))
+    assert "bad.png: it has 1001 captions, and an image may have 1000" in only_the_bad_one(folder)
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_a_huge_header_ends_a_shard(tmp_path, kind):
+    """tarfile reads a header as a whole; here 5 GB that are not on the disk."""
+    shard = tar_with(tmp_path / "0.tar")
+    header = tarfile.TarInfo("long")
+    header.type, header.size = kind, 5 << 30
+    content = shard.read_bytes().rstrip(b"\0")
+    content += bytes(-len(content) % 512) + header.tobuf(tarfile.GNU_FORMAT)
+    shard.write_bytes(content)
+    with shard.open("r+b") as file:
+        file.truncate(len(content) + (5 << 30) + 1024)
+    before = peak()
+    assert "0.tar: the shard ends early (a header has 5368709120 bytes)" in only_the_bad_one(shard, "webdataset")
+    assert peak() < before + 200
+
+
+def test_a_huge_item_of_a_table_is_one_message(tmp_path, monkeypatch):
+    monkeypatch.setattr(limits, "PIECE", 100)
+    monkeypatch.setattr(limits, "JSON_ITEM", 1000)
+    small = b", ".join(b'["%d.png", [[1, 2]]]' % k for k in range(100))
+    table = b'{"clip_img_features": [], "clip_txt_features": [%s]}'
+    check_json(io.BytesIO(table % small))
+    path = lafite(tmp_path / "a.zip", table=table % (b'["0.png", [[%s 1]]]' % (b"1, " * 1000)))
+    with pytest.raises(UserError, match="it has an item of more than 1000 bytes"):
+        listed("lafite_zip", path)
+
+
+@pytest.mark.parametrize("features", ["null", "5", "[1, 2]", "[[1, 2], [1]]", '[["a"]]', "[[]]", '{"a": 1}'])
+def test_features_of_other_types_are_one_message(tmp_path, features):
+    table = f'{{"clip_img_features": [], "clip_txt_features": [["0.png", {features}]]}}'
+    path = lafite(tmp_path / "a.zip", table=table.encode())
+    with pytest.raises(UserError, match=r"clip_txt_features in its dataset\.json is not what LAFITE's"):
+        listed("lafite_zip", path)
+
+
+@pytest.mark.parametrize(("table", "encoding"), [
+    ('{"images": 5, "annotations": []}', "utf-8"), ('{"images": 5, "annotations": []}', "utf-16"), ("[5]", "utf-16"),
+])  # fmt: skip
+def test_a_table_of_another_shape_is_one_message(tmp_path, table, encoding):
+    with pytest.raises(UserError, match="it lists no images"):
+        listed("coco", coco(tmp_path, table, encoding))
+
+
+def test_a_caption_that_is_a_number_is_skipped(tmp_path):
+    rows = [{"image_id": k, "caption": "a cat"} for k in range(4)]
+    table = {"images": [{"id": k, "file_name": f"{k}.png"} for k in range(4)],
+             "annotations": [*rows, {"image_id": 3, "caption": 1.5}]}  # fmt: skip
+    good, lines = listed("coco", coco(tmp_path, json.dumps(table), "utf-8"))
+    assert good == 8
+    assert 'annotations[4]: captions cannot be read (caption is "1.5", which is no string)' in lines
+
+
+def coco(root, table, encoding):
+    for split in ("train2014", "val2014"):
+        (root / "coco" / split).mkdir(parents=True)
+        (root / "coco" / "annotations").mkdir(exist_ok=True)
+        (root / "coco" / "annotations" / f"captions_{split}.json").write_bytes(table.encode(encoding))
+        for k in range(4):
+            (root / "coco" / split / f"{k}.png").write_bytes(png())
+    return root / "coco"
+
+
+def test_a_sparse_table_is_one_message(folder):
+    with (folder / "metadata.jsonl").open("wb") as file:
+        file.truncate(10**13)
+    with pytest.raises(UserError, match=r"it has 10000\.0 GB, and reading it needs more memory than is free"):
+        listed("metadata", folder)

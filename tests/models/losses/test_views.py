@@ -1,6 +1,7 @@
-"""NT-Xent over two views of each image: every strategy against loops over anchors and candidates."""
+"""NT-Xent over the views of each image: every strategy against loops over anchors and candidates."""
 
 import math
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -53,21 +54,27 @@ def loss_of(z, anchor, weight_of_positive, dropped):
     )
 
 
-def by_views(config, z, seen):
+def views_of(image, count):
+    """The numbers of an image's views."""
+    return [image + view * N for view in range(count)]
+
+
+def by_views(config, z, seen, views):
     """CLIP sees every view; a view's negatives are the views of other images."""
-    image = [i % N for i in range(2 * N)]
-    total, count = 0.0, 0
+    count = views * N
+    image = [i % N for i in range(count)]
+    total, anchors = 0.0, 0
     nearest = {
-        i: sorted((j for j in range(2 * N) if image[j] != image[i]), key=lambda j, i=i: -float(seen[i] @ seen[j]))
-        for i in range(2 * N)
+        i: sorted((j for j in range(count) if image[j] != image[i]), key=lambda j, i=i: -float(seen[i] @ seen[j]))
+        for i in range(count)
     }
-    edges = [(image[i], image[j]) for i in range(2 * N) for j in nearest[i][: config.k or 0]]
+    edges = [(image[i], image[j]) for i in range(count) for j in nearest[i][: config.k or 0]]
     label = classes(N, edges)
-    worst = sorted(range(N), key=lambda i: float(seen[i] @ seen[i + N]))[: round((config.fraction or 0) * N)]
-    share = int((config.fraction or 0) * (2 * N - 2) + 0.5)
-    for i in range(2 * N):
-        other = (i + N) % (2 * N)
-        positives, dropped = [other], []
+    fit = [np.mean([seen[i] @ seen[j] for i, j in combinations(views_of(a, views), 2)]) for a in range(N)]
+    worst = sorted(range(N), key=lambda a: fit[a])[: round((config.fraction or 0) * N)]
+    share = int((config.fraction or 0) * (count - views) + 0.5)
+    for i in range(count):
+        positives, dropped = [j for j in views_of(image[i], views) if j != i], []
         if config.name == "drop_false_positive" and image[i] in worst:
             continue
         if config.name == "add_new_positive":
@@ -77,22 +84,22 @@ def by_views(config, z, seen):
         if config.name == "drop_easy_negative":
             dropped = nearest[i][-share:]
         if config.name == "weakly_supervised":
-            positives = [j for j in range(2 * N) if j != i and label[image[j]] == label[image[i]]]
+            positives = [j for j in range(count) if j != i and label[image[j]] == label[image[i]]]
         total += loss_of(z, i, dict.fromkeys(positives, 1 / len(positives)), dropped)
-        count += 1
-    return total / count
+        anchors += 1
+    return total / anchors
 
 
-def by_images(config, z, seen):
-    """CLIP has seen the images alone; a chosen image stands for its two views, which share its weight."""
+def by_images(config, z, seen, views):
+    """CLIP has seen the images alone; a chosen image stands for all its views, which share its weight."""
     total = 0.0
     nearest = {
         a: sorted((b for b in range(N) if b != a), key=lambda b, a=a: -float(seen[a] @ seen[b])) for a in range(N)
     }
     label = classes(N, [(a, b) for a in range(N) for b in nearest[a][: config.k or 0]])
     share = int((config.fraction or 0) * (N - 1) + 0.5)
-    for i in range(2 * N):
-        a, other = i % N, (i + N) % (2 * N)
+    for i in range(views * N):
+        a = i % N
         friends, dropped = [], []
         if config.name == "add_new_positive":
             friends = nearest[a][: config.k]
@@ -103,9 +110,10 @@ def by_images(config, z, seen):
         if config.name == "drop_easy_negative":
             dropped = nearest[a][-share:]
         each = 1 / (1 + len(friends))
-        weights = {other: each} | {b + view * N: each / 2 for b in friends for view in (0, 1)}
-        total += loss_of(z, i, weights, [b + view * N for b in dropped for view in (0, 1)])
-    return total / (2 * N)
+        weights = {j: each / (views - 1) for j in views_of(a, views) if j != i}
+        weights |= {j: each / views for b in friends for j in views_of(b, views)}
+        total += loss_of(z, i, weights, [j for b in dropped for j in views_of(b, views)])
+    return total / (views * N)
 
 
 def tensor(array):
@@ -113,22 +121,24 @@ def tensor(array):
 
 
 @pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("views", [2, 3, 4])
 @pytest.mark.parametrize("name", CONFIGS)
-def test_each_strategy_equals_the_loop_where_clip_sees_the_views(name):
-    z, seen = rows(1, 2 * N), rows(2, 2 * N)
-    ours = nt_xent(tensor(z), TAU, select_views(CONFIGS[name], tensor(seen)))
-    assert float(ours) == pytest.approx(by_views(CONFIGS[name], z, seen), rel=CLOSE)
-    plain = float(nt_xent(tensor(z), TAU))
+def test_each_strategy_equals_the_loop_where_clip_sees_the_views(name, views):
+    z, seen = rows(1, views * N), rows(2, views * N)
+    ours = nt_xent(tensor(z), TAU, select_views(CONFIGS[name], tensor(seen), views), views)
+    assert float(ours) == pytest.approx(by_views(CONFIGS[name], z, seen, views), rel=CLOSE)
+    plain = float(nt_xent(tensor(z), TAU, views=views))
     assert (abs(float(ours) - plain) < 1e-6) == (name == "plain")
 
 
 @pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("views", [2, 3, 4])
 @pytest.mark.parametrize("name", [name for name in CONFIGS if name != "drop_false_positive"])
-def test_each_strategy_equals_the_loop_where_clip_has_seen_the_images(name):
-    z, seen = rows(1, 2 * N), rows(3, N)
-    ours = nt_xent(tensor(z), TAU, select_images(CONFIGS[name], tensor(seen @ seen.T)))
-    assert float(ours) == pytest.approx(by_images(CONFIGS[name], z, seen), rel=CLOSE)
-    plain = float(nt_xent(tensor(z), TAU))
+def test_each_strategy_equals_the_loop_where_clip_has_seen_the_images(name, views):
+    z, seen = rows(1, views * N), rows(3, N)
+    ours = nt_xent(tensor(z), TAU, select_images(CONFIGS[name], tensor(seen @ seen.T), views), views)
+    assert float(ours) == pytest.approx(by_images(CONFIGS[name], z, seen, views), rel=CLOSE)
+    plain = float(nt_xent(tensor(z), TAU, views=views))
     assert (abs(float(ours) - plain) < 1e-6) == (name == "plain")
 
 
@@ -148,9 +158,10 @@ def test_each_view_is_an_anchor_and_the_gradient_is_that_of_autograd():
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=list(CONFIGS))
 @pytest.mark.parametrize("n", [1, 2])
-def test_the_smallest_batches_are_finite(config, n):
-    z = tensor(rows(1, 2 * n)).requires_grad_()
-    loss = nt_xent(z, TAU, select_views(config, tensor(rows(2, 2 * n))))
+@pytest.mark.parametrize("views", [2, 3])
+def test_the_smallest_batches_are_finite(config, n, views):
+    z = tensor(rows(1, views * n)).requires_grad_()
+    loss = nt_xent(z, TAU, select_views(config, tensor(rows(2, views * n)), views), views)
     loss.backward()
     assert math.isfinite(float(loss.detach()))
     assert z.grad.isfinite().all()

@@ -10,7 +10,7 @@ import optuna
 import pytest
 from optuna.storages import RDBStorage
 
-from sweeps.base.signals import Stop, held
+from sweeps.base.signals import Stop, Stopped, held
 from sweeps.points.search_space import Point
 from sweeps.search.plan import Grid, Plan
 from sweeps.study.claims import SweepStudy
@@ -69,6 +69,16 @@ def test_a_signal_that_was_heeded_stops_no_later_block() -> None:
             signal.raise_signal(signal.SIGINT)
         with held():
             pass
+
+
+def test_a_process_that_stops_heeds_no_signal_again_but_ctrl_c() -> None:
+    with Stop().catching_signals():
+        with pytest.raises(Stopped):
+            signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGHUP)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
 
 
 def test_a_thread_holds_no_signal_back() -> None:

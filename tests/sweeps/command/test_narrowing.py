@@ -2,6 +2,8 @@
 
 import pytest
 
+from sweeps.base.optuna_internals import rename_study
+from sweeps.study.storage import exclusive, open_storage
 from tests.sweeps.sweep_app import App
 
 
@@ -16,4 +18,7 @@ def test_an_axis_with_one_value_goes_on_with_the_study_of_the_axis(app: App) -> 
     assert f"study {name} has these settings with the axes h, loss: the command goes on with it" in out
     assert app.started()[4:] == ["4 0.7 lafite"]
     assert app.study().study_name == name  # the only one
+    with exclusive(app.url):
+        rename_study(open_storage(app.url), name, "mine")
+    assert "0 trials run" in app.run("h=0.7", "loss=lafite")  # also under another name
     assert "dry run of study single-" in app.run("h=0.5", "loss=lafite", "seed=3", "hydra.sweeper.dry_run=true")

@@ -13,10 +13,10 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from clipgan.base.pictures import draw_grid
+from sweeps.report.all_trials import trials_csv
 from sweeps.report.page import render
 from sweeps.report.settling import settling
 from sweeps.report.strips import strip_of
-from sweeps.report.trials_csv import trials_csv
 from tests.sweeps.report.studies import Studies, add, grid
 from tests.sweeps.report.test_page import text_of
 

@@ -6,7 +6,8 @@ import pytest
 from optuna.trial import TrialState
 
 from sweeps.base.errors import SweepError
-from sweeps.report.reading import read, shown_url
+from sweeps.report.reading import read
+from sweeps.study.lookup import shown_url
 from tests.sweeps.report.studies import Studies, add, grid
 
 

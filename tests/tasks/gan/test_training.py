@@ -289,6 +289,12 @@ def test_a_checkpoint_with_odd_values_is_one_message(tmp_path, key, value):
 def test_a_configuration_of_another_version_is_one_message():
     with pytest.raises(UserError, match=r"checkpoint c\.pt has a configuration that this version does not take: "):
         refuse_other_run(Path("c.pt"), {"model": 3, "clip": "x"}, make_config(), same_files=True)
+    deep: dict = {}
+    for _ in range(3000):
+        deep = {"a": deep}
+    for odd in (torch.zeros(3), deep):
+        with pytest.raises(UserError, match=r"checkpoint c\.pt has a configuration that this version does not take: "):
+            refuse_other_run(Path("c.pt"), {"h": odd}, make_config(), same_files=True)
 
 
 def test_an_interrupted_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):

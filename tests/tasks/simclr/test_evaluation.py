@@ -8,7 +8,7 @@ from clipgan.config.simclr import KnnConfig, LinearConfig
 from clipgan.engine.precision import choose_precision
 from clipgan.inputs.data.pack import Split
 from clipgan.inputs.features.encoding import to_images
-from clipgan.tasks.simclr.evaluation import frozen_features
+from clipgan.tasks.simclr.evaluation import computed_of_all
 from clipgan.tasks.simclr.knn import knn_accuracy
 from clipgan.tasks.simclr.linear_eval import linear_accuracy
 from clipgan.tasks.simclr.network import build_encoder
@@ -39,6 +39,17 @@ def test_labels_without_meaning_give_chance():
     shuffled = labels[torch.randperm(400, generator=torch.Generator().manual_seed(0))]
     accuracy = linear_accuracy(LinearConfig(epochs=5, batch=32), train, shuffled, heldout, answers, 4, seed=0)
     assert accuracy == pytest.approx(0.25, abs=0.1)
+
+
+def test_few_labels_train_on_these_images_alone():
+    """The other images have wrong labels, and features that training must not see but the scaling does."""
+    train, labels = clusters(400, 0, noise=0.1)
+    heldout, answers = clusters(200, 1, noise=0.1)
+    labelled = torch.arange(0, 400, 10)
+    wrong = torch.full_like(labels, 3).index_copy(0, labelled, labels[labelled])
+    known, config = (train, wrong, heldout, answers, 4), LinearConfig(epochs=40, batch=32)
+    assert linear_accuracy(config, *known, seed=0, labelled=labelled) > 0.95
+    assert linear_accuracy(config, *known, seed=0) < 0.6
 
 
 def test_linear_accuracy_is_reproducible():
@@ -74,7 +85,7 @@ def test_features_are_those_of_the_frozen_encoder_image_by_image():
     encoder, _ = build_encoder("tiny", "auto", 16)
     encoder.train()
     pixels = np.random.default_rng(0).integers(256, size=(300, 3, 16, 16), dtype=np.uint8)
-    found = frozen_features(encoder, Split(pixels, [[]] * 300), choose_precision("fp32", CPU))
+    found = computed_of_all(encoder, Split(pixels, [[]] * 300), choose_precision("fp32", CPU))
     assert encoder.training
     encoder.eval()
     with torch.no_grad():

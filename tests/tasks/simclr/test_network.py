@@ -1,4 +1,4 @@
-"""Encoders: stems, sizes, and BatchNorms over several processes."""
+"""Encoders: stems, sizes, heads, and BatchNorms over several processes."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ from torch import nn
 
 from clipgan.config.simclr import SimclrConfig
 from clipgan.tasks.simclr import network as module
-from clipgan.tasks.simclr.network import JointBatchNorm, build_encoder, build_network
+from clipgan.tasks.simclr.network import JOINT, build_encoder, build_network
 
 pytestmark = pytest.mark.numeric
 
@@ -32,15 +32,34 @@ def test_the_small_stem_keeps_the_resolution():
 
 
 @pytest.mark.usefixtures("float64")
-def test_joint_statistics_of_one_process_are_torchs(monkeypatch):
+def test_the_head_with_batchnorms_is_that_of_the_public_code():
+    """google-research/simclr, projection_head: dense, BatchNorm, ReLU, dense, BatchNorm without centre; no biases."""
+    torch.manual_seed(0)
+    head = build_network(SimclrConfig(head="bn", projection=5), 32).head
+    h = 2 * torch.randn(12, 128) + 1
+    first, second = head[0].weight, head[3].weight
+
+    def normalised(x):
+        return (x - x.mean(dim=0)) / (x.var(dim=0, correction=0) + 1e-5).sqrt()
+
+    expected = normalised(normalised(h @ first.T).relu() @ second.T)
+    torch.testing.assert_close(head(h), expected)
+    trained = {name for name, parameter in head.named_parameters() if parameter.requires_grad}
+    assert trained == {"0.weight", "1.weight", "1.bias", "3.weight", "4.weight"}
+    assert not head[4].bias.any()
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize(("kind", "shape"), [(nn.BatchNorm2d, (4, 5, 6, 6)), (nn.BatchNorm1d, (24, 5))])
+def test_joint_statistics_of_one_process_are_torchs(monkeypatch, kind, shape):
     monkeypatch.setattr(module, "total_with_gradient", lambda value: value)
     torch.manual_seed(0)
-    ours, theirs = JointBatchNorm(5), nn.BatchNorm2d(5)
+    ours, theirs = JOINT[kind](5), kind(5)
     for norm in (ours, theirs):
         nn.init.uniform_(norm.weight, generator=torch.Generator().manual_seed(1))
-    x = (3 * torch.randn(4, 5, 6, 6) + 1).requires_grad_()
+    x = (3 * torch.randn(shape) + 1).requires_grad_()
     again = x.detach().clone().requires_grad_()
-    pull = torch.randn(4, 5, 6, 6)
+    pull = torch.randn(shape)
     (ours(x) * pull).sum().backward()
     (theirs(again) * pull).sum().backward()
     torch.testing.assert_close(x.grad, again.grad)

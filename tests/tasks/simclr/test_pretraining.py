@@ -40,7 +40,8 @@ def weights(run_dir, epoch):
 @pytest.mark.slow
 def test_a_run_counts_epochs_and_returns_its_accuracy(configure, tmp_path):
     reported = []
-    config = configure("pairs=add_new_positive", f"mlflow.tracking_uri=sqlite:///{tmp_path}/mlflow.db")
+    few = ("simclr.few_labels=[0.1,0.5]", "simclr.finetune.when=end", "simclr.finetune.epochs=2")
+    config = configure("pairs=add_new_positive", f"mlflow.tracking_uri=sqlite:///{tmp_path}/mlflow.db", *few)
     result = train(config, tmp_path / "run", report=lambda value, epoch: bool(reported.append((epoch, value))))
     rows = records(tmp_path / "run")
     assert [row["step"] for row in rows] == [0, 1, 2]
@@ -53,6 +54,12 @@ def test_a_run_counts_epochs_and_returns_its_accuracy(configure, tmp_path):
     assert rows[0]["neighbours_chance"] == pytest.approx(1 / 6, abs=0.05)
     assert all(0 <= row["knn_acc"] <= 1 and math.isfinite(row.get("loss/nt_xent", 0)) for row in rows)
     assert weights(tmp_path / "run", 2)["step"] == 6
+    assert all(0 <= row[f"linear_acc_{share}"] <= 1 for row in rows for share in ("10pct", "50pct"))
+    tuned = {"finetune_acc_10pct", "finetune_acc_50pct"}
+    assert [tuned <= row.keys() for row in rows] == [False, False, True]
+    assert result.figures == {
+        name: rows[-1][name] for name in ("knn_acc", "linear_acc_10pct", "linear_acc_50pct", *tuned)
+    }
 
     client = MlflowClient(config.mlflow.tracking_uri)
     [run] = client.search_runs([client.get_experiment_by_name("clipgan").experiment_id])
@@ -60,20 +67,26 @@ def test_a_run_counts_epochs_and_returns_its_accuracy(configure, tmp_path):
     assert run.data.params["simclr.network"] == "tiny"
     history = client.get_metric_history(run.info.run_id, "linear_acc")
     assert [(metric.step, metric.value) for metric in history] == reported
+    assert run.data.metrics["finetune_acc_10pct"] == rows[-1]["finetune_acc_10pct"]
 
 
 @pytest.mark.slow
 def test_resuming_changes_no_bit(configure, tmp_path):
-    train(configure("epochs=3"), tmp_path / "whole")
-    assert train(configure("epochs=3"), tmp_path / "parts", report=lambda value, epoch: epoch == 1).stopped
+    few = ("simclr.few_labels=[0.5]", "simclr.finetune.when=snapshot", "simclr.finetune.epochs=1")
+    three = ("epochs=3", "simclr.head=bn", "simclr.views=3", *few)
+    train(configure(*three), tmp_path / "whole")
+    assert train(configure(*three), tmp_path / "parts", report=lambda value, epoch: epoch == 1).stopped
     assert not (tmp_path / "parts" / "checkpoint-000002.pt").exists()
-    train(configure("epochs=3", "snapshot_epochs=3"), tmp_path / "parts")
+    later = ("simclr.few_labels=[0.5,0.25]", "snapshot_epochs=3")  # what is measured may change, the training may not
+    train(configure(*three, *later), tmp_path / "parts")
     assert_same(weights(tmp_path / "parts", 3), weights(tmp_path / "whole", 3))
     whole, parts = records(tmp_path / "whole"), records(tmp_path / "parts")
-    assert parts[3]["linear_acc"] == whole[3]["linear_acc"]
+    for name in ("linear_acc", "linear_acc_50pct", "finetune_acc_50pct"):
+        assert parts[3][name] == whole[3][name]
+    assert "linear_acc_25pct" in parts[3]
     assert [row["loss/nt_xent"] for row in parts[1:]] == [row["loss/nt_xent"] for row in whole[1:]]
     with pytest.raises(UserError, match="of another run: epochs=3 there, 4 here"):
-        train(configure("epochs=4"), tmp_path / "parts")
+        train(configure(*three, "epochs=4"), tmp_path / "parts")
     with pytest.raises(UserError, match="is of task=simclr, and one of task=gan is needed"):
         read_initial(make_config(f"init={tmp_path}/parts/checkpoint-000003.pt"))
 
@@ -124,7 +137,8 @@ def test_a_sweep_over_pairs_maximises(cache_dir, tmp_path):
 @pytest.mark.slow
 def test_two_processes_pretrain_what_one_does(configure, cache_dir, tmp_path):
     """The statistics of BatchNorm are those of the whole batch, and so is the contrast."""
-    once = ("pairs=drop_easy_negative", "batch=96", "epochs=1", "mlflow.tracking_uri=null")  # one step
+    once = ("pairs=drop_easy_negative", "batch=96", "epochs=1", "mlflow.tracking_uri=null",  # one step
+            "simclr.head=bn", "simclr.views=3")  # fmt: skip
     train(configure(*once), tmp_path / "one")
     command(tmp_path, *tiny_simclr(cache_dir, *once, "processes=2", "hydra.run.dir=two"))
     one, two = (records(tmp_path / name) for name in ("one", "two"))
@@ -151,6 +165,17 @@ def test_two_processes_pretrain_what_one_does(configure, cache_dir, tmp_path):
         (["simclr.classes=[shape,shape]"], "none twice"),
         (["simclr.classes=[weight]"], "simclr.classes=weight.*shape, colour"),
         (["accumulate=3"], "accumulate=3.*batch=32"),
+        (["simclr.head=mlp"], "simclr.head=mlp.*plain, bn"),
+        (["simclr.views=1"], "simclr.views=1 .*>= 2"),
+        (["simclr.few_labels=[0.1,1]"], r"simclr.few_labels=1.0 .*less than 1"),
+        (["simclr.few_labels=[0.1,0.1]"], r"simclr.few_labels=\[0.1, 0.1\].*no share twice"),
+        (["simclr.finetune.when=later"], "simclr.finetune.when=later.*never, end, snapshot"),
+        (["simclr.finetune.when=end"], r"simclr.finetune.when=end .*never without simclr.few_labels"),
+        (["simclr.finetune.lr=0"], "simclr.finetune.lr=0.0"),
+        (
+            ["simclr.few_labels=[0.5]", "simclr.finetune.when=end", "simclr.finetune.batch=63", "processes=2"],
+            "simclr.finetune.batch=63 .*multiple of processes=2",
+        ),
         (["pairs=add_new_positive", "pairs.similarity=text", "features=online"], "pairs.similarity=text.*no caption"),
         (["pairs=add_new_positive", "pairs.k=31"], "pairs.k=31.*batch=32"),
     ],

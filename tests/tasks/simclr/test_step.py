@@ -1,6 +1,7 @@
 """One step: gradient caching, BatchNorm's statistics, and the images that CLIP sees."""
 
 import copy
+from itertools import combinations
 
 import pytest
 import torch
@@ -31,7 +32,7 @@ def pretraining(cache_dir, tmp_path):
 
 
 def gradients(network):
-    return [parameter.grad.clone() for parameter in network.parameters()]
+    return [parameter.grad.clone() for parameter in network.parameters() if parameter.requires_grad]
 
 
 def step_of(run, state):
@@ -43,14 +44,14 @@ def step_of(run, state):
 @pytest.mark.usefixtures("float64")
 @pytest.mark.slow
 def test_a_batch_in_parts_has_the_gradient_of_the_whole_contrast(pretraining):
-    run = pretraining("accumulate=4", "pairs=add_new_positive")
+    run = pretraining("accumulate=4", "pairs=add_new_positive", "simclr.views=3", "simclr.head=bn")
     state, batch = copy.deepcopy(run.state), run.batches.at(0)
     views = views_of(batch, run.method, 0)
     selection = choose_pairs(run.config.pairs, batch, views, None)
     parts = zip(*(each.chunk(4) for each in views), strict=True)
-    embedded = [state.project(torch.cat(part)).chunk(2) for part in parts]  # with a graph, all at once
+    embedded = [state.project(torch.cat(part)).chunk(3) for part in parts]  # with a graph, all at once
     z = torch.cat([torch.cat(each) for each in zip(*embedded, strict=True)])
-    loss = nt_xent(z, 0.1, selection)
+    loss = nt_xent(z, 0.1, selection, views=3)
     loss.backward()
     before = copy.deepcopy(run.state)
     found, values = step_of(run, before)
@@ -87,6 +88,14 @@ def test_clip_sees_the_images_or_the_views(pretraining):
     captions = pretraining("pairs=weakly_supervised").batches
     assert text.features.shape == captions.features.shape == (96, 128)
     assert not (text.features == captions.features).any(axis=1).all()
+
+
+def test_more_views_leave_the_first_two_as_they_are(pretraining):
+    two, four = (pretraining(f"simclr.views={count}") for count in (2, 4))
+    views = views_of(four.batches.at(0), four.method, 0)
+    assert len(views) == 4
+    torch.testing.assert_close(views[:2], views_of(two.batches.at(0), two.method, 0), rtol=0, atol=0)
+    assert not any(torch.equal(one, other) for one, other in combinations(views, 2))
 
 
 def test_both_views_change_from_step_to_step_and_come_back(pretraining):

@@ -9,6 +9,7 @@ from pathlib import Path
 from clipgan.base.cache import cache_entry
 from clipgan.base.console import console
 from clipgan.base.errors import UserError
+from clipgan.inputs.data.archives import LimitedHeader
 from clipgan.inputs.data.files import Found, Listing, found
 from clipgan.inputs.data.images import image_file
 
@@ -30,7 +31,7 @@ def find(path: str | None, cache_dir: Path) -> Found:
     try:
         entries = json.loads((package / "emoji.json").read_text(encoding="utf-8"))
         files = [(package / IMAGES / entry["image"], captions(entry)) for entry in entries if entry["has_img_google"]]
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise UserError(f"data.path={path} is not {PACKAGE}: emoji.json cannot be read ({error})") from error
     missing = [path for path, _ in files if not path.is_file()]
     if missing or len(files) < 2:
@@ -81,7 +82,7 @@ def _unpack(archive: Path, directory: Path) -> None:
     """Unpack the 64-pixel images and the texts; the `data` filter refuses paths that lead outside."""
     wanted = ("package/emoji.json", "package/LICENSE", f"package/{IMAGES}/")
     try:
-        with tarfile.open(archive) as tar:
+        with tarfile.open(archive, tarinfo=LimitedHeader) as tar:
             for member in tar:
                 if member.name.startswith(wanted):
                     member.name = member.name.removeprefix("package/")

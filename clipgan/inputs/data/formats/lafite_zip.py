@@ -33,6 +33,7 @@ from clipgan.inputs.data.supplied_features import finish_stored, stored_rows
 from clipgan.inputs.data.text import checked, decode, lines, one_line
 
 TABLE = "dataset.json"
+IMAGES, TEXTS = "clip_img_features", "clip_txt_features"  # its lists
 
 
 def find(path: Path, config: DataConfig) -> Found:
@@ -64,7 +65,7 @@ def _list(path: Path, encoding: str) -> Listing:
     for name, count in Counter(archive.namelist()).items():
         if count > 1:
             account.skip(name, "the zip has several files of this name, and the last one is read")
-    n_texts = {name: len(rows) for name, rows in _rows(path, "clip_txt_features")}
+    n_texts = {name: len(rows) for name, rows in _rows(path, TEXTS)}
     pictures = _pictures(members, account)
     by_stem = {os.path.splitext(name)[0]: name for name in members if name.lower().endswith(".txt")}
     texts = {name: by_stem.get(os.path.splitext(name)[0]) for name in pictures}
@@ -108,29 +109,38 @@ def _is_hidden(name: str) -> bool:
     return any(is_hidden(part) for part in name.split("/"))
 
 
-def _rows(path: Path, key: str) -> Iterator[tuple[str, Any]]:
-    """Yield name and features of each image in the list `key`; nothing if the list is null.
+def _rows(path: Path, key: str) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield name and features of each image in the list `key`, float32 [rows, C]; nothing if the list is null.
 
     Raises:
         UserError: LAFITE's code does not write such a `dataset.json`.
     """
     try:
         with zipfile.ZipFile(path) as archive, archive.open(TABLE) as file:
-            for name, features in ijson.items(file, f"{key}.item", use_float=True):
-                yield one_line(name.replace("\\", "/")), features
+            for path_in_zip, features in ijson.items(file, f"{key}.item", use_float=True):
+                name = one_line(path_in_zip.replace("\\", "/"))
+                yield name, _matrix(name, features if key == TEXTS else [features])
     except (ijson.JSONError, ValueError, TypeError, AttributeError) as error:
         raise UserError(
             f"data.path={path}: {key} in its {TABLE} is not what LAFITE's dataset_tool.py writes: {error}"
         ) from error
 
 
+def _matrix(name: str, features: Any) -> np.ndarray:
+    rows = np.asarray(features, dtype=np.float32)
+    if rows.shape == (0,):  # an image without captions
+        return rows.reshape(0, 0)
+    if rows.ndim != 2 or rows.shape[1] == 0 or not np.isfinite(rows).all():
+        raise ValueError(f"the features of {name} are no rows of numbers")
+    return rows
+
+
 def _write_features(path: Path, has_words: bool, directory: Path, names: Sequence[str]) -> None:
     """Store the features of the packed images; leave out a kind (image or text) that any image lacks."""
     counts = [len(captions) for captions in CaptionFile(directory / "captions.jsonl")]
-    images = ((name, [row]) for name, row in _rows(path, "clip_img_features"))
     rows = {
-        "image": _gather(partial(stored_rows, directory, "image"), names, [1] * len(names), images),
-        "text": _gather(partial(stored_rows, directory, "text"), names, counts, _rows(path, "clip_txt_features")),
+        "image": _gather(partial(stored_rows, directory, "image"), names, [1] * len(names), _rows(path, IMAGES)),
+        "text": _gather(partial(stored_rows, directory, "text"), names, counts, _rows(path, TEXTS)),
     }
     finish_stored(directory, rows, has_words)
 
@@ -139,7 +149,7 @@ def _gather(
     allocate: Callable[[int, int], np.ndarray],
     names: Sequence[str],
     counts: Sequence[int],
-    rows: Iterator[tuple[str, Any]],
+    rows: Iterator[tuple[str, np.ndarray]],
 ) -> np.ndarray | None:
     """Collect the rows of all `names`, in order: float32 [sum of counts, C]; None if a name has another count."""
     place = {name: (start, count) for name, start, count in zip(names, np.cumsum([0, *counts]), counts, strict=False)}
@@ -148,9 +158,9 @@ def _gather(
         start, count = place.pop(name, (0, 0))
         if count == 0:
             continue
-        if gathered is None and features:
-            gathered = allocate(sum(counts), len(features[0]))
-        if gathered is None or np.shape(features) != (count, gathered.shape[1]):
+        if gathered is None and len(features):
+            gathered = allocate(sum(counts), features.shape[1])
+        if gathered is None or features.shape != (count, gathered.shape[1]):
             return None
         gathered[start : start + count] = features
     return None if place else gathered

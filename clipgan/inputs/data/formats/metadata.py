@@ -17,6 +17,7 @@ from clipgan.inputs.data.files import Found, Listing, found
 from clipgan.inputs.data.folders import Folder, walk
 from clipgan.inputs.data.formats.folder import check_any, check_captioned
 from clipgan.inputs.data.images import CaptionedImage, image_file, is_image
+from clipgan.inputs.data.limits import check_table_size
 from clipgan.inputs.data.splits import find_splits
 from clipgan.inputs.data.tables import Row, csv_rows, json_rows, texts_of
 from clipgan.inputs.data.text import checked, decode, one_caption
@@ -132,6 +133,7 @@ def _read_table(
 
 def _rows(path: Path, table: str, config: DataConfig, account: Account) -> Iterator[tuple[int, Row]]:
     try:
+        check_table_size(path.stat().st_size)
         text = decode(path.read_bytes(), config.encoding)
     except (OSError, ValueError) as error:
         raise UserError(f"data.path={config.path}: {table} cannot be read ({error}); see data.encoding") from error

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from clipgan.base.errors import UserError
+from clipgan.base.pickles import refuse_huge_numbers
 from clipgan.inputs.data.account import Account
 from clipgan.inputs.data.files import Listing
 from clipgan.inputs.data.images import CaptionedImage, has_image_suffix
@@ -28,6 +29,7 @@ def read_names(path: Path) -> set[str]:
     """
     try:
         with path.open("rb") as file:
+            refuse_huge_numbers(file)
             names = PlainUnpickler(file, encoding="latin1").load()
     except Exception as error:  # damaged bytes make the unpickler raise many kinds of errors
         raise UserError(f"{path} is not a list of file names: {error}") from error

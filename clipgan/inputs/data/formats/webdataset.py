@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from clipgan.base.errors import UserError
 from clipgan.config import DataConfig
 from clipgan.inputs.data.account import Account
-from clipgan.inputs.data.archives import check_member, open_span
+from clipgan.inputs.data.archives import LimitedHeader, check_member, open_span
 from clipgan.inputs.data.files import Found, Listing, archive_states, fingerprint
 from clipgan.inputs.data.folders import is_hidden, walk
 from clipgan.inputs.data.images import CaptionedImage, has_image_suffix
@@ -130,7 +130,9 @@ class Shard:
             UserError: a member leads outside.
             tarfile.TarError: this is no uncompressed tar.
         """
-        with tarfile.open(self.path, "r:") as tar:  # no compression, so that each member has an offset in the file
+        with tarfile.open(
+            self.path, "r:", tarinfo=LimitedHeader
+        ) as tar:  # no compression, so that each member has an offset in the file
             for key, members in self._samples(tar):
                 self._add(tar, key, members, images)
 

@@ -1,0 +1,1 @@
+"""Commands for the studies of a storage."""

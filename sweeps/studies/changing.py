@@ -1,0 +1,74 @@
+"""Rename a study, and delete one after a question."""
+
+import shlex
+import sys
+from collections import Counter
+from pathlib import Path
+
+from sweeps.base.errors import SweepError
+from sweeps.report.reading import Sweep, read
+from sweeps.study.changes import delete, refuse_running, rename
+from sweeps.study.lookup import name_in, open_made
+
+
+def rename_one(storage: str, study: str, new: str) -> None:
+    """Rename a study, and say what this changes.
+
+    Raises:
+        SweepError: see `rename`; or there is no such study.
+    """
+    database = open_made(storage)
+    old = name_in(database, study)
+    rename(database, old, new)
+    print(f"study {old} is called {new} now; the command that made it goes on with it, in the same run directories")
+
+
+def delete_one(storage: str, study: str, yes: bool) -> None:
+    """Delete a study, and say what is deleted and what stays.
+
+    Args:
+        storage: URL of the storage.
+        study: its name.
+        yes: do not ask.
+
+    Raises:
+        SweepError: see `delete`; there is no such study; or standard input is no terminal to ask on.
+    """
+    database = open_made(storage)
+    name = name_in(database, study)
+    refuse_running(database, name)
+    sweep = read(storage, name)
+    what = f"study {sweep.name} with {_trials(sweep)} in {sweep.storage}"
+    if not yes:
+        if not sys.stdin.isatty():
+            raise SweepError(f"{what} is not deleted: there is no terminal to ask on; add --yes")
+        if not _agreed(f"delete {what}? [y/N] "):
+            raise SweepError("nothing is deleted")
+    delete(database, name)
+    print(f"deleted: {what}\n{_staying(sweep)}")
+
+
+def _trials(sweep: Sweep) -> str:
+    trials = (*sweep.trials, *sweep.superseded)
+    states = Counter(trial.state for trial in trials)
+    listed = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+    return f"{len(trials)} trial{'' if len(trials) == 1 else 's'}{f' ({listed})' if listed else ''}"
+
+
+def _agreed(question: str) -> bool:
+    try:
+        return input(question).strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
+
+
+def _staying(sweep: Sweep) -> str:
+    """Say which files stay: a new study of the same name would find their checkpoints."""
+    found = {Path(trial.run_dir).parent for trial in (*sweep.trials, *sweep.superseded) if trial.run_dir is not None}
+    folders = sorted(str(folder) for folder in found if folder.is_dir())
+    if not folders:
+        return "its runs in MLflow stay, if it has any; it has no run directories here"
+    return (
+        f"its run directories stay, in {', '.join(folders)}, and its runs in MLflow; the same command finds the"
+        f" checkpoints there. To remove the directories: rm -r {shlex.join(folders)}"
+    )

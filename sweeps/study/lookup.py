@@ -1,0 +1,73 @@
+"""Find the studies of a storage by the names that a user gives. Nothing is written."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+import optuna
+from optuna.storages import RDBStorage
+from sqlalchemy.engine import make_url
+
+from sweeps.base.errors import SweepError
+from sweeps.study.storage import absolute_url, is_made, open_storage
+from sweeps.study.stored_study import copies_of_studies
+
+MAX_LISTED = 20  # studies named in a message
+
+
+def open_made(storage: str) -> RDBStorage:
+    """Open a storage that exists.
+
+    Raises:
+        SweepError: there is none, or it cannot be used.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    url = absolute_url(storage)
+    if not is_made(url):
+        path = make_url(url).database
+        raise SweepError(f"there is no study yet: {path} does not exist; give another with --storage URL")
+    return open_storage(url)
+
+
+def study_names(storage: RDBStorage) -> list[str]:
+    """List the names of the studies, by age; a study that version 0.1.0 has copied has one name, its first."""
+    return [copies[0] for copies in copies_of_studies(storage).values()]
+
+
+def name_in(storage: RDBStorage, asked: str | None) -> str:
+    """Return the name of a study that the storage has.
+
+    Args:
+        storage: of the study.
+        asked: its name, or the one that it had before it was renamed; None: the only study.
+
+    Raises:
+        SweepError: there is no such study; the message lists those there are.
+    """
+    copies = copies_of_studies(storage)
+    for family, names in copies.items():
+        if asked in names:
+            return str(asked)
+        if asked == family and not any(asked in others for others in copies.values()):
+            return names[0]
+    known = [names[0] for names in copies.values()]
+    if asked is None and len(known) == 1:
+        return known[0]
+    where = shown_url(storage.url)
+    if asked is None:
+        raise SweepError(f"which study in {where}: {_listed(known)}")
+    raise SweepError(f"there is no study {asked} in {where}: {_meant(asked, known)}{_listed(known)}")
+
+
+def shown_url(url: str) -> str:
+    """Return a storage URL without a password and without options, which may hold one."""
+    return make_url(url).set(query={}).render_as_string()
+
+
+def _meant(asked: str, known: Sequence[str]) -> str:
+    close = [name for name in known if name.startswith(asked)] or get_close_matches(asked, known, n=MAX_LISTED)
+    return f"did you mean {' or '.join(sorted(close)[:MAX_LISTED])}? " if close else ""
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    return f"those there are: {', '.join(sorted(names)[:MAX_LISTED])}{more}" if names else "it has none"

@@ -1,0 +1,75 @@
+"""The effects of single values: exact where effects add up, classical intervals, and no answer where there is none."""
+
+import itertools
+
+import numpy as np
+import pytest
+from optuna.trial import TrialState
+from scipy.stats import t as student
+
+from sweeps.report.main_effects import effects_table, main_effects
+from sweeps.report.markdown import markdown
+from sweeps.report.page import render
+from tests.sweeps.report.studies import Studies, add
+
+C_IT = {0.5: 0.0, 1.0: 0.1, 2.0: 0.3, 4.0: 0.5}
+H = {0.1: 0.2, 0.5: 0.0}
+LOSS = {"plain": 0.4, "symmetric": 0.0}
+
+
+def test_effects_that_add_up_are_found_exactly_also_under_a_condition(studies: Studies) -> None:
+    study = studies.make("s")
+    for loss, c_it in itertools.product(LOSS, C_IT):
+        for h in H if loss == "symmetric" else (None,):
+            own = 0.0 if h is None else H[h] - 0.1  # plain is compared at the mean of h
+            value = 1 + LOSS[loss] + C_IT[c_it] + own
+            point = {"loss": loss, "C_it": c_it, **({} if h is None else {"h": h})}
+            # later steps, which few reach, must not count
+            add(study, point, state=TrialState.PRUNED, steps={3: value, **({6: 9.0} if c_it == 0.5 else {})})
+    found = main_effects(studies.read("s"))
+    assert found is not None
+    assert found.step == 3
+    assert found.explained == pytest.approx(1)
+    told = {(effect.axis, effect.value): effect.difference for effect in found.effects}
+    wanted = {(axis, v): d for axis, of in {"loss": LOSS, "C_it": C_IT, "h": H}.items() for v, d in of.items()}
+    assert told == pytest.approx(wanted, abs=1e-12)
+    assert [effect.value for effect in found.effects] == ["symmetric", "plain", *C_IT, 0.5, 0.1]
+
+
+def test_intervals_are_those_of_a_balanced_two_way_table(studies: Studies) -> None:
+    draw = np.random.default_rng(0)
+    values = draw.normal(size=(3, 4))
+    study = studies.make("s", ["maximize"])
+    for (i, a), (j, b) in itertools.product(enumerate((1.0, 2.0, 3.0)), enumerate((1.0, 2.0, 3.0, 4.0))):
+        add(study, {"a": a, "b": b}, [0.0], steps={5: float(values[i, j])})
+    found = main_effects(studies.read("s"))
+    assert found is not None
+    rows = values.mean(axis=1)
+    rest = values - rows[:, None] - values.mean(axis=0) + values.mean()
+    freedom = 2 * 3
+    error = student.ppf(0.975, freedom) * np.sqrt((rest**2).sum() / freedom * 2 / 4)
+    for effect in found.effects[1:3]:
+        difference = rows[int(effect.value) - 1] - rows.max()  # the greatest is the best
+        assert effect.difference == pytest.approx(difference)
+        assert effect.interval == pytest.approx((difference - error, difference + error))
+
+
+def test_where_points_cannot_tell_effects_apart_there_are_none(studies: Studies) -> None:
+    study = studies.make("s")
+    for a in range(10):
+        add(study, {"a": float(a % 2), "b": float(a % 2)}, [float(a)], steps={1: float(a)}, replica=a)
+    assert main_effects(studies.read("s")) is None
+    assert "What each value does" not in render(studies.read("s"), "*.png")
+
+
+def test_the_page_and_the_table_for_papers_show_them(studies: Studies) -> None:
+    study = studies.make("s")
+    for c_it, h in itertools.product((1.0, 2.0, 3.0, 4.0), (0.1, 0.5, 2.0)):
+        add(study, {"C_it": c_it, "h": h}, state=TrialState.PRUNED, steps={3: c_it + 0.01 * h})
+    sweep = studies.read("s")
+    found = main_effects(sweep)
+    assert found is not None
+    cells = [row.cells for row in effects_table(sweep, found).rows]
+    assert [row[:3] for row in cells[:2]] == [("C_it", "1", "3"), ("", "2", "3")]
+    assert "What each value does by itself" in render(sweep, "*.png")
+    assert "All points at kimg 3" in markdown(sweep)
