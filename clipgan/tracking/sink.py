@@ -58,8 +58,8 @@ class Sink:
         missing, where = len(self._records) + len(self._files), self._run.run_dir
         if not self._ended:
             console.print(
-                f"MLflow lacks {missing} items and the run's status: they are only in {where}; when MLflow answers, the "
-                f"same command with hydra.run.dir={where} sends them"
+                f"MLflow lacks {missing} items and the run's status: they are only in {where}; when MLflow answers, "
+                f"the same command with hydra.run.dir={where} sends them"
             )
         elif self._files:
             names = ", ".join(map(_name, self._files))
