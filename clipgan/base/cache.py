@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from clipgan.base.errors import UserError
 from clipgan.base.unread_files import LARGE, compare_unread, forget, note_unread
 
 DESCRIPTION = "entry.json"
+NAME = re.compile(r"[0-9a-f]{16}(\.partial)?")  # of an entry
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 WAIT = 1.0  # seconds before a process prints that it waits for another
@@ -131,7 +133,7 @@ def is_entry(path: Path) -> bool:
     The mark is `entry.json`: an entry is named after the digest of the description in it. No other program's directory
     has this by accident.
     """
-    if path.is_symlink() or path.suffix not in ("", ".partial"):
+    if path.is_symlink() or not NAME.fullmatch(path.name):  # what another program has there is not read
         return False
     try:
         description = json.loads((path / DESCRIPTION).read_text())

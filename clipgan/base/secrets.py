@@ -12,6 +12,7 @@ QUERY = re.compile(
     r"(?i)([?&;][\w.-]*(?:password|passwd|pwd|token|secret|api_?key|odbc_connect)=)[^&\s'\"]*"
 )  # odbc_connect holds a whole connection string, PWD included
 WHOLE = re.compile(r"(?s)(\s*['\"]?[\w+.-]+://[^:@]*):.*@")  # a text that is one URI: its password may hold anything
+NAME = re.compile(r"(?i)(?:password|passwd|pwd|token|secret|api_?key)$")  # of a variable that holds a secret
 
 _known: set[str] = set()  # passwords of URIs that this process uses
 
@@ -40,9 +41,14 @@ def without_passwords(text: str) -> str:
 
 
 def hidden(value: Any) -> Any:
-    """Copy plain nested values, with `without_passwords` of each text."""
+    """Copy plain nested values, with `without_passwords` of each text; a text whose key names a secret is hidden."""
     if isinstance(value, Mapping):
-        return {key: hidden(child) for key, child in value.items()}
+        return {key: "***" if _is_secret(key, child) else hidden(child) for key, child in value.items()}
     if isinstance(value, list):
         return [hidden(child) for child in value]
     return without_passwords(value) if isinstance(value, str) else value
+
+
+def _is_secret(key: Any, value: Any) -> bool:
+    """Whether a key's name says that its text is a secret; a reference such as `${oc.env:TOKEN}` is none."""
+    return isinstance(value, str | int) and "${" not in str(value) and NAME.search(str(key)) is not None

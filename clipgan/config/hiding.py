@@ -1,12 +1,13 @@
 """Keep passwords out of what Hydra writes down: of the command line, and of a job's files."""
 
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from clipgan.base.errors import UserError
-from clipgan.base.secrets import hidden, without_passwords
+from clipgan.base.secrets import NAME, hidden, without_passwords
 
 
 def hide_passwords(arguments: list[str]) -> None:
@@ -23,13 +24,20 @@ def hide_passwords(arguments: list[str]) -> None:
         if key.lstrip("+") == "mlflow.tracking_uri" and without_passwords(uri) != uri:
             os.environ["MLFLOW_TRACKING_URI"] = uri
             arguments.remove(argument)
-        elif without_passwords(argument) != argument or without_passwords(uri) != uri:
+        elif without_passwords(argument) != argument or without_passwords(uri) != uri or _sets_secret(key, value):
             shown = "an argument" if "://" in key else f"{key}=..."
             raise UserError(
                 f"{shown} holds a password, and the command line is written down with a run: leave it out, and give"
                 " MLflow's address in the environment's MLFLOW_TRACKING_URI (or MLFLOW_TRACKING_USERNAME and"
                 " MLFLOW_TRACKING_PASSWORD), and PostgreSQL's password in ~/.pgpass or PGPASSWORD"
             )
+
+
+def _sets_secret(key: str, value: str) -> bool:
+    """Whether an override sets an environment variable of a job (`hydra.job.env_set`) whose name says: a secret."""
+    if ".env_set" not in key or "${" in value:
+        return False
+    return any(NAME.search(name) for name in (key, *re.findall(r"\w+(?=\W*:)", value)))
 
 
 def hide_in_files(configs: Iterable[Any], folder: Path) -> None:

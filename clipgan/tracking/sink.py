@@ -57,7 +57,10 @@ class Sink:
         self._given_up = True
         missing, where = len(self._records) + len(self._files), self._run.run_dir
         if not self._ended:
-            console.print(f"MLflow lacks {missing} items and the run's status: they are only in {where}")
+            console.print(
+                f"MLflow lacks {missing} items and the run's status: they are only in {where}; when MLflow answers, "
+                f"the same command with hydra.run.dir={where} sends them"
+            )
         elif self._files:
             names = ", ".join(map(_name, self._files))
             console.print(f"MLflow lacks {names}: only {where} has what it cannot store")

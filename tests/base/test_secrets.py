@@ -53,6 +53,8 @@ def test_what_is_shown_of_a_uri(text, shown):
         "hydra.sweeper.storage='postgresql://u:sec ret@host/db'",
         "mlflow={tracking_uri: 'http://u:secret@host:5000', experiment: x}",
         "http://u:secret@host:5000/?x=1",
+        "+hydra.job.env_set.MLFLOW_TRACKING_PASSWORD=secret",
+        "+hydra.job.env_set={HOME: /a, MLFLOW_TRACKING_TOKEN: secret}",
     ],
 )
 def test_a_password_that_cannot_be_hidden_is_refused(sweep, argument):
@@ -93,6 +95,7 @@ def test_a_password_with_a_space_and_a_quote_is_hidden_inside_other_texts():
 
 def test_the_command_in_a_report_has_no_password(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["train.py", "-m"])
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)  # also in `python -m pytest`
     known = note(["mlflow.tracking_uri=http://u:secret@host:5000", "kimg=1"])
     assert command_of(known, ["h=1"]) == "python train.py 'mlflow.tracking_uri=http://u:***@host:5000' kimg=1 h=1"
 
@@ -102,6 +105,7 @@ YAML_URI = "http://user:pl ugh'42@127.0.0.1:9"
 
 def test_the_files_that_hydra_writes_have_no_password_of_a_yaml_file(tmp_path):
     hydra = OmegaConf.create({"sweeper": {"storage": "postgresql://u:pl ugh'42@h/d"}, "job": {"id": "???"}})
+    hydra.job.env_set = {"MLFLOW_TRACKING_PASSWORD": "ugh", "OTHER_TOKEN": "${oc.env:TOKEN}"}
     config = OmegaConf.create({"mlflow": {"tracking_uri": YAML_URI}, "h": 0.5, "again": ["${h}", "${oc.env:HOME}"]})
     for name, content in {"config": config, "hydra": OmegaConf.create({"hydra": hydra})}.items():
         OmegaConf.save(content, tmp_path / f"{name}.yaml")

@@ -53,6 +53,25 @@ def test_a_store_that_stays_away_costs_no_figure(tmp_path, mlflow_config, capsys
     assert f"MLflow lacks 2 items and the run's status: they are only in {tmp_path}/run" in capsys.readouterr().out
 
 
+def test_the_command_again_closes_a_run_that_mlflow_did_not_see_end(tmp_path, mlflow_config, said):
+    run_dir, folder, away = tmp_path / "run", tmp_path / "store", tmp_path / "away"
+    first = open_log(run_dir, mlflow_config)
+    first.metrics(0, {"fid": 3.0})
+    await_first_figure(run_dir, mlflow_config)
+    folder.rename(away)
+    folder.write_text("a file where the store's folder should be")
+    first.metrics(1, {"fid": 2.0})
+    first.finish("KILLED")  # a finished run waits longer, and then says the same
+    assert f"when MLflow answers, the same command with hydra.run.dir={run_dir} sends them" in said()
+    folder.unlink()
+    away.rename(folder)
+    client = MlflowClient(mlflow_config.tracking_uri)
+    assert client.get_run(run_id(run_dir)).info.status == "RUNNING"
+    open_log(run_dir, mlflow_config, resumed_at=1).finish("FINISHED")  # the run is at its end: no step follows
+    assert client.get_run(run_id(run_dir)).info.status == "FINISHED"
+    assert history(run_dir, mlflow_config) == [(0, 3.0), (1, 2.0)]
+
+
 def test_a_resumed_run_is_the_same_mlflow_run(tmp_path, mlflow_config):
     """A parameter never changes in MLflow: a value that the run goes on with is a tag."""
     run_dir, told = tmp_path / "run", []
