@@ -44,7 +44,7 @@ from clipgan.base.errors import UserError
 from clipgan.base.randomness import stream, stream_seed
 from clipgan.config import Config
 from clipgan.config.checks import at_least, require
-from clipgan.config.command_line import compose_config, messages_not_tracebacks
+from clipgan.config.command_line import compose_config, helped, messages_not_tracebacks
 from clipgan.inputs.data.labels import load_labels
 from clipgan.inputs.data.loading import load_data
 from clipgan.inputs.data.pack import Split
@@ -224,8 +224,7 @@ def draw_plot(found: dict[str, Any], path: Path) -> None:
 
 def main() -> None:
     """Run the command line."""
-    if set(sys.argv[1:]) & {"-h", "--help"}:
-        print(__doc__)
+    if helped(__doc__):
         return
     with messages_not_tracebacks("out"):
         options, overrides = parse(sys.argv[1:])

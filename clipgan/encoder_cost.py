@@ -1,6 +1,10 @@
 """Measure time and memory of frozen encoders on this machine, with random weights.
 
 python -m clipgan.encoder_cost clip=ViT-B32 resnet=resnet50 batch=16 resolution=256
+
+The settings are those of train.py (clip, resnet, batch, resolution, device, ...), which `python train.py --help` lists.
+The command prints a table with a row for each encoder and precision: milliseconds for an image, forward and with the
+gradient to the image, and the memory.
 """
 
 import sys
@@ -15,7 +19,7 @@ from clipgan.base.console import console, track
 from clipgan.base.device import choose_device
 from clipgan.base.memory import peak_memory
 from clipgan.config import ClipConfig, Config, ResNetConfig
-from clipgan.config.command_line import compose_config, messages_not_tracebacks
+from clipgan.config.command_line import compose_config, helped, messages_not_tracebacks
 from clipgan.inputs.encoders.clip import FrozenClip, choose_preprocess
 from clipgan.inputs.encoders.resnet import DEFAULT_WEIGHTS, FrozenResNet, freeze_resnet50
 from clipgan.inputs.encoders.tiny_clip import build_clip, register_tiny_model
@@ -89,6 +93,8 @@ def report(config: Config) -> Table:
 
 def main() -> None:
     """Print the table for the encoders that the command line's overrides name."""
+    if helped(__doc__):
+        return
     with messages_not_tracebacks():
         console.print(report(compose_config(sys.argv[1:])))
 

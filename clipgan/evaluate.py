@@ -25,14 +25,13 @@ from functools import partial
 from pathlib import Path
 
 from clipgan.base.console import console
-from clipgan.config.command_line import messages_not_tracebacks
+from clipgan.config.command_line import helped, messages_not_tracebacks
 from clipgan.evaluating.options import EvaluateOptions, parse
 
 
 def main() -> None:
     """Run the command line."""
-    if set(sys.argv[1:]) & {"-h", "--help"}:
-        print(__doc__)
+    if helped(__doc__):
         return
     with messages_not_tracebacks("out"):
         evaluate(parse(sys.argv[1:]))

@@ -26,7 +26,7 @@ import sys
 from pathlib import Path
 
 from clipgan.base.text import printable
-from clipgan.config.command_line import messages_not_tracebacks
+from clipgan.config.command_line import helped, messages_not_tracebacks
 from clipgan.sampling.options import SampleOptions, parse
 
 
@@ -65,8 +65,7 @@ def sample(options: SampleOptions) -> list[Path]:
 
 def main() -> None:
     """Run the command line."""
-    if set(sys.argv[1:]) & {"-h", "--help"}:
-        print(__doc__)
+    if helped(__doc__):
         return
     with messages_not_tracebacks("out"):
         files = sample(parse(sys.argv[1:]))

@@ -230,6 +230,14 @@ def _refuse_deleted_folder() -> None:
         raise UserError("the working directory has been deleted: change into another one with cd DIR") from None
 
 
+def helped(text: str | None) -> bool:
+    """Print a command's help if its arguments ask for it, and say whether they do."""
+    asked = bool({"-h", "--help"} & {*sys.argv[1:]})
+    if asked:
+        print(text)
+    return asked
+
+
 @contextmanager
 def messages_not_tracebacks(
     folder_key: str = "hydra.run.dir", further_keys: Callable[[], Iterable[str]] = tuple

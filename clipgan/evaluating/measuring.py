@@ -28,13 +28,14 @@ from clipgan.evaluating.options import EvaluateOptions
 from clipgan.evaluating.sampled_pictures import SampledPictures
 from clipgan.inputs.data.caption_list import read_captions
 from clipgan.inputs.data.loading import load_data
-from clipgan.inputs.data.shapes_captions import are_of_shapes
 from clipgan.inputs.data.summary import report_files
 from clipgan.inputs.encoders.clip import load_clip
 from clipgan.inputs.encoders.weights import check_weights
 from clipgan.metrics.evaluation import Evaluation
 from clipgan.metrics.measure import load_measure
-from clipgan.metrics.prompts import Prompts
+from clipgan.metrics.metric_names import real_split
+from clipgan.metrics.needs import refuse_unmet, unmet_needs
+from clipgan.metrics.prompts import Prompts, real_indices
 from clipgan.sampling.sampler import Sampler, trained_generator
 from clipgan.sampling.source import Source
 from clipgan.tasks.gan.preparation import Prepared, prepare
@@ -79,10 +80,15 @@ def measure_pictures(
     for name in options.metrics or ():
         load_measure(name).extractors(config.metrics, device)  # missing weights are named before the data is packed
     cache_dir = cache_dir_of(config.cache_dir)
+    unmet = unmet_needs(config, prompts.captions, judging is not None, redraws=False)
+    refuse_unmet(options.metrics or (), unmet)
+    asked = options.metrics or _possible(config, unmet)
     data = load_data(config.data, config.resolution, cache_dir)
     report_files(data)
+    n_real = len(real_indices(getattr(data, real_split(config)), config.metrics))
+    for name in asked:  # before a judge is trained
+        load_measure(name).check(config, n_real)
     judge = load_clip(judging, data, cache_dir, device) if judging is not None and _judges(config, options) else None
-    asked = options.metrics or _possible(config, prompts.captions)
 
     def measured() -> Measured:
         evaluation = Evaluation(
@@ -115,13 +121,9 @@ def _judges(config: Config, options: EvaluateOptions) -> bool:
     return config.metrics.extractor == "judge" or any(name in config.metrics.asked(Need.JUDGE) for name in names)
 
 
-def _possible(config: Config, captions: list[str] | None) -> list[str]:
+def _possible(config: Config, unmet: set[Need]) -> list[str]:
     """List FID and the protocol's measures that pictures can have: those of captions only with captions, and so on."""
-    met = {Need.INCEPTION, Need.JUDGE}
-    if captions is not None:
-        met |= {Need.CAPTIONS}
-        met |= {Need.SHAPES} if config.data.name == "shapes" and are_of_shapes(captions) else set()
-    return ["fid", *(name for name in config.metrics.asked() if {*NEEDS[name]} <= met)]
+    return ["fid", *(name for name in config.metrics.asked() if not unmet & {*NEEDS[name]})]
 
 
 def measure_generator(
@@ -172,7 +174,8 @@ def _measure_sampled(
     prepared.clip.move_text_tower(device)
     pictures = SampledPictures(Sampler(generator, prepared.clip, device, source), options.prompts, options.seeds)
     config = replace(config, metrics=replace(config.metrics, n_images=len(pictures)))
-    asked = options.metrics or _possible(config, pictures.captions)
+    unmet = unmet_needs(config, pictures.captions, judged=True, redraws=False)
+    asked = options.metrics or _possible(config, unmet)
     prompts = Prompts(torch.empty(len(pictures), 0), pictures.captions)
     evaluation = Evaluation(
         config, prepared.data, None, prepared.judge, prepared.clip, prepared.cache_dir, device,

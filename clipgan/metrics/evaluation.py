@@ -14,10 +14,8 @@ import torch
 from torch import Tensor
 
 from clipgan.base.distributed import from_first, rank
-from clipgan.base.errors import UserError
 from clipgan.config import NEEDS, Config, Need, possible_objectives
 from clipgan.inputs.data.pack import PackedData, Split
-from clipgan.inputs.data.shapes_captions import are_of_shapes
 from clipgan.inputs.encoders.clip import FrozenClip
 from clipgan.inputs.features.feature_cache import Features
 from clipgan.metrics.extractors import Extractor, JudgeExtractor, load_extractor
@@ -25,17 +23,12 @@ from clipgan.metrics.generated import Context, ReadImages, chunks_of_a_pass, eva
 from clipgan.metrics.kept_rows import KeptRows
 from clipgan.metrics.measure import FEATURES, JUDGED, LOGITS, REDRAWN, Measure, Setting, load_measure
 from clipgan.metrics.metric_names import prompt_split, real_split
+from clipgan.metrics.needs import refuse_unmet, unmet_needs
 from clipgan.metrics.passes import in_batches, real_features
 from clipgan.metrics.prompts import Prompts, choose_prompts, listed_prompts, real_indices
 from clipgan.models.networks.generator import TextToImage
 
 DEFINITIONS = 3  # version of the metrics: raise it when the meaning of a name changes
-WORDS = {  # what a measure needs, for messages
-    Need.JUDGE: "a CLIP that judges: clip@metrics.judge=NAME",
-    Need.CAPTIONS: "the captions of the images: captions=FILE",
-    Need.SHAPES: "data=shapes, and a caption of drawn shapes for each image (captions=FILE)",
-    Need.REDRAWN: "a generator (ckpt=FILE or run=ID), which draws each prompt a second time",
-}
 
 
 class Evaluation:
@@ -82,7 +75,7 @@ class Evaluation:
         for measure in self.measures.values():
             measure.check(config, len(chosen))
         self.prompts = self._prompts(data, features, guide) if prompts is None else prompts
-        self._refuse_unmet()
+        refuse_unmet(asked or (), self._unmet())
         self.extractors = self._load_extractors()
         self.source = f"{data.fingerprint} {real_split(config)}"  # of the real images
         self.setting = self._setting(split, chosen, cache_dir)
@@ -233,26 +226,7 @@ class Evaluation:
 
     def _unmet(self) -> set[Need]:
         """The needs that data, judge and pictures do not meet."""
-        captions = self.prompts.captions
-        met = {
-            Need.CAPTIONS: captions is not None,
-            Need.SHAPES: captions is not None and self.config.data.name == "shapes" and are_of_shapes(captions),
-            Need.JUDGE: self.judge is not None,
-            Need.REDRAWN: self.redraws,
-        }
-        return {need for need, is_met in met.items() if not is_met}
-
-    def _refuse_unmet(self) -> None:
-        """Refuse measures that are asked for and cannot be computed.
-
-        Raises:
-            UserError: names the measure and what it needs.
-        """
-        unmet = self._unmet()
-        for name in self.asked or ():
-            for need in NEEDS.get(name, ()):
-                if need in unmet:
-                    raise UserError(f"metrics=[{name}] needs {WORDS[need]}")
+        return unmet_needs(self.config, self.prompts.captions, self.judge is not None, self.redraws)
 
     def _rows(self, images: Tensor, numbers: range, measures: list[Measure], needed: set[str]) -> dict[str, Tensor]:
         """Compute the rows of a chunk of images, [n, ...] by name: shared `needed` rows and the measures' own rows."""

@@ -21,7 +21,7 @@ from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 
 NEIGHBOURS = 3  # k of the k-th nearest neighbour in precision and recall
 DENSITY_NEIGHBOURS = 5  # k of density and coverage, as their authors advise
-AT_ONCE = 512  # rows whose distances to all rows of a set are in memory at a time
+AT_ONCE = 256  # rows whose distances to all rows of a set are in memory at a time
 ROWS = "clipgan-rows"  # the name of our extractor in torch-fidelity
 KID_SUBSET = 1000  # rows of each of 100 subsets; at most half of a set, so that subsets differ
 Moments = dict[str, Any]  # torch-fidelity's `mu` [D] and `sigma` [D, D]

@@ -2,6 +2,9 @@
 
 import errno
 import os
+import sys
+from contextlib import suppress
+from importlib import import_module
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -93,3 +96,13 @@ def test_a_value_that_cannot_be_read_is_shown_in_quotes(given, said):
         make_config(given)
     assert str(ended.value).startswith(f"{printable(given)} cannot be read (")
     assert str(ended.value).endswith(f"needs quotes inside the shell's quotes, as in {said}")
+
+
+@pytest.mark.parametrize("name", ["sample", "evaluate", "prepare", "encoder_cost", "consistency", "cache_tool",
+                                  "import_lafite"])  # fmt: skip
+def test_every_command_prints_its_help(name, monkeypatch, capsys):
+    module = import_module(f"clipgan.{name}.__main__" if name == "import_lafite" else f"clipgan.{name}")
+    monkeypatch.setattr(sys, "argv", [name, "--help"])
+    with suppress(SystemExit):  # argparse's
+        module.main()
+    assert f"python -m clipgan.{name} " in capsys.readouterr().out

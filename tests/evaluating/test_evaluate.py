@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import torch
+from PIL import Image
 
 from clipgan import api
 from clipgan.base.errors import UserError
@@ -150,6 +151,18 @@ def test_missing_weights_are_named_with_the_file_to_bring(run, again):
     inception = refused(f"ckpt={run.checkpoint}", "metrics=[fid]", "protocol=fid30k_lafite",
                         "metrics.inception_weights=/nowhere", *again)  # fmt: skip
     assert "/nowhere does not exist" in inception
+
+
+def test_pictures_are_refused_before_a_judge_is_trained(tmp_path):
+    (tmp_path / "pictures").mkdir()
+    for number in range(3):
+        Image.new("RGB", (16, 16), (number, 0, 0)).save(tmp_path / "pictures" / f"{number}.png")
+    cache = tmp_path / "cache"
+    settings = [f"images={tmp_path / 'pictures'}", *tiny(cache, "metrics.n_images=3")]
+    assert "metrics=[fid_sd] needs a generator" in refused("metrics=[fid_sd]", *settings)
+    assert not cache.exists()
+    assert "needs at least 4 images of both kinds, and there are 3" in refused("metrics=[precision_recall]", *settings)
+    assert not (cache / "clip").exists()
 
 
 @pytest.mark.endurance

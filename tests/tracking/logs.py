@@ -10,7 +10,7 @@ from clipgan.tracking.run_log import RunLog
 
 def open_log(run_dir, config, resumed_at=None, tensorboard=False, **params):
     run_dir.mkdir(exist_ok=True)
-    about = RunDescription("a name", "what it is")
+    about = RunDescription("a name", "what it is", objective="fid")
     return RunLog(run_dir, config, about, {"h": 0.5, "long": "x" * 9000, **params}, resumed_at, tensorboard=tensorboard)
 
 

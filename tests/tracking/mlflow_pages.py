@@ -176,6 +176,14 @@ def compare(page: Page, chosen: list[str], key: str) -> Locator:
     return chart
 
 
+def open_charts(page: Page) -> Locator:
+    """From the table of an experiment to the charts of its runs; gives the header of the first section."""
+    page.goto(f"{page.url}&compareRunsMode=CHART")
+    first = page.get_by_test_id("experiment-view-compare-runs-section-header").first
+    first.wait_for()
+    return first
+
+
 def lines(chart: Locator) -> list[dict[str, Any]]:
     """What it draws as lines: name, x, y."""
     drawn: list[dict[str, Any]] = chart.evaluate(LINES)

@@ -102,6 +102,14 @@ def test_a_comparison_draws_fid_against_kimg(page, unfolded, study):
     assert all(path.get_attribute("d").count("L") >= 1 for path in chart.locator(".js-line").all())
 
 
+def test_the_charts_begin_with_the_objective(page, unfolded):
+    first = pages.open_charts(page)
+    pages.expect(first).to_contain_text("Goal")
+    chart = page.locator(".js-plotly-plot").first
+    chart.locator(".js-line").first.wait_for(state="attached")
+    assert {line["name"] for line in pages.lines(chart)} == set(NAMES)  # their sweep has no objective of its own
+
+
 def test_a_sample_grid_is_a_picture_and_the_page_says_how_to_go_on(page, unfolded, study):
     picture = pages.open_artifact(page, NAMES[1], "samples-000002.png")
     pages.expect(picture).to_be_visible()

@@ -24,6 +24,19 @@ def test_a_store_that_comes_back_gets_everything(tmp_path, mlflow_config, said):
     assert said().count("MLflow") == 1
 
 
+def test_the_objective_has_a_copy_that_mlflow_draws_first(tmp_path, mlflow_config):
+    """A chart's place follows from its metric's prefix; a resumed run copies later values only, and nothing twice."""
+    run_dir = tmp_path / "run"
+    for resumed_at in (None, 0):
+        log = open_log(run_dir, mlflow_config, resumed_at)
+        log.metrics(0 if resumed_at is None else 1, {"loss/D": 1.0, "fid": 3.0})
+        log.finish("FINISHED")
+    assert history(run_dir, mlflow_config, "Goal/fid") == history(run_dir, mlflow_config) == [(0, 3.0), (1, 3.0)]
+    metrics = MlflowClient(mlflow_config.tracking_uri).get_run(run_id(run_dir)).data.metrics
+    assert sorted(metrics, key=str.lower)[1:] == ["Goal/fid", "loss/D"]
+    assert "Goal" not in (run_dir / "metrics.jsonl").read_text()
+
+
 def test_figures_do_not_wait_until_mlflow_is_open(tmp_path, mlflow_config):
     """Opening takes as long as another process holds the database; what comes meanwhile arrives, in its order."""
     database, run_dir = tmp_path / "store" / "mlflow.db", tmp_path / "run"

@@ -1,0 +1,44 @@
+"""What a measure needs besides images, and the message if it is not there."""
+
+from collections.abc import Iterable, Sequence
+
+from clipgan.base.errors import UserError
+from clipgan.config import NEEDS, Config, Need
+from clipgan.inputs.data.shapes_captions import are_of_shapes
+
+WORDS = {  # for messages
+    Need.JUDGE: "a CLIP that judges: clip@metrics.judge=NAME",
+    Need.CAPTIONS: "the captions of the images: captions=FILE",
+    Need.SHAPES: "data=shapes, and a caption of drawn shapes for each image (captions=FILE)",
+    Need.REDRAWN: "a generator (ckpt=FILE or run=ID), which draws each prompt a second time",
+}
+
+
+def unmet_needs(config: Config, captions: Sequence[str] | None, judged: bool, redraws: bool) -> set[Need]:
+    """Return the needs that are not met.
+
+    Args:
+        config: the run.
+        captions: the captions of the images; None: there are none.
+        judged: whether there is a judge.
+        redraws: whether a generator can draw each prompt again.
+    """
+    met = {
+        Need.CAPTIONS: captions is not None,
+        Need.SHAPES: captions is not None and config.data.name == "shapes" and are_of_shapes(captions),
+        Need.JUDGE: judged,
+        Need.REDRAWN: redraws,
+    }
+    return {need for need, is_met in met.items() if not is_met}
+
+
+def refuse_unmet(measures: Iterable[str], unmet: set[Need]) -> None:
+    """Refuse measures that are asked for and cannot be computed.
+
+    Raises:
+        UserError: names the measure and what it needs.
+    """
+    for name in measures:
+        for need in NEEDS.get(name, ()):
+            if need in unmet:
+                raise UserError(f"metrics=[{name}] needs {WORDS[need]}")
