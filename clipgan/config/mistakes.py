@@ -12,6 +12,7 @@ from clipgan.config.training import Config
 
 NO_KEY = re.compile(r"Could not override '(?P<key>[^']+)'")
 CONVERTED = re.compile(r"Value '(?P<value>.*)' of type '\w+' could not be converted to (?P<kind>\w+)")
+NO_LIST = "is not a ListConfig"
 KINDS = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
 LENGTHS = ("kimg", "snapshot_kimg", "epochs", "snapshot_epochs")
 WHY_WHOLE = ": metrics, checkpoints and sweeps count whole units; experiment=quick is a shorter first try"
@@ -55,6 +56,8 @@ def of_value(key: str | None, reason: str) -> str:
         return reason
     if reason.startswith("Key '"):
         return no_such_key(key)
+    if NO_LIST in reason:
+        return f"{key} must be a list: give {key}=[VALUE] or {key}=[ONE,TWO]"
     found = CONVERTED.match(reason)
     if found is None or found["kind"] not in KINDS:
         return f"{key}: {reason}"
