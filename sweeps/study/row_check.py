@@ -12,8 +12,8 @@ OF_STUDIES: Mapping[str, tuple[str, ...]] = {  # note of a study -> its types in
     "identity": ("object",), "space": ("object of array",), "family": ("text",), "successor": ("text",),
     "command": ("object",), "code": (TEXTS,), "about": (TEXTS,), "log_axes": (TEXTS,), "dependencies": (TEXTS,),
     "objectives": (TEXTS,), "aggregate": ("text",), "replicas": ("integer",),
-    "replicas_error": ("real", "integer", "null"), "replicas_top": ("integer", "null"), "seed_key": ("text",),
-    "step_name": ("text",),
+    "replicas_error": ("real", "integer", "null"), "replicas_top": ("integer", "null"),
+    "seed_key": ("text",), "step_name": ("text",),
 }  # fmt: skip
 OF_TRIALS: Mapping[str, tuple[str, ...]] = {
     "point": ("object",), "replica": ("integer",), "overrides": (TEXTS,), "run": ("integer",), "attempt": ("integer",),
