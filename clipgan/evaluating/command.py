@@ -120,8 +120,8 @@ def _of_source(source: Source, overrides: list[str], options: EvaluateOptions) -
         raise UserError(f"resolution={config.resolution} is not allowed: {source.name} draws {recorded.resolution}")
     if config.clip.model != recorded.clip.model:
         raise UserError(
-            f"clip.model={config.clip.model} is not allowed: {source.name} was trained with {recorded.clip.model}; a CLIP "
-            "that judges is clip@metrics.judge=NAME"
+            f"clip.model={config.clip.model} is not allowed: {source.name} was trained with {recorded.clip.model}; "
+            "clip@metrics.judge=NAME chooses a CLIP that judges"
         )
     return config
 
