@@ -118,6 +118,11 @@ def _of_source(source: Source, overrides: list[str], options: EvaluateOptions) -
     config = with_asked(with_overrides(recorded, overrides), options.metrics)
     if config.resolution != recorded.resolution:
         raise UserError(f"resolution={config.resolution} is not allowed: {source.name} draws {recorded.resolution}")
+    if config.clip.model != recorded.clip.model:
+        raise UserError(
+            f"clip.model={config.clip.model} is not allowed: {source.name} was trained with {recorded.clip.model}; "
+            "clip@metrics.judge=NAME chooses a CLIP that judges"
+        )
     return config
 
 

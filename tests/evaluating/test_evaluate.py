@@ -140,6 +140,9 @@ def test_a_checkpoint_of_another_clip_is_refused(run, again, tmp_path):
     save_checkpoint(tmp_path / "other.pt", content)
     message = refused(f"ckpt={tmp_path / 'other.pt'}", *again)
     assert "was trained with other weights of clip=tiny than are here" in message
+    message = refused(f"ckpt={run.checkpoint}", "clip=tiny64", *again)
+    assert "clip.model=clipgan-tiny64 is not allowed" in message
+    assert "was trained with clipgan-tiny;" in message
 
 
 def test_missing_weights_are_named_with_the_file_to_bring(run, again):
