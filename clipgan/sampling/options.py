@@ -11,6 +11,7 @@ from typing import Any
 
 from clipgan.base.errors import UserError
 from clipgan.base.installed import conf
+from clipgan.base.text import printable
 from clipgan.config.checks import text_encoding
 from clipgan.inputs.data.limits import check_caption
 from clipgan.inputs.data.text import read_lines
@@ -119,11 +120,12 @@ def parse_prompts(key: str, text: str, encoding: str) -> list[str]:
 
 
 def check_prompt(key: str, prompt: str) -> str:
-    """Return a prompt unchanged, unless it or one of its words is too long for CLIP's tokenizer."""
+    """Return a prompt unchanged, unless it or one of its words is too long for CLIP's tokenizer, or it is no text."""
     try:
+        prompt.encode()  # JSON can spell halves of characters
         return check_caption(prompt)
     except ValueError as error:
-        raise UserError(f"{key}={prompt[:40]}... is not allowed: {error}") from error
+        raise UserError(f"{key}={printable(prompt[:40])}... is not allowed: {error}") from error
 
 
 def parse_seeds(key: str, text: str) -> tuple[int, ...]:

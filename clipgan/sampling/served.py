@@ -78,7 +78,7 @@ class ServedGenerator:
             if len(rows) > MAX_ROWS:
                 raise UserError(f"{len(rows)} rows are not allowed: a request may have at most {MAX_ROWS}")
             truncation = parse_truncation(TRUNCATION, str((params or {}).get(TRUNCATION, 1.0)))
-            prompts = [check_prompt("prompt", str(prompt)) for prompt in rows["prompt"]]
+            prompts = [_prompt(prompt) for prompt in rows["prompt"]]
             pairs = list(zip(prompts, map(_seed, rows["seed"]), strict=True))
         except UserError as error:
             raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from error
@@ -124,6 +124,12 @@ class ServedGenerator:
         finally:
             with self._lock:
                 self._in_work -= 1
+
+
+def _prompt(text: Any) -> str:
+    if not isinstance(text, str):
+        raise UserError(f"prompt={text} is not allowed: a prompt must be a text")
+    return check_prompt("prompt", text)
 
 
 def _seed(number: Any) -> int:

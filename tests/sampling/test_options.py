@@ -3,7 +3,7 @@
 import pytest
 
 from clipgan.base.errors import UserError
-from clipgan.sampling.options import parse, parse_prompts, parse_seeds
+from clipgan.sampling.options import check_prompt, parse, parse_prompts, parse_seeds
 
 CKPT = f"ckpt={__file__}"  # a file; nothing reads it here
 
@@ -96,3 +96,8 @@ def test_bad_settings_are_quoted(arguments, words):
 def test_what_is_missing_is_named(arguments, words):
     with pytest.raises(UserError, match=words):
         parse(arguments)
+
+
+def test_half_a_character_in_a_prompt_is_refused():
+    with pytest.raises(UserError, match=r"prompt=a\\ud800\.\.\. is not allowed: .* surrogates not allowed"):
+        check_prompt("prompt", "a\ud800")

@@ -64,6 +64,7 @@ def test_it_gives_the_pictures_of_clipgan_sample(model, sampler):
         ({"prompt": ["a"], "seed": [3]}, {"truncation": 2.0}, "truncation=2.0 is not allowed"),
         ({"prompt": ["a"]}, {}, "missing inputs"),
         ({"prompt": ["a" * 10**6], "seed": [3]}, {}, "prompt=a{40}... is not allowed: it has 1000000 letters"),
+        ({"prompt": ["a", None], "seed": [3, 3]}, {}, "prompt=(None|nan) is not allowed: a prompt must be a text"),
     ],
 )
 def test_a_bad_request_is_refused(model, rows, params, words):
