@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 
 from sweeps.base.environment import ORDERS, STORAGE
 from sweeps.base.errors import SweepError
-from sweeps.base.signals import Stop
+from sweeps.base.signals import Stop, held
 from sweeps.display.progress import View
 from sweeps.job.task_function import REQUEUE
 from sweeps.points.trial_record import TrialRecord
@@ -164,7 +164,8 @@ class Leader:
     def _show(self) -> None:
         """Show what has changed, stop trials that take too long, and start the workers for which GPUs have room."""
         changed = self.study.changes()
-        self.view.show(changed)
+        with held():  # Ctrl-C in the middle of a drawing would leave a part of the table behind
+            self.view.show(changed)
         self._stop_overdue(record for record in changed if record.state == "RUNNING")
         if self.sharing is not None:
             running = [worker.process.pid for worker in self._workers.values()]
