@@ -88,7 +88,7 @@ sweep-C_it: setup ## sweep the notes' five values of C_it
 sweep-C_ii: setup ## sweep the notes' five values of C_ii
 	$(BIN)/python train.py -m grid=C_ii data=$(DATA) $(ARGS)
 
-study: setup ## the source notes' study in small, on shapes and on emoji: structures, weights, pairs (100 minutes on two cores)
+study: setup ## the source notes' study in small, on shapes and on emoji: structures, weights, pairs (two hours on two cores)
 	$(BIN)/python train.py -m experiment=study data=shapes $(ARGS)
 	$(BIN)/python train.py -m experiment=study data=emoji $(ARGS)
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.measuring import arguments
 from clipgan.base import unread_files
 from clipgan.base.cache import cache_entry
 from clipgan.base.console import console
@@ -29,6 +30,7 @@ WATCHED = 30.0  # seconds of the background
 
 def main() -> None:
     """Make the entries, measure, print."""
+    arguments(__doc__)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         start(root)

@@ -16,6 +16,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bench.measuring import arguments
+
 LEVEL = 0.95
 BETWEEN = "replica"  # the CSV's metrics stand between this column and the first one of AFTER
 AFTER = ("epoch ", "kimg ", "step ", "seconds")  # what their names begin with
@@ -25,9 +27,10 @@ Seeds = Mapping[int, float]  # replica -> value
 
 def main() -> None:
     """Read the CSV, and print the tables."""
-    if len(sys.argv) != 4:
+    _, words = arguments(__doc__)
+    if len(words) != 3:
         sys.exit(__doc__)
-    path, axis, base = sys.argv[1:]
+    path, axis, base = words
     with Path(path).open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     columns = list(rows[0]) if rows else []

@@ -37,10 +37,15 @@ def compare_unread() -> None:
     """Compare all unread files now: a new entry is about to be derived from them.
 
     Raises:
-        UserError: a file is damaged; the next start rebuilds its entry.
+        UserError: a file is damaged, and the next start rebuilds its entry; or a file is gone.
     """
     for path, sha256 in list(_unread.items()):
-        if file_digest(path) != sha256:
+        try:
+            found = file_digest(path)
+        except OSError as error:
+            del _unread[path]  # the cache may have been removed: a process that goes on makes it anew
+            raise UserError(f"cache: {path} is in use and cannot be read ({error.strerror}): run it again") from error
+        if found != sha256:
             raise UserError(_mark(path))
         del _unread[path]
 

@@ -10,6 +10,7 @@ from clipgan.base.secrets import without_passwords
 from clipgan.base.text import shown_path
 from sweeps.base.settings import Settings
 from sweeps.points.ranking import Ranking
+from sweeps.points.trial_record import TrialRecord
 
 CHECKPOINT = "{checkpoint}"  # stands for the path in `hydra.sweeper.best_command`
 REPLICAS = 3  # seeds that the command for more seeds asks for
@@ -17,25 +18,28 @@ REPLICAS = 3  # seeds that the command for more seeds asks for
 Step = tuple[str, str]  # purpose, command
 
 
-def best_checkpoint(ranking: Ranking) -> tuple[int, Path] | None:
-    """The checkpoint of the best point's first seed, at its best step whose file is there; None if there is none.
+def best_checkpoint(ranking: Ranking) -> tuple[TrialRecord, int, Path] | None:
+    """The checkpoint of the best point's best trial, at its best step whose file is there; None if there is none.
 
     A job writes the checkpoint of step N as `checkpoint-N.pt` into its run directory.
 
     Returns:
-        The step and the file.
+        The trial, the step and the file.
     """
     best = ranking.best
-    if best is None or (folder := best.complete[0].run_dir) is None:
+    if best is None:
         return None
-    steps = best.complete[0].steps
+    order = min if ranking.goal.directions[0] == "minimize" else max
+    trial = order(best.complete, key=lambda trial: trial.values[0])
+    if (folder := trial.run_dir) is None:
+        return None
+    steps = trial.steps
     files = {int(path.stem.partition("-")[2]): path for path in Path(folder).glob("checkpoint-*.pt")}
     there = [step for step in files if step in steps]
     if not there:
         return None
-    order = min if ranking.goal.directions[0] == "minimize" else max
     step = order(there, key=steps.__getitem__)
-    return step, files[step]
+    return trial, step, files[step]
 
 
 def next_steps(ranking: Ranking, note: Mapping[str, Any] | None) -> list[Step]:
@@ -48,8 +52,8 @@ def next_steps(ranking: Ranking, note: Mapping[str, Any] | None) -> list[Step]:
     known, steps = note or {}, []
     found = best_checkpoint(ranking)
     if found is not None and known.get("best"):
-        step, path = found
-        where = f"of trial {ranking.points[0].complete[0].label} at {ranking.goal.step_name} {step}"
+        trial, step, path = found
+        where = f"of trial {trial.label} at {ranking.goal.step_name} {step}"
         command = known["best"].replace(CHECKPOINT, shlex.quote(str(shown_path(path))))
         steps.append((f"to use the best checkpoint, {where}", command))
     compared = len(ranking.points) > 1 and len(ranking.goal.names) == 1

@@ -62,7 +62,7 @@ class Sweep:
     def best_checkpoint(self) -> Path | None:
         """See `next_steps.best_checkpoint`; None if there is none."""
         found = best_checkpoint(self.ranking)
-        return None if found is None else found[1]
+        return None if found is None else found[2]
 
     @property
     def title(self) -> str:

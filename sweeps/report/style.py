@@ -10,7 +10,7 @@ GREY = "#c4c9d0"
 TEXT = "#30363d"
 SCALE = ((0, "#dce8f4"), (0.5, "#6aaed6"), (1, "#08306b"))  # from a blue that is not the white of an empty cell
 LOG_TICKS = {"minorloglabels": "complete"}  # 90 80 70, where Plotly would write 9 8 7
-MAX_LABEL = 60  # characters
+MAX_LABEL = 80  # characters
 
 
 def styled(figure: Figure, height: int) -> Figure:

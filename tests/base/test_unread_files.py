@@ -1,6 +1,7 @@
 """Bit rot in the cache: a changed byte, with size and time as they were, is found before or while it is used."""
 
 import os
+import shutil
 import time
 
 import pytest
@@ -88,3 +89,10 @@ def test_the_end_of_a_training_does_not_wait_for_the_check(tmp_path, monkeypatch
         pass
     assert not check._thread.is_alive()
     assert check.damage is None
+
+
+def test_of_a_cache_that_is_gone_one_message_comes_and_the_process_goes_on(tmp_path):
+    shutil.rmtree(entry(tmp_path, mapped=True).parent)
+    with pytest.raises(UserError, match=r"is in use and cannot be read \(No such file or directory\): run it again"):
+        entry(tmp_path, mapped=False, kind="features")
+    assert entry(tmp_path, mapped=False, kind="features").read_bytes() == BYTES

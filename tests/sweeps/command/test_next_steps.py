@@ -22,13 +22,23 @@ def test_the_best_checkpoint_is_not_the_last(tmp_path: Path, monkeypatch: pytest
         TrialRecord(1, "COMPLETE", {"h": 2.0}, 3.0, steps, values=(3.0,), run_dir=str(tmp_path / "a b")),
     ]
     ranking = Ranking(records, Goal(step_name="kimg"))
-    assert best_checkpoint(ranking) == (4, tmp_path / "a b" / "checkpoint-000004.pt")
+    assert best_checkpoint(ranking) == (records[1], 4, tmp_path / "a b" / "checkpoint-000004.pt")
     assert next_steps(ranking, NOTE) == [
         ("to use the best checkpoint, of trial 1 at kimg 4", "use ckpt='a b/checkpoint-000004.pt'"),
         ("to learn whether another seed changes the order", "python train.py -m h=1,2 hydra.sweeper.replicas=3"),
     ]
     assert next_steps(ranking, None) == []
     assert next_steps(Ranking([], Goal()), NOTE) == []
+
+
+def test_of_several_seeds_the_best_has_the_best_checkpoint(tmp_path: Path) -> None:
+    for replica in range(3):
+        (tmp_path / f"checkpoint-{replica}.pt").touch()
+    records = [
+        TrialRecord(r, "COMPLETE", {"h": 1.0}, v, {r: v}, replica=r, values=(v,), run_dir=str(tmp_path))
+        for r, v in enumerate((5.0, 3.0, 4.0))
+    ]
+    assert best_checkpoint(Ranking(records, Goal())) == (records[1], 1, tmp_path / "checkpoint-1.pt")
 
 
 def test_the_report_of_another_storage_shows_no_password() -> None:
