@@ -9,7 +9,7 @@ LOCKED ?=
 TORCH ?=# cpu, or a version of CUDA, as cu128: wheels of PyTorch's own index, which pip must know (PIP_EXTRA_INDEX_URL); empty: what PyPI has
 WHEELS = $(foreach package,torch torchvision,$(shell sed -n 's/^\($(package)==.*\)/\1+$(TORCH)/p' constraints.txt))
 LOWEST := .venv-lowest
-NUMERIC = $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
+NUMERIC = $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 SHARED := cache_dir=% clip=% data.% device=% mlflow.% resolution=%# of ARGS: where things lie, and what data and CLIP are
 export OMP_WAIT_POLICY ?= PASSIVE# spinning threads of two processes stop each other
 
@@ -49,8 +49,8 @@ test-all: setup ## run all tests, also those that take minutes
 	$(BIN)/python -m pytest -m '' $(ARGS)
 
 test-numeric: setup ## run the numeric tests with the instructions of older processors
-	ATEN_CPU_CAPABILITY=default $(NUMERIC) -m 'numeric and not endurance'
-	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(NUMERIC) -m 'numeric and not slow and not endurance'
+	ATEN_CPU_CAPABILITY=default $(NUMERIC) -m 'numeric and not endurance' $(ARGS)
+	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(NUMERIC) -m 'numeric and not slow and not endurance' $(ARGS)
 
 test-lowest: ## run the fast tests in another environment, with the lowest versions that pyproject.toml names
 	$(PYTHON) -m venv $(LOWEST)

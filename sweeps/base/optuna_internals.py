@@ -47,8 +47,6 @@ _ADD_PARAM = (
 )
 _ADD_USER_NOTE = "INSERT INTO trial_user_attributes (trial_id, key, value_json) VALUES (:trial, :name, :value)"
 _ADD_SYSTEM_NOTE = "INSERT INTO trial_system_attributes (trial_id, key, value_json) VALUES (:trial, :name, :value)"
-
-
 ARTIFACT = "artifacts:"  # prefix of the system attributes of Optuna's artifacts
 
 

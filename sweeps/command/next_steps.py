@@ -29,8 +29,7 @@ def best_checkpoint(ranking: Ranking) -> tuple[TrialRecord, int, Path] | None:
     best = ranking.best
     if best is None:
         return None
-    order = min if ranking.goal.directions[0] == "minimize" else max
-    trial = order(best.complete, key=lambda trial: trial.values[0])
+    trial = ranking.best_trial(best)
     if (folder := trial.run_dir) is None:
         return None
     steps = trial.steps
@@ -38,6 +37,7 @@ def best_checkpoint(ranking: Ranking) -> tuple[TrialRecord, int, Path] | None:
     there = [step for step in files if step in steps]
     if not there:
         return None
+    order = min if ranking.goal.directions[0] == "minimize" else max
     step = order(there, key=steps.__getitem__)
     return trial, step, files[step]
 

@@ -46,8 +46,10 @@ def read_axes(
             lines.append(_line(name, entry["values"], parser))
         elif name not in unions and name not in conditional:
             lines.append(f"{name}={entry}")
-    parsed = [_widened(override, as_axes) for override in parser.parse_overrides([*lines, *arguments])]
-    axes, fixed = axes_and_fixed(parser.parse_overrides(parsed))
+    overrides = parser.parse_overrides([*lines, *arguments])
+    if as_axes:
+        overrides = parser.parse_overrides([_widened(override, as_axes) for override in overrides])
+    axes, fixed = axes_and_fixed(overrides)
     names, given = {axis.name for axis in axes}, {line.partition("=")[0].lstrip("+") for line in fixed}
     conditions = {name.lstrip("+"): str(entry["where"]) for name, entry in conditional.items()}
     for name in conditions.keys() - names - given:

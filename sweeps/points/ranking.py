@@ -121,6 +121,11 @@ class Ranking:
         """The point at the top; with several objectives, the best point by the first objective."""
         return self.points[0] if self.points else None
 
+    def best_trial(self, result: PointResult) -> TrialRecord:
+        """The point's complete trial that is best by the first objective."""
+        pick = min if self.goal.directions[0] == "minimize" else max
+        return pick(result.complete, key=lambda trial: trial.values[0])
+
     @property
     def has_replicas(self) -> bool:
         """Whether any point has more than one complete replica."""

@@ -15,7 +15,6 @@ from plotly.offline import get_plotlyjs
 
 from clipgan.base.secrets import without_passwords
 from sweeps.command.next_steps import next_steps
-from sweeps.points.ranking import PointResult
 from sweeps.points.statistics import RELIABLE
 from sweeps.points.trial_record import TrialRecord
 from sweeps.points.verdict import verdict
@@ -177,7 +176,7 @@ def _pictures(sweep: Sweep, pattern: str) -> Section | None:
     if not sweep.points:
         return None
     title = "Pictures of the best points"
-    trials = [_best_replica(sweep, result) for result in sweep.points[:TOP]]
+    trials = [sweep.ranking.best_trial(result) for result in sweep.points[:TOP]]
     found = [newest_picture(trial.run_dir, pattern) for trial in trials]
     if not any(picture.uri for picture in found):
         return Section(title, f"There are none: {found[0].note}.")
@@ -191,7 +190,7 @@ def _strip(sweep: Sweep, pattern: str) -> Section | None:
     def place(trial: TrialRecord) -> list[int]:
         return [values[axis].index(trial.point[axis]) if axis in trial.point else -1 for axis in sweep.axes]
 
-    trials = sorted((_best_replica(sweep, result) for result in sweep.points), key=place)
+    trials = sorted(map(sweep.ranking.best_trial, sweep.points), key=place)
     strip = strip_of(trials, pattern)
     if strip is None:
         return None
@@ -214,11 +213,6 @@ def _trials(sweep: Sweep) -> Section:
     if not sweep.trials:
         return Section("Trials", "The study has no trial yet.")
     return Section("Trials", "Each with the command that runs it alone.", table=tables.trial_table(sweep))
-
-
-def _best_replica(sweep: Sweep, result: PointResult) -> TrialRecord:
-    pick = min if sweep.minimizes else max
-    return pick(result.complete, key=lambda trial: trial.values[0])
 
 
 def _drawing(name: str, figure: Figure | str, title: str | None = None) -> Drawing:

@@ -17,8 +17,7 @@ from sweeps.study.trial_cache import Trials
 
 ORPHANED = "orphaned"
 KEPT = ("replica", "overrides", "run", NAMES)  # attributes that a requeued trial copies from its predecessor
-NOT_KEPT = ("completed_rung_", ARTIFACT)  # notes of Optuna's: a pruner would take those of successive halving for the
-# new trial's own
+NOT_KEPT = ("completed_rung_", ARTIFACT)  # notes of Optuna's: a pruner would take a rung for the new trial's own
 BATCH = 500  # trials that are added in one transaction: a fraction of a second
 
 Tell = Callable[[int, int], object]  # shows how many trials of how many have been added

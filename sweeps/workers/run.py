@@ -1,6 +1,6 @@
 """Run a sweep: open its study, run its plan in this process or in several, and print the results."""
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -21,6 +21,7 @@ from sweeps.display.summary import print_summary
 from sweeps.job.task_function import REQUEUE
 from sweeps.points.ranking import Ranking
 from sweeps.points.search_space import Interval, space_of
+from sweeps.points.trial_record import TrialRecord
 from sweeps.search.sampling import SampledPoints
 from sweeps.study.claims import SweepStudy
 from sweeps.study.queue import Limits
@@ -42,6 +43,7 @@ from sweeps.workers.worker import Worker
 ENDED = ("COMPLETE", "PRUNED", "FAIL")
 WORKERS = "workers"  # folder inside the sweep's folder
 FOLDER = "sweep_dir"  # note of the study
+Records = Sequence[TrialRecord]
 Returns = Mapping[int, JobReturn]  # trial -> what its job has returned
 
 
@@ -94,8 +96,10 @@ class Run:
             return []
         parent = self._open_parent(study)
         ended = (True, {}) if submits else self._run_trials(study, parent)
-        self._print_results(study, parent, before)
-        return self._end(study, parent, before, ended)
+        records = study.records()
+        new = [record for record in records if record.state in ENDED and record.number not in before]
+        self._print_results(study, parent, records, len(new))
+        return self._end(study, parent, records, new, ended)
 
     def say(self, line: str) -> None:
         """Print one line; a sweep survives an output that it cannot write: a full disk, a terminal that has gone."""
@@ -151,10 +155,8 @@ class Run:
                 self.say("stopped; run the same command again to continue")
             raise
 
-    def _print_results(self, study: SweepStudy, parent: ParentRun | None, before: Container[int]) -> None:
+    def _print_results(self, study: SweepStudy, parent: ParentRun | None, records: Records, n_run: int) -> None:
         """Print the study with its best points, and write `optimization_results.yaml`."""
-        records = study.records()
-        n_run = sum(record.state in ENDED and record.number not in before for record in records)
         asked = f"{sum(map(self.plan.wants, records))} trials" if study.goal.error else f"{len(self.plan)} points"
         ranking = Ranking(records, study.goal)
         further = self._further(study, ranking, parent)
@@ -164,26 +166,24 @@ class Run:
         self._explain_end(study)
 
     def _end(
-        self, study: SweepStudy, parent: ParentRun | None, before: Container[int], ended: tuple[bool, Returns]
+        self, study: SweepStudy, parent: ParentRun | None, records: Records, new: Records, ended: tuple[bool, Returns]
     ) -> list[list[JobReturn]]:
-        """Close the run in MLflow; return the results of the trials that are not in `before` and have ended now.
+        """Close the run in MLflow; return the results of the `new` records, those of trials that have ended now.
 
         Raises:
             SystemExit: see `StudySweeper.sweep`.
         """
         has_ended, known = ended
-        records, is_finished = study.records(), study.is_finished(self.plan)
-        if not has_ended and (study.n_open(self.plan) or not is_finished):
+        if not has_ended and (study.n_open(self.plan) or not study.is_finished(self.plan)):
             self.say(
                 f"hydra.sweeper.timeout={self.settings.timeout} is over: no further trial starts; run the same command"
                 " again to continue"
             )
             self._close_parent(parent, study, "KILLED")
             raise SystemExit(REQUEUE)
-        new = [record for record in records if record.state in ENDED and record.number not in before]
         n_failed = sum(record.state == "FAIL" and self.plan.wants(record) for record in new)
         n_done = sum(record.state in ("COMPLETE", "PRUNED") and self.plan.wants(record) for record in records)
-        elsewhere = self.settings.detach and not is_finished  # other nodes still run trials
+        elsewhere = self.settings.detach and not study.is_finished(self.plan)  # other nodes still run trials
         succeeded = n_failed == 0 and (n_done > 0 or elsewhere)
         if not elsewhere:
             self._close_parent(parent, study, "FINISHED" if succeeded else "FAILED")

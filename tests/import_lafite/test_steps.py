@@ -177,8 +177,11 @@ def test_steps_in_float32_equal_the_references(resolution, steps, tmp_path, monk
             logits = 1 if name.endswith("adversarial") else 0  # softplus of small logits has the error of the logits
             assert float(ours) == pytest.approx(float(theirs), rel=close, abs=close * logits), name
     assert distance(state.path_length_mean, reference.path_length) <= 1e-3
+    averages = []  # of w
     for what, ours, theirs in both_states(state, reference, tmp_path):
         whole = distance(as_one(ours, ours), as_one(theirs, ours))
         assert whole <= (1e-3 if what.startswith("exp_avg of") else 1e-4), what  # exp_avg: the gradient, as a loss
         if "mapping.w_average" in ours:  # no other tensor by itself: a bias that begins at zero may flip, as above
+            averages.append(what)
             assert distance(ours["mapping.w_average"], theirs["mapping.w_average"]) <= 1e-4, what
+    assert len(averages) == 2, averages  # the generator's and its moving average's

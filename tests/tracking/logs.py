@@ -1,6 +1,7 @@
 """What the tests of a run's log share: opening one, and reading from MLflow what has arrived."""
 
 import time
+from contextlib import contextmanager
 
 from mlflow import MlflowClient
 
@@ -32,3 +33,14 @@ def history(run_dir, config, key="fid"):
 
 def await_first_figure(run_dir, config):
     wait_until(lambda: (run_dir / "mlflow_run_id.txt").exists() and history(run_dir, config))
+
+
+@contextmanager
+def outage(folder):
+    """A file stands where the store's folder should be, and the folder comes back at the end."""
+    away = folder.with_name("away")
+    folder.rename(away)
+    folder.write_text("a file where the store's folder should be")
+    yield
+    folder.unlink()
+    away.rename(folder)

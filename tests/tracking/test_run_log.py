@@ -8,7 +8,7 @@ from filelock import FileLock
 from mlflow import MlflowClient
 
 from clipgan.config import MlflowConfig
-from tests.tracking.logs import await_first_figure, history, open_log, run_id, wait_until
+from tests.tracking.logs import await_first_figure, history, open_log, outage, run_id, wait_until
 
 
 def test_a_store_that_comes_back_gets_everything(tmp_path, mlflow_config, said):
@@ -67,17 +67,14 @@ def test_a_store_that_stays_away_costs_no_figure(tmp_path, mlflow_config, capsys
 
 
 def test_the_command_again_closes_a_run_that_mlflow_did_not_see_end(tmp_path, mlflow_config, said):
-    run_dir, folder, away = tmp_path / "run", tmp_path / "store", tmp_path / "away"
+    run_dir = tmp_path / "run"
     first = open_log(run_dir, mlflow_config)
     first.metrics(0, {"fid": 3.0})
     await_first_figure(run_dir, mlflow_config)
-    folder.rename(away)
-    folder.write_text("a file where the store's folder should be")
-    first.metrics(1, {"fid": 2.0})
-    first.finish("KILLED")  # a finished run waits longer, and then says the same
-    assert f"when MLflow answers, the same command with hydra.run.dir={run_dir} sends them" in said()
-    folder.unlink()
-    away.rename(folder)
+    with outage(tmp_path / "store"):
+        first.metrics(1, {"fid": 2.0})
+        first.finish("KILLED")  # a finished run waits longer, and then says the same
+        assert f"when MLflow answers, the same command with hydra.run.dir={run_dir} sends them" in said()
     client = MlflowClient(mlflow_config.tracking_uri)
     assert client.get_run(run_id(run_dir)).info.status == "RUNNING"
     open_log(run_dir, mlflow_config, resumed_at=1).finish("FINISHED")  # the run is at its end: no step follows
@@ -128,19 +125,16 @@ def test_a_model_is_logged_once(tmp_path, mlflow_config):
 
 def test_a_resumed_run_sends_what_a_killed_one_could_not(tmp_path, mlflow_config, said):
     """MLflow is gone, the process too; the next one finds figures and pictures in the run directory."""
-    run_dir, folder, away = tmp_path / "run", tmp_path / "store", tmp_path / "away"
+    run_dir = tmp_path / "run"
     first = open_log(run_dir, mlflow_config)
     first.metrics(0, {"fid": 3.0})
     await_first_figure(run_dir, mlflow_config)
-    folder.rename(away)
-    folder.write_text("a file where the store's folder should be")
-    first.metrics(1, {"fid": 2.5, "loss/G": 1.0})
-    (run_dir / "samples-000001.png").write_bytes(b"a picture")
-    first.artifact(run_dir / "samples-000001.png")
-    first.finish("KILLED")
-    assert "MLflow lacks 3 items" in said()  # what waits in memory is lost
-    folder.unlink()
-    away.rename(folder)
+    with outage(tmp_path / "store"):
+        first.metrics(1, {"fid": 2.5, "loss/G": 1.0})
+        (run_dir / "samples-000001.png").write_bytes(b"a picture")
+        first.artifact(run_dir / "samples-000001.png")
+        first.finish("KILLED")
+        assert "MLflow lacks 3 items" in said()  # what waits in memory is lost
     second = open_log(run_dir, mlflow_config, resumed_at=1)
     second.metrics(2, {"fid": 2.0})
     second.finish("FINISHED")
