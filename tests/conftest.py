@@ -12,8 +12,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # tests reach no network
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # one process a core already
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's job in the background: tests send it to themselves
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:  # in a shell's background, under nohup: tests send it to themselves
+        signal.signal(number, handler)
 
 
 ENDURANCE = 3600  # seconds that one test may take; the others: pyproject.toml
