@@ -88,9 +88,9 @@ sweep-C_it: setup ## sweep the notes' five values of C_it
 sweep-C_ii: setup ## sweep the notes' five values of C_ii
 	$(BIN)/python train.py -m grid=C_ii data=$(DATA) $(ARGS)
 
-study: setup ## the source notes' study in small, on shapes and on emoji: structures, weights, pairs (two hours on two cores)
+study: setup ## the source notes' study in small, on shapes and on emoji: structures, weights, pairs (100 minutes of two cores)
 	$(BIN)/python train.py -m experiment=study data=shapes $(ARGS)
-	$(BIN)/python train.py -m experiment=study data=emoji $(ARGS)
+	$(BIN)/python train.py -m experiment=study data=emoji hydra.sweeper.n_trials=60 $(ARGS)
 
 report: setup ## write a study as one HTML page and a Markdown table (STUDY=NAME; needed if there are several studies)
 	$(BIN)/python -m sweeps.report $(STUDY) $(ARGS)
