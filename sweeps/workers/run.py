@@ -26,11 +26,11 @@ from sweeps.search.sampling import SampledPoints
 from sweeps.study.claims import SweepStudy
 from sweeps.study.queue import Limits
 from sweeps.study.storage import absolute_url, is_emptied, open_storage
-from sweeps.study.stored_study import ABOUT, DEPENDENCIES, LOG_AXES, SLURM_JOBS
+from sweeps.study.stored_study import ABOUT, DEPENDENCIES, LOG_AXES
 from sweeps.study.warm_start import complete_trials
 from sweeps.workers.children import ending_children
 from sweeps.workers.code_version import note_code
-from sweeps.workers.detached import check_detach, is_detached, submit, tell_submitted
+from sweeps.workers.detached import check_detach, is_detached, jobs_begun, submit, tell_submitted
 from sweeps.workers.dry_run import DryRun
 from sweeps.workers.gpu_sharing import GpuSharing, sharing_of
 from sweeps.workers.launch import Launch
@@ -126,8 +126,7 @@ class Run:
         """Submit the jobs of a detached sweep, and say how to watch and stop them."""
         n_open = study.n_open(self.plan)
         n_jobs = min(self.settings.workers or n_open, n_open, self.settings.max_batch_size or n_open)
-        job, logs = submit(self.make_launcher(), self.request.composition.config, n_jobs)
-        study.set_attribute(SLURM_JOBS, [*(study.attribute(SLURM_JOBS) or ()), job])
+        job, logs = submit(self.make_launcher(), self.request.composition.config, n_jobs, study)
         tell_submitted(self.console, self.settings, study, job, n_jobs, logs)
 
     def _choose_folder(self, study: SweepStudy) -> None:
@@ -206,6 +205,8 @@ class Run:
         sharing = sharing_of(self.settings, lambda: study.n_open(self.plan), self.say) if more else None
         # nobody can stop this process's own job in time if it hangs in a library
         is_timed = self.limits.given and (n_open > 0 or not study.is_finished(self.plan))
+        if is_detached():
+            self.limits.count_from(jobs_begun(study))
         if n_workers > 1 or sharing is not None or is_timed or is_detached():
             return self._leader(study, max(1, n_workers), sharing, run_id).work(), {}
         worker = self._worker(study, run_id)
