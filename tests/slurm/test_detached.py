@@ -109,7 +109,7 @@ def test_all_jobs_of_a_sweep_share_its_time(app: App) -> None:
     app.wait_until(lambda: ended(app))
     assert complete(app) == pytest.approx({0.1: 0.16, 0.5: 0.0, 2.0: 2.25})
     for steps in app.cwd.glob("runs/*/?/steps.log"):
-        assert steps.read_text().split() == "step 1 step 2 step 3 step 4".split()
+        assert steps.read_text().split() == ["step", "1", "step", "2", "step", "3", "step", "4"]
 
 
 @pytest.mark.endurance

@@ -15,8 +15,8 @@ from sweeps.base.environment import DETACHED
 from sweeps.base.errors import SweepError
 from sweeps.base.settings import Settings
 from sweeps.workers.detached import CLUSTER, JOBS_BEGUN, DetachedLeader, check_detach, jobs_begun
-from tests.sweeps.sweep_app import App
 from tests.sweeps.study.test_claims import Study
+from tests.sweeps.sweep_app import App
 from tests.sweeps.workers.test_callbacks import RECORDER
 
 SLURM = ("hydra/launcher=submitit_slurm", "hydra.sweeper.detach=true")
