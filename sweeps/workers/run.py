@@ -32,6 +32,7 @@ from sweeps.workers.children import ending_children
 from sweeps.workers.code_version import note_code
 from sweeps.workers.detached import check_detach, is_detached, jobs_begun, submit, tell_submitted
 from sweeps.workers.dry_run import DryRun
+from sweeps.workers.endings import reasons_to_end
 from sweeps.workers.gpu_sharing import GpuSharing, sharing_of
 from sweeps.workers.launch import Launch
 from sweeps.workers.leader import Leader, Orders
@@ -162,7 +163,8 @@ class Run:
         print_summary(self.console, ranking, study.name, asked, n_run, study.n_superseded, further)
         with suppress(OSError):  # a full disk: the study has it all
             write_results(ranking, self.request.composition.sweep_dir)
-        self._explain_end(study)
+        for line in reasons_to_end(study, self.plan, self.settings, records):
+            self.say(line)
 
     def _end(
         self, study: SweepStudy, parent: ParentRun | None, records: Records, new: Records, ended: tuple[bool, Returns]
@@ -213,19 +215,6 @@ class Run:
         with ending_children():
             worker.work()
         return True, worker.launch.returns
-
-    def _explain_end(self, study: SweepStudy) -> None:
-        """Say why no further trial starts, if this is not because all have run."""
-        rate, limit = study.failure_rate(self.plan), self.settings.max_failure_rate
-        if rate > limit:
-            self.say(
-                f"given up: {rate:.0%} of the trials have failed, which is more than"
-                f" hydra.sweeper.max_failure_rate={limit}; go on with a greater one, or with"
-                " hydra.sweeper.retry_failed=true"
-            )
-        target = self.settings.target
-        if target is not None and study.has_reached(self.plan, target):
-            self.say(f"hydra.sweeper.target={target} is reached: no further trial starts")
 
     def _further(self, study: SweepStudy, ranking: Ranking, parent: ParentRun | None) -> list[Step]:
         """What the user may want after the sweep: its results' commands, its report, its pages in MLflow."""
