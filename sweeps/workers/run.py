@@ -12,6 +12,7 @@ from rich.console import Console
 from clipgan.base.secrets import without_passwords
 from sweeps.base.signals import Stop
 from sweeps.command.command_line import ATTRIBUTE, note
+from sweeps.command.make_plan import has_seed
 from sweeps.command.next_steps import Step, next_steps, report_command
 from sweeps.command.request import Request
 from sweeps.display.mlflow_study import ParentRun, open_parent, or_warn
@@ -110,7 +111,8 @@ class Run:
     def _queue(self, study: SweepStudy) -> None:
         """Note the command with the study, and queue its points."""
         self.request.composition.save()
-        study.set_attribute(ATTRIBUTE, note(self.request.fixed, self.settings.best_command))
+        seeded = has_seed(self.settings, self.request.composition.config)
+        study.set_attribute(ATTRIBUTE, note(self.request.fixed, self.settings.best_command, seeded))
         study.set_attribute(ABOUT, self.request.about)
         log_axes = [axis.name for axis in self.request.axes if isinstance(axis, Interval) and axis.log]
         study.set_attribute(LOG_AXES, log_axes)
@@ -249,7 +251,7 @@ class Run:
             as_axes=self.request.as_axes,
             parent_run_id=parent_run_id,
             folder=folder,
-            view=self._view(n_workers),
+            view=self._view(study, n_workers),
             stop_seconds=self.settings.stop_seconds,
             stop=self.stop,
         )
@@ -269,11 +271,11 @@ class Run:
         view = EventLines(self.say, self.plan)
         return Worker(launch, view, self.stop, leaves=is_detached(), led=self.orders is not None)
 
-    def _view(self, n_workers: int) -> View:
-        """Choose the leader's view: a table on a terminal, else lines."""
+    def _view(self, study: SweepStudy, n_workers: int) -> View:
+        """Choose the leader's view: a table on a terminal, else lines, for what happens from now on."""
         if self.console.is_terminal:
             return LiveTable(self.console, self.plan, n_workers)
-        return EventLines(self.say, self.plan)
+        return EventLines(self.say, self.plan, study.changes())
 
     def _open_parent(self, study: SweepStudy) -> ParentRun | None:
         uri, experiment = self.settings.mlflow_tracking_uri, self.settings.mlflow_experiment
