@@ -12,7 +12,7 @@ from clipgan.base.text import config_flags
 ATTRIBUTE = "command"  # note of the study
 
 
-def note(fixed: Sequence[str], best_command: str | None = None) -> Mapping[str, Any]:
+def note(fixed: Sequence[str], best_command: str | None = None, has_seed: bool = True) -> Mapping[str, Any]:
     """What a study keeps of the command that runs it: the program, and the overrides that all trials share.
 
     A report shows it, so it has no password.
@@ -20,10 +20,12 @@ def note(fixed: Sequence[str], best_command: str | None = None) -> Mapping[str, 
     Args:
         fixed: these overrides.
         best_command: `hydra.sweeper.best_command`.
+        has_seed: whether the app has a key that replicas may vary.
     """
     return {
         "sweep": sweep_command(),
         "best": best_command,
+        "has_seed": has_seed,
         "program": _program(),
         "flags": config_flags(sys.argv[1:]),
         "fixed": [without_passwords(line) for line in fixed],

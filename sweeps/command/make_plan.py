@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from hydra.core.override_parser.types import Transformer
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from sweeps.base.errors import SweepError
 from sweeps.base.samplers_and_pruners import CmaEsSampler, GridSampler, RandomSampler, TPESampler, instance, pruner_of
@@ -227,12 +227,19 @@ def _seed(settings: Settings, axes: Sequence[AnyAxis], fixed: Sequence[str], com
             f"hydra.sweeper.replicas={settings.replicas} is not allowed together with a {key} axis: replicas already"
             " vary the seed"
         )
-    base = OmegaConf.select(composition.without_axes(fixed)[0], key)
-    if not isinstance(base, int) or isinstance(base, bool):
+    config = composition.without_axes(fixed)[0]
+    base = OmegaConf.select(config, key)
+    if not has_seed(settings, config):
         raise SweepError(
             f"hydra.sweeper.seed_key={key} is not allowed: replicas need a key with a whole number, and this is {base}"
         )
-    return base
+    return int(base)
+
+
+def has_seed(settings: Settings, config: DictConfig) -> bool:
+    """Whether an app has a seed that replicas may vary."""
+    base = OmegaConf.select(config, settings.seed_key)
+    return isinstance(base, int) and not isinstance(base, bool)
 
 
 def _text(values: Mapping[str, Any]) -> str:

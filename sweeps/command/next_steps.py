@@ -57,7 +57,7 @@ def next_steps(ranking: Ranking, note: Mapping[str, Any] | None) -> list[Step]:
         command = known["best"].replace(CHECKPOINT, shlex.quote(str(shown_path(path))))
         steps.append((f"to use the best checkpoint, {where}", command))
     compared = len(ranking.points) > 1 and len(ranking.goal.names) == 1
-    if compared and not ranking.has_replicas and known.get("sweep"):
+    if compared and not ranking.has_replicas and known.get("sweep") and known.get("has_seed", True):
         more = f"{known['sweep']} hydra.sweeper.replicas={REPLICAS}"
         steps.append(("to learn whether another seed changes the order", more))
     return steps

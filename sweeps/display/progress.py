@@ -27,12 +27,13 @@ class EventLines:
     Args:
         say: shows one line.
         plan: what the sweep runs.
+        known: trials of earlier commands, whose events until now get no lines.
     """
 
-    def __init__(self, say: Callable[[str], None], plan: Plan) -> None:
+    def __init__(self, say: Callable[[str], None], plan: Plan, known: Iterable[TrialRecord] = ()) -> None:
         self._say = say
         self._plan = plan
-        self._before: dict[int, TrialRecord] = {}
+        self._before = {record.number: record for record in known}
 
     def show(self, records: Iterable[TrialRecord]) -> None:
         """Show the trials that are new or have changed; called about once a second, also if there are none."""

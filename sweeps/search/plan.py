@@ -111,13 +111,44 @@ class Plan:
             return first
         by_id = {point_id(result.point): result for result in results}
         whole = [point for point in points if not by_id[point_id(point.values)].has_failed]
-        sign = 1 if self.goal.directions[0] == "minimize" else -1
-        costs = [[sign * value for value in by_id[point_id(point.values)].in_a_row] for point in whole]
-        seeds, due = next_look(costs, self.goal.error or 0.0, self.replicas)
+        seeds, due = self._look([by_id[point_id(point.values)] for point in whole])
         tasks = [self._task(whole[index], replica) for replica in range(seeds) for index in due]
         new = [task for task in tasks if task.task not in known]
         n_known = sum(len(result.replicas) for result in results)
         return [] if self.limit is not None and n_known + len(new) > self.limit else new
+
+    def _look(self, results: Sequence[PointResult]) -> tuple[int, list[int]]:
+        """Find the number of seeds that is due, and the positions of the points that must have it: see `next_look`."""
+        sign = 1 if self.goal.directions[0] == "minimize" else -1
+        costs = [[sign * value for value in result.in_a_row] for result in results]
+        return next_look(costs, self.goal.error or 0.0, self.replicas)
+
+    def why_no_further_seed(self, records: Sequence[TrialRecord]) -> str | None:
+        """Say why sequential replicas have come to their end.
+
+        Args:
+            records: the newest trial of each task of the study.
+
+        Returns:
+            A part of a sentence; None if there is nothing to say, or trials of the plan still wait or run.
+        """
+        own = [record for record in records if self.source.accepts(record.point)]
+        ranking = Ranking(own, self.goal)
+        if self.goal.error is None or len(ranking.points) < 2 or any(record.is_open for record in own):
+            return None
+        whole = [result for result in ranking.points if not result.is_closed and not result.has_failed]
+        undecided = [result for result in whole if result is not ranking.best and ranking.noise(result) is not False]
+        if not undecided:
+            any_failed = any(record.state == "FAIL" for record in own)
+            return "the best point is told from all others" + (" without a failed seed" if any_failed else "")
+        if self._look(whole)[1]:
+            return f"those of the undecided points do not fit into hydra.sweeper.replicas_trials={self.limit}"
+        if all(len(result.complete) >= self.replicas for result in undecided):
+            return f"the points within noise of the best have hydra.sweeper.replicas_max={self.replicas} seeds each"
+        return (
+            f"up to hydra.sweeper.replicas_max={self.replicas} seeds would probably not tell the best point from those"
+            " within noise"
+        )
 
     def pending(self, records: Sequence[TrialRecord]) -> bool:
         """Whether more tasks may be due when a trial that waits or runs has ended."""

@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 
 from sweeps.base.signals import held
 from sweeps.points.search_space import Space, point_id
-from sweeps.points.trial_record import TrialRecord
+from sweeps.points.trial_record import TrialRecord, record_of
 from sweeps.search.plan import Plan
 from sweeps.study.open_study import OpenStudy
 from sweeps.study.owner import this_process
@@ -105,9 +105,7 @@ class SweepStudy(OpenStudy):
     @patient
     def current(self, claim: TrialRecord) -> TrialRecord:
         """Read a claimed trial again, with what its job has stored."""
-        with self._fresh():
-            self._trials.refresh(with_running=True)
-            return self._trials.all[claim.number]
+        return record_of(self._storage.get_trial(claim.key))
 
     @patient
     def complete(self, claim: TrialRecord, values: Sequence[float], run_dir: str | None) -> bool:

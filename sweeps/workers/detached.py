@@ -30,9 +30,11 @@ from sweeps.command.next_steps import report_command, show_command
 from sweeps.display.summary import print_steps
 from sweeps.study.claims import SweepStudy
 from sweeps.study.storage import is_file
+from sweeps.study.stored_study import SLURM_JOBS
 from sweeps.workers.callbacks import own_arguments, without_callbacks
 
 CLUSTER = "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher"
+JOBS_BEGUN = "jobs_begun"  # note of the study, see `jobs_begun`
 STOPPED = (128 + signal.SIGTERM, -signal.SIGTERM)  # exit statuses of a command that SIGTERM has stopped
 UNTIL_KILLED = 600  # seconds that Slurm may take after SIGTERM: it requeues no preempted job that has ended before
 OF_EXECUTOR = ("submitit_folder", "max_num_timeout")  # settings of the launcher that its executor is made with
@@ -120,13 +122,14 @@ def _blocking_requeue_signal() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])  # a signal that came meanwhile is delivered now
 
 
-def submit(launcher: Launcher, config: DictConfig, n_jobs: int) -> tuple[str, str]:
-    """Submit the jobs of a detached sweep, as one array.
+def submit(launcher: Launcher, config: DictConfig, n_jobs: int, study: SweepStudy) -> tuple[str, str]:
+    """Submit the jobs of a detached sweep, as one array, and note them with the study.
 
     Args:
         launcher: Slurm's, with the user's settings.
         config: of the sweep.
         n_jobs: number of jobs.
+        study: which the jobs run.
 
     Returns:
         The id of the array, and the folder of its logs.
@@ -138,6 +141,7 @@ def submit(launcher: Launcher, config: DictConfig, n_jobs: int) -> tuple[str, st
 
     removed = without_callbacks(config)
     leader = DetachedLeader([sys.executable, *own_arguments(config)], {DETACHED: json.dumps(removed)})
+    study.set_attribute(JOBS_BEGUN, None)
     params: dict[str, Any] = launcher.params  # type: ignore[attr-defined]  # of hydra-submitit-launcher
     try:
         executor = submitit.AutoExecutor(
@@ -149,7 +153,20 @@ def submit(launcher: Launcher, config: DictConfig, n_jobs: int) -> tuple[str, st
             jobs = [executor.submit(leader) for _ in range(n_jobs)]
     except (RuntimeError, OSError, subprocess.CalledProcessError) as error:
         raise SweepError(f"Slurm does not accept the jobs: {first_line(error)}") from error
-    return jobs[0].job_id.partition("_")[0], str(jobs[0].paths.folder.parent)
+    job = jobs[0].job_id.partition("_")[0]
+    study.set_attribute(SLURM_JOBS, [*(study.attribute(SLURM_JOBS) or ()), job])
+    return job, str(jobs[0].paths.folder.parent)
+
+
+def jobs_begun(study: SweepStudy) -> float:
+    """Return when the first job of a detached sweep began, in seconds since 1970; this process's may be the first.
+
+    The time of the command counts from there, for all its jobs: also for one that starts later, or that Slurm requeues.
+    """
+    with study.locked():
+        if study.attribute(JOBS_BEGUN) is None:
+            study.set_attribute(JOBS_BEGUN, time.time())
+        return float(study.attribute(JOBS_BEGUN))
 
 
 def tell_submitted(console: Console, settings: Settings, study: SweepStudy, job: str, n_jobs: int, logs: str) -> None:

@@ -12,6 +12,7 @@ from rich.console import Console
 from clipgan.base.secrets import without_passwords
 from sweeps.base.signals import Stop
 from sweeps.command.command_line import ATTRIBUTE, note
+from sweeps.command.make_plan import has_seed
 from sweeps.command.next_steps import Step, next_steps, report_command
 from sweeps.command.request import Request
 from sweeps.display.mlflow_study import ParentRun, open_parent, or_warn
@@ -26,12 +27,13 @@ from sweeps.search.sampling import SampledPoints
 from sweeps.study.claims import SweepStudy
 from sweeps.study.queue import Limits
 from sweeps.study.storage import absolute_url, is_emptied, open_storage
-from sweeps.study.stored_study import ABOUT, DEPENDENCIES, LOG_AXES, SLURM_JOBS
+from sweeps.study.stored_study import ABOUT, DEPENDENCIES, LOG_AXES
 from sweeps.study.warm_start import complete_trials
 from sweeps.workers.children import ending_children
 from sweeps.workers.code_version import note_code
-from sweeps.workers.detached import check_detach, is_detached, submit, tell_submitted
+from sweeps.workers.detached import check_detach, is_detached, jobs_begun, submit, tell_submitted
 from sweeps.workers.dry_run import DryRun
+from sweeps.workers.endings import reasons_to_end
 from sweeps.workers.gpu_sharing import GpuSharing, sharing_of
 from sweeps.workers.launch import Launch
 from sweeps.workers.leader import Leader, Orders
@@ -109,7 +111,8 @@ class Run:
     def _queue(self, study: SweepStudy) -> None:
         """Note the command with the study, and queue its points."""
         self.request.composition.save()
-        study.set_attribute(ATTRIBUTE, note(self.request.fixed, self.settings.best_command))
+        seeded = has_seed(self.settings, self.request.composition.config)
+        study.set_attribute(ATTRIBUTE, note(self.request.fixed, self.settings.best_command, seeded))
         study.set_attribute(ABOUT, self.request.about)
         log_axes = [axis.name for axis in self.request.axes if isinstance(axis, Interval) and axis.log]
         study.set_attribute(LOG_AXES, log_axes)
@@ -126,8 +129,7 @@ class Run:
         """Submit the jobs of a detached sweep, and say how to watch and stop them."""
         n_open = study.n_open(self.plan)
         n_jobs = min(self.settings.workers or n_open, n_open, self.settings.max_batch_size or n_open)
-        job, logs = submit(self.make_launcher(), self.request.composition.config, n_jobs)
-        study.set_attribute(SLURM_JOBS, [*(study.attribute(SLURM_JOBS) or ()), job])
+        job, logs = submit(self.make_launcher(), self.request.composition.config, n_jobs, study)
         tell_submitted(self.console, self.settings, study, job, n_jobs, logs)
 
     def _choose_folder(self, study: SweepStudy) -> None:
@@ -163,7 +165,8 @@ class Run:
         print_summary(self.console, ranking, study.name, asked, n_run, study.n_superseded, further)
         with suppress(OSError):  # a full disk: the study has it all
             write_results(ranking, self.request.composition.sweep_dir)
-        self._explain_end(study)
+        for line in reasons_to_end(study, self.plan, self.settings, records):
+            self.say(line)
 
     def _end(
         self, study: SweepStudy, parent: ParentRun | None, records: Records, new: Records, ended: tuple[bool, Returns]
@@ -206,25 +209,14 @@ class Run:
         sharing = sharing_of(self.settings, lambda: study.n_open(self.plan), self.say) if more else None
         # nobody can stop this process's own job in time if it hangs in a library
         is_timed = self.limits.given and (n_open > 0 or not study.is_finished(self.plan))
+        if is_detached():
+            self.limits.count_from(jobs_begun(study))
         if n_workers > 1 or sharing is not None or is_timed or is_detached():
             return self._leader(study, max(1, n_workers), sharing, run_id).work(), {}
         worker = self._worker(study, run_id)
         with ending_children():
             worker.work()
         return True, worker.launch.returns
-
-    def _explain_end(self, study: SweepStudy) -> None:
-        """Say why no further trial starts, if this is not because all have run."""
-        rate, limit = study.failure_rate(self.plan), self.settings.max_failure_rate
-        if rate > limit:
-            self.say(
-                f"given up: {rate:.0%} of the trials have failed, which is more than"
-                f" hydra.sweeper.max_failure_rate={limit}; go on with a greater one, or with"
-                " hydra.sweeper.retry_failed=true"
-            )
-        target = self.settings.target
-        if target is not None and study.has_reached(self.plan, target):
-            self.say(f"hydra.sweeper.target={target} is reached: no further trial starts")
 
     def _further(self, study: SweepStudy, ranking: Ranking, parent: ParentRun | None) -> list[Step]:
         """What the user may want after the sweep: its results' commands, its report, its pages in MLflow."""
@@ -259,7 +251,7 @@ class Run:
             as_axes=self.request.as_axes,
             parent_run_id=parent_run_id,
             folder=folder,
-            view=self._view(n_workers),
+            view=self._view(study, n_workers),
             stop_seconds=self.settings.stop_seconds,
             stop=self.stop,
         )
@@ -279,11 +271,11 @@ class Run:
         view = EventLines(self.say, self.plan)
         return Worker(launch, view, self.stop, leaves=is_detached(), led=self.orders is not None)
 
-    def _view(self, n_workers: int) -> View:
-        """Choose the leader's view: a table on a terminal, else lines."""
+    def _view(self, study: SweepStudy, n_workers: int) -> View:
+        """Choose the leader's view: a table on a terminal, else lines, for what happens from now on."""
         if self.console.is_terminal:
             return LiveTable(self.console, self.plan, n_workers)
-        return EventLines(self.say, self.plan)
+        return EventLines(self.say, self.plan, study.changes())
 
     def _open_parent(self, study: SweepStudy) -> ParentRun | None:
         uri, experiment = self.settings.mlflow_tracking_uri, self.settings.mlflow_experiment

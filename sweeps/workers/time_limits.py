@@ -32,6 +32,10 @@ class TimeLimits:
         seconds = seconds_of(self.settings.timeout)
         return seconds is not None and now - self.begun > seconds
 
+    def count_from(self, moment: float) -> None:
+        """Let the command's time begin at a moment in the past, in seconds since 1970."""
+        self.begun = time.monotonic() - max(0.0, time.time() - moment)
+
     def overdue(self, running: Iterable[TrialRecord], now: float) -> list[TrialRecord]:
         """Return the trials that have run too long at a moment, among all that this command runs now."""
         seconds = seconds_of(self.settings.trial_timeout)

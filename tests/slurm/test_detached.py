@@ -95,6 +95,24 @@ def test_a_preempted_job_is_requeued_and_a_cancelled_one_is_not(app: App) -> Non
 
 
 @pytest.mark.endurance
+def test_all_jobs_of_a_sweep_share_its_time(app: App) -> None:
+    command = (*DETACHED, "h=0.1,0.5,2", "mode=checkpoint")  # each halts before its last step
+    one_by_one = ("hydra.launcher.array_parallelism=1", "hydra.sweeper.workers=2")
+    app.run(*command, *one_by_one, "hydra.sweeper.timeout=10s")
+    app.wait_until(lambda: ended(app))
+    assert list(jobs(app).values()) == ["FAILED"] * 2  # with status 75, as the command itself would end
+    assert all("hydra.sweeper.timeout=10s is over" in log for log in logs(app))
+    assert {trial.params["h"] for trial in app.trials(state=TrialState.WAITING)} == {0.1, 0.5, 2.0}
+    assert len(app.started()) <= 1  # the second job has come after the end, and has started none
+    (app.cwd / "go").touch()
+    app.run(*command, "hydra.sweeper.workers=1", "hydra.sweeper.timeout=1h")  # the time begins anew
+    app.wait_until(lambda: ended(app))
+    assert complete(app) == pytest.approx({0.1: 0.16, 0.5: 0.0, 2.0: 2.25})
+    for steps in app.cwd.glob("runs/*/?/steps.log"):
+        assert steps.read_text().split() == ["step", "1", "step", "2", "step", "3", "step", "4"]
+
+
+@pytest.mark.endurance
 def test_a_crash_in_a_job_costs_one_attempt(app: App) -> None:
     command = (*DETACHED, "h=0.1,0.5", "mode=killed", "only_at=0.1", "hydra.sweeper.workers=1")
     app.run(*command, "hydra.sweeper.max_retries=1")

@@ -27,6 +27,7 @@ def test_the_best_checkpoint_is_not_the_last(tmp_path: Path, monkeypatch: pytest
         ("to use the best checkpoint, of trial 1 at kimg 4", "use ckpt='a b/checkpoint-000004.pt'"),
         ("to learn whether another seed changes the order", "python train.py -m h=1,2 hydra.sweeper.replicas=3"),
     ]
+    assert len(next_steps(ranking, {**NOTE, "has_seed": False})) == 1  # replicas need a seed
     assert next_steps(ranking, None) == []
     assert next_steps(Ranking([], Goal()), NOTE) == []
 

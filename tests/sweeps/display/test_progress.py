@@ -40,15 +40,18 @@ def test_a_terminal_shows_how_far_a_queue_is_written(terminal: bool) -> None:
 
 def test_a_line_for_each_event() -> None:
     said: list[str] = []
-    lines = EventLines(said.append, PLAN)
+    earlier = record(4, steps={2: 30.0})  # another host runs it
+    lines = EventLines(said.append, PLAN, [earlier])
     running = record(2, steps={2: 30.0})
     lines.show([record(2, "WAITING")])
+    lines.show([replace(earlier, steps={2: 30.0, 4: 20.0})])
     lines.show([record(2), record(99)])  # the latter is not of this plan
     lines.show([running])
     lines.show([replace(running, steps={2: 30.0, 4: 12.5})])
     lines.show([record(2, "COMPLETE", steps={2: 30.0, 4: 12.5}, value=12.5)])
     lines.show([record(3, "FAIL", reason="DivergenceError: nan", requeued=True)])
     assert said == [
+        "trial 4  h=4  kimg 4  value 20",
         "trial 2  h=2  started",
         "trial 2  h=2  kimg 2  value 30",
         "trial 2  h=2  kimg 4  value 12.5",

@@ -105,3 +105,22 @@ def test_sequential_replicas_go_on_without_a_point_that_has_failed() -> None:
     known = [*noisy(3)[:-1], record(3, 2, "FAIL")]
     assert said(sequential().more(known)) == [("h=1", "seed=10"), ("h=2", "seed=10")]
     assert sequential().more([*noisy(3, (1, 3)), *(record(2, seed, "FAIL") for seed in range(3))]) == []
+
+
+def test_the_end_of_sequential_replicas_has_a_reason() -> None:
+    def why(records: list[TrialRecord], most: int = 12, limit: int | None = None) -> str | None:
+        return Plan(Grid(POINTS), Goal(replicas=most, error=0.05), SEED, limit).why_no_further_seed(records)
+
+    told = "the best point is told from all others"
+    assert why(noisy(3, (1, 3))) == told
+    assert why([*noisy(3, (1, 3)), record(2, 0, "FAIL")]) == f"{told} without a failed seed"
+    assert why([*noisy(3, (1, 3)), *noisy(2, (2,)), record(2, 2, "FAIL")]) == f"{told} without a failed seed"
+    assert why([*noisy(3), *noisy(4, (1, 2))[6:]], most=4) == (
+        "the points within noise of the best have hydra.sweeper.replicas_max=4 seeds each"
+    )
+    assert why(noisy(3), limit=10) == "those of the undecided points do not fit into hydra.sweeper.replicas_trials=10"
+    costs = {1: (1.0, 2.0, 1.5), 2: (1.1, 1.9, 1.6)}
+    flat = [record(h, seed, value=value) for h, values in costs.items() for seed, value in enumerate(values)]
+    assert str(why(flat, most=4)).startswith("up to hydra.sweeper.replicas_max=4 seeds would probably not tell")
+    assert why([*noisy(3)[:-1], record(3, 2, "RUNNING")]) is None
+    assert Plan(Grid(POINTS), Goal(replicas=3), SEED).why_no_further_seed(noisy(3)) is None

@@ -14,7 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from sweeps.base.environment import DETACHED
 from sweeps.base.errors import SweepError
 from sweeps.base.settings import Settings
-from sweeps.workers.detached import CLUSTER, DetachedLeader, check_detach
+from sweeps.workers.detached import CLUSTER, JOBS_BEGUN, DetachedLeader, check_detach, jobs_begun
+from tests.sweeps.study.test_claims import Study
 from tests.sweeps.sweep_app import App
 from tests.sweeps.workers.test_callbacks import RECORDER
 
@@ -59,6 +60,14 @@ def test_what_cannot_be_detached_is_refused(
     assert "secret" not in str(refused.value)
 
 
+def test_the_time_of_a_detached_sweep_begins_with_its_first_job(tmp_path: Path) -> None:
+    before = time.time()
+    study = Study(tmp_path)
+    begun = jobs_begun(study.open())
+    assert before <= begun <= time.time()
+    assert jobs_begun(study.open()) == begun
+
+
 WAIT = """
 import pathlib, os, signal, time
 pathlib.Path("pid").write_text(str(os.getpid()))
@@ -101,6 +110,10 @@ def test_a_detached_leader_runs_jobs_itself_and_leaves_when_none_is_left_to_star
     removed = "~hydra.callbacks.recorder"
     monkeypatch.setenv(DETACHED, json.dumps([removed]))
     command = (*RECORDER, *points, *SLURM, removed)
+    app.study().set_user_attr(JOBS_BEGUN, time.time() - 3601)  # when the first job of this sweep began
+    late = app.run(*command, "hydra.sweeper.timeout=1h", status=75)
+    assert "hydra.sweeper.timeout=1h is over: no further trial starts" in late
+    assert len(app.started()) == 1
     first = app.start(*command)
     app.await_file("hanging")
     out = app.run(*command)

@@ -1,5 +1,7 @@
 """A command and a trial whose time is over."""
 
+import time
+
 import pytest
 from optuna.trial import TrialState
 
@@ -30,6 +32,8 @@ def test_a_command_has_its_time_from_its_start() -> None:
     limits = TimeLimits(Settings(timeout=60), begun=1000)
     assert (limits.is_over(now=1060), limits.is_over(now=1061)) == (False, True)
     assert limits.overdue(running(0), now=1061) == []
+    limits.count_from(time.time() - 3600)
+    assert limits.is_over(now=time.monotonic() - 3000)
     assert (limits.given, TimeLimits(Settings()).given) == (True, False)
 
 

@@ -1,0 +1,29 @@
+"""Say why a sweep starts no further trial, if this is not because all of its points have run."""
+
+from collections.abc import Iterator, Sequence
+
+from sweeps.base.settings import Settings
+from sweeps.points.trial_record import TrialRecord
+from sweeps.search.plan import Plan
+from sweeps.study.claims import SweepStudy
+
+
+def reasons_to_end(study: SweepStudy, plan: Plan, settings: Settings, records: Sequence[TrialRecord]) -> Iterator[str]:
+    """Yield one line for each reason.
+
+    Args:
+        study: its trials are read.
+        plan, settings: of the command.
+        records: the newest trial of each task of the study.
+    """
+    rate, limit = study.failure_rate(plan), settings.max_failure_rate
+    if rate > limit:
+        yield (
+            f"given up: {rate:.0%} of the trials have failed, which is more than"
+            f" hydra.sweeper.max_failure_rate={limit}; go on with a greater one, or with"
+            " hydra.sweeper.retry_failed=true"
+        )
+    if settings.target is not None and study.has_reached(plan, settings.target):
+        yield f"hydra.sweeper.target={settings.target} is reached: no further trial starts"
+    if (reason := plan.why_no_further_seed(records)) is not None:
+        yield f"no further seed: {reason}"
