@@ -106,7 +106,7 @@ def _drawn(screen: Any, start: int = 0) -> Any:
 
 @contextmanager
 def _swept(overrides: list[str], folders: list[str]) -> Iterator[Path]:
-    """The folder in which the demo's sweep has run: the last of those that are named, or a new one, deleted afterwards."""
+    """The folder of the demo's sweep: the last of those that are named, or a new one, which is deleted afterwards."""
     if folders:
         yield Path(folders[-1])
         return
