@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import IO, Any, TypeVar, cast
+from typing import IO, Any, TextIO, TypeVar, cast
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -54,9 +54,9 @@ class Output:
         return self._stdout.encoding
 
     @property
-    def _stdout(self) -> IO[str]:
+    def _stdout(self) -> TextIO:
         """The standard output behind rich's stand-in, which prints to the console, and so again to this object."""
-        return cast(IO[str], getattr(sys.stdout, "rich_proxied_file", sys.stdout))
+        return cast(TextIO, getattr(sys.stdout, "rich_proxied_file", sys.stdout))
 
     @contextmanager
     def _surviving(self) -> Iterator[None]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from rich import box
@@ -69,9 +70,11 @@ def _further(ranking: Ranking) -> list[tuple[str, Callable[[TrialRecord], Any]]]
     found: list[tuple[str, Callable[[TrialRecord], Any]]] = []
     if any(record.steps for record in ranking.records):
         found.append((f"{goal.names[0]}_best", lambda record: best_step_value(record, goal.directions[0])))
-    for name, title in ranking.attributes.items():
-        found.append((title, lambda record, name=name: record.attributes.get(name)))
-    return found
+    return found + [(title, partial(_attribute, name)) for name, title in ranking.attributes.items()]
+
+
+def _attribute(name: str, record: TrialRecord) -> Any:
+    return record.attributes.get(name)
 
 
 def best_step_value(record: TrialRecord, direction: str) -> float | None:
