@@ -37,10 +37,8 @@ class ContrastConfig:
 
     negatives: int = 0  # additional targets per step, of other images, from the feature cache
     grad_cache: bool = False  # true: micro-batches contrast over the whole batch (arXiv:2101.06983)
-    over: str = "batch"  # images that contrast with each other: batch | process (of one GPU, as in LAFITE)
     every: int = 1  # N: compute the contrast in every N-th step only, with N times its weight
 
     def __post_init__(self) -> None:
-        one_of("contrast.over", self.over, ("batch", "process"))
         at_least("contrast.every", self.every, 1)
         at_least("contrast.negatives", self.negatives, 0)

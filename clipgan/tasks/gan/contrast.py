@@ -25,13 +25,14 @@ def contrast(
 ) -> tuple[Tensor | float, Values]:
     """Compute the terms over the rows of `parts`, against their targets and the further targets.
 
-    The rows are those of all processes, or with `contrast.over=process` this process's. The gradients of the processes
-    add up to the step's, so the latter have the weight 1 / W each.
+    The rows are those of all W processes, or with `model.lafite.contrast=process` this process's. The gradients of the
+    processes are added, so each process's own contrast has the weight 1 / W.
     """
     if not terms:
         return 0.0, {}
     further, network = parts[0].further, terms[0].phase
-    alone = config.contrast.over == "process" and world_size() > 1
+    lafite = config.model.lafite
+    alone = lafite is not None and lafite.contrast == "process" and world_size() > 1
     together = _as_they_are if alone else gather
     for space, embeddings in embedded.items():
         watch.see(f"{network}/{space}/embedding", embeddings)

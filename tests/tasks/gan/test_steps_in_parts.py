@@ -123,7 +123,7 @@ def test_path_lengths_in_parts(make_noisy_training):
 ALONE = "LAFITE's networks, each process alone"
 MORE_VARIANTS = VARIANTS | {
     "LAFITE's networks": LAFITE,
-    ALONE: [*LAFITE, "pairs=drop_false_negative", "contrast.over=process", "model.lafite.text_logit=process"],
+    ALONE: [*LAFITE, "pairs=drop_false_negative", "model.lafite.contrast=process", "model.lafite.text_logit=process"],
 }
 PROCESSES = (
     "symmetric",
