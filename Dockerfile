@@ -1,4 +1,4 @@
-# The commands clipgan-train, clipgan-sample, clipgan-report and clipgan-studies in a container.
+# The commands clipgan-train, clipgan-sample, clipgan-evaluate, clipgan-report and clipgan-studies in a container.
 #
 # docker build -t clipgan .
 # docker build -t clipgan:cuda --build-arg BASE=nvidia/cuda:12.8.1-base-ubuntu24.04 .

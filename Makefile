@@ -121,7 +121,7 @@ bench-simclr: setup ## time a step of task=simclr against a straightforward SimC
 gpu-check: setup ## measure and check everything that needs a GPU, in 8 minutes; write the tables of docs/gpu.md (ARGS=only=PART,...)
 	$(BIN)/python -m bench.gpu $(ARGS)
 
-screenshots: setup ## take the pictures of a terminal and of MLflow in docs/ again, in minutes (ARGS=mlflow: only MLflow's)
+screenshots: setup ## take the pictures of a terminal, of MLflow and of a report in docs/ again, in minutes (ARGS=mlflow: only MLflow's)
 	$(BIN)/python -m bench.pictures $(ARGS)
 
 cache-info: setup ## list the entries of the cache, and whether each is whole (ARGS=--cache-dir=DIR)

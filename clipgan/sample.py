@@ -68,8 +68,16 @@ def main() -> None:
     if helped(__doc__):
         return
     with messages_not_tracebacks("out"):
-        files = sample(parse(sys.argv[1:]))
-        print(printable(f"{files[0]}: the grid; {len(files) - 1} more files beside it"))
+        options = parse(sys.argv[1:])
+        earlier = set(options.out.glob("*")) if options.out else set()
+        files = sample(options)
+        replaced = len(earlier & set(files))
+        print(
+            printable(
+                f"{files[0]}: the grid; {len(files) - 1} more files beside it"
+                f"{f'; {replaced} of them replace earlier files' if replaced else ''}"
+            )
+        )
 
 
 if __name__ == "__main__":

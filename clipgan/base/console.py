@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import IO, Any, TypeVar, cast
+from typing import IO, Any, TextIO, TypeVar, cast
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -32,26 +32,31 @@ class Output:
     def write(self, text: str) -> int:
         """Write to the standard output of this moment."""
         with self._surviving():
-            sys.stdout.write(text)
+            self._stdout.write(text)
         return len(text)
 
     def flush(self) -> None:
         """Flush it."""
         with self._surviving():
-            sys.stdout.flush()
+            self._stdout.flush()
 
     def isatty(self) -> bool:
         """Whether it is a terminal."""
-        return sys.stdout.isatty()
+        return self._stdout.isatty()
 
     def fileno(self) -> int:
         """Its descriptor."""
-        return sys.stdout.fileno()
+        return self._stdout.fileno()
 
     @property
     def encoding(self) -> str:
         """Its encoding."""
-        return sys.stdout.encoding
+        return self._stdout.encoding
+
+    @property
+    def _stdout(self) -> TextIO:
+        """The standard output behind rich's stand-in, which prints to the console, and so again to this object."""
+        return cast(TextIO, getattr(sys.stdout, "rich_proxied_file", sys.stdout))
 
     @contextmanager
     def _surviving(self) -> Iterator[None]:
@@ -61,7 +66,7 @@ class Output:
             if error.errno not in LOST:
                 raise
             nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, sys.stdout.fileno())  # also for what the interpreter flushes at its end
+            os.dup2(nowhere, self._stdout.fileno())  # also for what the interpreter flushes at its end
             os.close(nowhere)
             if self.when_lost is None:
                 raise SystemExit(128 + signal.SIGPIPE) from None

@@ -16,6 +16,11 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
+def why_unreadable(error: Exception) -> str:
+    """Return the reason why PyTorch cannot read a file; of a text file, its unpickler raises errors of its own code."""
+    return "it is no file of PyTorch" if isinstance(error, LookupError | AttributeError) else first_line(error)
+
+
 def shown_path(path: Path) -> Path:
     """Return a path relative to the working directory if it lies inside; else the path itself."""
     try:

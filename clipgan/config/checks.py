@@ -10,6 +10,14 @@ from clipgan.base.errors import UserError
 ENCODINGS = ("utf-8", "utf-16-le", "latin-1", "cp1252", "cp1251", "gb18030", "big5", "shift_jis", "euc_jp", "euc_kr")
 
 
+RESOLUTIONS = "a power of two from 8 to 1024"  # of square images, in pixels
+
+
+def is_resolution(side: int) -> bool:
+    """Whether G can draw images with sides of so many pixels."""
+    return 8 <= side <= 1024 and side & (side - 1) == 0
+
+
 def require(condition: bool, key: str, value: Any, allowed: str) -> None:
     """Refuse a value unless a condition holds.
 

@@ -72,5 +72,6 @@ def _is_simclr(key: str) -> bool:
 def _close(name: str, known: Iterable[Any]) -> str:
     """End a sentence with a suggestion, if a name is close; the case of its letters does not count."""
     by_lower = {str(each).lower(): str(each) for each in known}
-    close = get_close_matches(name.lower(), by_lower, n=1)
+    begun = [key for key in by_lower if key.startswith(name.lower())]
+    close = begun if len(begun) == 1 else get_close_matches(name.lower(), by_lower, n=1)
     return f": did you mean {by_lower[close[0]]}?" if close else "."

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from clipgan.config.adversarial import AdversarialConfig
 from clipgan.config.augment import AugmentConfig
-from clipgan.config.checks import at_least, name, one_of, positive, require, weight
+from clipgan.config.checks import RESOLUTIONS, at_least, is_resolution, name, one_of, positive, require, weight
 from clipgan.config.condition import ConditionConfig
 from clipgan.config.data import DataConfig
 from clipgan.config.discriminator import DiscriminatorConfig
@@ -99,9 +99,7 @@ class Config:
         if self.checkpoint_minutes is not None:
             require(self.checkpoint_minutes >= 0, "checkpoint_minutes", self.checkpoint_minutes, "a number >= 0")
         require(self.seed >= 0, "seed", self.seed, "an integer >= 0")
-        power_of_two = self.resolution > 0 and self.resolution & (self.resolution - 1) == 0
-        require(power_of_two and 8 <= self.resolution <= 1024, "resolution", self.resolution,
-                 "a power of two from 8 to 1024")  # fmt: skip
+        require(is_resolution(self.resolution), "resolution", self.resolution, RESOLUTIONS)
         one_of("features", self.features, FEATURES)
         for sink in self.log:
             require(sink in LOGS, "log", f"[{','.join(self.log)}]", f"a list of any of {', '.join(LOGS)}")

@@ -3,12 +3,12 @@
 import shlex
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clipgan.base.installed import train_command
 from clipgan.base.secrets import without_passwords
-from clipgan.base.text import config_flags
+from clipgan.base.text import config_flags, shown_path
 from clipgan.config.command_line import key_of, quoted
 from clipgan.config.identity import is_listed
 
@@ -20,6 +20,10 @@ class UserCommand:
     overrides: tuple[str, ...] = ()
     hydra: tuple[str, ...] = ()  # overrides of Hydra's own keys, without the run directory and the mode
     run_dir: Path | None = None  # None: no command has started the run
+
+    def here(self) -> "UserCommand":
+        """The same command for the terminal: it names the run directory from the working directory on."""
+        return self if self.run_dir is None else replace(self, run_dir=shown_path(self.run_dir))
 
     def again(self) -> str:
         """The command that starts this run as before, in its directory."""

@@ -16,7 +16,7 @@ import torch
 
 from clipgan.base.durable_files import replacing
 from clipgan.base.errors import UserError
-from clipgan.base.text import first_line
+from clipgan.base.text import why_unreadable
 
 NAME = re.compile(r"checkpoint-(\d{6,})\.pt")  # a snapshot's file; files with other names belong to the user
 PARTS = {  # the parts of the state, by task; a GAN's configuration has no `simclr`
@@ -86,7 +86,7 @@ def load_checkpoint(
             " a pickle of LAFITE's is converted by python -m clipgan.import_lafite"
         ) from error
     except Exception as error:
-        raise UserError(f"checkpoint {path} cannot be loaded: {first_line(error)}") from error
+        raise UserError(f"checkpoint {path} cannot be loaded: {why_unreadable(error)}") from error
     if not isinstance(content, dict) or not content.keys() >= KEYS:
         raise UserError(f"checkpoint {path} is not from this project: it lacks some of {', '.join(sorted(KEYS))}")
     found = "simclr" if isinstance(content["config"], dict) and content["config"].get("simclr") else "gan"

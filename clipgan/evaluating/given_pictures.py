@@ -18,6 +18,7 @@ from torch import Tensor
 
 from clipgan.base.errors import UserError
 from clipgan.base.text import first_line
+from clipgan.config.checks import RESOLUTIONS, is_resolution
 from clipgan.inputs.data.archives import check_member
 from clipgan.inputs.data.images import formats, has_image_suffix
 from clipgan.inputs.data.limits import check_image_size
@@ -116,6 +117,8 @@ def find_pictures(path: Path, resolution: int | None) -> GivenPictures:
         if size != (side, side):
             why = f"resolution={resolution}" if resolution else f"{found[0][0].name} has {side} x {side}"
             raise UserError(f"images={path}: {picture.name} has {size[0]} x {size[1]} pixels, and {why}")
+    if not is_resolution(side):
+        raise UserError(f"images={path}: {found[0][0].name} has {side} x {side} pixels; the side must be {RESOLUTIONS}")
     return GivenPictures(path, [picture for picture, _, _ in found], side)
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from clipgan.base.errors import UserError
-from clipgan.base.text import first_line
+from clipgan.base.text import why_unreadable
 
 FILE_NAME = "weights-inception-2015-12-05-6726825d.pth"
 
@@ -29,7 +29,7 @@ def find_inception_weights(given: str | None) -> Path:
     try:  # torch-fidelity unpickles the file without a check, so it must hold only tensors
         state = torch.load(path, weights_only=True, mmap=True)
     except Exception as error:
-        raise UserError(f"metrics.inception_weights={path} cannot be loaded: {first_line(error)}") from error
+        raise UserError(f"metrics.inception_weights={path} cannot be loaded: {why_unreadable(error)}") from error
     if not isinstance(state, dict) or "Conv2d_1a_3x3.conv.weight" not in state:
         raise UserError(f"metrics.inception_weights={path} holds no weights of torch-fidelity's Inception")
     return path

@@ -127,7 +127,10 @@ class Settings:
 
     def _check_max_step(self) -> None:
         if not isinstance(self.max_step, int | None):
-            self._refuse("max_step", f"a whole number of {self.step_name}: trials report their progress in whole units")
+            raise SweepError(
+                f"trials of {self.max_step} {self.step_name} are not allowed: a whole number of {self.step_name} is"
+                " needed (hydra.sweeper.max_step), because trials report their progress in whole units"
+            )
         if self.max_step is not None and self.max_step < 1:
             self._refuse("max_step", "at least 1")
 

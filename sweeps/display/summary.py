@@ -10,7 +10,7 @@ from rich.table import Table
 
 from clipgan.base.console import PlainConsole
 from sweeps.command.next_steps import Step
-from sweeps.display.table import MAX_STEPS, cell, interval_text, names_in, point_cells, study_table
+from sweeps.display.table import StudyTable, cell, interval_text, names_in, point_cells, study_table
 from sweeps.points.ranking import PointResult, Ranking
 from sweeps.points.trial_record import TrialRecord
 from sweeps.points.verdict import verdict
@@ -54,10 +54,11 @@ def print_summary(
 def print_study(console: Console, ranking: Ranking, study: str, n_superseded: int) -> None:
     """Print the table of a study, its best points, its failures and what is left; for the arguments see above."""
     console.print(f"\nstudy {study}")
-    console.print(study_table(ranking), soft_wrap=False)
+    shown = study_table(ranking, console)
+    console.print(shown.table, soft_wrap=False)
     records = ranking.records
     for line in (
-        *_left_out(records, n_superseded),
+        *_left_out(records, n_superseded, shown),
         *_verdict(ranking),
         *_failures(records),
         *_unfinished(records),
@@ -71,15 +72,17 @@ def print_steps(console: Console, steps: Sequence[Step]) -> None:
         console.print(f"{purpose}:\n    {command}", soft_wrap=True)
 
 
-def _left_out(records: Sequence[TrialRecord], n_superseded: int) -> Iterator[str]:
+def _left_out(records: Sequence[TrialRecord], n_superseded: int, shown: StudyTable) -> Iterator[str]:
+    if shown.left_out:
+        yield f"not shown, as the terminal is too narrow: {', '.join(shown.left_out)}"
     if n_superseded:
         yield f"not shown: {n_superseded} earlier trials of these points (interrupted, orphaned or retried)"
     n_without = sum(record.state == "COMPLETE" and not record.values for record in records)
     if n_without:
         yield f"not compared: {n_without} trials, whose jobs have returned no number"
     n_steps = len({step for record in records for step in record.steps})
-    if n_steps > MAX_STEPS:
-        yield f"{MAX_STEPS} of {n_steps} reported steps are shown"
+    if n_steps > shown.n_steps:
+        yield f"{shown.n_steps} of {n_steps} reported steps are shown"
 
 
 def _verdict(ranking: Ranking) -> Iterator[Table | str]:

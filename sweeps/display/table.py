@@ -1,10 +1,14 @@
 """The table of a study: one row for each point and seed."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from rich import box
+from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from sweeps.base.even_choice import evenly
@@ -13,30 +17,64 @@ from sweeps.points.search_space import Values, name_of
 from sweeps.points.trial_record import TrialRecord
 
 MAX_STEPS = 12  # columns; of more reported steps an even choice is shown, the last one included
+UNLIMITED = 100_000  # characters, more than any table is wide
 
 
-def study_table(ranking: Ranking) -> Table:
-    """One row for each point and seed: its newest trial, axes, reported steps, attributes, values, state."""
+@dataclass(frozen=True)
+class StudyTable:
+    """The table of a study, and what it leaves out."""
+
+    table: Table
+    n_steps: int  # columns of reported steps
+    left_out: tuple[str, ...]  # titles of further metrics that have no column
+
+
+def study_table(ranking: Ranking, console: Console) -> StudyTable:
+    """Make the table with as many columns as fit the console: the last metrics are left out first, then steps."""
+    n_further, n_steps = len(_further(ranking)), MAX_STEPS
+    while True:
+        made = _with_columns(ranking, n_further, n_steps)
+        unlimited = console.options.update(width=UNLIMITED)
+        fits = Measurement.get(console, unlimited, made.table).maximum <= console.width
+        if fits or n_steps == 1:
+            return made
+        n_further, n_steps = (n_further - 1, n_steps) if n_further else (0, min(n_steps, made.n_steps) - 1)
+
+
+def _with_columns(ranking: Ranking, n_further: int, n_steps: int) -> StudyTable:
+    """One row for each point and seed: its newest trial, axes, reported steps, further metrics, values, state."""
     records, goal = ranking.records, ranking.goal
     axes = names_in(record.point for record in records)
     replicas = ["replica"] if any(record.replica for record in records) else []
-    attributes = ranking.attributes
-    steps = shown_steps(sorted({step for record in records for step in record.steps}))
+    further = _further(ranking)
+    shown = further[:n_further]
+    steps = shown_steps(sorted({step for record in records for step in record.steps}), n_steps)
     columns = ["trial", *axes, *replicas, *(f"{goal.step_name} {step}" for step in steps)]
-    columns += [f"{goal.names[0]}_best"] if steps else []
     table = Table(box=box.SIMPLE_HEAD)
-    for column in (*columns, *attributes.values(), *goal.names, "state"):
+    for column in (*columns, *(title for title, _ in shown), *goal.names, "state"):
         table.add_column(column, justify="left" if column == "state" else "right", overflow="fold")
     leaders = {record.number for result in ranking.leaders for record in result.complete}
     for record in records:
         cells = [str(record.label), *point_cells(record.point, axes), *(str(record.replica) for _ in replicas)]
         cells += [cell(record.steps.get(step)) for step in steps]
-        cells += [cell(best_step_value(record, goal.directions[0]))] if steps else []
-        cells += [cell(record.attributes.get(name)) for name in attributes]
+        cells += [cell(value_of(record)) for _, value_of in shown]
         values: Sequence[float | None] = record.values or [record.value, *[None] * (len(goal.names) - 1)]
         state = record.state if record.origin is None else f"{record.state} from {record.origin}"
         table.add_row(*cells, *map(cell, values), state, style="bold" if record.number in leaders else None)
-    return table
+    return StudyTable(table, len(steps), tuple(title for title, _ in further[n_further:]))
+
+
+def _further(ranking: Ranking) -> list[tuple[str, Callable[[TrialRecord], Any]]]:
+    """Title and value of the columns beside the reported steps: the best of them, and the attributes of the trials."""
+    goal = ranking.goal
+    found: list[tuple[str, Callable[[TrialRecord], Any]]] = []
+    if any(record.steps for record in ranking.records):
+        found.append((f"{goal.names[0]}_best", lambda record: best_step_value(record, goal.directions[0])))
+    return found + [(title, partial(_attribute, name)) for name, title in ranking.attributes.items()]
+
+
+def _attribute(name: str, record: TrialRecord) -> Any:
+    return record.attributes.get(name)
 
 
 def best_step_value(record: TrialRecord, direction: str) -> float | None:
@@ -46,9 +84,9 @@ def best_step_value(record: TrialRecord, direction: str) -> float | None:
     return pick(values) if values else None
 
 
-def shown_steps(steps: Sequence[int]) -> list[int]:
-    """At most `MAX_STEPS` of the steps, evenly chosen between 0 and the last one, which is included."""
-    return evenly([0, *steps], MAX_STEPS + 1)[1:]
+def shown_steps(steps: Sequence[int], at_most: int = MAX_STEPS) -> list[int]:
+    """At most so many of the steps, evenly chosen between 0 and the last one, which is included."""
+    return evenly([0, *steps], at_most + 1)[1:]
 
 
 def point_cells(point: Values, axes: Sequence[str]) -> list[str]:

@@ -1,5 +1,6 @@
 """A worker of a sweep: it claims a trial, runs its job and records the result, until nothing is left."""
 
+import signal
 import time
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -69,7 +70,8 @@ class Worker:
                 return
             if not self.led:
                 self.study.give_back(claim)
-            self._show_end(record, JobResult("FAIL", reason=f"stopped by {type(stop).__name__}"), waits_again=True)
+            by = type(stop).__name__ if self.stop.signal is None else signal.Signals(self.stop.signal).name
+            self._show_end(record, JobResult("FAIL", reason=f"stopped by {by}"), waits_again=True)
             raise
         self._tell(claim, record, result)
 

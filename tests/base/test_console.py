@@ -2,13 +2,15 @@
 
 import ast
 import io
+import sys
 
 import pytest
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from clipgan.base import console as progress
-from clipgan.base.console import PlainConsole, track
+from clipgan.base.console import Output, PlainConsole, track
 from tests.helpers import ROOT
 
 
@@ -28,6 +30,18 @@ def lines(monkeypatch):
         return out.getvalue().splitlines()
 
     return run
+
+
+def test_lines_above_a_live_panel(monkeypatch):
+    """On a terminal, rich's panel takes the place of the standard output and prints to the console."""
+    screen = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", screen)
+    console = PlainConsole(file=Output(), force_terminal=True)
+    with Live(get_renderable=lambda: "panel", console=console, auto_refresh=False, transient=True):
+        console.print("of the console")
+        print("of print")
+    assert "of the console\n" in screen.getvalue()
+    assert "of print\n" in screen.getvalue()
 
 
 def test_a_short_task_prints_nothing(lines):

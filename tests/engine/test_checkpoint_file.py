@@ -63,6 +63,13 @@ def test_a_cut_file_is_noticed(tmp_path, kept):
         load_checkpoint(path, CPU)
 
 
+def test_a_text_is_no_checkpoint(tmp_path):
+    path = tmp_path / "captions.txt"
+    path.write_text("a red circle\na blue star\n")
+    with pytest.raises(UserError, match=r"captions\.txt cannot be loaded: it is no file of PyTorch"):
+        load_checkpoint(path, CPU)
+
+
 def test_a_file_without_a_checksum_gives_weights_but_is_not_resumed(tmp_path, capsys):
     before, path = checkpoint_path(tmp_path, 1), checkpoint_path(tmp_path, 2)
     for file in (before, path):

@@ -63,6 +63,9 @@ def test_another_size_is_refused(tmp_path):
     assert "a.png has 16 x 16 pixels, and resolution=32" in refused(tmp_path, 32)
     picture(tmp_path / "b.png", size=(16, 8))
     assert "b.png has 16 x 8 pixels, and a.png has 16 x 16" in refused(tmp_path)
+    picture(tmp_path / "a.png", size=(48, 48))
+    (tmp_path / "b.png").unlink()
+    assert "a.png has 48 x 48 pixels; the side must be a power of two from 8 to 1024" in refused(tmp_path)
 
 
 def test_too_few_pictures_are_named_with_their_number(tmp_path):

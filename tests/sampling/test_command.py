@@ -9,7 +9,7 @@ from PIL import Image
 
 from clipgan.base.errors import UserError
 from clipgan.inputs.data.images import square
-from clipgan.sample import sample
+from clipgan.sample import main, sample
 from clipgan.sampling.options import parse
 from clipgan.sampling.rerank import clip_scores
 from tests import warm
@@ -43,6 +43,15 @@ def test_a_grid_single_pictures_and_strips(run, sampler, tmp_path):
     assert grid[:, row - 18 : row].float().std() > 0  # a label
     assert pixels(files[5]).shape == (3, 18 + 128, 3 * 128)
     assert pixels(files[7]).shape == (3, 2 * (18 + 128), 3 * 128)
+
+
+def test_replaced_files_are_told(run, tmp_path, monkeypatch, capsys):
+    arguments = [f"ckpt={run.checkpoint}", "prompts=a red circle", "seeds=1", f"out={tmp_path}"]
+    monkeypatch.setattr(sys, "argv", ["sample", *arguments])
+    main()
+    assert capsys.readouterr().out.endswith("grid.png: the grid; 1 more files beside it\n")
+    main()
+    assert capsys.readouterr().out.endswith("beside it; 2 of them replace earlier files\n")
 
 
 def test_a_picture_is_a_prompt(run, sampler, tmp_path):

@@ -129,9 +129,9 @@ def toggle_columns(page: Page, *titles: str) -> None:
     page.keyboard.press("Escape")
 
 
-def widen_names(page: Page, by: int) -> None:
-    """Drag the edge of the column of names, by some pixels."""
-    edge = _header(page, "Run Name").locator("xpath=ancestor-or-self::*[contains(@class, 'ag-header-cell')][1]")
+def widen(page: Page, title: str, by: int) -> None:
+    """Drag the edge of a column, by some pixels."""
+    edge = _header(page, title).locator("xpath=ancestor-or-self::*[contains(@class, 'ag-header-cell')][1]")
     box = edge.bounding_box()
     assert box is not None
     x, y = box["x"] + box["width"] - 1, box["y"] + box["height"] / 2

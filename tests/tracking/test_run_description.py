@@ -45,6 +45,8 @@ def test_a_description_says_what_a_run_is_and_how_it_goes_on():
         "    " + shlex.join([*train_command(), "h=2", "resume=auto", "hydra.run.dir='/runs/a b'"]),
         "`fid5k` against kimg is its objective, `fid5k_best` the best so far. `samples-*.png` are its sample grids.",
     ]
+    nearby = UserCommand(("h=2",), run_dir=Path.cwd() / "runs" / "a").here()
+    assert nearby.resumed().split()[-1] == "hydra.run.dir=runs/a"  # on the terminal
     timed = description(make_config("budget=seconds", "seconds=90"), Origin(), "fid5k")
     assert "seed 0, for 90 seconds of training, 25000 kimg at most.\n" in timed
     simclr = make_config("task=simclr", "epochs=3")

@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from clipgan.base.durable_files import replacing
 from clipgan.base.errors import UserError
-from clipgan.base.text import first_line
+from clipgan.base.text import why_unreadable
 from clipgan.inputs.encoders.torchscript import is_torchscript, read_torchscript
 
 SHOWN = 3  # number of mismatching tensors that an error message names
@@ -69,7 +69,7 @@ def read_state_dict(path: Path, key: str) -> dict[str, torch.Tensor]:
         path.open("rb").close()  # safetensors says of a file that this user may not read that it does not exist
         content: dict[str, Any] = load_file(path) if path.suffix == ".safetensors" else _read_torch(path)
     except Exception as error:  # each reader raises its own kinds of errors for a damaged or foreign file
-        reason = first_line(error)
+        reason = why_unreadable(error)
         raise UserError(f"{key}={path} cannot be read as a weights file: {reason[:200]}") from error
     nested = content.get("state_dict")
     content = nested if isinstance(nested, dict) else content

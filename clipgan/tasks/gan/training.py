@@ -151,7 +151,7 @@ class Training(Run):
         drawing = [*module_command("clipgan.sample"), f"ckpt={shown_path(self.checkpoints.last)}", "prompts=PROMPTS"]
         return [
             (shlex.join(drawing), "draw what prompts say"),
-            (origin.command.resumed(**self._twice_as_long()), "train on, for as long again"),
+            (origin.command.here().resumed(**self._twice_as_long()), "train on, for as long again"),
             (origin.command.sweep("h=0.1,0.5,2"), "compare other h in a sweep"),
         ]
 

@@ -7,9 +7,7 @@ from rich.table import Table
 from clipgan.config import PAIRS, Config
 from clipgan.models.losses.structure import Term
 
-LEGEND = (
-    "it: image against text, ii: image against image; _het: its heterologous form, which h weighs; tau: temperature"
-)
+LEGEND = "it: image-text, ii: image-image, _het: heterologous (weight h), tau: temperature"
 
 
 def weight_table(terms: Sequence[Term], config: Config) -> Table:

@@ -34,8 +34,8 @@ RECORDS = [
 FURTHER = [("to see it all", "report s")]
 
 
-def printed(records: list[TrialRecord], n_run: int = 2, n_superseded: int = 0) -> list[str]:
-    console = Console(file=io.StringIO(), width=PIPED_WIDTH, highlight=False, markup=False)
+def printed(records: list[TrialRecord], n_run: int = 2, n_superseded: int = 0, width: int = PIPED_WIDTH) -> list[str]:
+    console = Console(file=io.StringIO(), width=width, highlight=False, markup=False)
     print_summary(
         console,
         Ranking(records, Goal(step_name="kimg")),
@@ -61,6 +61,16 @@ def test_one_row_for_each_point() -> None:
         ["4", "5", "a", "-", "-", "-", "-", "-", "WAITING"],
         ["5", "1000000.5", "a", "-", "-", "-", "-", "-", "RUNNING"],
     ]
+
+
+def test_a_narrow_terminal_shows_whole_columns() -> None:
+    lines = printed(RECORDS, width=80)
+    assert lines[3].split() == ["trial", "h", "loss", "kimg", "2", "kimg", "4", "value_best", "value", "state"]
+    assert lines[11] == "not shown, as the terminal is too narrow: sec_per_kimg"
+    lines = printed(RECORDS, width=60)
+    assert lines[3].split() == ["trial", "h", "loss", "kimg", "4", "value", "state"]
+    assert lines[11] == "not shown, as the terminal is too narrow: value_best, sec_per_kimg"
+    assert "1 of 2 reported steps are shown" in lines
 
 
 def test_what_follows_the_table() -> None:

@@ -45,6 +45,8 @@ def test_the_schedule_is_the_notes(name):
     assert (config.data.name, config.resolution, config.kimg) == ("coco", 256, 25000)
     assert config.model.r1_gamma == 10
     assert config.batch == (64 if name in ("contrast_batch", *LAFITES) else 16)
+    alone = config.model.lafite is not None and config.model.lafite.contrast == "process"
+    assert (config.processes, alone) == ((4, True) if name in LAFITES else (1, False))
     assert (config.metrics.extractor, config.metrics.n_images) == ("inception", 30000)
     assert config.resnet.name == "resnet50"
     assert 2000 % config.snapshot_kimg == 2300 % config.snapshot_kimg == 0  # the kimg of the notes' figures have one

@@ -120,14 +120,25 @@ def test_path_lengths_in_parts(make_noisy_training):
     assert float(state.path_length_mean) == pytest.approx(float(mean), rel=CLOSE)
 
 
+ALONE = "LAFITE's networks, each process alone"
+MORE_VARIANTS = VARIANTS | {
+    "LAFITE's networks": LAFITE,
+    ALONE: [*LAFITE, "pairs=drop_false_negative", "model.lafite.contrast=process", "model.lafite.text_logit=process"],
+}
 PROCESSES = (
     "symmetric",
     "selection and further targets",
     "multi-scale, adaptive",
     "projected",
     "LAFITE's networks",
+    ALONE,
 )  # variants that are tried with two
+LAFITES = ("LAFITE's networks", ALONE)  # not with caching: their D adds up over a micro-batch
 CACHED = ["accumulate=2", "contrast.grad_cache=true"]
+
+
+def has_equal_path_lengths(variant, name):
+    return name == "plain" and variant != ALONE
 
 
 def one_of_two_processes(rank, address, overrides, results):
@@ -141,24 +152,27 @@ def one_of_two_processes(rank, address, overrides, results):
 def first_steps_of_all(overrides, results, rank):
     for variant in PROCESSES:
         for name, more in (("plain", []), ("cached", CACHED)):
-            if (variant, name) == ("LAFITE's networks", "cached"):
-                continue  # its D adds up over a micro-batch
-            config = make_config(*overrides, *(VARIANTS | {"LAFITE's networks": LAFITE})[variant], *more)
+            if variant in LAFITES and name == "cached":
+                continue
+            config = make_config(*overrides, *MORE_VARIANTS[variant], *more)
             training = with_noise(Training(config, results, prepare_in_float64(config), CPU, None))
-            found = first_steps(training, training.batches.at(2), path_lengths=name == "plain")
+            found = first_steps(training, training.batches.at(2), has_equal_path_lengths(variant, name))
             torch.save(found, results / f"{variant} {name} {rank}.pt")
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("float64")
 def test_two_processes_equal_one(make_noisy_training, cache_dir, tmp_path):
-    """Two gloo ranks, each with half of the batch, whole or in micro-batches."""
+    """Two gloo ranks, each with half of the batch, whole or in micro-batches.
+
+    One process with two micro-batches equals two processes of which each contrasts its own rows.
+    """
     expected = {}
     for variant, name in itertools.product(PROCESSES, ("plain", "cached")):
-        if (variant, name) == ("LAFITE's networks", "cached"):
+        if variant in LAFITES and name == "cached":
             continue
-        training = make_noisy_training(*(VARIANTS | {"LAFITE's networks": LAFITE})[variant])
-        expected[variant, name] = first_steps(training, training.batches.at(2), path_lengths=name == "plain")
+        training = make_noisy_training(*MORE_VARIANTS[variant], *(["accumulate=2"] if variant == ALONE else []))
+        expected[variant, name] = first_steps(training, training.batches.at(2), has_equal_path_lengths(variant, name))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
