@@ -9,7 +9,7 @@ LOCKED ?=
 TORCH ?=# cpu, or a version of CUDA, as cu128: wheels of PyTorch's own index, which pip must know (PIP_EXTRA_INDEX_URL); empty: what PyPI has
 WHEELS = $(foreach package,torch torchvision,$(shell sed -n 's/^\($(package)==.*\)/\1+$(TORCH)/p' constraints.txt))
 LOWEST := .venv-lowest
-NUMERIC = $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+NUMERIC = $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(if $(ARGS),,$(shell grep -rlw numeric tests --include='test_*.py'))
 SHARED := cache_dir=% clip=% data.% device=% mlflow.% resolution=%# of ARGS: where things lie, and what data and CLIP are
 export OMP_WAIT_POLICY ?= PASSIVE# spinning threads of two processes stop each other
 

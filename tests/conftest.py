@@ -1,6 +1,7 @@
 """Shared fixtures."""
 
 import os
+import shutil
 import signal
 from collections import Counter
 
@@ -10,6 +11,7 @@ from tests import warm
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # tests reach no network
+os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # eight more processes of a server
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # one process a core already
 for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
@@ -37,6 +39,21 @@ def cache_dir(tmp_path_factory):
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
     folder.mkdir(exist_ok=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def mlflow_store(tmp_path_factory):
+    """Makes a new MLflow database as a copy: MLflow takes a second to make one."""
+    import mlflow
+
+    made = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    mlflow.MlflowClient(f"sqlite:///{made}").search_experiments()
+
+    def copy(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return f"sqlite:///{shutil.copy(made, path)}"
+
+    return copy
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,10 @@ LIBRARIES = (
     "torch", "torchvision", "open_clip", "torch_fidelity", "hydra", "hydra._internal.hydra", "optuna", "mlflow",
     "mlflow.pytorch", "sqlalchemy.dialects.sqlite", "alembic.command", "torch.utils._sympy.functions", "rich.live",
     "rich.table", "scipy.stats", "torch.distributed.nn", "torch.serialization", "PIL.PngImagePlugin",
+    # what Hydra, Optuna and MLflow import late
+    "hydra._internal.core_plugins.basic_launcher", "hydra._internal.core_plugins.file_config_source",
+    "optuna.storages._rdb.models", "alembic.migration", "rich.progress", "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.tracing.client", "cryptography.fernet", "ijson",
 )  # fmt: skip
 NUMBER = struct.Struct("i")
 ended: BaseException | None = None  # what has ended the command

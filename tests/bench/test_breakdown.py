@@ -74,7 +74,7 @@ def test_a_backward_pass_is_charged_where_the_gradient_is() -> None:
     assert charged == {"losses": 4, "D": 2, "G": 1}
 
 
-@pytest.mark.slow
+@pytest.mark.endurance
 def test_every_part_of_a_training_has_its_time(cache_dir) -> None:
     seconds = measure(make_config(*tiny(cache_dir, "mlflow.tracking_uri=null")))
     parts = {part for _, part in seconds}

@@ -95,7 +95,7 @@ def assert_same_run(first: Path, second: Path) -> None:
     assert all((first / name).read_bytes() == (second / name).read_bytes() for name in pictures)
 
 
-@pytest.mark.slow
+@pytest.mark.endurance
 def test_the_same_configuration_gives_the_same_bits(cache_dir, tmp_path, whole):
     """Without the checkpoints in between, too."""
     finish(tiny(cache_dir, "keep_last=null", "mlflow.tracking_uri=null"), tmp_path)

@@ -248,7 +248,7 @@ def test_a_documented_command_has_a_placeholder() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.endurance)])
 def test_a_folder_with_the_time_in_it_is_chosen_once_for_a_study(app: App, workers: int) -> None:
     command = ("mode=raise", "only_at=2", "hydra.sweep.dir=at/${now:%H%M%S%f}", "hydra.sweep.subdir=${hydra.job.num}_x")
     app.run("h=1,2", *command, f"hydra.sweeper.workers={workers}", status=1)

@@ -6,8 +6,8 @@ from clipgan.config import MlflowConfig
 
 
 @pytest.fixture
-def mlflow_config(tmp_path):
-    return MlflowConfig(tracking_uri=f"sqlite:///{tmp_path}/store/mlflow.db", experiment="test")
+def mlflow_config(tmp_path, mlflow_store):
+    return MlflowConfig(tracking_uri=mlflow_store(tmp_path / "store" / "mlflow.db"), experiment="test")
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def gradient(clip, saved):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float32", pytest.param("bfloat16", marks=pytest.mark.endurance)])
 def test_attention_is_fused_and_weights_get_no_gradient(precision):
     clip = vit(precision)
     with Names() as names:

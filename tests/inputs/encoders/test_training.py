@@ -98,3 +98,12 @@ def test_the_death_of_a_process_that_trains_costs_time_alone(tmp_path, monkeypat
     killer.join()
     assert "has died" in capsys.readouterr().out
     assert all((entry / "entry.json").exists() for entry in entries)
+
+
+@pytest.mark.slow
+def test_a_few_seconds_of_training_tell_colours(shapes_data, tmp_path):
+    config = TinyClipTraining(steps=100, batch=32, lr=1e-3, min_attribute_accuracy=0.0)
+    entry = train_tiny_clip(config, shapes_data, tmp_path)
+    accuracy = json.loads((entry / "report.json").read_text())["attribute_accuracy"]
+    assert accuracy["colour"] > 0.75
+    assert accuracy["background"] > 0.9

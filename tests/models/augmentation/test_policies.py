@@ -7,14 +7,11 @@ import torch
 
 from clipgan.base.randomness import StepRandom
 from clipgan.config import AugmentConfig
-from clipgan.engine.checkpoint_file import load_checkpoint
 from clipgan.models.augmentation.policies import AdaptiveAugmentation, Augmentation, DiffAugment, build_augmentation
 from clipgan.models.networks.scales import Scales, scales_of
 from clipgan.tasks.gan import passes, regularisers
-from clipgan.tasks.train import train
 from tests.capturable import Capturable
-from tests.helpers import assert_same, make_config
-from tests.tiny import tiny
+from tests.helpers import assert_same
 
 pytestmark = pytest.mark.numeric
 
@@ -158,23 +155,3 @@ def test_r1_is_of_the_image_before_its_augmentation(make_training):
     values = regularisers.gradient_penalty_step(state, batch, training.objective, random)
     expected = gradient.square().sum(dim=(1, 2, 3)).mean()
     torch.testing.assert_close(values["loss/r1"], expected)
-
-
-@pytest.mark.slow
-def test_a_resumed_training_has_the_same_p_and_ends_the_same(cache_dir, tmp_path):
-    """Also its pyramid of scales, and a stop in the middle of an interval: 32 images a step, 31 or 32 steps a kimg."""
-
-    def configure(*overrides):
-        more = ("model=msg", "augment=ada", "augment.kimg=1", "augment.interval=5", "augment.target=-0.9")
-        return make_config(*tiny(cache_dir, "mlflow.tracking_uri=null", *more, *overrides))
-
-    def state(run, kimg):
-        return load_checkpoint(tmp_path / run / f"checkpoint-{kimg:06d}.pt", CPU)["state"]
-
-    train(configure("kimg=2"), tmp_path / "whole")
-    train(configure("kimg=1"), tmp_path / "halves")
-    half = state("halves", 1)["augmentation"]
-    assert float(half["p"]) == pytest.approx(0.96)  # six times 32 * 5 / 1000
-    assert float(half["signs"]) != 0
-    train(configure("kimg=2"), tmp_path / "halves")
-    assert_same(state("whole", 2), state("halves", 2))

@@ -19,8 +19,8 @@ def points(app: App, name: str | None = None) -> list[tuple[dict[str, object], i
 
 @pytest.mark.slow
 def test_an_interval_is_drawn_from_and_a_study_grows_to_more_trials(app: App) -> None:
-    command = ("h=tag(log,interval(0.1,2))", "C_it=1,2", "hydra.sweeper.workers=2")
-    app.run(*command, "hydra.sweeper.n_trials=4")
+    command = ("h=tag(log,interval(0.1,2))", "C_it=1,2")
+    app.run(*command, "hydra.sweeper.n_trials=4", "hydra.sweeper.workers=2")
     assert app.study().user_attrs["log_axes"] == ["h"]  # for the report
     before = points(app)
     assert len(before) == 4

@@ -58,7 +58,7 @@ def test_a_killed_worker_is_replaced_and_its_trial_continues(app: App) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("whole_group", [False, True])
+@pytest.mark.parametrize("whole_group", [False, pytest.param(True, marks=pytest.mark.endurance)])
 def test_after_the_death_of_the_leader_the_same_command_goes_on(app: App, whole_group: bool) -> None:
     leader = app.start(*CHECKPOINT, TWO)
     app.await_file("hanging")
@@ -121,7 +121,7 @@ def test_after_its_retries_a_trial_has_failed_and_the_sweep_goes_on(app: App) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.endurance)])
 def test_permanent_failures_are_not_retried(app: App, workers: int) -> None:
     command = ("h=0.1,0.5", "mode=hopeless", "only_at=0.1", "hydra.sweeper.max_retries=2")
     out = app.run(*command, f"hydra.sweeper.workers={workers}", status=1)
@@ -183,7 +183,12 @@ def test_a_preempted_job_goes_on_later_and_is_no_failure(app: App) -> None:
     ("mode", "workers", "reason"),
     [
         ("os_exit", 1, "the job ended with SystemExit(0) and returned no objective"),
-        ("c_exit", 2, "the job has ended its worker's process with status 0, which gives no result"),
+        pytest.param(
+            "c_exit",
+            2,
+            "the job has ended its worker's process with status 0, which gives no result",
+            marks=pytest.mark.endurance,
+        ),
     ],
 )
 def test_a_job_that_ends_the_process_has_failed_and_the_others_run(
@@ -230,7 +235,7 @@ def test_a_job_that_leaves_its_directory_changes_nothing_for_the_next(app: App) 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("number", "workers"), [(signal.SIGINT, 2), pytest.param(signal.SIGTERM, 1, marks=pytest.mark.endurance)]
+    ("number", "workers"), [(signal.SIGTERM, 1), pytest.param(signal.SIGINT, 2, marks=pytest.mark.endurance)]
 )
 def test_a_signal_that_became_another_exception_stops_all_the_same(app: App, number: int, workers: int) -> None:
     command = ("h=0.1,0.5,2", "mode=swallow", f"hydra.sweeper.workers={workers}")
@@ -254,7 +259,7 @@ def test_a_job_that_raises_keyboard_interrupt_has_crashed(app: App) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.endurance), 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.endurance)])
 def test_a_database_that_restarts_costs_no_trial(app: App, postgres: server.Server, workers: int) -> None:
     app.storage = postgres.create(f"restarts{workers}")
     leader = app.start(*CHECKPOINT, f"hydra.sweeper.workers={workers}")
@@ -288,7 +293,7 @@ def kill_at_random(app: App, n_kills: int, n_points: int) -> None:
 
 @pytest.mark.slow
 def test_random_kills_lose_nothing(app: App) -> None:
-    kill_at_random(app, n_kills=5, n_points=24)
+    kill_at_random(app, n_kills=3, n_points=9)
 
 
 @pytest.mark.endurance

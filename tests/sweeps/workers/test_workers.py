@@ -50,8 +50,8 @@ def race(storage: str, n_claimers: int, n_points: int) -> list[float]:
 
 @pytest.mark.slow
 def test_eight_claimers_share_the_points(storage: str) -> None:
-    claimed = race(storage, n_claimers=8, n_points=60)
-    assert sorted(claimed) == [float(h) for h in range(60)]
+    claimed = race(storage, n_claimers=8, n_points=30)
+    assert sorted(claimed) == [float(h) for h in range(30)]
     study = SweepStudy(storage, "s", "minimize", {"axes": ["h"], "config": {}}, print)
     assert sorted(record.value for record in study.records() if record.value is not None) == sorted(claimed)
 

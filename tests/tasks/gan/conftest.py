@@ -8,10 +8,9 @@ from tests.tiny import tiny
 
 
 @pytest.fixture
-def configure(cache_dir, tmp_path):
-    return lambda *overrides: make_config(
-        *tiny(cache_dir, f"mlflow.tracking_uri=sqlite:///{tmp_path}/mlflow.db", *overrides)
-    )
+def configure(cache_dir, tmp_path, mlflow_store):
+    uri = mlflow_store(tmp_path / "mlflow.db")
+    return lambda *overrides: make_config(*tiny(cache_dir, f"mlflow.tracking_uri={uri}", *overrides))
 
 
 @pytest.fixture

@@ -16,8 +16,6 @@ from clipgan.tasks.train import train
 from tests.helpers import make_config
 from tests.tiny import tiny
 
-pytestmark = pytest.mark.numeric
-
 
 @pytest.fixture
 def pictures(tmp_path):
@@ -48,10 +46,11 @@ def given_clips(tmp_path):
 def configure(cache_dir, pictures, *overrides):
     small = [text for text in tiny(cache_dir) if not text.startswith("data.")]
     return make_config(
-        *small, "data=folder", f"data.path={pictures}", "batch=16", "kimg=1", "mlflow.tracking_uri=null", *overrides
+        *small, "data=folder", f"data.path={pictures}", "batch=32", "kimg=1", "mlflow.tracking_uri=null", *overrides
     )
 
 
+@pytest.mark.numeric
 def test_prompts_without_captions_are_pseudo_texts():
     image = torch.nn.functional.normalize(torch.randn(300, 64), dim=1)
     features = SplitFeatures(np.zeros(301, dtype=np.int64), np.empty((0, 64), np.float32), image[None].numpy(), None)

@@ -25,6 +25,7 @@ from tests.helpers import assert_same, make_config
 from tests.tiny import tiny
 
 CPU = torch.device("cpu")
+FAST = "batch=96"  # a kimg in 11 steps
 
 
 SOURCES = {"data.fingerprint", "data.content", "clip.key", "judge.key", "resnet.key", "extractor.key"}
@@ -54,7 +55,7 @@ def trained(cache_dir, tmp_path_factory):
     @functools.cache
     def make(loss):
         folder, reported = tmp_path_factory.mktemp(loss), []
-        config = make_config(*tiny(cache_dir, "mlflow.tracking_uri=null", f"loss={loss}"))
+        config = make_config(*tiny(cache_dir, "mlflow.tracking_uri=null", f"loss={loss}", FAST))
         result = train(config, folder, report=lambda value, kimg: reported.append((kimg, value)))
         return Trained(folder, result, reported)
 
@@ -91,7 +92,7 @@ def test_a_run_records_every_active_term(trained, loss):
 
 @pytest.mark.slow
 def test_mlflow_gets_what_the_file_has(configure, tmp_path):
-    config = configure("features=online")
+    config = configure("features=online", FAST)
     train(config, tmp_path / "run")
     client = MlflowClient(config.mlflow.tracking_uri)
     [run] = client.search_runs([client.get_experiment_by_name("clipgan").experiment_id])
@@ -120,9 +121,9 @@ def test_mlflow_gets_what_the_file_has(configure, tmp_path):
 @pytest.mark.slow
 def test_resuming_does_not_change_the_result(configure, trained, tmp_path):
     quiet, whole = "mlflow.tracking_uri=null", trained("symmetric").folder
-    train(configure("kimg=1", quiet), tmp_path / "halves")
+    train(configure("kimg=1", quiet, FAST), tmp_path / "halves")
     (tmp_path / "halves" / "metrics.jsonl").open("a").write('{"step": 9, "time": 0}\n')  # after the checkpoint: dropped
-    train(configure("kimg=2", quiet), tmp_path / "halves")
+    train(configure("kimg=2", quiet, FAST), tmp_path / "halves")
     assert_same(weights(whole, 2), weights(tmp_path / "halves", 2))
     timeless = ("crc32", "time", "sec_per_kimg", "memory_gb", "snapshot_seconds")
     whole, halves = (
@@ -135,7 +136,7 @@ def test_resuming_does_not_change_the_result(configure, trained, tmp_path):
 
 @pytest.mark.slow
 def test_a_stopped_run_ends_at_its_snapshot_and_can_resume(configure, tmp_path):
-    config = configure("kimg=3")
+    config = configure("kimg=3", FAST)
     result = train(config, tmp_path / "run", report=lambda fid, kimg: kimg == 1)
     assert result.stopped
     assert [row["step"] for row in records(tmp_path / "run")] == [0, 1]
@@ -192,21 +193,21 @@ def test_seconds_of_training_have_no_snapshot_nor_start_in_them(configure, tmp_p
         return False
 
     for kimg in (1, 2):
-        config = configure(f"kimg={kimg}", "snapshot_kimg=1", "mlflow.tracking_uri=null")
+        config = configure(f"kimg={kimg}", "snapshot_kimg=1", "mlflow.tracking_uri=null", FAST)
         assert train(config, tmp_path, report).sec_per_unit == 0
     assert [row.get("sec_per_kimg") for row in records(tmp_path)] == [None, 0, 0]
 
 
 @pytest.mark.slow
 def test_a_finished_run_trains_no_more_and_another_run_is_refused(configure, tmp_path):
-    quiet = "mlflow.tracking_uri=null"
-    first = train(configure("kimg=1", quiet), tmp_path)
+    quiet = ("mlflow.tracking_uri=null", FAST)
+    first = train(configure("kimg=1", *quiet), tmp_path)
     before = (tmp_path / "checkpoint-000001.pt").stat().st_mtime_ns
-    assert train(configure("kimg=1", quiet), tmp_path) == first
+    assert train(configure("kimg=1", *quiet), tmp_path) == first
     assert first.objective_sd is not None
     assert (tmp_path / "checkpoint-000001.pt").stat().st_mtime_ns == before
     with pytest.raises(UserError, match=r"another run: h=0\.5 there, 2\.0 here.*resume=none"):
-        train(configure("kimg=1", "h=2", quiet), tmp_path)
+        train(configure("kimg=1", "h=2", *quiet), tmp_path)
     path = tmp_path / "checkpoint-000001.pt"
     checkpoint = load_checkpoint(path, CPU)
     sources = checkpoint["sources"]
@@ -214,8 +215,8 @@ def test_a_finished_run_trains_no_more_and_another_run_is_refused(configure, tmp
     for name in SOURCES - {"data.fingerprint"}:  # the files that the configuration names may hold something else by now
         save_checkpoint(path, checkpoint | {"sources": sources | {name: "another"}})
         with pytest.raises(UserError, match=rf"is of another run: {name}=another there, {sources[name]} here"):
-            train(configure("kimg=1", quiet), tmp_path)
-    again = train(configure("kimg=1", "resume=none", quiet), tmp_path)
+            train(configure("kimg=1", *quiet), tmp_path)
+    again = train(configure("kimg=1", "resume=none", *quiet), tmp_path)
     assert again.objective == first.objective
 
 
@@ -322,7 +323,7 @@ def test_a_file_of_another_kind_is_one_message(tmp_path):
 @pytest.mark.slow
 def test_the_objective_may_be_accuracy_where_more_is_better(configure, tmp_path):
     result = train(
-        configure("mlflow.tracking_uri=null", "metrics.objective=accuracy", "metrics.returns=best"), tmp_path
+        configure("mlflow.tracking_uri=null", "metrics.objective=accuracy", "metrics.returns=best", FAST), tmp_path
     )
     rows = records(tmp_path)
     assert result.objective == rows[-1]["accuracy_best"] == max(row["accuracy"] for row in rows)

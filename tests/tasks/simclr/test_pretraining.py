@@ -134,7 +134,7 @@ def test_a_sweep_over_pairs_maximises(cache_dir, tmp_path):
     assert f"best: trial {leader.number}" in out
 
 
-@pytest.mark.slow
+@pytest.mark.endurance
 def test_two_processes_pretrain_what_one_does(configure, cache_dir, tmp_path):
     """The statistics of BatchNorm are those of the whole batch, and so is the contrast."""
     once = ("pairs=drop_easy_negative", "batch=96", "epochs=1", "mlflow.tracking_uri=null",  # one step
