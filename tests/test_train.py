@@ -190,7 +190,7 @@ def test_no_hub_says_which_file_to_give(run, cache_dir, monkeypatch):
 @pytest.mark.slow
 def test_a_sweep_runs_each_point_once_and_extends(run, cache_dir, tmp_path):
     """A grid, the same command again, one more point; a bad point fails alone."""
-    command = ["-m", *tiny(cache_dir, "kimg=1"), "loss=asymmetric", "hydra.sweeper.workers=1"]
+    command = ["-m", *tiny(cache_dir, "kimg=1", "batch=96"), "loss=asymmetric", "hydra.sweeper.workers=1"]
 
     def h_values(state):
         [summary] = optuna.get_all_study_summaries(f"sqlite:///{tmp_path}/sweeps.db")
@@ -253,7 +253,8 @@ def test_a_folder_of_pictures_end_to_end(run, cache_dir, tmp_path):
         Image.fromarray(pixels).save(tmp_path / f"{index}.png")
         (tmp_path / f"{index}.txt").write_text(f"noise number {index}\n")
     (tmp_path / "3.png").write_bytes(b"broken")
-    settings = [text for text in tiny(cache_dir, "kimg=1", "mlflow.tracking_uri=null") if not text.startswith("data.")]
+    every = tiny(cache_dir, "kimg=1", "batch=64", "mlflow.tracking_uri=null")
+    settings = [text for text in every if not text.startswith("data.")]
     status, out, err = run("data=folder", f"data.path={tmp_path}", *settings)
     assert status == 0, err
     assert "1 unreadable image: 3.png (no format that Pillow reads)" in out

@@ -1,6 +1,7 @@
 """Checkpoints survive faults of disks and processes: a damaged checkpoint is reported, and the one before is used."""
 
 import errno
+import functools
 import random
 import sys
 import time
@@ -120,7 +121,7 @@ def test_a_kill_during_the_write_leaves_a_good_checkpoint(tmp_path):
 
 @pytest.mark.slow
 def test_a_damaged_checkpoint_is_reported_and_the_one_before_is_used(cache_dir, tmp_path, capsys):
-    config = make_config(*tiny(cache_dir, "mlflow.tracking_uri=null"))
+    config = make_config(*tiny(cache_dir, "batch=96", "mlflow.tracking_uri=null"))
     train(config, tmp_path)
     last = tmp_path / "checkpoint-000002.pt"
     before = load_checkpoint(last, CPU)["state"]
@@ -245,15 +246,21 @@ def test_retention_is_checked():
     assert make_config("keep_last=null").keep_last is None
 
 
+@functools.cache
+def composed(*overrides: str):
+    """A training's settings, and Hydra's node of the same."""
+    config = make_config(*overrides)
+    register_resolvers()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return config, compose("config", overrides=list(overrides), return_hydra_config=True)
+
+
 @pytest.mark.parametrize("override", ["metrics.batch=7", "metrics.r_precision=end",
                                       *(f"metrics.{measure}=snapshot" for measure in MEASURES)])  # fmt: skip
 def test_the_schedule_of_measures_changes_neither_run_nor_study(override):
     given = [override, "metrics.extractor=inception"] if "inception_score" in override else [override]
-    before, now = make_config(*given[1:]), make_config(*given)
+    (before, first), (now, second) = composed(*given[1:]), composed(*given)
     run_checkpoints.refuse_other_run(Path("c.pt"), plain(before), now, same_files=True)
-    register_resolvers()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        first, second = (compose("config", overrides=some, return_hydra_config=True) for some in (given[1:], given))
     ignored = list(first.hydra.sweeper.not_identity)
     assert identity_of(first, [], ignored) == identity_of(second, [], ignored)
 
@@ -291,7 +298,7 @@ def test_keys_missing_in_an_earlier_version_have_their_defaults():
 
 @pytest.mark.slow
 def test_a_checkpoint_of_another_version_is_one_message(cache_dir, tmp_path):
-    config = make_config(*tiny(cache_dir, "kimg=1", "mlflow.tracking_uri=null"))
+    config = make_config(*tiny(cache_dir, "batch=96", "kimg=1", "mlflow.tracking_uri=null"))
     train(config, tmp_path)
     whole = load_checkpoint(checkpoint_path(tmp_path, 1), CPU)
     other = {name: value for name, value in whole["state"]["discriminator"].items() if "from_rgb" not in name}
@@ -309,8 +316,8 @@ def test_a_checkpoint_of_another_version_is_one_message(cache_dir, tmp_path):
 def test_a_full_disk_ends_a_run_with_one_message_and_the_run_resumes(cache_dir, tmp_path):
     """The disk has room for one checkpoint and half of another; then it has more."""
     with small_disk(tmp_path / "disk", kib=2000) as disk:
-        command = [sys.executable, str(ROOT / "train.py"), *tiny(cache_dir, "kimg=1"), "mlflow.tracking_uri=null",
-                   f"hydra.run.dir={disk}/run"]  # fmt: skip
+        command = [sys.executable, str(ROOT / "train.py"), *tiny(cache_dir, "kimg=1", "batch=96"),
+                   "mlflow.tracking_uri=null", f"hydra.run.dir={disk}/run"]  # fmt: skip
         full = warm.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
         assert full.returncode == 1
         assert "checkpoint-000001.pt cannot be written (No space left on device)" in full.stderr

@@ -11,6 +11,12 @@ def mlflow_config(tmp_path, mlflow_store):
 
 
 @pytest.fixture
+def absent_mlflow(tmp_path):
+    """Of a database that is not there yet."""
+    return MlflowConfig(tracking_uri=f"sqlite:///{tmp_path}/store/mlflow.db", experiment="test")
+
+
+@pytest.fixture
 def said(capsys):
     """Everything that was printed so far."""
     lines = []

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Locator, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect, sync_playwright
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 START_SECONDS = 120  # that a server may take until it answers
@@ -72,16 +72,29 @@ def _wait_for(address: str) -> None:
 
 
 @contextmanager
-def browsing(chromium: str) -> Iterator[Page]:
-    """An empty page of a browser, in a window so large that no table hides a row that is not on the screen."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])  # loopback alone
-        page = browser.new_page(viewport=WINDOW)
+def browser(chromium: str) -> Iterator[Browser]:
+    """A browser, for several pages."""
+    with sync_playwright() as playwright, playwright.chromium.launch(
+        executable_path=chromium, args=["--no-sandbox"]  # loopback alone
+    ) as browser:  # fmt: skip
+        yield browser
+
+
+@contextmanager
+def new_page(browser: Browser) -> Iterator[Page]:
+    """An empty page, in a window so large that no table hides a row that is not on the screen."""
+    with browser.new_page(viewport=WINDOW) as page:
         page.set_default_timeout(WAIT_MS)
         expect.set_options(timeout=WAIT_MS)
         page.add_init_script(QUIET)
         yield page
-        browser.close()
+
+
+@contextmanager
+def browsing(chromium: str) -> Iterator[Page]:
+    """A page of a browser of its own."""
+    with browser(chromium) as started, new_page(started) as page:
+        yield page
 
 
 def open_experiment(page: Page, address: str, name: str) -> None:

@@ -26,7 +26,7 @@ def swept(cache_dir, tmp_path_factory):
     folder = tmp_path_factory.mktemp("swept")
     command = [sys.executable, str(ROOT / "train.py"), "-m", f"h={','.join(H)}", "hydra.sweeper.workers=1"]
     fast = ["metrics.fid_sd=never", "metrics.kid=never", "metrics.precision_recall=never", "metrics.clip_score=never"]
-    warm.run([*command, *tiny(cache_dir, *fast)], cwd=folder, check=True, capture_output=True)
+    warm.run([*command, *tiny(cache_dir, "batch=96", *fast)], cwd=folder, check=True, capture_output=True)
     return folder
 
 
@@ -36,9 +36,15 @@ def address(swept):
         yield address
 
 
+@pytest.fixture(scope="module")
+def browser():
+    with pages.browser(pages.find_chromium()) as browser:
+        yield browser
+
+
 @pytest.fixture
-def page(address):
-    with pages.browsing(pages.find_chromium()) as page:
+def page(address, browser):
+    with pages.new_page(browser) as page:
         pages.open_experiment(page, address, "clipgan")
         yield page
 
@@ -80,6 +86,7 @@ def test_the_trials_are_inside_their_sweep_under_names_that_say_what_differs(pag
     assert min(inner) > own
 
 
+@pytest.mark.endurance
 def test_the_best_fid_sorts_the_table(page, unfolded, study):
     best = {name: values[-1] for name, (_, values) in zip(NAMES, column(study, BEST), strict=True)}
     pages.toggle_columns(page, BEST)
@@ -91,6 +98,7 @@ def test_the_best_fid_sorts_the_table(page, unfolded, study):
         assert shown == pytest.approx([best[name] for name in wanted], rel=1e-6)
 
 
+@pytest.mark.endurance
 def test_a_comparison_draws_fid_against_kimg(page, unfolded, study):
     chart = pages.compare(page, NAMES, FID)
     drawn = {line["name"]: (line["x"], line["y"]) for line in pages.lines(chart)}

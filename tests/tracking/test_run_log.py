@@ -11,16 +11,16 @@ from clipgan.config import MlflowConfig
 from tests.tracking.logs import await_first_figure, history, open_log, outage, run_id, wait_until
 
 
-def test_a_store_that_comes_back_gets_everything(tmp_path, mlflow_config, said):
+def test_a_store_that_comes_back_gets_everything(tmp_path, absent_mlflow, said):
     blocker = tmp_path / "store"
     blocker.write_text("a file where the store's folder should be")
-    log = open_log(tmp_path / "run", mlflow_config)
+    log = open_log(tmp_path / "run", absent_mlflow)
     log.metrics(0, {"fid": 3.0})
     wait_until(lambda: "MLflow cannot be reached" in said())
     blocker.unlink()
     log.metrics(1, {"fid": 2.0})
     log.finish("FINISHED")
-    assert history(tmp_path / "run", mlflow_config) == [(0, 3.0), (1, 2.0)]
+    assert history(tmp_path / "run", absent_mlflow) == [(0, 3.0), (1, 2.0)]
     assert said().count("MLflow") == 1
 
 
@@ -37,12 +37,12 @@ def test_the_objective_has_a_copy_that_mlflow_draws_first(tmp_path, mlflow_confi
     assert "Goal" not in (run_dir / "metrics.jsonl").read_text()
 
 
-def test_figures_do_not_wait_until_mlflow_is_open(tmp_path, mlflow_config):
+def test_figures_do_not_wait_until_mlflow_is_open(tmp_path, absent_mlflow):
     """Opening takes as long as another process holds the database; what comes meanwhile arrives, in its order."""
     database, run_dir = tmp_path / "store" / "mlflow.db", tmp_path / "run"
     database.parent.mkdir()
     with FileLock(f"{database}.lock"):
-        log = open_log(run_dir, mlflow_config)
+        log = open_log(run_dir, absent_mlflow)
         picture = run_dir / "samples-000000.png"
         picture.write_bytes(b"a picture")
         log.artifact(picture)
@@ -50,15 +50,15 @@ def test_figures_do_not_wait_until_mlflow_is_open(tmp_path, mlflow_config):
         log.metrics(1, {"fid": 2.0})
         assert not database.exists()
     log.finish("FINISHED")
-    assert history(run_dir, mlflow_config) == [(0, 3.0), (1, 2.0)]
-    client = MlflowClient(mlflow_config.tracking_uri)
+    assert history(run_dir, absent_mlflow) == [(0, 3.0), (1, 2.0)]
+    client = MlflowClient(absent_mlflow.tracking_uri)
     assert {item.path for item in client.list_artifacts(run_id(run_dir))} == {picture.name, "metrics.jsonl"}
     assert client.get_run(run_id(run_dir)).info.status == "FINISHED"
 
 
-def test_a_store_that_stays_away_costs_no_figure(tmp_path, mlflow_config, capsys):
+def test_a_store_that_stays_away_costs_no_figure(tmp_path, absent_mlflow, capsys):
     (tmp_path / "store").write_text("")
-    log = open_log(tmp_path / "run", mlflow_config)
+    log = open_log(tmp_path / "run", absent_mlflow)
     log.metrics(0, {"fid": 3.0})
     log.finish("FINISHED")
     [record] = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
