@@ -16,6 +16,11 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
+def without_addresses(message: str) -> str:
+    """Leave out paths and URLs, so that messages about the same fault of two files are equal."""
+    return " ".join(word for word in message.split() if "/" not in word)
+
+
 def shown_path(path: Path) -> Path:
     """Return a path relative to the working directory if it lies inside; else the path itself."""
     try:
