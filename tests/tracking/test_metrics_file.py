@@ -36,10 +36,8 @@ def test_no_flipped_bit_is_believed_and_a_resume_repairs_it(whole, capsys):
 
 def test_no_single_flip_in_a_checksum_is_believed():
     """One makes the checksum's last 0 a space, which JSON allows there."""
-    record = next(
-        record for step in range(99) if with_checksum(json.dumps(record := {"step": step, "time": 1.5}))[-2] == "0"
-    )
-    line = with_checksum(json.dumps(record))
+    records = [{"step": step, "time": 1.5} for step in range(99)]
+    line, record = next((text, each) for each in records if (text := with_checksum(json.dumps(each)))[-2] == "0")
     assert parse(line) == record
     flipped = [line[:place] + chr(ord(line[place]) ^ 1 << bit) + line[place + 1 :]
                for place in range(len(line)) for bit in range(8)]  # fmt: skip
