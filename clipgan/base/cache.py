@@ -21,7 +21,7 @@ from clipgan.base.unread_files import LARGE, compare_unread, forget, note_unread
 DESCRIPTION = "entry.json"
 NAME = re.compile(r"[0-9a-f]{16}(\.partial)?")  # of an entry
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
-NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)
 WAIT = 1.0  # seconds before a process prints that it waits for another
 
 
@@ -120,7 +120,7 @@ def _make(
         if error.errno in NO_SPACE:
             message = f"cache_dir={root} is full ({error.strerror}); make room, or give another with cache_dir=DIR"
             raise UserError(message) from error
-        if error.errno in NOT_ALLOWED and Path(str(error.filename)).is_relative_to(root):
+        if error.errno in UNWRITABLE and Path(str(error.filename)).is_relative_to(root):
             raise _unwritable(root, error) from error
         raise
     finally:

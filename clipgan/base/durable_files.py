@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, Any, BinaryIO
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            _fsync(file.fileno(), path)
         partial.replace(path)
     except BaseException as error:
         partial.unlink(missing_ok=True)  # make room on a full disk
@@ -75,9 +75,30 @@ def flush_tree(folder: Path) -> None:
 
 
 def flush_path(path: Path) -> None:
-    """Flush a file's content, or a folder's names (after a rename), to the disk."""
+    """Flush a file's content, or a folder's names (after a rename), to the disk.
+
+    Raises:
+        OSError: the disk reports an error, and the message names `path`.
+    """
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        _fsync(descriptor, path)
     finally:
         os.close(descriptor)
+
+
+def flush_file(file: IO[Any]) -> None:
+    """Flush an open file to the disk.
+
+    Raises:
+        OSError: the disk reports an error, and the message names the file.
+    """
+    file.flush()
+    _fsync(file.fileno(), file.name)
+
+
+def _fsync(descriptor: int, path: Path | str) -> None:
+    try:
+        os.fsync(descriptor)
+    except OSError as error:  # which names no file
+        raise OSError(error.errno, error.strerror, str(path)) from error

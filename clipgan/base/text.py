@@ -21,6 +21,11 @@ def why_unreadable(error: Exception) -> str:
     return "it is no file of PyTorch" if isinstance(error, LookupError | AttributeError) else first_line(error)
 
 
+def without_addresses(message: str) -> str:
+    """Leave out paths and URLs, so that messages about the same fault of two files are equal."""
+    return " ".join(word for word in message.split() if "/" not in word)
+
+
 def shown_path(path: Path) -> Path:
     """Return a path relative to the working directory if it lies inside; else the path itself."""
     try:

@@ -34,7 +34,7 @@ from clipgan.models.networks.generator import TextToImage
 from clipgan.sampling.options import check_prompt, parse_truncation
 from clipgan.sampling.sampler import Sampler, open_sampler
 from clipgan.sampling.source import from_model
-from clipgan.tracking.mlflow_run import MODEL_NAME
+from clipgan.tracking.mlflow_files import MODEL_NAME
 
 REQUIREMENTS = ("torch", "torchvision", "open_clip_torch", "numpy", "pillow", "omegaconf", "mlflow")
 TRUNCATION = "truncation"

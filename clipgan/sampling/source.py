@@ -17,7 +17,8 @@ from clipgan.base.errors import UserError
 from clipgan.config import Config, from_record
 from clipgan.engine.checkpoint_file import load_checkpoint, snapshots
 from clipgan.engine.mlflow_checkpoint import find_run
-from clipgan.tracking.mlflow_run import MODEL_NAME, RUN_DIR_TAG, RUN_ID_FILE, noted
+from clipgan.tracking.mlflow_files import MODEL_NAME
+from clipgan.tracking.mlflow_run import RUN_DIR_TAG, RUN_ID_FILE, noted
 
 CPU = torch.device("cpu")
 

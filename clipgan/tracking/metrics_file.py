@@ -1,7 +1,6 @@
 """The file `metrics.jsonl`: a record a line, each with its checksum; a checkpoint has a copy of the lines."""
 
 import json
-import os
 import re
 import time
 import zlib
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from clipgan.base.console import console
-from clipgan.base.durable_files import replace_text
+from clipgan.base.durable_files import flush_file, replace_text
 
 CHECKSUM = "crc32"  # the last key of a line: zlib's CRC-32 of the line without this key, a number
 CHECKED_LINE = re.compile(rf'(\{{.*), "{CHECKSUM}": (\d{{1,10}})\}}')
@@ -43,8 +42,7 @@ class MetricsFile:
         line = with_checksum(json.dumps(record))
         with self.path.open("a") as file:
             file.write(f"{line}\n")
-            file.flush()
-            os.fsync(file.fileno())  # after a power cut, a later checkpoint must not exist without this record
+            flush_file(file)  # after a power cut, a later checkpoint must not exist without this record
         self.lines.append(line)
         return record
 
@@ -82,11 +80,14 @@ def parse(line: str) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     whole = isinstance(record, dict) and all(isinstance(value, int | float) for value in record.values())
-    if match is None and whole and any(map(_is_almost_the_checksum, record)):
+    if match is None and whole and any(map(_is_like_the_checksum, record)):
         return None
     return record if whole and isinstance(record.get("step"), int) and "time" in record else None
 
 
-def _is_almost_the_checksum(key: str) -> bool:
-    """Whether the checksum's own key has a changed letter: such a line is not one of an earlier version."""
-    return len(key) == len(CHECKSUM) and sum(a != b for a, b in zip(key, CHECKSUM, strict=True)) == 1
+def _is_like_the_checksum(key: str) -> bool:
+    """Whether a key is the checksum's own, in a line that is damaged elsewhere, or has one changed letter.
+
+    A line of an earlier version has no such key.
+    """
+    return len(key) == len(CHECKSUM) and sum(a != b for a, b in zip(key, CHECKSUM, strict=True)) <= 1

@@ -1,10 +1,7 @@
-"""Create or find a training's run in MLflow, and send items to it, one by one. Each call may take long or raise."""
+"""Create or find a training's run in MLflow, and send records to it. Each call may take long or raise."""
 
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -13,16 +10,15 @@ from clipgan.base.durable_files import replace_text
 from clipgan.base.mlflow_store import address, connect, first_touch, limit_waits
 from clipgan.base.secrets import without_passwords
 from clipgan.config import MlflowConfig
+from clipgan.tracking import mlflow_files
+from clipgan.tracking.mlflow_files import File, Picture
 from clipgan.tracking.run_description import RunDescription
-from clipgan.tracking.shared_weights import share_weights
 
 MAX_PARAM = 500  # characters; longer values are cut
 MAX_DIGEST = 36  # characters; MLflow's limit
 RUN_DIR_TAG = "clipgan.run_dir"  # tag with the run directory, which has the checkpoints
 RESUMED_TAG = "resumed."  # prefix of a parameter's key, for its newest value if a resumed run has changed it
 BATCH = 100  # parameters per call; MLflow's limit
-MODEL_NAME = "generator"  # a folder in a model
-NOT_IN_MODELS = str.maketrans(dict.fromkeys("/:.%\"'", "_"))  # characters that MLflow forbids in a model's name
 RUN_ID_FILE = "mlflow_run_id.txt"  # in the run directory
 URI_FILE = "mlflow_uri.txt"  # in the run directory: the URI of the MLflow with this id
 MARK_FILE = "mlflow_run_mark.txt"  # in the run directory, from the request for a run to the note of its id
@@ -33,26 +29,7 @@ LOST = (NO_SUCH, "INVALID_STATE", *REFUSED)  # of a call on a run that is delete
 PICTURES = "samples-*.png"  # in the run directory
 GOAL = "Goal/"  # prefix of a copy of the objective: MLflow draws metrics with a prefix first, in the prefixes' order
 
-
-@dataclass
-class Model:
-    """A model to log."""
-
-    write: Callable[[Path], None]  # makes an MLflow model in the given folder
-    step: int
-    model_id: str | None = None  # MLflow's id, after the model was announced
-
-
-@dataclass
-class Picture:
-    """A PNG in the run directory, `NAME-STEP.png`."""
-
-    path: Path
-    step: int
-
-
-# a record (step, time, metrics by name), a file in the run directory, a snapshot's picture, a model
-Item = dict[str, Any] | Path | Picture | Model
+Record = dict[str, Any]  # step, time, metrics by name
 
 
 class MlflowRun:
@@ -64,7 +41,7 @@ class MlflowRun:
         run_dir: Path,
         about: RunDescription,
         params: Mapping[str, Any],
-        records: Callable[[], Sequence[dict[str, Any]]],
+        records: Callable[[], Sequence[Record]],
         resumed: bool,
     ) -> None:
         """
@@ -80,7 +57,7 @@ class MlflowRun:
         self.config, self.run_dir, self.about = config, run_dir, about
         self.params = {key: str(value)[:MAX_PARAM] for key, value in params.items()}
         self._records = records
-        self._resumed = resumed
+        self.resumed = resumed
         if not resumed:
             for name in (RUN_ID_FILE, MARK_FILE):
                 (run_dir / name).unlink(missing_ok=True)
@@ -88,7 +65,7 @@ class MlflowRun:
         self.page: str | None = None  # where a browser shows it, after `open`
         self._client: Any = None
 
-    def open(self) -> list[Item]:
+    def open(self) -> tuple[list[Record], list[Picture]]:
         """Make the run, or find that of an earlier process; returns what the earlier process could not send."""
         from mlflow.entities import RunTag
 
@@ -97,41 +74,37 @@ class MlflowRun:
         self._client, experiment_id = connect(uri, self.config.experiment)
         run_id = self._known_run(without_passwords(uri)) or self._new_run(without_passwords(uri), experiment_id)
         self._log_params(run_id)
-        missing = self._missing(run_id, self._records()) if self._resumed else []
+        missing = self._missing(run_id, self._records()) if self.resumed else ([], [])
         tags = {**self.about.tags, RUN_DIR_TAG: str(self.run_dir.resolve())}
         self._client.log_batch(run_id, tags=[RunTag(key, text) for key, text in tags.items()])
-        self.run_id, self.page = run_id, address(uri, experiment_id, run=run_id)
+        self.page = address(uri, experiment_id, run=run_id)
+        self.run_id = run_id
         return missing
 
-    def send(self, item: Item) -> None:
-        """Send one item to the open run."""
-        if isinstance(item, Path):
-            self._client.log_artifact(self.run_id, str(item))
-        elif isinstance(item, Picture):
-            self._send_picture(item)
-        elif isinstance(item, Model):
-            self._send_model(item)
-        else:
-            self._client.log_batch(self.run_id, metrics=_metrics(item, self.about.objective))
+    def send(self, record: Record) -> None:
+        """Send one record to the open run."""
+        self._client.log_batch(self.run_id, metrics=_metrics(record, self.about.objective))
 
-    def answers(self) -> bool:
-        """Whether MLflow answers at all; if it does not, nothing else needs an explanation."""
-        try:
-            self._client.get_run(self.run_id)
-        except Exception:  # any error of a driver or transport
-            return False
-        return True
+    def send_file(self, run_id: str, file: File) -> None:
+        """Send one file to a run that was open; its id is given because the run may be lost meanwhile."""
+        mlflow_files.send(self._client, run_id, file)
 
-    def is_lost(self, error: Exception) -> bool:
-        """Whether a call failed because MLflow no longer has the run, or somebody has deleted it there.
+    def give_up(self, file: File) -> None:
+        """Say in MLflow that its store did not take a file."""
+        mlflow_files.give_up(self._client, file)
+
+    def is_lost(self, run_id: str) -> bool:
+        """Whether MLflow no longer has a run, or somebody has deleted it there.
 
         `open` then makes a new run, which gets all records.
+
+        Raises:
+            Exception: whatever MLflow raises where it cannot be reached.
         """
-        if getattr(error, "error_code", None) not in LOST:
+        if self._is_active(run_id):
             return False
-        if self._is_active(self.run_id or ""):
-            return False
-        self.run_id, self._resumed = None, True
+        if self.run_id == run_id:
+            self.run_id, self.resumed = None, True
         return True
 
     def _is_active(self, run_id: str) -> bool:
@@ -217,48 +190,20 @@ class MlflowRun:
             if text != there.tags.get(tag, there.params.get(key, text)):
                 self._client.set_tag(run_id, tag, text)
 
-    def _missing(self, run_id: str, known: Sequence[dict[str, Any]]) -> list[Item]:
-        """List the metrics and pictures that an earlier process could not send."""
+    def _missing(self, run_id: str, known: Sequence[Record]) -> tuple[list[Record], list[Picture]]:
+        """List the records and pictures that an earlier process could not send."""
         have: dict[str, set[int]] = {}
-        missing: list[Item] = []
+        late_records = []
         for record in known:
             values = {key for key in record if key not in ("step", "time")}
             for key in values - have.keys():
                 have[key] = {metric.step for metric in self._client.get_metric_history(run_id, key)}
             late = {key: record[key] for key in values if record["step"] not in have[key]}
             if late:
-                missing.append({"step": record["step"], "time": record["time"], **late})
+                late_records.append({"step": record["step"], "time": record["time"], **late})
         there = {item.path for item in self._client.list_artifacts(run_id)}
         late_pictures = [path for path in sorted(self.run_dir.glob(PICTURES)) if path.name not in there]
-        return missing + [Picture(path, int(path.stem.partition("-")[2])) for path in late_pictures]
-
-    def _send_picture(self, picture: Picture) -> None:
-        """Send a picture as a file, and as an image of its step: MLflow's charts have a slider through the steps."""
-        from PIL import Image, UnidentifiedImageError
-
-        key = picture.path.stem.partition("-")[0]
-        with suppress(UnidentifiedImageError), Image.open(picture.path) as image:  # damaged: then only as a file
-            image.load()
-            self._client.log_image(self.run_id, image, key=key, step=picture.step, synchronous=True)
-        self._client.log_artifact(self.run_id, str(picture.path))
-
-    def _send_model(self, model: Model) -> None:
-        from mlflow.entities import LoggedModelOutput
-
-        run = self._client.get_run(self.run_id)
-        if run.outputs and any(output.step == model.step for output in run.outputs.model_outputs):
-            return  # an earlier process finished this run
-        if model.model_id is None:
-            announced = self._client.create_logged_model(
-                run.info.experiment_id, run.info.run_name.translate(NOT_IN_MODELS), source_run_id=self.run_id
-            )  # fmt: skip
-            model.model_id = announced.model_id
-        with tempfile.TemporaryDirectory() as folder:
-            model.write(Path(folder) / MODEL_NAME)
-            self._client.log_model_artifacts(model.model_id, str(Path(folder) / MODEL_NAME))
-        share_weights(self._client.get_logged_model(model.model_id).artifact_location)
-        self._client.finalize_logged_model(model.model_id, "READY")
-        self._client.log_outputs(self.run_id, [LoggedModelOutput(model.model_id, model.step)])
+        return late_records, [Picture(path, int(path.stem.partition("-")[2])) for path in late_pictures]
 
 
 def log_metrics(uri: str, run_id: str, values: Mapping[str, float], step: int) -> None:
@@ -279,11 +224,13 @@ def noted(path: Path) -> str | None:
     return text if text.isprintable() and text else None
 
 
-def is_refusal(error: Exception, item: Item) -> bool:
-    """Whether MLflow will never accept an item: a value is bad, or the file is gone. Other errors may be temporary."""
-    path = item.path if isinstance(item, Picture) else item
-    if isinstance(path, Path) and not path.exists():
-        return True
+def may_be_lost(error: Exception) -> bool:
+    """Whether a call may have failed because its run is deleted or gone."""
+    return getattr(error, "error_code", None) in LOST
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether MLflow will never accept a value. Other errors may be temporary."""
     return getattr(error, "error_code", None) in REFUSED
 
 

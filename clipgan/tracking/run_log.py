@@ -7,7 +7,8 @@ from typing import Any
 from clipgan.config import MlflowConfig
 from clipgan.tracking.log import Log
 from clipgan.tracking.metrics_file import MetricsFile
-from clipgan.tracking.mlflow_run import MlflowRun, Model, Picture
+from clipgan.tracking.mlflow_files import Model, Picture
+from clipgan.tracking.mlflow_run import MlflowRun
 from clipgan.tracking.run_description import RunDescription
 from clipgan.tracking.sink import Sink
 from clipgan.tracking.tensorboard_events import EventFiles

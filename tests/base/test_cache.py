@@ -1,5 +1,6 @@
 """The content-addressed cache: built once, whole or not there."""
 
+import errno
 import io
 import os
 import pwd
@@ -20,6 +21,7 @@ from clipgan.base.arrays import save_array
 from clipgan.base.cache import cache_entry, default_cache_dir, digest
 from clipgan.base.checksums import CHECKSUMS, damage
 from clipgan.base.console import PlainConsole
+from clipgan.base.durable_files import flush_file
 from clipgan.base.errors import UserError
 from clipgan.inputs.data.supplied_features import stored_rows
 from clipgan.inputs.encoders.weights import read_state_dict, write_weights
@@ -230,6 +232,27 @@ def test_another_user_may_read_what_the_umask_allows_or_is_told_why_not(shared, 
         else:
             with pytest.raises(UserError, match=rf"cache_dir={shared}: this user may not read .*chmod -R a\+rX"):
                 cache_entry(shared, "clip", {}, build)
+
+
+@pytest.mark.parametrize("failing", [".json", ".npy"])
+def test_a_disk_that_reports_an_error_is_one_message_and_leaves_no_entry(tmp_path, monkeypatch, failing):
+    def build(folder):
+        with (folder / "rows.npy").open("wb") as file:
+            file.write(b"rows")
+            flush_file(file)
+
+    real = os.fsync
+
+    def fsync(descriptor):
+        if failing in os.readlink(f"/proc/self/fd/{descriptor}"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(UserError, match=rf"cache_dir={tmp_path} cannot be written \(Input/output error\)"):
+        cache_entry(tmp_path, "features", {}, build)
+    monkeypatch.setattr(os, "fsync", real)
+    assert (cache_entry(tmp_path, "features", {}, build) / "rows.npy").read_bytes() == b"rows"
 
 
 def test_a_weights_file_that_may_not_be_read_is_not_said_to_be_missing(shared):

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from clipgan.tracking.metrics_file import MetricsFile, parse
+from clipgan.tracking.metrics_file import MetricsFile, parse, with_checksum
 
 
 @pytest.fixture
@@ -32,6 +32,16 @@ def test_no_flipped_bit_is_believed_and_a_resume_repairs_it(whole, capsys):
         assert again.records == whole.records
         said = capsys.readouterr().out
         assert "repaired from the checkpoint" in said or place == len(good) - 1  # a last line without its end is whole
+
+
+def test_no_single_flip_in_a_checksum_is_believed():
+    """One makes the checksum's last 0 a space, which JSON allows there."""
+    records = [{"step": step, "time": 1.5} for step in range(99)]
+    line, record = next((text, each) for each in records if (text := with_checksum(json.dumps(each)))[-2] == "0")
+    assert parse(line) == record
+    flipped = [line[:place] + chr(ord(line[place]) ^ 1 << bit) + line[place + 1 :]
+               for place in range(len(line)) for bit in range(8)]  # fmt: skip
+    assert [text for text in flipped if parse(text) not in (None, record)] == []
 
 
 def test_a_checkpoint_without_a_copy_keeps_the_good_lines_and_says_so(whole, capsys):

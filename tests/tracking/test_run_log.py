@@ -1,11 +1,15 @@
 """A run's log: metrics go to the file first; MLflow may be away and come back."""
 
 import json
+import shutil
 import sqlite3
+import threading
+from pathlib import Path
 
 import pytest
 from filelock import FileLock
 from mlflow import MlflowClient
+from PIL import Image
 
 from clipgan.config import MlflowConfig
 from tests.tracking.logs import await_first_figure, history, open_log, outage, run_id, wait_until
@@ -134,7 +138,7 @@ def test_a_resumed_run_sends_what_a_killed_one_could_not(tmp_path, mlflow_config
         (run_dir / "samples-000001.png").write_bytes(b"a picture")
         first.artifact(run_dir / "samples-000001.png")
         first.finish("KILLED")
-        assert "MLflow lacks 3 items" in said()  # what waits in memory is lost
+        assert "and the run's status: they are only in" in said()  # what waits in memory is lost
     second = open_log(run_dir, mlflow_config, resumed_at=1)
     second.metrics(2, {"fid": 2.0})
     second.finish("FINISHED")
@@ -214,8 +218,9 @@ def test_a_file_that_mlflow_cannot_store_holds_up_no_figure_and_is_named(tmp_pat
     run_dir, tried = tmp_path / "run", []
     break_artifacts(tmp_path, monkeypatch)
     log = open_log(run_dir, mlflow_config)
-    (run_dir / "samples-000000.png").write_bytes(b"a picture")
-    log.artifact(run_dir / "samples-000000.png")
+    for step in range(2):
+        Image.new("RGB", (4, 4)).save(run_dir / f"samples-{step:06}.png")
+        log.picture(run_dir / f"samples-{step:06}.png", step)
     log.model(lambda folder: tried.append(folder) or fail("No space left on device"), 1)
     wait_until(lambda: tried)
     for step in range(3):
@@ -224,16 +229,37 @@ def test_a_file_that_mlflow_cannot_store_holds_up_no_figure_and_is_named(tmp_pat
     log.finish("FINISHED")
     run = MlflowClient(mlflow_config.tracking_uri).get_run(run_id(run_dir))
     assert run.info.status == "FINISHED"
-    assert len(tried) == 2  # at its time, and once more at the end
+    assert len(tried) >= 2  # at its time, and once more at the end
     text = said()
-    assert "MLflow cannot store samples-000000.png (" in text
+    assert text.count("MLflow cannot store samples-") == 1  # one line for one reason
     assert "MLflow cannot store the model (No space left on device); it is tried again" in text
-    assert "MLflow lacks samples-000000.png, the model, metrics.jsonl: only" in text
+    assert f"; when MLflow can store them, the same command with hydra.run.dir={run_dir} sends them" in text
     assert "cannot be reached" not in text
+    [model] = MlflowClient(mlflow_config.tracking_uri).search_logged_models([run.info.experiment_id])
+    assert model.status == "FAILED"
 
 
 def fail(reason):
     raise OSError(reason)
+
+
+def test_a_picture_whose_file_is_tried_again_is_in_the_charts_once(tmp_path, mlflow_config, monkeypatch):
+    run_dir = tmp_path / "run"
+    monkeypatch.chdir(tmp_path)
+    log = open_log(run_dir, mlflow_config)
+    log.metrics(0, {"fid": 3.0})
+    await_first_figure(run_dir, mlflow_config)
+    client = MlflowClient(mlflow_config.tracking_uri)
+    store = Path(client.get_run(run_id(run_dir)).info.artifact_uri.removeprefix("file://"))
+    blocker = store / "samples-000000.png"  # a folder where the file should be
+    (blocker / "inside").mkdir(parents=True)
+    Image.new("RGB", (4, 4)).save(run_dir / blocker.name)
+    log.picture(run_dir / blocker.name, 0)
+    wait_until(lambda: "images" in {item.path for item in client.list_artifacts(run_id(run_dir))})
+    shutil.rmtree(blocker)
+    log.finish("FINISHED")
+    assert blocker.is_file()
+    assert sum(item.path.endswith(".png") for item in client.list_artifacts(run_id(run_dir), "images")) == 1
 
 
 def test_a_file_is_stored_as_soon_as_mlflow_can(tmp_path, mlflow_config, said, monkeypatch):
@@ -251,43 +277,54 @@ def test_a_file_is_stored_as_soon_as_mlflow_can(tmp_path, mlflow_config, said, m
     assert "MLflow lacks" not in said()
 
 
-def test_an_interrupted_run_has_its_status_before_its_files(tmp_path, mlflow_config):
-    """A file may take longer than a cluster waits before it kills."""
-    run_dir, seen = tmp_path / "run", []
+def test_records_and_status_wait_for_no_file(tmp_path, mlflow_config, said):
+    """A store may hang, and a file may take longer than a cluster waits before it kills."""
+    run_dir, stored = tmp_path / "run", threading.Event()
     log = open_log(run_dir, mlflow_config)
+    log.model(lambda _: stored.wait(), 1)
     log.metrics(0, {"fid": 3.0})
     await_first_figure(run_dir, mlflow_config)
-
-    def status(_):
-        seen.append(MlflowClient(mlflow_config.tracking_uri).get_run(run_id(run_dir)).info.status)
-
-    log._sink._end = "KILLED", {}
-    log.model(status, 1)
     log.finish("KILLED")
-    wait_until(lambda: seen)
-    assert seen == ["KILLED"]
+    assert MlflowClient(mlflow_config.tracking_uri).get_run(run_id(run_dir)).info.status == "KILLED"
+    assert "MLflow lacks the model, metrics.jsonl: only" in said()
+    stored.set()
 
 
-@pytest.mark.parametrize("what", ["run", "experiment"])
-@pytest.mark.parametrize("resumed", [False, True])
-def test_what_was_deleted_in_the_ui_gets_everything_again(tmp_path, mlflow_config, said, what, resumed):
+@pytest.mark.parametrize(
+    ("what", "when"),
+    [
+        ("run", "before a record"),
+        ("run", "at the end"),
+        ("run", "before a resume"),
+        ("experiment", "before a record"),
+        ("experiment", "before a resume"),
+    ],
+)
+def test_what_was_deleted_in_the_ui_gets_everything_again(tmp_path, mlflow_config, said, what, when):
     run_dir, client = tmp_path / "run", MlflowClient(mlflow_config.tracking_uri)
     log = open_log(run_dir, mlflow_config)
+    (run_dir / "config.yaml").write_text("h: 0.5")
+    log.artifact(run_dir / "config.yaml")
     log.metrics(0, {"fid": 3.0})
     await_first_figure(run_dir, mlflow_config)
-    before = run_id(run_dir)
-    if resumed:
+    wait_until(lambda: client.list_artifacts(run_id(run_dir)))
+    before, steps = run_id(run_dir), [(0, 3.0)]
+    if when == "before a resume":
         log.finish("KILLED")
     if what == "run":
         client.delete_run(before)
     else:
         client.delete_experiment(client.get_run(before).info.experiment_id)
-    if resumed:
+    if when == "before a resume":
         log = open_log(run_dir, mlflow_config, resumed_at=0)
-    log.metrics(1, {"fid": 2.0})
+        log.artifact(run_dir / "config.yaml")
+    if when != "at the end":
+        log.metrics(1, {"fid": 2.0})
+        steps.append((1, 2.0))
     log.finish("FINISHED")
-    assert history(run_dir, mlflow_config) == [(0, 3.0), (1, 2.0)]
+    assert history(run_dir, mlflow_config) == steps
     run = client.get_run(run_id(run_dir))
     assert (run.info.status, run.info.lifecycle_stage) == ("FINISHED", "active")
     assert (run.info.run_id != before) == (what == "run")  # a restored experiment has its runs again
+    assert {item.path for item in client.list_artifacts(run.info.run_id)} == {"config.yaml", "metrics.jsonl"}
     assert "MLflow does not take" not in said()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clipgan.base.errors import UserError
-from clipgan.inputs.data.account import CIRCLE, DANGLING, Account
+from clipgan.inputs.data.account import BLOCKED, CIRCLE, DANGLING, SPECIAL, SPECIAL_LINK, Account
 from clipgan.inputs.data.images import is_image
 
 SYSTEM = ("thumbs.db", "desktop.ini", "__macosx", "@eadir")  # Windows, macOS and Synology put them beside images
@@ -84,9 +84,12 @@ def kind_of(entry: os.DirEntry) -> str:
             return "file"
         if entry.is_dir():
             return "folder"
-    except OSError:  # links that lead to each other
-        pass
-    return DANGLING if entry.is_symlink() else "not a file"
+        entry.stat()
+    except FileNotFoundError:
+        return DANGLING
+    except OSError as error:  # links that lead to each other, or into a folder that may not be entered
+        return f"{BLOCKED} ({error.strerror})"
+    return SPECIAL_LINK if entry.is_symlink() else SPECIAL
 
 
 def image_files(root: Path, account: Account, known: Collection[str] = ()) -> Iterator[tuple[Folder, str]]:

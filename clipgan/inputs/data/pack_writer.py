@@ -13,7 +13,7 @@ from typing import IO
 import numpy as np
 
 from clipgan.base.console import console, track
-from clipgan.base.durable_files import replace_text
+from clipgan.base.durable_files import flush_file, replace_text
 from clipgan.base.errors import UserError
 from clipgan.base.text import first_line
 from clipgan.inputs.data.pack import SPLITS, Contents, Record, Source, read_lines
@@ -122,8 +122,7 @@ class SplitWriter:
 
     def _save(self) -> None:
         for file in self.files.values():
-            file.flush()
-            os.fsync(file.fileno())
+            flush_file(file)
         lengths = {name: os.fstat(file.fileno()).st_size for name, file in self.files.items()}
         replace_text(self.note, json.dumps([self.done, self.rows, lengths]))
 

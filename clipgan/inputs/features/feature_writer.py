@@ -18,7 +18,7 @@ from typing import BinaryIO
 import numpy as np
 
 from clipgan.base.console import console, track
-from clipgan.base.durable_files import replace_text, reserve
+from clipgan.base.durable_files import flush_file, replace_text, reserve
 from clipgan.base.errors import DivergenceError
 from clipgan.base.text import first_line
 
@@ -110,6 +110,5 @@ def _noted(path: Path, note: Path, shape: tuple[int, ...]) -> tuple[int, float]:
 
 def _save(file: BinaryIO, note: Path, rows: int, error: float) -> None:
     """Flush the rows to the disk, then note them."""
-    file.flush()
-    os.fsync(file.fileno())
+    flush_file(file)
     replace_text(note, json.dumps({"rows": rows, "largest_error": error}) + "\n")

@@ -39,14 +39,18 @@ def test_links_to_folders_are_followed_and_a_circle_ends_with_a_line(tmp_path):
     (root / "x").symlink_to("y")
     (root / "y").symlink_to("x")
     os.mkfifo(root / "pipe")
+    (root / "null.png").symlink_to("/dev/null")
+    (root / "piped.png").symlink_to("pipe")
     data = load("folder", root, tmp_path)
     assert everything(data) == expected(*range(9))
     assert sorted(data.skipped) == [
         "a/9.png: a link whose target is missing",
         "a/round: a link back to a folder above it, which is not followed",
-        "pipe: not a file",
-        "x: a link whose target is missing",
-        "y: a link whose target is missing",
+        "null.png: a link to a device, a socket or a pipe",
+        "pipe: a device, a socket or a pipe",
+        "piped.png: a link to a device, a socket or a pipe",
+        "x: a link that cannot be followed (Too many levels of symbolic links)",
+        "y: a link that cannot be followed (Too many levels of symbolic links)",
     ]
     data = load("imagefolder", root, tmp_path)
     assert {text for [text] in everything(data).values()} == {f"a photo of a {kind}" for kind in "abc"}

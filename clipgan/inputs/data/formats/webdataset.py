@@ -6,6 +6,7 @@ package streams instead: it does not refuse members that lead outside, and it ca
 """
 
 import json
+import os
 import re
 import tarfile
 from collections.abc import Iterator
@@ -239,9 +240,9 @@ def _pictures(members: Members) -> list[str]:
 def _is_whole(tar: tarfile.TarFile, shard: Path) -> bool:
     """Tell whether a tar has its final block of zeros; tarfile itself ends a cut-off archive without an error."""
     last = tar.getmembers()[-1:]
-    end = max(
-        (member.offset_data + -(-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE for member in last), default=0
-    )
     with shard.open("rb") as file:
-        file.seek(end)
+        if last and last[0].issparse():  # its size says nothing of its place in the tar
+            file.seek(-tarfile.BLOCKSIZE, os.SEEK_END)
+        elif last:
+            file.seek(last[0].offset_data + -(-last[0].size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE)
         return file.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
