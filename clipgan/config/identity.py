@@ -24,6 +24,9 @@ CHECKED_BY_CONTENT = (
     "metrics.inception_weights",
 )  # fmt: skip
 
+# With the value `process` these sum over the images of one process, so a run may not go on in another number of them.
+WITHIN_A_PROCESS = ("model.lafite.text_logit", "model.lafite.contrast")
+
 # task=simclr does not read these.
 FOR_GANS_ONLY = (
     "loss", "condition", "resnet", "model", "adversarial", "discriminator", "augment", "budget", "metrics",

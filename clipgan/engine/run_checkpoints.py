@@ -13,7 +13,13 @@ import torch
 from clipgan.base.console import console
 from clipgan.base.errors import UserError
 from clipgan.config import Config, flatten, from_record, plain
-from clipgan.config.identity import CHANGE_NO_METRIC, CHANGE_WHEN_RESUMED, CHECKED_BY_CONTENT, is_listed
+from clipgan.config.identity import (
+    CHANGE_NO_METRIC,
+    CHANGE_WHEN_RESUMED,
+    CHECKED_BY_CONTENT,
+    WITHIN_A_PROCESS,
+    is_listed,
+)
 from clipgan.engine.checkpoint_file import checkpoint_path, load_checkpoint, snapshots
 
 LATEST = "latest.pt"
@@ -183,7 +189,12 @@ def refuse_other_run(path: Path, theirs: dict[str, Any], ours: Config, same_file
     except UserError as error:
         raise UserError(f"checkpoint {path} has a configuration that this version does not take: {error}") from error
     free = RESUMABLE if same_files else (*RESUMABLE, *CHECKED_BY_CONTENT)
-    keys = [key for key in sorted(there.keys() | here.keys()) if not is_listed(key, free)]
+    by_process = any(values.get(key) == "process" for values in (there, here) for key in WITHIN_A_PROCESS)
+    keys = [
+        key
+        for key in sorted(there.keys() | here.keys())
+        if not is_listed(key, free) or (by_process and key == "processes")
+    ]
     refuse_differences(path, {key: there.get(key) for key in keys}, {key: here.get(key) for key in keys})
 
 

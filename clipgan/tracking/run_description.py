@@ -8,6 +8,7 @@ from typing import Any
 from clipgan.base.installed import python
 from clipgan.base.secrets import without_passwords
 from clipgan.config import Config, MlflowConfig
+from clipgan.config.identity import CHANGE_NO_METRIC, is_listed
 from clipgan.config.user_command import UserCommand
 
 MAX_NAME = 250  # characters; MLflow keeps no more
@@ -47,9 +48,9 @@ COMPARED = (
 def to_show(params: Mapping[str, Any], swept: Sequence[str]) -> dict[str, Any]:
     """Choose and order a run's parameters for MLflow; the file config.yaml has all of them.
 
-    The axes of the sweep come first, then what a person compares, then the rest. Left out are empty values, where
-    MLflow is, and what repeats another parameter: weights of the structure that repeat `h`, a judge that is the
-    extractor.
+    The axes of the sweep come first, then what a person compares, then the rest. Left out are empty values, what
+    changes no metric, and what repeats another parameter: weights of the structure that repeat `h`, a judge that is
+    the extractor.
 
     Args:
         params: dotted keys to plain values.
@@ -58,12 +59,14 @@ def to_show(params: Mapping[str, Any], swept: Sequence[str]) -> dict[str, Any]:
     repeated = {key for key in ("loss.homologous", "loss.heterologous") if params.get(key) in (1, params.get("h"))}
     if params.get("metrics/judge_key") == params.get("metrics/extractor"):
         repeated.add("metrics/judge_key")
+    first = [*(line.lstrip("+").partition("=")[0] for line in swept), *COMPARED]
     shown = {
         key: value
         for key, value in params.items()
-        if value not in (None, [], ()) and key not in repeated and not key.startswith("mlflow.")
+        if value not in (None, [], ())
+        and key not in repeated
+        and (key in first or not is_listed(key, CHANGE_NO_METRIC))
     }
-    first = [*(line.lstrip("+").partition("=")[0] for line in swept), *COMPARED]
     ranks = {name: rank for rank, name in reversed(list(enumerate(first)))}
 
     def rank(key: str) -> int:

@@ -271,6 +271,16 @@ def test_a_key_that_changes_the_metric_makes_another_run():
         run_checkpoints.refuse_other_run(Path("c.pt"), plain(make_config()), now, same_files=True)
 
 
+def test_the_number_of_processes_makes_another_run_where_each_contrasts_alone():
+    batch = ["model=lafite", "clip=ViT-B32", "batch=64"]
+    there, here = (make_config(*batch, f"processes={number}") for number in (4, 2))
+    run_checkpoints.refuse_other_run(Path("c.pt"), plain(there), here, same_files=True)
+    for key in ("contrast", "text_logit"):
+        there, here = (make_config(*batch, f"model.lafite.{key}=process", f"processes={number}") for number in (4, 2))
+        with pytest.raises(UserError, match="of another run: processes=4 there, 2 here"):
+            run_checkpoints.refuse_other_run(Path("c.pt"), plain(there), here, same_files=True)
+
+
 def test_files_are_compared_by_content_where_the_checkpoint_has_it():
     there, here = (make_config("data=folder", f"data.path={path}", "clip=ViT-B32", f"clip.checkpoint={path}/b.pt")
                    for path in ("/old", "/new/"))  # fmt: skip

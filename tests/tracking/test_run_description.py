@@ -63,6 +63,8 @@ def test_the_parameters_begin_with_what_a_person_compares_and_repeat_nothing():
     shown = to_show(flatten(config) | {"fid_key": "fid5k"}, ("model.w_dim=32", "+loss=symmetric"))
     assert list(shown)[:5] == ["model.w_dim", "loss.name", "h", "C_it", "C_ii"]
     assert None not in shown.values()
+    assert "threads" not in shown  # it changes no metric
+    assert "threads" in to_show(flatten(config), ("threads=1",))
     assert "loss.heterologous" not in shown  # the structure's ${h}
     assert (shown["S.CLIP"], shown["fid_key"]) == (2.0, "fid5k")
     other = make_config("loss.heterologous=0.25")
