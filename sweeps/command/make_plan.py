@@ -3,11 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from difflib import get_close_matches
+from functools import partial
 from typing import Any
 
 from hydra.core.override_parser.types import Transformer
+from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 
+from clipgan.base.text import first_line
 from sweeps.base.errors import SweepError
 from sweeps.base.samplers_and_pruners import CmaEsSampler, GridSampler, RandomSampler, TPESampler, instance, pruner_of
 from sweeps.base.settings import MIN_SEEDS, Settings
@@ -26,6 +29,7 @@ from sweeps.points.search_space import (
     point_id,
 )
 from sweeps.points.where import Condition
+from sweeps.search.custom_space import CustomSpace
 from sweeps.search.plan import Grid, Plan, Source, shuffled
 from sweeps.search.sampling import SampledPoints
 
@@ -76,7 +80,8 @@ def plan_of(settings: Settings, layout: Layout, fixed: Sequence[str], compositio
         settings.seed_key,
         settings.step_name,
     )
-    source = _source(settings, layout, *_where(settings, layout, fixed, composition))
+    custom = custom_space_of(settings, layout, fixed, composition)
+    source = _source(settings, layout, *_where(settings, layout, fixed, composition), custom)
     limit = settings.replicas_trials if settings.replicas == "auto" else None
     if limit is not None and limit < MIN_SEEDS * len(source):
         raise SweepError(
@@ -86,10 +91,47 @@ def plan_of(settings: Settings, layout: Layout, fixed: Sequence[str], compositio
     return Plan(source, goal, seed, limit)
 
 
-def _source(settings: Settings, layout: Layout, exists: Exists, violations: Violations | None) -> Source:
+def custom_space_of(
+    settings: Settings, layout: Layout, fixed: Sequence[str], composition: Composition
+) -> CustomSpace | None:
+    """Import the user's function, and give it the config that all points share; None if there is none.
+
+    Raises:
+        SweepError: there is no such function.
+    """
+    path = settings.custom_search_space
+    if path is None:
+        return None
+    try:
+        function = get_method(path)
+    except Exception as error:  # whatever the user's module raises
+        raise SweepError(
+            f"hydra.sweeper.custom_search_space={path} is not allowed: it must be the path of a function of a config"
+            f" and a trial, as in app.configure ({first_line(error.__cause__ or error)})"
+        ) from error
+    config = composition.without_axes(fixed)[0]
+    OmegaConf.set_readonly(config, True)  # the function is called again and again, and must answer alike
+    words = set() if settings.where is None else _condition(settings.where, "hydra.sweeper.where", layout).names
+    reserved = {
+        **dict.fromkeys(words, "hydra.sweeper.where names it, and knows the axes and the config alone"),
+        **({settings.seed_key: "replicas vary it"} if settings.max_replicas > 1 else {}),
+        **{line.partition("=")[0].lstrip("+"): f"the command line has {line}" for line in fixed},
+        **{axis.name: f"it is an axis; read trial.params['{axis.key}']" for axis in layout.axes},
+    }
+    return CustomSpace(path, partial(function, config), layout.axes, reserved)
+
+
+def _source(
+    settings: Settings, layout: Layout, exists: Exists, violations: Violations | None, custom: CustomSpace | None
+) -> Source:
     first = [_given(entry, layout, exists, settings.where) for entry in settings.enqueue]
-    sampler = _sampler(settings.sampler, layout.axes)
+    sampler = _sampler(settings.sampler, layout.axes, custom)
     if sampler["_target_"] == GridSampler._target_:
+        if custom is not None:
+            raise SweepError(
+                f"hydra.sweeper.custom_search_space={custom.path} is not allowed with a grid, which draws nothing;"
+                " choose a sampler, as in hydra/sweeper/study/sampler=tpe"
+            )
         grid = _grid(layout, first, exists, settings)
         if settings.n_trials is not None and settings.n_trials < len(grid):
             raise SweepError(
@@ -99,18 +141,21 @@ def _source(settings: Settings, layout: Layout, exists: Exists, violations: Viol
         return grid
     _check_sampler(sampler, settings, layout)
     assert settings.n_trials is not None
-    return SampledPoints(layout, sampler, settings.n_trials, settings.directions, exists, first, violations)
+    return SampledPoints(layout, sampler, settings.n_trials, settings.directions, exists, first, violations, custom)
 
 
-def _sampler(chosen: Mapping[str, Any] | None, axes: Sequence[AnyAxis]) -> Mapping[str, Any]:
+def _sampler(
+    chosen: Mapping[str, Any] | None, axes: Sequence[AnyAxis], custom: CustomSpace | None
+) -> Mapping[str, Any]:
     if chosen is not None and chosen.get("_target_") is not None:
         return chosen
-    return asdict(TPESampler()) if any(isinstance(axis, Interval) for axis in axes) else asdict(GridSampler())
+    draws = custom is not None or any(isinstance(axis, Interval) for axis in axes)
+    return asdict(TPESampler()) if draws else asdict(GridSampler())
 
 
 def _check_sampler(sampler: Mapping[str, Any], settings: Settings, layout: Layout) -> None:
     name = sampler["_target_"].rpartition(".")[2]
-    if not layout.axes:
+    if not layout.axes and settings.custom_search_space is None:
         raise SweepError(
             f"hydra.sweeper.sampler={sampler['_target_']} has no axis to draw from; give one, as in h=0.1,0.5"
         )
