@@ -3,18 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from difflib import get_close_matches
-from functools import partial
 from typing import Any
 
 from hydra.core.override_parser.types import Transformer
-from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 
-from clipgan.base.text import first_line
 from sweeps.base.errors import SweepError
 from sweeps.base.samplers_and_pruners import CmaEsSampler, GridSampler, RandomSampler, TPESampler, instance, pruner_of
 from sweeps.base.settings import MIN_SEEDS, Settings
 from sweeps.command.composition import Composition
+from sweeps.command.user_function import custom_space_of
 from sweeps.points.layout import Exists, Layout
 from sweeps.points.ranking import Goal, aggregate_named
 from sweeps.points.search_space import (
@@ -80,7 +78,8 @@ def plan_of(settings: Settings, layout: Layout, fixed: Sequence[str], compositio
         settings.seed_key,
         settings.step_name,
     )
-    custom = custom_space_of(settings, layout, fixed, composition)
+    named = _condition(settings.where, "hydra.sweeper.where", layout).names if settings.where is not None else ()
+    custom = custom_space_of(settings, layout, fixed, composition, named)
     source = _source(settings, layout, *_where(settings, layout, fixed, composition), custom)
     limit = settings.replicas_trials if settings.replicas == "auto" else None
     if limit is not None and limit < MIN_SEEDS * len(source):
@@ -89,36 +88,6 @@ def plan_of(settings: Settings, layout: Layout, fixed: Sequence[str], compositio
             f" each of the {len(source)} points gets {MIN_SEEDS} seeds"
         )
     return Plan(source, goal, seed, limit)
-
-
-def custom_space_of(
-    settings: Settings, layout: Layout, fixed: Sequence[str], composition: Composition
-) -> CustomSpace | None:
-    """Import the user's function, and give it the config that all points share; None if there is none.
-
-    Raises:
-        SweepError: there is no such function.
-    """
-    path = settings.custom_search_space
-    if path is None:
-        return None
-    try:
-        function = get_method(path)
-    except Exception as error:  # whatever the user's module raises
-        raise SweepError(
-            f"hydra.sweeper.custom_search_space={path} is not allowed: it must be the path of a function of a config"
-            f" and a trial, as in app.configure ({first_line(error.__cause__ or error)})"
-        ) from error
-    config = composition.without_axes(fixed)[0]
-    OmegaConf.set_readonly(config, True)  # the function is called again and again, and must answer alike
-    words = set() if settings.where is None else _condition(settings.where, "hydra.sweeper.where", layout).names
-    reserved = {
-        **dict.fromkeys(words, "hydra.sweeper.where names it, and knows the axes and the config alone"),
-        **({settings.seed_key: "replicas vary it"} if settings.max_replicas > 1 else {}),
-        **{line.partition("=")[0].lstrip("+"): f"the command line has {line}" for line in fixed},
-        **{axis.name: f"it is an axis; read trial.params['{axis.key}']" for axis in layout.axes},
-    }
-    return CustomSpace(path, partial(function, config), layout.axes, reserved)
 
 
 def _source(

@@ -11,10 +11,13 @@ from typing import Any
 import optuna
 import pytest
 import yaml
+from hydra.errors import HydraException
 
 from sweeps.base.errors import SweepError
 from sweeps.base.optuna_plugin import PLUGIN_SAMPLERS, OptunaPluginSettings, settings_from_plugin
 from sweeps.base.samplers_and_pruners import instance
+from sweeps.command.request import read_outside_hydra
+from sweeps.report.reading import read
 from sweeps.study.storage import open_storage
 from tests import warm
 from tests.helpers import ROOT
@@ -106,18 +109,38 @@ def test_a_custom_search_space_with_this_sweepers_own_settings(tmp_path: Path) -
     assert [trial.user_attrs["replica"] for trial in found] == [0, 1, 0, 1]
     assert [trial.params for trial in found[::2]] == [trial.params for trial in found[1::2]]
     assert max(distances(found)) <= 0.1
-    refused = {
-        "app.too_late": "app.too_late at x=-5  y=5: RuntimeError: not for 5",
-        "app.missing": "hydra.sweeper.custom_search_space=app.missing is not allowed",
-        "app.configure hydra/sweeper/study/sampler=grid": "is not allowed with a grid",
-        "app.configure z=3": "z cannot be suggested: the command line has z=3",
-        "app.configure hydra.sweeper.where='z>x'": "z cannot be suggested: hydra.sweeper.where names it",
-        "app.configure ~z": "Could not override 'z'",
-    }
-    for function, message in refused.items():
-        out = run(tmp_path, *command, *f"hydra.sweeper.custom_search_space={function} y=5,6".split(), status=1)
-        assert message in out
-    assert [study.study_name for study in optuna.get_all_study_summaries(f"sqlite:///{tmp_path}/sweeps.db")] == [name]
+    sweep = read(f"sqlite:///{tmp_path}/sweeps.db", name)
+    assert sweep.axes == ("x", "z", "w", "v")
+    assert sweep.log_axes == ("v",)
+    run(
+        tmp_path,
+        *command,
+        "max_z_difference_from_x=0.1",
+        "hydra.sweeper.study_name=b",
+        f"hydra.sweeper.warm_start=[{name}]",
+    )
+    taken = trials(tmp_path, "b")
+    assert [trial.params for trial in taken[:4]] == [trial.params for trial in found]
+
+
+@pytest.mark.parametrize(
+    ("function", "further", "message"),
+    [
+        ("too_late", ["y=5,6"], "app.too_late at x=-5  y=5: RuntimeError: not for 5"),
+        ("missing", [], "app.missing is not allowed: it must be the path of a function of a config and a trial"),
+        ("configure", ["hydra/sweeper/study/sampler=grid"], "is not allowed with a grid"),
+        ("configure", ["z=3"], "z cannot be suggested: the command line has z=3"),
+        ("configure", ['hydra.sweeper.where="z>x"'], "z cannot be suggested: hydra.sweeper.where names it"),
+        ("configure", ["hydra.sweeper.replicas=2", "hydra.sweeper.seed_key=z"], "replicas vary it"),
+        ("configure", ["~z"], "Could not override 'z'"),
+        ("configure", ["hydra.sweeper.n_trials=null"], "hydra.sweeper.n_trials is missing"),
+    ],
+)
+def test_a_mistake_in_a_custom_search_space_is_one_message(function: str, further: list[str], message: str) -> None:
+    path = f"hydra.sweeper.custom_search_space=tests.sweeps.optuna_plugin.app.{function}"
+    command = [path, "x=interval(-5,5)", "hydra.sweeper.n_trials=2", *further]
+    with pytest.raises(HydraException, match=re.escape(message)):
+        read_outside_hydra(APP.parent / "conf", "custom_own", command)
 
 
 def given(**changes: Any) -> Mapping[str, Any]:

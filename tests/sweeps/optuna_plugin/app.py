@@ -12,6 +12,11 @@ def configure(config: DictConfig, trial: Trial) -> None:
     trial.suggest_float("+w", 0.0, 1.0)
 
 
+def further(config: DictConfig, trial: Trial) -> None:
+    configure(config, trial)
+    trial.suggest_float("+v", 0.1, 10.0, log=True)
+
+
 def elsewhere(config: DictConfig, trial: Trial) -> None:
     trial.suggest_float("z", 100.0, 101.0)
 

@@ -67,7 +67,8 @@ def test_a_choice_comes_to_the_job_as_it_is(choice: Any, value: Any, override: s
     stored = FloatDistribution(2.0, 2.0) if choice == 2 else CategoricalDistribution([value])
     assert found.point.distributions == {"z": stored}
     known = asked.known(found.point.values)
-    assert known is not None and known.point == found.point
+    assert known is not None
+    assert known.point == found.point
 
 
 @pytest.mark.parametrize(
