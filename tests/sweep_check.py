@@ -43,5 +43,5 @@ def check_sweep(conf: Path, overrides: list[str], storage: Path) -> list[str]:
         study = SweepStudy(f"sqlite:///{storage}/s.db", "s", settings.directions, {"axes": [], "config": {}}, print)
         study.enqueue(plan, space_of(layout.axes), warm_start=settings.warm_start)
         composition.check_choices(layout, fixed)
-        check_points(plan.source, layout, fixed, composition, settings.point_check)
+        check_points(plan.source, fixed, composition, settings.point_check)
     return [*fixed, *(axis.override(axis.examples[-1]) for axis in layout.axes)]

@@ -16,7 +16,7 @@ from sweeps.base.samplers_and_pruners import GridSampler
 from sweeps.base.settings import Settings
 
 PLUGIN = "hydra_plugins.hydra_optuna_sweeper"
-OWN = ("n_jobs", "search_space", "custom_search_space")  # settings of that plug-in that this sweeper has not
+OWN = ("n_jobs", "search_space")  # settings of that plug-in that this sweeper has not
 REFUSED = {
     "optuna.samplers.MOTPESampler": "Optuna has no motpe any more; take hydra/sweeper/sampler=tpe",
     "optuna.samplers.QMCSampler": "workers cannot share a quasi-random sequence; take hydra/sweeper/sampler=random",
@@ -33,7 +33,6 @@ class OptunaPluginSettings(Settings):
     max_retries: int = 0
     max_failure_rate: float = 0.0
     search_space: Any = None  # axis -> {type: float, low: 0, high: 1, log: true}
-    custom_search_space: Any = None
     params: Any = None
 
 
@@ -136,12 +135,6 @@ def settings_from_plugin(given: Mapping[str, Any]) -> Settings:
     Raises:
         SweepError: this sweeper has nothing like it; the message says what to write instead.
     """
-    if given["custom_search_space"] is not None:
-        raise SweepError(
-            f"hydra.sweeper.custom_search_space={given['custom_search_space']} is not allowed: this sweeper must know"
-            " the axes beforehand; write them in hydra.sweeper.params, and how they depend on each other in"
-            ' hydra.sweeper.where, as in where="z >= x - 1 and z <= x + 1"'
-        )
     target = (given["sampler"] or {}).get("_target_")
     if target in REFUSED:
         raise SweepError(f"hydra.sweeper.sampler={target} is not allowed: {REFUSED[target]}")

@@ -32,6 +32,7 @@ class Settings:
     n_trials: int | None = None  # number of points that a sampler draws; h=interval(0.1,2) needs it, a grid does not
     where: str | None = None  # condition on axes and keys that points must meet: 'hydra.sweeper.where="C_it >= C_ii"'
     enqueue: list[Any] = field(default_factory=list)  # points to run first: [{h: 0.5, C_it: 1}, {h: 1}]
+    custom_search_space: str | None = None  # function of a config and a trial, by its path: suggests further values
     warm_start: list[str] = field(default_factory=list)  # studies whose complete trials the sweep takes over
     replicas: Any = 1  # number of seeds per point | auto: seeds go on until the best point is told from the others
     replicas_top: int | None = None  # N: replicate only the N best points; null: all

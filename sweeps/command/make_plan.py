@@ -12,6 +12,7 @@ from sweeps.base.errors import SweepError
 from sweeps.base.samplers_and_pruners import CmaEsSampler, GridSampler, RandomSampler, TPESampler, instance, pruner_of
 from sweeps.base.settings import MIN_SEEDS, Settings
 from sweeps.command.composition import Composition
+from sweeps.command.user_function import custom_space_of
 from sweeps.points.layout import Exists, Layout
 from sweeps.points.ranking import Goal, aggregate_named
 from sweeps.points.search_space import (
@@ -26,6 +27,7 @@ from sweeps.points.search_space import (
     point_id,
 )
 from sweeps.points.where import Condition
+from sweeps.search.custom_space import CustomSpace
 from sweeps.search.plan import Grid, Plan, Source, shuffled
 from sweeps.search.sampling import SampledPoints
 
@@ -76,7 +78,9 @@ def plan_of(settings: Settings, layout: Layout, fixed: Sequence[str], compositio
         settings.seed_key,
         settings.step_name,
     )
-    source = _source(settings, layout, *_where(settings, layout, fixed, composition))
+    named = _condition(settings.where, "hydra.sweeper.where", layout).names if settings.where is not None else ()
+    custom = custom_space_of(settings, layout, fixed, composition, named)
+    source = _source(settings, layout, *_where(settings, layout, fixed, composition), custom)
     limit = settings.replicas_trials if settings.replicas == "auto" else None
     if limit is not None and limit < MIN_SEEDS * len(source):
         raise SweepError(
@@ -86,10 +90,17 @@ def plan_of(settings: Settings, layout: Layout, fixed: Sequence[str], compositio
     return Plan(source, goal, seed, limit)
 
 
-def _source(settings: Settings, layout: Layout, exists: Exists, violations: Violations | None) -> Source:
+def _source(
+    settings: Settings, layout: Layout, exists: Exists, violations: Violations | None, custom: CustomSpace | None
+) -> Source:
     first = [_given(entry, layout, exists, settings.where) for entry in settings.enqueue]
-    sampler = _sampler(settings.sampler, layout.axes)
+    sampler = _sampler(settings.sampler, layout.axes, custom)
     if sampler["_target_"] == GridSampler._target_:
+        if custom is not None:
+            raise SweepError(
+                f"hydra.sweeper.custom_search_space={custom.path} is not allowed with a grid, which draws nothing;"
+                " choose a sampler, as in hydra/sweeper/study/sampler=tpe"
+            )
         grid = _grid(layout, first, exists, settings)
         if settings.n_trials is not None and settings.n_trials < len(grid):
             raise SweepError(
@@ -99,18 +110,21 @@ def _source(settings: Settings, layout: Layout, exists: Exists, violations: Viol
         return grid
     _check_sampler(sampler, settings, layout)
     assert settings.n_trials is not None
-    return SampledPoints(layout, sampler, settings.n_trials, settings.directions, exists, first, violations)
+    return SampledPoints(layout, sampler, settings.n_trials, settings.directions, exists, first, violations, custom)
 
 
-def _sampler(chosen: Mapping[str, Any] | None, axes: Sequence[AnyAxis]) -> Mapping[str, Any]:
+def _sampler(
+    chosen: Mapping[str, Any] | None, axes: Sequence[AnyAxis], custom: CustomSpace | None
+) -> Mapping[str, Any]:
     if chosen is not None and chosen.get("_target_") is not None:
         return chosen
-    return asdict(TPESampler()) if any(isinstance(axis, Interval) for axis in axes) else asdict(GridSampler())
+    draws = custom is not None or any(isinstance(axis, Interval) for axis in axes)
+    return asdict(TPESampler()) if draws else asdict(GridSampler())
 
 
 def _check_sampler(sampler: Mapping[str, Any], settings: Settings, layout: Layout) -> None:
     name = sampler["_target_"].rpartition(".")[2]
-    if not layout.axes:
+    if not layout.axes and settings.custom_search_space is None:
         raise SweepError(
             f"hydra.sweeper.sampler={sampler['_target_']} has no axis to draw from; give one, as in h=0.1,0.5"
         )

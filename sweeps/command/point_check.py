@@ -13,22 +13,17 @@ from omegaconf import DictConfig, OmegaConf
 from clipgan.base.text import first_line
 from sweeps.base.errors import SweepError
 from sweeps.command.composition import Composition
-from sweeps.points.layout import Layout
-from sweeps.points.search_space import Point, point_at
 from sweeps.search.plan import Grid, Source
 
 SHOWN = 3  # points in the message
 Check = Callable[[Mapping[str, Any]], None]  # key -> value; it raises an error if they are not allowed
 
 
-def check_points(
-    source: Source, layout: Layout, fixed: Sequence[str], composition: Composition, make_check: str | None
-) -> None:
+def check_points(source: Source, fixed: Sequence[str], composition: Composition, make_check: str | None) -> None:
     """Check all points of a grid, or of a sampler each choice and each bound with the first values of other axes.
 
     Args:
         source: the points.
-        layout: the axes of the points.
         fixed: overrides that all points share.
         composition: of the sweep.
         make_check: `hydra.sweeper.point_check`.
@@ -36,13 +31,17 @@ def check_points(
     Raises:
         SweepError: names the first points that are not allowed.
     """
-    points = source.grid if isinstance(source, Grid) else _variations(layout)
+    points = source.grid if isinstance(source, Grid) else source.examples()
     make = get_method(make_check) if make_check is not None else _types_only
     checks: dict[tuple[str, ...], Check] = {}
+    tried: set[str] = set()  # names that are no axis: `Composition.check_choices` tries the axes
     refused = []
     for point in points:
         lines, values = composition.parted(point.overrides)
         try:
+            if point.distributions.keys() - tried:
+                composition.composed((*fixed, *point.overrides))
+                tried.update(point.distributions)
             if lines not in checks:
                 config = composition.composed((*fixed, *lines))
                 checks[lines] = make(OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]))
@@ -55,10 +54,6 @@ def check_points(
             "\n".join(refused[:SHOWN]) + f"{more}\n{len(refused)} of {len(points)} points are not allowed: no trial has"
             " been started"
         )
-
-
-def _variations(layout: Layout) -> list[Point]:
-    return [point_at(layout.axes, values) for _, values in layout.examples()] or [point_at(layout.axes, {})]
 
 
 def _types_only(config: DictConfig) -> Check:

@@ -80,10 +80,12 @@ def read(
     plan = plan_of(settings, layout, fixed, composition)
     if check:
         composition.check_choices(layout, fixed)
-        check_points(plan.source, layout, fixed, composition, settings.point_check)
+        check_points(plan.source, fixed, composition, settings.point_check)
     config, unset = composition.without_axes(fixed)
     names = [axis.name for axis in layout.axes]
     identity = identity_of(config, names, settings.not_identity, fixed, unset, set(names) - set(layout.always))
+    if (path := settings.custom_search_space) is not None:
+        identity["config"]["hydra.sweeper.custom_search_space"] = path
     return Request(settings, composition, layout, fixed, plan, identity, as_axes)
 
 

@@ -100,6 +100,7 @@ class Point:
     values: Values
     overrides: tuple[str, ...]
     system: Mapping[str, Any] = field(default_factory=dict, compare=False)  # a sampler's own notes
+    distributions: Mapping[str, Any] = field(default_factory=dict, compare=False)  # Optuna's, of names that are no axis
     note: str | None = field(default=None, compare=False)  # how a sampler came to it, if not in the usual way
 
     def __str__(self) -> str:
@@ -180,7 +181,7 @@ def merge(old: Space, new: Space) -> Space:
 
 def conform(values: Values, space: Space) -> dict[str, Value]:
     """Convert a point's values to the types of `space`: on an axis of names, a number becomes its name."""
-    return {name: value if is_numeric(space[name]) else name_of(value) for name, value in values.items()}
+    return {name: value if is_numeric(space.get(name, ())) else name_of(value) for name, value in values.items()}
 
 
 def is_numeric(values: Sequence[Value]) -> bool:
@@ -193,6 +194,21 @@ def name_of(value: Value) -> str:
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() else repr(value)
     return value
+
+
+def value_of(element: object) -> Value:
+    """Return a value as the study has it: a number as a float.
+
+    A number that no finite float equals is a name, such as `inf` and 9007199254740993.
+    """
+    if isinstance(element, QuotedString):
+        return element.text
+    if isinstance(element, int | float) and not isinstance(element, bool):
+        with suppress(OverflowError):
+            number = float(element)
+            if math.isfinite(number) and number == element:
+                return number + 0.0  # -0.0 is 0.0
+    return str(Transformer.str(element))  # type: ignore[arg-type]
 
 
 def point_id(values: Values) -> str:
@@ -242,20 +258,8 @@ def _interval(override: Override, name: str, place: int) -> Interval:
 
 def _values(elements: Sequence[object]) -> list[Value]:
     """The values of an axis; a quoted one keeps its quotes as its name where another one is the same without them."""
-    bare = {name_of(_value(element)) for element in elements if not isinstance(element, str | QuotedString)}
+    bare = {name_of(value_of(element)) for element in elements if not isinstance(element, str | QuotedString)}
     return [
-        element.with_quotes() if isinstance(element, QuotedString) and element.text in bare else _value(element)
+        element.with_quotes() if isinstance(element, QuotedString) and element.text in bare else value_of(element)
         for element in elements
     ]
-
-
-def _value(element: object) -> Value:
-    """A number as a float. One that no finite float equals is a name, such as `inf` and 9007199254740993."""
-    if isinstance(element, QuotedString):
-        return element.text
-    if isinstance(element, int | float) and not isinstance(element, bool):
-        with suppress(OverflowError):
-            number = float(element)
-            if math.isfinite(number) and number == element:
-                return number + 0.0  # -0.0 is 0.0
-    return str(Transformer.str(element))  # type: ignore[arg-type]

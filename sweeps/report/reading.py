@@ -1,7 +1,7 @@
 """From a storage to what a report is about. Nothing is written, and a running study is read as it is now."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -111,10 +111,16 @@ def read(storage: str, study: str | None) -> Sweep:
         trials=tuple(newest),
         superseded=tuple(trial for trial in trials if trial.number not in numbers),
         note=found.user_attrs.get(ATTRIBUTE),
-        log_axes=tuple(found.user_attrs.get(LOG_AXES, ())),
+        log_axes=(*found.user_attrs.get(LOG_AXES, ()), *_log_axes(trials)),
         dependencies=tuple(found.user_attrs.get(DEPENDENCIES, ())),
         code=tuple(found.user_attrs.get(CODE, ())),
         about=tuple(found.user_attrs.get(ABOUT, ())),
         slurm_jobs=tuple(found.user_attrs.get(SLURM_JOBS, ())),
         shared={key: without_passwords(str(value)) for key, value in identity.get("config", {}).items()},
     )
+
+
+def _log_axes(trials: Sequence[TrialRecord]) -> list[str]:
+    """The axes that the trials themselves have as logarithmic: those of `custom_search_space`."""
+    axes = {axis: None for t in trials for axis, own in t.distributions.items() if getattr(own, "log", False)}
+    return list(axes)

@@ -1,5 +1,6 @@
 """How a sampler sees an axis, and the space between two points."""
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -19,16 +20,18 @@ class Coding(NamedTuple):
     decode: Callable[[Any], Value]
 
 
+def rounded(drawn: float, low: float, high: float) -> float:
+    """Round a number to `DIGITS` digits, within its bounds."""
+    return min(max(float(f"{drawn:.{DIGITS}g}"), low), high)
+
+
 def coding_of(axis: AnyAxis) -> Coding:
     """Code an axis: numbers in order as numbers, names as choices."""
     if isinstance(axis, Interval):
-
-        def rounded(drawn: float) -> Value:
-            return min(max(float(f"{drawn:.{DIGITS}g}"), axis.low), axis.high)
-
+        decode = functools.partial(rounded, low=axis.low, high=axis.high)
         if axis.integer:
-            return Coding(IntDistribution(int(axis.low), int(axis.high), log=axis.log), int, rounded)
-        return Coding(FloatDistribution(axis.low, axis.high, log=axis.log), float, rounded)
+            return Coding(IntDistribution(int(axis.low), int(axis.high), log=axis.log), int, decode)
+        return Coding(FloatDistribution(axis.low, axis.high, log=axis.log), float, decode)
     if not is_numeric(axis.listed):
         return Coding(CategoricalDistribution(axis.listed), str, str)
     ordered = sorted(axis.listed)  # a sampler gets the places of the numbers in order

@@ -181,5 +181,12 @@ class Plan:
         seed = () if self.seed is None or not replica else (f"{self.goal.seed_key}={self.seed + replica}",)
         overrides, system = (*point.overrides, *seed), {} if replica else point.system
         return TrialRecord(
-            -1, "WAITING", point.values, replica=replica, overrides=overrides, system=system, note=point.note
+            number=-1,
+            state="WAITING",
+            point=point.values,
+            replica=replica,
+            overrides=overrides,
+            system=system,
+            note=point.note,
+            distributions=point.distributions,
         )

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.samplers import RandomSampler
+from optuna.trial import BaseTrial, FrozenTrial, TrialState, create_trial
 
 from sweeps.base.errors import SweepError
 from sweeps.base.samplers_and_pruners import instance
@@ -33,6 +34,7 @@ from sweeps.points.search_space import (
     point_id,
 )
 from sweeps.search.coding import between, coding_of, place
+from sweeps.search.custom_space import CustomSpace
 from sweeps.search.in_memory_study import in_memory_study
 
 MAX_DRAWS = 100  # by the sampler for one point; after that it is drawn at random
@@ -60,10 +62,14 @@ class SampledPoints:
     exists: Callable[[Values], bool]  # what `where` says
     first: Sequence[Values] = field(default_factory=list)  # run before any is drawn; the sampler adds missing axes
     violations: Callable[[Values], Sequence[float]] | None = None  # `Condition.violations`; None: there is no `where`
+    custom: CustomSpace | None = None  # the user's function, which suggests further values
 
     def accepts(self, values: Values) -> bool:
         """Whether a point has axes that belong together, with values that are allowed."""
-        return self.layout.fits(values) and self.exists(values)
+        if self.custom is None:
+            return self.layout.fits(values) and self.exists(values)
+        own = self.custom.on_axes(values)
+        return self.layout.fits(own) and self.exists(own) and self.custom.known(values) is not None
 
     @property
     def axes(self) -> Sequence[AnyAxis]:
@@ -78,7 +84,7 @@ class SampledPoints:
         name = str(self.sampler["_target_"]).rpartition(".")[2]
         if self._is_constrained:
             return f"{name} learns hydra.sweeper.where as a constraint"
-        if not self.layout.is_product:
+        if not self.layout.is_product or self.custom is not None:
             return "hydra.sweeper.where is not learned: a point that does not meet it is drawn again"
         return f"{name} knows no constraints: a point that does not meet hydra.sweeper.where is drawn again"
 
@@ -88,11 +94,12 @@ class SampledPoints:
         Args:
             known: the study's points that this source accepts.
         """
-        due = [point_at(self.axes, result.point) for result in known]
+        due = [self._known(result.point) for result in known]
         n_own = sum(result.origin is None for result in known)
         for given in self.first:
             if n_own < self.n_trials and not any(_matches(point.values, given) for point in due):
-                point = point_at(self.axes, given) if self.layout.fits(given) else self._draw(known, given)
+                is_whole = self.custom is None and self.layout.fits(given)
+                point = point_at(self.axes, given) if is_whole else self._draw(known, given)
                 due += [] if point is None else [point]
                 n_own += 1
         if len(due) == len(known) and n_own < self.n_trials and not self._is_exhausted(known):
@@ -100,13 +107,21 @@ class SampledPoints:
             due += [] if point is None else [point]
         return due
 
+    def examples(self) -> list[Point]:
+        """List points to try before a study is touched: each choice and each bound, with first values of other axes."""
+        every = [values for _, values in self.layout.examples()] or [{}]
+        if self.custom is None:
+            return [point_at(self.axes, values) for values in every]
+        at_random = in_memory_study("examples", self.directions, [], RandomSampler(seed=0))
+        return [self._extended(values, at_random.ask()) for values in every if self.exists(values)]
+
     def __len__(self) -> int:
         return self.n_trials if self._all is None else min(self.n_trials, len(self._all))
 
     @functools.cached_property
     def _all(self) -> list[Point] | None:
         """All points, if they can be listed."""
-        if self.layout.most_points() > MAX_LISTED:
+        if self.custom is not None or self.layout.most_points() > MAX_LISTED:
             return None
         return [point for point in self.layout.points() if self.exists(point.values)]
 
@@ -116,6 +131,15 @@ class SampledPoints:
         grids = {f"{GRID}{union.name}": len(union.grids) for union in self.layout.unions}
         axes = {axis.name: coding_of(axis).distribution for axis in self.layout.to_draw}
         return {**{name: CategoricalDistribution(range(n)) for name, n in grids.items()}, **axes}
+
+    def _extended(self, values: Values, trial: BaseTrial) -> Point:
+        """The point with these values, and further ones which the sampler of a trial draws."""
+        return point_at(self.axes, values) if self.custom is None else self.custom.drawn(values, trial).point
+
+    def _known(self, values: Values) -> Point:
+        """The point of the study that has these values, which are accepted."""
+        extended = None if self.custom is None else self.custom.known(values)
+        return point_at(self.axes, values) if extended is None else extended.point
 
     def _encoded(self, values: Values) -> dict[str, Any]:
         grids = {f"{GRID}{name}": number for name, number in self.layout.grids_of(values).items() if number is not None}
@@ -151,7 +175,8 @@ class SampledPoints:
 
     @property
     def _is_constrained(self) -> bool:
-        return self.violations is not None and self.sampler["_target_"] in TRIES and self.layout.is_product
+        is_product = self.layout.is_product and self.custom is None
+        return self.violations is not None and self.sampler["_target_"] in TRIES and is_product
 
     def _by_sampler(
         self, known: Sequence[PointResult], given: Values, taken: set[str], lot: int | None
@@ -173,10 +198,11 @@ class SampledPoints:
                 view.enqueue_trial(fixed)
             trial = view.ask(self._distributions)
             values = self._decoded(trial.params)
-            if point_id(values) not in taken and self.exists(values) and _matches(values, given):
-                noted = view.get_trials(deepcopy=False)[trial.number].system_attrs
-                kept = {key: value for key, value in noted.items() if key != "fixed_params"}
-                return point_at(self.axes, values, kept)
+            if self.exists(values) and _matches(values, given):
+                point = self._extended(values, trial)
+                if point_id(point.values) not in taken:
+                    noted = view.get_trials(deepcopy=False)[trial.number].system_attrs
+                    return replace(point, system={key: note for key, note in noted.items() if key != "fixed_params"})
             if models and not self.exists(values):
                 outside = values
                 for name, value in self._constraints(values).items():
@@ -217,23 +243,29 @@ class SampledPoints:
         if self._all is not None:
             left = [p for p in self._all if point_id(p.values) not in taken and _matches(p.values, given)]
             return chance.choice(left) if left else None
+        further = in_memory_study("random", self.directions, [], RandomSampler(seed=lot))
         for _ in range(MAX_RANDOM_DRAWS):
             drawn = {axis.name: given.get(axis.name, _random(axis, chance)) for axis in self.layout.to_draw}
             grids = {union.name: chance.randrange(len(union.grids)) for union in self.layout.unions}
             values = self.layout.settled(drawn, grids)
-            if point_id(values) not in taken and self.exists(values) and _matches(values, given):
-                return point_at(self.axes, values)
+            if self.exists(values) and _matches(values, given):
+                point = self._extended(values, further.ask())
+                if point_id(point.values) not in taken:
+                    return point
         return None
 
     def _past(self, result: PointResult) -> FrozenTrial:
         if result.state == "FAIL":
             return create_trial(state=TrialState.FAIL)
         first, params = result.replicas[0], self._encoded(result.point)
+        distributions = {name: self._distributions[name] for name in params}
+        if self.custom is not None and (extended := self.custom.known(result.point)) is not None:
+            params, distributions = {**params, **extended.params}, {**distributions, **extended.distributions}
         return create_trial(
             state=TrialState[result.state],
             values=list(result.values) if result.state == "COMPLETE" else None,
             params=params,
-            distributions={name: self._distributions[name] for name in params},
+            distributions=distributions,
             intermediate_values=dict(first.steps) if len(self.directions) == 1 else {},
             system_attrs=dict(first.system),
             constraints=self._constraints(result.point),

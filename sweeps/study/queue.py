@@ -61,7 +61,7 @@ class Queue:
             create_trial(
                 state=TrialState.WAITING,
                 params=point,
-                distributions={axis: distributions[axis] for axis in point},
+                distributions={name: distributions.get(name) or task.distributions[name] for name in point},
                 user_attrs={OWN: point, "replica": task.replica, "overrides": list(task.overrides), "run": run},
                 system_attrs=dict(task.system),
             )

@@ -78,7 +78,7 @@ class StoredStudy:
         space = self.space
         converted = [conform(values, space) for values in points]
         for axis, value in {item for point in converted for item in point.items()}:
-            if isinstance(value, str) and value not in space[axis]:
+            if isinstance(value, str) and value not in space.get(axis, (value,)):
                 names = ", ".join(map(str, space[axis]))
                 raise SweepError(
                     f"study {self.study.study_name} has names on the axis {axis} ({names}), so no number can be drawn"

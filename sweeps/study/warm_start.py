@@ -29,7 +29,7 @@ def take_over(
     new = [record for record in found if record.task not in queue.trials.newest]
     points, distributions = study.conforming([record.point for record in new]), study.distributions()
     pairs = zip(new, points, strict=True)
-    queue.add([_copy(record, point, {axis: distributions[axis] for axis in point}) for record, point in pairs])
+    queue.add([_copy(record, point, {**record.distributions, **distributions}) for record, point in pairs])
     say(f"{len(new)} complete trials of study {name} are taken over; {len(found) - len(new)} were known")
 
 
@@ -58,7 +58,7 @@ def _copy(record: TrialRecord, point: dict[str, Value], distributions: dict[str,
         state=TrialState.COMPLETE,
         values=list(record.values),
         params=point,
-        distributions=distributions,
+        distributions={name: distributions[name] for name in point},
         user_attrs={
             OWN: point,
             "overrides": list(record.overrides),

@@ -98,7 +98,8 @@ class DryRun:
         """Run a short job of the first task, with a study and a folder of its own, which it removes."""
         self.say(f"measuring the speed: a job runs with {self._measuring_overrides()}")
         with tempfile.TemporaryDirectory() as folder:
-            point = Point(task.point, (*task.overrides[: len(task.point)], *self.settings.dry_run_overrides))
+            overrides = (*task.overrides[: len(task.point)], *self.settings.dry_run_overrides)
+            point = Point(task.point, overrides, distributions=task.distributions)
             identity = self.request.identity
             study = SweepStudy(f"sqlite:///{folder}/s.db", "dry", self.settings.directions, identity, self.say)
             short = Plan(Grid([point]))

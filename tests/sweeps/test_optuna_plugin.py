@@ -11,10 +11,13 @@ from typing import Any
 import optuna
 import pytest
 import yaml
+from hydra.errors import HydraException
 
 from sweeps.base.errors import SweepError
 from sweeps.base.optuna_plugin import PLUGIN_SAMPLERS, OptunaPluginSettings, settings_from_plugin
 from sweeps.base.samplers_and_pruners import instance
+from sweeps.command.request import read_outside_hydra
+from sweeps.report.reading import read
 from sweeps.study.storage import open_storage
 from tests import warm
 from tests.helpers import ROOT
@@ -72,6 +75,74 @@ def test_the_hparams_search_of_lightning_hydra_template(tmp_path: Path) -> None:
     assert results(tmp_path)["best_value"] == max(trial.value or 0.0 for trial in found)
 
 
+def distances(found: list[optuna.trial.FrozenTrial]) -> list[float]:
+    assert all(0 <= trial.params["w"] <= 1 for trial in found)
+    return [abs(trial.params["z"] - trial.params["x"]) for trial in found]
+
+
+@pytest.mark.slow
+def test_a_custom_search_space(tmp_path: Path) -> None:
+    command = ("-m", "--config-name=custom")
+    run(tmp_path, *command)
+    before = trials(tmp_path, "custom-search-space")
+    assert len(before) == 3
+    assert max(distances(before)) <= 0.5
+    overrides = yaml.safe_load((tmp_path / "out" / "0" / ".hydra" / "overrides.yaml").read_text())
+    assert [line.partition("=")[0] for line in overrides] == ["x", "y", "z", "+w"]
+    assert results(tmp_path)["best_params"].keys() == {"x", "y", "z", "w"}
+    out = run(tmp_path, *command, "hydra.sweeper.n_trials=5")
+    after = trials(tmp_path, "custom-search-space")
+    assert [trial.params for trial in after[:3]] == [trial.params for trial in before]
+    assert re.findall(r"^trial (\d).* started$", out, re.MULTILINE) == ["3", "4"]
+    assert max(distances(after)) <= 0.5
+    another = "hydra.sweeper.custom_search_space=app.elsewhere"
+    message = run(tmp_path, *command, another, status=1)
+    assert "hydra.sweeper.custom_search_space is app.elsewhere, the study's app.configure" in message
+
+
+@pytest.mark.slow
+def test_a_custom_search_space_with_this_sweepers_own_settings(tmp_path: Path) -> None:
+    command = ("-m", "--config-name=custom_own", "x=interval(-5,5)", "hydra.sweeper.n_trials=2")
+    out = run(tmp_path, *command, "max_z_difference_from_x=0.1", "hydra.sweeper.replicas=2")
+    [name] = re.findall(r"^study (x-\w+)$", out, re.MULTILINE)
+    found = trials(tmp_path, name)
+    assert [trial.user_attrs["replica"] for trial in found] == [0, 1, 0, 1]
+    assert [trial.params for trial in found[::2]] == [trial.params for trial in found[1::2]]
+    assert max(distances(found)) <= 0.1
+    sweep = read(f"sqlite:///{tmp_path}/sweeps.db", name)
+    assert sweep.axes == ("x", "z", "w", "v")
+    assert sweep.log_axes == ("v",)
+    run(
+        tmp_path,
+        *command,
+        "max_z_difference_from_x=0.1",
+        "hydra.sweeper.study_name=b",
+        f"hydra.sweeper.warm_start=[{name}]",
+    )
+    taken = trials(tmp_path, "b")
+    assert [trial.params for trial in taken[:4]] == [trial.params for trial in found]
+
+
+@pytest.mark.parametrize(
+    ("function", "further", "message"),
+    [
+        ("too_late", ["y=5,6"], "app.too_late at x=-5  y=5: RuntimeError: not for 5"),
+        ("missing", [], "app.missing is not allowed: it must be the path of a function of a config and a trial"),
+        ("configure", ["hydra/sweeper/study/sampler=grid"], "is not allowed with a grid"),
+        ("configure", ["z=3"], "z cannot be suggested: the command line has z=3"),
+        ("configure", ['hydra.sweeper.where="z>x"'], "z cannot be suggested: hydra.sweeper.where names it"),
+        ("configure", ["hydra.sweeper.replicas=2", "hydra.sweeper.seed_key=z"], "replicas vary it"),
+        ("configure", ["~z"], "Could not override 'z'"),
+        ("configure", ["hydra.sweeper.n_trials=null"], "hydra.sweeper.n_trials is missing"),
+    ],
+)
+def test_a_mistake_in_a_custom_search_space_is_one_message(function: str, further: list[str], message: str) -> None:
+    path = f"hydra.sweeper.custom_search_space=tests.sweeps.optuna_plugin.app.{function}"
+    command = [path, "x=interval(-5,5)", "hydra.sweeper.n_trials=2", *further]
+    with pytest.raises(HydraException, match=re.escape(message)):
+        read_outside_hydra(APP.parent / "conf", "custom_own", command)
+
+
 def given(**changes: Any) -> Mapping[str, Any]:
     return {**asdict(OptunaPluginSettings()), **changes}
 
@@ -103,7 +174,6 @@ def test_the_settings_of_that_plugin_and_what_they_mean_here() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"custom_search_space": "app.configure"}, "write them in hydra.sweeper.params"),
         ({"sampler": asdict(PLUGIN_SAMPLERS["motpe"]())}, "take hydra/sweeper/sampler=tpe"),
         ({"sampler": asdict(PLUGIN_SAMPLERS["qmc"]())}, "take hydra/sweeper/sampler=random"),
         ({"search_space": {"x": {"type": "real"}}}, "it must be {type: float, low: 0, high: 1}"),
