@@ -17,6 +17,7 @@ FILES = [path for package in PACKAGES[:3] for path in sorted((ROOT / package).rg
 TOOLS = (
     "clipgan.base.checkout",
     "clipgan.base.console",
+    "clipgan.base.durable_files",
     "clipgan.base.installed",
     "clipgan.base.mlflow_store",
     "clipgan.base.nvidia_smi",

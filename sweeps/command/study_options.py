@@ -53,4 +53,5 @@ def one_message(option: str) -> Iterator[None]:
     except SweepError as error:
         sys.exit(printable(str(error)))
     except OSError as error:
-        sys.exit(printable(f"{error.filename} cannot be written ({error.strerror}); choose another with {option}"))
+        name = error.filename or "a file"  # a library's write names none
+        sys.exit(printable(f"{name} cannot be written ({error.strerror or error}); choose another with {option}"))

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from clipgan.base.durable_files import replace_text
 from sweeps.base.errors import SweepError
 from sweeps.command.study_options import add_pictures, add_storage, file_name, one_message, program
 
@@ -30,14 +31,14 @@ def write(study: str | None, storage: str, out: Path | None, pictures: str, only
         raise SweepError(f"--out {out} is not allowed: the page is a .html file; .md and .csv go beside it")
     page = out or Path(f"report-{file_name(sweep.name)}.html")
     table, trials = page.with_suffix(".md"), page.with_suffix(".csv")
-    trials.write_text(trials_csv(sweep), encoding="utf-8")
+    replace_text(trials, trials_csv(sweep))
     if only_csv:
         return [trials]
     from sweeps.report.markdown import markdown
     from sweeps.report.page import render  # draws, and so takes seconds to import
 
-    page.write_text(render(sweep, pictures, page), encoding="utf-8")
-    table.write_text(markdown(sweep), encoding="utf-8")
+    replace_text(page, render(sweep, pictures, page))
+    replace_text(table, markdown(sweep))
     return [page, table, trials]
 
 

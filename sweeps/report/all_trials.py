@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from clipgan.base.durable_files import replacing
 from clipgan.base.text import first_line
 from sweeps.base.errors import SweepError
 from sweeps.points.search_space import name_of
@@ -84,7 +85,8 @@ def write_parquet(sweep: Sweep, path: Path) -> None:
             found = pyarrow.array([None if value is None else str(_cell(value, True)) for value in values])
         return found.cast(pyarrow.string()) if pyarrow.types.is_null(found.type) else found
 
-    parquet.write_table(pyarrow.table({name: array(values) for name, values in trial_columns(sweep).items()}), path)
+    with replacing(path) as file:
+        parquet.write_table(pyarrow.table({name: array(values) for name, values in trial_columns(sweep).items()}), file)
 
 
 def _objective(trial: TrialRecord, place: int) -> float | None:

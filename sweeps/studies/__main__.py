@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from clipgan.base.durable_files import replace_text
 from sweeps.base.errors import SweepError
 from sweeps.command.study_options import add_pictures, add_storage, file_name, one_message, program
 
@@ -46,7 +47,7 @@ def export(storage: str, study: str | None, out: Path | None) -> None:
     if path.suffix == ".parquet":
         write_parquet(sweep, path)
     else:
-        path.write_text(trials_csv(sweep), encoding="utf-8")
+        replace_text(path, trials_csv(sweep))
     print(path)
 
 

@@ -7,10 +7,13 @@ import pytest
 from optuna.trial import TrialState
 from PIL import Image
 
+from sweeps.command.study_options import one_message
 from sweeps.report import curves, effects, optuna_figures
+from sweeps.report.__main__ import write
 from sweeps.report.markdown import markdown
 from sweeps.report.page import render
 from sweeps.report.tables import pruned_table
+from tests.disks import small_disk
 from tests.sweeps.report.studies import HOSTILE, Studies, add, grid, hostile
 
 
@@ -38,6 +41,18 @@ def test_the_content_of_a_page(studies: Studies, tmp_path: Path) -> None:
     assert "loss=asymmetric h=1 DivergenceError: nan" in text
     assert "python train.py kimg=8 loss=symmetric h=0.1" in text
     assert page.count("plotly.js v") == 1
+
+
+def test_a_full_disk_leaves_the_earlier_report_and_is_one_message(studies: Studies, tmp_path: Path) -> None:
+    grid(studies.make("s"))
+    with small_disk(tmp_path / "disk", 200) as disk:  # a page has megabytes
+        page = disk / "report.html"
+        page.write_text("the earlier one")
+        told = re.escape(f"{page} cannot be written (No space left on device)")
+        with pytest.raises(SystemExit, match=told), one_message("--out FILE.html"):
+            write("s", studies.url, page, "*")
+        assert page.read_text() == "the earlier one"
+        assert not list(disk.glob("*.partial"))
 
 
 def test_it_names_no_other_host(studies: Studies) -> None:
