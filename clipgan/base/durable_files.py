@@ -26,9 +26,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         partial.replace(path)
     except BaseException as error:
         partial.unlink(missing_ok=True)  # make room on a full disk
-        if (
-            isinstance(error, OSError) and error.errno is not None and error.filename is None
-        ):  # closing the file writes the rest of its buffer, which may not fit either
+        # closing the file writes the rest of its buffer, which may not fit either, and names no file
+        if isinstance(error, OSError) and error.errno is not None and error.filename in (None, str(partial)):
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     flush_path(path.parent)
