@@ -3,7 +3,8 @@
 import inspect
 import sys
 from collections.abc import Callable
-from importlib.metadata import packages_distributions, version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,13 @@ def version_of(task_function: Callable[..., Any]) -> str | None:
     checkout = None if file is None else checkout_of(Path(file), FILES)
     if checkout is not None:
         return str(checkout)
-    packages = packages_distributions().get(module.partition(".")[0], [])
+    package = module.partition(".")[0]
+    if package == "__main__":  # a script is of no package
+        return None
+    with suppress(PackageNotFoundError):
+        return f"{package} {version(package)}"
+    # distributions whose name is not their package's; this reads the lists of all installed files, in 0.3 s
+    packages = packages_distributions().get(package, [])
     return ", ".join(f"{name} {version(name)}" for name in sorted(set(packages))) or None
 
 
