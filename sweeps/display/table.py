@@ -1,12 +1,13 @@
 """The table of a study: one row for each point and seed."""
 
+import functools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
@@ -29,52 +30,81 @@ class StudyTable:
     left_out: tuple[str, ...]  # titles of further metrics that have no column
 
 
+Column = tuple[str, list[str]]  # title, and a cell for each trial
+
+
 def study_table(ranking: Ranking, console: Console) -> StudyTable:
     """Make the table with as many columns as fit the console: the last metrics are left out first, then steps."""
-    n_further, n_steps = len(_further(ranking)), MAX_STEPS
+    records = ranking.records
+    begin, further, end = _begin(ranking), _further(ranking), _end(ranking)
+    reported = sorted({step for record in records for step in record.steps})
+
+    @functools.cache
+    def of_step(step: int) -> Column:
+        return f"{ranking.goal.step_name} {step}", [cell(record.steps.get(step)) for record in records]
+
+    n_further, steps = len(further), shown_steps(reported)
     while True:
-        made = _with_columns(ranking, n_further, n_steps)
-        unlimited = console.options.update(width=UNLIMITED)
-        fits = Measurement.get(console, unlimited, made.table).maximum <= console.width
-        if fits or n_steps == 1:
-            return made
-        n_further, n_steps = (n_further - 1, n_steps) if n_further else (0, min(n_steps, made.n_steps) - 1)
-
-
-def _with_columns(ranking: Ranking, n_further: int, n_steps: int) -> StudyTable:
-    """One row for each point and seed: its newest trial, axes, reported steps, further metrics, values, state."""
-    records, goal = ranking.records, ranking.goal
-    axes = names_in(record.point for record in records)
-    replicas = ["replica"] if any(record.replica for record in records) else []
-    further = _further(ranking)
-    shown = further[:n_further]
-    steps = shown_steps(sorted({step for record in records for step in record.steps}), n_steps)
-    columns = ["trial", *axes, *replicas, *(f"{goal.step_name} {step}" for step in steps)]
-    table = Table(box=box.SIMPLE_HEAD)
-    for column in (*columns, *(title for title, _ in shown), *goal.names, "state"):
-        table.add_column(column, justify="left" if column == "state" else "right", overflow="fold")
+        columns = [*begin, *map(of_step, steps), *further[:n_further], *end]
+        if _width(columns, console) <= console.width or (n_further == 0 and len(steps) <= 1):
+            break
+        if n_further:
+            n_further -= 1
+        else:
+            steps = shown_steps(reported, len(steps) - 1)
     leaders = {record.number for result in ranking.leaders for record in result.complete}
-    for record in records:
-        cells = [str(record.label), *point_cells(record.point, axes), *(str(record.replica) for _ in replicas)]
-        cells += [cell(record.steps.get(step)) for step in steps]
-        cells += [cell(value_of(record)) for _, value_of in shown]
-        values: Sequence[float | None] = record.values or [record.value, *[None] * (len(goal.names) - 1)]
-        state = record.state if record.origin is None else f"{record.state} from {record.origin}"
-        table.add_row(*cells, *map(cell, values), state, style="bold" if record.number in leaders else None)
-    return StudyTable(table, len(steps), tuple(title for title, _ in further[n_further:]))
+    styles = ["bold" if record.number in leaders else None for record in records]
+    return StudyTable(_table(columns, styles), len(steps), tuple(title for title, _ in further[n_further:]))
 
 
-def _further(ranking: Ranking) -> list[tuple[str, Callable[[TrialRecord], Any]]]:
-    """Title and value of the columns beside the reported steps: the best of them, and the attributes of the trials."""
-    goal = ranking.goal
-    found: list[tuple[str, Callable[[TrialRecord], Any]]] = []
-    if any(record.steps for record in ranking.records):
-        found.append((f"{goal.names[0]}_best", lambda record: best_step_value(record, goal.directions[0])))
-    return found + [(title, partial(_attribute, name)) for name, title in ranking.attributes.items()]
+def _table(columns: Sequence[Column], styles: Sequence[str | None]) -> Table:
+    """Make a table whose rows have these styles."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for title, _ in columns:
+        table.add_column(title, justify="left" if title == "state" else "right", overflow="fold")
+    for row, style in enumerate(styles):
+        table.add_row(*(cells[row] for _, cells in columns), style=style)
+    return table
 
 
-def _attribute(name: str, record: TrialRecord) -> Any:
-    return record.attributes.get(name)
+def _width(columns: Sequence[Column], console: Console) -> int:
+    """Measure the width that a table needs, by its widest cells alone: a study may have thousands of trials."""
+    widest = [(title, [max(cells, key=cell_len, default="")]) for title, cells in columns]
+    return Measurement.get(console, console.options.update(width=UNLIMITED), _table(widest, [None])).maximum
+
+
+def _begin(ranking: Ranking) -> list[Column]:
+    """The columns of the trial and its point."""
+    records = ranking.records
+    axes = names_in(record.point for record in records)
+    points = [point_cells(record.point, axes) for record in records]
+    replicas = [str(record.replica) for record in records]
+    return [
+        ("trial", [str(record.label) for record in records]),
+        *((axis, [cells[place] for cells in points]) for place, axis in enumerate(axes)),
+        *([("replica", replicas)] if any(record.replica for record in records) else []),
+    ]
+
+
+def _further(ranking: Ranking) -> list[Column]:
+    """The columns beside the reported steps: the best of them, and the attributes of the trials."""
+    records, goal = ranking.records, ranking.goal
+    best = [cell(best_step_value(record, goal.directions[0])) for record in records]
+    return [
+        *([(f"{goal.names[0]}_best", best)] if any(record.steps for record in records) else []),
+        *(
+            (title, [cell(record.attributes.get(name)) for record in records])
+            for name, title in ranking.attributes.items()
+        ),
+    ]
+
+
+def _end(ranking: Ranking) -> list[Column]:
+    """The columns of what came of the trial."""
+    records, names = ranking.records, ranking.goal.names
+    values = [record.values or [record.value, *[None] * (len(names) - 1)] for record in records]
+    states = [record.state if record.origin is None else f"{record.state} from {record.origin}" for record in records]
+    return [*((name, [cell(row[place]) for row in values]) for place, name in enumerate(names)), ("state", states)]
 
 
 def best_step_value(record: TrialRecord, direction: str) -> float | None:

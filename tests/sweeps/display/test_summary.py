@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from sweeps.display.summary import PIPED_WIDTH, print_summary
-from sweeps.display.table import MAX_STEPS, best_step_value, shown_steps
+from sweeps.display.table import MAX_STEPS, best_step_value, shown_steps, study_table
 from sweeps.points.ranking import Goal, Ranking
 from sweeps.points.trial_record import TrialRecord
 
@@ -71,6 +71,15 @@ def test_a_narrow_terminal_shows_whole_columns() -> None:
     assert lines[3].split() == ["trial", "h", "loss", "kimg", "4", "value", "state"]
     assert lines[11] == "not shown, as the terminal is too narrow: value_best, sec_per_kimg"
     assert "1 of 2 reported steps are shown" in lines
+
+
+def test_axes_alone_may_be_too_wide_for_a_terminal() -> None:
+    """Trials without a reported step, as of any Hydra app: nothing is left to leave out."""
+    point = {f"an_axis_with_a_long_name_{place}": 1.0 for place in range(8)}
+    records = [TrialRecord(number=0, state="COMPLETE", point=point, values=(1.0,), overrides=())]
+    console = Console(file=io.StringIO(), width=40)
+    shown = study_table(Ranking(records, Goal()), console)
+    assert (len(shown.table.columns), shown.n_steps, shown.left_out) == (11, 0, ())
 
 
 def test_what_follows_the_table() -> None:
