@@ -88,7 +88,7 @@ sweep-C_it: setup ## sweep the notes' five values of C_it
 sweep-C_ii: setup ## sweep the notes' five values of C_ii
 	$(BIN)/python train.py -m grid=C_ii data=$(DATA) $(ARGS)
 
-study: setup ## the source notes' study in small, on shapes and on emoji: structures, weights, pairs (100 minutes of two cores)
+study: setup ## the source notes' study in small, on shapes and on emoji: structures, weights, pairs (three and a half hours of one core)
 	$(BIN)/python train.py -m experiment=study data=shapes $(ARGS)
 	$(BIN)/python train.py -m experiment=study data=emoji hydra.sweeper.n_trials=60 $(ARGS)
 

@@ -12,9 +12,7 @@ class LafiteConfig:
     conv_clamp: float = 256.0  # bound of the activations, positive and negative
     joined_to: int = 256  # up to this resolution a style is a layer of [text, w]; above it text scales and shifts A w
     text_logit: str = "batch"  # text's part of D's logits, a sum over: batch | process (images of one GPU, as LAFITE)
-    contrast: str = (
-        "batch"  # images that contrast with each other, those of the: batch | process (of one GPU, as LAFITE)
-    )
+    contrast: str = "batch"  # images that contrast with each other: batch | process (of one GPU, as in LAFITE)
     unit_features: bool = False  # whether D's semantic feature has unit length before the text multiplies it
 
     def __post_init__(self) -> None:
