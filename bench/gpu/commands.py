@@ -96,7 +96,7 @@ def quality(setting: Setting, found: Findings, seed: int) -> None:
     kimg = setting.count(KIMG, 2)
     folder = setting.folder / str(seed)
     lengths = (f"kimg={kimg}", f"snapshot_kimg={max(1, kimg // 4)}")
-    spent = train(setting, *lengths, f"seed={seed}", "metrics=fid2k_clip_tiny", run_dir=folder)
+    spent = train(setting, *lengths, f"seed={seed}", run_dir=folder)
     found.put(f"seed {seed}", last_metrics(folder) | {"command, seconds": spent})
 
 

@@ -10,7 +10,8 @@ from torch.profiler import ProfilerActivity, profile
 
 LAUNCH = re.compile(r"(cuda|cu)Launch(Cooperative)?Kernel\w*")
 COPIES = ("cudaMemcpyAsync", "cudaMemsetAsync")
-NAME = 90  # characters that are kept of a kernel's name
+NAME = 200  # characters that are kept of a kernel's name
+SPACES = re.compile(r"void |at::native::|\(anonymous namespace\)::")  # what kernels' names repeat
 
 
 def profiled(action: Callable[[], Any], device: torch.device, longest: int = 0) -> dict[str, Any]:
@@ -37,6 +38,10 @@ def profiled(action: Callable[[], Any], device: torch.device, longest: int = 0) 
         "launches": sum(event.count for event in averages if LAUNCH.fullmatch(event.key)),
         "graph_launches": sum(event.count for event in averages if event.key == "cudaGraphLaunch"),
         "copies": sum(event.count for event in averages if event.key in COPIES),
-        **({"longest": [{"name": event.key[:NAME], "count": event.count, "ms": event.self_device_time_total / 1000}
-                        for event in top]} if longest else {}),
-    }  # fmt: skip
+        **({"longest": [_named(event) for event in top]} if longest else {}),
+    }
+
+
+def _named(event: Any) -> dict[str, Any]:
+    name = SPACES.sub("", event.key)[:NAME]
+    return {"name": name, "count": event.count, "ms": event.self_device_time_total / 1000}

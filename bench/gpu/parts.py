@@ -42,7 +42,7 @@ STAGES = (
     _alone(20, "commands", "prepare"),
     _alone(45, "steps", "step32"),
     _alone(65, "steps", "step256", large=True),
-    _alone(45, "steps", "lafite", large=True),
+    _alone(80, "steps", "lafite", large=True),
     _alone(45, "snapshot", "snapshot", large=True),
     _alone(55, "cost", "cost", large=True),
     _alone(20, "commands", "startup"),

@@ -17,6 +17,7 @@ from clipgan.models.networks.layers import (
     StyledLayer,
     ToRGB,
     channels_at,
+    derived_together,
     normalise_second_moment,
     scaled_together,
 )
@@ -92,13 +93,16 @@ class Synthesis(nn.Module):
         self.constant = nn.Parameter(torch.randn(1, channels, 4, 4))
         self.seed = Linear(style, channels * 16) if model.spatial_seed else None
         self.first = StyledLayer(channels, channels, style)
+        self.styled = [self.first]  # all styled layers, in their order
         self.first_rgb = ToRGB(channels, style)
         self.ups, self.convs, self.rgbs = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         size = 8
         while size <= resolution:
             inputs, channels = channels, channels_at(model, size)
-            self.ups.append(StyledLayer(inputs, channels, style, up=True))
-            self.convs.append(StyledLayer(channels, channels, style))
+            pair = StyledLayer(inputs, channels, style, up=True), StyledLayer(channels, channels, style)
+            self.ups.append(pair[0])
+            self.convs.append(pair[1])
+            self.styled += pair
             self.rgbs.append(ToRGB(channels, style))
             size *= 2
 
@@ -111,14 +115,16 @@ class Synthesis(nn.Module):
         if self.seed is not None:
             x = x + self.seed(own[0]).view_as(x)
         x = x.contiguous(memory_format=torch.channels_last)
-        x = self.first(x, own[0], noise[0])
+        derived = derived_together(self.styled, noise)
+        x = self.first(x, own[0], noise[0], derived[0])
         rgb = self.first_rgb(x, own[1])
         smaller: list[Tensor] = []
         for index, (up, conv, to_rgb) in enumerate(zip(self.ups, self.convs, self.rgbs, strict=True)):
-            x = up(x, own[2 * index + 1], noise[2 * index + 1])
-            x = conv(x, own[2 * index + 2], noise[2 * index + 2])
+            place = 2 * index + 1
+            x = up(x, own[place], noise[place], derived[place])
+            x = conv(x, own[place + 1], noise[place + 1], derived[place + 1])
             smaller.append(rgb)
-            rgb = upsample(rgb) + to_rgb(x, own[2 * index + 3])
+            rgb = upsample(rgb) + to_rgb(x, own[place + 2])
         rgb = rgb.contiguous(memory_format=torch.channels_last)
         return Scales(rgb, tuple(reversed(smaller)) if self.multi_scale else ())
 

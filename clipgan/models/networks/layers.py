@@ -4,7 +4,7 @@ Shapes: N batch, I and O channels in and out, H = W resolution, S style width.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,7 +17,14 @@ from clipgan.models.networks.convolution import conv2d
 from clipgan.models.networks.derivatives import SLOPE, once, written_out
 from clipgan.models.networks.resample import downsample, upsample
 from clipgan.models.networks.scaled_parameters import ScaledParameters
-from clipgan.models.networks.styled_functions import SQRT2, StyledConvolution, StyledToRGB, StyleOptions
+from clipgan.models.networks.styled_functions import (
+    SQRT2,
+    Derived,
+    StyledConvolution,
+    StyledToRGB,
+    StyleOptions,
+    derive,
+)
 
 
 def leaky_relu(x: Tensor) -> Tensor:
@@ -60,6 +67,12 @@ class Equalised(nn.Module):
         return self.weight * (self.gain * factor), None if bias is None else scaled(bias, self.bias_gain * factor)
 
 
+def dtype_of_maps(weight: Tensor) -> torch.dtype:
+    """Return autocast's dtype where it is on, else the dtype of the weight."""
+    kind = weight.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
+
+
 @contextmanager
 def scaled_together(layers: Iterable[Any]) -> Iterator[None]:
     """Scale the parameters of all `Equalised` layers at once while the block runs, and cast them to autocast's dtype.
@@ -70,8 +83,7 @@ def scaled_together(layers: Iterable[Any]) -> Iterator[None]:
     if not written_out():
         yield
         return
-    kind = layers[0].weight.device.type
-    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else layers[0].weight.dtype
+    dtype = dtype_of_maps(layers[0].weight)
     gains = [layer.gain for layer in layers] + [layer.bias_gain for layer in layers if layer.bias is not None]
     biases = [layer.bias for layer in layers if layer.bias is not None]
     ready = ScaledParameters.apply(gains, dtype, *(layer.weight for layer in layers), *biases)
@@ -87,6 +99,8 @@ def scaled_together(layers: Iterable[Any]) -> Iterator[None]:
 
 class Linear(Equalised):
     """Fully connected layer with equalised learning rate."""
+
+    bias: nn.Parameter
 
     def __init__(
         self, inputs: int, outputs: int, *, bias: float = 0.0, lr_multiplier: float = 1.0, activate: bool = False
@@ -189,17 +203,37 @@ class StyledLayer(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.up = up
 
-    def forward(self, x: Tensor, style: Tensor, noise: Tensor) -> Tensor:
-        """Map x [N, I, H, H], styles [N, S], noise [N, 1, H', H'] to [N, O, H', H'], where H' = H, or 2H with `up`."""
-        if written_out():
-            parameters = (*self.conv.parameters_in_order(), self.noise_strength, self.bias)
+    def forward(self, x: Tensor, style: Tensor, noise: Tensor, derived: Derived | None = None) -> Tensor:
+        """Map x [N, I, H, H] and styles [N, S] to [N, O, H', H'], where H' = H, or 2H with `up`.
+
+        Args:
+            x, style: maps and styles.
+            noise: [N, 1, H', H'].
+            derived: of this layer and `noise`; None: derived here. See `derived_together`.
+        """
+        if derived is None:
+            [derived] = derived_together([self], [noise])
+        if derived is not None:
             style = style.to(self.bias.dtype)
-            return once(StyledConvolution, x, style, noise, *parameters, self.conv.options(self.up))
+            parameters = (*self.conv.parameters_in_order(), self.noise_strength, self.bias)
+            return once(StyledConvolution, x, style, *parameters, derived, self.conv.options(self.up))
         y = self.conv(x, style, factor=SQRT2)
         if self.up:
             y = upsample(y)
         shift = noise * (self.noise_strength * SQRT2) + (self.bias * SQRT2)[:, None, None]
         return activate(y + shift.to(y.dtype))
+
+
+def derived_together(layers: Sequence[StyledLayer], noise: Sequence[Tensor]) -> Sequence[Derived | None]:
+    """Derive what the written-out gradients of all layers need; None for each where ordinary operations run."""
+    if not written_out():
+        return [None] * len(layers)
+    convolutions = [layer.conv for layer in layers]
+    return derive(
+        [conv.affine.bias for conv in convolutions], [conv.weight for conv in convolutions],
+        [layer.noise_strength for layer in layers], [layer.bias for layer in layers],
+        [conv.gain for conv in convolutions], noise, dtype_of_maps(layers[0].bias),
+    )  # fmt: skip
 
 
 class ToRGB(nn.Module):

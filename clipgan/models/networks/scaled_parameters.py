@@ -15,7 +15,7 @@ class ScaledParameters(torch.autograd.Function):
     def forward(ctx: Any, gains: Sequence[float], dtype: torch.dtype, *parameters: Tensor) -> tuple[Tensor, ...]:
         ctx.gains, ctx.dtype = gains, parameters[0].dtype
         ctx.set_materialize_grads(False)  # a parameter that no loss reads has no gradient
-        return tuple(_cast(torch._foreach_mul(list(parameters), gains), dtype))
+        return tuple(cast(torch._foreach_mul(list(parameters), gains), dtype))
 
     @staticmethod
     @once_differentiable
@@ -23,14 +23,15 @@ class ScaledParameters(torch.autograd.Function):
         present = [
             (gradient, gain) for gradient, gain in zip(gradients, ctx.gains, strict=True) if gradient is not None
         ]
-        exact = _cast([gradient for gradient, _ in present], ctx.dtype)
+        exact = cast([gradient for gradient, _ in present], ctx.dtype)
         found = iter(torch._foreach_mul(list(exact), [gain for _, gain in present]))
         return None, None, *(None if gradient is None else next(found) for gradient in gradients)
 
 
-def _cast(tensors: Sequence[Tensor], dtype: torch.dtype) -> Sequence[Tensor]:
+def cast(tensors: Sequence[Tensor], dtype: torch.dtype) -> Sequence[Tensor]:
+    """Cast tensors, which share a dtype, in one operation; return them as they are if they have `dtype` already."""
     if tensors[0].dtype == dtype:
         return tensors
-    cast = [torch.empty_like(tensor, dtype=dtype) for tensor in tensors]
-    torch._foreach_copy_(cast, list(tensors))
-    return cast
+    copies = [torch.empty_like(tensor, dtype=dtype) for tensor in tensors]
+    torch._foreach_copy_(copies, list(tensors))
+    return copies

@@ -3,6 +3,7 @@
 Shapes: N batch, M logits of an image, L layers, W style width, C width of CLIP's embedding.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -13,8 +14,8 @@ from clipgan.base.distributed import total, world_size
 from clipgan.base.randomness import StepRandom
 from clipgan.base.vectors import unit
 from clipgan.engine.accumulate import Embeddings, Values, backward
+from clipgan.engine.branches import Branches
 from clipgan.inputs.batches.batches import Batch, Targets
-from clipgan.inputs.encoders.preprocess import Resizing
 from clipgan.models.losses.adversarial import GAMES, discriminator_loss, generator_loss
 from clipgan.models.losses.structure import weighted_sum
 from clipgan.models.networks.discriminator import Judgement
@@ -126,13 +127,16 @@ def generator_step(
     def forward(part: Batch) -> tuple[Tensor, Embeddings]:
         ws = styles(state, part, config, random, "G")
         fake = state.generate(ws, part.condition, noise(state, part, random, "G"))
+        needed = dict.fromkeys(term.space for term in terms)
+        encoders = {space: encoder(space) for space in needed if space != "D"}
+        branches = Branches()
         state.watch.see("G/images", fake.image)
         judged = judge(state, fake, part, random, "G")
-        needed = dict.fromkeys(term.space for term in terms)
         embedded = {
-            space: unit(judged.semantic) if space == "D" else spaces.embed(space, fake.image, view(space))
+            space: unit(judged.semantic) if space == "D" else branches.run(encoders[space], fake.image)
             for space in needed
         }
+        branches.join()
         loss = generator_loss(config.adversarial, judged.logits, real_logits(part))
         return loss, state.temperatures.scaled("G", embedded)
 
@@ -143,8 +147,9 @@ def generator_step(
             return None
         return judge(state, real_images(part, config), part, random, "G real").logits
 
-    def view(space: str) -> Resizing | None:
-        return view_of(config.loss.view, spaces.encoder(space).preprocess, config.resolution, random, f"{space} view")
+    def encoder(space: str) -> Callable[[Tensor], Tensor]:
+        view = view_of(config.loss.view, spaces.encoder(space).preprocess, config.resolution, random, f"{space} view")
+        return lambda images: spaces.embed(space, images, view)
 
     def target(of: Targets, space: str, pair: str) -> Tensor | None:
         if space == "D" and pair == "ii":  # no cache has f_D
