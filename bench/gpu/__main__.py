@@ -2,6 +2,7 @@
 
     python -m bench.gpu                          # all parts; 480 seconds
     python -m bench.gpu budget=120 only=step32,lafite
+    python -m bench.gpu only=control             # `make quality` on a GPU, in 480 seconds
     python -m bench.gpu small=1 device=cpu       # the same code with shrunken sizes, without a GPU
     python -m bench.gpu tables                   # write the tables of docs/gpu.md from runs/bench/gpu.json
 
@@ -23,7 +24,7 @@ from typing import Any
 
 from bench.gpu import tables
 from bench.gpu.findings import Findings, Setting
-from bench.gpu.parts import BUDGET, STAGES, Part, Stage
+from bench.gpu.parts import BUDGET, BY_NAME, STAGES, Part, Stage
 from bench.gpu.scheduling import here, run_stages
 from bench.measuring import FOLDER, arguments, machine
 
@@ -84,22 +85,22 @@ def run(options: dict[str, int], texts: dict[str, str]) -> int:
 
 
 def chosen(only: str) -> list[Stage]:
-    """Return the stages with the preparation and the named parts; all parts without a name."""
+    """Return the stages with the preparation and the named parts; `STAGES` without a name."""
     names = [name for name in only.split(",") if name]
-    known = [part.name for stage in STAGES for part in stage.parts]
+    known = [part.name for stage in (*STAGES, *BY_NAME) for part in stage.parts]
     for name in names:
         if name not in known:
             sys.exit(f"only={only} is not allowed: {name} is not among {', '.join(known)}")
     stages = [
         Stage(stage.seconds, tuple(part for part in stage.parts if not names or part.name in [*names, "prepare"]))
-        for stage in STAGES
+        for stage in (*STAGES, *(BY_NAME if names else ()))
     ]
     return [stage for stage in stages if stage.parts]
 
 
 def run_part(name: str, file: Path, options: dict[str, int], texts: dict[str, str]) -> None:
     """Run one part in this process, once a line has come with its seconds."""
-    [part] = [part for stage in STAGES for part in stage.parts if part.name == name]
+    [part] = [part for stage in (*STAGES, *BY_NAME) for part in stage.parts if part.name == name]
     compute, found = part.load(), Findings(file)
     line = sys.stdin.readline()
     if not line:

@@ -1,8 +1,9 @@
-"""Parts that run train.py as a user does: `startup`, `sharing`, `quality`, `bits` and `processes`."""
+"""Parts that run commands as a user does: `startup`, `sharing`, `quality`, `control`, `bits` and `processes`."""
 
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -18,7 +19,8 @@ from bench.gpu.trainings import real_training
 from clipgan.engine.checkpoint_file import checkpoint_path
 
 ROOT = Path(__file__).parents[2]
-KIMG, SEEDS = 40, (0, 1, 2)  # of the trainings for quality
+KIMG = 40  # of a training for quality
+QUALITY = "runs/quality-gpu"  # where bench.quality leaves what it measures on a GPU
 
 
 def train(setting: Setting, *overrides: str, run_dir: Path | None = None, module: str = "", torchrun: int = 0) -> float:
@@ -98,6 +100,16 @@ def quality(setting: Setting, found: Findings, seed: int) -> None:
     lengths = (f"kimg={kimg}", f"snapshot_kimg={max(1, kimg // 4)}")
     spent = train(setting, *lengths, f"seed={seed}", run_dir=folder)
     found.put(f"seed {seed}", last_metrics(folder) | {"command, seconds": spent})
+
+
+def control(setting: Setting, found: Findings) -> None:
+    """Run `make quality` for as long as there is: does the picture show its caption?"""
+    lengths = [f"seconds={max(1, round(setting.left() - 60))}"] if not setting.small else ["seconds=2", "kimg=1"]
+    shutil.rmtree(ROOT / QUALITY, ignore_errors=True)  # else it would resume
+    train(setting, *lengths, module="bench.quality")
+    result = json.loads((ROOT / QUALITY / "quality.json").read_text())
+    found.put("last", result["curve"][-1] | {name: result[name] for name in ("minutes", "targets", "real")})
+    found.put("curve", result["curve"])
 
 
 def last_metrics(run_dir: Path) -> dict[str, Any]:

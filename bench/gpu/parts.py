@@ -38,7 +38,7 @@ def _alone(seconds: float, module: str, name: str, large: bool = False) -> Stage
     return Stage(seconds, (Part(name, module, name, large=large),))
 
 
-STAGES = (
+STAGES: tuple[Stage, ...] = (
     _alone(20, "commands", "prepare"),
     _alone(45, "steps", "step32"),
     _alone(65, "steps", "step256", large=True),
@@ -55,3 +55,4 @@ STAGES = (
         Part("memory", "cost", "memory", large=True),
     )),
 )  # fmt: skip
+BY_NAME = (_alone(480, "commands", "control"),)  # eight minutes of its own, so only where `only` names it

@@ -24,8 +24,9 @@ class Branches:
         """Compute in a branch of its own.
 
         Args:
-            compute: reads x, and nothing that was computed after these branches began.
-            x: computed before.
+            compute: reads x and tensors that stay: a tensor that is freed in the meantime would lose its memory to
+                another branch.
+            x: computed before these branches began.
 
         Returns:
             The result, which may be read after `join`.

@@ -52,6 +52,7 @@ class Repetition(torch.autograd.Function):
 
 def upsample(x: Tensor) -> Tensor:
     """Double height and width bilinearly: the same as StyleGAN2's [1, 3, 3, 1] filter, except at the border."""
+    x = x.contiguous(memory_format=torch.channels_last)  # in other layouts, one thread of a GPU computes all channels
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 

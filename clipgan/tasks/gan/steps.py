@@ -3,7 +3,6 @@
 Shapes: N batch, M logits of an image, L layers, W style width, C width of CLIP's embedding.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -128,12 +127,11 @@ def generator_step(
         ws = styles(state, part, config, random, "G")
         fake = state.generate(ws, part.condition, noise(state, part, random, "G"))
         needed = dict.fromkeys(term.space for term in terms)
-        encoders = {space: encoder(space) for space in needed if space != "D"}
         branches = Branches()
         state.watch.see("G/images", fake.image)
         judged = judge(state, fake, part, random, "G")
         embedded = {
-            space: unit(judged.semantic) if space == "D" else branches.run(encoders[space], fake.image)
+            space: unit(judged.semantic) if space == "D" else branches.run(partial(embed, space), fake.image)
             for space in needed
         }
         branches.join()
@@ -147,9 +145,9 @@ def generator_step(
             return None
         return judge(state, real_images(part, config), part, random, "G real").logits
 
-    def encoder(space: str) -> Callable[[Tensor], Tensor]:
+    def embed(space: str, images: Tensor) -> Tensor:
         view = view_of(config.loss.view, spaces.encoder(space).preprocess, config.resolution, random, f"{space} view")
-        return lambda images: spaces.embed(space, images, view)
+        return spaces.embed(space, images, view)
 
     def target(of: Targets, space: str, pair: str) -> Tensor | None:
         if space == "D" and pair == "ii":  # no cache has f_D
@@ -158,8 +156,8 @@ def generator_step(
 
     contrastive = partial(contrast, terms, target=target, config=config, watch=state.watch)
     state.generator_optimizer.zero_grad(set_to_none=True)
-    embed = (lambda part: forward(part)[1]) if config.contrast.grad_cache else None
-    adversarial, values = backward(batch.parts(config.accumulate), forward, contrastive, embed, state.scaler)
+    cached = (lambda part: forward(part)[1]) if config.contrast.grad_cache else None
+    adversarial, values = backward(batch.parts(config.accumulate), forward, contrastive, cached, state.scaler)
     state.watch.see_all({"loss/G_adversarial": adversarial, **values})
     state.update(state.generator_optimizer, "G/gradient")
     state.temperatures.clamp("G")
