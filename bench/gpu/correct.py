@@ -20,12 +20,13 @@ from clipgan.tasks.gan.training import Training
 NUMBERS = (0, 1, 2, 3, 4, 8, 12, 16, 32)
 ROUNDING = {"fp32": 1e-4, "tf32": 1e-2, "bf16": 5e-2, "fp16": 1e-2}  # relative, of losses after a few steps
 STRUCTURES: dict[str, tuple[str, ...]] = {
+    "loss=lafite": ("loss=lafite",),
     "adversarial=hinge adversarial.mismatch=1": ("adversarial=hinge", "adversarial.mismatch=1"),
     "adversarial=relativistic": ("adversarial=relativistic",),
     "discriminator=projected": ("discriminator=projected",),
     "loss.temperature.learned=true": ("loss.temperature.learned=true",),
     **{f"precision={name}": (f"precision={name}",) for name in ("fp32", "tf32", "bf16", "fp16")},
-    **{f"loss={name}": (f"loss={name}",) for name in ("asymmetric", "symmetric", "lafite")},
+    **{f"loss={name}": (f"loss={name}",) for name in ("asymmetric", "symmetric")},
     **{
         f"pairs={name}": (f"pairs={name}",)
         for name in (
