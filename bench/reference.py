@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from clipgan.config import ModelConfig
 from clipgan.models.networks.discriminator import Discriminator
 from clipgan.models.networks.generator import Mapping, TextCode, TextToImage
-from clipgan.models.networks.layers import Conv, Linear, channels_at, leaky_relu
+from clipgan.models.networks.layers import Conv, Linear, channels_at
 from clipgan.models.networks.scales import Scales
 
 
@@ -28,6 +28,11 @@ def upfirdn(x: Tensor, up: int = 1, down: int = 1, pad: tuple[int, int] = (0, 0)
     taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
     kernel = (torch.outer(taps, taps) * gain).expand(channels, 1, 4, 4)
     return F.conv2d(x, kernel.to(x), groups=channels)[:, :, ::down, ::down]
+
+
+def leaky_relu(x: Tensor) -> Tensor:
+    """Apply leaky ReLU of slope 0.2, scaled by sqrt 2 to keep the variance."""
+    return F.leaky_relu(x, 0.2) * 2**0.5
 
 
 class GroupedConv(nn.Module):

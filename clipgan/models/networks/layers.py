@@ -27,13 +27,8 @@ from clipgan.models.networks.styled_functions import (
 )
 
 
-def leaky_relu(x: Tensor) -> Tensor:
-    """Apply leaky ReLU of slope 0.2, scaled by sqrt 2 to keep the variance."""
-    return F.leaky_relu(x, SLOPE) * SQRT2
-
-
 def activate(x: Tensor) -> Tensor:
-    """Apply leaky ReLU of slope 0.2 in place, without the factor sqrt 2.
+    """Apply leaky ReLU of slope 0.2 in place, without the factor sqrt 2, which would keep the variance.
 
     Leaky ReLU is homogeneous, so callers put the factor into weights and bias, which saves a pass over the feature map.
     """

@@ -1,6 +1,7 @@
 """Written-out gradients against autograd's, what can be differentiated twice, and half precision."""
 
 import dataclasses
+import functools
 
 import pytest
 import torch
@@ -88,16 +89,27 @@ def test_a_second_derivative_elsewhere_is_an_error():
         gradient.sum().backward()
 
 
-@pytest.mark.parametrize("kernel", [1, 3])
-def test_the_convolution_for_two_derivatives(monkeypatch, kernel):
+@pytest.mark.parametrize(
+    ("size", "kernel", "options"),
+    [
+        (5, 1, {}),
+        (5, 3, {}),
+        (7, 3, {"stride": 2, "padding": 0}),
+        (8, 3, {"stride": 2, "padding": 0}),  # its last row and column are not read
+        (4, 3, {"stride": 2, "padding": 0, "transposed": True}),
+    ],
+)
+def test_the_convolution_for_two_derivatives(monkeypatch, size, kernel, options):
     monkeypatch.setattr(convolution, "OWN", ("cpu",))
-    x, weight, bias = torch.randn(2, 3, 5, 5), torch.randn(4, 3, kernel, kernel), torch.randn(4)
-    expected = convolution.conv2d(x, weight, bias)
-    inputs = [tensor.requires_grad_() for tensor in (x, weight, bias)]
+    weight = torch.randn(3, 4, kernel, kernel) if options.get("transposed") else torch.randn(4, 3, kernel, kernel)
+    inputs = [tensor.requires_grad_() for tensor in (torch.randn(2, 3, size, size), weight, torch.randn(4))]
+    convolve = functools.partial(convolution.conv2d, **options)
+    expected = convolve(*inputs)
+    assert expected.shape[2] != size or not options  # each is another one
     with differentiated_twice():
-        torch.testing.assert_close(convolution.conv2d(*inputs), expected)
-        assert gradcheck(convolution.conv2d, inputs)
-        assert gradgradcheck(convolution.conv2d, inputs)
+        torch.testing.assert_close(convolve(*inputs), expected)
+        assert gradcheck(convolve, inputs)
+        assert gradgradcheck(convolve, inputs)
 
 
 @in_float32()

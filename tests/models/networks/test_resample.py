@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from clipgan.models.networks.lafite import resample as lafite
 from clipgan.models.networks.resample import (
     Averages,
     Repetition,
@@ -50,3 +51,26 @@ def test_the_deterministic_gradient_of_upsampling_is_the_gradient():
     (expected,) = torch.autograd.grad(upsample(x), x, gradient)
     torch.testing.assert_close(upsample_backward(gradient), expected)
     torch.testing.assert_close(upsample_backward_by_products(gradient), expected)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: lafite.blur(x, padding=1),
+        lambda x: lafite.blur(x, padding=2),
+        lambda x: lafite.blur(x, padding=1, stride=2),
+        lafite.upsample,
+    ],
+)
+def test_lafites_filters_by_products_are_its_filters(monkeypatch, function):
+    x, even = maps(2, 5, 9, 9), maps(2, 5, 8, 8)
+    expected = [function(x), function(even)]
+    (gradient,) = torch.autograd.grad(expected[1].square().sum(), even)
+    monkeypatch.setattr(lafite, "PRODUCTS", ("cpu",))
+    found = [function(x), function(even)]
+    torch.testing.assert_close(found, expected)
+    assert all(y.is_contiguous(memory_format=torch.channels_last) for y in found)
+    torch.testing.assert_close(torch.autograd.grad(found[1].square().sum(), even), (gradient,))
+    half = maps(2, 5, 8, 8, dtype=torch.bfloat16)  # every entry of the matrices is exact in bfloat16
+    exact = function(half.double())
+    assert (function(half).double() - exact).abs().max() <= rounding(4, torch.bfloat16) * exact.abs().max()

@@ -6,11 +6,11 @@ Shapes: N batch, R resolution, C width of CLIP's embedding, I and O channels in 
 import math
 from collections.abc import Mapping
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clipgan.base.distributed import total_with_gradient
 from clipgan.config import LafiteConfig, ModelConfig
+from clipgan.models.networks.convolution import conv2d
 from clipgan.models.networks.discriminator import Judgement
 from clipgan.models.networks.lafite.resample import blur
 from clipgan.models.networks.layers import (
@@ -33,7 +33,7 @@ class DownConv(Conv):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [N, I, H, H] to [N, O, H/2, H/2]."""
-        return activate(F.conv2d(blur(x, padding=2), *self.scaled_parameters(), stride=2))
+        return activate(conv2d(blur(x, padding=2), *self.scaled_parameters(), stride=2, padding=0))
 
 
 class LafiteResidualBlock(nn.Module):
@@ -49,7 +49,7 @@ class LafiteResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map [N, I, H, H] to [N, O, H/2, H/2]."""
         y = self.down(self.conv(x).clamp(-self.clamp, self.clamp)).clamp(-self.clamp, self.clamp)
-        return (y + self.skip(blur(x, padding=1, stride=2))) * math.sqrt(0.5)
+        return self.skip(blur(x, padding=1, stride=2)).add_(y).mul_(math.sqrt(0.5))
 
 
 class LafiteDiscriminator(nn.Module):

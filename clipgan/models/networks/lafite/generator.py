@@ -7,13 +7,13 @@ I and O channels in and out, H = W resolution of a layer, R of the image.
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clipgan.config import LafiteConfig, ModelConfig
+from clipgan.models.networks.convolution import conv2d
 from clipgan.models.networks.generator import Mapping, TextToImage, mapping_depth
 from clipgan.models.networks.lafite.resample import blur, upsample
-from clipgan.models.networks.layers import Linear, channels_at, demodulation, leaky_relu
+from clipgan.models.networks.layers import SQRT2, Linear, activate, channels_at, demodulation
 from clipgan.models.networks.scales import Scales
 
 W_DECAY = 0.995  # decay of the moving average of w
@@ -74,18 +74,20 @@ class LafiteLayer(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor, text: Tensor, noise: Tensor) -> Tensor:
         """Map x [N, I, H, H], w [N, W], text [N, C], noise [N, 1, H', H'] to [N, O, H', H'], H' = H (2H with `up`)."""
-        y = self._convolve(x, self.style(w, text))
-        shift = noise * self.noise_strength + self.bias[:, None, None]
-        return leaky_relu(y + shift.to(y.dtype)).clamp(-self.clamp, self.clamp)
+        scale = self.style(w, text)
+        y = self._convolve(x, scale)
+        factor = demodulation(scale, self.weight) * (SQRT2 * (4 if self.up else 1) / self.gain)
+        bias, shift = (self.bias * SQRT2)[:, None, None], noise * (self.noise_strength * SQRT2)
+        # at 256 pixels, each pass over a map costs as much as a small convolution
+        y = torch.addcmul(bias.to(y.dtype), y, factor[:, :, None, None].to(y.dtype)).add_(shift.to(y.dtype))
+        return activate(y).clamp(-self.clamp, self.clamp)
 
     def _convolve(self, x: Tensor, scale: Tensor) -> Tensor:
-        """Scale by the style [N, I], convolve the whole batch with one ordinary convolution, then demodulate."""
+        """Scale by the style [N, I], then convolve the whole batch with one ordinary convolution."""
         x, weight = x * scale[:, :, None, None], self.weight * self.gain
-        if self.up:
-            y = blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), padding=1) * 4
-        else:
-            y = F.conv2d(x, weight, padding=1)
-        return y * (demodulation(scale, self.weight) / self.gain)[:, :, None, None].to(y.dtype)
+        if not self.up:
+            return conv2d(x, weight)
+        return blur(conv2d(x, weight.transpose(0, 1), stride=2, padding=0, transposed=True), padding=1)
 
 
 class LafiteToRGB(nn.Module):
@@ -101,7 +103,7 @@ class LafiteToRGB(nn.Module):
     def forward(self, x: Tensor, w: Tensor, text: Tensor) -> Tensor:
         """Map x [N, I, H, H], w [N, W], text [N, C] to float32 [N, 3, H, H]; colours are summed in full precision."""
         scale = self.style(w, text) * self.gain
-        y = F.conv2d(x * scale[:, :, None, None], self.weight, self.bias)
+        y = conv2d(x * scale[:, :, None, None], self.weight, self.bias)
         return y.float().clamp(-self.clamp, self.clamp)
 
 
