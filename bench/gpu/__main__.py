@@ -19,11 +19,13 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from bench.gpu import tables
 from bench.gpu.findings import Findings, Setting
+from bench.gpu.mps import service
 from bench.gpu.parts import BUDGET, BY_NAME, STAGES, Part, Stage
 from bench.gpu.scheduling import here, run_stages
 from bench.measuring import FOLDER, arguments, machine
@@ -69,12 +71,15 @@ def run(options: dict[str, int], texts: dict[str, str]) -> int:
 
     def start(part: Part) -> list[str]:
         given = [f"{name}={value}" for name, value in texts.items() if value and name != "only"]
-        return here("part", part.name, *given, *(["small=1"] if options["small"] else []))
+        command = here("part", part.name, *given, *(["small=1"] if options["small"] else []))
+        return ["env", *(f"{name}={value}" for name, value in shared.items()), *command] if part.shares else command
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     begin = time.monotonic()
     try:
-        run_stages(stages, options["budget"], start, folder, keep)
+        with service(folder / "mps") if texts["device"] != "cpu" else nullcontext({}) as shared:
+            record["mps"] = bool(shared)
+            run_stages(stages, options["budget"], start, folder, keep)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     bad = [name for name, found in record["parts"].items() if found["status"] != "done"]
@@ -121,7 +126,7 @@ def run_part(name: str, file: Path, options: dict[str, int], texts: dict[str, st
         properties = torch.cuda.get_device_properties(device)
         found.put("gpu", {"name": properties.name, "memory_gib": round(properties.total_memory / 2**30),
                           "torch": torch.__version__, "cuda": torch.version.cuda})  # fmt: skip
-    with found.attempt(name), deterministic_algorithms(False, search=part.large):
+    with found.attempt(name), deterministic_algorithms(False):
         chosen_device = "cpu" if device.type == "cpu" else texts["device"]
         compute(Setting(chosen_device, bool(options["small"]), texts["cache_dir"] or None, folder, deadline), found)
     if found.failed:

@@ -18,7 +18,7 @@ class Part:
     module: str
     function: str
     argument: int | None = None
-    large: bool = False  # whether its pictures have 256 pixels, for which a training lets cuDNN search
+    shares: bool = False  # whether processes share the GPU, by MPS where the driver has it
 
     def load(self) -> Compute:
         """Import the function."""
@@ -34,25 +34,28 @@ class Stage:
     parts: tuple[Part, ...]
 
 
-def _alone(seconds: float, module: str, name: str, large: bool = False) -> Stage:
-    return Stage(seconds, (Part(name, module, name, large=large),))
+def _alone(seconds: float, module: str, name: str, shares: bool = False) -> Stage:
+    return Stage(seconds, (Part(name, module, name, shares=shares),))
+
+
+def _beside(module: str, *names: str) -> tuple[Part, ...]:
+    return tuple(Part(name, module, name, shares=True) for name in names)
 
 
 STAGES: tuple[Stage, ...] = (
-    _alone(20, "commands", "prepare"),
-    _alone(45, "steps", "step32"),
-    _alone(65, "steps", "step256", large=True),
-    _alone(80, "steps", "lafite", large=True),
-    _alone(45, "snapshot", "snapshot", large=True),
-    _alone(55, "cost", "cost", large=True),
-    _alone(20, "commands", "startup"),
-    _alone(35, "commands", "sharing"),
-    Stage(75, tuple(Part(f"quality{seed}", "commands", "quality", seed) for seed in (0, 1, 2))),
-    Stage(75, (
-        *(Part(name, "correct", name)
-          for name in ("equality", "structures", "encoder_bits", "fp16", "gradients", "devices")),
-        *(Part(name, "commands", name) for name in ("bits", "processes")),
-        Part("memory", "cost", "memory", large=True),
+    _alone(18, "commands", "prepare"),
+    _alone(32, "steps", "step32"),
+    _alone(55, "steps", "step256"),
+    _alone(60, "steps", "lafite"),
+    _alone(40, "snapshot", "snapshot"),
+    _alone(50, "cost", "cost"),
+    _alone(22, "commands", "startup"),
+    _alone(115, "commands", "sharing", shares=True),
+    Stage(88, (
+        *_beside("correct", "structures", "equality", "encoder_bits", "fp16", "gradients", "devices"),
+        *_beside("commands", "bits", "processes"),
+        *(Part(f"quality{seed}", "commands", "quality", seed, shares=True) for seed in (0, 1, 2)),
+        Part("memory", "cost", "memory", shares=True),
     )),
 )  # fmt: skip
 BY_NAME = (_alone(480, "commands", "control"),)  # eight minutes of its own, so only where `only` names it

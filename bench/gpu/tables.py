@@ -174,12 +174,11 @@ def commands(parts: Parts) -> list[str]:
         for name, found in parts.get("startup", {}).items() if isinstance(found, dict)
         for step in (1, 100)
     ]  # fmt: skip
-    for name, found in parts.get("sharing", {}).items():
-        if isinstance(found, dict) and "throughput" in found:
-            rows.append([f"three trials of {name}, one at a time", number(found["1"])])
-            rows.append(
-                [f"three trials of {name}, side by side", f"{number(found['3'])} ({found['throughput']:.2f} x)"]
-            )
+    found = parts.get("sharing", {}).get("three trials", {})
+    if "throughput" in found:
+        with_mps = " with MPS" if found["mps"] else " without MPS"
+        rows.append(["the demo's three trials, one at a time", number(found["1"])])
+        rows.append([f"side by side{with_mps}", f"{number(found['3'])} ({found['throughput']:.2f} x)"])
     return table(("", "seconds"), rows)
 
 

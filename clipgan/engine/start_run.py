@@ -15,7 +15,6 @@ from clipgan.engine.compilation import check_compiler
 from clipgan.engine.determinism import (
     deterministic_algorithms,
     is_deterministic,
-    searches_convolutions,
     settle_cublas,
 )
 from clipgan.engine.precision import Precision, with_precisions
@@ -75,8 +74,7 @@ def _launch(config: Config, run_dir: Path, prepare_run: PrepareRun, report: Repo
         before = torch.get_num_threads()
         torch.set_num_threads(config.threads or max(1, before // planned_size()))
         try:
-            search = searches_convolutions(deterministic, config.resolution)
-            with precision.products(), deterministic_algorithms(deterministic, search), joined(device):
+            with precision.products(), deterministic_algorithms(deterministic), joined(device):
                 return make_run().run(origin)
         finally:
             torch.set_num_threads(before)
