@@ -100,7 +100,7 @@ bench: setup ## time the losses and the training step, and break a training down
 	$(BIN)/python -m bench.train_step
 	$(BIN)/python -m bench.breakdown
 
-quality: setup ## train on drawn shapes, and measure whether the text controls the picture (half an hour of one core; ARGS=kimg=100)
+quality: setup ## train on drawn shapes, and measure whether the text controls the picture (half an hour of one core, eight minutes of a GPU; ARGS=kimg=100)
 	$(BIN)/python -m bench.quality $(ARGS)
 
 bench-fid: setup ## measure bias and standard deviation of FID against the number of images, for docs/metrics.md (ARGS=kimg=8)
