@@ -1,8 +1,10 @@
 """Shared fixtures."""
 
 import os
+import shlex
 import shutil
 import signal
+import sys
 from collections import Counter
 
 import pytest
@@ -67,6 +69,9 @@ def trained(cache_dir, tmp_path_factory):
 def pytest_configure(config):
     if "PYTEST_XDIST_WORKER" not in os.environ:
         config.warm_template = warm.Template()
+        if config.getoption("tx", None):  # of pytest-xdist: its processes, too
+            python = shlex.join([sys.executable, warm.__file__])
+            config.option.tx = [f"popen//python={python}"] * len(config.option.tx)
 
 
 def pytest_unconfigure(config):
