@@ -87,6 +87,7 @@ def test_snapshots_have_some_figures_and_the_end_all(setting):
     assert all(0 <= end[key] <= 1 for key in end if key.startswith("accuracy"))
 
 
+@pytest.mark.exact
 def test_accuracies_are_left_out_for_other_data(setting):
     config, prepared, generator = setting
     emoji = dataclasses.replace(config, data=dataclasses.replace(config.data, name="emoji"))
@@ -190,6 +191,7 @@ def test_it_repeats_and_the_batch_changes_nothing(setting):
     assert abs(other["fid120_real32_clip_tiny64"] / expected["fid120_real32_clip_tiny64"] - 1) > 1e-5
 
 
+@pytest.mark.exact
 def test_a_network_in_training_is_measured_in_evaluation_mode(setting):
     config, prepared, generator = setting
     raw = copy.deepcopy(generator).train()
@@ -228,6 +230,7 @@ def test_two_ranks_find_what_one_does(setting, cache_dir, tmp_path):
         assert found == pytest.approx(expected, rel=EIGEN, abs=EIGEN)
 
 
+@pytest.mark.exact
 def test_a_run_that_judges_itself_says_so(setting, cache_dir, capsys):
     config, prepared, generator = setting
     itself = make_config(*tiny(cache_dir, *ALL, "metrics=fid2k_clip_tiny", "metrics.judge.train.seed=0"))
@@ -243,6 +246,7 @@ def test_a_run_that_judges_itself_says_so(setting, cache_dir, capsys):
     assert independent["metrics/judge_key"] == prepared.judge.key
 
 
+@pytest.mark.exact
 def test_a_judge_of_the_same_weights_in_another_precision_is_the_guide(cache_dir):
     rounded = make_config(
         *tiny(
@@ -254,6 +258,7 @@ def test_a_judge_of_the_same_weights_in_another_precision_is_the_guide(cache_dir
     assert evaluation_of(rounded, theirs).key == "fid120_real32_clip_tiny_self"
 
 
+@pytest.mark.exact
 def test_too_few_images_for_precision_and_recall_are_refused(setting):
     config, prepared, _ = setting
     with pytest.raises(UserError, match=r"metrics\.precision_recall=end needs at least 4 .* 3 generated .* and 3 real"):
