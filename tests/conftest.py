@@ -67,7 +67,7 @@ def trained(cache_dir, tmp_path_factory):
 
 
 def pytest_configure(config):
-    if "PYTEST_XDIST_WORKER" not in os.environ:
+    if warm.SOCKET not in os.environ:  # neither a process of pytest-xdist nor pytest inside a test
         config.warm_template = warm.Template()
         if config.getoption("tx", None):  # of pytest-xdist: its processes, too
             python = shlex.join([sys.executable, warm.__file__])
@@ -90,17 +90,17 @@ def make_training(cache_dir, tmp_path):
     """Makes a small training of the GAN from overrides, which has made no step."""
     import torch
 
-    from clipgan.tasks.gan.preparation import prepare
     from clipgan.tasks.gan.training import Training
     from tests.helpers import make_config
     from tests.numeric import prepare_in_float64
+    from tests.prepared import prepared_for
     from tests.tiny import tiny
 
     cpu = torch.device("cpu")
 
     def make(*overrides):
         config = make_config(*tiny(cache_dir, "mlflow.tracking_uri=null", *overrides))
-        prepared = prepare_in_float64(config) if torch.get_default_dtype() == torch.float64 else prepare(config, cpu)
+        prepared = (prepare_in_float64 if torch.get_default_dtype() == torch.float64 else prepared_for)(config)
         return Training(config, tmp_path, prepared, cpu, None)
 
     return make

@@ -51,6 +51,7 @@ class Template:
         self.process.stdin.close()
         self.process.wait()
         shutil.rmtree(self.folder)
+        del os.environ[SOCKET]
 
 
 def _connect() -> socket.socket:
