@@ -13,7 +13,7 @@ _known: dict[str, Prepared] = {}
 
 
 def prepared_for(config: Config) -> Prepared:
-    """What `prepare` gives, with encoders of its own; data and features, which nothing changes, are shared.
+    """What `prepare` gives, with encoders of its own; data, features and tokenizers, which nothing changes, are shared.
 
     Loading takes four times as long as a step of a small training.
     """
@@ -23,4 +23,5 @@ def prepared_for(config: Config) -> Prepared:
     if key not in _known:
         _known[key] = prepare(config, CPU)
     known = _known[key]
-    return copy.deepcopy(known, {id(shared): shared for shared in (known.data, known.features)})
+    shared = [known.data, known.features, *(clip.tokenizer for clip in (known.clip, known.judge) if clip is not None)]
+    return copy.deepcopy(known, {id(each): each for each in shared})
