@@ -44,12 +44,15 @@ def cache_dir(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def mlflow_store(tmp_path_factory):
+def mlflow_store(cache_dir, tmp_path_factory):
     """Makes a new MLflow database as a copy: MLflow takes a second to make one."""
     import mlflow
 
-    made = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    mlflow.MlflowClient(f"sqlite:///{made}").search_experiments()
+    made = cache_dir.with_name("mlflow.db")  # for all of pytest's processes
+    if not made.exists():
+        new = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+        mlflow.MlflowClient(f"sqlite:///{new}").search_experiments()
+        new.replace(made)
 
     def copy(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,11 +62,12 @@ def mlflow_store(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def trained(cache_dir, tmp_path_factory):
+def trained(cache_dir, mlflow_store, tmp_path_factory):
     """A short training, logged to MLflow."""
     from tests.trained import train_once
 
-    return train_once(cache_dir, tmp_path_factory.mktemp("trained"))
+    folder = tmp_path_factory.mktemp("trained")
+    return train_once(cache_dir, folder, mlflow_store(folder / "mlflow.db"))
 
 
 def pytest_configure(config):
