@@ -219,4 +219,5 @@ def call_by_ranks(function: Callable[..., Any], *arguments: Any, processes: int)
 
 if __name__ == "__main__":  # in the place of Python: the command of a shell
     given = sys.argv[2:] if sys.argv[1] == "-u" else sys.argv[1:]  # pytest-xdist asks for unbuffered streams
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to the command as well
     sys.exit(Popen([sys.executable, *given]).wait())
