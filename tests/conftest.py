@@ -1,8 +1,10 @@
 """Shared fixtures."""
 
 import os
+import shlex
 import shutil
 import signal
+import sys
 from collections import Counter
 
 import pytest
@@ -42,12 +44,15 @@ def cache_dir(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def mlflow_store(tmp_path_factory):
+def mlflow_store(cache_dir, tmp_path_factory):
     """Makes a new MLflow database as a copy: MLflow takes a second to make one."""
     import mlflow
 
-    made = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    mlflow.MlflowClient(f"sqlite:///{made}").search_experiments()
+    made = cache_dir.with_name("mlflow.db")  # for all of pytest's processes
+    if not made.exists():
+        new = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+        mlflow.MlflowClient(f"sqlite:///{new}").search_experiments()
+        new.replace(made)
 
     def copy(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,16 +62,20 @@ def mlflow_store(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def trained(cache_dir, tmp_path_factory):
+def trained(cache_dir, mlflow_store, tmp_path_factory):
     """A short training, logged to MLflow."""
     from tests.trained import train_once
 
-    return train_once(cache_dir, tmp_path_factory.mktemp("trained"))
+    folder = tmp_path_factory.mktemp("trained")
+    return train_once(cache_dir, folder, mlflow_store(folder / "mlflow.db"))
 
 
 def pytest_configure(config):
-    if "PYTEST_XDIST_WORKER" not in os.environ:
+    if warm.SOCKET not in os.environ:  # neither a process of pytest-xdist nor pytest inside a test
         config.warm_template = warm.Template()
+        if config.getoption("tx", None):  # of pytest-xdist: its processes, too
+            python = shlex.join([sys.executable, warm.__file__])
+            config.option.tx = [f"popen//python={python}"] * len(config.option.tx)
 
 
 def pytest_unconfigure(config):
@@ -85,17 +94,17 @@ def make_training(cache_dir, tmp_path):
     """Makes a small training of the GAN from overrides, which has made no step."""
     import torch
 
-    from clipgan.tasks.gan.preparation import prepare
     from clipgan.tasks.gan.training import Training
     from tests.helpers import make_config
     from tests.numeric import prepare_in_float64
+    from tests.prepared import prepared_for
     from tests.tiny import tiny
 
     cpu = torch.device("cpu")
 
     def make(*overrides):
         config = make_config(*tiny(cache_dir, "mlflow.tracking_uri=null", *overrides))
-        prepared = prepare_in_float64(config) if torch.get_default_dtype() == torch.float64 else prepare(config, cpu)
+        prepared = (prepare_in_float64 if torch.get_default_dtype() == torch.float64 else prepared_for)(config)
         return Training(config, tmp_path, prepared, cpu, None)
 
     return make

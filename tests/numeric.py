@@ -18,7 +18,8 @@ import numpy as np
 import torch
 
 from clipgan.config import Config
-from clipgan.tasks.gan.preparation import Prepared, prepare
+from clipgan.tasks.gan.preparation import Prepared
+from tests.prepared import prepared_for
 
 CLOSE = 1e-9  # relative, in float64: some million roundings
 APART = 1e-9  # of quantities near 1 in float64, likewise
@@ -57,7 +58,7 @@ def prepare_in_float64(config: Config) -> Prepared:
     What it reads of the cache is in float32, as always; what it adds goes into a folder of its own.
     """
     with in_float32():
-        prepared = prepare(config, torch.device("cpu"))
+        prepared = prepared_for(config)
     for encoder in (prepared.clip, prepared.resnet, prepared.judge):
         if encoder is not None:
             encoder.double()

@@ -45,6 +45,7 @@ def test_an_eigenvalue_of_one_for_each_part():
     assert mixed.spectrum == pytest.approx([1, 0, 0, 0, 0, 0], abs=1e-9)
 
 
+@pytest.mark.exact
 def test_images_are_drawn_from_so_many_classes():
     labels = np.arange(200) % 20
     chosen = choose(labels, Options(n_classes=3, n_images=25))
@@ -56,12 +57,14 @@ def test_images_are_drawn_from_so_many_classes():
         choose(labels, Options(n_classes=3, n_images=3))
 
 
+@pytest.mark.exact
 def test_another_task_is_refused(monkeypatch):
     monkeypatch.setattr("sys.argv", ["consistency", "task=gan"])
     with pytest.raises(SystemExit, match="task=gan is not allowed"):
         main()
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [(["n_classes=1"], "n_classes=1.*>= 2"), (["n_images=many"], "n_images=many.*whole number"),

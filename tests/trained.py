@@ -38,14 +38,13 @@ class Run:
         return Path(shutil.copy(self.checkpoint, to))
 
 
-def train_once(cache_dir: Path, folder: Path) -> Run:
-    """Train in a folder."""
+def train_once(cache_dir: Path, folder: Path, uri: str) -> Run:
+    """Train in a folder, with an MLflow database in it."""
     from clipgan.tasks.train import train
     from tests.helpers import make_config
 
-    uri = f"sqlite:///{folder}/mlflow.db"
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)  # where MLflow keeps the artifacts of a database of its own
-        overrides = tiny(cache_dir, "kimg=1", f"mlflow.tracking_uri={uri}", "mlflow.log_model=true")
+        overrides = tiny(cache_dir, "kimg=1", "batch=96", f"mlflow.tracking_uri={uri}", "mlflow.log_model=true")
         train(make_config(*overrides), folder / "run")
     return Run(folder / "run", uri)

@@ -4,6 +4,8 @@
 has its own arguments, environment and standard streams; signals and exit statuses are those of any process. What a
 library reads from the environment while it is imported (HF_HOME, OMP_NUM_THREADS ...) is as pytest has it: a test of
 such a variable starts its process with `subprocess`.
+
+pytest-xdist starts its own processes in this way, too (tests/conftest.py): each would take ten seconds to import all.
 """
 
 import json
@@ -13,6 +15,7 @@ import select
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -24,8 +27,7 @@ from pathlib import Path
 from subprocess import DEVNULL, PIPE, STDOUT, CalledProcessError, CompletedProcess, TimeoutExpired
 from typing import IO, Any
 
-from tests.warm_template import NUMBER
-
+NUMBER = struct.Struct("i")  # as in warm_template.py, which this file does not import: as a command it has no package
 ROOT = Path(__file__).parent.parent
 SOCKET = "CLIPGAN_TESTS_SOCKET"
 CALL = "import pickle, sys; function, arguments = pickle.loads(bytes.fromhex(sys.argv[1])); function(*arguments)"
@@ -49,6 +51,7 @@ class Template:
         self.process.stdin.close()
         self.process.wait()
         shutil.rmtree(self.folder)
+        del os.environ[SOCKET]
 
 
 def _connect() -> socket.socket:
@@ -215,4 +218,6 @@ def call_by_ranks(function: Callable[..., Any], *arguments: Any, processes: int)
 
 
 if __name__ == "__main__":  # in the place of Python: the command of a shell
-    sys.exit(Popen([sys.executable, *sys.argv[1:]]).wait())
+    given = sys.argv[2:] if sys.argv[1] == "-u" else sys.argv[1:]  # pytest-xdist asks for unbuffered streams
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to the command as well
+    sys.exit(Popen([sys.executable, *given]).wait())

@@ -14,7 +14,7 @@ import pytest
 
 from clipgan.base.children import ChildDied, call_in_processes
 from clipgan.base.errors import UserError
-from tests.helpers import ROOT
+from tests.warm import ROOT  # not of tests.helpers: each process that is started here would import torch
 
 SECONDS = 60  # no call here takes so long
 

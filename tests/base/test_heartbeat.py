@@ -3,12 +3,12 @@
 import os
 import signal
 import socket
-import subprocess
 import sys
 
 import pytest
 
 from clipgan.base.heartbeat import BEATS, LEFT, Silence
+from tests import warm
 from tests.helpers import ROOT
 
 LIMIT = 20.0  # seconds; on a busy machine, one process starts that much earlier than the other
@@ -47,13 +47,12 @@ def test_the_others_name_a_stopped_process_and_end(stopped):
         port = str(free.getsockname()[1])
     common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
     both = [
-        subprocess.Popen(
+        warm.Popen(
             [sys.executable, "-c", MEETING],
             cwd=ROOT,
             env={**os.environ, **common, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+            stdout=warm.PIPE,
+            stderr=warm.PIPE,
         )
         for rank in (0, 1)
     ]

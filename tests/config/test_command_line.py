@@ -11,11 +11,24 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from clipgan.base.durable_files import replace_text
 from clipgan.base.text import printable
-from clipgan.config.command_line import PATH_KEYS, messages_not_tracebacks, quote_paths, quoted
+from clipgan.config.command_line import PATH_KEYS, compose_config, messages_not_tracebacks, quote_paths, quoted
 from tests.helpers import make_config
 
 ODD = ["/a/b&c", "/a#1", "/a(1)", "/a[1]", "/a{1}", "/a;b", "/a=b", "/a,b", "it's", 'say "x"', "/dätä/画", "1e3", "12",
        "[x]", "{a: b}", "-x", "/a b ", "/a\\'b,c", "glob(*)", "true", "a:b"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [],
+        ["h=2", "data=coco", "data.path=/a b&c", "metrics.n_images=5", "loss=asymmetric", "h=3"],
+        ["+loss.generator.CLIP.it.h=1", "~loss.generator.D", "experiment=quick", "clip@metrics.judge=tiny"],
+        ["task=simclr", "pairs=plain", "hydra.job.chdir=false", "epochs=3"],
+    ],
+)
+def test_the_tests_own_way_to_a_configuration_is_the_commands(overrides):
+    assert make_config(*overrides) == compose_config(overrides)
 
 
 def read(argument):

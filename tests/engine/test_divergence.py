@@ -23,9 +23,8 @@ NAN = torch.tensor(float("nan"))
 
 
 @pytest.fixture
-def training(cache_dir, tmp_path):
-    config = make_config(*tiny(cache_dir, "mlflow.tracking_uri=null"))
-    return Training(config, tmp_path, prepare(config, CPU), CPU, None)
+def training(make_training):
+    return make_training()
 
 
 def test_the_first_fault_is_named():

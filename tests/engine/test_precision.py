@@ -85,6 +85,7 @@ def test_auto_is_the_precision_in_this_processors_hardware():
     assert choose_precision("auto", CPU).name == expected
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize(
     ("capability", "fastest"),
     [((6, 1), "fp32"), ((7, 0), "fp16"), ((7, 5), "fp16"), ((8, 0), "bf16"), ((8, 9), "bf16"), ((10, 0), "bf16")],
@@ -93,12 +94,14 @@ def test_a_gpus_fastest_precision_follows_its_own_capability(capability, fastest
     assert fastest_of_gpu(capability) == fastest
 
 
+@pytest.mark.exact
 def test_encoders_compute_in_float32_on_a_cpu_unless_asked_otherwise():
     assert choose_encoder_precision("auto", CPU) == "float32"
     for asked in ("float32", "mixed", "bfloat16"):
         assert choose_encoder_precision(asked, CPU) == asked
 
 
+@pytest.mark.exact
 def test_a_run_records_the_choice_instead_of_auto():
     chosen = with_precisions(make_config("clip.precision=mixed", "precision=bf16"), CPU)
     assert chosen.metrics.judge is not None
@@ -109,6 +112,7 @@ def test_a_run_records_the_choice_instead_of_auto():
     assert rough.metrics.judge.precision == "bfloat16"
 
 
+@pytest.mark.exact
 def test_a_judge_makes_no_steps():
     with pytest.raises(UserError, match=r"metrics\.judge\.precision=mixed is not allowed: .* auto \(float32\)"):
         make_config("metrics.judge.precision=mixed")
@@ -129,6 +133,7 @@ def test_a_step_with_mixed_encoders_stays_near_float32(make_training):
     assert ours["G/CLIP/it"] != theirs["G/CLIP/it"]
 
 
+@pytest.mark.exact
 def test_an_unsupported_precision_is_one_message():
     with pytest.raises(UserError, match=r"precision=tf32 is not allowed on device=cpu: it needs an NVIDIA GPU"):
         choose_precision("tf32", CPU)
@@ -136,6 +141,7 @@ def test_an_unsupported_precision_is_one_message():
         make_config("precision=half")
 
 
+@pytest.mark.exact
 def test_the_products_setting_is_restored():
     before = torch.backends.cudnn.allow_tf32
     with choose_precision("fp32", CPU).products():

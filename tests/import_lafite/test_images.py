@@ -112,6 +112,7 @@ def test_other_settings_of_the_training_script(tmp_path, options):
     torch.testing.assert_close(judged.semantic, feature, **ROUNDED)
 
 
+@pytest.mark.exact
 def test_the_default_is_the_published_clip_and_the_shipped_model(tmp_path):
     networks = public_networks(resolution=8, change=256, f_dim=512)
     _, config = converted(dump(networks, tmp_path / "a.pkl"), tmp_path / "out.pt", "clip=ViT-B32")

@@ -57,9 +57,14 @@ def setting(cache_dir):
     return config, prepared, generator_of(config, prepared)
 
 
-def setting_in_float64(setting):
-    prepared = prepare_in_float64(setting[0])
-    return setting[0], prepared, generator_of(setting[0], prepared)
+@pytest.fixture(scope="module")
+def exactly(setting):
+    """The setting in float64, and all its figures."""
+    config = setting[0]
+    with in_float64():
+        prepared = prepare_in_float64(config)
+        generator = generator_of(config, prepared)
+        return config, prepared, generator, evaluation_of(config, prepared)(generator, last=True)
 
 
 def test_snapshots_have_some_figures_and_the_end_all(setting):
@@ -87,6 +92,7 @@ def test_snapshots_have_some_figures_and_the_end_all(setting):
     assert all(0 <= end[key] <= 1 for key in end if key.startswith("accuracy"))
 
 
+@pytest.mark.exact
 def test_accuracies_are_left_out_for_other_data(setting):
     config, prepared, generator = setting
     emoji = dataclasses.replace(config, data=dataclasses.replace(config.data, name="emoji"))
@@ -107,9 +113,8 @@ def test_several_chunks_in_a_forward_pass_have_each_chunks_images(setting):
 
 
 @pytest.mark.usefixtures("float64")
-def test_the_number_of_chunks_in_a_forward_pass_changes_nothing(setting, monkeypatch):
-    config, prepared, generator = setting_in_float64(setting)
-    expected = evaluation_of(config, prepared)(generator, last=True)
+def test_the_number_of_chunks_in_a_forward_pass_changes_nothing(exactly, monkeypatch):
+    config, prepared, generator, expected = exactly
     monkeypatch.setitem(PIXELS, "cpu", 2 * CHUNK * config.resolution**2)  # two chunks; three are needed
     together = evaluation_of(config, prepared)(generator, last=True)
     assert together == pytest.approx(expected, rel=EIGEN, abs=EIGEN)
@@ -180,9 +185,8 @@ def test_torch_fidelity_on_the_images_agrees(setting):
 
 
 @pytest.mark.usefixtures("float64")
-def test_it_repeats_and_the_batch_changes_nothing(setting):
-    config, prepared, generator = setting_in_float64(setting)
-    expected = evaluation_of(config, prepared)(generator, last=True)
+def test_it_repeats_and_the_batch_changes_nothing(exactly):
+    config, prepared, generator, expected = exactly
     assert evaluation_of(config, prepared)(generator, last=True) == expected
     smaller = evaluation_of(config, prepared, batch=7)(generator, last=True)
     assert smaller == pytest.approx(expected, rel=EIGEN, abs=EIGEN)
@@ -190,6 +194,7 @@ def test_it_repeats_and_the_batch_changes_nothing(setting):
     assert abs(other["fid120_real32_clip_tiny64"] / expected["fid120_real32_clip_tiny64"] - 1) > 1e-5
 
 
+@pytest.mark.exact
 def test_a_network_in_training_is_measured_in_evaluation_mode(setting):
     config, prepared, generator = setting
     raw = copy.deepcopy(generator).train()
@@ -213,11 +218,9 @@ def one_of_two_ranks(rank, address, overrides, results):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("float64")
-def test_two_ranks_find_what_one_does(setting, cache_dir, tmp_path):
+def test_two_ranks_find_what_one_does(exactly, cache_dir, tmp_path):
     """Three chunks: the second rank makes one that is thrown away."""
-    config, prepared, generator = setting_in_float64(setting)
-    expected = evaluation_of(config, prepared)(generator, last=True)
+    expected = exactly[-1]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
@@ -228,6 +231,7 @@ def test_two_ranks_find_what_one_does(setting, cache_dir, tmp_path):
         assert found == pytest.approx(expected, rel=EIGEN, abs=EIGEN)
 
 
+@pytest.mark.exact
 def test_a_run_that_judges_itself_says_so(setting, cache_dir, capsys):
     config, prepared, generator = setting
     itself = make_config(*tiny(cache_dir, *ALL, "metrics=fid2k_clip_tiny", "metrics.judge.train.seed=0"))
@@ -243,6 +247,7 @@ def test_a_run_that_judges_itself_says_so(setting, cache_dir, capsys):
     assert independent["metrics/judge_key"] == prepared.judge.key
 
 
+@pytest.mark.exact
 def test_a_judge_of_the_same_weights_in_another_precision_is_the_guide(cache_dir):
     rounded = make_config(
         *tiny(
@@ -254,6 +259,7 @@ def test_a_judge_of_the_same_weights_in_another_precision_is_the_guide(cache_dir
     assert evaluation_of(rounded, theirs).key == "fid120_real32_clip_tiny_self"
 
 
+@pytest.mark.exact
 def test_too_few_images_for_precision_and_recall_are_refused(setting):
     config, prepared, _ = setting
     with pytest.raises(UserError, match=r"metrics\.precision_recall=end needs at least 4 .* 3 generated .* and 3 real"):

@@ -40,9 +40,8 @@ def decode(text):
 
 
 @pytest.fixture(scope="module")
-def model(run):
-    mlflow.set_tracking_uri(run.tracking_uri)
-    return mlflow.pyfunc.load_model(run.model)
+def model(tracked_run):
+    return mlflow.pyfunc.load_model(tracked_run.model)
 
 
 def test_it_gives_the_pictures_of_clipgan_sample(model, sampler):

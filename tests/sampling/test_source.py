@@ -67,9 +67,8 @@ def test_the_directory_does_have_code_that_would_run(directory_with_code):
     assert (directory_with_code / "ran").exists()
 
 
-def test_a_logged_model_that_names_a_model_with_code_runs_nothing(run, tmp_path, directory_with_code):
-    mlflow.set_tracking_uri(run.tracking_uri)
-    folder = mlflow.artifacts.download_artifacts(run.model, dst_path=str(tmp_path / "logged"))
+def test_a_logged_model_that_names_a_model_with_code_runs_nothing(tracked_run, tmp_path, directory_with_code):
+    folder = mlflow.artifacts.download_artifacts(tracked_run.model, dst_path=str(tmp_path / "logged"))
     [path] = (tmp_path / "logged").rglob("config.yaml")
     config = OmegaConf.load(path)
     config.clip.model = f"local-dir:{directory_with_code}"

@@ -12,7 +12,7 @@ import pytest
 from hydra.test_utils.launcher_common_tests import BatchedSweeperTestSuite, IntegrationTestSuite, LauncherTestSuite
 
 from tests import warm
-from tests.helpers import ROOT
+from tests.warm import ROOT
 
 OURS = ["hydra/sweeper=study", "hydra.sweeper.workers=1"]
 # one test gives the same command twice and wants both to run a job: each has a study of its own

@@ -5,6 +5,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import optuna
@@ -171,7 +172,8 @@ def test_each_grid_opens_with_its_command_and_composes(grid: str, axes: set[str]
 
 
 @pytest.mark.slow
-def test_the_job_reports_to_its_trial_and_knows_its_parent_run(app: App) -> None:
+def test_the_job_reports_to_its_trial_and_knows_its_parent_run(app: App, mlflow_store: Callable[[Path], str]) -> None:
+    mlflow_store(app.cwd / "mlflow.db")
     mlflow = ("hydra.sweeper.mlflow_tracking_uri=sqlite:///mlflow.db", "hydra.sweeper.mlflow_experiment=t")
     out = app.run("h=0.5,2", "mode=report", "hydra.job.chdir=true", "hydra.sweeper.direction=maximize", *mlflow)
     trials = app.trials()

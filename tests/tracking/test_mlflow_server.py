@@ -1,7 +1,5 @@
 """An MLflow server that goes away, does not answer, refuses, or is killed: no metric is lost."""
 
-import os
-import signal
 import socket
 import subprocess
 import sys
@@ -9,10 +7,12 @@ import time
 import urllib.request
 from contextlib import suppress
 
+import psutil
 import pytest
 from mlflow import MlflowClient
 
 from clipgan.config import MlflowConfig
+from tests import warm
 from tests.relay import Relay
 from tests.tracking.logs import await_first_figure, history, open_log, run_id, wait_until
 
@@ -39,15 +39,15 @@ class Server:
         self.folder = folder
 
     def start(self, whole=False):
-        command = ["-c", APPLICATION, str(self.port), str(self.folder)]
-        if whole:
+        command, start = ["-c", APPLICATION, str(self.port), str(self.folder)], warm.Popen
+        if whole:  # with processes of its own
             command = ["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1",
                        "--serve-artifacts", "--backend-store-uri", f"sqlite:///{self.folder}/server.db",
                        "--artifacts-destination", str(self.folder / "artifacts")]  # fmt: skip
-        self.process = subprocess.Popen(
-            [sys.executable, *command], cwd=self.folder, start_new_session=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            start = subprocess.Popen
+        self.process = start(
+            [sys.executable, *command], cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health"):
@@ -56,8 +56,9 @@ class Server:
         raise TimeoutError("the server does not answer")
 
     def kill(self):
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        for child in psutil.Process(self.process.pid).children(recursive=True) if self.process.poll() is None else []:
+            child.kill()
+        self.process.kill()
         self.process.wait()
 
 

@@ -19,11 +19,12 @@ FID, BEST = "fjd32_clip_tiny64", "fjd32_clip_tiny64_best"
 
 
 @pytest.fixture(scope="module")
-def swept(cache_dir, tmp_path_factory):
+def swept(cache_dir, tmp_path_factory, mlflow_store):
     """A folder in which a sweep has run."""
     if pages.find_chromium() is None:
         pytest.skip("there is no Chromium here (Debian: apt install chromium)")
     folder = tmp_path_factory.mktemp("swept")
+    mlflow_store(folder / "mlflow.db")
     command = [sys.executable, str(ROOT / "train.py"), "-m", f"h={','.join(H)}", "hydra.sweeper.workers=1"]
     fast = ["metrics.fid_sd=never", "metrics.kid=never", "metrics.precision_recall=never", "metrics.clip_score=never"]
     warm.run([*command, *tiny(cache_dir, "batch=96", *fast)], cwd=folder, check=True, capture_output=True)

@@ -51,6 +51,7 @@ def test_everything_in_a_batch_is_of_the_same_image(split_and_features):
     assert 0.3 < np.mean(flips) < 0.7
 
 
+@pytest.mark.exact
 def test_an_epoch_shows_each_image_at_most_once(split_and_features):
     source = batches(split_and_features, size=5)
     epochs = [torch.cat([index_of(source.at(2 * epoch + place)) for place in range(2)]) for epoch in range(3)]
@@ -59,6 +60,7 @@ def test_an_epoch_shows_each_image_at_most_once(split_and_features):
     assert epochs[0].tolist() != epochs[1].tolist()
 
 
+@pytest.mark.exact
 def test_a_step_alone_decides(split_and_features):
     first = batches(split_and_features)
     for step in range(6):
@@ -80,6 +82,7 @@ def test_images_are_in_range(split_and_features):
     assert float(images.max()) <= 1
 
 
+@pytest.mark.exact
 def test_a_batch_larger_than_the_set(split_and_features):
     with pytest.raises(UserError, match=r"batch=11 is larger .* 10 training images"):
         batches(split_and_features, size=11)

@@ -43,6 +43,7 @@ def load_tiny(path, data, tmp_path):
     return load_clip(ClipConfig(checkpoint=str(path)), data, tmp_path, CPU)
 
 
+@pytest.mark.exact
 def test_frozen_whatever_train_says(tiny_checkpoint, shapes_data, tmp_path):
     frozen = load_tiny(tiny_checkpoint, shapes_data, tmp_path)
     parent = torch.nn.ModuleList([frozen])
@@ -86,6 +87,7 @@ def test_gradient_reaches_the_image(tiny_checkpoint, shapes_data, tmp_path):
     assert all(parameter.grad is None for parameter in frozen.parameters())
 
 
+@pytest.mark.exact
 def test_the_key_follows_the_weights(tiny_checkpoint, shapes_data, tmp_path):
     frozen = load_tiny(tiny_checkpoint, shapes_data, tmp_path)
     assert frozen.key == load_tiny(tiny_checkpoint, shapes_data, tmp_path).key
@@ -109,11 +111,13 @@ def test_agrees_with_open_clip(tiny_checkpoint, shapes_data, tmp_path):
     torch.testing.assert_close(frozen.encode_text(texts), text)
 
 
+@pytest.mark.exact
 def test_missing_checkpoint(shapes_data, tmp_path):
     with pytest.raises(UserError, match=r"clip\.checkpoint=/no/such\.pt: there is no such file"):
         load_clip(ClipConfig(checkpoint="/no/such.pt"), shapes_data, tmp_path, CPU)
 
 
+@pytest.mark.exact
 def test_a_checkpoint_of_another_architecture(tiny_checkpoint, shapes_data, tmp_path):
     config = ClipConfig(model="RN50-quickgelu", checkpoint=str(tiny_checkpoint))
     with pytest.raises(UserError) as caught:
@@ -123,6 +127,7 @@ def test_a_checkpoint_of_another_architecture(tiny_checkpoint, shapes_data, tmp_
     assert "positional_embedding is [24, 128], RN50-quickgelu has [77, 512]" in message
 
 
+@pytest.mark.exact
 def test_unknown_model_and_tag(shapes_data, tmp_path):
     with pytest.raises(UserError, match=r"clip\.model=ViT-B32 is not a model of open_clip; close names: .*ViT-B-32"):
         load_clip(ClipConfig(model="ViT-B32", pretrained="openai"), shapes_data, tmp_path, CPU)
@@ -130,17 +135,20 @@ def test_unknown_model_and_tag(shapes_data, tmp_path):
         load_clip(ClipConfig(model="ViT-B-16-quickgelu", pretrained="closedai"), shapes_data, tmp_path, CPU)
 
 
+@pytest.mark.exact
 def test_the_wrong_activation_is_refused(shapes_data, tmp_path):
     with pytest.raises(UserError, match=r"trained with QuickGELU.*use clip\.model=ViT-B-32-quickgelu"):
         load_clip(ClipConfig(model="ViT-B-32", pretrained="openai"), shapes_data, tmp_path, CPU)
 
 
+@pytest.mark.exact
 def test_only_the_small_model_is_trained(shapes_data, tmp_path):
     config = ClipConfig(model="ViT-B-32-quickgelu", train=TinyClipTraining())
     with pytest.raises(UserError, match=r"clip\.train belongs to clipgan-tiny"):
         load_clip(config, shapes_data, tmp_path, CPU)
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize(
     ("model", "repository", "original"),
     [
@@ -165,6 +173,7 @@ def test_without_a_hub_the_message_says_which_file(model, repository, original, 
     assert message.endswith("clip.checkpoint=FILE")
 
 
+@pytest.mark.exact
 def test_an_offline_hub_is_not_asked(shapes_data, tmp_path, monkeypatch):
     monkeypatch.setattr(clip_module.huggingface_hub, "try_to_load_from_cache", lambda *_: None)
     monkeypatch.setattr(clip_module.huggingface_hub.constants, "HF_HUB_OFFLINE", True)
@@ -173,6 +182,7 @@ def test_an_offline_hub_is_not_asked(shapes_data, tmp_path, monkeypatch):
         load_clip(ClipConfig(model="ViT-B-32-quickgelu", pretrained="openai"), shapes_data, tmp_path, CPU)
 
 
+@pytest.mark.exact
 def test_preprocessing_is_that_of_the_weights():
     openai = clip_module.choose_preprocess(ClipConfig(model="ViT-L-14-336-quickgelu", pretrained="openai"))
     assert openai.describe() == {
@@ -183,6 +193,7 @@ def test_preprocessing_is_that_of_the_weights():
     }
 
 
+@pytest.mark.exact
 def test_a_file_without_a_tag_is_prepared_as_all_tags_of_its_model_say():
     siglip = clip_module.choose_preprocess(ClipConfig(model="ViT-B-16-SigLIP", checkpoint="x"))
     assert siglip.describe()["mean"] == [0.5, 0.5, 0.5]
@@ -194,6 +205,7 @@ def test_a_file_without_a_tag_is_prepared_as_all_tags_of_its_model_say():
     assert clip_module.choose_preprocess(laion).describe()["mean"] == [0.5, 0.5, 0.5]
 
 
+@pytest.mark.exact
 def test_siglip_is_refused_without_its_tokenizer(shapes_data, tmp_path):
     if importlib.util.find_spec("transformers") is not None:
         pytest.skip("transformers is here")
@@ -203,11 +215,13 @@ def test_siglip_is_refused_without_its_tokenizer(shapes_data, tmp_path):
         load_clip(ClipConfig(model="ViT-B-16-SigLIP", pretrained="webli"), shapes_data, tmp_path, CPU)
 
 
+@pytest.mark.exact
 def test_a_model_that_also_writes_is_refused(shapes_data, tmp_path):
     with pytest.raises(UserError, match=r"clip\.model=coca_ViT-B-32 also writes captions"):
         load_clip(ClipConfig(model="coca_ViT-B-32", pretrained="laion2b_s13b_b90k"), shapes_data, tmp_path, CPU)
 
 
+@pytest.mark.exact
 def test_an_archive_of_openai_wants_its_activation(shapes_data, tmp_path):
     path = tmp_path / "ViT-B-32.pt"
     with warnings.catch_warnings():

@@ -59,6 +59,7 @@ def features_and_gradient(encode, images):
     return features.detach(), torch.autograd.grad((features @ weights).sum(), images)[0]
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize("name", NETWORKS)
 def test_no_batch_norm_is_left_and_the_weights_keep_their_name(name):
     network = with_statistics(name)
@@ -103,6 +104,7 @@ def test_torchvisions_network_as_it_is_loaded():
     assert (ours - theirs).norm() <= CLOSE
 
 
+@pytest.mark.exact
 def test_other_networks_keep_their_batch_norms():
     """Nothing says that a BatchNorm of an unknown network reads the convolution before it."""
     network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)).eval()
@@ -110,6 +112,7 @@ def test_other_networks_keep_their_batch_norms():
     assert isinstance(encoder.backbone[1], nn.BatchNorm2d)
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize("name", ["small CLIP", "small ResNet", "resnet18"])
 def test_a_graph_can_record_every_use_but_the_first(name):
     encoder, images = frozen(with_statistics(name)), torch.rand(2, 3, 16, 16, requires_grad=True)

@@ -93,6 +93,7 @@ def test_networks_of_timm_from_a_file_equal_timm(weights, name):
     assert not any(parameter.requires_grad for parameter in layers.parameters())
 
 
+@pytest.mark.exact
 def test_a_layer_that_is_not_there_is_refused_with_the_list(weights):
     network = load_timm_network(configured(CNN, checkpoint=weights(CNN)))
     listed = r"0 \(64 x 112 x 112\), 1 \(64 x 56 x 56\), 2 \(128 x 28 x 28\), 3 \(256 x 14 x 14\), 4 \(512 x 7 x 7\)$"
@@ -104,6 +105,7 @@ def test_a_layer_that_is_not_there_is_refused_with_the_list(weights):
     assert FrozenLayers(network, CNN, [1]).key != FrozenLayers(network, CNN, [2]).key
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize(
     ("network", "message"),
     [
@@ -124,6 +126,7 @@ def test_a_network_that_cannot_be_had_is_one_message(network, message, monkeypat
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.exact
 def test_weights_of_another_network_are_refused(weights):
     with pytest.raises(UserError, match=r"discriminator\.checkpoint=.* does not fit resnet18: .* is missing"):
         load_timm_network(configured(CNN, checkpoint=weights(VIT)))

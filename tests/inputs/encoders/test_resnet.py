@@ -62,6 +62,7 @@ def test_frozen_with_a_gradient_to_the_image(resnet50_file, shapes_data, tmp_pat
     assert (images.grad.flatten(1).abs().sum(1) > 0).all()
 
 
+@pytest.mark.exact
 def test_a_file_of_another_architecture(shapes_data, tmp_path):
     state = resnet50(num_classes=10).state_dict()
     torch.save(state, tmp_path / "ten.pth")
@@ -71,11 +72,13 @@ def test_a_file_of_another_architecture(shapes_data, tmp_path):
         load_resnet(ResNetConfig(checkpoint=str(tmp_path / "ten.pth")), shapes_data, tmp_path, CPU)
 
 
+@pytest.mark.exact
 def test_unknown_weights(shapes_data, tmp_path):
     with pytest.raises(UserError, match=r"resnet\.pretrained=V3 is not among .*IMAGENET1K_V1, IMAGENET1K_V2"):
         load_resnet(ResNetConfig(pretrained="V3"), shapes_data, tmp_path, CPU)
 
 
+@pytest.mark.exact
 def test_without_a_hub_the_message_says_which_file(shapes_data, tmp_path, monkeypatch):
     monkeypatch.setattr(resnet_module.torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setattr(resnet_module, "unreachable", lambda url: "Name or service not known")

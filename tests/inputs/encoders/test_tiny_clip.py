@@ -49,6 +49,7 @@ def test_hard_negatives_join_the_candidates_of_their_own_image():
     assert clip_loss(image, text, torch.tensor(20.0), hard).item() == pytest.approx((by_image + by_text) / 2, rel=1e-6)
 
 
+@pytest.mark.exact
 def test_batches_hold_codes_of_swaps_and_are_otherwise_the_same(shapes_data):
     [plain] = training_batches(shapes_data, 8, 1, seed=0, dim=8)
     [hard] = training_batches(shapes_data, 8, 1, seed=0, dim=8, hard=3)
@@ -59,6 +60,7 @@ def test_batches_hold_codes_of_swaps_and_are_otherwise_the_same(shapes_data):
     assert not (hard.hard == hard.codes[:, None]).all(axis=2).any()  # every swap is another scene
 
 
+@pytest.mark.exact
 def test_settings_of_earlier_versions_find_their_weights_in_the_cache(shapes_data):
     """`hard_negatives` is new; without it, an entry of the cache is described as before."""
     described = clip_description(few_steps(), shapes_data)
@@ -80,6 +82,7 @@ def test_batches_of_shapes_hold_near_twins(shapes_data):
     assert twins < strangers / 2
 
 
+@pytest.mark.exact
 def test_batches_follow_the_seed(shapes_data, folder_data):
     for data in (shapes_data, folder_data):
         first, again, other = (list(training_batches(data, 8, 2, seed, dim=4)) for seed in (1, 1, 2))
@@ -88,6 +91,7 @@ def test_batches_follow_the_seed(shapes_data, folder_data):
         assert [batch.captions for batch in first] != [batch.captions for batch in other]
 
 
+@pytest.mark.exact
 def test_images_whose_caption_names_a_side_are_never_mirrored(folder_data):
     for batch in packed_batches(folder_data.train, 40, 2, x_flip=True, rng=np.random.default_rng(0)):
         assert batch.codes is None
@@ -99,12 +103,14 @@ def test_images_whose_caption_names_a_side_are_never_mirrored(folder_data):
             assert is_plain or ("left" not in caption and "right" not in caption)
 
 
+@pytest.mark.exact
 def test_shift_moves_and_repeats_the_edge():
     image = np.arange(9, dtype=np.uint8).reshape(1, 3, 3)
     assert shifted(image, 1, 0)[0].tolist() == [[0, 1, 2], [0, 1, 2], [3, 4, 5]]
     assert shifted(image, 0, -1)[0].tolist() == [[1, 2, 2], [4, 5, 5], [7, 8, 8]]
 
 
+@pytest.mark.exact
 def test_twins_differ_in_one_attribute_often_the_hard_ones():
     rng = np.random.default_rng(0)
     swapped = Counter()
@@ -169,6 +175,7 @@ def test_training_is_determined_by_its_seed_and_cached(shapes_data, tmp_path):
         train_tiny_clip(few_steps(gate=0.99), shapes_data, tmp_path / "a")
 
 
+@pytest.mark.exact
 @pytest.mark.slow
 def test_a_set_without_attributes_has_no_gate(folder_data, tmp_path):
     entry = train_tiny_clip(few_steps(gate=1.0), folder_data, tmp_path)

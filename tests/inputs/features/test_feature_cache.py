@@ -49,6 +49,7 @@ def test_text_features_are_those_of_the_captions(prepared):
         assert_rounded(features.clip_text[start:end], expected)
 
 
+@pytest.mark.exact
 def test_a_second_preparation_reads_the_cache(prepared, cache_dir, monkeypatch):
     def refuse(*_):
         raise AssertionError("an encoder ran")
@@ -60,6 +61,7 @@ def test_a_second_preparation_reads_the_cache(prepared, cache_dir, monkeypatch):
     torch.testing.assert_close(again.features.text_to_resnet, prepared.features.text_to_resnet)
 
 
+@pytest.mark.exact
 def test_mixed_precision_shares_the_cache_and_bfloat16_has_its_own(prepared, cache_dir):
     """So a GPU, where `auto` is mixed, and a CPU, where it is float32, read the same features."""
     for precision, shared in (("mixed", True), ("bfloat16", False)):
@@ -70,6 +72,7 @@ def test_mixed_precision_shares_the_cache_and_bfloat16_has_its_own(prepared, cac
             assert (ours.filename == theirs.filename) == shared
 
 
+@pytest.mark.exact
 def test_no_resnet_is_loaded_where_no_term_needs_it(cache_dir):
     prepared = prepare(make_config(*tiny(cache_dir, "loss=lafite")), torch.device("cpu"))
     assert prepared.resnet is None
@@ -77,9 +80,11 @@ def test_no_resnet_is_loaded_where_no_term_needs_it(cache_dir):
     assert prepared.features.text_to_resnet is None
 
 
+@pytest.mark.exact
 def test_the_judge_is_another_clip(prepared):
     assert prepared.judge.key != prepared.clip.key
 
 
+@pytest.mark.exact
 def test_caption_starts():
     assert caption_starts([["a"], ["b", "c"], ["d"]]).tolist() == [0, 1, 3, 4]

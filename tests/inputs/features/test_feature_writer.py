@@ -52,6 +52,7 @@ def test_rows_are_within_the_stated_bound_which_is_measured(tmp_path, rows, plan
     assert np.abs(flat @ exact.T - exact @ exact.T).max() <= ROW_ERROR  # cosines with what was not rounded
 
 
+@pytest.mark.exact
 def test_an_interruption_costs_one_chunk(tmp_path, rows):
     asked = []
     with pytest.raises(KeyboardInterrupt):
@@ -64,6 +65,7 @@ def test_an_interruption_costs_one_chunk(tmp_path, rows):
     assert len(asked) == 4
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize("harm", [
     lambda folder: (folder / "a.npy").unlink(),
     lambda folder: (folder / "a.npy").write_bytes((folder / "a.npy").read_bytes()[:-9]),
@@ -78,6 +80,7 @@ def test_what_cannot_be_gone_on_with_is_begun_anew(tmp_path, rows, harm):
     assert asked[0] == 0
 
 
+@pytest.mark.exact
 def test_numbers_that_are_none_are_refused(tmp_path, rows):
     rows[1, CHUNK + 1, 5] = np.nan
     with pytest.raises(DivergenceError, match=f"rows: a number in the rows from {CHUNK} on is not finite"):
@@ -85,5 +88,6 @@ def test_numbers_that_are_none_are_refused(tmp_path, rows):
     assert note(tmp_path)["rows"] == CHUNK
 
 
+@pytest.mark.exact
 def test_no_rows(tmp_path):
     assert write(tmp_path, np.empty((0, 8), dtype=np.float32), []).shape == (0, 8)

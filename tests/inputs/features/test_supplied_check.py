@@ -97,6 +97,7 @@ def test_images_and_captions_are_judged_apart_where_there_are_words(tmp_path, cl
     np.testing.assert_allclose(features.train.clip_text, fresh(data, clip)[1], atol=1e-3)
 
 
+@pytest.mark.exact
 def test_without_words_another_clip_is_refused(tmp_path, clip):
     with pytest.raises(
         UserError, match=r"captions of the train split .* this CLIP did not make them \(image: mean cos"
@@ -104,6 +105,7 @@ def test_without_words_another_clip_is_refused(tmp_path, clip):
         load(tmp_path, clip, features=of(frozen_clip(tmp_path, 1)))
 
 
+@pytest.mark.exact
 def test_no_small_clip_trains_without_words(tmp_path, cache_dir):
     path = samples.lafite_zip(tmp_path / "set.zip", count=48)
     config = make_config(*(item for item in tiny(cache_dir) if "data.n_" not in item),

@@ -134,6 +134,7 @@ def test_doubling_and_halving_cancel_inside():
     torch.testing.assert_close(moved[:, :, inside, inside], images.roll((2, -1), (3, 2))[:, :, inside, inside])
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize("draw", [draw_blit, draw_geometry, draw_colour])
 @pytest.mark.parametrize("size", [4, 32])
 def test_with_probability_zero_nothing_changes_by_a_bit(draw, size):

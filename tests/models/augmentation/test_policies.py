@@ -42,6 +42,7 @@ def test_p_follows_the_sign_of_what_d_says_of_real_images():
     assert float(ada.p) == 1
 
 
+@pytest.mark.exact
 def test_a_state_in_between_goes_on_as_the_whole():
     whole, first, second = (build_augmentation(ADA, 100, CPU) for _ in range(3))
     signs = torch.rand(14, generator=torch.Generator().manual_seed(0)) * 0.5 + 0.35
@@ -52,6 +53,7 @@ def test_a_state_in_between_goes_on_as_the_whole():
     assert found == expected
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize("config", [ADA, AugmentConfig("diffaugment", ["colour", "translation", "cutout"])])
 def test_a_graph_can_record_every_use_but_the_first(config):
     augmentation, random = build_augmentation(config, 4, CPU), draw()
@@ -61,6 +63,7 @@ def test_a_graph_can_record_every_use_but_the_first(config):
         augmentation(images, random).image.square().sum().backward()
 
 
+@pytest.mark.exact
 def test_none_gives_the_very_images_and_draws_nothing():
     images = Scales(torch.randn(2, 3, 8, 8))
     none = build_augmentation(AugmentConfig(), 16, CPU)
@@ -91,6 +94,7 @@ def test_cutout_and_translation_of_scales_are_the_same_places():
         assert (smaller - expected).abs().mean() < 0.12  # they round to pixels of their own
 
 
+@pytest.mark.exact
 def test_without_augmentation_a_step_is_the_plain_one_bit_by_bit(make_training, monkeypatch):
     ours, plain = make_training(), make_training()
     for step in (0, 1):

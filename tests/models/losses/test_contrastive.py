@@ -84,6 +84,7 @@ def test_the_coldest_temperature_is_finite(tau):
     assert a.grad.isfinite().all()
 
 
+@pytest.mark.exact
 @pytest.mark.usefixtures("float64")
 def test_a_direction_that_is_not_asked_for_is_not_computed():
     a, b = tensors(rows(1), rows(2))
@@ -131,6 +132,7 @@ def test_unit_rows():
     torch.testing.assert_close(lengths, torch.ones(4))
 
 
+@pytest.mark.exact
 def test_a_contrast_frees_its_matrices_at_once():
     """Python's collector does not see a cycle between a result and its context: a training would grow without end."""
     gc.collect()

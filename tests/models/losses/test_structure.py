@@ -30,6 +30,7 @@ def terms_of(structure, *overrides):
     return active_terms(make_config(f"loss={structure}", f"h={H}", "C_it=2.5", "C_ii=0.5", *overrides))
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize("structure", TERMS)
 def test_active_weights_are_the_formulas(structure):
     expected, actual = {}, {}
@@ -43,12 +44,14 @@ def test_active_weights_are_the_formulas(structure):
     assert actual == pytest.approx(expected)
 
 
+@pytest.mark.exact
 def test_symmetric_has_the_twelve_weights_of_the_generator():
     weights = [w for t in terms_of("symmetric") if t.phase == "G" for w in (t.homologous, t.heterologous)]
     assert len(weights) == 12
     assert sum(weights) == pytest.approx((1 + 2 + 1) * (2.5 + 0.5) * (1 + H))
 
 
+@pytest.mark.exact
 def test_source_reading_puts_h_on_the_generator():
     terms = terms_of("asymmetric", "heterologous=source")
     for term in terms:
@@ -56,6 +59,7 @@ def test_source_reading_puts_h_on_the_generator():
         assert (term.homologous, term.heterologous) == pytest.approx((weight / 2, weight / 2))
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize(("override", "gone"), [("C_ii=0", "ii"), ("C_it=0", "it")])
 def test_a_weight_of_zero_is_no_term(override, gone):
     terms = terms_of("symmetric", override)
@@ -63,6 +67,7 @@ def test_a_weight_of_zero_is_no_term(override, gone):
     assert gone not in {term.pair for term in terms}
 
 
+@pytest.mark.exact
 def test_a_term_has_its_own_weights_first():
     terms = terms_of(
         "symmetric",
@@ -74,6 +79,7 @@ def test_a_term_has_its_own_weights_first():
     assert (second.homologous, second.heterologous, second.temperature) == (2 * 0.5, 0, 0.5)
 
 
+@pytest.mark.exact
 def test_the_structure_of_the_docs_in_a_folder_of_its_own(tmp_path):
     lines = (ROOT / "docs" / "losses.md").read_text().split("    name: mine\n")[1].split("\n\n")[0]
     (tmp_path / "loss").mkdir()
@@ -91,6 +97,7 @@ def test_the_structure_of_the_docs_in_a_folder_of_its_own(tmp_path):
     }
 
 
+@pytest.mark.exact
 def test_a_terms_own_h_in_the_source_reading():
     terms = terms_of("symmetric", "heterologous=source", "~loss.generator.D", "+loss.generator.CLIP.it.h=3")
     assert (terms[0].homologous, terms[0].heterologous) == (2 * 2.5 * 3 / 2, 2 * 2.5 * 3 / 2)
@@ -182,6 +189,7 @@ def test_lafite_is_the_public_baseline(seed, lam, correct):
     assert float(total) == pytest.approx(discriminator, rel=CLOSE)
 
 
+@pytest.mark.exact
 def test_every_target_is_used_once():
     terms = [t for t in terms_of("symmetric") if t.phase == "G"]
     asked = []

@@ -51,6 +51,7 @@ def test_it_stays_between_a_hundredth_and_one():
         assert float(temperatures.values("G")["temperature/G/CLIP"]) == pytest.approx(tau)
 
 
+@pytest.mark.exact
 def test_without_a_learned_term_there_is_no_parameter():
     temperatures = LearnedTemperatures([Term("G", "CLIP", "it", 1.0, 0.5, 0.3, "cos")])
     embedded = {"CLIP": torch.randn(3, 4)}

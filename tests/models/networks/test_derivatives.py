@@ -81,6 +81,7 @@ def test_gradients_of_a_styled_layer_are_difference_quotients(up):
         assert gradgradcheck(forward, inputs)
 
 
+@pytest.mark.exact
 def test_a_second_derivative_elsewhere_is_an_error():
     layer = StyledLayer(3, 4, 5)
     x = torch.randn(2, 3, 4, 4, requires_grad=True)

@@ -55,6 +55,7 @@ def generated(generator, n=4):
     return generator.scales(ws, unit(n), generator.draw_noise(n, torch.randn))
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize("resolution", [16, 64, 256])
 @pytest.mark.parametrize("name", ["tiny", "large", "msg"])
 @torch.no_grad()
@@ -147,6 +148,7 @@ def test_operations_are_those_of_the_layers():
     assert multiply_adds(build_generator(model, C, 8), build_discriminator(model, C, 8), C) == {"G": g, "D": d}
 
 
+@pytest.mark.exact
 def test_shapes(networks):
     resolution, generator, discriminator = networks
     images = generator(torch.randn(4, 12), unit(4), generator.draw_noise(4, torch.randn))

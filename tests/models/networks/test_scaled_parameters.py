@@ -37,6 +37,7 @@ def test_scaled_together_changes_no_result_and_no_gradient(layers):
         torch.testing.assert_close(ours, theirs)
 
 
+@pytest.mark.exact
 def test_a_parameter_without_gradient_gets_none(layers):
     """As Freeze-D's, or those of a layer whose output no loss reads."""
     layers[0].requires_grad_(False)
@@ -47,6 +48,7 @@ def test_a_parameter_without_gradient_gets_none(layers):
     assert layers[2].weight.grad is None
 
 
+@pytest.mark.exact
 def test_an_error_leaves_no_scaled_parameters_behind(layers):
     with pytest.raises(RuntimeError), scaled_together(layers):
         layers[0](torch.randn(1, 5, 4, 4))

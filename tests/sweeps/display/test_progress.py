@@ -4,7 +4,6 @@ import io
 import os
 import pty
 import signal
-import subprocess
 import sys
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -17,6 +16,7 @@ from sweeps.points.ranking import Goal
 from sweeps.points.search_space import Point
 from sweeps.points.trial_record import TrialRecord
 from sweeps.search.plan import Grid, Plan
+from tests import warm
 from tests.sweeps.sweep_app import APP, REPOSITORY, App
 
 START = datetime(2026, 1, 1, 12, 0, 0)
@@ -95,7 +95,7 @@ def test_on_a_terminal_the_table_is_gone_when_the_summary_comes(app: App) -> Non
     ours, theirs = pty.openpty()
     command = [sys.executable, str(APP), "-m", "h=0.5,2", "mode=curve", "hydra.sweeper.workers=2"]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "TERM": "xterm", "COLUMNS": "120", "LINES": "40"}
-    with subprocess.Popen(command, cwd=app.cwd, env=environment, stdin=theirs, stdout=theirs, stderr=theirs):
+    with warm.Popen(command, cwd=app.cwd, env=environment, stdin=theirs, stdout=theirs, stderr=theirs):
         os.close(theirs)
         shown = "".join(chunk.decode(errors="replace") for chunk in iter(lambda: _read(ours), b""))
     os.close(ours)
@@ -111,7 +111,7 @@ def test_the_table_leaves_no_line_behind_after_ctrl_c(app: App) -> None:
     ours, theirs = pty.openpty()
     command = [sys.executable, str(APP), "-m", "h=0.5,1,2", "mode=hang", "hydra.sweeper.workers=2"]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "TERM": "xterm", "COLUMNS": "120", "LINES": "40"}
-    with subprocess.Popen(command, cwd=app.cwd, env=environment, stdin=theirs, stdout=theirs, stderr=theirs) as sweep:
+    with warm.Popen(command, cwd=app.cwd, env=environment, stdin=theirs, stdout=theirs, stderr=theirs) as sweep:
         os.close(theirs)
         asked = False
         for chunk in iter(lambda: _read(ours), b""):

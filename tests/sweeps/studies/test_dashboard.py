@@ -3,7 +3,6 @@
 import os
 import shutil
 import socket
-import subprocess
 import sys
 import time
 import urllib.request
@@ -15,6 +14,7 @@ import pytest
 from PIL import Image
 
 from sweeps.studies.dashboard import attach_pictures
+from tests import warm
 from tests.sweeps.report.studies import Studies, add
 
 pytest.importorskip("optuna_dashboard", reason="pip install optuna-dashboard")
@@ -30,7 +30,7 @@ def serving(url: str, folder: Path) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     arguments = [url, "--artifact-dir", os.fspath(folder), "--host", "127.0.0.1", "--port", str(port)]
-    server = subprocess.Popen([sys.executable, "-c", SERVE, *arguments])
+    server = warm.Popen([sys.executable, "-c", SERVE, *arguments])
     try:
         address = f"http://127.0.0.1:{port}/dashboard"
         while True:

@@ -44,6 +44,7 @@ def test_two_steps_train_every_part_with_every_structure(make_training, game, lo
         assert_same(state.frozen.state_dict(), frozen)
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize("game", GAMES)
 def test_a_resumed_training_goes_on_from_the_same_bits(make_training, tmp_path, game):
     whole, first, second = (make_training(*SMALL, *GAMES[game]) for _ in range(3))
@@ -122,6 +123,7 @@ def test_the_relativistic_losses_compare_images_of_one_caption(make_noisy_traini
     assert float(values["loss/D_adversarial"]) == pytest.approx(of_d / 1.5, rel=CLOSE)
 
 
+@pytest.mark.exact
 def test_g_is_judged_by_the_d_that_has_just_been_updated(make_training):
     """Also its real images: no logits of the step before are compared."""
     training = make_training(*SMALL, "adversarial=relativistic")

@@ -72,6 +72,7 @@ def test_a_compiled_step_is_the_step(make_training):
     assert_same_steps(make_training("compile=default"), make_training())
 
 
+@pytest.mark.exact
 def test_unknown_mode(cache_dir):
     with pytest.raises(UserError, match="compile=fast is not allowed: compile must be one of default,"):
         make_config(*tiny(cache_dir, "compile=fast"))

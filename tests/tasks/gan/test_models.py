@@ -85,6 +85,7 @@ def start(tmp_path, *overrides):
     return state
 
 
+@pytest.mark.exact
 def test_a_multi_scale_model_starts_from_one_of_another_resolution(trained, tmp_path):
     source = trained("model=msg")["discriminator"]
     state = start(tmp_path, "model=msg", "resolution=64")
@@ -95,6 +96,7 @@ def test_a_multi_scale_model_starts_from_one_of_another_resolution(trained, tmp_
     assert not torch.equal(ours["combine.0.weight"], source["combine.0.weight"])
 
 
+@pytest.mark.exact
 def test_freeze_d_counts_the_layers_that_join_scales(trained, tmp_path):
     trained("model=msg")
     state = start(tmp_path, "model=msg", "resolution=32", "freeze_d=6")
@@ -105,6 +107,7 @@ def test_freeze_d_counts_the_layers_that_join_scales(trained, tmp_path):
         start(tmp_path, "model=msg", "resolution=32", "freeze_d=14")
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize(
     ("model", "setting"), [("msg", r"model\.multi_scale=True there, False"), ("large", r"model\.channel_multiplier=2")]
 )
@@ -114,6 +117,7 @@ def test_weights_of_another_form_are_refused(trained, tmp_path, model, setting):
         start(tmp_path, "resolution=32")
 
 
+@pytest.mark.exact
 def test_weights_that_an_earlier_version_has_written_fit(trained, tmp_path):
     state = trained()
     config = make_config(*tiny(tmp_path, *SMALL, "resolution=32", "seed=7"))

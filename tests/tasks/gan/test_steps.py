@@ -137,6 +137,7 @@ def test_the_two_networks_have_latents_and_noise_of_their_own(make_noisy_trainin
     assert len(seen) == len(set(seen))  # D, G and path length: nothing is drawn twice
 
 
+@pytest.mark.exact
 def test_a_space_whose_terms_are_all_off_is_never_run(make_noisy_training, monkeypatch):
     """Counts the passes through the frozen encoders, of generated images as of real ones."""
     counts = {}
@@ -164,6 +165,7 @@ def test_a_space_whose_terms_are_all_off_is_never_run(make_noisy_training, monke
     assert count("resnet", ["loss=lafite"]) == 0
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize("overrides", [[], ["C_ii=0"], ["loss=asymmetric"], ["loss=lafite"]])
 def test_no_structure_costs_a_pass_of_the_discriminator(make_noisy_training, monkeypatch, overrides):
     """Real and generated images in its own step, generated ones in the generator's: f_D(x) is taken from the former."""

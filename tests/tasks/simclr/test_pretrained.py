@@ -17,8 +17,8 @@ CPU = torch.device("cpu")
 
 
 @pytest.mark.slow
-def test_the_youngest_run_or_a_named_one_or_a_file(cache_dir, tmp_path):
-    mlflow = f"mlflow.tracking_uri=sqlite:///{tmp_path}/mlflow.db"
+def test_the_youngest_run_or_a_named_one_or_a_file(cache_dir, tmp_path, mlflow_store):
+    mlflow = f"mlflow.tracking_uri={mlflow_store(tmp_path / 'mlflow.db')}"
     run = train(make_config(*tiny_simclr(cache_dir, "epochs=1", mlflow)), tmp_path / "run")
     assert run.unit == "epoch"
     run_id = (tmp_path / "run" / "mlflow_run_id.txt").read_text().strip()

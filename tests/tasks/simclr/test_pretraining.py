@@ -38,10 +38,10 @@ def weights(run_dir, epoch):
 
 
 @pytest.mark.slow
-def test_a_run_counts_epochs_and_returns_its_accuracy(configure, tmp_path):
+def test_a_run_counts_epochs_and_returns_its_accuracy(configure, tmp_path, mlflow_store):
     reported = []
     few = ("simclr.few_labels=[0.1,0.5]", "simclr.finetune.when=end", "simclr.finetune.epochs=2")
-    config = configure("pairs=add_new_positive", f"mlflow.tracking_uri=sqlite:///{tmp_path}/mlflow.db", *few)
+    config = configure("pairs=add_new_positive", f"mlflow.tracking_uri={mlflow_store(tmp_path / 'mlflow.db')}", *few)
     result = train(config, tmp_path / "run", report=lambda value, epoch: bool(reported.append((epoch, value))))
     rows = records(tmp_path / "run")
     assert [row["step"] for row in rows] == [0, 1, 2]

@@ -74,6 +74,7 @@ def test_without_batchnorms_statistics_parts_are_the_whole(pretraining):
         torch.testing.assert_close(ours, expected)
 
 
+@pytest.mark.exact
 def test_clip_sees_the_images_or_the_views(pretraining):
     cached = pretraining("pairs=drop_easy_negative")
     assert cached.method.clip is None
@@ -90,6 +91,7 @@ def test_clip_sees_the_images_or_the_views(pretraining):
     assert not (text.features == captions.features).any(axis=1).all()
 
 
+@pytest.mark.exact
 def test_more_views_leave_the_first_two_as_they_are(pretraining):
     two, four = (pretraining(f"simclr.views={count}") for count in (2, 4))
     views = views_of(four.batches.at(0), four.method, 0)
@@ -98,6 +100,7 @@ def test_more_views_leave_the_first_two_as_they_are(pretraining):
     assert not any(torch.equal(one, other) for one, other in combinations(views, 2))
 
 
+@pytest.mark.exact
 def test_both_views_change_from_step_to_step_and_come_back(pretraining):
     run = pretraining()
     batch = run.batches.at(0)
@@ -107,6 +110,7 @@ def test_both_views_change_from_step_to_step_and_come_back(pretraining):
     assert not torch.equal(views_of(batch, run.method, 1)[0], one)
 
 
+@pytest.mark.exact
 def test_every_image_comes_once_an_epoch(pretraining):
     batches = pretraining().batches
     seen = [batches.indices(step) for step in range(3)]
@@ -115,6 +119,7 @@ def test_every_image_comes_once_an_epoch(pretraining):
     assert batches.indices(0).tolist() == seen[0].tolist()
 
 
+@pytest.mark.exact
 def test_a_loss_that_is_not_finite_is_named(pretraining):
     run = pretraining()
     torch.nn.init.constant_(run.state.network.head[0].weight, float("nan"))
@@ -122,6 +127,7 @@ def test_a_loss_that_is_not_finite_is_named(pretraining):
     assert run.state.watch.fault() == Fault("loss/nt_xent", 0)
 
 
+@pytest.mark.exact
 def test_the_seed_alone_decides_the_first_weights(pretraining):
     torch.manual_seed(1)
     first = pretraining().state.network.state_dict()
