@@ -29,6 +29,9 @@ _UNFINISHED = sqlalchemy.text(
 _SET_NOTE = sqlalchemy.text(
     "UPDATE study_user_attributes SET value_json = :text WHERE study_id = :study AND key = :key"
 )
+_ADD_NOTE = sqlalchemy.text(
+    "INSERT INTO study_user_attributes (study_id, key, value_json) VALUES (:study, :key, :text)"
+)
 _PARAMS = sqlalchemy.text(
     "SELECT param_id, param_name, param_value, distribution_json FROM trial_params"
     " WHERE trial_id IN (SELECT trial_id FROM trials WHERE study_id = :study)"
@@ -197,6 +200,22 @@ def _number(key: int, place: int, number: float) -> dict[str, Any]:
 def _utc(moment: datetime | None) -> datetime | None:
     """Convert local time to UTC, both without a time zone."""
     return None if moment is None else moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def set_study_notes(storage: RDBStorage, study: int, notes: Mapping[str, Any]) -> None:
+    """Set user attributes of a study in one transaction; Optuna takes one for each.
+
+    Args:
+        storage: the study's.
+        study: the key of the study.
+        notes: names and JSON values.
+    """
+    with storage.engine.begin() as connection:
+        connection.execute(_LOCK_STUDY, {"study": study})  # write first, as below
+        for name, value in notes.items():
+            row = {"study": study, "key": name, "text": json.dumps(value)}
+            if not connection.execute(_SET_NOTE, row).rowcount:
+                connection.execute(_ADD_NOTE, row)
 
 
 def add_trial_notes(storage: RDBStorage, notes: Sequence[tuple[int, str, Any]]) -> None:
