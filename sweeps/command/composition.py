@@ -59,7 +59,7 @@ class Composition:
             override = axes[name].override(values[name])
             overrides = job_overrides(layout.axes, fixed, point_at(layout.axes, values).overrides)
             try:
-                config = self._loader.load_sweep_config(self.config, overrides)
+                config = self.composed(tuple(overrides))
             except ConfigCompositionException:  # Hydra 1.4 also refuses what changes the sweep itself
                 config = self._loaded(overrides)
                 self._check_sweeper(config, axes[name], override)
