@@ -173,16 +173,6 @@ def test_a_trial_costs_two_transactions_and_one_reading(study: Study) -> None:
     assert Counter(statements)["SELECT"] <= 12  # Optuna needs most of them to read one trial
 
 
-def test_a_trial_that_another_tool_has_started_is_not_claimed(study: Study) -> None:
-    queue, grid = study.open(), points(0.1)
-    queue.enqueue(grid, space(0.1))
-    with queue._fresh():
-        [waiting] = queue._trials.waiting.values()
-        open_storage(queue.url).set_trial_state_values(waiting.key, TrialState.RUNNING)
-        assert queue._take(grid) is None
-    assert optuna.load_study(study_name="s", storage=study.storage).trials[0].user_attrs.get("owner") is None
-
-
 def test_the_attributes_of_a_trial(study: Study) -> None:
     queue = study.open()
     queue.enqueue(Plan(Grid([Point({"h": 2.0}, ("h=2",))])), space(2.0))
