@@ -169,10 +169,13 @@ class Composition:
     @property
     def has_time_in_its_folder(self) -> bool:
         """Whether `hydra.sweep.dir` depends on the time, as Hydra's default does: `multirun/${now:...}`."""
-        probe = copy.deepcopy(self.config)
-        OmegaConf.clear_cache(probe)  # a resolver that depends on the time keeps its result there
-        _ = probe.hydra.sweep.dir
-        return bool(OmegaConf.get_cache(probe).get("now"))
+        kept = OmegaConf.get_cache(self.config)  # a resolver that depends on the time keeps its result there
+        OmegaConf.clear_cache(self.config)
+        try:
+            _ = self.config.hydra.sweep.dir
+            return bool(OmegaConf.get_cache(self.config).get("now"))
+        finally:
+            OmegaConf.set_cache(self.config, kept)
 
     def name_study(self, study: str) -> None:
         """Set the study's name, which `hydra.sweep.dir` may contain."""
