@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import hydra
 from hydra.experimental.callback import Callback
 
+from clipgan.base.config_store import share_config_store
 from clipgan.base.installed import conf
 from clipgan.base.run_lock import NAME as LOCK
 from clipgan.base.secrets import without_passwords
@@ -22,7 +23,6 @@ from clipgan.config.command_line import (
     quote_paths,
     refusals_as_mistakes,
     register_resolvers,
-    share_config_store,
     under_torchrun,
     version_base,
 )

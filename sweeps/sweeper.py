@@ -49,10 +49,12 @@ class StudySweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra before `sweep`."""
+        from clipgan.base.config_store import share_config_store
         from sweeps.job.task_function import Job
         from sweeps.workers.callbacks import give_back_callbacks
         from sweeps.workers.leader import Orders
 
+        share_config_store()  # each job's composition would copy it
         self.settings = self.read(self._given)
         self.orders = Orders.received()
         if self.orders is not None and self.orders.without_callbacks:

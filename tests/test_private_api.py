@@ -68,7 +68,7 @@ def test_optunas_inner_calls_take_what_they_are_given() -> None:
 
 
 def test_hydras_store_is_a_tree_of_configs() -> None:
-    """`prepare_hydra` replaces this tree in clipgan's own process."""
+    """`share_config_store` replaces this tree in the process of a sweep and in clipgan's own."""
     from hydra.core.config_store import ConfigNode, ConfigStore
 
     import hydra_plugins.clipgan_sweeper  # noqa: F401  # registers itself

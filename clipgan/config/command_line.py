@@ -109,25 +109,6 @@ def version_base() -> dict[str, Any]:
     return {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
 
 
-def share_config_store() -> None:
-    """Let this process's Hydra share one store of structured configs, before `hydra.main`.
-
-    Hydra copies the store, with all that plug-ins have put there, each time that it composes and for each group that
-    --help lists. That took most of the time of --help. Hydra also copies what it loads from it, so one store is enough.
-    """
-    from hydra.core.config_store import ConfigStore
-
-    store = ConfigStore.instance()
-    store.repo = _SharedStore(store.repo)
-
-
-class _SharedStore(dict[str, Any]):
-    """A tree of configs that is its own deep copy."""
-
-    def __deepcopy__(self, memo: object) -> "_SharedStore":
-        return self
-
-
 def key_of(override: str) -> str:
     """The key or group that an override gives, adds or takes away: `h` of `h=1`, `+h=1` and `~h`."""
     return override.partition("=")[0].lstrip("+~")

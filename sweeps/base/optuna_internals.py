@@ -17,12 +17,20 @@ from optuna.distributions import BaseDistribution, distribution_to_json, json_to
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 
+
+def _timed(statement: str) -> sqlalchemy.TextClause:
+    return sqlalchemy.text(statement).bindparams(sqlalchemy.bindparam("now", type_=sqlalchemy.DateTime))
+
+
 _UNFINISHED = sqlalchemy.text(
     "SELECT trial_id, state FROM trials"
     " WHERE study_id = :study AND (trial_id > :last OR state IN ('RUNNING', 'WAITING'))"
 )
 _SET_NOTE = sqlalchemy.text(
     "UPDATE study_user_attributes SET value_json = :text WHERE study_id = :study AND key = :key"
+)
+_ADD_NOTE = sqlalchemy.text(
+    "INSERT INTO study_user_attributes (study_id, key, value_json) VALUES (:study, :key, :text)"
 )
 _PARAMS = sqlalchemy.text(
     "SELECT param_id, param_name, param_value, distribution_json FROM trial_params"
@@ -47,6 +55,15 @@ _ADD_PARAM = (
 )
 _ADD_USER_NOTE = "INSERT INTO trial_user_attributes (trial_id, key, value_json) VALUES (:trial, :name, :value)"
 _ADD_SYSTEM_NOTE = "INSERT INTO trial_system_attributes (trial_id, key, value_json) VALUES (:trial, :name, :value)"
+_START = _timed(
+    "UPDATE trials SET state = 'RUNNING', datetime_start = :now WHERE trial_id = :trial AND state = 'WAITING'"
+)
+_COMPLETE = _timed(
+    "UPDATE trials SET state = 'COMPLETE', datetime_complete = :now WHERE trial_id = :trial AND state = 'RUNNING'"
+)
+_FORGET_USER_NOTE = sqlalchemy.text("DELETE FROM trial_user_attributes WHERE trial_id = :trial AND key = :name")
+_FORGET_BEAT = sqlalchemy.text("DELETE FROM trial_heartbeats WHERE trial_id = :trial")
+_BEAT = sqlalchemy.text("INSERT INTO trial_heartbeats (trial_id, heartbeat) VALUES (:trial, CURRENT_TIMESTAMP)")
 ARTIFACT = "artifacts:"  # prefix of the system attributes of Optuna's artifacts
 
 
@@ -70,6 +87,50 @@ def silent_trials(storage: RDBStorage, study: int, grace: int) -> set[int]:
     """Find the keys of running trials without a heartbeat for `grace` seconds by the database's clock."""
     storage.heartbeat_interval = storage.grace_period = grace
     return set(storage._get_stale_trial_ids(study))
+
+
+def start_trial(storage: RDBStorage, key: int, note: tuple[str, Any]) -> bool:
+    """Let a waiting trial run, with a note and its first heartbeat, in one transaction; Optuna takes one for each.
+
+    Args:
+        storage: the caller holds its lock.
+        key: of the trial.
+        note: name and JSON value of a user attribute.
+
+    Returns:
+        Whether the trial was waiting.
+    """
+    with storage.engine.begin() as connection:
+        if not connection.execute(_START, {"trial": key, "now": _utc(datetime.now())}).rowcount:
+            return False
+        _set_user_note(connection, key, *note)
+        connection.execute(_FORGET_BEAT, {"trial": key})
+        connection.execute(_BEAT, {"trial": key})
+        return True
+
+
+def complete_trial(storage: RDBStorage, key: int, values: Sequence[float], notes: Mapping[str, Any]) -> None:
+    """End a running trial with finite values of its objectives, or with none, and notes, in one transaction.
+
+    Args:
+        storage: the caller holds its lock.
+        key: of the trial.
+        values: of its objectives.
+        notes: names and JSON values of user attributes.
+    """
+    with storage.engine.begin() as connection:
+        if not connection.execute(_COMPLETE, {"trial": key, "now": _utc(datetime.now())}).rowcount:
+            return
+        for name, value in notes.items():
+            _set_user_note(connection, key, name, value)
+        if values:
+            statement = sqlalchemy.text(f"{_ADD_VALUE} {_NUMBER['FINITE']}")
+            connection.execute(statement, [_number(key, place, value) for place, value in enumerate(values)])
+
+
+def _set_user_note(connection: sqlalchemy.Connection, key: int, name: str, value: Any) -> None:
+    connection.execute(_FORGET_USER_NOTE, {"trial": key, "name": name})
+    connection.execute(sqlalchemy.text(_ADD_USER_NOTE), {"trial": key, "name": name, "value": json.dumps(value)})
 
 
 def add_trials(storage: RDBStorage, study: int, trials: Sequence[FrozenTrial]) -> None:
@@ -139,6 +200,22 @@ def _number(key: int, place: int, number: float) -> dict[str, Any]:
 def _utc(moment: datetime | None) -> datetime | None:
     """Convert local time to UTC, both without a time zone."""
     return None if moment is None else moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def set_study_notes(storage: RDBStorage, study: int, notes: Mapping[str, Any]) -> None:
+    """Set user attributes of a study in one transaction; Optuna takes one for each.
+
+    Args:
+        storage: the study's.
+        study: the key of the study.
+        notes: names and JSON values.
+    """
+    with storage.engine.begin() as connection:
+        connection.execute(_LOCK_STUDY, {"study": study})  # write first, as below
+        for name, value in notes.items():
+            row = {"study": study, "key": name, "text": json.dumps(value)}
+            if not connection.execute(_SET_NOTE, row).rowcount:
+                connection.execute(_ADD_NOTE, row)
 
 
 def add_trial_notes(storage: RDBStorage, notes: Sequence[tuple[int, str, Any]]) -> None:

@@ -59,7 +59,7 @@ class Composition:
             override = axes[name].override(values[name])
             overrides = job_overrides(layout.axes, fixed, point_at(layout.axes, values).overrides)
             try:
-                config = self._loader.load_sweep_config(self.config, overrides)
+                config = self.composed(tuple(overrides))
             except ConfigCompositionException:  # Hydra 1.4 also refuses what changes the sweep itself
                 config = self._loaded(overrides)
                 self._check_sweeper(config, axes[name], override)
@@ -87,8 +87,10 @@ class Composition:
         """The configuration with the fixed overrides alone, and those that no configuration without the axes accepts.
 
         A mandatory group may be missing: an axis fills it. An override may change what only an axis brings, as
-        `db.user=me` beside the axis `db=mysql,postgresql`.
+        `db.user=me` beside the axis `db=mysql,postgresql`. The configuration is not to be changed.
         """
+        with suppress(ConfigCompositionException):  # a job's config with these overrides has the same settings
+            return self.composed(tuple(fixed)), []
         try:
             return self._loaded(fixed), []
         except ConfigCompositionException:
@@ -167,10 +169,13 @@ class Composition:
     @property
     def has_time_in_its_folder(self) -> bool:
         """Whether `hydra.sweep.dir` depends on the time, as Hydra's default does: `multirun/${now:...}`."""
-        probe = copy.deepcopy(self.config)
-        OmegaConf.clear_cache(probe)  # a resolver that depends on the time keeps its result there
-        _ = probe.hydra.sweep.dir
-        return bool(OmegaConf.get_cache(probe).get("now"))
+        kept = OmegaConf.get_cache(self.config)  # a resolver that depends on the time keeps its result there
+        OmegaConf.clear_cache(self.config)
+        try:
+            _ = self.config.hydra.sweep.dir
+            return bool(OmegaConf.get_cache(self.config).get("now"))
+        finally:
+            OmegaConf.set_cache(self.config, kept)
 
     def name_study(self, study: str) -> None:
         """Set the study's name, which `hydra.sweep.dir` may contain."""

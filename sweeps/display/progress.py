@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from rich import box
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
@@ -112,7 +111,12 @@ class LiveTable:
 @contextmanager
 def queueing_bar(console: Console) -> Iterator[Callable[[int, int], None]]:
     """Show a bar while a long queue is written, on a terminal; the block tells it how many of how many are written."""
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+    if not console.is_terminal:
+        yield lambda done, total: None
+        return
+    from rich.progress import Progress
+
+    with Progress(console=console, transient=True) as bar:
 
         def tell(done: int, total: int) -> None:
             if not bar.tasks:

@@ -108,11 +108,17 @@ class SweepStudy(OpenStudy):
         return record_of(self._storage.get_trial(claim.key))
 
     @patient
+    def ended(self, claim: TrialRecord) -> TrialRecord:
+        """Read a claimed trial after its end; what is read here, the next claim need not read."""
+        self._trials.refresh()
+        return self._trials.all[claim.number]
+
+    @patient
     def complete(self, claim: TrialRecord, values: Sequence[float], run_dir: str | None) -> bool:
         """End a trial with finite values of its objectives, or with none; False if it was taken away meanwhile."""
-        with self._if_ours(claim, run_dir) as ours:
+        with self._if_ours(claim) as ours:
             if ours:
-                self._storage.set_trial_state_values(claim.key, TrialState.COMPLETE, values)
+                self._queue.complete(claim, values, run_dir)
             return ours
 
     @patient
@@ -182,9 +188,8 @@ class SweepStudy(OpenStudy):
 
     def _take(self, plan: Plan) -> TrialRecord | None:
         waiting = (record for record in self._trials.waiting.values() if self._states.wanted(plan, record))
-        if (record := min(waiting, key=queue_order, default=None)) is not None:
-            self._queue.start(record, self._owner)
-        return record
+        record = min(waiting, key=queue_order, default=None)
+        return None if record is None else self._queue.start(record, self._owner)
 
     def _queue_more(self, plan: Plan, tell: Tell | None = None) -> bool:
         """Queue the tasks that are due. While a sampler draws them, other processes may claim trials and end them."""

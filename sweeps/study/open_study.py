@@ -7,6 +7,7 @@ from typing import Any
 import optuna
 from optuna.storages import RDBStorage
 
+from sweeps.base.optuna_internals import set_study_notes
 from sweeps.base.signals import held
 from sweeps.points.ranking import Goal
 from sweeps.points.trial_record import TrialRecord
@@ -74,7 +75,12 @@ class OpenStudy:
     @held()
     def set_attribute(self, name: str, value: Any) -> None:
         """Store a note (a JSON value) with the study."""
-        self._stored.study.set_user_attr(name, value)
+        set_study_notes(self._storage, self._stored.key, {name: value})
+
+    @held()
+    def set_attributes(self, notes: Mapping[str, Any]) -> None:
+        """Store several notes at once."""
+        set_study_notes(self._storage, self._stored.key, notes)
 
     @property
     @held()

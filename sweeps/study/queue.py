@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from sweeps.base.optuna_internals import ARTIFACT, add_trials, key_of, read_trials
+from sweeps.base.optuna_internals import ARTIFACT, add_trials, complete_trial, key_of, read_trials, start_trial
 from sweeps.base.signals import heed_now
 from sweeps.points.trial_record import JOB, NAMES, OWN, TrialRecord
 from sweeps.study import owner
@@ -84,16 +85,21 @@ class Queue:
         known = read_trials(self._storage, self.trials.study, keys, last=max(keys, default=0))
         self.add([_again(trial, attempt, requeues) for trial in known if key_of(trial) in keys])
 
-    def start(self, record: TrialRecord, by: Mapping[str, Any]) -> None:
-        """Give a waiting trial to its owner."""
-        # write the state last: if the process is killed in between, the trial still waits
-        self.set(record, "owner", by)
-        self._storage.record_heartbeat(record.key)  # a trial that has never had a heartbeat cannot be seen to miss one
-        self._storage.set_trial_state_values(record.key, TrialState.RUNNING)
+    def start(self, record: TrialRecord, by: Mapping[str, Any]) -> TrialRecord | None:
+        """Give a waiting trial to its owner, and return its record; None if another tool has taken it meanwhile."""
+        if not start_trial(self._storage, record.key, ("owner", by)):
+            return None
+        record = replace(record, state=TrialState.RUNNING.name, owner=by, started=datetime.now())
+        self.trials.keep(record)
+        return record
 
     def set(self, record: TrialRecord, name: str, value: Any) -> None:
         """Store a value with a trial that has not ended."""
         self._storage.set_trial_user_attr(record.key, name, value)
+
+    def complete(self, record: TrialRecord, values: Sequence[float], run_dir: str | None) -> None:
+        """End a running trial with its values."""
+        complete_trial(self._storage, record.key, values, {} if run_dir is None else {"run_dir": run_dir})
 
     def end(self, record: TrialRecord, reason: str, crashed: bool) -> None:
         """Close a trial that has failed; if it crashed and has retries left, its task waits again."""
@@ -105,8 +111,8 @@ class Queue:
     def skip(self, record: TrialRecord, by: Mapping[str, Any], reason: str) -> None:
         """Close a waiting trial as pruned, without running it."""
         self.set(record, "reason", reason)
-        self.start(record, by)  # Optuna copies no trial that has ended without a start
-        self._storage.set_trial_state_values(record.key, TrialState.PRUNED)
+        if self.start(record, by) is not None:  # Optuna copies no trial that has ended without a start
+            self._storage.set_trial_state_values(record.key, TrialState.PRUNED)
 
     def later(self, record: TrialRecord, reason: str) -> bool:
         """Queue the task of a trial again that asked for it, behind the other tasks.

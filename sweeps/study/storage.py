@@ -104,10 +104,13 @@ def open_storage(url: str) -> RDBStorage:
     options: dict[str, Any] = {"connect_args": {"timeout": LOCK_TIMEOUT}} if sqlite else {"pool_pre_ping": True}
     try:
         with exclusive(url):  # two first users would collide on CREATE TABLE
-            if sqlite and is_made(url):
+            new = not is_made(url)
+            if sqlite and not new:
                 _refuse_damage(str(parsed.database))
             made = os.environ.get(STORAGE) == url  # this worker's or job's leader made it, with the same Optuna
-            storage = _connect(url, engine_kwargs=options, skip_compatibility_check=made, skip_table_creation=made)
+            storage = _connect(
+                url, engine_kwargs=options, skip_compatibility_check=made or new, skip_table_creation=made
+            )
             if sqlite:
                 sqlalchemy.event.listen(storage.engine, "connect", _set_pragmas)
                 storage.engine.dispose()  # connections made before the listener

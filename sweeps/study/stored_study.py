@@ -11,7 +11,7 @@ from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 
 from sweeps.base.errors import SweepError
-from sweeps.base.optuna_internals import replace_distributions
+from sweeps.base.optuna_internals import replace_distributions, set_study_notes
 from sweeps.points.ranking import Goal
 from sweeps.points.search_space import Space, Value, Values, conform, is_numeric, merge, name_of
 from sweeps.points.trial_record import OWN, TrialRecord, record_of
@@ -54,9 +54,10 @@ class StoredStudy:
         if known is None:
             as_optuna = [StudyDirection[direction.upper()] for direction in directions]
             study = optuna.create_study(study_name=name, storage=storage, directions=as_optuna)
-            for key, value in {"identity": identity, "space": {}, FAMILY: name}.items():
-                study.set_user_attr(key, value)
+            notes = {"identity": identity, "space": {}, FAMILY: name}
+            set_study_notes(storage, storage.get_study_id_from_name(study.study_name), notes)
         self.study = newest_study(storage, known or name)
+        self.key = storage.get_study_id_from_name(self.study.study_name)
         self._refuse_another(name, directions, identity)
         self.name = str(self.study.user_attrs[FAMILY])  # its run directories lie under it
 
@@ -101,8 +102,7 @@ class StoredStudy:
                 merged[name] = list(dict.fromkeys([*merged[name], *drawn]))
         named = {name: distribution_of(merged[name]) for name in old if not is_numeric(merged[name])}
         changed = {name: new for name, new in named.items() if new != distribution_of(old[name])}
-        key = self._storage.get_study_id_from_name(self.study.study_name)
-        replace_distributions(self._storage, key, changed, name_of, ("space", merged))
+        replace_distributions(self._storage, self.key, changed, name_of, ("space", merged))
         if grown := [name for name in old if len(merged[name]) > len(old[name])]:
             axes = "; ".join(f"{name}={','.join(map(name_of, merged[name]))}" for name in grown)
             self._say(f"study {self.study.study_name} is extended: {axes}")
@@ -120,8 +120,7 @@ class StoredStudy:
             "seed_key": goal.seed_key,
             "step_name": goal.step_name,
         }
-        for name, value in notes.items():
-            self.study.set_user_attr(name, value)
+        set_study_notes(self._storage, self.key, notes)
         if len(goal.names) > 1:  # for other tools
             with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
                 self.study.set_metric_names(list(goal.names))

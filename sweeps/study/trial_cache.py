@@ -49,6 +49,11 @@ class Trials:
                 self._take(found[-1])
         return found
 
+    def keep(self, record: TrialRecord) -> None:
+        """Note a change of an unfinished trial that this process has made, so that no refresh reads it again."""
+        self._states[record.key] = record.state
+        self._take(record)
+
     def silent(self, grace: int) -> list[TrialRecord]:
         """Find running trials without a heartbeat for `grace` seconds by the database's clock."""
         keys = silent_trials(self._storage, self.study, grace)

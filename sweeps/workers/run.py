@@ -112,11 +112,14 @@ class Run:
         """Note the command with the study, and queue its points."""
         self.request.composition.save()
         seeded = has_seed(self.settings, self.request.composition.config)
-        study.set_attribute(ATTRIBUTE, note(self.request.fixed, self.settings.best_command, seeded))
-        study.set_attribute(ABOUT, self.request.about)
-        log_axes = [axis.name for axis in self.request.axes if isinstance(axis, Interval) and axis.log]
-        study.set_attribute(LOG_AXES, log_axes)
-        study.set_attribute(DEPENDENCIES, self.request.layout.lines())
+        study.set_attributes(
+            {
+                ATTRIBUTE: note(self.request.fixed, self.settings.best_command, seeded),
+                ABOUT: self.request.about,
+                LOG_AXES: [axis.name for axis in self.request.axes if isinstance(axis, Interval) and axis.log],
+                DEPENDENCIES: self.request.layout.lines(),
+            }
+        )
         note_code(study, self.task_function, self.say)
         study.keep_goal(self.plan.goal)
         settings, space = self.settings, space_of(self.request.axes)

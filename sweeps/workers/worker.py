@@ -56,8 +56,7 @@ class Worker:
         return not plan.follows_results and self.study.n_open(plan) == 0
 
     def _run_and_tell(self, claim: TrialRecord) -> None:
-        record = replace(claim, state="RUNNING", started=datetime.now())
-        self.view.show([record])
+        self.view.show([claim])
         try:
             self.stop.check()
             with repeating(lambda _: self.study.beat(claim), self.request.settings.heartbeat):
@@ -66,21 +65,19 @@ class Worker:
                 self.stop.check()  # the signal may have caused this failure
         except (KeyboardInterrupt, SystemExit) as stop:
             if isinstance(stop, KeyboardInterrupt) and self.stop.signal is None:  # the job itself raised it
-                self._tell(claim, record, failure(stop, None))
+                self._tell(claim, failure(stop, None))
                 return
             if not self.led:
                 self.study.give_back(claim)
             by = type(stop).__name__ if self.stop.signal is None else signal.Signals(self.stop.signal).name
-            self._show_end(record, JobResult("FAIL", reason=f"stopped by {by}"), waits_again=True)
+            self._show_end(claim, JobResult("FAIL", reason=f"stopped by {by}"), waits_again=True)
             raise
-        self._tell(claim, record, result)
+        self._tell(claim, result)
 
-    def _tell(self, claim: TrialRecord, record: TrialRecord, result: JobResult) -> None:
-        if not self.led:  # a leader's view reads the study itself
-            record = replace(record, names=self.study.current(claim).names)
+    def _tell(self, claim: TrialRecord, result: JobResult) -> None:
         if result.preempted:
             waits = self.led or self.study.give_back(claim, asked=str(result.reason))
-            self._show_end(record, result, waits_again=waits)
+            self._show_end(claim, result, waits_again=waits)
             if waits:
                 raise SystemExit(REQUEUE)
             return
@@ -91,9 +88,12 @@ class Worker:
         else:
             told = self.study.fail(claim, str(result.reason), result.run_dir, result.crashed)
         again = result.crashed and claim.attempt < self.study.limits.max_retries
-        self._show_end(record, result if told else TOO_LATE, waits_again=told and again)
+        self._show_end(claim, result if told else TOO_LATE, waits_again=told and again)
 
-    def _show_end(self, record: TrialRecord, result: JobResult, waits_again: bool) -> None:
+    def _show_end(self, claim: TrialRecord, result: JobResult, waits_again: bool) -> None:
+        names = claim.names
+        if result.values and not self.led:  # a leader's view reads the study itself
+            names = self.study.ended(claim).names
         value = result.values[0] if result.values else None
-        end = replace(record, state=result.state, value=value, values=result.values, reason=result.reason)
+        end = replace(claim, state=result.state, value=value, values=result.values, reason=result.reason, names=names)
         self.view.show([replace(end, requeued=waits_again, ended=datetime.now())])

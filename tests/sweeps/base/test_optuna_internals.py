@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import optuna
@@ -13,7 +14,14 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweeps.base import optuna_internals
-from sweeps.base.optuna_internals import add_trials, replace_distributions
+from sweeps.base.optuna_internals import (
+    add_trials,
+    complete_trial,
+    key_of,
+    replace_distributions,
+    set_study_notes,
+    start_trial,
+)
 
 FILE = "sweeps/base/optuna_internals.py"
 METHODS = ("_get_trials", "_get_stale_trial_ids")  # of RDBStorage
@@ -25,6 +33,7 @@ TABLES = {
     "trial_params": ("param_id", "trial_id", "param_name", "param_value", "distribution_json"),
     "trial_user_attributes": ("trial_id", "key", "value_json"),
     "trial_system_attributes": ("trial_id", "key", "value_json"),
+    "trial_heartbeats": ("trial_id", "heartbeat"),
     "study_user_attributes": ("study_id", "key", "value_json"),
 }
 
@@ -110,6 +119,44 @@ def test_added_trials_are_as_optuna_adds_them(storage: RDBStorage) -> None:
     assert read(ours) == read(optunas)
     assert [trial.number for trial in ours.trials] == list(range(8))
     assert len(foreign.trials) == 1
+
+
+@pytest.mark.usefixtures("_time_zone")
+def test_a_trial_starts_and_ends_as_with_optuna(storage: RDBStorage) -> None:
+    study, n = optuna.create_study(study_name="s", storage=storage, directions=["minimize", "maximize"]), 2
+    for _ in range(n):
+        study.add_trial(create_trial(state=TrialState.WAITING, user_attrs={"owner": "a dead one"}))
+    ours, optunas = (key_of(trial) for trial in study.get_trials(deepcopy=False))
+    before = datetime.now()
+    assert start_trial(storage, ours, ("owner", {"pid": 7}))
+    assert not start_trial(storage, ours, ("owner", {"pid": 8}))  # it runs
+    storage.set_trial_user_attr(optunas, "owner", {"pid": 7})
+    storage.record_heartbeat(optunas)
+    storage.set_trial_state_values(optunas, TrialState.RUNNING)
+    query = sqlalchemy.text("SELECT heartbeat FROM trial_heartbeats ORDER BY trial_id")
+    with storage.engine.connect() as connection:
+        beats = [datetime.fromisoformat(text) for (text,) in connection.execute(query)]
+    assert len(beats) == n
+    assert abs(beats[0] - beats[1]) < timedelta(hours=1)  # both in UTC
+    for _ in range(2):  # the second time, the trial has ended
+        complete_trial(storage, ours, [0.5, 2.0], {"run_dir": "runs/7"})
+    storage.set_trial_user_attr(optunas, "run_dir", "runs/7")
+    storage.set_trial_state_values(optunas, TrialState.COMPLETE, [0.5, 2.0])
+    [mine, theirs] = study.trials
+    for name in ("state", "values", "user_attrs", "system_attrs"):
+        assert getattr(mine, name) == getattr(theirs, name), name
+    assert mine.user_attrs == {"owner": {"pid": 7}, "run_dir": "runs/7"}
+    for moment in (mine.datetime_start, mine.datetime_complete, theirs.datetime_start, theirs.datetime_complete):
+        assert moment is not None
+        assert abs(moment - before) < timedelta(hours=1)  # all local
+
+
+def test_notes_of_a_study_are_added_and_changed(storage: RDBStorage) -> None:
+    study, other = (optuna.create_study(study_name=name, storage=storage) for name in ("s", "other"))
+    study.set_user_attr("code", ["a"])
+    set_study_notes(storage, storage.get_study_id_from_name("s"), {"code": ["a", "b"], "about": None})
+    assert study.user_attrs == {"code": ["a", "b"], "about": None}
+    assert other.user_attrs == {}
 
 
 def test_choices_grow_and_numbers_become_names(storage: RDBStorage) -> None:

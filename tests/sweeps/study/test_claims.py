@@ -3,11 +3,13 @@
 import signal
 import sys
 import threading
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
+import sqlalchemy
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
@@ -149,6 +151,26 @@ def test_another_commands_points_stay_in_the_queue(study: Study) -> None:
     assert claim.point == {"h": 0.5}
     assert queue.claim(points(0.5)) is None
     assert queue.claim(points(0.1)) is not None
+
+
+def test_a_trial_costs_two_transactions_and_one_reading(study: Study) -> None:
+    queue, grid = study.open(), points(*map(float, range(4)))
+    queue.enqueue(grid, space(*map(float, range(4))))
+    statements: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        statements.append(statement.split(maxsplit=1)[0])
+
+    for n in range(3):
+        if n == 2:  # the first claim reads nothing of a trial before it
+            sqlalchemy.event.listen(open_storage(queue.url).engine, "before_cursor_execute", note)
+        claim = queue.claim(grid)
+        assert claim is not None
+        assert claim.state == "RUNNING"
+        assert queue.complete(claim, (float(n),), f"runs/{n}")
+        assert (queue.ended(claim).value, queue.ended(claim).run_dir) == (float(n), f"runs/{n}")
+    assert Counter(statements)["UPDATE"] == 2
+    assert Counter(statements)["SELECT"] <= 12  # Optuna needs most of them to read one trial
 
 
 def test_the_attributes_of_a_trial(study: Study) -> None:
