@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from bench.gpu import tables
+from bench.gpu import mps, tables
+from bench.gpu.__main__ import chosen
 from bench.gpu.findings import Findings, Setting, read
 from bench.gpu.parts import BUDGET, STAGES, Part, Stage
 from bench.gpu.scheduling import limits, run_stages
@@ -82,6 +83,20 @@ def test_small_sizes_replace_real_ones():
     words = setting.overrides("model=base", "resolution=256", "loss=asymmetric", "kimg=2", "clip=ViT-B32")
     assert {"model=tiny", "resolution=16", "loss=asymmetric", "kimg=2", "device=cpu"} <= set(words)
     assert not {"model=base", "resolution=256", "clip=ViT-B32"} & set(words)
+
+
+def test_eight_minutes_of_quality_run_only_by_their_name():
+    def names(only):
+        return [part.name for stage in chosen(only) for part in stage.parts]
+
+    assert names("") == [part.name for stage in STAGES for part in stage.parts]
+    assert names("control") == ["prepare", "control"]
+
+
+def test_without_mps_no_variable_is_set(monkeypatch, tmp_path):
+    monkeypatch.setattr(mps, "CONTROL", "no-such-program")
+    with mps.service(tmp_path) as variables:
+        assert variables == {}
 
 
 def test_kinds_of_steps_make_a_cycle():
