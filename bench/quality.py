@@ -46,9 +46,7 @@ def main() -> None:
     _, overrides = arguments(__doc__)
     device = choose_device(compose_config(["data=shapes", *overrides]).device)
     config = compose_config(["data=shapes", *COMMON, *OVERRIDES[device.type], *overrides])
-    suffix, targets = "-gpu" if device.type == "cuda" else "", TARGETS[device.type]
-    names = (f"runs/quality{suffix}", f"docs/quality{suffix}.svg", f"docs/quality{suffix}.png")
-    place, figure, picture = map(Path, names)
+    targets, (place, figure, picture) = TARGETS[device.type], outputs(device)
     prepared = prepare(config, device)
     train(config, place)
     evaluation = Evaluation(
@@ -68,6 +66,12 @@ def main() -> None:
     draw(curve, fid, figure)
     shutil.copy(place / f"samples-{last['kimg']:06d}.png", picture)
     console.print(f"{minutes:.0f} minutes of training and measuring; {figure} and {picture}")
+
+
+def outputs(device: torch.device) -> tuple[Path, Path, Path]:
+    """Return the run directory, the curves and the last sample grid of a training on this device."""
+    name = "quality-gpu" if device.type == "cuda" else "quality"
+    return Path("runs", name), Path("docs", f"{name}.svg"), Path("docs", f"{name}.png")
 
 
 def named(record: dict[str, Any], fid: str) -> dict[str, float]:

@@ -19,14 +19,13 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from bench.gpu import tables
 from bench.gpu.findings import Findings, Setting
 from bench.gpu.mps import service
-from bench.gpu.parts import BUDGET, BY_NAME, STAGES, Part, Stage
+from bench.gpu.parts import BUDGET, NAMED, STAGES, Part, Stage
 from bench.gpu.scheduling import here, run_stages
 from bench.measuring import FOLDER, arguments, machine
 
@@ -77,8 +76,7 @@ def run(options: dict[str, int], texts: dict[str, str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     begin = time.monotonic()
     try:
-        with service(folder / "mps") if texts["device"] != "cpu" else nullcontext({}) as shared:
-            record["mps"] = bool(shared)
+        with service(folder / "mps") if texts["device"] != "cpu" else contextlib.nullcontext({}) as shared:
             run_stages(stages, options["budget"], start, folder, keep)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
@@ -92,20 +90,20 @@ def run(options: dict[str, int], texts: dict[str, str]) -> int:
 def chosen(only: str) -> list[Stage]:
     """Return the stages with the preparation and the named parts; `STAGES` without a name."""
     names = [name for name in only.split(",") if name]
-    known = [part.name for stage in (*STAGES, *BY_NAME) for part in stage.parts]
+    known = [part.name for stage in NAMED for part in stage.parts]
     for name in names:
         if name not in known:
             sys.exit(f"only={only} is not allowed: {name} is not among {', '.join(known)}")
     stages = [
         Stage(stage.seconds, tuple(part for part in stage.parts if not names or part.name in [*names, "prepare"]))
-        for stage in (*STAGES, *(BY_NAME if names else ()))
+        for stage in (NAMED if names else STAGES)
     ]
     return [stage for stage in stages if stage.parts]
 
 
 def run_part(name: str, file: Path, options: dict[str, int], texts: dict[str, str]) -> None:
     """Run one part in this process, once a line has come with its seconds."""
-    [part] = [part for stage in (*STAGES, *BY_NAME) for part in stage.parts if part.name == name]
+    [part] = [part for stage in NAMED for part in stage.parts if part.name == name]
     compute, found = part.load(), Findings(file)
     line = sys.stdin.readline()
     if not line:

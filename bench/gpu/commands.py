@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -16,20 +15,28 @@ import torch
 
 from bench.gpu.findings import Findings, Setting
 from bench.gpu.trainings import real_training
+from clipgan.base.device import choose_device
 from clipgan.engine.checkpoint_file import checkpoint_path
 
 ROOT = Path(__file__).parents[2]
 KIMG = 40  # of a training for quality
-QUALITY = "runs/quality-gpu"  # where bench.quality leaves what it measures on a GPU
 
 
-def train(setting: Setting, *overrides: str, run_dir: Path | None = None, module: str = "", torchrun: int = 0) -> float:
+def train(
+    setting: Setting,
+    *overrides: str,
+    run_dir: Path | None = None,
+    module: str = "",
+    torchrun: int = 0,
+    folder: Path = ROOT,
+) -> float:
     """Run train.py to its end, and return its seconds.
 
     Args:
         run_dir: where its files go.
         module: a module to run in place of train.py.
         torchrun: the number of processes that torchrun starts; 0: no torchrun.
+        folder: the working directory.
 
     Raises:
         RuntimeError: it failed; the message is its last line.
@@ -41,9 +48,12 @@ def train(setting: Setting, *overrides: str, run_dir: Path | None = None, module
     command += [f"hydra.run.dir={run_dir}"] if run_dir else []
     log = setting.folder / f"{run_dir.name if run_dir else 'command'}.log"
     begin = time.time()
-    environment = os.environ | {"STARTED": str(begin), "OMP_NUM_THREADS": "1"}
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])  # `-m` in another folder
+    environment = os.environ | {"STARTED": str(begin), "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
     with log.open("w") as file:
-        status = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, cwd=ROOT, env=environment, check=False)
+        status = subprocess.run(
+            command, stdout=file, stderr=subprocess.STDOUT, cwd=folder, env=environment, check=False
+        )
     if status.returncode:
         lines = [line for line in log.read_text().splitlines() if line.strip()] or ["no message"]
         raise RuntimeError(f"status {status.returncode}: {lines[-1]}")
@@ -100,10 +110,13 @@ def quality(setting: Setting, found: Findings, seed: int) -> None:
 
 def control(setting: Setting, found: Findings) -> None:
     """Run `make quality` for as long as there is: does the picture show its caption?"""
-    lengths = [f"seconds={max(1, round(setting.left() - 60))}"] if not setting.small else ["seconds=2", "kimg=1"]
-    shutil.rmtree(ROOT / QUALITY, ignore_errors=True)  # else it would resume
-    train(setting, *lengths, module="bench.quality")
-    result = json.loads((ROOT / QUALITY / "quality.json").read_text())
+    from bench.quality import outputs  # imports what the other parts do not need
+
+    place, figure, _ = (setting.folder / path for path in outputs(choose_device(setting.device)))
+    figure.parent.mkdir()
+    lengths = ["kimg=1", "snapshot_kimg=1"] if setting.small else [f"seconds={max(1, round(setting.left() - 60))}"]
+    train(setting, *lengths, module="bench.quality", folder=setting.folder)
+    result = json.loads((place / "quality.json").read_text())
     found.put("last", result["curve"][-1] | {name: result[name] for name in ("minutes", "targets", "real")})
     found.put("curve", result["curve"])
 

@@ -11,7 +11,7 @@ from torch.profiler import ProfilerActivity, profile
 LAUNCH = re.compile(r"(cuda|cu)Launch(Cooperative)?Kernel\w*")
 COPIES = ("cudaMemcpyAsync", "cudaMemsetAsync")
 NAME = 200  # characters that are kept of a kernel's name
-SPACES = re.compile(r"void |at::native::|\(anonymous namespace\)::")  # what kernels' names repeat
+REPEATED = re.compile(r"void |at::native::|\(anonymous namespace\)::")  # what kernels' names repeat
 
 
 def profiled(action: Callable[[], Any], device: torch.device, longest: int = 0) -> dict[str, Any]:
@@ -43,5 +43,5 @@ def profiled(action: Callable[[], Any], device: torch.device, longest: int = 0) 
 
 
 def _named(event: Any) -> dict[str, Any]:
-    name = SPACES.sub("", event.key)[:NAME]
+    name = REPEATED.sub("", event.key)[:NAME]
     return {"name": name, "count": event.count, "ms": event.self_device_time_total / 1000}

@@ -37,7 +37,7 @@ def settle_cublas() -> None:
 def deterministic_algorithms(on: bool) -> Iterator[None]:
     """Use only deterministic algorithms of PyTorch while the block runs, if `on`.
 
-    cuDNN never searches for the fastest convolutions: at 256 pixels that took 20 s and made a step 2 % faster.
+    cuDNN never searches for the fastest convolutions: at 256 pixels that took 20 s, and a step was 2 % faster at most.
 
     Raises:
         RuntimeError: inside the block, if an operation has no deterministic algorithm on this device.
