@@ -207,16 +207,15 @@ def test_a_locked_tracking_database_costs_no_figure(tmp_path, mlflow_config, sai
 # MLflow's own application without the manager of processes that `mlflow server` puts around it, which takes 20 s more
 
 
-def break_artifacts(tmp_path, monkeypatch):
-    """Make the place of a database's artifacts a file: nothing can be stored there."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "mlruns").write_text("")
-    (tmp_path / "mlartifacts").write_text("")
+def break_artifacts(place, config):
+    """Make the place of the experiment's artifacts a file: nothing can be stored there."""
+    place.write_text("")
+    MlflowClient(config.tracking_uri).create_experiment(config.experiment, artifact_location=place.as_uri())
 
 
-def test_a_file_that_mlflow_cannot_store_holds_up_no_figure_and_is_named(tmp_path, mlflow_config, said, monkeypatch):
+def test_a_file_that_mlflow_cannot_store_holds_up_no_figure_and_is_named(tmp_path, mlflow_config, said):
     run_dir, tried = tmp_path / "run", []
-    break_artifacts(tmp_path, monkeypatch)
+    break_artifacts(tmp_path / "artifacts", mlflow_config)
     log = open_log(run_dir, mlflow_config)
     for step in range(2):
         Image.new("RGB", (4, 4)).save(run_dir / f"samples-{step:06}.png")
@@ -262,15 +261,14 @@ def test_a_picture_whose_file_is_tried_again_is_in_the_charts_once(tmp_path, mlf
     assert sum(item.path.endswith(".png") for item in client.list_artifacts(run_id(run_dir), "images")) == 1
 
 
-def test_a_file_is_stored_as_soon_as_mlflow_can(tmp_path, mlflow_config, said, monkeypatch):
-    run_dir = tmp_path / "run"
-    break_artifacts(tmp_path, monkeypatch)
+def test_a_file_is_stored_as_soon_as_mlflow_can(tmp_path, mlflow_config, said):
+    run_dir, place = tmp_path / "run", tmp_path / "artifacts"
+    break_artifacts(place, mlflow_config)
     log = open_log(run_dir, mlflow_config)
     (run_dir / "samples-000000.png").write_bytes(b"a picture")
     log.artifact(run_dir / "samples-000000.png")
     wait_until(lambda: "cannot store" in said())
-    (tmp_path / "mlruns").unlink()
-    (tmp_path / "mlartifacts").unlink()
+    place.unlink()
     log.finish("FINISHED")
     names = {item.path for item in MlflowClient(mlflow_config.tracking_uri).list_artifacts(run_id(run_dir))}
     assert names == {"metrics.jsonl", "samples-000000.png"}
