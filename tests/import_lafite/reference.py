@@ -31,7 +31,8 @@ def resampled(x, up=1, down=1, before=0, after=0):
 def activated(x, bias, gain=1.0, clamp=None, linear=False):
     x = x + bias.reshape(1, -1, *[1] * (x.ndim - 2))
     if not linear:
-        x = F.leaky_relu(x, 0.2) * 2**0.5
+        slope = torch.ones_like(x).masked_fill_(x.detach() < 0, 0.2)  # a constant, also for the second derivative
+        x = x * slope * 2**0.5
     x = x * gain
     return x if clamp is None else x.clip(-clamp * gain, clamp * gain)
 

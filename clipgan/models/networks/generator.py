@@ -17,6 +17,7 @@ from clipgan.models.networks.layers import (
     StyledLayer,
     ToRGB,
     channels_at,
+    colours_derived_together,
     derived_together,
     normalise_second_moment,
     scaled_together,
@@ -115,16 +116,17 @@ class Synthesis(nn.Module):
         if self.seed is not None:
             x = x + self.seed(own[0]).view_as(x)
         x = x.contiguous(memory_format=torch.channels_last)
-        derived = derived_together(self.styled, noise)
+        derived = derived_together(self.styled, own[: len(self.styled)], noise)
+        first, *colours = colours_derived_together([self.first_rgb, *self.rgbs], own[1::2])
         x = self.first(x, own[0], noise[0], derived[0])
-        rgb = self.first_rgb(x, own[1])
+        rgb = self.first_rgb(x, own[1], first)
         smaller: list[Tensor] = []
         for index, (up, conv, to_rgb) in enumerate(zip(self.ups, self.convs, self.rgbs, strict=True)):
             place = 2 * index + 1
             x = up(x, own[place], noise[place], derived[place])
             x = conv(x, own[place + 1], noise[place + 1], derived[place + 1])
             smaller.append(rgb)
-            rgb = upsample(rgb) + to_rgb(x, own[place + 2])
+            rgb = upsample(rgb) + to_rgb(x, own[place + 2], colours[index])
         rgb = rgb.contiguous(memory_format=torch.channels_last)
         return Scales(rgb, tuple(reversed(smaller)) if self.multi_scale else ())
 

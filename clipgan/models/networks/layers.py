@@ -13,26 +13,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clipgan.config import ModelConfig
+from clipgan.models.networks.activation import activate
 from clipgan.models.networks.convolution import conv2d
-from clipgan.models.networks.derivatives import SLOPE, once, written_out
+from clipgan.models.networks.derivatives import once, written_out
 from clipgan.models.networks.resample import downsample, upsample
 from clipgan.models.networks.scaled_parameters import ScaledParameters
 from clipgan.models.networks.styled_functions import (
     SQRT2,
     Derived,
+    DerivedColours,
     StyledConvolution,
+    StyledParameters,
     StyledToRGB,
     StyleOptions,
     derive,
+    derive_colours,
 )
-
-
-def activate(x: Tensor) -> Tensor:
-    """Apply leaky ReLU of slope 0.2 in place, without the factor sqrt 2, which would keep the variance.
-
-    Leaky ReLU is homogeneous, so callers put the factor into weights and bias, which saves a pass over the feature map.
-    """
-    return F.leaky_relu(x, SLOPE, inplace=True)
 
 
 def normalise_second_moment(x: Tensor) -> Tensor:
@@ -169,9 +165,9 @@ class ModulatedConv(nn.Module):
             return y
         return y * scaled(demodulation(scale, self.weight), factor)[:, :, None, None].to(y.dtype)
 
-    def parameters_in_order(self) -> tuple[Tensor, Tensor | None, Tensor]:
-        """Return the parameters in the order of the functions with written-out gradients."""
-        return self.affine.weight, self.affine.bias, self.weight
+    def styled(self, style: Tensor) -> StyledParameters:
+        """Return the style and the parameters in the order of the functions with written-out gradients."""
+        return StyledParameters(style.to(self.weight.dtype), self.affine.weight, self.affine.bias, self.weight)
 
     def options(self, up: bool = False) -> StyleOptions:
         """Return the constants for the functions with written-out gradients."""
@@ -204,14 +200,13 @@ class StyledLayer(nn.Module):
         Args:
             x, style: maps and styles.
             noise: [N, 1, H', H'].
-            derived: of this layer and `noise`; None: derived here. See `derived_together`.
+            derived: of this layer, `style` and `noise`; None: derived here. See `derived_together`.
         """
         if derived is None:
-            [derived] = derived_together([self], [noise])
+            [derived] = derived_together([self], [style], [noise])
         if derived is not None:
-            style = style.to(self.bias.dtype)
-            parameters = (*self.conv.parameters_in_order(), self.noise_strength, self.bias)
-            return once(StyledConvolution, x, style, *parameters, derived, self.conv.options(self.up))
+            parameters = (*self.conv.styled(style), self.noise_strength, self.bias)
+            return once(StyledConvolution, x, *parameters, derived, self.conv.options(self.up))
         y = self.conv(x, style, factor=SQRT2)
         if self.up:
             y = upsample(y)
@@ -219,15 +214,16 @@ class StyledLayer(nn.Module):
         return activate(y + shift.to(y.dtype))
 
 
-def derived_together(layers: Sequence[StyledLayer], noise: Sequence[Tensor]) -> Sequence[Derived | None]:
+def derived_together(
+    layers: Sequence[StyledLayer], styles: Sequence[Tensor], noise: Sequence[Tensor]
+) -> Sequence[Derived | None]:
     """Derive what the written-out gradients of all layers need; None for each where ordinary operations run."""
     if not written_out():
         return [None] * len(layers)
-    convolutions = [layer.conv for layer in layers]
     return derive(
-        [conv.affine.bias for conv in convolutions], [conv.weight for conv in convolutions],
+        [layer.conv.styled(style) for layer, style in zip(layers, styles, strict=True)],
         [layer.noise_strength for layer in layers], [layer.bias for layer in layers],
-        [conv.gain for conv in convolutions], noise, dtype_of_maps(layers[0].bias),
+        [layer.conv.options(layer.up) for layer in layers], noise, dtype_of_maps(layers[0].bias),
     )  # fmt: skip
 
 
@@ -239,12 +235,23 @@ class ToRGB(nn.Module):
         self.conv = ModulatedConv(inputs, 3, style, kernel=1, demodulate=False)
         self.bias = nn.Parameter(torch.zeros(3))
 
-    def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        """Map x [N, I, H, H] and styles [N, S] to RGB [N, 3, H, H]."""
-        if written_out():
-            style = style.to(self.bias.dtype)
-            return once(StyledToRGB, x, style, *self.conv.parameters_in_order(), self.bias, self.conv.options())
+    def forward(self, x: Tensor, style: Tensor, derived: DerivedColours | None = None) -> Tensor:
+        """Map x [N, I, H, H] and styles [N, S] to RGB [N, 3, H, H]; see `StyledLayer.forward` for `derived`."""
+        if derived is None:
+            [derived] = colours_derived_together([self], [style])
+        if derived is not None:
+            return once(StyledToRGB, x, *self.conv.styled(style), self.bias, derived, self.conv.options())
         return self.conv(x, style) + self.bias[:, None, None]
+
+
+def colours_derived_together(layers: Sequence[ToRGB], styles: Sequence[Tensor]) -> Sequence[DerivedColours | None]:
+    """See `derived_together`."""
+    if not written_out():
+        return [None] * len(layers)
+    return derive_colours(
+        [layer.conv.styled(style) for layer, style in zip(layers, styles, strict=True)],
+        [layer.conv.options() for layer in layers], dtype_of_maps(layers[0].bias),
+    )  # fmt: skip
 
 
 def minibatch_stddev(x: Tensor, group: int) -> Tensor:

@@ -31,38 +31,91 @@ class StyleOptions(NamedTuple):
 
 
 class Derived(NamedTuple):
-    """What a pass derives from a layer's parameters and noise. It has no gradient: the function writes that out."""
+    """What a pass derives of a styled layer before its maps. It has no gradient: the function writes that out."""
 
-    affine_shift: Tensor  # [I], gain * b
-    weight: Tensor  # in the dtype of x
+    scale: Tensor  # [N, I], s
+    square: Tensor  # [N, I], s^2
     energy: Tensor  # [O, I], the sum of w^2 over the kernel
-    shift: Tensor  # [O, 1, 1], sqrt 2 * bias, in the dtype of x
-    strength: Tensor  # a scalar, in the dtype of x
-    noise: Tensor  # sqrt 2 * noise, in the dtype of x
+    demodulation: Tensor  # [N, O], d
+    # in the dtype of x:
+    modulation: Tensor  # [N, I], s
+    weight: Tensor  # [O, I, K, K]
+    factor: Tensor  # [N, O], d
+    shift: Tensor  # [O], sqrt 2 * bias
+    strength: Tensor  # a scalar
+    noise: Tensor  # [N, 1, H', H'], sqrt 2 * noise
+
+
+class DerivedColours(NamedTuple):
+    """What a pass derives of a layer that makes RGB."""
+
+    scale: Tensor  # [N, I], s
+    own: Tensor  # [N, 3, I], the samples' own matrices, in the dtype of x
+
+
+class StyledParameters(NamedTuple):
+    """The parameters of a styled layer, and its style [N, S]."""
+
+    style: Tensor
+    affine: Tensor  # [I, S]
+    affine_bias: Tensor  # [I]
+    weight: Tensor  # [O, I, K, K]
 
 
 @torch.no_grad()
 def derive(
-    affine_biases: Sequence[Tensor], weights: Sequence[Tensor], strengths: Sequence[Tensor], biases: Sequence[Tensor],
-    gains: Sequence[float], noise: Sequence[Tensor], dtype: torch.dtype,
+    layers: Sequence[StyledParameters], strengths: Sequence[Tensor], biases: Sequence[Tensor],
+    options: Sequence[StyleOptions], noise: Sequence[Tensor], dtype: torch.dtype,
 ) -> list[Derived]:  # fmt: skip
-    """Derive the constants of all layers together: a GPU takes one kernel for what would be a dozen.
+    """Derive for all styled layers together: a GPU takes one kernel for what would be a dozen.
 
     Args:
-        affine_biases, weights, strengths, biases: [I], [O, I, K, K], a scalar and [O] of each layer.
-        gains: of each layer; see `StyleOptions`.
+        layers: parameters and styles.
+        strengths, biases: a scalar and [O] of each layer.
+        options: of each layer.
         noise: [N, 1, H', H'] for each layer.
         dtype: of x.
     """
-    count = len(weights)
-    used = cast([*weights, *strengths, *torch._foreach_mul([*biases, *noise], SQRT2)], dtype)
-    squares = torch._foreach_mul(list(weights), list(weights))
-    rows = zip(
-        torch._foreach_mul(list(affine_biases), gains), used[:count], [square.sum(dim=(2, 3)) for square in squares],
-        [shift.view(-1, 1, 1) for shift in used[2 * count : 3 * count]], used[count : 2 * count], used[3 * count :],
-        strict=True,
-    )  # fmt: skip
-    return [Derived(*row) for row in rows]
+    weights = [layer.weight for layer in layers]
+    with torch.autocast(weights[0].device.type, enabled=False):
+        scales = _scales(layers, options)
+        squares = torch._foreach_mul(scales, scales)
+        energies = [square.sum(dim=(2, 3)) for square in torch._foreach_mul(weights, weights)]
+        demodulations = [
+            torch.addmm(_row(len(energy), 0.5e-8, energy.device, energy.dtype), square, energy.t(), alpha=0.5)
+            for square, energy in zip(squares, energies, strict=True)
+        ]
+        torch._foreach_rsqrt_(demodulations)
+        shifts = torch._foreach_mul([*biases, *noise], SQRT2)
+        count = len(layers)
+        used = cast([*scales, *weights, *demodulations, *shifts[:count], *strengths, *shifts[count:]], dtype)
+    in_dtype = [used[first : first + count] for first in range(0, len(used), count)]
+    return [Derived(*row) for row in zip(scales, squares, energies, demodulations, *in_dtype, strict=True)]
+
+
+@torch.no_grad()
+def derive_colours(
+    layers: Sequence[StyledParameters], options: Sequence[StyleOptions], dtype: torch.dtype
+) -> list[DerivedColours]:
+    """Derive for all layers that make RGB; see `derive`."""
+    with torch.autocast(layers[0].weight.device.type, enabled=False):
+        scales = _scales(layers, options)
+        own = [layer.weight.flatten(1) * scale[:, None] for layer, scale in zip(layers, scales, strict=True)]
+        return [DerivedColours(*row) for row in zip(scales, cast(own, dtype), strict=True)]
+
+
+def _scales(layers: Sequence[StyledParameters], options: Sequence[StyleOptions]) -> list[Tensor]:
+    """Return s [N, I] of each layer."""
+    shifts = torch._foreach_mul([layer.affine_bias for layer in layers], [option.gain for option in options])
+    return [
+        torch.addmm(shift, layer.style, layer.affine.t(), alpha=option.gain * option.affine_gain)
+        for shift, layer, option in zip(shifts, layers, options, strict=True)
+    ]
+
+
+def _per_map(factors: Tensor) -> Tensor:
+    """View [N, I] as [N, I, 1, 1]."""
+    return factors[:, :, None, None]
 
 
 class StyledConvolution(torch.autograd.Function):
@@ -77,23 +130,17 @@ class StyledConvolution(torch.autograd.Function):
         bias: Tensor, derived: Derived, options: StyleOptions,
     ) -> Tensor:  # fmt: skip
         """Map x [N, I, H, H] and style [N, S] to [N, O, H', H'], where H' = H, or 2H with `up`."""
-        n, inputs = x.shape[:2]
-        scale = _factors(style, affine, derived.affine_shift, options)
-        modulation = scale.to(x.dtype).view(n, inputs, 1, 1)
+        modulation, factor = _per_map(derived.modulation), _per_map(derived.factor)
         modulated = x * modulation
         convolved = F.conv2d(modulated, derived.weight, padding=weight.shape[2] // 2)
-        square = scale.square()
-        smallest = _row(len(weight), 0.5e-8, weight.device, weight.dtype)
-        demodulation = torch.addmm(smallest, square, derived.energy.t(), alpha=0.5).rsqrt_()
-        factor = demodulation.to(x.dtype).view(n, -1, 1, 1)
-        y = torch.addcmul(derived.shift, convolved, factor)
+        y = torch.addcmul(derived.shift[:, None, None], convolved, factor)
         if options.up:
             y = upsample(y)
         F.leaky_relu_(y.addcmul_(derived.noise, derived.strength), SLOPE)
         ctx.options = options
         ctx.save_for_backward(
-            x, style, affine, weight, derived.weight, derived.energy, derived.noise, scale, modulation, square,
-            modulated, convolved, demodulation, factor, y,
+            x, style, affine, weight, derived.weight, derived.energy, derived.noise, derived.scale, modulation,
+            derived.square, modulated, convolved, derived.demodulation, factor, y,
         )  # fmt: skip
         return y
 
@@ -127,14 +174,12 @@ class StyledToRGB(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, style: Tensor, affine: Tensor, affine_bias: Tensor, weight: Tensor, bias: Tensor,
-        options: StyleOptions,
+        derived: DerivedColours, options: StyleOptions,
     ) -> Tensor:  # fmt: skip
         """Map x [N, I, H, H] and style [N, S] to RGB [N, 3, H, H] in the dtype of the bias."""
-        scale, weight = _factors(style, affine, affine_bias * options.gain, options), weight.flatten(1)
-        own = (weight * scale[:, None]).to(x.dtype)  # [N, 3, I]
-        y = torch.bmm(own, pixels(x).transpose(1, 2)) + bias[:, None]
+        y = torch.bmm(derived.own, pixels(x).transpose(1, 2)) + bias[:, None]
         ctx.options = options
-        ctx.save_for_backward(x, style, affine, weight, scale, own)
+        ctx.save_for_backward(x, style, affine, weight.flatten(1), derived.scale, derived.own)
         return y.unflatten(2, x.shape[2:])
 
     @staticmethod
@@ -149,12 +194,7 @@ class StyledToRGB(torch.autograd.Function):
         of_own = torch.bmm(inner, pixels(x))  # [N, 3, I]; products with float32 are float32
         of_weight = (of_own * scale[:, None]).sum(dim=0)[:, :, None, None]
         of_style, of_affine, of_affine_bias = _affine_backward((of_own * weight).sum(dim=1), style, affine, ctx.options)
-        return of_x, of_style, of_affine, of_affine_bias, of_weight, of_bias, None
-
-
-def _factors(style: Tensor, affine: Tensor, shift: Tensor, options: StyleOptions) -> Tensor:
-    """Return s [N, I] from the style [N, S] and gain * b."""
-    return torch.addmm(shift, style, affine.t(), alpha=options.gain * options.affine_gain)
+        return of_x, of_style, of_affine, of_affine_bias, of_weight, of_bias, None, None
 
 
 @functools.lru_cache  # a CUDA graph can record a later use, but not the first
@@ -167,6 +207,7 @@ def _affine_backward(
     gradient: Tensor, style: Tensor, affine: Tensor, options: StyleOptions
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients of the style, A and b from the gradient of s [N, I]."""
-    of_bias = gradient.sum(dim=0).mul_(options.gain)
+    ones = _row(len(gradient), 1.0, gradient.device, gradient.dtype)
+    of_bias = torch.addmv(gradient[0], gradient.t(), ones, beta=0, alpha=options.gain)  # it does not read gradient[0]
     gain = options.gain * options.affine_gain
     return scaled_product(gradient, affine, gain), scaled_product(gradient.t(), style, gain), of_bias

@@ -2,14 +2,17 @@
 
 import dataclasses
 import functools
+from contextlib import nullcontext
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch.autograd import gradcheck, gradgradcheck
 
 from clipgan.base.vectors import unit
 from clipgan.config import ModelConfig
 from clipgan.models.networks import convolution
+from clipgan.models.networks.activation import activate
 from clipgan.models.networks.build import build_generator
 from clipgan.models.networks.derivatives import differentiated_twice
 from clipgan.models.networks.layers import StyledLayer, ToRGB
@@ -111,6 +114,33 @@ def test_the_convolution_for_two_derivatives(monkeypatch, size, kernel, options)
         torch.testing.assert_close(convolve(*inputs), expected)
         assert gradcheck(convolve, inputs)
         assert gradgradcheck(convolve, inputs)
+
+
+@pytest.mark.parametrize("bound", [None, 1.0])
+@pytest.mark.parametrize("twice", [False, True])
+def test_the_activation(bound, twice):
+    x = torch.tensor([-7.0, -2.0, -0.5, 0.5, 2.0])  # neither at a kink nor, times the slope, at the bound
+    expected, slope = F.leaky_relu(x, 0.2), torch.tensor([0.2, 0.2, 0.2, 1.0, 1.0])
+    if bound is not None:
+        slope[expected.abs() > bound] = 0
+        expected = expected.clamp(-bound, bound)
+    x.requires_grad_()
+    with differentiated_twice() if twice else nullcontext():
+        y = activate(x.clone(), bound)  # in place, it would change the argument
+    torch.testing.assert_close(y, expected)
+    [gradient] = torch.autograd.grad(y.sum(), x)
+    torch.testing.assert_close(gradient, slope)
+
+
+@pytest.mark.parametrize("bound", [None, 1.0])
+def test_the_activations_second_derivative(bound):
+    """With respect to the first one's direction it is the slope; with respect to the argument there is none."""
+    x, direction = (torch.randn(3, 4, requires_grad=True) for _ in range(2))
+    with differentiated_twice():
+        [gradient] = torch.autograd.grad(activate(x, bound), x, direction, create_graph=True)
+    [slope] = torch.autograd.grad(gradient.sum(), direction, retain_graph=True)
+    torch.testing.assert_close(slope * direction, gradient)
+    assert torch.autograd.grad(gradient.sum(), x, allow_unused=True) == (None,)
 
 
 @in_float32()

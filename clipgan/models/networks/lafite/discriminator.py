@@ -10,14 +10,15 @@ from torch import Tensor, nn
 
 from clipgan.base.distributed import total_with_gradient
 from clipgan.config import LafiteConfig, ModelConfig
+from clipgan.models.networks.activation import activate
 from clipgan.models.networks.convolution import conv2d
 from clipgan.models.networks.discriminator import Judgement
 from clipgan.models.networks.lafite.resample import blur
 from clipgan.models.networks.layers import (
+    SQRT2,
     Conv,
     Equalised,
     Linear,
-    activate,
     channels_at,
     minibatch_stddev,
     scaled_together,
@@ -25,31 +26,39 @@ from clipgan.models.networks.layers import (
 from clipgan.models.networks.scales import Scales
 
 
-class DownConv(Conv):
-    """The filter, then a 3 x 3 convolution of stride 2, bias and activation."""
+class BoundedConv(Conv):
+    """Convolution, bias and bounded activation; its output is multiplied by `scale`, in the weights and the bound."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(inputs, outputs, 3, activate=True)
+    def __init__(self, inputs: int, outputs: int, kernel: int, bound: float, scale: float = 1.0) -> None:
+        super().__init__(inputs, outputs, kernel, scale=SQRT2 * scale)
+        self.bound = bound * scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [N, I, H, H] to [N, O, H, H]."""
+        return activate(super().forward(x), self.bound)
+
+
+class DownConv(BoundedConv):
+    """The filter, then a 3 x 3 convolution of stride 2, bias and bounded activation."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [N, I, H, H] to [N, O, H/2, H/2]."""
-        return activate(conv2d(blur(x, padding=2), *self.scaled_parameters(), stride=2, padding=0))
+        return activate(conv2d(blur(x, padding=2), *self.scaled_parameters(), stride=2, padding=0), self.bound)
 
 
 class LafiteResidualBlock(nn.Module):
-    """Two clamped 3 x 3 convolutions with a 1 x 1 convolution as the skip path; it halves the resolution."""
+    """Two bounded 3 x 3 convolutions with a 1 x 1 convolution as the skip path; it halves the resolution."""
 
-    def __init__(self, inputs: int, outputs: int, clamp: float) -> None:
+    def __init__(self, inputs: int, outputs: int, bound: float) -> None:
         super().__init__()
-        self.conv = Conv(inputs, inputs, 3, activate=True)
-        self.down = DownConv(inputs, outputs)
-        self.skip = Conv(inputs, outputs, 1, bias=False)
-        self.clamp = clamp
+        half = math.sqrt(0.5)  # keeps the variance of the sum
+        self.conv = BoundedConv(inputs, inputs, 3, bound)
+        self.down = DownConv(inputs, outputs, 3, bound, half)
+        self.skip = Conv(inputs, outputs, 1, bias=False, scale=half)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [N, I, H, H] to [N, O, H/2, H/2]."""
-        y = self.down(self.conv(x).clamp(-self.clamp, self.clamp)).clamp(-self.clamp, self.clamp)
-        return self.skip(blur(x, padding=1, stride=2)).add_(y).mul_(math.sqrt(0.5))
+        return self.skip(blur(x, padding=1, stride=2)).add_(self.down(self.conv(x)))
 
 
 class LafiteDiscriminator(nn.Module):
@@ -62,14 +71,15 @@ class LafiteDiscriminator(nn.Module):
             return channels_at(model, size)
 
         sizes = [2**exponent for exponent in range(resolution.bit_length() - 1, 2, -1)]
-        self.clamp, self.group, self.unit_features = lafite.conv_clamp, model.mbstd_group, lafite.unit_features
+        bound = lafite.conv_clamp
+        self.group, self.unit_features = model.mbstd_group, lafite.unit_features
         self.everywhere = lafite.text_logit == "batch"
-        self.from_rgb = Conv(3, channels(resolution), 1, activate=True)
+        self.from_rgb = BoundedConv(3, channels(resolution), 1, bound)
         self.blocks = nn.ModuleDict(
-            {str(size): LafiteResidualBlock(channels(size), channels(size // 2), self.clamp) for size in sizes}
+            {str(size): LafiteResidualBlock(channels(size), channels(size // 2), bound) for size in sizes}
         )
         width = channels(4)
-        self.conv = Conv(width + 1, width, 3, activate=True)
+        self.conv = BoundedConv(width + 1, width, 3, bound)
         self.features = Linear(width * 4 * 4, width, activate=True)
         self.logit = Linear(width, 1)
         self.semantic = Linear(width, clip_dim)
@@ -95,10 +105,10 @@ class LafiteDiscriminator(nn.Module):
             return self._judge(images, condition, mismatched)
 
     def _judge(self, images: Scales, condition: Tensor, mismatched: Tensor | None) -> Judgement:
-        x = self.from_rgb(images.image).clamp(-self.clamp, self.clamp)
+        x = self.from_rgb(images.image)
         for block in self.blocks.values():
             x = block(x)
-        x = self.conv(minibatch_stddev(x, self.group)).clamp(-self.clamp, self.clamp)
+        x = self.conv(minibatch_stddev(x, self.group))
         h = self.features(x.flatten(1))
         semantic = self.semantic(h).float()
         if self.unit_features:

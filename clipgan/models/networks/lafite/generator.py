@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from clipgan.config import LafiteConfig, ModelConfig
+from clipgan.models.networks.activation import activate
 from clipgan.models.networks.convolution import conv2d
 from clipgan.models.networks.generator import Mapping, TextToImage, mapping_depth
 from clipgan.models.networks.lafite.resample import blur, upsample
-from clipgan.models.networks.layers import SQRT2, Linear, activate, channels_at, demodulation
+from clipgan.models.networks.layers import SQRT2, Linear, channels_at, demodulation
 from clipgan.models.networks.scales import Scales
 
 W_DECAY = 0.995  # decay of the moving average of w
@@ -58,11 +59,11 @@ class ScaledStyle(nn.Module):
 
 
 class LafiteLayer(nn.Module):
-    """Modulated 3 x 3 convolution, noise, bias, activation, clamp; `up` doubles the resolution in the convolution."""
+    """Modulated 3 x 3 convolution, noise, bias, bounded activation; `up` doubles the resolution in the convolution."""
 
     noise: Tensor
 
-    def __init__(self, inputs: int, outputs: int, size: int, style: nn.Module, clamp: float, up: bool = False) -> None:
+    def __init__(self, inputs: int, outputs: int, size: int, style: nn.Module, bound: float, up: bool = False) -> None:
         super().__init__()
         self.style = style
         self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3))
@@ -70,7 +71,7 @@ class LafiteLayer(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.register_buffer("noise", torch.randn(size, size))  # a constant map, in place of random noise
         self.gain = (inputs * 9) ** -0.5  # keeps half precision in range; `_convolve` takes it back
-        self.clamp, self.up = clamp, up
+        self.bound, self.up = bound, up
 
     def forward(self, x: Tensor, w: Tensor, text: Tensor, noise: Tensor) -> Tensor:
         """Map x [N, I, H, H], w [N, W], text [N, C], noise [N, 1, H', H'] to [N, O, H', H'], H' = H (2H with `up`)."""
@@ -80,7 +81,7 @@ class LafiteLayer(nn.Module):
         bias, shift = (self.bias * SQRT2)[:, None, None], noise * (self.noise_strength * SQRT2)
         # at 256 pixels, each pass over a map costs as much as a small convolution
         y = torch.addcmul(bias.to(y.dtype), y, factor[:, :, None, None].to(y.dtype)).add_(shift.to(y.dtype))
-        return activate(y).clamp(-self.clamp, self.clamp)
+        return activate(y, self.bound)
 
     def _convolve(self, x: Tensor, scale: Tensor) -> Tensor:
         """Scale by the style [N, I], then convolve the whole batch with one ordinary convolution."""
@@ -93,18 +94,18 @@ class LafiteLayer(nn.Module):
 class LafiteToRGB(nn.Module):
     """Modulated 1 x 1 convolution to RGB, without demodulation."""
 
-    def __init__(self, inputs: int, style: nn.Module, clamp: float) -> None:
+    def __init__(self, inputs: int, style: nn.Module, bound: float) -> None:
         super().__init__()
         self.style = style
         self.weight = nn.Parameter(torch.randn(3, inputs, 1, 1))
         self.bias = nn.Parameter(torch.zeros(3))
-        self.gain, self.clamp = inputs**-0.5, clamp
+        self.gain, self.bound = inputs**-0.5, bound
 
     def forward(self, x: Tensor, w: Tensor, text: Tensor) -> Tensor:
         """Map x [N, I, H, H], w [N, W], text [N, C] to float32 [N, 3, H, H]; colours are summed in full precision."""
         scale = self.style(w, text) * self.gain
         y = conv2d(x * scale[:, :, None, None], self.weight, self.bias)
-        return y.float().clamp(-self.clamp, self.clamp)
+        return y.float().clamp(-self.bound, self.bound)
 
 
 class LafiteBlock(nn.Module):
@@ -118,10 +119,10 @@ class LafiteBlock(nn.Module):
             return kind(model, clip_dim, outputs)
 
         inputs, outputs = (channels_at(model, at) for at in (size // 2, size))
-        clamp = lafite.conv_clamp
-        self.up = LafiteLayer(inputs, outputs, size, style(inputs), clamp, up=True) if size > 4 else None
-        self.conv = LafiteLayer(outputs, outputs, size, style(outputs), clamp)
-        self.rgb = LafiteToRGB(outputs, style(outputs), clamp)
+        bound = lafite.conv_clamp
+        self.up = LafiteLayer(inputs, outputs, size, style(inputs), bound, up=True) if size > 4 else None
+        self.conv = LafiteLayer(outputs, outputs, size, style(outputs), bound)
+        self.rgb = LafiteToRGB(outputs, style(outputs), bound)
 
     def forward(
         self, x: Tensor, image: Tensor | None, ws: Sequence[Tensor], text: Tensor, noise: Sequence[Tensor]
