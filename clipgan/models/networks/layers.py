@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from clipgan.config import ModelConfig
 from clipgan.models.networks.activation import activate
 from clipgan.models.networks.convolution import conv2d
-from clipgan.models.networks.derivatives import once, written_out
+from clipgan.models.networks.derivatives import once, pixels, written_out
 from clipgan.models.networks.resample import downsample, upsample
-from clipgan.models.networks.scaled_parameters import ScaledParameters
+from clipgan.models.networks.scaled_parameters import scale_and_cast
 from clipgan.models.networks.styled_functions import (
     SQRT2,
     Derived,
@@ -28,17 +28,13 @@ from clipgan.models.networks.styled_functions import (
     StyleOptions,
     derive,
     derive_colours,
+    per_map,
 )
 
 
 def normalise_second_moment(x: Tensor) -> Tensor:
     """Scale each row of [N, C] to mean square 1."""
     return F.rms_norm(x, x.shape[1:], eps=1e-8)
-
-
-def scaled(x: Tensor, factor: float) -> Tensor:
-    """Multiply x by a factor; skip the product for the usual factor 1."""
-    return x if factor == 1 else x * factor
 
 
 class Equalised(nn.Module):
@@ -50,12 +46,11 @@ class Equalised(nn.Module):
     bias_gain: float
     _ready: tuple[Tensor, Tensor | None] | None = None
 
-    def scaled_parameters(self, factor: float = 1.0) -> tuple[Tensor, Tensor | None]:
-        """Return weight and bias times their gains and `factor`."""
-        if self._ready is not None and factor == 1:
+    def scaled_parameters(self) -> tuple[Tensor, Tensor | None]:
+        """Return weight and bias times their gains."""
+        if self._ready is not None:
             return self._ready
-        bias = self.bias
-        return self.weight * (self.gain * factor), None if bias is None else scaled(bias, self.bias_gain * factor)
+        return self.weight * self.gain, None if self.bias is None else self.bias * self.bias_gain
 
 
 def dtype_of_maps(weight: Tensor) -> torch.dtype:
@@ -71,13 +66,10 @@ def scaled_together(layers: Iterable[Any]) -> Iterator[None]:
     A small network has more operations on parameters than on feature maps.
     """
     layers = list(layers)
-    if not written_out():
-        yield
-        return
     dtype = dtype_of_maps(layers[0].weight)
     gains = [layer.gain for layer in layers] + [layer.bias_gain for layer in layers if layer.bias is not None]
     biases = [layer.bias for layer in layers if layer.bias is not None]
-    ready = ScaledParameters.apply(gains, dtype, *(layer.weight for layer in layers), *biases)
+    ready = scale_and_cast([*(layer.weight for layer in layers), *biases], gains, dtype)
     of_biases = iter(ready[len(layers) :])
     try:
         for layer, weight in zip(layers, ready, strict=False):
@@ -104,9 +96,9 @@ class Linear(Equalised):
         self.bias_gain = scale * lr_multiplier
         self.activate = activate
 
-    def forward(self, x: Tensor, factor: float = 1.0) -> Tensor:
-        """Map [N, inputs] to [N, outputs], multiplied by `factor` in the weights."""
-        y = F.linear(x, *self.scaled_parameters(factor))
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [N, inputs] to [N, outputs]."""
+        y = F.linear(x, *self.scaled_parameters())
         return activate(y) if self.activate else y
 
 
@@ -144,26 +136,17 @@ class Conv(Equalised):
 
 
 class ModulatedConv(nn.Module):
-    """Modulated convolution (arXiv:1912.04958, eq. 1-3).
+    """The parameters of a modulated convolution (arXiv:1912.04958, eq. 1-3).
 
     The style scales the input and the demodulation scales the output, so that one ordinary convolution serves the
     whole batch: conv(x, w s) d = d conv(s x, w).
     """
 
-    def __init__(self, inputs: int, outputs: int, style: int, kernel: int, demodulate: bool = True) -> None:
+    def __init__(self, inputs: int, outputs: int, style: int, kernel: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
         self.affine = Linear(style, inputs, bias=1.0)
         self.gain = 1 / math.sqrt(inputs * kernel * kernel)
-        self.demodulate = demodulate
-
-    def forward(self, x: Tensor, style: Tensor, factor: float = 1.0) -> Tensor:
-        """Map x [N, I, H, H] and styles [N, S] to [N, O, H, H]; `factor` scales demodulated outputs only."""
-        scale = self.affine(style, self.gain)  # [N, I]
-        y = conv2d(x * scale[:, :, None, None], self.weight)
-        if not self.demodulate:
-            return y
-        return y * scaled(demodulation(scale, self.weight), factor)[:, :, None, None].to(y.dtype)
 
     def styled(self, style: Tensor) -> StyledParameters:
         """Return the style and the parameters in the order of the functions with written-out gradients."""
@@ -172,16 +155,6 @@ class ModulatedConv(nn.Module):
     def options(self, up: bool = False) -> StyleOptions:
         """Return the constants for the functions with written-out gradients."""
         return StyleOptions(self.gain, self.affine.gain, up)
-
-
-def demodulation(scale: Tensor, weight: Tensor) -> Tensor:
-    """Return the factors [N, O] that give the maps of conv(s x, w) the variance of x, from s [N, I] and w [O, I, K, K].
-
-    They are computed in the dtype of the weight, also under autocast: sums of squares overflow in half precision.
-    """
-    with torch.autocast(scale.device.type, enabled=False):
-        energy = weight.square().sum(dim=(2, 3))  # [O, I]
-        return (scale.to(weight.dtype).square() @ energy.T + 1e-8).rsqrt()
 
 
 class StyledLayer(nn.Module):
@@ -204,22 +177,20 @@ class StyledLayer(nn.Module):
         """
         if derived is None:
             [derived] = derived_together([self], [style], [noise])
-        if derived is not None:
+        if written_out():
             parameters = (*self.conv.styled(style), self.noise_strength, self.bias)
             return once(StyledConvolution, x, *parameters, derived, self.conv.options(self.up))
-        y = self.conv(x, style, factor=SQRT2)
+        y = conv2d(x * per_map(derived.modulation), derived.weight)
+        y = y * per_map(derived.factor) + derived.shift[:, None, None]  # addcmul's gradients have more passes
         if self.up:
             y = upsample(y)
-        shift = noise * (self.noise_strength * SQRT2) + (self.bias * SQRT2)[:, None, None]
-        return activate(y + shift.to(y.dtype))
+        return activate(y + derived.noise * derived.strength)
 
 
 def derived_together(
     layers: Sequence[StyledLayer], styles: Sequence[Tensor], noise: Sequence[Tensor]
-) -> Sequence[Derived | None]:
-    """Derive what the written-out gradients of all layers need; None for each where ordinary operations run."""
-    if not written_out():
-        return [None] * len(layers)
+) -> Sequence[Derived]:
+    """Derive what the layers need before their maps."""
     return derive(
         [layer.conv.styled(style) for layer, style in zip(layers, styles, strict=True)],
         [layer.noise_strength for layer in layers], [layer.bias for layer in layers],
@@ -232,22 +203,21 @@ class ToRGB(nn.Module):
 
     def __init__(self, inputs: int, style: int) -> None:
         super().__init__()
-        self.conv = ModulatedConv(inputs, 3, style, kernel=1, demodulate=False)
+        self.conv = ModulatedConv(inputs, 3, style, kernel=1)
         self.bias = nn.Parameter(torch.zeros(3))
 
     def forward(self, x: Tensor, style: Tensor, derived: DerivedColours | None = None) -> Tensor:
         """Map x [N, I, H, H] and styles [N, S] to RGB [N, 3, H, H]; see `StyledLayer.forward` for `derived`."""
         if derived is None:
             [derived] = colours_derived_together([self], [style])
-        if derived is not None:
+        if written_out():
             return once(StyledToRGB, x, *self.conv.styled(style), self.bias, derived, self.conv.options())
-        return self.conv(x, style) + self.bias[:, None, None]
+        y = torch.bmm(derived.own, pixels(x).transpose(1, 2)) + self.bias[:, None]
+        return y.unflatten(2, x.shape[2:])
 
 
-def colours_derived_together(layers: Sequence[ToRGB], styles: Sequence[Tensor]) -> Sequence[DerivedColours | None]:
+def colours_derived_together(layers: Sequence[ToRGB], styles: Sequence[Tensor]) -> Sequence[DerivedColours]:
     """See `derived_together`."""
-    if not written_out():
-        return [None] * len(layers)
     return derive_colours(
         [layer.conv.styled(style) for layer, style in zip(layers, styles, strict=True)],
         [layer.conv.options() for layer in layers], dtype_of_maps(layers[0].bias),

@@ -1,4 +1,4 @@
-"""The styled layers of G as functions with written-out gradients; see `derivatives`.
+"""The styled layers of G as functions with written-out gradients (see `derivatives`), and what all layers derive first.
 
 Feature maps and their convolutions have the dtype of x. Styles, demodulation and sums over pixels have the dtype of the
 parameters: squares of large styles overflow in half precision.
@@ -7,7 +7,8 @@ Shapes: N batch, I and O channels in and out, H = W resolution, S style width.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -15,9 +16,16 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from clipgan.models.networks.derivatives import SLOPE, convolution_backward, pixels, scaled_product, slope_backward
+from clipgan.models.networks.derivatives import (
+    SLOPE,
+    convolution_backward,
+    pixels,
+    scaled_product,
+    slope_backward,
+    written_out,
+)
 from clipgan.models.networks.resample import upsample, upsample_backward
-from clipgan.models.networks.scaled_parameters import cast
+from clipgan.models.networks.scaled_parameters import scale_and_cast
 
 SQRT2 = 2**0.5
 
@@ -31,7 +39,10 @@ class StyleOptions(NamedTuple):
 
 
 class Derived(NamedTuple):
-    """What a pass derives of a styled layer before its maps. It has no gradient: the function writes that out."""
+    """What a pass derives of a styled layer before its maps.
+
+    It has no gradient where the function writes that out.
+    """
 
     scale: Tensor  # [N, I], s
     square: Tensor  # [N, I], s^2
@@ -39,10 +50,10 @@ class Derived(NamedTuple):
     demodulation: Tensor  # [N, O], d
     # in the dtype of x:
     modulation: Tensor  # [N, I], s
-    weight: Tensor  # [O, I, K, K]
     factor: Tensor  # [N, O], d
-    shift: Tensor  # [O], sqrt 2 * bias
+    weight: Tensor  # [O, I, K, K]
     strength: Tensor  # a scalar
+    shift: Tensor  # [O], sqrt 2 * bias
     noise: Tensor  # [N, 1, H', H'], sqrt 2 * noise
 
 
@@ -62,7 +73,6 @@ class StyledParameters(NamedTuple):
     weight: Tensor  # [O, I, K, K]
 
 
-@torch.no_grad()
 def derive(
     layers: Sequence[StyledParameters], strengths: Sequence[Tensor], biases: Sequence[Tensor],
     options: Sequence[StyleOptions], noise: Sequence[Tensor], dtype: torch.dtype,
@@ -76,44 +86,57 @@ def derive(
         noise: [N, 1, H', H'] for each layer.
         dtype: of x.
     """
-    weights = [layer.weight for layer in layers]
-    with torch.autocast(weights[0].device.type, enabled=False):
+    count, weights = len(layers), [layer.weight for layer in layers]
+    with _deriving(weights[0].device):
         scales = _scales(layers, options)
         squares = torch._foreach_mul(scales, scales)
         energies = [square.sum(dim=(2, 3)) for square in torch._foreach_mul(weights, weights)]
-        demodulations = [
+        demodulations = torch._foreach_rsqrt([
             torch.addmm(_row(len(energy), 0.5e-8, energy.device, energy.dtype), square, energy.t(), alpha=0.5)
             for square, energy in zip(squares, energies, strict=True)
-        ]
-        torch._foreach_rsqrt_(demodulations)
-        shifts = torch._foreach_mul([*biases, *noise], SQRT2)
-        count = len(layers)
-        used = cast([*scales, *weights, *demodulations, *shifts[:count], *strengths, *shifts[count:]], dtype)
+        ])  # fmt: skip
+        # apart: a path length's first gradient passes through the styles, and needs none of the weights
+        of_styles = scale_and_cast([*scales, *demodulations], [1.0] * (2 * count), dtype)
+        of_layers = scale_and_cast(
+            [*weights, *strengths, *biases, *noise], [1.0] * (2 * count) + [SQRT2] * (2 * count), dtype
+        )
+    used = (*of_styles, *of_layers)
     in_dtype = [used[first : first + count] for first in range(0, len(used), count)]
     return [Derived(*row) for row in zip(scales, squares, energies, demodulations, *in_dtype, strict=True)]
 
 
-@torch.no_grad()
 def derive_colours(
     layers: Sequence[StyledParameters], options: Sequence[StyleOptions], dtype: torch.dtype
 ) -> list[DerivedColours]:
     """Derive for all layers that make RGB; see `derive`."""
-    with torch.autocast(layers[0].weight.device.type, enabled=False):
+    with _deriving(layers[0].weight.device):
         scales = _scales(layers, options)
         own = [layer.weight.flatten(1) * scale[:, None] for layer, scale in zip(layers, scales, strict=True)]
-        return [DerivedColours(*row) for row in zip(scales, cast(own, dtype), strict=True)]
+        return [DerivedColours(*row) for row in zip(scales, scale_and_cast(own, [1.0] * len(own), dtype), strict=True)]
+
+
+@contextmanager
+def _deriving(device: torch.device) -> Iterator[None]:
+    """Compute in the dtype of the parameters, and leave the gradient to functions that write it out."""
+    gradient = torch.is_grad_enabled() and not written_out()
+    with torch.set_grad_enabled(gradient), torch.autocast(device.type, enabled=False):
+        yield
 
 
 def _scales(layers: Sequence[StyledParameters], options: Sequence[StyleOptions]) -> list[Tensor]:
     """Return s [N, I] of each layer."""
-    shifts = torch._foreach_mul([layer.affine_bias for layer in layers], [option.gain for option in options])
+    ready = scale_and_cast(
+        [*(layer.affine for layer in layers), *(layer.affine_bias for layer in layers)],
+        [*(option.gain * option.affine_gain for option in options), *(option.gain for option in options)],
+        layers[0].weight.dtype,
+    )
+    affine, shifts = ready[: len(layers)], ready[len(layers) :]
     return [
-        torch.addmm(shift, layer.style, layer.affine.t(), alpha=option.gain * option.affine_gain)
-        for shift, layer, option in zip(shifts, layers, options, strict=True)
+        torch.addmm(shift, layer.style, matrix.t()) for shift, layer, matrix in zip(shifts, layers, affine, strict=True)
     ]
 
 
-def _per_map(factors: Tensor) -> Tensor:
+def per_map(factors: Tensor) -> Tensor:
     """View [N, I] as [N, I, 1, 1]."""
     return factors[:, :, None, None]
 
@@ -130,7 +153,7 @@ class StyledConvolution(torch.autograd.Function):
         bias: Tensor, derived: Derived, options: StyleOptions,
     ) -> Tensor:  # fmt: skip
         """Map x [N, I, H, H] and style [N, S] to [N, O, H', H'], where H' = H, or 2H with `up`."""
-        modulation, factor = _per_map(derived.modulation), _per_map(derived.factor)
+        modulation, factor = per_map(derived.modulation), per_map(derived.factor)
         modulated = x * modulation
         convolved = F.conv2d(modulated, derived.weight, padding=weight.shape[2] // 2)
         y = torch.addcmul(derived.shift[:, None, None], convolved, factor)

@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch.autograd import gradcheck, gradgradcheck
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from clipgan.base.vectors import unit
 from clipgan.config import ModelConfig
@@ -141,6 +142,28 @@ def test_the_activations_second_derivative(bound):
     [slope] = torch.autograd.grad(gradient.sum(), direction, retain_graph=True)
     torch.testing.assert_close(slope * direction, gradient)
     assert torch.autograd.grad(gradient.sum(), x, allow_unused=True) == (None,)
+
+
+class WeightGradients(TorchDispatchMode):
+    """Counts the convolutions' gradients with respect to weights."""
+
+    count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function is torch.ops.aten.convolution_backward.default:
+            self.count += args[-1][1]
+        return function(*args, **(kwargs or {}))
+
+
+def test_a_path_lengths_first_gradient_needs_no_weight_gradients():
+    generator = build_generator(MODEL, C, 16)
+    ws = torch.randn(2, generator.n_styles, MODEL.w_dim, requires_grad=True)
+    with differentiated_twice(), WeightGradients() as counted:
+        images = generator.synthesise(ws, unit(torch.randn(2, C)), generator.draw_noise(2, torch.randn))
+        [gradient] = torch.autograd.grad(images.sum(), ws, create_graph=True)
+        assert counted.count == 0
+        gradient.square().sum().backward()
+        assert counted.count > 0
 
 
 @in_float32()

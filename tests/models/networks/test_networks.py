@@ -1,6 +1,7 @@
 """Generator and discriminator: shapes, the modulated convolution against its definition, what depends on what."""
 
 import dataclasses
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -10,12 +11,13 @@ from clipgan.base.randomness import normals
 from clipgan.config import LafiteConfig, ModelConfig
 from clipgan.models.networks.build import build_discriminator, build_generator
 from clipgan.models.networks.cost import multiply_adds
+from clipgan.models.networks.derivatives import differentiated_twice
 from clipgan.models.networks.generator import mapping_depth
 from clipgan.models.networks.layers import (
     Conv,
     Linear,
-    ModulatedConv,
     StyledLayer,
+    ToRGB,
     channels_at,
     minibatch_stddev,
     upsample,
@@ -192,31 +194,32 @@ def test_gradient_reaches_every_parameter(networks):
         network.zero_grad()
 
 
-def test_modulated_convolution_is_its_definition():
+def modulated(conv, x, style, demodulate):
     """Equations 1 to 3 of arXiv:1912.04958, a weight for each sample."""
-    torch.manual_seed(0)
-    conv = ModulatedConv(5, 7, 4, kernel=3)
-    x, style = torch.randn(2, 5, 6, 6), torch.randn(2, 4)
-    for sample in range(2):
-        scale = conv.affine(style)[sample]
-        weight = conv.weight / (5 * 9) ** 0.5 * scale[None, :, None, None]
-        weight = weight / (weight.square().sum(dim=(1, 2, 3), keepdim=True) + 1e-8).sqrt()
-        expected = F.conv2d(x[sample : sample + 1], weight, padding=1)
-        torch.testing.assert_close(conv(x, style)[sample : sample + 1], expected)
+    samples = []
+    for one, scale in zip(x, conv.affine(style), strict=True):
+        weight = conv.weight * conv.gain * scale[None, :, None, None]
+        if demodulate:
+            weight = weight / (weight.square().sum(dim=(1, 2, 3), keepdim=True) + 1e-8).sqrt()
+        samples.append(F.conv2d(one[None], weight, padding=weight.shape[2] // 2))
+    return torch.cat(samples)
 
 
-def test_styled_layer_is_its_definition():
-    """lrelu(conv(x) + strength * noise + bias) * sqrt 2."""
+@pytest.mark.parametrize("differentiated", [nullcontext, differentiated_twice])
+def test_styled_layers_are_their_definitions(differentiated):
+    """lrelu(conv(x) + strength * noise + bias) * sqrt 2; and conv(x) + bias."""
     torch.manual_seed(0)
-    layer = StyledLayer(5, 7, 4)
+    layer, colours = StyledLayer(5, 7, 4), ToRGB(5, 4)
     with torch.no_grad():
         layer.noise_strength.fill_(0.3)
         layer.bias.normal_()
-    x, style = torch.randn(2, 5, 6, 6), torch.randn(2, 4)
-    y = layer.conv(x, style)
-    noise = torch.randn(2, 1, 6, 6, generator=torch.Generator().manual_seed(4))
-    expected = F.leaky_relu(y + 0.3 * noise + layer.bias[:, None, None], 0.2) * 2**0.5
-    torch.testing.assert_close(layer(x, style, noise), expected)
+        colours.bias.normal_()
+    x, style, noise = torch.randn(2, 5, 6, 6), torch.randn(2, 4), torch.randn(2, 1, 6, 6)
+    with differentiated():
+        features, rgb = layer(x, style, noise), colours(x, style)
+    y = modulated(layer.conv, x, style, demodulate=True) + 0.3 * noise + layer.bias[:, None, None]
+    torch.testing.assert_close(features, F.leaky_relu(y, 0.2) * 2**0.5)
+    torch.testing.assert_close(rgb, modulated(colours.conv, x, style, demodulate=False) + colours.bias[:, None, None])
 
 
 @pytest.mark.parametrize("activate", [True, False])

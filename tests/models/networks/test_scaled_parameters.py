@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from torch.autograd import gradcheck, gradgradcheck
 
-from clipgan.models.networks.derivatives import differentiated_twice
 from clipgan.models.networks.layers import Conv, Linear, scaled_together
-from clipgan.models.networks.scaled_parameters import ScaledParameters
+from clipgan.models.networks.scaled_parameters import scale_and_cast
 
 pytestmark = pytest.mark.numeric
 
@@ -55,9 +55,16 @@ def test_an_error_leaves_no_scaled_parameters_behind(layers):
     assert all(layer._ready is None for layer in layers)
 
 
-def test_second_derivatives_use_the_parameters_themselves(layers):
-    with differentiated_twice(), scaled_together(layers):
-        assert all(layer._ready is None for layer in layers)
+@pytest.mark.usefixtures("float64")
+def test_scaling_can_be_differentiated_twice():
+    tensors = [torch.randn(3, requires_grad=True), torch.randn(2, 2, requires_grad=True)]
+
+    def scaled(*tensors):
+        return scale_and_cast(tensors, [1.0, 2.0], torch.float64)
+
+    torch.testing.assert_close(list(scaled(*tensors)), [tensors[0], 2 * tensors[1]])
+    assert gradcheck(scaled, tensors)
+    assert gradgradcheck(scaled, tensors)
 
 
 def test_autocast_gets_its_dtype_and_the_parameters_get_float32(layers):
@@ -65,5 +72,5 @@ def test_autocast_gets_its_dtype_and_the_parameters_get_float32(layers):
         assert {layer._ready[0].dtype for layer in layers} == {torch.bfloat16}
         forward(layers, torch.randn(2, 3, 4, 4)).sum().backward()
     assert {layer.weight.grad.dtype for layer in layers} == {torch.float32}
-    exact = ScaledParameters.apply([2.0], torch.float32, layers[0].weight)[0]
+    exact = scale_and_cast([layers[0].weight], [2.0], torch.float32)[0]
     assert torch.equal(exact, layers[0].weight * 2)

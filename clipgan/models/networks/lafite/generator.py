@@ -14,7 +14,7 @@ from clipgan.models.networks.activation import activate
 from clipgan.models.networks.convolution import conv2d
 from clipgan.models.networks.generator import Mapping, TextToImage, mapping_depth
 from clipgan.models.networks.lafite.resample import blur, upsample
-from clipgan.models.networks.layers import SQRT2, Linear, channels_at, demodulation
+from clipgan.models.networks.layers import SQRT2, Linear, channels_at
 from clipgan.models.networks.scales import Scales
 
 W_DECAY = 0.995  # decay of the moving average of w
@@ -89,6 +89,16 @@ class LafiteLayer(nn.Module):
         if not self.up:
             return conv2d(x, weight)
         return blur(conv2d(x, weight.transpose(0, 1), stride=2, padding=0, transposed=True), padding=1)
+
+
+def demodulation(scale: Tensor, weight: Tensor) -> Tensor:
+    """Return the factors [N, O] that give the maps of conv(s x, w) the variance of x, from s [N, I] and w [O, I, K, K].
+
+    They are computed in the dtype of the weight, also under autocast: sums of squares overflow in half precision.
+    """
+    with torch.autocast(scale.device.type, enabled=False):
+        energy = weight.square().sum(dim=(2, 3))  # [O, I]
+        return (scale.to(weight.dtype).square() @ energy.T + 1e-8).rsqrt()
 
 
 class LafiteToRGB(nn.Module):
