@@ -17,7 +17,7 @@ from torch import Tensor
 from bench.measuring import arguments, show, write
 from clipgan.base.device import choose_device
 from clipgan.config import Config
-from clipgan.config.command_line import compose_config
+from clipgan.config.command_line import compose_config, messages_not_tracebacks
 from clipgan.inputs.data.shapes import Scene, render, swap_attribute
 from clipgan.inputs.data.shapes_captions import parse_caption, scene_of
 from clipgan.metrics.evaluation import Evaluation
@@ -29,6 +29,7 @@ FIGURES = ("accuracy", "r_precision100", "r_precision_hard", "clip_score", "fid"
            "diversity")  # fmt: skip
 
 
+@messages_not_tracebacks()
 def main() -> None:
     """Measure each row and print the table."""
     _, overrides = arguments(__doc__)

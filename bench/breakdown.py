@@ -27,7 +27,7 @@ from bench.stopwatch import Stopwatch
 from clipgan.base.console import console
 from clipgan.base.device import choose_device
 from clipgan.config import MEASURES, Config
-from clipgan.config.command_line import compose_config
+from clipgan.config.command_line import compose_config, messages_not_tracebacks
 from clipgan.engine import checkpointing, run_checkpoints
 from clipgan.engine.result import Result
 from clipgan.engine.step_averages import StepAverages
@@ -57,6 +57,7 @@ SNAPSHOTS = ("snapshot", "end")  # the snapshots before the last one, and the la
 STAGES = ("D step", "G step", "R1", "path length", *SNAPSHOTS, "other")
 
 
+@messages_not_tracebacks()
 def main() -> None:
     """Train, print the table of parts and stages, and write it."""
     _, overrides = arguments(__doc__)

@@ -19,6 +19,7 @@ from clipgan.base import unread_files
 from clipgan.base.cache import cache_entry
 from clipgan.base.console import console
 from clipgan.base.unread_files import BackgroundCheck
+from clipgan.config.command_line import messages_not_tracebacks
 
 IMAGES = {"train": 118_287, "heldout": 5_000}  # of COCO 2017, with 5 captions each
 CAPTIONS, LETTERS = 5, 52
@@ -28,6 +29,7 @@ STARTS = 5
 WATCHED = 30.0  # seconds of the background
 
 
+@messages_not_tracebacks()
 def main() -> None:
     """Make the entries, measure, print."""
     arguments(__doc__)

@@ -15,7 +15,7 @@ from typing import Any
 
 from bench.measuring import arguments, in_turns, new_training, ratio, show, write
 from clipgan.base.console import console
-from clipgan.config.command_line import compose_config
+from clipgan.config.command_line import compose_config, messages_not_tracebacks
 from clipgan.tasks.gan.training import Training
 
 TICK = 4  # kimg
@@ -28,6 +28,7 @@ Cell = tuple[str, str]  # loss structure, features of real images
 CELLS: list[Cell] = list(NOTES)
 
 
+@messages_not_tracebacks()
 def main() -> None:
     """Measure, print, write."""
     options, overrides = arguments(__doc__, rounds=3)

@@ -29,7 +29,7 @@ from bench.measuring import FOLDER, arguments, new_training, show, two_panels, w
 from clipgan.base.console import console, track
 from clipgan.base.device import choose_device
 from clipgan.config import MEASURES, Config
-from clipgan.config.command_line import compose_config
+from clipgan.config.command_line import compose_config, messages_not_tracebacks
 from clipgan.metrics.evaluation import Evaluation
 from clipgan.metrics.generated import evaluating, generate, measured
 from clipgan.metrics.scores import compare, fid, fid_deviation, moments
@@ -42,6 +42,7 @@ PROMPTS = 2000  # prompts that get new latents
 FIGURE = Path("docs/fid.svg")
 
 
+@messages_not_tracebacks()
 def main() -> None:
     """Measure, print, write and draw.
 

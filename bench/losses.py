@@ -19,7 +19,7 @@ from torch import Tensor
 from bench.measuring import arguments, in_turns, new_training, ratio, seconds, show, write
 from clipgan.base.console import console
 from clipgan.config import PairsConfig
-from clipgan.config.command_line import compose_config
+from clipgan.config.command_line import compose_config, messages_not_tracebacks
 from clipgan.models.losses.contrastive import ALL_PLAIN
 from clipgan.models.losses.pairs import STRATEGIES, Selection, Selections, select
 from clipgan.models.losses.structure import Term, active_terms, structure_loss
@@ -116,6 +116,7 @@ def share_of_a_step(overrides: list[str]) -> float:
     return own / step
 
 
+@messages_not_tracebacks()
 def main() -> None:
     """Measure, print, write."""
     _, overrides = arguments(__doc__)

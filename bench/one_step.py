@@ -11,7 +11,7 @@ import time
 from bench.measuring import arguments, new_training, seconds, write
 from clipgan.base.console import console
 from clipgan.base.memory import peak_memory
-from clipgan.config.command_line import compose_config
+from clipgan.config.command_line import compose_config, messages_not_tracebacks
 
 SMALL = (
     "data.n_train=32", "data.n_heldout=16", "metrics.n_images=16", "metrics.judge.train.steps=1",
@@ -20,6 +20,7 @@ SMALL = (
 )  # fmt: skip
 
 
+@messages_not_tracebacks()
 def main() -> None:
     """Prepare, do the step, print and write."""
     _, overrides = arguments(__doc__)

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.measuring import arguments
+from clipgan.config.command_line import messages_not_tracebacks
 
 LEVEL = 0.95
 BETWEEN = "replica"  # the CSV's metrics stand between this column and the first one of AFTER
@@ -25,6 +26,7 @@ AFTER = ("epoch ", "kimg ", "step ", "seconds")  # what their names begin with
 Seeds = Mapping[int, float]  # replica -> value
 
 
+@messages_not_tracebacks()
 def main() -> None:
     """Read the CSV, and print the tables."""
     _, words = arguments(__doc__)

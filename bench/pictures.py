@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.measuring import arguments
+from clipgan.config.command_line import messages_not_tracebacks
 from tests.tracking import mlflow_pages as pages
 
 ROOT = Path(__file__).parent.parent
@@ -36,6 +37,7 @@ METRIC = "fjd2k_clip_tiny64"
 COLORS = 128  # size of the palette; it keeps a picture under 200 kB
 
 
+@messages_not_tracebacks()
 def main() -> None:
     """Make the pictures that the command line names."""
     _, words = arguments(__doc__)

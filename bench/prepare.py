@@ -25,7 +25,7 @@ from clipgan.base.cache import cache_entry
 from clipgan.base.console import track
 from clipgan.base.device import choose_device
 from clipgan.config import Config, DataConfig
-from clipgan.config.command_line import compose_config
+from clipgan.config.command_line import compose_config, messages_not_tracebacks
 from clipgan.encoder_cost import random_clip
 from clipgan.inputs.data.loading import load_data
 from clipgan.inputs.encoders.clip import FrozenClip, choose_preprocess
@@ -38,6 +38,7 @@ BATCHES = (16, 64)
 DISTINCT = 2000  # different photos; further ones are links to the same files
 
 
+@messages_not_tracebacks()
 def main() -> None:
     """Measure, print, write."""
     options, overrides = arguments(__doc__, photos=150, width=640, height=480, rounds=3)

@@ -23,6 +23,7 @@ from dataclasses import asdict
 from typing import Any
 
 from bench.measuring import arguments, show, write
+from clipgan.config.command_line import messages_not_tracebacks
 from sweeps.base.samplers_and_pruners import PRUNERS
 from sweeps.job.current_trial import RunningTrial
 from sweeps.job.pruning import is_to_end
@@ -89,6 +90,7 @@ def sweep(pruner: Mapping[str, Any], fid: Curve) -> tuple[float, float]:
     return trained / (KIMG * len(there)), found / min(there) - 1
 
 
+@messages_not_tracebacks()
 def main() -> None:
     """Measure each pruner on each kind of landscape, print and write."""
     options, pruners = arguments(__doc__, landscapes=10)

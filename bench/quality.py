@@ -19,7 +19,7 @@ import torch
 from bench.measuring import arguments, show, two_panels, write
 from clipgan.base.console import console
 from clipgan.base.device import choose_device
-from clipgan.config.command_line import compose_config
+from clipgan.config.command_line import compose_config, messages_not_tracebacks
 from clipgan.inputs.data.shapes_captions import parse_caption
 from clipgan.metrics.evaluation import Evaluation
 from clipgan.metrics.prompts import real_indices
@@ -41,6 +41,7 @@ TARGETS = {
 SHOWN = ("r_precision", *(f"accuracy_{name}" for name in ATTRIBUTES), "diversity")
 
 
+@messages_not_tracebacks()
 def main() -> None:
     """Train, measure, print, write and draw."""
     _, overrides = arguments(__doc__)

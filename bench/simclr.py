@@ -23,7 +23,7 @@ from torchvision.transforms import v2
 
 from bench.measuring import FOLDER, Action, arguments, device_of, in_turns, ratio, show, write
 from clipgan.config import Config
-from clipgan.config.command_line import compose_config
+from clipgan.config.command_line import compose_config, messages_not_tracebacks
 from clipgan.inputs.encoders.clip import FrozenClip
 from clipgan.tasks.simclr.augment import augment, draw
 from clipgan.tasks.simclr.network import build_network
@@ -81,6 +81,7 @@ class Straightforward:
         self.optimizer.step()
 
 
+@messages_not_tracebacks()
 def main() -> None:
     """Measure, print, write."""
     options, overrides = arguments(__doc__, rounds=5)

@@ -27,6 +27,7 @@ from bench.sweeping.claims import per_second, storages
 from bench.sweeping.replicas import LANDSCAPES, SIZES, Tally, simulate
 from bench.sweeping.systems import System, systems
 from clipgan.base.console import console
+from clipgan.config.command_line import messages_not_tracebacks
 
 PLACE = (FOLDER / "sweep").absolute()
 FEW = 4  # trials of a command whose start takes most of its time
@@ -36,6 +37,7 @@ WORKERS = (1, 2, 4, 8)
 Results = dict[str, dict[str, Any]]
 
 
+@messages_not_tracebacks()
 def main() -> None:
     """Measure the parts that the command line names."""
     options, words = arguments(__doc__, rounds=3, trials=40, each=100, long_trials=2000, sweeps=1000)

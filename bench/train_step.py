@@ -20,7 +20,7 @@ from bench.measuring import arguments, device_of, in_turns, new_training, ratio,
 from bench.one_step import small
 from bench.reference import ReferenceDiscriminator, ReferenceGenerator
 from clipgan.base.console import console
-from clipgan.config.command_line import compose_config
+from clipgan.config.command_line import compose_config, messages_not_tracebacks
 from clipgan.tasks.gan.preparation import Prepared, prepare
 from clipgan.tasks.gan.training import Training
 
@@ -29,6 +29,7 @@ BATCHES = (4, 16, 64)
 AGAINST_REFERENCE = 16  # images
 
 
+@messages_not_tracebacks()
 def main() -> None:
     """Measure, print and write."""
     options, overrides = arguments(__doc__, rounds=5)

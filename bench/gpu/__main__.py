@@ -28,11 +28,13 @@ from bench.gpu.mps import service
 from bench.gpu.parts import BUDGET, NAMED, STAGES, Part, Stage
 from bench.gpu.scheduling import here, run_stages
 from bench.measuring import FOLDER, arguments, machine
+from clipgan.config.command_line import messages_not_tracebacks
 
 RECORD = FOLDER / "gpu.json"
 TEXTS = {"only": "", "device": "auto", "cache_dir": ""}  # options of words
 
 
+@messages_not_tracebacks()
 def main() -> None:
     """Run the parts, or write the tables."""
     options, words = arguments(__doc__, budget=BUDGET, small=0)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench import measuring
+from clipgan.base.errors import UserError
 from tests.helpers import ROOT
 
 BENCHES = [path.stem for path in sorted((ROOT / "bench").glob("*.py")) if "def main()" in path.read_text()]
@@ -22,6 +23,17 @@ def test_each_bench_prints_its_docstring(name, monkeypatch, capsys):
     assert end.value.code is None
     assert capsys.readouterr().out.strip() == bench.__doc__.strip()
     assert f"python -m bench.{name}" in bench.__doc__
+
+
+@pytest.mark.parametrize("name", BENCHES)
+def test_a_mistake_is_one_message(name, monkeypatch):
+    def mistaken(*_args, **_options):
+        raise UserError("h=x is not allowed")
+
+    bench = importlib.import_module(f"bench.{name}")
+    monkeypatch.setattr(bench, "arguments", mistaken)
+    with pytest.raises(SystemExit, match="h=x is not allowed"):
+        bench.main()
 
 
 def test_options_are_told_from_overrides(monkeypatch):

@@ -6,6 +6,7 @@ such a gradient cannot be differentiated again. So the regularisers, which diffe
 `differentiated_twice`. torch.compile traces the ordinary operations too.
 """
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -61,6 +62,12 @@ def pixels(x: Tensor) -> Tensor:
 def scaled_product(a: Tensor, b: Tensor, factor: float) -> Tensor:
     """Return factor * a @ b in one operation."""
     return torch.addmm(b[0], a, b, beta=0, alpha=factor)  # with beta = 0, addmm does not read its first argument
+
+
+@functools.lru_cache  # a CUDA graph can record a later use, but not the first
+def row(length: int, value: float, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Return a vector of one value: cuBLAS adds a vector to a product in the product's own kernel, but no scalar."""
+    return torch.full((length,), value, device=device, dtype=dtype)
 
 
 def slope_backward(gradient: Tensor, y: Tensor) -> Tensor:

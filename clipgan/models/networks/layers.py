@@ -18,13 +18,12 @@ from clipgan.models.networks.convolution import conv2d
 from clipgan.models.networks.derivatives import once, pixels, written_out
 from clipgan.models.networks.resample import downsample, upsample
 from clipgan.models.networks.scaled_parameters import scale_and_cast
-from clipgan.models.networks.styled_functions import (
+from clipgan.models.networks.styled_functions import StyledConvolution, StyledToRGB
+from clipgan.models.networks.styles import (
     SQRT2,
     Derived,
     DerivedColours,
-    StyledConvolution,
     StyledParameters,
-    StyledToRGB,
     StyleOptions,
     derive,
     derive_colours,
