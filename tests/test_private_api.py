@@ -17,7 +17,6 @@ NAMES = {
         "torch._inductor.exc:InvalidCxxCompiler",
         "torch:_foreach_copy_",  # the parameters of a network in one operation; beta, and in torch.optim everywhere
         "torch:_foreach_mul",
-        "torch:_foreach_norm",
         "torch:_foreach_rsqrt",
         "torch.cpu:_is_amx_tile_supported",  # precision=auto; torch.cpu.get_capabilities() is newer than torch 2.6
         "torch.utils._python_dispatch:TorchDispatchMode",  # FLOPs where FlopCounterMode stumbles

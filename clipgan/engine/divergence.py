@@ -31,16 +31,17 @@ class Watch:
 
     def __init__(self) -> None:
         self._names: list[str] = []  # of the quantities of this step
-        self._seen: list[Tensor] = []  # of any shape
+        self._sums: list[Tensor] = []  # scalars; a sum of NaN or infinity is not finite either
         self._noted: list[Fault] = []  # name and step of all quantities since the last check
         self._finite: list[Tensor] = []  # whether they were finite, one tensor per step
         self._overflows: dict[str, Tensor] = {}  # for each gradient: how many in a row were not finite
 
     def see(self, name: str, quantity: Tensor | float) -> None:
-        """Record a quantity of any shape, which must not change before the step ends."""
+        """Record a quantity of any shape by its sum in float32; a sum that overflows counts as not finite."""
         if isinstance(quantity, Tensor):
             self._names.append(name)
-            self._seen.append(quantity.detach())
+            scalar = quantity.detach()
+            self._sums.append(scalar.sum(dtype=torch.float32) if scalar.ndim else scalar.float())
 
     def see_all(self, quantities: Mapping[str, Tensor]) -> None:
         """Record each quantity that this step has not recorded yet."""
@@ -67,21 +68,14 @@ class Watch:
         self.see(name, norm)
 
     def take(self) -> Watched:
-        """Return the records of this step, and begin the next step's.
-
-        A sum of absolute values in float32 stands for them; one that overflows counts as not finite.
-        """
-        seen = [quantity.float() for quantity in self._seen]
-        tensors = [quantity for quantity in seen if quantity.ndim]
-        sums = iter(torch._foreach_norm(tensors, 1) if tensors else ())
-        scalars = [next(sums) if quantity.ndim else quantity for quantity in seen]
-        watched = Watched(self._names, torch.stack(scalars).isfinite())
+        """Return the records of this step, and begin the next step's."""
+        watched = Watched(self._names, torch.stack(self._sums).isfinite())
         self.forget()
         return watched
 
     def forget(self) -> None:
         """Drop the records of an unfinished step."""
-        self._names, self._seen = [], []
+        self._names, self._sums = [], []
 
     def keep(self, step: int, watched: Watched) -> None:
         """Keep a step's records until the next check."""

@@ -5,6 +5,7 @@ but PyTorch's operations return a map of zeros, and autograd adds it to the argu
 map. The function here returns none.
 """
 
+import functools
 from typing import Any
 
 import torch
@@ -26,7 +27,13 @@ def activate(x: Tensor, bound: float | None = None) -> Tensor:
     if torch.compiler.is_compiling() or (bound is None and not twice()):
         y = F.leaky_relu(x, SLOPE, inplace=True)
         return y if bound is None else y.clamp(-bound, bound)
-    return _Activation.apply(x, bound)
+    return _Activation.apply(x, None if bound is None else _representable(bound, x.dtype))
+
+
+@functools.lru_cache
+def _representable(bound: float, dtype: torch.dtype) -> float:
+    """Round the bound to a dtype. Otherwise a value at the bound, which is rounded, could lie within it."""
+    return float(torch.tensor(bound, dtype=dtype))
 
 
 class _Activation(torch.autograd.Function):

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clipgan.models.networks.derivatives import twice
+from clipgan.models.networks.derivatives import inputs_only, twice
 
 OWN = ("cuda",)  # types of devices that use it; on a CPU at 32 and 64 pixels it is not faster than PyTorch's
 
@@ -77,7 +77,7 @@ class _Convolution(torch.autograd.Function):
         of_x, of_weight = None, None
         if ctx.needs_input_grad[0]:
             of_x = _Convolution.apply(gradient, weight, ctx.geometry.reversed(x, gradient, weight))
-        if ctx.needs_input_grad[1]:
+        if ctx.needs_input_grad[1] and not inputs_only():
             of_weight = _WeightGradient.apply(gradient, x, weight, ctx.geometry)
         return of_x, of_weight, None
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 SLOPE = 0.2  # of leaky ReLU
 _twice = [False]  # whether a block `differentiated_twice` runs
+_inputs_only = [False]  # whether a block `gradients_of_inputs_only` runs
 
 
 @contextmanager
@@ -31,6 +32,24 @@ def differentiated_twice() -> Iterator[None]:
 def twice() -> bool:
     """Whether a block `differentiated_twice` runs."""
     return _twice[0]
+
+
+@contextmanager
+def gradients_of_inputs_only() -> Iterator[None]:
+    """Leave out the gradients of weights in a block, where a regulariser computes its first gradient.
+
+    Autograd does not tell a function which of its gradients are needed. After NVIDIA's conv2d_gradfix.
+    """
+    before, _inputs_only[0] = _inputs_only[0], True
+    try:
+        yield
+    finally:
+        _inputs_only[0] = before
+
+
+def inputs_only() -> bool:
+    """Whether a block `gradients_of_inputs_only` runs."""
+    return _inputs_only[0]
 
 
 def written_out() -> bool:
@@ -64,9 +83,15 @@ def scaled_product(a: Tensor, b: Tensor, factor: float) -> Tensor:
     return torch.addmm(b[0], a, b, beta=0, alpha=factor)  # with beta = 0, addmm does not read its first argument
 
 
-@functools.lru_cache  # a CUDA graph can record a later use, but not the first
 def row(length: int, value: float, device: torch.device, dtype: torch.dtype) -> Tensor:
     """Return a vector of one value: cuBLAS adds a vector to a product in the product's own kernel, but no scalar."""
+    if torch.compiler.is_compiling():
+        return torch.full((length,), value, device=device, dtype=dtype)
+    return _row(length, value, device, dtype)
+
+
+@functools.lru_cache  # a CUDA graph can record a later use, but not the first
+def _row(length: int, value: float, device: torch.device, dtype: torch.dtype) -> Tensor:
     return torch.full((length,), value, device=device, dtype=dtype)
 
 

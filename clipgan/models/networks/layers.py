@@ -18,7 +18,7 @@ from clipgan.models.networks.convolution import conv2d
 from clipgan.models.networks.derivatives import once, pixels, written_out
 from clipgan.models.networks.resample import downsample, upsample
 from clipgan.models.networks.scaled_parameters import scale_and_cast
-from clipgan.models.networks.styled_functions import StyledConvolution, StyledToRGB
+from clipgan.models.networks.styled_functions import StyledConvolution, StyledToRGB, shifted
 from clipgan.models.networks.styles import (
     SQRT2,
     Derived,
@@ -179,11 +179,10 @@ class StyledLayer(nn.Module):
         if written_out():
             parameters = (*self.conv.styled(style), self.noise_strength, self.bias)
             return once(StyledConvolution, x, *parameters, derived, self.conv.options(self.up))
-        y = conv2d(x * per_map(derived.modulation), derived.weight)
-        y = y * per_map(derived.factor) + derived.shift[:, None, None]  # addcmul's gradients have more passes
+        y = conv2d(x * per_map(derived.modulation), derived.weight) * per_map(derived.factor)
         if self.up:
             y = upsample(y)
-        return activate(y + derived.noise * derived.strength)
+        return activate(shifted(y, derived.shift, derived.noise * derived.strength))
 
 
 def derived_together(

@@ -20,7 +20,7 @@ def scale_and_cast(tensors: Sequence[Tensor], gains: Sequence[float], dtype: tor
     if torch.compiler.is_compiling():
         return [(tensor * gain).to(dtype) for tensor, gain in zip(tensors, gains, strict=True)]
     if not torch.is_grad_enabled():
-        return _cast(_times(tensors, gains), dtype)
+        return _computed(tensors, gains, dtype)
     scaled: tuple[Tensor, ...] = _Scaled.apply(gains, dtype, *tensors)
     return scaled
 
@@ -32,7 +32,7 @@ class _Scaled(torch.autograd.Function):
     def forward(ctx: Any, gains: Sequence[float], dtype: torch.dtype, *tensors: Tensor) -> tuple[Tensor, ...]:
         ctx.gains, ctx.dtype = gains, tensors[0].dtype
         ctx.set_materialize_grads(False)  # a parameter that no loss reads has no gradient
-        return tuple(_cast(_times(tensors, gains), dtype))
+        return tuple(_computed(tensors, gains, dtype))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -43,6 +43,13 @@ class _Scaled(torch.autograd.Function):
             return None, None, *gradients
         found = iter(_Scaled.apply([gain for _, gain in present], ctx.dtype, *(gradient for gradient, _ in present)))
         return None, None, *(None if gradient is None else next(found) for gradient in gradients)
+
+
+def _computed(tensors: Sequence[Tensor], gains: Sequence[float], dtype: torch.dtype) -> Sequence[Tensor]:
+    """Scale in the wider of the two dtypes: small gradients times a small gain vanish in half precision."""
+    if torch.finfo(dtype).bits > torch.finfo(tensors[0].dtype).bits:
+        return _times(_cast(tensors, dtype), gains)
+    return _cast(_times(tensors, gains), dtype)
 
 
 def _times(tensors: Sequence[Tensor], gains: Sequence[float]) -> Sequence[Tensor]:

@@ -16,6 +16,7 @@ from torch.autograd.function import once_differentiable
 from clipgan.models.networks.derivatives import (
     SLOPE,
     convolution_backward,
+    inputs_only,
     pixels,
     row,
     scaled_product,
@@ -102,6 +103,31 @@ class StyledToRGB(torch.autograd.Function):
         of_weight = (of_own * scale[:, None]).sum(dim=0)[:, :, None, None]
         of_style, of_affine, of_affine_bias = _affine_backward((of_own * weight).sum(dim=1), style, affine, ctx.options)
         return of_x, of_style, of_affine, of_affine_bias, of_weight, of_bias, None, None
+
+
+def shifted(y: Tensor, shift: Tensor, noise: Tensor) -> Tensor:
+    """Add shift [O] and noise [N, 1, H, H], of the parameters' dtype, to maps [N, O, H, H]; differentiable twice."""
+    if torch.compiler.is_compiling():
+        return y + (shift[:, None, None] + noise).to(y.dtype)
+    if y.dtype == shift.dtype:
+        return y + shift[:, None, None] + noise
+    return _Shifted.apply(y, shift, noise)
+
+
+class _Shifted(torch.autograd.Function):
+    """Adds in half precision, and sums the gradients in the parameters' dtype: such sums overflow in half precision."""
+
+    @staticmethod
+    def forward(ctx: Any, y: Tensor, shift: Tensor, noise: Tensor) -> Tensor:
+        ctx.dtype = shift.dtype
+        return (y + shift.to(y.dtype)[:, None, None]).add_(noise.to(y.dtype))
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        if inputs_only():
+            return gradient, None, None
+        of_shift = gradient.sum(dim=(0, 2, 3), dtype=ctx.dtype)
+        return gradient, of_shift, gradient.sum(dim=1, keepdim=True, dtype=ctx.dtype)
 
 
 def _affine_backward(

@@ -41,6 +41,7 @@ class Derived(NamedTuple):
     modulation: Tensor  # [N, I], s
     factor: Tensor  # [N, O], d
     weight: Tensor  # [O, I, K, K]
+    # in the dtype of x if a function writes the gradient out, else of the parameters:
     strength: Tensor  # a scalar
     shift: Tensor  # [O], sqrt 2 * bias
     noise: Tensor  # [N, 1, H', H'], sqrt 2 * noise
@@ -85,11 +86,14 @@ def derive(
             for square, energy in zip(squares, energies, strict=True)
         ])  # fmt: skip
         # apart: a path length's first gradient passes through the styles, and needs none of the weights
-        of_styles = scale_and_cast([*scales, *demodulations], [1.0] * (2 * count), dtype)
-        of_layers = scale_and_cast(
-            [*weights, *strengths, *biases, *noise], [1.0] * (2 * count) + [SQRT2] * (2 * count), dtype
-        )
-    used = (*of_styles, *of_layers)
+        used = (
+            *scale_and_cast([*scales, *demodulations], [1.0] * (2 * count), dtype),
+            *scale_and_cast(weights, [1.0] * count, dtype),
+            *scale_and_cast(
+                [*strengths, *biases, *noise], [1.0] * count + [SQRT2] * (2 * count),
+                dtype if written_out() else weights[0].dtype,
+            ),
+        )  # fmt: skip
     in_dtype = [used[first : first + count] for first in range(0, len(used), count)]
     return [Derived(*fields) for fields in zip(scales, squares, energies, demodulations, *in_dtype, strict=True)]
 

@@ -8,6 +8,7 @@ from clipgan.base.randomness import StepRandom
 from clipgan.engine.accumulate import Values
 from clipgan.inputs.batches.batches import Batch
 from clipgan.models.losses.adversarial import gradient_penalty, path_length_penalty, path_lengths
+from clipgan.models.networks.derivatives import gradients_of_inputs_only
 from clipgan.models.networks.scales import Scales
 from clipgan.tasks.gan.objective import Objective
 from clipgan.tasks.gan.passes import augmented, noise, real_images, styles
@@ -46,12 +47,15 @@ def _penalty(state: TrainingState, images: Scales, batch: Batch, random: StepRan
 
     if state.frozen is None:
         images = images.map(leaf)
-        judged = state.judge(augmented(state, images, batch, random, use), batch.condition)
-        return gradient_penalty(judged.logits, images.all())
+        logits = state.judge(augmented(state, images, batch, random, use), batch.condition).logits
+        with gradients_of_inputs_only():
+            return gradient_penalty(logits, images.all())
     with torch.no_grad():
         maps = state.frozen(augmented(state, images, batch, random, use).image)
     leaves = [leaf(x) for x in maps]
-    return gradient_penalty(state.judge_maps(leaves, batch.condition).logits, leaves)
+    logits = state.judge_maps(leaves, batch.condition).logits
+    with gradients_of_inputs_only():
+        return gradient_penalty(logits, leaves)
 
 
 @torch.no_grad()
@@ -72,7 +76,8 @@ def path_length_step(state: TrainingState, batch: Batch, objective: Objective, r
         ws = styles(state, half, config, halves, "path length")
         images = state.generate(ws, half.condition, noise(state, half, halves, "path length")).image
         state.watch.see("G/images", images)
-        lengths = path_lengths(images, ws, halves.rows("path length direction", half.rows))
+        with gradients_of_inputs_only():
+            lengths = path_lengths(images, ws, halves.rows("path length direction", half.rows))
         everywhere = total(lengths.mean()) / world_size()
         state.path_length_mean.lerp_(everywhere, PATH_LENGTH_DECAY)
         of_part = path_length_penalty(lengths, state.path_length_mean)

@@ -12,10 +12,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from clipgan.base.vectors import unit
 from clipgan.config import ModelConfig
+from clipgan.models.losses.adversarial import path_lengths
 from clipgan.models.networks import convolution
 from clipgan.models.networks.activation import activate
 from clipgan.models.networks.build import build_generator
-from clipgan.models.networks.derivatives import differentiated_twice
+from clipgan.models.networks.derivatives import differentiated_twice, gradients_of_inputs_only
 from clipgan.models.networks.layers import StyledLayer, ToRGB
 from tests.numeric import in_float32, rounding
 
@@ -133,6 +134,15 @@ def test_the_activation(bound, twice):
     torch.testing.assert_close(gradient, slope)
 
 
+@in_float32()
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_no_gradient_passes_where_a_bound_holds_that_half_precision_cannot_hold(dtype):
+    bound = 256 * 0.5**0.5
+    x = torch.tensor([1000.0, -5000.0, 100.0], dtype=dtype, requires_grad=True)
+    [gradient] = torch.autograd.grad(activate(x, bound).sum(), x)
+    assert gradient.tolist() == [0, 0, 1]
+
+
 @pytest.mark.parametrize("bound", [None, 1.0])
 def test_the_activations_second_derivative(bound):
     """With respect to the first one's direction it is the slope; with respect to the argument there is none."""
@@ -155,15 +165,19 @@ class WeightGradients(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
-def test_a_path_lengths_first_gradient_needs_no_weight_gradients():
+@pytest.mark.parametrize("own", [(), ("cpu",)])
+def test_a_path_lengths_first_gradient_needs_no_weight_gradients(monkeypatch, own):
+    monkeypatch.setattr(convolution, "OWN", own)
     generator = build_generator(MODEL, C, 16)
     ws = torch.randn(2, generator.n_styles, MODEL.w_dim, requires_grad=True)
     with differentiated_twice(), WeightGradients() as counted:
         images = generator.synthesise(ws, unit(torch.randn(2, C)), generator.draw_noise(2, torch.randn))
-        [gradient] = torch.autograd.grad(images.sum(), ws, create_graph=True)
+        with gradients_of_inputs_only():
+            lengths = path_lengths(images, ws, torch.randn)
         assert counted.count == 0
-        gradient.square().sum().backward()
+        lengths.square().sum().backward()
         assert counted.count > 0
+    assert all(parameter.grad is not None for parameter in generator.synthesis.convs.parameters())
 
 
 @in_float32()
@@ -184,6 +198,19 @@ def test_gradients_in_bfloat16_stay_near(up):
     for half, full in zip(gradients(True), gradients(False), strict=True):
         assert half.dtype == torch.float32
         assert (half - full).norm() < rounding(20, torch.bfloat16) * full.norm()
+
+
+@in_float32()
+@pytest.mark.parametrize("differentiated", [nullcontext, differentiated_twice])
+def test_gradients_of_biases_do_not_overflow_in_half_precision(differentiated):
+    """They are sums over all pixels; this one exceeds what float16 can hold."""
+    layer = StyledLayer(3, 4, 5)
+    torch.nn.init.ones_(layer.bias)  # beyond the kink
+    torch.nn.init.zeros_(layer.conv.weight)
+    with differentiated(), torch.autocast("cpu", torch.float16):
+        y = layer(torch.randn(16, 3, 64, 64), torch.randn(16, 5), torch.randn(16, 1, 64, 64))
+    [gradient] = torch.autograd.grad(y, layer.bias, torch.ones_like(y))
+    torch.testing.assert_close(gradient, torch.full((4,), 16 * 64 * 64 * 2**0.5))
 
 
 @in_float32()

@@ -55,6 +55,14 @@ def test_an_error_leaves_no_scaled_parameters_behind(layers):
     assert all(layer._ready is None for layer in layers)
 
 
+def test_small_gradients_in_half_precision_do_not_vanish():
+    """Half precision rounds 2e-8 to 0: the gradient is scaled in the parameter's dtype."""
+    parameter = torch.ones(3, requires_grad=True)
+    [scaled] = scale_and_cast([parameter], [2.0**-12], torch.float16)
+    [gradient] = torch.autograd.grad(scaled, parameter, torch.full((3,), 2.0**-13, dtype=torch.float16))
+    assert gradient.tolist() == [2.0**-25] * 3
+
+
 @pytest.mark.usefixtures("float64")
 def test_scaling_can_be_differentiated_twice():
     tensors = [torch.randn(3, requires_grad=True), torch.randn(2, 2, requires_grad=True)]
