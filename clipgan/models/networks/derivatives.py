@@ -6,9 +6,8 @@ such a gradient cannot be differentiated again. So the regularisers, which diffe
 `differentiated_twice`. torch.compile traces the ordinary operations too.
 """
 
-import functools
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -20,13 +19,17 @@ _inputs_only = [False]  # whether a block `gradients_of_inputs_only` runs
 
 
 @contextmanager
-def differentiated_twice() -> Iterator[None]:
-    """Use ordinary operations in a block: their results can be differentiated twice."""
-    before, _twice[0] = _twice[0], True
+def _set(flag: list[bool]) -> Iterator[None]:
+    before, flag[0] = flag[0], True
     try:
         yield
     finally:
-        _twice[0] = before
+        flag[0] = before
+
+
+def differentiated_twice() -> AbstractContextManager[None]:
+    """Use ordinary operations in a block: their results can be differentiated twice."""
+    return _set(_twice)
 
 
 def twice() -> bool:
@@ -34,17 +37,12 @@ def twice() -> bool:
     return _twice[0]
 
 
-@contextmanager
-def gradients_of_inputs_only() -> Iterator[None]:
+def gradients_of_inputs_only() -> AbstractContextManager[None]:
     """Leave out the gradients of weights in a block, where a regulariser computes its first gradient.
 
     Autograd does not tell a function which of its gradients are needed. After NVIDIA's conv2d_gradfix.
     """
-    before, _inputs_only[0] = _inputs_only[0], True
-    try:
-        yield
-    finally:
-        _inputs_only[0] = before
+    return _set(_inputs_only)
 
 
 def inputs_only() -> bool:
@@ -81,18 +79,6 @@ def pixels(x: Tensor) -> Tensor:
 def scaled_product(a: Tensor, b: Tensor, factor: float) -> Tensor:
     """Return factor * a @ b in one operation."""
     return torch.addmm(b[0], a, b, beta=0, alpha=factor)  # with beta = 0, addmm does not read its first argument
-
-
-def row(length: int, value: float, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Return a vector of one value: cuBLAS adds a vector to a product in the product's own kernel, but no scalar."""
-    if torch.compiler.is_compiling():
-        return torch.full((length,), value, device=device, dtype=dtype)
-    return _row(length, value, device, dtype)
-
-
-@functools.lru_cache  # a CUDA graph can record a later use, but not the first
-def _row(length: int, value: float, device: torch.device, dtype: torch.dtype) -> Tensor:
-    return torch.full((length,), value, device=device, dtype=dtype)
 
 
 def slope_backward(gradient: Tensor, y: Tensor) -> Tensor:

@@ -118,13 +118,13 @@ class Synthesis(nn.Module):
         x = x.contiguous(memory_format=torch.channels_last)
         derived = derived_together(self.styled, own[: len(self.styled)], noise)
         first, *colours = colours_derived_together([self.first_rgb, *self.rgbs], own[1::2])
-        x = self.first(x, own[0], noise[0], derived[0])
+        x = self.first(x, own[0], derived[0])
         rgb = self.first_rgb(x, own[1], first)
         smaller: list[Tensor] = []
         for index, (up, conv, to_rgb) in enumerate(zip(self.ups, self.convs, self.rgbs, strict=True)):
             place = 2 * index + 1
-            x = up(x, own[place], noise[place], derived[place])
-            x = conv(x, own[place + 1], noise[place + 1], derived[place + 1])
+            x = up(x, own[place], derived[place])
+            x = conv(x, own[place + 1], derived[place + 1])
             smaller.append(rgb)
             rgb = upsample(rgb) + to_rgb(x, own[place + 2], colours[index])
         rgb = rgb.contiguous(memory_format=torch.channels_last)

@@ -36,6 +36,11 @@ def normalise_second_moment(x: Tensor) -> Tensor:
     return F.rms_norm(x, x.shape[1:], eps=1e-8)
 
 
+def scaled(x: Tensor, factor: float) -> Tensor:
+    """Multiply x by a factor; skip the product for the usual factor 1."""
+    return x if factor == 1 else x * factor
+
+
 class Equalised(nn.Module):
     """A layer with equalised learning rate: its parameters are multiplied by constants in each pass."""
 
@@ -49,7 +54,7 @@ class Equalised(nn.Module):
         """Return weight and bias times their gains."""
         if self._ready is not None:
             return self._ready
-        return self.weight * self.gain, None if self.bias is None else self.bias * self.bias_gain
+        return self.weight * self.gain, None if self.bias is None else scaled(self.bias, self.bias_gain)
 
 
 def dtype_of_maps(weight: Tensor) -> torch.dtype:
@@ -166,16 +171,13 @@ class StyledLayer(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.up = up
 
-    def forward(self, x: Tensor, style: Tensor, noise: Tensor, derived: Derived | None = None) -> Tensor:
+    def forward(self, x: Tensor, style: Tensor, derived: Derived) -> Tensor:
         """Map x [N, I, H, H] and styles [N, S] to [N, O, H', H'], where H' = H, or 2H with `up`.
 
         Args:
             x, style: maps and styles.
-            noise: [N, 1, H', H'].
-            derived: of this layer, `style` and `noise`; None: derived here. See `derived_together`.
+            derived: of this layer, `style` and its noise; see `derived_together`.
         """
-        if derived is None:
-            [derived] = derived_together([self], [style], [noise])
         if written_out():
             parameters = (*self.conv.styled(style), self.noise_strength, self.bias)
             return once(StyledConvolution, x, *parameters, derived, self.conv.options(self.up))
@@ -204,10 +206,8 @@ class ToRGB(nn.Module):
         self.conv = ModulatedConv(inputs, 3, style, kernel=1)
         self.bias = nn.Parameter(torch.zeros(3))
 
-    def forward(self, x: Tensor, style: Tensor, derived: DerivedColours | None = None) -> Tensor:
+    def forward(self, x: Tensor, style: Tensor, derived: DerivedColours) -> Tensor:
         """Map x [N, I, H, H] and styles [N, S] to RGB [N, 3, H, H]; see `StyledLayer.forward` for `derived`."""
-        if derived is None:
-            [derived] = colours_derived_together([self], [style])
         if written_out():
             return once(StyledToRGB, x, *self.conv.styled(style), self.bias, derived, self.conv.options())
         y = torch.bmm(derived.own, pixels(x).transpose(1, 2)) + self.bias[:, None]

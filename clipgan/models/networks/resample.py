@@ -3,12 +3,13 @@
 Shapes: N batch, I channels, H = W resolution.
 """
 
-import functools
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from clipgan.models.networks.constants import constant
 
 
 def downsample(x: Tensor) -> Tensor:
@@ -71,7 +72,7 @@ def upsample_backward_by_products(gradient: Tensor) -> Tensor:
     return (down.T @ gradient @ across).contiguous(memory_format=torch.channels_last)
 
 
-@functools.lru_cache  # a CUDA graph can record a later use, but not the first
+@constant
 def doubling(edge: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Return the matrix [2 edge, edge] that `upsample` applies to the rows and to the columns."""
     lines = torch.eye(edge, device=device)[None]

@@ -13,12 +13,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from clipgan.models.networks.constants import row
 from clipgan.models.networks.derivatives import (
     SLOPE,
     convolution_backward,
     inputs_only,
     pixels,
-    row,
     scaled_product,
     slope_backward,
 )

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from clipgan.models.networks.derivatives import row, written_out
+from clipgan.models.networks.constants import row
+from clipgan.models.networks.derivatives import written_out
 from clipgan.models.networks.scaled_parameters import scale_and_cast
 
 SQRT2 = 2**0.5

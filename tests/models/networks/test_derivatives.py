@@ -17,7 +17,7 @@ from clipgan.models.networks import convolution
 from clipgan.models.networks.activation import activate
 from clipgan.models.networks.build import build_generator
 from clipgan.models.networks.derivatives import differentiated_twice, gradients_of_inputs_only
-from clipgan.models.networks.layers import StyledLayer, ToRGB
+from clipgan.models.networks.layers import StyledLayer, ToRGB, colours_derived_together, derived_together
 from tests.numeric import in_float32, rounding
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
@@ -58,6 +58,10 @@ def test_written_out_gradients_are_autograds(multi_scale, layout):
         torch.testing.assert_close(own, autograds)
 
 
+def styled(layer, x, style, noise):
+    return layer(x, style, *derived_together([layer], [style], [noise]))
+
+
 class Layers(torch.nn.Module):
     """A styled layer and RGB."""
 
@@ -66,7 +70,8 @@ class Layers(torch.nn.Module):
         self.layer, self.rgb = StyledLayer(3, 4, 5, up=up), ToRGB(4, 5)
 
     def forward(self, x, style, noise):
-        return self.rgb(self.layer(x, style, noise), style)
+        [colours] = colours_derived_together([self.rgb], [style])
+        return self.rgb(styled(self.layer, x, style, noise), style, colours)
 
 
 @pytest.mark.parametrize("up", [False, True])
@@ -90,7 +95,9 @@ def test_gradients_of_a_styled_layer_are_difference_quotients(up):
 def test_a_second_derivative_elsewhere_is_an_error():
     layer = StyledLayer(3, 4, 5)
     x = torch.randn(2, 3, 4, 4, requires_grad=True)
-    (gradient,) = torch.autograd.grad(layer(x, torch.randn(2, 5), torch.randn(2, 1, 4, 4)).sum(), x, create_graph=True)
+    (gradient,) = torch.autograd.grad(
+        styled(layer, x, torch.randn(2, 5), torch.randn(2, 1, 4, 4)).sum(), x, create_graph=True
+    )
     with pytest.raises(RuntimeError, match="does not require grad"):
         gradient.sum().backward()
 
@@ -191,7 +198,7 @@ def test_gradients_in_bfloat16_stay_near(up):
     def gradients(autocast):
         inputs = [x.clone().requires_grad_(), *layer.parameters()]
         with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-            y = layer(inputs[0], style, noise)
+            y = styled(layer, inputs[0], style, noise)
         assert y.dtype == (torch.bfloat16 if autocast else torch.float32)
         return torch.autograd.grad(y.float().square().sum(), inputs)
 
@@ -208,7 +215,7 @@ def test_gradients_of_biases_do_not_overflow_in_half_precision(differentiated):
     torch.nn.init.ones_(layer.bias)  # beyond the kink
     torch.nn.init.zeros_(layer.conv.weight)
     with differentiated(), torch.autocast("cpu", torch.float16):
-        y = layer(torch.randn(16, 3, 64, 64), torch.randn(16, 5), torch.randn(16, 1, 64, 64))
+        y = styled(layer, torch.randn(16, 3, 64, 64), torch.randn(16, 5), torch.randn(16, 1, 64, 64))
     [gradient] = torch.autograd.grad(y, layer.bias, torch.ones_like(y))
     torch.testing.assert_close(gradient, torch.full((4,), 16 * 64 * 64 * 2**0.5))
 
@@ -223,11 +230,11 @@ def test_large_styles_do_not_overflow_in_half_precision(twice):
     layer.conv.affine.bias.fill_(5000.0)
     assert 5000.0**2 * layer.conv.gain**2 > torch.finfo(torch.float16).max
     arguments = torch.randn(4, 16, 8, 8), torch.randn(4, 8), torch.randn(4, 1, 8, 8)
-    full = layer(*arguments)
+    full = styled(layer, *arguments)
     with torch.autocast("cpu", torch.float16):
         if twice:
             with differentiated_twice():
-                half = layer(*arguments)
+                half = styled(layer, *arguments)
         else:
-            half = layer(*arguments)
+            half = styled(layer, *arguments)
     assert (half.float() - full).norm() < rounding(20, torch.float16) * full.norm()

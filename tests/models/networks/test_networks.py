@@ -19,6 +19,8 @@ from clipgan.models.networks.layers import (
     StyledLayer,
     ToRGB,
     channels_at,
+    colours_derived_together,
+    derived_together,
     minibatch_stddev,
     upsample,
 )
@@ -216,7 +218,8 @@ def test_styled_layers_are_their_definitions(differentiated):
         colours.bias.normal_()
     x, style, noise = torch.randn(2, 5, 6, 6), torch.randn(2, 4), torch.randn(2, 1, 6, 6)
     with differentiated():
-        features, rgb = layer(x, style, noise), colours(x, style)
+        features = layer(x, style, *derived_together([layer], [style], [noise]))
+        rgb = colours(x, style, *colours_derived_together([colours], [style]))
     y = modulated(layer.conv, x, style, demodulate=True) + 0.3 * noise + layer.bias[:, None, None]
     torch.testing.assert_close(features, F.leaky_relu(y, 0.2) * 2**0.5)
     torch.testing.assert_close(rgb, modulated(colours.conv, x, style, demodulate=False) + colours.bias[:, None, None])

@@ -5,7 +5,6 @@ Filters ignore autocast and compute in the dtype of their input: half precision 
 Shapes: N batch, I channels, H = W resolution.
 """
 
-import functools
 from collections.abc import Callable
 from functools import partial
 
@@ -13,11 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from clipgan.models.networks.constants import constant
+
 TAPS = (1.0, 3.0, 3.0, 1.0)
 PRODUCTS = ("cuda",)  # types of devices that filter by matrix products; a GPU's depthwise convolutions are slow
 
 
-@functools.lru_cache
+@constant
 def kernel(device: torch.device, dtype: torch.dtype) -> Tensor:
     """Return the two-dimensional filter, [1, 1, 4, 4], whose sum is 1."""
     taps = _taps(device, dtype)
@@ -56,14 +57,14 @@ def _by_products(x: Tensor, matrix: Tensor) -> Tensor:
     return across.unflatten(0, (n, -1)).permute(0, 3, 1, 2)
 
 
-@functools.lru_cache  # a CUDA graph can record a later use, but not the first
+@constant
 def _blurring(size: int, padding: int, stride: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     """Return the matrix [H', H] by which `blur` filters an edge of `size` pixels; its entries are exact."""
     taps = _taps(device, torch.float64)[None, None]
     return _matrix(size, device, partial(F.conv1d, weight=taps, padding=padding, stride=stride)).to(dtype)
 
 
-@functools.lru_cache
+@constant
 def _upsampling(size: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     """Return the matrix [2H, H] by which `upsample` filters an edge of `size` pixels; its entries are exact."""
     taps = 2 * _taps(device, torch.float64)[None, None]
