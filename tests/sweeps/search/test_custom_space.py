@@ -1,6 +1,6 @@
 """Further values of a point, which a function of the user's suggests."""
 
-import random
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -97,6 +97,9 @@ def both(trial: BaseTrial) -> None:
     trial.suggest_float("z", 0, 1)
 
 
+NUMBERS = itertools.count()
+
+
 @pytest.mark.parametrize(
     ("function", "message"),
     [
@@ -105,7 +108,7 @@ def both(trial: BaseTrial) -> None:
         (both, r"z cannot be suggested beside \+z"),
         (lambda trial: trial.suggest_float("z=1", 0, 1), "HydraException"),
         (lambda trial: trial.suggest_float("~z", 0, 1), "is no key of an override"),
-        (lambda trial: trial.suggest_float(f"z{random.random()}", 0, 1), "the same names and ranges whenever"),
+        (lambda trial: trial.suggest_float(f"z{next(NUMBERS)}", 0, 1), "the same names and ranges whenever"),
     ],
 )
 def test_a_mistake_in_the_function_is_one_message(function: Callable[[BaseTrial], object], message: str) -> None:
