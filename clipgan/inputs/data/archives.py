@@ -17,17 +17,18 @@ EXTENDED_BYTES = 1 << 20  # of a header with a long name or other attributes, wh
 class LimitedHeader(tarfile.TarInfo):
     """A member's header that takes little memory; for `tarfile.open(..., tarinfo=LimitedHeader)`."""
 
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        """Parse a block of 512 bytes; refuse one that announces a huge extended header, which a sparse file can have.
+    def _proc_member(self, archive: tarfile.TarFile) -> Self:
+        """Read on after a header of 512 bytes; refuse a huge extended header, which a sparse file can have.
+
+        tarfile leaves this method to subclasses.
 
         Raises:
             ReadError: the header is too large.
         """
-        header = super().frombuf(buf, encoding, errors)
-        if header.type in EXTENDED and header.size > EXTENDED_BYTES:
-            raise tarfile.ReadError(f"a header has {header.size} bytes")
-        return header
+        if self.type in EXTENDED and self.size > EXTENDED_BYTES:
+            raise tarfile.ReadError(f"a header has {self.size} bytes")
+        member: Self = super()._proc_member(archive)  # type: ignore[misc]
+        return member
 
 
 def check_member(archive: Path, name: str, plain: bool) -> None:
