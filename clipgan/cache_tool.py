@@ -14,6 +14,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from rich.table import Table
 
+from clipgan.base import lookup
 from clipgan.base.cache import DESCRIPTION, default_cache_dir, is_entry
 from clipgan.base.checksums import ALL, damage, files_of
 from clipgan.base.console import console
@@ -109,7 +110,8 @@ def _run() -> None:
     parser.add_argument("--yes", action="store_true", help="clean: remove without a question")
     given = parser.parse_args()
     root: Path = given.cache_dir or default_cache_dir()
-    found = [(entry, state(entry, given.what == "verify")) for entry in entries(root, given.kind)]
+    there = entries(root, given.kind) if lookup.exists(root) else []
+    found = [(entry, state(entry, given.what == "verify")) for entry in there]
     console.print(table(root, found))
     if given.what == "clean" and confirmed(len(found), root, given.yes):
         count, freed = clean([entry for entry, _ in found])

@@ -20,6 +20,7 @@ TOOLS = (
     "clipgan.base.console",
     "clipgan.base.durable_files",
     "clipgan.base.installed",
+    "clipgan.base.lookup",
     "clipgan.base.mlflow_store",
     "clipgan.base.nvidia_smi",
     "clipgan.base.secrets",

@@ -12,6 +12,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from clipgan.base import lookup
 from clipgan.base.checksums import ALL, damage, write_checksums
 from clipgan.base.console import console
 from clipgan.base.durable_files import flush_path, flush_tree, replace_text
@@ -87,7 +88,7 @@ def cache_entry(
 def _intact(root: Path, entry: Path, read_up_to: float) -> bool:
     """Whether the entry is complete and not damaged."""
     try:
-        return entry.is_dir() and damage(entry, read_up_to) is None
+        return lookup.is_dir(entry) and damage(entry, read_up_to) is None
     except PermissionError as error:
         raise UserError(
             f"cache_dir={root}: this user may not read {error.filename}, which another user has made; its owner can "
@@ -108,7 +109,7 @@ def _make(
     """Build a missing or damaged entry, unless another process has built it during the wait for the lock."""
     lock = _lock(root, entry)
     try:
-        if entry.is_dir():
+        if lookup.is_dir(entry):
             reason = damage(entry, read_up_to)
             if reason is None:
                 return

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from clipgan.base import lookup
 from clipgan.base.errors import UserError
 from clipgan.base.installed import conf, module_command, train_command
 from clipgan.base.text import first_line, printable
@@ -281,5 +282,7 @@ def system_message(error: OSError, folder_key: str = "hydra.run.dir") -> str | N
         return printable(f"a file's name is too long for the file system: {name}...")
     if error.errno not in UNWRITABLE:
         return None
+    if (message := lookup.refusal(error)) is not None:
+        return printable(message)
     where = error.filename or "the output folder"
     return printable(f"{where} cannot be written ({error.strerror}); choose another with {folder_key}=DIR")

@@ -14,6 +14,7 @@ from typing import IO, Any, BinaryIO, cast
 
 import torch
 
+from clipgan.base import lookup
 from clipgan.base.durable_files import replacing
 from clipgan.base.errors import UserError
 from clipgan.base.text import why_unreadable
@@ -72,7 +73,7 @@ def load_checkpoint(
     Raises:
         UserError: the file is missing or damaged, belongs to another task, or holds more than tensors and plain data.
     """
-    if not path.is_file():
+    if not lookup.is_file(path):
         raise UserError(f"resume={path} does not exist; give a checkpoint file, auto or none")
     try:
         _verify(path, checksum)

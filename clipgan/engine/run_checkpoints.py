@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from clipgan.base import lookup
 from clipgan.base.console import console
 from clipgan.base.errors import UserError
 from clipgan.config import Config, flatten, from_record, plain
@@ -54,7 +55,7 @@ def check_resumption(config: Config) -> None:
     Raises:
         UserError: the file does not exist.
     """
-    if config.resume not in ("auto", "none") and not Path(config.resume).is_file():
+    if config.resume not in ("auto", "none") and not lookup.is_file(config.resume):
         raise UserError(f"resume={config.resume} does not exist; give a checkpoint file, auto or none")
 
 

@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from clipgan.base import lookup
 from clipgan.base.errors import UserError
 from clipgan.base.text import first_line
 from clipgan.config.checks import RESOLUTIONS, is_resolution
@@ -101,7 +102,7 @@ def find_pictures(path: Path, resolution: int | None) -> GivenPictures:
     Raises:
         UserError: there is no picture, or one is not RGB with 8 bits, or of another size, or damaged.
     """
-    found = [_noted(path, picture) for picture in (_of_archive(path) if path.is_file() else _of_folder(path))]
+    found = [_noted(path, picture) for picture in (_of_archive(path) if lookup.is_file(path) else _of_folder(path))]
     sampled = [each for each in found if each[0].prompt is not None]
     found = sorted(sampled or found, key=lambda each: each[0].name)
     if not found:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from clipgan.base import lookup
 from clipgan.base.errors import UserError
 from clipgan.base.installed import conf
 from clipgan.config import MEASURES
@@ -119,9 +120,9 @@ def _protocol(text: str | None) -> str | None:
 
 def _checkpoints(text: str) -> tuple[Path, ...]:
     whole = Path(text)  # a comma may be a part of a file's name
-    paths = (whole,) if whole.exists() else tuple(Path(part) for part in text.split(",") if part)
+    paths = (whole,) if lookup.exists(whole) else tuple(Path(part) for part in text.split(",") if part)
     for path in paths:
-        if not path.is_file():
+        if not lookup.is_file(path):
             raise UserError(f"ckpt={path} does not exist, or is no file; give checkpoint files, with commas between")
     return paths
 
@@ -133,6 +134,6 @@ def _all_snapshots(text: str | None) -> bool:
 
 
 def _existing(key: str, text: str | None) -> Path | None:
-    if text is not None and not Path(text).exists():
+    if text is not None and not lookup.exists(text):
         raise UserError(f"{key}={text} does not exist")
     return None if text is None else Path(text)

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from clipgan.base import lookup
 from clipgan.base.errors import UserError
 from clipgan.base.pickles import refuse_huge_numbers
 from clipgan.base.text import first_line
@@ -88,7 +89,7 @@ def read_pickle(path: Path) -> dict[str, Any]:
     Raises:
         UserError: the file is missing, or names anything that networks and tensors do not need.
     """
-    if not path.is_file():
+    if not lookup.is_file(path):
         raise UserError(f"{path} does not exist; give a network pickle of LAFITE")
     try:
         with path.open("rb") as file:
@@ -141,6 +142,8 @@ ALLOWED = {
     ("numpy", "ndarray"): Ignored,
     ("numpy.core.multiarray", "_reconstruct"): Ignored,
     ("numpy._core.multiarray", "_reconstruct"): Ignored,
+    ("numpy.core.numeric", "_frombuffer"): Ignored,  # protocol 5, the default from Python 3.14 on
+    ("numpy._core.numeric", "_frombuffer"): Ignored,
     ("numpy.core.multiarray", "scalar"): Ignored,
     ("numpy._core.multiarray", "scalar"): Ignored,
 }

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from clipgan.base import lookup
 from clipgan.base.errors import UserError
 from clipgan.base.text import why_unreadable
 
@@ -20,7 +21,7 @@ def find_inception_weights(given: str | None) -> Path:
     import torch
 
     path = Path(given) if given else Path(torch.hub.get_dir()) / "checkpoints" / FILE_NAME
-    if not path.is_file():
+    if not lookup.is_file(path):
         raise UserError(
             f"metrics.extractor=inception needs torch-fidelity's Inception weights, and {path} does not exist: put "
             f"{FILE_NAME} (torch-fidelity's release v0.2.0) there, or name it with metrics.inception_weights=FILE, "

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from clipgan.base import lookup
 from clipgan.base.errors import UserError
 from clipgan.base.installed import conf
 from clipgan.base.text import printable
@@ -100,7 +101,9 @@ def parse_prompts(key: str, text: str, encoding: str) -> list[str]:
     """
     path = Path(text)
     try:
-        is_file = path.is_file()
+        is_file = lookup.is_file(path)
+    except PermissionError:
+        raise
     except OSError:  # the text is too long for a file name
         is_file = False
     if not is_file and (path.suffix in TEXT_FILES or (os.sep in text and path.parent.is_dir())):
@@ -192,13 +195,13 @@ def _encoding(key: str, text: str) -> str:
 
 
 def _checkpoint(key: str, text: str) -> Path:
-    if not Path(text).is_file():
+    if not lookup.is_file(text):
         raise UserError(f"{key}={text} does not exist; give a checkpoint file")
     return Path(text)
 
 
 def _picture(key: str, text: str) -> Path:
-    if not Path(text).is_file():
+    if not lookup.is_file(text):
         raise UserError(f"{key}={text} does not exist; give an image file")
     return Path(text)
 

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from clipgan.base import lookup
 from clipgan.base.console import console
 from clipgan.base.errors import UserError
 from clipgan.base.pictures import to_picture, to_uint8
@@ -134,7 +135,7 @@ def recorded_clip(
     Raises:
         UserError: the weights are missing, or differ from the run's.
     """
-    if checkpoint is not None and not Path(checkpoint).is_file():
+    if checkpoint is not None and not lookup.is_file(checkpoint):
         raise UserError(f"{key}.checkpoint={checkpoint} does not exist; give the weights of {key}={config.name}")
     file = checkpoint
     if file is None and record is not None and Path(record["file"]).is_file():

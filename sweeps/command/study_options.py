@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from clipgan.base.lookup import refusal
 from clipgan.base.text import printable
 from sweeps.base.environment import STORAGE
 from sweeps.base.errors import SweepError
@@ -54,4 +55,5 @@ def one_message(option: str) -> Iterator[None]:
         sys.exit(printable(str(error)))
     except OSError as error:
         name = error.filename or "a file"  # a library's write names none
-        sys.exit(printable(f"{name} cannot be written ({error.strerror or error}); choose another with {option}"))
+        unwritten = f"{name} cannot be written ({error.strerror or error}); choose another with {option}"
+        sys.exit(printable(refusal(error) or unwritten))

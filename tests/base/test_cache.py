@@ -5,11 +5,9 @@ import io
 import os
 import pwd
 import shutil
-import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +25,7 @@ from clipgan.inputs.data.supplied_features import stored_rows
 from clipgan.inputs.encoders.weights import read_state_dict, write_weights
 from clipgan.inputs.features.feature_writer import write_features
 from tests.disks import small_disk
+from tests.users import as_nobody, public_folder
 
 
 def test_built_once_for_one_description(tmp_path):
@@ -193,21 +192,9 @@ def test_a_full_disk_while_weights_are_written_is_one_message(tmp_path):
 
 @pytest.fixture
 def shared():
-    """A cache that other users may enter; pytest's own folders are private."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can become another user")
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        yield Path(folder) / "cache"
-
-
-@contextmanager
-def as_nobody():
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
+    """A cache that other users may enter."""
+    with public_folder() as folder:
+        yield folder / "cache"
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])

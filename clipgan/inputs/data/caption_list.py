@@ -4,6 +4,7 @@ import csv
 import io
 from pathlib import Path
 
+from clipgan.base import lookup
 from clipgan.base.errors import UserError
 from clipgan.inputs.data.limits import check_caption, check_text_size
 from clipgan.inputs.data.text import checked, decode, read_lines
@@ -21,7 +22,7 @@ def read_captions(key: str, path: Path) -> list[str]:
     Raises:
         UserError: the file is missing, is not text, has no captions, or a table has no column `caption`.
     """
-    if not path.is_file():
+    if not lookup.is_file(path):
         raise UserError(f"{key}={path} does not exist; give a text file with one caption a line, or a table (.csv)")
     try:
         captions = _of_table(path) if path.suffix.lower() == ".csv" else read_lines(path, "utf-8")

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from clipgan.base import lookup
 from clipgan.base.errors import UserError
 from clipgan.inputs.data.account import BLOCKED, CIRCLE, DANGLING, SPECIAL, SPECIAL_LINK, Account
 from clipgan.inputs.data.images import is_image
@@ -39,7 +40,7 @@ def walk(root: Path, account: Account) -> Iterator[Folder]:
     Raises:
         UserError: `root` is not a folder.
     """
-    if not root.is_dir():
+    if not lookup.is_dir(root):
         raise UserError(f"data.path={root} is not a folder; give a folder with images and their captions")
     yield from _below(root, (), (), account)
 

@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from clipgan.base import lookup
 from clipgan.base.cache import cache_entry
 from clipgan.base.console import console
 from clipgan.base.errors import UserError
@@ -90,7 +91,7 @@ def open_source(config: DataConfig, cache_dir: Path) -> Source:
 def _find(config: DataConfig, key: str, path: str | None) -> files.Found | None:
     if path is None:
         return None
-    if not Path(path).exists():
+    if not lookup.exists(path):
         raise UserError(f"{key}={path} does not exist; give the path of the data for data={config.name}")
     return FORMATS[config.name](Path(path), config)
 

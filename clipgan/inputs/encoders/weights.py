@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from clipgan.base import lookup
 from clipgan.base.durable_files import replacing
 from clipgan.base.errors import UserError
 from clipgan.base.text import why_unreadable
@@ -63,7 +64,7 @@ def read_state_dict(path: Path, key: str) -> dict[str, torch.Tensor]:
     Raises:
         UserError: the file is missing, cannot be read or holds no state dict.
     """
-    if not path.is_file():
+    if not lookup.is_file(path):
         raise UserError(f"{key}={path}: there is no such file")
     try:
         path.open("rb").close()  # safetensors says of a file that this user may not read that it does not exist
@@ -127,7 +128,7 @@ def check_weights(files: Mapping[str, str | None]) -> None:
         UserError: names the key of the missing file.
     """
     for key, path in files.items():
-        if path is not None and not Path(path).is_file():
+        if path is not None and not lookup.is_file(path):
             raise UserError(f"{key}={path} does not exist; give a file with the weights")
 
 

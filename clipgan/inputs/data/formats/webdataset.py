@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
 
+from clipgan.base import lookup
 from clipgan.base.errors import UserError
 from clipgan.config import DataConfig
 from clipgan.inputs.data.account import Account
@@ -47,11 +48,11 @@ def find(path: Path, config: DataConfig) -> Found:
             outside.
     """
     account = Account(unit="a shard")
-    shards = {"train": [path]} if path.is_file() else _shards(path, account)
+    shards = {"train": [path]} if lookup.is_file(path) else _shards(path, account)
     if not any(shards.values()):
         there = f" (it has {account.skipped()[0]})" if account.skipped() else ""
         raise UserError(f"data.path={path} has no .tar{there}; give a folder with img2dataset's shards, or one shard")
-    root = path.parent if path.is_file() else path
+    root = path.parent if lookup.is_file(path) else path
     states = archive_states(shard for some in shards.values() for shard in some)
     texts = [config.encoding, config.caption_column, account.faults(), account.notes]
     return Found(fingerprint(texts, states), lambda: _list(shards, root, config, account))
