@@ -56,10 +56,12 @@ class Template:
 
 def _connect() -> socket.socket:
     connection = socket.socket(socket.AF_UNIX)
+    deadline = time.monotonic() + 60
     while True:  # the template may be starting
         try:
             connection.connect(os.environ[SOCKET])
         except (FileNotFoundError, ConnectionRefusedError):
+            assert time.monotonic() < deadline, "the template has died"
             time.sleep(0.01)
         else:
             return connection

@@ -21,6 +21,7 @@ import socket
 import struct
 import sys
 import threading
+import warnings
 from contextlib import suppress
 
 LIBRARIES = (
@@ -64,14 +65,16 @@ def serve(listener: socket.socket) -> list[int] | None:
             for pid in list(clients):
                 ended, status = os.waitpid(pid, os.WNOHANG)
                 if ended:
-                    with clients.pop(pid) as client:
+                    with clients.pop(pid) as client, suppress(OSError):  # who asked may have ended
                         client.sendall(NUMBER.pack(os.waitstatus_to_exitcode(status)))
         if listener in ready:
             client, _ = listener.accept()
             if "torch" not in sys.modules:
                 import_libraries()
             _, given, _, _ = socket.recv_fds(client, 1, 4)
-            pid = os.fork()
+            with warnings.catch_warnings():  # Python 3.12 warns of a library's threads, which compute nothing here
+                warnings.simplefilter("ignore", DeprecationWarning)
+                pid = os.fork()
             if pid == 0:
                 signal.set_wakeup_fd(-1)
                 for inherited in (listener, client, *clients.values()):
@@ -82,7 +85,8 @@ def serve(listener: socket.socket) -> list[int] | None:
             for descriptor in given:
                 os.close(descriptor)
             clients[pid] = client
-            client.sendall(NUMBER.pack(pid))
+            with suppress(OSError):
+                client.sendall(NUMBER.pack(pid))
 
 
 def become(given: list[int]) -> tuple[str, str]:
