@@ -54,6 +54,7 @@ test-numeric: setup ## run the numeric tests with the instructions of older proc
 
 test-lowest: ## run the fast tests in another environment, with the lowest versions that pyproject.toml names
 	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet packaging
 	$(LOWEST)/bin/python .ci/lowest.py > $(LOWEST)/lowest.txt
 	$(LOWEST)/bin/python -m pip install --constraint $(LOWEST)/lowest.txt --editable '.[dev]'
 	$(LOWEST)/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m 'not slow and not endurance' $(ARGS)

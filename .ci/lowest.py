@@ -1,17 +1,24 @@
-"""Print the lowest versions that pyproject.toml names, as constraints for pip: `name==version` of `name>=version`."""
+"""Print the lowest versions that pyproject.toml names for this Python, as constraints for pip: `name==version`."""
 
-import re
 import tomllib
 from pathlib import Path
 
-BOUND = re.compile(r"(?P<name>[A-Za-z0-9._-]+)(\[[^]]*\])?>=(?P<version>[0-9.]+)")
+from packaging.requirements import Requirement
 
 
 def lowest(project: dict) -> list[str]:
     """The pins of a `[project]` table and its extras, sorted; a requirement without a lower bound has none."""
     groups = [project["dependencies"], *project["optional-dependencies"].values()]
-    found = (BOUND.match(requirement) for group in groups for requirement in group)
-    return sorted({f"{match['name']}=={match['version']}" for match in found if match})
+    here = [Requirement(line) for group in groups for line in group]
+    return sorted(
+        {
+            f"{requirement.name}=={bound.version}"
+            for requirement in here
+            if requirement.marker is None or requirement.marker.evaluate()
+            for bound in requirement.specifier
+            if bound.operator == ">="
+        }
+    )
 
 
 if __name__ == "__main__":

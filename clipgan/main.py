@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import warnings
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,8 @@ def main() -> None:
         hide_passwords(sys.argv)
         sys.argv[1:] = overrides_last(quote_paths(sys.argv[1:]))
         sys.argv += under_torchrun(sys.argv)
+        # Hydra 1.4 warns of each class that a configuration names, also of this project's own
+        warnings.filterwarnings("ignore", r"hydra\.utils\.instantiate\(\) resolved _target_='clipgan\.", UserWarning)
         share_config_store()
         register_resolvers(sweep_keys=_sweep_keys)
         hydra.main(config_path=str(conf()), config_name="config", **version_base())(task)()

@@ -36,6 +36,7 @@ from sweeps.workers.callbacks import own_arguments, without_callbacks
 CLUSTER = "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher"
 JOBS_BEGUN = "jobs_begun"  # note of the study, see `jobs_begun`
 STOPPED = (128 + signal.SIGTERM, -signal.SIGTERM)  # exit statuses of a command that SIGTERM has stopped
+LAUNCHER = ("hydra/launcher", "hydra.launcher")  # what an override of it begins with
 UNTIL_KILLED = 600  # seconds that Slurm may take after SIGTERM: it requeues no preempted job that has ended before
 OF_EXECUTOR = ("submitit_folder", "max_num_timeout")  # settings of the launcher that its executor is made with
 GENERAL = ("timeout_min", "cpus_per_task", "gpus_per_node", "tasks_per_node", "mem_gb", "nodes", "name",
@@ -48,9 +49,15 @@ def is_detached() -> bool:
 
 
 def run_jobs_here(config: DictConfig) -> None:
-    """Let a detached sweep's process run its jobs itself: its command line names Slurm's launcher."""
+    """Let a detached sweep's process run its jobs itself: its command line names Slurm's launcher.
+
+    A job's configuration names Hydra's own launcher, too: Hydra 1.4 refuses a job with another one than the sweep's.
+    """
+    given = [line for line in config.hydra.overrides.hydra if not line.lstrip("+~").startswith(LAUNCHER)]
     with read_write(config.hydra), open_dict(config.hydra):
         config.hydra.launcher = ConfigStore.instance().load("hydra/launcher/basic.yaml").node
+        config.hydra.runtime.choices["hydra/launcher"] = "basic"
+        config.hydra.overrides.hydra = [*given, "hydra/launcher=basic"]
 
 
 def check_detach(settings: Settings, config: DictConfig) -> None:

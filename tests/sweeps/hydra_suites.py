@@ -1,6 +1,6 @@
 """The tests that Hydra gives to the authors of launchers and sweepers, run on this sweeper.
 
-They are in Hydra's wheel, and so are their fixtures, as a plug-in of pytest. Nothing is left out.
+They are in Hydra's wheel, and so are their fixtures, as a plug-in of pytest. One test of Hydra 1.4 is left out.
 """
 
 import os
@@ -9,10 +9,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from hydra.core.plugins import Plugins
 from hydra.test_utils.launcher_common_tests import BatchedSweeperTestSuite, IntegrationTestSuite, LauncherTestSuite
 
 from tests import warm
 from tests.warm import ROOT
+
+Plugins.instance()  # each test restores what it found: Hydra 1.4 would not find its own sweeper a second time
 
 OURS = ["hydra/sweeper=study", "hydra.sweeper.workers=1"]
 # one test gives the same command twice and wants both to run a job: each has a study of its own
@@ -35,7 +38,8 @@ def _own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("launcher_name", ["basic"])
 @pytest.mark.parametrize("overrides", [OURS])
 class TestLauncher(LauncherTestSuite):
-    pass
+    # a failed job ends Hydra's sweep with its exception; here it is recorded, and the sweep goes on
+    test_failure_preserves_task_traceback = None
 
 
 @pytest.mark.parametrize("launcher_name", ["basic"])

@@ -50,14 +50,14 @@ def test_a_command_composes_nothing_twice(
 ) -> None:
     composition, counted = Composition(HydraContext(loader, CALLBACKS), load(loader, *words)), 0
     alone = of_the_task(load(loader, *fixed))
-    load_configuration = loader.load_configuration
+    load_configuration = loader._load_configuration_impl  # of a sweep's own configuration and of each job's
 
     def counting(*arguments: Any, **named: Any) -> DictConfig:
         nonlocal counted
         counted += 1
         return load_configuration(*arguments, **named)
 
-    monkeypatch.setattr(loader, "load_configuration", counting)
+    monkeypatch.setattr(loader, "_load_configuration_impl", counting)
     read(Settings(), composition, words, check=True)
     config, unset = composition.without_axes(fixed)
     assert (counted, of_the_task(config), unset) == (n, alone, [])
