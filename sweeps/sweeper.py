@@ -77,7 +77,6 @@ class StudySweeper(Sweeper):
         from sweeps.base.signals import Stop, end_with_main_thread, end_with_parent
         from sweeps.command.composition import Composition
         from sweeps.display.summary import new_console
-        from sweeps.workers.detached import is_detached, run_jobs_here
         from sweeps.workers.run import Run
 
         stop, console = Stop(), new_console()
@@ -86,8 +85,6 @@ class StudySweeper(Sweeper):
             with stop.catching_signals():
                 if self.orders is not None:
                     end_with_parent(self.orders.leader["pid"])
-                if is_detached():
-                    run_jobs_here(self.config)
                 composition = Composition(self.hydra_context, self.config)
                 request = self._read(composition, arguments)
                 returns = Run(request, self.job.task_function, self._launcher, self.orders, console, stop).work()
@@ -114,6 +111,7 @@ class StudySweeper(Sweeper):
     def _launcher(self) -> "Launcher":
         from hydra.core.plugins import Plugins
 
-        return Plugins.instance().instantiate_launcher(
-            hydra_context=self.hydra_context, task_function=self.job, config=self.config
-        )
+        from sweeps.workers.detached import is_detached, launcher_here
+
+        make = launcher_here if is_detached() else Plugins.instance().instantiate_launcher
+        return make(hydra_context=self.hydra_context, task_function=self.job, config=self.config)

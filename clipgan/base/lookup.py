@@ -6,16 +6,22 @@
 import errno
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 MISSING = (errno.ENOENT, errno.ENOTDIR, errno.EBADF, errno.ELOOP)
+
+
+class UnreadableError(PermissionError):
+    """This user may not read a path, or not enter a folder above it."""
 
 
 def is_file(path: Path | str) -> bool:
     """Whether there is a file, or a link to one.
 
     Raises:
-        OSError: this user may not look the path up, or its name is too long.
+        UnreadableError: this user may not look the path up.
+        OSError: its name is too long.
     """
     return stat.S_ISREG(_mode(path))
 
@@ -38,23 +44,35 @@ def _mode(path: Path | str) -> int:
     except OSError as error:
         if error.errno in MISSING:
             return 0
+        if error.errno == errno.EACCES:
+            raise UnreadableError(error.errno, error.strerror, str(path)) from error
         raise
 
 
+def check_readable(path: Path | str) -> None:
+    """Refuse a file or a folder that is there, and that this user may not read.
+
+    Raises:
+        UnreadableError: see above.
+    """
+    needed = os.R_OK | os.X_OK if is_dir(path) else os.R_OK
+    if exists(path) and not _may(path, needed):
+        raise UnreadableError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+
 def refusal(error: OSError) -> str | None:
-    """Return a message if this user may not read the error's path, or not enter a folder above it.
+    """Return a message if the error says that this user may not read its path.
 
     None if the error has another reason, such as a folder that cannot be written.
     """
     path = error.filename
     if error.errno != errno.EACCES or path is None:
         return None
-    try:
-        os.stat(path)
-    except PermissionError:
-        closed = True
-    except OSError:
-        closed = False
-    else:
-        closed = not os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids)
-    return f"{path} cannot be opened ({error.strerror}): this user may not read it" if closed else None
+    with suppress(OSError):
+        if isinstance(error, UnreadableError) or (os.stat(path) and not _may(path, os.R_OK)):
+            return f"{path} cannot be opened ({error.strerror}): this user may not read it"
+    return None
+
+
+def _may(path: Path | str, needed: int) -> bool:
+    return os.access(path, needed, effective_ids=os.access in os.supports_effective_ids)

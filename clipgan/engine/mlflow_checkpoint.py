@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from clipgan.base import lookup
 from clipgan.base.errors import UserError
 from clipgan.base.mlflow_store import first_touch
 from clipgan.base.secrets import without_passwords
@@ -30,13 +31,13 @@ def checkpoint_of_run(run_id: str, config: MlflowConfig, given: str) -> Path:
     empty = not snapshots(run_dir)
     if empty or noted(run_dir / RUN_ID_FILE) != run_id:
         where = "is not on this machine"
-        if run_dir.is_dir():
+        if lookup.is_dir(run_dir):
             where = "holds no checkpoint" if empty else "belongs to another run by now"
         raise UserError(f"{given}: the run's directory {run_dir} {where}; give a checkpoint file of it")
     last, content = newest_good(run_dir, torch.device("cpu"))
     kimg, fid = min(content["history"], key=lambda entry: entry[1])
     best = checkpoint_path(run_dir, kimg)
-    if not best.exists():
+    if not lookup.exists(best):
         raise UserError(f"{given}: the run has not kept its checkpoint of lowest FID ({fid:.4g} at {kimg} kimg; "
                         f"keep_best was 0); its newest is init={last}")  # fmt: skip
     return best
@@ -85,7 +86,7 @@ def find_run(run_id: str, tracking_uri: str, given: str) -> Any:
 
 def refuse_missing_database(tracking_uri: str, given: str) -> None:
     database = Path(tracking_uri.removeprefix("sqlite:///"))
-    if tracking_uri.startswith("sqlite:///") and not database.exists():  # MLflow would create an empty database
+    if tracking_uri.startswith("sqlite:///") and not lookup.exists(database):  # MLflow would create an empty database
         shown = without_passwords(tracking_uri)
         raise UserError(f"{given}: there is no MLflow at {shown}; give another with mlflow.tracking_uri=URI")
 

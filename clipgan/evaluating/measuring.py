@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from clipgan.base import lookup
 from clipgan.base.cache import cache_dir_of, cache_entry, digest
 from clipgan.base.checksums import file_digest
 from clipgan.base.console import console
@@ -196,7 +197,7 @@ def _recorded(config: ClipConfig, record: Any, of_run: ClipConfig | None) -> Cli
         record: the file of the run's CLIP.
         of_run: the run's CLIP.
     """
-    if record is None or config != of_run or config.train is None or not Path(record["file"]).is_file():
+    if record is None or config != of_run or config.train is None or not lookup.is_file(record["file"]):
         return config
     return replace(config, checkpoint=record["file"], train=None)
 

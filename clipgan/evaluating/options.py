@@ -120,7 +120,11 @@ def _protocol(text: str | None) -> str | None:
 
 def _checkpoints(text: str) -> tuple[Path, ...]:
     whole = Path(text)  # a comma may be a part of a file's name
-    paths = (whole,) if lookup.exists(whole) else tuple(Path(part) for part in text.split(",") if part)
+    try:
+        is_one = lookup.exists(whole)
+    except OSError:  # many names may be too long for one
+        is_one = False
+    paths = (whole,) if is_one else tuple(Path(part) for part in text.split(",") if part)
     for path in paths:
         if not lookup.is_file(path):
             raise UserError(f"ckpt={path} does not exist, or is no file; give checkpoint files, with commas between")

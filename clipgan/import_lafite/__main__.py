@@ -14,6 +14,7 @@ import open_clip
 import torch
 import yaml
 
+from clipgan.base import lookup
 from clipgan.base.console import console
 from clipgan.base.errors import UserError
 from clipgan.base.installed import conf, train_command
@@ -44,7 +45,7 @@ def import_lafite(source: Path, out: Path, overrides: Sequence[str]) -> list[str
     Raises:
         UserError: the file is not a pickle, names anything dangerous, or does not fit the architecture or the CLIP.
     """
-    if out.exists():
+    if lookup.exists(out):
         raise UserError(f"{out} exists already; give another name")
     found = convert(read_pickle(source), source)
     shipped = flatten(asdict(compose_config([SHIPPED]).model))

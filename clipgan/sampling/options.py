@@ -102,9 +102,9 @@ def parse_prompts(key: str, text: str, encoding: str) -> list[str]:
     path = Path(text)
     try:
         is_file = lookup.is_file(path)
-    except PermissionError:
-        raise
-    except OSError:  # the text is too long for a file name
+    except OSError as error:  # a prompt may be too long for a file's name, or the working folder closed
+        if isinstance(error, PermissionError) and (path.suffix in TEXT_FILES or os.sep in text):
+            raise
         is_file = False
     if not is_file and (path.suffix in TEXT_FILES or (os.sep in text and path.parent.is_dir())):
         what = "is a folder" if path.is_dir() else "does not exist"

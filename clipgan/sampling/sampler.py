@@ -138,7 +138,7 @@ def recorded_clip(
     if checkpoint is not None and not lookup.is_file(checkpoint):
         raise UserError(f"{key}.checkpoint={checkpoint} does not exist; give the weights of {key}={config.name}")
     file = checkpoint
-    if file is None and record is not None and Path(record["file"]).is_file():
+    if file is None and record is not None and lookup.is_file(record["file"]):
         file = record["file"]
     if file is not None:
         config = replace(config, checkpoint=file, train=None)

@@ -19,6 +19,7 @@ from optuna.storages import RDBStorage
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
+from clipgan.base import lookup
 from clipgan.base.secrets import remember, without_passwords
 from clipgan.base.text import first_line
 from sweeps.base.environment import STORAGE
@@ -68,13 +69,13 @@ def absolute_url(storage: str) -> str:
 def is_made(url: str) -> bool:
     """Whether a database exists at an absolute URL. The check does not create an SQLite file."""
     path = _sqlite_file(url)
-    return path is None or (path.exists() and not is_emptied(url))
+    return path is None or (lookup.exists(path) and not is_emptied(url))
 
 
 def is_emptied(url: str) -> bool:
     """Whether the SQLite file at an absolute URL is there and has no byte: it has lost its studies, if it had any."""
     path = _sqlite_file(url)
-    return path is not None and path.is_file() and path.stat().st_size == 0
+    return path is not None and lookup.is_file(path) and path.stat().st_size == 0
 
 
 def is_file(url: str) -> bool:
@@ -269,10 +270,10 @@ def _set_pragmas(connection: Any, _record: Any) -> None:
 
 def _writable(path: Path, shown: str) -> Path:
     path = path.absolute()
-    if not path.parent.is_dir():
+    if not lookup.is_dir(path.parent):
         raise SweepError(f"hydra.sweeper.storage={shown} cannot be made: there is no directory {path.parent}")
-    if path.is_dir():
+    if lookup.is_dir(path):
         raise SweepError(f"hydra.sweeper.storage={shown} cannot be used: {path} is a directory")
-    if not os.access(path if path.exists() else path.parent, os.W_OK) or not os.access(path.parent, os.W_OK):
+    if not os.access(path if lookup.exists(path) else path.parent, os.W_OK) or not os.access(path.parent, os.W_OK):
         raise SweepError(f"hydra.sweeper.storage={shown} cannot be written: {path} or its directory is read-only")
     return path

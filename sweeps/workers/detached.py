@@ -4,6 +4,7 @@ Each job runs the sweep's own command, as a further host of the study would: as 
 trials from the queue. An environment variable tells the command so.
 """
 
+import copy
 import json
 import os
 import shlex
@@ -17,7 +18,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict, read_write
 from rich.console import Console
 
@@ -36,7 +39,6 @@ from sweeps.workers.callbacks import own_arguments, without_callbacks
 CLUSTER = "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher"
 JOBS_BEGUN = "jobs_begun"  # note of the study, see `jobs_begun`
 STOPPED = (128 + signal.SIGTERM, -signal.SIGTERM)  # exit statuses of a command that SIGTERM has stopped
-LAUNCHER = ("hydra/launcher", "hydra.launcher")  # what an override of it begins with
 UNTIL_KILLED = 600  # seconds that Slurm may take after SIGTERM: it requeues no preempted job that has ended before
 OF_EXECUTOR = ("submitit_folder", "max_num_timeout")  # settings of the launcher that its executor is made with
 GENERAL = ("timeout_min", "cpus_per_task", "gpus_per_node", "tasks_per_node", "mem_gb", "nodes", "name",
@@ -48,16 +50,19 @@ def is_detached() -> bool:
     return DETACHED in os.environ
 
 
-def run_jobs_here(config: DictConfig) -> None:
-    """Let a detached sweep's process run its jobs itself: its command line names Slurm's launcher.
+def launcher_here(hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> Launcher:
+    """Make the launcher of a detached sweep's process: Hydra's own, though the command line names Slurm's.
 
-    A job's configuration names Hydra's own launcher, too: Hydra 1.4 refuses a job with another one than the sweep's.
+    The sweep's configuration still names Slurm's, as those of its jobs do: Hydra 1.4 refuses a job with another one.
     """
-    given = [line for line in config.hydra.overrides.hydra if not line.lstrip("+~").startswith(LAUNCHER)]
-    with read_write(config.hydra), open_dict(config.hydra):
-        config.hydra.launcher = ConfigStore.instance().load("hydra/launcher/basic.yaml").node
-        config.hydra.runtime.choices["hydra/launcher"] = "basic"
-        config.hydra.overrides.hydra = [*given, "hydra/launcher=basic"]
+    local = copy.deepcopy(config)
+    with read_write(local.hydra), open_dict(local.hydra):
+        local.hydra.launcher = ConfigStore.instance().load("hydra/launcher/basic.yaml").node
+    launcher = Plugins.instance().instantiate_launcher(
+        hydra_context=hydra_context, task_function=task_function, config=local
+    )
+    launcher.setup(hydra_context=hydra_context, task_function=task_function, config=config)
+    return launcher
 
 
 def check_detach(settings: Settings, config: DictConfig) -> None:

@@ -27,23 +27,30 @@ def test_what_is_there_is_told_from_what_is_missing(tmp_path):
         lookup.exists("x" * 300)
 
 
-def test_a_closed_folder_and_a_file_of_another_user_are_refused_and_a_folder_that_is_read_only_is_not():
+def test_what_is_closed_is_refused_and_what_is_to_be_written_is_not_called_unreadable():
     with public_folder() as folder:
         closed, private = folder / "closed", folder / "private"
         closed.mkdir(mode=0o700)
         private.touch(mode=0o600)
+        lookup.check_readable(closed)
+        lookup.check_readable(folder / "nothing")
         with as_nobody():
-            for look in (lookup.is_file, lookup.is_dir, lookup.exists):
+            for look, path in (
+                (lookup.is_file, closed / "file"),
+                (lookup.is_dir, closed / "file"),
+                (lookup.exists, closed / "file"),
+                (lookup.check_readable, closed),
+                (lookup.check_readable, private),
+                (open, private),
+            ):
                 with pytest.raises(PermissionError) as caught:
-                    look(closed / "file")
-            closed_message = f"{closed / 'file'} cannot be opened (Permission denied): this user may not read it"
-            assert lookup.refusal(caught.value) == closed_message
-            with pytest.raises(PermissionError) as caught:
-                private.open("rb")
-            assert str(private) in lookup.refusal(caught.value)
-            with pytest.raises(PermissionError) as caught:
-                (folder / "new").mkdir()
-            assert lookup.refusal(caught.value) is None
+                    look(path)
+                message = f"{path} cannot be opened (Permission denied): this user may not read it"
+                assert lookup.refusal(caught.value) == message, look
+            for path in (folder / "new", closed / "new"):
+                with pytest.raises(PermissionError) as caught:
+                    path.mkdir()
+                assert lookup.refusal(caught.value) is None
 
 
 def test_an_error_of_another_kind_is_no_refusal():

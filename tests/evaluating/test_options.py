@@ -1,5 +1,7 @@
 """The settings of clipgan.evaluate: one message for each mistake."""
 
+from pathlib import Path
+
 import pytest
 
 from clipgan.base.errors import UserError
@@ -27,6 +29,15 @@ def test_a_mistake_has_one_message(arguments, words):
         parse(arguments)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_many_checkpoints_are_no_long_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = [f"checkpoint-{number:06d}.pt" for number in range(30)]
+    for name in (*names, "a,b.pt"):
+        (tmp_path / name).touch()
+    assert parse([f"ckpt={','.join(names)}"]).ckpt == tuple(map(Path, names))
+    assert parse(["ckpt=a,b.pt"]).ckpt == (Path("a,b.pt"),)
 
 
 def test_an_unknown_metric_lists_all():

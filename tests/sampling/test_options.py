@@ -4,6 +4,7 @@ import pytest
 
 from clipgan.base.errors import UserError
 from clipgan.sampling.options import check_prompt, parse, parse_prompts, parse_seeds
+from tests.users import as_nobody, public_folder
 
 CKPT = f"ckpt={__file__}"  # a file; nothing reads it here
 
@@ -29,6 +30,17 @@ def test_prompts_of_a_line_and_of_a_file(tmp_path):
     file.write_text("a: red = bird\n\n ein grüner Vogel; zwei\n", encoding="utf-8")
     assert parse_prompts("prompts", str(file), "utf-8") == ["a: red = bird", "ein grüner Vogel; zwei"]
     assert parse_prompts("prompts", "long " * 100, "utf-8") == [("long " * 100).strip()]  # no name of a file
+
+
+def test_prompts_in_a_closed_folder(monkeypatch):
+    """A text is no path there; a path is refused."""
+    with public_folder() as folder:
+        (folder / "closed").mkdir(mode=0o700)
+        monkeypatch.chdir(folder / "closed")
+        with as_nobody():
+            assert parse_prompts("prompts", "a red bird", "utf-8") == ["a red bird"]
+            with pytest.raises(PermissionError):
+                parse_prompts("prompts", f"{folder}/closed/list", "utf-8")
 
 
 def test_prompts_of_a_file_in_another_encoding(tmp_path):

@@ -23,11 +23,14 @@ class LimitedHeader(tarfile.TarInfo):
         tarfile leaves this method to subclasses.
 
         Raises:
-            ReadError: the header is too large.
+            ReadError: the header is too large, or damaged.
         """
-        if self.type in EXTENDED and self.size > EXTENDED_BYTES:
+        if self.type in EXTENDED and not 0 <= self.size <= EXTENDED_BYTES:
             raise tarfile.ReadError(f"a header has {self.size} bytes")
-        member: Self = super()._proc_member(archive)  # type: ignore[misc]
+        try:
+            member: Self = super()._proc_member(archive)  # type: ignore[misc]
+        except (ValueError, RecursionError) as error:  # the map of a sparse file, thousands of long names for one file
+            raise tarfile.ReadError("a header is damaged") from error
         return member
 
 

@@ -93,6 +93,7 @@ def _find(config: DataConfig, key: str, path: str | None) -> files.Found | None:
         return None
     if not lookup.exists(path):
         raise UserError(f"{key}={path} does not exist; give the path of the data for data={config.name}")
+    lookup.check_readable(path)
     return FORMATS[config.name](Path(path), config)
 
 

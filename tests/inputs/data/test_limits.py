@@ -256,6 +256,40 @@ def test_a_huge_header_ends_a_shard(tmp_path, kind):
     assert peak() < before + 200
 
 
+def header(kind, size, name="long"):
+    """A block with any size, in the base-256 form if it is negative."""
+    block = bytearray(tarfile.TarInfo(name).tobuf(tarfile.GNU_FORMAT)[:512])
+    block[156:157] = kind
+    block[124:136] = b"%011o\0" % size if size >= 0 else b"\xff" + size.to_bytes(11, "big", signed=True)
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
+def block(content):
+    return content + bytes(-len(content) % 512)
+
+
+SPARSE = block(b"".join(b"%d %s\n" % (len(line) + 4, line) for line in (
+    b"GNU.sparse.major=1", b"GNU.sparse.minor=0", b"GNU.sparse.realsize=99")))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        header(tarfile.GNUTYPE_LONGNAME, -5000),
+        (header(tarfile.GNUTYPE_LONGNAME, 5) + block(b"long\0")) * 5000,
+        header(tarfile.XHDTYPE, 68) + SPARSE + header(tarfile.REGTYPE, 512, "a.png") + block(b"99999999\n"),
+    ],
+    ids=["negative", "5000 names", "map"],
+)
+def test_a_damaged_header_ends_a_shard(tmp_path, damage):
+    shard = tar_with(tmp_path / "0.tar")
+    content = shard.read_bytes().rstrip(b"\0")
+    shard.write_bytes(block(content) + damage + bytes(1024))
+    assert "0.tar: the shard ends early (" in only_the_bad_one(shard, "webdataset")
+
+
 def test_a_huge_item_of_a_table_is_one_message(tmp_path, monkeypatch):
     monkeypatch.setattr(limits, "PIECE", 100)
     monkeypatch.setattr(limits, "JSON_ITEM", 1000)

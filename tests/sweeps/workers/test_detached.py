@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 from omegaconf import DictConfig, OmegaConf
+from optuna.trial import TrialState
 
 from sweeps.base.environment import DETACHED
 from sweeps.base.errors import SweepError
@@ -91,6 +92,26 @@ def test_a_jobs_command_is_stopped_before_slurm_requeues_the_job(
     assert not process.is_running()  # so that its trial waits, and its checkpoint is whole, when the job runs again
     assert isinstance(again, submitit.helpers.DelayedSubmission)
     assert again.function == DetachedLeader(leader.command, leader.environment)
+
+
+@pytest.mark.slow
+def test_a_detached_leader_reads_the_command_as_its_submitter_does(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file names Slurm's launcher, and a setting of Hydra's refers to a job's number."""
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="pip install hydra-submitit-launcher")
+    group = app.cwd / "conf" / "cluster"
+    group.mkdir(parents=True)
+    launcher = "defaults: [override /hydra/launcher: submitit_slurm]\nhydra: {launcher: {timeout_min: 9}}\n"
+    (group / "slurm.yaml").write_text(f"# @package _global_\n{launcher}")
+    points = ("h=0.1,0.5", "mode=hang", "hydra.sweep.subdir=x${hydra.job.num}")
+    queueing = app.start(*points)
+    app.await_file("hanging")
+    queueing.send_signal(signal.SIGINT)
+    app.end(queueing, status=130)
+    (app.cwd / "go").touch()
+    monkeypatch.setenv(DETACHED, "[]")
+    app.run(*points, "hydra.sweeper.workers=1", "+cluster=slurm", f"hydra.searchpath=[file://{app.cwd}/conf]")
+    assert [trial.params["h"] for trial in app.trials(state=TrialState.COMPLETE)] == [0.5, 0.1]
+    assert len(app.started()) == 3  # the stopped job, and each point once
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ PATH/train/filenames.pickle, PATH/test/filenames.pickle: the official split; wit
 import os
 from pathlib import Path
 
+from clipgan.base import lookup
 from clipgan.base.errors import UserError
 from clipgan.config import DataConfig
 from clipgan.inputs.data.account import NO_FILE, Account
@@ -33,7 +34,7 @@ def find(root: Path, config: DataConfig) -> Found:
         UserError: images or captions are missing.
     """
     pictures, texts = (
-        next((root / name for name in names if (root / name).is_dir()), None) for names in (IMAGES, TEXTS)
+        next((root / name for name in names if lookup.is_dir(root / name)), None) for names in (IMAGES, TEXTS)
     )
     if pictures is None or texts is None:
         missing = " or ".join(f"{name}/" for name in (IMAGES if pictures is None else TEXTS))

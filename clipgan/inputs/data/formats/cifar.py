@@ -17,6 +17,7 @@ from typing import IO
 import numpy as np
 from PIL import Image
 
+from clipgan.base import lookup
 from clipgan.base.errors import UserError
 from clipgan.config import DataConfig
 from clipgan.inputs.data.account import Account
@@ -63,10 +64,10 @@ def find(root: Path, config: DataConfig) -> Found:
         UserError: a file is missing or damaged, or the folder holds the python version.
     """
     version = VERSIONS[config.name]
-    folder = root / version.folder if (root / version.folder).is_dir() else root
-    missing = [name for name in (*version.train, *version.heldout, version.names) if not (folder / name).is_file()]
+    folder = root / version.folder if lookup.is_dir(root / version.folder) else root
+    missing = [name for name in (*version.train, *version.heldout, version.names) if not lookup.is_file(folder / name)]
     if missing:
-        python = (folder / version.pickled).is_file() or any(folder.glob(f"cifar-*/{version.pickled}"))
+        python = lookup.is_file(folder / version.pickled) or any(folder.glob(f"cifar-*/{version.pickled}"))
         instead = "; the python version in this folder is pickled and therefore not read" if python else ""
         raise UserError(
             f"data.path={root} has no {missing[0]}{instead}: unpack the binary version, {version.archive}, "

@@ -90,7 +90,7 @@ def _path(root: Path, folder: Path, file_name: str) -> Path | None:
         return None
     forms = dict.fromkeys((written, *(unicodedata.normalize(form, written) for form in ("NFC", "NFD"))))
     places = [place / form for form in forms for place in (folder, root, root / "images")]
-    return next((path for path in places if path.is_file()), None)
+    return next((path for path in places if lookup.is_file(path)), None)
 
 
 def _read(annotations: Path, encoding: str, account: Account) -> tuple[dict[str, str], dict[str, list[str]]]:

@@ -10,6 +10,7 @@ classes in Reed's `testclasses.txt` (the split of text-to-image papers), the ima
 
 from pathlib import Path
 
+from clipgan.base import lookup
 from clipgan.base.errors import UserError
 from clipgan.config import DataConfig
 from clipgan.inputs.data.account import NO_FILE, Account
@@ -54,7 +55,7 @@ def find(root: Path, config: DataConfig) -> Found:
 
 def _below(root: Path, name: str) -> Path | None:
     """Return `root/name` or the first `root/*/name` that exists."""
-    return next((path for path in (root / name, *sorted(root.glob(f"*/{name}"))) if path.exists()), None)
+    return next((path for path in (root / name, *sorted(root.glob(f"*/{name}"))) if lookup.exists(path)), None)
 
 
 def _zero_shot_split(root: Path, images: list[CaptionedImage], encoding: str, account: Account) -> Listing | None:

@@ -34,7 +34,7 @@ def find(path: str | None, cache_dir: Path) -> Found:
         files = [(package / IMAGES / entry["image"], captions(entry)) for entry in entries if entry["has_img_google"]]
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise UserError(f"data.path={path} is not {PACKAGE}: emoji.json cannot be read ({error})") from error
-    missing = [path for path, _ in files if not path.is_file()]
+    missing = [path for path, _ in files if not lookup.is_file(path)]
     if missing or len(files) < 2:
         raise UserError(f"data.path={path} is not {PACKAGE}: {len(missing)} of its {len(files)} images are missing")
     return found(Listing([image_file(path, path.relative_to(package).as_posix(), texts) for path, texts in files]))

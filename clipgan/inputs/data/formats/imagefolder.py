@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from clipgan.base import lookup
 from clipgan.base.errors import UserError
 from clipgan.config import DataConfig
 from clipgan.inputs.data.account import NO_CLASS, Account
@@ -74,7 +75,7 @@ def find(root: Path, config: DataConfig) -> Found:
 def _class_names(paths: Sequence[Path], encoding: str) -> tuple[bool, dict[str, str]]:
     """Read the first file that exists, if any: the line `n01440764 tench, Tinca tinca` gives `tench`."""
     for path in paths:
-        if path.is_file():
+        if lookup.is_file(path):
             try:
                 lines = (line.split(maxsplit=1) for line in read_lines(path, encoding))
                 return True, {parts[0]: parts[1].partition(",")[0].strip() for parts in lines if len(parts) == 2}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from clipgan.base import lookup
 from clipgan.base.errors import UserError
 from clipgan.base.pickles import refuse_huge_numbers
 from clipgan.inputs.data.account import Account
@@ -58,7 +59,7 @@ def split_by_pickles(
     lists = {
         split: read_names(root / split / "filenames.pickle")
         for split in ("train", "test")
-        if (root / split / "filenames.pickle").is_file()
+        if lookup.is_file(root / split / "filenames.pickle")
     }
     if not lists:
         return None
