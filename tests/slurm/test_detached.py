@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,7 @@ def test_a_preempted_job_is_requeued_and_a_cancelled_one_is_not(app: App) -> Non
     app.wait_until(lambda: jobs(app)[job] == "PENDING")
     assert [trial.state.name for trial in app.trials()] == ["FAIL", "WAITING", "WAITING"]
     (app.cwd / "hanging").unlink()
+    time.sleep(2)  # Slurm ends a job that starts again in the second of its end ("Job credential revoked")
     subprocess.run(["scontrol", "update", f"JobId={job}", "StartTime=now"], check=True)  # not two minutes later
     app.await_file("hanging")
     subprocess.run(["scancel", job], check=True)
