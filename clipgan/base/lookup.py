@@ -55,8 +55,8 @@ def check_readable(path: Path | str) -> None:
     Raises:
         UnreadableError: see above.
     """
-    needed = os.R_OK | os.X_OK if is_dir(path) else os.R_OK
-    if exists(path) and not _may(path, needed):
+    mode = _mode(path)
+    if mode and not _may(path, os.R_OK | os.X_OK if stat.S_ISDIR(mode) else os.R_OK):
         raise UnreadableError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 

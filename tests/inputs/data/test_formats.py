@@ -12,6 +12,7 @@ from clipgan.inputs.data.loading import load_data
 from tests.helpers import Payload
 from tests.inputs.data import samples
 from tests.inputs.data.samples import number, picture, put
+from tests.users import as_nobody, public_folder
 
 
 def load(name, path, tmp_path, **changes):
@@ -109,6 +110,18 @@ def test_celeba_hq(tmp_path):
     (root / "test" / "filenames.pickle").unlink()
     data = load("celeba_hq", root, tmp_path, heldout_fraction=0.25)
     assert (len(data.train), len(data.heldout)) == (9, 3)
+
+
+@pytest.mark.parametrize("closed", ["faces", "faces/test"])
+def test_a_closed_folder_is_refused_and_no_split_is_drawn_instead(closed):
+    with public_folder() as folder:
+        root, cache = samples.celeba_hq(folder / "faces"), folder / "cache"
+        cache.mkdir(mode=0o777)
+        cache.chmod(0o777)
+        (folder / closed).chmod(0o700)
+        with as_nobody(), pytest.raises(PermissionError) as caught:
+            load_data(DataConfig(name="celeba_hq", path=str(root)), 16, cache)
+        assert str(caught.value.filename).startswith(str(folder / closed))
 
 
 @pytest.mark.parametrize(

@@ -244,10 +244,9 @@ def test_too_many_captions_are_skipped(folder):
 def test_a_huge_header_ends_a_shard(tmp_path, kind):
     """tarfile reads a header as a whole; here 5 GB that are not on the disk."""
     shard = tar_with(tmp_path / "0.tar")
-    header = tarfile.TarInfo("long")
-    header.type, header.size = kind, 5 << 30
-    content = shard.read_bytes().rstrip(b"\0")
-    content += bytes(-len(content) % 512) + header.tobuf(tarfile.GNU_FORMAT)
+    huge = tarfile.TarInfo("long")
+    huge.type, huge.size = kind, 5 << 30
+    content = block(shard.read_bytes().rstrip(b"\0")) + huge.tobuf(tarfile.GNU_FORMAT)
     shard.write_bytes(content)
     with shard.open("r+b") as file:
         file.truncate(len(content) + (5 << 30) + 1024)
@@ -258,12 +257,12 @@ def test_a_huge_header_ends_a_shard(tmp_path, kind):
 
 def header(kind, size, name="long"):
     """A block with any size, in the base-256 form if it is negative."""
-    block = bytearray(tarfile.TarInfo(name).tobuf(tarfile.GNU_FORMAT)[:512])
-    block[156:157] = kind
-    block[124:136] = b"%011o\0" % size if size >= 0 else b"\xff" + size.to_bytes(11, "big", signed=True)
-    block[148:156] = b" " * 8
-    block[148:156] = b"%06o\0 " % sum(block)
-    return bytes(block)
+    raw = bytearray(tarfile.TarInfo(name).tobuf(tarfile.GNU_FORMAT)[:512])
+    raw[156:157] = kind
+    raw[124:136] = b"%011o\0" % size if size >= 0 else b"\xff" + size.to_bytes(11, "big", signed=True)
+    raw[148:156] = b" " * 8
+    raw[148:156] = b"%06o\0 " % sum(raw)
+    return bytes(raw)
 
 
 def block(content):
