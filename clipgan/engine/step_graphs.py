@@ -8,7 +8,7 @@ The first step of a variant runs eagerly: libraries initialise and choose their 
 """
 
 import gc
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 
@@ -52,16 +52,41 @@ class StepOutputs(NamedTuple):
     values: dict[str, Tensor]  # to log; scalars on the device, without gradient
     watched: Watched
 
+    def tensors(self) -> list[Tensor]:
+        """Return all tensors."""
+        return [*self.values.values(), self.watched.finite]
+
+    def replaced(self, tensors: Sequence[Tensor]) -> "StepOutputs":
+        """Return the same outputs with other tensors, in the order of `tensors`."""
+        *values, finite = tensors
+        return StepOutputs(dict(zip(self.values, values, strict=True)), self.watched._replace(finite=finite))
+
     def copied(self) -> "StepOutputs":
         """Copy the tensors, which the next replay overwrites."""
-        values = torch.stack(list(self.values.values())).unbind()
-        watched = self.watched._replace(finite=self.watched.finite.clone())
-        return StepOutputs(dict(zip(self.values, values, strict=True)), watched)
+        return self.replaced([*torch.stack(list(self.values.values())).unbind(), self.watched.finite.clone()])
 
 
 B = TypeVar("B", bound=Inputs)
 Replay = Callable[[], StepOutputs]
-Capture = Callable[[Replay], Replay]  # records what a function does, and returns a function that repeats it
+
+
+class Captured(NamedTuple):
+    """A step that can be repeated."""
+
+    replay: Replay
+    outputs: StepOutputs | None = None  # of the step, if it ran while it was captured
+
+
+class CaptureError(Exception):
+    """A step cannot be repeated."""
+
+    def __init__(self, reason: str, outputs: StepOutputs | None = None) -> None:
+        """Say why, and what the step returned if it ran all the same."""
+        super().__init__(reason)
+        self.outputs = outputs
+
+
+Capture = Callable[[Replay], Captured]  # records what a function does; raises CaptureError
 
 
 class CudaCapture:
@@ -71,43 +96,48 @@ class CudaCapture:
         self.device = device
         self._pool = torch.cuda.graph_pool_handle()
 
-    def __call__(self, function: Replay) -> Replay:
+    def __call__(self, function: Replay) -> Captured:
         """Capture a function's kernels, without running them."""
         gc.collect()  # an eager step's leftovers must not free memory during the capture
         graph = torch.cuda.CUDAGraph()
-        # other threads, which copy the next batch to the GPU, go on during the capture
-        with torch.cuda.device(self.device), torch.cuda.graph(
-            graph, pool=self._pool, capture_error_mode="thread_local"
-        ):  # fmt: skip
-            outputs = function()
+        try:
+            # other threads, which copy the next batch to the GPU, go on during the capture
+            with torch.cuda.device(self.device), torch.cuda.graph(
+                graph, pool=self._pool, capture_error_mode="thread_local"
+            ):  # fmt: skip
+                outputs = function()
+        except Exception as error:  # CUDA's errors have no class of their own; out of memory is another one
+            raise CaptureError(first_line(error)) from error
 
         def replay() -> StepOutputs:
             graph.replay()
             return outputs
 
-        return replay
+        return Captured(replay)
 
 
 @dataclass
 class _Variant:
-    """A variant of the step after its first, eager run."""
+    """A variant of the step."""
 
     drawn: DrawnTensors = field(default_factory=DrawnTensors)
+    runs: int = 0  # eager ones
     replay: Replay | None = None
 
 
 class StepGraphs(Generic[B]):
     """The graphs of a training's step, one for each variant."""
 
-    def __init__(self, capture: Capture, reset: Callable[[], None], must: bool) -> None:
+    def __init__(self, capture: Capture, reset: Callable[[], None], must: bool, eager_runs: int = 1) -> None:
         """Make no graph yet.
 
         Args:
-            capture: how a step is captured; a test may repeat plain calls instead.
-            reset: puts the training's objects in order after a capture that failed; no kernel has run then.
+            capture: how a step is captured.
+            reset: puts the training's objects in order after a capture that failed before any operation ran.
             must: whether a failed capture is an error; else the steps run eagerly from then on.
+            eager_runs: how often a variant runs before it is captured; at least 1.
         """
-        self._capture, self._reset, self._must = capture, reset, must
+        self._capture, self._reset, self._must, self._eager_runs = capture, reset, must, eager_runs
         self._variants: dict[Hashable, _Variant] = {}
         self._inputs: B | None = None
         self.failure: str | None = None  # why steps run eagerly
@@ -121,7 +151,7 @@ class StepGraphs(Generic[B]):
             key: the variant; equal keys mean the same operations on tensors of the same shapes.
             batch: the step's data; its shapes never change.
             random: the step's random numbers.
-            compute: reads only its two arguments and tensors that keep their place; it never waits for the GPU.
+            compute: reads only its two arguments and tensors that keep their place; it takes no value out of a tensor.
 
         Raises:
             UserError: the capture failed, and the configuration demands graphs.
@@ -133,28 +163,27 @@ class StepGraphs(Generic[B]):
         else:
             self._inputs.take(batch)
         inputs = self._inputs
-        known = key in self._variants
         variant = self._variants.setdefault(key, _Variant())
         variant.drawn.refill(random)
+        if variant.replay is not None:
+            return variant.replay().copied()
         static = StaticRandom.of(random, variant.drawn)
-        if not known:
+        if variant.runs < self._eager_runs:
+            variant.runs += 1
             return compute(inputs, static)
-        if variant.replay is None and not self._captured(variant, lambda: compute(inputs, static)):
-            return compute(batch, random)
-        assert variant.replay is not None
-        return variant.replay().copied()
-
-    def _captured(self, variant: _Variant, compute: Replay) -> bool:
         try:
-            variant.replay = self._capture(compute)
-            return True
-        except Exception as error:  # CUDA's errors have no class of their own; out of memory is another one
+            captured = self._capture(lambda: compute(inputs, static))
+        except CaptureError as error:
+            self._give_up(error)
+            return compute(batch, random) if error.outputs is None else error.outputs
+        variant.replay = captured.replay
+        return variant.replay().copied() if captured.outputs is None else captured.outputs
+
+    def _give_up(self, error: CaptureError) -> None:
+        if error.outputs is None:
             self._reset()
-            self.failure = first_line(error)
+        self.failure = str(error)
         self._variants.clear()
         if self._must:
-            raise UserError(
-                f"graphs=on: the step cannot be captured as a CUDA graph ({self.failure}); take graphs=auto"
-            )
-        console.print(f"graphs=auto: steps run without CUDA graphs ({self.failure})")
-        return False
+            raise UserError(f"graphs=on: the step cannot be recorded ({error}); take graphs=auto")
+        console.print(f"graphs=auto: steps run eagerly ({error})")

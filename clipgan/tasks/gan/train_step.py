@@ -8,6 +8,7 @@ from clipgan.base.distributed import world_size
 from clipgan.base.randomness import StepRandom
 from clipgan.config import Config
 from clipgan.engine.accumulate import Values
+from clipgan.engine.cpu_graph import CpuCapture
 from clipgan.engine.step_graphs import CudaCapture, StepGraphs, StepOutputs
 from clipgan.inputs.batches.batches import Batch
 from clipgan.tasks.gan.ema import ema_decay
@@ -15,6 +16,8 @@ from clipgan.tasks.gan.objective import Objective
 from clipgan.tasks.gan.regularisers import gradient_penalty_step, path_length_step
 from clipgan.tasks.gan.state import TrainingState
 from clipgan.tasks.gan.steps import discriminator_step, generator_step, online_features
+
+WORTH_RECORDING = 20  # steps of a kind on a CPU: recording one takes as long as some 20 repetitions save
 
 
 class Due(NamedTuple):
@@ -37,9 +40,12 @@ def due_at(config: Config, step: int) -> Due:
 
 def graphs_of(config: Config, state: TrainingState, device: torch.device) -> StepGraphs[Batch] | None:
     """Return empty graphs for the state's steps, or None if the steps run eagerly."""
-    if config.graphs == "off" or device.type != "cuda" or world_size() > 1 or config.compile is not None:
+    if config.graphs == "off" or world_size() > 1 or config.compile is not None:
         return None
-    return StepGraphs(CudaCapture(device), state.reset, must=config.graphs == "on")
+    must = config.graphs == "on"
+    if device.type == "cuda":
+        return StepGraphs(CudaCapture(device), state.reset, must)
+    return StepGraphs(CpuCapture(), state.reset, must, eager_runs=1 if must else WORTH_RECORDING)
 
 
 def train_step(state: TrainingState, batch: Batch, objective: Objective, step: int) -> Values:
