@@ -2,7 +2,8 @@
 
 The cells take turns, step by step, in one process. The bench prints medians over the rounds of 16 steps, and ratios to
 the first cell in the same round, beside the notes' values (MS-COCO at 256 x 256 on a GPU of 24 GiB). As the cells take
-turns, the ratio needs fewer rounds than the seconds do. Overrides as for train.py; it writes runs/bench/cost.json:
+turns, the ratio needs fewer rounds than the seconds do. Steps run eagerly (`graphs=off`), so that all rounds are alike.
+Overrides as for train.py; it writes runs/bench/cost.json:
 
     python -m bench.cost model=base clip=ViT-B32
     python -m bench.cost rounds=1                    # default: 3
@@ -33,7 +34,9 @@ def main() -> None:
     """Measure, print, write."""
     options, overrides = arguments(__doc__, rounds=3)
     trainings = {
-        " ".join(cell): new_training(compose_config([f"loss={cell[0]}", f"features={cell[1]}", *overrides]))
+        " ".join(cell): new_training(
+            compose_config([f"loss={cell[0]}", f"features={cell[1]}", "graphs=off", *overrides])
+        )
         for cell in CELLS
     }
     steps = {name: stepper(training) for name, training in trainings.items()}

@@ -62,7 +62,7 @@ def _launch(config: Config, run_dir: Path, prepare_run: PrepareRun, report: Repo
     if config.compile is not None:
         check_compiler(config.compile, device)
     check_installed(config.log)
-    check_graphs(config.graphs, device, planned_size())
+    check_graphs(config.graphs, planned_size())
     config = with_precisions(config, device)
     precision = Precision(config.precision, device)
     with watching_processes():

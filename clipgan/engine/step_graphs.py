@@ -1,10 +1,11 @@
-"""Run a training step as CUDA graphs: the GPU repeats recorded kernels, and the CPU launches only the recording.
+"""Record a training step, and repeat the recording: as CUDA graphs on a GPU, see `cpu_graph` for a CPU.
 
-A small network's step consists of thousands of small kernels, which take longer to launch than to compute. A graph
+A small network's step consists of thousands of small kernels, which take longer to launch than to compute. A CUDA graph
 repeats the same kernels on the same memory. So a step's batch and random numbers are copied into tensors that keep
-their place, and a step that also computes a regulariser is another variant with a graph of its own.
+their place, and a step that also computes a regulariser is another variant with a recording of its own.
 
-The first step of a variant runs eagerly: libraries initialise and choose their algorithms. The second one is captured.
+The first step of a variant runs eagerly: libraries initialise and choose their algorithms, objects make their state. A
+later one is captured.
 """
 
 import gc
@@ -22,14 +23,12 @@ from clipgan.base.text import first_line
 from clipgan.engine.divergence import Watched
 
 
-def check_graphs(asked: str, device: torch.device, processes: int) -> None:
-    """Refuse `graphs=on` where no step can be captured, before anything is prepared.
+def check_graphs(asked: str, processes: int) -> None:
+    """Refuse `graphs=on` where no step can be recorded, before anything is prepared.
 
     Raises:
-        UserError: there is no GPU, or several processes share the batch.
+        UserError: several processes share the batch.
     """
-    if asked == "on" and device.type != "cuda":
-        raise UserError(f"graphs=on is not allowed on device={device}: CUDA graphs need a GPU; take graphs=auto")
     if asked == "on" and processes > 1:
         raise UserError(f"graphs=on is not allowed with {processes} processes, which run eagerly; take graphs=auto")
 

@@ -1,10 +1,13 @@
-"""Steps whose kernels are recorded and repeated: nothing that changes from step to step may be fixed in them."""
+"""Steps that are recorded on a CPU and repeated: nothing that changes from step to step may be fixed in them.
+
+What Python computes is fixed at the recording, as in a CUDA graph.
+"""
 
 import pytest
 
+from clipgan.engine.cpu_graph import CpuCapture
 from clipgan.tasks.gan.train_step import due_at
 from tests.engine.test_step_graphs import OFTEN, STEPS, assert_same_state, with_graphs
-from tests.recorded import record
 
 pytestmark = pytest.mark.slow  # not numeric: it compares the bits of one computation with those of the same one
 
@@ -47,7 +50,7 @@ IN_CI = ("fp16", "projected", "LAFITE", "all at once")
 def test_a_replay_changes_no_bit(make_training, variant):
     """Nothing stale is read, every block of rows gets the same draws, and every fault of the watch its name."""
     overrides = [*OFTEN, *VARIANTS[variant]]
-    graphs, eager = with_graphs(make_training(*overrides), record), make_training(*overrides)
+    graphs, eager = with_graphs(make_training(*overrides), CpuCapture()), make_training(*overrides)
     for step in range(STEPS):
         ours, theirs = graphs.step(step), eager.step(step)
         assert {name: float(value) for name, value in ours.items()} == pytest.approx(

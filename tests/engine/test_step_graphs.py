@@ -1,8 +1,9 @@
-"""A step from static tensors, as CUDA graphs run it: here, plain calls repeat the computation instead of a graph.
+"""A step from static tensors: here, plain calls repeat the computation instead of a recording.
 
 `test_recorded_steps.py` repeats the operations themselves.
 """
 
+import contextlib
 import dataclasses
 
 import pytest
@@ -10,8 +11,9 @@ import torch
 
 from clipgan.base.errors import UserError
 from clipgan.base.randomness import DrawnTensors, StaticRandom, StepRandom
-from clipgan.engine.step_graphs import StepGraphs, check_graphs
-from clipgan.tasks.gan.train_step import due_at, graphs_of
+from clipgan.engine.cpu_graph import CpuCapture
+from clipgan.engine.step_graphs import Captured, CaptureError, CudaCapture, StepGraphs, check_graphs
+from clipgan.tasks.gan.train_step import WORTH_RECORDING, due_at, graphs_of
 from clipgan.tasks.train import train
 from tests.helpers import make_config
 from tests.tiny import tiny
@@ -23,7 +25,7 @@ OFTEN = ["model.r1_interval=4", "model.pl_interval=2"]  # each kind of step runs
 
 def repeat(function):
     """Stand for a capture: no replay gets anything from Python but what the first call has found."""
-    return function
+    return Captured(function)
 
 
 def with_graphs(training, capture=repeat, must=False):
@@ -58,7 +60,7 @@ def test_a_step_reads_its_own_tensors_and_no_others(make_training):
             assert [tensor.data_ptr() for tensor in training.state.graphs._inputs.tensors()] == pointers
             return function()
 
-        return replay
+        return Captured(replay)
 
     with_graphs(training, capture)
     for step in range(9):
@@ -103,15 +105,15 @@ def test_a_failed_capture_falls_back_to_eager_steps(make_training, capsys, preci
             patch.setattr("clipgan.tasks.gan.train_step.gradient_penalty_step", broken)
             patch.setattr("clipgan.tasks.gan.train_step.path_length_step", broken)
             patch.setattr("clipgan.tasks.gan.train_step.generator_step", broken)
-            try:
+            with pytest.raises(RuntimeError, match="operation not permitted"):
                 function()
-            finally:
-                for name, value in tensors().items():  # a capture runs no kernel
-                    value.copy_(before[name])
+            for name, value in tensors().items():  # a capture runs no kernel
+                value.copy_(before[name])
+        raise CaptureError("operation not permitted")
 
     def broken(state, *_):
         state.train_discriminator(False)
-        raise RuntimeError("operation not permitted when stream is capturing\nmore lines")
+        raise RuntimeError("operation not permitted")
 
     training, eager = (
         with_graphs(make_training(f"precision={precision}"), fail),
@@ -120,16 +122,37 @@ def test_a_failed_capture_falls_back_to_eager_steps(make_training, capsys, preci
     for step in range(6):
         training.step(step)
         eager.step(step)
-    told = capsys.readouterr().out
-    assert told.count("graphs=auto: steps run without CUDA graphs (operation not permitted") == 1
-    assert "more lines" not in told
+    assert capsys.readouterr().out.count("graphs=auto: steps run eagerly (operation not permitted)") == 1
     assert_same_state(training, eager)
     assert training.state.watch.fault() is None
 
 
+def test_a_step_that_ran_but_cannot_be_repeated_counts(make_training, capsys):
+    training, eager = with_graphs(make_training(), CpuCapture()), make_training()
+    judge = training.state.judge
+    training.state.judge = lambda images, *rest: images.image.sum().item() and judge(images, *rest)
+    for step in range(6):
+        training.step(step)
+        eager.step(step)
+    assert capsys.readouterr().out.count("graphs=auto: steps run eagerly (aten._local_scalar_dense.default: it") == 1
+    assert_same_state(training, eager)
+
+
+def test_an_error_of_cuda_is_one_line(monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("operation not permitted when stream is capturing\nmore lines")
+
+    monkeypatch.setattr("torch.cuda.graph_pool_handle", lambda: (0, 0))
+    monkeypatch.setattr("torch.cuda.CUDAGraph", lambda: None)
+    monkeypatch.setattr("torch.cuda.device", contextlib.nullcontext)
+    monkeypatch.setattr("torch.cuda.graph", broken)
+    with pytest.raises(CaptureError, match=r"when stream is capturing$"):
+        CudaCapture(CPU)(lambda: None)
+
+
 def test_graphs_that_the_user_demands_must_be_captured(make_training):
     def fail(function):
-        raise RuntimeError("out of memory")
+        raise CaptureError("out of memory")
 
     training = with_graphs(make_training(), fail, must=True)
     training.step(1)
@@ -137,19 +160,32 @@ def test_graphs_that_the_user_demands_must_be_captured(make_training):
         training.step(2)
 
 
-def test_where_graphs_are_used(make_training):
-    training = make_training("graphs=on")
-    assert graphs_of(training.config, training.state, CPU) is None
-    check_graphs("auto", CPU, processes=2)
-    with pytest.raises(UserError, match="graphs=on is not allowed on device=cpu: CUDA graphs need a GPU"):
-        check_graphs("on", CPU, processes=1)
+@pytest.mark.parametrize(("graphs", "eager"), [("on", 1), ("auto", WORTH_RECORDING)])
+def test_a_cpu_records_a_step_that_is_worth_it(make_training, graphs, eager):
+    training = make_training(f"graphs={graphs}", "contrast.every=2", "model.pl_weight=0", "model.r1_gamma=0")
+    variants, other = training.state.graphs._variants, make_training("graphs=off")
+    assert other.state.graphs is None
+    for step in range(2 * eager):
+        training.step(step)
+        assert all(variant.replay is None for variant in variants.values())
+    for step in range(2 * eager, 2 * eager + 2):
+        training.step(step)
+    assert [variant.replay is None for variant in variants.values()] == [False, False]
+
+
+def test_where_steps_run_eagerly(make_training, cache_dir):
+    state = make_training().state
+    for override in ("graphs=off", "compile=default"):
+        assert graphs_of(make_config(*tiny(cache_dir, override)), state, CPU) is None
+    assert state.graphs is not None
+    check_graphs("auto", processes=2)
+    check_graphs("on", processes=1)
+
+
+def test_a_run_is_refused_before_anything_is_prepared(tmp_path, monkeypatch):
+    monkeypatch.setattr("clipgan.engine.start_run.planned_size", lambda: 2)
     with pytest.raises(UserError, match="graphs=on is not allowed with 2 processes"):
-        check_graphs("on", torch.device("cuda"), processes=2)
-
-
-def test_a_run_is_refused_before_anything_is_prepared(cache_dir, tmp_path):
-    with pytest.raises(UserError, match="graphs=on is not allowed on device=cpu"):
-        train(make_config(*tiny(tmp_path / "cache", "graphs=on", "device=cpu")), tmp_path / "run")
+        train(make_config(*tiny(tmp_path / "cache", "graphs=on")), tmp_path / "run")
     assert not (tmp_path / "cache").exists()
 
 

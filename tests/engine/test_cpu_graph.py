@@ -1,0 +1,163 @@
+"""What a CPU records of a step, what it repeats, and what it refuses to record."""
+
+import weakref
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from clipgan.engine.cpu_graph import CpuCapture
+from clipgan.engine.divergence import Watched
+from clipgan.engine.step_graphs import CaptureError, StepOutputs
+
+
+def step_of(compute):
+    """Make a step that returns the tensors which `compute` returns."""
+
+    def step():
+        values = compute()
+        return StepOutputs(dict(enumerate(values)), Watched([], torch.ones((), dtype=torch.bool)))
+
+    return step
+
+
+def assert_repeats(compute, x):
+    """Record `compute`, which reads x, and compare repetitions with plain calls for other values of x."""
+    captured = CpuCapture()(step_of(compute))
+    for _ in range(2):
+        x.normal_() if x.is_floating_point() else x.add_(1)
+        repeated, plain = captured.replay().values, dict(enumerate(compute()))
+        assert repeated.keys() == plain.keys()
+        for name, value in plain.items():
+            assert repeated[name].dtype == value.dtype, name
+            assert torch.equal(repeated[name], value), name
+
+
+def test_a_step_with_gradients_and_an_optimiser_is_repeated():
+    weight, other = (torch.nn.Parameter(torch.ones(3, 3)) for _ in range(2))
+    x = torch.randn(3, 3)
+    optimizers = [torch.optim.Adam([each], fused=True) for each in (weight, other)]
+
+    def compute(weight, optimizer):
+        optimizer.zero_grad(set_to_none=True)
+        loss = (x @ weight).sin().square().mean()
+        loss.backward()
+        optimizer.step()
+        return [loss.detach()]
+
+    for each, optimizer in zip((weight, other), optimizers, strict=True):
+        compute(each, optimizer)  # the optimiser makes its state
+    captured = CpuCapture()(step_of(lambda: compute(weight, optimizers[0])))
+    assert torch.equal(captured.outputs.values[0], compute(other, optimizers[1])[0])
+    for _ in range(3):
+        x.normal_()
+        assert torch.equal(captured.replay().values[0], compute(other, optimizers[1])[0])
+    assert torch.equal(weight, other)
+    assert torch.equal(optimizers[0].state[weight]["step"], torch.tensor(5.0))
+
+
+def test_arguments_of_each_kind_are_repeated():
+    x, places = torch.randn(4, 6), torch.tensor([2, 0])
+
+    def compute():
+        wide = x.view(1, 4, 6, 1).contiguous(memory_format=torch.channels_last)
+        first, second = x.split([2, 4], dim=1)
+        return [
+            x[places], x[:, None, places], x.sum(dim=()), x.mean(dim=(0, 1)), wide + 1, x.to(torch.float64) * 0.1,
+            first @ second[:2], torch.cat([first, second * 2], dim=1), x.div(0.3, rounding_mode="floor"),
+            torch.arange(4) * 3, torch.where(x > 0, x, -0.0), *torch._foreach_mul([x, first], [0.5, 3.0]), *x.unbind(),
+            *x.topk(2), x.clamp(min=0.25), x.pow(2), torch.full((2,), 3), x.isfinite(), (x > 0).sum(),
+            torch.zeros(4, 6, dtype=torch.bool).scatter(1, torch.zeros(4, 1, dtype=torch.int64), True),
+            x.new_zeros(3), torch.nn.functional.pad(x, (1, 2)), *torch.var_mean(x, dim=1),
+            x.detach() + 1, torch.stack([x, x.exp()]),
+        ]  # fmt: skip
+
+    assert_repeats(compute, x)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64])
+def test_numbers_are_as_exact_as_before(dtype):
+    """A number is not rounded to a tensor's dtype before the operation, where PyTorch does not."""
+    x = torch.arange(1, 9).to(dtype)
+    assert_repeats(lambda: [x * (1 / 3), x + 7, 1e-3 - x, x[0] * (1 / 3), x / 3, (x > 2) * 0.1], x)
+
+
+def test_a_write_without_a_result_is_repeated_and_an_unused_operation_is_not():
+    counter, x = torch.zeros(()), torch.ones(2)
+
+    class Ran(TorchDispatchMode):
+        def __init__(self):
+            super().__init__()
+            self.names = []
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            self.names.append(func._schema.name)
+            return func(*args, **(kwargs or {}))
+
+    def compute():
+        counter.add_(1)
+        part = x.exp()[:1]  # a view that is written to counts for what it is a view of
+        whole = x * 2
+        whole[:1].copy_(part)
+        x.tan()
+        return [whole]
+
+    captured = CpuCapture()(step_of(compute))
+    with Ran() as ran:
+        captured.replay()
+    assert counter == 2
+    assert "aten::exp" in ran.names
+    assert "aten::tan" not in ran.names
+    assert torch.equal(captured.replay().values[0], torch.tensor([torch.e, 2]))
+
+
+def test_recording_keeps_nothing_alive():
+    """The feature maps of a large step would not fit."""
+    x, seen = torch.ones(4, requires_grad=True), []
+
+    def compute():
+        middle = x * 2
+        seen.append(weakref.ref(middle))
+        middle.square().sum().backward()
+        del middle
+        assert seen[-1]() is None
+        return [x.grad.sum()]
+
+    captured = CpuCapture()(step_of(compute))
+    assert captured.replay().values[0] == 32
+
+
+@pytest.mark.parametrize(
+    ("read", "reason"),
+    [
+        (lambda x: x.sum().item(), "aten._local_scalar_dense.default: it depends on values"),
+        (lambda x: bool(x[0] > 0), "it depends on values"),
+        (lambda x: x.tolist(), "Tensor.tolist reads values"),
+        (lambda x: x.numpy(), "Tensor.numpy reads values"),
+        (lambda x: x[x > 0], "aten.index.Tensor: it depends on values"),
+        (lambda x: x.nonzero(), "aten.nonzero.default: it depends on values"),
+        (lambda x: torch.randn(2), "the step draws from PyTorch's own random numbers"),
+        (lambda x: x.clone().t_(), "aten.t_.default: it depends on values"),
+        (lambda x: torch.randn(2, generator=torch.Generator()), "aten.randn.generator: it draws random numbers"),
+        (lambda x: x.double() * True, "aten.mul.Tensor: TorchScript takes it for no operation that it has"),
+    ],
+)
+def test_what_cannot_be_repeated_runs_once_and_is_refused(read, reason):
+    x, ran = torch.ones(3), []
+
+    def compute():
+        read(x)
+        ran.append(None)
+        return [x + len(ran)]
+
+    with pytest.raises(CaptureError) as error:
+        CpuCapture()(step_of(compute))
+    assert reason in str(error.value)
+    assert "\n" not in str(error.value)
+    assert torch.equal(error.value.outputs.values[0], x + 1)
+    assert len(ran) == 1
+
+
+def test_an_error_of_the_step_is_its_own():
+    with pytest.raises(ZeroDivisionError):
+        CpuCapture()(step_of(lambda: [torch.ones(1 // 0)]))
