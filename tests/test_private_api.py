@@ -18,6 +18,8 @@ NAMES = {
         "torch:_foreach_copy_",  # the parameters of a network in one operation; beta, and in torch.optim everywhere
         "torch:_foreach_mul",
         "torch:_foreach_rsqrt",
+        "torch._C:Graph.insertConstant",  # a step that a CPU repeats; without these, it runs eagerly
+        "torch._C:_create_function_from_graph",
         "torch.cpu:_is_amx_tile_supported",  # precision=auto; torch.cpu.get_capabilities() is newer than torch 2.6
         "torch.utils._python_dispatch:TorchDispatchMode",  # FLOPs where FlopCounterMode stumbles
         "torch.utils.flop_counter:flop_registry",
@@ -27,7 +29,7 @@ NAMES = {
         "optuna.storages:RDBStorage._get_stale_trial_ids",
     ),
 }
-ATTRIBUTES = {"_trial_id"}  # of Optuna's trials; see below
+ATTRIBUTES = {"_trial_id", "_schema"}  # of Optuna's trials, see below; of PyTorch's operations
 PUBLIC = {"_replace", "_exit"}  # of named tuples, and of os
 FILES = [*(path for name in ("clipgan", "sweeps", "hydra_plugins") for path in sorted((ROOT / name).rglob("*.py")))]
 

@@ -24,14 +24,7 @@ ENUMERATIONS: Mapping[Any, int] = {  # how TorchScript writes them
     torch.contiguous_format: 0, torch.preserve_format: 1, torch.channels_last: 2, torch.channels_last_3d: 3,
     torch.strided: 0,
 }  # fmt: skip
-TENSOR = torch._C.TensorType.get()
-ELEMENTS = {  # a list's type as schemas write it: the type of its elements
-    "List[Optional[Tensor]]": torch._C.OptionalType(TENSOR),
-    "List[Tensor]": TENSOR,
-    "List[number]": torch._C.NumberType.get(),
-    "List[int]": torch._C.IntType.get(),
-}
-FAULTS = (RuntimeError, AttributeError, TypeError, LookupError, StopIteration)  # of an operation unlike the others
+FAULTS = (RuntimeError, AttributeError, TypeError, LookupError, StopIteration)  # of a PyTorch unlike the tried ones
 
 
 class CpuCapture:
@@ -43,12 +36,15 @@ class CpuCapture:
         Raises:
             CaptureError: the step ran, but it cannot be repeated.
         """
-        recorder, random = _Recorder(), torch.get_rng_state()
-        with recorder, _Reads(recorder):
+        random = torch.get_rng_state()
+        with _Recorder() as recorder, _Reads(recorder):
             outputs = function()
         if not torch.equal(random, torch.get_rng_state()):
             recorder.refuse("the step draws from PyTorch's own random numbers")
-        return Captured(recorder.finish(outputs), outputs)
+        try:
+            return Captured(recorder.finish(outputs), outputs)
+        except FAULTS as error:
+            raise CaptureError(first_line(error), outputs) from error
 
 
 class _Recorder(TorchDispatchMode):
@@ -56,13 +52,20 @@ class _Recorder(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self._graph = torch._C.Graph()
+        self._refusal = ""
         self._inputs: list[Tensor] = []  # what the step reads and has not computed: parameters, batch, random numbers
         self._values = WeakTensorKeyDictionary()  # tensor -> the graph's value
         self._constants: dict[str, Any] = {}  # the graph's values, by what they are
-        self._numbers: dict[str, Tensor] = {}
-        self._writing = set[str]()  # the operations that write into an argument
-        self._refusal = ""
+        try:
+            self._graph, self._one = torch._C.Graph(), torch._C.TensorType.get()
+            self._elements = {  # a list's type as schemas write it: the type of its elements
+                "List[Optional[Tensor]]": torch._C.OptionalType(self._one),
+                "List[Tensor]": self._one,
+                "List[number]": torch._C.NumberType.get(),
+                "List[int]": torch._C.IntType.get(),
+            }
+        except FAULTS as error:
+            self.refuse(first_line(error))
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
@@ -83,17 +86,14 @@ class _Recorder(TorchDispatchMode):
         """Return the function that repeats the step.
 
         Raises:
-            CaptureError: see `CpuCapture`.
+            RuntimeError: it cannot be repeated.
         """
         if self._refusal:
-            raise CaptureError(self._refusal, outputs)
+            raise RuntimeError(self._refusal)
         graph, inputs = self._graph, self._inputs
         results = [self._tensor(tensor) for tensor in outputs.tensors()]
-        [together] = self._add("prim::TupleConstruct", results, 1)
-        graph.registerOutput(together.setType(torch._C.TupleType([TENSOR] * len(results))))
-        for node in reversed(list(graph.nodes())):  # the gradients that nobody asked for
-            if node.kind() not in self._writing and not any(value.uses() for value in node.outputs()):
-                node.destroy()
+        together = self._add("prim::TupleConstruct", results, 1).output()
+        graph.registerOutput(together.setType(torch._C.TupleType([self._one] * len(results))))
         function = torch._C._create_function_from_graph("step", graph)
 
         def replay() -> StepOutputs:
@@ -105,9 +105,6 @@ class _Recorder(TorchDispatchMode):
     def _write(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any) -> None:
         if func.namespace == "profiler":
             return
-        if func is torch.ops.aten.detach.default:
-            self._values[result] = self._tensor(args[0])
-            return
         if any(tag in func.tags for tag in REFUSED_TAGS) and not _takes_places(func, args):
             raise RuntimeError("it depends on values")
         schema = func._schema
@@ -118,46 +115,33 @@ class _Recorder(TorchDispatchMode):
             else args[place]
             for place, argument in enumerate(schema.arguments)
         ]
-        if {each.dtype for each in (*given, result) if isinstance(each, Tensor)} == {torch.float32}:
-            given = [self._number(each) if kind == "Tensor" else each for each, kind in zip(given, kinds, strict=True)]
         values = [self._value(each, kind) for each, kind in zip(given, kinds, strict=True)]
-        made = self._add(schema.name, values, len(schema.returns))
-        if schema.is_mutable:
-            self._writing.add(schema.name)
-        wanted, found = (text.partition("(")[0] for text in (str(schema), self._last.schema()))
-        if found not in (wanted, f"{schema.name}.Scalar"):  # a number may stand for a tensor
+        node = self._add(schema.name, values, len(schema.returns))
+        wanted, found = (text.partition("(")[0] for text in (str(schema), node.schema()))
+        if found != wanted and not found.startswith(f"{schema.name}.Scalar"):  # a number may stand for a tensor
             raise RuntimeError(f"TorchScript takes it for {found or 'no operation that it has'}")
-        for value, of_value in zip(made, result if len(made) > 1 else [result], strict=False):
+        for value, of_value in zip(node.outputs(), result if len(schema.returns) > 1 else [result], strict=False):
             self._name(value, of_value)
 
-    def _add(self, kind: str, values: Sequence[Any], results: int) -> list[Any]:
-        """Append an operation to the graph; return the values of its results."""
-        self._last = self._graph.insertNode(self._graph.create(kind, values, results))
-        return list(self._last.outputs())
+    def _add(self, kind: str, values: Sequence[Any], results: int) -> Any:
+        """Append an operation to the graph; return its node."""
+        return self._graph.insertNode(self._graph.create(kind, values, results))
 
     def _name(self, value: Any, result: Tensor | Sequence[Tensor] | None) -> None:
         """Remember the value of a tensor that an operation returned, or of each tensor of a list."""
         if isinstance(result, Tensor):
-            self._values[result] = value.setType(TENSOR)
+            self._values[result] = value.setType(self._one)
         elif result is not None:
-            unpacked = self._add("prim::ListUnpack", [value.setType(torch._C.ListType(TENSOR))], len(result))
-            for each, of_each in zip(unpacked, result, strict=True):
+            unpacked = self._add("prim::ListUnpack", [value.setType(torch._C.ListType(self._one))], len(result))
+            for each, of_each in zip(unpacked.outputs(), result, strict=True):
                 self._name(each, of_each)
 
     def _tensor(self, tensor: Tensor) -> Any:
         """Return the graph's value for a tensor; one that the step has not computed is an input."""
         if tensor not in self._values:
             self._inputs.append(tensor)
-            self._values[tensor] = self._graph.addInput().setType(TENSOR)
+            self._values[tensor] = self._graph.addInput().setType(self._one)
         return self._values[tensor]
-
-    def _number(self, given: Any) -> Any:
-        """Return a number as a tensor, which each repetition would make anew; return anything else as it is."""
-        if not isinstance(given, (int, float)):
-            return given
-        if repr(given) not in self._numbers:
-            self._numbers[repr(given)] = torch.tensor(given, dtype=torch.float32)
-        return self._numbers[repr(given)]
 
     def _value(self, given: Any, kind: str) -> Any:
         """Return the graph's value for an argument.
@@ -169,9 +153,9 @@ class _Recorder(TorchDispatchMode):
         if isinstance(given, Tensor):
             return self._tensor(given)
         if isinstance(given, (list, tuple)) and (not given or "Tensor" in kind or "number" in kind):
-            element = next(element for name, element in ELEMENTS.items() if name in kind)
-            [made] = self._add("prim::ListConstruct", [self._value(each, str(element)) for each in given], 1)
-            return made.setType(torch._C.ListType(element))
+            element = next(element for name, element in self._elements.items() if name in kind)
+            made = self._add("prim::ListConstruct", [self._value(each, str(element)) for each in given], 1)
+            return made.output().setType(torch._C.ListType(element))
         if isinstance(given, int) and kind in ("float", "Optional[float]"):
             given = float(given)
         if isinstance(given, bool) and kind == "number":
