@@ -90,7 +90,7 @@ class DrawnTensors:
 
 @dataclass(frozen=True)
 class StaticRandom(StepRandom):
-    """The same numbers in tensors that keep their place in memory, for a CUDA graph."""
+    """The same numbers in tensors that keep their place in memory, for a recorded step."""
 
     drawn: DrawnTensors
 

@@ -60,7 +60,7 @@ class Config:
     precision: str = "auto"  # precision of G and D in training: auto (the fastest) | fp32 | tf32 | bf16 | fp16
     compile: str | None = None  # torch.compile: default | reduce-overhead (CUDA graphs) | max-autotune; null: off
     # It compiles G, D and the encoders' image towers.
-    graphs: str = "auto"  # run the step as CUDA graphs: auto (on a GPU, in one process) | on | off
+    graphs: str = "auto"  # record the step and repeat it, on a GPU as CUDA graphs: auto (in one process) | on | off
     processes: int = 1  # number of processes that share the batch, each with its own GPU; torchrun sets it
     threads: int | None = None  # number of CPU threads of each process; null: as many as cores
     deterministic: bool | None = None  # true: a repeated run has the same bits; null: true on a CPU

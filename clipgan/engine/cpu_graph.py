@@ -17,8 +17,8 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from clipgan.base.text import first_line
 from clipgan.engine.step_graphs import Captured, CaptureError, Replay, StepOutputs
 
-# These take a number out of a tensor, make tensors whose sizes depend on values, or change a tensor's shape in place.
-REFUSED_TAGS = (torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape, torch.Tag.inplace_view)
+# These take a number out of a tensor, or make tensors whose sizes depend on values.
+REFUSED_TAGS = (torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape)
 REFUSED_METHODS = (Tensor.tolist, Tensor.numpy)  # these take out numbers without any operation
 ENUMERATIONS: Mapping[Any, int] = {  # how TorchScript writes them
     torch.contiguous_format: 0, torch.preserve_format: 1, torch.channels_last: 2, torch.channels_last_3d: 3,

@@ -48,7 +48,7 @@ class TrainingState:
     frozen: FrozenLayers | None = None  # whose maps a projected D reads in place of images; not in `state_dict`
     watch: Watch = field(default_factory=Watch)  # not in `state_dict`
     compiled: bool = False  # whether the networks run as torch.compile's graphs
-    graphs: StepGraphs[Batch] | None = None  # runs the step as CUDA graphs; None: eagerly
+    graphs: StepGraphs[Batch] | None = None  # records the step and repeats it; None: it runs eagerly
 
     @functools.cached_property
     def moving_average(self) -> MovingAverage:

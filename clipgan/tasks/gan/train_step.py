@@ -1,4 +1,4 @@
-"""Do one training step: D, G, the lazy regularisers, the moving average; eagerly, or as a CUDA graph."""
+"""Do one training step: D, G, the lazy regularisers, the moving average; eagerly, or recorded and repeated."""
 
 from typing import NamedTuple
 
@@ -67,7 +67,7 @@ def train_step(state: TrainingState, batch: Batch, objective: Objective, step: i
 
 
 def compute_step(state: TrainingState, batch: Batch, objective: Objective, random: StepRandom, due: Due) -> StepOutputs:
-    """Update D and G once, and by the regularisers that are due. All of this can be captured in a CUDA graph."""
+    """Update D and G once, and by the regularisers that are due. All of this can be recorded."""
     if state.compiled:
         torch.compiler.cudagraph_mark_step_begin()  # this step may overwrite the outputs of the last step's graphs
     batch = online_features(batch, objective)
