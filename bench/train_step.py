@@ -37,7 +37,8 @@ def main() -> None:
     overrides = [*small(overrides), "data.n_train=256", "threads=1", *overrides]
     config = compose_config(overrides)
     prepared = prepare(config, device_of(config))
-    trainings = {f"{batch}": new_step(overrides, batch, prepared, "on") for batch in BATCHES}
+    recorded = "on" if config.compile is None else "off"
+    trainings = {f"{batch}": new_step(overrides, batch, prepared, recorded) for batch in BATCHES}
     eager = {name: f"{COMPARED}, {name}" for name in ("eager", "reference")}
     trainings |= {name: new_step(overrides, COMPARED, prepared, "off") for name in eager.values()}
     use_reference_networks(trainings[eager["reference"]])

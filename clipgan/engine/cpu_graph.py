@@ -5,7 +5,7 @@ than many of them. TorchScript's interpreter calls the same operations in the sa
 results have the same bits. Like a step of autograd, it frees each tensor after the last use.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,9 +17,8 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from clipgan.base.text import first_line
 from clipgan.engine.step_graphs import Captured, CaptureError, Replay, StepOutputs
 
-# These take a number out of a tensor, or make tensors whose sizes depend on values.
-REFUSED_TAGS = (torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape)
-REFUSED_METHODS = (Tensor.tolist, Tensor.numpy)  # these take out numbers without any operation
+READING = (Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.__dlpack__)  # values, without any operation
+FILLING = ("aten::scatter", "aten::fill_", "aten::masked_fill", "aten::masked_fill_")  # a tensor of a known dtype
 ENUMERATIONS: Mapping[Any, int] = {  # how TorchScript writes them
     torch.contiguous_format: 0, torch.preserve_format: 1, torch.channels_last: 2, torch.channels_last_3d: 3,
     torch.strided: 0,
@@ -30,17 +29,23 @@ FAULTS = (RuntimeError, AttributeError, TypeError, LookupError, StopIteration)  
 class CpuCapture:
     """Records what a step does while it runs."""
 
+    def __init__(self, release: Callable[[], None] = lambda: None) -> None:
+        """Make a recorder.
+
+        Args:
+            release: drops what the recorded step has left behind: its gradients, which no repetition reads.
+        """
+        self._release = release
+
     def __call__(self, function: Replay) -> Captured:
         """Run a step that has run before; return its outputs, and a function that repeats it.
 
         Raises:
             CaptureError: the step ran, but it cannot be repeated.
         """
-        random = torch.get_rng_state()
         with _Recorder() as recorder, _Reads(recorder):
             outputs = function()
-        if not torch.equal(random, torch.get_rng_state()):
-            recorder.refuse("the step draws from PyTorch's own random numbers")
+        self._release()
         try:
             return Captured(recorder.finish(outputs), outputs)
         except FAULTS as error:
@@ -54,6 +59,8 @@ class _Recorder(TorchDispatchMode):
         super().__init__()
         self._refusal = ""
         self._inputs: list[Tensor] = []  # what the step reads and has not computed: parameters, batch, random numbers
+        self._read = set[int]()  # the addresses of their memory
+        self._computed = set[int]()  # the addresses of all other memory
         self._values = WeakTensorKeyDictionary()  # tensor -> the graph's value
         self._constants: dict[str, Any] = {}  # the graph's values, by what they are
         try:
@@ -98,15 +105,16 @@ class _Recorder(TorchDispatchMode):
 
         def replay() -> StepOutputs:
             with torch.inference_mode(), torch.jit.optimized_execution(False):
-                return outputs.replaced(function(*inputs))
+                try:
+                    return outputs.replaced(function(*inputs))
+                except RuntimeError as error:  # TorchScript puts lines of its own before the operation's message
+                    raise RuntimeError(str(error).rpartition("RuntimeError: ")[2].strip()) from error
 
         return replay
 
     def _write(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any) -> None:
         if func.namespace == "profiler":
             return
-        if any(tag in func.tags for tag in REFUSED_TAGS) and not _takes_places(func, args):
-            raise RuntimeError("it depends on values")
         schema = func._schema
         kinds = [str(argument.type) for argument in schema.arguments]
         given = [
@@ -115,6 +123,9 @@ class _Recorder(TorchDispatchMode):
             else args[place]
             for place, argument in enumerate(schema.arguments)
         ]
+        _check_repeatable(func, {argument.name: each for argument, each in zip(schema.arguments, given, strict=True)})
+        if schema.name in FILLING:
+            given = [int(each) if isinstance(each, bool) else each for each in given]
         values = [self._value(each, kind) for each, kind in zip(given, kinds, strict=True)]
         node = self._add(schema.name, values, len(schema.returns))
         wanted, found = (text.partition("(")[0] for text in (str(schema), node.schema()))
@@ -131,6 +142,7 @@ class _Recorder(TorchDispatchMode):
         """Remember the value of a tensor that an operation returned, or of each tensor of a list."""
         if isinstance(result, Tensor):
             self._values[result] = value.setType(self._one)
+            self._computed |= {result.untyped_storage().data_ptr()} - self._read
         elif result is not None:
             unpacked = self._add("prim::ListUnpack", [value.setType(torch._C.ListType(self._one))], len(result))
             for each, of_each in zip(unpacked.outputs(), result, strict=True):
@@ -139,6 +151,10 @@ class _Recorder(TorchDispatchMode):
     def _tensor(self, tensor: Tensor) -> Any:
         """Return the graph's value for a tensor; one that the step has not computed is an input."""
         if tensor not in self._values:
+            address = tensor.untyped_storage().data_ptr()
+            if address in self._computed and address != 0:
+                raise RuntimeError("it reads a tensor that the step has made without an operation")
+            self._read.add(address)
             self._inputs.append(tensor)
             self._values[tensor] = self._graph.addInput().setType(self._one)
         return self._values[tensor]
@@ -159,9 +175,7 @@ class _Recorder(TorchDispatchMode):
         if isinstance(given, int) and kind in ("float", "Optional[float]"):
             given = float(given)
         if isinstance(given, bool) and kind == "number":
-            given = int(given)
-        if isinstance(given, torch.Generator):
-            raise RuntimeError("it draws random numbers")
+            raise RuntimeError(f"{given} stands for a number")  # TorchScript's numbers are no booleans
         if isinstance(given, (torch.memory_format, torch.layout)):
             given = ENUMERATIONS[given]
         key = repr((type(given), given))
@@ -170,15 +184,31 @@ class _Recorder(TorchDispatchMode):
         return self._constants[key]
 
 
-def _takes_places(func: Any, args: Sequence[Any]) -> bool:
-    """Whether an operation takes elements at places; the number of elements that a mask takes depends on its values."""
-    return func is torch.ops.aten.index.Tensor and not any(
-        index is not None and index.dtype in (torch.bool, torch.uint8) for index in args[1]
+def _check_repeatable(func: Any, given: Mapping[str, Any]) -> None:
+    """Refuse an operation that a repetition would not do anew.
+
+    Args:
+        func: the operation.
+        given: its arguments by name.
+
+    Raises:
+        RuntimeError: it takes a number out of a tensor, makes a tensor whose size depends on values, makes one from
+            Python's numbers, or draws random numbers.
+    """
+    masks = func is torch.ops.aten.index.Tensor and any(
+        index is not None and index.dtype in (torch.bool, torch.uint8) for index in given["indices"]
     )
+    sized = torch.Tag.dynamic_output_shape in func.tags and func is not torch.ops.aten.index.Tensor
+    if masks or sized or torch.Tag.data_dependent_output in func.tags:
+        raise RuntimeError("it depends on values")
+    if func is torch.ops.aten.lift_fresh.default:
+        raise RuntimeError("it makes a tensor from Python's numbers")
+    if torch.Tag.nondeterministic_seeded in func.tags and given.get("dropout_p") != 0:
+        raise RuntimeError("it draws random numbers")
 
 
 class _Reads(TorchFunctionMode):
-    """Refuses to record a step that calls one of REFUSED_METHODS."""
+    """Refuses to record a step that takes the values of a tensor into Python or NumPy."""
 
     def __init__(self, recorder: _Recorder) -> None:
         super().__init__()
@@ -187,6 +217,6 @@ class _Reads(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        if func in REFUSED_METHODS:
+        if func in READING:
             self._recorder.refuse(f"Tensor.{func.__name__} reads values")
         return func(*args, **(kwargs or {}))

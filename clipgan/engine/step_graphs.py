@@ -150,7 +150,8 @@ class StepGraphs(Generic[B]):
             key: the variant; equal keys mean the same operations on tensors of the same shapes.
             batch: the step's data; its shapes never change.
             random: the step's random numbers.
-            compute: reads only its two arguments and tensors that keep their place; it takes no value out of a tensor.
+            compute: reads only its two arguments and tensors that keep their place; it takes no value out of a tensor,
+                and Python's numbers stay as they are at the recording.
 
         Raises:
             UserError: the capture failed, and the configuration demands graphs.

@@ -2,6 +2,7 @@
 
 import weakref
 
+import numpy as np
 import pytest
 import torch
 
@@ -122,7 +123,12 @@ def test_recording_keeps_nothing_alive():
         (lambda x: x.numpy(), "Tensor.numpy reads values"),
         (lambda x: x[x > 0], "aten.index.Tensor: it depends on values"),
         (lambda x: x.nonzero(), "aten.nonzero.default: it depends on values"),
-        (lambda x: torch.randn(2), "the step draws from PyTorch's own random numbers"),
+        (np.asarray, "Tensor.__array__ reads values"),
+        (lambda x: torch.randn(2), "aten.randn.default: it draws random numbers"),
+        (lambda x: torch.tensor(0.5) + x, "aten.lift_fresh.default: it makes a tensor from Python's numbers"),
+        (lambda x: torch.nn.Parameter(x * 2) + 1, "a tensor that the step has made without an operation"),
+        (lambda x: torch.full((2,), True), "aten.full.default: True stands for a number"),
+        (lambda x: torch._foreach_mul([x > 0], [True]), "True stands for a number"),
         (lambda x: torch.randn(2, generator=torch.Generator()), "aten.randn.generator: it draws random numbers"),
         (lambda x: x.double() * True, "aten.mul.Tensor: TorchScript takes it for no operation that it has"),
     ],
@@ -146,6 +152,22 @@ def test_what_cannot_be_repeated_runs_once_and_is_refused(read, reason):
 def test_an_error_of_the_step_is_its_own():
     with pytest.raises(ZeroDivisionError):
         CpuCapture()(step_of(lambda: [torch.ones(1 // 0)]))
+
+
+def test_an_error_of_a_repetition_is_the_operations():
+    x, place = torch.ones(3), torch.tensor([2])
+    captured = CpuCapture()(step_of(lambda: [x[place]]))
+    place.fill_(9)
+    with pytest.raises(RuntimeError, match=r"^index 9 is out of bounds for dimension 0 with size 3$"):
+        captured.replay()
+
+
+def test_a_recorded_training_keeps_no_gradients(make_training):
+    training = make_training("graphs=on")
+    for step in (1, 2):
+        training.step(step)
+    networks = training.state.generator, training.state.discriminator
+    assert all(parameter.grad is None for network in networks for parameter in network.parameters())
 
 
 @pytest.mark.parametrize("name", ["Graph", "TensorType", "TupleType", "_create_function_from_graph"])

@@ -13,7 +13,7 @@ from clipgan.base.errors import UserError
 from clipgan.base.randomness import DrawnTensors, StaticRandom, StepRandom
 from clipgan.engine.cpu_graph import CpuCapture
 from clipgan.engine.step_graphs import Captured, CaptureError, CudaCapture, StepGraphs, check_graphs
-from clipgan.tasks.gan.train_step import WORTH_RECORDING, due_at, graphs_of
+from clipgan.tasks.gan.train_step import EAGER_RUNS, due_at, graphs_of
 from clipgan.tasks.train import train
 from tests.helpers import make_config
 from tests.tiny import tiny
@@ -160,7 +160,7 @@ def test_graphs_that_the_user_demands_must_be_captured(make_training):
         training.step(2)
 
 
-@pytest.mark.parametrize(("graphs", "eager"), [("on", 1), ("auto", WORTH_RECORDING)])
+@pytest.mark.parametrize(("graphs", "eager"), [("on", 1), ("auto", EAGER_RUNS)])
 def test_a_cpu_records_a_step_that_is_worth_it(make_training, graphs, eager):
     training = make_training(f"graphs={graphs}", "contrast.every=2", "model.pl_weight=0", "model.r1_gamma=0")
     variants, other = training.state.graphs._variants, make_training("graphs=off")

@@ -93,6 +93,11 @@ class TrainingState:
             for parameter in group["params"]:
                 parameter.requires_grad_(on)
 
+    def forget_gradients(self) -> None:
+        """Drop the gradients of the last step, which the next one would drop first of all."""
+        self.generator_optimizer.zero_grad(set_to_none=True)
+        self.discriminator_optimizer.zero_grad(set_to_none=True)
+
     def reset(self) -> None:
         """Put the objects in order after a step that was recorded only in part and never ran."""
         self.train_discriminator(True)

@@ -17,7 +17,7 @@ from clipgan.tasks.gan.regularisers import gradient_penalty_step, path_length_st
 from clipgan.tasks.gan.state import TrainingState
 from clipgan.tasks.gan.steps import discriminator_step, generator_step, online_features
 
-WORTH_RECORDING = 20  # steps of a kind on a CPU: recording one takes as long as some 20 repetitions save
+EAGER_RUNS = 20  # of a kind of step on a CPU before it is recorded, which takes as long as a dozen repetitions save
 
 
 class Due(NamedTuple):
@@ -45,7 +45,7 @@ def graphs_of(config: Config, state: TrainingState, device: torch.device) -> Ste
     must = config.graphs == "on"
     if device.type == "cuda":
         return StepGraphs(CudaCapture(device), state.reset, must)
-    return StepGraphs(CpuCapture(), state.reset, must, eager_runs=1 if must else WORTH_RECORDING)
+    return StepGraphs(CpuCapture(state.forget_gradients), state.reset, must, eager_runs=1 if must else EAGER_RUNS)
 
 
 def train_step(state: TrainingState, batch: Batch, objective: Objective, step: int) -> Values:
