@@ -195,11 +195,10 @@ def _check_repeatable(func: Any, given: Mapping[str, Any]) -> None:
         RuntimeError: it takes a number out of a tensor, makes a tensor whose size depends on values, makes one from
             Python's numbers, or draws random numbers.
     """
-    masks = func is torch.ops.aten.index.Tensor and any(
-        index is not None and index.dtype in (torch.bool, torch.uint8) for index in given["indices"]
-    )
-    sized = torch.Tag.dynamic_output_shape in func.tags and func is not torch.ops.aten.index.Tensor
-    if masks or sized or torch.Tag.data_dependent_output in func.tags:
+    depends = bool({torch.Tag.dynamic_output_shape, torch.Tag.data_dependent_output} & {*func.tags})
+    if func is torch.ops.aten.index.Tensor:  # it has the tag, but only masks take a number of elements that varies
+        depends = any(index is not None and index.dtype in (torch.bool, torch.uint8) for index in given["indices"])
+    if depends:
         raise RuntimeError("it depends on values")
     if func is torch.ops.aten.lift_fresh.default:
         raise RuntimeError("it makes a tensor from Python's numbers")
