@@ -1,5 +1,6 @@
 """From YAML to the dataclasses, and from the dataclasses to plain values."""
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -24,13 +25,14 @@ def from_yaml(node: Any) -> Config:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    _check_terms(node)
     try:
-        written: Any = OmegaConf.to_container(OmegaConf.create(node), resolve=False)  # a key may refer to a missing one
+        node = _as_node(node)
+        _check_terms(node)
+        written: Any = OmegaConf.to_container(node, resolve=False)  # a key may refer to a missing one
         missing = sorted(key for key, value in flatten(written).items() if value == "???")
         if missing:
             raise UserError(f"{missing[0]} is missing: give {missing[0]}=VALUE")
-        return _to_config(OmegaConf.merge(OmegaConf.structured(Config), node))
+        return _to_config(OmegaConf.merge(_schema(), node))
     except OmegaConfBaseException as error:
         raise _as_user_error(error) from error
 
@@ -49,9 +51,10 @@ def point_check(node: Any) -> Callable[[Mapping[str, Any]], None]:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    _check_terms(node)
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(Config), node)
+        node = _as_node(node)
+        _check_terms(node)
+        merged = OmegaConf.merge(_schema(), node)
     except OmegaConfBaseException as error:
         raise _as_user_error(error) from error
 
@@ -66,11 +69,26 @@ def point_check(node: Any) -> Callable[[Mapping[str, Any]], None]:
     return check
 
 
+def _as_node(given: Any) -> Any:
+    """OmegaConf's node for a mapping; a node stays as it is, since a copy takes as long as the rest of the reading."""
+    from omegaconf import OmegaConf
+
+    return given if OmegaConf.is_config(given) else OmegaConf.create(given)
+
+
+@functools.cache
+def _schema() -> Any:
+    """The types of all keys; never changed, since a merge copies its arguments."""
+    from omegaconf import OmegaConf
+
+    return OmegaConf.structured(Config)
+
+
 def _check_terms(node: Any) -> None:
     from omegaconf import OmegaConf
 
     for phase in ("generator", "discriminator"):
-        terms = OmegaConf.select(OmegaConf.create(node), f"loss.{phase}")
+        terms = OmegaConf.select(node, f"loss.{phase}")
         require(terms is None or OmegaConf.is_dict(terms), f"loss.{phase}", terms, "a mapping of spaces")
         for space, pairs in (terms or {}).items():
             require(
@@ -109,7 +127,7 @@ def from_record(node: Any) -> Config:
     from omegaconf.errors import OmegaConfBaseException
 
     try:
-        written: Any = OmegaConf.to_container(OmegaConf.create(node), resolve=False)
+        written: Any = OmegaConf.to_container(_as_node(node), resolve=False)
         flat = flatten(written)
     except OmegaConfBaseException as error:
         raise _as_user_error(error) from error
