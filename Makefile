@@ -12,6 +12,7 @@ LOWEST := .venv-lowest
 NUMERIC = $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(if $(ARGS),,$(shell grep -rlw numeric tests --include='test_*.py'))
 SHARED := cache_dir=% clip=% data.% device=% mlflow.% resolution=%# of ARGS: where things lie, and what data and CLIP are
 export OMP_WAIT_POLICY ?= PASSIVE# spinning threads of two processes stop each other
+export PYTHONDONTWRITEBYTECODE =# each of a sweep's processes would compile clipgan anew
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lock demo demo-simclr test test-all test-numeric test-lowest lint comments audit check release-check ui sweep-h sweep-C_it sweep-C_ii study report bench quality bench-fid bench-cost bench-sweep bench-prepare bench-simclr gpu-check screenshots cache-info cache-clean clean
@@ -21,12 +22,14 @@ help: ## list the targets
 
 setup: $(BIN)/.installed$(LOCKED:%=-locked) ## make .venv and install clipgan with its tools (LOCKED=1: the versions that the tests ran with; TORCH=cpu: PyTorch without CUDA, a third of the size)
 
+# compileall: what pip would do on one core; packages have some templates that are no Python
 $(BIN)/.installed $(BIN)/.installed-locked: pyproject.toml $(if $(LOCKED),constraints.txt)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "clipgan needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(if $(TORCH),$(BIN)/python -m pip install $(WHEELS))
-	$(BIN)/python -m pip install $(if $(LOCKED),--constraint constraints.txt) --editable '.[dev]'
+	$(if $(TORCH),$(BIN)/python -m pip install --no-compile $(WHEELS))
+	$(BIN)/python -m pip install --no-compile $(if $(LOCKED),--constraint constraints.txt) --editable '.[dev]'
+	$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 	@touch $(BIN)/.installed $@
 
 lock: setup ## write the versions that are installed here to constraints.txt
