@@ -32,7 +32,7 @@ def from_yaml(node: Any) -> Config:
         missing = sorted(key for key, value in flatten(written).items() if value == "???")
         if missing:
             raise UserError(f"{missing[0]} is missing: give {missing[0]}=VALUE")
-        return _to_config(OmegaConf.merge(_schema(), node))
+        return _to_config(OmegaConf.merge(_typed_keys(), node))
     except OmegaConfBaseException as error:
         raise _as_user_error(error) from error
 
@@ -54,7 +54,7 @@ def point_check(node: Any) -> Callable[[Mapping[str, Any]], None]:
     try:
         node = _as_node(node)
         _check_terms(node)
-        merged = OmegaConf.merge(_schema(), node)
+        merged = OmegaConf.merge(_typed_keys(), node)
     except OmegaConfBaseException as error:
         raise _as_user_error(error) from error
 
@@ -77,7 +77,7 @@ def _as_node(given: Any) -> Any:
 
 
 @functools.cache
-def _schema() -> Any:
+def _typed_keys() -> Any:
     """The types of all keys; never changed, since a merge copies its arguments."""
     from omegaconf import OmegaConf
 
