@@ -34,6 +34,17 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.timeout(ENDURANCE))
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item):
+    """An encoder that is hardly trained has its accuracy measured on a few scenes: on 400, that takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "cache_dir" in item.fixturenames and not item.get_closest_marker("endurance"):
+            from clipgan.inputs.encoders import clip_report
+
+            patch.setattr(clip_report, "CASES", 10)
+        yield
+
+
 @pytest.fixture(scope="session")
 def cache_dir(tmp_path_factory):
     """One cache for all tests that train, in all of pytest's processes: encoders are made once."""
