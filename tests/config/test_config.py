@@ -245,3 +245,8 @@ def test_the_objective_of_a_checkpoint_of_version_0_1_0_is_read(value):
     """There, FID was the only objective, and `objective` said which of its values counts."""
     metrics = make_config(f"metrics.objective={value}").metrics
     assert (metrics.objective, metrics.returns) == ("fid", value)
+
+
+def test_a_value_that_no_yaml_holds_is_one_message():
+    with pytest.raises(UserError, match="seed: Value 'object' is not a supported primitive type"):
+        from_yaml({"seed": object()})
