@@ -12,7 +12,7 @@ LOWEST := .venv-lowest
 NUMERIC = $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(if $(ARGS),,$(shell grep -rlw numeric tests --include='test_*.py'))
 SHARED := cache_dir=% clip=% data.% device=% mlflow.% resolution=%# of ARGS: where things lie, and what data and CLIP are
 export OMP_WAIT_POLICY ?= PASSIVE# spinning threads of two processes stop each other
-export PYTHONDONTWRITEBYTECODE =# each of a sweep's processes would compile clipgan anew
+export PYTHONDONTWRITEBYTECODE =# where it is set, each process of a sweep compiles clipgan anew
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lock demo demo-simclr test test-all test-numeric test-lowest lint comments audit check release-check ui sweep-h sweep-C_it sweep-C_ii study report bench quality bench-fid bench-cost bench-sweep bench-prepare bench-simclr gpu-check screenshots cache-info cache-clean clean

@@ -70,7 +70,7 @@ def point_check(node: Any) -> Callable[[Mapping[str, Any]], None]:
 
 
 def _as_node(given: Any) -> Any:
-    """OmegaConf's node for a mapping; a node stays as it is, since a copy takes as long as the rest of the reading."""
+    """OmegaConf's node for a mapping; a node stays as it is, because OmegaConf takes long to copy one."""
     from omegaconf import OmegaConf
 
     return given if OmegaConf.is_config(given) else OmegaConf.create(given)
@@ -78,7 +78,7 @@ def _as_node(given: Any) -> Any:
 
 @functools.cache
 def _typed_keys() -> Any:
-    """The types of all keys; never changed, since a merge copies its arguments."""
+    """The types of all keys; nothing changes them, because a merge copies its first argument."""
     from omegaconf import OmegaConf
 
     return OmegaConf.structured(Config)
