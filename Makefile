@@ -65,7 +65,7 @@ test-lowest: ## run the fast tests in another environment, with the lowest versi
 lint: setup ## run ruff and the type checker
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers auto
 
 comments: setup ## copy the comments behind the fields of clipgan/config/ into conf/
 	$(BIN)/python -m clipgan.config.comments

@@ -22,6 +22,7 @@ import struct
 import sys
 import threading
 import warnings
+import weakref
 from contextlib import suppress
 
 LIBRARIES = (
@@ -31,15 +32,21 @@ LIBRARIES = (
     # what Hydra, Optuna and MLflow import late
     "hydra._internal.core_plugins.basic_launcher", "hydra._internal.core_plugins.file_config_source",
     "optuna.storages._rdb.models", "alembic.migration", "rich.progress", "mlflow.store.tracking.sqlalchemy_store",
-    "mlflow.tracing.client", "cryptography.fernet", "ijson",
+    "mlflow.tracing.client", "cryptography.fernet", "ijson", "rich.panel", "torch.utils.flop_counter",
+    # what most commands import of the project
+    "clipgan.main", "clipgan.tasks.gan.training", "sweeps.workers.run",
 )  # fmt: skip
 NUMBER = struct.Struct("i")
 ended: BaseException | None = None  # what has ended the command
 
 
 def import_libraries() -> None:
+    sys.path[0] = os.path.dirname(sys.path[0])  # this file's folder has `sweeps`, too
     for name in LIBRARIES:
         importlib.import_module(name)
+    importlib.import_module("hydra.core.plugins").Plugins.instance()  # a command would look for them
+    for finalizer in list(weakref.finalize._registry):  # torch's would take most of the time of a short command
+        finalizer.atexit = False
     assert threading.active_count() == 1, threading.enumerate()
     gc.collect()
     gc.freeze()  # a child's collections copy no page of what is here

@@ -276,7 +276,7 @@ def test_other_data_are_not_served_the_old_features(setting):
 
 
 @pytest.mark.slow
-def test_inception_from_a_file_agrees_with_torch_fidelity(setting, tmp_path):
+def test_inception_from_a_file_agrees_with_torch_fidelity(setting, tmp_path, monkeypatch):
     """The real architecture with random weights of a useful scale: the path is real, the figure means nothing."""
     from torch_fidelity import calculate_metrics
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
@@ -299,9 +299,10 @@ def test_inception_from_a_file_agrees_with_torch_fidelity(setting, tmp_path):
     inception |= {"inception_score": "end", "accuracy": "never", "fid_sd": "never", "judge": None}
     inception |= dict.fromkeys(("clip_score", "r_precision", "r_precision_hard", "fjd", "diversity"), "never")
     inception |= {"objective": "fid"}
+    monkeypatch.setattr("clipgan.metrics.generated.CHUNK", 10)  # Inception reads whole chunks
     evaluation = evaluation_of(config, prepared, **inception)
     found = evaluation(generator, last=True)
-    fake = generate(generator, evaluation.prompts.conditions, range(1), config.seed)[:10]
+    fake = generate(generator, evaluation.prompts.conditions, range(1), config.seed)
     theirs = calculate_metrics(
         input1=Images(fake), input2=Images(torch.from_numpy(prepared.data.heldout.images[evenly(32, 10)])),
         fid=True, isc=True, feature_extractor_weights_path=str(weights), batch_size=10,

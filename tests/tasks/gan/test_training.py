@@ -160,24 +160,24 @@ def test_a_stopped_run_ends_at_its_snapshot_and_can_resume(configure, tmp_path):
 @pytest.mark.slow
 def test_a_run_of_so_many_seconds_ends_at_the_nearest_kimg(configure, tmp_path, monkeypatch, capsys):
     def limited(seconds):
-        return configure("kimg=4", "snapshot_kimg=4", f"seconds={seconds}", "mlflow.tracking_uri=null")
+        return configure("kimg=4", "snapshot_kimg=4", f"seconds={seconds}", "mlflow.tracking_uri=null", FAST)
 
     def steps():
         return [row["step"] for row in records(tmp_path)]
 
     monkeypatch.setattr(StepAverages, "seconds", lambda tick: 0.1 * tick.steps)
     monkeypatch.setattr(StepAverages, "stop", StepAverages.seconds)
-    result = train(limited(1.4 * 3.2), tmp_path)  # a kimg has 32 steps
+    result = train(limited(1.4 * 1.05), tmp_path)  # a kimg has 10 or 11 steps
     assert (result.stopped, steps()) == (False, [0, 1])
-    assert result.sec_per_unit == pytest.approx(3.2, rel=0.05)
+    assert result.sec_per_unit == pytest.approx(1.05, rel=0.05)
     assert "fid32_clip_tiny64_sd" in records(tmp_path)[-1]  # an end measures all
-    assert train(limited(1.4 * 3.2), tmp_path) == result  # it is over
+    assert train(limited(1.4 * 1.05), tmp_path) == result  # it is over
     assert steps() == [0, 1]
-    train(limited(2.6 * 3.2), tmp_path)
+    train(limited(2.6 * 1.05), tmp_path)
     assert steps() == [0, 1, 2, 3]
     out = capsys.readouterr().out
-    assert "train.py seconds=9 resume=auto\n" in out  # to train on: as long again as the limit
-    assert "train.py kimg=6 seconds=19 resume=auto\n" in out  # 94 steps have taken 9.4 s
+    assert "train.py seconds=3 resume=auto\n" in out  # to train on: as long again as the limit
+    assert "train.py kimg=6 seconds=7 resume=auto\n" in out  # 32 steps have taken 3.2 s
     train(limited(1000), tmp_path)  # kimg is the most
     assert steps() == [0, 1, 2, 3, 4]
     assert "train.py kimg=8 resume=auto\n" in capsys.readouterr().out  # more seconds would change nothing
