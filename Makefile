@@ -29,7 +29,7 @@ $(BIN)/.installed $(BIN)/.installed-locked: pyproject.toml $(if $(LOCKED),constr
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(if $(TORCH),$(BIN)/python -m pip install --no-compile $(WHEELS))
 	$(BIN)/python -m pip install --no-compile $(if $(LOCKED),--constraint constraints.txt) --editable '.[dev]'
-	$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
+	$(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib || true
 	@touch $(BIN)/.installed $@
 
 lock: setup ## write the versions that are installed here to constraints.txt

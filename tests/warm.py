@@ -1,4 +1,4 @@
-"""Commands in processes that need not import torch and MLflow: they are forked from one that has done so.
+"""Commands in processes that need not import torch, MLflow and clipgan: they are forked from one that has done so.
 
 `Popen` and `run` are those of `subprocess`, as far as the tests use them. The command is `[sys.executable, ...]`. It
 has its own arguments, environment and standard streams; signals and exit statuses are those of any process. What a

@@ -1,4 +1,4 @@
-"""A process that has imported the heavy libraries, and forks itself for each command that a test starts.
+"""A process that has imported the heavy libraries and most of clipgan, and forks itself for each command of a test.
 
 python tests/warm_template.py SOCKET
 

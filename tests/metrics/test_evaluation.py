@@ -184,6 +184,7 @@ def test_torch_fidelity_on_the_images_agrees(setting):
         assert ours[name] == pytest.approx(theirs[theirs_name], rel=1e-6)
 
 
+@pytest.mark.exact
 @pytest.mark.usefixtures("float64")
 def test_it_repeats_and_the_batch_changes_nothing(exactly):
     config, prepared, generator, expected = exactly
@@ -217,6 +218,7 @@ def one_of_two_ranks(rank, address, overrides, results):
     torch.distributed.destroy_process_group()
 
 
+@pytest.mark.exact
 @pytest.mark.slow
 def test_two_ranks_find_what_one_does(exactly, cache_dir, tmp_path):
     """Three chunks: the second rank makes one that is thrown away."""

@@ -45,6 +45,7 @@ LAFITE = ["model=lafite", "loss=lafite", *(f"model.{key}=16" for key in ("z_dim"
 LAFITE += ["model.channel_base=64", "model.mapping_layers=2", "adversarial.mismatch=0.5"]
 
 
+SLOW_IN_FLOAT64 = (pytest.mark.slow, pytest.mark.exact)
 KINDS = ("D", "G", "R1")  # of steps; micro-batches move the mean of path lengths one after the other
 
 
@@ -73,7 +74,7 @@ def first_steps(training, batch, kinds=KINDS):
 
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize(
-    "variant", ["symmetric", *(pytest.param(name, marks=pytest.mark.slow) for name in list(VARIANTS)[1:])]
+    "variant", ["symmetric", *(pytest.param(name, marks=SLOW_IN_FLOAT64) for name in list(VARIANTS)[1:])]
 )
 def test_gradient_caching_equals_the_large_batch(make_noisy_training, variant):
     whole = make_noisy_training(*VARIANTS[variant])
@@ -162,6 +163,7 @@ def first_steps_of_all(overrides, results, rank):
             torch.save(found, results / f"{variant} {name} {rank}.pt")
 
 
+@pytest.mark.exact
 @pytest.mark.slow
 @pytest.mark.usefixtures("float64")
 def test_two_processes_equal_one(make_noisy_training, cache_dir, tmp_path):
