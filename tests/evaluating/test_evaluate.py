@@ -41,6 +41,7 @@ def again(cache_dir, tmp_path):
     return f"cache_dir={cache_dir}", "mlflow.tracking_uri=null", f"out={tmp_path / 'out'}"
 
 
+@pytest.mark.slow
 def test_a_checkpoint_has_the_figures_of_its_training(run, again, tmp_path, capsys):
     evaluate(parse([f"ckpt={run.checkpoint}", *again]))
     [found] = values(tmp_path / "out")

@@ -147,6 +147,7 @@ def as_one(tensors, names):
     return torch.cat([tensors[name].double().flatten() for name in names])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resolution", [16, pytest.param(32, marks=pytest.mark.endurance)])
 def test_ten_steps_equal_the_references(resolution, tmp_path, monkeypatch):
     dtype = torch.float64

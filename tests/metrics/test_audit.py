@@ -30,6 +30,7 @@ def test_pictures_have_their_fault_and_nothing_else():
         }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_small_audit(cache_dir):
     """The encoders are hardly trained; the oracle and the spread need none."""
     found = audit(make_config(*tiny(cache_dir, *SMALL)), {name: ROWS[name] for name in FEW})

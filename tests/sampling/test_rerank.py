@@ -14,6 +14,7 @@ pytestmark = pytest.mark.numeric
 CPU = torch.device("cpu")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("float64")
 def test_scores_are_cosines_in_the_order_of_the_pictures(sampler):
     clip = copy.deepcopy(sampler.clip).double()

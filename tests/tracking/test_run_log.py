@@ -275,6 +275,7 @@ def test_a_file_is_stored_as_soon_as_mlflow_can(tmp_path, mlflow_config, said):
     assert "MLflow lacks" not in said()
 
 
+@pytest.mark.slow
 def test_records_and_status_wait_for_no_file(tmp_path, mlflow_config, said):
     """A store may hang, and a file may take longer than a cluster waits before it kills."""
     run_dir, stored = tmp_path / "run", threading.Event()

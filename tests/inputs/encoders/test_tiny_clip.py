@@ -141,6 +141,7 @@ def test_a_code_is_the_sum_of_the_scenes_facts():
     np.testing.assert_allclose(codes([turned]), codes([scene]), rtol=0, atol=2 * least)
 
 
+@pytest.mark.exact
 @pytest.mark.slow
 def test_training_is_determined_by_its_seed_and_cached(shapes_data, tmp_path, monkeypatch):
     monkeypatch.setattr(clip_report, "CASES", 10)

@@ -75,6 +75,7 @@ def one_of_two_processes(rank, address, results):
     torch.distributed.destroy_process_group()
 
 
+@pytest.mark.exact
 @pytest.mark.slow
 @pytest.mark.usefixtures("float64")
 def test_two_processes_share_each_batch(tmp_path):
