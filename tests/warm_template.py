@@ -45,7 +45,7 @@ def import_libraries() -> None:
     for name in LIBRARIES:
         importlib.import_module(name)
     importlib.import_module("hydra.core.plugins").Plugins.instance()  # a command would look for them
-    for finalizer in list(weakref.finalize._registry):  # torch's would take most of the time of a short command
+    for finalizer in list(weakref.finalize._registry):  # the libraries' would take most of a short command's time
         finalizer.atexit = False
     assert threading.active_count() == 1, threading.enumerate()
     gc.collect()
