@@ -22,7 +22,7 @@ help: ## list the targets
 
 setup: $(BIN)/.installed$(LOCKED:%=-locked) ## make .venv and install clipgan with its tools (LOCKED=1: the versions that the tests ran with; TORCH=cpu: PyTorch without CUDA, a third of the size)
 
-# compileall: what pip would do on one core; packages have some templates that are no Python
+# compileall: what pip would do on one core, without the tests of packages; some have templates that are no Python
 $(BIN)/.installed $(BIN)/.installed-locked: pyproject.toml $(if $(LOCKED),constraints.txt)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "clipgan needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)

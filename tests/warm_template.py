@@ -33,7 +33,7 @@ LIBRARIES = (
     "hydra._internal.core_plugins.basic_launcher", "hydra._internal.core_plugins.file_config_source",
     "optuna.storages._rdb.models", "alembic.migration", "rich.progress", "mlflow.store.tracking.sqlalchemy_store",
     "mlflow.tracing.client", "cryptography.fernet", "ijson", "rich.panel", "torch.utils.flop_counter",
-    # what most commands import of the project
+    # what most commands import of clipgan
     "clipgan.main", "clipgan.tasks.gan.training", "sweeps.workers.run",
 )  # fmt: skip
 NUMBER = struct.Struct("i")
@@ -44,7 +44,9 @@ def import_libraries() -> None:
     sys.path[0] = os.path.dirname(sys.path[0])  # this file's folder has `sweeps`, too
     for name in LIBRARIES:
         importlib.import_module(name)
-    importlib.import_module("hydra.core.plugins").Plugins.instance()  # a command would look for them
+    from hydra.core.plugins import Plugins
+
+    Plugins.instance()  # a command would look for them
     for finalizer in list(weakref.finalize._registry):  # the libraries' would take most of a short command's time
         finalizer.atexit = False
     assert threading.active_count() == 1, threading.enumerate()

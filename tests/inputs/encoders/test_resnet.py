@@ -121,7 +121,6 @@ def test_without_flips_left_stays_left():
     assert (mirrored[..., :8].mean(dim=(1, 2, 3)) < mirrored[..., -8:].mean(dim=(1, 2, 3)) - 0.1).any()
 
 
-@pytest.mark.exact
 @pytest.mark.slow
 def test_the_small_resnet_is_determined_by_its_seed_and_cached(folder_data, tmp_path):
     first = train_tiny_resnet(few_steps(), folder_data, tmp_path / "a")
