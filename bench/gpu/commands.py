@@ -88,10 +88,22 @@ def sharing(setting: Setting, found: Findings) -> None:
                 f"hydra.sweep.dir={place}",
                 f"hydra.sweeper.storage=sqlite:///{place}.db", f"hydra.sweeper.workers_per_gpu={workers}",
             )  # fmt: skip
+            row[f"{workers}, trials"] = seconds_of_trials(f"sqlite:///{place}.db")
             row[f"{workers}, training s/kimg"] = [_speed(file) for file in sorted(place.glob("*/metrics.jsonl"))]
             found.put("three trials", row)
-    if {"1", "3"} <= row.keys():
-        found.put("three trials", row | {"throughput": row["1"] / row["3"]})
+    if {"1", "3", "3, trials"} <= row.keys():
+        ratios = {"commands' ratio": row["1"] / row["3"], "throughput": row["1, trials"] / row["3, trials"]}
+        found.put("three trials", row | ratios)
+
+
+def seconds_of_trials(storage: str) -> float:
+    """Return the seconds from the start of a study's first trial to the end of its last one."""
+    import optuna
+
+    [name] = optuna.get_all_study_names(storage)
+    trials = optuna.load_study(study_name=name, storage=storage).trials
+    begin = min(trial.datetime_start for trial in trials if trial.datetime_start)
+    return (max(trial.datetime_complete for trial in trials if trial.datetime_complete) - begin).total_seconds()
 
 
 def _speed(file: Path) -> float:

@@ -177,8 +177,9 @@ def commands(parts: Parts) -> list[str]:
     found = parts.get("sharing", {}).get("three trials", {})
     if "throughput" in found:
         with_mps = " with MPS" if found["mps"] else " without MPS"
-        rows.append(["the demo's three trials, one at a time", number(found["1"])])
-        rows.append([f"side by side{with_mps}", f"{number(found['3'])} ({found['throughput']:.2f} x)"])
+        for what, key, ratio in (("command", "", "commands' ratio"), ("trials alone", ", trials", "throughput")):
+            rows.append([f"the demo's three trials, one at a time: {what}", number(found[f"1{key}"])])
+            rows.append([f"side by side{with_mps}: {what}", f"{number(found[f'3{key}'])} ({found[ratio]:.2f} x)"])
     return table(("", "seconds"), rows)
 
 

@@ -4,13 +4,16 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 
 from bench.gpu import mps, tables
 from bench.gpu.__main__ import chosen
+from bench.gpu.commands import seconds_of_trials
 from bench.gpu.findings import Findings, Setting, read
 from bench.gpu.parts import BUDGET, STAGES, Part, Stage
 from bench.gpu.scheduling import limits, run_stages
@@ -163,6 +166,21 @@ def test_tables_say_what_was_not_measured_and_what_failed(tmp_path):
     assert "30,000 images, 256 pixels, Inception, scaled from 3,000 | 40.0 |" in blocks["snapshots"]
     assert "| **no** |" in blocks["correctness"]
     assert "0.090 ± 0.025" in blocks["quality"].replace("0.09 ", "0.090 ")  # 4.303 x 0.01 / sqrt(3)
+
+
+def test_trials_that_share_a_gpu_are_timed_from_the_first_start_to_the_last_end(tmp_path):
+    storage, noon = f"sqlite:///{tmp_path}/study.db", datetime(2026, 11, 28, 12)
+    study = optuna.create_study(storage=storage, study_name="three")
+    for start, end in ((0, 20), (1, 30), (31, 45)):
+        trial = optuna.trial.create_trial(value=1.0)
+        trial.datetime_start, trial.datetime_complete = (noon + timedelta(seconds=second) for second in (start, end))
+        study.add_trial(trial)
+    assert seconds_of_trials(storage) == 45
+    found = {"mps": True, "1": 60.0, "3": 40.0, "1, trials": 45.0, "3, trials": 20.0}
+    rows = tables.commands({"sharing": {"three trials": found | {"commands' ratio": 1.5, "throughput": 2.25}}})
+    assert "| side by side with MPS: command | 40.0 (1.50 x) |" in rows
+    assert "| side by side with MPS: trials alone | 20.0 (2.25 x) |" in rows
+    assert tables.commands({"sharing": {"three trials": {"mps": True, "1": 60.0}}}) == []
 
 
 def test_the_page_has_a_place_for_every_table():
