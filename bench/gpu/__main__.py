@@ -8,7 +8,8 @@
 
 Each part runs in a process of its own and has a limit. A part that fails or is late is recorded as such, and the
 others go on; the exit status is then 1. runs/bench/gpu.json grows part by part, also when Ctrl-C or SIGTERM ends the
-command. A run with `only` keeps the other parts of the file. `cache_dir=DIR` names the cache, which is prepared first.
+command. A run with `only` keeps the other parts of the file, and what a part that fails now has measured before. A
+table without a row in the file stays as it is. `cache_dir=DIR` names the cache, which is prepared first.
 """
 
 import contextlib
@@ -65,24 +66,33 @@ def run(options: dict[str, int], texts: dict[str, str]) -> int:
     record |= {"machine": machine(), "arguments": sys.argv[1:]}
     state = {"commit": commit(), "small": bool(options["small"])}
 
+    bad: list[str] = []
+
     def keep(name: str, found: dict[str, Any]) -> None:
-        record["parts"][name] = found | state | {"gpu": found["found"].pop("gpu", None)}
+        if found["status"] != "done":
+            bad.append(name)
+        if found["status"] == "done" or record["parts"].get(name, {}).get("status") != "done":
+            record["parts"][name] = found | state | {"gpu": found["found"].pop("gpu", None)}
         save(record)
         print(f"{name:<14} {found['status']:<7} {found['seconds']:>6.1f} s  {found.get('last line', '')}", flush=True)
 
     def start(part: Part) -> list[str]:
         given = [f"{name}={value}" for name, value in texts.items() if value and name != "only"]
         command = here("part", part.name, *given, *(["small=1"] if options["small"] else []))
-        return ["env", *(f"{name}={value}" for name, value in shared.items()), *command] if part.shares else command
+        return ["env", *(f"{name}={value}" for name, value in shared[part.name].items()), *command]
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     begin = time.monotonic()
     try:
-        with service(folder / "mps") if texts["device"] != "cpu" else contextlib.nullcontext({}) as shared:
+        with contextlib.ExitStack() as stack:
+            shared = {}  # each stage has a service of its own, which no late client of another one has disturbed
+            for stage in stages:
+                shares = texts["device"] != "cpu" and any(part.shares for part in stage.parts)
+                variables = stack.enter_context(service()) if shares else {}
+                shared |= {part.name: variables if part.shares else {} for part in stage.parts}
             run_stages(stages, options["budget"], start, folder, keep)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    bad = [name for name, found in record["parts"].items() if found["status"] != "done"]
     print(f"{time.monotonic() - begin:.0f} s; {RECORD}; not done: {', '.join(bad) or 'none'}")
     if not options["small"]:
         print(f"written: {tables.write(record)}")

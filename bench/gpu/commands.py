@@ -161,10 +161,13 @@ def bits(setting: Setting, found: Findings) -> None:
 
 
 def processes(setting: Setting, found: Findings) -> None:
-    """NCCL: torchrun with one process gives the bits of a plain run; with two GPUs, two processes train."""
+    """NCCL: a group of one process gives the bits of a plain run; with two GPUs, two processes train."""
     plain, one = setting.folder / "plain", setting.folder / "one"
-    common = ("deterministic=true", "kimg=1", "snapshot_kimg=1")
-    together(lambda: train(setting, *common, run_dir=plain), lambda: train(setting, *common, run_dir=one, torchrun=1))
+    common = ("deterministic=true", "kimg=1", "snapshot_kimg=1", "graphs=off")  # processes that exchange run eagerly
+    together(
+        lambda: train(setting, *common, run_dir=plain),
+        lambda: train(setting, *common, run_dir=one, module="bench.gpu.joined_train", torchrun=1),
+    )
     found.check("torchrun with one process", *same_state(plain, one, 1))
     if torch.cuda.device_count() < 2:
         found.put("two GPUs", "left out: this machine has fewer")

@@ -1,14 +1,15 @@
-"""Parts that check the step: `equality`, `structures`, `encoder_bits`, `fp16`, `gradients` and `devices`."""
+"""Parts that check the step, from `equality` to `devices`."""
 
 import itertools
 import math
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from bench.gpu.findings import Findings, Setting
-from bench.gpu.timing import relative_difference, steps
+from bench.gpu.timing import GIB, relative_difference, steps
 from bench.gpu.trainings import GRAPHS, graphs_in_use, noise_training, prepared_for, real_training, release
 from clipgan.base.randomness import StepRandom
 from clipgan.engine.determinism import deterministic_algorithms
@@ -60,15 +61,12 @@ def equality(setting: Setting, found: Findings) -> None:
 def structures(setting: Setting, found: Findings) -> None:
     """Compare a few steps of each setting with graphs and without; they must agree within the precision's rounding."""
     prepared = prepared_for(setting)
-    for name, overrides in STRUCTURES.items():
-        if setting.left() < 5:
-            found.put(name, "left out: no time")
-            continue
-        if name == "precision=tf32" and setting.device == "cpu":
-            continue
+    names = [name for name in STRUCTURES if name != "precision=tf32" or setting.device != "cpu"]
+    for name in setting.within(names, found, first=5):
         with found.attempt(name), deterministic_algorithms(True):
             runs = {
-                way: real_training(setting, *overrides, *graphs, prepared=prepared) for way, graphs in GRAPHS.items()
+                way: real_training(setting, *STRUCTURES[name], *graphs, prepared=prepared)
+                for way, graphs in GRAPHS.items()
             }
             losses = [losses_of(training, NUMBERS) for training in runs.values()]
             last = list(runs.values())[-1]
@@ -79,6 +77,39 @@ def structures(setting: Setting, found: Findings) -> None:
             ran = setting.device == "cpu" or graphs_in_use(last) == "graphs"
             found.check(name, good and ran, {"relative difference": worst, "steps": graphs_in_use(last)})
             del runs, last
+        release()
+
+
+def failed_capture(setting: Setting, found: Findings) -> None:
+    """A step whose capture fails, and all after it, run eagerly; the losses and weights are those of eager steps."""
+
+    def capturing() -> bool:
+        return torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()
+
+    def out_of_memory(image: Tensor) -> None:
+        if capturing():
+            raise torch.OutOfMemoryError("out of memory, as a check")
+
+    def read(image: Tensor) -> None:
+        image.sum().item()  # CUDA gives up the capture, and PyTorch may not be able to end it
+
+    for name, fail in (("out of memory in a capture", out_of_memory), ("a value is read in a capture", read)):
+        with found.attempt(name), deterministic_algorithms(True):
+            runs = {way: real_training(setting, "precision=fp32", *overrides) for way, overrides in GRAPHS.items()}
+            state = runs["graphs"].state
+            judge = state.judge
+            state.judge = lambda images, *rest, judge=judge, fail=fail: fail(images.image) or judge(images, *rest)  # type: ignore[method-assign,misc]
+            losses = {way: losses_of(training, NUMBERS) for way, training in runs.items()}
+            ran, differing = graphs_in_use(runs["graphs"]), differing_tensors(*runs.values())
+            row: dict[str, Any] = {"steps": ran, "tensors that differ": len(differing)}
+            good = losses["eager"] == losses["graphs"] and not differing
+            if setting.device != "cpu":
+                default = torch.cuda.current_stream() == torch.cuda.default_stream()
+                torch.randn(3, device="cuda")  # the generator is in order
+                row |= {"stream is the default one": default, "reserved_gib": torch.cuda.memory_reserved() / GIB}
+                good = good and default and ran.startswith("eager: ")
+            found.check(name, good, row)
+            del runs, state, judge
         release()
 
 

@@ -34,12 +34,12 @@ LARGE_CELLS = {
 }
 CARD = 22.5  # GiB that PyTorch may take of a card of 24 GB; the rest is the driver's and CUDA's
 FITTING = {
-    "base, ViT-B32, batch 16, fp32": ("model=base", "clip=ViT-B32", "precision=fp32", "batch=16"),
-    "base, ViT-B32, batch 32, bf16": ("model=base", "clip=ViT-B32", "precision=bf16", "batch=32"),
     "base, ViT-L/14@336, batch 16, bf16": (*LARGE, "precision=bf16"),
-    "base, ViT-L/14@336 in float32, batch 16, fp32": (*LARGE, "precision=fp32", "clip.precision=float32"),
+    "base, ViT-B32, batch 16, fp32": ("model=base", "clip=ViT-B32", "precision=fp32", "batch=16"),
     "lafite, ViT-B32, batch 16, bf16": ("model=lafite", "clip=ViT-B32", "precision=bf16", "batch=16"),
+    "base, ViT-L/14@336 in float32, batch 16, fp32": (*LARGE, "precision=fp32", "clip.precision=float32"),
     "lafite, ViT-L/14@336, batch 16, bf16": ("model=lafite", "clip=ViT-L14@336", "precision=bf16", "batch=16"),
+    "base, ViT-B32, batch 32, bf16": ("model=base", "clip=ViT-B32", "precision=bf16", "batch=32"),
 }
 
 
@@ -58,14 +58,12 @@ def cost(setting: Setting, found: Findings) -> None:
             found.put(name, {"ratio": ours, "notes": NOTES[over] / NOTES[under]})
         del trainings, named, training
     release()
-    for name, overrides in LARGE_CELLS.items():
-        if setting.left() < 8:
-            found.put(f"ViT-L/14@336: {name}", "left out: no time")
-            continue
-        with found.attempt(f"ViT-L/14@336: {name}"):
-            training, row = warm(setting, *LARGE, *overrides)
+    cells = {f"ViT-L/14@336: {name}": overrides for name, overrides in LARGE_CELLS.items()}
+    for name in setting.within(cells, found, first=8):
+        with found.attempt(name):
+            training, row = warm(setting, *LARGE, *cells[name])
             times = kinds({"": training}, setting.count(2), brief=True)[""]
-            found.put(f"ViT-L/14@336: {name}", row | row_of(training, mean_step(times)))
+            found.put(name, row | row_of(training, mean_step(times)))
             del training
         release()
 
@@ -73,17 +71,17 @@ def cost(setting: Setting, found: Findings) -> None:
 def memory(setting: Setting, found: Findings) -> None:
     """See whether steps at 256 pixels fit in a card of 24 GB, imitated by a limit for PyTorch's allocator."""
     whole = torch.cuda.get_device_properties(0).total_memory if setting.device != "cpu" else 0
-    for name, overrides in FITTING.items():
-        if setting.left() < 5:
-            found.put(name, "left out: no time")
-            continue
+    for name in setting.within(FITTING, found, first=10):
         with found.attempt(name):
             try:
                 if whole:
                     torch.cuda.set_per_process_memory_fraction(min(1.0, CARD * GIB / whole))
-                training, row = warm(setting, "resolution=256", "loss=asymmetric", "resnet=resnet50", *overrides)
-                found.put(name, row | {"fits": True, "steps": graphs_in_use(training)})
+                training, row = warm(setting, "resolution=256", "loss=asymmetric", "resnet=resnet50", *FITTING[name])
+                ran = graphs_in_use(training)
+                found.put(name, row | {"fits": True, "steps": ran})
                 del training
+                if ran.startswith("eager:"):  # PyTorch may not give back what the failed capture has taken
+                    break
             except torch.OutOfMemoryError:
                 found.put(name, {"fits": False})
         release()

@@ -3,7 +3,7 @@
 import json
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +43,23 @@ class Setting:
         small = [word for word in SMALL if not (judged and word.startswith("metrics."))]
         names = {word.partition("=")[0] for word in kept}
         return [*common, *(word for word in small if word.partition("=")[0] not in names), *kept]
+
+    def within(self, names: Iterable[str], found: "Findings", first: float) -> Iterator[str]:
+        """Yield names of rows while there is time for another one; the others are left out.
+
+        Args:
+            names: of the rows.
+            found: where it says so.
+            first: seconds that the first row needs; another one needs half as long again as the longest one before.
+        """
+        longest = 0.0
+        for name in names:
+            if self.left() < (1.5 * longest or first):
+                found.put(name, "left out: no time")
+                continue
+            begin = time.monotonic()
+            yield name
+            longest = max(longest, time.monotonic() - begin)
 
     def count(self, real: int, small: int = 1) -> int:
         """Return a number of repeats or images."""

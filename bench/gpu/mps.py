@@ -3,41 +3,47 @@
 import contextlib
 import os
 import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 CONTROL = "nvidia-cuda-mps-control"
 PATIENCE = 20  # seconds
+# A first client, for which the daemon starts its server. Without one, every client's CUDA would fail to initialise.
+CLIENT = """
+import ctypes, sys
+cuda, context = ctypes.CDLL("libcuda.so.1"), ctypes.c_void_p()
+sys.exit(bool(cuda.cuInit(0) or cuda.cuDevicePrimaryCtxRetain(ctypes.byref(context), 0)))
+"""
 
 
 @contextlib.contextmanager
-def service(folder: Path) -> Iterator[dict[str, str]]:
+def service() -> Iterator[dict[str, str]]:
     """Run a service of one's own while the block runs; a GPU's settings stay as they are.
 
-    Args:
-        folder: for its pipes and logs; made if missing.
-
     Yields:
-        The environment variables by which a process uses it; none where the driver has no such service.
+        The environment variables by which a process uses it; none where it does not work.
     """
-    names = ("CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_LOG_DIRECTORY")
-    variables = {name: str(folder.resolve() / name.split("_")[2].lower()) for name in names}
-    for place in variables.values():
-        Path(place).mkdir(parents=True, exist_ok=True)
-    if not _control(["-d"], variables):
-        yield {}
-        return
-    try:
-        yield variables
-    finally:
-        _control([], variables, "quit\n")
+    # a socket's path is short, and the daemon may still write its log
+    with tempfile.TemporaryDirectory(prefix="mps-", ignore_cleanup_errors=True) as folder:
+        variables = {
+            "CUDA_MPS_PIPE_DIRECTORY": str(Path(folder) / "pipe"), "CUDA_MPS_LOG_DIRECTORY": str(Path(folder) / "log")
+        }  # fmt: skip
+        for place in variables.values():
+            Path(place).mkdir()
+        works = _succeeds([CONTROL, "-d"], variables) and _succeeds([sys.executable, "-c", CLIENT], variables)
+        try:
+            yield variables if works else {}
+        finally:
+            _succeeds([CONTROL], variables, "quit\n")
 
 
-def _control(options: list[str], variables: dict[str, str], words: str = "") -> bool:
+def _succeeds(command: list[str], variables: dict[str, str], words: str = "") -> bool:
     try:
         done = subprocess.run(
-            [CONTROL, *options], env=os.environ | variables, input=words, text=True, capture_output=True,
-            timeout=PATIENCE, check=False,
+            command, env=os.environ | variables, input=words, text=True, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, timeout=PATIENCE, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
         return False

@@ -57,16 +57,29 @@ class Running:
         self.ended = time.monotonic()
         return True
 
-    def end(self) -> None:
-        """End the process, if it still runs, and those that it started."""
+    def ask(self) -> None:
+        """Ask the process to end, if it still runs, and those that it started."""
         self.late = self.late or self.process.poll() is None
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, number)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(PATIENCE)
+        self._signal(signal.SIGTERM)
+
+    def end(self, patience: float = PATIENCE) -> None:
+        """Wait for the processes that were asked to end, then kill them: it harms others that share a GPU by MPS."""
+        end = time.monotonic() + patience
+        while self._signal(0) and time.monotonic() < end:
+            time.sleep(0.02)
+        self._signal(signal.SIGKILL)
+        self.process.wait()
         if self.late:
             self.ended = time.monotonic()
+
+    def _signal(self, number: int) -> bool:
+        """Send a signal to all processes; return whether one is left."""
+        self.process.poll()  # a process that has ended counts until someone asks
+        try:
+            os.killpg(self.process.pid, number)
+        except ProcessLookupError:
+            return False
+        return True
 
     def record(self) -> dict[str, Any]:
         """Return the part's status (`done`, `failed` or `late`), seconds and findings; of a failure, its last line."""
@@ -112,11 +125,16 @@ def run_stages(
             end = time.monotonic() + limit
             while running:
                 time.sleep(0.05)
-                for one in [one for one in running if one.over() or time.monotonic() > end]:
+                over = [one for one in running if one.over() or time.monotonic() > end]
+                for one in over:
+                    one.ask()
+                for one in over:
                     one.end()
                     running.remove(one)
                     keep(one.part.name, one.record())
         except BaseException:
+            for one in (*running, *waiting):
+                one.ask()
             for one in (*running, *waiting):
                 one.end()
                 if one.began:

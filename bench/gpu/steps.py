@@ -3,7 +3,6 @@
 import statistics
 from contextlib import ExitStack
 from functools import partial
-from importlib.util import find_spec
 from typing import Any
 from unittest.mock import patch
 
@@ -28,6 +27,7 @@ from clipgan.tasks.gan.preparation import Prepared
 from clipgan.tasks.gan.training import Training
 
 BASE = ("model=base", "resolution=256", "batch=16", "loss=asymmetric", "clip=ViT-B32", "resnet=resnet50")
+ROWS = (("bf16", 16), ("bf16", 64), ("fp32", 16))  # of the default step: precision and batch
 # The step at 256 pixels without a new implementation: name -> overrides, and what is set to what.
 VARIANTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "bf16": (("precision=bf16",), {}),
@@ -39,11 +39,9 @@ VARIANTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
 def step32(setting: Setting, found: Findings) -> None:
     """Time the default step at batch 16 and 64, and in float32; count kernels and launches at batch 16."""
     prepared = prepared_for(setting)
-    for precision, batch in (("bf16", 16), ("bf16", 64), ("fp32", 16)):
-        name = f"{precision}, batch {batch}"
-        if setting.left() < 8:
-            found.put(name, "left out: no time")
-            continue
+    rows = {f"{precision}, batch {batch}": (precision, batch) for precision, batch in ROWS}
+    for name in setting.within(rows, found, first=8):
+        precision, batch = rows[name]
         with found.attempt(name):
             row, counted = default_step(setting, prepared, f"precision={precision}", f"batch={batch}")
             found.put(name, row)
@@ -87,11 +85,9 @@ def launches(training: Training) -> dict[str, Any]:
 
 def step256(setting: Setting, found: Findings) -> None:
     """Time the step of `model=base` at 256 pixels with encoders of real size, and find its longest kernels."""
-    for name, (overrides, replaced) in VARIANTS.items():
-        there = all(find_spec(target.rpartition(".")[0]) for target in replaced)
-        if setting.left() < 15 or not there or (name == "tf32" and setting.device == "cpu"):
-            found.put(name, "left out: no time" if there else "left out: nothing to replace")
-            continue
+    names = [name for name in VARIANTS if name != "tf32" or setting.device != "cpu"]
+    for name in setting.within(names, found, first=15):
+        overrides, replaced = VARIANTS[name]
         with found.attempt(name), ExitStack() as stack:
             for target, value in replaced.items():
                 stack.enter_context(patch(target, value))
@@ -102,17 +98,11 @@ def step256(setting: Setting, found: Findings) -> None:
 def lafite(setting: Setting, found: Findings) -> None:
     """Time the step of `model=lafite` at 256 pixels and batch 64 with ViT-B/32."""
     wanted = ("model=lafite", "resolution=256", "batch=64", "loss=lafite", "clip=ViT-B32")
-    needed = 15.0
-    for way in reversed(GRAPHS):  # graphs first
-        if setting.left() < needed:
-            found.put(way, "left out: no time")
-            continue
-        left = setting.left()
+    for way in setting.within(reversed(GRAPHS), found, first=15):  # graphs first
         with found.attempt(way):
             measured = large_step(setting, wanted, 15 if way == "graphs" else 0, (way,), rounds=2, brief=True)
             for name, value in measured.items():
                 found.put(name, value)
-        needed = 1.5 * (left - setting.left())
         release()
 
 

@@ -46,6 +46,11 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
+def is_joined() -> bool:
+    """Whether the processes exchange anything; a group of one process does so too, if `group` has made it."""
+    return bool(_control) or world_size() > 1
+
+
 def rank() -> int:
     """Return this process's number, from 0. The first process writes files and reports."""
     return dist.get_rank() if world_size() > 1 else 0
@@ -74,9 +79,16 @@ def joined(device: torch.device) -> Iterator[None]:
     Args:
         device: this process's own; a GPU is CUDA's current device already.
     """
-    if planned_size() == 1 or world_size() > 1:
+    if planned_size() == 1 or is_joined():
         yield
         return
+    with group(device):
+        yield
+
+
+@contextmanager
+def group(device: torch.device) -> Iterator[None]:
+    """Join all processes that torchrun has started, also a single one; see `joined`."""
     on_gpu = device.type == "cuda"
     try:
         dist.init_process_group(
@@ -119,7 +131,7 @@ def value_of_first(name: str, value: str) -> str:
 
 def any_process(value: bool) -> bool:
     """Whether the value is true in at least one process; all processes wait for each other."""
-    if world_size() == 1:
+    if not is_joined():
         return value
     box = torch.tensor(int(value))
     with _exchanging():
@@ -129,7 +141,7 @@ def any_process(value: bool) -> bool:
 
 def minimum_of_all(value: int) -> int:
     """Return the smallest of all processes' values; all processes wait for each other."""
-    if world_size() == 1:
+    if not is_joined():
         return value
     box = torch.tensor(value)
     with _exchanging():
@@ -158,7 +170,7 @@ def _store() -> dist.Store:
 
 def gather(rows: Tensor) -> Tensor:
     """Gather rows from all processes, by rank: [n, ...] -> [W n, ...]; this process's rows keep their gradient."""
-    if world_size() == 1:
+    if not is_joined():
         return rows
     everyone = [torch.empty_like(rows) for _ in range(world_size())]
     with _exchanging():
@@ -169,7 +181,7 @@ def gather(rows: Tensor) -> Tensor:
 
 def total_with_gradient(value: Tensor) -> Tensor:
     """Sum the values of all processes; the sum can be differentiated twice."""
-    if world_size() == 1:
+    if not is_joined():
         return value
     from torch.distributed.nn.functional import all_reduce
 
@@ -178,7 +190,7 @@ def total_with_gradient(value: Tensor) -> Tensor:
 
 def total(value: Tensor) -> Tensor:
     """Sum the values of all processes, without gradient."""
-    if world_size() == 1:
+    if not is_joined():
         return value.detach()
     value = value.detach().clone()
     with _exchanging():
@@ -188,7 +200,7 @@ def total(value: Tensor) -> Tensor:
 
 def from_first(value: T) -> T:
     """Return the first process's plain object in all processes."""
-    if world_size() == 1:
+    if not is_joined():
         return value
     held = [value]
     with _exchanging():
@@ -198,7 +210,7 @@ def from_first(value: T) -> T:
 
 def sum_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
     """Sum each parameter's gradient over the processes, in one message."""
-    if world_size() == 1:
+    if not is_joined():
         return
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     flat = torch.cat([gradient.flatten() for gradient in gradients])

@@ -4,11 +4,13 @@ A small network's kernels occupy a part of the GPU each, and a graph repeats one
 Outside a capture, everything runs in order: there the CPU's launches limit the step, and a branch's memory is its own.
 """
 
-import functools
 from collections.abc import Callable
+from contextlib import suppress
 
 import torch
 from torch import Tensor
+
+_streams: dict[tuple[int, int], torch.cuda.Stream] = {}  # by device and number
 
 
 class Branches:
@@ -48,6 +50,19 @@ class Branches:
             torch.cuda.current_stream().wait_stream(stream)
 
 
-@functools.lru_cache
+def join_after_error() -> None:
+    """Let the current stream, whose capture an error has ended, wait for branches that are still captured.
+
+    A capture with an open branch cannot end, and PyTorch would then keep the capture's memory for itself.
+    """
+    current = torch.cuda.current_stream()
+    for stream in _streams.values():
+        with suppress(RuntimeError), torch.cuda.stream(stream):  # CUDA may have given up the capture already
+            if torch.cuda.is_current_stream_capturing():
+                current.wait_stream(stream)
+
+
 def _stream(device: int, number: int) -> torch.cuda.Stream:
-    return torch.cuda.Stream(device)
+    if (device, number) not in _streams:
+        _streams[device, number] = torch.cuda.Stream(device)
+    return _streams[device, number]

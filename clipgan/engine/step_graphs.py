@@ -20,6 +20,7 @@ from clipgan.base.console import console
 from clipgan.base.errors import UserError
 from clipgan.base.randomness import DrawnTensors, StaticRandom, StepRandom
 from clipgan.base.text import first_line
+from clipgan.engine.branches import join_after_error
 from clipgan.engine.divergence import Watched
 
 
@@ -98,15 +99,22 @@ class CudaCapture:
     def __call__(self, function: Replay) -> Captured:
         """Capture a function's kernels, without running them."""
         gc.collect()  # an eager step's leftovers must not free memory during the capture
-        graph = torch.cuda.CUDAGraph()
+        graph, causes = torch.cuda.CUDAGraph(), list[Exception]()
         try:
-            # other threads, which copy the next batch to the GPU, go on during the capture
-            with torch.cuda.device(self.device), torch.cuda.graph(
-                graph, pool=self._pool, capture_error_mode="thread_local"
-            ):  # fmt: skip
-                outputs = function()
+            with (
+                torch.cuda.device(self.device),
+                torch.cuda.stream(torch.cuda.current_stream(self.device)),  # `graph` leaves its own if its end fails
+                # other threads, which copy the next batch to the GPU, go on during the capture
+                torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"),
+            ):
+                try:
+                    outputs = function()
+                except Exception as error:
+                    causes.append(error)  # the end of the capture may raise another one
+                    join_after_error()
+                    raise
         except Exception as error:  # CUDA's errors have no class of their own; out of memory is another one
-            raise CaptureError(first_line(error)) from error
+            raise CaptureError(first_line(causes[0] if causes else error)) from error
 
         def replay() -> StepOutputs:
             graph.replay()
@@ -174,16 +182,20 @@ class StepGraphs(Generic[B]):
         try:
             captured = self._capture(lambda: compute(inputs, static))
         except CaptureError as error:
-            self._give_up(error)
-            return compute(batch, random) if error.outputs is None else error.outputs
-        variant.replay = captured.replay
-        return variant.replay().copied() if captured.outputs is None else captured.outputs
+            reason, outputs = str(error), error.outputs  # the error itself holds all that the step has computed
+        else:
+            variant.replay = captured.replay
+            return variant.replay().copied() if captured.outputs is None else captured.outputs
+        self._give_up(reason, ran=outputs is not None)
+        return compute(batch, random) if outputs is None else outputs
 
-    def _give_up(self, error: CaptureError) -> None:
-        if error.outputs is None:
+    def _give_up(self, reason: str, ran: bool) -> None:
+        if not ran:
             self._reset()
-        self.failure = str(error)
+        self.failure = reason
         self._variants.clear()
         if self._must:
-            raise UserError(f"graphs=on: the step cannot be recorded ({error}); take graphs=auto")
-        console.print(f"graphs=auto: steps run eagerly ({error})")
+            raise UserError(f"graphs=on: the step cannot be recorded ({reason}); take graphs=auto")
+        console.print(f"graphs=auto: steps run eagerly ({reason})")
+        gc.collect()
+        torch.cuda.empty_cache()  # what the capture has taken, for the eager step

@@ -1,16 +1,19 @@
 """The check on a GPU: its time budget, its record, its tables. The measurements themselves need a GPU."""
 
+import json
 import signal
 import subprocess
 import sys
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import optuna
 import pytest
 
+from bench.gpu import __main__ as gpu
 from bench.gpu import mps, tables
 from bench.gpu.__main__ import chosen
 from bench.gpu.commands import seconds_of_trials
@@ -67,6 +70,46 @@ def test_a_part_that_fails_or_is_late_does_not_stop_the_others(tmp_path):
     assert "limit" in records["slow"]["found"]  # what it had found before
 
 
+def test_what_a_late_part_has_started_has_time_to_end(tmp_path):
+    child = f"trap 'sleep 0.5; touch {tmp_path}/ended; exit' TERM; touch {tmp_path}/began; while :; do sleep 0.05; done"
+    run([stage("a")], 3, tmp_path, a=f"import subprocess; subprocess.run(['sh', '-c', {child!r}])")
+    assert (tmp_path / "began").exists()
+    assert (tmp_path / "ended").exists()
+
+
+def test_rows_are_left_out_when_no_time_is_left_for_another_one(tmp_path, monkeypatch):
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr("time.monotonic", lambda: clock.now)
+    setting, found, rows = Setting("cpu", True, None, tmp_path, deadline=100.0), Findings(tmp_path / "a"), []
+    for name in setting.within(("a", "b", "c", "d"), found, first=5):
+        rows.append(name)
+        clock.now += 30.0 if name == "a" else 20.0
+    assert rows == ["a", "b", "c"]  # before the last one 30 s are left, and the first one took that long
+    assert read(found.file) == {"d": "left out: no time"}
+    assert list(setting.within("e", found, first=31)) == []
+
+
+def test_a_part_that_fails_keeps_what_it_has_measured_before(tmp_path, monkeypatch, capsys):
+    file = tmp_path / "gpu.json"
+    file.write_text(json.dumps(record()))
+    late = {"status": "late", "seconds": 1.0, "found": {}}
+
+    def parts(stages, budget, start, folder, keep):
+        keep("step32", late)
+        keep("lafite", late)  # it was late before
+        keep("devices", late | {"status": "done", "found": {"auto": 1}})
+
+    monkeypatch.setattr(gpu, "run_stages", parts)
+    monkeypatch.setattr(gpu, "RECORD", file)
+    monkeypatch.setattr(gpu, "FOLDER", tmp_path)
+    assert gpu.run({"budget": 1, "small": 1}, gpu.TEXTS | {"only": "step32,lafite,devices", "device": "cpu"}) == 1
+    kept = json.loads(file.read_text())["parts"]
+    assert kept["step32"] == record()["parts"]["step32"]
+    assert kept["lafite"]["found"] == {}
+    assert kept["devices"]["found"] == {"auto": 1}
+    assert "not done: step32, lafite\n" in capsys.readouterr().out
+
+
 def test_findings_survive_a_cut_line(tmp_path):
     found = Findings(tmp_path / "found.jsonl")
     found.put("a", {"ms": 1.5})
@@ -96,10 +139,27 @@ def test_eight_minutes_of_quality_run_only_by_their_name():
     assert names("control") == ["prepare", "control"]
 
 
-def test_without_mps_no_variable_is_set(monkeypatch, tmp_path):
+def test_without_mps_no_variable_is_set(monkeypatch):
     monkeypatch.setattr(mps, "CONTROL", "no-such-program")
-    with mps.service(tmp_path) as variables:
+    with mps.service() as variables:
         assert variables == {}
+
+
+@pytest.mark.parametrize(
+    ("client", "works"), [("import os; os.environ['CUDA_MPS_PIPE_DIRECTORY']", True), ("!", False)]
+)
+def test_mps_is_used_if_a_first_client_can_use_it(monkeypatch, tmp_path, client, works):
+    """A program stands for the daemon's control; it logs its options and what it is told."""
+    control, log = tmp_path / "control", tmp_path / "log"
+    control.write_text(f'#!/bin/sh\necho "$@" >> {log}\n[ "$1" = -d ] || cat >> {log}\n')
+    control.chmod(0o755)
+    monkeypatch.setattr(mps, "CONTROL", str(control))
+    monkeypatch.setattr(mps, "CLIENT", client)
+    with mps.service() as variables:
+        assert sorted(variables) == (["CUDA_MPS_LOG_DIRECTORY", "CUDA_MPS_PIPE_DIRECTORY"] if works else [])
+        assert all(Path(place).is_dir() for place in variables.values())
+        assert log.read_text() == "-d\n"
+    assert log.read_text() == "-d\n\nquit\n"
 
 
 def test_kinds_of_steps_make_a_cycle():
@@ -163,6 +223,9 @@ def test_tables_say_what_was_not_measured_and_what_failed(tmp_path):
     assert "2026-11-26 22:00, commit abc1234." in blocks["machine"]
     assert "Failed or ended by its limit: lafite (late)." in blocks["machine"]
     assert blocks["large"].endswith("Not measured.\n")
+    page.write_text(page.read_text().replace("Not measured.", "measured before"))
+    tables.write(record(), page)
+    assert "<!-- large: by make -->\nmeasured before\n<!-- end -->" in page.read_text()
     assert "30,000 images, 256 pixels, Inception, scaled from 3,000 | 40.0 |" in blocks["snapshots"]
     assert "| **no** |" in blocks["correctness"]
     assert "0.090 ± 0.025" in blocks["quality"].replace("0.09 ", "0.090 ")  # 4.303 x 0.01 / sqrt(3)

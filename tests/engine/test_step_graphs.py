@@ -5,6 +5,8 @@
 
 import contextlib
 import dataclasses
+import weakref
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -138,16 +140,83 @@ def test_a_step_that_ran_but_cannot_be_repeated_counts(make_training, capsys):
     assert_same_state(training, eager)
 
 
-def test_an_error_of_cuda_is_one_line(monkeypatch):
-    def broken(*_, **__):
+class Streams:
+    """Stands for CUDA's streams, of which `main` waits for others."""
+
+    def __init__(self, monkeypatch, capturing):
+        self.current, self.waited = self, []
+        monkeypatch.setattr("torch.cuda.graph_pool_handle", lambda: (0, 0))
+        monkeypatch.setattr("torch.cuda.CUDAGraph", lambda: None)
+        monkeypatch.setattr("torch.cuda.device", contextlib.nullcontext)
+        monkeypatch.setattr("torch.cuda.current_stream", lambda *_: self.current)
+        monkeypatch.setattr("torch.cuda.stream", self.stream)
+        monkeypatch.setattr("torch.cuda.is_current_stream_capturing", lambda: self.current in capturing)
+
+    @contextlib.contextmanager
+    def stream(self, stream):
+        before, self.current = self.current, stream
+        yield
+        self.current = before
+
+    def wait_stream(self, other):
+        self.waited.append(other)
+
+
+def test_the_error_of_a_capture_is_one_line_and_its_branches_end(monkeypatch):
+    """An error leaves a branch open; the end of the capture fails and says less."""
+
+    @contextlib.contextmanager
+    def graph(*_, **__):
+        try:
+            yield
+        except RuntimeError:
+            raise RuntimeError("capture failed due to a previous error") from None
+
+    def broken():
         raise RuntimeError("operation not permitted when stream is capturing\nmore lines")
 
-    monkeypatch.setattr("torch.cuda.graph_pool_handle", lambda: (0, 0))
-    monkeypatch.setattr("torch.cuda.CUDAGraph", lambda: None)
-    monkeypatch.setattr("torch.cuda.device", contextlib.nullcontext)
+    streams = Streams(monkeypatch, capturing=["open"])
+    monkeypatch.setattr("clipgan.engine.branches._streams", {(0, 0): "joined", (0, 1): "open"})
+    monkeypatch.setattr("torch.cuda.graph", graph)
+    with pytest.raises(CaptureError, match=r"^operation not permitted when stream is capturing$"):
+        CudaCapture(CPU)(broken)
+    assert streams.waited == ["open"]
+    assert streams.current is streams
+
+
+def test_a_capture_that_cannot_begin_is_one_line(monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("out of memory\nmore lines")
+
+    Streams(monkeypatch, capturing=[])
     monkeypatch.setattr("torch.cuda.graph", broken)
-    with pytest.raises(CaptureError, match=r"when stream is capturing$"):
+    with pytest.raises(CaptureError, match=r"^out of memory$"):
         CudaCapture(CPU)(lambda: None)
+
+
+def test_after_a_failed_capture_nothing_holds_what_it_has_computed():
+    """The eager step needs the memory."""
+    batch, held = SimpleNamespace(copied=lambda: batch, take=lambda _: None), []
+
+    def compute(*_):
+        tensor = torch.zeros(3)
+        gone = [reference() is None for reference in held]
+        held.append(weakref.ref(tensor))
+        if len(held) == 2:
+            raise RuntimeError("out of memory")
+        return gone
+
+    def capture(function):
+        try:
+            function()
+        except RuntimeError as error:
+            raise CaptureError(str(error)) from error
+
+    graphs = StepGraphs(capture, lambda: None, must=False)
+    random = StepRandom(1, 0, 4, CPU)
+    assert graphs.run("variant", batch, random, compute) == []
+    assert graphs.run("variant", batch, random, compute) == [True, True]
+    assert graphs.failure == "out of memory"
 
 
 def test_graphs_that_the_user_demands_must_be_captured(make_training):
