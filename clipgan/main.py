@@ -24,6 +24,7 @@ from clipgan.config.command_line import (
     quote_paths,
     refusals_as_mistakes,
     register_resolvers,
+    system_message,
     under_torchrun,
     version_base,
 )
@@ -36,6 +37,8 @@ if TYPE_CHECKING:  # they import torch and Optuna
 
 
 LOG = "train.log"  # Hydra's, in each run directory: the job's name in conf/config.yaml
+LAUNCHERS_HERE = ("BasicLauncher", "JoblibLauncher", "LocalLauncher")  # their jobs run on this host
+_made: list[Path] = []  # folders above the run directory that this command has made, the nearest first
 
 
 def main() -> None:
@@ -51,8 +54,24 @@ def main() -> None:
         hydra.main(config_path=str(conf()), config_name="config", **version_base())(task)()
 
 
-class RunDirectory(Callback):
-    """Takes the directory of a single run before Hydra writes into it; `launch` takes that of a trial."""
+class BeforeTheTask(Callback):
+    """Takes the directory of a single run before Hydra writes into it, and looks for the files that all trials read.
+
+    `launch` takes the directory of a trial.
+    """
+
+    def on_multirun_start(self, config: Any, **_: Any) -> None:
+        """End the command with one message if a file is missing, unless its trials run elsewhere."""
+        from clipgan.config.files import missing_file
+
+        if config.hydra.launcher._target_.rpartition(".")[2] not in LAUNCHERS_HERE:
+            return
+        try:
+            said = missing_file(config)
+        except OSError as error:  # Hydra turns exceptions of a callback into warnings, but for SystemExit
+            said = system_message(error)
+        if said is not None:
+            sys.exit(printable(said))
 
     def on_run_start(self, config: Any, **_: Any) -> None:
         """End the command with one message if another process uses the directory."""
@@ -61,10 +80,12 @@ class RunDirectory(Callback):
 
         if not first_process():
             return
+        folder = Path(config.hydra.run.dir).absolute()
         try:
             with suppress(OSError):  # it cannot be written: Hydra's own message follows
-                take(Path(config.hydra.run.dir))
-        except ProcessError as error:  # Hydra turns other exceptions of a callback into warnings
+                _made[:] = [parent for parent in folder.parents if not parent.exists()]
+                take(folder)
+        except ProcessError as error:
             sys.exit(printable(str(error)))
 
 
@@ -143,7 +164,8 @@ def _remove_if_empty(folder: Path, hydras: str | None) -> None:
     with suppress(OSError):
         for name in (LOG, LOCK):
             (folder / name).unlink(missing_ok=True)
-        folder.rmdir()
+        for made in (folder, *_made):
+            made.rmdir()
 
 
 def _train(cfg: Any, run: Any, trial: "RunningTrial | None") -> "Result":

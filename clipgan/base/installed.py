@@ -1,6 +1,7 @@
 """Find the YAML files, and name the commands of this installation, in a checkout or in an installed wheel."""
 
 import os
+import shlex
 import shutil
 import sys
 import sysconfig
@@ -21,6 +22,12 @@ def conf() -> Path:
 def python() -> str:
     """Return the interpreter as the user has called it, such as `python` or `.venv/bin/python`."""
     return sys.orig_argv[0] if sys.orig_argv and sys.orig_argv[0] else sys.executable
+
+
+def with_this_python(command: str) -> str:
+    """Return a command for a shell, of which a leading `python` is the interpreter as the user has called it."""
+    program, space, rest = command.partition(" ")
+    return f"{shlex.quote(python())}{space}{rest}" if program == "python" else command
 
 
 def train_program() -> list[str]:

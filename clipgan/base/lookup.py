@@ -36,6 +36,12 @@ def exists(path: Path | str) -> bool:
     return _mode(path) != 0
 
 
+def why_no_file(path: Path | str) -> str:
+    """Return what a message says of a path that is no file: `does not exist`, `is a folder`, or `is no file`."""
+    mode = _mode(path)
+    return "is a folder" if stat.S_ISDIR(mode) else "is no file" if mode else "does not exist"
+
+
 def _mode(path: Path | str) -> int:
     try:
         return os.stat(path).st_mode

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from filelock import FileLock
 
 from clipgan.base.console import console
+from clipgan.base.installed import python
 from clipgan.base.secrets import without_passwords
 
 BY_NAME = ("tags.`mlflow.runName`", True)  # an order of runs
@@ -48,7 +49,7 @@ def address(
     shown = without_passwords(uri)
     if uri.startswith(("http://", "https://")):
         return f"{shown.rstrip('/')}/{page}"
-    return f"mlflow ui --backend-store-uri {shlex.quote(shown)}, then http://127.0.0.1:5000/{page}"
+    return f"{shlex.join([python(), '-m', 'mlflow', 'ui', '--backend-store-uri', shown])}, then http://127.0.0.1:5000/{page}"
 
 
 def limit_waits() -> None:

@@ -18,7 +18,14 @@ def first_line(error: BaseException) -> str:
 
 def why_unreadable(error: Exception) -> str:
     """Return the reason why PyTorch cannot read a file; of a text file, its unpickler raises errors of its own code."""
-    return "it is no file of PyTorch" if isinstance(error, LookupError | AttributeError) else first_line(error)
+    said = first_line(error)
+    if isinstance(error, EOFError):
+        return "it is empty, or its end is missing"
+    if "PytorchStreamReader" in said:
+        return "it is damaged, or its end is missing"
+    if isinstance(error, LookupError | AttributeError) or "_use_new_zipfile_serialization" in said:
+        return "it is no file of PyTorch"
+    return said
 
 
 def without_addresses(message: str) -> str:

@@ -28,9 +28,15 @@ def require(condition: bool, key: str, value: Any, allowed: str) -> None:
         raise UserError(f"{key}={value} is not allowed: {key} must be {allowed}")
 
 
-def one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Refuse any name but the allowed ones."""
-    require(value in allowed, key, value, "one of " + ", ".join(allowed))
+def one_of(key: str, value: str, allowed: tuple[str, ...], *others: str) -> None:
+    """Refuse any name but the allowed ones.
+
+    Args:
+        key, value: what is checked.
+        allowed: the names.
+        others: what is allowed too, for the message.
+    """
+    require(value in allowed, key, value, "one of " + ", ".join((*allowed, *others)))
 
 
 def weight(key: str, value: float) -> None:

@@ -17,7 +17,7 @@ from clipgan.config import Config, from_yaml, plain, refuse_unread
 from clipgan.config.identity import is_listed, not_in_identity
 from clipgan.config.meanings import listing, values_of
 from clipgan.config.measure_registry import direction_of
-from clipgan.config.mistakes import described
+from clipgan.config.mistakes import described, no_group_option
 
 SHOWN_NAME = 100  # characters of a name that is too long
 PATH_KEYS = (  # their values are paths or addresses: text, whatever characters are in it
@@ -29,6 +29,8 @@ PATH_KEYS = (  # their values are paths or addresses: text, whatever characters 
 PLAIN_PATH = re.compile(
     r"(?!(?i:null|true|false|nan|inf)$)[A-Za-z/._][A-Za-z0-9/._@:+-]*"
 )  # what Hydra reads as text anyway
+EMPTY = ("", "''", '""')
+NO_NAME = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?|(?i:true|false)")  # what Hydra takes for no text
 HOW_TO_QUOTE = (
     "a value with any of & # ( ) [ ] { } ; = , ' or a letter beyond ASCII needs quotes inside the shell's quotes"
 )
@@ -126,6 +128,9 @@ def quote_paths(arguments: Sequence[str]) -> list[str]:
     """Quote the paths among a command line's overrides that Hydra's grammar cannot read, or reads as another type.
 
     A user's own quotes, null, and in a sweep several paths between commas, stay as they are.
+
+    Raises:
+        UserError: a path is empty, or Hydra would end with a traceback: a key is missing, a group has a number.
     """
     sweep = bool({"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(arguments))
     return [_with_quoted_path(argument, sweep) for argument in arguments]
@@ -133,10 +138,17 @@ def quote_paths(arguments: Sequence[str]) -> list[str]:
 
 def _with_quoted_path(argument: str, sweep: bool) -> str:
     key, equals, value = argument.partition("=")
+    if equals and not key:
+        raise UserError(f"{argument} has no key: write KEY=VALUE")
+    if NO_NAME.fullmatch(value) and ((conf() / (group := key_of(argument).partition("@")[0])).is_dir() or "/" in group):
+        raise UserError(no_group_option(group, value))
+    if equals and key.lstrip("+") in PATH_KEYS and value in EMPTY:
+        raise UserError(f"{argument} is empty: give {key}=VALUE, or leave it out")
     if not equals or key.lstrip("+") not in PATH_KEYS or PLAIN_PATH.fullmatch(value):
         return argument
     if value.startswith("~/"):  # shells leave it in an argument
         value = os.path.expanduser(value)
+        argument = f"{key}={value}"
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 

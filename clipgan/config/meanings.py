@@ -33,6 +33,18 @@ def meanings(section: type) -> Mapping[str, str]:
     return found
 
 
+def section_of(section: type, kind: str) -> str | None:
+    """The first key of a dataclass that holds a dataclass of this name."""
+    types = get_type_hints(section)
+    for field in fields(section):
+        for inner in _sections(types[field.name]):
+            if inner.__name__ == kind:
+                return field.name
+            if below := section_of(inner, kind):
+                return f"{field.name}.{below}"
+    return None
+
+
 def values_of(section: type, skipped: Collection[str] = ()) -> dict[str, str]:
     """The keys that hold a value, not a section, and their meanings.
 

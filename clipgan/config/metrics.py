@@ -47,12 +47,12 @@ class MetricsConfig(Measures):
             self.returns, self.objective = self.objective, "fid"
         one_of("metrics.returns", self.returns, ("last", "best"))
         if self.objective is not None:
-            one_of("metrics.objective", self.objective, tuple(OBJECTIVES))
+            one_of("metrics.objective", self.objective, tuple(OBJECTIVES), "null")
         at_least("metrics.n_images", self.n_images, 2)
         at_least("metrics.batch", self.batch, 1)
         for key in ("split", "prompt_split", "real_split"):
             if getattr(self, key) is not None:
-                one_of(f"metrics.{key}", getattr(self, key), SPLITS)
+                one_of(f"metrics.{key}", getattr(self, key), SPLITS, "null")
         if self.caption_list is None:
             one_of("metrics.captions", self.captions, (*CAPTIONS, "FILE.txt", "FILE.csv"))
         for key, allowed in (

@@ -7,11 +7,16 @@ from difflib import get_close_matches
 from typing import Any
 
 from clipgan.base.installed import conf, train_command
-from clipgan.config.meanings import meanings
+from clipgan.config.meanings import meanings, section_of
 from clipgan.config.training import Config
 
 NO_KEY = re.compile(r"Could not override '(?P<key>[^']+)'")
 CONVERTED = re.compile(r"Value '(?P<value>.*)' of type '\w+' could not be converted to (?P<kind>\w+)")
+NO_BOOLEAN = re.compile(r"Value '(?P<value>.*)' is not a valid bool")
+NO_SECTION = re.compile(
+    r"(?:Merge error|Invalid type assigned): \w+ is not a subclass of (?P<kind>\w+)\. value: (?P<value>.*)"
+)
+NO_NULL = re.compile(r"Incompatible value 'None'|field '.*' is not Optional")
 NO_LIST = "is not a ListConfig"
 KINDS = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
 LENGTHS = ("kimg", "snapshot_kimg", "epochs", "snapshot_epochs")
@@ -28,7 +33,7 @@ def described(error: Exception, further_keys: Iterable[str] = ()) -> str:
     """
     missing, options = getattr(error, "missing_cfg_file", None), getattr(error, "options", None)
     if isinstance(missing, str) and options:
-        group, _, option = missing.rpartition("/")
+        group, option = _group_and_option(missing)
         return f"{group}={option} is not an option{_close(option, options)} Options of {group}: {', '.join(options)}"
     message = str(error).partition(SEARCH_PATH)[0].rstrip()
     found = NO_KEY.match(message)
@@ -45,24 +50,53 @@ def no_such_key(key: str, further_keys: Iterable[str] = ()) -> str:
     return f"there is no key {key}{close} {shlex.join(train_command())} --help lists the keys"
 
 
-def of_value(key: str | None, reason: str) -> str:
+def no_group_option(group: str, value: str) -> str:
+    """The message for a value of a group that Hydra does not take for a name."""
+    options = ", ".join(sorted(path.stem for path in (conf() / group).glob("*.yaml")))
+    return f"{group}={value} is not an option{f'. Options of {group}: {options}' if options else ''}"
+
+
+def of_value(key: str | None, reason: str, value: Any = None) -> str:
     """The message for a value that OmegaConf has refused.
 
     Args:
         key: its dotted key.
         reason: the first line of OmegaConf's message.
+        value: the value, if OmegaConf has told it apart from its message.
     """
-    if key is None:
+    section = NO_SECTION.match(reason)
+    key = key or (section and section_of(Config, section["kind"]))
+    if not key:
         return reason
     if reason.startswith("Key '"):
         return no_such_key(key)
+    refused = _refused(key, reason, value)
+    return f"{key}={refused[0]} is not allowed: {key} {refused[1]}" if refused else f"{key}: {reason}"
+
+
+def _refused(key: str, reason: str, value: Any) -> tuple[Any, str] | None:
+    """Return the value of a key and what it must be; None: OmegaConf's message is of another kind."""
     if NO_LIST in reason:
-        return f"{key} must be a list: give {key}=[VALUE] or {key}=[ONE,TWO]"
-    found = CONVERTED.match(reason)
-    if found is None or found["kind"] not in KINDS:
-        return f"{key}: {reason}"
-    why = WHY_WHOLE if key in LENGTHS else ""
-    return f"{key}={found['value']} is not allowed: {key} must be {KINDS[found['kind']]}{why}"
+        return value, f"must be a list, as in {key}=[{value}]"
+    if NO_NULL.match(reason):
+        return "null", "needs a value"
+    for pattern in (CONVERTED, NO_BOOLEAN):
+        if (found := pattern.match(reason)) and (kind := found.groupdict().get("kind", "Boolean")) in KINDS:
+            return found["value"], f"must be {KINDS[kind]}{WHY_WHOLE if key in LENGTHS else ''}"
+    if found := NO_SECTION.match(reason):
+        inside = [name.removeprefix(f"{key}.") for name in meanings(Config) if name.rpartition(".")[0] == key]
+        name = f": give {key}.NAME=VALUE with a NAME of {', '.join(inside)}" if inside else ""
+        shown = "null" if found["value"] == "None" else found["value"]
+        return shown, "must be a text" if found["kind"] == "str" else f"is a section{name}"
+    return None
+
+
+def _group_and_option(missing: str) -> tuple[str, str]:
+    """Split what Hydra looked for into a group and an option, whose name may have slashes: `clip/ViT-B/32`."""
+    parts = missing.split("/")
+    ends = [end for end in range(1, len(parts)) if any((conf() / "/".join(parts[:end])).glob("*.yaml"))]
+    end = ends[-1] if ends else len(parts) - 1
+    return "/".join(parts[:end]), "/".join(parts[end:])
 
 
 def _is_simclr(key: str) -> bool:

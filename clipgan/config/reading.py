@@ -108,7 +108,7 @@ def _to_config(merged: Any) -> Config:
 def _as_user_error(error: Exception) -> UserError:
     reason = str(error.msg if hasattr(error, "msg") and error.msg else error).splitlines()[0]
     key = getattr(error, "full_key", None)
-    return UserError(of_value(key, reason))
+    return UserError(of_value(key, reason, getattr(error, "value", None)))
 
 
 def from_record(node: Any) -> Config:

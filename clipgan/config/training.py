@@ -50,9 +50,9 @@ class Config:
     seed: int = 0  # seed of every random draw
     batch: int = 16  # images per step
     accumulate: int = 1  # number of micro-batches into which a step splits its batch, to save memory
-    kimg: int = 24  # length of a training: thousands of real images shown to D; with budget=seconds the maximum
-    seconds: float | None = None  # seconds of training with budget=seconds, without the time for snapshots
-    # The training ends at the nearest whole kimg. Null: `kimg` is the length.
+    kimg: int = 24  # length of a training: thousands of real images shown to D; the most where `seconds` ends it
+    seconds: float | None = None  # seconds after which a training ends, without snapshots; null: after `kimg`
+    # It ends at the nearest whole kimg. budget=seconds chooses 600, and a `kimg` that no training reaches.
     snapshot_kimg: int = 6  # kimg between two snapshots (FID, sample grid, checkpoint)
     resolution: int = 32  # image size in pixels, a power of two
     features: str = "preprocessed"  # preprocessed: encode the real images once | online: encode them in every step
@@ -143,7 +143,7 @@ class Config:
         self._check_init()
         self._check_game()
         if self.compile is not None:
-            one_of("compile", self.compile, COMPILE_MODES)
+            one_of("compile", self.compile, COMPILE_MODES, "null")
         self.graphs = {"True": "on", "False": "off"}.get(self.graphs, self.graphs)  # what YAML makes of on and off
         one_of("graphs", self.graphs, GRAPHS)
         require(self.compile is None or self.graphs != "on", "graphs", self.graphs,

@@ -74,7 +74,7 @@ def load_checkpoint(
         UserError: the file is missing or damaged, belongs to another task, or holds more than tensors and plain data.
     """
     if not lookup.is_file(path):
-        raise UserError(f"resume={path} does not exist; give a checkpoint file, auto or none")
+        raise UserError(f"resume={path} {lookup.why_no_file(path)}; give a checkpoint file, auto or none")
     try:
         _verify(path, checksum)
         with warnings.catch_warnings(action="ignore"):  # the code below refuses the formats that torch warns of
@@ -142,11 +142,12 @@ def _verify(path: Path, required: bool) -> None:
         footer = file.read()
         file.seek(0)
         if not footer.startswith(MARK):
-            if file.read(len(ARCHIVE)) == ARCHIVE and not footer[-END_OF_ARCHIVE[1] :].startswith(END_OF_ARCHIVE[0]):
+            is_archive = file.read(len(ARCHIVE)) == ARCHIVE
+            if is_archive and not footer[-END_OF_ARCHIVE[1] :].startswith(END_OF_ARCHIVE[0]):
                 raise UserError(f"checkpoint {path} is damaged: its end is not a checkpoint's end")
-            if required and size > -FOOTER:
+            if required and is_archive:
                 raise UserError(f"checkpoint {path} is damaged, or holds weights alone: it has no checksum at its end;"
-                                f" init={path} starts from its weights")  # fmt: skip
+                                f" if it holds a clipgan model, init={path} starts from its weights")  # fmt: skip
             return
         digest = hashlib.sha256()
         while size > 0 and (data := file.read(min(size, 2**20))):

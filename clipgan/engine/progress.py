@@ -119,8 +119,12 @@ def summary(now: RunStatus, stopped: bool, further: Sequence[tuple[str, str]]) -
     unit, (first, start), (units, last) = now.schedule.unit, now.history[0], now.history[-1]
     best_at, best = now.best
     speed = f" ({_speed(now)})" if now.step else ""
+    most = ""
+    if now.limit is not None and units < now.schedule.length and not stopped:
+        most = f" of at most {now.schedule.length}, as seconds={now.limit:g} allow,"
     lines = [
-        f"{'pruned' if stopped else 'done'}: {now.name}, {units} {unit} in {duration(now.trained)} of training{speed}",
+        f"{'pruned' if stopped else 'done'}: {now.name}, {units} {unit}{most} in {duration(now.trained)} of training"
+        f"{speed}",
         f"{now.key}: {start:.4g} at {first} {unit}, {last:.4g} at {units}; best {best:.4g} at {best_at}",
         f"files: {now.run_dir}",
     ]

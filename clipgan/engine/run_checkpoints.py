@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 
-from clipgan.base import lookup
 from clipgan.base.console import console
 from clipgan.base.errors import UserError
 from clipgan.config import Config, flatten, from_record, plain
@@ -50,13 +49,13 @@ def holds_checkpoint(run_dir: Path) -> bool:
 
 
 def check_resumption(config: Config) -> None:
-    """Refuse a `resume` that names a missing file.
+    """Refuse a `resume` that names no good checkpoint, before a run is prepared.
 
     Raises:
-        UserError: the file does not exist.
+        UserError: the file does not exist, or see `load_checkpoint`.
     """
-    if config.resume not in ("auto", "none") and not lookup.is_file(config.resume):
-        raise UserError(f"resume={config.resume} does not exist; give a checkpoint file, auto or none")
+    if config.resume not in ("auto", "none"):
+        load_checkpoint(Path(config.resume), torch.device("meta"), checksum=True, task=None)
 
 
 def find(resume: str, run_dir: Path, device: torch.device) -> Found | None:

@@ -127,7 +127,7 @@ def _checkpoints(text: str) -> tuple[Path, ...]:
     paths = (whole,) if is_one else tuple(Path(part) for part in text.split(",") if part)
     for path in paths:
         if not lookup.is_file(path):
-            raise UserError(f"ckpt={path} does not exist, or is no file; give checkpoint files, with commas between")
+            raise UserError(f"ckpt={path} {lookup.why_no_file(path)}; give checkpoint files, with commas between")
     return paths
 
 

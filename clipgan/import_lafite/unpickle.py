@@ -90,7 +90,7 @@ def read_pickle(path: Path) -> dict[str, Any]:
         UserError: the file is missing, or names anything that networks and tensors do not need.
     """
     if not lookup.is_file(path):
-        raise UserError(f"{path} does not exist; give a network pickle of LAFITE")
+        raise UserError(f"{path} {lookup.why_no_file(path)}; give a network pickle of LAFITE")
     try:
         with path.open("rb") as file:
             refuse_huge_numbers(file)

@@ -23,9 +23,9 @@ def find_inception_weights(given: str | None) -> Path:
     path = Path(given) if given else Path(torch.hub.get_dir()) / "checkpoints" / FILE_NAME
     if not lookup.is_file(path):
         raise UserError(
-            f"metrics.extractor=inception needs torch-fidelity's Inception weights, and {path} does not exist: put "
-            f"{FILE_NAME} (torch-fidelity's release v0.2.0) there, or name it with metrics.inception_weights=FILE, "
-            "or choose metrics=fid2k_clip_tiny64"
+            f"metrics.extractor=inception needs torch-fidelity's Inception weights, and {path} "
+            f"{lookup.why_no_file(path)}: put {FILE_NAME} (torch-fidelity's release v0.2.0) there, or name it with "
+            "metrics.inception_weights=FILE, or choose metrics=fid2k_clip_tiny64"
         )
     try:  # torch-fidelity unpickles the file without a check, so it must hold only tensors
         state = torch.load(path, weights_only=True, mmap=True)

@@ -107,8 +107,9 @@ def parse_prompts(key: str, text: str, encoding: str) -> list[str]:
             raise
         is_file = False
     if not is_file and (path.suffix in TEXT_FILES or (os.sep in text and path.parent.is_dir())):
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise UserError(f"{key}={text} {what}; give prompts between semicolons, or a file with one on each line")
+        raise UserError(
+            f"{key}={text} {lookup.why_no_file(path)}; give prompts between semicolons, or a file with one on each line"
+        )
     try:
         parts = read_lines(path, encoding) if is_file else text.split(";")
     except ValueError as error:
@@ -143,7 +144,8 @@ def parse_seeds(key: str, text: str) -> tuple[int, ...]:
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
         if not first <= last < 2**63:
             raise UserError(
-                f"{key}={text} is not allowed: {part!r} is neither a whole number from 0 nor a range such as 0-7"
+                f"{key}={text} is not allowed: {part!r} is neither a whole number from 0 to {2**63 - 1} nor a range "
+                "such as 0-7"
             )
         if last - first >= MAX_SEEDS or len(seeds) >= MAX_SEEDS:
             raise UserError(f"{key}={text} is not allowed: there may be at most {MAX_SEEDS} seeds")
@@ -196,13 +198,13 @@ def _encoding(key: str, text: str) -> str:
 
 def _checkpoint(key: str, text: str) -> Path:
     if not lookup.is_file(text):
-        raise UserError(f"{key}={text} does not exist; give a checkpoint file")
+        raise UserError(f"{key}={text} {lookup.why_no_file(text)}; give a checkpoint file")
     return Path(text)
 
 
 def _picture(key: str, text: str) -> Path:
     if not lookup.is_file(text):
-        raise UserError(f"{key}={text} does not exist; give an image file")
+        raise UserError(f"{key}={text} {lookup.why_no_file(text)}; give an image file")
     return Path(text)
 
 

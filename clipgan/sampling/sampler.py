@@ -136,7 +136,9 @@ def recorded_clip(
         UserError: the weights are missing, or differ from the run's.
     """
     if checkpoint is not None and not lookup.is_file(checkpoint):
-        raise UserError(f"{key}.checkpoint={checkpoint} does not exist; give the weights of {key}={config.name}")
+        raise UserError(
+            f"{key}.checkpoint={checkpoint} {lookup.why_no_file(checkpoint)}; give the weights of {key}={config.name}"
+        )
     file = checkpoint
     if file is None and record is not None and lookup.is_file(record["file"]):
         file = record["file"]

@@ -9,9 +9,11 @@ from rich.console import Console
 from rich.table import Table
 
 from clipgan.base.console import PlainConsole
+from clipgan.base.installed import with_this_python
 from sweeps.command.next_steps import Step
 from sweeps.display.table import StudyTable, cell, interval_text, names_in, point_cells, study_table
 from sweeps.points.ranking import PointResult, Ranking
+from sweeps.points.statistics import caution
 from sweeps.points.trial_record import TrialRecord
 from sweeps.points.verdict import verdict
 
@@ -69,7 +71,7 @@ def print_study(console: Console, ranking: Ranking, study: str, n_superseded: in
 def print_steps(console: Console, steps: Sequence[Step]) -> None:
     """Print commands and addresses, each below its purpose."""
     for purpose, command in steps:
-        console.print(f"{purpose}:\n    {command}", soft_wrap=True)
+        console.print(f"{purpose}:\n    {with_this_python(command)}", soft_wrap=True)
 
 
 def _left_out(records: Sequence[TrialRecord], n_superseded: int, shown: StudyTable) -> Iterator[str]:
@@ -98,6 +100,8 @@ def _verdict(ranking: Ranking) -> Iterator[Table | str]:
     [metric] = names
     if ranking.asked > 1 or ranking.has_replicas:
         yield _replica_table(ranking)
+        if said := caution(result.first.n for result in ranking.points):
+            yield said
         yield f"best: {ranking.best}  {ranking.best.first}  {metric} {cell(ranking.best.values[0])}"
         if ranking.goal.error is not None:
             share = f"{1 - ranking.goal.error:.4g}"

@@ -14,7 +14,7 @@ from typing import Any
 
 from sweeps.base.errors import SweepError
 
-EXAMPLES = "as in C_it >= C_ii or loss != lafite or h == 1"
+EXAMPLES = "as in C_it >= C_ii or h == 1"
 OPERATORS: Mapping[type, Callable[..., Any]] = {
     ast.USub: operator.neg,
     ast.Add: operator.add,
@@ -104,8 +104,9 @@ class Condition:
     def no_such(self, name: str, known: Sequence[str]) -> SweepError:
         """The error for a name that is neither an axis nor a key."""
         close = get_close_matches(name, known)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        return self._refused(f"there is no axis and no key {name}{hint}")
+        hint = f"did you mean {close[0]}? A" if close else "a"
+        said = f"there is no axis and no key {name}; {hint} value that is on no axis needs quotes: '{name}'"
+        return self._refused(said)
 
     def _read(self, node: ast.expr) -> Part:  # noqa: PLR0911  # one for each kind of node
         match node:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from sweeps.points.statistics import caution
 from sweeps.report.main_effects import effects_lead, effects_table, main_effects
 from sweeps.report.reading import Sweep
 from sweeps.report.tables import Table, point_table
@@ -19,7 +20,9 @@ def markdown(sweep: Sweep) -> str:
         left_out.append(f"{n_skipped} not started, as their point was pruned")
     lines += ["", "Trials not in the table: " + ", ".join(left_out) + "."]
     if sweep.ranking.has_replicas:
-        lines.append("Intervals: seeded bootstrap of the mean, percentile interval widened for small samples.")
+        few = caution(result.first.n for result in sweep.points)
+        how = "Intervals: seeded bootstrap of the mean, percentile interval widened for small samples."
+        lines.append(f"{how} {few}" if few else how)
     if (found := main_effects(sweep)) is not None:
         lines += ["", _escaped(effects_lead(sweep, found)), "", *_table(effects_table(sweep, found))]
     return "\n".join(lines) + "\n"

@@ -15,7 +15,7 @@ from plotly.offline import get_plotlyjs
 
 from clipgan.base.secrets import without_passwords
 from sweeps.command.next_steps import next_steps
-from sweeps.points.statistics import RELIABLE
+from sweeps.points.statistics import RELIABLE, caution
 from sweeps.points.trial_record import TrialRecord
 from sweeps.points.verdict import verdict
 from sweeps.report import curves, effects, optuna_figures, tables
@@ -119,8 +119,8 @@ def _replicas(sweep: Sweep) -> Section | None:
         lead += f" Points with fewer than the {ranking.asked} replicas that were asked for come after the others."
     if sweep.goal.aggregate != "mean":
         lead += f" The order is that of hydra.sweeper.aggregate={sweep.goal.aggregate}."
-    if min(result.first.n for result in ranking.points if result.first.n > 1) < RELIABLE:
-        lead += f" With fewer than {RELIABLE} replicas an interval covers less than it says, with three about 75 %."
+    if said := caution(result.first.n for result in ranking.points):
+        lead += f" {said}"
     return Section("Points and their replicas", lead, (_drawing("replicas", effects.replicas(sweep)),), table)
 
 

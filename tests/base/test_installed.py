@@ -60,3 +60,9 @@ def test_a_module_of_a_checkout_that_is_not_installed_needs_its_path(monkeypatch
     assert installed.module_command("clipgan.sample")[:2] == ["env", f"PYTHONPATH={ROOT}"]
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     assert installed.module_command("clipgan.sample")[0] == "python3"
+
+
+def test_a_printed_command_runs_with_the_same_python(monkeypatch):
+    monkeypatch.setattr(sys, "orig_argv", ["my env/bin/python", "train.py"])
+    assert installed.with_this_python("python train.py -m h=1") == "'my env/bin/python' train.py -m h=1"
+    assert installed.with_this_python("clipgan-train -m h=1") == "clipgan-train -m h=1"

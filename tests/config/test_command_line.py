@@ -62,6 +62,8 @@ def test_in_a_sweep_commas_separate_paths():
 def test_a_home_folder_is_found(monkeypatch):
     monkeypatch.setenv("HOME", "/home/é")
     assert quote_paths(["cache_dir=~/x"]) == ["cache_dir='/home/é/x'"]
+    monkeypatch.setenv("HOME", "/home/me")
+    assert quote_paths(["cache_dir=~/x"]) == ["cache_dir=/home/me/x"]
 
 
 def refusal(block):

@@ -5,6 +5,7 @@ import functools
 import random
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from clipgan.base.errors import UserError
+from clipgan.base.text import why_unreadable
 from clipgan.config import MEASURES, plain
 from clipgan.config.command_line import register_resolvers
 from clipgan.engine import run_checkpoints
@@ -67,8 +69,36 @@ def test_a_cut_file_is_noticed(tmp_path, kept):
 def test_a_text_is_no_checkpoint(tmp_path):
     path = tmp_path / "captions.txt"
     path.write_text("a red circle\na blue star\n")
-    with pytest.raises(UserError, match=r"captions\.txt cannot be loaded: it is no file of PyTorch"):
-        load_checkpoint(path, CPU)
+    for checksum in (False, True):  # the latter as `resume` does
+        with pytest.raises(UserError, match=r"captions\.txt cannot be loaded: it is no file of PyTorch"):
+            load_checkpoint(path, CPU, checksum)
+
+
+def test_a_run_that_cannot_resume_is_refused_before_it_is_prepared(cache_dir, tmp_path):
+    path = tmp_path / "notes.pt"
+    path.write_text("a red circle\na blue star\n")
+    config = make_config(*tiny(cache_dir, f"resume={path}"))
+    with pytest.raises(UserError, match=r"notes\.pt cannot be loaded: it is no file of PyTorch"):
+        run_checkpoints.check_resumption(config)
+    run_checkpoints.check_resumption(replace(config, resume="auto"))
+    with pytest.raises(UserError, match=r"resume=\S+ is a folder; give a checkpoint file, auto or none"):
+        run_checkpoints.check_resumption(replace(config, resume=str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (EOFError(), "it is empty, or its end is missing"),
+        (RuntimeError("PytorchStreamReader failed reading zip archive: failed finding central directory"),
+         "it is damaged, or its end is missing"),
+        (RuntimeError("mmap can only be used with files saved with `torch.save(_use_new_zipfile_serialization=True)`"),
+         "it is no file of PyTorch"),
+        (KeyError("a"), "it is no file of PyTorch"),
+        (ValueError("another reason\nmore"), "another reason"),
+    ],
+)  # fmt: skip
+def test_why_a_file_is_unreadable(error, reason):
+    assert why_unreadable(error) == reason
 
 
 def test_a_file_without_a_checksum_gives_weights_but_is_not_resumed(tmp_path, capsys):

@@ -104,6 +104,10 @@ def test_summary():
         "    python train.py -m h=0.1,0.5,2",
     ]
     assert summary(HALF_WAY, stopped=True, further=[])[0].startswith("pruned: symmetric h=0.5 tiny, 4 kimg")
+    limited = summary(replace(HALF_WAY, limit=40.0), stopped=False, further=[])[0]
+    assert limited.startswith(
+        "done: symmetric h=0.5 tiny, 4 kimg of at most 8, as seconds=40 allow, in 0:40 of training"
+    )
 
 
 def test_the_best_of_a_maximised_metric():

@@ -23,7 +23,9 @@ def read_captions(key: str, path: Path) -> list[str]:
         UserError: the file is missing, is not text, has no captions, or a table has no column `caption`.
     """
     if not lookup.is_file(path):
-        raise UserError(f"{key}={path} does not exist; give a text file with one caption a line, or a table (.csv)")
+        raise UserError(
+            f"{key}={path} {lookup.why_no_file(path)}; give a text file with one caption a line, or a table (.csv)"
+        )
     try:
         captions = _of_table(path) if path.suffix.lower() == ".csv" else read_lines(path, "utf-8")
     except (ValueError, csv.Error) as error:

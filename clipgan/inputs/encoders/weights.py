@@ -65,7 +65,7 @@ def read_state_dict(path: Path, key: str) -> dict[str, torch.Tensor]:
         UserError: the file is missing, cannot be read or holds no state dict.
     """
     if not lookup.is_file(path):
-        raise UserError(f"{key}={path}: there is no such file")
+        raise UserError(f"{key}={path} {lookup.why_no_file(path)}; give a file with the weights")
     try:
         path.open("rb").close()  # safetensors says of a file that this user may not read that it does not exist
         content: dict[str, Any] = load_file(path) if path.suffix == ".safetensors" else _read_torch(path)
@@ -129,7 +129,7 @@ def check_weights(files: Mapping[str, str | None]) -> None:
     """
     for key, path in files.items():
         if path is not None and not lookup.is_file(path):
-            raise UserError(f"{key}={path} does not exist; give a file with the weights")
+            raise UserError(f"{key}={path} {lookup.why_no_file(path)}; give a file with the weights")
 
 
 def unreachable(url: str, timeout: float = 5.0) -> str | None:

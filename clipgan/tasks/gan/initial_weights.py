@@ -48,7 +48,7 @@ def read_initial(config: Config) -> InitialWeights:
     else:
         path = Path(given).expanduser()
         if not lookup.is_file(path):
-            raise UserError(f"init={given} does not exist; give a checkpoint file, or {MLFLOW_RUN}RUN_ID")
+            raise UserError(f"init={given} {lookup.why_no_file(path)}; give a checkpoint file, or {MLFLOW_RUN}RUN_ID")
     checkpoint = load_checkpoint(path, torch.device("cpu"))
     theirs, state = checkpoint["config"], checkpoint["state"]
     _refuse_other_architecture(path, theirs["model"], config.model)

@@ -196,6 +196,7 @@ REFUSED = [
         "one each for the 2 objectives a, b",
     ),
     (["h=1,2", "hydra.sweeper.where='h >'"], "where=h > is not allowed: invalid syntax"),
+    (["h=1,2", "hydra.sweeper.where='loss != lafite'"], "value that is on no axis needs quotes: 'lafite'"),
     (["h=1,2", "hydra.sweeper.where='C_iz > 2'"], "there is no axis and no key C_iz; did you mean C_i"),
     (["h=1,2", "hydra.sweeper.where='loss.offset > 2'"], "holds for no point of the grid"),
     (["h=1,2", "hydra.sweeper.enqueue=[{h: 3}]"], "{h: 3}: h=3 is not on the axis h=1,2"),

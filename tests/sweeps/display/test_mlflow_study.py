@@ -34,9 +34,8 @@ def test_a_study_has_one_run_that_grows(tmp_path: Path, study: SweepStudy, monke
     assert (run.info.run_name, run.info.status) == ("sweep h=0.1,2,5 clip@judge=a shapes (s)", "RUNNING")
     assert run.data.params == {}  # a list of values would make h an axis of words in a comparison
     [line] = said
-    assert line.startswith(
-        "to watch its trials: mlflow ui --backend-store-uri sqlite:///mlflow.db, then http://127.0.0.1:5000/#/exp"
-    )
+    assert line.startswith("to watch its trials: ")
+    assert " -m mlflow ui --backend-store-uri sqlite:///mlflow.db, then http://127.0.0.1:5000/#/exp" in line
     assert "/runs?workflowType=machine_learning&searchFilter=tags.%60mlflow.parentRunId%60" in line
     # in an order by time, the page would have the parent alone
     assert line.endswith(f"%27{parent.run_id}%27&orderByKey=tags.%60mlflow.runName%60&orderByAsc=true")

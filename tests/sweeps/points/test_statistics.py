@@ -2,7 +2,7 @@
 
 import pytest
 
-from sweeps.points.statistics import Summary, sampling_deviation, summary, within_noise
+from sweeps.points.statistics import Summary, caution, sampling_deviation, summary, within_noise
 
 
 def test_known_values() -> None:
@@ -23,6 +23,11 @@ def test_one_value_has_no_interval_and_equal_values_a_point() -> None:
     assert summary([3.0, 3.0]) == Summary(3.0, 0.0, 2, (3.0, 3.0))
     assert str(summary([3.0])) == "3"
     assert str(summary([1.0, 2.0, 4.0])) == "2.333 ± 1.5 [1, 4] n=3"
+
+
+def test_a_caution_where_replicas_are_few() -> None:
+    assert caution([1, 1]) == caution([5, 7]) == caution([]) == ""
+    assert caution([1, 7, 2]).startswith("With fewer than 5 replicas an interval covers less than it says")
 
 
 def test_the_same_values_give_the_same_interval() -> None:
