@@ -18,13 +18,13 @@ from clipgan.base.secrets import without_passwords
 from clipgan.base.text import printable
 from clipgan.config.command_line import (
     first_process,
+    flags_and_overrides,
     key_of,
     messages_not_tracebacks,
-    overrides_last,
     quote_paths,
     refusals_as_mistakes,
+    refuse_no_values,
     register_resolvers,
-    system_message,
     under_torchrun,
     version_base,
 )
@@ -37,7 +37,6 @@ if TYPE_CHECKING:  # they import torch and Optuna
 
 
 LOG = "train.log"  # Hydra's, in each run directory: the job's name in conf/config.yaml
-LAUNCHERS_HERE = ("BasicLauncher", "JoblibLauncher", "LocalLauncher")  # their jobs run on this host
 _made: list[Path] = []  # folders above the run directory that this command has made, the nearest first
 
 
@@ -45,7 +44,9 @@ def main() -> None:
     """Run the command line; a user's mistake ends it with one message."""
     with messages_not_tracebacks(further_keys=_names_of_sweep_keys):
         hide_passwords(sys.argv)
-        sys.argv[1:] = overrides_last(quote_paths(sys.argv[1:]))
+        flags, overrides = flags_and_overrides(quote_paths(sys.argv[1:]))
+        refuse_no_values(overrides)
+        sys.argv[1:] = [*flags, *overrides]
         sys.argv += under_torchrun(sys.argv)
         # Hydra 1.4 warns of each class that a configuration names, also of this project's own
         warnings.filterwarnings("ignore", r"hydra\.utils\.instantiate\(\) resolved _target_='clipgan\.", UserWarning)
@@ -54,24 +55,8 @@ def main() -> None:
         hydra.main(config_path=str(conf()), config_name="config", **version_base())(task)()
 
 
-class BeforeTheTask(Callback):
-    """Takes the directory of a single run before Hydra writes into it, and looks for the files that all trials read.
-
-    `launch` takes the directory of a trial.
-    """
-
-    def on_multirun_start(self, config: Any, **_: Any) -> None:
-        """End the command with one message if a file is missing, unless its trials run elsewhere."""
-        from clipgan.config.files import missing_file
-
-        if config.hydra.launcher._target_.rpartition(".")[2] not in LAUNCHERS_HERE:
-            return
-        try:
-            said = missing_file(config)
-        except OSError as error:  # Hydra turns exceptions of a callback into warnings, but for SystemExit
-            said = system_message(error)
-        if said is not None:
-            sys.exit(printable(said))
+class RunDirectory(Callback):
+    """Takes the directory of a single run before Hydra writes into it; `launch` takes that of a trial."""
 
     def on_run_start(self, config: Any, **_: Any) -> None:
         """End the command with one message if another process uses the directory."""
@@ -85,7 +70,7 @@ class BeforeTheTask(Callback):
             with suppress(OSError):  # it cannot be written: Hydra's own message follows
                 _made[:] = [parent for parent in folder.parents if not parent.exists()]
                 take(folder)
-        except ProcessError as error:
+        except ProcessError as error:  # Hydra turns other exceptions of a callback into warnings
             sys.exit(printable(str(error)))
 
 

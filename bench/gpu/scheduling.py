@@ -62,10 +62,9 @@ class Running:
         self.late = self.late or self.process.poll() is None
         self._signal(signal.SIGTERM)
 
-    def end(self, patience: float = PATIENCE) -> None:
-        """Wait for the processes that were asked to end, then kill them: it harms others that share a GPU by MPS."""
-        end = time.monotonic() + patience
-        while self._signal(0) and time.monotonic() < end:
+    def end(self, deadline: float) -> None:
+        """Wait for the processes that were asked to end; then kill them, which harms others that share a GPU by MPS."""
+        while self._signal(0) and time.monotonic() < deadline:
             time.sleep(0.02)
         self._signal(signal.SIGKILL)
         self.process.wait()
@@ -128,15 +127,17 @@ def run_stages(
                 over = [one for one in running if one.over() or time.monotonic() > end]
                 for one in over:
                     one.ask()
+                patient = time.monotonic() + PATIENCE
                 for one in over:
-                    one.end()
+                    one.end(patient)
                     running.remove(one)
                     keep(one.part.name, one.record())
         except BaseException:
             for one in (*running, *waiting):
                 one.ask()
+            patient = time.monotonic() + PATIENCE
             for one in (*running, *waiting):
-                one.end()
+                one.end(patient)
                 if one.began:
                     keep(one.part.name, one.record())
             raise

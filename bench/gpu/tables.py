@@ -10,6 +10,7 @@ from typing import Any
 from bench.gpu.cost import COMPARED, FITTING, LARGE_CELLS
 
 PAGE = Path("docs/gpu.md")
+NOTHING = "Not measured."
 BLOCK = re.compile(r"(<!-- (?P<name>[\w-]+): .*? -->\n)(?P<old>.*?)(?P<end><!-- end -->)", re.DOTALL)
 Parts = dict[str, dict[str, Any]]  # part -> its findings
 # The default training of 40 kimg with the seeds 0, 1 and 2, on one thread of an AMD EPYC (fp32, PyTorch 2.14).
@@ -31,13 +32,17 @@ CHECKS = {  # finding -> what the page calls it
 def write(record: dict[str, Any], page: Path = PAGE) -> Path:
     """Replace the tables of the page by those of a record that has rows for them; return the page."""
     parts = {name: found["found"] for name, found in record["parts"].items()}
+    text = page.read_text()
+    rows = {name: table(parts) for name, table in TABLES.items()}
+    olds = {match["name"]: match["old"].strip() for match in BLOCK.finditer(text)}
+    kept = [name for name, lines in rows.items() if not lines and olds.get(name, NOTHING) not in ("", NOTHING)]
+    earlier = [f"Measured earlier: {', '.join(kept)}."] if kept else []
+    rows["machine"] = [*machine(record), *earlier]
 
     def block(match: re.Match[str]) -> str:
-        name = match["name"]
-        lines = machine(record) if name == "machine" else TABLES[name](parts)
-        return match[1] + ("\n".join(lines) if lines else match["old"].strip() or "Not measured.") + "\n" + match["end"]
+        return match[1] + ("\n".join(rows[match["name"]]) or match["old"].strip() or NOTHING) + "\n" + match["end"]
 
-    page.write_text(BLOCK.sub(block, page.read_text()))
+    page.write_text(BLOCK.sub(block, text))
     return page
 
 

@@ -23,8 +23,9 @@ def why_unreadable(error: Exception) -> str:
         return "it is empty, or its end is missing"
     if "PytorchStreamReader" in said:
         return "it is damaged, or its end is missing"
-    if isinstance(error, LookupError | AttributeError) or "_use_new_zipfile_serialization" in said:
-        return "it is no file of PyTorch"
+    other = "_use_new_zipfile_serialization" in said or "legacy .tar format" in said
+    if other or isinstance(error, LookupError | AttributeError | UnicodeDecodeError):
+        return "it is no file of PyTorch, or one of an old version"
     return said
 
 

@@ -17,7 +17,7 @@ from clipgan.config import Config, from_yaml, plain, refuse_unread
 from clipgan.config.identity import is_listed, not_in_identity
 from clipgan.config.meanings import listing, values_of
 from clipgan.config.measure_registry import direction_of
-from clipgan.config.mistakes import described, no_group_option
+from clipgan.config.mistakes import described, no_option
 
 SHOWN_NAME = 100  # characters of a name that is too long
 PATH_KEYS = (  # their values are paths or addresses: text, whatever characters are in it
@@ -30,7 +30,6 @@ PLAIN_PATH = re.compile(
     r"(?!(?i:null|true|false|nan|inf)$)[A-Za-z/._][A-Za-z0-9/._@:+-]*"
 )  # what Hydra reads as text anyway
 EMPTY = ("", "''", '""')
-NO_NAME = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?|(?i:true|false)")  # what Hydra takes for no text
 HOW_TO_QUOTE = (
     "a value with any of & # ( ) [ ] { } ; = , ' or a letter beyond ASCII needs quotes inside the shell's quotes"
 )
@@ -74,6 +73,7 @@ def compose_config(overrides: Sequence[str]) -> Config:
     """
     from hydra import compose, initialize_config_dir
 
+    refuse_no_values(overrides)
     with initialize_config_dir(str(conf()), **version_base()):
         config = from_yaml(compose("config", overrides=quote_paths(overrides)))
     refuse_unread(config, map(key_of, overrides))
@@ -128,27 +128,32 @@ def quote_paths(arguments: Sequence[str]) -> list[str]:
     """Quote the paths among a command line's overrides that Hydra's grammar cannot read, or reads as another type.
 
     A user's own quotes, null, and in a sweep several paths between commas, stay as they are.
-
-    Raises:
-        UserError: a path is empty, or Hydra would end with a traceback: a key is missing, a group has a number.
     """
     sweep = bool({"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(arguments))
     return [_with_quoted_path(argument, sweep) for argument in arguments]
 
 
+def refuse_no_values(overrides: Sequence[str]) -> None:
+    """Refuse an override without a key, and an empty path, which would be the working directory.
+
+    Raises:
+        UserError: quotes the override.
+    """
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if equals and not key.strip("+~"):
+            raise UserError(f"{override} has no key: write KEY=VALUE")
+        if equals and key.lstrip("+") in PATH_KEYS and value in EMPTY:
+            raise UserError(f"{override} is empty: give {key}=VALUE, or leave it out")
+
+
 def _with_quoted_path(argument: str, sweep: bool) -> str:
-    key, equals, value = argument.partition("=")
-    if equals and not key:
-        raise UserError(f"{argument} has no key: write KEY=VALUE")
-    if NO_NAME.fullmatch(value) and ((conf() / (group := key_of(argument).partition("@")[0])).is_dir() or "/" in group):
-        raise UserError(no_group_option(group, value))
-    if equals and key.lstrip("+") in PATH_KEYS and value in EMPTY:
-        raise UserError(f"{argument} is empty: give {key}=VALUE, or leave it out")
-    if not equals or key.lstrip("+") not in PATH_KEYS or PLAIN_PATH.fullmatch(value):
+    key, _, value = argument.partition("=")
+    if value in EMPTY or key.lstrip("+") not in PATH_KEYS or PLAIN_PATH.fullmatch(value):
         return argument
-    if value.startswith("~/"):  # shells leave it in an argument
-        value = os.path.expanduser(value)
-        argument = f"{key}={value}"
+    # shells leave ~/ in an argument
+    value = re.sub(r"(^|,)~/" if sweep else "^()~/", lambda found: found[1] + os.path.expanduser("~/"), value)
+    argument = f"{key}={value}"
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
@@ -172,8 +177,8 @@ def _described_keys(*keys: str) -> str:
     return listing({key: meaning for key, meaning in values_of(Config).items() if is_listed(key, keys)})
 
 
-def overrides_last(arguments: Sequence[str]) -> list[str]:
-    """Move overrides behind the flags, whose parser refuses overrides that stand on both sides of a flag."""
+def flags_and_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Part a command line: the parser of flags refuses overrides that stand on both sides of a flag."""
     flags: list[str] = []
     overrides: list[str] = []
     rest = list(arguments)
@@ -186,7 +191,7 @@ def overrides_last(arguments: Sequence[str]) -> list[str]:
         takes = argument in WITH_VALUE or (argument in MAYBE_WITH_VALUE and "=" not in "".join(rest[:1]))
         if takes and rest and not rest[0].startswith("-"):
             flags.append(rest.pop(0))
-    return [*flags, *overrides]
+    return flags, overrides
 
 
 def first_process() -> bool:
@@ -263,6 +268,10 @@ def messages_not_tracebacks(
         sys.exit(printable(str(error)))
     except (HydraException, OmegaConfBaseException) as error:
         sys.exit(printable(described(error, further_keys())))
+    except ValueError as error:
+        if (message := no_option(error, sys.argv[1:])) is None:
+            raise
+        sys.exit(printable(message))
     except OSError as error:
         if (message := system_message(error, folder_key)) is None:
             raise

@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -12,6 +12,7 @@ from clipgan.config.training import Config
 
 NO_KEY = re.compile(r"Could not override '(?P<key>[^']+)'")
 CONVERTED = re.compile(r"Value '(?P<value>.*)' of type '\w+' could not be converted to (?P<kind>\w+)")
+NO_NAME = re.compile(r"(^|,)([+-]?\d[\d.eE+-]*|(?i:true|false|null))(,|$)")  # what Hydra takes for no text
 NO_BOOLEAN = re.compile(r"Value '(?P<value>.*)' is not a valid bool")
 NO_SECTION = re.compile(
     r"(?:Merge error|Invalid type assigned): \w+ is not a subclass of (?P<kind>\w+)\. value: (?P<value>.*)"
@@ -33,7 +34,7 @@ def described(error: Exception, further_keys: Iterable[str] = ()) -> str:
     """
     missing, options = getattr(error, "missing_cfg_file", None), getattr(error, "options", None)
     if isinstance(missing, str) and options:
-        group, option = _group_and_option(missing)
+        group, option = _group_and_option(missing, options)
         return f"{group}={option} is not an option{_close(option, options)} Options of {group}: {', '.join(options)}"
     message = str(error).partition(SEARCH_PATH)[0].rstrip()
     found = NO_KEY.match(message)
@@ -50,10 +51,25 @@ def no_such_key(key: str, further_keys: Iterable[str] = ()) -> str:
     return f"there is no key {key}{close} {shlex.join(train_command())} --help lists the keys"
 
 
-def no_group_option(group: str, value: str) -> str:
-    """The message for a value of a group that Hydra does not take for a name."""
-    options = ", ".join(sorted(path.stem for path in (conf() / group).glob("*.yaml")))
-    return f"{group}={value} is not an option{f'. Options of {group}: {options}' if options else ''}"
+def no_option(error: ValueError, arguments: Sequence[str]) -> str | None:
+    """The message for a value of a group that is no name; None: the error is another one.
+
+    Args:
+        error: Hydra's, which names neither.
+        arguments: of the command line.
+    """
+    if not str(error).startswith("Config group override must be a string"):
+        return None
+    given = []
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        group = key.lstrip("+").partition("@")[0]
+        if NO_NAME.search(value) and ("/" in group or (conf() / group).is_dir()):
+            given.append(argument)
+    return (
+        f"{' or '.join(given) or 'an override'} is not allowed: the options of a group are names; a name that looks"
+        " like a number needs quotes inside the shell's quotes, as in \"GROUP='1'\""
+    )
 
 
 def of_value(key: str | None, reason: str, value: Any = None) -> str:
@@ -91,12 +107,20 @@ def _refused(key: str, reason: str, value: Any) -> tuple[Any, str] | None:
     return None
 
 
-def _group_and_option(missing: str) -> tuple[str, str]:
-    """Split what Hydra looked for into a group and an option, whose name may have slashes: `clip/ViT-B/32`."""
-    parts = missing.split("/")
-    ends = [end for end in range(1, len(parts)) if any((conf() / "/".join(parts[:end])).glob("*.yaml"))]
-    end = ends[-1] if ends else len(parts) - 1
-    return "/".join(parts[:end]), "/".join(parts[end:])
+def _group_and_option(missing: str, options: Collection[str]) -> tuple[str, str]:
+    """Split what Hydra looked for into a group and an option, whose name may have slashes: `clip/ViT-B/32`.
+
+    Args:
+        missing: both, with a slash between.
+        options: of the group.
+    """
+    group, _, option = missing.rpartition("/")
+    for end in range(1, missing.count("/")):
+        shorter = "/".join(missing.split("/")[:end])
+        shipped = {path.stem for path in (conf() / shorter).glob("*.yaml")}
+        if shipped and shipped <= set(options):
+            return shorter, missing.removeprefix(f"{shorter}/")
+    return group, option
 
 
 def _is_simclr(key: str) -> bool:

@@ -145,9 +145,10 @@ def _verify(path: Path, required: bool) -> None:
             is_archive = file.read(len(ARCHIVE)) == ARCHIVE
             if is_archive and not footer[-END_OF_ARCHIVE[1] :].startswith(END_OF_ARCHIVE[0]):
                 raise UserError(f"checkpoint {path} is damaged: its end is not a checkpoint's end")
-            if required and is_archive:
-                raise UserError(f"checkpoint {path} is damaged, or holds weights alone: it has no checksum at its end;"
-                                f" if it holds a clipgan model, init={path} starts from its weights")  # fmt: skip
+            if required and size > -FOOTER:
+                kind = "holds weights alone" if is_archive else "no checkpoint"
+                hint = f"; if it holds a clipgan model, init={path} starts from its weights" if is_archive else ""
+                raise UserError(f"checkpoint {path} is damaged, or {kind}: it has no checksum at its end{hint}")
             return
         digest = hashlib.sha256()
         while size > 0 and (data := file.read(min(size, 2**20))):

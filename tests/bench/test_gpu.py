@@ -19,7 +19,7 @@ from bench.gpu.__main__ import chosen
 from bench.gpu.commands import seconds_of_trials
 from bench.gpu.findings import Findings, Setting, read
 from bench.gpu.parts import BUDGET, STAGES, Part, Stage
-from bench.gpu.scheduling import limits, run_stages
+from bench.gpu.scheduling import Running, limits, run_stages
 from bench.gpu.timing import CYCLE, SHARES, mean_step, parts_of
 from tests.helpers import ROOT
 
@@ -72,9 +72,17 @@ def test_a_part_that_fails_or_is_late_does_not_stop_the_others(tmp_path):
 
 def test_what_a_late_part_has_started_has_time_to_end(tmp_path):
     child = f"trap 'sleep 0.5; touch {tmp_path}/ended; exit' TERM; touch {tmp_path}/began; while :; do sleep 0.05; done"
-    run([stage("a")], 3, tmp_path, a=f"import subprocess; subprocess.run(['sh', '-c', {child!r}])")
-    assert (tmp_path / "began").exists()
+    part = Running(
+        Part("a", "", ""),
+        [sys.executable, "-c", f"import subprocess; subprocess.run(['sh', '-c', {child!r}])"],
+        tmp_path,
+    )
+    while not (tmp_path / "began").exists():
+        time.sleep(0.02)
+    part.ask()
+    part.end(time.monotonic() + 60)
     assert (tmp_path / "ended").exists()
+    assert part.late
 
 
 def test_rows_are_left_out_when_no_time_is_left_for_another_one(tmp_path, monkeypatch):
@@ -226,6 +234,7 @@ def test_tables_say_what_was_not_measured_and_what_failed(tmp_path):
     page.write_text(page.read_text().replace("Not measured.", "measured before"))
     tables.write(record(), page)
     assert "<!-- large: by make -->\nmeasured before\n<!-- end -->" in page.read_text()
+    assert "\nMeasured earlier: launches, notes, large, " in page.read_text()
     assert "30,000 images, 256 pixels, Inception, scaled from 3,000 | 40.0 |" in blocks["snapshots"]
     assert "| **no** |" in blocks["correctness"]
     assert "0.090 ± 0.025" in blocks["quality"].replace("0.09 ", "0.090 ")  # 4.303 x 0.01 / sqrt(3)

@@ -64,6 +64,8 @@ def test_a_home_folder_is_found(monkeypatch):
     assert quote_paths(["cache_dir=~/x"]) == ["cache_dir='/home/é/x'"]
     monkeypatch.setenv("HOME", "/home/me")
     assert quote_paths(["cache_dir=~/x"]) == ["cache_dir=/home/me/x"]
+    assert quote_paths(["-m", "init=~/a,~/b"]) == ["-m", "init=/home/me/a,/home/me/b"]
+    assert quote_paths(["init=~/a,~/b"]) == ["init='/home/me/a,~/b'"]  # one file
 
 
 def refusal(block):

@@ -26,6 +26,7 @@ from tests.helpers import ROOT, make_config
 from tests.tiny import tiny
 
 CPU = torch.device("cpu")
+FOREIGN = "it is no file of PyTorch, or one of an old version"
 
 
 def content(size: int = 1000, step: int = 100, **parts):
@@ -69,16 +70,27 @@ def test_a_cut_file_is_noticed(tmp_path, kept):
 def test_a_text_is_no_checkpoint(tmp_path):
     path = tmp_path / "captions.txt"
     path.write_text("a red circle\na blue star\n")
-    for checksum in (False, True):  # the latter as `resume` does
-        with pytest.raises(UserError, match=r"captions\.txt cannot be loaded: it is no file of PyTorch"):
-            load_checkpoint(path, CPU, checksum)
+    with pytest.raises(UserError, match=r"captions\.txt cannot be loaded: it is no file of PyTorch"):
+        load_checkpoint(path, CPU)
+
+
+@pytest.mark.parametrize("kind", ["legacy", "zeros", "text"])
+def test_a_file_without_a_checksum_that_is_no_archive_is_not_resumed(tmp_path, kind):
+    path = tmp_path / "c.pt"
+    save_checkpoint(path, content())
+    if kind == "legacy":
+        torch.save(torch.load(path), path, _use_new_zipfile_serialization=False)
+    else:
+        path.write_bytes(bytes(10000) if kind == "zeros" else b"a red circle\na blue star\n")
+    with pytest.raises(UserError, match=r"c\.pt is damaged, or no checkpoint: it has no checksum at its end$"):
+        load_checkpoint(path, CPU, checksum=True)
 
 
 def test_a_run_that_cannot_resume_is_refused_before_it_is_prepared(cache_dir, tmp_path):
     path = tmp_path / "notes.pt"
     path.write_text("a red circle\na blue star\n")
     config = make_config(*tiny(cache_dir, f"resume={path}"))
-    with pytest.raises(UserError, match=r"notes\.pt cannot be loaded: it is no file of PyTorch"):
+    with pytest.raises(UserError, match=r"notes\.pt is damaged, or no checkpoint"):
         run_checkpoints.check_resumption(config)
     run_checkpoints.check_resumption(replace(config, resume="auto"))
     with pytest.raises(UserError, match=r"resume=\S+ is a folder; give a checkpoint file, auto or none"):
@@ -89,11 +101,10 @@ def test_a_run_that_cannot_resume_is_refused_before_it_is_prepared(cache_dir, tm
     ("error", "reason"),
     [
         (EOFError(), "it is empty, or its end is missing"),
-        (RuntimeError("PytorchStreamReader failed reading zip archive: failed finding central directory"),
-         "it is damaged, or its end is missing"),
-        (RuntimeError("mmap can only be used with files saved with `torch.save(_use_new_zipfile_serialization=True)`"),
-         "it is no file of PyTorch"),
-        (KeyError("a"), "it is no file of PyTorch"),
+        (RuntimeError("PytorchStreamReader failed reading zip archive"), "it is damaged, or its end is missing"),
+        (RuntimeError("mmap can only be used with `_use_new_zipfile_serialization=True`"), FOREIGN),
+        (RuntimeError("Cannot use ``weights_only=True`` with files saved in the legacy .tar format"), FOREIGN),
+        (KeyError("a"), FOREIGN),
         (ValueError("another reason\nmore"), "another reason"),
     ],
 )  # fmt: skip
