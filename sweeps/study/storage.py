@@ -262,8 +262,15 @@ def _lock_engine(url: URL) -> sqlalchemy.Engine:
 
 def _set_pragmas(connection: Any, _record: Any) -> None:
     """Let SQLite read while another process writes, and keep a commit when its process dies."""
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor, deadline = connection.cursor(), time.monotonic() + LOCK_TIMEOUT
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            break
+        except sqlite3.OperationalError as error:  # while another program writes, SQLite does not wait here
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(LOCK_POLL)
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.close()
 

@@ -113,7 +113,7 @@ def test_agrees_with_open_clip(tiny_checkpoint, shapes_data, tmp_path):
 
 @pytest.mark.exact
 def test_missing_checkpoint(shapes_data, tmp_path):
-    with pytest.raises(UserError, match=r"clip\.checkpoint=/no/such\.pt: there is no such file"):
+    with pytest.raises(UserError, match=r"clip\.checkpoint=/no/such\.pt does not exist; give a file with the weights"):
         load_clip(ClipConfig(checkpoint="/no/such.pt"), shapes_data, tmp_path, CPU)
 
 

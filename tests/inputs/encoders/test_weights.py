@@ -71,7 +71,7 @@ def test_pickled_code_is_not_run(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"not a zip", "cannot be read as a weights file"), (None, "there is no such file")],
+    [(b"not a zip", "cannot be read as a weights file"), (None, "does not exist; give a file with the weights")],
 )
 def test_damaged_and_missing_files(tmp_path, content, message):
     path = tmp_path / "weights.safetensors"

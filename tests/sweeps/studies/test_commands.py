@@ -14,6 +14,7 @@ from optuna.artifacts import FileSystemArtifactStore, download_artifact, get_all
 from optuna.trial import TrialState
 from pyarrow import parquet
 
+from clipgan.base.installed import with_this_python
 from sweeps.studies.__main__ import main
 from tests.sweeps.report.studies import Studies, add, grid
 from tests.sweeps.sweep_app import App
@@ -55,7 +56,7 @@ def test_a_study_is_shown_as_at_the_end_of_its_sweep(studies: Studies, run: Run)
     assert "study h-1\n" in out
     assert "best: trial 2  loss=symmetric  h=0.5  objective 20" in out
     assert "failed: trial 8  loss=asymmetric  h=1  DivergenceError: nan" in out
-    assert "to go on with it, or to extend it:\n    python t.py -m h=1,2\n" in out
+    assert "to go on with it, or to extend it:\n    " + with_this_python("python t.py -m h=1,2\n") in out
     assert f"-m sweeps.report h-1 --storage {studies.url}" in out
 
 

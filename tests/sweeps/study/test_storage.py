@@ -2,7 +2,7 @@
 
 import sqlite3
 import threading
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import optuna
@@ -107,6 +107,18 @@ def test_another_program_may_create_the_tables_at_the_same_time(
         barrier.wait()
         assert open_storage(url).get_all_studies() == []
         thread.join()
+
+
+def test_a_connection_waits_until_another_program_has_written(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "s.db", isolation_level=None, check_same_thread=False)) as other:
+        other.execute("CREATE TABLE theirs (x)")
+        other.execute("BEGIN IMMEDIATE")
+        end = threading.Timer(0.2, other.execute, ["COMMIT"])
+        end.start()
+        with closing(sqlite3.connect(tmp_path / "s.db")) as connection:
+            storage._set_pragmas(connection, None)
+            assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        end.join()
 
 
 def test_passwords_are_seen() -> None:
