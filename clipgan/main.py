@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import hydra
 from hydra.experimental.callback import Callback
 
+from clipgan.base import lookup
 from clipgan.base.config_store import share_config_store
 from clipgan.base.installed import conf
 from clipgan.base.run_lock import NAME as LOCK
@@ -23,7 +24,6 @@ from clipgan.config.command_line import (
     messages_not_tracebacks,
     quote_paths,
     refusals_as_mistakes,
-    refuse_no_values,
     register_resolvers,
     under_torchrun,
     version_base,
@@ -45,7 +45,6 @@ def main() -> None:
     with messages_not_tracebacks(further_keys=_names_of_sweep_keys):
         hide_passwords(sys.argv)
         flags, overrides = flags_and_overrides(quote_paths(sys.argv[1:]))
-        refuse_no_values(overrides)
         sys.argv[1:] = [*flags, *overrides]
         sys.argv += under_torchrun(sys.argv)
         # Hydra 1.4 warns of each class that a configuration names, also of this project's own
@@ -68,7 +67,7 @@ class RunDirectory(Callback):
         folder = Path(config.hydra.run.dir).absolute()
         try:
             with suppress(OSError):  # it cannot be written: Hydra's own message follows
-                _made[:] = [parent for parent in folder.parents if not parent.exists()]
+                _made[:] = [parent for parent in folder.parents if not lookup.exists(parent)]
                 take(folder)
         except ProcessError as error:  # Hydra turns other exceptions of a callback into warnings
             sys.exit(printable(str(error)))
@@ -137,6 +136,8 @@ def task(cfg: Any) -> float:
 
 def _remove_if_empty(folder: Path, hydras: str | None) -> None:
     """Remove the run directory of a command that was refused, if it holds nothing but Hydra's own files.
+
+    The folders above it that the command has made go, too.
 
     Args:
         folder: the run directory, which Hydra has made before it called the task.

@@ -91,7 +91,7 @@ def sharing(setting: Setting, found: Findings) -> None:
             row[f"{workers}, trials"] = seconds_of_trials(f"sqlite:///{place}.db")
             row[f"{workers}, training s/kimg"] = [_speed(file) for file in sorted(place.glob("*/metrics.jsonl"))]
             found.put("three trials", row)
-    if {"1", "3", "3, trials"} <= row.keys():
+    if {"1", "3", "1, trials", "3, trials"} <= row.keys():
         ratios = {"commands' ratio": row["1"] / row["3"], "throughput": row["1, trials"] / row["3, trials"]}
         found.put("three trials", row | ratios)
 

@@ -83,11 +83,8 @@ def structures(setting: Setting, found: Findings) -> None:
 def failed_capture(setting: Setting, found: Findings) -> None:
     """A step whose capture fails, and all after it, run eagerly; the losses and weights are those of eager steps."""
 
-    def capturing() -> bool:
-        return torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()
-
     def out_of_memory(image: Tensor) -> None:
-        if capturing():
+        if torch.cuda.is_available() and torch.cuda.is_current_stream_capturing():
             raise torch.OutOfMemoryError("out of memory, as a check")
 
     def read(image: Tensor) -> None:

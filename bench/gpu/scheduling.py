@@ -95,6 +95,15 @@ class Running:
         return found
 
 
+def end_together(parts: Sequence[Running]) -> None:
+    """End parts that are over or late, with one patience for all."""
+    for one in parts:
+        one.ask()
+    deadline = time.monotonic() + PATIENCE
+    for one in parts:
+        one.end(deadline)
+
+
 def run_stages(
     stages: Sequence[Stage], budget: float, start: Start, folder: Path, keep: Callable[[str, dict[str, Any]], None]
 ) -> None:
@@ -125,19 +134,13 @@ def run_stages(
             while running:
                 time.sleep(0.05)
                 over = [one for one in running if one.over() or time.monotonic() > end]
+                end_together(over)
                 for one in over:
-                    one.ask()
-                patient = time.monotonic() + PATIENCE
-                for one in over:
-                    one.end(patient)
                     running.remove(one)
                     keep(one.part.name, one.record())
         except BaseException:
+            end_together([*running, *waiting])
             for one in (*running, *waiting):
-                one.ask()
-            patient = time.monotonic() + PATIENCE
-            for one in (*running, *waiting):
-                one.end(patient)
                 if one.began:
                     keep(one.part.name, one.record())
             raise

@@ -73,7 +73,6 @@ def compose_config(overrides: Sequence[str]) -> Config:
     """
     from hydra import compose, initialize_config_dir
 
-    refuse_no_values(overrides)
     with initialize_config_dir(str(conf()), **version_base()):
         config = from_yaml(compose("config", overrides=quote_paths(overrides)))
     refuse_unread(config, map(key_of, overrides))
@@ -128,23 +127,22 @@ def quote_paths(arguments: Sequence[str]) -> list[str]:
     """Quote the paths among a command line's overrides that Hydra's grammar cannot read, or reads as another type.
 
     A user's own quotes, null, and in a sweep several paths between commas, stay as they are.
+
+    Raises:
+        UserError: an override has no key, or a path is empty, which would be the working directory.
     """
+    for override in flags_and_overrides(arguments)[1]:
+        _refuse_no_value(override)
     sweep = bool({"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(arguments))
     return [_with_quoted_path(argument, sweep) for argument in arguments]
 
 
-def refuse_no_values(overrides: Sequence[str]) -> None:
-    """Refuse an override without a key, and an empty path, which would be the working directory.
-
-    Raises:
-        UserError: quotes the override.
-    """
-    for override in overrides:
-        key, equals, value = override.partition("=")
-        if equals and not key.strip("+~"):
-            raise UserError(f"{override} has no key: write KEY=VALUE")
-        if equals and key.lstrip("+") in PATH_KEYS and value in EMPTY:
-            raise UserError(f"{override} is empty: give {key}=VALUE, or leave it out")
+def _refuse_no_value(override: str) -> None:
+    key, equals, value = override.partition("=")
+    if equals and not key.strip("+~"):
+        raise UserError(f"{override} has no key: write KEY=VALUE")
+    if equals and key.lstrip("+") in PATH_KEYS and value in EMPTY:
+        raise UserError(f"{override} is empty: give {key}=VALUE, or leave it out")
 
 
 def _with_quoted_path(argument: str, sweep: bool) -> str:

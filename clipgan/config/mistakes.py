@@ -68,7 +68,8 @@ def no_option(error: ValueError, arguments: Sequence[str]) -> str | None:
             given.append(argument)
     return (
         f"{' or '.join(given) or 'an override'} is not allowed: the options of a group are names; a name that looks"
-        " like a number needs quotes inside the shell's quotes, as in \"GROUP='1'\""
+        " like a number needs quotes inside the shell's quotes, as in \"GROUP='1'\";"
+        f" {shlex.join(train_command())} --help lists them"
     )
 
 

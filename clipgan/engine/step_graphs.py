@@ -99,7 +99,8 @@ class CudaCapture:
     def __call__(self, function: Replay) -> Captured:
         """Capture a function's kernels, without running them."""
         gc.collect()  # an eager step's leftovers must not free memory during the capture
-        graph, causes = torch.cuda.CUDAGraph(), list[Exception]()
+        graph = torch.cuda.CUDAGraph()
+        cause: Exception | None = None  # of a failure; the end of the capture may raise another error
         try:
             with (
                 torch.cuda.device(self.device),
@@ -110,11 +111,11 @@ class CudaCapture:
                 try:
                     outputs = function()
                 except Exception as error:
-                    causes.append(error)  # the end of the capture may raise another one
+                    cause = error
                     join_after_error()
                     raise
         except Exception as error:  # CUDA's errors have no class of their own; out of memory is another one
-            raise CaptureError(first_line(causes[0] if causes else error)) from error
+            raise CaptureError(first_line(cause or error)) from error
 
         def replay() -> StepOutputs:
             graph.replay()

@@ -10,8 +10,16 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from clipgan.base.durable_files import replace_text
+from clipgan.base.errors import UserError
 from clipgan.base.text import printable
-from clipgan.config.command_line import PATH_KEYS, compose_config, messages_not_tracebacks, quote_paths, quoted
+from clipgan.config.command_line import (
+    PATH_KEYS,
+    compose_config,
+    messages_not_tracebacks,
+    quote_paths,
+    quoted,
+    with_overrides,
+)
 from tests.helpers import make_config
 
 ODD = ["/a/b&c", "/a#1", "/a(1)", "/a[1]", "/a{1}", "/a;b", "/a=b", "/a,b", "it's", 'say "x"', "/dätä/画", "1e3", "12",
@@ -66,6 +74,15 @@ def test_a_home_folder_is_found(monkeypatch):
     assert quote_paths(["cache_dir=~/x"]) == ["cache_dir=/home/me/x"]
     assert quote_paths(["-m", "init=~/a,~/b"]) == ["-m", "init=/home/me/a,/home/me/b"]
     assert quote_paths(["init=~/a,~/b"]) == ["init='/home/me/a,~/b'"]  # one file
+
+
+def test_no_command_takes_an_empty_path():
+    """It would be the working directory. A flag's value is none of the overrides."""
+    recorded = compose_config([])
+    for read in (compose_config, lambda given: with_overrides(recorded, given), quote_paths):
+        with pytest.raises(UserError, match=r"^data\.path= is empty: give data\.path=VALUE, or leave it out$"):
+            read(["h=1", "data.path="])
+    assert quote_paths(["--config-dir", "cache_dir=", "h=1"]) == ["--config-dir", "cache_dir=", "h=1"]
 
 
 def refusal(block):

@@ -141,7 +141,7 @@ def test_a_step_that_ran_but_cannot_be_repeated_counts(make_training, capsys):
 
 
 class Streams:
-    """Stands for CUDA's streams, of which `main` waits for others."""
+    """Stands for CUDA's streams: it is the current one at first, and notes which others it waits for."""
 
     def __init__(self, monkeypatch, capturing):
         self.current, self.waited = self, []
