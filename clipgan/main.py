@@ -111,7 +111,7 @@ def task(cfg: Any) -> float:
         if run.mode == RunMode.MULTIRUN:  # the sweeper records the error as this trial's failure and continues
             if isinstance(error, ProcessError):
                 raise
-            raise PermanentFailure(f"{type(error).__name__}: {error}") from error
+            raise PermanentFailure(str(error) if isinstance(error, UserError) else f"divergence: {error}") from error
         if first_process():
             if not isinstance(error, ProcessError):  # another process's directory
                 _remove_if_empty(Path(run.runtime.output_dir), run.output_subdir)

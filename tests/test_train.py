@@ -106,6 +106,11 @@ def test_cfg_job_shows_the_configuration(run):
         (["hydra/launcher=3"], ["hydra/launcher=3 is not allowed: the options of a group are names"]),
         (["-m", "loss=1,symmetric", "h=1"], ["loss=1,symmetric is not allowed: the options of a group are names"]),
         (["data=null"], ["data=null is not allowed: the options of a group are names"]),
+        (["-m", "loss=[1],symmetric"], ["loss=[1],symmetric is not allowed: the options of a group are names"]),
+        (["hydra.sweeper=optuna"], ["hydra.sweeper=optuna is not allowed: hydra.sweeper is a section; hydra/sweeper="]),
+        (["-m", "h=1,2", "hydra.launcher=null"], ["hydra.launcher=null is not allowed: hydra.launcher is a section"]),
+        (["hydra.job.chdir=maybe"], ["hydra.job.chdir=maybe is not allowed: hydra.job.chdir must be true or false"]),
+        (["hydra.run=3"], ["hydra.run=3 is not allowed: hydra.run is a section"]),
         (["+=3"], ["+=3 has no key: write KEY=VALUE"]),
         (["=3"], ["=3 has no key: write KEY=VALUE"]),
         (["-m", "h=1,2", "=3"], ["=3 has no key: write KEY=VALUE"]),
@@ -237,7 +242,7 @@ def test_a_sweep_runs_each_point_once_and_extends(run, cache_dir, tmp_path, mlfl
     assert status == 1  # a point failed, and the command says so
     assert h_values("COMPLETE") == [0.1, 1.0, 2.0]
     assert h_values("FAIL") == [1e39]  # once: another attempt would fail alike
-    assert re.search(r"DivergenceError: \S+ is not finite in step 1; ", out)
+    assert re.search(r"divergence: \S+ is not finite in step 1; ", out)
     assert "Traceback" not in err
 
     client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")

@@ -17,7 +17,7 @@ from clipgan.config import Config, from_yaml, plain, refuse_unread
 from clipgan.config.identity import is_listed, not_in_identity
 from clipgan.config.meanings import listing, values_of
 from clipgan.config.measure_registry import direction_of
-from clipgan.config.mistakes import described, no_option
+from clipgan.config.mistakes import described, no_option, refuse_unusable
 
 SHOWN_NAME = 100  # characters of a name that is too long
 PATH_KEYS = (  # their values are paths or addresses: text, whatever characters are in it
@@ -129,10 +129,12 @@ def quote_paths(arguments: Sequence[str]) -> list[str]:
     A user's own quotes, null, and in a sweep several paths between commas, stay as they are.
 
     Raises:
-        UserError: an override has no key, or a path is empty, which would be the working directory.
+        UserError: an override has no key, a path is empty, which would be the working directory, or a group gets no
+            name.
     """
     for override in flags_and_overrides(arguments)[1]:
         _refuse_no_value(override)
+        refuse_unusable(override)
     sweep = bool({"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(arguments))
     return [_with_quoted_path(argument, sweep) for argument in arguments]
 

@@ -6,22 +6,30 @@ from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+from clipgan.base.errors import UserError
 from clipgan.base.installed import conf, train_command
+from clipgan.base.text import first_line
 from clipgan.config.meanings import meanings, section_of
 from clipgan.config.training import Config
 
 NO_KEY = re.compile(r"Could not override '(?P<key>[^']+)'")
 CONVERTED = re.compile(r"Value '(?P<value>.*)' of type '\w+' could not be converted to (?P<kind>\w+)")
-NO_NAME = re.compile(r"(^|,)([+-]?\d[\d.eE+-]*|(?i:true|false|null))(,|$)")  # what Hydra takes for no text
+NO_NAME = re.compile(  # what Hydra takes for no text
+    r"(^|[,\[])\s*([+-]?\d[\d.eE+-]*|(?i:true|false|null))\s*([,\]]|$)"
+)
 NO_BOOLEAN = re.compile(r"Value '(?P<value>.*)' is not a valid bool")
 NO_SECTION = re.compile(
     r"(?:Merge error|Invalid type assigned): \w+ is not a subclass of (?P<kind>\w+)\. value: (?P<value>.*)"
 )
 NO_NULL = re.compile(r"Incompatible value 'None'|field '.*' is not Optional")
+NO_TEXT = re.compile(r"Cannot convert '\w+' to string: '(?P<value>.*)'")
 NO_LIST = "is not a ListConfig"
 KINDS = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
+HYDRAS_GROUPS = ("hydra.sweeper", "hydra.launcher", "hydra.job_logging", "hydra.hydra_logging")
+MAPPINGS = ("{", "${", "'${", '"${')  # begin a value that may be a whole section
 LENGTHS = ("kimg", "snapshot_kimg", "epochs", "snapshot_epochs")
 WHY_WHOLE = ": metrics, checkpoints and sweeps count whole units; experiment=quick is a shorter first try"
+NOT_MERGED = "Error merging override"  # Hydra's, for a value of a key of its own
 SEARCH_PATH = "Config search path:"  # begins the part of Hydra's message that no user needs
 
 
@@ -37,6 +45,8 @@ def described(error: Exception, further_keys: Iterable[str] = ()) -> str:
         group, option = _group_and_option(missing, options)
         return f"{group}={option} is not an option{_close(option, options)} Options of {group}: {', '.join(options)}"
     message = str(error).partition(SEARCH_PATH)[0].rstrip()
+    if message.startswith(NOT_MERGED) and error.__cause__ is not None:  # OmegaConf's error says why
+        return of_value(getattr(error.__cause__, "full_key", None), first_line(error.__cause__))
     found = NO_KEY.match(message)
     return no_such_key(found["key"], further_keys) if found else message
 
@@ -60,14 +70,36 @@ def no_option(error: ValueError, arguments: Sequence[str]) -> str | None:
     """
     if not str(error).startswith("Config group override must be a string"):
         return None
-    given = []
-    for argument in arguments:
-        key, _, value = argument.partition("=")
-        group = key.lstrip("+").partition("@")[0]
-        if NO_NAME.search(value) and ("/" in group or (conf() / group).is_dir()):
-            given.append(argument)
+    return _no_names([argument for argument in arguments if _gives_no_name(argument)])
+
+
+def refuse_unusable(override: str) -> None:
+    """Refuse an override that Hydra would take, and then end with an error of its own code.
+
+    Raises:
+        UserError: it gives a whole section of Hydra's one value, or a group a list of numbers.
+    """
+    key, _, value = override.partition("=")
+    key = key.lstrip("+")
+    if key in HYDRAS_GROUPS and not value.startswith(MAPPINGS):
+        raise UserError(
+            f"{override} is not allowed: {key} is a section; {key.replace('.', '/')}=NAME chooses it, "
+            f"{key}.NAME=VALUE sets a key in it"
+        )
+    if "[" in value and _gives_no_name(override):
+        raise UserError(_no_names([override]))
+
+
+def _gives_no_name(override: str) -> bool:
+    """Whether an override gives a group a number, a boolean or null."""
+    key, _, value = override.partition("=")
+    group = key.lstrip("+").partition("@")[0]
+    return bool(NO_NAME.search(value)) and ("/" in group or (conf() / group).is_dir())
+
+
+def _no_names(overrides: Sequence[str]) -> str:
     return (
-        f"{' or '.join(given) or 'an override'} is not allowed: the options of a group are names; a name that looks"
+        f"{' or '.join(overrides) or 'an override'} is not allowed: the options of a group are names; a name that looks"
         " like a number needs quotes inside the shell's quotes, as in \"GROUP='1'\";"
         f" {shlex.join(train_command())} --help lists them"
     )
@@ -100,6 +132,8 @@ def _refused(key: str, reason: str, value: Any) -> tuple[Any, str] | None:
     for pattern in (CONVERTED, NO_BOOLEAN):
         if (found := pattern.match(reason)) and (kind := found.groupdict().get("kind", "Boolean")) in KINDS:
             return found["value"], f"must be {KINDS[kind]}{WHY_WHOLE if key in LENGTHS else ''}"
+    if found := NO_TEXT.match(reason):
+        return found["value"], "must be a text"
     if found := NO_SECTION.match(reason):
         inside = [name.removeprefix(f"{key}.") for name in meanings(Config) if name.rpartition(".")[0] == key]
         name = f": give {key}.NAME=VALUE with a NAME of {', '.join(inside)}" if inside else ""

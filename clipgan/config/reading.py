@@ -32,7 +32,9 @@ def from_yaml(node: Any) -> Config:
         missing = sorted(key for key, value in flatten(written).items() if value == "???")
         if missing:
             raise UserError(f"{missing[0]} is missing: give {missing[0]}=VALUE")
-        return _to_config(OmegaConf.merge(_typed_keys(), node))
+        merged = OmegaConf.merge(_typed_keys(), node)
+        _check_lists(written)
+        return _to_config(merged)
     except OmegaConfBaseException as error:
         raise _as_user_error(error) from error
 
@@ -94,6 +96,13 @@ def _check_terms(node: Any) -> None:
             require(
                 OmegaConf.is_dict(pairs), f"loss.{phase}.{space}", pairs, "a mapping, such as {it: {}, ii: {h: 0.1}}"
             )
+
+
+def _check_lists(written: Mapping[str, Any]) -> None:
+    """Refuse lists and mappings within a list, which OmegaConf lets through."""
+    for key, value in flatten(written).items():
+        nested = isinstance(value, list) and any(isinstance(each, (list, dict)) for each in value)
+        require(not nested, key, value, "a plain list")
 
 
 def _to_config(merged: Any) -> Config:

@@ -27,8 +27,8 @@ def test_the_three_ends() -> None:
 
 def test_crashes_are_distinguished_from_permanent_failures() -> None:
     assert result_of(job(ValueError("no"), JobStatus.FAILED)).crashed
-    hopeless = result_of(job(PermanentFailure("UserError: h=-1"), JobStatus.FAILED))
-    assert (hopeless.state, hopeless.reason, hopeless.crashed) == ("FAIL", "UserError: h=-1", False)
+    hopeless = result_of(job(PermanentFailure("h=-1 is not allowed"), JobStatus.FAILED))
+    assert (hopeless.state, hopeless.reason, hopeless.crashed) == ("FAIL", "h=-1 is not allowed", False)
 
 
 def test_several_objectives() -> None:
