@@ -54,8 +54,10 @@ def evaluate(options: EvaluateOptions) -> None:
         found = run_job(job, config, Path())
     console.print(metrics_table(found))
     for measured, run in zip(found, job.runs, strict=True):
-        if run is not None:
+        if run is not None and measured.compares:
             log_to_mlflow(measured, *run)
+        elif run is not None:
+            console.print(f"{measured.source}: MLflow gets no metric, as data or judge are not those of the training")
     for file in write_results(found, job.out):
         console.print(f"written: {file}")
 

@@ -24,6 +24,7 @@ from clipgan.base.errors import UserError
 from clipgan.base.memory import peak_memory
 from clipgan.config import MEASURES, NEEDS, ClipConfig, Config, Need
 from clipgan.engine.precision import Precision
+from clipgan.evaluating.comparing import compares_with_training
 from clipgan.evaluating.given_pictures import GivenPictures
 from clipgan.evaluating.options import EvaluateOptions
 from clipgan.evaluating.sampled_pictures import SampledPictures
@@ -55,6 +56,7 @@ class Measured:
     protocol: dict[str, Any]  # what the values depend on; see `Evaluation.record`
     seconds: float  # of this process, without preparation; of a repeated evaluation, those of reading its result
     peak_memory_gb: float  # see `peak_memory`
+    compares: bool = True  # whether data and judge were those of the training
 
 
 def with_asked(config: Config, metrics: Sequence[str] | None) -> Config:
@@ -133,7 +135,8 @@ def measure_generator(
     """Prepare the evaluation of a trained generator, and return the function that measures it.
 
     Raises:
-        UserError: data, encoders or weights are missing, or the generator was trained with another CLIP.
+        UserError: data, encoders or weights are missing, or the generator was trained with another CLIP, or data or
+            judge have changed since.
     """
     config = replace(
         config,
@@ -149,20 +152,22 @@ def measure_generator(
             f"{source.name} was trained with other weights of clip={config.clip.name} than are here "
             f"({prepared.clip.file}); give them with clip.checkpoint=FILE"
         )
+    compares = compares_with_training(config, source, options, prepared)
     generator = trained_generator(source, prepared.clip, device)
 
     def measured() -> Measured:
         key = _weights_key(source)
         if options.prompts:
-            return _measure_sampled(config, source, options, prepared, device)
+            return replace(_measure_sampled(config, source, options, prepared, device), compares=compares)
         evaluation = Evaluation(
             config, prepared.data, prepared.features, prepared.judge, prepared.clip, prepared.cache_dir, device,
             Precision(config.precision, device).autocast, asked=options.metrics,
         )  # fmt: skip
-        return _kept(
+        found = _kept(
             evaluation, source.name, source.kimg, key, prepared.cache_dir,
             lambda folder: evaluation(generator, last=True, folder=folder),
         )  # fmt: skip
+        return replace(found, compares=compares)
 
     return measured
 

@@ -10,6 +10,7 @@ from clipgan.base.errors import UserError
 from clipgan.base.installed import conf
 from clipgan.config import MEASURES
 from clipgan.config.command_line import key_of
+from clipgan.config.identity import is_listed
 from clipgan.sampling.options import SampleOptions, parse_prompts, parse_seeds
 
 OWN = ("run", "ckpt", "snapshots", "images", "captions", "prompts", "seeds", "metrics", "protocol", "out")
@@ -35,6 +36,10 @@ class EvaluateOptions:
     def gives(self, key: str) -> bool:
         """Whether the overrides give a key."""
         return any(key_of(override) == key for override in self.overrides)
+
+    def gives_any(self, *sections: str) -> bool:
+        """Whether the overrides give one of these groups or sections, or a key in one."""
+        return any(is_listed(key_of(override), sections) for override in self.overrides)
 
     def value(self, key: str) -> str | None:
         """The text of the last override of a key; None without one."""

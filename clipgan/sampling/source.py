@@ -34,6 +34,7 @@ class Source:
     name: str  # for folder names and messages
     checkpoint: Path | None = None  # the file; None: a model in MLflow
     kimg: float | None = None  # how long the generator was trained; None: not known
+    sources: Mapping[str, Any] | None = None  # digests of the training's data and encoders; None: not known
 
 
 def find_source(run: str | None, checkpoint: Path | None, tracking_uri: str) -> Source:
@@ -63,6 +64,7 @@ def from_checkpoint(path: Path) -> Source:
         name="-".join([*path.resolve().parts[-3:-1], path.stem]),
         checkpoint=path,
         kimg=content["state"].get("step", 0) * config.batch / 1000,
+        sources=content.get("sources"),
     )
 
 

@@ -1,11 +1,13 @@
 """`clipgan.evaluate`: the training's figures again, those of the pictures of clipgan.sample, and a killed one."""
 
 import json
+import shutil
 import subprocess
 import sys
 
 import pytest
 import torch
+from mlflow import MlflowClient
 from PIL import Image
 
 from clipgan import api
@@ -16,6 +18,7 @@ from clipgan.evaluating.options import parse
 from clipgan.metrics import evaluation
 from clipgan.sample import sample
 from clipgan.sampling.options import parse as parse_sample
+from clipgan.tracking.mlflow_run import RUN_ID_FILE, URI_FILE
 from tests.helpers import ROOT
 from tests.tiny import tiny
 
@@ -71,8 +74,6 @@ def test_another_protocol_has_its_own_judge(run, again, tmp_path):
 
 
 def test_a_run_gets_the_metrics_in_mlflow_and_curves_of_all_snapshots(run, cache_dir, tmp_path):
-    from mlflow import MlflowClient
-
     at = f"mlflow.tracking_uri={run.tracking_uri}"
     evaluate(parse([f"run={run.id}", "snapshots=all", "metrics=[density_coverage]", at, f"cache_dir={cache_dir}",
                     f"out={tmp_path}"]))  # fmt: skip
@@ -144,6 +145,38 @@ def test_a_checkpoint_of_another_clip_is_refused(run, again, tmp_path):
     message = refused(f"ckpt={run.checkpoint}", "clip=tiny64", *again)
     assert "clip.model=clipgan-tiny64 is not allowed" in message
     assert "was trained with clipgan-tiny;" in message
+
+
+@pytest.mark.parametrize(
+    ("key", "words", "given"),
+    [
+        ("data.content", "other images or captions than data=shapes has now", "data=shapes"),
+        ("judge.key", "was judged by other weights than those that are here", "clip@metrics.judge=tiny64"),
+    ],
+)
+def test_what_has_changed_since_the_training_is_refused_or_stays_out_of_its_run(
+    run, cache_dir, tmp_path, capsys, key, words, given
+):
+    content = load_checkpoint(run.checkpoint, torch.device("cpu"))
+    assert content["sources"][key]
+    content["sources"][key] = "other"
+    (tmp_path / "run").mkdir()
+    save_checkpoint(tmp_path / "run" / "other.pt", content)
+    for name in (RUN_ID_FILE, URI_FILE):
+        shutil.copy(run.folder / name, tmp_path / "run")
+    settings = [f"ckpt={tmp_path / 'run' / 'other.pt'}", "metrics=[precision_recall]", f"out={tmp_path / 'out'}"]
+    settings += [f"cache_dir={cache_dir}", f"mlflow.tracking_uri={run.tracking_uri}"]
+    message = refused(*settings)
+    assert words in message
+    assert f"or {given} to measure with those that are here" in message
+    client, name = MlflowClient(run.tracking_uri), "precision32_clip_tiny64"
+    before = client.get_metric_history(run.id, name)
+    small = [line for line in tiny(cache_dir) if line.startswith((given.partition("=")[0], "data.", "metrics.judge"))]
+    evaluate(parse([*settings, given, *small]))
+    assert "MLflow gets no metric" in capsys.readouterr().out
+    [metrics] = values(tmp_path / "out")
+    assert name in metrics
+    assert client.get_metric_history(run.id, name) == before
 
 
 def test_missing_weights_are_named_with_the_file_to_bring(run, again):
