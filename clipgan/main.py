@@ -181,7 +181,8 @@ def _train(cfg: Any, run: Any, trial: "RunningTrial | None") -> "Result":
     run_dir = Path(value_of_first("run directory", run.runtime.output_dir))
     origin = Origin(_command(run))
     if trial is not None:
-        origin = Origin(_command(run), trial.overrides(), trial.parent_run_id, trial.name_metrics)
+        told = trial.name_metrics, trial.tell_sources
+        origin = Origin(_command(run), trial.overrides(), trial.parent_run_id, *told)
     return train(config, run_dir, report=trial.report if trial else None, origin=origin)
 
 

@@ -220,14 +220,19 @@ def test_a_sweep_runs_each_point_once_and_extends(run, cache_dir, tmp_path, mlfl
     mlflow_store(tmp_path / "mlflow.db")
     command = ["-m", *tiny(cache_dir, "kimg=1", "batch=96"), "loss=asymmetric", "hydra.sweeper.workers=1"]
 
-    def h_values(state):
+    def trials():
         [summary] = optuna.get_all_study_summaries(f"sqlite:///{tmp_path}/sweeps.db")
-        study = optuna.load_study(study_name=summary.study_name, storage=f"sqlite:///{tmp_path}/sweeps.db")
-        return sorted(trial.params["h"] for trial in study.trials if trial.state.name == state)
+        return optuna.load_study(study_name=summary.study_name, storage=f"sqlite:///{tmp_path}/sweeps.db").trials
+
+    def h_values(state):
+        return sorted(trial.params["h"] for trial in trials() if trial.state.name == state)
 
     status, out, err = run(*command, "h=0.1,2")
     assert status == 0, err
     assert h_values("COMPLETE") == [0.1, 2.0]
+    one, other = (trial.user_attrs["sources"] for trial in trials())
+    assert one == other
+    assert one["digests"]["data.content"]
     [folder] = (tmp_path / "runs").iterdir()
     assert {path.name for path in folder.iterdir() if path.is_dir()} - {"workers"} == {"0", "1"}
     assert "sec_per_kimg" in out

@@ -24,6 +24,12 @@ CHECKED_BY_CONTENT = (
     "metrics.inception_weights",
 )  # fmt: skip
 
+# These choose data and encoders: two runs with the same ones have the same `Task.sources`, unless a file has changed.
+CHOOSE_SOURCES = (
+    "data", "resolution", "clip", "resnet", "discriminator", "metrics.extractor", "metrics.judge",
+    "metrics.inception_weights",
+)  # fmt: skip
+
 # With the value `process` these sum over the images of one process, so a run may not go on in another number of them.
 WITHIN_A_PROCESS = ("model.lafite.text_logit", "model.lafite.contrast")
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from clipgan.base.cache import digest
 from clipgan.base.console import console
 from clipgan.base.device import readable_name
 from clipgan.base.distributed import any_process, rank
@@ -20,6 +21,7 @@ from clipgan.base.memory import peak_memory
 from clipgan.base.text import first_line, shown_path
 from clipgan.base.unread_files import BackgroundCheck
 from clipgan.config import Config, MlflowConfig, flatten, plain
+from clipgan.config.identity import CHOOSE_SOURCES, is_listed
 from clipgan.engine import run_checkpoints
 from clipgan.engine.checkpointing import Checkpointing
 from clipgan.engine.history import History
@@ -57,6 +59,10 @@ class Run(Task):
         self.name = run_name(self.config, origin.swept)
         if origin.tell_names is not None and rank() == 0:
             origin.tell_names(self.key, self.names)
+        if origin.tell_sources is not None and rank() == 0:
+            chosen = {key: value for key, value in flatten(self.config).items() if is_listed(key, CHOOSE_SOURCES)}
+            content = {key: value for key, value in self.sources.items() if key != "data.fingerprint"}
+            origin.tell_sources(digest(chosen), content)
         resumed_at = self._resume()
         # signals are caught also while MLflow opens or takes the last metrics
         with self.interruption.heeding(), self.cache_check if rank() == 0 else nullcontext():

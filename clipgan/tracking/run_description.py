@@ -23,6 +23,8 @@ class Origin:
     parent_run_id: str | None = None  # the MLflow run of its sweep
     # told the names of the metrics: the objective's, and those of the others by their short names (fid, accuracy ...)
     tell_names: Callable[[str, Mapping[str, str]], None] | None = None
+    # told a digest of the settings that choose data and encoders, and digests of their content by name
+    tell_sources: Callable[[str, Mapping[str, str | None]], None] | None = None
 
 
 @dataclass(frozen=True)

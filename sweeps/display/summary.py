@@ -88,7 +88,11 @@ def _left_out(records: Sequence[TrialRecord], n_superseded: int, shown: StudyTab
 
 
 def _verdict(ranking: Ranking) -> Iterator[Table | str]:
-    """The best point, the points with their replicas, or the Pareto front; nothing where no trial is complete."""
+    """The best point, the points with their replicas, or the Pareto front; nothing where no trial is complete.
+
+    Where the trials do not compare, the reason takes the place of all that.
+    """
+    yield from ranking.incomparable
     if ranking.best is None:
         return
     if len(names := ranking.goal.names) > 1:

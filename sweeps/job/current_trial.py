@@ -74,6 +74,18 @@ class RunningTrial:
 
         self._in_storage(lambda storage, key: storage.set_trial_user_attr(key, NAMES, {**others, RETURNED: returned}))
 
+    def tell_sources(self, settings: str, digests: Mapping[str, str | None]) -> None:
+        """Tell which files the values depend on: trials that had other files do not compare, and the sweep says so.
+
+        Args:
+            settings: a digest of the settings that choose the files; trials with an equal one should have equal files.
+            digests: name -> digest of a file's content; None: not known.
+        """
+        from sweeps.points.trial_record import SOURCES
+
+        told = {"settings": settings, "digests": dict(digests)}
+        self._in_storage(lambda storage, key: storage.set_trial_user_attr(key, SOURCES, told))
+
     def overrides(self) -> tuple[str, ...]:
         """The overrides for the trial's point and seed; other trials of the sweep have other ones."""
         found = self._in_storage(lambda storage, key: storage.get_trial(key).user_attrs["overrides"])

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sweeps.base.errors import SweepError
+from sweeps.points.comparable import why_not
 from sweeps.points.metric_names import attribute_names, objective_names
 from sweeps.points.search_space import Value, point_id, point_text
 from sweeps.points.sequential import Interval, differences
@@ -114,12 +115,14 @@ class Ranking:
         full = [result for result in self.points if len(result.complete) >= enough]
         several = len(goal.directions) > 1
         front = pareto_front([result.values for result in full], goal.directions) if several else range(len(full[:1]))
-        self.leaders = [full[index] for index in front]  # the best point, or the Pareto front
+        self.incomparable = why_not(self.records)  # reasons, for a user
+        # the best point, or the Pareto front; none if the values do not compare
+        self.leaders = [] if self.incomparable else [full[index] for index in front]
 
     @property
     def best(self) -> PointResult | None:
-        """The point at the top; with several objectives, the best point by the first objective."""
-        return self.points[0] if self.points else None
+        """The point at the top, by the first objective; None without any, or if the values do not compare."""
+        return self.points[0] if self.points and not self.incomparable else None
 
     def best_trial(self, result: PointResult) -> TrialRecord:
         """The point's complete trial that is best by the first objective."""

@@ -14,7 +14,16 @@ from sweeps.points.search_space import Value, name_of, point_id, point_text
 OWN = "point"  # attribute of each trial of this sweeper; other tools' trials lack it
 JOB = "job."  # prefix of the attributes that a job sets
 OBJECTIVE_SD = "objective_sd"  # a job's attribute: standard deviation of measuring the first objective again
+SOURCES = "sources"  # attribute: digests of the files that its values depend on, as the job has told them
 NAMES = "metric_names"  # attribute: the metrics' own names, as the job has told them
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The files that a trial's values depend on."""
+
+    settings: str  # digest of the settings that choose the files: where it is the same, the files should be
+    digests: Mapping[str, str | None]  # name -> digest of the content; None: not known
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,7 @@ class TrialRecord:
     distributions: Mapping[str, Any] = field(default_factory=dict)  # Optuna's, by axis
     key: int = -1  # the trial's key in Optuna's storage
     names: Mapping[str, str] = field(default_factory=dict)  # see `sweeps.points.metric_names`
+    sources: Sources | None = None  # None: the job has told none
 
     def __str__(self) -> str:
         return point_text(self.point)
@@ -106,6 +116,7 @@ def record_of(trial: FrozenTrial) -> TrialRecord:
         distributions=trial.distributions,
         key=key_of(trial),
         names=attributes.get(NAMES, {}),
+        sources=Sources(**attributes[SOURCES]) if SOURCES in attributes else None,
     )
 
 

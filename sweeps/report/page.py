@@ -237,6 +237,8 @@ def _goal(sweep: Sweep) -> str:
 def _leaders(sweep: Sweep) -> list[str]:
     if not sweep.points:
         return []
+    if sweep.ranking.incomparable:
+        return [f"{line[0].upper()}{line[1:]}." for line in sweep.ranking.incomparable]
     said = [f"{line[0].upper()}{line[1:]}" for line in verdict(sweep.ranking)]
     if len(sweep.goal.names) > 1:
         return said

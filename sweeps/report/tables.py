@@ -43,7 +43,7 @@ def point_table(sweep: Sweep) -> Table:
     columns = [Column(axis) for axis in sweep.axes]
     ranking, points = sweep.ranking, sweep.points
     replicas, several = ranking.has_replicas, len(sweep.goal.names) > 1
-    compared = replicas or any(map(ranking.noise, points))
+    compared = not ranking.incomparable and (replicas or any(map(ranking.noise, points)))
     for name in sweep.goal.names:
         columns.append(Column(name, number=True))
         columns += [Column("sd", number=True), Column("95 % interval", number=True)] if replicas else []
