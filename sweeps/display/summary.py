@@ -15,7 +15,7 @@ from sweeps.display.table import StudyTable, cell, interval_text, names_in, poin
 from sweeps.points.ranking import PointResult, Ranking
 from sweeps.points.statistics import caution
 from sweeps.points.trial_record import TrialRecord
-from sweeps.points.verdict import verdict
+from sweeps.points.verdict import of_point, verdict
 
 PIPED_WIDTH = 1000  # characters: nothing is wrapped or cut where the output is no terminal
 
@@ -107,8 +107,8 @@ def _verdict(ranking: Ranking) -> Iterator[Table | str]:
         if said := caution(result.first.n for result in ranking.points):
             yield said
         yield f"best: {ranking.best}  {ranking.best.first}  {metric} {cell(ranking.best.values[0])}"
-        if ranking.goal.error is not None:
-            share = f"{1 - ranking.goal.error:.4g}"
+        if any(map(ranking.difference, ranking.points)):
+            share = f"{1 - ranking.error:.4g}"
             yield f"than the best: mean difference; all of these intervals hold at once with probability {share}"
     else:
         [record] = ranking.best.complete
@@ -134,8 +134,7 @@ def _replica_table(ranking: Ranking) -> Table:
 def _compared(ranking: Ranking, result: PointResult) -> str:
     if result is ranking.best:
         return "-"
-    noise, ends = ranking.noise(result), ranking.difference(result)
-    said = "unknown: one seed" if noise is None else "within noise" if noise else "worse"
+    ends, said = ranking.difference(result), of_point(ranking, result)
     return said if ends is None else f"{said}: {interval_text(ends, signed=True)}"
 
 

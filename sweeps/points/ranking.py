@@ -13,8 +13,8 @@ from sweeps.base.errors import SweepError
 from sweeps.points.comparable import why_not
 from sweeps.points.metric_names import attribute_names, objective_names
 from sweeps.points.search_space import Value, point_id, point_text
-from sweeps.points.sequential import Interval, differences
-from sweeps.points.statistics import Summary, sampling_deviation, summary, within_noise
+from sweeps.points.sequential import ERROR, Interval, differences
+from sweeps.points.statistics import Summary, sampling_deviation, summary, within_sampling
 from sweeps.points.trial_record import TrialRecord, objective_sds, with_seed_as_replica
 
 Aggregate = Callable[[Sequence[float]], float]
@@ -110,9 +110,9 @@ class Ranking:
         most = max((len(result.complete) for result in found), default=0)
         self.asked = most if goal.error is not None else goal.replicas or most
         sign = 1 if goal.directions[0] == "minimize" else -1
-        enough = min(self.asked, most)
-        self.points = sorted(found, key=lambda result: (len(result.complete) < enough, sign * result.values[0]))
-        full = [result for result in self.points if len(result.complete) >= enough]
+        self._enough = min(self.asked, most)
+        self.points = sorted(found, key=lambda result: (self.is_short(result), sign * result.values[0]))
+        full = [result for result in self.points if not self.is_short(result)]
         several = len(goal.directions) > 1
         front = pareto_front([result.values for result in full], goal.directions) if several else range(len(full[:1]))
         self.incomparable = why_not(self.records)  # reasons, for a user
@@ -134,32 +134,47 @@ class Ranking:
         """Whether any point has more than one complete replica."""
         return any(len(result.complete) > 1 for result in self.points)
 
+    def is_short(self, result: PointResult) -> bool:
+        """Whether a point has fewer complete replicas than it should have, and so comes after the others."""
+        return len(result.complete) < self._enough
+
     def count(self, result: PointResult) -> str:
         """Return a point's number of complete replicas as text, and the requested number if it is larger."""
         n = len(result.complete)
         return f"{n} of {self.asked}" if n < self.asked and self.goal.error is None else str(n)
 
     def noise(self, result: PointResult) -> bool | None:
-        """Whether a point differs from the best point by noise only; None: unknown, or it is the best point."""
+        """Whether a point's mean differs from the best one's by noise only; None: unknown, or it is the best point."""
         return self._noise[point_id(result.point)]
 
     def difference(self, result: PointResult) -> Interval | None:
-        """Return the interval of a point's mean minus the best point's, of replicas=auto; None: unknown, or the best.
+        """Return the interval of a point's mean minus the best point's; None: unknown, or the best.
 
-        All intervals of a study hold at once with probability 1 - `Goal.error`, although results have decided which
-        point got how many seeds.
+        All intervals of a study hold at once with probability 1 - `error`, although results have decided which point is
+        the best, and with replicas=auto which point got how many seeds.
         """
         return self._differences.get(point_id(result.point))
 
+    @property
+    def error(self) -> float:
+        """Probability that one of the intervals does not hold."""
+        return ERROR if self.goal.error is None else self.goal.error
+
     @functools.cached_property
     def _differences(self) -> dict[str, Interval | None]:
-        if self.goal.error is None or not self.points:
+        if self.goal.aggregate != "mean":  # the order is another one than that of the means
             return {}
         sign = 1 if self.goal.directions[0] == "minimize" else -1
-        own = [result for result in self.points if result.origin is None]  # others may have other seeds
+        sequential = self.goal.error is not None
+        own = [
+            result
+            for result in self.points
+            # points of other studies may have other seeds; with replicas=auto, one with a failed seed takes no part
+            if result.origin is None and not (sequential and result.has_failed)
+        ]
         if not own or own[0] is not self.points[0]:
             return {}
-        found = differences([[sign * value for value in result.in_a_row] for result in own], 0, self.goal.error)
+        found = differences([[sign * value for value in result.in_a_row] for result in own], 0, self.error)
         return {
             point_id(result.point): ends if ends is None or sign == 1 else (-ends[1], -ends[0])
             for result, ends in zip(own, found, strict=True)
@@ -170,12 +185,13 @@ class Ranking:
         best, *others = self.points
         found: dict[str, bool | None] = {point_id(best.point): None}
         for other in others:
-            if self.goal.error is not None:
-                ends = self.difference(other)
-                found[point_id(other.point)] = None if ends is None else ends[0] <= 0 <= ends[1]
-                continue
-            sampling = sampling_deviation(objective_sds(best.complete), objective_sds(other.complete))
-            found[point_id(other.point)] = within_noise(best.by_seed, other.by_seed, sampling)
+            noise, ends = None, self.difference(other)
+            if ends is not None:
+                noise = ends[0] <= 0 <= ends[1]
+            elif min(len(best.complete), len(other.complete)) < 2:
+                sampling = sampling_deviation(objective_sds(best.complete), objective_sds(other.complete))
+                noise = True if within_sampling(best.first.mean, other.first.mean, sampling) else None
+            found[point_id(other.point)] = noise
         return found
 
 

@@ -1,4 +1,4 @@
-"""Compute mean, spread and interval of replicas, and whether two points differ by more than noise.
+"""Compute mean, spread and interval of replicas. `sequential` compares points.
 
 Intervals are seeded bootstrap percentile intervals of the mean, at a level widened for small samples (the "expanded"
 percentile interval; Hesterberg, The American Statistician 69(4), 2015, section 4.3). BCa corrects for skewness, not
@@ -9,8 +9,7 @@ A resample's mean never leaves the range of the values. So no bootstrap interval
 """
 
 import math
-import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 LEVEL = 0.95
@@ -64,7 +63,7 @@ def summary(values: Sequence[float]) -> Summary:
     if n == 1:
         return Summary(mean, None, 1, None)
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
-    return Summary(mean, deviation, n, _interval([values], n))
+    return Summary(mean, deviation, n, _interval(values))
 
 
 def sampling_deviation(*points: Sequence[float]) -> float:
@@ -76,47 +75,28 @@ def sampling_deviation(*points: Sequence[float]) -> float:
     return math.sqrt(sum(math.fsum(deviation**2 for deviation in each) / len(each) ** 2 for each in points))
 
 
-def within_noise(a: Mapping[int, float], b: Mapping[int, float], sampling: float = 0.0) -> bool | None:
-    """Whether the difference of two points' means is only noise: its 95 % interval contains 0.
+def within_sampling(a: float, b: float, sampling: float) -> bool:
+    """Whether measuring two points again, each with a single seed, explains their difference.
 
-    With `RELIABLE` or more replicas, this is a bootstrap interval. If both points have the same seeds, it pairs them by
-    seed, which removes a seed's common effect. With fewer, it is Welch's interval for independent normal values: with 2
-    replicas each, a bootstrap would call a third of equal points different, as it never leaves the values' range.
-    Measured share of equal points that this function calls different, for normal values: 0.02 with 2 replicas each,
-    0.04 with 3 and 4, 0.05-0.08 from 5 pairs on.
+    A larger difference may still come from the seeds.
 
     Args:
-        a: seed -> finite objective.
-        b: the same for the other point.
-        sampling: `sampling_deviation` of both points. It counts only if a point has a single replica: a difference
-            below `TWO_SIDED` times this deviation is noise; a larger one may still come from the seeds.
-            The spread of several replicas already contains it.
-
-    Returns:
-        None if a point has a single replica and the points differ by more than `sampling` explains.
+        a, b: the points' objectives.
+        sampling: `sampling_deviation` of both points; a difference below `TWO_SIDED` of it is explained.
     """
-    n = min(len(a), len(b))
-    if n < 2:
-        difference = abs(statistics.fmean(a.values()) - statistics.fmean(b.values()))
-        return True if difference < TWO_SIDED * sampling else None
-    if n < RELIABLE:
-        low, high = _welch(list(a.values()), list(b.values()))
-    elif a.keys() == b.keys():
-        low, high = _interval([[a[seed] - b[seed] for seed in a]], n)
-    else:
-        low, high = _interval([list(a.values()), list(b.values())], n)
-    return low <= 0 <= high
+    return abs(a - b) < TWO_SIDED * sampling
 
 
-def _interval(samples: Sequence[Sequence[float]], n: int) -> tuple[float, float]:
-    """Compute the interval of one sample's mean, or of the difference of two samples' means."""
+def _interval(values: Sequence[float]) -> tuple[float, float]:
+    """Compute the interval of the mean."""
     import numpy as np
     from scipy.stats import bootstrap, norm, t
 
+    n = len(values)
     tail = norm.cdf(math.sqrt(n / (n - 1)) * t.ppf((1 - LEVEL) / 2, n - 1))  # in place of (1 - LEVEL) / 2
     result = bootstrap(
-        [np.asarray(sample, float) for sample in samples],
-        lambda one, *other, axis: one.mean(axis=axis) - sum(each.mean(axis=axis) for each in other),
+        [np.asarray(values, float)],
+        np.mean,
         n_resamples=RESAMPLES,
         confidence_level=1 - 2 * tail,
         method="percentile",
@@ -124,21 +104,3 @@ def _interval(samples: Sequence[Sequence[float]], n: int) -> tuple[float, float]
         rng=np.random.default_rng(SEED),
     )
     return float(result.confidence_interval.low), float(result.confidence_interval.high)
-
-
-def _welch(one: Sequence[float], other: Sequence[float]) -> tuple[float, float]:
-    """Compute the interval of the difference of two means with unequal deviations (Welch, Biometrika 34, 1947).
-
-    It is here because scipy's `ttest_ind` warns if values are nearly equal, and gives no interval if they are equal.
-    """
-    from scipy.stats import t
-
-    difference = statistics.fmean(one) - statistics.fmean(other)
-    squares = [statistics.variance(each) / len(each) for each in (one, other)]
-    if sum(squares) == 0:
-        return difference, difference
-    freedom = sum(squares) ** 2 / sum(
-        square**2 / (len(each) - 1) for square, each in zip(squares, (one, other), strict=True)
-    )
-    reach = float(t.ppf((1 + LEVEL) / 2, freedom)) * math.sqrt(sum(squares))
-    return difference - reach, difference + reach

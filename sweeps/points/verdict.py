@@ -5,6 +5,17 @@ from collections.abc import Sequence
 from sweeps.points.ranking import PointResult, Ranking
 
 SHOWN = 4  # points named in a line
+WITHIN_NOISE, WORSE, BETTER, NOT_COMPARED = "within noise", "worse", "better, with fewer seeds", "not compared"
+ONE_SEED, WITHIN_DEVIATION = "unknown: one seed", "within noise, one seed"
+LINES = {  # how a summary begins its line about such points
+    WITHIN_DEVIATION: "no difference is shown, as the deviations that the jobs have told explain as much",
+    WITHIN_NOISE: "within noise of it, over the seeds",
+    ONE_SEED: "with one seed it is not known whether noise is the reason",
+    NOT_COMPARED: "not compared with it, as a seed has failed, the point is another study's, or the order is not that"
+    " of the means",
+    BETTER: "better by more than noise, but with fewer seeds than were asked for",
+    WORSE: "worse by more than noise, over the seeds",
+}
 
 
 def verdict(ranking: Ranking) -> list[str]:
@@ -15,22 +26,20 @@ def verdict(ranking: Ranking) -> list[str]:
     if len(ranking.goal.names) > 1:
         return [f"{len(ranking.leaders)} of {len(ranking.points)} points are on the Pareto front."]
     others = ranking.points[1:]
-    lines = []
-    for noise, single, words in (
-        (True, True, "no difference is shown, as measuring the same models again varies as much"),
-        (True, False, "within noise of it, over the seeds"),
-        (None, True, "with one seed it is not known whether noise is the reason"),
-        (False, False, "worse by more than noise, over the seeds"),
-    ):
-        found = [point for point in others if ranking.noise(point) is noise and _is_single(ranking, point) is single]
-        if found:
-            lines.append(f"{words}: {_listed(ranking, found)}")
-    return lines
+    found = {call: [point for point in others if of_point(ranking, point) == call] for call in LINES}
+    return [f"{LINES[call]}: {_listed(ranking, points)}" for call, points in found.items() if points]
 
 
-def _is_single(ranking: Ranking, point: PointResult) -> bool:
-    """Whether the point or the best one has a single seed, so that nothing tells what the seed changes."""
-    return min(len(point.complete), len(ranking.points[0].complete)) < 2
+def of_point(ranking: Ranking, point: PointResult) -> str:
+    """One word, or a few, on how a point compares with the best one."""
+    noise, best = ranking.noise(point), ranking.points[0]
+    single = min(len(point.complete), len(best.complete)) < 2
+    if noise is None:
+        return ONE_SEED if single else NOT_COMPARED
+    if noise:
+        return WITHIN_DEVIATION if single else WITHIN_NOISE
+    minimises = ranking.goal.directions[0] == "minimize"
+    return BETTER if (point.first.mean < best.first.mean) is minimises else WORSE
 
 
 def _listed(ranking: Ranking, points: Sequence[PointResult]) -> str:

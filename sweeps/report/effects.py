@@ -35,7 +35,12 @@ def grid_pairs(sweep: Sweep) -> list[tuple[str, str]]:
 def heat_map(sweep: Sweep, across: str, up: str) -> Figure:
     """Two axes: in each cell the mean of the replicas of its best point, over all other axes."""
     xs, ys = axis_values(sweep, across), axis_values(sweep, up)
-    cells = [[_cell(sweep.points, {across: x, up: y}) for x in xs] for y in ys]
+    best = [[_best_at(sweep, {across: x, up: y}) for x in xs] for y in ys]
+    # a lucky seed must not be the darkest: points with fewer replicas than the others are written in, without a colour
+    cells = [
+        [None if result is None or sweep.ranking.is_short(result) else result.first.mean for result in row]
+        for row in best
+    ]
     written = len(xs) * len(ys) <= MAX_WRITTEN
     figure = Figure(
         Heatmap(
@@ -55,8 +60,8 @@ def heat_map(sweep: Sweep, across: str, up: str) -> Figure:
         )
     )
     for (i, x), (j, y) in itertools.product(enumerate(xs), enumerate(ys)) if written else ():
-        if cells[j][i] is None and (ends := _ends(sweep, {across: x, up: y})):
-            figure.add_annotation(x=i, y=j, text=label(ends), showarrow=False, font={"size": 11})
+        if cells[j][i] is None and (said := _instead(sweep, best[j][i], {across: x, up: y})):
+            figure.add_annotation(x=i, y=j, text=label(said), showarrow=False, font={"size": 11})
     styled(figure, 150 + 45 * max(3, len(ys)))
     figure.update_xaxes(title=label(across), showgrid=False, zeroline=False, **_ticks([name_of(x) for x in xs]))
     ticks = _ticks([name_of(y) for y in ys])
@@ -141,6 +146,12 @@ def _ends(sweep: Sweep, where: dict[str, Value]) -> str:
     return ", ".join(dict.fromkeys(ENDS.get(trial.state, trial.state.lower()) for trial in found))
 
 
-def _cell(points: Sequence[PointResult], where: dict[str, Value]) -> float | None:
-    found = (p for p in points if all(p.point.get(axis) == value for axis, value in where.items()))
-    return next((result.first.mean for result in found), None)
+def _instead(sweep: Sweep, result: PointResult | None, where: dict[str, Value]) -> str:
+    """What a cell without a colour says: the mean of few replicas, or how its trials ended."""
+    return _ends(sweep, where) if result is None else f"{result.first.mean:.4g}, {sweep.ranking.count(result)}"
+
+
+def _best_at(sweep: Sweep, where: dict[str, Value]) -> PointResult | None:
+    """The best point at a place of the figure; one with all its replicas comes before others."""
+    found = (p for p in sweep.points if all(p.point.get(axis) == value for axis, value in where.items()))
+    return next(found, None)

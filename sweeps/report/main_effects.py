@@ -7,9 +7,10 @@ yet: there all points count.
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.stats import studentized_range
 
 from sweeps.points.search_space import Value, name_of
 from sweeps.report.effects import MAX_GRID, axis_values
@@ -29,15 +30,16 @@ class Effect:
     n: int  # points with it
     mean: float  # of the objective, where the other axes are at the mean of their values
     difference: float  # from the best value of the axis
-    interval: tuple[float, float]  # of the difference, 95 %; (0, 0) for the best
+    interval: tuple[float, float]  # of the difference; all of an axis hold at once with 95 %; (0, 0) for the best
 
 
 @dataclass(frozen=True)
 class MainEffects:
     """The effects of all axes at one step."""
 
-    step: int
+    step: int | None  # None: the end of each training
     explained: float  # the part of the variance that the model explains, 0 to 1
+    shares: Mapping[str, float]  # axis -> the part that the model loses without it
     effects: tuple[Effect, ...]  # axis by axis, the best value first
 
 
@@ -45,9 +47,11 @@ def main_effects(sweep: Sweep) -> MainEffects | None:
     """Fit the objective as a sum of one effect for each axis's value, by least squares over the points.
 
     A point's value is the mean of its replicas at the latest step that all points with a complete or a pruned trial
-    have reached. The effects of an axis add up to 0. A point without an axis has none of its effects, so a value on
-    which another axis depends is compared at the mean of that axis. Intervals are Student's, and assume that the points
-    scatter about the model by one standard deviation.
+    have reached. If the complete trials end at different steps, it is the mean of their objectives. The effects of an
+    axis add up to 0. A point without an axis has none of its effects, so a value on which another axis depends is
+    compared at the mean of that axis. Results choose the best value, with which the others are compared: so intervals
+    are Tukey-Kramer's for all pairs of an axis. They assume that the points scatter about the model by one standard
+    deviation.
 
     Returns:
         None with fewer than two axes that have several values, with an axis of more than 12 values, with too few
@@ -67,20 +71,34 @@ def main_effects(sweep: Sweep) -> MainEffects | None:
     if not spread.any():
         return None
     covariance = np.linalg.inv(design.T @ design) * (residuals @ residuals) / freedom
-    quantile = float(student.ppf((1 + CONFIDENCE) / 2, freedom))
     effects = []
     for axis, found in values.items():
+        critical = float(studentized_range.ppf(CONFIDENCE, len(found), freedom)) / 2**0.5
         counts = Counter(point[axis] for point, _ in measured if axis in point)
         rows = {value: np.array([0.0, *_coded({axis: value}, values)]) for value in found}
         order = sorted(found, key=lambda value: float(rows[value] @ coefficients) * (1 if sweep.minimizes else -1))
         for value in order:
             contrast = rows[value] - rows[order[0]]
             difference = float(contrast @ coefficients)
-            error = quantile * float(max(contrast @ covariance @ contrast, 0)) ** 0.5
+            error = critical * float(max(contrast @ covariance @ contrast, 0)) ** 0.5
             mean = float(coefficients[0] + rows[value] @ coefficients)
             ends = difference - error, difference + error
             effects.append(Effect(axis, value, counts[value], mean, difference, ends))
-    return MainEffects(step, float(1 - residuals @ residuals / (spread @ spread)), tuple(effects))
+    total, left = float(spread @ spread), float(residuals @ residuals)
+    shares = {axis: (_left(design, objective, values, axis) - left) / total for axis in values}
+    return MainEffects(step, 1 - left / total, shares, tuple(effects))
+
+
+def _left(design: Any, objective: Any, values: Mapping[str, list[Value]], without: str) -> float:
+    """The sum of squares that the model leaves without the columns of one axis."""
+    columns, start = [0], 1
+    for axis, found in values.items():
+        own = range(start, start + len(found) - 1)
+        start = own.stop
+        columns += [] if axis == without else own
+    coefficients, *_ = np.linalg.lstsq(design[:, columns], objective)
+    residuals = objective - design[:, columns] @ coefficients
+    return float(residuals @ residuals)
 
 
 def effects_table(sweep: Sweep, found: MainEffects) -> Table:
@@ -91,7 +109,7 @@ def effects_table(sweep: Sweep, found: MainEffects) -> Table:
         Column("points", number=True),
         Column(f"{sweep.objective}, mean", number=True),
         Column("from the best value", number=True),
-        Column("95 % interval", number=True),
+        Column("interval", number=True),
         Column("against the best value"),
     )
     rows, seen = [], set()
@@ -111,16 +129,24 @@ def effects_table(sweep: Sweep, found: MainEffects) -> Table:
 
 def effects_lead(sweep: Sweep, found: MainEffects) -> str:
     """What the table shows, in words."""
+    if found.step is None:
+        which, later = "All complete points at the end of their trials, whose lengths differ", ""
+    else:
+        which = f"All points at {sweep.goal.step_name} {found.step}, the latest that all of them have reached"
+        later = " Later the order may be another one."
+    each = ", ".join(f"{axis} {max(share, 0):.0%}" for axis, share in found.shares.items())
     return (
-        f"All points at {sweep.goal.step_name} {found.step}, the latest that all of them have reached: what each value"
-        " does if the effects of the axes add up (least squares; the sum explains"
-        f" {found.explained:.0%} of the variance). Each value is compared with the best of its axis alone: expect one"
-        " wrong call in twenty comparisons. Later the order may be another one."
+        f"{which}: what each value does if the effects of the axes add up (least squares; the sum explains"
+        f" {found.explained:.0%} of the variance: {each}). All intervals of an axis hold at once with probability"
+        f" {CONFIDENCE:g} (Tukey-Kramer).{later}"
     )
 
 
-def _measured(sweep: Sweep) -> tuple[int, list[tuple[Mapping[str, Value], float]]]:
+def _measured(sweep: Sweep) -> tuple[int | None, list[tuple[Mapping[str, Value], float]]]:
     """The shared step, and each point with its mean there; a point that diverged there is left out."""
+    complete = [trial for trial in sweep.in_state("COMPLETE") if trial.steps]
+    if len({max(trial.steps) for trial in complete}) > 1:
+        return None, [(result.point, result.first.mean) for result in sweep.points]
     trials = [trial for trial in sweep.in_state("COMPLETE", "PRUNED") if trial.steps]
     points = defaultdict(list)
     for trial in trials:

@@ -1,13 +1,16 @@
 """The figures that Optuna draws, from a copy of the study's complete trials in memory."""
 
+import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from optuna import Study, create_trial
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.importance import FanovaImportanceEvaluator
-from optuna.visualization import plot_parallel_coordinate, plot_param_importances, plot_pareto_front, plot_slice
-from plotly.graph_objects import Figure
+from optuna.exceptions import ExperimentalWarning
+from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+from optuna.visualization import plot_parallel_coordinate, plot_pareto_front, plot_slice
+from plotly.graph_objects import Bar, Figure
 
 from sweeps.points.search_space import Value, is_numeric
 from sweeps.points.trial_record import TrialRecord
@@ -39,23 +42,27 @@ def parallel_coordinates(sweep: Sweep) -> Figure | str:
 
 
 def importances(sweep: Sweep) -> Figure | str:
-    """The share of the objective's variance that each axis explains (fANOVA); or why it cannot be told."""
-    study = _copy(sweep)
-    n_points = len({tuple(sorted(trial.params.items(), key=str)) for trial in study.trials})
+    """The share of the variance of the points' means that each axis explains by itself (fANOVA); or why it is unknown.
+
+    The rest is the axes' interplay and noise. Optuna's own figure divides the shares by their sum, so that of two axes
+    that do nothing each seems to explain one half. The shares are those of a random forest, which also fits noise.
+    """
+    study = _of_means(sweep)
+    n_points = len(study.trials)
     if n_points < MIN_POINTS:
         return f"Needs at least {MIN_POINTS} complete points to say anything; there are {n_points}."
     if len({trial.values[0] for trial in study.trials}) == 1:
         return "All objectives are equal: there is nothing to explain."
     # PED-ANOVA, Optuna's default, gave an axis without any effect 0.27 on a grid of 45 points x 3; fANOVA gave it 0.00
     evaluator = FanovaImportanceEvaluator(n_trees=TREES, max_depth=DEPTH, seed=0)
-    name = label(sweep.objective)
-    figure = styled(
-        plot_param_importances(study, evaluator, target=_first, target_name=name), 130 + 45 * len(sweep.axes)
-    )
-    figure.update_layout(showlegend=False)
-    figure.update_traces(marker_color=COLOURS[0])
-    figure.update_xaxes(title="share of the variance that the axis explains", range=[0, 1.08])
-    figure.update_yaxes(title=None, automargin=True)
+    with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):  # `normalize` may still change
+        found = get_param_importances(study, evaluator=evaluator, target=_first, normalize=False)
+    names, shares = zip(*reversed(found.items()), strict=True)
+    bars = Bar(x=shares, y=names, orientation="h", text=[f"{share:.2f}" for share in shares], textposition="outside")
+    figure = styled(Figure(bars), 130 + 45 * len(sweep.axes))
+    figure.update_traces(marker_color=COLOURS[0], cliponaxis=False)
+    figure.update_xaxes(title="share of the variance, as a random forest sees it (it also fits noise)", range=[0, 1.08])
+    figure.update_yaxes(automargin=True)
     return figure
 
 
@@ -70,11 +77,11 @@ def slices(sweep: Sweep, axes: Sequence[str]) -> Figure:
 
 
 def pareto_front(sweep: Sweep) -> Figure | str:
-    """Two or three objectives against each other, the trials that no other beats in all of them in colour."""
+    """Two or three objectives against each other: the points' values, those that no other beats in all in colour."""
     n = len(sweep.goal.names)
     if n > 3:
         return f"A front of {n} objectives cannot be drawn; the table marks it."
-    study = _copy(sweep)
+    study = _of_means(sweep)
     return styled(plot_pareto_front(study, target_names=[label(name) for name in sweep.goal.names]), 440)
 
 
@@ -82,9 +89,19 @@ def _first(trial: Any) -> float:
     return float(trial.values[0])
 
 
+def _of_means(sweep: Sweep) -> Study:
+    """A trial for each point, with the point's values, of the points that have all their replicas."""
+    full = [result for result in sweep.points if not sweep.ranking.is_short(result)]
+    return _study(sweep, [replace(result.complete[0], values=result.values) for result in full])
+
+
 def _copy(sweep: Sweep, at_most: int | None = None) -> Study:
-    """The complete trials of the points, or of the best of them; names escaped, since Plotly reads HTML in them."""
-    complete = [trial for result in sweep.points for trial in result.complete][:at_most]
+    """The complete trials of the points, or of the best of them."""
+    return _study(sweep, [trial for result in sweep.points for trial in result.complete][:at_most])
+
+
+def _study(sweep: Sweep, complete: Sequence[TrialRecord]) -> Study:
+    """A study in memory of these trials; names are escaped, since Plotly reads HTML in them."""
     distributions = {verbatim(axis): _distribution(axis, complete, axis in sweep.log_axes) for axis in sweep.axes}
     copies = []
     for trial in complete:

@@ -15,7 +15,7 @@ from plotly.offline import get_plotlyjs
 
 from clipgan.base.secrets import without_passwords
 from sweeps.command.next_steps import next_steps
-from sweeps.points.statistics import RELIABLE, caution
+from sweeps.points.statistics import caution
 from sweeps.points.trial_record import TrialRecord
 from sweeps.points.verdict import verdict
 from sweeps.report import curves, effects, optuna_figures, tables
@@ -100,22 +100,17 @@ def _replicas(sweep: Sweep) -> Section | None:
                 " twenty, by the deviation that the jobs have told."
             )
         return Section("Points", lead, table=table)
+    number, stops = "", ""
     if ranking.goal.error is not None:
-        lead = (
-            "The mean of each point's replicas, whose number the results have decided (replicas=auto). A point differs"
-            " from the best where the interval of their mean difference leaves out 0. All of these intervals hold at"
-            f" once with probability {1 - ranking.goal.error:.4g}, also after these stops (Tukey-Kramer; the looks"
-            " before the last one by Haybittle and Peto). The interval of a single mean takes no account of the stops."
-        )
-        return Section("Points and their replicas", lead, (_drawing("replicas", effects.replicas(sweep)),), table)
+        number, stops = ", whose number the results have decided (replicas=auto)", ", also after these stops"
     lead = (
-        "The mean of each point's replicas with its 95 % interval (seeded bootstrap, widened for small samples)."
-        " A point is within noise of the best where the interval of their difference contains 0 (with fewer than"
-        f" {RELIABLE} replicas Welch's), and where one of them has a single trial, if measuring both anew may make the"
-        " difference, by the deviation that the jobs have told. Each is compared with the best alone: expect one wrong"
-        " call in twenty comparisons."
+        f"The mean of each point's replicas{number}, with its 95 % interval (seeded bootstrap, widened for small"
+        " samples). A point differs from the best where the interval of their mean difference leaves out 0. All of"
+        f" these intervals hold at once with probability {1 - ranking.error:.4g}{stops} (Tukey-Kramer, paired by seed)."
     )
-    if any(len(result.complete) < ranking.asked for result in ranking.points):
+    if ranking.goal.error is not None:
+        lead += " The interval of a single mean takes no account of the stops."
+    if ranking.goal.error is None and any(len(result.complete) < ranking.asked for result in ranking.points):
         lead += f" Points with fewer than the {ranking.asked} replicas that were asked for come after the others."
     if sweep.goal.aggregate != "mean":
         lead += f" The order is that of hydra.sweeper.aggregate={sweep.goal.aggregate}."
@@ -152,11 +147,15 @@ def _effects(sweep: Sweep) -> Section | None:
 def _across(sweep: Sweep) -> Section | None:
     if not sweep.points or len(sweep.axes) < 2:
         return None
+    title = "Importance of the axes (fANOVA)"
+    # a random forest fits noise: where the shares can be computed, the table of main effects has them
+    known = main_effects(sweep) is not None
+    importance = () if known else (_drawing("importances", optuna_figures.importances(sweep), title),)
     return Section(
         "All axes at once",
         drawings=(
             _drawing("parallel", optuna_figures.parallel_coordinates(sweep), _parallel_title(sweep)),
-            _drawing("importances", optuna_figures.importances(sweep), "Importance of the axes (fANOVA)"),
+            *importance,
         ),
     )
 
@@ -202,7 +201,7 @@ def _settling(sweep: Sweep) -> Section | None:
     if not found:
         return None
     lead = (
-        "Spearman's rank correlation of the points' order at each snapshot with their order at the last one, with a"
+        "Spearman's rank correlation of the points' order at each snapshot with that of their objectives, with a"
         " 95 % interval (bootstrap over the points). Where it stays near 1, shorter trials would have given the same"
         " order."
     )

@@ -1,4 +1,4 @@
-"""When the order of the points settled: each snapshot's order against the last one's, for shorter trials next time."""
+"""When the order of the points settled: each snapshot's order against that of the objectives, for shorter trials."""
 
 import warnings
 from collections.abc import Sequence
@@ -18,10 +18,11 @@ Settling = list[tuple[int, float, tuple[float, float]]]  # step, rank correlatio
 
 
 def settling(sweep: Sweep) -> Settling:
-    """Spearman's rank correlation of the points' order at each step with their order at the last step.
+    """Spearman's rank correlation of the points' order at each step with the order of their objectives.
 
-    A point's value at a step is the mean of its complete replicas there. The interval is a seeded bootstrap percentile
-    interval over the points. Steps that a point lacks are left out.
+    A point's value at a step is the mean of its complete replicas there. The last step of all may be an early one of
+    some, if trials have different lengths: so their objectives are what counts. The interval is a seeded bootstrap
+    percentile interval over the points. Steps that a point lacks are left out.
 
     Returns:
         Nothing with fewer than `MIN_POINTS` points, or with fewer than two steps that all of them share.
@@ -32,9 +33,9 @@ def settling(sweep: Sweep) -> Settling:
     if len(replicas) < MIN_POINTS or len(steps) < 2:
         return []
     rows = {step: [float(np.mean([trial.steps[step] for trial in point])) for point in replicas] for step in steps}
-    last = rows[steps[-1]]
+    last = [result.first.mean for result in sweep.points]
     usable = [step for step in steps if np.isfinite(rows[step]).all() and np.ptp(rows[step]) > 0]
-    if steps[-1] not in usable:
+    if np.ptp(last) == 0:
         return []
     return [(step, *_correlation(rows[step], last)) for step in usable]
 
@@ -52,7 +53,7 @@ def settling_figure(sweep: Sweep, found: Settling) -> Figure:
     look = {"mode": "lines+markers", "line": {"color": COLOURS[0]}, "hovertemplate": "%{x}: %{y:.2f}<extra></extra>"}
     figure = styled(Figure(Scatter(x=steps, y=values, error_y=bars, **look)), 320)
     figure.update_xaxes(title=label(sweep.goal.step_name), rangemode="tozero")
-    figure.update_yaxes(title="rank correlation with the last order", range=[-1.05, 1.05])
+    figure.update_yaxes(title="rank correlation with the order of the objectives", range=[-1.05, 1.05])
     return figure
 
 

@@ -7,9 +7,8 @@ from pathlib import Path
 from sweeps.points.search_space import Value, name_of
 from sweeps.points.statistics import Summary
 from sweeps.points.trial_record import TrialRecord
+from sweeps.points.verdict import of_point
 from sweeps.report.reading import Sweep
-
-NOISE = {None: "unknown", True: "within noise", False: "differs"}
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ def point_table(sweep: Sweep) -> Table:
         elif compared:
             ends = ranking.difference(result)
             by = "" if ends is None else f" by {ends[0]:+.4g} to {ends[1]:+.4g}"
-            cells.append("best" if index == 0 else NOISE[ranking.noise(result)] + by)
+            cells.append("best" if index == 0 else of_point(ranking, result) + by)
         rows.append(Row(tuple(cells), best=result in ranking.leaders))
     return Table(tuple(columns), tuple(rows))
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sweeps.points.statistics import Summary, caution, sampling_deviation, summary, within_noise
+from sweeps.points.statistics import Summary, caution, sampling_deviation, summary, within_sampling
 
 
 def test_known_values() -> None:
@@ -41,47 +41,10 @@ def test_values_without_statistics_are_refused(values: list[float]) -> None:
         summary(values)
 
 
-def seeds(values: list[float]) -> dict[int, float]:
-    return dict(enumerate(values))
-
-
-def test_far_points_differ_and_near_ones_do_not() -> None:
-    a = seeds([1.0, 1.2, 0.9])
-    assert within_noise(a, seeds([2.0, 2.1, 1.8])) is False
-    assert within_noise(a, seeds([1.1, 0.95, 1.05])) is True
-    assert within_noise(a, a) is True
-
-
-def test_pairs_by_seed_see_what_independent_samples_cannot() -> None:
-    a = [1.0, 5.0, 9.0, 13.0, 17.0]  # a seed matters far more than the point
-    b = [value + shift for value, shift in zip(a, [0.4, 0.5, 0.6, 0.5, 0.45], strict=True)]
-    assert within_noise(seeds(a), seeds(b)) is False
-    assert within_noise(seeds(a), {seed + 10: value for seed, value in seeds(b).items()}) is True
-
-
-def test_three_pairs_are_too_few_to_pair() -> None:
-    assert within_noise(seeds([1.0, 5.0, 9.0]), seeds([1.4, 5.5, 9.6])) is True
-
-
-def test_one_replica_gives_no_answer() -> None:
-    assert within_noise({0: 1.0}, {0: 5.0}) is None
-    assert within_noise({0: 1.0, 1: 1.1}, {0: 5.0}) is None
-    assert within_noise({0: 1.0, 1: 1.1}, {0: 5.0, 1: 5.1}) is False
-
-
-def test_two_replicas_that_lie_close_by_chance_are_not_trusted() -> None:
-    assert within_noise({0: 1.0, 1: 1.001}, {0: 1.002, 1: 1.003}) is True  # t = 2.8, 4.3 is the limit of 2 degrees
-    assert within_noise({0: 1.0, 1: 1.0}, {0: 1.0, 1: 1.0}) is True
-    assert within_noise({0: 1.0, 1: 1.0}, {0: 1.1, 1: 1.1}) is False
-
-
 def test_a_difference_that_measuring_anew_makes_is_noise_of_single_replicas():
     sampling = sampling_deviation([0.3], [0.4])
     assert sampling == pytest.approx(0.5)
-    assert within_noise({0: 1.0}, {0: 1.9}, sampling) is True
-    assert within_noise({0: 1.0}, {0: 2.1}, sampling) is None  # more than that: by the seed or by the point
+    assert within_sampling(1.0, 1.9, sampling)
+    assert not within_sampling(1.0, 2.1, sampling)  # more than that: by the seed or by the point
     assert sampling_deviation([0.3, 0.3, 0.3, 0.3], [0.0]) == pytest.approx(0.15)
-    far = ({0: 1.0, 1: 1.01, 2: 1.02}, {0: 1.2, 1: 1.21, 2: 1.22})
-    assert within_noise(*far) is False
-    assert within_noise(*far, sampling_deviation([0.2] * 3, [0.2] * 3)) is False  # replicas have shown their spread
-    assert within_noise({0: 1.0}, {0: 1.0}) is None  # nothing is told
+    assert not within_sampling(1.0, 1.0, 0.0)  # nothing is told

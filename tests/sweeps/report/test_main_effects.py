@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pytest
 from optuna.trial import TrialState
-from scipy.stats import t as student
+from scipy.stats import studentized_range
 
-from sweeps.report.main_effects import effects_table, main_effects
+from sweeps.report.main_effects import effects_lead, effects_table, main_effects
 from sweeps.report.markdown import markdown
 from sweeps.report.page import render
 from tests.sweeps.report.studies import Studies, add
@@ -47,11 +47,38 @@ def test_intervals_are_those_of_a_balanced_two_way_table(studies: Studies) -> No
     rows = values.mean(axis=1)
     rest = values - rows[:, None] - values.mean(axis=0) + values.mean()
     freedom = 2 * 3
-    error = student.ppf(0.975, freedom) * np.sqrt((rest**2).sum() / freedom * 2 / 4)
+    error = studentized_range.ppf(0.95, 3, freedom) * np.sqrt((rest**2).sum() / freedom / 4)
     for effect in found.effects[1:3]:
         difference = rows[int(effect.value) - 1] - rows.max()  # the greatest is the best
         assert effect.difference == pytest.approx(difference)
         assert effect.interval == pytest.approx((difference - error, difference + error))
+
+
+def test_axes_whose_interplay_decides_explain_nothing_by_themselves(studies: Studies) -> None:
+    study = studies.make("s")
+    for h, c_it in itertools.product(range(4), range(4)):
+        add(study, {"h": float(h), "C_it": float(c_it)}, [0.0], steps={5: (-1.0) ** (h + c_it) + 0.1 * h})
+    sweep = studies.read("s")
+    found = main_effects(sweep)
+    assert found is not None
+    of_h = 0.01 * 1.25 / (0.01 * 1.25 + 1)  # variances of 0.1 h and of the pattern
+    assert found.shares == pytest.approx({"h": of_h, "C_it": 0})
+    assert found.explained == pytest.approx(of_h)
+    assert "the sum explains 1% of the variance: h 1%, C_it 0%)" in effects_lead(sweep, found)
+    assert "fANOVA" not in render(sweep, "*.png")
+
+
+def test_trials_of_different_lengths_are_compared_at_their_ends(studies: Studies) -> None:
+    study = studies.make("s")
+    for kimg, h in itertools.product((2.0, 4.0, 8.0), (0.1, 0.5, 2.0, 5.0)):
+        steps = {step: 1 - step / 100 + 0.001 * h for step in range(2, int(kimg) + 1, 2)}
+        add(study, {"kimg": kimg, "h": h}, [steps[int(kimg)]], steps=steps)
+    sweep = studies.read("s")
+    found = main_effects(sweep)
+    assert found is not None
+    assert found.step is None
+    assert [effect.value for effect in found.effects[:3]] == [8, 4, 2]
+    assert "at the end of their trials, whose lengths differ" in markdown(sweep)
 
 
 def test_where_points_cannot_tell_effects_apart_there_are_none(studies: Studies) -> None:

@@ -1,5 +1,6 @@
 """The page as text; how a browser shows it is tested in test_browser.py."""
 
+import itertools
 import re
 from pathlib import Path
 
@@ -107,7 +108,35 @@ def test_importances_find_the_axis_that_matters(studies: Studies) -> None:
     [bars] = figure.data
     shares = dict(zip(bars.y, bars.x, strict=True))
     assert shares["h"] > 0.95
-    assert sum(shares.values()) == pytest.approx(1)
+    assert sum(shares.values()) <= 1
+
+
+def test_the_front_has_the_points_not_a_lucky_replica(studies: Studies) -> None:
+    from sweeps.report.optuna_figures import pareto_front
+
+    study = studies.make("s", directions=["minimize", "minimize"])
+    for h, rows in {0.1: [(1.0, 10.0), (1.0, 10.0)], 0.5: [(0.6, 10.5), (1.8, 10.5)]}.items():
+        for replica, row in enumerate(rows):
+            add(study, {"h": h}, row, replica=replica)
+    figure = pareto_front(studies.read("s"))
+    assert not isinstance(figure, str)
+    drawn = {point for trace in figure.data for point in zip(trace.x or (), trace.y or (), strict=True)}
+    assert drawn == {(1.0, 10.0), (1.2, 10.5)}
+
+
+def test_a_point_with_fewer_replicas_has_no_colour_in_the_heat_map(studies: Studies) -> None:
+    from sweeps.report.effects import heat_map
+
+    study = studies.make("s")
+    for h, c_it in itertools.product((1.0, 2.0), (1.0, 2.0)):
+        for replica in range(3):
+            lucky = h == c_it == 2.0
+            state = TrialState.FAIL if lucky and replica else TrialState.COMPLETE
+            values = [] if state == TrialState.FAIL else [0.5 if lucky else 1.0 + h]
+            add(study, {"h": h, "C_it": c_it}, values, state=state, replica=replica)
+    figure = heat_map(studies.read("s"), "h", "C_it")
+    assert figure.data[0].z[1][1] is None
+    assert "0.5, 1 of 3" in [note.text for note in figure.layout.annotations]
 
 
 def test_two_objectives_and_an_axis_of_many_values(studies: Studies) -> None:

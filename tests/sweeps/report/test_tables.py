@@ -62,4 +62,4 @@ def test_deviations_that_jobs_report_count_as_noise(studies: Studies) -> None:
     sweep = studies.read("s")
     assert [sweep.ranking.noise(point) for point in sweep.points] == [None, True, None]
     table = point_table(sweep)
-    assert [row.cells[-1] for row in table.rows] == ["best", "within noise", "unknown"]
+    assert [row.cells[-1] for row in table.rows] == ["best", "within noise, one seed", "unknown: one seed"]
