@@ -122,6 +122,11 @@ class Composition:
         found |= {name: OmegaConf.select(config, name) for name in names if name in every and name not in found}
         return found, [name for name in every if not name.startswith("hydra")]
 
+    def max_step_at(self, overrides: Sequence[str]) -> int | None:
+        """The last step of a job with these overrides; None if nobody knows it."""
+        length = self._with_values(overrides).hydra.sweeper.get("max_step")
+        return length if isinstance(length, int) else None
+
     def _with_values(self, overrides: Sequence[str]) -> DictConfig:
         """A job's config without Hydra's notes of its overrides; points that differ in values share a composition."""
         lines, values = self.parted(overrides)

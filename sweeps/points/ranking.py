@@ -147,6 +147,11 @@ class Ranking:
         """Whether a point's mean differs from the best one's by noise only; None: unknown, or it is the best point."""
         return self._noise[point_id(result.point)]
 
+    def is_better(self, result: PointResult) -> bool:
+        """Whether the mean of a point is better than that of the best point, which has more replicas."""
+        minimises = self.goal.directions[0] == "minimize"
+        return (result.first.mean < self.points[0].first.mean) is minimises
+
     def difference(self, result: PointResult) -> Interval | None:
         """Return the interval of a point's mean minus the best point's; None: unknown, or the best.
 
@@ -162,8 +167,6 @@ class Ranking:
 
     @functools.cached_property
     def _differences(self) -> dict[str, Interval | None]:
-        if self.goal.aggregate != "mean":  # the order is another one than that of the means
-            return {}
         sign = 1 if self.goal.directions[0] == "minimize" else -1
         sequential = self.goal.error is not None
         own = [
@@ -188,6 +191,8 @@ class Ranking:
             noise, ends = None, self.difference(other)
             if ends is not None:
                 noise = ends[0] <= 0 <= ends[1]
+                if not noise and self.goal.aggregate != "mean" and self.is_better(other):
+                    noise = None  # the order contradicts that of the means
             elif min(len(best.complete), len(other.complete)) < 2:
                 sampling = sampling_deviation(objective_sds(best.complete), objective_sds(other.complete))
                 noise = True if within_sampling(best.first.mean, other.first.mean, sampling) else None

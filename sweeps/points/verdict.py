@@ -11,8 +11,8 @@ LINES = {  # how a summary begins its line about such points
     WITHIN_DEVIATION: "no difference is shown, as the deviations that the jobs have told explain as much",
     WITHIN_NOISE: "within noise of it, over the seeds",
     ONE_SEED: "with one seed it is not known whether noise is the reason",
-    NOT_COMPARED: "not compared with it, as a seed has failed, the point is another study's, or the order is not that"
-    " of the means",
+    NOT_COMPARED: "not compared with it, as a seed has failed, the point is another study's, or the order"
+    " contradicts that of the means",
     BETTER: "better by more than noise, but with fewer seeds than were asked for",
     WORSE: "worse by more than noise, over the seeds",
 }
@@ -38,8 +38,7 @@ def of_point(ranking: Ranking, point: PointResult) -> str:
         return ONE_SEED if single else NOT_COMPARED
     if noise:
         return WITHIN_DEVIATION if single else WITHIN_NOISE
-    minimises = ranking.goal.directions[0] == "minimize"
-    return BETTER if (point.first.mean < best.first.mean) is minimises else WORSE
+    return BETTER if ranking.is_better(point) else WORSE
 
 
 def _listed(ranking: Ranking, points: Sequence[PointResult]) -> str:

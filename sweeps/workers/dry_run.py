@@ -10,9 +10,10 @@ from hydra.plugins.launcher import Launcher
 from optuna.storages import RDBStorage
 
 from sweeps.base.errors import SweepError
+from sweeps.base.even_choice import evenly
 from sweeps.command.request import Request
 from sweeps.display.progress import EventLines, clock
-from sweeps.points.search_space import Point, space_of
+from sweeps.points.search_space import Point, job_overrides, space_of
 from sweeps.points.trial_record import TrialRecord, newest_of_each_task
 from sweeps.search.plan import Grid, Plan
 from sweeps.study.claims import SweepStudy
@@ -24,6 +25,7 @@ from sweeps.workers.machine import fitting_workers
 from sweeps.workers.worker import Worker
 
 MAX_SHOWN = 50  # tasks
+MAX_COMPOSED = 100  # tasks whose configuration is composed, in some 10 ms each
 
 Pace = tuple[float | None, str]
 
@@ -59,17 +61,31 @@ class DryRun:
             later = "more" if len(due) > MAX_SHOWN else "that are chosen as results come in"
             self.say(f"  and {n_open - min(len(due), MAX_SHOWN)} {later}")
         if due:
-            self.say(self._cost(n_open, *self._pace(storage, records, due[0])))
+            self.say(self._cost(n_open, self._lengths(due), *self._pace(storage, records, due[0])))
 
-    def _cost(self, n_open: int, pace: float | None, source: str) -> str:
-        name, steps = self.settings.step_name, self.settings.max_step
-        if pace is None or steps is None:
-            return f"cost: unknown ({source if steps is not None else 'hydra.sweeper.max_step is not set'})"
-        trial = pace * steps
+    def _lengths(self, due: Sequence[TrialRecord]) -> list[int]:
+        """The last steps of an even choice of the tasks, which an axis may change; empty if one is not known."""
+        request, found = self.request, []
+        for task in evenly(due, MAX_COMPOSED):
+            overrides = job_overrides(request.axes, request.fixed, task.overrides)
+            length = request.composition.max_step_at(overrides)
+            if length is None:
+                return []
+            found.append(length)
+        return found
+
+    def _cost(self, n_open: int, lengths: Sequence[int], pace: float | None, source: str) -> str:
+        name = self.settings.step_name
+        if pace is None or not lengths:
+            return f"cost: unknown ({source if lengths else 'hydra.sweeper.max_step is not set'})"
+        low, high = min(lengths), max(lengths)
+        steps = f"{low}" if low == high else f"{low} to {high}"
+        trial = pace * statistics.fmean(lengths)
         workers = min(fitting_workers(self.settings), max(1, n_open))
         return (
-            f"cost: {steps} {name} x {pace:.3g} s/{name} ({source}) = {clock(trial)} a trial without its evaluation;"
-            f" {n_open} trials, {workers} at a time: {clock(trial * n_open / workers)}"
+            f"cost: {steps} {name} x {pace:.3g} s/{name} ({source}) = {clock(trial)} a trial without its evaluation"
+            f"{'' if low == high else ', on average'}; {n_open} trials, {workers} at a time:"
+            f" {clock(trial * n_open / workers)}"
         )
 
     def _pace(self, storage: RDBStorage | None, records: Sequence[TrialRecord], task: TrialRecord) -> Pace:

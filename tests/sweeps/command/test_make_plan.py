@@ -55,7 +55,7 @@ def test_replicas_extend_a_study_and_the_summary_shows_their_noise(app: App) -> 
     )
     rows = [line.split() for line in out.splitlines()]
     assert ["0.1", "3", "0.276718", "0.101308", "0.16", "to", "0.3419", "-"] in rows
-    assert ["2", "3", "2.36672", "0.101308", "2.25", "to", "2.432", "worse"] in rows
+    assert ["2", "3", "2.36672", "0.101308", "2.25", "to", "2.432", "worse:", "+2.09", "to", "+2.09"] in rows
     assert "best: h=0.1  0.2767 ± 0.1 [0.16, 0.3419] n=3  value 0.328294" in out
     assert "0 trials run" in app.run("h=0.1,2", "noise=0.2")
 
@@ -151,6 +151,9 @@ def test_a_dry_run_measures_one_short_job_and_leaves_nothing(app: App) -> None:
     assert "sweeps.db is an empty file: it has no study\n" in app.run(*dry)
     assert (app.cwd / "sweeps.db").stat().st_size == 0
     (app.cwd / "sweeps.db").unlink()
+    out = app.run("h=0.5,2", "steps=2,4", *dry[1:-1], "hydra.sweeper.dry_run=measure")
+    assert "2 to 4 step x 0.5 s/step (measured with steps=1) = 0:00:02 a trial without its evaluation, on average" in out
+    assert "4 trials, 1 at a time: 0:00:06" in out
     out = app.run(*points, "hydra.sweeper.dry_run=measure", "hydra.sweeper.replicas=2")
     assert "4 trials, 4 left to run\n" in out
     assert "measuring the speed: a job runs with steps=1\n" in out
@@ -162,7 +165,7 @@ def test_a_dry_run_measures_one_short_job_and_leaves_nothing(app: App) -> None:
     out = app.run(*dry)
     assert "2 trials, 1 left to run" in out
     assert "median of 1 trials of this study" in out
-    assert len(app.started()) == 2
+    assert len(app.started()) == 3
     assert optuna.get_all_study_names(f"sqlite:///{app.cwd}/sweeps.db") == [app.study().study_name]
     out = app.run("h=interval(0,9)", "hydra.sweeper.n_trials=9", "hydra.sweeper.dry_run=true", "mode=curve", "batch=3")
     assert "and 8 that are chosen as results come in" in out
