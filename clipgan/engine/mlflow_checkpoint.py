@@ -10,14 +10,15 @@ from clipgan.base.errors import UserError
 from clipgan.base.mlflow_store import first_touch
 from clipgan.base.secrets import without_passwords
 from clipgan.base.text import first_line
-from clipgan.config import MlflowConfig
+from clipgan.config import MlflowConfig, from_record
+from clipgan.config.measure_registry import direction_of
 from clipgan.engine.checkpoint_file import checkpoint_path, snapshots
 from clipgan.engine.run_checkpoints import holds_checkpoint, newest_good
 from clipgan.tracking.mlflow_run import RUN_DIR_TAG, RUN_ID_FILE, noted
 
 
 def checkpoint_of_run(run_id: str, config: MlflowConfig, given: str) -> Path:
-    """Find a run's checkpoint with the lowest FID, in the run directory that the run's tag names.
+    """Find a run's checkpoint with the best objective, in the run directory that the run's tag names.
 
     Args:
         run_id: id of a training's run; a sweep's own run has no checkpoint.
@@ -35,11 +36,12 @@ def checkpoint_of_run(run_id: str, config: MlflowConfig, given: str) -> Path:
             where = "holds no checkpoint" if empty else "belongs to another run by now"
         raise UserError(f"{given}: the run's directory {run_dir} {where}; give a checkpoint file of it")
     last, content = newest_good(run_dir, torch.device("cpu"))
-    kimg, fid = min(content["history"], key=lambda entry: entry[1])
+    maximised = direction_of(from_record(content["config"]).metrics.objective) == "maximize"
+    kimg, objective = (max if maximised else min)(content["history"], key=lambda entry: entry[1])
     best = checkpoint_path(run_dir, kimg)
     if not lookup.exists(best):
-        raise UserError(f"{given}: the run has not kept its checkpoint of lowest FID ({fid:.4g} at {kimg} kimg; "
-                        f"keep_best was 0); its newest is init={last}")  # fmt: skip
+        raise UserError(f"{given}: the run has not kept its best checkpoint ({objective:.4g} at {kimg} kimg; "
+                        f"keep_best keeps it); its newest is init={last}")  # fmt: skip
     return best
 
 

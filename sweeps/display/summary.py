@@ -92,7 +92,7 @@ def _verdict(ranking: Ranking) -> Iterator[Table | str]:
 
     Where the trials do not compare, the reason takes the place of all that.
     """
-    yield from ranking.incomparable
+    yield from (*ranking.incomparable, *ranking.cautions)
     if ranking.best is None:
         return
     if len(names := ranking.goal.names) > 1:

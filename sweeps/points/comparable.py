@@ -18,6 +18,19 @@ def why_not(records: Sequence[TrialRecord]) -> list[str]:
     return [*_other_names(complete), *_other_files(complete)]
 
 
+def cautions(records: Sequence[TrialRecord]) -> list[str]:
+    """One line for each set of settings in which trials that were taken over differ from the study."""
+    by_settings: dict[tuple[str, ...], list[TrialRecord]] = {}
+    for record in records:
+        if record.differs and record.values:
+            by_settings.setdefault(record.differs, []).append(record)
+    return [
+        f"caution: {len(group)} from {(group[0].origin or '').partition('#')[0]} had other settings, so their"
+        f" values may not compare: {'; '.join(settings)}"
+        for settings, group in by_settings.items()
+    ]
+
+
 def _other_names(records: Sequence[TrialRecord]) -> list[str]:
     """The objective's own names, if there are several: it has been measured in several ways."""
     by_name: dict[str, list[TrialRecord]] = {}

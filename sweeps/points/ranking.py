@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sweeps.base.errors import SweepError
-from sweeps.points.comparable import why_not
+from sweeps.points.comparable import cautions, why_not
 from sweeps.points.metric_names import attribute_names, objective_names
 from sweeps.points.search_space import Value, point_id, point_text
 from sweeps.points.sequential import ERROR, Interval, differences
@@ -116,6 +116,7 @@ class Ranking:
         several = len(goal.directions) > 1
         front = pareto_front([result.values for result in full], goal.directions) if several else range(len(full[:1]))
         self.incomparable = why_not(self.records)  # reasons, for a user
+        self.cautions = cautions(self.records)  # likewise, where values may not compare
         # the best point, or the Pareto front; none if the values do not compare
         self.leaders = [] if self.incomparable else [full[index] for index in front]
 

@@ -14,6 +14,7 @@ from sweeps.points.search_space import Value, name_of, point_id, point_text
 OWN = "point"  # attribute of each trial of this sweeper; other tools' trials lack it
 JOB = "job."  # prefix of the attributes that a job sets
 OBJECTIVE_SD = "objective_sd"  # a job's attribute: standard deviation of measuring the first objective again
+DIFFERS = "origin_differs"  # attribute: settings of the study that a trial was taken over from, where they differ
 SOURCES = "sources"  # attribute: digests of the files that its values depend on, as the job has told them
 NAMES = "metric_names"  # attribute: the metrics' own names, as the job has told them
 
@@ -41,6 +42,7 @@ class TrialRecord:
     replica: int = 0  # number of its seed: the config's own seed plus this
     values: tuple[float, ...] = ()  # all objectives of a complete trial
     origin: str | None = None  # STUDY#NUMBER of a trial taken over from another study
+    differs: tuple[str, ...] = ()  # settings in which that study differs from this one, a phrase for each
     system: Mapping[str, Any] = field(default_factory=dict)  # notes of Optuna's samplers and pruners
     started: datetime | None = None  # by the clock of the host that ran it
     ended: datetime | None = None
@@ -104,6 +106,7 @@ def record_of(trial: FrozenTrial) -> TrialRecord:
         reason=without_passwords(attributes["reason"]) if "reason" in attributes else None,
         run_dir=attributes.get("run_dir"),
         origin=attributes.get("origin"),
+        differs=tuple(attributes.get(DIFFERS, ())),
         system=trial.system_attrs,
         started=trial.datetime_start,
         ended=trial.datetime_complete,

@@ -15,7 +15,7 @@ def markdown(sweep: Sweep) -> str:
     table = point_table(sweep)
     lines = [_escaped(sweep.title), "", f"Study {_escaped(sweep.name)}", ""]
     lines += _table(table) if sweep.points else ["No trial is complete."]
-    for line in sweep.ranking.incomparable:
+    for line in (*sweep.ranking.incomparable, *sweep.ranking.cautions):
         lines += ["", _escaped(f"{line[0].upper()}{line[1:]}.")]
     left_out = [f"{len(sweep.in_state(state))} {state.lower()}" for state in ("PRUNED", "FAIL", "RUNNING", "WAITING")]
     if n_skipped := sum(trial.skipped for trial in sweep.trials):

@@ -236,9 +236,10 @@ def _goal(sweep: Sweep) -> str:
 def _leaders(sweep: Sweep) -> list[str]:
     if not sweep.points:
         return []
-    if sweep.ranking.incomparable:
-        return [f"{line[0].upper()}{line[1:]}." for line in sweep.ranking.incomparable]
-    said = [f"{line[0].upper()}{line[1:]}" for line in verdict(sweep.ranking)]
+    ranking = sweep.ranking
+    if ranking.incomparable:
+        return [f"{line[0].upper()}{line[1:]}." for line in ranking.incomparable]
+    said = [f"{line[0].upper()}{line[1:]}" for line in (*verdict(ranking), *ranking.cautions)]
     if len(sweep.goal.names) > 1:
         return said
     return [f"Best: {sweep.points[0]} with {sweep.objective} {sweep.points[0].first}", *said]

@@ -1,7 +1,7 @@
 """Copy complete trials of earlier studies into a study, as known results."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweeps.base.errors import SweepError
 from sweeps.points.search_space import Value
-from sweeps.points.trial_record import JOB, NAMES, OWN, TrialRecord, newest_of_each_task
+from sweeps.points.trial_record import DIFFERS, JOB, NAMES, OWN, SOURCES, TrialRecord, newest_of_each_task
 from sweeps.search.plan import Plan
 from sweeps.study.queue import Queue
 from sweeps.study.stored_study import StoredStudy, current_name, directions_of, newest_study, records_of
@@ -25,12 +25,20 @@ def take_over(
         SweepError: see `complete_trials`.
     """
     known = complete_trials(storage, name, directions_of(study.study))
+    differs = _differences(newest_study(storage, current_name(storage, name) or name), study.study)
     found = [record for record in known if plan.source.accepts(record.point)]
     new = [record for record in found if record.task not in queue.trials.newest]
     points, distributions = study.conforming([record.point for record in new]), study.distributions()
     pairs = zip(new, points, strict=True)
-    queue.add([_copy(record, point, {**record.distributions, **distributions}) for record, point in pairs])
-    say(f"{len(new)} complete trials of study {name} are taken over; {len(found) - len(new)} were known")
+    queue.add([_copy(record, point, {**record.distributions, **distributions}, differs) for record, point in pairs])
+    said = f"{len(new)} complete trials of study {name} are taken over; {len(found) - len(new)} were known"
+    say(f"{said}; that study differs: {'; '.join(differs)}" if differs and found else said)
+
+
+def _differences(theirs: optuna.Study, ours: optuna.Study) -> list[str]:
+    """The settings, besides the axes, in which a study differs from this one; those that one of them lacks are new."""
+    there, here = (study.user_attrs.get("identity", {}).get("config", {}) for study in (theirs, ours))
+    return [f"{key}={there[key]}, here {here[key]}" for key in sorted({*there} & {*here}) if there[key] != here[key]]
 
 
 def complete_trials(storage: RDBStorage, name: str, directions: Sequence[str]) -> list[TrialRecord]:
@@ -51,7 +59,9 @@ def complete_trials(storage: RDBStorage, name: str, directions: Sequence[str]) -
     return [replace(record, origin=record.origin or f"{study.study_name}#{record.label}") for record in complete]
 
 
-def _copy(record: TrialRecord, point: dict[str, Value], distributions: dict[str, BaseDistribution]) -> FrozenTrial:
+def _copy(
+    record: TrialRecord, point: dict[str, Value], distributions: dict[str, BaseDistribution], differs: list[str]
+) -> FrozenTrial:
     """Convert another study's trial for this study; the copy has no run of its own."""
     kept = {"replica": record.replica, "origin": record.origin, "run_dir": record.run_dir}
     trial = create_trial(
@@ -66,6 +76,8 @@ def _copy(record: TrialRecord, point: dict[str, Value], distributions: dict[str,
             **{name: value for name, value in kept.items() if value is not None},
             **{f"{JOB}{name}": value for name, value in record.attributes.items()},
             NAMES: dict(record.names),
+            **({} if record.sources is None else {SOURCES: asdict(record.sources)}),
+            **({DIFFERS: differs} if differs else {}),
         },
         intermediate_values=dict(record.steps),
     )

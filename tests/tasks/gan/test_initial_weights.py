@@ -197,11 +197,18 @@ def test_a_run_of_mlflow_gives_its_best_checkpoint_or_one_message(configure, log
     weights = read(run_id)
     assert weights.path == run_dir / "checkpoint-000001.pt"
     assert_equal(weights.generator, load_checkpoint(weights.path, CPU)["state"]["generator_ema"])
+    newest = run_dir / "checkpoint-000002.pt"
+    content = load_checkpoint(newest, CPU)
+    maximised = copy.deepcopy(content["config"])
+    maximised["metrics"]["objective"] = "accuracy"
+    save_checkpoint(newest, content | {"config": maximised, "history": [(0, 1.0), (1, 2.0), (2, 3.0)]})
+    assert read(run_id).path == newest
+    save_checkpoint(newest, content)
     with pytest.raises(UserError, match=r"init=mlflow:0123: MLflow at sqlite.* did not return this run .*0123"):
         read("0123")
     weights.path.unlink()
     with pytest.raises(
-        UserError, match=rf"init=mlflow:{run_id}: .* lowest FID \(2 at 1 kimg; .* init={run_dir}/check.*2\.pt"
+        UserError, match=rf"init=mlflow:{run_id}: .* best checkpoint \(2 at 1 kimg; .* init={run_dir}/check.*2\.pt"
     ):
         read(run_id)
     (run_dir / "mlflow_run_id.txt").write_text("another\n")
