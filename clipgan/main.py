@@ -16,7 +16,7 @@ from clipgan.base.config_store import share_config_store
 from clipgan.base.installed import conf
 from clipgan.base.run_lock import NAME as LOCK
 from clipgan.base.secrets import without_passwords
-from clipgan.base.text import printable
+from clipgan.base.text import config_flags, printable
 from clipgan.config.command_line import (
     first_process,
     flags_and_overrides,
@@ -193,7 +193,8 @@ def _command(run: Any) -> UserCommand:
     hydra_overrides = [line for line in run.overrides.hydra if not line.startswith(("hydra.run.dir=", "hydra.mode="))]
     if run.mode == RunMode.MULTIRUN:  # these belong to the sweep
         hydra_overrides = []
-    return UserCommand(tuple(run.overrides.task), tuple(hydra_overrides), Path(run.runtime.output_dir))
+    flags = tuple(config_flags(sys.argv[1:]))
+    return UserCommand(tuple(run.overrides.task), tuple(hydra_overrides), Path(run.runtime.output_dir), flags)
 
 
 def _resume_command(run: Any) -> str:

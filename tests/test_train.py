@@ -232,7 +232,7 @@ def test_a_sweep_runs_each_point_once_and_extends(run, cache_dir, tmp_path, mlfl
     assert h_values("COMPLETE") == [0.1, 2.0]
     one, other = (trial.user_attrs["sources"] for trial in trials())
     assert one == other
-    assert one["digests"]["data.content"]
+    assert {"settings", "data.content", "clip.key", "judge.key"} <= one.keys()
     [folder] = (tmp_path / "runs").iterdir()
     assert {path.name for path in folder.iterdir() if path.is_dir()} - {"workers"} == {"0", "1"}
     assert "sec_per_kimg" in out

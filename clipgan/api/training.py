@@ -29,7 +29,8 @@ def train(
         origin: the command or the sweep that started the run, for its page in MLflow.
 
     Returns:
-        The objective at the end (`objective`), and the speed (`sec_per_unit`, seconds per kimg).
+        The objective at the end (`objective`), the last checkpoint (`checkpoint`), the directory (`run_dir`), and the
+        speed (`sec_per_unit`, seconds per kimg).
 
     Raises:
         UserError: a value is not allowed, or data, weights or a checkpoint are missing or do not fit.
@@ -37,14 +38,17 @@ def train(
         DivergenceError: a loss is no longer finite.
         Interrupted: SIGTERM or SIGINT came, and the run wrote a checkpoint.
     """
+    folder = Path(run_dir or Path(RUNS) / datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f"))
     if not isinstance(config, Config):
         from clipgan.config.command_line import compose_config
+        from clipgan.config.user_command import UserCommand
+        from clipgan.tracking.run_description import Origin
 
+        origin = origin or Origin(UserCommand(tuple(config), run_dir=folder.absolute()))
         config = compose_config(config)
     from clipgan.engine.start_processes import further_processes, spread
     from clipgan.tasks.train import train as train_here
 
     config = spread(config)
-    folder = Path(run_dir or Path(RUNS) / datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f"))
     with further_processes(config, folder, train_here):
         return train_here(config, folder, report=report, origin=origin)

@@ -1,14 +1,13 @@
 """Make the commands that a run prints, from the command line that started it: each runs as it is printed."""
 
 import shlex
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clipgan.base.installed import train_command
 from clipgan.base.secrets import without_passwords
-from clipgan.base.text import config_flags, shown_path
+from clipgan.base.text import shown_path
 from clipgan.config.command_line import key_of, quoted
 from clipgan.config.identity import is_listed
 
@@ -19,7 +18,8 @@ class UserCommand:
 
     overrides: tuple[str, ...] = ()
     hydra: tuple[str, ...] = ()  # overrides of Hydra's own keys, without the run directory and the mode
-    run_dir: Path | None = None  # None: no command has started the run
+    run_dir: Path | None = None  # None: no command has started the run, and no overrides are known
+    flags: tuple[str, ...] = ()  # Hydra's, which say where the configuration is
 
     def here(self) -> "UserCommand":
         """The same command for the terminal: it names the run directory from the working directory on."""
@@ -50,5 +50,4 @@ class UserCommand:
         return [] if self.run_dir is None else [f"hydra.run.dir={quoted(str(self.run_dir))}"]
 
     def _line(self, arguments: Iterable[str]) -> str:
-        flags = [] if self.run_dir is None else config_flags(sys.argv[1:])
-        return without_passwords(shlex.join([*train_command(), *flags, *arguments, *self.hydra]))
+        return without_passwords(shlex.join([*train_command(), *self.flags, *arguments, *self.hydra]))

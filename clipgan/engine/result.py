@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 Report = Callable[[float, int], bool]  # (objective, units done) -> whether the run must end there
 
@@ -15,4 +16,6 @@ class Result:
     sec_per_unit: float  # seconds of training, without snapshots
     stopped: bool  # whether `report` ended the run before its last step
     objective_sd: float | None  # the objective's standard deviation over newly drawn images; None: unknown
+    run_dir: Path
+    checkpoint: Path  # the last one
     figures: dict[str, float] = field(default_factory=dict)  # the last snapshot's other metrics: fid, accuracy ...

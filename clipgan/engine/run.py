@@ -270,4 +270,8 @@ class Run(Task):
         objective = history.best if self.best_counts else history.snapshots[-1][1]
         deviation = None if self.best_counts else history.objective_sd  # the best of many snapshots varies differently
         speed = history.recorded_seconds / float(self.state.step * self.schedule.units_per_step)
-        return Result(objective, self.schedule.unit, speed, self.stopped, deviation, dict(history.figures))
+        assert self.checkpoints.last is not None
+        return Result(
+            objective, self.schedule.unit, speed, self.stopped, deviation, self.run_dir, self.checkpoints.last,
+            dict(history.figures),
+        )  # fmt: skip

@@ -12,18 +12,22 @@ from clipgan.base.text import config_flags
 ATTRIBUTE = "command"  # note of the study
 
 
-def note(fixed: Sequence[str], best_command: str | None = None, has_seed: bool = True) -> Mapping[str, Any]:
+def note(
+    fixed: Sequence[str], folder: Path, best_command: str | None = None, has_seed: bool = True
+) -> Mapping[str, Any]:
     """What a study keeps of the command that runs it: the program, and the overrides that all trials share.
 
     A report shows it, so it has no password.
 
     Args:
         fixed: these overrides.
+        folder: of the sweep, which has the run directories.
         best_command: `hydra.sweeper.best_command`.
         has_seed: whether the app has a key that replicas may vary.
     """
     return {
         "sweep": sweep_command(),
+        "folder": str(folder.absolute()),
         "best": best_command,
         "has_seed": has_seed,
         "program": _program(),

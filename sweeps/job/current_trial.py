@@ -81,9 +81,9 @@ class RunningTrial:
             settings: a digest of the settings that choose the files; trials with an equal one should have equal files.
             digests: name -> digest of a file's content; None: not known.
         """
-        from sweeps.points.trial_record import SOURCES
+        from sweeps.points.trial_record import SOURCES, Sources
 
-        told = {"settings": settings, "digests": dict(digests)}
+        told = Sources(settings, {name: digest for name, digest in digests.items() if digest is not None}).as_note()
         self._in_storage(lambda storage, key: storage.set_trial_user_attr(key, SOURCES, told))
 
     def overrides(self) -> tuple[str, ...]:

@@ -49,9 +49,8 @@ def _other_files(records: Sequence[TrialRecord]) -> list[str]:
     for record in records:
         if record.sources is not None:
             for name, content in record.sources.digests.items():
-                if content is not None:
-                    group = by_key.setdefault((record.sources.settings, name), {})
-                    group.setdefault(content, []).append(record)
+                group = by_key.setdefault((record.sources.settings, name), {})
+                group.setdefault(content, []).append(record)
     changed: dict[str, list[str]] = {}  # how trials part -> names
     for (_, name), by_content in by_key.items():
         if len(by_content) > 1:

@@ -24,7 +24,16 @@ class Sources:
     """The files that a trial's values depend on."""
 
     settings: str  # digest of the settings that choose the files: where it is the same, the files should be
-    digests: Mapping[str, str | None]  # name -> digest of the content; None: not known
+    digests: Mapping[str, str]  # name -> digest of the content, where it is known
+
+    def as_note(self) -> dict[str, str]:
+        """What a trial stores."""
+        return {"settings": self.settings, **self.digests}
+
+    @classmethod
+    def of_note(cls, note: Mapping[str, str]) -> "Sources":
+        """Read what a trial has stored."""
+        return cls(note.get("settings", ""), {name: digest for name, digest in note.items() if name != "settings"})
 
 
 @dataclass(frozen=True)
@@ -119,7 +128,7 @@ def record_of(trial: FrozenTrial) -> TrialRecord:
         distributions=trial.distributions,
         key=key_of(trial),
         names=attributes.get(NAMES, {}),
-        sources=Sources(**attributes[SOURCES]) if SOURCES in attributes else None,
+        sources=Sources.of_note(attributes[SOURCES]) if SOURCES in attributes else None,
     )
 
 

@@ -65,10 +65,14 @@ def _agreed(question: str) -> bool:
 def _staying(sweep: Sweep) -> str:
     """Say which files stay: a new study of the same name would find their checkpoints."""
     found = {Path(trial.run_dir).parent for trial in (*sweep.trials, *sweep.superseded) if trial.run_dir is not None}
+    if folder := (sweep.note or {}).get("folder"):  # a trial that was interrupted has stored no directory
+        found.add(Path(folder))
     folders = sorted(str(folder) for folder in found if folder.is_dir())
     if not folders:
         return "its runs in MLflow stay, if it has any; it has no run directories here"
-    return (
+    said = (
         f"its run directories stay, in {', '.join(folders)}, and its runs in MLflow; the same command finds the"
-        f" checkpoints there. To remove the directories: rm -r {shlex.join(folders)}"
+        " checkpoints there."
     )
+    own = [folder for folder in folders if not Path.cwd().is_relative_to(folder)]  # hydra.sweep.dir=. has more in it
+    return f"{said} To remove the directories: rm -r {shlex.join(own)}" if own else said

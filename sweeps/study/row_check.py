@@ -20,6 +20,7 @@ OF_TRIALS: Mapping[str, tuple[str, ...]] = {
     "point": ("object",), "replica": ("integer",), "overrides": (TEXTS,), "run": ("integer",), "attempt": ("integer",),
     "requeues": ("integer",), "requeued": ("true", "false"), "owner": ("object",), "run_dir": ("text", "null"),
     "reason": ("text", "null"), "origin": ("text", "null"), "metric_names": ("object of text",),
+    "sources": ("object of text",), "origin_differs": (TEXTS,),
     "job.objective_sd": ("real", "integer", "null"),
 }  # fmt: skip
 INSIDE: Mapping[str, Mapping[str, str]] = {  # what notes hold: path -> type; earlier versions wrote no flags

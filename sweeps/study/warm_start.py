@@ -1,7 +1,7 @@
 """Copy complete trials of earlier studies into a study, as known results."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -76,7 +76,7 @@ def _copy(
             **{name: value for name, value in kept.items() if value is not None},
             **{f"{JOB}{name}": value for name, value in record.attributes.items()},
             NAMES: dict(record.names),
-            **({} if record.sources is None else {SOURCES: asdict(record.sources)}),
+            **({} if record.sources is None else {SOURCES: record.sources.as_note()}),
             **({DIFFERS: differs} if differs else {}),
         },
         intermediate_values=dict(record.steps),

@@ -110,11 +110,12 @@ class Run:
 
     def _queue(self, study: SweepStudy) -> None:
         """Note the command with the study, and queue its points."""
-        self.request.composition.save()
-        seeded = has_seed(self.settings, self.request.composition.config)
+        composition = self.request.composition
+        composition.save()
+        seeded = has_seed(self.settings, composition.config)
         study.set_attributes(
             {
-                ATTRIBUTE: note(self.request.fixed, self.settings.best_command, seeded),
+                ATTRIBUTE: note(self.request.fixed, composition.sweep_dir, self.settings.best_command, seeded),
                 ABOUT: self.request.about,
                 LOG_AXES: [axis.name for axis in self.request.axes if isinstance(axis, Interval) and axis.log],
                 DEPENDENCIES: self.request.layout.lines(),

@@ -38,12 +38,16 @@ def test_a_mistake_raises_the_error_of_the_command():
 
 
 @pytest.mark.slow
-def test_a_training_gives_its_result(cache_dir, tmp_path, monkeypatch):
+def test_a_training_gives_its_result(cache_dir, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    result = api.train(tiny(cache_dir, *FASTER))
+    result = api.train(tiny(cache_dir, *FASTER, "h=3"))
     [folder] = tmp_path.glob("runs/single/*")
     last = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
     assert (result.objective, result.unit) == (last["fjd32_clip_tiny64"], "kimg")
+    assert (result.run_dir.resolve(), result.checkpoint.name) == (folder, "checkpoint-000001.pt")
+    again = next(line for line in capsys.readouterr().out.splitlines() if "resume=auto" in line)
+    assert " h=3 " in again
+    assert f"hydra.run.dir={folder.relative_to(tmp_path)}" in again
 
 
 @pytest.mark.endurance

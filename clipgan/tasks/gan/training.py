@@ -149,6 +149,8 @@ class Training(Run):
         """List commands for pictures, a longer training and a sweep."""
         assert self.checkpoints.last is not None
         drawing = [*module_command("clipgan.sample"), f"ckpt={shown_path(self.checkpoints.last)}", "prompts=PROMPTS"]
+        if origin.command.run_dir is None:
+            return [(shlex.join(drawing), "draw what prompts say")]
         return [
             (shlex.join(drawing), "draw what prompts say"),
             (origin.command.here().resumed(**self._twice_as_long()), "train on, for as long again"),

@@ -148,6 +148,8 @@ class Pretraining(Run):
     def further(self, origin: Origin) -> list[tuple[str, str]]:
         """List commands that use the encoder."""
         assert self.checkpoints.last is not None
+        if origin.command.run_dir is None:
+            return []
         run = "resnet.run=latest"
         if not self.config.mlflow.tracking_uri:
             run = f"resnet.checkpoint={quoted(str(shown_path(self.checkpoints.last)))}"

@@ -26,7 +26,7 @@ def _script(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_module_is_shown_as_it_was_started(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("pkg.mod", "pkg.mod.__main__"):
         monkeypatch.setattr(sys.modules["__main__"], "__spec__", ModuleSpec(name, None))
-        assert command_of(note(["kimg=2"]), ["h=1"]) == "python -m pkg.mod kimg=2 h=1"
+        assert command_of(note(["kimg=2"], Path("runs")), ["h=1"]) == "python -m pkg.mod kimg=2 h=1"
 
 
 def test_the_program_as_seen_from_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_the_program_as_seen_from_here(monkeypatch: pytest.MonkeyPatch, tmp_path
     places = (("train.py",) * 2, (f"{tmp_path}/a/b.py", "a/b.py"), ("/elsewhere/c.py",) * 2, ("/venv/bin/d-e", "d-e"))
     for given, shown in places:
         monkeypatch.setattr(sys, "argv", [given])
-        known = {name: note(["kimg=2"])[name] for name in ("program", "flags", "fixed")}
+        known = {name: note(["kimg=2"], Path("runs"))[name] for name in ("program", "flags", "fixed")}
         assert known == {"program": shown, "flags": [], "fixed": ["kimg=2"]}
 
 
@@ -42,5 +42,5 @@ def test_where_the_configuration_was_is_part_of_it(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(
         sys, "argv", ["train.py", "--config-dir", "my conf", "-m", "h=1,2", "--config-name=other", "-cn"]
     )
-    known = note(["kimg=2"])
+    known = note(["kimg=2"], Path("runs"))
     assert command_of(known, ["h=1"]) == "python train.py --config-dir 'my conf' --config-name=other kimg=2 h=1"

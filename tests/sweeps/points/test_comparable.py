@@ -8,7 +8,7 @@ from sweeps.points.ranking import Goal, Ranking
 from sweeps.points.trial_record import Sources, TrialRecord
 
 
-def record(number: int, settings: str = "s", name: str = "fid2k", **digests: str | None) -> TrialRecord:
+def record(number: int, settings: str = "s", name: str = "fid2k", **digests: str) -> TrialRecord:
     told = Sources(settings, digests)
     return TrialRecord(
         number, "COMPLETE", {"h": float(number)}, 1.0 + number, values=(1.0 + number,), run=number,
@@ -27,7 +27,7 @@ def test_files_that_changed_between_trials_with_the_same_settings() -> None:
 
 def test_an_axis_of_files_an_unknown_content_and_trials_without_sources_say_nothing() -> None:
     assert why_not([record(0, "shapes", data="a"), record(1, "emoji", data="b")]) == []
-    assert why_not([record(0, data=None), record(1, data="b")]) == []
+    assert why_not([record(0), record(1, data="b")]) == []
     old = TrialRecord(2, "COMPLETE", {"h": 1.0}, 1.0, values=(1.0,))
     assert why_not([record(0, data="a"), old]) == []
     failed = TrialRecord(2, "FAIL", {"h": 9.0}, sources=Sources("s", {"data": "b"}))

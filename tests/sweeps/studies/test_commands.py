@@ -126,6 +126,19 @@ def test_a_study_is_deleted_with_its_parts_and_its_run_directories_stay(
     assert len(studies.read("another").trials) == 1
 
 
+def test_directories_of_interrupted_trials_are_named_and_the_working_directory_is_not_removed(
+    studies: Studies, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "runs" / "s" / "0").mkdir(parents=True)
+    for name, folder in (("s", tmp_path / "runs" / "s"), ("here", Path.cwd())):
+        study = studies.make(name, command={"program": "train.py", "fixed": [], "folder": str(folder)})
+        add(study, {"h": 1.0}, state=TrialState.WAITING)
+    assert f"stay, in {tmp_path}/runs/s, and its runs" in run("delete", "s", "--yes")
+    out = run("delete", "here", "--yes")
+    assert f"stay, in {Path.cwd()}, and" in out
+    assert "rm -r" not in out
+
+
 @pytest.mark.parametrize(("answer", "left"), [("n", ["s"]), ("", ["s"]), ("y", [])])
 def test_a_terminal_is_asked_before_a_study_is_deleted(
     studies: Studies, run: Run, monkeypatch: pytest.MonkeyPatch, answer: str, left: list[str]
