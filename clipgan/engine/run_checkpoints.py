@@ -3,6 +3,7 @@
 A snapshot's checkpoint is `checkpoint-000008.pt`. `latest.pt` holds a training between two snapshots.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
@@ -23,6 +24,7 @@ from clipgan.config.identity import (
 from clipgan.engine.checkpoint_file import checkpoint_path, load_checkpoint, snapshots
 
 LATEST = "latest.pt"
+GRID = re.compile(r"samples-(\d{6,})\.png")  # a snapshot's sample grid
 ABANDONED = "abandoned"  # folder for the checkpoints of an abandoned branch
 RESUMABLE = (*CHANGE_NO_METRIC, *CHANGE_WHEN_RESUMED)  # keys that may change between a run and its resumption
 
@@ -118,7 +120,7 @@ def _good(path: Path, device: torch.device, damaged: list[str]) -> dict[str, Any
 
 
 def set_aside(run_dir: Path, begin: Found | None) -> None:
-    """Move away the checkpoints of an abandoned branch, so that `auto` never finds them.
+    """Move away the checkpoints and sample grids of an abandoned branch, so that `auto` and reports never find them.
 
     Args:
         run_dir: the run's directory; if `begin` lies in it, the snapshots that led to `begin` stay.
@@ -126,14 +128,17 @@ def set_aside(run_dir: Path, begin: Found | None) -> None:
     """
     moved = [path for path in (run_dir / LATEST, *reversed(snapshots(run_dir))) if path.exists()]
     begins_here = [path for path in moved if begin is not None and path.resolve() == begin[0].resolve()]
+    led: set[int] = set()  # units of the snapshots on the way to the new branch
     if begin is not None and begins_here:
-        lead_there = {checkpoint_path(run_dir, units) for units, _ in begin[1]["history"]}
+        led = {units for units, _ in begin[1]["history"]}
+        lead_there = {checkpoint_path(run_dir, units) for units in led}
         moved = [path for path in moved if path not in (*lead_there, *begins_here)]
     if not moved:
         return
     folder = next(path for path in _numbered(run_dir / ABANDONED) if not path.exists())
     folder.mkdir()
-    for path in moved:
+    grids = [path for path in run_dir.iterdir() if (found := GRID.fullmatch(path.name)) and int(found[1]) not in led]
+    for path in (*moved, *grids):
         path.rename(folder / path.name)
     names = ", ".join(path.name for path in moved)
     console.print(f"this run leaves another branch; that branch's checkpoints are in {folder}: {names}")

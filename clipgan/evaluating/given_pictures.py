@@ -117,6 +117,8 @@ def find_pictures(path: Path, resolution: int | None) -> GivenPictures:
             )
         if size != (side, side):
             why = f"resolution={resolution}" if resolution else f"{found[0][0].name} has {side} x {side}"
+            if size[0] != size[1]:
+                why = "metrics need square pictures"
             raise UserError(f"images={path}: {picture.name} has {size[0]} x {size[1]} pixels, and {why}")
     if not is_resolution(side):
         raise UserError(f"images={path}: {found[0][0].name} has {side} x {side} pixels; the side must be {RESOLUTIONS}")

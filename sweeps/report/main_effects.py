@@ -19,6 +19,10 @@ from sweeps.report.tables import Column, Row, Table
 
 MIN_FREEDOM = 5  # points beyond the number of coefficients
 CONFIDENCE = 0.95
+FEW_POINTS = (
+    f"Not computed: this needs {MIN_FREEDOM} points more than effects to estimate, no axis of more than {MAX_GRID}"
+    " values, and points that tell the axes apart."
+)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -15,12 +16,13 @@ from plotly.offline import get_plotlyjs
 
 from clipgan.base.secrets import without_passwords
 from sweeps.command.next_steps import next_steps
+from sweeps.points.ranking import PointResult
 from sweeps.points.statistics import caution
 from sweeps.points.trial_record import TrialRecord
 from sweeps.points.verdict import verdict
 from sweeps.report import curves, effects, optuna_figures, tables
 from sweeps.report.images import Picture, newest_picture
-from sweeps.report.main_effects import effects_lead, effects_table, main_effects
+from sweeps.report.main_effects import FEW_POINTS, effects_lead, effects_table, main_effects
 from sweeps.report.reading import Sweep
 from sweeps.report.settling import settling, settling_figure
 from sweeps.report.strips import Strip, strip_of
@@ -120,10 +122,10 @@ def _replicas(sweep: Sweep) -> Section | None:
 
 
 def _main_effects(sweep: Sweep) -> Section | None:
-    found = main_effects(sweep)
+    title, found = "What each value does by itself", main_effects(sweep)
     if found is None:
-        return None
-    return Section("What each value does by itself", effects_lead(sweep, found), table=effects_table(sweep, found))
+        return Section(title, FEW_POINTS) if len(sweep.axes) > 1 and sweep.points else None
+    return Section(title, effects_lead(sweep, found), table=effects_table(sweep, found))
 
 
 def _effects(sweep: Sweep) -> Section | None:
@@ -175,11 +177,23 @@ def _pictures(sweep: Sweep, pattern: str) -> Section | None:
     if not sweep.points:
         return None
     title = "Pictures of the best points"
-    trials = [sweep.ranking.best_trial(result) for result in sweep.points[:TOP]]
+    trials = _of_one_seed(sweep.points[:TOP])
     found = [newest_picture(trial.run_dir, pattern) for trial in trials]
     if not any(picture.uri for picture in found):
         return Section(title, f"There are none: {found[0].note}.")
-    return Section(title, pictures=tuple((f"trial {t.label}  {t}", p) for t, p in zip(trials, found, strict=True)))
+    named = [f"trial {trial.label}  {trial}{_seed(trial)}" for trial in trials]
+    return Section(title, pictures=tuple(zip(named, found, strict=True)))
+
+
+def _of_one_seed(points: Sequence[PointResult]) -> list[TrialRecord]:
+    """A trial of each point, all of one replica if they share one: else a seed's effect would look like a point's."""
+    replicas = [{trial.replica for trial in result.complete} for result in points]
+    seed = min(set.intersection(*replicas), default=None) if replicas else None
+    return [next((trial for trial in p.complete if trial.replica == seed), p.complete[0]) for p in points]
+
+
+def _seed(trial: TrialRecord) -> str:
+    return f", replica {trial.replica}" if trial.replica else ""
 
 
 def _strip(sweep: Sweep, pattern: str) -> Section | None:
@@ -189,7 +203,7 @@ def _strip(sweep: Sweep, pattern: str) -> Section | None:
     def place(trial: TrialRecord) -> list[int]:
         return [values[axis].index(trial.point[axis]) if axis in trial.point else -1 for axis in sweep.axes]
 
-    trials = sorted(map(sweep.ranking.best_trial, sweep.points), key=place)
+    trials = sorted(_of_one_seed(sweep.points), key=place)
     strip = strip_of(trials, pattern)
     if strip is None:
         return None

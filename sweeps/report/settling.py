@@ -25,7 +25,8 @@ def settling(sweep: Sweep) -> Settling:
     percentile interval over the points. Steps that a point lacks are left out.
 
     Returns:
-        Nothing with fewer than `MIN_POINTS` points, or with fewer than two steps that all of them share.
+        Nothing with fewer than `MIN_POINTS` points, or with fewer than two steps that all of them share and at
+        which they differ.
     """
     replicas = [result.complete for result in sweep.points]
     shared = [set(trial.steps) for point in replicas for trial in point]
@@ -35,7 +36,7 @@ def settling(sweep: Sweep) -> Settling:
     rows = {step: [float(np.mean([trial.steps[step] for trial in point])) for point in replicas] for step in steps}
     last = [result.first.mean for result in sweep.points]
     usable = [step for step in steps if np.isfinite(rows[step]).all() and np.ptp(rows[step]) > 0]
-    if np.ptp(last) == 0:
+    if np.ptp(last) == 0 or len(usable) < 2:
         return []
     return [(step, *_correlation(rows[step], last)) for step in usable]
 

@@ -44,7 +44,8 @@ def strip_of(trials: Sequence[TrialRecord], pattern: str) -> Strip | None:
     for trial, files in found:
         rows = [_first_row(files[step]) if step in files else None for step in steps]
         title = title or next((row[0] for row in rows if row), None)
-        lines.append((f"{trial}", tuple(row[1] if row else None for row in rows)))
+        seed = f", replica {trial.replica}" if trial.replica else ""
+        lines.append((f"{trial}{seed}", tuple(row[1] if row else None for row in rows)))
     return None if title is None else Strip(title, tuple(steps), tuple(lines))
 
 

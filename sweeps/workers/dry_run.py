@@ -2,8 +2,9 @@
 
 import statistics
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import optuna
 from hydra.plugins.launcher import Launcher
@@ -92,16 +93,24 @@ class DryRun:
         """Seconds for a step, and the source of that figure."""
         if paces := self._paces(records):
             return statistics.median(paces), f"median of {len(paces)} trials of this study"
-        if storage is not None:
-            mine = sorted(axis.name for axis in self.request.axes)
-            for study in optuna.get_all_study_summaries(storage):
-                if study.user_attrs.get("identity", {}).get("axes") != mine:
-                    continue
-                if paces := self._paces(_records(storage, study.study_name)):
-                    return statistics.median(paces), f"median of {len(paces)} trials of study {study.study_name}"
+        for study in [] if storage is None else optuna.get_all_study_summaries(storage):
+            identity = study.user_attrs.get("identity")
+            if identity is None or not self._runs_the_same(identity):
+                continue
+            if paces := self._paces(_records(storage, study.study_name)):
+                return statistics.median(paces), f"median of {len(paces)} trials of study {study.study_name}"
         if self.settings.dry_run != "measure":
             return None, "no trial has reported its speed; hydra.sweeper.dry_run=measure runs a short job to find it"
         return self._measured(task)
+
+    def _runs_the_same(self, theirs: Mapping[str, Any]) -> bool:
+        """Whether a study has the axes and the settings of this one, but for the length: `kimg`, `epochs`."""
+        ours, unit = self.request.identity, self.settings.step_name
+        there, here = (
+            {key: value for key, value in identity["config"].items() if key not in (unit, f"{unit}s")}
+            for identity in (theirs, ours)
+        )
+        return theirs["axes"] == ours["axes"] and there == here
 
     def _paces(self, records: Sequence[TrialRecord]) -> list[float]:
         found = [record.attributes.get(f"sec_per_{self.settings.step_name}") for record in records]

@@ -225,6 +225,7 @@ def branch(run_dir: Path) -> None:
     history = [(kimg, 9.0 - kimg) for kimg in range(3)]
     for kimg, _ in history:
         save_checkpoint(checkpoint_path(run_dir, kimg), content(step=100 * kimg, history=history[: kimg + 1]))
+        (run_dir / f"samples-{kimg:06d}.png").touch()
     save_checkpoint(run_dir / "latest.pt", content(step=250, history=history))
 
 
@@ -250,6 +251,8 @@ def test_an_abandoned_branch_is_never_resumed(tmp_path, capsys, start, stay):
     assert names(run_dir) == stay
     every = ["000000", "000001", "000002", "latest"]
     assert names(aside) == [name for name in every if name not in stay]
+    grids = [path.name for path in sorted(run_dir.glob("samples-*"))]
+    assert grids == [f"samples-{name}.png" for name in stay if name != "latest"]
     said = capsys.readouterr().out.replace("\n", "")
     assert ("leaves another branch" in said) == (stay != every)
     assert run_checkpoints.exists("auto", run_dir) == bool(stay)

@@ -86,7 +86,7 @@ def test_where_points_cannot_tell_effects_apart_there_are_none(studies: Studies)
     for a in range(10):
         add(study, {"a": float(a % 2), "b": float(a % 2)}, [float(a)], steps={1: float(a)}, replica=a)
     assert main_effects(studies.read("s")) is None
-    assert "What each value does" not in render(studies.read("s"), "*.png")
+    assert "this needs 5 points more than effects" in render(studies.read("s"), "*.png")
 
 
 def test_the_page_and_the_table_for_papers_show_them(studies: Studies) -> None:

@@ -222,3 +222,15 @@ def test_parallel_coordinates_say_that_they_are_cut(studies: Studies, monkeypatc
     assert "complete trials" not in text_of(studies, "s")
     monkeypatch.setattr(optuna_figures, "MAX_LINES", 5)
     assert "Parallel coordinates: the best 5 of 8 complete trials" in text_of(studies, "s")
+
+
+def test_pictures_of_points_have_one_seed(studies: Studies, tmp_path: Path) -> None:
+    study = studies.make("s")
+    for h, replica, value in ((1.0, 0, 2.0), (1.0, 1, 1.0), (2.0, 0, 3.0), (3.0, 1, 4.0)):
+        folder = tmp_path / f"{h}-{replica}"
+        folder.mkdir()
+        Image.new("RGB", (4, 4)).save(folder / "samples-000001.png")
+        add(study, {"h": h}, [value], replica=replica, run_dir=str(folder))
+    text = text_of(studies, "s")
+    assert re.search(r"trial \d+\s+h=1 ", text.partition("Pictures of the best points")[2])  # not its better seed
+    assert re.search(r"trial \d+\s+h=3, replica 1", text)
