@@ -76,8 +76,8 @@ def report(config: Config) -> Table:
     for column in ("encoder", "precision", "forward", "with gradient", "peak so far, MB"):
         table.add_column(column, justify="left" if column == "encoder" else "right")
     builders: tuple[tuple[str, Callable[[str], FrozenClip | FrozenResNet]], ...] = (
-        (config.resnet.name, lambda precision: random_resnet(config.resnet, precision)),
-        (config.clip.name, lambda precision: random_clip(config.clip, precision)),
+        (f"resnet={config.resnet.name}", lambda precision: random_resnet(config.resnet, precision)),
+        (f"clip={config.clip.name}", lambda precision: random_clip(config.clip, precision)),
     )
     images = torch.rand(config.batch, 3, config.resolution, config.resolution, device=device) * 2 - 1
     rows = [(name, build, precision) for name, build in builders for precision in PRECISIONS]

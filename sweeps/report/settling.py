@@ -54,7 +54,7 @@ def settling_figure(sweep: Sweep, found: Settling) -> Figure:
     look = {"mode": "lines+markers", "line": {"color": COLOURS[0]}, "hovertemplate": "%{x}: %{y:.2f}<extra></extra>"}
     figure = styled(Figure(Scatter(x=steps, y=values, error_y=bars, **look)), 320)
     figure.update_xaxes(title=label(sweep.goal.step_name), rangemode="tozero")
-    figure.update_yaxes(title="rank correlation with the order of the objectives", range=[-1.05, 1.05])
+    figure.update_yaxes(title="rank correlation", range=[-1.05, 1.05])
     return figure
 
 

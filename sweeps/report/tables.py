@@ -58,7 +58,7 @@ def point_table(sweep: Sweep) -> Table:
             cells.append("yes" if result in ranking.leaders else "")
         elif compared:
             ends = ranking.difference(result)
-            by = "" if ends is None else f" by {ends[0]:+.4g} to {ends[1]:+.4g}"
+            by = "" if ends is None else f": {ends[0]:+.4g} to {ends[1]:+.4g}"
             cells.append("best" if index == 0 else of_point(ranking, result) + by)
         rows.append(Row(tuple(cells), best=result in ranking.leaders))
     return Table(tuple(columns), tuple(rows))

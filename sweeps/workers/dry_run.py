@@ -93,12 +93,13 @@ class DryRun:
         """Seconds for a step, and the source of that figure."""
         if paces := self._paces(records):
             return statistics.median(paces), f"median of {len(paces)} trials of this study"
-        for study in [] if storage is None else optuna.get_all_study_summaries(storage):
-            identity = study.user_attrs.get("identity")
-            if identity is None or not self._runs_the_same(identity):
-                continue
-            if paces := self._paces(_records(storage, study.study_name)):
-                return statistics.median(paces), f"median of {len(paces)} trials of study {study.study_name}"
+        if storage is not None:
+            for study in optuna.get_all_study_summaries(storage):
+                identity = study.user_attrs.get("identity")
+                if identity is None or not self._runs_the_same(identity):
+                    continue
+                if paces := self._paces(_records(storage, study.study_name)):
+                    return statistics.median(paces), f"median of {len(paces)} trials of study {study.study_name}"
         if self.settings.dry_run != "measure":
             return None, "no trial has reported its speed; hydra.sweeper.dry_run=measure runs a short job to find it"
         return self._measured(task)

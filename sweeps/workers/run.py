@@ -209,6 +209,9 @@ class Run:
         n_workers = 1 if is_detached() else fitting_workers(self.settings)
         n_workers = min(n_workers, n_open, self.settings.max_batch_size or n_open)
         self._explain_launcher(n_workers)
+        if self.settings.max_step is None and self.settings.has_pruner:
+            unit = self.settings.step_name
+            self.say(f"the pruner compares trials at equal {unit}: it may end a slow one that would win in equal time")
         more = n_open > n_workers and not is_detached()
         sharing = sharing_of(self.settings, lambda: study.n_open(self.plan), self.say) if more else None
         # nobody can stop this process's own job in time if it hangs in a library
