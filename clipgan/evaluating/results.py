@@ -61,7 +61,9 @@ def write_curves(found: Sequence[Measured], path: Path) -> None:
         line = Scatter(x=kimg, y=values, text=sources, error_y=bars, name=name, mode="lines+markers")
         figure.add_trace(line, place // COLUMNS + 1, place % COLUMNS + 1)
     figure.update_xaxes(title="kimg", rangemode="tozero")
-    figure.update_layout(template="plotly_white", showlegend=False, height=320 * rows)
+    runs = ", ".join(dict.fromkeys(each.source.rpartition("-checkpoint-")[0] or each.source for each in trained))
+    title = f"{runs}; of FID, FJD, KID, FD and CMMD, less is better"
+    figure.update_layout(template="plotly_white", showlegend=False, height=320 * rows + 60, title=title)
     replace_text(path, figure.to_html(include_plotlyjs=True))
 
 

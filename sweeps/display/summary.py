@@ -109,7 +109,7 @@ def _verdict(ranking: Ranking) -> Iterator[Table | str]:
         yield f"best: {ranking.best}  {ranking.best.first}  {metric} {cell(ranking.best.values[0])}"
         if any(map(ranking.difference, ranking.points)):
             share = f"{1 - ranking.error:.4g}"
-            yield f"than the best: mean difference; all of these intervals hold at once with probability {share}"
+            yield f"against the best: difference of the means; all intervals hold at once with probability {share}"
     else:
         [record] = ranking.best.complete
         yield f"best: trial {record.label}  {record}  {metric} {cell(record.value)}{_where(record)}"
@@ -120,7 +120,7 @@ def _replica_table(ranking: Ranking) -> Table:
     """A row for each point, the best first."""
     table = Table(box=box.SIMPLE_HEAD)
     axes = names_in(result.point for result in ranking.points)
-    for column in (*axes, "n", "mean", "deviation", "95 % interval", "than the best"):
+    for column in (*axes, "n", "mean", "deviation", "95 % interval", "against the best"):
         table.add_column(column, justify="right", overflow="fold")
     for result in ranking.points:
         said = result.first

@@ -72,7 +72,8 @@ def _curve(trials: Sequence[TrialRecord], last: bool = False, **look: Any) -> Sc
 def _axes(figure: Figure, sweep: Sweep, positive: bool) -> None:
     styled(figure, 440)
     figure.update_xaxes(title=label(sweep.goal.step_name), rangemode="tozero")
-    figure.update_yaxes(title=label(sweep.objective), type="log" if positive else "linear", **LOG_TICKS)
+    log = positive and sweep.minimizes  # distances fall by factors; shares such as accuracies do not rise by them
+    figure.update_yaxes(title=label(sweep.objective), type="log" if log else "linear", **LOG_TICKS)
     figure.update_layout(showlegend=True, legend={"title": "best first", "x": 1.01, "y": 1, "font": {"size": 11.5}})
     if not positive:  # a logarithm would hide values
         return
@@ -80,5 +81,13 @@ def _axes(figure: Figure, sweep: Sweep, positive: bool) -> None:
         {"label": name, "method": "relayout", "args": [{"yaxis.type": kind, "yaxis.autorange": True}]}
         for name, kind in (("log", "log"), ("linear", "linear"))
     ]
-    menu = {"type": "buttons", "direction": "right", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"}
+    menu = {
+        "type": "buttons",
+        "active": 1 - log,
+        "direction": "right",
+        "x": 0,
+        "xanchor": "left",
+        "y": 1.02,
+        "yanchor": "bottom",
+    }
     figure.update_layout(updatemenus=[{**menu, "buttons": buttons, "pad": {"b": 4}, "bgcolor": "white"}])

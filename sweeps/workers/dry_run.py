@@ -53,7 +53,8 @@ class DryRun:
             complete_trials(storage, known, self.settings.directions)
         again = [r for r in records if r.state in self.settings.retried and self.plan.wants(r) and r.origin is None]
         n_open = self.plan.n_open(records) + len(again)
-        self.say(f"dry run of study {study}: {len(self.plan)} trials, {n_open} left to run")
+        name = study if storage is None else current_name(storage, study) or study
+        self.say(f"dry run of study {name}: {len(self.plan)} trials, {n_open} left to run")
         waiting = [r for r in records if r.state == "WAITING" and self.plan.wants(r)]
         due = [*again, *waiting, *self.plan.more(records)]
         for run, task in enumerate(due[:MAX_SHOWN], start=len(records)):
