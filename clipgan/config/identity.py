@@ -27,7 +27,7 @@ CHECKED_BY_CONTENT = (
 # These choose data and encoders: two runs with the same ones have the same `Task.sources`, unless a file has changed.
 CHOOSE_SOURCES = (
     "data", "resolution", "clip", "resnet", "discriminator", "metrics.extractor", "metrics.judge",
-    "metrics.inception_weights",
+    "metrics.inception_weights", "metrics.resize",
 )  # fmt: skip
 
 # With the value `process` these sum over the images of one process, so a run may not go on in another number of them.
