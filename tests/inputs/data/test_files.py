@@ -169,6 +169,18 @@ def test_an_archive_cannot_write_outside(tmp_path):
     assert not list(tmp_path.rglob("evil.txt"))
 
 
+def test_an_archive_with_a_link_is_refused(tmp_path):
+    path = archive(tmp_path / "emoji.tgz")
+    with tarfile.open(tmp_path / "linked.tgz", "w:gz") as tar, tarfile.open(path) as old:
+        for member in old:
+            tar.addfile(member, old.extractfile(member))
+        link = tarfile.TarInfo("package/img/google/64/link.png")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+    with pytest.raises(UserError, match=r"link\.png is a link or a device"):
+        emoji_files(str(tmp_path / "linked.tgz"), tmp_path / "cache")
+
+
 @pytest.mark.parametrize(("name", "words"), [("gone.tgz", "does not exist"), ("text.tgz", "is not emoji-datasource")])
 def test_a_wrong_emoji_path_is_one_message(tmp_path, name, words):
     (tmp_path / "text.tgz").write_text("no archive")
