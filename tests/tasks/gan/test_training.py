@@ -14,6 +14,7 @@ from mlflow import MlflowClient
 from PIL import Image
 
 from clipgan.base.errors import UserError
+from clipgan.config.user_command import UserCommand
 from clipgan.engine.checkpoint_file import load_checkpoint, save_checkpoint
 from clipgan.engine.result import Result
 from clipgan.engine.run_checkpoints import refuse_other_run
@@ -21,6 +22,7 @@ from clipgan.engine.step_averages import StepAverages
 from clipgan.tasks.gan.preparation import prepare
 from clipgan.tasks.gan.training import Training
 from clipgan.tasks.train import train
+from clipgan.tracking.run_description import Origin
 from tests.helpers import assert_same, make_config
 from tests.tiny import tiny
 
@@ -162,25 +164,28 @@ def test_a_run_of_so_many_seconds_ends_at_the_nearest_kimg(configure, tmp_path, 
     def limited(seconds):
         return configure("kimg=4", "snapshot_kimg=4", f"seconds={seconds}", "mlflow.tracking_uri=null", FAST)
 
+    def run(config):
+        return train(config, tmp_path, origin=Origin(UserCommand(run_dir=tmp_path)))
+
     def steps():
         return [row["step"] for row in records(tmp_path)]
 
     monkeypatch.setattr(StepAverages, "seconds", lambda tick: 0.1 * tick.steps)
     monkeypatch.setattr(StepAverages, "stop", StepAverages.seconds)
-    result = train(limited(1.4 * 1.05), tmp_path)  # a kimg has 10 or 11 steps
+    result = run(limited(1.4 * 1.05))  # a kimg has 10 or 11 steps
     assert (result.stopped, steps()) == (False, [0, 1])
     assert result.sec_per_unit == pytest.approx(1.05, rel=0.05)
     assert "fid32_clip_tiny64_sd" in records(tmp_path)[-1]  # an end measures all
-    assert train(limited(1.4 * 1.05), tmp_path) == result  # it is over
+    assert run(limited(1.4 * 1.05)) == result  # it is over
     assert steps() == [0, 1]
-    train(limited(2.6 * 1.05), tmp_path)
+    run(limited(2.6 * 1.05))
     assert steps() == [0, 1, 2, 3]
     out = capsys.readouterr().out
-    assert "train.py seconds=3 resume=auto\n" in out  # to train on: as long again as the limit
-    assert "train.py kimg=6 seconds=7 resume=auto\n" in out  # 32 steps have taken 3.2 s
-    train(limited(1000), tmp_path)  # kimg is the most
+    assert "train.py seconds=3 resume=auto hydra.run.dir=" in out  # to train on: as long again as the limit
+    assert "train.py kimg=6 seconds=7 resume=auto hydra.run.dir=" in out  # 32 steps have taken 3.2 s
+    run(limited(1000))  # kimg is the most
     assert steps() == [0, 1, 2, 3, 4]
-    assert "train.py kimg=8 resume=auto\n" in capsys.readouterr().out  # more seconds would change nothing
+    assert "train.py kimg=8 resume=auto hydra.run.dir=" in capsys.readouterr().out  # more seconds would change nothing
 
 
 @pytest.mark.slow
