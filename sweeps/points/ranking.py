@@ -13,8 +13,16 @@ from sweeps.base.errors import SweepError
 from sweeps.points.comparable import cautions, why_not
 from sweeps.points.metric_names import attribute_names, objective_names
 from sweeps.points.search_space import Value, point_id, point_text
-from sweeps.points.sequential import ERROR, Interval, differences
-from sweeps.points.statistics import Summary, sampling_deviation, summary, within_sampling
+from sweeps.points.sequential import differences
+from sweeps.points.statistics import (
+    ERROR,
+    Interval,
+    Summary,
+    difference,
+    sampling_deviation,
+    summary,
+    within_sampling,
+)
 from sweeps.points.trial_record import TrialRecord, objective_sds, with_seed_as_replica
 
 Aggregate = Callable[[Sequence[float]], float]
@@ -168,20 +176,26 @@ class Ranking:
 
     @functools.cached_property
     def _differences(self) -> dict[str, Interval | None]:
-        sign = 1 if self.goal.directions[0] == "minimize" else -1
-        sequential = self.goal.error is not None
-        own = [
-            result
-            for result in self.points
-            # points of other studies may have other seeds; with replicas=auto, one with a failed seed takes no part
-            if result.origin is None and not (sequential and result.has_failed)
-        ]
+        # points of other studies may have other seeds
+        own = [result for result in self.points if result.origin is None]
         if not own or own[0] is not self.points[0]:
             return {}
-        found = differences([[sign * value for value in result.in_a_row] for result in own], 0, self.error)
+        if self.goal.error is None:
+            compared = [result for result in own if len(result.by_seed) > 1]
+            best = list(own[0].by_seed.values())
+            return {
+                point_id(result.point): difference(list(result.by_seed.values()), best, len(compared))
+                for result in compared
+                if result is not own[0] and len(best) > 1
+            }
+        whole = [result for result in own if not result.has_failed]  # one with a failed seed takes no part
+        if not whole or whole[0] is not own[0]:
+            return {}
+        sign = 1 if self.goal.directions[0] == "minimize" else -1
+        found = differences([[sign * value for value in result.in_a_row] for result in whole], 0, self.goal.error)
         return {
             point_id(result.point): ends if ends is None or sign == 1 else (-ends[1], -ends[0])
-            for result, ends in zip(own, found, strict=True)
+            for result, ends in zip(whole, found, strict=True)
         }
 
     @functools.cached_property

@@ -1,8 +1,8 @@
-"""Compare points by their replicas: how far each is from the best, and which point needs another seed.
+"""Compare points while their replicas come in: which point needs another seed, and how far each is from the best.
 
-With replicas=auto, this is a group-sequential comparison of all points. After each seed, an analysis of variance by
-point and seed (the seeds are the same at all points) gives the standard error of the differences. Tukey's studentized
-range compares all points at once, so it does not matter which point turns out best.
+This is a group-sequential comparison of all points. After each seed, an analysis of variance by point and seed (the
+seeds are the same at all points) gives the standard error of the differences. Tukey's studentized range compares all
+points at once, so it does not matter which point turns out best.
 
 - While seeds come in, a point gets no more seeds if it is worse at the level `error / STRICT`: the boundary of
   Haybittle (British Journal of Radiology 44, 1971) and Peto et al. (British Journal of Cancer 34, 1976), 0.001 for an
@@ -11,9 +11,6 @@ range compares all points at once, so it does not matter which point turns out b
   (Spiegelhalter, Freedman and Blackburn, Controlled Clinical Trials 7, 1986). Such a stop claims nothing.
 - At the end, the Tukey-Kramer interval of each difference decides. All intervals of a study hold at once with
   probability 1 - `error`. `python -m bench.sweep replicas` measures this, with all stops.
-
-With a fixed number of replicas, only the end takes place. A test of each point against the best by itself, at the level
-0.05, would not do, as results choose the best: of 25 equal points with 3 seeds it calls 12 % worse, with 5 seeds 22 %.
 
 The values are taken to be normal, with one deviation for all points that are still compared.
 """
@@ -24,14 +21,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from sweeps.base.settings import MIN_SEEDS
+from sweeps.points.statistics import Interval, critical
 
-ERROR = 0.05  # of a study with a fixed number of replicas
 STRICT = 50  # a point is dropped at a level so many times smaller than the error of the last comparison
 HOPE = 0.2  # smallest probability that all seeds decide, for a point to get another one
 ROUNDING = 1e-13  # standard error, as a share of the values, that rounding may have made
 
 Costs = Sequence[Sequence[float]]  # for each point its values by seed, from the first seed on; smaller is better
-Interval = tuple[float, float]
 
 
 def next_look(costs: Costs, error: float, most: int) -> tuple[int, list[int]]:
@@ -72,7 +68,7 @@ def differences(costs: Costs, best: int, error: float) -> list[Interval | None]:
     def reach_of(n: int) -> float:
         """Half an interval of points with so many seeds."""
         beside = [other[:n] for other in costs if len(other) >= n]
-        return _critical(compared, (len(beside) - 1) * (n - 1), error) * _standard_error(beside)
+        return critical(compared, (len(beside) - 1) * (n - 1), error) * _standard_error(beside)
 
     for point, values in enumerate(costs):
         n = min(len(values), len(costs[best]))
@@ -98,9 +94,9 @@ def _undecided(block: Costs, error: float, most: int) -> list[int]:
     gaps, now = means - means[best], _standard_error(block)
     if now <= ROUNDING * float(np.abs(block).max()):
         return []  # without noise, further seeds show nothing new
-    worse = gaps > _critical(points, (points - 1) * (n - 1), error / STRICT) * now
+    worse = gaps > critical(points, (points - 1) * (n - 1), error / STRICT) * now
     last = now * math.sqrt(n / most)  # the standard error with all seeds
-    needed = _critical(points, (points - 1) * (most - 1), error) * last
+    needed = critical(points, (points - 1) * (most - 1), error) * last
     unknown = math.sqrt(now**2 - last**2)  # deviation of the last difference, as seen from here
     hope = norm.cdf((gaps - needed) / unknown) + norm.cdf((-gaps - needed) / unknown)
     open_ones = ~worse & (hope >= HOPE)
@@ -120,11 +116,3 @@ def _standard_error(block: Costs) -> float:
     points, n = values.shape
     residuals = values - values.mean(axis=1, keepdims=True) - values.mean(axis=0) + values.mean()
     return math.sqrt(float((residuals**2).sum()) / ((points - 1) * (n - 1)) * 2 / n)
-
-
-@functools.cache
-def _critical(points: int, freedom: int, error: float) -> float:
-    """Critical difference of two of so many means, in standard errors of a difference (Tukey)."""
-    from scipy.stats import studentized_range
-
-    return float(studentized_range.isf(error, points, freedom)) / math.sqrt(2)

@@ -1,4 +1,4 @@
-"""Compute mean, spread and interval of replicas. `sequential` compares points.
+"""Compute mean, spread and interval of replicas, and whether two points differ by more than noise.
 
 Intervals are seeded bootstrap percentile intervals of the mean, at a level widened for small samples (the "expanded"
 percentile interval; Hesterberg, The American Statistician 69(4), 2015, section 4.3). BCa corrects for skewness, not
@@ -8,11 +8,16 @@ A resample's mean never leaves the range of the values. So no bootstrap interval
 75 %, and none of two more than 50 %: about 95 % needs `RELIABLE` replicas.
 """
 
+import functools
 import math
+import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+Interval = tuple[float, float]
+
 LEVEL = 0.95
+ERROR = 0.05  # probability that not all intervals of the differences from the best point hold
 RELIABLE = 5  # with fewer replicas an interval covers less than LEVEL
 TWO_SIDED = 1.96  # deviations; one normal value in twenty lies farther from the mean
 RESAMPLES = 9999
@@ -40,7 +45,7 @@ class Summary:
     mean: float
     deviation: float | None  # standard deviation of the values, divisor n - 1; None for one value
     n: int
-    interval: tuple[float, float] | None  # 95 % interval of the mean; None for one value
+    interval: Interval | None  # 95 % interval of the mean; None for one value
 
     def __str__(self) -> str:
         if self.deviation is None or self.interval is None:
@@ -75,6 +80,41 @@ def sampling_deviation(*points: Sequence[float]) -> float:
     return math.sqrt(sum(math.fsum(deviation**2 for deviation in each) / len(each) ** 2 for each in points))
 
 
+def difference(values: Sequence[float], best: Sequence[float], points: int) -> Interval:
+    """Compute an interval of the difference of two points' means that holds for all pairs of points at once.
+
+    Results choose the best point, so a test of each point against it alone errs more often than it says: at the level
+    0.05, Welch's calls 12 % of 25 equal points with 3 seeds worse. This is the interval of Games and Howell (Journal of
+    Educational Statistics 1, 1976): Welch's, with Tukey's studentized range in place of t. Each pair has its own
+    deviations, because poor points often vary more; with a deviation of all points, one such point hides differences
+    of the others. Measured share of studies in which an equal point is called different from the best, for normal
+    values and 2, 3 and 5 seeds: of 5 points 0.04, 0.04, 0.05; of 10 points 0.06, 0.05, 0.05; of 25 points 0.09, 0.08,
+    0.06; the same if one point varies five times as much.
+
+    Args:
+        values, best: finite objectives of the replicas, two or more each.
+        points: how many points are compared.
+    """
+    mean = math.fsum(values) / len(values) - math.fsum(best) / len(best)
+    squares = [statistics.variance(each) / len(each) for each in (values, best)]
+    if sum(squares) == 0:
+        return mean, mean
+    freedom = sum(squares) ** 2 / sum(
+        square**2 / (len(each) - 1) for square, each in zip(squares, (values, best), strict=True)
+    )
+    freedom = math.floor(2 * freedom + 1e-6) / 2  # few critical values to compute, and none that rounding changes
+    reach = critical(points, freedom, ERROR) * math.sqrt(sum(squares))
+    return mean - reach, mean + reach
+
+
+@functools.cache
+def critical(points: int, freedom: float, error: float) -> float:
+    """Critical difference of two of so many means, in standard errors of a difference (Tukey)."""
+    from scipy.stats import studentized_range
+
+    return float(studentized_range.isf(error, points, freedom)) / math.sqrt(2)
+
+
 def within_sampling(a: float, b: float, sampling: float) -> bool:
     """Whether measuring two points again, each with a single seed, explains their difference.
 
@@ -87,7 +127,7 @@ def within_sampling(a: float, b: float, sampling: float) -> bool:
     return abs(a - b) < TWO_SIDED * sampling
 
 
-def _interval(values: Sequence[float]) -> tuple[float, float]:
+def _interval(values: Sequence[float]) -> Interval:
     """Compute the interval of the mean."""
     import numpy as np
     from scipy.stats import bootstrap, norm, t

@@ -102,13 +102,14 @@ def _replicas(sweep: Sweep) -> Section | None:
                 " twenty, by the deviation that the jobs have told."
             )
         return Section("Points", lead, table=table)
-    number, stops = "", ""
+    number, method = "", "Games-Howell"
     if ranking.goal.error is not None:
-        number, stops = ", whose number the results have decided (replicas=auto)", ", also after these stops"
+        number = ", whose number the results have decided (replicas=auto)"
+        method = "also after these stops: Tukey-Kramer, paired by seed"
     lead = (
         f"The mean of each point's replicas{number}, with its 95 % interval (seeded bootstrap, widened for small"
         " samples). A point differs from the best where the interval of their mean difference leaves out 0. All of"
-        f" these intervals hold at once with probability {1 - ranking.error:.4g}{stops} (Tukey-Kramer, paired by seed)."
+        f" these intervals hold at once with probability {1 - ranking.error:.4g} ({method})."
     )
     if ranking.goal.error is not None:
         lead += " The interval of a single mean takes no account of the stops."

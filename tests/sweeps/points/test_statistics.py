@@ -1,8 +1,11 @@
 """Statistics of replicas."""
 
-import pytest
+import math
 
-from sweeps.points.statistics import Summary, caution, sampling_deviation, summary, within_sampling
+import pytest
+from scipy.stats import t, ttest_ind
+
+from sweeps.points.statistics import Summary, caution, difference, sampling_deviation, summary, within_sampling
 
 
 def test_known_values() -> None:
@@ -48,3 +51,22 @@ def test_a_difference_that_measuring_anew_makes_is_noise_of_single_replicas():
     assert not within_sampling(1.0, 2.1, sampling)  # more than that: by the seed or by the point
     assert sampling_deviation([0.3, 0.3, 0.3, 0.3], [0.0]) == pytest.approx(0.15)
     assert not within_sampling(1.0, 1.0, 0.0)  # nothing is told
+
+
+def test_the_difference_of_two_points_is_welchs_interval():
+    """With two points, Tukey's range is Student's t: scipy's own interval."""
+    one, best = [1.0, 1.3, 0.9, 1.2], [2.0, 2.9, 2.5, 1.8]
+    low, high = ttest_ind(one, best, equal_var=False).confidence_interval(0.95)
+    freedom = ttest_ind(one, best, equal_var=False).df
+    rounded = math.floor(2 * freedom) / 2  # whole and half degrees
+    factor = t.ppf(0.975, rounded) / t.ppf(0.975, freedom)
+    middle, reach = (low + high) / 2, (high - low) / 2 * factor
+    assert difference(one, best, 2) == pytest.approx((middle - reach, middle + reach), rel=1e-6)
+    assert difference([1.0, 1.0], [2.0, 2.0], 2) == (-1.0, -1.0)
+
+
+def test_a_point_that_varies_more_hides_no_difference_of_others():
+    near, far = [1.0, 1.01, 0.99], [1.2, 1.21, 1.19]
+    assert difference(far, near, 3)[0] > 0  # whatever the third point does
+    assert difference([1.02, 1.0, 1.01], near, 3)[0] < 0
+    assert difference(far, near, 300)[0] < difference(far, near, 3)[0]

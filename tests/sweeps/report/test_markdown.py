@@ -14,7 +14,7 @@ def test_points_with_replicas(studies: Studies) -> None:
         "| --- | --- | ---: | ---: | ---: | ---: | --- |",
         "| **symmetric** | **0.5** | **20.05** | **0.071** | **20 to 20.1** | **2** | **best** |",
     ]
-    assert "| symmetric | 2 | 35.05 | 0.071 | 35 to 35.1 | 2 | worse: +15 to +15 |" in lines
+    assert "| symmetric | 2 | 35.05 | 0.071 | 35 to 35.1 | 2 | worse: +14.35 to +15.65 |" in lines
     assert lines[-2] == "Trials not in the table: 2 pruned, 2 fail, 0 running, 0 waiting."
 
 
