@@ -107,6 +107,7 @@ def test_cfg_job_shows_the_configuration(run):
         (["-m", "loss=1,symmetric", "h=1"], ["loss=1,symmetric is not allowed: the options of a group are names"]),
         (["data=null"], ["data=null is not allowed: the options of a group are names"]),
         (["-m", "loss=[1],symmetric"], ["loss=[1],symmetric is not allowed: the options of a group are names"]),
+        (["pairs=[[plain]]"], ["pairs=[[plain]] is not allowed: the options of a group are names"]),
         (["hydra.sweeper=optuna"], ["hydra.sweeper=optuna is not allowed: hydra.sweeper is a section; hydra/sweeper="]),
         (["-m", "h=1,2", "hydra.launcher=null"], ["hydra.launcher=null is not allowed: hydra.launcher is a section"]),
         (["hydra.job.chdir=maybe"], ["hydra.job.chdir=maybe is not allowed: hydra.job.chdir must be true or false"]),

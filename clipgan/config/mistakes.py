@@ -86,7 +86,8 @@ def refuse_unusable(override: str) -> None:
             f"{override} is not allowed: {key} is a section; {key.replace('.', '/')}=NAME chooses it, "
             f"{key}.NAME=VALUE sets a key in it"
         )
-    if "[" in value and _gives_no_name(override):
+    is_group = "/" in key or (conf() / key.partition("@")[0]).is_dir()
+    if is_group and (("[" in value and _gives_no_name(override)) or "[[" in value):
         raise UserError(_no_names([override]))
 
 

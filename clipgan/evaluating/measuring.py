@@ -138,6 +138,7 @@ def measure_generator(
         UserError: data, encoders or weights are missing, or the generator was trained with another CLIP, or data or
             judge have changed since.
     """
+    asked = config
     config = replace(
         config,
         clip=_recorded(config.clip, source.clip, source.config.clip),
@@ -152,7 +153,7 @@ def measure_generator(
             f"{source.name} was trained with other weights of clip={config.clip.name} than are here "
             f"({prepared.clip.file}); give them with clip.checkpoint=FILE"
         )
-    compares = compares_with_training(config, source, options, prepared)
+    compares = compares_with_training(asked, source, options, prepared)
     generator = trained_generator(source, prepared.clip, device)
 
     def measured() -> Measured:

@@ -56,7 +56,7 @@ def next_steps(ranking: Ranking, note: Mapping[str, Any] | None) -> list[Step]:
         where = f"of trial {trial.label} at {ranking.goal.step_name} {step}"
         command = known["best"].replace(CHECKPOINT, shlex.quote(str(shown_path(path))))
         steps.append((f"to use the best checkpoint, {where}", command))
-    compared = len(ranking.points) > 1 and len(ranking.goal.names) == 1
+    compared = len(ranking.points) > 1 and len(ranking.goal.names) == 1 and not ranking.incomparable
     if compared and not ranking.has_replicas and known.get("sweep") and known.get("has_seed", True):
         more = f"{known['sweep']} hydra.sweeper.replicas={REPLICAS}"
         steps.append(("to learn whether another seed changes the order", more))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ATTRIBUTE = "mlflow_run_id"  # note of the study
 MAX_PARAM = 6000  # characters that MLflow allows in the value of a parameter
+MAX_TAG = 5000  # characters that MLflow allows in the value of a tag
 MAX_AXES = 80  # characters of the axes in a run's name
 
 
@@ -55,6 +56,8 @@ class ParentRun:
             [name] = ranking.goal.names
             self._log_best_so_far(records, goal.directions[0], f"best_so_far_{name}")
             self.client.log_metric(self.run_id, f"best_point_{name}", ranking.best.values[0])
+        if ranking.incomparable:
+            self.client.set_tag(self.run_id, "no_best_point", " ".join(ranking.incomparable)[:MAX_TAG])
         states = Counter(record.state for record in records)
         self.client.log_metric(self.run_id, "n_complete", states["COMPLETE"])
         self.client.log_metric(self.run_id, "n_fail", states["FAIL"])

@@ -12,8 +12,9 @@ FILE = "optimization_results.yaml"
 
 
 def write_results(ranking: Ranking, folder: Path) -> None:
-    """Write the best point, or the Pareto front of several objectives; nothing if no trial has a value."""
+    """Write the best point, or the Pareto front of several objectives; without one, remove what was written before."""
     if ranking.best is None:
+        (folder / FILE).unlink(missing_ok=True)
         return
     best = ranking.best
     found: dict[str, Any] = {"best_params": _params(best.point), "best_value": best.values[0]}

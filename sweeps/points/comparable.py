@@ -1,5 +1,6 @@
 """Whether the values of a study's trials compare: all under one name, and measured with the same files."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from sweeps.points.metric_names import RETURNED
@@ -20,14 +21,11 @@ def why_not(records: Sequence[TrialRecord]) -> list[str]:
 
 def cautions(records: Sequence[TrialRecord]) -> list[str]:
     """One line for each set of settings in which trials that were taken over differ from the study."""
-    by_settings: dict[tuple[str, ...], list[TrialRecord]] = {}
-    for record in records:
-        if record.differs and record.values:
-            by_settings.setdefault(record.differs, []).append(record)
+    taken = [record for record in records if record.differs and record.values]
+    groups = Counter(((record.origin or "").partition("#")[0], record.differs) for record in taken)
     return [
-        f"caution: {len(group)} from {(group[0].origin or '').partition('#')[0]} had other settings, so their"
-        f" values may not compare: {'; '.join(settings)}"
-        for settings, group in by_settings.items()
+        f"caution: {count} from {study} had other settings, so their values may not compare: {'; '.join(differs)}"
+        for (study, differs), count in groups.items()
     ]
 
 
@@ -56,8 +54,8 @@ def _other_files(records: Sequence[TrialRecord]) -> list[str]:
         if len(by_content) > 1:
             changed.setdefault(" / ".join(map(_listed, by_content.values())), []).append(name)
     return [
-        f"no best point, as {', '.join(dict.fromkeys(names))} changed between trials, which therefore do not compare:"
-        f" {parts}; hydra.sweeper.study_name=NAME begins a new study"
+        f"no best point, as trials with equal settings had files of other content ({', '.join(dict.fromkeys(names))}),"
+        f" so they do not compare: {parts}; hydra.sweeper.study_name=NAME begins a new study"
         for parts, names in changed.items()
     ]
 

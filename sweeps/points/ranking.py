@@ -176,20 +176,15 @@ class Ranking:
 
     @functools.cached_property
     def _differences(self) -> dict[str, Interval | None]:
-        # points of other studies may have other seeds
-        own = [result for result in self.points if result.origin is None]
-        if not own or own[0] is not self.points[0]:
-            return {}
+        best = self.points[0]
         if self.goal.error is None:
-            compared = [result for result in own if len(result.by_seed) > 1]
-            best = list(own[0].by_seed.values())
-            return {
-                point_id(result.point): difference(list(result.by_seed.values()), best, len(compared))
-                for result in compared
-                if result is not own[0] and len(best) > 1
-            }
-        whole = [result for result in own if not result.has_failed]  # one with a failed seed takes no part
-        if not whole or whole[0] is not own[0]:
+            compared = [result for result in self.points if len(result.by_seed) > 1]
+            values = {point_id(result.point): list(result.by_seed.values()) for result in compared}
+            own = values.pop(point_id(best.point), None)
+            return {} if own is None else {name: difference(each, own, len(compared)) for name, each in values.items()}
+        # points of other studies may have other seeds; one with a failed seed takes no part
+        whole = [result for result in self.points if result.origin is None and not result.has_failed]
+        if not whole or whole[0] is not best:
             return {}
         sign = 1 if self.goal.directions[0] == "minimize" else -1
         found = differences([[sign * value for value in result.in_a_row] for result in whole], 0, self.goal.error)

@@ -20,6 +20,7 @@ LEVEL = 0.95
 ERROR = 0.05  # probability that not all intervals of the differences from the best point hold
 RELIABLE = 5  # with fewer replicas an interval covers less than LEVEL
 TWO_SIDED = 1.96  # deviations; one normal value in twenty lies farther from the mean
+ROUNDING = 1e-13  # of the values: the sums of a few of them are exact to this
 RESAMPLES = 9999
 SEED = 0  # the same values give the same interval
 
@@ -97,8 +98,9 @@ def difference(values: Sequence[float], best: Sequence[float], points: int) -> I
     """
     mean = math.fsum(values) / len(values) - math.fsum(best) / len(best)
     squares = [statistics.variance(each) / len(each) for each in (values, best)]
-    if sum(squares) == 0:
-        return mean, mean
+    rounding = ROUNDING * max(map(abs, (*values, *best)))
+    if sum(squares) <= rounding**2:
+        return mean - rounding, mean + rounding
     freedom = sum(squares) ** 2 / sum(
         square**2 / (len(each) - 1) for square, each in zip(squares, (values, best), strict=True)
     )

@@ -13,6 +13,7 @@ import numpy as np
 from scipy.stats import studentized_range
 
 from sweeps.points.search_space import Value, name_of
+from sweeps.points.statistics import ROUNDING
 from sweeps.report.effects import MAX_GRID, axis_values
 from sweeps.report.reading import Sweep
 from sweeps.report.tables import Column, Row, Table
@@ -21,7 +22,7 @@ MIN_FREEDOM = 5  # points beyond the number of coefficients
 CONFIDENCE = 0.95
 FEW_POINTS = (
     f"Not computed: this needs {MIN_FREEDOM} points more than effects to estimate, no axis of more than {MAX_GRID}"
-    " values, and points that tell the axes apart."
+    " values, points that tell the axes apart, and objectives that differ at a step that all points have reported."
 )
 
 
@@ -75,6 +76,7 @@ def main_effects(sweep: Sweep) -> MainEffects | None:
     if not spread.any():
         return None
     covariance = np.linalg.inv(design.T @ design) * (residuals @ residuals) / freedom
+    rounding = ROUNDING * float(np.abs(objective).max())
     effects = []
     for axis, found in values.items():
         critical = float(studentized_range.ppf(CONFIDENCE, len(found), freedom)) / 2**0.5
@@ -84,7 +86,7 @@ def main_effects(sweep: Sweep) -> MainEffects | None:
         for value in order:
             contrast = rows[value] - rows[order[0]]
             difference = float(contrast @ coefficients)
-            error = critical * float(max(contrast @ covariance @ contrast, 0)) ** 0.5
+            error = critical * float(max(contrast @ covariance @ contrast, 0)) ** 0.5 + rounding
             mean = float(coefficients[0] + rows[value] @ coefficients)
             ends = difference - error, difference + error
             effects.append(Effect(axis, value, counts[value], mean, difference, ends))

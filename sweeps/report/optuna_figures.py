@@ -57,6 +57,8 @@ def importances(sweep: Sweep) -> Figure | str:
     evaluator = FanovaImportanceEvaluator(n_trees=TREES, max_depth=DEPTH, seed=0)
     with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):  # `normalize` may still change
         found = get_param_importances(study, evaluator=evaluator, target=_first, normalize=False)
+    if not found:
+        return "No axis is one of all points."
     names, shares = zip(*reversed(found.items()), strict=True)
     bars = Bar(x=shares, y=names, orientation="h", text=[f"{share:.2f}" for share in shares], textposition="outside")
     figure = styled(Figure(bars), 130 + 45 * len(sweep.axes))

@@ -94,6 +94,8 @@ def _replicas(sweep: Sweep) -> Section | None:
     if not sweep.points:
         return None
     table, ranking = tables.point_table(sweep), sweep.ranking
+    if ranking.incomparable:
+        return Section("Points", "Their values do not compare; see above.", table=table)
     if not ranking.has_replicas:
         lead = "One trial a point: what the seed does to these metrics is not known. Replicas would tell."
         if any(map(ranking.noise, ranking.points)):
@@ -177,7 +179,7 @@ def _front(sweep: Sweep) -> Section | None:
 def _pictures(sweep: Sweep, pattern: str) -> Section | None:
     if not sweep.points:
         return None
-    title = "Pictures of the best points"
+    title = "Pictures" if sweep.ranking.incomparable else "Pictures of the best points"
     trials = _of_one_seed(sweep.points[:TOP])
     found = [newest_picture(trial.run_dir, pattern) for trial in trials]
     if not any(picture.uri for picture in found):

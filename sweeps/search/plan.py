@@ -136,6 +136,8 @@ class Plan:
         ranking = Ranking(own, self.goal)
         if self.goal.error is None or len(ranking.points) < 2 or any(record.is_open for record in own):
             return None
+        if ranking.incomparable:
+            return None
         whole = [result for result in ranking.points if not result.is_closed and not result.has_failed]
         undecided = [result for result in whole if result is not ranking.best and ranking.noise(result) is not False]
         if not undecided:

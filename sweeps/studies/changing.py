@@ -65,9 +65,10 @@ def _agreed(question: str) -> bool:
 def _staying(sweep: Sweep) -> str:
     """Say which files stay: a new study of the same name would find their checkpoints."""
     found = {Path(trial.run_dir).parent for trial in (*sweep.trials, *sweep.superseded) if trial.run_dir is not None}
-    if folder := (sweep.note or {}).get("folder"):  # a trial that was interrupted has stored no directory
-        found.add(Path(folder))
     folders = sorted(str(folder) for folder in found if folder.is_dir())
+    whole = (sweep.note or {}).get("folder")  # of the sweep; another study may have it too
+    if not folders and whole is not None and Path(whole).is_dir():  # trials that were interrupted note no directory
+        return f"its run directories stay, in {whole}, and its runs in MLflow, where the same command finds them"
     if not folders:
         return "its runs in MLflow stay, if it has any; it has no run directories here"
     said = (

@@ -77,7 +77,7 @@ def _copy(
             **{f"{JOB}{name}": value for name, value in record.attributes.items()},
             NAMES: dict(record.names),
             **({} if record.sources is None else {SOURCES: record.sources.as_note()}),
-            **({DIFFERS: differs} if differs else {}),
+            **({DIFFERS: told} if (told := list(dict.fromkeys([*record.differs, *differs]))) else {}),
         },
         intermediate_values=dict(record.steps),
     )

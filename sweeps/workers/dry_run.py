@@ -109,10 +109,10 @@ class DryRun:
         """Whether a study has the axes and the settings of this one, but for the length: `kimg`, `epochs`."""
         ours, unit = self.request.identity, self.settings.step_name
         there, here = (
-            {key: value for key, value in identity["config"].items() if key not in (unit, f"{unit}s")}
+            {key: value for key, value in identity.get("config", {}).items() if key not in (unit, f"{unit}s")}
             for identity in (theirs, ours)
         )
-        return theirs["axes"] == ours["axes"] and there == here
+        return theirs.get("axes") == ours["axes"] and there == here
 
     def _paces(self, records: Sequence[TrialRecord]) -> list[float]:
         found = [record.attributes.get(f"sec_per_{self.settings.step_name}") for record in records]

@@ -20,9 +20,10 @@ def test_files_that_changed_between_trials_with_the_same_settings() -> None:
     same = [record(0, data="a", judge="x"), record(1, data="a", judge="x"), record(2, data="a")]
     assert why_not(same) == []
     [line] = why_not([*same, record(3, data="b", judge="x")])
-    assert line.startswith("no best point, as data changed between trials, which therefore do not compare: trials 0, 1")
+    assert line.startswith("no best point, as trials with equal settings had files of other content (data), so they do")
+    assert ": trials 0, 1, 2 / trial 3;" in line
     [line] = why_not([record(0, data="a", judge="x"), record(1, data="b", judge="y")])
-    assert "as data, judge changed between trials, which therefore do not compare: trial 0 / trial 1;" in line
+    assert "of other content (data, judge), so they do not compare: trial 0 / trial 1;" in line
 
 
 def test_an_axis_of_files_an_unknown_content_and_trials_without_sources_say_nothing() -> None:

@@ -62,7 +62,9 @@ def test_the_difference_of_two_points_is_welchs_interval():
     factor = t.ppf(0.975, rounded) / t.ppf(0.975, freedom)
     middle, reach = (low + high) / 2, (high - low) / 2 * factor
     assert difference(one, best, 2) == pytest.approx((middle - reach, middle + reach), rel=1e-6)
-    assert difference([1.0, 1.0], [2.0, 2.0], 2) == (-1.0, -1.0)
+    assert difference([1.0, 1.0], [2.0, 2.0], 2) == pytest.approx((-1.0, -1.0))
+    low, high = difference([0.1 + 0.2, 0.1 + 0.2], [0.3, 0.3], 2)  # equal but for rounding
+    assert low < 0 < high
 
 
 def test_a_point_that_varies_more_hides_no_difference_of_others():

@@ -68,3 +68,20 @@ def test_many_points_are_counted_and_zero_is_no_divisor() -> None:
     assert line.endswith(": h=1 (1 higher), h=2 (2 higher), h=3 (3 higher), h=4 (4 higher) and 2 more")
     [line] = verdict(ranking({1.0: [0.5], 2.0: [0.25]}, direction="maximize"))
     assert line.endswith("h=2 (50.00% lower)")
+
+
+def test_seeds_that_are_an_axis_or_lack_the_first_and_other_studies_points_are_compared() -> None:
+    of_axis = [
+        TrialRecord(0, "COMPLETE", {"h": h, "seed": seed}, h + seed / 1000, values=(h + seed / 1000,))
+        for h in (1.0, 2.0)
+        for seed in (1.0, 2.0, 3.0)
+    ]
+    taken = [
+        TrialRecord(0, "COMPLETE", {"h": h}, h + n / 1000, replica=n, values=(h + n / 1000,), origin=f"old#{n}")
+        for h in (1.0, 2.0)
+        for n in (0, 2, 3)
+    ]
+    for records in (of_axis, taken):
+        assert [line.partition(" (")[0] for line in verdict(Ranking(records, Goal(replicas=3)))] == [
+            "worse by more than noise, over the seeds: h=2"
+        ]

@@ -234,3 +234,10 @@ def test_pictures_of_points_have_one_seed(studies: Studies, tmp_path: Path) -> N
     text = text_of(studies, "s")
     assert re.search(r"trial \d+\s+h=1 ", text.partition("Pictures of the best points")[2])  # not its better seed
     assert re.search(r"trial \d+\s+h=3, replica 1", text)
+
+
+def test_points_that_share_no_axis(studies: Studies) -> None:
+    study = studies.make("s")
+    for axis, n in itertools.product(("h", "C_it"), range(6)):
+        add(study, {axis: float(n)}, [n + (axis == "h") * 0.5])
+    assert "No axis is one of all points." in text_of(studies, "s")

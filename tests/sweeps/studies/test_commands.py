@@ -130,10 +130,13 @@ def test_directories_of_interrupted_trials_are_named_and_the_working_directory_i
     studies: Studies, run: Run, tmp_path: Path
 ) -> None:
     (tmp_path / "runs" / "s" / "0").mkdir(parents=True)
-    for name, folder in (("s", tmp_path / "runs" / "s"), ("here", Path.cwd())):
-        study = studies.make(name, command={"program": "train.py", "fixed": [], "folder": str(folder)})
-        add(study, {"h": 1.0}, state=TrialState.WAITING)
-    assert f"stay, in {tmp_path}/runs/s, and its runs" in run("delete", "s", "--yes")
+    folder = tmp_path / "runs" / "s"
+    study = studies.make("s", command={"program": "train.py", "fixed": [], "folder": str(folder)})
+    add(study, {"h": 1.0}, state=TrialState.WAITING)
+    out = run("delete", "s", "--yes")
+    assert f"stay, in {folder}, and its runs in MLflow, where" in out
+    assert "rm -r" not in out  # another study may use it
+    add(studies.make("here"), {"h": 1.0}, [1.0], run_dir=str(Path.cwd() / "0"))
     out = run("delete", "here", "--yes")
     assert f"stay, in {Path.cwd()}, and" in out
     assert "rm -r" not in out
