@@ -21,11 +21,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from sweeps.base.settings import MIN_SEEDS
-from sweeps.points.statistics import Interval, critical
+from sweeps.points.statistics import ROUNDING, Interval, critical
 
 STRICT = 50  # a point is dropped at a level so many times smaller than the error of the last comparison
 HOPE = 0.2  # smallest probability that all seeds decide, for a point to get another one
-ROUNDING = 1e-13  # standard error, as a share of the values, that rounding may have made
 
 Costs = Sequence[Sequence[float]]  # for each point its values by seed, from the first seed on; smaller is better
 

@@ -20,7 +20,7 @@ LEVEL = 0.95
 ERROR = 0.05  # probability that not all intervals of the differences from the best point hold
 RELIABLE = 5  # with fewer replicas an interval covers less than LEVEL
 TWO_SIDED = 1.96  # deviations; one normal value in twenty lies farther from the mean
-ROUNDING = 1e-13  # of the values: the sums of a few of them are exact to this
+ROUNDING = 1e-13  # share of the values that rounding may have made of a sum or a standard error
 RESAMPLES = 9999
 SEED = 0  # the same values give the same interval
 
