@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
@@ -96,7 +97,7 @@ def test_a_password_with_a_space_and_a_quote_is_hidden_inside_other_texts():
 def test_the_command_in_a_report_has_no_password(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["train.py", "-m"])
     monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)  # also in `python -m pytest`
-    known = note(["mlflow.tracking_uri=http://u:secret@host:5000", "kimg=1"])
+    known = note(["mlflow.tracking_uri=http://u:secret@host:5000", "kimg=1"], Path("runs"))
     assert command_of(known, ["h=1"]) == "python train.py 'mlflow.tracking_uri=http://u:***@host:5000' kimg=1 h=1"
 
 
