@@ -66,6 +66,11 @@ class PointResult:
         return any(record.state == "FAIL" for record in self.replicas)
 
     @property
+    def is_partial(self) -> bool:
+        """Whether a replica has no value: it failed, was pruned, or has not ended."""
+        return len(self.complete) < len(self.replicas)
+
+    @property
     def origin(self) -> str | None:
         """The trial of another study that the point was copied from."""
         return self.replicas[0].origin

@@ -36,11 +36,8 @@ def heat_map(sweep: Sweep, across: str, up: str) -> Figure:
     """Two axes: in each cell the mean of the replicas of its best point, over all other axes."""
     xs, ys = axis_values(sweep, across), axis_values(sweep, up)
     best = [[_best_at(sweep, {across: x, up: y}) for x in xs] for y in ys]
-    # a lucky seed must not be the darkest: points with fewer replicas than the others are written in, without a colour
-    cells = [
-        [None if result is None or sweep.ranking.is_short(result) else result.first.mean for result in row]
-        for row in best
-    ]
+    # a lucky seed must not be the darkest: points of which a replica has no value are written in, without a colour
+    cells = [[None if result is None or result.is_partial else result.first.mean for result in row] for row in best]
     written = len(xs) * len(ys) <= MAX_WRITTEN
     figure = Figure(
         Heatmap(

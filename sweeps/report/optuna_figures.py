@@ -92,8 +92,8 @@ def _first(trial: Any) -> float:
 
 
 def _of_means(sweep: Sweep) -> Study:
-    """A trial for each point, with the point's values, of the points that have all their replicas."""
-    full = [result for result in sweep.points if not sweep.ranking.is_short(result)]
+    """A trial for each point, with the point's values, of the points whose replicas all have one."""
+    full = [result for result in sweep.points if not result.is_partial]
     return _study(sweep, [replace(result.complete[0], values=result.values) for result in full])
 
 

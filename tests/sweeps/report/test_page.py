@@ -137,6 +137,10 @@ def test_a_point_with_fewer_replicas_has_no_colour_in_the_heat_map(studies: Stud
     figure = heat_map(studies.read("s"), "h", "C_it")
     assert figure.data[0].z[1][1] is None
     assert "0.5, 1 of 3" in [note.text for note in figure.layout.annotations]
+    alone = studies.make("alone")  # as after replicas_top: all that ran have a value
+    for h, c_it, replica in ((1.0, 1.0, 0), (1.0, 1.0, 1), (1.0, 2.0, 0), (2.0, 1.0, 0), (2.0, 2.0, 0)):
+        add(alone, {"h": h, "C_it": c_it}, [1.0 + h], replica=replica)
+    assert heat_map(studies.read("alone"), "h", "C_it").data[0].z == ([2.0, 3.0], [2.0, 3.0])
 
 
 def test_two_objectives_and_an_axis_of_many_values(studies: Studies) -> None:
