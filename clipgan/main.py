@@ -181,8 +181,10 @@ def _train(cfg: Any, run: Any, trial: "RunningTrial | None") -> "Result":
     run_dir = Path(value_of_first("run directory", run.runtime.output_dir))
     origin = Origin(_command(run))
     if trial is not None:
-        told = trial.name_metrics, trial.tell_sources
-        origin = Origin(_command(run), trial.overrides(), trial.parent_run_id, *told)
+        origin = Origin(
+            _command(run), trial.overrides(), trial.parent_run_id,
+            tell_names=trial.name_metrics, tell_sources=trial.tell_sources,
+        )  # fmt: skip
     return train(config, run_dir, report=trial.report if trial else None, origin=origin)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from clipgan.base.errors import UserError
 from clipgan.base.installed import conf, train_command
-from clipgan.base.text import first_line
 from clipgan.config.meanings import meanings, section_of
 from clipgan.config.training import Config
 
@@ -46,7 +45,7 @@ def described(error: Exception, further_keys: Iterable[str] = ()) -> str:
         return f"{group}={option} is not an option{_close(option, options)} Options of {group}: {', '.join(options)}"
     message = str(error).partition(SEARCH_PATH)[0].rstrip()
     if message.startswith(NOT_MERGED) and error.__cause__ is not None:  # OmegaConf's error says why
-        return of_value(getattr(error.__cause__, "full_key", None), first_line(error.__cause__))
+        return of_refusal(error.__cause__)
     found = NO_KEY.match(message)
     return no_such_key(found["key"], further_keys) if found else message
 
@@ -86,16 +85,19 @@ def refuse_unusable(override: str) -> None:
             f"{override} is not allowed: {key} is a section; {key.replace('.', '/')}=NAME chooses it, "
             f"{key}.NAME=VALUE sets a key in it"
         )
-    is_group = "/" in key or (conf() / key.partition("@")[0]).is_dir()
-    if is_group and (("[" in value and _gives_no_name(override)) or "[[" in value):
+    if _is_group(key) and ("[[" in value or ("[" in value and NO_NAME.search(value))):
         raise UserError(_no_names([override]))
 
 
 def _gives_no_name(override: str) -> bool:
     """Whether an override gives a group a number, a boolean or null."""
     key, _, value = override.partition("=")
-    group = key.lstrip("+").partition("@")[0]
-    return bool(NO_NAME.search(value)) and ("/" in group or (conf() / group).is_dir())
+    return bool(NO_NAME.search(value)) and _is_group(key.lstrip("+"))
+
+
+def _is_group(key: str) -> bool:
+    group = key.partition("@")[0]
+    return "/" in group or (conf() / group).is_dir()
 
 
 def _no_names(overrides: Sequence[str]) -> str:
@@ -106,7 +108,13 @@ def _no_names(overrides: Sequence[str]) -> str:
     )
 
 
-def of_value(key: str | None, reason: str, value: Any = None) -> str:
+def of_refusal(error: BaseException) -> str:
+    """The message for OmegaConf's error about a value."""
+    reason = str(getattr(error, "msg", None) or error).splitlines()[0]
+    return _of_value(getattr(error, "full_key", None), reason, getattr(error, "value", None))
+
+
+def _of_value(key: str | None, reason: str, value: Any = None) -> str:
     """The message for a value that OmegaConf has refused.
 
     Args:

@@ -9,7 +9,7 @@ from clipgan.base.errors import UserError
 from clipgan.base.secrets import remember, without_passwords
 from clipgan.config.checks import require
 from clipgan.config.identity import FOR_GANS_ONLY, is_listed
-from clipgan.config.mistakes import of_value
+from clipgan.config.mistakes import of_refusal
 from clipgan.config.training import Config
 
 
@@ -29,14 +29,15 @@ def from_yaml(node: Any) -> Config:
         node = _as_node(node)
         _check_terms(node)
         written: Any = OmegaConf.to_container(node, resolve=False)  # a key may refer to a missing one
-        missing = sorted(key for key, value in flatten(written).items() if value == "???")
+        flat = flatten(written)
+        missing = sorted(key for key, value in flat.items() if value == "???")
         if missing:
             raise UserError(f"{missing[0]} is missing: give {missing[0]}=VALUE")
         merged = OmegaConf.merge(_typed_keys(), node)
-        _check_lists(written)
+        _check_lists(flat)
         return _to_config(merged)
     except OmegaConfBaseException as error:
-        raise _as_user_error(error) from error
+        raise UserError(of_refusal(error)) from error
 
 
 def point_check(node: Any) -> Callable[[Mapping[str, Any]], None]:
@@ -58,7 +59,7 @@ def point_check(node: Any) -> Callable[[Mapping[str, Any]], None]:
         _check_terms(node)
         merged = OmegaConf.merge(_typed_keys(), node)
     except OmegaConfBaseException as error:
-        raise _as_user_error(error) from error
+        raise UserError(of_refusal(error)) from error
 
     def check(values: Mapping[str, Any]) -> None:
         try:
@@ -66,7 +67,7 @@ def point_check(node: Any) -> Callable[[Mapping[str, Any]], None]:
                 OmegaConf.update(merged, key, value)
             refuse_unread(_to_config(merged), values)
         except OmegaConfBaseException as error:
-            raise _as_user_error(error) from error
+            raise UserError(of_refusal(error)) from error
 
     return check
 
@@ -98,9 +99,9 @@ def _check_terms(node: Any) -> None:
             )
 
 
-def _check_lists(written: Mapping[str, Any]) -> None:
+def _check_lists(flat: Mapping[str, Any]) -> None:
     """Refuse lists and mappings within a list, which OmegaConf lets through."""
-    for key, value in flatten(written).items():
+    for key, value in flat.items():
         nested = isinstance(value, list) and any(isinstance(each, (list, dict)) for each in value)
         require(not nested, key, value, "a plain list")
 
@@ -112,12 +113,6 @@ def _to_config(merged: Any) -> Config:
     assert isinstance(config, Config)
     remember(config.mlflow.tracking_uri)
     return config
-
-
-def _as_user_error(error: Exception) -> UserError:
-    reason = str(error.msg if hasattr(error, "msg") and error.msg else error).splitlines()[0]
-    key = getattr(error, "full_key", None)
-    return UserError(of_value(key, reason, getattr(error, "value", None)))
 
 
 def from_record(node: Any) -> Config:
@@ -139,7 +134,7 @@ def from_record(node: Any) -> Config:
         written: Any = OmegaConf.to_container(_as_node(node), resolve=False)
         flat = flatten(written)
     except OmegaConfBaseException as error:
-        raise _as_user_error(error) from error
+        raise UserError(of_refusal(error)) from error
     except RecursionError as error:
         raise UserError("the configuration that comes with a file is nested too deeply") from error
     for key, value in flat.items():

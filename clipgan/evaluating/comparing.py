@@ -1,9 +1,10 @@
 """Whether the data and the judge are those of the training: only then do metrics belong beside the training's own."""
 
 from clipgan.base.errors import UserError
-from clipgan.config import NEEDS, Config, Need
+from clipgan.config import Config
 from clipgan.evaluating.options import EvaluateOptions
 from clipgan.metrics.measure import load_measure
+from clipgan.metrics.needs import reads_judge
 from clipgan.sampling.source import Source
 from clipgan.tasks.gan.preparation import Prepared
 
@@ -36,11 +37,10 @@ def compares_with_training(config: Config, source: Source, options: EvaluateOpti
             " measure with those that are here (MLflow then gets no metric)"
         )
     judge, of_run = config.metrics.judge, theirs.metrics.judge
-    judged = (against_real and config.metrics.extractor == "judge") or any(
-        Need.JUDGE in NEEDS.get(name, ()) for name in asked
-    )
-    if not judged or judge is None or prepared.judge is None or of_run is None or judge.name != of_run.name:
-        return same_data  # no judge, or one that gives the metrics another name
+    if not reads_judge(asked, config) or judge is None or prepared.judge is None:
+        return same_data
+    if of_run is None or judge.name != of_run.name:  # it gives the metrics another name
+        return same_data
     if _equal(recorded.get("judge.key"), prepared.judge.key, judge == of_run):
         return same_data
     if options.protocol is None and not options.gives_any("metrics.judge", "clip@metrics.judge"):

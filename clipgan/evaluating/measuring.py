@@ -36,7 +36,7 @@ from clipgan.inputs.encoders.weights import check_weights
 from clipgan.metrics.evaluation import Evaluation
 from clipgan.metrics.measure import load_measure
 from clipgan.metrics.metric_names import real_split
-from clipgan.metrics.needs import refuse_unmet, unmet_needs
+from clipgan.metrics.needs import reads_judge, refuse_unmet, unmet_needs
 from clipgan.metrics.prompts import Prompts, real_indices
 from clipgan.sampling.sampler import Sampler, trained_generator
 from clipgan.sampling.source import Source
@@ -91,7 +91,7 @@ def measure_pictures(
     n_real = len(real_indices(getattr(data, real_split(config)), config.metrics))
     for name in asked:  # before a judge is trained
         load_measure(name).check(config, n_real)
-    judge = load_clip(judging, data, cache_dir, device) if judging is not None and _judges(config, options) else None
+    judge = load_clip(judging, data, cache_dir, device) if judging is not None and reads_judge(asked, config) else None
 
     def measured() -> Measured:
         evaluation = Evaluation(
@@ -116,12 +116,6 @@ def _captions_of(pictures: GivenPictures, file: Path | None) -> list[str] | None
             "give one caption for each image, in the order of the images' names"
         )
     return captions
-
-
-def _judges(config: Config, options: EvaluateOptions) -> bool:
-    """Whether a measure needs the judge."""
-    names = options.metrics or config.metrics.asked()
-    return config.metrics.extractor == "judge" or any(name in config.metrics.asked(Need.JUDGE) for name in names)
 
 
 def _possible(config: Config, unmet: set[Need]) -> list[str]:

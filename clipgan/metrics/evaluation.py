@@ -21,7 +21,7 @@ from clipgan.inputs.features.feature_cache import Features
 from clipgan.metrics.extractors import Extractor, JudgeExtractor, load_extractor
 from clipgan.metrics.generated import Context, ReadImages, chunks_of_a_pass, evaluating, generate, measured
 from clipgan.metrics.kept_rows import KeptRows
-from clipgan.metrics.measure import FEATURES, JUDGED, LOGITS, REDRAWN, Measure, Setting, load_measure
+from clipgan.metrics.measure import FEATURES, JUDGED, OF_EXTRACTOR, REDRAWN, Measure, Setting, load_measure
 from clipgan.metrics.metric_names import prompt_split, real_split
 from clipgan.metrics.needs import refuse_unmet, unmet_needs
 from clipgan.metrics.passes import in_batches, real_features
@@ -210,7 +210,7 @@ class Evaluation:
         """Load the network of each needed row: the protocol's, and those of single measures."""
         needed = {row for measure in self.measures.values() for row in (*measure.rows, *measure.reals)}
         extractors: dict[str, Extractor] = {}
-        if needed & {FEATURES, LOGITS, REDRAWN}:
+        if needed & OF_EXTRACTOR:
             extractors[FEATURES] = load_extractor(self.metrics, self.judge, self.device)
         for measure in self.measures.values():
             extractors |= measure.extractors(self.metrics, self.device)
@@ -230,7 +230,7 @@ class Evaluation:
 
     def _rows(self, images: Tensor, numbers: range, measures: list[Measure], needed: set[str]) -> dict[str, Tensor]:
         """Compute the rows of a chunk of images, [n, ...] by name: shared `needed` rows and the measures' own rows."""
-        rows = self._extracted(images, needed) if needed & {FEATURES, LOGITS, REDRAWN} else {}
+        rows = self._extracted(images, needed) if needed & OF_EXTRACTOR else {}
         for row in needed & {*self.extractors} - {FEATURES}:
             rows[row] = in_batches(self.extractors[row], images, self.metrics.batch)["features"]
         if JUDGED in needed:

@@ -28,6 +28,7 @@ FEATURES = "features"  # the extractor's features, [N, D]
 LOGITS = "logits"  # Inception's logits, [N, 1008]
 JUDGED = "judged"  # the judge's embeddings at unit length, [N, C]
 REDRAWN = "redrawn"  # the extractor's features of other images for the same prompts, [N, D]
+OF_EXTRACTOR = {FEATURES, LOGITS, REDRAWN}
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from clipgan.base.errors import UserError
 from clipgan.config import NEEDS, Config, Need
 from clipgan.inputs.data.shapes_captions import are_of_shapes
+from clipgan.metrics.measure import OF_EXTRACTOR, load_measure
 
 WORDS = {  # for messages
     Need.JUDGE: "a CLIP that judges: clip@metrics.judge=NAME",
@@ -30,6 +31,15 @@ def unmet_needs(config: Config, captions: Sequence[str] | None, judged: bool, re
         Need.REDRAWN: redraws,
     }
     return {need for need, is_met in met.items() if not is_met}
+
+
+def reads_judge(measures: Iterable[str], config: Config) -> bool:
+    """Whether a measure needs the judge: by itself, or as the protocol's extractor."""
+    extracts = config.metrics.extractor == "judge"
+    return any(
+        Need.JUDGE in NEEDS.get(name, ()) or (extracts and not OF_EXTRACTOR.isdisjoint(load_measure(name).rows))
+        for name in measures
+    )
 
 
 def refuse_unmet(measures: Iterable[str], unmet: set[Need]) -> None:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 ATTRIBUTE = "mlflow_run_id"  # note of the study
-MAX_PARAM = 6000  # characters that MLflow allows in the value of a parameter
-MAX_TAG = 5000  # characters that MLflow allows in the value of a tag
+MAX_PARAM = 6000  # characters that MLflow allows in the value of a parameter; a tag may have more
+NO_BEST = "no_best_point"  # tag: why the study has none
 MAX_AXES = 80  # characters of the axes in a run's name
 
 
@@ -57,7 +57,9 @@ class ParentRun:
             self._log_best_so_far(records, goal.directions[0], f"best_so_far_{name}")
             self.client.log_metric(self.run_id, f"best_point_{name}", ranking.best.values[0])
         if ranking.incomparable:
-            self.client.set_tag(self.run_id, "no_best_point", " ".join(ranking.incomparable)[:MAX_TAG])
+            self.client.set_tag(self.run_id, NO_BEST, " ".join(ranking.incomparable)[:MAX_PARAM])
+        elif NO_BEST in self.client.get_run(self.run_id).data.tags:
+            self.client.delete_tag(self.run_id, NO_BEST)
         states = Counter(record.state for record in records)
         self.client.log_metric(self.run_id, "n_complete", states["COMPLETE"])
         self.client.log_metric(self.run_id, "n_fail", states["FAIL"])

@@ -12,10 +12,10 @@ from clipgan.base.console import PlainConsole
 from clipgan.base.installed import with_this_python
 from sweeps.command.next_steps import Step
 from sweeps.display.table import StudyTable, cell, interval_text, names_in, point_cells, study_table
-from sweeps.points.ranking import PointResult, Ranking
+from sweeps.points.ranking import Ranking
 from sweeps.points.statistics import caution
 from sweeps.points.trial_record import TrialRecord
-from sweeps.points.verdict import of_point, verdict
+from sweeps.points.verdict import compared, verdict
 
 PIPED_WIDTH = 1000  # characters: nothing is wrapped or cut where the output is no terminal
 
@@ -125,17 +125,11 @@ def _replica_table(ranking: Ranking) -> Table:
     for result in ranking.points:
         said = result.first
         interval = "-" if said.interval is None else interval_text(said.interval)
-        numbers = (ranking.count(result), cell(said.mean), cell(said.deviation), interval, _compared(ranking, result))
+        against = "-" if result is ranking.best else compared(ranking, result)
+        numbers = (ranking.count(result), cell(said.mean), cell(said.deviation), interval, against)
         style = "bold" if result is ranking.best else None
         table.add_row(*point_cells(result.point, axes), *numbers, style=style)
     return table
-
-
-def _compared(ranking: Ranking, result: PointResult) -> str:
-    if result is ranking.best:
-        return "-"
-    ends, said = ranking.difference(result), of_point(ranking, result)
-    return said if ends is None else f"{said}: {interval_text(ends, signed=True)}"
 
 
 def _failures(records: Sequence[TrialRecord]) -> Iterator[str]:

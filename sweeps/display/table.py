@@ -138,6 +138,6 @@ def cell(value: Any) -> str:
     return str(value)
 
 
-def interval_text(ends: tuple[float, float], signed: bool = False) -> str:
-    """An interval as text, with four digits; of a difference with signs."""
-    return " to ".join(f"{end:+.4g}" if signed else f"{end:.4g}" for end in ends)
+def interval_text(ends: tuple[float, float]) -> str:
+    """An interval as text, with four digits."""
+    return " to ".join(f"{end:.4g}" for end in ends)

@@ -123,9 +123,9 @@ class Ranking:
         most = max((len(result.complete) for result in found), default=0)
         self.asked = most if goal.error is not None else goal.replicas or most
         sign = 1 if goal.directions[0] == "minimize" else -1
-        self._enough = min(self.asked, most)
-        self.points = sorted(found, key=lambda result: (self.is_short(result), sign * result.values[0]))
-        full = [result for result in self.points if not self.is_short(result)]
+        enough = min(self.asked, most)
+        self.points = sorted(found, key=lambda result: (len(result.complete) < enough, sign * result.values[0]))
+        full = [result for result in self.points if len(result.complete) >= enough]
         several = len(goal.directions) > 1
         front = pareto_front([result.values for result in full], goal.directions) if several else range(len(full[:1]))
         self.incomparable = why_not(self.records)  # reasons, for a user
@@ -147,10 +147,6 @@ class Ranking:
     def has_replicas(self) -> bool:
         """Whether any point has more than one complete replica."""
         return any(len(result.complete) > 1 for result in self.points)
-
-    def is_short(self, result: PointResult) -> bool:
-        """Whether a point has fewer complete replicas than it should have, and so comes after the others."""
-        return len(result.complete) < self._enough
 
     def count(self, result: PointResult) -> str:
         """Return a point's number of complete replicas as text, and the requested number if it is larger."""

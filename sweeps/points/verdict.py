@@ -26,12 +26,19 @@ def verdict(ranking: Ranking) -> list[str]:
     if len(ranking.goal.names) > 1:
         return [f"{len(ranking.leaders)} of {len(ranking.points)} points are on the Pareto front."]
     others = ranking.points[1:]
-    found = {call: [point for point in others if of_point(ranking, point) == call] for call in LINES}
+    found: dict[str, list[PointResult]] = {call: [] for call in LINES}
+    for point in others:
+        found[_call(ranking, point)].append(point)
     return [f"{LINES[call]}: {_listed(ranking, points)}" for call, points in found.items() if points]
 
 
-def of_point(ranking: Ranking, point: PointResult) -> str:
-    """One word, or a few, on how a point compares with the best one."""
+def compared(ranking: Ranking, point: PointResult) -> str:
+    """How a point compares with the best one, in a word or a few, and the interval of their difference."""
+    said, ends = _call(ranking, point), ranking.difference(point)
+    return said if ends is None else f"{said}: {ends[0]:+.4g} to {ends[1]:+.4g}"
+
+
+def _call(ranking: Ranking, point: PointResult) -> str:
     noise, best = ranking.noise(point), ranking.points[0]
     single = min(len(point.complete), len(best.complete)) < 2
     if noise is None:

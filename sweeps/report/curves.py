@@ -81,13 +81,6 @@ def _axes(figure: Figure, sweep: Sweep, positive: bool) -> None:
         {"label": name, "method": "relayout", "args": [{"yaxis.type": kind, "yaxis.autorange": True}]}
         for name, kind in (("log", "log"), ("linear", "linear"))
     ]
-    menu = {
-        "type": "buttons",
-        "active": 1 - log,
-        "direction": "right",
-        "x": 0,
-        "xanchor": "left",
-        "y": 1.02,
-        "yanchor": "bottom",
-    }
-    figure.update_layout(updatemenus=[{**menu, "buttons": buttons, "pad": {"b": 4}, "bgcolor": "white"}])
+    menu = {"type": "buttons", "direction": "right", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"}
+    look = {"pad": {"b": 4}, "bgcolor": "white", "active": 1 - log}
+    figure.update_layout(updatemenus=[{**menu, **look, "buttons": buttons}])

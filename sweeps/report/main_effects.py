@@ -10,16 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import studentized_range
 
 from sweeps.points.search_space import Value, name_of
-from sweeps.points.statistics import ROUNDING
+from sweeps.points.statistics import ERROR, ROUNDING, critical
 from sweeps.report.effects import MAX_GRID, axis_values
 from sweeps.report.reading import Sweep
 from sweeps.report.tables import Column, Row, Table
 
 MIN_FREEDOM = 5  # points beyond the number of coefficients
-CONFIDENCE = 0.95
 FEW_POINTS = (
     f"Not computed: this needs {MIN_FREEDOM} points more than effects to estimate, no axis of more than {MAX_GRID}"
     " values, points that tell the axes apart, and objectives that differ at a step that all points have reported."
@@ -79,14 +77,14 @@ def main_effects(sweep: Sweep) -> MainEffects | None:
     rounding = ROUNDING * float(np.abs(objective).max())
     effects = []
     for axis, found in values.items():
-        critical = float(studentized_range.ppf(CONFIDENCE, len(found), freedom)) / 2**0.5
+        reach = critical(len(found), freedom, ERROR)
         counts = Counter(point[axis] for point, _ in measured if axis in point)
         rows = {value: np.array([0.0, *_coded({axis: value}, values)]) for value in found}
         order = sorted(found, key=lambda value: float(rows[value] @ coefficients) * (1 if sweep.minimizes else -1))
         for value in order:
             contrast = rows[value] - rows[order[0]]
             difference = float(contrast @ coefficients)
-            error = critical * float(max(contrast @ covariance @ contrast, 0)) ** 0.5 + rounding
+            error = reach * float(max(contrast @ covariance @ contrast, 0)) ** 0.5 + rounding
             mean = float(coefficients[0] + rows[value] @ coefficients)
             ends = difference - error, difference + error
             effects.append(Effect(axis, value, counts[value], mean, difference, ends))
@@ -144,7 +142,7 @@ def effects_lead(sweep: Sweep, found: MainEffects) -> str:
     return (
         f"{which}: what each value does if the effects of the axes add up (least squares; the sum explains"
         f" {found.explained:.0%} of the variance: {each}). All intervals of an axis hold at once with probability"
-        f" {CONFIDENCE:g} (Tukey-Kramer).{later}"
+        f" {1 - ERROR:g} (Tukey-Kramer).{later}"
     )
 
 

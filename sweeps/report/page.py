@@ -25,7 +25,7 @@ from sweeps.report.images import Picture, newest_picture
 from sweeps.report.main_effects import FEW_POINTS, effects_lead, effects_table, main_effects
 from sweeps.report.reading import Sweep
 from sweeps.report.settling import settling, settling_figure
-from sweeps.report.strips import Strip, strip_of
+from sweeps.report.strips import Strip, named, strip_of
 from sweeps.report.tables import Table
 
 TOP = 4  # points whose pictures are shown
@@ -184,8 +184,8 @@ def _pictures(sweep: Sweep, pattern: str) -> Section | None:
     found = [newest_picture(trial.run_dir, pattern) for trial in trials]
     if not any(picture.uri for picture in found):
         return Section(title, f"There are none: {found[0].note}.")
-    named = [f"trial {trial.label}  {trial}{_seed(trial)}" for trial in trials]
-    return Section(title, pictures=tuple(zip(named, found, strict=True)))
+    texts = [f"trial {trial.label}  {named(trial)}" for trial in trials]
+    return Section(title, pictures=tuple(zip(texts, found, strict=True)))
 
 
 def _of_one_seed(points: Sequence[PointResult]) -> list[TrialRecord]:
@@ -193,10 +193,6 @@ def _of_one_seed(points: Sequence[PointResult]) -> list[TrialRecord]:
     replicas = [{trial.replica for trial in result.complete} for result in points]
     seed = min(set.intersection(*replicas), default=None) if replicas else None
     return [next((trial for trial in p.complete if trial.replica == seed), p.complete[0]) for p in points]
-
-
-def _seed(trial: TrialRecord) -> str:
-    return f", replica {trial.replica}" if trial.replica else ""
 
 
 def _strip(sweep: Sweep, pattern: str) -> Section | None:

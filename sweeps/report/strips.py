@@ -44,9 +44,13 @@ def strip_of(trials: Sequence[TrialRecord], pattern: str) -> Strip | None:
     for trial, files in found:
         rows = [_first_row(files[step]) if step in files else None for step in steps]
         title = title or next((row[0] for row in rows if row), None)
-        seed = f", replica {trial.replica}" if trial.replica else ""
-        lines.append((f"{trial}{seed}", tuple(row[1] if row else None for row in rows)))
+        lines.append((named(trial), tuple(row[1] if row else None for row in rows)))
     return None if title is None else Strip(title, tuple(steps), tuple(lines))
+
+
+def named(trial: TrialRecord) -> str:
+    """A trial's point, and its replica if it is not the first: a picture depends on the seed."""
+    return f"{trial}, replica {trial.replica}" if trial.replica else f"{trial}"
 
 
 def _pictures(run_dir: str | None, pattern: str) -> dict[int, Path]:

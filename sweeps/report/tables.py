@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sweeps.points import verdict
 from sweeps.points.search_space import Value, name_of
 from sweeps.points.statistics import Summary
 from sweeps.points.trial_record import TrialRecord
-from sweeps.points.verdict import of_point
 from sweeps.report.reading import Sweep
 
 
@@ -57,9 +57,7 @@ def point_table(sweep: Sweep) -> Table:
         if several:
             cells.append("yes" if result in ranking.leaders else "")
         elif compared:
-            ends = ranking.difference(result)
-            by = "" if ends is None else f": {ends[0]:+.4g} to {ends[1]:+.4g}"
-            cells.append("best" if index == 0 else of_point(ranking, result) + by)
+            cells.append("best" if index == 0 else verdict.compared(ranking, result))
         rows.append(Row(tuple(cells), best=result in ranking.leaders))
     return Table(tuple(columns), tuple(rows))
 

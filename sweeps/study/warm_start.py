@@ -24,9 +24,9 @@ def take_over(
     Raises:
         SweepError: see `complete_trials`.
     """
-    known = complete_trials(storage, name, directions_of(study.study))
-    differs = _differences(newest_study(storage, current_name(storage, name) or name), study.study)
-    found = [record for record in known if plan.source.accepts(record.point)]
+    known = _known_study(storage, name, directions_of(study.study))
+    differs = _differences(known, study.study)
+    found = [record for record in _complete(known) if plan.source.accepts(record.point)]
     new = [record for record in found if record.task not in queue.trials.newest]
     points, distributions = study.conforming([record.point for record in new]), study.distributions()
     pairs = zip(new, points, strict=True)
@@ -47,6 +47,10 @@ def complete_trials(storage: RDBStorage, name: str, directions: Sequence[str]) -
     Raises:
         SweepError: no study has this name, or its directions differ.
     """
+    return _complete(_known_study(storage, name, directions))
+
+
+def _known_study(storage: RDBStorage, name: str, directions: Sequence[str]) -> optuna.Study:
     known = current_name(storage, name)
     if known is None:
         there = ", ".join(optuna.get_all_study_names(storage)) or "none"
@@ -55,6 +59,10 @@ def complete_trials(storage: RDBStorage, name: str, directions: Sequence[str]) -
     if directions_of(study) != tuple(directions):
         both = f"{','.join(directions_of(study))}, this one {','.join(directions)}"
         raise SweepError(f"hydra.sweeper.warm_start: the direction of study {name} is {both}")
+    return study
+
+
+def _complete(study: optuna.Study) -> list[TrialRecord]:
     complete = newest_of_each_task(record for record in records_of(study) if record.state == "COMPLETE")
     return [replace(record, origin=record.origin or f"{study.study_name}#{record.label}") for record in complete]
 

@@ -149,10 +149,11 @@ class Training(Run):
         """List commands for pictures, a longer training and a sweep."""
         assert self.checkpoints.last is not None
         drawing = [*module_command("clipgan.sample"), f"ckpt={shown_path(self.checkpoints.last)}", "prompts=PROMPTS"]
+        steps = [(shlex.join(drawing), "draw what prompts say")]
         if origin.command.run_dir is None:
-            return [(shlex.join(drawing), "draw what prompts say")]
+            return steps
         return [
-            (shlex.join(drawing), "draw what prompts say"),
+            *steps,
             (origin.command.here().resumed(**self._twice_as_long()), "train on, for as long again"),
             (origin.command.sweep("h=0.1,0.5,2"), "compare other h in a sweep"),
         ]

@@ -1,6 +1,7 @@
 """The table at a sweep's end, the report and MLflow's run name the same best point."""
 
 import io
+from types import SimpleNamespace
 from typing import Any
 
 from rich.console import Console
@@ -29,6 +30,9 @@ class Client:
 
     def log_metric(self, run_id: str, name: str, value: float, step: int = 0) -> None:
         self.metrics[name] = value
+
+    def get_run(self, run_id: str) -> SimpleNamespace:
+        return SimpleNamespace(data=SimpleNamespace(tags={}))
 
     def set_terminated(self, run_id: str, status: str) -> None:
         pass
