@@ -1,0 +1,25 @@
+"""Which measures read the judge: by itself, or as the extractor whose features they compare."""
+
+import pytest
+
+from clipgan.metrics.needs import reads_judge
+from tests.helpers import make_config
+
+
+@pytest.mark.parametrize(
+    ("measure", "by_itself", "as_extractor"),
+    [
+        ("fid", False, True),
+        ("kid", False, True),
+        ("diversity", False, True),
+        ("fjd", True, True),
+        ("r_precision", True, True),
+        ("accuracy", False, False),
+        ("fd_dinov2", False, False),
+    ],
+)
+def test_what_reads_the_judge(measure, by_itself, as_extractor):
+    inception = make_config("metrics.extractor=inception", "metrics.inception_weights=unread.pth")
+    assert reads_judge([measure], inception) == by_itself
+    assert reads_judge([measure], make_config("metrics.extractor=judge")) == as_extractor
+    assert reads_judge([], inception) is False
