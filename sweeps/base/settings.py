@@ -14,7 +14,7 @@ MIN_SEEDS = 3  # seeds of each point before replicas=auto compares points
 AT_LEAST = {
     **dict.fromkeys(("stop_seconds", "gpus", "memory_gb", "max_retries", "max_requeues"), 0),
     **dict.fromkeys(("n_trials", "replicas_top", "replicas_trials", "workers", "processes", "threads", "heartbeat"), 1),
-    **dict.fromkeys(("max_batch_size",), 1),
+    **dict.fromkeys(("max_batch_size", "max_equal_failures"), 1),
 }
 
 
@@ -67,6 +67,7 @@ class Settings:
     max_retries: int = 1  # number of retries after a crash, from the checkpoint; not after a mistake or a divergence
     max_requeues: int = 100  # times that a trial may exit with status 75, or end by a signal, and run again later
     max_failure_rate: float = 1.0  # the sweep ends when a larger share of its trials has failed; 1: never
+    max_equal_failures: int | None = 3  # the sweep ends when its first N trials fail for one reason; null: never
     heartbeat: int = 20  # seconds between two heartbeats of each host of a study
     stop_seconds: int = 30  # seconds that stopped trials have to save their state, before they are killed
     grace: int = 120  # seconds without a heartbeat after which a host loses its trials to the others

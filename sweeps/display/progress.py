@@ -88,7 +88,7 @@ class LiveTable:
                 "  ".join(record.overrides) or "(no axis)",
                 "-" if step is None else str(step),
                 "-" if value is None else f"{value:.6g}",
-                record.state if record.reason is None else f"{record.state} {record.reason:.40}",
+                _state(record),
                 clock(pace.left(record, now)) if record.state == "RUNNING" else "",
             )
         return Group(table, Text(self._summary(pace, now)))
@@ -171,11 +171,19 @@ def _events(before: TrialRecord | None, record: TrialRecord, step_name: str, met
 
 
 def _end(record: TrialRecord, metric: str) -> str:
+    took = f"{record.seconds or 0:.0f} s"
+    if record.requeued:  # FAIL is what the study stores, but the task goes on
+        return f"ended early after {took}: {record.reason}; it waits again"
     values = record.values or ([] if record.value is None else [record.value])
     numbers = ", ".join(f"{value:.6g}" for value in values)
     result = f"{metric} {numbers}" if numbers else record.reason
-    again = "; it waits again" if record.requeued else ""
-    return f"{record.state} {f'{result} ' if result else ''}in {record.seconds or 0:.0f} s{again}"
+    return f"{record.state} {f'{result} ' if result else ''}in {took}"
+
+
+def _state(record: TrialRecord) -> str:
+    """The state as the live table shows it, with the beginning of the reason."""
+    state = "waits again" if record.requeued else record.state
+    return state if record.reason is None else f"{state} {record.reason:.40}"
 
 
 def clock(seconds: float | None) -> str:

@@ -124,6 +124,10 @@ class OpenStudy:
         """Compute the share of the plan's tasks that have failed, as far as this process knows."""
         return self._states.failure_rate(plan)
 
+    def only_failure(self, plan: Plan, limit: int | None) -> str | None:
+        """See `PlanStates.only_failure`."""
+        return self._states.only_failure(plan, limit)
+
     def has_reached(self, plan: Plan, target: float) -> bool:
         """Whether a trial of the plan is as good as a value, as far as this process knows."""
         return self._states.has_reached(plan, target)

@@ -24,9 +24,30 @@ class PlanStates:
         """Compute the share of the plan's tasks that have failed."""
         return self.of(plan)["FAIL"] / len(plan)
 
+    def only_failure(self, plan: Plan, limit: int | None) -> str | None:
+        """Return the one reason for which all of the plan's ended tasks have failed, before they reported a step.
+
+        So no task has shown that it can run: a file is missing, or this machine lacks something.
+
+        Args:
+            plan: the command's plan.
+            limit: smallest number of ended tasks that count; None: there is none.
+
+        Returns:
+            None if fewer tasks have ended, one has not failed or has reported a step, or the reasons differ.
+        """
+        if limit is None or (states := self.of(plan))["FAIL"] < limit or states.keys() & {"COMPLETE", "PRUNED"}:
+            return None
+        self._trials.refresh(with_running=True)  # a trial that runs may have reported meanwhile
+        known = [record for record in self._trials.newest.values() if self.wanted(plan, record)]
+        reasons = {record.reason for record in known if record.state == "FAIL"}
+        return reasons.pop() if len(reasons) == 1 and not any(record.steps for record in known) else None
+
     def is_given_up(self, plan: Plan, limits: Limits) -> bool:
         """Whether no more tasks are to start: too many have failed, or one has reached the target."""
         if limits.target is not None and self.has_reached(plan, limits.target):
+            return True
+        if self.only_failure(plan, limits.max_equal_failures) is not None:
             return True
         return limits.max_failure_rate < 1 and self.failure_rate(plan) > limits.max_failure_rate
 

@@ -31,6 +31,7 @@ class Limits:
     max_retries: int = 0  # retries of a trial that crashes
     max_requeues: int = 100  # times that a task may ask to run again later
     max_failure_rate: float = 1.0  # share of a command's tasks; if more have failed, no process claims a trial
+    max_equal_failures: int | None = None  # see `PlanStates.only_failure`
     grace: int = 120  # seconds without a heartbeat
     target: float | None = None  # value of the first objective; when a trial has reached it, no process claims one
 

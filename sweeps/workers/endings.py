@@ -23,6 +23,14 @@ def reasons_to_end(study: SweepStudy, plan: Plan, settings: Settings, records: S
             f" hydra.sweeper.max_failure_rate={limit}; go on with a greater one, or with"
             " hydra.sweeper.retry_failed=true"
         )
+    reason = study.only_failure(plan, settings.max_equal_failures)
+    if reason is not None and (n_open := study.n_open(plan)):
+        n_failed = sum(record.state == "FAIL" for record in records if plan.wants(record))
+        yield (
+            f"given up: the first {n_failed} trials have failed for one reason ({n_open} have not started): {reason}\n"
+            "after a mend, repeat the command with hydra.sweeper.retry_failed=true; to run the others all the same,"
+            " with hydra.sweeper.max_equal_failures=null"
+        )
     if settings.target is not None and study.has_reached(plan, settings.target):
         yield f"hydra.sweeper.target={settings.target} is reached: no further trial starts"
     if (reason := plan.why_no_further_seed(records)) is not None:

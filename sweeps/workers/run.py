@@ -237,7 +237,12 @@ class Run:
         for known in settings.warm_start if self.orders is None else ():  # check before a study is created in vain
             complete_trials(open_storage(absolute_url(settings.storage)), known, settings.directions)
         limits = Limits(
-            settings.max_retries, settings.max_requeues, settings.max_failure_rate, settings.grace, settings.target
+            settings.max_retries,
+            settings.max_requeues,
+            settings.max_failure_rate,
+            settings.max_equal_failures,
+            settings.grace,
+            settings.target,
         )
         leader = None if self.orders is None else self.orders.leader
         name, identity = self.request.study_name, self.request.identity

@@ -122,7 +122,7 @@ def test_ctrl_c_stops_and_the_same_command_goes_on(app: App) -> None:
     app.await_file("hanging")
     leader.send_signal(signal.SIGINT)
     out = app.end(leader, status=130)
-    assert re.search(r"trial 1  h=0.5  FAIL stopped by SIGINT in \d s; it waits again\n", out)
+    assert re.search(r"trial 1  h=0.5  ended early after \d s: stopped by SIGINT; it waits again\n", out)
     assert out.endswith("stopped; run the same command again to continue\n")
     assert "Traceback" not in out
     assert [trial.state.name for trial in app.trials()] == ["COMPLETE", "FAIL", "WAITING", "WAITING"]

@@ -57,7 +57,7 @@ def test_a_line_for_each_event() -> None:
         "trial 2  h=2  kimg 4  value 12.5",
         "trial 2  h=2  COMPLETE value 12.5 in 100 s",
         "trial 3  h=3  started",
-        "trial 3  h=3  FAIL DivergenceError: nan in 100 s; it waits again",
+        "trial 3  h=3  ended early after 100 s: DivergenceError: nan; it waits again",
     ]
 
 

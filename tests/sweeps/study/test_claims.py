@@ -23,7 +23,7 @@ from sweeps.search.plan import Grid, Plan
 from sweeps.search.sampling import SampledPoints
 from sweeps.study import storage
 from sweeps.study.claims import SweepStudy
-from sweeps.study.queue import BATCH
+from sweeps.study.queue import BATCH, Limits
 from sweeps.study.storage import open_storage
 from tests import warm
 from tests.disks import small_disk
@@ -199,6 +199,25 @@ def test_failed_points_are_retried_only_when_asked_and_in_their_directory(study:
     assert (claim.number, claim.run, claim.point) == (2, 1, {"h": 0.5})
     assert queue.claim(grid) is None
     assert (len(queue.records()), queue.n_superseded) == (2, 1)
+
+
+def test_equal_failures_end_a_sweep_unless_a_trial_has_run(study: Study) -> None:
+    grid = points(*map(float, range(5)))
+
+    def failed(name: str, *reasons: str, report: bool = False) -> tuple[str | None, bool]:
+        queue = study.open(name=name, limits=Limits(max_equal_failures=2))
+        queue.enqueue(grid, space(0.0, 4.0))
+        claim = queue.claim(grid)
+        for reason in reasons:
+            queue.fail(queue.claim(grid), reason, None, crashed=False)
+        if report:  # by another process
+            open_storage(queue.url).set_trial_intermediate_value(claim.key, 1, 7.5)
+        return queue.only_failure(grid, 2), queue.claim(grid) is not None
+
+    assert failed("few", "no such file") == (None, True)
+    assert failed("equal", "no such file", "no such file") == ("no such file", False)
+    assert failed("unlike", "loss is nan at step 3", "loss is nan at step 4") == (None, True)
+    assert failed("trained", "no such file", "no such file", report=True) == (None, True)
 
 
 def test_an_interrupted_point_waits_again_with_what_it_has_reported(study: Study) -> None:

@@ -53,8 +53,7 @@ def test_a_killed_worker_is_replaced_and_its_trial_continues(app: App) -> None:
     out = app.end(leader)
     assert_continued(app)
     assert reasons(app) == [OOM]
-    assert f"trial 1  h=0.5  FAIL {OOM} in " in out
-    assert "; it waits again" in out
+    assert re.search(rf"trial 1  h=0.5  ended early after \d+ s: {re.escape(OOM)}; it waits again\n", out)
 
 
 @pytest.mark.slow
@@ -139,6 +138,17 @@ def test_too_many_failures_end_the_sweep(app: App) -> None:
 
 
 @pytest.mark.slow
+def test_first_trials_that_fail_for_one_reason_end_the_sweep(app: App) -> None:
+    command = ("h=range(0,5)", "mode=exit", "hydra.sweeper.max_retries=0")
+    out = app.run(*command, status=1)
+    assert len(app.started()) == 3
+    reason = "the job ended with SystemExit(3) and returned no objective"
+    assert f"given up: the first 3 trials have failed for one reason (2 have not started): {reason}\n" in out
+    app.run("h=range(0,5)", "hydra.sweeper.max_retries=0", "hydra.sweeper.retry_failed=true")
+    assert sorted(completed(app)) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.slow
 def test_kinds_of_failures_are_distinguished(app: App) -> None:
     app.run("mode=not_a_number,memory,gpu_memory,quota,exit", status=1)
     assert reasons(app) == [
@@ -169,7 +179,7 @@ def test_a_full_disk_is_reported_and_the_sweep_continues(app: App) -> None:
 def test_a_preempted_job_goes_on_later_and_is_no_failure(app: App) -> None:
     command = ("h=0.1,0.5", "mode=preempted", "only_at=0.1")
     out = app.run(*command, status=75)
-    assert re.search(r"h=0\.1  FAIL preempted in \d+ s; it waits again", out)
+    assert re.search(r"h=0\.1  ended early after \d+ s: preempted; it waits again", out)
     app.run(*command)
     assert completed(app) == [0.1, 0.5]
     assert [line.split()[1] for line in app.started()] == ["0.1", "0.5", "0.1"]  # the other one had its turn first
