@@ -73,8 +73,8 @@ def check_captions(config: Config, data: PackedData) -> None:
     if bare and config.condition.language_free < 1:
         raise UserError(
             f"data={data.name} has no captions ({' and '.join(bare)} images): put them into a text file beside each "
-            "image (NAME.txt, one a line), "
-            "or train without any: condition=language_free"
+            "image (NAME.txt, one a line; data=folder) or into a table (metadata.csv with the columns file_name and "
+            "text; data=metadata), or train without any: condition=language_free"
         )
     if "train" in bare and config.condition.pseudo_text == "nearest":
         raise UserError(

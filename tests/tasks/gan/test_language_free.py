@@ -78,7 +78,7 @@ def test_a_folder_without_captions_trains(cache_dir, tmp_path, pictures, given_c
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        ([], ["data=folder has no captions", "NAME.txt", "condition=language_free"]),
+        ([], ["data=folder has no captions", "NAME.txt", "metadata.csv", "condition=language_free"]),
         (["condition=mixed"], ["data=folder has no captions", "condition=language_free"]),
         (["condition=nearest"], ["condition.pseudo_text=nearest", "data=folder has none"]),
         (["condition=language_free"], ["clip=tiny cannot be trained", "no captions", "clip.checkpoint=FILE"]),
