@@ -17,7 +17,7 @@ from torchvision.models import resnet50
 
 from clipgan.base.console import console, track
 from clipgan.base.device import choose_device
-from clipgan.base.memory import peak_memory
+from clipgan.base.memory import measure_peak_from_now, peak_memory
 from clipgan.config import ClipConfig, Config, ResNetConfig
 from clipgan.config.command_line import compose_config, helped, messages_not_tracebacks
 from clipgan.inputs.encoders.clip import FrozenClip, choose_preprocess
@@ -73,7 +73,7 @@ def report(config: Config) -> Table:
         torch.set_num_threads(config.threads)
     where = f"{torch.get_num_threads()} CPU threads" if device.type == "cpu" else str(device)
     table = Table(title=f"ms per image: batch {config.batch}, {config.resolution} pixels, {where}")
-    for column in ("encoder", "precision", "forward", "with gradient", "peak so far, MB"):
+    for column in ("encoder", "precision", "forward", "with gradient", "peak, MB"):
         table.add_column(column, justify="left" if column == "encoder" else "right")
     builders: tuple[tuple[str, Callable[[str], FrozenClip | FrozenResNet]], ...] = (
         (f"resnet={config.resnet.name}", lambda precision: random_resnet(config.resnet, precision)),
@@ -85,10 +85,15 @@ def report(config: Config) -> Table:
         f"timing {len(rows)} encoders with {1 + REPEATS} repeats each, forward and with gradient", markup=False
     )
     for name, build, precision in track(rows, "timing the encoders", len(rows)):
-        encoder = build(precision).to(device)
-        forward, both = (milliseconds(encoder, images, backward) for backward in (False, True))
+        measure_peak_from_now(device)
+        forward, both = both_ways(build(precision).to(device), images)
         table.add_row(name, precision, f"{forward:.1f}", f"{both:.1f}", f"{1000 * peak_memory(device):.0f}")
     return table
+
+
+def both_ways(encoder: FrozenClip | FrozenResNet, images: torch.Tensor) -> tuple[float, float]:
+    """Time an encoder without and with the gradient; see `milliseconds`."""
+    return milliseconds(encoder, images, backward=False), milliseconds(encoder, images, backward=True)
 
 
 def main() -> None:

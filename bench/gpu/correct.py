@@ -10,7 +10,8 @@ from torch import Tensor
 
 from bench.gpu.findings import Findings, Setting
 from bench.gpu.timing import GIB, relative_difference, steps
-from bench.gpu.trainings import GRAPHS, graphs_in_use, noise_training, prepared_for, real_training, release
+from bench.gpu.trainings import GRAPHS, graphs_in_use, noise_training, prepared_for, real_training
+from clipgan.base.memory import give_back_memory
 from clipgan.base.randomness import StepRandom
 from clipgan.engine.determinism import deterministic_algorithms
 from clipgan.engine.precision import choose_precision
@@ -18,7 +19,7 @@ from clipgan.tasks.gan.regularisers import gradient_penalty_step, path_length_st
 from clipgan.tasks.gan.training import Training
 
 # Each kind of step eagerly, then captured, then replayed.
-NUMBERS = (0, 1, 2, 3, 4, 8, 12, 16, 32)
+NUMBERS = (0, 1, 2, 3, 4, 6, 8, 10, 12, 16, 32)
 ROUNDING = {"fp32": 1e-4, "tf32": 1e-2, "bf16": 5e-2, "fp16": 1e-2}  # relative, of losses after a few steps
 STRUCTURES: dict[str, tuple[str, ...]] = {
     "loss=lafite": ("loss=lafite",),
@@ -77,7 +78,7 @@ def structures(setting: Setting, found: Findings) -> None:
             ran = setting.device == "cpu" or graphs_in_use(last) == "graphs"
             found.check(name, good and ran, {"relative difference": worst, "steps": graphs_in_use(last)})
             del runs, last
-        release()
+        give_back_memory()
 
 
 def failed_capture(setting: Setting, found: Findings) -> None:
@@ -107,7 +108,7 @@ def failed_capture(setting: Setting, found: Findings) -> None:
                 good = good and default and ran.startswith("eager: ")
             found.check(name, good, row)
             del runs, state, judge
-        release()
+        give_back_memory()
 
 
 def encoder_bits(setting: Setting, found: Findings) -> None:

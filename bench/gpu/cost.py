@@ -9,8 +9,9 @@ from bench.cost import NOTES
 from bench.gpu.findings import Findings, Setting
 from bench.gpu.steps import BASE
 from bench.gpu.timing import GIB, WARM_UP, kinds, mean_step, row_of, warmed
-from bench.gpu.trainings import graphs_in_use, noise_training, release
+from bench.gpu.trainings import graphs_in_use, noise_training
 from bench.measuring import ratio
+from clipgan.base.memory import give_back_memory
 from clipgan.tasks.gan.training import Training
 
 CELLS = (
@@ -57,7 +58,7 @@ def cost(setting: Setting, found: Findings) -> None:
             ours = ratio(each[" ".join(over)], each[" ".join(under)])
             found.put(name, {"ratio": ours, "notes": NOTES[over] / NOTES[under]})
         del trainings, named, training
-    release()
+    give_back_memory()
     cells = {f"ViT-L/14@336: {name}": overrides for name, overrides in LARGE_CELLS.items()}
     for name in setting.within(cells, found, first=8):
         with found.attempt(name):
@@ -65,13 +66,17 @@ def cost(setting: Setting, found: Findings) -> None:
             times = kinds({"": training}, setting.count(2), brief=True)[""]
             found.put(name, row | row_of(training, mean_step(times)))
             del training
-        release()
+        give_back_memory()
 
 
 def memory(setting: Setting, found: Findings) -> None:
     """See whether steps at 256 pixels fit in a card of 24 GB, imitated by a limit for PyTorch's allocator."""
     whole = torch.cuda.get_device_properties(0).total_memory if setting.device != "cpu" else 0
+    gave_back = True
     for name in setting.within(FITTING, found, first=10):
+        if not gave_back:
+            found.put(name, "left out: a capture has failed, and PyTorch may keep its memory")
+            continue
         with found.attempt(name):
             try:
                 if whole:
@@ -79,12 +84,11 @@ def memory(setting: Setting, found: Findings) -> None:
                 training, row = warm(setting, "resolution=256", "loss=asymmetric", "resnet=resnet50", *FITTING[name])
                 ran = graphs_in_use(training)
                 found.put(name, row | {"fits": True, "steps": ran})
+                gave_back = not ran.startswith("eager:")
                 del training
-                if ran.startswith("eager:"):  # PyTorch may not give back what the failed capture has taken
-                    break
             except torch.OutOfMemoryError:
                 found.put(name, {"fits": False})
-        release()
+        give_back_memory()
 
 
 def warm(setting: Setting, *overrides: str) -> tuple[Training, dict[str, Any]]:

@@ -7,8 +7,9 @@ import torch
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
 from bench.gpu.findings import Findings, Setting
-from bench.gpu.trainings import noise_training, real_training, release
+from bench.gpu.trainings import noise_training, real_training
 from bench.measuring import seconds
+from clipgan.base.memory import give_back_memory
 
 IMAGES, TRIED, REAL = 30_000, 1_000, 2_500  # generated images, those of a first try, and real ones
 
@@ -17,7 +18,7 @@ def snapshot(setting: Setting, found: Findings) -> None:
     """Time the snapshot of the default training, and 30,000 images at 256 pixels with Inception."""
     with found.attempt("2,000 images, 32 pixels"):
         small_snapshot(setting, found)
-    release()
+    give_back_memory()
     with found.attempt("30,000 images, 256 pixels"):
         large_snapshot(setting, found)
 

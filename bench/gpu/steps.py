@@ -21,8 +21,9 @@ from bench.gpu.timing import (
     synchronize,
     warmed,
 )
-from bench.gpu.trainings import GRAPHS, OnDevice, graphs_in_use, noise_training, prepared_for, real_training, release
+from bench.gpu.trainings import GRAPHS, OnDevice, graphs_in_use, noise_training, prepared_for, real_training
 from bench.measuring import ratio
+from clipgan.base.memory import give_back_memory
 from clipgan.tasks.gan.preparation import Prepared
 from clipgan.tasks.gan.training import Training
 
@@ -47,7 +48,7 @@ def step32(setting: Setting, found: Findings) -> None:
             found.put(name, row)
             if (precision, batch) == ("bf16", 16):
                 found.put("launches", counted)
-        release()
+        give_back_memory()
 
 
 def default_step(setting: Setting, prepared: Prepared, *overrides: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -92,7 +93,7 @@ def step256(setting: Setting, found: Findings) -> None:
             for target, value in replaced.items():
                 stack.enter_context(patch(target, value))
             found.put(name, large_step(setting, (*BASE, *overrides), longest=10 if name == "bf16" else 0))
-        release()
+        give_back_memory()
 
 
 def lafite(setting: Setting, found: Findings) -> None:
@@ -103,7 +104,7 @@ def lafite(setting: Setting, found: Findings) -> None:
             measured = large_step(setting, wanted, 15 if way == "graphs" else 0, (way,), rounds=2, brief=True)
             for name, value in measured.items():
                 found.put(name, value)
-        release()
+        give_back_memory()
 
 
 def large_step(

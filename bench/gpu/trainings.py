@@ -1,7 +1,6 @@
 """Trainings to measure. Large encoders have random weights, and images are noise: all is made in memory at once."""
 
 import functools
-import gc
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -102,16 +101,9 @@ def noise(config: Config, cache_dir: Path, heldout: int = HELDOUT) -> Prepared:
     )  # fmt: skip
 
 
-def release() -> None:
-    """Give the memory of trainings without a reference back to the GPU."""
-    gc.collect()
-    if torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
-
-
 def graphs_in_use(training: Training) -> str:
     """Say how the training's steps run: `eager`, `graphs`, or why graphs failed."""
-    graphs = training.state.graphs
+    graphs = training.graphs
     if graphs is None:
         return "eager"
     return f"eager: {graphs.failure}" if graphs.failure else "graphs"

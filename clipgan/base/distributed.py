@@ -97,7 +97,8 @@ def group(device: torch.device) -> Iterator[None]:
             rank=planned_rank(),
             world_size=planned_size(),
             timeout=TIMEOUT,
-            device_id=device if on_gpu else None,  # NCCL connects now, and a failure shows here
+            # NCCL connects now, and a failure shows here; `cuda` has no number, which PyTorch wants
+            device_id=torch.device("cuda", torch.cuda.current_device()) if on_gpu else None,
         )
         _control.append(dist.new_group(backend="gloo", timeout=TIMEOUT))  # for numbers on the CPU: it waits for no GPU
         yield

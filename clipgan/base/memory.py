@@ -1,9 +1,32 @@
-"""Measure the peak memory of this process."""
+"""Measure the peak memory of a run, in a process that may have done other runs before."""
 
+import gc
 import resource
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 import torch
+
+CLEAR_REFS = Path("/proc/self/clear_refs")
+FORGET_PEAK = "5"  # see proc(5): the process's peak becomes its present size
+
+
+def give_back_memory() -> None:
+    """Free what runs of this process have left: garbage in cycles, and PyTorch's cache of a GPU's memory."""
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+def measure_peak_from_now(device: torch.device) -> None:
+    """Let `peak_memory` forget the peak of earlier runs in this process; macOS cannot forget that of a CPU's run."""
+    give_back_memory()
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    with suppress(OSError):
+        if CLEAR_REFS.exists():
+            CLEAR_REFS.write_text(FORGET_PEAK)
 
 
 def peak_memory(device: torch.device) -> float:

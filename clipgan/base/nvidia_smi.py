@@ -1,6 +1,7 @@
 """Ask NVIDIA's driver about the GPUs, by the program `nvidia-smi`; this needs neither PyTorch nor CUDA."""
 
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 QUERY = "index,uuid,memory.total,memory.used,utilization.gpu,compute_mode"
@@ -17,6 +18,10 @@ class Gpu:
     used: float | None  # MiB, by all processes
     busy: float | None  # %: the share of the last second, or less, in which at least one kernel ran
     exclusive: bool  # whether only one process can use it
+
+    def is_any_of(self, names: Sequence[str]) -> bool:
+        """Whether one of CUDA's names means this GPU: an index, or the beginning of a UUID."""
+        return any(self.index == name or self.uuid.startswith(name) for name in names)
 
 
 def read_gpus() -> list[Gpu]:

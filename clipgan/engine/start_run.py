@@ -9,6 +9,7 @@ from clipgan.base.device import choose_device
 from clipgan.base.distributed import joined, planned_rank, planned_size, value_of_first
 from clipgan.base.durable_files import remove_unfinished
 from clipgan.base.heartbeat import watching_processes
+from clipgan.base.memory import give_back_memory, measure_peak_from_now
 from clipgan.base.run_lock import exclusive
 from clipgan.config import Config
 from clipgan.engine.compilation import check_compiler
@@ -47,17 +48,21 @@ def launch(config: Config, run_dir: Path, prepare_run: PrepareRun, report: Repor
         ProcessError: another process uses `run_dir`.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
-    if planned_rank() > 0:
-        return _launch(config, run_dir, prepare_run, report, origin)
-    with exclusive(run_dir, patience=0.0 if report is None else PATIENCE):
-        remove_unfinished(run_dir, WRITTEN)
-        return _launch(config, run_dir, prepare_run, report, origin)
+    try:
+        if planned_rank() > 0:
+            return _launch(config, run_dir, prepare_run, report, origin)
+        with exclusive(run_dir, patience=0.0 if report is None else PATIENCE):
+            remove_unfinished(run_dir, WRITTEN)
+            return _launch(config, run_dir, prepare_run, report, origin)
+    finally:
+        give_back_memory()  # to other trials on this GPU
 
 
 def _launch(config: Config, run_dir: Path, prepare_run: PrepareRun, report: Report | None, origin: Origin) -> Result:
     if config.deterministic and config.device != "cpu":
         settle_cublas()  # before the choice of a GPU, which initialises CUDA
     device = choose_device(config.device)
+    measure_peak_from_now(device)
     deterministic = is_deterministic(config.deterministic, device)
     if config.compile is not None:
         check_compiler(config.compile, device)

@@ -10,6 +10,7 @@ later one is captured.
 
 import gc
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from clipgan.base.console import console
 from clipgan.base.errors import UserError
+from clipgan.base.memory import give_back_memory
 from clipgan.base.randomness import DrawnTensors, StaticRandom, StepRandom
 from clipgan.base.text import first_line
 from clipgan.engine.branches import join_after_error
@@ -95,26 +97,29 @@ class CudaCapture:
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self._pool = torch.cuda.graph_pool_handle()
+        self._stream = torch.cuda.Stream(device)  # PyTorch's own would be of the GPU of this process's first capture
 
     def __call__(self, function: Replay) -> Captured:
         """Capture a function's kernels, without running them."""
         gc.collect()  # an eager step's leftovers must not free memory during the capture
         graph = torch.cuda.CUDAGraph()
-        cause: Exception | None = None  # of a failure; the end of the capture may raise another error
+        cause: BaseException | None = None  # of a failure; the end of the capture may raise another error
         try:
             with (
                 torch.cuda.device(self.device),
                 torch.cuda.stream(torch.cuda.current_stream(self.device)),  # `graph` leaves its own if its end fails
                 # other threads, which copy the next batch to the GPU, go on during the capture
-                torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"),
+                torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"),
             ):
                 try:
                     outputs = function()
-                except Exception as error:
+                except BaseException as error:
                     cause = error
                     join_after_error()
                     raise
         except Exception as error:  # CUDA's errors have no class of their own; out of memory is another one
+            if cause is not None and not isinstance(cause, Exception):  # Ctrl-C
+                raise cause from None
             raise CaptureError(first_line(cause or error)) from error
 
         def replay() -> StepOutputs:
@@ -198,5 +203,5 @@ class StepGraphs(Generic[B]):
         if self._must:
             raise UserError(f"graphs=on: the step cannot be recorded ({reason}); take graphs=auto")
         console.print(f"graphs=auto: steps run eagerly ({reason})")
-        gc.collect()
-        torch.cuda.empty_cache()  # what the capture has taken, for the eager step
+        with suppress(RuntimeError):  # PyTorch before 2.8 still believes in the capture
+            give_back_memory()  # what the capture has taken, for the eager step

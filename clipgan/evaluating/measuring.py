@@ -21,7 +21,7 @@ from clipgan.base.checksums import file_digest
 from clipgan.base.console import console
 from clipgan.base.distributed import from_first, rank
 from clipgan.base.errors import UserError
-from clipgan.base.memory import peak_memory
+from clipgan.base.memory import measure_peak_from_now, peak_memory
 from clipgan.config import MEASURES, NEEDS, ClipConfig, Config, Need
 from clipgan.engine.precision import Precision
 from clipgan.evaluating.comparing import compares_with_training
@@ -227,6 +227,7 @@ def _kept(
         compute: computes the metrics; it keeps rows in the given folder.
     """
     start = time.monotonic()
+    measure_peak_from_now(evaluation.device)
     protocol = evaluation.record()
     description = {
         "pictures": pictures, "prompts": _prompts_key(evaluation.prompts), "protocol": asdict(evaluation.metrics),

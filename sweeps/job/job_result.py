@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from hydra.core.utils import JobReturn
@@ -58,6 +59,7 @@ def result_of(
         return JobResult("FAIL", reason="preempted", run_dir=run_dir, preempted=True)
     pruned = isinstance(returned, TrialPruned)
     _write_traceback(run_dir, None if pruned else returned)
+    _forget_frames(returned)
     if pruned:
         return JobResult("PRUNED", run_dir=run_dir)
     if isinstance(returned, BaseException):
@@ -76,8 +78,14 @@ def _returned(job: JobReturn) -> Any:
         with contextlib.redirect_stderr(io.StringIO()):  # Hydra writes a line there before it raises again
             return job.return_value
     except BaseException as error:
-        ours = error.__traceback__  # frames of this call, then of the property, then of the job
-        return error.with_traceback(ours.tb_next.tb_next if ours is not None and ours.tb_next is not None else None)
+        return error.with_traceback(_without_first(error.__traceback__, 2))  # frames of this call and of the property
+
+
+def _without_first(trace: TracebackType | None, count: int) -> TracebackType | None:
+    """Leave frames out of a traceback; a local variable of one of these frames would hold them in a cycle."""
+    for _ in range(count):
+        trace = None if trace is None else trace.tb_next
+    return trace
 
 
 def failure(error: BaseException, run_dir: str | None) -> JobResult:
@@ -112,6 +120,17 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
+
+
+def _forget_frames(returned: Any) -> None:
+    """Drop the tracebacks of an exception: they hold all that the job had in memory, and the sweep keeps it."""
+    left, seen = [returned], set[int]()
+    while left:
+        error = left.pop()
+        if isinstance(error, BaseException) and id(error) not in seen:
+            seen.add(id(error))
+            error.__traceback__ = None
+            left += [error.__cause__, error.__context__]
 
 
 def _is_full(run_dir: str | None) -> bool:

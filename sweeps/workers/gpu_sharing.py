@@ -97,10 +97,7 @@ def known_gpus(settings: Settings) -> dict[str, Gpu]:
     """Map UUIDs to the sweep's GPUs, those of which the driver knows memory and use."""
     names = devices(settings)
     return {
-        gpu.uuid: gpu
-        for gpu in read_gpus()
-        if None not in (gpu.memory, gpu.used, gpu.busy)
-        and any(gpu.index == name or gpu.uuid.startswith(name) for name in names)
+        gpu.uuid: gpu for gpu in read_gpus() if None not in (gpu.memory, gpu.used, gpu.busy) and gpu.is_any_of(names)
     }
 
 

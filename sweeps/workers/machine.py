@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -33,7 +34,7 @@ def fitting_workers(settings: Settings) -> int:
         )
     if gpus and isinstance(each, int):
         if each > 1:
-            _refuse_exclusive(each)
+            _refuse_exclusive(each, devices(settings))
         return _at_most(settings.workers, max(1, gpus * each // processes))
     needs = processes * settings.threads if settings.threads else cores()
     n_workers = gpus // processes if gpus else cores() // needs
@@ -63,8 +64,8 @@ def _at_most(asked: int | None, n_workers: int) -> int:
     return n_workers if asked is None else min(asked, n_workers)
 
 
-def _refuse_exclusive(each: int) -> None:
-    if any(gpu.exclusive for gpu in read_gpus()):
+def _refuse_exclusive(each: int, names: Sequence[str]) -> None:
+    if any(gpu.exclusive for gpu in read_gpus() if gpu.is_any_of(names)):
         raise SweepError(
             f"hydra.sweeper.workers_per_gpu={each} is not allowed: a GPU here is in compute mode EXCLUSIVE_PROCESS, in"
             " which it serves one process; take 1, or let root run nvidia-smi --compute-mode=DEFAULT"

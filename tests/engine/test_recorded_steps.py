@@ -59,5 +59,5 @@ def test_a_replay_changes_no_bit(make_training, variant):
         assert graphs.state.watch._noted == eager.state.watch._noted
     assert graphs.state.watch.fault() == eager.state.watch.fault()
     assert_same_state(graphs, eager)
-    assert graphs.state.graphs._variants.keys() == {due_at(graphs.config, step) for step in range(STEPS)}
-    assert graphs.state.graphs.failure is None
+    assert graphs.graphs._variants.keys() == {due_at(graphs.config, step) for step in range(STEPS)}
+    assert graphs.graphs.failure is None

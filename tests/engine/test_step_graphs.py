@@ -5,6 +5,7 @@
 
 import contextlib
 import dataclasses
+import gc
 import weakref
 from types import SimpleNamespace
 
@@ -31,7 +32,7 @@ def repeat(function):
 
 
 def with_graphs(training, capture=repeat, must=False):
-    training.state.graphs = StepGraphs(capture, training.state.reset, must)
+    training.graphs = StepGraphs(capture, training.state.reset, must)
     return training
 
 
@@ -56,10 +57,10 @@ def test_a_step_reads_its_own_tensors_and_no_others(make_training):
     training, eager = make_training(), make_training()
 
     def capture(function):
-        pointers = [tensor.data_ptr() for tensor in training.state.graphs._inputs.tensors()]
+        pointers = [tensor.data_ptr() for tensor in training.graphs._inputs.tensors()]
 
         def replay():
-            assert [tensor.data_ptr() for tensor in training.state.graphs._inputs.tensors()] == pointers
+            assert [tensor.data_ptr() for tensor in training.graphs._inputs.tensors()] == pointers
             return function()
 
         return Captured(replay)
@@ -146,6 +147,7 @@ class Streams:
     def __init__(self, monkeypatch, capturing):
         self.current, self.waited = self, []
         monkeypatch.setattr("torch.cuda.graph_pool_handle", lambda: (0, 0))
+        monkeypatch.setattr("torch.cuda.Stream", lambda device: f"own stream of {device}")
         monkeypatch.setattr("torch.cuda.CUDAGraph", lambda: None)
         monkeypatch.setattr("torch.cuda.device", contextlib.nullcontext)
         monkeypatch.setattr("torch.cuda.current_stream", lambda *_: self.current)
@@ -162,26 +164,39 @@ class Streams:
         self.waited.append(other)
 
 
+@contextlib.contextmanager
+def failing_graph(*_, stream, **__):
+    """Stand for a capture on the device's own stream, whose end fails after an error."""
+    assert stream == f"own stream of {CPU}"
+    try:
+        yield
+    except BaseException:
+        raise RuntimeError("capture failed due to a previous error") from None
+
+
 def test_the_error_of_a_capture_is_one_line_and_its_branches_end(monkeypatch):
     """An error leaves a branch open; the end of the capture fails and says less."""
-
-    @contextlib.contextmanager
-    def graph(*_, **__):
-        try:
-            yield
-        except RuntimeError:
-            raise RuntimeError("capture failed due to a previous error") from None
 
     def broken():
         raise RuntimeError("operation not permitted when stream is capturing\nmore lines")
 
     streams = Streams(monkeypatch, capturing=["open"])
     monkeypatch.setattr("clipgan.engine.branches._streams", {(0, 0): "joined", (0, 1): "open"})
-    monkeypatch.setattr("torch.cuda.graph", graph)
+    monkeypatch.setattr("torch.cuda.graph", failing_graph)
     with pytest.raises(CaptureError, match=r"^operation not permitted when stream is capturing$"):
         CudaCapture(CPU)(broken)
     assert streams.waited == ["open"]
     assert streams.current is streams
+
+
+def test_an_interrupted_capture_ends_the_training(monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    Streams(monkeypatch, capturing=[])
+    monkeypatch.setattr("torch.cuda.graph", failing_graph)
+    with pytest.raises(KeyboardInterrupt):
+        CudaCapture(CPU)(interrupted)
 
 
 def test_a_capture_that_cannot_begin_is_one_line(monkeypatch):
@@ -232,8 +247,8 @@ def test_graphs_that_the_user_demands_must_be_captured(make_training):
 @pytest.mark.parametrize(("graphs", "eager"), [("on", 1), ("auto", EAGER_RUNS)])
 def test_a_cpu_records_a_step_that_is_worth_it(make_training, graphs, eager):
     training = make_training(f"graphs={graphs}", "contrast.every=2", "model.pl_weight=0", "model.r1_gamma=0")
-    variants, other = training.state.graphs._variants, make_training("graphs=off")
-    assert other.state.graphs is None
+    variants, other = training.graphs._variants, make_training("graphs=off")
+    assert other.graphs is None
     for step in range(2 * eager):
         training.step(step)
         assert all(variant.replay is None for variant in variants.values())
@@ -242,11 +257,34 @@ def test_a_cpu_records_a_step_that_is_worth_it(make_training, graphs, eager):
     assert [variant.replay is None for variant in variants.values()] == [False, False]
 
 
-def test_where_steps_run_eagerly(make_training, cache_dir):
+def test_a_training_that_has_ended_leaves_nothing_in_memory(make_training):
+    """Not even until Python looks for garbage in cycles: the next trial of the process begins before."""
+    training = make_training("graphs=on")
+    for step in range(1, 4):
+        training.step(step)
+    assert training.graphs.failure is None
+    left = [weakref.ref(training.state), weakref.ref(training.state.generator), weakref.ref(training.graphs)]
+    gc.collect()
+    gc.disable()
+    try:
+        del training
+        assert [reference() for reference in left] == [None] * 3
+    finally:
+        gc.enable()
+
+
+def test_a_failed_capture_leaves_no_note_of_the_scaler_behind(make_training):
     state = make_training().state
+    state.generator_optimizer.grad_scale = state.generator_optimizer.found_inf = torch.ones(())
+    state.reset()
+    assert not vars(state.generator_optimizer).keys() & {"grad_scale", "found_inf"}
+
+
+def test_where_steps_run_eagerly(make_training, cache_dir):
+    training = make_training()
     for override in ("graphs=off", "compile=default"):
-        assert graphs_of(make_config(*tiny(cache_dir, override)), state, CPU) is None
-    assert state.graphs is not None
+        assert graphs_of(make_config(*tiny(cache_dir, override)), training.state, CPU) is None
+    assert training.graphs is not None
     check_graphs("auto", processes=2)
     check_graphs("on", processes=1)
 
@@ -309,7 +347,7 @@ def test_a_step_makes_no_draw_twice(make_training):
     """The static tensors are named by use, rows and shape."""
     training = with_graphs(make_training())
     training.step(1)
-    [variant] = training.state.graphs._variants.values()
+    [variant] = training.graphs._variants.values()
     names = [key if isinstance(key, str) else key[0] for key in variant.drawn._refills]
     assert sorted(names) == sorted(
         f"{network} {what}" for network in "DG" for what in ("style mixing", "first latent", "second latent", "noise")

@@ -15,8 +15,6 @@ from clipgan.config import Config
 from clipgan.engine.divergence import Watch
 from clipgan.engine.optimizer_step import update
 from clipgan.engine.precision import Precision, choose_precision
-from clipgan.engine.step_graphs import StepGraphs
-from clipgan.inputs.batches.batches import Batch
 from clipgan.inputs.encoders.frozen_layers import FrozenLayers
 from clipgan.models.augmentation.policies import Augmentation, build_augmentation
 from clipgan.models.losses.structure import active_terms
@@ -48,7 +46,6 @@ class TrainingState:
     frozen: FrozenLayers | None = None  # whose maps a projected D reads in place of images; not in `state_dict`
     watch: Watch = field(default_factory=Watch)  # not in `state_dict`
     compiled: bool = False  # whether the networks run as torch.compile's graphs
-    graphs: StepGraphs[Batch] | None = None  # records the step and repeats it; None: it runs eagerly
 
     @functools.cached_property
     def moving_average(self) -> MovingAverage:
@@ -105,6 +102,9 @@ class TrainingState:
         scaler = self.precision.scaler()  # the old one may wait for the end of the step
         scaler.load_state_dict(self.scaler.state_dict())
         self.scaler = scaler
+        for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
+            for name in ("grad_scale", "found_inf"):  # the scaler notes them during a step, and would use them again
+                vars(optimizer).pop(name, None)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state as tensors and plain data."""

@@ -48,8 +48,10 @@ def graphs_of(config: Config, state: TrainingState, device: torch.device) -> Ste
     return StepGraphs(CpuCapture(state.forget_gradients), state.reset, must, eager_runs=1 if must else EAGER_RUNS)
 
 
-def train_step(state: TrainingState, batch: Batch, objective: Objective, step: int) -> Values:
-    """Do one step and return values to log."""
+def train_step(
+    state: TrainingState, batch: Batch, objective: Objective, step: int, graphs: StepGraphs[Batch] | None = None
+) -> Values:
+    """Do one step and return values to log; with `graphs`, which record the step and repeat it, or else eagerly."""
     config, due = objective.config, due_at(objective.config, step)
     random = StepRandom(config.seed, step, min(config.model.mbstd_group, config.batch), batch.images.device)
     objective = objective.at(step)
@@ -57,7 +59,7 @@ def train_step(state: TrainingState, batch: Batch, objective: Objective, step: i
     def compute(batch: Batch, random: StepRandom) -> StepOutputs:
         return compute_step(state, batch, objective, random, due)
 
-    outputs = compute(batch, random) if state.graphs is None else state.graphs.run(due, batch, random, compute)
+    outputs = compute(batch, random) if graphs is None else graphs.run(due, batch, random, compute)
     values = outputs.values | state.augmentation.end_step(step, outputs.values["logits/real_sign"])
     state.watch.keep(step, outputs.watched)
     state.step = step + 1

@@ -86,7 +86,8 @@ class Training(Run):
         self.costs = multiply_adds(self.state.generator, self.state.discriminator, prepared.clip.dim, self.state.frozen)
         if config.compile is not None:
             compile_networks(self.state, self.objective.spaces, config.compile)
-        self.state.graphs = graphs_of(config, self.state, device)
+        # not the state's own: a cycle of references would keep this run's memory in the next trial of the process
+        self.graphs = graphs_of(config, self.state, device)
         heldout = prompts(features.heldout, config.condition, config.seed)
         chosen = evenly(len(heldout), config.sample_prompts)  # the set may be sorted
         titles = [title(prepared.data.heldout, index) for index in chosen]
@@ -112,7 +113,7 @@ class Training(Run):
 
     def step(self, step: int) -> dict[str, Tensor]:
         """See `train_step`."""
-        return train_step(self.state, self.batches.at(step), self.objective, step)
+        return train_step(self.state, self.batches.at(step), self.objective, step, self.graphs)
 
     def named(self, values: dict[str, float]) -> dict[str, float]:
         """Put the contrastive terms (`G/CLIP/it`) under one prefix that sorts behind the metrics: `terms/G/CLIP/it`."""

@@ -86,13 +86,16 @@ def _boxes(config: AugmentConfig, count: int, resolution: int, random: torch.Gen
 def augment(images: Tensor, draws: Draws) -> Tensor:
     """Make a view of each image: [N, 3, R, R] in [0, 1] -> the same shape and range."""
     views = crop(images, draws.box, draws.mirrored)
-    for order in draws.order[draws.jittered].unique(dim=0):
-        rows = (draws.jittered & (draws.order == order).all(dim=1)).nonzero()[:, 0]
-        chosen = rows.to(views.device)
-        part = views[chosen]
-        for number in order.tolist():
-            part = JITTER[number](part, draws.factors[rows, number].to(views.device).view(-1, 1, 1, 1))
-        views[chosen] = part
+    orders, group = draws.order[draws.jittered].unique(dim=0, return_inverse=True)
+    rows = draws.jittered.nonzero()[group.argsort(stable=True), 0]  # those of each order side by side
+    sizes = group.bincount(minlength=len(orders)).tolist()
+    # a copy to a GPU waits for it: so all groups are copied at once
+    chosen, factors = rows.to(views.device).split(sizes), draws.factors[rows].to(views.device).split(sizes)
+    for order, some, strengths in zip(orders.tolist(), chosen, factors, strict=True):
+        part = views[some]
+        for number in order:
+            part = JITTER[number](part, strengths[:, number].view(-1, 1, 1, 1))
+        views[some] = part
     for drawn, change in ((draws.gray, _gray), (draws.blurred, _blur_of(draws))):
         rows = drawn.nonzero()[:, 0]
         if len(rows):
@@ -104,7 +107,7 @@ def augment(images: Tensor, draws: Draws) -> Tensor:
 def crop(images: Tensor, box: Tensor, mirrored: Tensor) -> Tensor:
     """Cut out the boxes, enlarge them to the images' size (bilinear), and mirror some images."""
     size, device = images.shape[-1], images.device
-    starts, lengths = box[:, :2, None].to(device), box[:, 2:, None].to(device)
+    starts, lengths = box[:, :, None].to(device).split(2, dim=1)
     centres = (torch.arange(size, device=device) + 0.5) / size * lengths - 0.5  # [N, 2, R], pixels from the box's edge
     places = starts + centres.clamp(min=0).minimum(lengths - 1)  # beyond a box, its edge pixels repeat
     rows, columns = ((2 * places + 1) / size - 1).unbind(1)  # in [-1, 1], as grid_sample counts
@@ -144,7 +147,7 @@ def hue(images: Tensor, turn: Tensor) -> Tensor:
         images[:, :1] == high, blue - green, torch.where(images[:, 1:2] == high, 2 + red - blue, 4 + green - red)
     )
     sixth = sixth + 6 * turn
-    offsets = torch.tensor([5.0, 3.0, 1.0], device=images.device).view(1, 3, 1, 1)
+    offsets = torch.arange(5.0, 0.0, -2.0, device=images.device).view(1, 3, 1, 1)  # 5, 3, 1, without a copy to a GPU
     ramp = (sixth + offsets).remainder(6)
     return high - chroma * ramp.minimum(4 - ramp).clamp_(0, 1)
 

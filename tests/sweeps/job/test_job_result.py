@@ -1,5 +1,6 @@
 """The result of a job: complete, pruned or failed."""
 
+import weakref
 from pathlib import Path
 
 from hydra.core.utils import JobReturn, JobStatus
@@ -29,6 +30,40 @@ def test_crashes_are_distinguished_from_permanent_failures() -> None:
     assert result_of(job(ValueError("no"), JobStatus.FAILED)).crashed
     hopeless = result_of(job(PermanentFailure("h=-1 is not allowed"), JobStatus.FAILED))
     assert (hopeless.state, hopeless.reason, hopeless.crashed) == ("FAIL", "h=-1 is not allowed", False)
+
+
+class Networks:
+    """Stands for what a job has in memory."""
+
+
+def test_a_failed_job_leaves_nothing_in_memory() -> None:
+    known = []
+
+    def load() -> None:
+        networks = Networks()
+        known.append(weakref.ref(networks))
+        raise KeyError(f"no weights for {networks}")
+
+    def train() -> None:
+        networks = Networks()
+        known.append(weakref.ref(networks))
+        try:
+            load()
+        except KeyError as error:
+            raise ValueError("cannot train") from error
+
+    def failed() -> JobReturn:
+        try:
+            train()
+        except ValueError as error:
+            return job(error, JobStatus.FAILED)
+        raise AssertionError
+
+    kept = failed()
+    assert all(networks() is not None for networks in known)
+    assert result_of(kept).reason == "ValueError: cannot train"
+    assert all(networks() is None for networks in known)
+    assert isinstance(kept._return_value, ValueError)
 
 
 def test_several_objectives() -> None:
