@@ -13,9 +13,9 @@ FORGET_PEAK = "5"  # see proc(5): the process's peak becomes its present size
 
 
 def give_back_memory() -> None:
-    """Free what runs of this process have left: garbage in cycles, and PyTorch's cache of a GPU's memory."""
-    gc.collect()
+    """Give GPUs back what runs of this process have left there: garbage in cycles, and PyTorch's cache."""
     if torch.cuda.is_initialized():
+        gc.collect()
         torch.cuda.empty_cache()
 
 
