@@ -36,7 +36,7 @@ if TYPE_CHECKING:  # they import torch and Optuna
     from sweeps.job.current_trial import RunningTrial
 
 
-LOG = "train.log"  # Hydra's, in a run directory: the job's name in conf/config.yaml
+LOG = "train.log"  # Hydra's, in each run directory: the job's name in conf/config.yaml
 _made: list[Path] = []  # folders above the run directory that this command has made, the nearest first
 
 

@@ -7,4 +7,5 @@ STUDY = "SWEEPS_STUDY"
 TRIAL = "SWEEPS_TRIAL"
 PARENT_RUN = "SWEEPS_PARENT_RUN"
 ORDERS = "SWEEPS_ORDERS"  # makes a process a worker
+GRACE = "SWEEPS_GRACE"  # of a job that Slurm runs: seconds without a heartbeat of its sweep after which it stops
 DETACHED = "SWEEPS_DETACHED"  # makes a process the leader of a detached sweep on a node of a cluster

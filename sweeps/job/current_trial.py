@@ -95,6 +95,16 @@ class RunningTrial:
         """The trial's state in the study: RUNNING, unless another process has taken the trial over."""
         return self._in_storage(lambda storage, key: storage.get_trial(key).state, wait=False)
 
+    def is_silent(self, grace: int) -> bool:
+        """Whether the sweep has sent no heartbeat for this trial for so many seconds, by the database's clock."""
+        from sweeps.base.optuna_internals import silent_trials
+
+        def ask(storage: "RDBStorage", key: int) -> bool:
+            study = storage.get_study_id_from_name(self.study)
+            return key in silent_trials(storage, study, grace)
+
+        return self._in_storage(ask, wait=False)
+
     def _in_storage(self, action: "Callable[[RDBStorage, int], T]", wait: bool = True) -> T:
         """Call `action` with the trial's storage and its key there; with `wait`, wait while no database answers."""
         from sweeps.base.signals import held

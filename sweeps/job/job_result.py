@@ -56,7 +56,7 @@ def result_of(
     run_dir = None if job.hydra_cfg is None else str(job.hydra_cfg.hydra.runtime.output_dir)
     returned = _returned(job)
     if isinstance(returned, Preempted):
-        return JobResult("FAIL", reason="preempted", run_dir=run_dir, preempted=True)
+        return JobResult("FAIL", reason=str(returned) or "preempted", run_dir=run_dir, preempted=True)
     pruned = isinstance(returned, TrialPruned)
     _write_traceback(run_dir, None if pruned else returned)
     _forget_frames(returned)

@@ -1,10 +1,11 @@
 """End a job that has lost its trial: another job of the same trial may already write into its directory.
 
-A launcher may run a job far from the process that claimed its trial, as Slurm does. When this process is stopped or
-killed, the trial waits again, but the job does not notice and continues.
+A launcher may run a job far from the process that claimed its trial, as Slurm does. When this process is killed, the
+job does not notice and continues.
 """
 
 import os
+import signal
 import sys
 import threading
 from contextlib import AbstractContextManager
@@ -12,6 +13,7 @@ from contextlib import AbstractContextManager
 from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 
+from sweeps.base.environment import GRACE
 from sweeps.base.repeating import repeating
 from sweeps.job.current_trial import RunningTrial
 
@@ -19,16 +21,28 @@ EVERY = 3.0  # seconds between two checks
 
 
 def ending_with(trial: RunningTrial) -> AbstractContextManager[None]:
-    """Kill this process, without cleaning up, if the trial's state is no longer RUNNING while the block runs."""
+    """Kill this process, without cleaning up, if the trial's state is no longer RUNNING while the block runs.
+
+    A job that Slurm runs also stops, as by SIGTERM, when the sweep sends no heartbeats for its trial any more.
+    """
+    grace = int(os.environ.get(GRACE, "0"))
+    stopped = False
 
     def look(over: threading.Event) -> None:
+        nonlocal stopped
         try:
             runs = trial.state() == TrialState.RUNNING
+            silent = runs and not stopped and grace > 0 and trial.is_silent(grace)
         except StorageInternalError:  # no database answers for now
             return
-        if runs or over.is_set():
+        if over.is_set():
             return
-        print(f"trial {trial.number} was given to another process: this process ends", file=sys.stderr, flush=True)
-        os._exit(1)  # an exception would let the job overwrite its successor's checkpoint
+        if silent:
+            print(f"the sweep has sent no heartbeat for {grace} s: this process stops", file=sys.stderr, flush=True)
+            stopped = True
+            os.kill(os.getpid(), signal.SIGTERM)
+        elif not runs:
+            print(f"trial {trial.number} was given to another process: this process ends", file=sys.stderr, flush=True)
+            os._exit(1)  # an exception would let the job overwrite its successor's checkpoint
 
     return repeating(look, EVERY)

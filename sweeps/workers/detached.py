@@ -25,7 +25,6 @@ from omegaconf import DictConfig, open_dict, read_write
 from rich.console import Console
 
 from clipgan.base.secrets import without_passwords
-from clipgan.base.text import first_line
 from sweeps.base.environment import DETACHED
 from sweeps.base.errors import SweepError
 from sweeps.base.settings import Settings
@@ -35,14 +34,11 @@ from sweeps.study.claims import SweepStudy
 from sweeps.study.storage import is_file
 from sweeps.study.stored_study import SLURM_JOBS
 from sweeps.workers.callbacks import own_arguments, without_callbacks
+from sweeps.workers.slurm import CLUSTER, REFUSED, executor_of, not_accepted
 
-CLUSTER = "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher"
 JOBS_BEGUN = "jobs_begun"  # note of the study, see `jobs_begun`
 STOPPED = (128 + signal.SIGTERM, -signal.SIGTERM)  # exit statuses of a command that SIGTERM has stopped
 UNTIL_KILLED = 600  # seconds that Slurm may take after SIGTERM: it requeues no preempted job that has ended before
-OF_EXECUTOR = ("submitit_folder", "max_num_timeout")  # settings of the launcher that its executor is made with
-GENERAL = ("timeout_min", "cpus_per_task", "gpus_per_node", "tasks_per_node", "mem_gb", "nodes", "name",
-           "stderr_to_stdout")  # submitit's own names; it wants `slurm_` before those of the others  # fmt: skip
 
 
 def is_detached() -> bool:
@@ -149,22 +145,15 @@ def submit(launcher: Launcher, config: DictConfig, n_jobs: int, study: SweepStud
     Raises:
         SweepError: Slurm does not accept the jobs.
     """
-    import submitit
-
     removed = without_callbacks(config)
     leader = DetachedLeader([sys.executable, *own_arguments(config)], {DETACHED: json.dumps(removed)})
     study.set_attribute(JOBS_BEGUN, None)
-    params: dict[str, Any] = launcher.params  # type: ignore[attr-defined]  # of hydra-submitit-launcher
     try:
-        executor = submitit.AutoExecutor(
-            cluster="slurm", folder=params["submitit_folder"], slurm_max_num_timeout=params["max_num_timeout"]
-        )
-        named = {name: value for name, value in params.items() if name not in OF_EXECUTOR}
-        executor.update_parameters(**{n if n in GENERAL else f"slurm_{n}": value for n, value in named.items()})
+        executor = executor_of(launcher)
         with executor.batch():
             jobs = [executor.submit(leader) for _ in range(n_jobs)]
-    except (RuntimeError, OSError, subprocess.CalledProcessError) as error:
-        raise SweepError(f"Slurm does not accept the jobs: {first_line(error)}") from error
+    except REFUSED as error:
+        raise not_accepted(error) from error
     job = jobs[0].job_id.partition("_")[0]
     study.set_attribute(SLURM_JOBS, [*(study.attribute(SLURM_JOBS) or ()), job])
     return job, str(jobs[0].paths.folder.parent)

@@ -133,7 +133,7 @@ class DryRun:
             study.enqueue(short, space_of(self.request.axes))
             self.request.composition.move_to(folder)
             view = EventLines(lambda line: None, short)
-            launch = Launch(study, replace(self.request, plan=short), self.make_launcher(), None)
+            launch = Launch(study, replace(self.request, plan=short), self.make_launcher(), None, self.say)
             Worker(launch, view).work()
             [record] = study.records()
             open_storage.cache_clear()  # its file disappears with the folder

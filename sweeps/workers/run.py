@@ -10,6 +10,7 @@ from hydra.types import TaskFunction
 from rich.console import Console
 
 from clipgan.base.secrets import without_passwords
+from sweeps.base.errors import SweepError
 from sweeps.base.signals import Stop
 from sweeps.command.command_line import ATTRIBUTE, note
 from sweeps.command.make_plan import has_seed
@@ -160,6 +161,9 @@ class Run:
             if not isinstance(stop, KeyboardInterrupt):
                 self.say("stopped; run the same command again to continue")
             raise
+        except SweepError:
+            self._close_parent(parent, study, "FAILED")
+            raise
 
     def _print_results(self, study: SweepStudy, parent: ParentRun | None, records: Records, n_run: int) -> None:
         """Print the study with its best points, and write `optimization_results.yaml`."""
@@ -278,7 +282,7 @@ class Run:
             )
 
     def _worker(self, study: SweepStudy, parent_run_id: str | None) -> Worker:
-        launch = Launch(study, self.request, self.make_launcher(), parent_run_id)
+        launch = Launch(study, self.request, self.make_launcher(), parent_run_id, self.say)
         # lines, also on a terminal: a lone worker's job may draw progress
         view = EventLines(self.say, self.plan)
         return Worker(launch, view, self.stop, leaves=is_detached(), led=self.orders is not None)

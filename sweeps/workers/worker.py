@@ -8,6 +8,7 @@ from datetime import datetime
 from hydra.core.utils import env_override
 
 from sweeps.base.environment import STORAGE
+from sweeps.base.errors import SweepError
 from sweeps.base.repeating import repeating
 from sweeps.base.signals import Stop
 from sweeps.display.progress import View
@@ -63,6 +64,9 @@ class Worker:
                 result = self.launch.run(claim)
             if result.state == "FAIL":
                 self.stop.check()  # the signal may have caused this failure
+        except SweepError:  # no job can run; this trial is not to blame
+            self.study.give_back(claim)
+            raise
         except (KeyboardInterrupt, SystemExit) as stop:
             if isinstance(stop, KeyboardInterrupt) and self.stop.signal is None:  # the job itself raised it
                 self._tell(claim, failure(stop, None))
@@ -76,9 +80,10 @@ class Worker:
 
     def _tell(self, claim: TrialRecord, result: JobResult) -> None:
         if result.preempted:
-            waits = self.led or self.study.give_back(claim, asked=str(result.reason))
+            remote = self.launch.is_remote
+            waits = (self.led and not remote) or self.study.give_back(claim, asked=str(result.reason))
             self._show_end(claim, result, waits_again=waits)
-            if waits:
+            if waits and not remote:
                 raise SystemExit(REQUEUE)
             return
         if result.state == "COMPLETE":

@@ -28,7 +28,7 @@ def test_each_trial_is_a_job_and_reports_from_there(app: App) -> None:
     trials = app.trials()
     assert [trial.value for trial in trials] == pytest.approx([0.16, 0.0, 2.25])
     assert trials[1].intermediate_values == {1: 10.0, 2: 5.0}
-    assert list(jobs(app).values()) == ["COMPLETED"] * 3
+    app.wait_until(lambda: list(jobs(app).values()) == ["COMPLETED"] * 3)  # a job ends a moment after its result
     folder = app.cwd / "runs" / app.study().study_name
     assert {path.name for path in (folder / ".submitit").iterdir() if path.is_dir()} == set(jobs(app))
     app.run(*SLURM, "h=0.1,0.5,2", "mode=report")
@@ -48,7 +48,7 @@ def test_a_job_is_pruned(app: App) -> None:
     app.run(*SLURM, "h=0.6,0.5,4", "mode=curve", "pruner=median", "hydra.sweeper.workers=1", in_order, *AT_ONCE)
     assert [trial.state.name for trial in app.trials()] == ["COMPLETE", "COMPLETE", "PRUNED"]
     assert list(app.trials()[2].intermediate_values) == [0]  # of five steps
-    assert list(jobs(app).values()) == ["COMPLETED"] * 3
+    app.wait_until(lambda: list(jobs(app).values()) == ["COMPLETED"] * 3)  # a job ends a moment after its result
 
 
 @pytest.mark.slow
@@ -59,8 +59,66 @@ def test_jobs_end_when_their_sweep_is_stopped_and_the_same_command_goes_on(app: 
     leader.send_signal(signal.SIGINT)
     app.end(leader, status=130)
     app.wait_until(lambda: "RUNNING" not in jobs(app).values())  # nothing writes where their successors will
-    assert list(jobs(app).values()) == ["FAILED"] * 2
+    assert list(jobs(app).values()) == ["CANCELLED"] * 2
     (app.cwd / "go").touch()
     app.run(*command)
     assert [trial.state.name for trial in app.trials(state=TrialState.COMPLETE)] == ["COMPLETE"] * 2
-    assert list(jobs(app).values()) == ["FAILED"] * 2 + ["COMPLETED"] * 2
+    app.wait_until(lambda: list(jobs(app).values()) == ["CANCELLED"] * 2 + ["COMPLETED"] * 2)
+
+
+@pytest.mark.slow
+def test_a_job_that_has_not_begun_leaves_the_queue_with_its_sweep(app: App) -> None:
+    leader = app.start(*SLURM, "h=0.1", "+hydra.launcher.additional_parameters={begin: now+1hour}")
+    app.wait_until(lambda: list(jobs(app).values()) == ["PENDING"])
+    leader.send_signal(signal.SIGTERM)
+    app.end(leader, status=143)
+    assert list(jobs(app).values()) == ["CANCELLED"]
+    assert [trial.state.name for trial in app.trials()] == ["FAIL", "WAITING"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_job_that_slurm_refuses_is_no_trials_failure(app: App, workers: int) -> None:
+    command = (*SLURM, "hydra.launcher.partition=nosuch", "h=0.1,0.5,2", f"hydra.sweeper.workers={workers}")
+    out = app.run(*command, status=1)
+    assert "Slurm does not accept the jobs: invalid partition specified: nosuch; Batch job submission failed" in out
+    assert "Traceback" not in out
+    states = [trial.state.name for trial in app.trials()]
+    assert states.count("WAITING") == 3
+    assert {trial.user_attrs["reason"] for trial in app.trials(state=TrialState.FAIL)} == {"interrupted"}
+    assert not app.started()
+
+
+@pytest.mark.slow
+def test_jobs_stop_when_their_sweep_is_killed(app: App) -> None:
+    """Nothing can tell them, but the heartbeats end."""
+    leader = app.start(*SLURM, "h=0.1", "mode=hang", "hydra.sweeper.heartbeat=1", "hydra.sweeper.grace=3")
+    app.wait_until(lambda: len(app.started()) == 1)
+    leader.kill()
+    leader.communicate()
+    app.wait_until(lambda: list(jobs(app).values()) == ["COMPLETED"])  # it could write its result
+
+
+@pytest.mark.slow
+def test_a_job_that_dies_is_retried_also_without_slurms_accounting(app: App) -> None:
+    out = app.run(*SLURM, "h=0.1", "mode=killed", "hydra.sweeper.max_retries=1", status=1)
+    assert len(app.started()) == 2
+    [id_, _] = sorted(jobs(app), key=int)
+    assert re.search(
+        rf"ended early after \d+ s: RuntimeError: Slurm job {id_} has ended without a result: JobState=", out
+    )
+
+
+@pytest.mark.slow
+def test_a_job_whose_time_ends_is_followed_by_another(app: App) -> None:
+    leader = app.start(*SLURM, "h=0.1", "mode=hang")
+    app.wait_until(lambda: len(app.started()) == 1)
+    [id_] = jobs(app)
+    (app.cwd / "hanging").unlink()
+    subprocess.run(["scancel", "--signal=USR2", id_], check=True)  # as Slurm does before the end
+    app.wait_until(lambda: len(app.started()) == 2)
+    (app.cwd / "go").touch()
+    out = app.end(leader)
+    assert "s: the time of its Slurm job ends (hydra.launcher.timeout_min=5); it waits again\n" in out
+    assert [trial.state.name for trial in app.trials()] == ["FAIL", "COMPLETE"]
+    assert app.trials()[1].user_attrs["requeues"] == 1

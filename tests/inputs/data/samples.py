@@ -64,7 +64,7 @@ def cub(root, per_class=3):
             put(root / "text_c10" / name / f"{stem}.txt", captions)
             number += 1
             ids += f"{number} {name}/{stem}.jpg\n"
-            split += f"{number} {int(n != k)}\n"
+            split += f"{number} {int((n - k) % 10 != 0)}\n"  # one image of ten is held out
     put(root / "CUB_200_2011" / "images.txt", ids)
     put(root / "CUB_200_2011" / "train_test_split.txt", split)
     return root
