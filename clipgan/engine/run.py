@@ -89,7 +89,16 @@ class Run(Task):
         about = RunDescription(self.name, text, origin.parent_run_id, data, self.key, provenance.tags(record))
         params = to_show(flatten(self.config) | self.params(), origin.swept)
         tensorboard = "tensorboard" in self.config.log
-        return RunLog(self.run_dir, self._mlflow, about, params, resumed_at, self.history.records, tensorboard)
+        return RunLog(
+            self.run_dir,
+            self._mlflow,
+            about,
+            params,
+            resumed_at,
+            self.history.records,
+            tensorboard,
+            forget=self.config.resume == "none",
+        )
 
     def _train(self, log: Log, resumed_at: int | None) -> None:
         status = "FAILED"

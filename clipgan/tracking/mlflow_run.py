@@ -43,6 +43,7 @@ class MlflowRun:
         params: Mapping[str, Any],
         records: Callable[[], Sequence[Record]],
         resumed: bool,
+        forget: bool = False,
     ) -> None:
         """
         Args:
@@ -51,14 +52,16 @@ class MlflowRun:
             about: the run's description.
             params: dotted keys to plain values.
             records: returns all records so far.
-            resumed: whether the run goes on; a new run forgets the MLflow run of an earlier one in `run_dir`.
+            resumed: whether the run goes on from a checkpoint. If not, an earlier process may have ended in `run_dir`
+                before its first one: then the run takes over its MLflow run, if the parameters are the same.
+            forget: whether the MLflow run of an earlier training in `run_dir` stays as it is, as with `resume=none`.
         """
         limit_waits()
         self.config, self.run_dir, self.about = config, run_dir, about
         self.params = {key: str(value)[:MAX_PARAM] for key, value in params.items()}
         self._records = records
         self.resumed = resumed
-        if not resumed:
+        if forget:
             for name in (RUN_ID_FILE, MARK_FILE):
                 (run_dir / name).unlink(missing_ok=True)
         self.run_id: str | None = None  # MLflow's id, after `open`
@@ -75,7 +78,7 @@ class MlflowRun:
         run_id = self._known_run(without_passwords(uri)) or self._new_run(without_passwords(uri), experiment_id)
         self._log_params(run_id)
         missing = self._missing(run_id, self._records()) if self.resumed else ([], [])
-        tags = {**self.about.tags, RUN_DIR_TAG: str(self.run_dir.resolve())}
+        tags = {**self.about.tags, **self._parent(), RUN_DIR_TAG: str(self.run_dir.resolve())}
         self._client.log_batch(run_id, tags=[RunTag(key, text) for key, text in tags.items()])
         self.page = address(uri, experiment_id, run=run_id)
         self.run_id = run_id
@@ -132,17 +135,27 @@ class MlflowRun:
         known_uri, run_id = noted(self.run_dir / URI_FILE), noted(self.run_dir / RUN_ID_FILE)
         if run_id is None or known_uri not in (None, uri) or not self._is_active(run_id):
             return None
+        there = self._client.get_run(run_id)
+        differs = any(there.data.params.get(key, text) != text for key, text in self.params.items())
+        if not self.resumed and (differs or there.info.status == "FINISHED"):
+            if there.info.status == "RUNNING":
+                self._client.set_terminated(run_id, "KILLED")  # what has ended its process could not say so
+            return None
         self._client.update_run(run_id, status="RUNNING")
         return run_id
 
+    def _parent(self) -> dict[str, str]:
+        """The tag that puts a trial below its study; a study in another storage has a run of its own."""
+        from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+        return {MLFLOW_PARENT_RUN_ID: self.about.parent_run_id} if self.about.parent_run_id else {}
+
     def _new_run(self, uri: str, experiment_id: str) -> str:
         from mlflow.entities import Dataset, DatasetInput
-        from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
+        from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
         about = self.about
-        tags = {MLFLOW_RUN_NAME: about.name, MLFLOW_RUN_NOTE: about.description}
-        if about.parent_run_id:
-            tags[MLFLOW_PARENT_RUN_ID] = about.parent_run_id
+        tags = {MLFLOW_RUN_NAME: about.name, MLFLOW_RUN_NOTE: about.description, **self._parent()}
         run_id = self._create_once(experiment_id, tags)
         if about.dataset:
             name, fingerprint = about.dataset

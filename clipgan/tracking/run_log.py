@@ -26,6 +26,7 @@ class RunLog(Log):
         resumed_at: int | None,
         saved: Sequence[str] | None = None,
         tensorboard: bool = False,
+        forget: bool = False,
     ) -> None:
         """
         Args:
@@ -35,13 +36,14 @@ class RunLog(Log):
             resumed_at: the step at which a resumed run continues; later records are dropped. None: a new run.
             saved: the checkpoint's copy of the lines of `metrics.jsonl`, if it has one.
             tensorboard: whether to write event files.
+            forget: see `MlflowRun`.
         """
         self.file = MetricsFile(run_dir / "metrics.jsonl", resumed_at, saved)
         self._events = EventFiles(run_dir, self.file.records) if tensorboard else None
         self._sink = None
         if config.tracking_uri is not None:
             resumed = resumed_at is not None
-            self._sink = Sink(MlflowRun(config, run_dir, about, params, lambda: self.file.records, resumed))
+            self._sink = Sink(MlflowRun(config, run_dir, about, params, lambda: self.file.records, resumed, forget))
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """See `Log`."""

@@ -9,10 +9,11 @@ from clipgan.tracking.run_description import RunDescription
 from clipgan.tracking.run_log import RunLog
 
 
-def open_log(run_dir, config, resumed_at=None, tensorboard=False, **params):
+def open_log(run_dir, config, resumed_at=None, tensorboard=False, parent=None, forget=False, **params):
     run_dir.mkdir(exist_ok=True)
-    about = RunDescription("a name", "what it is", objective="fid")
-    return RunLog(run_dir, config, about, {"h": 0.5, "long": "x" * 9000, **params}, resumed_at, tensorboard=tensorboard)
+    about = RunDescription("a name", "what it is", parent_run_id=parent, objective="fid")
+    params = {"h": 0.5, "long": "x" * 9000, **params}
+    return RunLog(run_dir, config, about, params, resumed_at, tensorboard=tensorboard, forget=forget)
 
 
 def run_id(run_dir):

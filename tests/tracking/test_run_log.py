@@ -110,6 +110,32 @@ def test_a_fresh_start_is_a_new_run(tmp_path, mlflow_config):
     assert len(ids) == 2
 
 
+def test_a_run_that_ended_before_its_first_checkpoint_goes_on_as_the_same_mlflow_run(tmp_path, mlflow_config):
+    run_dir, client, ids = tmp_path / "run", MlflowClient(mlflow_config.tracking_uri), []
+    for status, settings in (
+        ("KILLED", {}),
+        ("FAILED", {}),  # the same command
+        ("KILLED", {"h": 2}),  # another one
+        ("KILLED", {"h": 2, "forget": True}),  # resume=none
+        ("FINISHED", {"h": 2}),
+    ):
+        log = open_log(run_dir, mlflow_config, **settings)
+        log.metrics(0, {"fid": 3.0})
+        log.finish(status)
+        ids.append(run_id(run_dir))
+    assert [ids.index(id_) for id_ in ids] == [0, 0, 2, 3, 3]
+    assert [client.get_run(ids[number]).info.status for number in (0, 2, 3)] == ["FAILED", "KILLED", "FINISHED"]
+
+
+def test_a_trial_whose_study_has_another_run_goes_on_below_that(tmp_path, mlflow_config):
+    """As when a study moves from SQLite to PostgreSQL."""
+    run_dir, client = tmp_path / "run", MlflowClient(mlflow_config.tracking_uri)
+    for resumed_at, parent in ((None, "a" * 32), (0, "b" * 32)):
+        log = open_log(run_dir, mlflow_config, resumed_at, parent=parent)
+        log.finish("FINISHED")
+        assert client.get_run(run_id(run_dir)).data.tags["mlflow.parentRunId"] == parent
+
+
 def test_a_model_is_logged_once(tmp_path, mlflow_config):
     written = []
 
