@@ -52,12 +52,15 @@ def derived_name(identity: Mapping[str, Any]) -> str:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """List the differences of two identities, one phrase for each key."""
+    """List the differences of two identities, one phrase for each key; an axis of one alone has no value there."""
     found = []
     if old["axes"] != new["axes"]:
         found.append(f"axes are {_listed(new['axes'])}, the study's {_listed(old['axes'])}")
     missing = "(absent)"
+    axes = [_path(axis) for axis in {*old["axes"]} ^ {*new["axes"]}]
     for key in sorted({*old["config"], *new["config"]}):
+        if any(_is_under(key, axis) for axis in axes):
+            continue
         before, now = old["config"].get(key, missing), new["config"].get(key, missing)
         if before != now:
             found.append(f"{key} is {now}, the study's {before}")

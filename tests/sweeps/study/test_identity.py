@@ -55,6 +55,8 @@ def test_differences_name_the_keys() -> None:
         "d is 4, the study's (absent)",
     ]
     assert differences(old, old) == []
+    swept = identity_of(OmegaConf.create({"a": {"b": 1}, "c": 2, "h": 0}), ["h", "c"], [])
+    assert differences(old, swept) == ["axes are c, h, the study's h"]
 
 
 def test_a_fixed_override_below_a_swept_group_is_part_of_it() -> None:
