@@ -155,7 +155,7 @@ def _result(job: Any, say: Say) -> JobReturn:
                 said = reason
                 say(f"Slurm job {job.job_id} waits: {reason}")
         time.sleep(POLL)
-    [returned] = job.results()
+    returned, *_ = job.results()  # one for each of the job's tasks
     return returned
 
 
