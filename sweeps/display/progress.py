@@ -166,6 +166,8 @@ def _events(before: TrialRecord | None, record: TrialRecord, step_name: str, met
     known = before.steps if before is not None else {}
     for step in sorted(record.steps.keys() - known.keys()):
         yield f"{step_name} {step}  {metric} {record.steps[step]:.6g}"
+    if record.state == "RUNNING" and record.waits and (before is None or before.waits != record.waits):
+        yield record.waits
     if record.state != "RUNNING":
         yield _end(record, metric)
 
@@ -182,6 +184,8 @@ def _end(record: TrialRecord, metric: str) -> str:
 
 def _state(record: TrialRecord) -> str:
     """The state as the live table shows it, with the beginning of the reason."""
+    if record.state == "RUNNING" and record.waits:
+        return record.waits
     state = "waits again" if record.requeued else record.state
     return state if record.reason is None else f"{state} {record.reason:.40}"
 

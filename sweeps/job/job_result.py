@@ -130,7 +130,7 @@ def _forget_frames(returned: Any) -> None:
         if isinstance(error, BaseException) and id(error) not in seen:
             seen.add(id(error))
             error.__traceback__ = None
-            left += [error.__cause__, error.__context__]
+            left += [error.__cause__, error.__context__, *getattr(error, "exceptions", ())]
 
 
 def _is_full(run_dir: str | None) -> bool:

@@ -18,6 +18,7 @@ from sweeps.base.signals import Stopped
 from sweeps.job.current_trial import current_trial
 
 OUTPUT_FILE = "output.txt"  # in the run directory, if several workers share a terminal
+REFUSED = 78  # exit status of a worker whose settings let no job run (EX_CONFIG of sysexits.h)
 REQUEUE = 75  # exit status of a job that asks to continue later, as after a preemption (EX_TEMPFAIL of sysexits.h)
 
 

@@ -8,12 +8,14 @@ import os
 import signal
 import sys
 import threading
+import time
 from contextlib import AbstractContextManager
 
 from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 
 from sweeps.base.environment import GRACE
+from sweeps.base.errors import SweepError
 from sweeps.base.repeating import repeating
 from sweeps.job.current_trial import RunningTrial
 
@@ -26,23 +28,26 @@ def ending_with(trial: RunningTrial) -> AbstractContextManager[None]:
     A job that Slurm runs also stops, as by SIGTERM, when the sweep sends no heartbeats for its trial any more.
     """
     grace = int(os.environ.get(GRACE, "0"))
-    stopped = False
+    heard, stopped = time.monotonic(), False  # when the sweep was no longer silent, or no database answered
 
     def look(over: threading.Event) -> None:
-        nonlocal stopped
+        nonlocal heard, stopped
         try:
             runs = trial.state() == TrialState.RUNNING
-            silent = runs and not stopped and grace > 0 and trial.is_silent(grace)
-        except StorageInternalError:  # no database answers for now
+            if stopped or not grace or not trial.is_silent(grace):
+                heard = time.monotonic()
+        except (StorageInternalError, SweepError):  # no database answers for now, also not to the sweep's heartbeats
+            heard = time.monotonic()
             return
         if over.is_set():
             return
-        if silent:
-            print(f"the sweep has sent no heartbeat for {grace} s: this process stops", file=sys.stderr, flush=True)
+        if runs and grace and time.monotonic() - heard > grace / 2:  # longer than between two heartbeats
+            print("the sweep sends no heartbeats any more: this process stops", file=sys.stderr, flush=True)
             stopped = True
             os.kill(os.getpid(), signal.SIGTERM)
         elif not runs:
             print(f"trial {trial.number} was given to another process: this process ends", file=sys.stderr, flush=True)
             os._exit(1)  # an exception would let the job overwrite its successor's checkpoint
 
+    look(threading.Event())  # the job may come too late
     return repeating(look, EVERY)

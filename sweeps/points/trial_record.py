@@ -16,6 +16,7 @@ JOB = "job."  # prefix of the attributes that a job sets
 OBJECTIVE_SD = "objective_sd"  # a job's attribute: standard deviation of measuring the first objective again
 DIFFERS = "origin_differs"  # attribute: settings of the study that a trial was taken over from, where they differ
 SOURCES = "sources"  # attribute: digests of the files that its values depend on, as the job has told them
+WAITS = "waits"  # attribute: why a claimed trial does not run yet, as in Slurm's queue
 NAMES = "metric_names"  # attribute: the metrics' own names, as the job has told them
 
 
@@ -60,6 +61,7 @@ class TrialRecord:
     attempt: int = 0  # number of earlier crashes of its task
     requeues: int = 0  # times that its task has asked to run again later
     requeued: bool = False  # it failed, and its task was queued again
+    waits: str = ""  # why a RUNNING trial does not run yet
     owner: Mapping[str, Any] = field(default_factory=dict)  # the process that claimed it
     note: str | None = None  # of its point, while it has no trial yet
     distributions: Mapping[str, Any] = field(default_factory=dict)  # Optuna's, by axis
@@ -124,6 +126,7 @@ def record_of(trial: FrozenTrial) -> TrialRecord:
         attempt=attributes.get("attempt", 0),
         requeues=attributes.get("requeues", 0),
         requeued=attributes.get("requeued", False),
+        waits=attributes.get(WAITS, ""),
         owner=attributes.get("owner", {}),
         distributions=trial.distributions,
         key=key_of(trial),

@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 
 from sweeps.base.signals import held
 from sweeps.points.search_space import Space, point_id
-from sweeps.points.trial_record import TrialRecord, record_of
+from sweeps.points.trial_record import WAITS, TrialRecord, record_of
 from sweeps.search.plan import Plan
 from sweeps.study.open_study import OpenStudy
 from sweeps.study.owner import this_process
@@ -96,6 +96,13 @@ class SweepStudy(OpenStudy):
             claim = self._take(plan)
         self._in_doubt = False
         return claim
+
+    @patient
+    def tell_waiting(self, claim: TrialRecord, why: str) -> None:
+        """Store why a claimed trial does not run yet; an empty text: it runs now."""
+        with self._if_ours(claim) as ours:
+            if ours:
+                self._queue.set(claim, WAITS, why)
 
     def beat(self, claim: TrialRecord) -> None:
         """Write a claimed trial's heartbeat for the other hosts; skip it while no database answers."""
@@ -187,7 +194,9 @@ class SweepStudy(OpenStudy):
             yield ours
 
     def _take(self, plan: Plan) -> TrialRecord | None:
-        waiting = (record for record in self._trials.waiting.values() if self._states.wanted(plan, record))
+        waiting = [record for record in self._trials.waiting.values() if self._states.wanted(plan, record)]
+        if self._states.has_only_crashed(plan, self.limits.max_equal_failures):
+            waiting = [record for record in waiting if record.attempt] or waiting
         record = min(waiting, key=queue_order, default=None)
         return None if record is None else self._queue.start(record, self._owner)
 

@@ -99,7 +99,8 @@ class OpenStudy:
         with self._fresh():
             open_ones = self._states.of(plan).keys() & {"WAITING", "RUNNING"}
             if self._states.is_given_up(plan, self.limits):
-                return True
+                # a trial that runs may yet show that others can, too
+                return "RUNNING" not in open_ones or not self._states.only_failure(plan, self.limits.max_equal_failures)
             # a trial may have ended since this process looked for tasks
             return not open_ones and not (plan.follows_results and plan.more(list(self._trials.newest.values())))
 

@@ -41,7 +41,15 @@ class PlanStates:
         self._trials.refresh(with_running=True)  # a trial that runs may have reported meanwhile
         known = [record for record in self._trials.newest.values() if self.wanted(plan, record)]
         reasons = {record.reason for record in known if record.state == "FAIL"}
+        if any((reason or "").startswith("timeout") for reason in reasons):  # they ran
+            return None
         return reasons.pop() if len(reasons) == 1 and not any(record.steps for record in known) else None
+
+    def has_only_crashed(self, plan: Plan, limit: int | None) -> bool:
+        """Whether so many tasks have crashed, and none has ended well: then these are retried before others start."""
+        wanted = [record for record in self._trials.newest.values() if self.wanted(plan, record)]
+        ended_well = any(record.state in ("COMPLETE", "PRUNED") for record in wanted)
+        return limit is not None and not ended_well and sum(record.attempt > 0 for record in wanted) >= limit
 
     def is_given_up(self, plan: Plan, limits: Limits) -> bool:
         """Whether no more tasks are to start: too many have failed, or one has reached the target."""

@@ -34,7 +34,7 @@ from sweeps.study.claims import SweepStudy
 from sweeps.study.storage import is_file
 from sweeps.study.stored_study import SLURM_JOBS
 from sweeps.workers.callbacks import own_arguments, without_callbacks
-from sweeps.workers.slurm import CLUSTER, REFUSED, executor_of, not_accepted
+from sweeps.workers.slurm import CLUSTER, REFUSED, check_times, executor_of, not_accepted
 
 JOBS_BEGUN = "jobs_begun"  # note of the study, see `jobs_begun`
 STOPPED = (128 + signal.SIGTERM, -signal.SIGTERM)  # exit statuses of a command that SIGTERM has stopped
@@ -148,6 +148,7 @@ def submit(launcher: Launcher, config: DictConfig, n_jobs: int, study: SweepStud
     removed = without_callbacks(config)
     leader = DetachedLeader([sys.executable, *own_arguments(config)], {DETACHED: json.dumps(removed)})
     study.set_attribute(JOBS_BEGUN, None)
+    check_times(launcher)
     try:
         executor = executor_of(launcher)
         with executor.batch():

@@ -27,7 +27,7 @@ def reasons_to_end(study: SweepStudy, plan: Plan, settings: Settings, records: S
     if reason is not None and (n_open := study.n_open(plan)):
         n_failed = sum(record.state == "FAIL" for record in records if plan.wants(record))
         yield (
-            f"given up: the first {n_failed} trials have failed for one reason ({n_open} have not started): {reason}\n"
+            f"given up: the first {n_failed} trials have failed for one reason ({n_open} wait): {reason}\n"
             "after a mend, repeat the command with hydra.sweeper.retry_failed=true; to run the others all the same,"
             " with hydra.sweeper.max_equal_failures=null"
         )

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
@@ -35,6 +36,12 @@ class Launch:
         """Whether jobs run on other nodes: a signal to one of them is none to this process."""
         return slurm.is_slurms(self.launcher)
 
+    def _tell(self, claim: TrialRecord, waits: str) -> None:
+        """Say why a trial waits: here, and through the study to the leader of this process."""
+        if waits:
+            self.say(f"trial {claim.label}  {waits}")
+        self.study.tell_waiting(claim, waits)
+
     def run(self, claim: TrialRecord) -> JobResult:
         """Run the job of a claimed trial to its end.
 
@@ -47,7 +54,8 @@ class Launch:
         overrides = job_overrides(self.request.axes, self.request.fixed, claim.overrides)
         try:
             if self.is_remote:
-                job = slurm.launch(self.launcher, overrides, claim.run, self.request.settings, self.say)
+                settings, tell = self.request.settings, partial(self._tell, claim)
+                job = slurm.launch(self.launcher, overrides, claim.run, settings, tell)
             else:
                 [job] = self.launcher.launch([overrides], initial_job_idx=claim.run)
         except SweepError:

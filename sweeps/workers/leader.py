@@ -21,7 +21,7 @@ from sweeps.base.environment import ORDERS, STORAGE
 from sweeps.base.errors import SweepError
 from sweeps.base.signals import Stop, held
 from sweeps.display.progress import View
-from sweeps.job.task_function import REQUEUE
+from sweeps.job.task_function import REFUSED, REQUEUE
 from sweeps.points.trial_record import TrialRecord
 from sweeps.study.claims import SweepStudy
 from sweeps.study.owner import this_process
@@ -69,6 +69,12 @@ class WorkerProcess:
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
 
+    def last_line(self) -> str:
+        """Return the last line of its output that says something."""
+        lines = [line.strip() for line in self.log.read_text(errors="replace").splitlines()]
+        told = [line for line in lines if line and not line.startswith(HYDRAS_HINT)]
+        return told[-1] if told else "(it wrote nothing)"
+
     def cause_of_death(self) -> str:
         """Say why the worker ended: the signal, or its exit status and its last line of output."""
         status = self.process.returncode
@@ -76,9 +82,7 @@ class WorkerProcess:
         if number is None:
             if status == 0:
                 return "the job has ended its worker's process with status 0, which gives no result"
-            lines = [line.strip() for line in self.log.read_text(errors="replace").splitlines()]
-            told = [line for line in lines if line and not line.startswith(HYDRAS_HINT)]
-            return f"worker ended with status {status}: {told[-1] if told else '(it wrote nothing)'}"
+            return f"worker ended with status {status}: {self.last_line()}"
         name = signal.Signals(number).name if number in list(signal.Signals) else f"signal {number}"
         oom = "; possibly out of memory: the kernel's OOM killer sends it" if number == signal.SIGKILL else ""
         return f"worker killed by {name}{oom}"
@@ -199,6 +203,8 @@ class Leader:
             claimed = self.study.abandon(worker.process.pid, self.limits.reason, overdue=worker.overdue)
         if status == 0 and claimed is None:
             return
+        if status == REFUSED:
+            raise SweepError(worker.last_line())
         self._fruitless = 0 if claimed is not None or status in LATER else self._fruitless + 1
         if self._fruitless == MAX_FRUITLESS:
             raise SweepError(

@@ -23,6 +23,7 @@ from hydra.plugins.launcher import Launcher
 from sweeps.base.environment import GRACE
 from sweeps.base.errors import SweepError
 from sweeps.base.settings import Settings
+from sweeps.base.signals import held
 from sweeps.job.task_function import REQUEUE, Preempted
 
 CLUSTER = "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher"
@@ -30,14 +31,17 @@ OF_EXECUTOR = ("submitit_folder", "max_num_timeout")  # settings of the launcher
 GENERAL = ("timeout_min", "cpus_per_task", "gpus_per_node", "tasks_per_node", "mem_gb", "nodes", "name",
            "stderr_to_stdout")  # submitit's own names; it wants `slurm_` before those of the others  # fmt: skip
 REFUSED = (RuntimeError, OSError, subprocess.CalledProcessError)  # what submitit raises when Slurm takes no job
-FOR_NOW = re.compile("unable to contact|timed out|temporarily|connection refused|maxsubmit", re.IGNORECASE)
+FOR_NOW = re.compile(  # in Slurm's words; "Requested node configuration is not available" is final
+    r"unable to (contact|establish)|timed out|temporarily|connection refused|standby|zero bytes|submitjob"
+    r"|not available \(|not available now",
+    re.IGNORECASE,
+)
 AGAIN = 15.0  # seconds between two submissions while Slurm takes none
 POLL = 0.5  # seconds between two looks for a job's result
 LOOK = 10.0  # seconds between two looks into Slurm's queue
-PATIENCE = 60.0  # seconds that a job waits before a line says why
 ENDED = 2  # looks in a row that find a job no longer in the queue: a file of its node takes a while to be seen here
 
-Say = Callable[[str], None]
+Tell = Callable[[str], None]  # shows why a trial waits; an empty text: it runs now
 
 
 def is_slurms(launcher: Launcher) -> bool:
@@ -58,8 +62,25 @@ def executor_of(launcher: Launcher) -> Any:
     return executor
 
 
+def check_times(launcher: Launcher) -> None:
+    """Refuse jobs that Slurm would tell to stop as soon as they begin.
+
+    Raises:
+        SweepError: the time of a job is not longer than that before its end at which it is told.
+    """
+    params: dict[str, Any] = launcher.params  # type: ignore[attr-defined]  # of hydra-submitit-launcher
+    minutes, before = params["timeout_min"], params.get("signal_delay_s") or 0
+    if before >= 60 * minutes:
+        raise SweepError(
+            f"hydra.launcher.timeout_min={minutes} is not allowed with hydra.launcher.signal_delay_s={before}: a job"
+            " stops so many seconds before its end; take a longer time or a shorter delay"
+        )
+
+
 def not_accepted(error: BaseException) -> SweepError:
     """The message for jobs that Slurm refuses."""
+    if isinstance(error, SweepError):
+        return error
     lines = [line.removeprefix("sbatch: error: ").strip() for line in str(error).splitlines() if line.strip()]
     return SweepError(f"Slurm does not accept the jobs: {'; '.join(dict.fromkeys(lines))}")
 
@@ -100,7 +121,7 @@ class TrialJob:
         return returned
 
 
-def launch(launcher: Launcher, overrides: Sequence[str], number: int, settings: Settings, say: Say) -> JobReturn:
+def launch(launcher: Launcher, overrides: Sequence[str], number: int, settings: Settings, tell: Tell) -> JobReturn:
     """Run a trial as a Slurm job, and return what its Hydra job has returned.
 
     Args:
@@ -108,55 +129,74 @@ def launch(launcher: Launcher, overrides: Sequence[str], number: int, settings: 
         overrides: of the Hydra job.
         number: of the Hydra job.
         settings: of the sweep.
-        say: shows a line.
+        tell: is called with the reason why the trial waits, and with an empty text when it runs.
 
     Raises:
         SweepError: Slurm refuses the job, and would refuse it again.
         RuntimeError: the job has ended without a result.
         KeyboardInterrupt, SystemExit: the sweep is stopped; the job has been, too.
     """
+    check_times(launcher)
     arguments = (list(overrides), "hydra.sweep.dir", number, f"job_id_for_{number}", Singleton.get_state())
-    job = _submitted(launcher, TrialJob(launcher, arguments, settings.grace), say)
+    job = _submitted(launcher, TrialJob(launcher, arguments, settings.grace), tell)
     try:
-        return _result(job, say)
+        return _result(job, tell)
     except (KeyboardInterrupt, SystemExit):
-        _stop(job, settings.stop_seconds)
+        _stop(job, settings.stop_seconds, tell)
+        if _has_result(job) and not isinstance((returned := job.results()[0])._return_value, Preempted):
+            return returned  # it had ended before the stop could reach it
         raise
 
 
-def _submitted(launcher: Launcher, run: TrialJob, say: Say) -> Any:
+def _submitted(launcher: Launcher, run: TrialJob, tell: Tell) -> Any:
     """Submit a job; while Slurm takes none for now, try again."""
     said = ""
     while True:
         try:
-            with contextlib.redirect_stderr(io.StringIO()):  # submitit prints what it raises
-                return executor_of(launcher).submit(run)
+            executor = executor_of(launcher)
+            # the sweep follows a job by another one if it must; the same job, run by Slurm again, would be a second one
+            own = {**(executor.parameters.get("additional_parameters") or {}), "no_requeue": True}
+            executor.update_parameters(slurm_additional_parameters=own)
+            with held(), contextlib.redirect_stderr(io.StringIO()):  # submitit prints what it raises
+                return executor.submit(run)
         except REFUSED as error:
             refusal = not_accepted(error)
             if not FOR_NOW.search(str(error)):
                 raise refusal from error
         if str(refusal) != said:
             said = str(refusal)
-            say(f"{said}; the sweep asks again every {AGAIN:.0f} s")
+            tell(f"{said}; the sweep asks again every {AGAIN:.0f} s")
         time.sleep(AGAIN)
 
 
-def _result(job: Any, say: Say) -> JobReturn:
+def _result(job: Any, tell: Tell) -> JobReturn:
     """Wait for a job's result."""
-    begun, n_gone, said, looked = time.monotonic(), 0, "", 0.0
+    n_gone, said, looked = 0, "", -LOOK
     while not _has_result(job):
         if time.monotonic() - looked > LOOK:
             state, reason = _in_queue(job.job_id)
             looked = time.monotonic()
             n_gone = n_gone + 1 if state == "" else 0
             if n_gone >= ENDED and not _has_result(job):
-                raise RuntimeError(f"Slurm job {job.job_id} has ended without a result: {_end_of(job)}")
-            if state == "PENDING" and looked - begun > PATIENCE and reason != said:
-                said = reason
-                say(f"Slurm job {job.job_id} waits: {reason}")
+                return _lost(job, tell)
+            because = "" if reason == "None" else f": {reason}"
+            waits = f"Slurm job {job.job_id} waits{because}" if state == "PENDING" else ""
+            if state is not None and waits != said:
+                said = waits
+                tell(waits)
         time.sleep(POLL)
     returned, *_ = job.results()  # one for each of the job's tasks
     return returned
+
+
+def _lost(job: Any, tell: Tell) -> JobReturn:
+    """Handle a job that has ended without a result: one that somebody has cancelled may run later."""
+    end = _end_of(job.job_id)
+    tell(f"Slurm job {job.job_id} has ended without a result; its output, if it has begun, is in {job.paths.folder}")
+    if "CANCELLED" in end:
+        return JobReturn(status=JobStatus.FAILED, _return_value=Preempted("its Slurm job was cancelled"))
+    # without the id: the sweep compares the reasons of trials
+    raise RuntimeError(f"its Slurm job has ended without a result: {end}")
 
 
 def _has_result(job: Any) -> bool:
@@ -177,20 +217,29 @@ def _in_queue(job_id: str) -> tuple[str | None, str]:
     return None, ""
 
 
-def _end_of(job: Any) -> str:
-    """How a job has ended, as far as Slurm still knows, and where its output is."""
-    known = ""
+def _end_of(job_id: str) -> str:
+    """How a job has ended, as far as Slurm still knows."""
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        command = ["scontrol", "show", "job", job.job_id]
+        command = ["scontrol", "show", "job", job_id]
         shown = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60).stdout
-        known = ", ".join(re.findall(r"(?:JobState|Reason|ExitCode)=(?!None)\S+", shown))
-    return f"{known or 'Slurm no longer knows it'}; its output is in {job.paths.folder}"
+        return ", ".join(re.findall(r"(?:JobState|Reason|ExitCode)=(?!None)\S+", shown)) or "Slurm no longer knows it"
+    return "Slurm does not answer"
 
 
-def _stop(job: Any, seconds: float) -> None:
+def _stop(job: Any, seconds: float, tell: Tell) -> None:
     """Let a job stop with a checkpoint, and wait for it; one that has not begun is taken out of the queue."""
+    deadline, cancelled = time.monotonic() + seconds, False
+    while time.monotonic() < deadline and not _has_result(job):
+        if not cancelled:
+            cancelled = _cancel(job.job_id)
+        elif _in_queue(job.job_id)[0] == "":
+            return
+        time.sleep(2 * POLL)
+    if not cancelled and not _has_result(job):
+        tell(f"Slurm does not answer: to end job {job.job_id}, scancel {job.job_id}")
+
+
+def _cancel(job_id: str) -> bool:
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        subprocess.run(["scancel", job.job_id], capture_output=True, check=False, timeout=seconds)
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and not _has_result(job) and _in_queue(job.job_id)[0] != "":
-        time.sleep(POLL)
+        return subprocess.run(["scancel", job_id], capture_output=True, check=False, timeout=10).returncode == 0
+    return False

@@ -41,6 +41,6 @@ class TimeLimits:
         seconds = seconds_of(self.settings.trial_timeout)
         if seconds is None:
             return []
-        records = list(running)
+        records = [record for record in running if not record.waits]
         self._seen = {record.number: self._seen.get(record.number, now) for record in records}
         return [record for record in records if now - self._seen[record.number] > seconds]

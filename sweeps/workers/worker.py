@@ -13,7 +13,7 @@ from sweeps.base.repeating import repeating
 from sweeps.base.signals import Stop
 from sweeps.display.progress import View
 from sweeps.job.job_result import JobResult, failure
-from sweeps.job.task_function import REQUEUE
+from sweeps.job.task_function import REFUSED, REQUEUE
 from sweeps.points.trial_record import TrialRecord
 from sweeps.workers.launch import Launch
 
@@ -64,9 +64,12 @@ class Worker:
                 result = self.launch.run(claim)
             if result.state == "FAIL":
                 self.stop.check()  # the signal may have caused this failure
-        except SweepError:  # no job can run; this trial is not to blame
+        except SweepError as error:  # no job can run; this trial is not to blame
             self.study.give_back(claim)
-            raise
+            if not self.led:
+                raise
+            print(error, flush=True)  # the last line of its log, which the leader reads
+            raise SystemExit(REFUSED) from None
         except (KeyboardInterrupt, SystemExit) as stop:
             if isinstance(stop, KeyboardInterrupt) and self.stop.signal is None:  # the job itself raised it
                 self._tell(claim, failure(stop, None))

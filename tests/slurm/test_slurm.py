@@ -103,10 +103,54 @@ def test_jobs_stop_when_their_sweep_is_killed(app: App) -> None:
 def test_a_job_that_dies_is_retried_also_without_slurms_accounting(app: App) -> None:
     out = app.run(*SLURM, "h=0.1", "mode=killed", "hydra.sweeper.max_retries=1", status=1)
     assert len(app.started()) == 2
-    [id_, _] = sorted(jobs(app), key=int)
-    assert re.search(
-        rf"ended early after \d+ s: RuntimeError: Slurm job {id_} has ended without a result: JobState=", out
-    )
+    assert re.search(r"ended early after \d+ s: RuntimeError: its Slurm job has ended without a result: JobState=", out)
+    id_ = min(jobs(app), key=int)
+    assert f"trial 0  Slurm job {id_} has ended without a result; its output, if it has begun, is in {app.cwd}" in out
+
+
+@pytest.mark.slow
+def test_jobs_that_all_die_end_the_sweep(app: App) -> None:
+    died = "hydra.launcher.setup=['exit 1']"
+    out = app.run(*SLURM, "h=range(0,8)", died, "hydra.sweeper.max_retries=0", "hydra.sweeper.workers=4", status=1)
+    assert "trials have failed for one reason" in out
+    assert len(jobs(app)) < 8
+
+
+@pytest.mark.slow
+def test_slurm_does_not_run_a_trials_job_again(app: App) -> None:
+    """The sweep follows it by another one."""
+    app.run(*SLURM, "h=0.1")
+    [id_] = jobs(app)
+    shown = subprocess.run(["scontrol", "show", "job", id_], capture_output=True, text=True, check=True).stdout
+    assert "Requeue=0" in shown
+
+
+@pytest.mark.slow
+def test_a_result_that_comes_while_the_sweep_stops_is_kept(app: App) -> None:
+    leader = app.start(*SLURM, "h=0.1", "mode=stubborn")
+    app.wait_until(lambda: len(app.started()) == 1)
+    app.await_file("hanging")
+    leader.send_signal(signal.SIGTERM)
+    app.wait_until(lambda: "RUNNING" not in jobs(app).values())
+    (app.cwd / "go").touch()  # Slurm kills it 5 seconds later
+    app.end(leader, status=143)
+    assert [trial.value for trial in app.trials()] == pytest.approx([0.16])
+
+
+@pytest.mark.slow
+def test_a_cancelled_job_is_followed_by_another(app: App) -> None:
+    """Its time in the queue is not the trial's."""
+    waits = "+hydra.launcher.additional_parameters={begin: now+1hour}"
+    leader = app.start(*SLURM, "h=0.1,0.5", waits, "hydra.sweeper.workers=2", "hydra.sweeper.trial_timeout=15")
+    app.wait_until(lambda: list(jobs(app).values()) == ["PENDING"] * 2)
+    subprocess.run(["scancel", min(jobs(app), key=int)], check=True)
+    app.wait_until(lambda: len(jobs(app)) == 3)
+    leader.send_signal(signal.SIGINT)
+    out = app.end(leader, status=130)
+    assert re.search(r"trial 0  h=0.1  Slurm job \d+ waits: BeginTime\n", out)
+    assert "its Slurm job was cancelled; it waits again" in out
+    assert list(jobs(app).values()) == ["CANCELLED"] * 3
+    assert not any("timeout" in trial.user_attrs.get("reason", "") for trial in app.trials())
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """A command and a trial whose time is over."""
 
 import time
+from dataclasses import replace
 
 import pytest
 from optuna.trial import TrialState
@@ -26,6 +27,14 @@ def test_a_trial_has_its_time_from_when_it_was_seen_to_run() -> None:
     assert limits.overdue(running(0, 1), now=100) == []  # trial 0 is back: another run of it
     assert [record.number for record in limits.overdue(running(0, 1), now=111)] == [1]
     assert not limits.is_over(now=1e9)
+
+
+def test_a_trial_that_waits_for_its_job_to_begin_does_not_run() -> None:
+    limits = TimeLimits(Settings(trial_timeout="1m"))
+    [record] = running(0)
+    assert limits.overdue([replace(record, waits="Slurm job 7 waits: Priority")], now=0) == []
+    assert limits.overdue([record], now=1000) == []
+    assert limits.overdue([record], now=1061) == [record]
 
 
 def test_a_command_has_its_time_from_its_start() -> None:
