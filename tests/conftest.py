@@ -24,14 +24,6 @@ for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIG
 ENDURANCE = 3600  # seconds that one test may take; the others: pyproject.toml
 
 
-def pytest_xdist_auto_num_workers():
-    """`-n auto`: more workers than cores, as a test of a command waits for its processes most of the time."""
-    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
-        return None  # xdist's own way
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores + cores // 2
-
-
 def pytest_collection_modifyitems(items):
     """Give the tests that take minutes more time, unless they say how much. In parallel, begin with the long files."""
     if "PYTEST_XDIST_WORKER" in os.environ:
