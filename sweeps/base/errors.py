@@ -8,3 +8,7 @@ class SweepError(CompactHydraException):
 
     Hydra prints the message alone and exits with status 1.
     """
+
+
+class NoJobError(SweepError):
+    """A cluster takes no job with these settings: no trial is to blame."""

@@ -47,9 +47,11 @@ class PlanStates:
 
     def has_only_crashed(self, plan: Plan, limit: int | None) -> bool:
         """Whether so many tasks have crashed, and none has ended well: then these are retried before others start."""
+        if limit is None:
+            return False
         wanted = [record for record in self._trials.newest.values() if self.wanted(plan, record)]
         ended_well = any(record.state in ("COMPLETE", "PRUNED") for record in wanted)
-        return limit is not None and not ended_well and sum(record.attempt > 0 for record in wanted) >= limit
+        return not ended_well and sum(record.attempt > 0 for record in wanted) >= limit
 
     def is_given_up(self, plan: Plan, limits: Limits) -> bool:
         """Whether no more tasks are to start: too many have failed, or one has reached the target."""

@@ -9,7 +9,7 @@ from functools import partial
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 
-from sweeps.base.errors import SweepError
+from sweeps.base.errors import NoJobError, SweepError
 from sweeps.command.request import Request
 from sweeps.job.current_trial import job_environment
 from sweeps.job.job_result import JobResult, failure, result_of
@@ -40,14 +40,15 @@ class Launch:
         """Say why a trial waits: here, and through the study to the leader of this process."""
         if waits:
             self.say(f"trial {claim.label}  {waits}")
-        self.study.tell_waiting(claim, waits)
+        with suppress(SweepError):  # no database answers, and the job goes on
+            self.study.tell_waiting(claim, waits)
 
     def run(self, claim: TrialRecord) -> JobResult:
         """Run the job of a claimed trial to its end.
 
         Raises:
             KeyboardInterrupt, SystemExit: the job was stopped.
-            SweepError: Slurm accepts no job with these settings.
+            NoJobError: Slurm accepts no job with these settings.
         """
         variables = job_environment(self.study.name, claim.number, self.parent_run_id)
         self.request.composition.tell_next_job(self.study.base_name, variables)
@@ -58,7 +59,7 @@ class Launch:
                 job = slurm.launch(self.launcher, overrides, claim.run, settings, tell)
             else:
                 [job] = self.launcher.launch([overrides], initial_job_idx=claim.run)
-        except SweepError:
+        except NoJobError:
             raise
         except Exception as error:  # the job could not even start: this trial's failure, not the sweep's
             return failure(error, None)

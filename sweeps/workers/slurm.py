@@ -21,7 +21,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 
 from sweeps.base.environment import GRACE
-from sweeps.base.errors import SweepError
+from sweeps.base.errors import NoJobError
 from sweeps.base.settings import Settings
 from sweeps.base.signals import held
 from sweeps.job.task_function import REQUEUE, Preempted
@@ -66,23 +66,21 @@ def check_times(launcher: Launcher) -> None:
     """Refuse jobs that Slurm would tell to stop as soon as they begin.
 
     Raises:
-        SweepError: the time of a job is not longer than that before its end at which it is told.
+        NoJobError: the time of a job is not longer than that before its end at which it is told.
     """
     params: dict[str, Any] = launcher.params  # type: ignore[attr-defined]  # of hydra-submitit-launcher
     minutes, before = params["timeout_min"], params.get("signal_delay_s") or 0
     if before >= 60 * minutes:
-        raise SweepError(
+        raise NoJobError(
             f"hydra.launcher.timeout_min={minutes} is not allowed with hydra.launcher.signal_delay_s={before}: a job"
             " stops so many seconds before its end; take a longer time or a shorter delay"
         )
 
 
-def not_accepted(error: BaseException) -> SweepError:
+def not_accepted(error: BaseException) -> NoJobError:
     """The message for jobs that Slurm refuses."""
-    if isinstance(error, SweepError):
-        return error
     lines = [line.removeprefix("sbatch: error: ").strip() for line in str(error).splitlines() if line.strip()]
-    return SweepError(f"Slurm does not accept the jobs: {'; '.join(dict.fromkeys(lines))}")
+    return NoJobError(f"Slurm does not accept the jobs: {'; '.join(dict.fromkeys(lines))}")
 
 
 @dataclass
@@ -132,7 +130,7 @@ def launch(launcher: Launcher, overrides: Sequence[str], number: int, settings: 
         tell: is called with the reason why the trial waits, and with an empty text when it runs.
 
     Raises:
-        SweepError: Slurm refuses the job, and would refuse it again.
+        NoJobError: Slurm refuses the job, and would refuse it again.
         RuntimeError: the job has ended without a result.
         KeyboardInterrupt, SystemExit: the sweep is stopped; the job has been, too.
     """
@@ -158,7 +156,10 @@ def _submitted(launcher: Launcher, run: TrialJob, tell: Tell) -> Any:
             own = {**(executor.parameters.get("additional_parameters") or {}), "no_requeue": True}
             executor.update_parameters(slurm_additional_parameters=own)
             with held(), contextlib.redirect_stderr(io.StringIO()):  # submitit prints what it raises
-                return executor.submit(run)
+                job = executor.submit(run)
+            if said:
+                tell("")
+            return job
         except REFUSED as error:
             refusal = not_accepted(error)
             if not FOR_NOW.search(str(error)):

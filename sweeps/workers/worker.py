@@ -8,7 +8,7 @@ from datetime import datetime
 from hydra.core.utils import env_override
 
 from sweeps.base.environment import STORAGE
-from sweeps.base.errors import SweepError
+from sweeps.base.errors import NoJobError
 from sweeps.base.repeating import repeating
 from sweeps.base.signals import Stop
 from sweeps.display.progress import View
@@ -64,7 +64,7 @@ class Worker:
                 result = self.launch.run(claim)
             if result.state == "FAIL":
                 self.stop.check()  # the signal may have caused this failure
-        except SweepError as error:  # no job can run; this trial is not to blame
+        except NoJobError as error:  # no job can run; this trial is not to blame
             self.study.give_back(claim)
             if not self.led:
                 raise
