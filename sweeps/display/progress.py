@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeps.points.metric_names import objective_names
-from sweeps.points.trial_record import TrialRecord, newest_of_each_task
+from sweeps.points.trial_record import NOT_BEGUN, TrialRecord, newest_of_each_task
 from sweeps.search.plan import Plan
 
 MAX_ENDED = 8  # rows of the table for trials that have ended, the newest ones
@@ -166,8 +166,9 @@ def _events(before: TrialRecord | None, record: TrialRecord, step_name: str, met
     known = before.steps if before is not None else {}
     for step in sorted(record.steps.keys() - known.keys()):
         yield f"{step_name} {step}  {metric} {record.steps[step]:.6g}"
-    if record.state == "RUNNING" and record.waits and (before is None or before.waits != record.waits):
-        yield record.waits
+    waits = record.waits if record.state == "RUNNING" else ""
+    if waits not in ("", NOT_BEGUN) and (before is None or before.waits != waits):
+        yield waits
     if record.state != "RUNNING":
         yield _end(record, metric)
 

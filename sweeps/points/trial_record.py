@@ -17,6 +17,7 @@ OBJECTIVE_SD = "objective_sd"  # a job's attribute: standard deviation of measur
 DIFFERS = "origin_differs"  # attribute: settings of the study that a trial was taken over from, where they differ
 SOURCES = "sources"  # attribute: digests of the files that its values depend on, as the job has told them
 WAITS = "waits"  # attribute: why a claimed trial does not run yet, as in Slurm's queue
+NOT_BEGUN = "not begun"  # its value until there is a reason worth a line
 NAMES = "metric_names"  # attribute: the metrics' own names, as the job has told them
 
 

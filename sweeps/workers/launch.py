@@ -14,7 +14,7 @@ from sweeps.command.request import Request
 from sweeps.job.current_trial import job_environment
 from sweeps.job.job_result import JobResult, failure, result_of
 from sweeps.points.search_space import job_overrides
-from sweeps.points.trial_record import TrialRecord
+from sweeps.points.trial_record import NOT_BEGUN, TrialRecord
 from sweeps.study.claims import SweepStudy
 from sweeps.workers import slurm
 
@@ -38,7 +38,7 @@ class Launch:
 
     def _tell(self, claim: TrialRecord, waits: str) -> None:
         """Say why a trial waits: here, and through the study to the leader of this process."""
-        if waits:
+        if waits not in ("", NOT_BEGUN):
             self.say(f"trial {claim.label}  {waits}")
         with suppress(SweepError):  # no database answers, and the job goes on
             self.study.tell_waiting(claim, waits)

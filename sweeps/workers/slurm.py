@@ -7,6 +7,7 @@ themselves when the sweep stops.
 
 import contextlib
 import io
+import math
 import os
 import re
 import signal
@@ -25,6 +26,7 @@ from sweeps.base.errors import NoJobError
 from sweeps.base.settings import Settings
 from sweeps.base.signals import held
 from sweeps.job.task_function import REQUEUE, Preempted
+from sweeps.points.trial_record import NOT_BEGUN
 
 CLUSTER = "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher"
 OF_EXECUTOR = ("submitit_folder", "max_num_timeout")  # settings of the launcher that its executor is made with
@@ -172,7 +174,8 @@ def _submitted(launcher: Launcher, run: TrialJob, tell: Tell) -> Any:
 
 def _result(job: Any, tell: Tell) -> JobReturn:
     """Wait for a job's result."""
-    n_gone, said, looked = 0, "", -LOOK
+    n_looks, n_gone, said, looked = 0, 0, NOT_BEGUN, -math.inf
+    tell(NOT_BEGUN)
     while not _has_result(job):
         if time.monotonic() - looked > LOOK:
             state, reason = _in_queue(job.job_id)
@@ -180,9 +183,11 @@ def _result(job: Any, tell: Tell) -> JobReturn:
             n_gone = n_gone + 1 if state == "" else 0
             if n_gone >= ENDED and not _has_result(job):
                 return _lost(job, tell)
-            because = "" if reason == "None" else f": {reason}"
-            waits = f"Slurm job {job.job_id} waits{because}" if state == "PENDING" else ""
-            if state is not None and waits != said:
+            waits = said if state in (None, "") else ""
+            if state == "PENDING":  # most jobs begin before the second look
+                waits = f"Slurm job {job.job_id} waits: {reason}" if n_looks else NOT_BEGUN
+            n_looks += 1
+            if waits != said:
                 said = waits
                 tell(waits)
         time.sleep(POLL)

@@ -49,6 +49,10 @@ def test_a_line_for_each_event() -> None:
     lines.show([running])
     lines.show([replace(running, steps={2: 30.0, 4: 12.5})])
     lines.show([record(2, "COMPLETE", steps={2: 30.0, 4: 12.5}, value=12.5)])
+    lines.show([record(3, waits="not begun")])
+    for _ in range(2):
+        lines.show([record(3, waits="Slurm job 7 waits: Priority")])
+    lines.show([record(3, waits="")])
     lines.show([record(3, "FAIL", reason="DivergenceError: nan", requeued=True)])
     assert said == [
         "trial 4  h=4  kimg 4  value 20",
@@ -57,6 +61,7 @@ def test_a_line_for_each_event() -> None:
         "trial 2  h=2  kimg 4  value 12.5",
         "trial 2  h=2  COMPLETE value 12.5 in 100 s",
         "trial 3  h=3  started",
+        "trial 3  h=3  Slurm job 7 waits: Priority",
         "trial 3  h=3  ended early after 100 s: DivergenceError: nan; it waits again",
     ]
 
