@@ -135,14 +135,18 @@ class MlflowRun:
         known_uri, run_id = noted(self.run_dir / URI_FILE), noted(self.run_dir / RUN_ID_FILE)
         if run_id is None or known_uri not in (None, uri) or not self._is_active(run_id):
             return None
-        there = self._client.get_run(run_id)
-        differs = any(there.data.params.get(key, text) != text for key, text in self.params.items())
-        if not self.resumed and (differs or there.info.status == "FINISHED"):
-            if there.info.status == "RUNNING":
-                self._client.set_terminated(run_id, "KILLED")  # what has ended its process could not say so
+        if not self.resumed and self._is_another(run_id):
             return None
         self._client.update_run(run_id, status="RUNNING")
         return run_id
+
+    def _is_another(self, run_id: str) -> bool:
+        """Whether a run without a checkpoint is not this one: it has other parameters, or has ended well."""
+        there = self._client.get_run(run_id)
+        differs = any(there.data.params.get(key, text) != text for key, text in self.params.items())
+        if differs and there.info.status == "RUNNING":
+            self._client.set_terminated(run_id, "KILLED")  # what has ended its process could not say so
+        return differs or there.info.status == "FINISHED"
 
     def _parent(self) -> dict[str, str]:
         """The tag that puts a trial below its study; a study in another storage has a run of its own."""

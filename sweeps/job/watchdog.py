@@ -49,5 +49,6 @@ def ending_with(trial: RunningTrial) -> AbstractContextManager[None]:
             print(f"trial {trial.number} was given to another process: this process ends", file=sys.stderr, flush=True)
             os._exit(1)  # an exception would let the job overwrite its successor's checkpoint
 
-    look(threading.Event())  # the job may come too late
+    if grace:  # a job may come out of Slurm's queue too late
+        look(threading.Event())
     return repeating(look, EVERY)

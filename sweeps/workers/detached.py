@@ -34,7 +34,7 @@ from sweeps.study.claims import SweepStudy
 from sweeps.study.storage import is_file
 from sweeps.study.stored_study import SLURM_JOBS
 from sweeps.workers.callbacks import own_arguments, without_callbacks
-from sweeps.workers.slurm import CLUSTER, REFUSED, check_times, executor_of, not_accepted
+from sweeps.workers.slurm import CLUSTER, NOT_SUBMITTED, check_times, executor_of, not_accepted
 
 JOBS_BEGUN = "jobs_begun"  # note of the study, see `jobs_begun`
 STOPPED = (128 + signal.SIGTERM, -signal.SIGTERM)  # exit statuses of a command that SIGTERM has stopped
@@ -153,7 +153,7 @@ def submit(launcher: Launcher, config: DictConfig, n_jobs: int, study: SweepStud
         executor = executor_of(launcher)
         with executor.batch():
             jobs = [executor.submit(leader) for _ in range(n_jobs)]
-    except REFUSED as error:
+    except NOT_SUBMITTED as error:
         raise not_accepted(error) from error
     job = jobs[0].job_id.partition("_")[0]
     study.set_attribute(SLURM_JOBS, [*(study.attribute(SLURM_JOBS) or ()), job])

@@ -32,7 +32,7 @@ CLUSTER = "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher
 OF_EXECUTOR = ("submitit_folder", "max_num_timeout")  # settings of the launcher that its executor is made with
 GENERAL = ("timeout_min", "cpus_per_task", "gpus_per_node", "tasks_per_node", "mem_gb", "nodes", "name",
            "stderr_to_stdout")  # submitit's own names; it wants `slurm_` before those of the others  # fmt: skip
-REFUSED = (RuntimeError, OSError, subprocess.CalledProcessError)  # what submitit raises when Slurm takes no job
+NOT_SUBMITTED = (RuntimeError, OSError, subprocess.CalledProcessError)  # what submitit raises when Slurm takes no job
 FOR_NOW = re.compile(  # in Slurm's words; "Requested node configuration is not available" is final
     r"unable to (contact|establish)|timed out|temporarily|connection refused|standby|zero bytes|submitjob"
     r"|not available \(|not available now",
@@ -143,7 +143,7 @@ def launch(launcher: Launcher, overrides: Sequence[str], number: int, settings: 
         return _result(job, tell)
     except (KeyboardInterrupt, SystemExit):
         _stop(job, settings.stop_seconds, tell)
-        if _has_result(job) and not isinstance((returned := job.results()[0])._return_value, Preempted):
+        if _has_result(job) and not isinstance((returned := _returned(job))._return_value, Preempted):
             return returned  # it had ended before the stop could reach it
         raise
 
@@ -162,7 +162,7 @@ def _submitted(launcher: Launcher, run: TrialJob, tell: Tell) -> Any:
             if said:
                 tell("")
             return job
-        except REFUSED as error:
+        except NOT_SUBMITTED as error:
             refusal = not_accepted(error)
             if not FOR_NOW.search(str(error)):
                 raise refusal from error
@@ -191,8 +191,13 @@ def _result(job: Any, tell: Tell) -> JobReturn:
                 said = waits
                 tell(waits)
         time.sleep(POLL)
-    returned, *_ = job.results()  # one for each of the job's tasks
-    return returned
+    return _returned(job)
+
+
+def _returned(job: Any) -> JobReturn:
+    """What the first of the job's tasks has returned."""
+    first, *_ = job.results()
+    return first
 
 
 def _lost(job: Any, tell: Tell) -> JobReturn:
