@@ -147,6 +147,7 @@ def as_one(tensors, names):
     return torch.cat([tensors[name].double().flatten() for name in names])
 
 
+@pytest.mark.exact
 @pytest.mark.slow
 @pytest.mark.parametrize("resolution", [16, pytest.param(32, marks=pytest.mark.endurance)])
 def test_ten_steps_equal_the_references(resolution, tmp_path, monkeypatch):
@@ -161,6 +162,7 @@ def test_ten_steps_equal_the_references(resolution, tmp_path, monkeypatch):
             assert torch.equal(tensor, theirs[name]) or distance(tensor, theirs[name]) <= 1e-5, f"{what}: {name}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("resolution", "steps"), [(16, STEPS), pytest.param(32, 2, marks=pytest.mark.endurance)])
 def test_steps_in_float32_equal_the_references(resolution, steps, tmp_path, monkeypatch):
     """Losses to 1e-5 in the first step and to 1e-3 later; gradients to 1e-3, networks and Adam's moments to 1e-4.

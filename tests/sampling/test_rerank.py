@@ -29,6 +29,7 @@ def test_best_first_and_of_equals_the_earlier():
     assert best(torch.tensor([0.1, 0.4, 0.4, 0.3]), 3) == [1, 2, 3]
 
 
+@pytest.mark.exact
 def test_the_judge_is_the_runs_guide_its_judge_or_another(run, sampler):
     source = from_checkpoint(run.checkpoint)
     assert scoring_clip(sampler, source, None, None, CPU) is sampler.clip
