@@ -36,7 +36,7 @@ class PlanStates:
         Returns:
             None if fewer tasks have ended, one has not failed or has reported a step, or the reasons differ.
         """
-        if limit is None or (states := self.of(plan))["FAIL"] < limit or states.keys() & {"COMPLETE", "PRUNED"}:
+        if limit is None or self._has_ended_well(plan) or self.of(plan)["FAIL"] < limit:
             return None
         self._trials.refresh(with_running=True)  # a trial that runs may have reported meanwhile
         known = [record for record in self._trials.newest.values() if self.wanted(plan, record)]
@@ -47,11 +47,13 @@ class PlanStates:
 
     def has_only_crashed(self, plan: Plan, limit: int | None) -> bool:
         """Whether so many tasks have crashed, and none has ended well: then these are retried before others start."""
-        if limit is None:
+        if limit is None or self._has_ended_well(plan):
             return False
-        wanted = [record for record in self._trials.newest.values() if self.wanted(plan, record)]
-        ended_well = any(record.state in ("COMPLETE", "PRUNED") for record in wanted)
-        return not ended_well and sum(record.attempt > 0 for record in wanted) >= limit
+        return sum(r.attempt > 0 for r in self._trials.newest.values() if self.wanted(plan, r)) >= limit
+
+    def _has_ended_well(self, plan: Plan) -> bool:
+        """Whether a task of the plan is complete or pruned. Each claim asks; one of the first trials answers."""
+        return any(r.state in ("COMPLETE", "PRUNED") and self.wanted(plan, r) for r in self._trials.newest.values())
 
     def is_given_up(self, plan: Plan, limits: Limits) -> bool:
         """Whether no more tasks are to start: too many have failed, or one has reached the target."""
