@@ -45,7 +45,7 @@ from clipgan.base.randomness import stream, stream_seed
 from clipgan.config import Config
 from clipgan.config.checks import at_least, require
 from clipgan.config.command_line import compose_config, helped, messages_not_tracebacks
-from clipgan.inputs.data.labels import load_labels
+from clipgan.inputs.data.labels import load_labels, require_classes
 from clipgan.inputs.data.loading import load_data
 from clipgan.inputs.data.pack import Split
 from clipgan.inputs.encoders.clip import FrozenClip, load_clip
@@ -171,6 +171,7 @@ def compare(config: Config, options: Options) -> dict[str, Any]:
     check_weights({"clip.checkpoint": config.clip.checkpoint})
     device = choose_device(config.device)
     cache_dir = cache_dir_of(config.cache_dir)
+    require_classes(config.data.name)
     data = load_data(config.data, config.resolution, cache_dir)
     known = load_labels(data, config.simclr.classes)
     clip = load_clip(config.clip, data, cache_dir, device)

@@ -26,6 +26,8 @@ def why_unreadable(error: Exception) -> str:
     other = "_use_new_zipfile_serialization" in said or "legacy .tar format" in said
     if other or isinstance(error, LookupError | AttributeError | UnicodeDecodeError):
         return "it is no file of PyTorch, or one of an old version"
+    if "Weights only load failed" in said:  # torch goes on with advice to execute the file
+        return "it holds more than tensors and plain data, or none at all; nothing of it is executed"
     return said
 
 

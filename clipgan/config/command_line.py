@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from clipgan.base import lookup
-from clipgan.base.errors import UserError
+from clipgan.base.errors import DivergenceError, UserError
 from clipgan.base.installed import conf, module_command, train_command
 from clipgan.base.text import first_line, printable
 from clipgan.config import Config, from_yaml, plain, refuse_unread
@@ -264,7 +264,7 @@ def messages_not_tracebacks(
         example = f"{key}={quoted(value)}"
         example = shlex.quote(example) if set(example) & set('"$`\\!') else f'"{example}"'
         sys.exit(printable(f"{error.override} cannot be read ({first_line(error)}): {HOW_TO_QUOTE}, as in {example}"))
-    except UserError as error:
+    except (UserError, DivergenceError) as error:
         sys.exit(printable(str(error)))
     except (HydraException, OmegaConfBaseException) as error:
         sys.exit(printable(described(error, further_keys())))

@@ -13,6 +13,7 @@ class Need(Enum):
     INCEPTION = auto()  # metrics.extractor=inception
     JUDGE = auto()  # a CLIP that judges: metrics.judge
     CAPTIONS = auto()  # a data set with captions; without them the measure is left out
+    REAL_CAPTIONS = auto()  # captions of the real images that are compared
     SHAPES = auto()  # data=shapes and its captions; with other data the measure is left out
     REDRAWN = auto()  # a generator: other images for the same prompts
 
@@ -49,7 +50,7 @@ class Measures:
     )  # data=shapes: R-precision among the nearest captions
     # Those that differ from the image's own in one attribute: 30 for two objects, 16 for one.
     fjd: str = measure(
-        "snapshot", Need.JUDGE, Need.CAPTIONS, objective="minimize"
+        "snapshot", Need.JUDGE, Need.CAPTIONS, Need.REAL_CAPTIONS, objective="minimize"
     )  # FID of images together with their captions
     # Frechet joint distance (arXiv:1907.08175): it sees quality, text and diversity.
     diversity: str = measure("end", Need.REDRAWN)  # spread of the pictures of one caption, in the extractor's space

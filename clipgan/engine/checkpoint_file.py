@@ -83,8 +83,8 @@ def load_checkpoint(
         raise
     except pickle.UnpicklingError as error:
         raise UserError(
-            f"checkpoint {path} holds more than tensors and plain data, or none at all: nothing of it is executed;"
-            " a pickle of LAFITE's is converted by python -m clipgan.import_lafite"
+            f"checkpoint {path} cannot be loaded: {why_unreadable(error)}; a pickle of LAFITE's is converted by"
+            " python -m clipgan.import_lafite"
         ) from error
     except Exception as error:
         raise UserError(f"checkpoint {path} cannot be loaded: {why_unreadable(error)}") from error

@@ -12,7 +12,8 @@ from clipgan.tasks.gan.preparation import Prepared
 def compares_with_training(config: Config, source: Source, options: EvaluateOptions, prepared: Prepared) -> bool:
     """Compare the digests of data and judge with those that the checkpoint has, as far as the measures depend on them.
 
-    A model in MLflow and a checkpoint of version 0.1.0 have no digests: then the settings are compared.
+    A model in MLflow and a checkpoint of version 0.1.0 have no digests: then the settings are compared. Weights that
+    another program trained have no metrics that would have to compare.
 
     Args:
         config: of the evaluation.
@@ -23,6 +24,8 @@ def compares_with_training(config: Config, source: Source, options: EvaluateOpti
     Raises:
         UserError: they differ, and the command does not ask for other ones.
     """
+    if source.sources is None and source.kimg == 0:  # converted weights, such as LAFITE's
+        return True
     asked = options.metrics or ("fid", *config.metrics.asked())
     against_real = any(load_measure(name).reals for name in asked)
     recorded, theirs = source.sources or {}, source.config

@@ -30,6 +30,7 @@ from clipgan.evaluating.options import EvaluateOptions
 from clipgan.evaluating.sampled_pictures import SampledPictures
 from clipgan.inputs.data.caption_list import read_captions
 from clipgan.inputs.data.loading import load_data
+from clipgan.inputs.data.pack import Split
 from clipgan.inputs.data.summary import report_files
 from clipgan.inputs.encoders.clip import load_clip
 from clipgan.inputs.encoders.weights import check_weights
@@ -83,12 +84,15 @@ def measure_pictures(
     for name in options.metrics or ():
         load_measure(name).extractors(config.metrics, device)  # missing weights are named before the data is packed
     cache_dir = cache_dir_of(config.cache_dir)
-    unmet = unmet_needs(config, prompts.captions, judging is not None, redraws=False)
-    refuse_unmet(options.metrics or (), unmet)
-    asked = options.metrics or _possible(config, unmet)
+    has_judge = judging is not None
+    refuse_unmet(options.metrics or (), unmet_needs(config, prompts.captions, None, has_judge, redraws=False))
     data = load_data(config.data, config.resolution, cache_dir)
     report_files(data)
-    n_real = len(real_indices(getattr(data, real_split(config)), config.metrics))
+    real: Split = getattr(data, real_split(config))
+    unmet = unmet_needs(config, prompts.captions, real, has_judge, redraws=False)
+    refuse_unmet(options.metrics or (), unmet)
+    asked = options.metrics or _possible(config, unmet)
+    n_real = len(real_indices(real, config.metrics))
     for name in asked:  # before a judge is trained
         load_measure(name).check(config, n_real)
     judge = load_clip(judging, data, cache_dir, device) if judging is not None and reads_judge(asked, config) else None
@@ -175,7 +179,8 @@ def _measure_sampled(
     prepared.clip.move_text_tower(device)
     pictures = SampledPictures(Sampler(generator, prepared.clip, device, source), options.prompts, options.seeds)
     config = replace(config, metrics=replace(config.metrics, n_images=len(pictures)))
-    unmet = unmet_needs(config, pictures.captions, judged=True, redraws=False)
+    real = getattr(prepared.data, real_split(config))
+    unmet = unmet_needs(config, pictures.captions, real, judged=True, redraws=False)
     asked = options.metrics or _possible(config, unmet)
     prompts = Prompts(torch.empty(len(pictures), 0), pictures.captions)
     evaluation = Evaluation(

@@ -19,7 +19,7 @@ from clipgan.base.console import console
 from clipgan.base.errors import UserError
 from clipgan.base.installed import conf, train_command
 from clipgan.config import flatten
-from clipgan.config.command_line import compose_config, messages_not_tracebacks, quoted
+from clipgan.config.command_line import compose_config, key_of, messages_not_tracebacks, quoted
 from clipgan.engine.checkpoint_file import save_checkpoint
 from clipgan.import_lafite.convert import convert
 from clipgan.import_lafite.unpickle import read_pickle
@@ -50,6 +50,11 @@ def import_lafite(source: Path, out: Path, overrides: Sequence[str]) -> list[str
     found = convert(read_pickle(source), source)
     shipped = flatten(asdict(compose_config([SHIPPED]).model))
     own = [f"model.{key}={value}" for key, value in found.model.items() if shipped[key] != value]
+    fixed = {"model": "lafite", "resolution": found.resolution} | {f"model.{k}": v for k, v in found.model.items()}
+    for override in overrides:
+        key, value = key_of(override), override.partition("=")[2]
+        if value != str(fixed.get(key, value)):
+            raise UserError(f"{override} is not allowed: the networks in {source} have {key}={fixed[key]}")
     settings = [SHIPPED, f"resolution={found.resolution}", *own, *(overrides or ["clip=ViT-B32"])]
     config = compose_config(settings)
     register_tiny_model()

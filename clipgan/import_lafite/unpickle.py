@@ -22,6 +22,7 @@ from clipgan.base.pickles import refuse_huge_numbers
 from clipgan.base.text import first_line
 
 PERSISTENCE_VERSION = 6
+ARCHIVE = b"PK\x03\x04"  # first bytes of a zip
 
 
 @dataclass(frozen=True)
@@ -93,13 +94,17 @@ def read_pickle(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} {lookup.why_no_file(path)}; give a network pickle of LAFITE")
     try:
         with path.open("rb") as file:
+            if file.read(4) == ARCHIVE:
+                raise pickle.UnpicklingError("it is a zip, such as torch.save writes, and not LAFITE's network pickle")
+            file.seek(0)
             refuse_huge_numbers(file)
             content = NetworkUnpickler(file).load()
     except Exception as error:  # a damaged pickle can raise any kind of error
         reason = first_line(error)
         raise UserError(f"{path} is not read: {reason[:300]}; no code in it was run") from error
     if not isinstance(content, dict):
-        raise UserError(f"{path} holds a {type(content).__name__}, not the networks G, D and G_ema")
+        what = "number, as old files of torch.save begin with" if isinstance(content, int) else type(content).__name__
+        raise UserError(f"{path} holds a {what}, not the networks G, D and G_ema")
     return content
 
 

@@ -68,8 +68,8 @@ class Evaluation:
         self.config, self.metrics, self.judge, self.device = config, config.metrics, judge, device
         self.context, self.asked, self.redraws = context, asked, prompts is None
         self.self_judged = judge is not None and guide is not None and judge.weights == guide.weights
-        split = getattr(data, real_split(config))
-        chosen = real_indices(split, self.metrics)
+        self.split: Split = getattr(data, real_split(config))  # with the real images
+        chosen = real_indices(self.split, self.metrics)
         wanted = {*self.metrics.asked(), objective, "fid"} if asked is None else asked
         self.measures = {measure: load_measure(measure) for measure in wanted}
         for measure in self.measures.values():
@@ -78,18 +78,19 @@ class Evaluation:
         refuse_unmet(asked or (), self._unmet())
         self.extractors = self._load_extractors()
         self.source = f"{data.fingerprint} {real_split(config)}"  # of the real images
-        self.setting = self._setting(split, chosen, cache_dir)
+        self.setting = self._setting(chosen, cache_dir)
         self.names = {
             measure: load_measure(measure).name(self.setting)
             for measure in (possible_objectives(*self._unmet()) if asked is None else ())
         }
         self.key = self.names.get(objective, "")
 
-    def _setting(self, split: Split, chosen: np.ndarray, cache_dir: Path) -> Setting:
-        """Gather what measures share; the real images, `chosen` of `split`, pass through the networks."""
+    def _setting(self, chosen: np.ndarray, cache_dir: Path) -> Setting:
+        """Gather what measures share; the real images, `chosen` of the split, pass through the networks."""
         compared = {row for measure in self.measures.values() for row in measure.reals}
         batch, device = self.metrics.batch, self.device
-        captioned = self.prompts.captions is not None and any(split.captions)
+        split = self.split
+        captioned = self.prompts.captions is not None and split.has_words
         return Setting(
             config=self.config,
             reals={
@@ -226,7 +227,7 @@ class Evaluation:
 
     def _unmet(self) -> set[Need]:
         """The needs that data, judge and pictures do not meet."""
-        return unmet_needs(self.config, self.prompts.captions, self.judge is not None, self.redraws)
+        return unmet_needs(self.config, self.prompts.captions, self.split, self.judge is not None, self.redraws)
 
     def _rows(self, images: Tensor, numbers: range, measures: list[Measure], needed: set[str]) -> dict[str, Tensor]:
         """Compute the rows of a chunk of images, [n, ...] by name: shared `needed` rows and the measures' own rows."""
@@ -260,5 +261,6 @@ def _drawn(pictures: Callable[[range, int], Tensor], draw: int, chunks: range) -
 
 
 def has_captions(config: Config, data: PackedData) -> bool:
-    """Whether the prompts of a run's evaluation are captions."""
-    return config.metrics.caption_list is not None or any(getattr(data, prompt_split(config)).captions)
+    """Whether the prompts of a run's evaluation, and its real images, have captions as text."""
+    prompted = config.metrics.caption_list is not None or getattr(data, prompt_split(config)).has_words
+    return prompted and getattr(data, real_split(config)).has_words

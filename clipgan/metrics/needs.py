@@ -4,28 +4,34 @@ from collections.abc import Iterable, Sequence
 
 from clipgan.base.errors import UserError
 from clipgan.config import NEEDS, Config, Need
+from clipgan.inputs.data.pack import Split
 from clipgan.inputs.data.shapes_captions import are_of_shapes
 from clipgan.metrics.measure import OF_EXTRACTOR, load_measure
 
 WORDS = {  # for messages
     Need.JUDGE: "a CLIP that judges: clip@metrics.judge=NAME",
     Need.CAPTIONS: "the captions of the images: captions=FILE",
+    Need.REAL_CAPTIONS: "the captions of the real images, which this data set does not have as text",
     Need.SHAPES: "data=shapes, and a caption of drawn shapes for each image (captions=FILE)",
     Need.REDRAWN: "a generator (ckpt=FILE or run=ID), which draws each prompt a second time",
 }
 
 
-def unmet_needs(config: Config, captions: Sequence[str] | None, judged: bool, redraws: bool) -> set[Need]:
+def unmet_needs(
+    config: Config, captions: Sequence[str] | None, real: Split | None, judged: bool, redraws: bool
+) -> set[Need]:
     """Return the needs that are not met.
 
     Args:
         config: the run.
         captions: the captions of the images; None: there are none.
+        real: the split with the real images; None: it is not known yet, and may have what is needed.
         judged: whether there is a judge.
         redraws: whether a generator can draw each prompt again.
     """
     met = {
         Need.CAPTIONS: captions is not None,
+        Need.REAL_CAPTIONS: real is None or real.has_words,
         Need.SHAPES: captions is not None and config.data.name == "shapes" and are_of_shapes(captions),
         Need.JUDGE: judged,
         Need.REDRAWN: redraws,

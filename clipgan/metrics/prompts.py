@@ -26,7 +26,7 @@ class Prompts:
     """The conditions for N generated images."""
 
     conditions: Tensor  # [N, C], unit length, on the CPU
-    captions: list[str] | None  # the N texts; None in a set without captions
+    captions: list[str] | None  # the N texts; None in a set without captions, or without their words
 
     def __len__(self) -> int:
         return len(self.conditions)
@@ -60,7 +60,7 @@ def choose_prompts(split: Split, features: SplitFeatures, config: MetricsConfig,
         images = np.resize(evenly(len(split), config.n_images), config.n_images)
         if config.captions != "first":
             images = np.resize(_shuffled(len(split)), config.n_images)
-        captions = [split.captions[image][0] for image in images] if has_captions else None
+        captions = [split.captions[image][0] for image in images] if split.has_words else None
         return Prompts(conditions[images], captions)
     chosen = np.resize(_shuffled(len(features.clip_text)), config.n_images)
     images = np.searchsorted(starts, chosen, side="right") - 1
@@ -77,8 +77,10 @@ def _one_of_each(split: Split, features: SplitFeatures, starts: np.ndarray, coun
 def _of_rows(split: Split, features: SplitFeatures, images: np.ndarray, rows: np.ndarray) -> Prompts:
     """Return the prompts of some captions: their `rows` among all captions, and their `images`."""
     starts = np.asarray(features.caption_start)
-    captions = [split.captions[image][row - starts[image]] for image, row in zip(images, rows, strict=True)]
-    return Prompts(torch.from_numpy(features.clip_text[rows].astype(np.float32)), captions)
+    conditions = torch.from_numpy(features.clip_text[rows].astype(np.float32))
+    if not split.has_words:
+        return Prompts(conditions, None)
+    return Prompts(conditions, [split.captions[i][row - starts[i]] for i, row in zip(images, rows, strict=True)])
 
 
 def listed_prompts(config: MetricsConfig, guide: FrozenClip, device: torch.device) -> Prompts:

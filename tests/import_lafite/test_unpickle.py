@@ -90,6 +90,19 @@ def test_anything_else_is_refused_and_not_run(tmp_path, monkeypatch, content, wo
     assert {file.name for file in tmp_path.iterdir()} == {"bad.pkl"}
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"content": 1, "zipped": True}, "not read: it is a zip, such as torch.save writes, and not LAFITE's network"),
+        ({"content": 1, "zipped": False}, "holds a number, as old files of torch.save begin with, not the networks"),
+    ],
+)
+def test_a_file_of_torch_save_is_told_for_what_it_is(tmp_path, content, words):
+    torch.save(content, tmp_path / "a.pkl", _use_new_zipfile_serialization=content["zipped"])
+    with pytest.raises(UserError, match=words):
+        read_pickle(tmp_path / "a.pkl")
+
+
 def test_a_view_beyond_its_storage_is_refused(tmp_path):
     storage = torch.zeros(4).untyped_storage()
     arguments = (torch.storage.TypedStorage(wrap_storage=storage, dtype=torch.float32, _internal=True), 0, (9,), (1,))
@@ -234,6 +247,12 @@ def test_the_wrong_clip_and_an_existing_file_are_refused(public, tmp_path):
     assert (tmp_path / "out.pt").read_text() == "precious"
     with pytest.raises(UserError, match=r"nowhere/out\.pt cannot be written"):
         import_lafite(public[1], tmp_path / "nowhere" / "out.pt", ["clip=tiny"])
+
+
+@pytest.mark.parametrize("override", ["resolution=32", "model.channel_base=256", "model=large"])
+def test_the_pickle_says_which_networks_it_has(public, tmp_path, override):
+    with pytest.raises(UserError, match=rf"{override} is not allowed: the networks in .* have "):
+        import_lafite(public[1], tmp_path / "out.pt", ["clip=tiny", override])
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from clipgan.base.errors import UserError
 from clipgan.config import ConditionConfig
 from clipgan.inputs.data.caption_list import read_captions
 from clipgan.inputs.data.pack import Split
+from clipgan.inputs.data.supplied_features import StoredFeatures
 from clipgan.inputs.features.feature_cache import SplitFeatures
 from clipgan.metrics.prompts import choose_prompts, evenly, listed_prompts, real_indices
 
@@ -67,6 +68,17 @@ def test_a_list_of_captions(tmp_path, name):
     path.unlink()
     with pytest.raises(UserError, match=r"metrics.captions=.* does not exist"):
         read_captions("metrics.captions", path)
+
+
+@pytest.mark.parametrize("captions", ["first", "random", "one"])
+def test_captions_that_came_as_features_condition_and_are_no_text(captions):
+    split, features, metrics = setting(3, captions)
+    stored = Split(split.images, split.captions, StoredFeatures(None, ROWS.astype(np.float32), has_words=False))
+    assert split.has_words
+    assert not stored.has_words
+    prompts = choose_prompts(stored, features, metrics, ConditionConfig())
+    assert prompts.captions is None
+    assert torch.equal(prompts.conditions, prompts_of(3, captions).conditions)
 
 
 @pytest.mark.parametrize("captions", ["first", "random", "one"])

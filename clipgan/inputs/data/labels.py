@@ -27,6 +27,18 @@ class Labels:
     heldout: np.ndarray  # int64 [N], the same for the held-out images
 
 
+def require_classes(name: str) -> None:
+    """Refuse a kind of data without classes; asked before the data are packed.
+
+    Raises:
+        UserError: `data=NAME` has none.
+    """
+    if name not in CLASS_NAMES:
+        raise UserError(
+            f"data={name} has no classes, and linear evaluation needs them: use one of {', '.join(CLASS_NAMES)}"
+        )
+
+
 def load_labels(data: PackedData, attributes: Sequence[str]) -> Labels:
     """Return the classes of both splits.
 
@@ -38,10 +50,7 @@ def load_labels(data: PackedData, attributes: Sequence[str]) -> Labels:
     Raises:
         UserError: the data set has no classes or one class, or the two splits share no class.
     """
-    if data.name not in CLASS_NAMES:
-        raise UserError(
-            f"data={data.name} has no classes, and linear evaluation needs them: use one of {', '.join(CLASS_NAMES)}"
-        )
+    require_classes(data.name)
     names = {split: CLASS_NAMES[data.name](getattr(data, split), attributes) for split in SPLITS}
     classes = sorted(set(names["train"]) | set(names["heldout"]))
     if len(classes) < 2:

@@ -42,6 +42,11 @@ class Split:
     def __len__(self) -> int:
         return len(self.images)
 
+    @property
+    def has_words(self) -> bool:
+        """Whether the captions are text; without captions, or where only their features came with the data, not."""
+        return any(self.captions) and (self.stored is None or self.stored.has_words)
+
 
 @dataclass(frozen=True)
 class PackedData:

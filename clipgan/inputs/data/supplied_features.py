@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ class StoredFeatures:
     image: np.ndarray | None  # float32 [N, C], unit length
     text: np.ndarray | None  # float32 [M, C], unit length
     has_words: bool  # True: the captions are real words; False: they are placeholders for rows of `text`
+    missing: Mapping[str, str] = field(default_factory=dict)  # kind -> why there are no features of it
 
 
 def stored_rows(directory: Path, kind: str, count: int, width: int) -> np.ndarray:
@@ -39,18 +40,19 @@ def stored_rows(directory: Path, kind: str, count: int, width: int) -> np.ndarra
     return rows
 
 
-def finish_stored(directory: Path, rows: Mapping[str, np.ndarray | None], has_words: bool) -> None:
-    """Normalise the rows of each kind to unit length; None in place of rows removes the kind's file."""
+def finish_stored(directory: Path, rows: Mapping[str, np.ndarray | str], has_words: bool) -> None:
+    """Normalise the rows of each kind to unit length; a reason in place of rows removes the kind's file."""
+    missing = {kind: why for kind, why in rows.items() if isinstance(why, str)}
     for kind, file in FILES.items():
         filled = rows[kind]
-        if filled is None:
+        if isinstance(filled, str):
             (directory / file).unlink(missing_ok=True)
             continue
         for start in range(0, len(filled), CHUNK):
             part = filled[start : start + CHUNK]
-            part /= np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12)
+            part /= np.linalg.norm(part, axis=1, keepdims=True)
             release_pages(filled)
-    (directory / WORDS).write_text(json.dumps({"has_words": has_words}))
+    (directory / WORDS).write_text(json.dumps({"has_words": has_words, "missing": missing}))
 
 
 def read_stored(directory: Path) -> StoredFeatures | None:

@@ -2,6 +2,7 @@
 
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -67,8 +68,7 @@ def read_state_dict(path: Path, key: str) -> dict[str, torch.Tensor]:
     if not lookup.is_file(path):
         raise UserError(f"{key}={path} {lookup.why_no_file(path)}; give a file with the weights")
     try:
-        path.open("rb").close()  # safetensors says of a file that this user may not read that it does not exist
-        content: dict[str, Any] = load_file(path) if path.suffix == ".safetensors" else _read_torch(path)
+        content: dict[str, Any] = load_file(path) if _is_safetensors(path) else _read_torch(path)
     except Exception as error:  # each reader raises its own kinds of errors for a damaged or foreign file
         reason = why_unreadable(error)
         raise UserError(f"{key}={path} cannot be read as a weights file: {reason[:200]}") from error
@@ -80,11 +80,20 @@ def read_state_dict(path: Path, key: str) -> dict[str, torch.Tensor]:
     return state
 
 
+def _is_safetensors(path: Path) -> bool:
+    """Whether a file is safetensors by its name, or by its content: the length of a JSON table, and the table."""
+    with path.open("rb") as file:
+        head = file.read(9)
+    length = int.from_bytes(head[:8], "little")
+    return path.suffix == ".safetensors" or (head[8:] == b"{" and length + 8 <= path.stat().st_size)
+
+
 def _read_torch(path: Path) -> dict[str, Any]:
     if is_torchscript(path):
         tensors = read_torchscript(path)
         return {name: value for name, value in tensors.items() if name.rpartition(".")[2] not in ARCHIVE_EXTRAS}
-    content = torch.load(path, map_location="cpu", weights_only=True)
+    with warnings.catch_warnings(action="ignore"):  # a file that torch warns of is refused below
+        content = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(content, dict):
         raise TypeError(f"it holds a {type(content).__name__}, not a state dict")
     return content
@@ -100,7 +109,7 @@ def load_strictly(module: nn.Module, state: dict[str, torch.Tensor], source: str
         model: the architecture's name.
 
     Raises:
-        UserError: names `source`, `model` and the first differences.
+        UserError: names `source`, `model` and the first differences; or a parameter that is not finite.
     """
     wanted = module.state_dict()
     state = {name: _like(wanted.get(name), value) for name, value in state.items()}
@@ -113,6 +122,9 @@ def load_strictly(module: nn.Module, state: dict[str, torch.Tensor], source: str
     if differences:
         more = f", and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
         raise UserError(f"{source} does not fit {model}: {'; '.join(differences[:SHOWN])}{more}")
+    for name, parameter in module.named_parameters():
+        if parameter.is_floating_point() and not state[name].isfinite().all():
+            raise UserError(f"{source} cannot be used: {name} in it has a number that is not finite")
     module.load_state_dict(state)
 
 

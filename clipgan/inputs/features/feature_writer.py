@@ -69,7 +69,7 @@ def write_features(
                 rounded = rows.astype(np.float16)
                 if not np.isfinite(rounded).all():
                     raise DivergenceError(f"{description}: a number in the rows from {place.start} on is not finite")
-                for plane, part in enumerate(rounded.reshape(*(planes or (1,)), -1, width)):
+                for plane, part in enumerate(rounded.reshape(*(planes or (1,)), len(place), width)):
                     file.seek(header + 2 * width * (plane * total + place.start))
                     file.write(part.tobytes())
                 moved = np.linalg.norm(rows - rounded.astype(np.float32), axis=-1)

@@ -24,7 +24,7 @@ from clipgan.inputs.encoders.weights import check_weights
 from clipgan.inputs.features.feature_cache import Features, load_features
 from clipgan.metrics.inception import find_inception_weights
 from clipgan.metrics.measure import load_measure
-from clipgan.metrics.metric_names import prompt_split
+from clipgan.metrics.metric_names import prompt_split, real_split
 from clipgan.models.losses.structure import active_terms
 
 
@@ -68,8 +68,6 @@ def check_captions(config: Config, data: PackedData) -> None:
         UserError: the run, or a CLIP that it trains, needs captions or their words, and the data set lacks them.
     """
     bare = [name for name in SPLITS if not any(getattr(data, name).captions)]
-    captioned = "train" not in bare
-    prompt_bare = config.metrics.caption_list is None and prompt_split(config) in bare
     if bare and config.condition.language_free < 1:
         raise UserError(
             f"data={data.name} has no captions ({' and '.join(bare)} images): put them into a text file beside each "
@@ -81,17 +79,9 @@ def check_captions(config: Config, data: PackedData) -> None:
             f"condition.pseudo_text=nearest takes captions of near images, but data={data.name} has none; "
             "use condition.pseudo_text=noise"
         )
-    if prompt_bare:
-        config.metrics.check_objective(f"{data.name}, which has no captions", Need.CAPTIONS, Need.SHAPES)
-    measures = [f"metrics.{measure}" for measure in config.metrics.asked(Need.CAPTIONS)]
-    if prompt_bare and measures:
-        console.print(
-            f"data={data.name} has no captions of {prompt_split(config)} images: {' and '.join(measures)} cannot be "
-            "measured, and are left out"
-        )
-    stored = [split.stored for split in (data.train, data.heldout) if split.stored is not None]
-    has_words = captioned and all(features.has_words for features in stored)
-    what = "words to train a small CLIP on, only features of captions" if captioned else "captions to train it on"
+    _leave_out(config, data)
+    has_words = data.train.has_words and data.heldout.has_words
+    what = "captions to train it on" if bare else "words to train a small CLIP on, only features of captions"
     if config.clip.checkpoint is None and config.clip.train is not None and not has_words:
         raise UserError(
             f"clip={config.clip.name} cannot be trained: data={data.name} has no {what}; "
@@ -102,6 +92,30 @@ def check_captions(config: Config, data: PackedData) -> None:
         raise UserError(
             f"metrics={config.metrics.name} cannot train its judge, a small CLIP: data={data.name} has no {what}; "
             "choose metrics=fid5k, or give its weights with metrics.judge.checkpoint=FILE"
+        )
+
+
+def _leave_out(config: Config, data: PackedData) -> None:
+    """Print the measures that the data set cannot have, because it has no captions, or not their words.
+
+    Raises:
+        UserError: one of them is the objective.
+    """
+    missing: dict[Need, str] = {}  # need -> the split that lacks what it needs
+    if config.metrics.caption_list is None and not getattr(data, prompt_split(config)).has_words:
+        missing |= {Need.CAPTIONS: prompt_split(config), Need.SHAPES: prompt_split(config)}
+    if not getattr(data, real_split(config)).has_words:
+        missing[Need.REAL_CAPTIONS] = real_split(config)
+    splits = sorted({*missing.values()})
+    lacks = "no words of captions" if any(any(getattr(data, name).captions) for name in splits) else "no captions"
+    if missing:
+        config.metrics.check_objective(f"{data.name}, which has {lacks}", *missing)
+    left_out = [name for need in missing if need != Need.SHAPES for name in config.metrics.asked(need)]
+    if left_out:
+        measures = " and ".join(f"metrics.{name}" for name in dict.fromkeys(left_out))
+        console.print(
+            f"data={data.name} has {lacks} of {' and '.join(splits)} images: {measures} cannot be measured, and are "
+            "left out"
         )
 
 

@@ -20,7 +20,7 @@ from clipgan.engine.result import Report
 from clipgan.engine.run import Run
 from clipgan.engine.run_checkpoints import check_resumption
 from clipgan.engine.schedule import Schedule
-from clipgan.inputs.data.labels import Labels, load_labels
+from clipgan.inputs.data.labels import Labels, load_labels, require_classes
 from clipgan.inputs.data.loading import load_data
 from clipgan.inputs.data.pack import PackedData
 from clipgan.inputs.data.summary import report_files
@@ -60,6 +60,7 @@ def prepare_pretraining(config: Config, device: torch.device) -> Pretrainable:
     check_weights({"clip.checkpoint": config.clip.checkpoint})
     check_resumption(config)
     cache_dir = cache_dir_of(config.cache_dir)
+    require_classes(config.data.name)
     data = load_data(config.data, config.resolution, cache_dir)
     report_files(data)
     labels = load_labels(data, config.simclr.classes)

@@ -198,9 +198,12 @@ def zip_with(path, table):
 
 def test_a_zip_that_lafite_did_not_write(tmp_path):
     put(tmp_path / "text.zip", "no zip")
-    with pytest.raises(UserError, match=r"text\.zip is not a zip; give one that LAFITE's dataset_tool\.py wrote"):
+    with pytest.raises(UserError, match=r"text\.zip is not a zip, or its end is missing; give a zip that LAFITE's"):
         load("lafite_zip", tmp_path / "text.zip", tmp_path)
-    for table, words in ((None, "has no dataset.json"), ('{"clip_txt_features": [["a", 1', "clip_txt_features in its")):
+    for table, words in (
+        (None, "has no dataset.json"),
+        ('{"clip_txt_features": [["a", 1', r"its dataset\.json cannot be read \(.*premature"),
+    ):
         with pytest.raises(UserError, match=words):
             load("lafite_zip", zip_with(tmp_path / "set.zip", table), tmp_path)
 
@@ -228,4 +231,31 @@ def test_features_of_some_images_only_are_not_used(tmp_path):
     data = load("lafite_zip", path, tmp_path, heldout_path=str(samples.lafite_zip(tmp_path / "test.zip", words=True)))
     assert data.train.stored.image is None
     assert data.train.stored.text is None
+    lost, short = f"00000/img{5:08d}.png", f"00000/img{0:08d}.png"
+    assert data.train.stored.missing == {
+        "image": f"clip_img_features lacks 1 of 6 images, such as {lost}",
+        "text": f"clip_txt_features has 1 rows of 8 numbers for {short}, not 2 of 8",
+    }
     assert data.heldout.stored.text is not None
+    assert data.heldout.stored.missing == {}
+
+
+def test_a_row_without_direction_is_not_used(tmp_path):
+    def features(k):
+        return np.zeros(8) if k == 3 else np.ones(8), [np.ones(8)] * 2
+
+    path, test = (samples.lafite_zip(tmp_path / name, features=features, words=True) for name in ("a.zip", "test.zip"))
+    data = load("lafite_zip", path, tmp_path, heldout_path=str(test))
+    assert data.train.stored.image is None
+    assert data.train.stored.missing == {"image": f"clip_img_features has a row of length 0 for 00000/img{3:08d}.png"}
+
+
+def test_a_number_that_json_does_not_know_is_blamed_on_no_list(tmp_path):
+    table = '{"clip_img_features": [["0.png", [NaN]]], "clip_txt_features": [["0.png", [[1]]]]}'
+    with pytest.raises(UserError, match=r"set\.zip: its dataset\.json cannot be read \([^\n]*\)$"):
+        load("lafite_zip", zip_with(tmp_path / "set.zip", table), tmp_path)
+
+
+def test_a_folder_is_no_zip(tmp_path):
+    with pytest.raises(UserError, match="is a folder, not a zip; zip what is in it"):
+        load("lafite_zip", tmp_path, tmp_path)

@@ -38,7 +38,8 @@ def test_safetensors_pickles_and_archives_hold_the_same_tensors(tmp_path):
         {"state_dict": {f"module.{name}": value for name, value in expected.items()}, "epoch": 3}, tmp_path / "c.pt"
     )
     save_archive(module, tmp_path / "d.pt")
-    for name in ("a.safetensors", "b.pt", "c.pt", "d.pt"):
+    save_file(dict(expected), tmp_path / "renamed.pt")
+    for name in ("a.safetensors", "b.pt", "c.pt", "d.pt", "renamed.pt"):
         state = read_state_dict(tmp_path / name, "clip.checkpoint")
         assert_same({key: state[key] for key in expected}, expected)
         assert len(state) == 2
@@ -61,11 +62,10 @@ class Payload:
 def test_pickled_code_is_not_run(tmp_path):
     with (tmp_path / "bad.pt").open("wb") as file:
         pickle.dump({"weight": Payload()}, file)
-    with pytest.raises(UserError, match=r"clip.checkpoint=.*bad\.pt cannot be read as a weights file"):
-        read_state_dict(tmp_path / "bad.pt", "clip.checkpoint")
     torch.save({"weight": Payload()}, tmp_path / "worse.pt")
-    with pytest.raises(UserError, match="cannot be read as a weights file"):
-        read_state_dict(tmp_path / "worse.pt", "clip.checkpoint")
+    for name in ("bad.pt", "worse.pt"):
+        with pytest.raises(UserError, match=rf"clip.checkpoint=.*{name} cannot be .*: it holds more than tensors"):
+            read_state_dict(tmp_path / name, "clip.checkpoint")
     assert not Payload.executed
 
 
@@ -99,6 +99,12 @@ def test_loading_casts_and_lets_a_number_be_a_vector():
     assert module.weight.dtype == torch.float32
     assert module.weight.tolist() == [[1, 1], [1, 1], [1, 1]]
     assert module.logit_scale.item() == 4.0
+
+
+def test_a_parameter_that_is_not_finite_is_named():
+    state = {"weight": torch.full((3, 2), float("nan")), "bias": torch.zeros(3)}
+    with pytest.raises(UserError, match=r"clip\.checkpoint=x cannot be used: weight in it has a number that is not"):
+        load_strictly(linear(), state, "clip.checkpoint=x", "model")
 
 
 def test_the_first_differences_are_named():

@@ -88,7 +88,7 @@ def test_features_of_another_clip_are_computed_anew(tmp_path, clip, width, capsy
     np.testing.assert_allclose(features.train.clip_text, text, atol=1e-3)
     out = capsys.readouterr().out
     assert out.count("computed anew") == 4
-    assert ("none of width 128" in out) == (width == 64)
+    assert ("64 numbers wide, and this CLIP's have 128" in out) == (width == 64)
 
 
 def test_images_and_captions_are_judged_apart_where_there_are_words(tmp_path, clip):
@@ -103,6 +103,31 @@ def test_without_words_another_clip_is_refused(tmp_path, clip):
         UserError, match=r"captions of the train split .* this CLIP did not make them \(image: mean cos"
     ):
         load(tmp_path, clip, features=of(frozen_clip(tmp_path, 1)))
+
+
+@pytest.mark.exact
+@pytest.mark.parametrize(
+    ("image", "text", "words"),
+    [
+        (
+            True,
+            np.ones(64),
+            r"this CLIP did not make them \(image: mean .*, text: 64 numbers wide, and this CLIP's have",
+        ),
+        (
+            False,
+            np.ones(128),
+            r"not complete \(image: clip_img_features has a row of length 0 .*: complete them, or put",
+        ),
+        (False, np.ones(64), r"this CLIP did not make them \(image: clip_img_features has a row"),
+    ],
+)
+def test_without_words_features_that_cannot_be_told_are_refused(tmp_path, clip, image, text, words):
+    def features(k):
+        return of(clip)(k)[0] * (image or k > 0), [text] * 2
+
+    with pytest.raises(UserError, match=rf"captions of the train split .*{words}"):
+        load(tmp_path, clip, features=features)
 
 
 @pytest.mark.exact

@@ -8,12 +8,14 @@ import torch
 from PIL import Image
 
 from clipgan.base.errors import UserError
-from clipgan.config import ConditionConfig
+from clipgan.config import ClipConfig, ConditionConfig
+from clipgan.inputs.encoders.clip import load_clip
 from clipgan.inputs.encoders.tiny_clip import build_clip, register_tiny_model
 from clipgan.inputs.features.evaluation_conditions import prompts
 from clipgan.inputs.features.feature_cache import SplitFeatures
 from clipgan.tasks.train import train
 from tests.helpers import make_config
+from tests.inputs.data import samples
 from tests.tiny import tiny
 
 
@@ -73,6 +75,41 @@ def test_a_folder_without_captions_trains(cache_dir, tmp_path, pictures, given_c
     assert capsys.readouterr().out.count(said) == 1
     assert ("text_to_resnet_r2" in first) == (loss == "symmetric")  # fitted on the images' own CLIP features
     assert (tmp_path / "run" / "samples-000001.png").is_file()
+
+
+@pytest.mark.slow
+def test_a_list_of_captions_asks_and_real_images_without_captions_have_no_fjd(
+    cache_dir, tmp_path, pictures, given_clips, capsys
+):
+    (tmp_path / "list.txt").write_text("".join(f"thing {number}\n" for number in range(32)))
+    asked = (f"metrics.captions={tmp_path / 'list.txt'}", "metrics.real=all")
+    train(configure(cache_dir, pictures, "condition=language_free", *asked, *given_clips), tmp_path / "run")
+    last = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
+    assert [key for key in last if key.startswith("clip_score")]
+    assert not [key for key in last if key.startswith("fjd")]
+    assert "of train images: metrics.fjd cannot be measured, and are left out" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_captions_without_words_condition_and_are_not_judged(cache_dir, tmp_path, given_clips, capsys):
+    """Of a zip of LAFITE's without texts, the captions are known by their features alone."""
+    path = given_clips[0].partition("=")[2]
+    clip = load_clip(ClipConfig(checkpoint=path), None, tmp_path, torch.device("cpu"))
+
+    def features(k):
+        pixels = torch.tensor([10 * k, 0, 0]).view(1, 3, 1, 1).expand(1, 3, 16, 16)
+        with torch.no_grad():
+            return clip.encode_image(pixels / 127.5 - 1)[0].numpy(), [*clip.encode_text([f"number {k}"]).numpy()]
+
+    zipped = samples.lafite_zip(tmp_path / "set.zip", count=24, features=features)
+    config = configure(cache_dir, zipped, "data=lafite_zip", f"data.path={zipped}", "batch=16",
+                       "data.heldout_fraction=0.25", *given_clips)  # fmt: skip
+    train(config, tmp_path / "run")
+    last = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
+    assert [key for key in last if key.startswith("fid")]
+    assert not [key for key in last if key.startswith(("clip_score", "r_precision", "fjd"))]
+    said = "data=lafite_zip has no words of captions of heldout images: metrics.clip_score and metrics.r_precision and"
+    assert said in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(

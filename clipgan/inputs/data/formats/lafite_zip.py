@@ -20,6 +20,7 @@ import ijson
 import numpy as np
 
 from clipgan.base.errors import UserError
+from clipgan.base.text import first_line
 from clipgan.config import DataConfig
 from clipgan.inputs.data.account import NO_IMAGE, NO_PICTURE, Account
 from clipgan.inputs.data.archives import check_member
@@ -48,7 +49,8 @@ def find(path: Path, config: DataConfig) -> Found:
             `dataset.json` is missing or foreign.
     """
     if not zipfile.is_zipfile(path):
-        raise UserError(f"data.path={path} is not a zip; give one that LAFITE's dataset_tool.py wrote")
+        what = "is a folder, not a zip; zip what is in it" if path.is_dir() else "is not a zip, or its end is missing"
+        raise UserError(f"data.path={path} {what}; give a zip that LAFITE's dataset_tool.py wrote")
     return Found(fingerprint([config.encoding], archive_states([path])), lambda: _list(path, config.encoding))
 
 
@@ -120,7 +122,9 @@ def _rows(path: Path, key: str) -> Iterator[tuple[str, np.ndarray]]:
             for path_in_zip, features in ijson.items(file, f"{key}.item", use_float=True):
                 name = one_line(path_in_zip.replace("\\", "/"))
                 yield name, _matrix(name, features if key == TEXTS else [features])
-    except (ijson.JSONError, ValueError, TypeError, AttributeError) as error:
+    except ijson.JSONError as error:  # the table holds both lists: the fault may lie in the other one
+        raise UserError(f"data.path={path}: its {TABLE} cannot be read ({first_line(error)})") from error
+    except (ValueError, TypeError, AttributeError) as error:
         raise UserError(
             f"data.path={path}: {key} in its {TABLE} is not what LAFITE's dataset_tool.py writes: {error}"
         ) from error
@@ -139,8 +143,8 @@ def _write_features(path: Path, has_words: bool, directory: Path, names: Sequenc
     """Store the features of the packed images; leave out a kind (image or text) that any image lacks."""
     counts = [len(captions) for captions in CaptionFile(directory / "captions.jsonl")]
     rows = {
-        "image": _gather(partial(stored_rows, directory, "image"), names, [1] * len(names), _rows(path, IMAGES)),
-        "text": _gather(partial(stored_rows, directory, "text"), names, counts, _rows(path, TEXTS)),
+        kind: _gather(partial(stored_rows, directory, kind), names, n_rows, key, _rows(path, key))
+        for kind, key, n_rows in (("image", IMAGES, [1] * len(names)), ("text", TEXTS, counts))
     }
     finish_stored(directory, rows, has_words)
 
@@ -149,18 +153,30 @@ def _gather(
     allocate: Callable[[int, int], np.ndarray],
     names: Sequence[str],
     counts: Sequence[int],
+    key: str,
     rows: Iterator[tuple[str, np.ndarray]],
-) -> np.ndarray | None:
-    """Collect the rows of all `names`, in order: float32 [sum of counts, C]; None if a name has another count."""
+) -> np.ndarray | str:
+    """Collect the rows of all `names`, in order: float32 [sum of counts, C].
+
+    Returns:
+        The rows; or why the list `key` cannot be used: it lacks an image, or a row has another width or no direction.
+    """
     place = {name: (start, count) for name, start, count in zip(names, np.cumsum([0, *counts]), counts, strict=False)}
     gathered: np.ndarray | None = None
     for name, features in rows:
         start, count = place.pop(name, (0, 0))
         if count == 0:
             continue
-        if gathered is None and len(features):
-            gathered = allocate(sum(counts), features.shape[1])
-        if gathered is None or features.shape != (count, gathered.shape[1]):
-            return None
+        width = features.shape[1] if gathered is None else gathered.shape[1]
+        if features.shape != (count, width):
+            return f"{key} has {len(features)} rows of {features.shape[1]} numbers for {name}, not {count} of {width}"
+        lengths = np.linalg.norm(features, axis=1)
+        if not ((lengths > 0) & np.isfinite(lengths)).all():
+            return f"{key} has a row of length {lengths.min():g} for {name}"
+        if gathered is None:
+            gathered = allocate(sum(counts), width)
         gathered[start : start + count] = features
-    return None if place else gathered
+    lacking = [name for name, (_, count) in place.items() if count]
+    if lacking:
+        return f"{key} lacks {len(lacking)} of {len(names)} images, such as {lacking[0]}"
+    return f"{key} is empty" if gathered is None else gathered
