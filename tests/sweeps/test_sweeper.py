@@ -3,9 +3,11 @@
 import re
 import shlex
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import optuna
@@ -84,6 +86,17 @@ def test_a_failure_is_reported_and_retried_only_on_request(app: App) -> None:
     assert app.started()[3:] == ["1 0.5 symmetric"]
     assert "failed:" not in out
     assert not error.exists()
+
+
+@pytest.mark.slow
+def test_a_trial_that_somebody_has_deleted_runs_again_under_a_new_number(app: App) -> None:
+    app.run("h=0.1,0.5,2")
+    with closing(sqlite3.connect(app.cwd / "sweeps.db")) as connection, connection:
+        connection.execute("DELETE FROM trials WHERE number = 1")
+    out = app.run("h=0.1,0.5,2", "mode=raise", status=1)
+    assert [trial.number for trial in app.trials()] == [0, 2, 3]
+    assert "failed: trial 3  h=0.5  DivergenceError: loss is nan at h=0.5" in out
+    assert "not shown" not in out
 
 
 @pytest.mark.slow
