@@ -47,13 +47,13 @@ class Checkpointing:
         run_checkpoints.refuse_other_run(path, content["config"], self.config, same_files=stored is None)
         if stored is not None:
             run_checkpoints.refuse_other_sources(path, stored, sources)
-        if self.config.resume != "auto":
-            self._set_aside(found)
         return found
 
-    def began_from(self, path: Path, step: int) -> None:
-        """Note the checkpoint that the run resumes from."""
-        self.last, self.last_step = path, step
+    def begin_from(self, found: run_checkpoints.Found, step: int) -> None:
+        """Note the checkpoint that the run resumes from; if the user named it, move those of another branch aside."""
+        if self.config.resume != "auto":
+            self._set_aside(found)
+        self.last, self.last_step = found[0], step
 
     def is_due(self) -> bool:
         """Whether `checkpoint_minutes` have passed; the first process's clock decides for all."""

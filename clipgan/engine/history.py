@@ -54,6 +54,22 @@ class History:
         """
         return units > 0 and self.seconds() * (1 + 0.5 / units) >= limit
 
+    def why_beyond(self, limit: float | None, earlier: float | None) -> str | None:
+        """Say why the run has been trained further than a time limit asks for; None if it has not.
+
+        Args:
+            limit: seconds of training that this command asks for; None: no limit.
+            earlier: the limit of the command that trained the run.
+        """
+        seconds, units = self.recorded_seconds, self.recorded_units
+        if limit is None or (earlier is not None and earlier <= limit):
+            return None
+        if units <= 1 or seconds * (1 - 0.5 / units) < limit:  # one unit less would be no nearer to the limit
+            return None
+        return (
+            f"seconds={limit:g} ends earlier, and it has {seconds:.1f} s of training; give seconds={math.ceil(seconds)}"
+        )
+
     def state_dict(self) -> dict[str, Any]:
         """Return the history as plain data and tensors."""
         return {

@@ -261,7 +261,10 @@ class Run(Task):
                 f"checkpoint {path} is of another version: its state does not fit this one ({first_line(error)}); "
                 "resume=none starts over"
             ) from error
-        self.checkpoints.began_from(path, self.state.step)
+        further = self.schedule.why_beyond(self.state.step)
+        further = further or self.history.why_beyond(self.config.seconds, content["config"].get("seconds"))
+        run_checkpoints.refuse_longer(path, further)
+        self.checkpoints.begin_from(found, self.state.step)
         units = self.history.recorded_units
         console.print(f"resumed at {units} {self.schedule.unit} from {path}, step {self.state.step}")
         self._ask_report(self.history.snapshots)  # a killed process may not have reported the last one

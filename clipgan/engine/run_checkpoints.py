@@ -213,6 +213,23 @@ def refuse_other_sources(path: Path, theirs: Mapping[str, Any], ours: Mapping[st
     refuse_differences(path, theirs, {key: value for key, value in ours.items() if key != left_out})
 
 
+def refuse_longer(path: Path, further: str | None) -> None:
+    """Refuse a checkpoint that has been trained further than a run asks for: its values are not those of the run's end.
+
+    Args:
+        path: the checkpoint.
+        further: why it is beyond this end, and the least length that is not; None if it is not.
+
+    Raises:
+        UserError: says so.
+    """
+    if further is not None:
+        raise UserError(
+            f"checkpoint {path} is of a longer training: {further} or more, or resume=none, which moves the checkpoints"
+            f" to {ABANDONED}/ and starts over"
+        )
+
+
 def refuse_differences(path: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
     """Refuse a checkpoint if a value differs from this run's, such as the fingerprint of the data.
 

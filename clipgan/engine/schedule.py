@@ -22,3 +22,10 @@ class Schedule:
     def units_done(self, step: int) -> int:
         """Compute the whole units after `step` steps; the last step always completes the run."""
         return self.length if step == self.total_steps else math.floor(step * self.units_per_step)
+
+    def why_beyond(self, step: int) -> str | None:
+        """Say why a run that is at this step has been trained further than this length; None if it has not."""
+        if step <= self.total_steps:
+            return None
+        key, least = "epochs" if self.unit == "epoch" else self.unit, math.floor((step - 1) * self.units_per_step) + 1
+        return f"{key}={self.length} ends at step {self.total_steps}, and it is at step {step}; give {key}={least}"

@@ -41,7 +41,7 @@ _SET_PARAM = sqlalchemy.text(
 )
 _LOCK_STUDY = sqlalchemy.text("UPDATE studies SET study_name = study_name WHERE study_id = :study")
 _RENAME_STUDY = sqlalchemy.text("UPDATE studies SET study_name = :new WHERE study_name = :old")
-_N_TRIALS = sqlalchemy.text("SELECT count(*) FROM trials WHERE study_id = :study")
+_NEXT_NUMBER = sqlalchemy.text("SELECT coalesce(max(number), -1) + 1 FROM trials WHERE study_id = :study")
 _NEW_KEYS = sqlalchemy.text("SELECT number, trial_id FROM trials WHERE study_id = :study AND number >= :first")
 _ADD_TRIAL = "INSERT INTO trials (number, study_id, state, datetime_start, datetime_complete) VALUES"
 _ADD_VALUE = "INSERT INTO trial_values (trial_id, objective, value, value_type) VALUES"
@@ -148,7 +148,8 @@ def add_trials(storage: RDBStorage, study: int, trials: Sequence[FrozenTrial]) -
     )
     with storage.engine.begin() as connection:
         connection.execute(_LOCK_STUDY, {"study": study})  # write first, as below; Optuna locks this row too
-        first = connection.execute(_N_TRIALS, {"study": study}).scalar_one()
+        # not their count, as Optuna takes: somebody may have deleted a trial, and no two trials may share a number
+        first = connection.execute(_NEXT_NUMBER, {"study": study}).scalar_one()
         numbered = dict(enumerate(trials, start=first))
         connection.execute(
             add,

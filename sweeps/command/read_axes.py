@@ -1,6 +1,6 @@
 """Read the axes of a sweep from `hydra.sweeper.params` and the command line."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from hydra.core.override_parser.types import Override, Transformer
 from sweeps.base.errors import SweepError
 from sweeps.points.layout import Layout, Union
 from sweeps.points.search_space import AnyAxis, Axis, Interval, Value, axes_and_fixed, axis_name, is_numeric, name_of
+from sweeps.study.identity import VARIABLE
 
 FORMS = (
     "values as on the command line, as in 0.1,0.5,2; a list of grids, as in [{h: 0.5, C_it: 1}, {h: [1, 2]}];"
@@ -49,6 +50,7 @@ def read_axes(
     overrides = parser.parse_overrides([*lines, *arguments])
     if as_axes:
         overrides = parser.parse_overrides([_widened(override, as_axes) for override in overrides])
+    _refuse_variables([each.input_line for each in overrides if each.is_sweep_override()])
     axes, fixed = axes_and_fixed(overrides)
     names, given = {axis.name for axis in axes}, {line.partition("=")[0].lstrip("+") for line in fixed}
     conditions = {name.lstrip("+"): str(entry["where"]) for name, entry in conditional.items()}
@@ -65,6 +67,16 @@ def read_axes(
     every = [*(axis for _, own in united for axis in own), *axes]
     kept = {name: text for name, text in conditions.items() if any(axis.name == name for axis in axes)}
     return Layout(every, [union for union, _ in united], kept), fixed
+
+
+def _refuse_variables(lines: Iterable[str | None]) -> None:
+    """Refuse an axis with `${oc.env:NAME}`: results for one content of a variable would count for another."""
+    for line in lines:
+        if line is not None and (found := VARIABLE.search(line)):
+            raise SweepError(
+                f"{line} is not allowed: an axis needs the value itself, which the shell fills in where"
+                f" {found[0]} is written as ${found[1]} outside of single quotes"
+            )
 
 
 def _widened(override: Override, as_axes: Collection[str]) -> str:
@@ -84,10 +96,9 @@ def _union(name: str, entry: Sequence[Any], parser: OverridesParser) -> tuple[Un
     """Read a list of grids: the union, and its axes with the values of all grids."""
     if not all(isinstance(grid, Mapping) for grid in entry):
         raise SweepError(f"hydra.sweeper.params.{name}={_shown(entry)} is not allowed: it must be {FORMS}")
-    grids = [
-        axes_and_fixed(parser.parse_overrides([_line(key, values, parser) for key, values in grid.items()]))[0]
-        for grid in entry
-    ]
+    lines = [[_line(key, values, parser) for key, values in grid.items()] for grid in entry]
+    _refuse_variables(line for grid in lines for line in grid)
+    grids = [axes_and_fixed(parser.parse_overrides(grid))[0] for grid in lines]
     merged: dict[str, AnyAxis] = {}
     for axis in (axis for grid in grids for axis in grid):
         merged[axis.name] = _merged(name, merged[axis.name], axis) if axis.name in merged else axis

@@ -41,7 +41,7 @@ class EventLines:
             if self._plan.wants(record) and record.state != "WAITING":
                 [metric, *_] = objective_names(self._plan.goal.names, [record])
                 for event in _events(before, record, self._plan.goal.step_name, metric):
-                    self._say(f"trial {record.label}  {'  '.join(record.overrides) or '(no axis)'}  {event}")
+                    self._say(f"trial {record.label}  {record.spelled}  {event}")
             self._before[record.number] = record
 
     def close(self) -> None:
@@ -85,7 +85,7 @@ class LiveTable:
             value = record.value if record.value is not None else record.steps.get(step) if step is not None else None
             table.add_row(
                 str(record.label),
-                "  ".join(record.overrides) or "(no axis)",
+                record.spelled,
                 "-" if step is None else str(step),
                 "-" if value is None else f"{value:.6g}",
                 _state(record),

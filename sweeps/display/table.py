@@ -14,7 +14,7 @@ from rich.table import Table
 
 from sweeps.base.even_choice import evenly
 from sweeps.points.ranking import Ranking
-from sweeps.points.search_space import Values, name_of
+from sweeps.points.search_space import Values, name_of, shown
 from sweeps.points.trial_record import TrialRecord
 
 MAX_STEPS = 12  # columns; of more reported steps an even choice is shown, the last one included
@@ -121,7 +121,7 @@ def shown_steps(steps: Sequence[int], at_most: int = MAX_STEPS) -> list[int]:
 
 def point_cells(point: Values, axes: Sequence[str]) -> list[str]:
     """A point's value on each axis, as text."""
-    return [name_of(point[axis]) if axis in point else "-" for axis in axes]
+    return [shown(name_of(point[axis])) if axis in point else "-" for axis in axes]
 
 
 def names_in(mappings: Iterable[Any]) -> list[str]:

@@ -3,6 +3,7 @@
 import functools
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -48,7 +49,7 @@ class Axis:
         return {name_of(value): value for value in self.spellings}
 
     def __str__(self) -> str:
-        return f"{self.name}={','.join(self.spellings.values())}"
+        return f"{self.name}={','.join(map(shown, self.spellings.values()))}"
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ class Point:
     note: str | None = field(default=None, compare=False)  # how a sampler came to it, if not in the usual way
 
     def __str__(self) -> str:
-        return "  ".join(self.overrides) or "(no axis)"
+        return "  ".join(map(shown, self.overrides)) or "(no axis)"
 
 
 def axes_and_fixed(overrides: Sequence[Override]) -> tuple[list[AnyAxis], list[str]]:
@@ -218,7 +219,12 @@ def point_id(values: Values) -> str:
 
 def point_text(values: Values) -> str:
     """A point in one line."""
-    return "  ".join(f"{axis}={name_of(value)}" for axis, value in values.items()) or "(no axis)"
+    return "  ".join(f"{axis}={shown(name_of(value))}" for axis, value in values.items()) or "(no axis)"
+
+
+def shown(text: str) -> str:
+    """Write a reference to another key as the user wrote it: Hydra escapes `${key}` on an axis."""
+    return re.sub(r"\\(.)", r"\1", text) if "$\\{" in text else text
 
 
 def _axis(override: Override, name: str, place: int) -> AnyAxis:

@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from clipgan.base.secrets import without_passwords
 from sweeps.base.optuna_internals import key_of
-from sweeps.points.search_space import Value, name_of, point_id, point_text
+from sweeps.points.search_space import Value, name_of, point_id, point_text, shown
 
 OWN = "point"  # attribute of each trial of this sweeper; other tools' trials lack it
 JOB = "job."  # prefix of the attributes that a job sets
@@ -80,6 +80,11 @@ class TrialRecord:
         A trial of another study or tool has Optuna's own number, which no run directory of this study has.
         """
         return self.run if self.run >= 0 else self.number
+
+    @property
+    def spelled(self) -> str:
+        """Its point and seed as overrides, in one line."""
+        return "  ".join(map(shown, self.overrides)) or "(no axis)"
 
     @property
     def task(self) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweeps.points import verdict
-from sweeps.points.search_space import Value, name_of
+from sweeps.points.search_space import Value, name_of, shown
 from sweeps.points.statistics import Summary
 from sweeps.points.trial_record import TrialRecord
 from sweeps.report.reading import Sweep
@@ -121,7 +121,7 @@ def _axis(point: Mapping[str, Value], axis: str) -> str:
     if axis not in point:
         return "-"
     value = point[axis]
-    return f"{value:.6g}" if isinstance(value, float) and not value.is_integer() else name_of(value)
+    return f"{value:.6g}" if isinstance(value, float) and not value.is_integer() else shown(name_of(value))
 
 
 def _value(value: object) -> str:

@@ -162,7 +162,7 @@ class Plan:
         where = f"{run + 1} of {len(self)}"
         if isinstance(self.source, Grid):
             where = f"{self.source.order[point_id(record.point)] + 1} of {len(self.source)}"
-        return "  ".join((where, *(record.overrides or ("(no axis)",))))
+        return f"{where}  {record.spelled}"
 
     def n_open(self, records: Sequence[TrialRecord]) -> int:
         """How many tasks are left to be started, those included that are not due yet."""

@@ -9,6 +9,7 @@ from sweeps.base.errors import SweepError
 from sweeps.report.reading import Sweep, read
 from sweeps.study.changes import delete, refuse_running, rename
 from sweeps.study.lookup import name_in, open_made
+from sweeps.study.moved import folder_of, is_inside
 
 
 def rename_one(storage: str, study: str, new: str) -> None:
@@ -45,7 +46,7 @@ def delete_one(storage: str, study: str, yes: bool) -> None:
         if not _agreed(f"delete {what}? [y/N] "):
             raise SweepError("nothing is deleted")
     delete(database, name)
-    print(f"deleted: {what}\n{_staying(sweep)}")
+    print(f"deleted: {what}\n{_staying(sweep, folder_of(database.url))}")
 
 
 def _trials(sweep: Sweep) -> str:
@@ -62,8 +63,13 @@ def _agreed(question: str) -> bool:
         return False
 
 
-def _staying(sweep: Sweep) -> str:
-    """Say which files stay: a new study of the same name would find their checkpoints."""
+def _staying(sweep: Sweep, own_folder: Path | None) -> str:
+    """Say which files stay: a new study of the same name would find their checkpoints.
+
+    Args:
+        sweep: the study.
+        own_folder: of the SQLite file. What lies elsewhere may belong to the study that this one is a copy of.
+    """
     found = {Path(trial.run_dir).parent for trial in (*sweep.trials, *sweep.superseded) if trial.run_dir is not None}
     folders = sorted(str(folder) for folder in found if folder.is_dir())
     whole = (sweep.note or {}).get("folder")  # of the sweep; another study may have it too
@@ -75,5 +81,10 @@ def _staying(sweep: Sweep) -> str:
         f"its run directories stay, in {', '.join(folders)}, and its runs in MLflow; the same command finds the"
         " checkpoints there."
     )
-    own = [folder for folder in folders if not Path.cwd().is_relative_to(folder)]  # hydra.sweep.dir=. has more in it
+    own = [
+        folder
+        for folder in folders
+        if not Path.cwd().is_relative_to(folder)  # hydra.sweep.dir=. has more in it
+        and (own_folder is None or is_inside(Path(folder), own_folder))
+    ]
     return f"{said} To remove the directories: rm -r {shlex.join(own)}" if own else said

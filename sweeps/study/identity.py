@@ -3,13 +3,19 @@
 import hashlib
 import json
 import math
+import os
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from clipgan.base.secrets import without_passwords
+
 MAX_READABLE = 40  # characters of axis names in a derived study name
+# ${oc.env:NAME} or ${oc.env:NAME,DEFAULT}, where the default may be a reference itself
+VARIABLE = re.compile(r"\$\{\s*oc\.env\s*:\s*(\w+)\s*(?:,(?:[^{}]|\{[^{}]*\})*)?\}")
+SECRET = re.compile(r"(?i)secret|passw|pwd|credential|(?:token|key)s?$")  # in the name of a variable or of a key
 
 
 def identity_of(
@@ -23,7 +29,8 @@ def identity_of(
     """Collect the settings that all trials of a study share: dotted keys and plain values.
 
     Args:
-        config: the composed config; interpolations stay as they are written.
+        config: the composed config. References to other keys stay as they are written; those to variables of the
+            environment, `${oc.env:NAME}`, become the variables' values, except secrets.
         axes: names of the swept keys and groups; their values are not part of the identity.
         ignored: dotted key prefixes that do not matter, such as a cache directory.
         fixed: the overrides that all trials share. One that sets a key of a swept group, such as `loss.weight=2`,
@@ -41,7 +48,8 @@ def identity_of(
         own = any(_is_under(key, path) for path in given) or not any(_is_under(key, path) for path in swept)
         return own and not any(_is_under(key, prefix) for prefix in ("hydra", *ignored))
 
-    return {"axes": sorted(axes), "config": {key: value for key, value in every.items() if belongs(key)}}
+    own = {key: _with_variables(key, value) for key, value in every.items() if belongs(key)}
+    return {"axes": sorted(axes), "config": own}
 
 
 def derived_name(identity: Mapping[str, Any]) -> str:
@@ -93,6 +101,25 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return int(value) if value.is_integer() else value if math.isfinite(value) else repr(value)
     return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+def _with_variables(key: str, value: Any) -> Any:
+    """Replace the variables of the environment in a value; one that is not set, and a secret, stay as written."""
+    if isinstance(value, Mapping):
+        return {name: _with_variables(name, child) for name, child in value.items()}
+    if isinstance(value, list):
+        return [_with_variables(key, child) for child in value]
+    if not isinstance(value, str) or SECRET.search(key):
+        return value
+
+    def content(variable: re.Match[str]) -> str:
+        name = variable[1]
+        if name in os.environ and not SECRET.search(name):
+            return os.environ[name]
+        return variable[0][:2] + VARIABLE.sub(content, variable[0][2:])  # its default may be another variable
+
+    found = VARIABLE.sub(content, value)
+    return value if found == value else without_passwords(found)
 
 
 def _path(axis: str) -> str:

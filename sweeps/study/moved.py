@@ -1,4 +1,4 @@
-"""Find the run directories of a study whose folder was moved."""
+"""Find the run directories of a study whose folder was moved or copied."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -12,28 +12,46 @@ OWN_PARTS = 2  # last parts of a run directory, such as h-3f2a91c0/0, which no o
 
 
 def found_again(records: Iterable[TrialRecord], url: str) -> list[TrialRecord]:
-    """Replace each run directory that is gone by the one at the same place under a folder to which it may have moved.
+    """Replace each run directory by the one at the same place under the folder to which it may have moved.
+
+    A directory outside of the SQLite file's folder is the original's where this folder is a copy, so the copy comes
+    first. Otherwise, one that exists stays as it is.
 
     Args:
         records: of a study's trials.
         url: absolute, of its storage. Its folder and the working directory are searched.
     """
-    parsed = make_url(url)
-    places = [Path.cwd(), *([Path(str(parsed.database)).parent] if parsed.get_backend_name() == "sqlite" else [])]
+    own = folder_of(url)
     return [
-        replace(record, run_dir=str(next(_there(record.run_dir, places), record.run_dir)))
+        replace(record, run_dir=str(next(_there(Path(record.run_dir), own), record.run_dir)))
         if record.run_dir is not None
         else record
         for record in records
     ]
 
 
-def _there(run_dir: str, places: Iterable[Path]) -> Iterator[Path]:
-    """Yield the folders that exist: the run directory itself, then those with its last parts in one of the places."""
-    path = Path(run_dir)
+def folder_of(url: str) -> Path | None:
+    """The folder of an SQLite file; None for another database."""
+    parsed = make_url(url)
+    return Path(str(parsed.database)).parent if parsed.get_backend_name() == "sqlite" else None
+
+
+def is_inside(path: Path, folder: Path) -> bool:
+    """Whether a path lies in a folder, links followed."""
+    return path.resolve().is_relative_to(folder.resolve())
+
+
+def _there(path: Path, own: Path | None) -> Iterator[Path]:
+    """Yield the folders that exist: the run directory itself, and those with its last parts in one of the places."""
+    if own is not None and not is_inside(path, own):
+        yield from _alike(path, own)
     if path.is_dir():
         yield path
+    for place in (Path.cwd(), *([] if own is None else [own])):
+        yield from _alike(path, place)
+
+
+def _alike(path: Path, place: Path) -> Iterator[Path]:
     for first in range(1, len(path.parts) - OWN_PARTS + 1):
-        for place in places:
-            if (folder := place.joinpath(*path.parts[first:])).is_dir():
-                yield folder
+        if (folder := place.joinpath(*path.parts[first:])).is_dir():
+            yield folder

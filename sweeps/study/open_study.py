@@ -28,7 +28,7 @@ class OpenStudy:
         storage: the storage's URL.
         name: the study's name.
         directions: minimize or maximize, one for each objective; a string for a single objective.
-        identity: the settings that all trials share, from `identity_of`.
+        identity: the settings that all trials share, from `identity_of`; None: those of the study, which exists.
         say: shows one line to the user.
         limits: should be the same for all leaders.
         leader: the process that watches this process and closes its trial if it dies; None without a leader.
@@ -42,7 +42,7 @@ class OpenStudy:
         storage: str,
         name: str,
         directions: str | Sequence[str],
-        identity: Mapping[str, Any],
+        identity: Mapping[str, Any] | None,
         say: Callable[[str], None],
         limits: Limits = Limits(),  # noqa: B008  # frozen
         leader: Mapping[str, Any] | None = None,

@@ -16,8 +16,9 @@ from filelock import FileLock, Timeout
 from optuna import get_all_study_names
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
+from sqlalchemy import exc
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
 from clipgan.base import lookup
 from clipgan.base.secrets import remember, without_passwords
@@ -35,6 +36,8 @@ CREATION = 5.0  # seconds that another program may take to create the tables
 RETRY = 0.5  # seconds between two tries to reach it
 ADVISORY_LOCK = zlib.crc32(b"sweeps")  # PostgreSQL names its locks by number
 DRAW_LOCK = zlib.crc32(b"draws")
+PASSING = (exc.DBAPIError, exc.TimeoutError, exc.PendingRollbackError)  # errors that may end while a process waits ...
+LASTING = (exc.DataError, exc.IntegrityError, exc.ProgrammingError)  # ... apart from these
 ALLOWED = "sqlite:///FILE.db or postgresql://USER@HOST/DATABASE"
 
 
@@ -177,7 +180,8 @@ def patient(method: Callable[P, T]) -> Callable[P, T]:
     Repetition must be harmless.
 
     Raises:
-        SweepError: no database has answered any call of this process for `OUTAGE` seconds. Later calls do not wait.
+        SweepError: no database has answered any call of this process for `OUTAGE` seconds, and later calls do not wait;
+            or the database answers with an error that no wait ends.
     """
 
     @functools.wraps(method)
@@ -188,12 +192,18 @@ def patient(method: Callable[P, T]) -> Callable[P, T]:
                     answer = method(*args, **kwargs)
                 _silence.since = None
                 return answer
-            except (StorageInternalError, OperationalError) as error:
+            except (StorageInternalError, SQLAlchemyError) as error:
+                cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+                said = without_passwords(first_line(cause or error))
+                if not isinstance(cause, PASSING) or isinstance(cause, LASTING):
+                    raise SweepError(
+                        f"hydra.sweeper.storage cannot be used: {said}; if somebody has changed its rows, put a copy in"
+                        " its place, or give another hydra.sweeper.study_name"
+                    ) from error
                 _silence.since = _silence.since or time.monotonic()
                 if time.monotonic() > _silence.since + OUTAGE:
-                    cause = first_line(error.__cause__ or error)
                     raise SweepError(
-                        f"hydra.sweeper.storage has not answered for {OUTAGE:.0f} s ({cause}); run the same"
+                        f"hydra.sweeper.storage has not answered for {OUTAGE:.0f} s ({said}); run the same"
                         " command again when it does"
                     ) from error
                 heed_now()

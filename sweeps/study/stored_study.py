@@ -33,11 +33,11 @@ class StoredStudy:
         storage: the study's storage; the caller holds its lock here and in all methods that write.
         name: the study's name.
         directions: minimize or maximize, one for each objective.
-        identity: the settings that all trials share, from `identity_of`.
+        identity: the settings that all trials share, from `identity_of`; None: those of the study, which exists.
         say: shows one line to the user.
 
     Raises:
-        SweepError: the study of this name belongs to another sweep or tool.
+        SweepError: the study of this name belongs to another sweep or tool, or is not there and has no identity.
     """
 
     def __init__(
@@ -45,12 +45,14 @@ class StoredStudy:
         storage: RDBStorage,
         name: str,
         directions: Sequence[str],
-        identity: Mapping[str, Any],
+        identity: Mapping[str, Any] | None,
         say: Callable[[str], None],
     ) -> None:
         self._storage = storage
         self._say = say
         known = current_name(storage, name)
+        if known is None and identity is None:
+            raise SweepError(f"there is no study {name} any more; run its command again to begin it anew")
         if known is None:
             as_optuna = [StudyDirection[direction.upper()] for direction in directions]
             study = optuna.create_study(study_name=name, storage=storage, directions=as_optuna)
@@ -125,7 +127,7 @@ class StoredStudy:
             with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
                 self.study.set_metric_names(list(goal.names))
 
-    def _refuse_another(self, name: str, directions: Sequence[str], identity: Mapping[str, Any]) -> None:
+    def _refuse_another(self, name: str, directions: Sequence[str], identity: Mapping[str, Any] | None) -> None:
         attributes = self.study.user_attrs
         if "identity" not in attributes:
             raise SweepError(f"study {name} was not made by this sweeper; give another hydra.sweeper.study_name")
@@ -135,7 +137,7 @@ class StoredStudy:
                 f"hydra.sweeper.direction={','.join(directions)}, but study {name} has {','.join(theirs)};"
                 " give another hydra.sweeper.study_name"
             )
-        different = differences(attributes["identity"], identity)
+        different = [] if identity is None else differences(attributes["identity"], identity)
         if different:
             more = f", and {len(different) - MAX_DIFFERENCES} more" if len(different) > MAX_DIFFERENCES else ""
             raise SweepError(

@@ -25,7 +25,7 @@ from omegaconf import DictConfig, open_dict, read_write
 from rich.console import Console
 
 from clipgan.base.secrets import without_passwords
-from sweeps.base.environment import DETACHED
+from sweeps.base.environment import DETACHED, STUDY
 from sweeps.base.errors import SweepError
 from sweeps.base.settings import Settings
 from sweeps.command.next_steps import report_command, show_command
@@ -146,7 +146,8 @@ def submit(launcher: Launcher, config: DictConfig, n_jobs: int, study: SweepStud
         SweepError: Slurm does not accept the jobs.
     """
     removed = without_callbacks(config)
-    leader = DetachedLeader([sys.executable, *own_arguments(config)], {DETACHED: json.dumps(removed)})
+    told = {DETACHED: json.dumps(removed), STUDY: study.name}
+    leader = DetachedLeader([sys.executable, *own_arguments(config)], told)
     study.set_attribute(JOBS_BEGUN, None)
     check_times(launcher)
     try:

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 from omegaconf import DictConfig
 
-from sweeps.base.environment import ORDERS, STORAGE
+from sweeps.base.environment import ORDERS, STORAGE, STUDY
 from sweeps.base.errors import SweepError
 from sweeps.base.signals import Stop, held
 from sweeps.display.progress import View
@@ -138,11 +138,12 @@ class Leader:
 
     def _start(self, place: int) -> None:
         orders = Orders(this_process(), self.parent_run_id, self.as_axes, removed_callbacks(self.config))
+        told = {STORAGE: self.study.url, STUDY: self.study.name, ORDERS: json.dumps(vars(orders))}
         log = self.folder / f"{socket.gethostname()}-{os.getpid()}-{place}.log"
         with log.open("ab") as file:
             process = subprocess.Popen(
                 [sys.executable, *own_arguments(self.config)],
-                env={**os.environ, **self.shares[place], STORAGE: self.study.url, ORDERS: json.dumps(vars(orders))},
+                env={**os.environ, **self.shares[place], **told},
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,

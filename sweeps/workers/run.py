@@ -1,8 +1,10 @@
 """Run a sweep: open its study, run its plan in this process or in several, and print the results."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
@@ -10,6 +12,7 @@ from hydra.types import TaskFunction
 from rich.console import Console
 
 from clipgan.base.secrets import without_passwords
+from sweeps.base.environment import STUDY
 from sweeps.base.errors import SweepError
 from sweeps.base.signals import Stop
 from sweeps.command.command_line import ATTRIBUTE, note
@@ -92,7 +95,7 @@ class Run:
             return []
         if not is_detached():
             self._queue(study)
-        before = {record.number for record in study.records() if record.state in ENDED}
+        before = {record.key for record in study.records() if record.state in ENDED}
         if submits and study.n_open(self.plan):
             self._submit(study)
             self._open_parent(study)
@@ -100,7 +103,7 @@ class Run:
         parent = self._open_parent(study)
         ended = (True, {}) if submits else self._run_trials(study, parent)
         records = study.records()
-        new = [record for record in records if record.state in ENDED and record.number not in before]
+        new = [record for record in records if record.state in ENDED and record.key not in before]
         self._print_results(study, parent, records, len(new))
         return self._end(study, parent, records, new, ended)
 
@@ -249,7 +252,10 @@ class Run:
             settings.target,
         )
         leader = None if self.orders is None else self.orders.leader
-        name, identity = self.request.study_name, self.request.identity
+        name: str = self.request.study_name
+        identity: Mapping[str, Any] | None = self.request.identity
+        if STUDY in os.environ and (self.orders is not None or is_detached()):
+            name, identity = os.environ[STUDY], None  # checked already; variables of the environment may differ here
         return SweepStudy(settings.storage, name, settings.directions, identity, self.say, limits, leader)
 
     def _leader(

@@ -3,9 +3,11 @@
 import re
 import shlex
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import optuna
@@ -84,6 +86,42 @@ def test_a_failure_is_reported_and_retried_only_on_request(app: App) -> None:
     assert app.started()[3:] == ["1 0.5 symmetric"]
     assert "failed:" not in out
     assert not error.exists()
+
+
+@pytest.mark.slow
+def test_another_content_of_a_variable_of_the_environment_is_another_study(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")  # the workers have another one: they join their leader's study
+    monkeypatch.setenv("HH", "8")
+    fixed = ("batch=${oc.env:HH}", "+cores=${oc.env:OMP_NUM_THREADS}")
+    app.run("h=0.1,0.5", *fixed, "hydra.sweeper.workers=2")
+    monkeypatch.setenv("HH", "16")
+    app.run("h=0.1,0.5", *fixed)
+    assert len(app.started()) == 4
+    assert "0 trials run: all 2 points" in app.run("h=0.1,0.5", *fixed)
+    [name, _] = optuna.get_all_study_names(open_storage(app.url))
+    out = app.run("h=0.1,0.5", *fixed, f"hydra.sweeper.study_name={name}", status=1)
+    assert f"study {name} belongs to another configuration: batch is 16, the study's 8. Give another" in out
+
+
+@pytest.mark.slow
+def test_a_reference_on_an_axis_is_shown_as_written(app: App) -> None:
+    assert "1 of 1  h=${C_it}\n" in app.run("h=${C_it},${C_it}", "hydra.sweeper.dry_run=true")
+    out = app.run("h=${C_it},${C_it}")
+    assert "best: trial 0  h=${C_it}  value 0.5625" in out
+    assert re.search(r"^ +0 +\$\{C_it\} +0\.5625 +COMPLETE", out, re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_a_trial_that_somebody_has_deleted_runs_again_under_a_new_number(app: App) -> None:
+    app.run("h=0.1,0.5,2")
+    with closing(sqlite3.connect(app.cwd / "sweeps.db")) as connection, connection:
+        connection.execute("DELETE FROM trials WHERE number = 1")
+    out = app.run("h=0.1,0.5,2", "mode=raise", status=1)
+    assert [trial.number for trial in app.trials()] == [0, 2, 3]
+    assert "failed: trial 3  h=0.5  DivergenceError: loss is nan at h=0.5" in out
+    assert "not shown" not in out
 
 
 @pytest.mark.slow

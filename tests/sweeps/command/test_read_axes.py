@@ -78,6 +78,12 @@ def test_the_command_line_gives_a_conditional_axis_other_values_or_fixes_it() ->
         ({"w": [{"h": 1}, {"h": 2}]}, ("h=1,2",), "h is an axis twice, once in hydra.sweeper.params.w; leave one out"),
         ({"w": [{"h": 1}], "v": [{"h": 2}]}, (), "h is an axis twice, once in hydra.sweeper.params.v"),
         ({"w": [{"h": []}]}, (), r"h=\[\] gives no value"),
+        (
+            {},
+            ("h=${oc.env:HH},1",),
+            r"h=\$\{oc.env:HH\},1 is not allowed: an axis needs the value itself.*written as \$HH",
+        ),
+        ({"w": [{"h": "${oc.env:HH}"}, {"h": 2}]}, (), r"h=choice\(\$\{oc.env:HH\}\) is not allowed"),
         ({"w": [{"h": "interval(0,1)"}, {"h": 2}]}, (), "an interval must be the same in each of its grids"),
     ],
 )

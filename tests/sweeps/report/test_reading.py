@@ -1,5 +1,6 @@
 """Reading a study for a report."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,15 @@ def test_run_directories_are_found_where_the_study_has_moved_to(tmp_path: Path) 
     studies = Studies(after)
     assert studies.read("s0").trials[0].run_dir == str(after / "runs" / "h-1" / "0")
     assert studies.read("s1").trials[0].run_dir == str(before / "runs" / "h-1" / "1")  # it is nowhere
+
+
+def test_a_copied_study_has_the_copied_run_directories_and_those_that_were_not_copied(tmp_path: Path) -> None:
+    before, after = tmp_path / "before", tmp_path / "after"
+    for run in ("0", "1"):
+        (before / "runs" / "h-1" / run).mkdir(parents=True)
+        add(Studies(before).make(f"s{run}"), {"h": 1.0}, [2.0], run_dir=str(before / "runs" / "h-1" / run))
+    shutil.copytree(before, after)
+    (after / "runs" / "h-1" / "1").rmdir()
+    assert Studies(after).read("s0").trials[0].run_dir == str(after / "runs" / "h-1" / "0")
+    assert Studies(after).read("s1").trials[0].run_dir == str(before / "runs" / "h-1" / "1")
+    assert Studies(before).read("s0").trials[0].run_dir == str(before / "runs" / "h-1" / "0")

@@ -121,9 +121,21 @@ def test_a_study_is_deleted_with_its_parts_and_its_run_directories_stay(
     out = run("delete", "s", "--yes")
     assert "deleted: study s.2 with 1 trial (1 COMPLETE) in sqlite:" in out
     assert f"its run directories stay, in {tmp_path}/runs/s, and its runs in MLflow" in out
+    assert f"To remove the directories: rm -r {tmp_path}/runs/s\n" in out
     assert (tmp_path / "runs" / "s" / "0").is_dir()
     assert optuna.get_all_study_names(studies.url) == ["another"]
     assert len(studies.read("another").trials) == 1
+
+
+def test_directories_beside_another_database_are_not_to_be_removed(
+    studies: Studies, run: Run, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    original = tmp_path_factory.mktemp("original") / "runs" / "s" / "0"
+    original.mkdir(parents=True)
+    add(studies.make("s"), {"h": 1.0}, [1.0], run_dir=str(original))
+    out = run("delete", "s", "--yes")
+    assert f"its run directories stay, in {original.parent}, and its runs in MLflow" in out
+    assert "rm -r" not in out
 
 
 def test_directories_of_interrupted_trials_are_named_and_the_working_directory_is_not_removed(

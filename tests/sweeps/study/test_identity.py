@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+import pytest
 from omegaconf import OmegaConf
 
 from sweeps.study.identity import derived_name, differences, identity_of
@@ -72,3 +73,26 @@ def test_a_fixed_override_below_a_swept_group_is_part_of_it() -> None:
 def test_the_value_in_place_of_an_axis_that_some_points_lack_is_part_of_it() -> None:
     one, other = (identity_of(OmegaConf.create({"h": h, "k": h}), ["h", "k"], [], partial=["h"]) for h in (1, 2))
     assert (one["axes"], one["config"], other["config"]) == (["h", "k"], {"h": 1}, {"h": 2})
+
+
+@pytest.mark.parametrize(("written", "variables", "expected"), [
+    ("${oc.env:HH}", {"HH": "0.3"}, "0.3"),
+    ("${oc.decode:${oc.env:HH}}", {"HH": "0.3"}, "${oc.decode:0.3}"),
+    ("${h}/${oc.env:HH}/x", {"HH": "a"}, "${h}/a/x"),  # a key's own value is a part of the identity
+    (["${oc.env:HH}", {"k": "${oc.env:HH,1}"}], {"HH": "a"}, ["a", {"k": "a"}]),
+    ("${oc.env:HH,${oc.env:KK,7}}", {"KK": "8"}, "${oc.env:HH,8}"),
+    ("${oc.env:HH,${h}}", {}, "${oc.env:HH,${h}}"),  # its default
+    ("${oc.env:HH}", {}, "${oc.env:HH}"),
+    ("${oc.env:URL}", {"URL": "postgresql://me:hunter2@host/db"}, "postgresql://me:***@host/db"),
+    ("${oc.env:AWS_SECRET_ACCESS_KEY}", {"AWS_SECRET_ACCESS_KEY": "hunter2"}, "${oc.env:AWS_SECRET_ACCESS_KEY}"),
+    ({"password": "${oc.env:HH}"}, {"HH": "hunter2"}, "${oc.env:HH}"),
+])  # fmt: skip
+def test_a_variable_of_the_environment_counts_by_its_value_and_a_secret_as_written(
+    written: Any, variables: dict[str, str], expected: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    [found] = identity_of(OmegaConf.create({"k": written}), [], [])["config"].values()
+    assert found == expected
+    config = OmegaConf.create({"k": 1, "cache": {"dir": "${oc.env:HH}"}, "axis": "${oc.env:HH}"})
+    assert identity_of(config, ["axis"], ["cache"])["config"] == {"k": 1}

@@ -13,6 +13,7 @@ from optuna.study import StudyDirection
 from sqlalchemy.exc import SQLAlchemyError
 
 from sweeps.base.errors import SweepError
+from sweeps.job.current_trial import RunningTrial
 from sweeps.study import storage
 from sweeps.study.storage import absolute_url, exclusive, has_password, open_storage, patient
 
@@ -140,6 +141,19 @@ def test_an_unreachable_database_is_one_message(monkeypatch: pytest.MonkeyPatch)
     assert patient(ask)(3) == 3
     with pytest.raises(SweepError, match=r"has not answered for 0 s.*connection refused.*run the same command again"):
         patient(ask)(10**9)
+
+
+def test_what_no_wait_ends_is_one_message_at_once(tmp_path: Path) -> None:
+    """The error of two trials with one number, as somebody's own SQL may leave them."""
+    url = f"sqlite:///{tmp_path}/s.db"
+    study = optuna.create_study(storage=open_storage(url), study_name="s")
+    for _ in range(2):
+        study.add_trial(optuna.create_trial(value=1.0))
+    with closing(sqlite3.connect(tmp_path / "s.db")) as connection, connection:
+        connection.execute("UPDATE trials SET number = 0")
+    trial = RunningTrial(url, "s", 0, None)
+    with pytest.raises(SweepError, match=r"cannot be used: Multiple rows were found.*changed its rows, put a copy in"):
+        trial.overrides()
 
 
 def test_a_command_waits_for_a_locked_database(tmp_path: Path) -> None:

@@ -186,6 +186,9 @@ def test_a_run_of_so_many_seconds_ends_at_the_nearest_kimg(configure, tmp_path, 
     run(limited(1000))  # kimg is the most
     assert steps() == [0, 1, 2, 3, 4]
     assert "train.py kimg=8 resume=auto hydra.run.dir=" in capsys.readouterr().out  # more seconds would change nothing
+    with pytest.raises(UserError, match=r"longer training: seconds=1\.47 ends earlier.* 4\.2 s of.*seconds=5 or more"):
+        run(limited(1.4 * 1.05))
+    assert steps() == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.slow
@@ -211,6 +214,12 @@ def test_a_finished_run_trains_no_more_and_another_run_is_refused(configure, tmp
     assert train(configure("kimg=1", *quiet), tmp_path) == first
     assert first.objective_sd is not None
     assert (tmp_path / "checkpoint-000001.pt").stat().st_mtime_ns == before
+    train(configure("kimg=2", *quiet), tmp_path)
+    longer = r"000002\.pt is of a longer training: kimg=1 ends at step 11, .* 21; give kimg=2 or more.*abandoned/"
+    for resume in ("auto", tmp_path / "checkpoint-000002.pt"):
+        with pytest.raises(UserError, match=longer):
+            train(configure("kimg=1", f"resume={resume}", *quiet), tmp_path)
+    assert train(configure("kimg=1", f"resume={tmp_path / 'checkpoint-000001.pt'}", *quiet), tmp_path) == first
     with pytest.raises(UserError, match=r"another run: h=0\.5 there, 2\.0 here.*resume=none"):
         train(configure("kimg=1", "h=2", *quiet), tmp_path)
     path = tmp_path / "checkpoint-000001.pt"
