@@ -152,6 +152,7 @@ class Run:
                     study.set_attribute(FOLDER, str(composition.sweep_dir))
             composition.move_to(study.attribute(FOLDER))
         composition.make_folder()
+        study.look_for_runs(self.request.run_folders())
 
     def _run_trials(self, study: SweepStudy, parent: ParentRun | None) -> tuple[bool, Returns]:
         """Run the plan; the run in MLflow ends if a signal stops it. Returns: see `_run_plan`."""
