@@ -8,12 +8,18 @@ from typing import Any
 
 from clipgan.base.secrets import without_passwords
 from clipgan.base.text import config_flags
+from sweeps.points.search_space import AnyAxis, Axis, name_of
+from sweeps.points.trial_record import TrialRecord
 
 ATTRIBUTE = "command"  # note of the study
 
 
 def note(
-    fixed: Sequence[str], folder: Path, best_command: str | None = None, has_seed: bool = True
+    fixed: Sequence[str],
+    folder: Path,
+    best_command: str | None = None,
+    has_seed: bool = True,
+    wider: Sequence[str] = (),
 ) -> Mapping[str, Any]:
     """What a study keeps of the command that runs it: the program, and the overrides that all trials share.
 
@@ -24,9 +30,10 @@ def note(
         folder: of the sweep, which has the run directories.
         best_command: `hydra.sweeper.best_command`.
         has_seed: whether the app has a key that replicas may vary.
+        wider: see `sweep_command`.
     """
     return {
-        "sweep": sweep_command(),
+        "sweep": sweep_command(wider),
         "folder": str(folder.absolute()),
         "best": best_command,
         "has_seed": has_seed,
@@ -36,9 +43,37 @@ def note(
     }
 
 
-def sweep_command() -> str:
-    """The command of this process, for a shell: it goes on with its sweep, or extends it."""
-    return _shown(_program(), [*map(without_passwords, sys.argv[1:])])
+def sweep_command(wider: Sequence[str] = ()) -> str:
+    """The command of this process, for a shell: it goes on with its sweep, or extends it.
+
+    Args:
+        wider: overrides that take the place of those of the same keys, from `wider_axes`.
+    """
+    by_key = {line.partition("=")[0].lstrip("+"): line for line in wider}
+    arguments = [by_key.pop(word.partition("=")[0].lstrip("+"), word) for word in sys.argv[1:]]
+    return _shown(_program(), [*map(without_passwords, [*arguments, *by_key.values()])])
+
+
+def wider_axes(axes: Sequence[AnyAxis], records: Sequence[TrialRecord]) -> list[str]:
+    """The axes with all values of the study, as overrides: only those of which a command gives fewer values.
+
+    Args:
+        axes: of the command.
+        records: trials of the study.
+    """
+    lines = []
+    for axis in axes:
+        if not isinstance(axis, Axis):
+            continue
+        known: dict[str, str] = {}  # name of a value -> how a user spelled it
+        for record in records:
+            own = {line.partition("=")[0].lstrip("+"): line.partition("=")[2] for line in record.overrides}
+            if axis.name in record.point and axis.name in own:
+                known.setdefault(name_of(record.point[axis.name]), own[axis.name])
+        mine = {name_of(value): text for value, text in axis.spellings.items()}
+        if known.keys() - mine.keys():
+            lines.append(f"{axis.key}={','.join((known | mine).values())}")
+    return lines
 
 
 def command_of(note: Mapping[str, Any] | None, overrides: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from sweeps.command.composition import Composition
 from sweeps.command.make_plan import plan_of, with_conditions
 from sweeps.command.point_check import check_points
 from sweeps.points.layout import Layout
-from sweeps.points.search_space import AnyAxis
+from sweeps.points.search_space import AnyAxis, job_overrides
 from sweeps.search.plan import Grid, Plan
 from sweeps.study.identity import derived_name, identity_of
+from sweeps.study.run_folders import RunFolders
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,12 @@ class Request:
     def study_name(self) -> str:
         """The name that the study has or would have."""
         return self.settings.study_name or derived_name(self.identity)
+
+    def run_folders(self) -> RunFolders:
+        """The run directories that its study may find, after its folder has been chosen."""
+        config, whole = self.composition.config, partial(job_overrides, self.axes, self.fixed)
+        folder = self.composition.sweep_dir.absolute()
+        return RunFolders(folder, config.hydra.output_subdir, whole, self.settings.not_identity)
 
 
 def read(

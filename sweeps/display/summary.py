@@ -106,7 +106,7 @@ def _verdict(ranking: Ranking) -> Iterator[Table | str]:
         yield _replica_table(ranking)
         if said := caution(result.first.n for result in ranking.points):
             yield said
-        yield f"best: {ranking.best}  {ranking.best.first}  {metric} {cell(ranking.best.values[0])}"
+        yield f"{ranking.best_of}: {ranking.best}  {ranking.best.first}  {metric} {cell(ranking.best.values[0])}"
         if any(map(ranking.difference, ranking.points)):
             share = f"{1 - ranking.error:.4g}"
             yield f"against the best: difference of the means; all intervals hold at once with probability {share}"

@@ -123,7 +123,7 @@ class Ranking:
         most = max((len(result.complete) for result in found), default=0)
         self.asked = most if goal.error is not None else goal.replicas or most
         sign = 1 if goal.directions[0] == "minimize" else -1
-        enough = min(self.asked, most)
+        self.enough = enough = min(self.asked, most)  # complete replicas that a point needs, to be the best
         self.points = sorted(found, key=lambda result: (len(result.complete) < enough, sign * result.values[0]))
         full = [result for result in self.points if len(result.complete) >= enough]
         several = len(goal.directions) > 1
@@ -137,6 +137,13 @@ class Ranking:
     def best(self) -> PointResult | None:
         """The point at the top, by the first objective; None without any, or if the values do not compare."""
         return self.points[0] if self.points and not self.incomparable else None
+
+    @property
+    def best_of(self) -> str:
+        """Say what the first point is: `best`, or the best of those with enough seeds where another one is better."""
+        better = min if self.goal.directions[0] == "minimize" else max
+        values = [result.values[0] for result in self.points]
+        return "best" if better(values) == values[0] else f"best of the points with at least {self.enough} seeds"
 
     def best_trial(self, result: PointResult) -> TrialRecord:
         """The point's complete trial that is best by the first objective."""

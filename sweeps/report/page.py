@@ -255,4 +255,4 @@ def _leaders(sweep: Sweep) -> list[str]:
     said = [f"{line[0].upper()}{line[1:]}" for line in (*verdict(ranking), *ranking.cautions)]
     if len(sweep.goal.names) > 1:
         return said
-    return [f"Best: {sweep.points[0]} with {sweep.objective} {sweep.points[0].first}", *said]
+    return [f"{ranking.best_of.capitalize()}: {sweep.points[0]} with {sweep.objective} {sweep.points[0].first}", *said]

@@ -21,6 +21,7 @@ from sweeps.search.plan import Plan
 from sweeps.study.open_study import OpenStudy
 from sweeps.study.owner import this_process
 from sweeps.study.queue import Tell, queue_order
+from sweeps.study.run_folders import RunFolders
 from sweeps.study.storage import drawing, patient
 from sweeps.study.warm_start import take_over
 
@@ -34,6 +35,10 @@ class SweepStudy(OpenStudy):
     """
 
     _in_doubt = False  # whether a claim of this process has failed half-way
+
+    def look_for_runs(self, folders: RunFolders) -> None:
+        """Let new trials take the run directories in which a lost study has run their points."""
+        self._queue.run_folders = folders
 
     def enqueue(
         self,

@@ -13,6 +13,7 @@ from sweeps.base.optuna_internals import ARTIFACT, add_trials, complete_trial, k
 from sweeps.base.signals import heed_now
 from sweeps.points.trial_record import JOB, NAMES, OWN, TrialRecord
 from sweeps.study import owner
+from sweeps.study.run_folders import RunFolders
 from sweeps.study.stored_study import StoredStudy
 from sweeps.study.trial_cache import Trials
 
@@ -45,9 +46,10 @@ class Queue:
         self._limits = limits
         self._looked_for_silent = time.monotonic()
         self.trials = Trials(storage, study.study.study_name)
+        self.run_folders: RunFolders | None = None  # None: nobody looks for the directories of an earlier study
 
     def add_new(self, tasks: Sequence[TrialRecord], tell: Tell | None = None) -> None:
-        """Add a waiting trial for each task, with the run directories that come next.
+        """Add a waiting trial for each task, with its run directory.
 
         Args:
             tasks: have no trial yet.
@@ -56,7 +58,9 @@ class Queue:
         Raises:
             SweepError: see `StoredStudy.conforming`.
         """
-        first = max((record.label for record in self.trials.all.values()), default=-1) + 1
+        taken = {record.label for record in self.trials.all.values()}
+        first = max(taken, default=-1) + 1
+        runs = self.run_folders.numbers(tasks, taken) if self.run_folders else range(first, first + len(tasks))
         points = self._study.conforming([task.point for task in tasks])
         distributions = self._study.distributions()
         new = [
@@ -67,7 +71,7 @@ class Queue:
                 user_attrs={OWN: point, "replica": task.replica, "overrides": list(task.overrides), "run": run},
                 system_attrs=dict(task.system),
             )
-            for run, (task, point) in enumerate(zip(tasks, points, strict=True), start=first)
+            for run, task, point in zip(runs, tasks, points, strict=True)
         ]
         self.add(new, tell)
 

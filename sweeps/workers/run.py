@@ -15,7 +15,7 @@ from clipgan.base.secrets import without_passwords
 from sweeps.base.environment import STUDY
 from sweeps.base.errors import SweepError
 from sweeps.base.signals import Stop
-from sweeps.command.command_line import ATTRIBUTE, note
+from sweeps.command.command_line import ATTRIBUTE, note, wider_axes
 from sweeps.command.make_plan import has_seed
 from sweeps.command.next_steps import Step, next_steps, report_command
 from sweeps.command.request import Request
@@ -116,13 +116,14 @@ class Run:
         """Note the command with the study, and queue its points."""
         composition = self.request.composition
         composition.save()
-        seeded = has_seed(self.settings, composition.config)
+        seeded, layout = has_seed(self.settings, composition.config), self.request.layout
+        wider = wider_axes(layout.axes, study.records()) if layout.is_product else []
         study.set_attributes(
             {
-                ATTRIBUTE: note(self.request.fixed, composition.sweep_dir, self.settings.best_command, seeded),
+                ATTRIBUTE: note(self.request.fixed, composition.sweep_dir, self.settings.best_command, seeded, wider),
                 ABOUT: self.request.about,
                 LOG_AXES: [axis.name for axis in self.request.axes if isinstance(axis, Interval) and axis.log],
-                DEPENDENCIES: self.request.layout.lines(),
+                DEPENDENCIES: layout.lines(),
             }
         )
         note_code(study, self.task_function, self.say)
@@ -154,6 +155,7 @@ class Run:
                     study.set_attribute(FOLDER, str(composition.sweep_dir))
             composition.move_to(study.attribute(FOLDER))
         composition.make_folder()
+        study.look_for_runs(self.request.run_folders())
 
     def _run_trials(self, study: SweepStudy, parent: ParentRun | None) -> tuple[bool, Returns]:
         """Run the plan; the run in MLflow ends if a signal stops it. Returns: see `_run_plan`."""

@@ -26,6 +26,7 @@ from clipgan.metrics.inception import find_inception_weights
 from clipgan.metrics.measure import load_measure
 from clipgan.metrics.metric_names import prompt_split, real_split
 from clipgan.models.losses.structure import active_terms
+from clipgan.tasks.simclr.pretrained import Pretrained, find_pretrained, load_pretrained
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Prepared:
     judge: FrozenClip | None  # None if no CLIP judges
     cache_dir: Path
     frozen: FrozenLayers | None = None  # the layers that a projected D reads
+    pretrained: Pretrained | None = None  # where the ResNet comes from with resnet=simclr
 
 
 def check_files(config: Config, device: torch.device) -> None:
@@ -124,20 +126,26 @@ def reads_no_caption(condition: ConditionConfig) -> bool:
     return condition.language_free == 1 and condition.pseudo_text == "noise"
 
 
-def prepare(config: Config, device: torch.device) -> Prepared:
+def prepare(config: Config, device: torch.device, run_dir: Path | None = None) -> Prepared:
     """Load data, encoders and features, after computing everything that the cache lacks.
+
+    Args:
+        config: of the run.
+        device: where the encoders compute.
+        run_dir: where the run may go on from a checkpoint; None: it does not.
 
     Raises:
         UserError: data or weights are missing or do not fit.
     """
     check_files(config, device)
+    needs_resnet = any(term.space == "ResNet" for term in active_terms(config))
+    pretrained = find_pretrained(config, run_dir) if needs_resnet and config.resnet.name == "simclr" else None
     own = _load_own_layers(config, device)  # before the data, so that a user learns of a mistake at once
     cache_dir = cache_dir_of(config.cache_dir)
     data = load_data(config.data, config.resolution, cache_dir)
     report_files(data)
     check_captions(config, data)
     check_batch_size(config, data.train)
-    needs_resnet = any(term.space == "ResNet" for term in active_terms(config))
     judging = config.metrics.judge
     # load ready encoders before training others, so that a missing file is reported at once
     trains = {
@@ -148,11 +156,11 @@ def prepare(config: Config, device: torch.device) -> Prepared:
     loaded_clip = None if trains["clip"] else load_clip(config.clip, data, cache_dir, device)
     loaded_resnet = None
     if needs_resnet and not trains["resnet"]:
-        loaded_resnet = _load_resnet(config, data, cache_dir, device)
+        loaded_resnet = _load_resnet(config, pretrained, data, cache_dir, device)
     wanted = [training for training in trains.values() if training is not None]
     train_side_by_side(wanted, config.data, config.resolution, cache_dir, device)
     clip = loaded_clip or load_clip(config.clip, data, cache_dir, device)
-    resnet = loaded_resnet or (_load_resnet(config, data, cache_dir, device) if needs_resnet else None)
+    resnet = loaded_resnet or (_load_resnet(config, pretrained, data, cache_dir, device) if needs_resnet else None)
     features = load_features(
         data,
         clip,
@@ -175,7 +183,7 @@ def prepare(config: Config, device: torch.device) -> Prepared:
         )
     guide = config.discriminator.network == GUIDE
     frozen = FrozenLayers(clip, f"clip={config.clip.name}", config.discriminator.layers) if guide else own
-    return Prepared(data, clip, resnet, features, judge, cache_dir, frozen)
+    return Prepared(data, clip, resnet, features, judge, cache_dir, frozen, pretrained)
 
 
 def _load_own_layers(config: Config, device: torch.device) -> FrozenLayers | None:
@@ -191,9 +199,9 @@ def _load_own_layers(config: Config, device: torch.device) -> FrozenLayers | Non
     return layers
 
 
-def _load_resnet(config: Config, data: PackedData, cache_dir: Path, device: torch.device) -> FrozenResNet:
-    if config.resnet.name != "simclr":
+def _load_resnet(
+    config: Config, pretrained: Pretrained | None, data: PackedData, cache_dir: Path, device: torch.device
+) -> FrozenResNet:
+    if pretrained is None:
         return load_resnet(config.resnet, data, cache_dir, device)
-    from clipgan.tasks.simclr.pretrained import load_pretrained, pretrained_file  # most runs do not need this import
-
-    return load_pretrained(pretrained_file(config.resnet, config.mlflow), config.resnet.precision).to(device)
+    return load_pretrained(pretrained.file, config.resnet.precision).to(device)

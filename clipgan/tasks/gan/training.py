@@ -63,7 +63,7 @@ class Training(Run):
             discriminator_terms=[term for term in self.terms if term.phase == "D"],
             spaces=FrozenSpaces(prepared.clip, prepared.resnet, features.text_to_resnet, config.loss.text == "noisy"),
         )
-        self.clip, self.judge = prepared.clip, prepared.judge
+        self.clip, self.judge, self.pretrained = prepared.clip, prepared.judge, prepared.pretrained
         batches = Batches(config, prepared.data.train, features.train, device, prepared.data.x_flip)
         self.batches: Source = Prefetched(batches) if device.type == "cuda" else batches
         self.state = new_state(config, prepared.clip.dim, device, prepared.frozen)
@@ -99,11 +99,13 @@ class Training(Run):
         console.print(weight_table(self.terms, self.config))
 
     def params(self) -> dict[str, Any]:
-        """The sizes of the networks, and the protocol of the metrics."""
+        """The sizes of the networks, the pretraining of the ResNet, and the protocol of the metrics."""
+        pretrained = self.pretrained.record() if self.pretrained else {}
         return {
             "parameters/G": parameter_count(self.state.generator),
             "parameters/D": parameter_count(self.state.discriminator),
             **{f"macs/{name}": macs for name, macs in self.costs.items()},
+            **{f"resnet/{name}": value for name, value in pretrained.items()},
             **self.evaluation.record(),
         }
 
@@ -133,8 +135,12 @@ class Training(Run):
         return [self.run_dir / f"samples-{units:06d}.png"]
 
     def record(self) -> dict[str, Any]:
-        """Describe the CLIPs, so that a later command finds them."""
-        return {"clip": self.clip.record(), "judge": self.judge.record() if self.judge else None}
+        """Describe the CLIPs and the pretraining of the ResNet, so that a later command finds them."""
+        return {
+            "clip": self.clip.record(),
+            "judge": self.judge.record() if self.judge else None,
+            "resnet": self.pretrained.record() if self.pretrained else None,
+        }
 
     def finish(self, log: Log) -> None:
         """Log the generator as an MLflow model."""
@@ -179,5 +185,5 @@ def prepare_run(config: Config, run_dir: Path, device: torch.device, report: Rep
     initial = None
     if config.init is not None and not run_checkpoints.exists(config.resume, run_dir):
         initial = read_initial(config)  # before the data, so that a user learns of a mistake at once
-    prepared = prepare(config, device)
+    prepared = prepare(config, device, run_dir)
     return lambda: Training(config, run_dir, prepared, device, report, initial)

@@ -1,13 +1,17 @@
 """Load a pretrained encoder as the GAN's ResNet space: `resnet=simclr resnet.run=RUN_ID|latest`."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from clipgan.base import lookup
 from clipgan.base.console import console
 from clipgan.base.errors import UserError
 from clipgan.base.mlflow_store import first_touch
-from clipgan.config import MlflowConfig, ResNetConfig
+from clipgan.config import Config, MlflowConfig
+from clipgan.engine import run_checkpoints
 from clipgan.engine.checkpoint_file import load_checkpoint
 from clipgan.engine.mlflow_checkpoint import last_checkpoint_of_run, refuse_missing_database
 from clipgan.inputs.encoders.preprocess import Preprocess
@@ -18,21 +22,58 @@ LATEST = "latest"
 PREFIX = "encoder."  # prefix of the encoder's tensors in a checkpoint
 
 
-def pretrained_file(config: ResNetConfig, mlflow: MlflowConfig) -> Path:
-    """Find the checkpoint that `config` names by a file or a run.
+@dataclass(frozen=True)
+class Pretrained:
+    """The checkpoint of a pretraining that a GAN's run takes its encoder from."""
+
+    file: Path
+    run: str | None = None  # MLflow's id; None: resnet.checkpoint names the file
+
+    def record(self) -> dict[str, str | None]:
+        """Return what a run records to find this encoder again."""
+        return {"run": self.run, "file": str(self.file.resolve())}
+
+
+def find_pretrained(config: Config, run_dir: Path | None) -> Pretrained:
+    """Find the checkpoint that `config.resnet` names by a file or a run.
+
+    A run that goes on takes the file that its own checkpoint records. If this file is gone, `resnet.run=latest` means
+    the run that the checkpoint records.
+
+    Args:
+        config: of a GAN's run.
+        run_dir: the directory of this run; None: it never goes on.
 
     Raises:
-        UserError: there is no such checkpoint.
+        UserError: there is no such checkpoint, or the run to go on with has begun with another pretraining.
     """
-    if config.checkpoint is not None:
-        return Path(config.checkpoint)
-    given = f"resnet.run={config.run}"
-    if config.run is None or mlflow.tracking_uri is None:
+    resnet, mlflow = config.resnet, config.mlflow
+    if resnet.checkpoint is not None:
+        return Pretrained(Path(resnet.checkpoint))
+    source, run = "", resnet.run
+    begun, recorded = (None, {}) if run_dir is None else _recorded(config.resume, run_dir)
+    if begun is not None and recorded.get("run") is not None:
+        if run == LATEST:
+            source, run = f", which {begun} began with", recorded["run"]
+        run_checkpoints.refuse_differences(begun, {"resnet.run": recorded["run"]}, {"resnet.run": run})
+        if lookup.is_file(file := Path(recorded["file"])):
+            return _said(Pretrained(file, run))
+    given = f"resnet.run={run}{source}"
+    if run is None or mlflow.tracking_uri is None:
         raise UserError(f"{given} needs MLflow (mlflow.tracking_uri); give a checkpoint with resnet.checkpoint=FILE")
-    run_id = latest_pretraining(mlflow, given) if config.run == LATEST else config.run
-    path = last_checkpoint_of_run(run_id, mlflow, given)
-    console.print(f"resnet=simclr: the encoder of run {run_id}, {path}")
-    return path
+    run = latest_pretraining(mlflow, given) if run == LATEST else run
+    return _said(Pretrained(last_checkpoint_of_run(run, mlflow, given), run))
+
+
+def _recorded(resume: str, run_dir: Path) -> tuple[Path | None, dict[str, Any]]:
+    """Return the checkpoint that a run goes on from, and the pretraining that it records."""
+    found = run_checkpoints.find(resume, run_dir, torch.device("meta"))
+    return (None, {}) if found is None else (found[0], found[1].get("resnet") or {})
+
+
+def _said(found: Pretrained) -> Pretrained:
+    console.print(f"resnet=simclr: the encoder of run {found.run}, {found.file}")
+    return found
 
 
 def load_pretrained(path: Path, precision: str) -> FrozenResNet:

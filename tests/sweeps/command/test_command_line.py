@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.command.command_line import command_of, note
+from sweeps.command.command_line import command_of, note, wider_axes
+from sweeps.points.search_space import Axis
+from sweeps.points.trial_record import TrialRecord
 
 
 def test_a_command_for_a_shell() -> None:
@@ -36,6 +38,17 @@ def test_the_program_as_seen_from_here(monkeypatch: pytest.MonkeyPatch, tmp_path
         monkeypatch.setattr(sys, "argv", [given])
         known = {name: note(["kimg=2"], Path("runs"))[name] for name in ("program", "flags", "fixed")}
         assert known == {"program": shown, "flags": [], "fixed": ["kimg=2"]}
+
+
+def test_a_command_with_fewer_values_than_the_study_is_kept_with_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    axes = [Axis("x", "+x", {5.0: "5"}), Axis("loss", "loss", {"a": "a"}), Axis("y", "y", {1.0: "1", 2.0: "2"})]
+    points = [({"x": 3.0, "loss": "b c", "y": 1.0}, ("x=3.0", "loss='b c'", "y=1")), ({"x": 5.0}, ("x=5",))]
+    wider = wider_axes(
+        axes, [TrialRecord(n, "COMPLETE", *each[:1], overrides=each[1]) for n, each in enumerate(points)]
+    )
+    assert wider == ["+x=3.0,5", "loss='b c',a"]
+    monkeypatch.setattr(sys, "argv", ["app.py", "-m", "+x=5", "y=1,2"])  # a config has the axis `loss`
+    assert note([], Path("runs"), wider=wider)["sweep"] == """python app.py -m +x=3.0,5 y=1,2 'loss='"'"'b c'"'"',a'"""
 
 
 def test_where_the_configuration_was_is_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """The summary at the end of a sweep."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -34,11 +35,13 @@ RECORDS = [
 FURTHER = [("to see it all", "report s")]
 
 
-def printed(records: list[TrialRecord], n_run: int = 2, n_superseded: int = 0, width: int = PIPED_WIDTH) -> list[str]:
+def printed(
+    records: list[TrialRecord], n_run: int = 2, n_superseded: int = 0, width: int = PIPED_WIDTH, replicas: int = 1
+) -> list[str]:
     console = Console(file=io.StringIO(), width=width, highlight=False, markup=False)
     print_summary(
         console,
-        Ranking(records, Goal(step_name="kimg")),
+        Ranking(records, Goal(step_name="kimg", replicas=replicas)),
         study="s",
         asked="5 points",
         n_run=n_run,
@@ -94,6 +97,18 @@ def test_what_follows_the_table() -> None:
         "to see it all:",
         "    report s",
     ]
+
+
+def test_a_point_with_more_seeds_is_the_best_of_these_points_only() -> None:
+    """A better point has one seed."""
+    records = [
+        TrialRecord(number, "COMPLETE", {"x": x}, value, replica=replica, values=(value,))
+        for number, (x, replica, value) in enumerate([(3.0, 0, 3.0), (5.0, 0, 15.0), (5.0, 1, 15.5)])
+    ]
+    lines = printed(records, replicas=2)
+    assert any(line.startswith("best of the points with at least 2 seeds: x=5  15.25") for line in lines)
+    worse = [records[0], *(replace(record, value=1.0, values=(1.0,)) for record in records[1:])]
+    assert any(line.startswith("best: x=5  1 ") for line in printed(worse, replicas=2))
 
 
 def test_nothing_left_to_run() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from mlflow import MlflowClient
 
 from clipgan.base.errors import UserError
 from clipgan.inputs.encoders.frozen import weights_digest
@@ -56,3 +57,37 @@ def test_missing_encoders_are_refused(cache_dir, tmp_path):
         ask("resnet.run=null")
     with pytest.raises(UserError, match=r"resnet\.run=x is not allowed: .*null for resnet=tiny"):
         make_config("+resnet.run=x")
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_the_pretraining_that_it_began_with(cache_dir, tmp_path, mlflow_store, capfd):
+    uri = mlflow_store(tmp_path / "mlflow.db")
+    mlflow = f"mlflow.tracking_uri={uri}"
+
+    def pretrain(name):
+        train(make_config(*tiny_simclr(cache_dir, "epochs=1", f"seed={len(name)}", mlflow)), tmp_path / name)
+        return (tmp_path / name / "mlflow_run_id.txt").read_text().strip()
+
+    def go_on(kimg, *given):
+        settings = [text for text in tiny(cache_dir) if not text.startswith("resnet.")]
+        config = make_config(*settings, "resnet=simclr", f"kimg={kimg}", mlflow, *given)
+        return train(config, tmp_path / "gan")
+
+    first, file = pretrain("a"), tmp_path / "a" / "checkpoint-000001.pt"
+    recorded = torch.load(go_on(1).checkpoint, weights_only=True)["resnet"]
+    assert recorded == {"run": first, "file": str(file)}
+    run_id = (tmp_path / "gan" / "mlflow_run_id.txt").read_text().strip()
+    params = MlflowClient(uri).get_run(run_id).data.params
+    assert (params["resnet/run"], params["resnet/file"]) == (first, str(file))
+    second = pretrain("second")
+    assert torch.load(go_on(2).checkpoint, weights_only=True)["resnet"] == recorded
+    moved = file.rename(file.with_name("checkpoint-000002.pt"))  # the run has trained on, and dropped the old file
+    go_on(3)
+    assert f"the encoder of run {first}, {moved}" in capfd.readouterr().out
+    with pytest.raises(UserError, match=rf"resnet\.run={first} there, {second} here; resume=none starts over"):
+        go_on(4, f"resnet.run={second}")
+    (tmp_path / "a").rename(tmp_path / "kept")
+    lost = rf"^resnet\.run={first}, which .*gan/checkpoint-000003\.pt began with: the run's directory .* no checkpoint"
+    with pytest.raises(UserError, match=lost):
+        go_on(4)
+    go_on(4, f"resnet.checkpoint={tmp_path / 'kept' / moved.name}")
