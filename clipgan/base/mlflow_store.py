@@ -6,7 +6,7 @@ import shlex
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlparse
 
 from filelock import FileLock
 
@@ -52,6 +52,16 @@ def address(
     return f"{shlex.join([python(), '-m', 'mlflow', 'ui', '--backend-store-uri', shown])}, then http://127.0.0.1:5000/{page}"
 
 
+def _is_moved(uri: str, location: str) -> bool:
+    """Whether an SQLite file was moved or copied away from the folder with the files of an experiment."""
+    parsed = urlparse(location)
+    if not uri.startswith("sqlite:///") or parsed.scheme not in ("", "file"):
+        return False
+    place, own = Path(unquote(parsed.path)).resolve(), Path(uri.removeprefix("sqlite:///")).resolve().parent
+    copied = own / place.parent.name / place.name  # mlruns/1
+    return not place.is_relative_to(own) and (copied.exists() or not place.exists())
+
+
 def limit_waits() -> None:
     """Keep MLflow from blocking for minutes where a server is down, and from speaking; for before it is imported."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -74,4 +84,9 @@ def connect(uri: str, experiment: str) -> tuple[Any, str]:
         if known and known.lifecycle_stage == "deleted":  # its name stays taken
             client.restore_experiment(known.experiment_id)
             console.print(f"MLflow's experiment {experiment} was deleted: restored for this run")
+        if known and _is_moved(uri, known.artifact_location):
+            console.print(
+                f"MLflow's experiment {experiment} keeps its files in {known.artifact_location}, not beside the moved"
+                " database: the files of this run go there; mlflow.experiment=NAME begins a new experiment here"
+            )
         return client, known.experiment_id if known else client.create_experiment(experiment)

@@ -9,8 +9,10 @@ from rich.table import Table
 
 from clipgan.base.console import console
 from clipgan.base.durable_files import replace_text
+from clipgan.base.errors import UserError
 from clipgan.base.secrets import without_passwords
 from clipgan.base.text import first_line
+from clipgan.engine.mlflow_checkpoint import refuse_missing_database
 from clipgan.evaluating.measuring import Measured
 from clipgan.tracking.mlflow_run import log_metrics
 
@@ -70,7 +72,10 @@ def write_curves(found: Sequence[Measured], path: Path) -> None:
 def log_to_mlflow(measured: Measured, run_id: str, uri: str) -> None:
     """Log the metrics to a run, at the generator's kimg; if MLflow fails, say so: the values are in metrics.json."""
     try:
+        refuse_missing_database(uri, f"the metrics of run {run_id} are not logged")
         log_metrics(uri, run_id, measured.metrics, round(measured.kimg or 0))
+    except UserError as error:
+        console.print(str(error))
     except Exception as error:  # any error of a driver or transport
         reason = without_passwords(f"MLflow at {uri} did not take the metrics of run {run_id}: {first_line(error)}")
         console.print(reason)

@@ -18,7 +18,7 @@ def rename_one(storage: str, study: str, new: str) -> None:
     Raises:
         SweepError: see `rename`; or there is no such study.
     """
-    database = open_made(storage)
+    database = open_made(storage, writes=True)
     old = name_in(database, study)
     rename(database, old, new)
     print(f"study {old} is called {new} now; the command that made it goes on with it, in the same run directories")
@@ -35,7 +35,7 @@ def delete_one(storage: str, study: str, yes: bool) -> None:
     Raises:
         SweepError: see `delete`; there is no such study; or standard input is no terminal to ask on.
     """
-    database = open_made(storage)
+    database = open_made(storage, writes=True)
     name = name_in(database, study)
     refuse_running(database, name)
     sweep = read(storage, name)

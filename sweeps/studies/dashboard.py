@@ -37,7 +37,7 @@ def attach_pictures(storage: str, study: str | None, folder: Path, pattern: str)
         SweepError: there is no such study.
         OSError: a picture cannot be written.
     """
-    database = open_made(storage)
+    database = open_made(storage, writes=True)
     name = name_in(database, study)
     folder.mkdir(parents=True, exist_ok=True)
     store, found = FileSystemArtifactStore(folder), {}

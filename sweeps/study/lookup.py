@@ -14,14 +14,18 @@ from sweeps.study.stored_study import copies_of_studies
 MAX_LISTED = 20  # studies named in a message
 
 
-def open_made(storage: str) -> RDBStorage:
+def open_made(storage: str, writes: bool = False) -> RDBStorage:
     """Open a storage that exists.
+
+    Args:
+        storage: its URL.
+        writes: whether the caller writes.
 
     Raises:
         SweepError: there is none, or it cannot be used.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    url = absolute_url(storage)
+    url = absolute_url(storage, writes)
     if not is_made(url):
         path = make_url(url).database
         raise SweepError(f"there is no study yet: {path} does not exist; give another with --storage URL")

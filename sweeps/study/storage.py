@@ -6,7 +6,7 @@ import sqlite3
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -26,6 +26,7 @@ from clipgan.base.text import first_line
 from sweeps.base.environment import STORAGE
 from sweeps.base.errors import SweepError
 from sweeps.base.signals import heed_now, held
+from sweeps.study.read_only import can_be_written, connector
 from sweeps.study.row_check import altered_row
 
 LOCK_TIMEOUT = 60  # seconds that SQLite waits for another writer
@@ -45,8 +46,12 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def absolute_url(storage: str) -> str:
+def absolute_url(storage: str, writes: bool = True) -> str:
     """Make the SQLite path of a storage URL absolute, so that a job in another working directory finds it too.
+
+    Args:
+        storage: the URL.
+        writes: whether the caller writes: then the file must be writable.
 
     Raises:
         SweepError: not a URL, an unsupported scheme, or a database file that cannot be made or written.
@@ -65,7 +70,7 @@ def absolute_url(storage: str) -> str:
     if backend == "sqlite":
         if not url.database or url.database == ":memory:":
             raise SweepError(f"hydra.sweeper.storage={shown} names no file: a study must outlive its process")
-        url = url.set(database=str(_writable(Path(url.database), shown)))
+        url = url.set(database=str(_file(Path(url.database), shown, writes)))
     return url.render_as_string(hide_password=False)
 
 
@@ -100,25 +105,33 @@ def has_password(storage: str) -> bool:
 def open_storage(url: str) -> RDBStorage:
     """Open the Optuna storage at an absolute URL, once per process and URL; missing tables are created.
 
+    An SQLite file that cannot be written is opened for reading, without a lock.
+
     Raises:
         SweepError: no database answers, the driver is missing, or the file is damaged or not a database of Optuna's.
     """
     parsed = make_url(url)
     sqlite = parsed.get_backend_name() == "sqlite"
     options: dict[str, Any] = {"connect_args": {"timeout": LOCK_TIMEOUT}} if sqlite else {"pool_pre_ping": True}
+    connect: Callable[[], sqlite3.Connection]
+    connect = functools.partial(sqlite3.connect, str(parsed.database), timeout=LOCK_TIMEOUT)
+    reads = sqlite and is_made(url) and not can_be_written(Path(str(parsed.database)))
     try:
-        with exclusive(url):  # two first users would collide on CREATE TABLE
+        if reads:
+            options["creator"] = connect = connector(Path(str(parsed.database)))
+        with nullcontext() if reads else exclusive(url):  # two first users would collide on CREATE TABLE
             new = not is_made(url)
             if sqlite and not new:
-                _refuse_damage(str(parsed.database))
-            made = os.environ.get(STORAGE) == url  # this worker's or job's leader made it, with the same Optuna
+                _refuse_damage(str(parsed.database), connect)
+            # this worker's or job's leader made it, with the same Optuna
+            made = reads or os.environ.get(STORAGE) == url
             storage = _connect(
                 url, engine_kwargs=options, skip_compatibility_check=made or new, skip_table_creation=made
             )
-            if sqlite:
+            if sqlite and not reads:
                 sqlalchemy.event.listen(storage.engine, "connect", _set_pragmas)
                 storage.engine.dispose()  # connections made before the listener
-        if not made:
+        if reads or not made:
             get_all_study_names(storage)  # another program's tables may have the same names
         return storage
     except (
@@ -136,14 +149,14 @@ def open_storage(url: str) -> RDBStorage:
         raise SweepError(f"hydra.sweeper.storage={shown} cannot be used: {without_passwords(cause)}") from error
 
 
-def _refuse_damage(path: str) -> None:
+def _refuse_damage(path: str, connect: Callable[[], sqlite3.Connection]) -> None:
     """Look through an SQLite file that may be cut or altered, before Optuna reads and writes it.
 
     Raises:
         SweepError: SQLite finds it damaged.
         DatabaseError: SQLite cannot read it at all.
     """
-    with closing(sqlite3.connect(path, timeout=LOCK_TIMEOUT)) as connection:
+    with closing(connect()) as connection:
         found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         damage = found if found != "ok" else altered_row(connection)
     if damage is not None:
@@ -285,12 +298,12 @@ def _set_pragmas(connection: Any, _record: Any) -> None:
     cursor.close()
 
 
-def _writable(path: Path, shown: str) -> Path:
+def _file(path: Path, shown: str, writes: bool) -> Path:
     path = path.absolute()
     if not lookup.is_dir(path.parent):
         raise SweepError(f"hydra.sweeper.storage={shown} cannot be made: there is no directory {path.parent}")
     if lookup.is_dir(path):
         raise SweepError(f"hydra.sweeper.storage={shown} cannot be used: {path} is a directory")
-    if not os.access(path if lookup.exists(path) else path.parent, os.W_OK) or not os.access(path.parent, os.W_OK):
+    if writes and not can_be_written(path):
         raise SweepError(f"hydra.sweeper.storage={shown} cannot be written: {path} or its directory is read-only")
     return path

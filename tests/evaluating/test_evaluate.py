@@ -14,7 +14,9 @@ from clipgan import api
 from clipgan.base.errors import UserError
 from clipgan.engine.checkpoint_file import load_checkpoint, save_checkpoint
 from clipgan.evaluate import evaluate
+from clipgan.evaluating.measuring import Measured
 from clipgan.evaluating.options import parse
+from clipgan.evaluating.results import log_to_mlflow
 from clipgan.metrics import evaluation
 from clipgan.sample import sample
 from clipgan.sampling.options import parse as parse_sample
@@ -86,6 +88,14 @@ def test_a_run_gets_the_metrics_in_mlflow_and_curves_of_all_snapshots(run, cache
     page = (tmp_path / "curves.html").read_text()
     assert "density32_clip_tiny64" in page
     assert ' src="http' not in page  # it needs no network; the script in it may say .src="http"
+
+
+def test_no_database_is_made_to_look_for_a_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    log_to_mlflow(Measured("run", 1, {"fid": 1.0}, {}, seconds=1.0, peak_memory_gb=1.0), "abc", "sqlite:///mlflow.db")
+    told = "the metrics of run abc are not logged: there is no MLflow at sqlite:///mlflow.db; give another with mlflow."
+    assert capsys.readouterr().out.startswith(told)
+    assert not [*tmp_path.iterdir()]
 
 
 def test_pictures_of_clipgan_sample_have_the_figures_of_their_checkpoint(run, cache_dir, tmp_path, again):

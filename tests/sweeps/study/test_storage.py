@@ -1,5 +1,7 @@
 """Storages: which URLs are accepted, and how a database is locked and waited for."""
 
+import os
+import shutil
 import sqlite3
 import threading
 from contextlib import closing, suppress
@@ -15,7 +17,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sweeps.base.errors import SweepError
 from sweeps.job.current_trial import RunningTrial
 from sweeps.study import storage
+from sweeps.study.lookup import open_made, study_names
 from sweeps.study.storage import absolute_url, exclusive, has_password, open_storage, patient
+from tests.users import as_nobody, public_folder
 
 
 def test_a_relative_path_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,6 +124,25 @@ def test_a_connection_waits_until_another_program_has_written(tmp_path: Path) ->
             storage._set_pragmas(connection, None)
             assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         end.join()
+
+
+@pytest.mark.parametrize("log", [("",), ("", "-wal", "-shm"), ("", "-wal")])
+def test_a_file_that_cannot_be_written_is_read(log: tuple[str, ...], tmp_path: Path) -> None:
+    """Also its log, which has the newest study, with and without SQLite's file for the log's index."""
+    made = open_storage(f"sqlite:///{tmp_path}/s.db")
+    made.create_new_study([StudyDirection.MINIMIZE], "old")
+    with closing(sqlite3.connect(tmp_path / "s.db")) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        made.create_new_study([StudyDirection.MINIMIZE], "new")  # while a connection is open, it stays in the log
+        with public_folder() as folder:
+            for part in log:
+                shutil.copy(f"{tmp_path}/s.db{part}", f"{folder}/a b.db{part}")
+            url, before = f"sqlite:///{folder}/a b.db", sorted(os.listdir(folder))
+            with as_nobody():
+                with pytest.raises(SweepError, match=r"a b\.db cannot be written: .* is read-only"):
+                    absolute_url(url)
+                assert study_names(open_made(url)) == ["old", "new"][: len(log)]
+            assert sorted(os.listdir(folder)) == before
 
 
 def test_passwords_are_seen() -> None:
