@@ -29,6 +29,7 @@ from clipgan.config.command_line import (
     version_base,
 )
 from clipgan.config.hiding import hide_in_files, hide_passwords
+from clipgan.config.mistakes import refuse_unknown_flag
 from clipgan.config.user_command import UserCommand
 
 if TYPE_CHECKING:  # they import torch and Optuna
@@ -36,7 +37,6 @@ if TYPE_CHECKING:  # they import torch and Optuna
     from sweeps.job.current_trial import RunningTrial
 
 
-LOG = "train.log"  # Hydra's, in each run directory: the job's name in conf/config.yaml
 _made: list[Path] = []  # folders above the run directory that this command has made, the nearest first
 
 
@@ -45,6 +45,8 @@ def main() -> None:
     with messages_not_tracebacks(further_keys=_names_of_sweep_keys):
         hide_passwords(sys.argv)
         flags, overrides = flags_and_overrides(quote_paths(sys.argv[1:]))
+        for flag in flags:
+            refuse_unknown_flag(flag, _names_of_sweep_keys())
         sys.argv[1:] = [*flags, *overrides]
         sys.argv += under_torchrun(sys.argv)
         # Hydra 1.4 warns of each class that a configuration names, also of this project's own
@@ -101,6 +103,8 @@ def task(cfg: Any) -> float:
     from sweeps.job.task_function import REQUEUE, PermanentFailure
 
     run: Any = HydraConfig.get()
+    if run.job.chdir:
+        os.chdir(run.runtime.cwd)  # all paths, also printed ones, begin where the command was given
     hide_in_files([cfg, run], Path(run.runtime.output_dir) / (run.output_subdir or ""))
     trial = current_trial()
     try:
@@ -114,7 +118,7 @@ def task(cfg: Any) -> float:
             raise PermanentFailure(str(error) if isinstance(error, UserError) else f"divergence: {error}") from error
         if first_process():
             if not isinstance(error, ProcessError):  # another process's directory
-                _remove_if_empty(Path(run.runtime.output_dir), run.output_subdir)
+                _remove_if_empty(Path(run.runtime.output_dir), run)
             sys.exit(printable(str(error)))
         sys.exit(1)
     except Interrupted as interrupted:
@@ -134,23 +138,26 @@ def task(cfg: Any) -> float:
     return result.objective
 
 
-def _remove_if_empty(folder: Path, hydras: str | None) -> None:
+def _remove_if_empty(folder: Path, run: Any) -> None:
     """Remove the run directory of a command that was refused, if it holds nothing but Hydra's own files.
 
     The folders above it that the command has made go, too.
 
     Args:
         folder: the run directory, which Hydra has made before it called the task.
-        hydras: the folder in it with Hydra's YAML files; None: there is none.
+        run: Hydra's own part of the configuration.
     """
-    own = {hydras, LOG, LOCK}
+    hydras, log = run.output_subdir, f"{run.job.name}.log"
+    own = {hydras, log, LOCK}
     if hydras is None or any(path.name not in own for path in folder.iterdir()):
         return
     shutil.rmtree(folder / hydras, ignore_errors=True)
     with suppress(OSError):
-        for name in (LOG, LOCK):
+        for name in (log, LOCK):
             (folder / name).unlink(missing_ok=True)
-        for made in (folder, *_made):
+        # another --config-name may lack RunDirectory, which notes what is made; no folder with a file in it is removed
+        above = _made if run.callbacks else [path for path in folder.parents if Path.cwd() in path.parents]
+        for made in (folder, *above):
             made.rmdir()
 
 
@@ -169,7 +176,9 @@ def _train(cfg: Any, run: Any, trial: "RunningTrial | None") -> "Result":
     from clipgan.tracking.run_description import Origin
 
     given = set(map(key_of, run.overrides.task))
-    if run.mode == RunMode.RUN and run.sweeper.params.keys() - given:  # a trial's command has a value for every axis
+    if (
+        run.mode == RunMode.RUN and (run.sweeper.params or {}).keys() - given
+    ):  # a trial's command has a value for every axis
         grids = [line for line in run.overrides.task if key_of(line) == "grid"]
         wanted = grids[-1] if grids else "hydra.sweeper.params"
         raise UserError(f"{wanted} needs a sweep: {_command(run).sweep()}")

@@ -50,7 +50,8 @@ def test_printed_commands_run_as_they_are_printed(cache_dir, tmp_path):
     user += [f"cache_dir={cache_dir}", "mlflow.tracking_uri=null"]
 
     run_dir = here / RUN
-    process = start(here, str(ROOT / "train.py"), *user, "kimg=1", f"hydra.run.dir={RUN}")
+    process = start(here, str(ROOT / "train.py"), *user, "kimg=1", f"hydra.run.dir={RUN}",
+                    "hydra.job.chdir=true")  # fmt: skip
     while not snapshots(run_dir):
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
@@ -68,7 +69,7 @@ def test_printed_commands_run_as_they_are_printed(cache_dir, tmp_path):
     assert "resumed at 1 kimg" in finished(here, printed(out, "train on, for as long again"))
     assert [path.name for path in snapshots(run_dir)][-1] == "checkpoint-000002.pt"
     sweep = printed(out, "compare other h in a sweep")
-    assert sweep[-1] == "h=0.1,0.5,2"
+    assert sweep[-2] == "h=0.1,0.5,2"
     assert "3 trials, 3 left to run" in finished(here, [*sweep, "hydra.sweeper.dry_run=true"])
 
     limited = [*user, "budget=seconds", "seconds=0.001", "kimg=9", "hydra.run.dir=limited"]

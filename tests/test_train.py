@@ -118,6 +118,24 @@ def test_cfg_job_shows_the_configuration(run):
         (["data=folder", "data.path="], ["data.path= is empty: give data.path=VALUE"]),
         (["hydra.run.dir=''"], ["hydra.run.dir='' is empty: give hydra.run.dir=VALUE"]),
         (["-m", "h=1,2", "hydra.sweeper.storage="], ["hydra.sweeper.storage= is empty: give"]),
+        (["gamma=10"], ["there is no key gamma: LAFITE's gamma is model.r1_gamma here"]),
+        (
+            ["--gamma=10"],
+            ["--gamma=10 is not allowed: settings are KEY=VALUE, without dashes; there is no key gamma: LA"],
+        ),
+        (["--itd", "5"], ["--itd is not allowed: ", "LAFITE's itd is S.D * C_it here"]),
+        (["--kimg=3"], ["--kimg=3 is not allowed: settings are KEY=VALUE, without dashes; write kimg=3"]),
+        (["--h=3"], ["--h=3 is not allowed: ", "write h=3"]),
+        (
+            ["-m", "h=1,2", "--cfg", "job"],
+            ["Only one of --run, --multirun, --cfg", "dry_run=true shows a sweep's points"],
+        ),
+        (["--resolve"], ["The --resolve flag can only be used in conjunction with --cfg"]),
+        (
+            ["-cn", "loss/symmetric"],
+            ["clip is missing: a file that --config-name chooses gets it from `config` in its"],
+        ),
+        (["h=1", "hydra/sweeper=basic"], ["sampler and pruner are groups of hydra/sweeper=study: leave out"]),
         (["init=/"], ["init=/ is a folder; give a checkpoint file"]),
         (["resume=/dev/null"], ["resume=/dev/null is no file; give a checkpoint file"]),
         (["-m", "h=1,2", "hydra.sweep.dir=/proc/nowhere"], ["hydra.sweep.dir=/proc/nowhere", "cannot be written"]),
@@ -129,9 +147,16 @@ def test_a_mistake_is_one_message(run, tmp_path, overrides, words):
     assert "Traceback" not in err
     assert not (tmp_path / "sweeps.db").exists() or "hydra.sweep.dir=/proc/nowhere" in overrides
     assert "Config search path" not in err
-    assert not (tmp_path / "runs").exists()
+    assert not {"runs", "outputs"} & {path.name for path in tmp_path.iterdir()}
     for word in words:
         assert word in err
+
+
+def test_paths_begin_where_the_command_was_given_also_if_hydra_changes_the_directory(run, tmp_path):
+    (tmp_path / "mine.pt").write_text("no checkpoint")
+    status, _, err = run("init=mine.pt", "hydra.job.chdir=true")
+    assert status == 1
+    assert err.startswith("checkpoint mine.pt holds more than tensors")
 
 
 def test_a_second_run_in_a_directory_is_refused_and_changes_nothing(run, tmp_path):

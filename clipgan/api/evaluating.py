@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from clipgan.api.callers_state import callers_state_kept
 from clipgan.base.errors import UserError
 
 
@@ -30,7 +31,6 @@ def evaluate(
     Raises:
         UserError: the model, its data, its encoders or weights are missing, or there is no such metric.
     """
-    from clipgan.evaluating.command import find_job, run_job
     from clipgan.evaluating.options import EvaluateOptions, parse_metrics
 
     if (run is None) == (checkpoint is None):
@@ -42,6 +42,9 @@ def evaluate(
         metrics=None if metrics is None else parse_metrics(",".join(metrics)),
         overrides=(f"device={device}", *uri),
     )
-    job = find_job(options)
-    [measured] = run_job(job, job.configs[0], Path())
+    with callers_state_kept():
+        from clipgan.evaluating.command import find_job, run_job
+
+        job = find_job(options)
+        [measured] = run_job(job, job.configs[0], Path())
     return measured.metrics

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clipgan.api.callers_state import callers_state_kept
 from clipgan.base.errors import UserError
 
 if TYPE_CHECKING:  # it imports torch
@@ -34,12 +35,13 @@ def load_generator(
     Raises:
         UserError: the model or its CLIP is missing, or both or none of `run` and `checkpoint` are given.
     """
-    from clipgan.base.device import choose_device
-    from clipgan.sampling.sampler import open_sampler
-    from clipgan.sampling.source import find_source
-
     if (run is None) == (checkpoint is None):
         raise UserError(f"run={run} and checkpoint={checkpoint} are given: give exactly one of the two")
     uri = mlflow_tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
-    source = find_source(run, None if checkpoint is None else Path(checkpoint), uri)
-    return open_sampler(source, choose_device(device), clip_checkpoint)
+    with callers_state_kept():
+        from clipgan.base.device import choose_device
+        from clipgan.sampling.sampler import open_sampler
+        from clipgan.sampling.source import find_source
+
+        source = find_source(run, None if checkpoint is None else Path(checkpoint), uri)
+        return open_sampler(source, choose_device(device), clip_checkpoint)

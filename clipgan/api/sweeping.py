@@ -1,13 +1,14 @@
 """`sweep`: trainings of many settings, as a study."""
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from clipgan.base.errors import UserError
-from clipgan.base.installed import conf, train_program
+from clipgan.base.installed import conf, train_command, train_program
 
 if TYPE_CHECKING:  # it imports Optuna
     from sweeps.report.reading import Sweep
@@ -20,7 +21,8 @@ def sweep(overrides: Sequence[str], show: bool = True) -> "Sweep":
     the same overrides runs nothing; with more values, it extends the study.
 
     Args:
-        overrides: what follows `python train.py -m`, as in `["loss=symmetric", "h=0.1,0.5,2"]`.
+        overrides: those of `python train.py -m`, as in `["loss=symmetric", "h=0.1,0.5,2"]`, without a dry run. For
+            Hydra's --config-dir DIR, write `hydra.searchpath=[file://DIR]`.
         show: whether to print what the command prints.
 
     Returns:
@@ -29,14 +31,22 @@ def sweep(overrides: Sequence[str], show: bool = True) -> "Sweep":
 
     Raises:
         SweepError, HydraException: an override is not allowed.
-        UserError: the command ended before a trial ran; the message has its last line.
+        UserError: a flag or a dry run is among the overrides; or the command ended before a trial ran, and the message
+            has its last line.
     """
     from clipgan.config.command_line import register_resolvers
+    from clipgan.config.mistakes import refuse_flags
     from sweeps.command.request import read_outside_hydra
     from sweeps.report.reading import read
 
+    refuse_flags(overrides)
     register_resolvers()
     request = read_outside_hydra(conf(), "config", overrides)  # a mistake raises its error here
+    if request.settings.dry_run:
+        raise UserError(
+            "hydra.sweeper.dry_run runs no trial, and sweep() returns a study: leave it out, or give the command "
+            + shlex.join([*train_command(), "-m", *overrides])
+        )
     command = [*train_program(), "-m", *overrides]
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

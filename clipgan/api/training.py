@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clipgan.api.callers_state import callers_state_kept
 from clipgan.config import Config
 
 if TYPE_CHECKING:  # they import torch
@@ -22,8 +23,12 @@ def train(
 ) -> "Result":
     """Run one training; resume from its last checkpoint if its run directory has one.
 
+    In a script, a call with `processes=N` must stand below `if __name__ == "__main__":`, because each
+    process imports the script.
+
     Args:
-        config: overrides as on the command line (`["h=1", "kimg=2"]`), or a whole configuration.
+        config: overrides as on the command line (`["h=1", "kimg=2"]`), or a whole configuration. For Hydra's
+            --config-dir DIR, write `hydra.searchpath=[file://DIR]`.
         run_dir: where its files go; made if missing. None: a new folder in runs/single.
         report: called with (objective, units done) at each snapshot; the training ends there if it returns True.
         origin: the command or the sweep that started the run, for its page in MLflow.
@@ -33,7 +38,8 @@ def train(
         speed (`sec_per_unit`, seconds per kimg).
 
     Raises:
-        UserError: a value is not allowed, or data, weights or a checkpoint are missing or do not fit.
+        UserError: a value is not allowed, or data, weights or a checkpoint are missing or do not fit;
+            or another process of the training ended early, also because it called `train` itself.
         HydraException: an unknown key, group or option.
         DivergenceError: a loss is no longer finite.
         Interrupted: SIGTERM or SIGINT came, and the run wrote a checkpoint.
@@ -46,9 +52,10 @@ def train(
 
         origin = origin or Origin(UserCommand(tuple(config), run_dir=folder.absolute()))
         config = compose_config(config)
-    from clipgan.engine.start_processes import further_processes, spread
-    from clipgan.tasks.train import train as train_here
+    with callers_state_kept():
+        from clipgan.engine.start_processes import further_processes, spread
+        from clipgan.tasks.train import train as train_here
 
-    config = spread(config)
-    with further_processes(config, folder, train_here):
-        return train_here(config, folder, report=report, origin=origin)
+        config = spread(config)
+        with further_processes(config, folder, train_here):
+            return train_here(config, folder, report=report, origin=origin)

@@ -14,16 +14,34 @@ from clipgan.base.console import console
 from clipgan.base.installed import python
 from clipgan.base.secrets import without_passwords
 
+DATABASES = ("postgresql", "mysql", "mssql")  # begin a tracking URI
+LIMITED = ("psycopg", "psycopg2", "mysqldb", "pymysql", "mysqlconnector")  # drivers that know `connect_timeout`
+CONNECT = 5  # seconds that a database has to answer at first
 BY_NAME = ("tags.`mlflow.runName`", True)  # an order of runs
 
 
 def first_touch(uri: str) -> AbstractContextManager[Any]:
-    """Lock the first use of a tracking store: two processes that create an SQLite database at once break it."""
+    """Lock the first use of a tracking store: two processes that create an SQLite database at once break it.
+
+    Raises:
+        SQLAlchemyError: the store is in a server's database, which does not answer. MLflow alone would repeat the first
+            connection for two minutes.
+    """
+    if uri.startswith(DATABASES):
+        _connect_once(uri)
     if not uri.startswith("sqlite:///"):
         return nullcontext()
     path = Path(uri.removeprefix("sqlite:///"))
     path.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(f"{path}.lock")
+
+
+def _connect_once(uri: str) -> None:
+    import sqlalchemy
+
+    options = {"connect_timeout": CONNECT} if sqlalchemy.make_url(uri).get_driver_name() in LIMITED else {}
+    engine = sqlalchemy.create_engine(uri, connect_args=options, poolclass=sqlalchemy.NullPool)
+    engine.connect().close()
 
 
 def address(

@@ -17,7 +17,7 @@ from clipgan.config import Config, from_yaml, plain, refuse_unread
 from clipgan.config.identity import is_listed, not_in_identity
 from clipgan.config.meanings import listing, values_of
 from clipgan.config.measure_registry import direction_of
-from clipgan.config.mistakes import described, no_option, refuse_unusable
+from clipgan.config.mistakes import described, of_hydras_value_error, refuse_flags, refuse_unusable
 
 SHOWN_NAME = 100  # characters of a name that is too long
 PATH_KEYS = (  # their values are paths or addresses: text, whatever characters are in it
@@ -68,11 +68,12 @@ def compose_config(overrides: Sequence[str]) -> Config:
     """The configuration of `train.py` with these overrides.
 
     Raises:
-        UserError: see `from_yaml`.
+        UserError: see `from_yaml` and `refuse_flags`.
         HydraException: an unknown key, group or option.
     """
     from hydra import compose, initialize_config_dir
 
+    refuse_flags(overrides)
     with initialize_config_dir(str(conf()), **version_base()):
         config = from_yaml(compose("config", overrides=quote_paths(overrides)))
     refuse_unread(config, map(key_of, overrides))
@@ -269,7 +270,7 @@ def messages_not_tracebacks(
     except (HydraException, OmegaConfBaseException) as error:
         sys.exit(printable(described(error, further_keys())))
     except ValueError as error:
-        if (message := no_option(error, sys.argv[1:])) is None:
+        if (message := of_hydras_value_error(error, sys.argv[1:])) is None:
             raise
         sys.exit(printable(message))
     except OSError as error:

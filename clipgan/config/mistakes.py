@@ -22,13 +22,35 @@ NO_SECTION = re.compile(
 )
 NO_NULL = re.compile(r"Incompatible value 'None'|field '.*' is not Optional")
 NO_TEXT = re.compile(r"Cannot convert '\w+' to string: '(?P<value>.*)'")
+NO_VALUE = "has missing mandatory value"
 NO_LIST = "is not a ListConfig"
 KINDS = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
+DIRECTORY = ("--config-dir", "-cd")
+FLAGS = ("help", "hydra-help", "version", "cfg", "resolve", "package", "run", "multirun", "shell-completion",
+         "config-path", "config-name", "config-dir", "experimental-rerun", "info")  # fmt: skip
 HYDRAS_GROUPS = ("hydra.sweeper", "hydra.launcher", "hydra.job_logging", "hydra.hydra_logging")
 MAPPINGS = ("{", "${", "'${", '"${')  # begin a value that may be a whole section
 LENGTHS = ("kimg", "snapshot_kimg", "epochs", "snapshot_epochs")
+LAFITES = {  # an option of LAFITE's or StyleGAN2's training script -> what sets it here
+    "gamma": "model.r1_gamma",
+    "itd": "S.D * C_it",
+    "itc": "S.CLIP * C_it",
+    "iid": "S.D * C_ii",
+    "iic": "S.CLIP * C_ii",
+    "temp": "loss.temperature.D and loss.temperature.CLIP",
+    "lam": "loss.homologous=lam loss.heterologous=1-lam",
+    "snap": "snapshot_kimg",
+    "mirror": "data.x_flip",
+    "mbstd": "model.mbstd_group",
+    "aug": "the group augment",
+    "freezed": "freeze_d",
+    "gpus": "processes",
+    "outdir": "hydra.run.dir",
+}
 WHY_WHOLE = ": metrics, checkpoints and sweeps count whole units; experiment=quick is a shorter first try"
 NOT_MERGED = "Error merging override"  # Hydra's, for a value of a key of its own
+FLAGS_EXCLUDE, FLAG_ALONE = "Only one of --run, --multirun, --cfg", "The --resolve flag can only"  # begin Hydra's
+OUR_GROUPS = "'hydra/sweeper/study/"  # of samplers and pruners
 SEARCH_PATH = "Config search path:"  # begins the part of Hydra's message that no user needs
 
 
@@ -46,6 +68,8 @@ def described(error: Exception, further_keys: Iterable[str] = ()) -> str:
     message = str(error).partition(SEARCH_PATH)[0].rstrip()
     if message.startswith(NOT_MERGED) and error.__cause__ is not None:  # OmegaConf's error says why
         return of_refusal(error.__cause__)
+    if f"override {OUR_GROUPS}" in message:  # the defaults list has another sweeper
+        return "sampler and pruner are groups of hydra/sweeper=study: leave out the choice of another hydra/sweeper"
     found = NO_KEY.match(message)
     return no_such_key(found["key"], further_keys) if found else message
 
@@ -55,18 +79,24 @@ def no_such_key(key: str, further_keys: Iterable[str] = ()) -> str:
     own = meanings(Config)
     if key in own:
         return f"{key} is no key of this configuration" + (" without task=simclr" if _is_simclr(key) else "")
+    if key in LAFITES:
+        return f"there is no key {key}: LAFITE's {key} is {LAFITES[key]} here"
     groups = [path.name for path in conf().iterdir() if path.is_dir()]
     close = _close(key, [*own, *groups, *further_keys])
     return f"there is no key {key}{close} {shlex.join(train_command())} --help lists the keys"
 
 
-def no_option(error: ValueError, arguments: Sequence[str]) -> str | None:
-    """The message for a value of a group that is no name; None: the error is another one.
+def of_hydras_value_error(error: ValueError, arguments: Sequence[str]) -> str | None:
+    """The message for flags that exclude each other, or a value of a group that is no name; None: another error.
 
     Args:
-        error: Hydra's, which names neither.
+        error: Hydra's, which names neither group nor value.
         arguments: of the command line.
     """
+    if str(error).startswith(FLAGS_EXCLUDE):
+        return f"{error}; hydra.sweeper.dry_run=true shows a sweep's points"
+    if str(error).startswith(FLAG_ALONE):
+        return str(error)
     if not str(error).startswith("Config group override must be a string"):
         return None
     return _no_names([argument for argument in arguments if _gives_no_name(argument)])
@@ -87,6 +117,36 @@ def refuse_unusable(override: str) -> None:
         )
     if _is_group(key) and ("[[" in value or ("[" in value and NO_NAME.search(value))):
         raise UserError(_no_names([override]))
+
+
+def refuse_flags(overrides: Iterable[str]) -> None:
+    """Refuse Hydra's flags where only overrides are read.
+
+    Raises:
+        UserError: an override begins with a dash.
+    """
+    for given in overrides:
+        if given.startswith("-"):
+            own = (
+                "; hydra.searchpath=[file://DIR] adds a folder of configuration files"
+                if given.startswith(DIRECTORY)
+                else ""
+            )
+            raise UserError(f"{given} is a flag of the command line, and only overrides may stand here{own}")
+
+
+def refuse_unknown_flag(flag: str, further_keys: Iterable[str] = ()) -> None:
+    """Refuse a setting that is written as a flag.
+
+    Raises:
+        UserError: it begins with two dashes and is none of Hydra's flags, or an abbreviation of one.
+    """
+    name, _, value = flag.removeprefix("--").partition("=")
+    own = name in meanings(Config) or _is_group(name)
+    if not flag.startswith("--") or (not own and any(known.startswith(name) for known in FLAGS)):
+        return
+    instead = f"write {name}={value or 'VALUE'}" if own else no_such_key(name, further_keys)
+    raise UserError(f"{flag} is not allowed: settings are KEY=VALUE, without dashes; {instead}")
 
 
 def _gives_no_name(override: str) -> bool:
@@ -126,6 +186,8 @@ def _of_value(key: str | None, reason: str, value: Any = None) -> str:
     key = key or (section and section_of(Config, section["kind"]))
     if not key:
         return reason
+    if NO_VALUE in reason:
+        return f"{key} is missing: a file that --config-name chooses gets it from `config` in its defaults list"
     if reason.startswith("Key '"):
         return no_such_key(key)
     refused = _refused(key, reason, value)

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from clipgan.config import Config
 
 Train = Callable[[Config, Path], Any]
 
+BELOW_MAIN = 'if __name__ == "__main__":'
 LOST = 60.0  # seconds in which the first process must notice by itself that another process has failed
 
 
@@ -29,10 +30,13 @@ def spread(config: Config) -> Config:
     """Set the configuration's number of processes to torchrun's.
 
     Raises:
-        UserError: `processes` and torchrun disagree, or the batch does not split into equal parts.
+        UserError: `processes` and torchrun disagree, or the batch does not split into equal parts; or this is a further
+            process of a training, which imports the script that has called for it.
     """
     if planned_size() == 1:
         return config
+    if multiprocessing.current_process().name in map(child_name, range(1, planned_size())):
+        raise UserError(f"each process of a training imports this script: put the call of train below {BELOW_MAIN}")
     if config.processes not in (1, planned_size()):
         raise UserError(
             f"processes={config.processes} is not allowed: torchrun has started {planned_size()}; leave processes out"
@@ -50,7 +54,7 @@ def further_processes(config: Config, run_dir: Path, train: Train) -> Iterator[N
         train: each process calls it with both; a module's function, so that another process can import it.
 
     Raises:
-        ProcessError: the block failed because another process had ended.
+        ProcessError: another process ended before it could start, or the block failed because one had ended.
     """
     if config.processes == planned_size():
         yield
@@ -61,34 +65,61 @@ def further_processes(config: Config, run_dir: Path, train: Train) -> Iterator[N
             "TORCHELASTIC_USE_AGENT_STORE": "False",  # a surrounding torchrun has its own store
         }  # fmt: skip
         context = multiprocessing.get_context("spawn")
+        pipes = [context.Pipe(duplex=False) for _ in range(1, config.processes)]
         others: list[BaseProcess] = [
             context.Process(
-                target=_one_of_them, name=child_name(rank), args=(config, run_dir, train, common | _numbered(rank))
+                target=_one_of_them,
+                name=child_name(rank),
+                args=(config, run_dir, train, common | _numbered(rank), begun),
             )
-            for rank in range(1, config.processes)
+            for rank, (_, begun) in enumerate(pipes, start=1)
         ]
         over = threading.Event()
         with _environment(common | _numbered(0)):
             try:
-                for other in others:
+                for other, (_, begun) in zip(others, pipes, strict=True):
                     other.start()
+                    begun.close()  # only the child's end stays open: its death closes the pipe
+                _await_begin([reader for reader, _ in pipes], others)
                 threading.Thread(target=_end_with, args=(others, over), daemon=True).start()
-                yield
-                ended_within(others, PATIENT)
-            except Exception as error:
-                if isinstance(error, ProcessError):
-                    wait([other.sentinel for other in others], timeout=PATIENT)  # the one that broke the connection
-                failed = [(rank, other.exitcode) for rank, other in enumerate(others, start=1) if other.exitcode]
-                if failed and (isinstance(error, ProcessError) or not isinstance(error, UserError | DivergenceError)):
-                    rank, status = min(failed, key=lambda each: each[1] > 0)  # killed; the others lost it, and failed
-                    raise ProcessError(
-                        f"process {rank} of {config.processes} has ended with status {status}; its own message is"
-                        " above, if it had any"
-                    ) from error
-                raise
+                with _first_failure_named(others):
+                    yield
+                    ended_within(others, PATIENT)
             finally:
                 over.set()
                 end([other for other in others if other.pid is not None])
+
+
+def _await_begin(readers: list[Connection], others: list[BaseProcess]) -> None:
+    """Wait until the other processes have imported what they need, which includes the script that called for them."""
+    for rank, (reader, other) in enumerate(zip(readers, others, strict=True), start=1):
+        try:
+            with reader:
+                reader.recv()
+        except (EOFError, OSError):
+            other.join(PATIENT)
+            raise ProcessError(
+                f"process {rank} of {len(others) + 1} has ended with status {other.exitcode} before its work began; its"
+                f" own message is above, if it had any; in a script, the call of train must stand below {BELOW_MAIN}"
+            ) from None
+
+
+@contextmanager
+def _first_failure_named(others: list[BaseProcess]) -> Iterator[None]:
+    """Name the process that failed first, where the block fails because another process has ended."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, ProcessError):
+            wait([other.sentinel for other in others], timeout=PATIENT)  # the one that broke the connection
+        failed = [(rank, other.exitcode) for rank, other in enumerate(others, start=1) if other.exitcode]
+        if failed and (isinstance(error, ProcessError) or not isinstance(error, UserError | DivergenceError)):
+            rank, status = min(failed, key=lambda each: each[1] > 0)  # killed; the others lost it, and failed
+            raise ProcessError(
+                f"process {rank} of {len(others) + 1} has ended with status {status}; its own message is"
+                " above, if it had any"
+            ) from error
+        raise
 
 
 def _numbered(rank: int) -> dict[str, str]:
@@ -109,10 +140,12 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _one_of_them(config: Config, run_dir: Path, train: Train, environment: dict[str, str]) -> None:
+def _one_of_them(config: Config, run_dir: Path, train: Train, environment: dict[str, str], begun: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one ends the others
     os.environ.update(environment)
     threading.Thread(target=end_with_parent, daemon=True).start()
+    with begun:
+        begun.send(None)
     console.quiet = True  # only the first process prints
     try:
         train(config, run_dir)

@@ -16,6 +16,7 @@ from clipgan.base.console import console
 from clipgan.base.errors import UserError
 from clipgan.base.pictures import to_picture, to_uint8
 from clipgan.base.randomness import stream
+from clipgan.base.torch_defaults import torch_defaults
 from clipgan.config import ClipConfig
 from clipgan.inputs.data.images import image_file, read_record
 from clipgan.inputs.data.limits import DecodingMemory
@@ -35,6 +36,7 @@ class Sampler:
         """Take a `generator` in evaluation mode and a `clip`, both on `device`, and the run that they come from."""
         self.generator, self.clip, self.device, self.source = generator, clip, device, source
 
+    @torch_defaults()
     def draw(self, prompt: str, seed: int, truncation: float = 1.0) -> Image.Image:
         """Generate the picture of a prompt and a seed."""
         return to_picture(self.image(self.condition(prompt), seed, truncation))

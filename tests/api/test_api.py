@@ -1,15 +1,19 @@
 """The Python functions do what the commands do."""
 
 import json
+import logging
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
+import torch
 from hydra.errors import HydraException
 
 from clipgan import api
 from clipgan.base.errors import UserError
+from tests.api.state import assert_as, state_of_process
 from tests.helpers import ROOT
 from tests.tiny import tiny
 
@@ -19,6 +23,22 @@ FASTER = (
     "metrics.accuracy=never",
 )  # fmt: skip
 NOTEBOOK = ROOT / "docs" / "first_sweep.ipynb"
+
+
+@contextmanager
+def odd_process():
+    """A caller with settings of its own, which finds its process as it was."""
+    torch.set_default_dtype(torch.float64)
+    torch.set_default_device("meta")
+    try:
+        with torch.inference_mode(), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(logging.root, "handlers", [])  # pytest's
+            before = state_of_process()
+            yield
+            assert_as(before)
+    finally:
+        torch.set_default_device(None)
+        torch.set_default_dtype(torch.float32)
 
 
 def test_the_module_imports_nothing_heavy_and_says_what_its_functions_do():
@@ -35,12 +55,27 @@ def test_a_mistake_raises_the_error_of_the_command():
         api.sweep(["kmig=1", "h=1,2"])
     with pytest.raises(UserError, match="give exactly one of the two"):
         api.load_generator()
+    with pytest.raises(UserError, match=r"--config-dir is a flag .*; hydra.searchpath=\[file://DIR\] adds"):
+        api.train(["--config-dir", "mine"])
+    with pytest.raises(UserError, match=r"--config-dir=mine is a flag .*; hydra.searchpath=\[file://DIR\] adds"):
+        api.sweep(["--config-dir=mine", "h=1,2"])
+    with pytest.raises(UserError, match=r"dry_run runs no trial, and .* hydra\.sweeper\.dry_run=true"):
+        api.sweep(["h=1,2", "hydra.sweeper.dry_run=true"])
+
+
+def test_a_generator_heeds_no_default_of_its_process_and_changes_nothing(trained):
+    expected = api.load_generator(checkpoint=trained.checkpoint).draw("a big red circle", seed=0)
+    with odd_process():
+        generator = api.load_generator(run=trained.id, mlflow_tracking_uri=trained.tracking_uri)
+        drawn = generator.draw("a big red circle", seed=0)
+    assert drawn.tobytes() == expected.tobytes()
 
 
 @pytest.mark.slow
 def test_a_training_gives_its_result(cache_dir, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    result = api.train(tiny(cache_dir, *FASTER, "h=3"))
+    with odd_process():
+        result = api.train(tiny(cache_dir, *FASTER, "h=3"))
     [folder] = tmp_path.glob("runs/single/*")
     last = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
     assert (result.objective, result.unit) == (last["fjd32_clip_tiny64"], "kimg")

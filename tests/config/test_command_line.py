@@ -39,6 +39,13 @@ def test_the_tests_own_way_to_a_configuration_is_the_commands(overrides):
     assert make_config(*overrides) == compose_config(overrides)
 
 
+def test_mlflows_environment_names_the_experiment(monkeypatch):
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_NAME", raising=False)
+    assert compose_config([]).mlflow.experiment == "clipgan"
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "3")
+    assert compose_config([]).mlflow.experiment == "3"
+
+
 def read(argument):
     return OverridesParser.create().parse_override(argument).value()
 

@@ -40,6 +40,11 @@ from clipgan.main import main
 start_run.watching_processes = partial(start_run.watching_processes, limit=20.0)
 main()
 """
+UNGUARDED = """
+from clipgan.api import train
+
+train(["processes=2", "device=cpu", "batch=64"])
+"""
 NOT_THE_SAME = ("crc32", "time", "sec_per_kimg", "memory_gb", "snapshot_seconds")
 
 
@@ -61,6 +66,18 @@ def figures(folder):
     """What was measured, without times."""
     records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [{key: value for key, value in record.items() if key not in NOT_THE_SAME} for record in records]
+
+
+@pytest.mark.slow
+def test_a_script_that_each_process_would_run_anew_is_told_so(tmp_path):
+    (tmp_path / "script.py").write_text(UNGUARDED)
+    status, out, err = run(tmp_path, command=[sys.executable, "script.py"])
+    assert status == 1
+    own, _, of_parent = err.partition('put the call of train below if __name__ == "__main__":\n')
+    assert own.endswith("UserError: each process of a training imports this script: ")
+    assert "ProcessError: process 1 of 2 has ended with status 1 before its work began" in of_parent
+    assert of_parent.endswith('in a script, the call of train must stand below if __name__ == "__main__":\n')
+    assert "has not ended in" not in out
 
 
 @pytest.mark.slow

@@ -172,6 +172,19 @@ def test_who_interrupts_does_not_wait_for_a_server_that_does_not_answer(tmp_path
     relay.refuse()
 
 
+def test_a_database_that_is_away_is_asked_once_at_a_time(tmp_path, said, caplog):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        uri = f"postgresql+psycopg://u:secret@127.0.0.1:{free.getsockname()[1]}/db"  # nobody listens
+        log = open_log(tmp_path / "run", MlflowConfig(tracking_uri=uri, experiment="test"))
+        log.metrics(0, {"fid": 3.0})
+        log.finish("FINISHED")
+    assert "MLflow cannot be reached (" in said()
+    assert "MLflow lacks 2 items" in said()
+    assert "secret" not in said()
+    assert "will be retried" not in caplog.text  # by MLflow, ten times with growing pauses
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("store", ["server", "sqlite"])
 def test_what_mlflow_refuses_is_left_out_and_the_rest_arrives(tmp_path, mlflow_config, request, said, store):

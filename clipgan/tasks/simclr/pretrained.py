@@ -106,8 +106,8 @@ def latest_pretraining(config: MlflowConfig, given: str) -> str:
     refuse_missing_database(config.tracking_uri, given)
     from mlflow import MlflowClient
 
-    client = MlflowClient(config.tracking_uri)
     with first_touch(config.tracking_uri):
+        client = MlflowClient(config.tracking_uri)
         experiment = client.get_experiment_by_name(config.experiment)
     wanted = "params.`simclr.network` != 'none' and attributes.status = 'FINISHED'"
     found = experiment and client.search_runs(

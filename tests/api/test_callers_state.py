@@ -1,0 +1,33 @@
+"""What libraries change in the process of a caller is undone."""
+
+import logging
+import os
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from clipgan.api.callers_state import callers_state_kept
+from tests.api.state import assert_as, state_of_process
+
+
+def test_what_the_block_changes_is_undone_also_after_an_error(monkeypatch, tmp_path):
+    monkeypatch.setattr(logging.root, "handlers", [])
+    monkeypatch.setenv("CLIPGAN_TEST_KEPT", "1")
+    monkeypatch.setenv("CLIPGAN_TEST_CHANGED", "1")
+    before = state_of_process()
+    with pytest.raises(KeyError), torch.no_grad(), callers_state_kept():  # noqa: PT012
+        os.environ |= {"CLIPGAN_TEST_NEW": "1", "CLIPGAN_TEST_CHANGED": "2"}
+        del os.environ["CLIPGAN_TEST_KEPT"]
+        logging.basicConfig(level=logging.DEBUG)
+        random.random()
+        np.random.rand()
+        torch.manual_seed(5)
+        assert (torch.ones(1, requires_grad=True) * 2).requires_grad
+        raise KeyError
+    assert_as(before)
+    logging.basicConfig(filename=tmp_path / "mine.log", level=logging.root.level)  # the caller's own
+    logging.warning("mine")
+    assert "mine" in (tmp_path / "mine.log").read_text()
+    logging.root.handlers[0].close()
