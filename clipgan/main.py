@@ -23,13 +23,12 @@ from clipgan.config.command_line import (
     key_of,
     messages_not_tracebacks,
     quote_paths,
-    refusals_as_mistakes,
     register_resolvers,
     under_torchrun,
     version_base,
 )
 from clipgan.config.hiding import hide_in_files, hide_passwords
-from clipgan.config.mistakes import refuse_unknown_flag
+from clipgan.config.mistakes import refusals_as_mistakes, refuse_unknown_flag
 from clipgan.config.user_command import UserCommand
 
 if TYPE_CHECKING:  # they import torch and Optuna

@@ -1,6 +1,5 @@
 """The command line's side of the commands: composing overrides, and showing mistakes. Hydra is known here alone."""
 
-import errno
 import os
 import re
 import shlex
@@ -9,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from clipgan.base import lookup
 from clipgan.base.errors import DivergenceError, UserError
 from clipgan.base.installed import conf, module_command, train_command
 from clipgan.base.text import first_line, printable
@@ -17,9 +15,8 @@ from clipgan.config import Config, from_yaml, plain, refuse_unread
 from clipgan.config.identity import is_listed, not_in_identity
 from clipgan.config.meanings import listing, values_of
 from clipgan.config.measure_registry import direction_of
-from clipgan.config.mistakes import described, of_hydras_value_error, refuse_flags, refuse_unusable
+from clipgan.config.mistakes import described, of_hydras_value_error, refuse_flags, refuse_unusable, system_message
 
-SHOWN_NAME = 100  # characters of a name that is too long
 PATH_KEYS = (  # their values are paths or addresses: text, whatever characters are in it
     "data.path", "data.heldout_path", "cache_dir", "resume", "init", "clip.checkpoint", "resnet.checkpoint",
     "metrics.judge.checkpoint", "metrics.inception_weights", "metrics.dinov2_weights", "metrics.cmmd_weights",
@@ -33,9 +30,6 @@ EMPTY = ("", "''", '""')
 HOW_TO_QUOTE = (
     "a value with any of & # ( ) [ ] { } ; = , ' or a letter beyond ASCII needs quotes inside the shell's quotes"
 )
-UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOENT,
-              errno.ENOTDIR, errno.EEXIST, errno.EIO, errno.EISDIR, errno.ELOOP, errno.ESTALE, errno.ENOTCONN,
-              errno.ENOLCK, errno.EMFILE)  # fmt: skip
 # Hydra's flags
 WITH_VALUE = ("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd",
               "--experimental-rerun")  # fmt: skip
@@ -279,32 +273,3 @@ def messages_not_tracebacks(
         sys.exit(message)
     finally:
         del os.environ["HYDRA_FULL_ERROR"]
-
-
-@contextmanager
-def refusals_as_mistakes() -> Iterator[None]:
-    """Turn what the system refuses in the block into a UserError with one message."""
-    try:
-        yield
-    except OSError as error:
-        if (message := system_message(error)) is None:
-            raise
-        raise UserError(message) from error
-
-
-def system_message(error: OSError, folder_key: str = "hydra.run.dir") -> str | None:
-    """Return the message about what the system has refused; None if it is a fault of this program.
-
-    Args:
-        error: the system's error.
-        folder_key: see `messages_not_tracebacks`.
-    """
-    if error.errno == errno.ENAMETOOLONG:
-        name = str(error.filename or error)[:SHOWN_NAME]
-        return printable(f"a file's name is too long for the file system: {name}...")
-    if error.errno not in UNWRITABLE:
-        return None
-    if (message := lookup.refusal(error)) is not None:
-        return printable(message)
-    where = error.filename or "the output folder"
-    return printable(f"{where} cannot be written ({error.strerror}); choose another with {folder_key}=DIR")

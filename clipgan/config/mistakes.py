@@ -1,13 +1,17 @@
 """Say what a command line has wrong, with a suggestion, where Hydra and OmegaConf would use their own terms."""
 
+import errno
 import re
 import shlex
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
+from clipgan.base import lookup
 from clipgan.base.errors import UserError
 from clipgan.base.installed import conf, train_command
+from clipgan.base.text import printable
 from clipgan.config.meanings import meanings, section_of
 from clipgan.config.training import Config
 
@@ -51,6 +55,10 @@ WHY_WHOLE = ": metrics, checkpoints and sweeps count whole units; experiment=qui
 NOT_MERGED = "Error merging override"  # Hydra's, for a value of a key of its own
 FLAGS_EXCLUDE, FLAG_ALONE = "Only one of --run, --multirun, --cfg", "The --resolve flag can only"  # begin Hydra's
 OUR_GROUPS = "'hydra/sweeper/study/"  # of samplers and pruners
+SHOWN_NAME = 100  # characters of a name that is too long
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOENT,
+              errno.ENOTDIR, errno.EEXIST, errno.EIO, errno.EISDIR, errno.ELOOP, errno.ESTALE, errno.ENOTCONN,
+              errno.ENOLCK, errno.EMFILE)  # fmt: skip
 SEARCH_PATH = "Config search path:"  # begins the part of Hydra's message that no user needs
 
 
@@ -239,3 +247,32 @@ def _close(name: str, known: Iterable[Any]) -> str:
     begun = [key for key in by_lower if key.startswith(name.lower())]
     close = begun if len(begun) == 1 else get_close_matches(name.lower(), by_lower, n=1)
     return f": did you mean {by_lower[close[0]]}?" if close else "."
+
+
+@contextmanager
+def refusals_as_mistakes() -> Iterator[None]:
+    """Turn what the system refuses in the block into a UserError with one message."""
+    try:
+        yield
+    except OSError as error:
+        if (message := system_message(error)) is None:
+            raise
+        raise UserError(message) from error
+
+
+def system_message(error: OSError, folder_key: str = "hydra.run.dir") -> str | None:
+    """Return the message about what the system has refused; None if it is a fault of this program.
+
+    Args:
+        error: the system's error.
+        folder_key: the setting that chooses the output folder.
+    """
+    if error.errno == errno.ENAMETOOLONG:
+        name = str(error.filename or error)[:SHOWN_NAME]
+        return printable(f"a file's name is too long for the file system: {name}...")
+    if error.errno not in UNWRITABLE:
+        return None
+    if (message := lookup.refusal(error)) is not None:
+        return printable(message)
+    where = error.filename or "the output folder"
+    return printable(f"{where} cannot be written ({error.strerror}); choose another with {folder_key}=DIR")

@@ -5,7 +5,10 @@ have notes of the same names, so only the notes of this sweeper's studies and tr
 """
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+
+from sweeps.base.errors import SweepError
 
 TEXTS = "array of text"
 OF_STUDIES: Mapping[str, tuple[str, ...]] = {  # note of a study -> its types in JSON
@@ -52,6 +55,23 @@ ROWS: Mapping[str, str] = {  # table -> what a row must meet
     "trial_intermediate_values": f"typeof(intermediate_value) IN {NUMBER} OR intermediate_value_type IN "
                                  "('INF_POS', 'INF_NEG', 'NAN')",
 }  # fmt: skip
+
+
+def refuse_damage(path: str, connect: Callable[[], sqlite3.Connection]) -> None:
+    """Look through an SQLite file that may be cut or altered, before Optuna reads and writes it.
+
+    Raises:
+        SweepError: SQLite finds it damaged.
+        DatabaseError: SQLite cannot read it at all.
+    """
+    with closing(connect()) as connection:
+        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        damage = found if found != "ok" else altered_row(connection)
+    if damage is not None:
+        raise SweepError(
+            f"hydra.sweeper.storage=sqlite:///{path} is damaged ({' '.join(damage.split())}); put a copy in its"
+            " place, or move it away: the command then begins a new study and runs everything again"
+        )
 
 
 def altered_row(connection: sqlite3.Connection) -> str | None:

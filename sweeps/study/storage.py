@@ -6,7 +6,7 @@ import sqlite3
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -27,7 +27,7 @@ from sweeps.base.environment import STORAGE
 from sweeps.base.errors import SweepError
 from sweeps.base.signals import heed_now, held
 from sweeps.study.read_only import can_be_written, connector
-from sweeps.study.row_check import altered_row
+from sweeps.study.row_check import refuse_damage
 
 LOCK_TIMEOUT = 60  # seconds that SQLite waits for another writer
 LOCK_POLL = 0.002  # seconds between two tries to get SQLite's lock, which is held for some milliseconds
@@ -122,7 +122,7 @@ def open_storage(url: str) -> RDBStorage:
         with nullcontext() if reads else exclusive(url):  # two first users would collide on CREATE TABLE
             new = not is_made(url)
             if sqlite and not new:
-                _refuse_damage(str(parsed.database), connect)
+                refuse_damage(str(parsed.database), connect)
             # this worker's or job's leader made it, with the same Optuna
             made = reads or os.environ.get(STORAGE) == url
             storage = _connect(
@@ -147,23 +147,6 @@ def open_storage(url: str) -> RDBStorage:
         cause = first_line(getattr(error, "orig", None) or error.__cause__ or error)
         shown = without_passwords(parsed.render_as_string())
         raise SweepError(f"hydra.sweeper.storage={shown} cannot be used: {without_passwords(cause)}") from error
-
-
-def _refuse_damage(path: str, connect: Callable[[], sqlite3.Connection]) -> None:
-    """Look through an SQLite file that may be cut or altered, before Optuna reads and writes it.
-
-    Raises:
-        SweepError: SQLite finds it damaged.
-        DatabaseError: SQLite cannot read it at all.
-    """
-    with closing(connect()) as connection:
-        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        damage = found if found != "ok" else altered_row(connection)
-    if damage is not None:
-        raise SweepError(
-            f"hydra.sweeper.storage=sqlite:///{path} is damaged ({' '.join(damage.split())}); put a copy in its"
-            " place, or move it away: the command then begins a new study and runs everything again"
-        )
 
 
 def _connect(url: str, **settings: Any) -> RDBStorage:
