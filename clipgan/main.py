@@ -45,7 +45,7 @@ def main() -> None:
         hide_passwords(sys.argv)
         flags, overrides = flags_and_overrides(quote_paths(sys.argv[1:]))
         for flag in flags:
-            refuse_unknown_flag(flag, _names_of_sweep_keys())
+            refuse_unknown_flag(flag, _names_of_sweep_keys)
         sys.argv[1:] = [*flags, *overrides]
         sys.argv += under_torchrun(sys.argv)
         # Hydra 1.4 warns of each class that a configuration names, also of this project's own

@@ -125,6 +125,7 @@ def test_cfg_job_shows_the_configuration(run):
         ),
         (["--itd", "5"], ["--itd is not allowed: ", "LAFITE's itd is S.D * C_it here"]),
         (["--kimg=3"], ["--kimg=3 is not allowed: settings are KEY=VALUE, without dashes; write kimg=3"]),
+        (["--hydra.sweeper.workers=3"], ["without dashes; write hydra.sweeper.workers=3"]),
         (["--h=3"], ["--h=3 is not allowed: ", "write h=3"]),
         (
             ["-m", "h=1,2", "--cfg", "job"],

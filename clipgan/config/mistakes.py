@@ -3,7 +3,7 @@
 import errno
 import re
 import shlex
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
@@ -29,7 +29,7 @@ NO_TEXT = re.compile(r"Cannot convert '\w+' to string: '(?P<value>.*)'")
 NO_VALUE = "has missing mandatory value"
 NO_LIST = "is not a ListConfig"
 KINDS = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
-DIRECTORY = ("--config-dir", "-cd")
+DIRECTORY, SEARCHED = ("--config-dir", "-cd"), "hydra.searchpath=[file://DIR]"
 FLAGS = ("help", "hydra-help", "version", "cfg", "resolve", "package", "run", "multirun", "shell-completion",
          "config-path", "config-name", "config-dir", "experimental-rerun", "info")  # fmt: skip
 HYDRAS_GROUPS = ("hydra.sweeper", "hydra.launcher", "hydra.job_logging", "hydra.hydra_logging")
@@ -135,25 +135,28 @@ def refuse_flags(overrides: Iterable[str]) -> None:
     """
     for given in overrides:
         if given.startswith("-"):
-            own = (
-                "; hydra.searchpath=[file://DIR] adds a folder of configuration files"
-                if given.startswith(DIRECTORY)
-                else ""
-            )
-            raise UserError(f"{given} is a flag of the command line, and only overrides may stand here{own}")
+            instead = f"; {SEARCHED} adds a folder of configuration files" if given.startswith(DIRECTORY) else ""
+            raise UserError(f"{given} is a flag of the command line, and only overrides may stand here{instead}")
 
 
-def refuse_unknown_flag(flag: str, further_keys: Iterable[str] = ()) -> None:
+def refuse_unknown_flag(flag: str, further_keys: Callable[[], Collection[str]] = tuple) -> None:
     """Refuse a setting that is written as a flag.
+
+    Args:
+        flag: of the command line.
+        further_keys: names keys that this package does not know, such as those of sweeps.
 
     Raises:
         UserError: it begins with two dashes and is none of Hydra's flags, or an abbreviation of one.
     """
     name, _, value = flag.removeprefix("--").partition("=")
-    own = name in meanings(Config) or _is_group(name)
-    if not flag.startswith("--") or (not own and any(known.startswith(name) for known in FLAGS)):
+    if not flag.startswith("--"):
         return
-    instead = f"write {name}={value or 'VALUE'}" if own else no_such_key(name, further_keys)
+    own = name in meanings(Config) or _is_group(name)
+    if not own and any(known.startswith(name) for known in FLAGS):
+        return
+    own = own or name in further_keys()
+    instead = f"write {name}={value or 'VALUE'}" if own else no_such_key(name, further_keys())
     raise UserError(f"{flag} is not allowed: settings are KEY=VALUE, without dashes; {instead}")
 
 

@@ -14,6 +14,7 @@ import torch
 from clipgan.base.errors import UserError
 
 CUBLAS = "CUBLAS_WORKSPACE_CONFIG"  # an environment variable
+_settled: list[bool] = []  # not empty: set in time, by an earlier training of this process; a caller may take it back
 
 
 def is_deterministic(asked: bool | None, device: torch.device) -> bool:
@@ -27,10 +28,11 @@ def settle_cublas() -> None:
     Raises:
         UserError: this process has already used CUDA.
     """
-    if CUBLAS not in os.environ and torch.cuda.is_initialized():
+    if CUBLAS not in os.environ and torch.cuda.is_initialized() and not _settled:
         raise UserError(f"deterministic=true comes too late for cuBLAS, since this process has used CUDA before: set "
                         f"{CUBLAS}=:4096:8 in its environment")  # fmt: skip
     os.environ.setdefault(CUBLAS, ":4096:8")
+    _settled.append(True)
 
 
 @contextmanager

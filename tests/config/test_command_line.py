@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import sys
 from contextlib import suppress
 from importlib import import_module
@@ -12,6 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from clipgan.base.durable_files import replace_text
 from clipgan.base.errors import UserError
 from clipgan.base.text import printable
+from clipgan.config import Config
 from clipgan.config.command_line import (
     PATH_KEYS,
     compose_config,
@@ -20,6 +22,8 @@ from clipgan.config.command_line import (
     quoted,
     with_overrides,
 )
+from clipgan.config.meanings import meanings
+from clipgan.config.mistakes import LAFITES
 from tests.helpers import make_config
 
 ODD = ["/a/b&c", "/a#1", "/a(1)", "/a[1]", "/a{1}", "/a;b", "/a=b", "/a,b", "it's", 'say "x"', "/dätä/画", "1e3", "12",
@@ -44,6 +48,13 @@ def test_mlflows_environment_names_the_experiment(monkeypatch):
     assert compose_config([]).mlflow.experiment == "clipgan"
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "3")
     assert compose_config([]).mlflow.experiment == "3"
+
+
+def test_what_sets_an_option_of_lafite_is_a_key_or_a_group():
+    known = {*meanings(Config), "augment", "hydra.run.dir"}
+    for text in LAFITES.values():
+        assert known & set(re.findall(r"[\w.]+", text)), text
+        assert {word for word in re.findall(r"\w+\.[\w.]+", text)} <= known, text
 
 
 def read(argument):

@@ -119,6 +119,7 @@ def test_cudnn_does_not_search_and_the_callers_choice_comes_back(monkeypatch):
 
 def test_cublas_is_settled_before_it_is_used(monkeypatch):
     monkeypatch.delenv(CUBLAS, raising=False)
+    monkeypatch.setattr("clipgan.engine.determinism._settled", [])
     if torch.cuda.is_available():
         torch.zeros(1, device="cuda")
         with pytest.raises(UserError, match=f"since this process has used CUDA before: set {CUBLAS}=:4096:8"):
@@ -126,6 +127,8 @@ def test_cublas_is_settled_before_it_is_used(monkeypatch):
         monkeypatch.setenv(CUBLAS, ":16:8")
     settle_cublas()
     assert os.environ.pop(CUBLAS) in (":4096:8", ":16:8")
+    settle_cublas()  # a second training, of a caller whose environment is as before the first
+    assert os.environ.pop(CUBLAS) == ":4096:8"
 
 
 @pytest.mark.slow
