@@ -95,7 +95,7 @@ class Run:
             return []
         if not is_detached():
             self._queue(study)
-        before = {record.key for record in study.records() if record.state in ENDED}
+        before = {record.latest.key for record in study.records() if record.state in ENDED}
         if submits and study.n_open(self.plan):
             self._submit(study)
             self._open_parent(study)
@@ -103,7 +103,8 @@ class Run:
         parent = self._open_parent(study)
         ended = (True, {}) if submits else self._run_trials(study, parent)
         records = study.records()
-        new = [record for record in records if record.state in ENDED and record.key not in before]
+        latest = [record.latest for record in records if record.latest.state in ENDED]
+        new = [record for record in latest if record.key not in before]
         self._print_results(study, parent, records, len(new))
         return self._end(study, parent, records, new, ended)
 
