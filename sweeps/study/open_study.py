@@ -139,6 +139,11 @@ class OpenStudy:
         """Count the trials whose task has a newer trial: they were interrupted, orphaned or retried."""
         return len(self._trials.all) - len(self._trials.newest)
 
+    @property
+    def n_foreign(self) -> int:
+        """Count the trials that other tools have added: they are no part of the sweep."""
+        return len(self._trials.foreign)
+
     @contextmanager
     def _fresh(self) -> Iterator[None]:
         """Hold the lock and read the newest trials."""

@@ -133,6 +133,9 @@ class Run:
             self.say(self.plan.source.way)
         with queueing_bar(self.console) as tell:
             study.enqueue(self.plan, space, settings.retried, settings.warm_start, tell)
+        if n := study.n_foreign:
+            said = f"{n} trial{'s' if n > 1 else ''} of study {study.name} not made by this sweeper"
+            self.say(f"ignored: {said}; to add points, use hydra.sweeper.enqueue or another value on an axis")
 
     def _submit(self, study: SweepStudy) -> None:
         """Submit the jobs of a detached sweep, and say how to watch and stop them."""
