@@ -57,13 +57,13 @@ class Run(Task):
         """Train to the schedule's end, or until the report stops the run, and return the result."""
         self.announce()
         self.name = run_name(self.config, origin.swept)
-        if origin.tell_names is not None and rank() == 0:
+        resumed_at = self._resume()
+        if origin.tell_names is not None and rank() == 0:  # a run that cannot resume leaves earlier names and values
             origin.tell_names(self.key, self.names)
         if origin.tell_sources is not None and rank() == 0:
             chosen = {key: value for key, value in flatten(self.config).items() if is_listed(key, CHOOSE_SOURCES)}
             content = {key: value for key, value in self.sources.items() if key != "data.fingerprint"}
             origin.tell_sources(digest(chosen), content)
-        resumed_at = self._resume()
         # signals are caught also while MLflow opens or takes the last metrics
         with self.interruption.heeding(), self.cache_check if rank() == 0 else nullcontext():
             self._train(self._log(origin, resumed_at), resumed_at)
@@ -266,7 +266,9 @@ class Run(Task):
         run_checkpoints.refuse_longer(path, further)
         self.checkpoints.begin_from(found, self.state.step)
         units = self.history.recorded_units
-        console.print(f"resumed at {units} {self.schedule.unit} from {path}, step {self.state.step}")
+        over = self.state.step == self.schedule.total_steps
+        end = ": its end, so it is not trained again; resume=none starts over" if over else ""
+        console.print(f"resumed at {units} {self.schedule.unit} from {path}, step {self.state.step}{end}")
         self._ask_report(self.history.snapshots)  # a killed process may not have reported the last one
         return units
 

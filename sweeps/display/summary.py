@@ -133,9 +133,10 @@ def _replica_table(ranking: Ranking) -> Table:
 
 
 def _failures(records: Sequence[TrialRecord]) -> Iterator[str]:
-    failed = [record for record in records if record.state == "FAIL"]
+    failed = [record for record in records if record.latest.state == "FAIL"]
     for record in failed:
-        yield f"failed: trial {record.label}  {record}  {record.reason}{_where(record)}"
+        stays = "" if record.failed_again is None else ", run again; its earlier result stays"
+        yield f"failed: trial {record.label}  {record}  {record.latest.reason}{_where(record)}{stays}"
     if failed:
         yield "to run the failed points again, repeat the command with hydra.sweeper.retry_failed=true"
 

@@ -69,6 +69,7 @@ class TrialRecord:
     key: int = -1  # the trial's key in Optuna's storage
     names: Mapping[str, str] = field(default_factory=dict)  # see `sweeps.points.metric_names`
     sources: Sources | None = None  # None: the job has told none
+    failed_again: "TrialRecord | None" = None  # see `results_of_each_task`
 
     def __str__(self) -> str:
         return point_text(self.point)
@@ -80,6 +81,11 @@ class TrialRecord:
         A trial of another study or tool has Optuna's own number, which no run directory of this study has.
         """
         return self.run if self.run >= 0 else self.number
+
+    @property
+    def latest(self) -> "TrialRecord":
+        """The newest trial of its task: the record itself, or the one that has failed after it."""
+        return self.failed_again or self
 
     @property
     def spelled(self) -> str:
@@ -148,6 +154,25 @@ def newest_of_each_task(records: Iterable[TrialRecord]) -> list[TrialRecord]:
         records: sorted by number.
     """
     return sorted({record.task: record for record in records}.values(), key=lambda record: record.number)
+
+
+def results_of_each_task(records: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """Choose the trial of each task whose result counts, sorted by number: the newest, with one exception.
+
+    A complete trial that was run again and failed before it reported anything new keeps its result, and has the failed
+    trial as `failed_again`.
+
+    Args:
+        records: sorted by number.
+    """
+    found: dict[str, TrialRecord] = {}
+    for record in records:
+        known = found.get(record.task)
+        if known is not None and (known.state, record.state, known.steps) == ("COMPLETE", "FAIL", record.steps):
+            found[record.task] = replace(known, failed_again=record)
+        else:
+            found[record.task] = record
+    return sorted(found.values(), key=lambda record: record.number)
 
 
 def with_seed_as_replica(record: TrialRecord, seed_key: str) -> TrialRecord:

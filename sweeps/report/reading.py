@@ -11,7 +11,7 @@ from sweeps.command.command_line import ATTRIBUTE, command_of
 from sweeps.command.next_steps import best_checkpoint
 from sweeps.points.metric_names import objective_names
 from sweeps.points.ranking import Goal, PointResult, Ranking
-from sweeps.points.trial_record import TrialRecord, newest_of_each_task, with_seed_as_replica
+from sweeps.points.trial_record import TrialRecord, results_of_each_task, with_seed_as_replica
 from sweeps.study.lookup import name_in, open_made, shown_url
 from sweeps.study.moved import found_again
 from sweeps.study.stored_study import (
@@ -33,8 +33,8 @@ class Sweep:
     name: str
     storage: str  # to be shown: without a password
     goal: Goal  # with the metrics' own names
-    trials: tuple[TrialRecord, ...]  # the newest of each point and replica, by number
-    superseded: tuple[TrialRecord, ...]  # earlier trials of the same: interrupted, orphaned or retried
+    trials: tuple[TrialRecord, ...]  # those of each point and replica whose result counts, by number
+    superseded: tuple[TrialRecord, ...]  # other trials of the same: interrupted, orphaned or retried
     note: Mapping[str, Any] | None  # of the command that runs it
     log_axes: tuple[str, ...] = ()  # drawn with a logarithmic scale
     dependencies: tuple[str, ...] = ()  # lines that say how axes depend on each other
@@ -101,14 +101,14 @@ def read(storage: str, study: str | None) -> Sweep:
     goal = goal_of(found)
     goal = replace(goal, names=objective_names(goal.names, records_of(found)))
     trials = [with_seed_as_replica(record, goal.seed_key) for record in found_again(records_of(found), database.url)]
-    newest = newest_of_each_task(trials)
-    numbers = {trial.number for trial in newest}
+    counting = results_of_each_task(trials)
+    numbers = {trial.number for trial in counting}
     identity = found.user_attrs.get("identity", {})
     return Sweep(
         name=found.study_name,
         storage=shown_url(database.url),
         goal=goal,
-        trials=tuple(newest),
+        trials=tuple(counting),
         superseded=tuple(trial for trial in trials if trial.number not in numbers),
         note=found.user_attrs.get(ATTRIBUTE),
         log_axes=(*found.user_attrs.get(LOG_AXES, ()), *_log_axes(trials)),

@@ -10,7 +10,7 @@ from optuna.storages import RDBStorage
 from sweeps.base.optuna_internals import set_study_notes
 from sweeps.base.signals import held
 from sweeps.points.ranking import Goal
-from sweeps.points.trial_record import TrialRecord
+from sweeps.points.trial_record import TrialRecord, results_of_each_task
 from sweeps.search.plan import Plan
 from sweeps.study.moved import found_again
 from sweeps.study.owner import this_process
@@ -112,9 +112,10 @@ class OpenStudy:
 
     @patient
     def records(self) -> list[TrialRecord]:
-        """Read the newest trial of each task, sorted by trial number."""
+        """Read the trial of each task whose result counts, sorted by trial number: see `results_of_each_task`."""
         self._trials.refresh(with_running=True)
-        return found_again(sorted(self._trials.newest.values(), key=lambda record: record.number), self.url)
+        every = [record for _, record in sorted(self._trials.all.items())]
+        return found_again(results_of_each_task(every), self.url)
 
     @patient
     def changes(self) -> list[TrialRecord]:
@@ -137,6 +138,11 @@ class OpenStudy:
     def n_superseded(self) -> int:
         """Count the trials whose task has a newer trial: they were interrupted, orphaned or retried."""
         return len(self._trials.all) - len(self._trials.newest)
+
+    @property
+    def n_foreign(self) -> int:
+        """Count the trials that other tools have added: they are no part of the sweep."""
+        return len(self._trials.foreign)
 
     @contextmanager
     def _fresh(self) -> Iterator[None]:

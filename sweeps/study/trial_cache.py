@@ -23,6 +23,7 @@ class Trials:
         self.waiting: dict[int, TrialRecord] = {}
         self.running: dict[int, TrialRecord] = {}
         self.newest: dict[str, TrialRecord] = {}  # task -> its newest trial
+        self.foreign: set[int] = set()  # keys of other tools' trials
 
     def refresh(self, with_running: bool = False) -> list[TrialRecord]:
         """Read the trials that are new or have another state now, and return them sorted by number.
@@ -47,6 +48,8 @@ class Trials:
             if OWN in trial.user_attrs:
                 found.append(record_of(trial))
                 self._take(found[-1])
+            else:
+                self.foreign.add(key)
         return found
 
     def keep(self, record: TrialRecord) -> None:

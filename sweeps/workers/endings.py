@@ -14,7 +14,7 @@ def reasons_to_end(study: SweepStudy, plan: Plan, settings: Settings, records: S
     Args:
         study: its trials are read.
         plan, settings: of the command.
-        records: the newest trial of each task of the study.
+        records: of each task of the study, from `SweepStudy.records`.
     """
     rate, limit = study.failure_rate(plan), settings.max_failure_rate
     if rate > limit:
@@ -25,7 +25,7 @@ def reasons_to_end(study: SweepStudy, plan: Plan, settings: Settings, records: S
         )
     reason = study.only_failure(plan, settings.max_equal_failures)
     if reason is not None and (n_open := study.n_open(plan)):
-        n_failed = sum(record.state == "FAIL" for record in records if plan.wants(record))
+        n_failed = sum(record.latest.state == "FAIL" for record in records if plan.wants(record))
         yield (
             f"given up: the first {n_failed} trials have failed for one reason ({n_open} wait): {reason}\n"
             "after a mend, repeat the command with hydra.sweeper.retry_failed=true; to run the others all the same,"

@@ -95,7 +95,7 @@ class Run:
             return []
         if not is_detached():
             self._queue(study)
-        before = {record.key for record in study.records() if record.state in ENDED}
+        before = {record.latest.key for record in study.records() if record.state in ENDED}
         if submits and study.n_open(self.plan):
             self._submit(study)
             self._open_parent(study)
@@ -103,7 +103,8 @@ class Run:
         parent = self._open_parent(study)
         ended = (True, {}) if submits else self._run_trials(study, parent)
         records = study.records()
-        new = [record for record in records if record.state in ENDED and record.key not in before]
+        latest = [record.latest for record in records if record.latest.state in ENDED]
+        new = [record for record in latest if record.key not in before]
         self._print_results(study, parent, records, len(new))
         return self._end(study, parent, records, new, ended)
 
@@ -133,6 +134,9 @@ class Run:
             self.say(self.plan.source.way)
         with queueing_bar(self.console) as tell:
             study.enqueue(self.plan, space, settings.retried, settings.warm_start, tell)
+        if n := study.n_foreign:
+            said = f"{n} trial{'s' if n > 1 else ''} of study {study.name} not made by this sweeper"
+            self.say(f"ignored: {said}; to add points, use hydra.sweeper.enqueue or another value on an axis")
 
     def _submit(self, study: SweepStudy) -> None:
         """Submit the jobs of a detached sweep, and say how to watch and stop them."""

@@ -114,6 +114,15 @@ def test_a_reference_on_an_axis_is_shown_as_written(app: App) -> None:
 
 
 @pytest.mark.slow
+def test_a_trial_of_another_tool_is_ignored_with_a_line(app: App) -> None:
+    app.run("h=0.1,0.5")
+    app.study().enqueue_trial({"h": 0.3})
+    out = app.run("h=0.1,0.5")
+    assert f"ignored: 1 trial of study {app.study().study_name} not made by this sweeper; to add points, use" in out
+    assert len(app.started()) == 2
+
+
+@pytest.mark.slow
 def test_a_trial_that_somebody_has_deleted_runs_again_under_a_new_number(app: App) -> None:
     app.run("h=0.1,0.5,2")
     with closing(sqlite3.connect(app.cwd / "sweeps.db")) as connection, connection:

@@ -1,6 +1,7 @@
 """Settings of the search, as a user gives them: whole sweeps, dry runs, and refused settings."""
 
 import html
+import re
 from pathlib import Path
 
 import optuna
@@ -294,4 +295,9 @@ def test_a_target_ends_the_sweep_and_rerun_runs_trials_again(app: App) -> None:
     assert [line.split()[0] for line in app.started()] == ["0", "1", "2", "2"]
     app.run("h=0.1,0.5", "hydra.sweeper.rerun=COMPLETE")
     assert [line.split()[0] for line in app.started()[4:]] == ["0", "1"]
+    out = app.run("h=0.1,0.5", "hydra.sweeper.rerun=COMPLETE", "mode=hopeless", "only_at=0.5", status=1)
+    assert re.search(r"failed: trial 1  h=0\.5  loss is nan at h=0\.5  in .*, run again; its earlier result stays", out)
+    assert "best: trial 1  h=0.5  value 0  in" in out
+    app.run("h=0.1,0.5", "hydra.sweeper.retry_failed=true")
+    assert [line.split()[0] for line in app.started()[6:]] == ["0", "1", "1"]
     assert "rerun=ALL is not allowed: it must be one of FAIL" in app.run("h=1,2", "hydra.sweeper.rerun=ALL", status=1)

@@ -113,3 +113,19 @@ def test_a_copied_study_has_the_copied_run_directories_and_those_that_were_not_c
     assert Studies(after).read("s0").trials[0].run_dir == str(after / "runs" / "h-1" / "0")
     assert Studies(after).read("s1").trials[0].run_dir == str(before / "runs" / "h-1" / "1")
     assert Studies(before).read("s0").trials[0].run_dir == str(before / "runs" / "h-1" / "0")
+
+
+def test_a_result_stays_if_its_rerun_has_failed_before_it_reported_anything(studies: Studies) -> None:
+    study = studies.make("s")
+    for h, reruns in ((1.0, ({2: 5.0}, {2: 5.0})), (2.0, ({2: 7.0},)), (3.0, ())):
+        add(study, {"h": h}, [h], steps={2: 5.0})
+        for steps in reruns:
+            add(study, {"h": h}, state=TrialState.FAIL, steps=steps, reason="gone")
+    sweep = studies.read("s")
+    assert [(trial.number, trial.state, trial.latest.number) for trial in sweep.trials] == [
+        (0, "COMPLETE", 2),
+        (4, "FAIL", 4),  # it has reported another value
+        (5, "COMPLETE", 5),
+    ]
+    assert str(sweep.ranking.best) == "h=1"
+    assert [trial.number for trial in sweep.superseded] == [1, 2, 3]

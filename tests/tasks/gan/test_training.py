@@ -207,11 +207,12 @@ def test_seconds_of_training_have_no_snapshot_nor_start_in_them(configure, tmp_p
 
 
 @pytest.mark.slow
-def test_a_finished_run_trains_no_more_and_another_run_is_refused(configure, tmp_path):
+def test_a_finished_run_trains_no_more_and_another_run_is_refused(configure, tmp_path, capsys):
     quiet = ("mlflow.tracking_uri=null", FAST)
     first = train(configure("kimg=1", *quiet), tmp_path)
     before = (tmp_path / "checkpoint-000001.pt").stat().st_mtime_ns
     assert train(configure("kimg=1", *quiet), tmp_path) == first
+    assert "step 11: its end, so it is not trained again; resume=none starts over\n" in capsys.readouterr().out
     assert first.objective_sd is not None
     assert (tmp_path / "checkpoint-000001.pt").stat().st_mtime_ns == before
     train(configure("kimg=2", *quiet), tmp_path)
@@ -220,8 +221,11 @@ def test_a_finished_run_trains_no_more_and_another_run_is_refused(configure, tmp
         with pytest.raises(UserError, match=longer):
             train(configure("kimg=1", f"resume={resume}", *quiet), tmp_path)
     assert train(configure("kimg=1", f"resume={tmp_path / 'checkpoint-000001.pt'}", *quiet), tmp_path) == first
+    told = []
+    origin = Origin(UserCommand(run_dir=tmp_path), tell_names=lambda *names: told.append(names))
     with pytest.raises(UserError, match=r"another run: h=0\.5 there, 2\.0 here.*resume=none"):
-        train(configure("kimg=1", "h=2", *quiet), tmp_path)
+        train(configure("kimg=1", "h=2", *quiet), tmp_path, origin=origin)
+    assert told == []  # a sweep's trial keeps the names of the values that it has
     path = tmp_path / "checkpoint-000001.pt"
     checkpoint = load_checkpoint(path, CPU)
     sources = checkpoint["sources"]
