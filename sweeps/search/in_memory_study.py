@@ -1,4 +1,4 @@
-"""A study in memory with the trials that one of Optuna's samplers or pruners should see."""
+"""A study in memory with the trials that one of Optuna's samplers should see."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ def in_memory_study(
     """Make a study of these trials, which get the numbers 0, 1, ... in their order.
 
     Args:
-        name: Hyperband assigns brackets by it.
+        name: of the study.
         directions: minimize | maximize, one for each objective.
         trials: copied.
         sampler: what `ask` uses.

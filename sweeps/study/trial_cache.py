@@ -1,7 +1,7 @@
 """Cache the trials of a study in memory: a refresh reads only the trials that have changed."""
 
 from optuna.storages import RDBStorage
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.base.optuna_internals import key_of, read_trials, silent_trials, unfinished
 from sweeps.points.trial_record import OWN, TrialRecord, record_of
@@ -46,11 +46,15 @@ class Trials:
             else:
                 self._states[key] = trial.state.name
             if OWN in trial.user_attrs:
+                self.see(trial)
                 found.append(record_of(trial))
                 self._take(found[-1])
             else:
                 self.foreign.add(key)
         return found
+
+    def see(self, trial: FrozenTrial) -> None:
+        """Called with each trial as it was read; a subclass may keep it."""
 
     def keep(self, record: TrialRecord) -> None:
         """Note a change of an unfinished trial that this process has made, so that no refresh reads it again."""

@@ -1,5 +1,6 @@
 """Trials that end early: pruners called as a job calls them, and whole sweeps."""
 
+import random
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,16 @@ from optuna.trial import TrialState
 from sweeps.base.errors import SweepError
 from sweeps.base.samplers_and_pruners import PRUNERS, HyperbandPruner, MedianPruner, SuccessiveHalvingPruner, pruner_of
 from sweeps.job.current_trial import RunningTrial
-from sweeps.job.pruning import is_to_end
+from sweeps.job.pruning import _study, is_to_end
 from sweeps.points.search_space import Point
+from sweeps.search.in_memory_study import in_memory_study
 from sweeps.search.plan import Grid, Plan
 from sweeps.study.claims import SweepStudy
 from sweeps.study.storage import open_storage
 from tests.sweeps.sweep_app import App
 
 MEDIAN = {"_target_": "optuna.pruners.MedianPruner", "n_startup_trials": 1, "n_warmup_steps": 1}
+HYPERBAND = {"_target_": "optuna.pruners.HyperbandPruner", "min_resource": 1, "max_resource": 4, "reduction_factor": 2}
 HALVING = {"_target_": "optuna.pruners.SuccessiveHalvingPruner", "min_resource": 1, "reduction_factor": 2}
 
 
@@ -31,6 +34,7 @@ class Trials:
         self.study = SweepStudy(url, "s", direction, {"axes": ["h"], "config": {}}, print)
         self.study.enqueue(self.plan, {"h": [float(h) for h in range(20)]})
         self.storage = open_storage(url)
+        self.key = self.storage.get_study_id_from_name("s")
 
     def report(self, number: int, value: float, step: int) -> None:
         RunningTrial(self.study.url, "s", number, None).report(value, step)
@@ -102,6 +106,33 @@ def test_a_requeued_trial_does_not_compete_with_itself_and_its_old_steps_count_a
         claim = trials.study.claim(trials.plan)
         assert claim is not None
         assert trials.asks(claim.number, value, 1, HALVING) is ends
+
+
+@pytest.mark.parametrize("settings", [MEDIAN, HALVING, HYPERBAND])
+def test_the_answers_are_those_of_a_copy_of_the_study(trials: Trials, settings: dict[str, Any]) -> None:
+    """Only trials that run are read again, and none is copied."""
+    values, answers = random.Random(0), []
+    for number in range(12):
+        claim = trials.study.claim(trials.plan)
+        assert claim is not None
+        for step in range(1, 5):
+            value = number % 5 + values.random() / step
+            trials.report(number, value, step)
+            stored = trials.storage.get_all_trials(trials.key)
+            copied = in_memory_study("s", ["minimize"], stored)
+            pruner = pruner_of(settings)
+            assert pruner is not None
+            expected = pruner.prune(copied, copied.get_trials()[number])
+            answers.append(is_to_end(trials.storage, "s", number, step, settings))
+            assert answers[-1] is expected
+            now = trials.storage.get_all_trials(trials.key)[number].system_attrs
+            assert now == copied.trials[number].system_attrs
+            if expected:
+                break
+        again = _study(trials.study.url, "s")[1].refresh(with_running=True)
+        assert [record.number for record in again] == [number]
+        trials.study.prune(claim, None) if expected else trials.study.complete(claim, [value], None)
+    assert {*answers} == {True, False}
 
 
 @pytest.mark.parametrize("name", sorted(PRUNERS))
