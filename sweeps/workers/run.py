@@ -15,26 +15,22 @@ from clipgan.base.secrets import without_passwords
 from sweeps.base.environment import STUDY
 from sweeps.base.errors import SweepError
 from sweeps.base.signals import Stop
-from sweeps.command.command_line import ATTRIBUTE, note, wider_axes
-from sweeps.command.make_plan import has_seed
+from sweeps.command.command_line import ATTRIBUTE
 from sweeps.command.next_steps import Step, next_steps, report_command
 from sweeps.command.request import Request
 from sweeps.display.mlflow_study import ParentRun, open_parent, or_warn
-from sweeps.display.progress import EventLines, LiveTable, View, queueing_bar
+from sweeps.display.progress import EventLines, LiveTable, View
 from sweeps.display.results_file import write_results
 from sweeps.display.summary import print_summary
 from sweeps.job.task_function import REQUEUE
 from sweeps.points.ranking import Ranking
-from sweeps.points.search_space import Interval, space_of
+from sweeps.points.search_space import space_of
 from sweeps.points.trial_record import TrialRecord
-from sweeps.search.sampling import SampledPoints
 from sweeps.study.claims import SweepStudy
 from sweeps.study.queue import Limits
 from sweeps.study.storage import absolute_url, is_emptied, open_storage
-from sweeps.study.stored_study import ABOUT, DEPENDENCIES, LOG_AXES
 from sweeps.study.warm_start import complete_trials
 from sweeps.workers.children import ending_children
-from sweeps.workers.code_version import note_code
 from sweeps.workers.detached import check_detach, is_detached, jobs_begun, submit, tell_submitted
 from sweeps.workers.dry_run import DryRun
 from sweeps.workers.endings import reasons_to_end
@@ -42,6 +38,7 @@ from sweeps.workers.gpu_sharing import GpuSharing, sharing_of
 from sweeps.workers.launch import Launch
 from sweeps.workers.leader import Leader, Orders
 from sweeps.workers.machine import environment, fitting_workers
+from sweeps.workers.queue_points import queue_points
 from sweeps.workers.returns import job_returns
 from sweeps.workers.time_limits import TimeLimits
 from sweeps.workers.worker import Worker
@@ -94,7 +91,7 @@ class Run:
             self._worker(study, self.orders.parent_run_id).work()
             return []
         if not is_detached():
-            self._queue(study)
+            queue_points(study, self.request, self.task_function, self.console, self.say)
         before = {record.latest.key for record in study.records() if record.state in ENDED}
         if submits and study.n_open(self.plan):
             self._submit(study)
@@ -112,31 +109,6 @@ class Run:
         """Print one line; a sweep survives an output that it cannot write: a full disk, a terminal that has gone."""
         with suppress(OSError):
             self.console.print(line)
-
-    def _queue(self, study: SweepStudy) -> None:
-        """Note the command with the study, and queue its points."""
-        composition = self.request.composition
-        composition.save()
-        seeded, layout = has_seed(self.settings, composition.config), self.request.layout
-        wider = wider_axes(layout.axes, study.records()) if layout.is_product else []
-        study.set_attributes(
-            {
-                ATTRIBUTE: note(self.request.fixed, composition.sweep_dir, self.settings.best_command, seeded, wider),
-                ABOUT: self.request.about,
-                LOG_AXES: [axis.name for axis in self.request.axes if isinstance(axis, Interval) and axis.log],
-                DEPENDENCIES: layout.lines(),
-            }
-        )
-        note_code(study, self.task_function, self.say)
-        study.keep_goal(self.plan.goal)
-        settings, space = self.settings, space_of(self.request.axes)
-        if isinstance(self.plan.source, SampledPoints) and self.plan.source.way is not None:
-            self.say(self.plan.source.way)
-        with queueing_bar(self.console) as tell:
-            study.enqueue(self.plan, space, settings.retried, settings.warm_start, tell)
-        if n := study.n_foreign:
-            said = f"{n} trial{'s' if n > 1 else ''} of study {study.name} not made by this sweeper"
-            self.say(f"ignored: {said}; to add points, use hydra.sweeper.enqueue or another value on an axis")
 
     def _submit(self, study: SweepStudy) -> None:
         """Submit the jobs of a detached sweep, and say how to watch and stop them."""
