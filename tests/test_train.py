@@ -157,7 +157,7 @@ def test_paths_begin_where_the_command_was_given_also_if_hydra_changes_the_direc
     (tmp_path / "mine.pt").write_text("no checkpoint")
     status, _, err = run("init=mine.pt", "hydra.job.chdir=true")
     assert status == 1
-    assert err.startswith("checkpoint mine.pt holds more than tensors")
+    assert err.startswith("checkpoint mine.pt cannot be loaded: it holds more than tensors")
 
 
 def test_a_second_run_in_a_directory_is_refused_and_changes_nothing(run, tmp_path):

@@ -129,7 +129,7 @@ def test_a_trial_that_somebody_has_deleted_runs_again_under_a_new_number(app: Ap
         connection.execute("DELETE FROM trials WHERE number = 1")
     out = app.run("h=0.1,0.5,2", "mode=raise", status=1)
     assert [trial.number for trial in app.trials()] == [0, 2, 3]
-    assert "failed: trial 3  h=0.5  DivergenceError: loss is nan at h=0.5" in out
+    assert "failed: trial 1  h=0.5  DivergenceError: loss is nan at h=0.5" in out  # by the number of its run directory
     assert "not shown" not in out
 
 
