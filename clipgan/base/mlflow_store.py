@@ -77,7 +77,7 @@ def _is_moved(uri: str, location: str) -> bool:
         return False
     place, own = Path(unquote(parsed.path)).resolve(), Path(uri.removeprefix("sqlite:///")).resolve().parent
     copied = own / place.parent.name / place.name  # mlruns/1
-    return not place.is_relative_to(own) and (copied.exists() or not place.exists())
+    return not place.is_relative_to(own) and copied.exists()
 
 
 def limit_waits() -> None:

@@ -53,7 +53,7 @@ def import_lafite(source: Path, out: Path, overrides: Sequence[str]) -> list[str
     fixed = {"model": "lafite", "resolution": found.resolution} | {f"model.{k}": v for k, v in found.model.items()}
     for override in overrides:
         key, value = key_of(override), override.partition("=")[2]
-        if value != str(fixed.get(key, value)):
+        if key in fixed and yaml.safe_load(value) != fixed[key]:
             raise UserError(f"{override} is not allowed: the networks in {source} have {key}={fixed[key]}")
     settings = [SHIPPED, f"resolution={found.resolution}", *own, *(overrides or ["clip=ViT-B32"])]
     config = compose_config(settings)

@@ -1,5 +1,6 @@
 """The commands that are shown to the user: one that continues the sweep, and one that runs a single trial."""
 
+import itertools
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -8,7 +9,7 @@ from typing import Any
 
 from clipgan.base.secrets import without_passwords
 from clipgan.base.text import config_flags
-from sweeps.points.search_space import AnyAxis, Axis, name_of
+from sweeps.points.search_space import AnyAxis, Axis, Value, name_of, point_id
 from sweeps.points.trial_record import TrialRecord
 
 ATTRIBUTE = "command"  # note of the study
@@ -57,23 +58,31 @@ def sweep_command(wider: Sequence[str] = ()) -> str:
 def wider_axes(axes: Sequence[AnyAxis], records: Sequence[TrialRecord]) -> list[str]:
     """The axes with all values of the study, as overrides: only those of which a command gives fewer values.
 
+    None if these values make points that neither the study nor the command has, such as those of a sampler.
+
     Args:
         axes: of the command.
         records: trials of the study.
     """
-    lines = []
+    lines, values = [], []
     for axis in axes:
         if not isinstance(axis, Axis):
-            continue
-        known: dict[str, str] = {}  # name of a value -> how a user spelled it
+            return []
+        known: dict[str, tuple[Value, str]] = {}  # name of a value -> the value, and how a user spelled it
         for record in records:
             own = {line.partition("=")[0].lstrip("+"): line.partition("=")[2] for line in record.overrides}
             if axis.name in record.point and axis.name in own:
-                known.setdefault(name_of(record.point[axis.name]), own[axis.name])
-        mine = {name_of(value): text for value, text in axis.spellings.items()}
+                value = record.point[axis.name]
+                known.setdefault(name_of(value), (value, own[axis.name]))
+        mine = {name_of(value): (value, text) for value, text in axis.spellings.items()}
         if known.keys() - mine.keys():
-            lines.append(f"{axis.key}={','.join((known | mine).values())}")
-    return lines
+            lines.append(f"{axis.key}={','.join(text for _, text in (known | mine).values())}")
+        values.append([value for value, _ in (known | mine).values()])
+    names = [axis.name for axis in axes]
+    asked = itertools.product(*(axis.spellings for axis in axes if isinstance(axis, Axis)))
+    there = {point_id(dict(zip(names, point, strict=True))) for point in asked} | {point_id(r.point) for r in records}
+    every = (point_id(dict(zip(names, point, strict=True))) for point in itertools.product(*values))
+    return lines if all(point in there for point in every) else []
 
 
 def command_of(note: Mapping[str, Any] | None, overrides: Sequence[str]) -> str:

@@ -60,7 +60,9 @@ class Request:
         """The run directories that its study may find, after its folder has been chosen."""
         config, whole = self.composition.config, partial(job_overrides, self.axes, self.fixed)
         folder = self.composition.sweep_dir.absolute()
-        return RunFolders(folder, config.hydra.output_subdir, whole, self.settings.not_identity)
+        swept = {axis.name for axis in self.axes}
+        ignored = [key for key in self.settings.not_identity if key not in swept]
+        return RunFolders(folder, config.hydra.output_subdir, whole, ignored)
 
 
 def read(

@@ -1,7 +1,6 @@
 """The MLflow run of a whole study, in which the runs of its trials can be nested."""
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
@@ -60,9 +59,10 @@ class ParentRun:
             self.client.set_tag(self.run_id, NO_BEST, " ".join(ranking.incomparable)[:MAX_PARAM])
         elif NO_BEST in self.client.get_run(self.run_id).data.tags:
             self.client.delete_tag(self.run_id, NO_BEST)
-        states = Counter(record.state for record in records)
-        self.client.log_metric(self.run_id, "n_complete", states["COMPLETE"])
-        self.client.log_metric(self.run_id, "n_fail", states["FAIL"])
+        n_complete = sum(record.state == "COMPLETE" for record in records)
+        n_fail = sum(record.latest.state == "FAIL" for record in records)
+        self.client.log_metric(self.run_id, "n_complete", n_complete)
+        self.client.log_metric(self.run_id, "n_fail", n_fail)
         self.client.set_terminated(self.run_id, status)
 
     def _log_best_so_far(self, records: Sequence[TrialRecord], direction: str, name: str) -> None:

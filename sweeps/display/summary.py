@@ -77,6 +77,7 @@ def print_steps(console: Console, steps: Sequence[Step]) -> None:
 def _left_out(records: Sequence[TrialRecord], n_superseded: int, shown: StudyTable) -> Iterator[str]:
     if shown.left_out:
         yield f"not shown, as the terminal is too narrow: {', '.join(shown.left_out)}"
+    n_superseded -= sum(record.failed_again is not None for record in records)  # these have a line of their own
     if n_superseded > 0:
         yield f"not shown: {n_superseded} earlier trials of these points (interrupted, orphaned or retried)"
     n_without = sum(record.state == "COMPLETE" and not record.values for record in records)

@@ -14,7 +14,7 @@ from clipgan.base.secrets import without_passwords
 
 MAX_READABLE = 40  # characters of axis names in a derived study name
 # ${oc.env:NAME} or ${oc.env:NAME,DEFAULT}, where the default may be a reference itself
-VARIABLE = re.compile(r"\$\{\s*oc\.env\s*:\s*(\w+)\s*(?:,(?:[^{}]|\{[^{}]*\})*)?\}")
+VARIABLE = re.compile(r"\$\{\s*oc\.env\s*:\s*(\w+)\s*(?:,((?:[^{}]|\{[^{}]*\})*))?\}")
 SECRET = re.compile(r"(?i)secret|passw|pwd|credential|(?:token|key)s?$")  # in the name of a variable or of a key
 
 
@@ -104,7 +104,10 @@ def _plain(value: Any) -> Any:
 
 
 def _with_variables(key: str, value: Any) -> Any:
-    """Replace the variables of the environment in a value; one that is not set, and a secret, stay as written."""
+    """Replace the variables of the environment in a value: by their contents, or by the default of one that is not set.
+
+    Secrets, and a variable without a content, stay as written.
+    """
     if isinstance(value, Mapping):
         return {name: _with_variables(name, child) for name, child in value.items()}
     if isinstance(value, list):
@@ -116,6 +119,9 @@ def _with_variables(key: str, value: Any) -> Any:
         name = variable[1]
         if name in os.environ and not SECRET.search(name):
             return os.environ[name]
+        default = (variable[2] or "").strip()
+        if default and not SECRET.search(name):
+            return VARIABLE.sub(content, default.strip("\"'"))
         return variable[0][:2] + VARIABLE.sub(content, variable[0][2:])  # its default may be another variable
 
     found = VARIABLE.sub(content, value)

@@ -14,8 +14,8 @@ OWN_PARTS = 2  # last parts of a run directory, such as h-3f2a91c0/0, which no o
 def found_again(records: Iterable[TrialRecord], url: str) -> list[TrialRecord]:
     """Replace each run directory by the one at the same place under the folder to which it may have moved.
 
-    A directory outside of the SQLite file's folder is the original's where this folder is a copy, so the copy comes
-    first. Otherwise, one that exists stays as it is.
+    A directory outside of the SQLite file's folder is the original's where this folder is a copy, so a copy of it comes
+    first: a directory with the same overrides. Otherwise, one that exists stays as it is.
 
     Args:
         records: of a study's trials.
@@ -44,11 +44,19 @@ def is_inside(path: Path, folder: Path) -> bool:
 def _there(path: Path, own: Path | None) -> Iterator[Path]:
     """Yield the folders that exist: the run directory itself, and those with its last parts in one of the places."""
     if own is not None and not is_inside(path, own):
-        yield from _alike(path, own)
+        yield from (copy for copy in _alike(path, own) if not path.is_dir() or _overrides(copy) == _overrides(path))
     if path.is_dir():
         yield path
     for place in (Path.cwd(), *([] if own is None else [own])):
         yield from _alike(path, place)
+
+
+def _overrides(path: Path) -> str | None:
+    """Return what ran in a run directory, as Hydra has noted it."""
+    try:
+        return (path / ".hydra" / "overrides.yaml").read_text()
+    except OSError:
+        return None
 
 
 def _alike(path: Path, place: Path) -> Iterator[Path]:

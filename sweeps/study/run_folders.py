@@ -5,8 +5,6 @@ from itertools import count
 from pathlib import Path
 
 import yaml
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from sweeps.points.trial_record import TrialRecord
 
@@ -18,7 +16,8 @@ class RunFolders:
 
     Args:
         folder: of the sweep.
-        output: name of the folder in a run directory that has Hydra's files; None: there is none.
+        output: name of the folder in a run directory that has Hydra's files; None: there is none, and directories are
+            taken by number.
         job: makes all overrides of a job from the trial's own.
         ignored: keys that make no other run; each is a key or a section.
     """
@@ -36,7 +35,7 @@ class RunFolders:
             tasks: have no trial yet.
             taken: the numbers of the study's trials.
         """
-        left = set(self._numbered()) - set(taken)
+        left = set(self._numbered()) - set(taken) if self._output is not None else set()
         known = {key: number for number in sorted(left, reverse=True) if (key := self._run(number)) is not None}
         free = (number for number in count(max(taken, default=-1) + 1) if number not in left)
         found = (known.pop(self._key(self._job(task.overrides)), None) if known else None for task in tasks)
@@ -51,13 +50,11 @@ class RunFolders:
 
     def _run(self, number: int) -> frozenset[str] | None:
         """What ran in a directory; None: unknown."""
-        if self._output is None:
-            return None
         try:
-            lines = OmegaConf.load(self._folder / str(number) / self._output / OVERRIDES)
-        except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException):
+            lines = yaml.safe_load((self._folder / str(number) / str(self._output) / OVERRIDES).read_text())
+        except (OSError, ValueError, yaml.YAMLError):
             return None
-        return self._key([str(line) for line in lines])
+        return self._key([str(line) for line in lines]) if isinstance(lines, list) else None
 
     def _key(self, overrides: Sequence[str]) -> frozenset[str]:
         """What tells a job from the others."""

@@ -146,7 +146,7 @@ def submit(launcher: Launcher, config: DictConfig, n_jobs: int, study: SweepStud
         SweepError: Slurm does not accept the jobs.
     """
     removed = without_callbacks(config)
-    told = {DETACHED: json.dumps(removed), STUDY: study.name}
+    told = {DETACHED: json.dumps(removed), STUDY: study.base_name}
     leader = DetachedLeader([sys.executable, *own_arguments(config)], told)
     study.set_attribute(JOBS_BEGUN, None)
     check_times(launcher)

@@ -138,7 +138,7 @@ class Leader:
 
     def _start(self, place: int) -> None:
         orders = Orders(this_process(), self.parent_run_id, self.as_axes, removed_callbacks(self.config))
-        told = {STORAGE: self.study.url, STUDY: self.study.name, ORDERS: json.dumps(vars(orders))}
+        told = {STORAGE: self.study.url, STUDY: self.study.base_name, ORDERS: json.dumps(vars(orders))}
         log = self.folder / f"{socket.gethostname()}-{os.getpid()}-{place}.log"
         with log.open("ab") as file:
             process = subprocess.Popen(

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from clipgan.api.callers_state import callers_state_kept
+from clipgan.base.errors import UserError
 from tests.api.state import assert_as, state_of_process
 
 
@@ -31,3 +32,10 @@ def test_what_the_block_changes_is_undone_also_after_an_error(monkeypatch, tmp_p
     [handler] = logging.root.handlers
     assert handler.baseFilename == str(tmp_path / "mine.log")
     handler.close()
+
+
+def test_a_device_that_cannot_be_undone_is_refused():
+    said = pytest.raises(UserError, match=r"`with torch\.device\('meta'\):` is around the call")
+    with torch.device("meta"), said, callers_state_kept():
+        pass
+    assert torch.get_default_device().type == "cpu"

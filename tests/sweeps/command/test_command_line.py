@@ -1,5 +1,6 @@
 """The command of one trial."""
 
+import itertools
 import sys
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sweeps.command.command_line import command_of, note, wider_axes
-from sweeps.points.search_space import Axis
+from sweeps.points.search_space import Axis, Interval
 from sweeps.points.trial_record import TrialRecord
 
 
@@ -42,11 +43,16 @@ def test_the_program_as_seen_from_here(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 def test_a_command_with_fewer_values_than_the_study_is_kept_with_all(monkeypatch: pytest.MonkeyPatch) -> None:
     axes = [Axis("x", "+x", {5.0: "5"}), Axis("loss", "loss", {"a": "a"}), Axis("y", "y", {1.0: "1", 2.0: "2"})]
-    points = [({"x": 3.0, "loss": "b c", "y": 1.0}, ("x=3.0", "loss='b c'", "y=1")), ({"x": 5.0}, ("x=5",))]
-    wider = wider_axes(
-        axes, [TrialRecord(n, "COMPLETE", *each[:1], overrides=each[1]) for n, each in enumerate(points)]
-    )
+    records = [
+        TrialRecord(
+            number, "COMPLETE", {"x": x, "loss": loss, "y": y}, overrides=(f"x={x}", f"loss='{loss}'", f"y={y}")
+        )
+        for number, (x, loss, y) in enumerate(itertools.product((3.0, 5.0), ("b c", "a"), (1.0, 2.0)))
+    ]
+    wider = wider_axes(axes, records)
     assert wider == ["+x=3.0,5", "loss='b c',a"]
+    assert wider_axes(axes, records[1:]) == []  # the product has a point that nobody has asked for
+    assert wider_axes([*axes, Interval("z", "z", 0.0, 1.0, False, False)], records) == []
     monkeypatch.setattr(sys, "argv", ["app.py", "-m", "+x=5", "y=1,2"])  # a config has the axis `loss`
     assert note([], Path("runs"), wider=wider)["sweep"] == """python app.py -m +x=3.0,5 y=1,2 'loss='"'"'b c'"'"',a'"""
 

@@ -14,9 +14,10 @@ def test_an_axis_with_one_value_goes_on_with_the_study_of_the_axis(app: App) -> 
     out = app.run("h=0.5", "loss=lafite,symmetric")
     assert f"study {name} has these settings with the axis h: the command goes on with it" in out
     assert f"0 trials run: all 2 points are already in study {name}" in out
+    assert "-m h=0.1,0.5 loss=lafite,symmetric hydra.sweeper.replicas=3" in out
     out = app.run("loss=lafite", "h=0.7", "hydra.sweeper.trial_timeout=1h")  # in a process of its own
     assert f"study {name} has these settings with the axes h, loss: the command goes on with it" in out
-    assert "-m loss=lafite,symmetric h=0.1,0.5,0.7 hydra.sweeper.trial_timeout=1h hydra.sweeper.replicas=3" in out
+    assert "-m loss=lafite h=0.7 hydra.sweeper.trial_timeout=1h hydra.sweeper.replicas=3" in out  # no further point
     assert app.started()[4:] == ["4 0.7 lafite"]
     assert app.study().study_name == name  # the only one
     with exclusive(app.url):

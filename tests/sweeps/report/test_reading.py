@@ -115,6 +115,16 @@ def test_a_copied_study_has_the_copied_run_directories_and_those_that_were_not_c
     assert Studies(before).read("s0").trials[0].run_dir == str(before / "runs" / "h-1" / "0")
 
 
+def test_a_directory_of_another_run_is_no_copy(tmp_path: Path) -> None:
+    own, alike = tmp_path / "scratch" / "runs" / "s" / "0", tmp_path / "study" / "runs" / "s" / "0"
+    for folder, lines in ((own, "- h=1\n"), (alike, "- h=1\n- batch=32\n")):
+        (folder / ".hydra").mkdir(parents=True)
+        (folder / ".hydra" / "overrides.yaml").write_text(lines)
+    studies = Studies(tmp_path / "study")
+    add(studies.make("s"), {"h": 1.0}, [2.0], run_dir=str(own))
+    assert studies.read("s").trials[0].run_dir == str(own)
+
+
 def test_a_result_stays_if_its_rerun_has_failed_before_it_reported_anything(studies: Studies) -> None:
     study = studies.make("s")
     for h, reruns in ((1.0, ({2: 5.0}, {2: 5.0})), (2.0, ({2: 7.0},)), (3.0, ())):

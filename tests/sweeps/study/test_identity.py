@@ -80,8 +80,9 @@ def test_the_value_in_place_of_an_axis_that_some_points_lack_is_part_of_it() -> 
     ("${oc.decode:${oc.env:HH}}", {"HH": "0.3"}, "${oc.decode:0.3}"),
     ("${h}/${oc.env:HH}/x", {"HH": "a"}, "${h}/a/x"),  # a key's own value is a part of the identity
     (["${oc.env:HH}", {"k": "${oc.env:HH,1}"}], {"HH": "a"}, ["a", {"k": "a"}]),
-    ("${oc.env:HH,${oc.env:KK,7}}", {"KK": "8"}, "${oc.env:HH,8}"),
-    ("${oc.env:HH,${h}}", {}, "${oc.env:HH,${h}}"),  # its default
+    ("${oc.env:HH,${oc.env:KK,7}}", {"KK": "8"}, "8"),
+    ("${oc.env:HH,${h}}", {}, "${h}"),  # its default
+    ("${oc.env:HH,'/a b'}", {}, "/a b"),
     ("${oc.env:HH}", {}, "${oc.env:HH}"),
     ("${oc.env:URL}", {"URL": "postgresql://me:hunter2@host/db"}, "postgresql://me:***@host/db"),
     ("${oc.env:AWS_SECRET_ACCESS_KEY}", {"AWS_SECRET_ACCESS_KEY": "hunter2"}, "${oc.env:AWS_SECRET_ACCESS_KEY}"),

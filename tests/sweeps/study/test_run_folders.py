@@ -37,6 +37,19 @@ def test_a_point_takes_its_directory_and_another_point_none_that_is_there(tmp_pa
     assert folders(tmp_path / "none").numbers(asked[:2], taken={3}) == [4, 5]
 
 
+def test_references_are_compared_as_written(tmp_path: Path) -> None:
+    left(tmp_path, 3, "kimg=1", "h=${C_it}", "batch=${oc.env:NOT_SET}")
+    assert folders(tmp_path).numbers(tasks("h=${C_it}"), taken=()) == [0]
+    left(tmp_path, 5, "kimg=1", "h=${C_it}")
+    assert folders(tmp_path).numbers(tasks("h=${C_it}"), taken=()) == [5]
+
+
+def test_without_hydras_files_directories_are_taken_by_number(tmp_path: Path) -> None:
+    (tmp_path / "0").mkdir()
+    by_number = RunFolders(tmp_path, None, list, [])
+    assert by_number.numbers(tasks("h=1", "h=2"), taken=()) == [0, 1]
+
+
 def test_a_file_that_says_nothing_is_no_error(tmp_path: Path) -> None:
     left(tmp_path, 0)
     for text in ("{", "a: b", "", "[1, [2]]"):
