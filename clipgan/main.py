@@ -175,9 +175,8 @@ def _train(cfg: Any, run: Any, trial: "RunningTrial | None") -> "Result":
     from clipgan.tracking.run_description import Origin
 
     given = set(map(key_of, run.overrides.task))
-    if (
-        run.mode == RunMode.RUN and (run.sweeper.params or {}).keys() - given
-    ):  # a trial's command has a value for every axis
+    axes = (run.sweeper.params or {}).keys()  # a trial's command has a value for every one
+    if run.mode == RunMode.RUN and axes - given:
         grids = [line for line in run.overrides.task if key_of(line) == "grid"]
         wanted = grids[-1] if grids else "hydra.sweeper.params"
         raise UserError(f"{wanted} needs a sweep: {_command(run).sweep()}")

@@ -20,9 +20,9 @@ from clipgan.base import lookup
 from clipgan.base.errors import UserError
 from clipgan.base.pickles import refuse_huge_numbers
 from clipgan.base.text import first_line
+from clipgan.engine.checkpoint_file import ARCHIVE
 
 PERSISTENCE_VERSION = 6
-ARCHIVE = b"PK\x03\x04"  # first bytes of a zip
 
 
 @dataclass(frozen=True)

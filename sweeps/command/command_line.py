@@ -9,7 +9,7 @@ from typing import Any
 
 from clipgan.base.secrets import without_passwords
 from clipgan.base.text import config_flags
-from sweeps.points.search_space import AnyAxis, Axis, Value, name_of, point_id
+from sweeps.points.search_space import AnyAxis, Axis, Value, key_in, name_of, point_id
 from sweeps.points.trial_record import TrialRecord
 
 ATTRIBUTE = "command"  # note of the study
@@ -50,15 +50,15 @@ def sweep_command(wider: Sequence[str] = ()) -> str:
     Args:
         wider: overrides that take the place of those of the same keys, from `wider_axes`.
     """
-    by_key = {line.partition("=")[0].lstrip("+"): line for line in wider}
-    arguments = [by_key.pop(word.partition("=")[0].lstrip("+"), word) for word in sys.argv[1:]]
+    by_key = {key_in(line): line for line in wider}
+    arguments = [by_key.pop(key_in(word), word) for word in sys.argv[1:]]
     return _shown(_program(), [*map(without_passwords, [*arguments, *by_key.values()])])
 
 
 def wider_axes(axes: Sequence[AnyAxis], records: Sequence[TrialRecord]) -> list[str]:
     """The axes with all values of the study, as overrides: only those of which a command gives fewer values.
 
-    None if these values make points that neither the study nor the command has, such as those of a sampler.
+    There is none if these values make points that neither the study nor the command has, such as those of a sampler.
 
     Args:
         axes: of the command.
@@ -70,7 +70,7 @@ def wider_axes(axes: Sequence[AnyAxis], records: Sequence[TrialRecord]) -> list[
             return []
         known: dict[str, tuple[Value, str]] = {}  # name of a value -> the value, and how a user spelled it
         for record in records:
-            own = {line.partition("=")[0].lstrip("+"): line.partition("=")[2] for line in record.overrides}
+            own = {key_in(line): line.partition("=")[2] for line in record.overrides}
             if axis.name in record.point and axis.name in own:
                 value = record.point[axis.name]
                 known.setdefault(name_of(value), (value, own[axis.name]))
@@ -78,10 +78,14 @@ def wider_axes(axes: Sequence[AnyAxis], records: Sequence[TrialRecord]) -> list[
         if known.keys() - mine.keys():
             lines.append(f"{axis.key}={','.join(text for _, text in (known | mine).values())}")
         values.append([value for value, _ in (known | mine).values()])
+    if not lines:  # the usual command: a large grid is not gone through
+        return []
     names = [axis.name for axis in axes]
-    asked = itertools.product(*(axis.spellings for axis in axes if isinstance(axis, Axis)))
-    there = {point_id(dict(zip(names, point, strict=True))) for point in asked} | {point_id(r.point) for r in records}
-    every = (point_id(dict(zip(names, point, strict=True))) for point in itertools.product(*values))
+    asked, every = (  # not gone through yet: the values of a sampler would make millions of points
+        (point_id(dict(zip(names, point, strict=True))) for point in itertools.product(*each))
+        for each in ([axis.spellings for axis in axes if isinstance(axis, Axis)], values)
+    )
+    there = {*asked, *(point_id(record.point) for record in records)}
     return lines if all(point in there for point in every) else []
 
 

@@ -18,7 +18,7 @@ from clipgan.base.secrets import hidden
 from sweeps.base.errors import SweepError
 from sweeps.command.read_axes import read_axes
 from sweeps.points.layout import Layout
-from sweeps.points.search_space import AnyAxis, job_overrides, point_at
+from sweeps.points.search_space import AnyAxis, job_overrides, key_in, point_at
 from sweeps.study.identity import flat
 from sweeps.study.storage import has_password
 
@@ -235,7 +235,7 @@ class Composition:
         sweeper = self.config.hydra.sweeper
         if sweeper.storage in (None, HIDDEN) or not has_password(sweeper.storage):
             return
-        given = [line for line in self._hydra_overrides if line.partition("=")[0].lstrip("+") != STORAGE_KEY]
+        given = [line for line in self._hydra_overrides if key_in(line) != STORAGE_KEY]
         self._hydra_overrides = [*given, f"{STORAGE_KEY}={HIDDEN}"]
         with read_write(self.config.hydra):
             sweeper.storage = HIDDEN

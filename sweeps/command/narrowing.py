@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from sweeps.base.errors import SweepError
 from sweeps.command.request import Request, read
+from sweeps.points.search_space import key_in
 from sweeps.study.identity import differences
 from sweeps.study.storage import absolute_url, is_made, open_storage
 from sweeps.study.stored_study import FAMILY
@@ -31,7 +32,7 @@ def within_wider_study(request: Request, arguments: Sequence[str]) -> Request:
     identities = {note[FAMILY]: note.get("identity") for note in notes}  # by the names that commands find them by
     if identities.get(request.study_name) == mine:
         return request
-    fixed = {line.partition("=")[0].lstrip("+") for line in request.fixed}
+    fixed = {key_in(line) for line in request.fixed}
     for name, theirs in reversed(identities.items()):
         if theirs is None or not set(mine["axes"]) < set(theirs["axes"]) <= {*mine["axes"], *fixed}:
             continue

@@ -9,7 +9,17 @@ from hydra.core.override_parser.types import Override, Transformer
 
 from sweeps.base.errors import SweepError
 from sweeps.points.layout import Layout, Union
-from sweeps.points.search_space import AnyAxis, Axis, Interval, Value, axes_and_fixed, axis_name, is_numeric, name_of
+from sweeps.points.search_space import (
+    AnyAxis,
+    Axis,
+    Interval,
+    Value,
+    axes_and_fixed,
+    axis_name,
+    is_numeric,
+    key_in,
+    name_of,
+)
 from sweeps.study.identity import VARIABLE
 
 FORMS = (
@@ -52,7 +62,7 @@ def read_axes(
         overrides = parser.parse_overrides([_widened(override, as_axes) for override in overrides])
     _refuse_variables([each.input_line for each in overrides if each.is_sweep_override()])
     axes, fixed = axes_and_fixed(overrides)
-    names, given = {axis.name for axis in axes}, {line.partition("=")[0].lstrip("+") for line in fixed}
+    names, given = {axis.name for axis in axes}, {key_in(line) for line in fixed}
     conditions = {name.lstrip("+"): str(entry["where"]) for name, entry in conditional.items()}
     for name in conditions.keys() - names - given:
         raise SweepError(f"hydra.sweeper.params.{name} has a condition and no values; give them, as in {name}=0.1,0.5")

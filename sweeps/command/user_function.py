@@ -11,6 +11,7 @@ from sweeps.base.errors import SweepError
 from sweeps.base.settings import Settings
 from sweeps.command.composition import Composition
 from sweeps.points.layout import Layout
+from sweeps.points.search_space import key_in
 from sweeps.search.custom_space import CustomSpace
 
 
@@ -44,7 +45,7 @@ def custom_space_of(
     reserved = {
         **dict.fromkeys(named, "hydra.sweeper.where names it, and knows the axes and the config alone"),
         **({settings.seed_key: "replicas vary it"} if settings.max_replicas > 1 else {}),
-        **{line.partition("=")[0].lstrip("+"): f"the command line has {line}" for line in fixed},
+        **{key_in(line): f"the command line has {line}" for line in fixed},
         **{axis.name: f"it is an axis; read trial.params['{axis.key}']" for axis in layout.axes},
     }
     return CustomSpace(path, partial(function, config), layout.axes, reserved)

@@ -136,6 +136,11 @@ def axis_name(override: Override) -> str:
     return override.get_key_element().lstrip("+~")
 
 
+def key_in(line: str) -> str:
+    """Return the key or group that the text of an override sets, without `+`."""
+    return line.partition("=")[0].lstrip("+")
+
+
 def job_overrides(axes: Sequence[AnyAxis], fixed: Sequence[str], own: Sequence[str]) -> list[str]:
     """All overrides of a job in the order of the command line, in which Hydra applies them.
 
@@ -148,7 +153,7 @@ def job_overrides(axes: Sequence[AnyAxis], fixed: Sequence[str], own: Sequence[s
     left, placed = list(own), []
     for axis in axes:
         same = [line for line in left if line.partition("=")[0] == axis.key]
-        alike = [line for line in left if line.partition("=")[0].lstrip("+") == axis.name]
+        alike = [line for line in left if key_in(line) == axis.name]
         for line in (same or alike)[:1]:
             left.remove(line)
             placed.append((axis.place, line))

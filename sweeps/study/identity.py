@@ -45,8 +45,8 @@ def identity_of(
     every |= {_path_of(line): line.partition("=")[2] for line in unset}
 
     def belongs(key: str) -> bool:
-        own = any(_is_under(key, path) for path in given) or not any(_is_under(key, path) for path in swept)
-        return own and not any(_is_under(key, prefix) for prefix in ("hydra", *ignored))
+        own = any(is_under(key, path) for path in given) or not any(is_under(key, path) for path in swept)
+        return own and not any(is_under(key, prefix) for prefix in ("hydra", *ignored))
 
     own = {key: _with_variables(key, value) for key, value in every.items() if belongs(key)}
     return {"axes": sorted(axes), "config": own}
@@ -67,7 +67,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     missing = "(absent)"
     axes = [_path(axis) for axis in {*old["axes"]} ^ {*new["axes"]}]
     for key in sorted({*old["config"], *new["config"]}):
-        if any(_is_under(key, axis) for axis in axes):
+        if any(is_under(key, axis) for axis in axes):
             continue
         before, now = old["config"].get(key, missing), new["config"].get(key, missing)
         if before != now:
@@ -138,5 +138,6 @@ def _path_of(override: str) -> str:
     return _path(override.partition("=")[0].lstrip("+~"))
 
 
-def _is_under(key: str, prefix: str) -> bool:
+def is_under(key: str, prefix: str) -> bool:
+    """Whether a key is a prefix, or lies in the section of this name."""
     return key == prefix or key.startswith(f"{prefix}.")

@@ -7,6 +7,7 @@ from pathlib import Path
 from sqlalchemy.engine import make_url
 
 from sweeps.points.trial_record import TrialRecord
+from sweeps.study.run_folders import OVERRIDES
 
 OWN_PARTS = 2  # last parts of a run directory, such as h-3f2a91c0/0, which no other study has
 
@@ -54,7 +55,7 @@ def _there(path: Path, own: Path | None) -> Iterator[Path]:
 def _overrides(path: Path) -> str | None:
     """Return what ran in a run directory, as Hydra has noted it."""
     try:
-        return (path / ".hydra" / "overrides.yaml").read_text()
+        return (path / ".hydra" / OVERRIDES).read_text()
     except OSError:
         return None
 

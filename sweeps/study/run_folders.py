@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from sweeps.points.trial_record import TrialRecord
+from sweeps.study.identity import is_under
 
 OVERRIDES = "overrides.yaml"  # Hydra's file with the overrides of a job
 
@@ -58,7 +59,5 @@ class RunFolders:
 
     def _key(self, overrides: Sequence[str]) -> frozenset[str]:
         """What tells a job from the others."""
-        return frozenset(line for line in overrides if not self._is_ignored(line.partition("=")[0].lstrip("+~")))
-
-    def _is_ignored(self, key: str) -> bool:
-        return any(key == each or key.startswith(f"{each}.") for each in self._ignored)
+        keys = ((line.partition("=")[0].lstrip("+~"), line) for line in overrides)
+        return frozenset(line for key, line in keys if not any(is_under(key, each) for each in self._ignored))
