@@ -25,7 +25,7 @@ def is_to_end(
 ) -> bool:
     """Whether the pruner ends a running trial at a step that the trial has reported.
 
-    The pruner does not see failed trials: a later trial of the same task may repeat their values. It sees this trial
+    The pruner does not see failed trials: another trial of the same task may repeat their values. It sees this trial
     up to `step` only: a trial that resumes from a checkpoint reports its old steps again.
     """
     pruner = pruner_of(settings, max_step)
@@ -35,7 +35,7 @@ def is_to_end(
     known.refresh(with_running=True)
     if known.all[number].replica:
         return False  # the first seed decides: if a pruner chose seeds, the mean would cover the lucky seeds only
-    shown = [known.read[each.number] for each in known.newest.values() if each.state not in ("FAIL", "WAITING")]
+    shown = [known.read[each.number] for each in known.results() if each.state not in ("FAIL", "WAITING")]
     view = _View(sorted(shown, key=lambda trial: trial.number))
     name = persisted.user_attrs.get("family", study)  # Hyperband assigns brackets by it
     trial = _up_to(known.read[number], step)

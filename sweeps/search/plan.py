@@ -82,7 +82,7 @@ class Plan:
         """The tasks to queue now: due, and not known to the study. They have no number yet.
 
         Args:
-            records: the newest trial of each task of the study.
+            records: the trial of each task of the study whose result counts.
         """
         accepted = [record for record in records if self.source.accepts(record.point)]
         results = by_point(accepted, aggregate_named(self.goal.aggregate))
@@ -127,7 +127,7 @@ class Plan:
         """Say why sequential replicas have come to their end.
 
         Args:
-            records: the newest trial of each task of the study.
+            records: the trial of each task of the study whose result counts.
 
         Returns:
             A part of a sentence; None if there is nothing to say, or trials of the plan still wait or run.

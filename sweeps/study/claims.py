@@ -209,7 +209,7 @@ class SweepStudy(OpenStudy):
         """Queue the tasks that are due. While a sampler draws them, other processes may claim trials and end them."""
         with drawing(self.url):
             with self._fresh():
-                known = list(self._trials.newest.values())
+                known = self._trials.results()
             tasks = plan.more(known)
             if tasks:
                 with self._fresh():

@@ -10,7 +10,7 @@ from optuna.storages import RDBStorage
 from sweeps.base.optuna_internals import set_study_notes
 from sweeps.base.signals import held
 from sweeps.points.ranking import Goal
-from sweeps.points.trial_record import TrialRecord, results_of_each_task
+from sweeps.points.trial_record import TrialRecord
 from sweeps.search.plan import Plan
 from sweeps.study.moved import found_again
 from sweeps.study.owner import this_process
@@ -102,20 +102,19 @@ class OpenStudy:
                 # a trial that runs may yet show that others can, too
                 return "RUNNING" not in open_ones or not self._states.only_failure(plan, self.limits.max_equal_failures)
             # a trial may have ended since this process looked for tasks
-            return not open_ones and not (plan.follows_results and plan.more(list(self._trials.newest.values())))
+            return not open_ones and not (plan.follows_results and plan.more(self._trials.results()))
 
     @patient
     def n_open(self, plan: Plan) -> int:
         """Count the plan's tasks that have not started, including tasks that are not due yet."""
         with self._fresh():
-            return plan.n_open(list(self._trials.newest.values()))
+            return plan.n_open(self._trials.results())
 
     @patient
     def records(self) -> list[TrialRecord]:
         """Read the trial of each task whose result counts, sorted by trial number: see `results_of_each_task`."""
         self._trials.refresh(with_running=True)
-        every = [record for _, record in sorted(self._trials.all.items())]
-        return found_again(results_of_each_task(every), self.url)
+        return found_again(sorted(self._trials.results(), key=lambda record: record.number), self.url)
 
     @patient
     def changes(self) -> list[TrialRecord]:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from sweeps.points.trial_record import TrialRecord, results_of_each_task
+from sweeps.points.trial_record import TrialRecord
 from sweeps.search.plan import Plan
 from sweeps.study.queue import Limits
 from sweeps.study.trial_cache import Trials
@@ -66,8 +66,7 @@ class PlanStates:
     def has_reached(self, plan: Plan, target: float) -> bool:
         """Whether a complete trial of the plan is as good as a value."""
         sign = 1 if plan.goal.directions[0] == "minimize" else -1
-        every = (record for _, record in sorted(self._trials.all.items()))
-        complete = (r for r in results_of_each_task(every) if r.state == "COMPLETE" and self.wanted(plan, r))
+        complete = (r for r in self._trials.results() if r.state == "COMPLETE" and self.wanted(plan, r))
         return any(record.value is not None and sign * record.value <= sign * target for record in complete)
 
     def wanted(self, plan: Plan, record: TrialRecord) -> bool:

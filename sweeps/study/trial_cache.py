@@ -4,7 +4,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.base.optuna_internals import key_of, read_trials, silent_trials, unfinished
-from sweeps.points.trial_record import OWN, TrialRecord, record_of
+from sweeps.points.trial_record import OWN, TrialRecord, record_of, results_of_each_task
 
 
 class Trials:
@@ -60,6 +60,14 @@ class Trials:
         """Note a change of an unfinished trial that this process has made, so that no refresh reads it again."""
         self._states[record.key] = record.state
         self._take(record)
+
+    def results(self) -> list[TrialRecord]:
+        """The trial of each task whose result counts, in the order of the tasks' first trials.
+
+        So what draws or compares points sees a result that a failed rerun left as it was.
+        """
+        found = {each.task: each for each in results_of_each_task(each for _, each in sorted(self.all.items()))}
+        return [found[task] for task in self.newest]
 
     def silent(self, grace: int) -> list[TrialRecord]:
         """Find running trials without a heartbeat for `grace` seconds by the database's clock."""

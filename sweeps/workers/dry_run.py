@@ -15,7 +15,7 @@ from sweeps.base.even_choice import evenly
 from sweeps.command.request import Request
 from sweeps.display.progress import EventLines, clock
 from sweeps.points.search_space import Point, job_overrides, space_of
-from sweeps.points.trial_record import TrialRecord, newest_of_each_task
+from sweeps.points.trial_record import TrialRecord, results_of_each_task
 from sweeps.search.plan import Grid, Plan
 from sweeps.study.claims import SweepStudy
 from sweeps.study.storage import absolute_url, is_made, open_storage
@@ -51,7 +51,8 @@ class DryRun:
             if storage is None:
                 raise SweepError(f"hydra.sweeper.warm_start: there is no study {known}, and no database yet")
             complete_trials(storage, known, self.settings.directions)
-        again = [r for r in records if r.state in self.settings.retried and self.plan.wants(r) and r.origin is None]
+        newest = [record.latest for record in records]
+        again = [r for r in newest if r.state in self.settings.retried and self.plan.wants(r) and r.origin is None]
         n_open = self.plan.n_open(records) + len(again)
         name = study if storage is None else current_name(storage, study) or study
         self.say(f"dry run of study {name}: {len(self.plan)} trials, {n_open} left to run")
@@ -143,6 +144,6 @@ class DryRun:
 
 
 def _records(storage: RDBStorage, name: str) -> list[TrialRecord]:
-    """Read the newest trial of each task of a study; an empty list if there is no such study."""
+    """Read the trial of each task whose result counts; an empty list if there is no such study."""
     known = current_name(storage, name)
-    return [] if known is None else newest_of_each_task(records_of(newest_study(storage, known)))
+    return [] if known is None else results_of_each_task(records_of(newest_study(storage, known)))

@@ -66,6 +66,18 @@ def test_worse_than_the_median_at_the_same_step(trials: Trials) -> None:
     assert trials.asks(4, 2.5, 1, MEDIAN)
 
 
+def test_a_result_counts_although_its_rerun_has_failed(trials: Trials) -> None:
+    trials.complete(1.0, 1.0, 1.0)
+    trials.study.enqueue(trials.plan, {}, ["COMPLETE"])
+    again = trials.study.claim(trials.plan)
+    assert again is not None
+    assert again.point == {"h": 0.0}
+    trials.study.fail(again, "no such file", None)
+    claim = trials.study.claim(trials.plan)
+    assert claim is not None
+    assert trials.asks(claim.number, 2.0, 1, MEDIAN)
+
+
 def test_the_direction_counts(tmp_path: Path) -> None:
     trials = Trials(tmp_path, "maximize")
     trials.complete(0.0, 2.0)

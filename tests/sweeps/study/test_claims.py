@@ -17,6 +17,7 @@ from optuna.trial import TrialState
 from sweeps.base.errors import SweepError
 from sweeps.base.signals import Stop
 from sweeps.points.layout import Layout
+from sweeps.points.ranking import Goal
 from sweeps.points.search_space import Point, Space, Value, axes_and_fixed
 from sweeps.points.trial_record import TrialRecord
 from sweeps.search.plan import Grid, Plan
@@ -199,6 +200,24 @@ def test_failed_points_are_retried_only_when_asked_and_in_their_directory(study:
     assert (claim.number, claim.run, claim.point) == (2, 1, {"h": 0.5})
     assert queue.claim(grid) is None
     assert (len(queue.records()), queue.n_superseded) == (2, 1)
+
+
+def test_a_result_that_a_failed_rerun_left_is_replicated_as_before(study: Study) -> None:
+    both = [Point({"h": h}, (f"h={h}",)) for h in (0.1, 0.5)]
+    first = Plan(Grid(both))
+    queue = study.open()
+    queue.enqueue(first, space(0.1, 0.5))
+    for value in (1.0, 2.0):
+        queue.complete(queue.claim(first), (value,), None)
+    queue.enqueue(Plan(Grid(both[:1])), space(0.1, 0.5), ["COMPLETE"])
+    queue.fail(queue.claim(first), "no such file", None)
+    assert [(record.value, record.failed_again is None) for record in queue.records()] == [(1.0, False), (2.0, True)]
+    best = Plan(Grid(both), Goal(replicas=2, top=1), seed=0)
+    assert queue.n_open(best) == 1
+    queue.enqueue(best, space(0.1, 0.5))
+    assert queue.claim(best).overrides == ("h=0.1", "seed=1")
+    queue.enqueue(first, space(0.1, 0.5), ["FAIL"])  # it has failed all the same
+    assert queue.claim(first).overrides == ("h=0.1",)
 
 
 def test_equal_failures_end_a_sweep_unless_a_trial_has_run(study: Study) -> None:
