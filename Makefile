@@ -52,8 +52,8 @@ test-all: setup ## run all tests, also those that take minutes
 	$(BIN)/python -m pytest -m '' $(ARGS)
 
 test-numeric: setup ## run the numeric tests with the instructions of older processors
-	ATEN_CPU_CAPABILITY=default $(NUMERIC) -m 'numeric and not exact and not endurance' $(ARGS)
-	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(NUMERIC) -m 'numeric and not exact and not slow and not endurance' $(ARGS)
+	ATEN_CPU_CAPABILITY=default $(NUMERIC) -m 'numeric and not exact and not slow and not endurance' $(ARGS)
+	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(NUMERIC) -m 'numeric and not exact and not endurance' $(ARGS)
 
 test-lowest: ## run the fast tests in another environment, with the lowest versions that pyproject.toml names
 	$(PYTHON) -m venv $(LOWEST)

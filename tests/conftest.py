@@ -114,7 +114,7 @@ def make_training(cache_dir, tmp_path):
     cpu = torch.device("cpu")
 
     def make(*overrides):
-        config = make_config(*tiny(cache_dir, "mlflow.tracking_uri=null", *overrides))
+        config = make_config(*tiny(cache_dir, "batch=32", "mlflow.tracking_uri=null", *overrides))
         prepared = (prepare_in_float64 if torch.get_default_dtype() == torch.float64 else prepared_for)(config)
         return Training(config, tmp_path, prepared, cpu, None)
 

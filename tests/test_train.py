@@ -245,7 +245,7 @@ def test_no_hub_says_which_file_to_give(run, cache_dir, monkeypatch):
 def test_a_sweep_runs_each_point_once_and_extends(run, cache_dir, tmp_path, mlflow_store):
     """A grid, the same command again, one more point; a bad point fails alone."""
     mlflow_store(tmp_path / "mlflow.db")
-    command = ["-m", *tiny(cache_dir, "kimg=1", "batch=96"), "loss=asymmetric", "hydra.sweeper.workers=1"]
+    command = ["-m", *tiny(cache_dir, "kimg=1"), "loss=asymmetric", "hydra.sweeper.workers=1"]
 
     def trials():
         [summary] = optuna.get_all_study_summaries(f"sqlite:///{tmp_path}/sweeps.db")

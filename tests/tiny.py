@@ -9,10 +9,10 @@ SMALL = (
     "clip.train.steps=2",
     "clip.train.batch=8",
     "clip.train.min_attribute_accuracy=0",
-    "batch=32",
 )
 TINY = (
     *SMALL,
+    "batch=96",  # a kimg in 11 steps
     "resnet.train.steps=2",
     "resnet.train.batch=8",
     "metrics.judge.train.steps=2",
@@ -31,6 +31,7 @@ TINY = (
 TINY_SIMCLR = (
     "task=simclr",
     *SMALL,
+    "batch=32",
     "epochs=2",
     "snapshot_epochs=1",
     "simclr.linear.epochs=20",

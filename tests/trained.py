@@ -45,6 +45,6 @@ def train_once(cache_dir: Path, folder: Path, uri: str) -> Run:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)  # where MLflow keeps the artifacts of a database of its own
-        overrides = tiny(cache_dir, "kimg=1", "batch=96", f"mlflow.tracking_uri={uri}", "mlflow.log_model=true")
+        overrides = tiny(cache_dir, "kimg=1", f"mlflow.tracking_uri={uri}", "mlflow.log_model=true")
         train(make_config(*overrides), folder / "run")
     return Run(folder / "run", uri)

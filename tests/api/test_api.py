@@ -18,7 +18,7 @@ from tests.helpers import ROOT
 from tests.tiny import tiny
 
 FASTER = (
-    "batch=96", "kimg=1", "mlflow.tracking_uri=null", "metrics.fid_sd=never", "metrics.kid=never",
+    "kimg=1", "mlflow.tracking_uri=null", "metrics.fid_sd=never", "metrics.kid=never",
     "metrics.precision_recall=never", "metrics.clip_score=never", "metrics.r_precision=never",
     "metrics.accuracy=never",
 )  # fmt: skip

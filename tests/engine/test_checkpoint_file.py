@@ -163,7 +163,7 @@ def test_a_kill_during_the_write_leaves_a_good_checkpoint(tmp_path):
 
 @pytest.mark.slow
 def test_a_damaged_checkpoint_is_reported_and_the_one_before_is_used(cache_dir, tmp_path, capsys):
-    config = make_config(*tiny(cache_dir, "batch=96", "mlflow.tracking_uri=null"))
+    config = make_config(*tiny(cache_dir, "mlflow.tracking_uri=null"))
     train(config, tmp_path)
     last = tmp_path / "checkpoint-000002.pt"
     before = load_checkpoint(last, CPU)["state"]
@@ -353,7 +353,7 @@ def test_keys_missing_in_an_earlier_version_have_their_defaults():
 
 @pytest.mark.slow
 def test_a_checkpoint_of_another_version_is_one_message(cache_dir, tmp_path):
-    config = make_config(*tiny(cache_dir, "batch=96", "kimg=1", "mlflow.tracking_uri=null"))
+    config = make_config(*tiny(cache_dir, "kimg=1", "mlflow.tracking_uri=null"))
     train(config, tmp_path)
     whole = load_checkpoint(checkpoint_path(tmp_path, 1), CPU)
     other = {name: value for name, value in whole["state"]["discriminator"].items() if "from_rgb" not in name}
@@ -371,7 +371,7 @@ def test_a_checkpoint_of_another_version_is_one_message(cache_dir, tmp_path):
 def test_a_full_disk_ends_a_run_with_one_message_and_the_run_resumes(cache_dir, tmp_path):
     """The disk has room for one checkpoint and half of another; then it has more."""
     with small_disk(tmp_path / "disk", kib=2000) as disk:
-        command = [sys.executable, str(ROOT / "train.py"), *tiny(cache_dir, "kimg=1", "batch=96"),
+        command = [sys.executable, str(ROOT / "train.py"), *tiny(cache_dir, "kimg=1"),
                    "mlflow.tracking_uri=null", f"hydra.run.dir={disk}/run"]  # fmt: skip
         full = warm.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
         assert full.returncode == 1

@@ -144,7 +144,7 @@ def one_of_two_processes(rank, port, overrides, folder):
 @pytest.mark.slow
 def test_a_fault_in_one_process_has_the_same_name_in_all(cache_dir, tmp_path):
     """Each step has a checkpoint, before which all of them look."""
-    overrides = tiny(cache_dir, "mlflow.tracking_uri=null", "checkpoint_minutes=0")
+    overrides = tiny(cache_dir, "batch=32", "mlflow.tracking_uri=null", "checkpoint_minutes=0")
     prepare(make_config(*overrides), CPU)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -163,7 +163,7 @@ def test_divergence_ends_the_run_and_leaves_the_last_good_checkpoint(cache_dir, 
             spoil_gradient(training)
         return step(training, number)
 
-    config = make_config(*tiny(cache_dir, "mlflow.tracking_uri=null", "checkpoint_minutes=0"))
+    config = make_config(*tiny(cache_dir, "batch=32", "mlflow.tracking_uri=null", "checkpoint_minutes=0"))
     place = rf"G/gradient is not finite in step 41; the last good checkpoint is {tmp_path}/latest\.pt"
     with monkeypatch.context() as patch:
         patch.setattr(Training, "step", spoilt)

@@ -29,7 +29,13 @@ from tests.tiny import tiny
 
 CPU = torch.device("cpu")
 TIMELESS = ("time", "crc32", "sec_per_kimg", "memory_gb", "snapshot_seconds")  # differ from run to run
-OFTEN = ("keep_last=null", "checkpoint_minutes=0.005", "mlflow.tracking_uri=null")  # also while a checkpoint is written
+SHORT_STEPS = "batch=32"  # a kimg in 31 or 32 steps
+OFTEN = (
+    SHORT_STEPS,
+    "keep_last=null",
+    "checkpoint_minutes=0.005",
+    "mlflow.tracking_uri=null",
+)  # also while a checkpoint is written
 
 
 def run_training(overrides: list[str], run_dir: Path) -> None:
@@ -97,7 +103,7 @@ def assert_same_run(first: Path, second: Path) -> None:
 @pytest.mark.endurance
 def test_the_same_configuration_gives_the_same_bits(cache_dir, tmp_path, whole):
     """Without the checkpoints in between, too."""
-    finish(tiny(cache_dir, "keep_last=null", "mlflow.tracking_uri=null"), tmp_path)
+    finish(tiny(cache_dir, SHORT_STEPS, "keep_last=null", "mlflow.tracking_uri=null"), tmp_path)
     assert_same_run(whole, tmp_path)
 
 
@@ -164,7 +170,7 @@ def command(cwd: Path, *arguments: str) -> warm.Popen:
 
 @pytest.mark.slow
 def test_a_signal_leaves_a_checkpoint_and_the_requeue_status(cache_dir, tmp_path, whole):
-    overrides = tiny(cache_dir, "mlflow.tracking_uri=null", "keep_last=null")
+    overrides = tiny(cache_dir, SHORT_STEPS, "mlflow.tracking_uri=null", "keep_last=null")
     run_dir = tmp_path / "run"
     for number, kimg in ((signal.SIGTERM, 0), (signal.SIGINT, 1)):
         process = command(tmp_path, *overrides, "hydra.run.dir=run")
@@ -240,7 +246,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 @pytest.mark.endurance
 def test_an_interrupted_snapshot_is_repeated_by_the_resumed_run(cache_dir, tmp_path, whole):
-    overrides, run_dir = tiny(cache_dir, "mlflow.tracking_uri=null", "keep_last=null"), tmp_path / "run"
+    overrides, run_dir = tiny(cache_dir, SHORT_STEPS, "mlflow.tracking_uri=null", "keep_last=null"), tmp_path / "run"
     ended = warm.run(
         [sys.executable, "-c", IN_A_MEASUREMENT, *overrides, "hydra.run.dir=run"],
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
@@ -256,7 +262,13 @@ def test_an_interrupted_snapshot_is_repeated_by_the_resumed_run(cache_dir, tmp_p
 
 @pytest.mark.slow
 def test_the_trial_of_a_stopped_sweep_resumes_at_its_step(cache_dir, tmp_path):
-    arguments = ["-m", *tiny(cache_dir, "kimg=1"), "h=0.5", "mlflow.tracking_uri=null", "hydra.sweep.dir=sweep"]
+    arguments = [
+        "-m",
+        *tiny(cache_dir, SHORT_STEPS, "kimg=1"),
+        "h=0.5",
+        "mlflow.tracking_uri=null",
+        "hydra.sweep.dir=sweep",
+    ]
     process = command(tmp_path, *arguments)
     await_file(tmp_path / "sweep" / "0" / "checkpoint-000000.pt", process)
     time.sleep(0.3)

@@ -89,7 +89,7 @@ def test_two_processes_train_what_one_trains(cache_dir, tmp_path, monkeypatch, n
     commands = {"one": (TRAIN, []), "own": (TRAIN, ["processes=2"]), "torchrun": (torchrun(), [])}
     for name in names:
         command, more = commands[name]
-        overrides = tiny(cache_dir, *SHORT, *SLOW, "batch=96", *more, f"hydra.run.dir={name}")
+        overrides = tiny(cache_dir, *SHORT, *SLOW, *more, f"hydra.run.dir={name}")
         status, out, err = run(tmp_path, *overrides, command=command)
         assert status == 0, err
         assert out.count("files: ") == 1  # the first process alone speaks
@@ -109,7 +109,7 @@ def test_two_processes_train_what_one_trains(cache_dir, tmp_path, monkeypatch, n
 def test_a_sweep_of_trainings_with_two_processes_each(tmp_path):
     """From an empty cache, whose encoders train in processes of their own."""
     trained = [f"{name}.train.steps=50" for name in ("clip", "resnet", "metrics.judge")]
-    overrides = tiny(tmp_path / "cache", *SHORT, *trained, "processes=2", "h=0.5", "batch=96")
+    overrides = tiny(tmp_path / "cache", *SHORT, *trained, "processes=2", "h=0.5")
     status, out, err = run(tmp_path, "-m", *overrides)
     assert status == 0, err
     assert "trial 0  (no axis)  COMPLETE" in out
@@ -156,7 +156,7 @@ def test_no_process_outlives_the_others(cache_dir, tmp_path, victim):
 @pytest.mark.endurance
 def test_a_stopped_process_ends_the_training(cache_dir, tmp_path):
     """The first process kills it; a third one ends without a word."""
-    overrides = tiny(cache_dir, *SHORT, "processes=3", "batch=96", "kimg=1000", "hydra.run.dir=run")
+    overrides = tiny(cache_dir, *SHORT, "processes=3", "kimg=1000", "hydra.run.dir=run")
     with started(tmp_path, *overrides, command=[sys.executable, "-c", IMPATIENT]) as (first, popen):
         wait_until(lambda: checkpoint_path(tmp_path / "run", 1).exists())
         others = [child for child in first.children() if "spawn_main" in " ".join(child.cmdline())]
@@ -181,11 +181,11 @@ def test_a_signal_ends_all_after_the_same_step(cache_dir, tmp_path):
     assert "SIGTERM" in err
     assert "Traceback" not in err
     kept = torch.load(tmp_path / "run" / "latest.pt", weights_only=False)
-    assert kept["state"]["step"] >= 32
+    assert kept["state"]["step"] >= 11
 
 
 def test_a_process_has_its_rows_of_the_batch(cache_dir, monkeypatch):
-    config = make_config(*tiny(cache_dir, *SHORT, "contrast.negatives=7"))
+    config = make_config(*tiny(cache_dir, *SHORT, "batch=32", "contrast.negatives=7"))
     ready = prepare(config, CPU)
     arguments = (config, ready.data.train, ready.features.train, CPU, ready.data.x_flip)
     whole = Batches(*arguments).at(3)
@@ -211,7 +211,7 @@ def test_prefetching_changes_no_batch(cache_dir):
     ("overrides", "message"),
     [
         (["processes=0"], "processes=0 is not allowed"),
-        (["processes=3"], "processes=3 is not allowed: processes must be such that batch=32 splits into equal"),
+        (["processes=5"], "processes=5 is not allowed: processes must be such that batch=96 splits into equal"),
         (["processes=4", "accumulate=4"], "accumulate=4 is not allowed.* in each of 4 processes"),
     ],
 )

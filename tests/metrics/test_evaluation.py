@@ -277,6 +277,7 @@ def test_other_data_are_not_served_the_old_features(setting):
     assert not torch.allclose(other, evaluation_of(config, prepared).real, atol=1e-3)
 
 
+@pytest.mark.exact
 @pytest.mark.slow
 def test_inception_from_a_file_agrees_with_torch_fidelity(setting, tmp_path, monkeypatch):
     """The real architecture with random weights of a useful scale: the path is real, the figure means nothing."""

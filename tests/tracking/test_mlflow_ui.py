@@ -27,7 +27,7 @@ def swept(cache_dir, tmp_path_factory, mlflow_store):
     mlflow_store(folder / "mlflow.db")
     command = [sys.executable, str(ROOT / "train.py"), "-m", f"h={','.join(H)}", "hydra.sweeper.workers=1"]
     fast = ["metrics.fid_sd=never", "metrics.kid=never", "metrics.precision_recall=never", "metrics.clip_score=never"]
-    warm.run([*command, *tiny(cache_dir, "batch=96", *fast)], cwd=folder, check=True, capture_output=True)
+    warm.run([*command, *tiny(cache_dir, *fast)], cwd=folder, check=True, capture_output=True)
     return folder
 
 

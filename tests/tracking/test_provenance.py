@@ -73,7 +73,7 @@ def test_the_command_has_no_password(monkeypatch):
 def test_a_run_has_it_in_its_folder_and_in_mlflow_and_a_resumed_run_adds_a_line(tmp_path, cache_dir, mlflow_store):
     uri = mlflow_store(tmp_path / "mlflow.db")
     for kimg in (1, 2):
-        overrides = tiny(cache_dir, f"kimg={kimg}", "batch=96", "hydra.run.dir=run")
+        overrides = tiny(cache_dir, f"kimg={kimg}", "hydra.run.dir=run")
         command = [sys.executable, str(ROOT / "train.py"), *overrides]
         warm.run(command, cwd=tmp_path, check=True, capture_output=True)
     records = [json.loads(line) for line in (tmp_path / "run" / provenance.FILE).read_text().splitlines()]

@@ -44,6 +44,7 @@ def assert_same_steps(compiled, plain):
             )
 
 
+@pytest.mark.exact
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "overrides",

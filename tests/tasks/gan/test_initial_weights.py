@@ -234,11 +234,11 @@ def test_a_training_starts_from_a_run_and_resumes_as_itself(configure, tmp_path)
     def state(run, kimg):
         return load_checkpoint(checkpoint_path(tmp_path / run, kimg), CPU)
 
-    train(configure("kimg=1", "loss=lafite", "batch=96"), tmp_path / "first")
+    train(configure("kimg=1", "loss=lafite"), tmp_path / "first")
     first = (tmp_path / "first" / "mlflow_run_id.txt").read_text().strip()
     best_kimg, _ = min(state("first", 1)["history"], key=lambda entry: entry[1])
     average = state("first", best_kimg)["state"]["generator_ema"]
-    config = configure("kimg=1", "loss=lafite", "batch=96", "seed=5", f"init=mlflow:{first}", "freeze_d=1")
+    config = configure("kimg=1", "loss=lafite", "seed=5", f"init=mlflow:{first}", "freeze_d=1")
     train(config, tmp_path / "second")
     second = state("second", 1)
     assert second["state"]["step"] == 11  # 1 kimg at batch 96: its own schedule
@@ -251,7 +251,7 @@ def test_a_training_starts_from_a_run_and_resumes_as_itself(configure, tmp_path)
     for path in (tmp_path / "first").glob("checkpoint-*"):
         path.unlink()  # a run that goes on needs them no more
     train(
-        configure("kimg=2", "loss=lafite", "batch=96", "seed=5", f"init=mlflow:{first}", "freeze_d=1"),
+        configure("kimg=2", "loss=lafite", "seed=5", f"init=mlflow:{first}", "freeze_d=1"),
         tmp_path / "second",
     )
     assert state("second", 2)["state"]["step"] == 21

@@ -27,7 +27,6 @@ from tests.helpers import assert_same, make_config
 from tests.tiny import tiny
 
 CPU = torch.device("cpu")
-FAST = "batch=96"  # a kimg in 11 steps
 
 
 SOURCES = {"data.fingerprint", "data.content", "clip.key", "judge.key", "resnet.key", "extractor.key"}
@@ -57,7 +56,7 @@ def trained(cache_dir, tmp_path_factory):
     @functools.cache
     def make(loss):
         folder, reported = tmp_path_factory.mktemp(loss), []
-        config = make_config(*tiny(cache_dir, "mlflow.tracking_uri=null", f"loss={loss}", FAST))
+        config = make_config(*tiny(cache_dir, "mlflow.tracking_uri=null", f"loss={loss}"))
         result = train(config, folder, report=lambda value, kimg: reported.append((kimg, value)))
         return Trained(folder, result, reported)
 
@@ -94,7 +93,7 @@ def test_a_run_records_every_active_term(trained, loss):
 
 @pytest.mark.slow
 def test_mlflow_gets_what_the_file_has(configure, tmp_path):
-    config = configure("features=online", FAST)
+    config = configure("features=online")
     train(config, tmp_path / "run")
     client = MlflowClient(config.mlflow.tracking_uri)
     [run] = client.search_runs([client.get_experiment_by_name("clipgan").experiment_id])
@@ -123,9 +122,9 @@ def test_mlflow_gets_what_the_file_has(configure, tmp_path):
 @pytest.mark.slow
 def test_resuming_does_not_change_the_result(configure, trained, tmp_path):
     quiet, whole = "mlflow.tracking_uri=null", trained("symmetric").folder
-    train(configure("kimg=1", quiet, FAST), tmp_path / "halves")
+    train(configure("kimg=1", quiet), tmp_path / "halves")
     (tmp_path / "halves" / "metrics.jsonl").open("a").write('{"step": 9, "time": 0}\n')  # after the checkpoint: dropped
-    train(configure("kimg=2", quiet, FAST), tmp_path / "halves")
+    train(configure("kimg=2", quiet), tmp_path / "halves")
     assert_same(weights(whole, 2), weights(tmp_path / "halves", 2))
     timeless = ("crc32", "time", "sec_per_kimg", "memory_gb", "snapshot_seconds")
     whole, halves = (
@@ -138,7 +137,7 @@ def test_resuming_does_not_change_the_result(configure, trained, tmp_path):
 
 @pytest.mark.slow
 def test_a_stopped_run_ends_at_its_snapshot_and_can_resume(configure, tmp_path):
-    config = configure("kimg=3", FAST)
+    config = configure("kimg=3")
     result = train(config, tmp_path / "run", report=lambda fid, kimg: kimg == 1)
     assert result.stopped
     assert [row["step"] for row in records(tmp_path / "run")] == [0, 1]
@@ -162,7 +161,7 @@ def test_a_stopped_run_ends_at_its_snapshot_and_can_resume(configure, tmp_path):
 @pytest.mark.slow
 def test_a_run_of_so_many_seconds_ends_at_the_nearest_kimg(configure, tmp_path, monkeypatch, capsys):
     def limited(seconds):
-        return configure("kimg=4", "snapshot_kimg=4", f"seconds={seconds}", "mlflow.tracking_uri=null", FAST)
+        return configure("kimg=4", "snapshot_kimg=4", f"seconds={seconds}", "mlflow.tracking_uri=null")
 
     def run(config):
         return train(config, tmp_path, origin=Origin(UserCommand(run_dir=tmp_path)))
@@ -201,30 +200,30 @@ def test_seconds_of_training_have_no_snapshot_nor_start_in_them(configure, tmp_p
         return False
 
     for kimg in (1, 2):
-        config = configure(f"kimg={kimg}", "snapshot_kimg=1", "mlflow.tracking_uri=null", FAST)
+        config = configure(f"kimg={kimg}", "snapshot_kimg=1", "mlflow.tracking_uri=null")
         assert train(config, tmp_path, report).sec_per_unit == 0
     assert [row.get("sec_per_kimg") for row in records(tmp_path)] == [None, 0, 0]
 
 
 @pytest.mark.slow
 def test_a_finished_run_trains_no_more_and_another_run_is_refused(configure, tmp_path, capsys):
-    quiet = ("mlflow.tracking_uri=null", FAST)
-    first = train(configure("kimg=1", *quiet), tmp_path)
+    quiet = "mlflow.tracking_uri=null"
+    first = train(configure("kimg=1", quiet), tmp_path)
     before = (tmp_path / "checkpoint-000001.pt").stat().st_mtime_ns
-    assert train(configure("kimg=1", *quiet), tmp_path) == first
+    assert train(configure("kimg=1", quiet), tmp_path) == first
     assert "step 11: its end, so it is not trained again; resume=none starts over\n" in capsys.readouterr().out
     assert first.objective_sd is not None
     assert (tmp_path / "checkpoint-000001.pt").stat().st_mtime_ns == before
-    train(configure("kimg=2", *quiet), tmp_path)
+    train(configure("kimg=2", quiet), tmp_path)
     longer = r"000002\.pt is of a longer training: kimg=1 ends at step 11, .* 21; give kimg=2 or more.*abandoned/"
     for resume in ("auto", tmp_path / "checkpoint-000002.pt"):
         with pytest.raises(UserError, match=longer):
-            train(configure("kimg=1", f"resume={resume}", *quiet), tmp_path)
-    assert train(configure("kimg=1", f"resume={tmp_path / 'checkpoint-000001.pt'}", *quiet), tmp_path) == first
+            train(configure("kimg=1", f"resume={resume}", quiet), tmp_path)
+    assert train(configure("kimg=1", f"resume={tmp_path / 'checkpoint-000001.pt'}", quiet), tmp_path) == first
     told = []
     origin = Origin(UserCommand(run_dir=tmp_path), tell_names=lambda *names: told.append(names))
     with pytest.raises(UserError, match=r"another run: h=0\.5 there, 2\.0 here.*resume=none"):
-        train(configure("kimg=1", "h=2", *quiet), tmp_path, origin=origin)
+        train(configure("kimg=1", "h=2", quiet), tmp_path, origin=origin)
     assert told == []  # a sweep's trial keeps the names of the values that it has
     path = tmp_path / "checkpoint-000001.pt"
     checkpoint = load_checkpoint(path, CPU)
@@ -233,8 +232,8 @@ def test_a_finished_run_trains_no_more_and_another_run_is_refused(configure, tmp
     for name in SOURCES - {"data.fingerprint"}:  # the files that the configuration names may hold something else by now
         save_checkpoint(path, checkpoint | {"sources": sources | {name: "another"}})
         with pytest.raises(UserError, match=rf"is of another run: {name}=another there, {sources[name]} here"):
-            train(configure("kimg=1", *quiet), tmp_path)
-    again = train(configure("kimg=1", "resume=none", *quiet), tmp_path)
+            train(configure("kimg=1", quiet), tmp_path)
+    again = train(configure("kimg=1", "resume=none", quiet), tmp_path)
     assert again.objective == first.objective
 
 
@@ -341,7 +340,7 @@ def test_a_file_of_another_kind_is_one_message(tmp_path):
 @pytest.mark.slow
 def test_the_objective_may_be_accuracy_where_more_is_better(configure, tmp_path):
     result = train(
-        configure("mlflow.tracking_uri=null", "metrics.objective=accuracy", "metrics.returns=best", FAST), tmp_path
+        configure("mlflow.tracking_uri=null", "metrics.objective=accuracy", "metrics.returns=best"), tmp_path
     )
     rows = records(tmp_path)
     assert result.objective == rows[-1]["accuracy_best"] == max(row["accuracy"] for row in rows)
