@@ -11,7 +11,8 @@ from rich.table import Table
 from clipgan.base.console import PlainConsole
 from clipgan.base.installed import with_this_python
 from sweeps.command.next_steps import Step
-from sweeps.display.table import StudyTable, cell, interval_text, names_in, point_cells, study_table
+from sweeps.display.table import StudyTable, cell, cells, names_in, point_cells, study_table
+from sweeps.points.numbers import digits
 from sweeps.points.ranking import Ranking
 from sweeps.points.statistics import caution
 from sweeps.points.trial_record import TrialRecord
@@ -103,17 +104,18 @@ def _verdict(ranking: Ranking) -> Iterator[Table | str]:
             yield f"  trial {result.replicas[0].label}  {result}  {said}"
         return
     [metric] = names
+    n = digits((result.values[0] for result in ranking.points), least=6)
     if ranking.asked > 1 or ranking.has_replicas:
         yield _replica_table(ranking)
         if said := caution(result.first.n for result in ranking.points):
             yield said
-        yield f"{ranking.best_of}: {ranking.best}  {ranking.best.first}  {metric} {cell(ranking.best.values[0])}"
+        yield f"{ranking.best_of}: {ranking.best}  {ranking.best.first}  {metric} {cell(ranking.best.values[0], n)}"
         if any(map(ranking.difference, ranking.points)):
             share = f"{1 - ranking.error:.4g}"
             yield f"against the best: difference of the means; all intervals hold at once with probability {share}"
     else:
         [record] = ranking.best.complete
-        yield f"best: trial {record.label}  {record}  {metric} {cell(record.value)}{_where(record)}"
+        yield f"best: trial {record.label}  {record}  {metric} {cell(record.value, n)}{_where(record)}"
     yield from verdict(ranking)
 
 
@@ -123,11 +125,14 @@ def _replica_table(ranking: Ranking) -> Table:
     axes = names_in(result.point for result in ranking.points)
     for column in (*axes, "n", "mean", "deviation", "95 % interval", "against the best"):
         table.add_column(column, justify="right", overflow="fold")
-    for result in ranking.points:
-        said = result.first
-        interval = "-" if said.interval is None else interval_text(said.interval)
+    summaries = [result.first for result in ranking.points]
+    means, deviations = cells([said.mean for said in summaries]), cells([said.deviation for said in summaries])
+    n = digits(end for said in summaries for end in said.interval or ())
+    for index, result in enumerate(ranking.points):
+        ends = summaries[index].interval
+        interval = "-" if ends is None else " to ".join(f"{end:.{n}g}" for end in ends)
         against = "-" if result is ranking.best else compared(ranking, result)
-        numbers = (ranking.count(result), cell(said.mean), cell(said.deviation), interval, against)
+        numbers = (ranking.count(result), means[index], deviations[index], interval, against)
         style = "bold" if result is ranking.best else None
         table.add_row(*point_cells(result.point, axes), *numbers, style=style)
     return table

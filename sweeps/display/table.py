@@ -13,6 +13,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from sweeps.base.even_choice import evenly
+from sweeps.points.numbers import MOST_WHOLE, digits
 from sweeps.points.ranking import Ranking
 from sweeps.points.search_space import Values, name_of, shown
 from sweeps.points.trial_record import TrialRecord
@@ -41,7 +42,7 @@ def study_table(ranking: Ranking, console: Console) -> StudyTable:
 
     @functools.cache
     def of_step(step: int) -> Column:
-        return f"{ranking.goal.step_name} {step}", [cell(record.steps.get(step)) for record in records]
+        return f"{ranking.goal.step_name} {step}", cells([record.steps.get(step) for record in records])
 
     n_further, steps = len(further), shown_steps(reported)
     while True:
@@ -89,11 +90,11 @@ def _begin(ranking: Ranking) -> list[Column]:
 def _further(ranking: Ranking) -> list[Column]:
     """The columns beside the reported steps: the best of them, and the attributes of the trials."""
     records, goal = ranking.records, ranking.goal
-    best = [cell(best_step_value(record, goal.directions[0])) for record in records]
+    best = cells([best_step_value(record, goal.directions[0]) for record in records])
     return [
         *([(f"{goal.names[0]}_best", best)] if any(record.steps for record in records) else []),
         *(
-            (title, [cell(record.attributes.get(name)) for record in records])
+            (title, cells([record.attributes.get(name) for record in records]))
             for name, title in ranking.attributes.items()
         ),
     ]
@@ -104,7 +105,7 @@ def _end(ranking: Ranking) -> list[Column]:
     records, names = ranking.records, ranking.goal.names
     values = [record.values or [record.value, *[None] * (len(names) - 1)] for record in records]
     states = [record.state if record.origin is None else f"{record.state} from {record.origin}" for record in records]
-    return [*((name, [cell(row[place]) for row in values]) for place, name in enumerate(names)), ("state", states)]
+    return [*((name, cells([row[place] for row in values])) for place, name in enumerate(names)), ("state", states)]
 
 
 def best_step_value(record: TrialRecord, direction: str) -> float | None:
@@ -129,15 +130,16 @@ def names_in(mappings: Iterable[Any]) -> list[str]:
     return list(dict.fromkeys(key for mapping in mappings for key in mapping))
 
 
-def cell(value: Any) -> str:
-    """A value as text: six digits, and a whole number as such."""
+def cells(values: Sequence[Any], least: int = 6) -> list[str]:
+    """The cells of a column: six digits or more, by `digits`, and whole numbers as such."""
+    n = digits((value for value in values if isinstance(value, float)), least)
+    return [cell(value, n) for value in values]
+
+
+def cell(value: Any, n: int = 6) -> str:
+    """A value as text: so many digits, and a whole number as such."""
     if value is None:
         return "-"
     if isinstance(value, float):
-        return name_of(value) if value.is_integer() and abs(value) < 1e6 else f"{value:.6g}"
+        return name_of(value) if value.is_integer() and abs(value) < MOST_WHOLE else f"{value:.{n}g}"
     return str(value)
-
-
-def interval_text(ends: tuple[float, float]) -> str:
-    """An interval as text, with four digits."""
-    return " to ".join(f"{end:.4g}" for end in ends)

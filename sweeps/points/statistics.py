@@ -14,6 +14,8 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from sweeps.points.numbers import LEAST, digits
+
 Interval = tuple[float, float]
 
 LEVEL = 0.95
@@ -49,10 +51,15 @@ class Summary:
     interval: Interval | None  # 95 % interval of the mean; None for one value
 
     def __str__(self) -> str:
+        return self.text()
+
+    def text(self, least: int = LEAST) -> str:
+        """Write it in one line; the mean has two digits of the deviation, and `least` significant digits or more."""
         if self.deviation is None or self.interval is None:
-            return f"{self.mean:.4g}"
+            return f"{self.mean:.{least}g}"
         low, high = self.interval
-        return f"{self.mean:.4g} ± {self.deviation:.2g} [{low:.4g}, {high:.4g}] n={self.n}"
+        n = digits((self.mean, self.mean + 10 * self.deviation), least)
+        return f"{self.mean:.{n}g} ± {self.deviation:.2g} [{low:.{n}g}, {high:.{n}g}] n={self.n}"
 
 
 def summary(values: Sequence[float]) -> Summary:

@@ -1,6 +1,6 @@
 """The record of a trial, which the queue, the table, the report and warm starts read."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -182,6 +182,14 @@ def with_seed_as_replica(record: TrialRecord, seed_key: str) -> TrialRecord:
         return record
     point = {axis: value for axis, value in record.point.items() if axis != seed_key}
     return replace(record, point=point, replica=int(seed))
+
+
+def with_axes_in_one_order(records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Give all points their axes in the order of the first trials: commands of a study may name them in any order."""
+    axes = list(dict.fromkeys(axis for record in records for axis in record.point))
+    return [
+        replace(record, point={axis: record.point[axis] for axis in axes if axis in record.point}) for record in records
+    ]
 
 
 def objective_sds(records: Iterable[TrialRecord]) -> list[float]:

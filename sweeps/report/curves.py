@@ -9,8 +9,9 @@ from plotly.graph_objects import Figure, Scatter
 from sweeps.points.search_space import point_id
 from sweeps.points.trial_record import TrialRecord
 from sweeps.report.reading import Sweep
-from sweeps.report.style import COLOURS, GREY, LOG_TICKS, label, styled
+from sweeps.report.style import COLOURS, GREY, LOG_TICKS, SHORT_LABEL, label, styled
 
+HEIGHT = 440  # pixels
 MAX_MARKED = 40  # steps; longer curves are drawn without markers
 ENDS = {"PRUNED": ("x-thin-open", "pruned"), "FAIL": ("x", "failed"), "RUNNING": ("circle-open", "runs")}
 
@@ -34,7 +35,7 @@ def curves(sweep: Sweep) -> Figure | None:
                 _curve(
                     [trial],
                     name=label(str(trial)),
-                    legendgroup=str(trial),
+                    legendgroup=point,
                     showlegend=index == 0,
                     mode="lines+markers" if len(_finite(trial)) <= MAX_MARKED else "lines",
                     line={"color": colour, "width": 2},
@@ -66,15 +67,20 @@ def _curve(trials: Sequence[TrialRecord], last: bool = False, **look: Any) -> Sc
         xs += [*(step for step, _ in found), *gap]
         ys += [*(value for _, value in found), *gap]
         texts += [label(f"trial {trial.label}  {trial}")] * (len(found) + len(gap))
-    return Scatter(x=xs, y=ys, text=texts, hovertemplate="%{text}<br>%{x}: %{y:.4g}<extra></extra>", **look)
+    return Scatter(x=xs, y=ys, text=texts, hovertemplate="%{text}<br>%{x}: %{y:.6g}<extra></extra>", **look)
 
 
 def _axes(figure: Figure, sweep: Sweep, positive: bool) -> None:
-    styled(figure, 440)
+    styled(figure, HEIGHT)
     figure.update_xaxes(title=label(sweep.goal.step_name), rangemode="tozero")
     log = positive and sweep.minimizes  # distances fall by factors; shares such as accuracies do not rise by them
     figure.update_yaxes(title=label(sweep.objective), type="log" if log else "linear", **LOG_TICKS)
-    figure.update_layout(showlegend=True, legend={"title": "best first", "x": 1.01, "y": 1, "font": {"size": 11.5}})
+    legend = {"title": "best first", "x": 1.01, "y": 1, "font": {"size": 11.5}}
+    if max(len(trace.name) for trace in figure.data) > SHORT_LABEL:  # beside the curves it would squeeze them
+        below = 22 * sum(trace.showlegend is not False for trace in figure.data) + 40
+        legend |= {"x": 0, "y": 0, "yref": "container", "yanchor": "bottom"}
+        figure.update_layout(height=HEIGHT + below, margin={"b": 55 + below})
+    figure.update_layout(showlegend=True, legend=legend)
     if not positive:  # a logarithm would hide values
         return
     buttons = [

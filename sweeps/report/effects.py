@@ -7,10 +7,11 @@ from typing import Any
 
 from plotly.graph_objects import Figure, Heatmap, Scatter
 
+from sweeps.points.numbers import digits
 from sweeps.points.ranking import PointResult
 from sweeps.points.search_space import Value, is_numeric, name_of
 from sweeps.report.reading import Sweep
-from sweeps.report.style import COLOURS, GREY, LOG_TICKS, SCALE, label, styled
+from sweeps.report.style import COLOURS, GREY, LOG_TICKS, MAX_LABEL, SCALE, SHORT_LABEL, label, styled
 
 MAX_GRID = 12  # values of an axis; one with more is drawn by values, not as a grid
 MAX_MAPS = 6
@@ -38,14 +39,14 @@ def heat_map(sweep: Sweep, across: str, up: str) -> Figure:
     best = [[_best_at(sweep, {across: x, up: y}) for x in xs] for y in ys]
     # a lucky seed must not be the darkest: points of which a replica has no value are written in, without a colour
     cells = [[None if result is None or result.is_partial else result.first.mean for result in row] for row in best]
-    written = len(xs) * len(ys) <= MAX_WRITTEN
+    written, n = len(xs) * len(ys) <= MAX_WRITTEN, digits(itertools.chain(*cells))
     figure = Figure(
         Heatmap(
             z=cells,  # at 0, 1, 2, ...: two long names may have the same label
             customdata=[
                 [f"{label(across)} {label(name_of(x))}<br>{label(up)} {label(name_of(y))}" for x in xs] for y in ys
             ],
-            text=[["" if value is None else f"{value:.4g}" for value in row] for row in cells],
+            text=[["" if value is None else f"{value:.{n}g}" for value in row] for row in cells],
             texttemplate="%{text}" if written else None,
             colorscale=SCALE,
             reversescale=sweep.minimizes,  # the darker the better
@@ -60,9 +61,11 @@ def heat_map(sweep: Sweep, across: str, up: str) -> Figure:
         if cells[j][i] is None and (said := _instead(sweep, best[j][i], {across: x, up: y})):
             figure.add_annotation(x=i, y=j, text=label(said), showarrow=False, font={"size": 11})
     styled(figure, 150 + 45 * max(3, len(ys)))
-    figure.update_xaxes(title=label(across), showgrid=False, zeroline=False, **_ticks([name_of(x) for x in xs]))
-    ticks = _ticks([name_of(y) for y in ys])
-    figure.update_yaxes(title=label(up), showgrid=False, zeroline=False, automargin=True, **ticks)
+    figure.update_xaxes(
+        title=label(across), showgrid=False, zeroline=False, **_ticks([name_of(x) for x in xs], SHORT_LABEL)
+    )
+    ticks = _ticks([name_of(y) for y in ys], SHORT_LABEL)
+    figure.update_yaxes(title=label(up, SHORT_LABEL), showgrid=False, zeroline=False, automargin=True, **ticks)
     return figure
 
 
@@ -93,7 +96,8 @@ def one_axis(sweep: Sweep, axis: str) -> Figure:
 def replicas(sweep: Sweep) -> Figure:
     """Each point's replicas, their mean and interval, the best on top."""
     shown = sweep.points[:MAX_ROWS]
-    texts = [f"{label(str(result))}<br>{result.first}" for result in shown]
+    n = digits(result.first.mean for result in shown)
+    texts = [f"{label(str(result))}<br>{result.first.text(n)}" for result in shown]
     look = {"mode": "markers", "marker": {"size": 9, "color": COLOURS[0]}, "hovertemplate": "%{text}<extra></extra>"}
     figure = styled(Figure(_spread(shown, "y", list(range(len(shown))), text=texts, **look)), 130 + 26 * len(shown))
     figure.update_xaxes(title=label(sweep.objective))
@@ -103,9 +107,10 @@ def replicas(sweep: Sweep) -> Figure:
     return figure
 
 
-def _ticks(names: Sequence[str]) -> dict[str, object]:
-    """Names at 0, 1, 2, ..."""
-    return {"tickmode": "array", "tickvals": list(range(len(names))), "ticktext": [label(name) for name in names]}
+def _ticks(names: Sequence[str], most: int = MAX_LABEL) -> dict[str, object]:
+    """Names at 0, 1, 2, ..., of at most so many characters."""
+    texts = [label(name, most) for name in names]
+    return {"tickmode": "array", "tickvals": list(range(len(names))), "ticktext": texts}
 
 
 def _spread(points: Sequence[PointResult], across: str, places: Sequence[object], **look: Any) -> list[Scatter]:

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from sweeps.points.search_space import Value, name_of
+from sweeps.points.numbers import digits, padded
+from sweeps.points.search_space import Value, name_of, point_id
 from sweeps.points.statistics import ERROR, ROUNDING, critical
 from sweeps.report.effects import MAX_GRID, axis_values
 from sweeps.report.reading import Sweep
@@ -41,9 +42,12 @@ class MainEffects:
     """The effects of all axes at one step."""
 
     step: int | None  # None: the end of each training
+    is_end: bool  # whether no trial goes on after that step
+    n: int  # points
     explained: float  # the part of the variance that the model explains, 0 to 1
-    shares: Mapping[str, float]  # axis -> the part that the model loses without it
+    shares: Mapping[str, float]  # axis -> the part that the model loses without it; they need not add up to `explained`
     effects: tuple[Effect, ...]  # axis by axis, the best value first
+    without: tuple[tuple[str, Value], ...]  # axes and values of which no point has reached that step
 
 
 def main_effects(sweep: Sweep) -> MainEffects | None:
@@ -57,13 +61,16 @@ def main_effects(sweep: Sweep) -> MainEffects | None:
     deviation.
 
     Returns:
-        None with fewer than two axes that have several values, with an axis of more than 12 values, with too few
-        points, or where the points cannot tell the effects of two axes apart.
+        None with fewer than two axes of which points have several values, with an axis of more than 12 values, with too
+        few points, or where the points cannot tell the effects of two axes apart.
     """
-    values = {axis: found for axis in sweep.axes if len(found := axis_values(sweep, axis)) > 1}
+    step, measured = _measured(sweep)
+    seen = {(axis, value) for point, _ in measured for axis, value in point.items()}
+    every = {axis: axis_values(sweep, axis) for axis in sweep.axes}
+    known = {axis: [value for value in values if (axis, value) in seen] for axis, values in every.items()}
+    values = {axis: found for axis, found in known.items() if len(found) > 1}
     if len(values) < 2 or any(len(found) > MAX_GRID for found in values.values()):
         return None
-    step, measured = _measured(sweep)
     design = np.array([[1.0, *_coded(point, values)] for point, _ in measured])
     freedom = len(measured) - 1 - sum(len(found) - 1 for found in values.values())
     if freedom < MIN_FREEDOM or np.linalg.matrix_rank(design) < design.shape[1]:
@@ -90,7 +97,17 @@ def main_effects(sweep: Sweep) -> MainEffects | None:
             effects.append(Effect(axis, value, counts[value], mean, difference, ends))
     total, left = float(spread @ spread), float(residuals @ residuals)
     shares = {axis: (_left(design, objective, values, axis) - left) / total for axis in values}
-    return MainEffects(step, 1 - left / total, shares, tuple(effects))
+    last = max((max(trial.steps) for trial in sweep.in_state("COMPLETE") if trial.steps), default=None)
+    without = [(axis, value) for axis in values for value in every[axis] if (axis, value) not in seen]
+    return MainEffects(
+        step=step,
+        is_end=step is None or step == last,
+        n=len(measured),
+        explained=1 - left / total,
+        shares=shares,
+        effects=tuple(effects),
+        without=tuple(without),
+    )
 
 
 def _left(design: Any, objective: Any, values: Mapping[str, list[Value]], without: str) -> float:
@@ -116,11 +133,14 @@ def effects_table(sweep: Sweep, found: MainEffects) -> Table:
         Column("interval", number=True),
         Column("against the best value"),
     )
-    rows, seen = [], set()
+    rows, axis = [], None
+    n = digits(effect.mean for effect in found.effects)
     for effect in found.effects:
-        best = effect.axis not in seen
-        seen.add(effect.axis)
-        cells = [effect.axis if best else "", name_of(effect.value), str(effect.n), f"{effect.mean:.4g}"]
+        best = effect.axis != axis
+        if best:
+            rows += _rows_without(found, axis)
+        axis = effect.axis
+        cells = [effect.axis if best else "", name_of(effect.value), str(effect.n), padded(effect.mean, n)]
         if best:
             cells += ["", "", "best"]
         else:
@@ -128,20 +148,28 @@ def effects_table(sweep: Sweep, found: MainEffects) -> Table:
             cells += [f"{effect.difference:+.4g}", f"{low:+.4g} to {high:+.4g}"]
             cells.append("within noise" if low <= 0 <= high else "differs")
         rows.append(Row(tuple(cells), best=best))
-    return Table(columns, tuple(rows))
+    return Table(columns, (*rows, *_rows_without(found, axis)))
+
+
+def _rows_without(found: MainEffects, axis: str | None) -> list[Row]:
+    """The rows of an axis's values that have no mean."""
+    values = [value for name, value in found.without if name == axis]
+    return [Row(("", name_of(value), "0", "-", "", "", "no point has a value")) for value in values]
 
 
 def effects_lead(sweep: Sweep, found: MainEffects) -> str:
     """What the table shows, in words."""
     if found.step is None:
-        which, later = "All complete points at the end of their trials, whose lengths differ", ""
+        which = f"The {found.n} complete points at the end of their trials, whose lengths differ"
     else:
-        which = f"All points at {sweep.goal.step_name} {found.step}, the latest that all of them have reached"
-        later = " Later the order may be another one."
-    each = ", ".join(f"{axis} {max(share, 0):.0%}" for axis, share in found.shares.items())
+        step = f"{sweep.goal.step_name} {found.step}"
+        which = f"The {found.n} complete and pruned points at {step}, the latest that all of them have reached"
+    later = "" if found.is_end else " Later the order may be another one."
+    left = {axis: max(found.explained - max(share, 0), 0) for axis, share in found.shares.items()}
+    each = ", ".join(f"without {axis} {part:.0%}" for axis, part in left.items())
     return (
-        f"{which}: what each value does if the effects of the axes add up (least squares; the sum explains"
-        f" {found.explained:.0%} of the variance: {each}). All intervals of an axis hold at once with probability"
+        f"{which}: what each value does if the effects of the axes add up (least squares). The sum explains"
+        f" {found.explained:.0%} of the variance; {each}. All intervals of an axis hold at once with probability"
         f" {1 - ERROR:g} (Tukey-Kramer).{later}"
     )
 
@@ -154,13 +182,13 @@ def _measured(sweep: Sweep) -> tuple[int | None, list[tuple[Mapping[str, Value],
     trials = [trial for trial in sweep.in_state("COMPLETE", "PRUNED") if trial.steps]
     points = defaultdict(list)
     for trial in trials:
-        points[tuple(trial.point.items())].append(trial)
+        points[point_id(trial.point)].append(trial)
     reached = [set.union(*(set(trial.steps) for trial in own)) for own in points.values()]
     shared = set.intersection(*reached) if reached else set()
     step = max(shared, default=0)
     means = [
-        (dict(point), float(np.mean([trial.steps[step] for trial in own if step in trial.steps])))
-        for point, own in points.items()
+        (own[0].point, float(np.mean([trial.steps[step] for trial in own if step in trial.steps])))
+        for own in points.values()
         if shared
     ]
     return step, [(point, mean) for point, mean in means if np.isfinite(mean)]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sweeps.points.statistics import caution
 from sweeps.report.main_effects import effects_lead, effects_table, main_effects
 from sweeps.report.reading import Sweep
-from sweeps.report.tables import Table, point_table
+from sweeps.report.tables import ORDER, Table, point_table
 
 _SPECIAL = str.maketrans({"|": r"\|", "\n": " ", "<": "&lt;", ">": "&gt;", "*": r"\*", "_": r"\_", "`": r"\`"})
 
@@ -25,6 +25,8 @@ def markdown(sweep: Sweep) -> str:
         few = caution(result.first.n for result in sweep.points)
         how = "Intervals: seeded bootstrap of the mean, percentile interval widened for small samples."
         lines.append(f"{how} {few}" if few else how)
+    if sweep.aggregates:
+        lines += ["", _escaped(ORDER.format(sweep.goal.aggregate))]
     if (found := main_effects(sweep)) is not None:
         lines += ["", _escaped(effects_lead(sweep, found)), "", *_table(effects_table(sweep, found))]
     return "\n".join(lines) + "\n"

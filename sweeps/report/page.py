@@ -16,6 +16,7 @@ from plotly.offline import get_plotlyjs
 
 from clipgan.base.secrets import without_passwords
 from sweeps.command.next_steps import next_steps
+from sweeps.points.numbers import digits
 from sweeps.points.ranking import PointResult
 from sweeps.points.statistics import caution
 from sweeps.points.trial_record import TrialRecord
@@ -26,7 +27,7 @@ from sweeps.report.main_effects import FEW_POINTS, effects_lead, effects_table, 
 from sweeps.report.reading import Sweep
 from sweeps.report.settling import settling, settling_figure
 from sweeps.report.strips import Strip, named, strip_of
-from sweeps.report.tables import Table
+from sweeps.report.tables import ORDER, Table
 
 TOP = 4  # points whose pictures are shown
 
@@ -117,8 +118,8 @@ def _replicas(sweep: Sweep) -> Section | None:
         lead += " The interval of a single mean takes no account of the stops."
     if ranking.goal.error is None and any(len(result.complete) < ranking.asked for result in ranking.points):
         lead += f" Points with fewer than the {ranking.asked} replicas that were asked for come after the others."
-    if sweep.goal.aggregate != "mean":
-        lead += f" The order is that of hydra.sweeper.aggregate={sweep.goal.aggregate}."
+    if sweep.aggregates:
+        lead += f" {ORDER.format(sweep.goal.aggregate)}"
     if said := caution(result.first.n for result in ranking.points):
         lead += f" {said}"
     return Section("Points and their replicas", lead, (_drawing("replicas", effects.replicas(sweep)),), table)
@@ -136,11 +137,14 @@ def _effects(sweep: Sweep) -> Section | None:
     if len(sweep.axes) == 1 and len(sweep.points) > 1 and not many:
         [axis] = sweep.axes
         return Section(f"Effect of {axis}", drawings=(_drawing("axis", effects.one_axis(sweep, axis)),))
+    pairs = effects.grid_pairs(sweep)
     drawn = [
         _drawing(f"map{index}", effects.heat_map(sweep, *pair), f"{pair[1]} and {pair[0]}")
-        for index, pair in enumerate(effects.grid_pairs(sweep))
+        for index, pair in enumerate(pairs)
     ]
-    drawn += [_drawing("slices", optuna_figures.slices(sweep, many))] if many else []
+    mapped = {axis for pair in pairs for axis in pair}
+    alone = [axis for axis in sweep.axes if axis not in mapped and len(effects.axis_values(sweep, axis)) > 1]
+    drawn += [_drawing("slices", optuna_figures.slices(sweep, alone))] if many else []
     if not drawn:
         return None
     others = len(sweep.axes) > 2 and not many
@@ -255,4 +259,8 @@ def _leaders(sweep: Sweep) -> list[str]:
     said = [f"{line[0].upper()}{line[1:]}" for line in (*verdict(ranking), *ranking.cautions)]
     if len(sweep.goal.names) > 1:
         return said
-    return [f"{ranking.best_of.capitalize()}: {sweep.points[0]} with {sweep.objective} {sweep.points[0].first}", *said]
+    best, n = sweep.points[0], digits(result.first.mean for result in sweep.points)
+    value = best.first.text(n)
+    if sweep.aggregates:
+        value = f"{best.values[0]:.{n}g} ({sweep.goal.aggregate}; mean {value})"
+    return [f"{ranking.best_of.capitalize()}: {best} with {sweep.objective} {value}", *said]

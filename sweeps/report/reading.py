@@ -11,7 +11,7 @@ from sweeps.command.command_line import ATTRIBUTE, command_of
 from sweeps.command.next_steps import best_checkpoint
 from sweeps.points.metric_names import objective_names
 from sweeps.points.ranking import Goal, PointResult, Ranking
-from sweeps.points.trial_record import TrialRecord, results_of_each_task, with_seed_as_replica
+from sweeps.points.trial_record import TrialRecord, results_of_each_task, with_axes_in_one_order, with_seed_as_replica
 from sweeps.study.lookup import name_in, open_made, shown_url
 from sweeps.study.moved import found_again
 from sweeps.study.stored_study import (
@@ -77,6 +77,11 @@ class Sweep:
         return self.goal.names[0]
 
     @property
+    def aggregates(self) -> bool:
+        """Whether something else than the mean of a point's replicas decides its place."""
+        return self.goal.aggregate != "mean" and self.ranking.has_replicas
+
+    @property
     def minimizes(self) -> bool:
         """Whether the first objective is to be minimized."""
         return self.goal.directions[0] == "minimize"
@@ -101,6 +106,7 @@ def read(storage: str, study: str | None) -> Sweep:
     goal = goal_of(found)
     goal = replace(goal, names=objective_names(goal.names, records_of(found)))
     trials = [with_seed_as_replica(record, goal.seed_key) for record in found_again(records_of(found), database.url)]
+    trials = with_axes_in_one_order(trials)
     counting = results_of_each_task(trials)
     numbers = {trial.number for trial in counting}
     identity = found.user_attrs.get("identity", {})

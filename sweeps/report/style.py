@@ -11,6 +11,7 @@ TEXT = "#30363d"
 SCALE = ((0, "#dce8f4"), (0.5, "#6aaed6"), (1, "#08306b"))  # from a blue that is not the white of an empty cell
 LOG_TICKS = {"minorloglabels": "complete"}  # 90 80 70, where Plotly would write 9 8 7
 MAX_LABEL = 80  # characters
+SHORT_LABEL = 32  # of a tick or a title beside a figure, which it must not squeeze
 
 
 def styled(figure: Figure, height: int) -> Figure:
@@ -26,9 +27,9 @@ def styled(figure: Figure, height: int) -> Figure:
     return figure
 
 
-def label(text: str) -> str:
+def label(text: str, most: int = MAX_LABEL) -> str:
     """Text for Plotly, cut where it is very long."""
-    return verbatim(text if len(text) <= MAX_LABEL else f"{text[: MAX_LABEL - 1]}…")
+    return verbatim(text if len(text) <= most else f"{text[: most - 1]}…")
 
 
 def verbatim(text: str) -> str:

@@ -1,14 +1,17 @@
 """The tables of a report, for the page and for papers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sweeps.points import verdict
+from sweeps.points.numbers import column, digits, padded
 from sweeps.points.search_space import Value, name_of, shown
 from sweeps.points.statistics import Summary
 from sweeps.points.trial_record import TrialRecord
 from sweeps.report.reading import Sweep
+
+ORDER = "The order is that of hydra.sweeper.aggregate={}."  # where it is not that of the means
 
 
 @dataclass(frozen=True)
@@ -43,16 +46,21 @@ def point_table(sweep: Sweep) -> Table:
     ranking, points = sweep.ranking, sweep.points
     replicas, several = ranking.has_replicas, len(sweep.goal.names) > 1
     compared = not ranking.incomparable and (replicas or any(map(ranking.noise, points)))
-    for name in sweep.goal.names:
-        columns.append(Column(name, number=True))
+    numbers = []  # a list for each column
+    for place, name in enumerate(sweep.goal.names):
+        summaries = [result.summaries[place] for result in points]
+        if sweep.aggregates:
+            columns.append(Column(f"{name}, {sweep.goal.aggregate}", number=True))
+            numbers.append(column([result.values[place] for result in points]))
+        columns.append(Column(f"{name}, mean" if sweep.aggregates else name, number=True))
         columns += [Column("sd", number=True), Column("95 % interval", number=True)] if replicas else []
+        numbers += _summaries(summaries, replicas)
     columns += [Column("n", number=True)] if replicas else []
     columns += [Column("on the front")] if several else [Column("against the best")] if compared else []
     rows = []
     for index, result in enumerate(points):
         cells = [_axis(result.point, axis) for axis in sweep.axes]
-        for summary in result.summaries:
-            cells += _summary(summary, replicas)
+        cells += [own[index] for own in numbers]
         cells += [ranking.count(result)] if replicas else []
         if several:
             cells.append("yes" if result in ranking.leaders else "")
@@ -71,12 +79,14 @@ def trial_table(sweep: Sweep) -> Table:
     columns += [Column("replica", number=True)] if replicas else []
     columns += [Column(name, number=True) for name in (*sweep.goal.names, *attributes.values())]
     columns += [Column("state"), Column("last checkpoint", link=True), Column("to run it again", code=True)]
+    values = [trial.values or (None,) * len(sweep.goal.names) for trial in sweep.trials]
+    numbers = [column([row[place] for row in values]) for place in range(len(sweep.goal.names))]
+    numbers += [column([trial.attributes.get(name) for trial in sweep.trials]) for name in attributes]
     rows = []
-    for trial in sweep.trials:
+    for index, trial in enumerate(sweep.trials):
         cells = [str(trial.label), *(_axis(trial.point, axis) for axis in sweep.axes)]
         cells += [str(trial.replica)] if replicas else []
-        cells += [_value(value) for value in trial.values] or ["-"] * len(sweep.goal.names)
-        cells += [_value(trial.attributes.get(name)) for name in attributes]
+        cells += [own[index] for own in numbers]
         state = "not started" if trial.skipped else trial.state.lower()
         rows.append(Row((*cells, state, _last_checkpoint(trial), sweep.command(trial)), best=trial.number in leading))
     return Table(tuple(columns), tuple(rows))
@@ -130,8 +140,12 @@ def _value(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _summary(summary: Summary, replicas: bool) -> list[str]:
+def _summaries(summaries: Sequence[Summary], replicas: bool) -> list[list[str]]:
+    """The column of the means; with replicas those of deviations and intervals, too."""
+    means = [summary.mean for summary in summaries]
     if not replicas:
-        return [_value(summary.mean)]
-    interval = "-" if summary.interval is None else f"{summary.interval[0]:.4g} to {summary.interval[1]:.4g}"
-    return [_value(summary.mean), "-" if summary.deviation is None else f"{summary.deviation:.2g}", interval]
+        return [column(means)]
+    n = digits((*means, *(end for summary in summaries for end in summary.interval or ())))
+    deviations = ["-" if summary.deviation is None else f"{summary.deviation:.2g}" for summary in summaries]
+    ends = ["-" if s.interval is None else " to ".join(padded(end, n) for end in s.interval) for s in summaries]
+    return [[padded(mean, n) for mean in means], deviations, ends]

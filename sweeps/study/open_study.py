@@ -10,7 +10,7 @@ from optuna.storages import RDBStorage
 from sweeps.base.optuna_internals import set_study_notes
 from sweeps.base.signals import held
 from sweeps.points.ranking import Goal
-from sweeps.points.trial_record import TrialRecord
+from sweeps.points.trial_record import TrialRecord, with_axes_in_one_order
 from sweeps.search.plan import Plan
 from sweeps.study.moved import found_again
 from sweeps.study.owner import this_process
@@ -114,7 +114,8 @@ class OpenStudy:
     def records(self) -> list[TrialRecord]:
         """Read the trial of each task whose result counts, sorted by trial number: see `results_of_each_task`."""
         self._trials.refresh(with_running=True)
-        return found_again(sorted(self._trials.results(), key=lambda record: record.number), self.url)
+        counting = sorted(self._trials.results(), key=lambda record: record.number)
+        return found_again(with_axes_in_one_order(counting), self.url)
 
     @patient
     def changes(self) -> list[TrialRecord]:

@@ -63,9 +63,23 @@ def test_an_order_against_that_of_the_means_makes_no_claim(aggregate: str, words
     assert line.startswith(words)
 
 
+def test_points_with_too_few_seeds_take_no_part_in_the_front() -> None:
+    records = [
+        TrialRecord(0, "COMPLETE", {"h": h}, values[0], replica=seed, values=values)
+        for h, seeds in {1.0: [(1.0, 2.0)] * 2, 2.0: [(2.0, 1.0)] * 2, 3.0: [(0.5, 0.5)]}.items()
+        for seed, values in enumerate(seeds)
+    ]
+    goal = Goal(names=("a", "b"), directions=("minimize", "minimize"), replicas=2)
+    assert verdict(Ranking(records, goal)) == [
+        "2 of 3 points are on the Pareto front. 1 with fewer than 2 seeds took no part."
+    ]
+
+
 def test_many_points_are_counted_and_zero_is_no_divisor() -> None:
     [line] = verdict(ranking({float(h): [float(h)] for h in range(7)}))
     assert line.endswith(": h=1 (1 higher), h=2 (2 higher), h=3 (3 higher), h=4 (4 higher) and 2 more")
+    [line] = verdict(ranking({1.0: [1e6], 2.0: [1e6 + 1], 3.0: [2e12]}))
+    assert line.endswith("h=2 (<0.01% higher), h=3 (2e+12 higher)")
     [line] = verdict(ranking({1.0: [0.5], 2.0: [0.25]}, direction="maximize"))
     assert line.endswith("h=2 (50.00% lower)")
 

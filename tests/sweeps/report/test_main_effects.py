@@ -64,7 +64,8 @@ def test_axes_whose_interplay_decides_explain_nothing_by_themselves(studies: Stu
     of_h = 0.01 * 1.25 / (0.01 * 1.25 + 1)  # variances of 0.1 h and of the pattern
     assert found.shares == pytest.approx({"h": of_h, "C_it": 0})
     assert found.explained == pytest.approx(of_h)
-    assert "the sum explains 1% of the variance: h 1%, C_it 0%)" in effects_lead(sweep, found)
+    assert "The sum explains 1% of the variance; without h 0%, without C_it 1%." in effects_lead(sweep, found)
+    assert "Later" not in effects_lead(sweep, found)  # all trials end there
     assert "fANOVA" not in render(sweep, "*.png")
 
 
@@ -99,4 +100,35 @@ def test_the_page_and_the_table_for_papers_show_them(studies: Studies) -> None:
     cells = [row.cells for row in effects_table(sweep, found).rows]
     assert [row[:3] for row in cells[:2]] == [("C_it", "1", "3"), ("", "2", "3")]
     assert "What each value does by itself" in render(sweep, "*.png")
-    assert "All points at kimg 3" in markdown(sweep)
+    assert "The 12 complete and pruned points at kimg 3" in markdown(sweep)
+
+
+def test_replicas_are_one_point_although_a_command_named_the_axes_in_another_order(studies: Studies) -> None:
+    draw = np.random.default_rng(0)
+    study = studies.make("s")
+    for replica, (a, b) in itertools.product(range(2), itertools.product((1.0, 2.0, 3.0, 4.0), (1.0, 2.0, 3.0))):
+        point = {"a": a, "b": b} if replica == 0 else {"b": b, "a": a}
+        add(study, point, [0.0], steps={5: a + b + float(draw.normal())}, replica=replica)
+    sweep = studies.read("s")
+    found = main_effects(sweep)
+    assert found is not None
+    assert found.n == 12
+    assert {(effect.axis, effect.n) for effect in found.effects} == {("a", 3), ("b", 4)}
+    assert {str(trial) for trial in sweep.trials} == {f"a={a}  b={b}" for a in range(1, 5) for b in range(1, 4)}
+
+
+def test_a_value_whose_trials_have_all_failed_is_named_and_the_others_are_compared(studies: Studies) -> None:
+    study = studies.make("s")
+    for a, b in itertools.product((1.0, 2.0, 3.0, 4.0, 5.0), (1.0, 2.0, 3.0, 4.0)):
+        if a == 4:
+            add(study, {"a": a, "b": b}, state=TrialState.FAIL, reason="loss is nan")
+        else:
+            add(study, {"a": a, "b": b}, [a + b], steps={5: a + b})
+    sweep = studies.read("s")
+    found = main_effects(sweep)
+    assert found is not None
+    assert (found.n, found.without) == (16, (("a", 4.0),))
+    rows = [row.cells for row in effects_table(sweep, found).rows]
+    named = next(index for index, row in enumerate(rows) if row[1] == "4")
+    assert rows[named] == ("", "4", "0", "-", "", "", "no point has a value")
+    assert rows[named + 1][0] == "b"
