@@ -109,7 +109,11 @@ def _verdict(ranking: Ranking) -> Iterator[Table | str]:
         yield _replica_table(ranking)
         if said := caution(result.first.n for result in ranking.points):
             yield said
-        yield f"{ranking.best_of}: {ranking.best}  {ranking.best.first}  {metric} {cell(ranking.best.values[0], n)}"
+        best, value, aggregate = ranking.best, cell(ranking.best.values[0], n), ranking.goal.aggregate
+        said = f"{best.first}  {metric} {value}"
+        if aggregate != "mean":
+            said = f"{metric} {value} ({aggregate}; mean {best.first})"
+        yield f"{ranking.best_of}: {best}  {said}"
         if any(map(ranking.difference, ranking.points)):
             share = f"{1 - ranking.error:.4g}"
             yield f"against the best: difference of the means; all intervals hold at once with probability {share}"
@@ -123,7 +127,9 @@ def _replica_table(ranking: Ranking) -> Table:
     """A row for each point, the best first."""
     table = Table(box=box.SIMPLE_HEAD)
     axes = names_in(result.point for result in ranking.points)
-    for column in (*axes, "n", "mean", "deviation", "95 % interval", "against the best"):
+    aggregated = [] if ranking.goal.aggregate == "mean" else cells([result.values[0] for result in ranking.points])
+    decisive = [ranking.goal.aggregate] if aggregated else []
+    for column in (*axes, "n", *decisive, "mean", "deviation", "95 % interval", "against the best"):
         table.add_column(column, justify="right", overflow="fold")
     summaries = [result.first for result in ranking.points]
     means, deviations = cells([said.mean for said in summaries]), cells([said.deviation for said in summaries])
@@ -132,7 +138,8 @@ def _replica_table(ranking: Ranking) -> Table:
         ends = summaries[index].interval
         interval = "-" if ends is None else " to ".join(f"{end:.{n}g}" for end in ends)
         against = "-" if result is ranking.best else compared(ranking, result)
-        numbers = (ranking.count(result), means[index], deviations[index], interval, against)
+        own = aggregated[index : index + 1]
+        numbers = (ranking.count(result), *own, means[index], deviations[index], interval, against)
         style = "bold" if result is ranking.best else None
         table.add_row(*point_cells(result.point, axes), *numbers, style=style)
     return table

@@ -55,9 +55,9 @@ def test_replicas_extend_a_study_and_the_summary_shows_their_noise(app: App) -> 
         [0.16, 2.25, 0.3283, 2.4183, 0.3419, 2.4319], abs=1e-4
     )
     rows = [line.split() for line in out.splitlines()]
-    assert ["0.1", "3", "0.276718", "0.101308", "0.16", "to", "0.3419", "-"] in rows
-    assert ["2", "3", "2.36672", "0.101308", "2.25", "to", "2.432", "worse:", "+1.86", "to", "+2.32"] in rows
-    assert "best: h=0.1  0.2767 ± 0.1 [0.16, 0.3419] n=3  value 0.328294" in out
+    assert ["0.1", "3", "0.328294", "0.276718", "0.101308", "0.16", "to", "0.3419", "-"] in rows
+    assert ["2", "3", "2.41829", "2.36672", "0.101308", "2.25", "to", "2.432", "worse:", "+1.86", "to", "+2.32"] in rows
+    assert "best: h=0.1  value 0.328294 (median; mean 0.2767 ± 0.1 [0.16, 0.3419] n=3)" in out
     assert "0 trials run" in app.run("h=0.1,2", "noise=0.2")
 
 

@@ -137,3 +137,17 @@ def test_a_narrow_terminal_loses_no_digit() -> None:
     print_summary(console, ranking, study="s", asked="5 points", n_run=1, n_superseded=0, further=[])
     assert isinstance(console.file, io.StringIO)
     assert "…" not in console.file.getvalue()
+
+
+def test_another_aggregate_than_the_mean_is_shown_beside_it() -> None:
+    records = [
+        TrialRecord(seed, "COMPLETE", {"h": h}, value, replica=seed, values=(value,))
+        for h, values in {1.0: (1.0, 1.0, 10.0), 2.0: (2.0, 2.0, 2.0)}.items()
+        for seed, value in enumerate(values)
+    ]
+    console = Console(file=io.StringIO(), width=PIPED_WIDTH)
+    print_summary(console, Ranking(records, Goal(aggregate="median", replicas=3)), "s", "2 points", 2, 0, FURTHER)
+    out = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "best: h=1  value 1 (median; mean 4 ± 5.2 [1, 10] n=3)" in out
+    [header] = [line.split() for line in out.splitlines() if "deviation" in line and "best" in line]
+    assert header[:4] == ["h", "n", "median", "mean"]
