@@ -1,7 +1,8 @@
 """The MLflow run of a whole study, in which the runs of its trials can be nested."""
 
 import logging
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from clipgan.base.mlflow_store import BY_NAME, address, connect, limit_waits
@@ -15,6 +16,7 @@ from sweeps.study.claims import SweepStudy
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Metric
 
 T = TypeVar("T")
 ATTRIBUTE = "mlflow_run_id"  # note of the study
@@ -67,15 +69,29 @@ class ParentRun:
 
     def _log_best_so_far(self, records: Sequence[TrialRecord], direction: str, name: str) -> None:
         """Write a curve: at step N, the best value among the N trials that were complete first."""
-        there = {metric.step for metric in self.client.get_metric_history(self.run_id, name)}
         done = [record for record in records if record.state == "COMPLETE" and record.value is not None]
         better = min if direction == "minimize" else max
-        best: float | None = None
+        curve: dict[int, float] = {}
         for step, record in enumerate(sorted(done, key=_ended), 1):
             assert record.value is not None
-            best = record.value if best is None else better(best, record.value)
-            if step not in there:
-                self.client.log_metric(self.run_id, name, best, step=step)
+            curve[step] = record.value if step == 1 else better(curve[step - 1], record.value)
+        self._log(name, curve)
+
+    def _log(self, name: str, curve: Mapping[int, float]) -> None:
+        """Write a metric at each step whose newest value is another one, as after a rerun.
+
+        MLflow deletes no value. So a step after the end of the curve gets the last value, which MLflow shows.
+        """
+        newest: dict[int, Metric] = {}
+        for metric in self.client.get_metric_history(self.run_id, name):
+            newest[metric.step] = max(metric, newest.get(metric.step, metric), key=lambda each: each.timestamp)
+        last = curve[max(curve)]
+        for step, value in ({step: last for step in newest if step > max(curve)} | {**curve}).items():
+            known = newest.get(step)
+            if known is None or known.value != value:
+                now = int(time.time() * 1000)  # the clock of another host may be ahead, and MLflow shows the latest
+                moment = now if known is None else max(now, known.timestamp + 1)
+                self.client.log_metric(self.run_id, name, value, timestamp=moment, step=step)
 
 
 def _ended(record: TrialRecord) -> tuple[float, int]:

@@ -1,5 +1,6 @@
 """One MLflow run for a study."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,33 @@ def test_a_study_has_one_run_that_grows(tmp_path: Path, study: SweepStudy, monke
     again.client.delete_run(again.run_id)
     assert open_parent(uri, "sweeps", study, {}, "", print).run_id != parent.run_id
     assert (tmp_path / "mlflow.db.lock").exists()
+
+
+def _newest(parent: ParentRun, name: str) -> list[float]:
+    """The curve that MLflow draws: the newest value of each step."""
+    history = sorted(parent.client.get_metric_history(parent.run_id, name), key=lambda metric: metric.timestamp)
+    newest = {metric.step: metric.value for metric in history}
+    return [newest[step] for step in sorted(newest)]
+
+
+@pytest.mark.slow
+def test_a_rerun_replaces_the_curve(tmp_path: Path, study: SweepStudy) -> None:
+    parent = open_parent(f"sqlite:///{tmp_path}/mlflow.db", "sweeps", study, {"h": [1.0, 2.0]}, "", print)
+    parent.finish("FINISHED", RECORDS, Goal(replicas=2))
+    again = [
+        replace(record, number=number, value=100 + record.values[0], values=(100 + record.values[0],))
+        for number, record in enumerate(reversed(RECORDS), 3)
+    ]
+    parent.finish("FINISHED", again, Goal(replicas=2))
+    assert _newest(parent, "best_so_far_value") == [101.0, 101.0, 101.0]
+    parent.finish("FINISHED", again[1:], Goal(replicas=2))  # MLflow keeps step 3
+    assert _newest(parent, "best_so_far_value") == [102.5, 101.5, 101.5]
+    metrics = parent.client.get_run(parent.run_id).data.metrics
+    assert (metrics["best_so_far_value"], metrics["best_point_value"]) == (101.5, 102.0)
+    parent.finish("FINISHED", again, Goal(replicas=2))
+    parent.finish("FINISHED", again, Goal(replicas=2))
+    n_values = len(parent.client.get_metric_history(parent.run_id, "best_so_far_value"))
+    assert n_values == 3 + 3 + 3 + 3  # a value that is there is not written again
 
 
 def test_a_server_that_is_down_costs_one_line(study: SweepStudy) -> None:
