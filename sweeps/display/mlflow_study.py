@@ -56,15 +56,15 @@ class ParentRun:
         if ranking.best is not None and len(goal.names) == 1:
             [name] = ranking.goal.names
             self._log_best_so_far(records, goal.directions[0], f"best_so_far_{name}")
-            self.client.log_metric(self.run_id, f"best_point_{name}", ranking.best.values[0])
+            self._log(f"best_point_{name}", {0: ranking.best.values[0]})
         if ranking.incomparable:
             self.client.set_tag(self.run_id, NO_BEST, " ".join(ranking.incomparable)[:MAX_PARAM])
         elif NO_BEST in self.client.get_run(self.run_id).data.tags:
             self.client.delete_tag(self.run_id, NO_BEST)
         n_complete = sum(record.state == "COMPLETE" for record in records)
         n_fail = sum(record.latest.state == "FAIL" for record in records)
-        self.client.log_metric(self.run_id, "n_complete", n_complete)
-        self.client.log_metric(self.run_id, "n_fail", n_fail)
+        self._log("n_complete", {0: n_complete})
+        self._log("n_fail", {0: n_fail})
         self.client.set_terminated(self.run_id, status)
 
     def _log_best_so_far(self, records: Sequence[TrialRecord], direction: str, name: str) -> None:

@@ -1,5 +1,6 @@
 """One MLflow run for a study."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,6 +85,20 @@ def test_a_rerun_replaces_the_curve(tmp_path: Path, study: SweepStudy) -> None:
     parent.finish("FINISHED", again, Goal(replicas=2))
     n_values = len(parent.client.get_metric_history(parent.run_id, "best_so_far_value"))
     assert n_values == 3 + 3 + 3 + 3  # a value that is there is not written again
+
+
+@pytest.mark.slow
+def test_a_host_whose_clock_is_ahead_freezes_nothing(
+    tmp_path: Path, study: SweepStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = open_parent(f"sqlite:///{tmp_path}/mlflow.db", "sweeps", study, {"h": [1.0, 2.0]}, "", print)
+    ahead = time.time() + 3600
+    with monkeypatch.context() as there:
+        there.setattr("time.time", lambda: ahead)
+        parent.finish("FAILED", [*RECORDS[:2], TrialRecord(2, "FAIL", {"h": 2.0})], Goal())
+    parent.finish("FINISHED", RECORDS, Goal())
+    metrics = parent.client.get_run(parent.run_id).data.metrics
+    assert metrics == {"best_point_value": 1.0, "best_so_far_value": 1.0, "n_complete": 3.0, "n_fail": 0.0}
 
 
 def test_a_server_that_is_down_costs_one_line(study: SweepStudy) -> None:
