@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric
 
 T = TypeVar("T")
-ATTRIBUTE = "mlflow_run_id"  # note of the study
+ATTRIBUTE = "mlflow_run_ids"  # note of the study: its runs, the newest last; each MLflow has some of them
+FIRST = "mlflow_run_id"  # the same of earlier versions: one run
 MAX_PARAM = 6000  # characters that MLflow allows in the value of a parameter; a tag may have more
 NO_BEST = "no_best_point"  # tag: why the study has none
 MAX_AXES = 80  # characters of the axes in a run's name
@@ -121,11 +122,15 @@ def open_parent(
     client, experiment_id = connect(tracking_uri, experiment)
     title = _title(study.base_name, merge(study.attribute("space") or {}, space), about)
     with study.locked():
-        run_id = study.attribute(ATTRIBUTE)
-        if run_id is None or not _is_open_to_us(client, run_id):
+        known = study.attribute(ATTRIBUTE) or [run_id for run_id in [study.attribute(FIRST)] if run_id is not None]
+        run_id = next((each for each in reversed(known) if _is_open_to_us(client, each)), None)
+        if run_id is None:
             tags = {"sweep.study": study.base_name, MLFLOW_RUN_NOTE: _description(study.base_name)}
             run_id = client.create_run(experiment_id, run_name=title, tags=tags).info.run_id
-            study.set_attribute(ATTRIBUTE, run_id)
+            study.set_attribute(ATTRIBUTE, [*known, run_id])
+    for other in known:
+        if other != run_id:
+            _adopt(client, experiment_id, other, run_id)
     renamed = not client.get_run(run_id).info.run_name.endswith(f"({study.base_name})")  # by a person
     client.update_run(run_id, status="RUNNING", name=None if renamed else title)
     client.set_tag(run_id, "sweep.optuna_study", study.name)
@@ -154,6 +159,20 @@ def _is_open_to_us(client: "MlflowClient", run_id: str) -> bool:
         return client.get_run(run_id).info.lifecycle_stage == "active"
     except MlflowException:  # another tracking server, or a run deleted for good
         return False
+
+
+def _adopt(client: "MlflowClient", experiment_id: str, old: str, new: str) -> None:
+    """Nest the trials of an earlier run of the study, which may be deleted, in its run of today."""
+    from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+    inside = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{old}'"
+    page = client.search_runs([experiment_id], inside)
+    found = [run.info.run_id for run in page]
+    while page.token:  # all pages before the first change, which changes what matches
+        page = client.search_runs([experiment_id], inside, page_token=page.token)
+        found += [run.info.run_id for run in page]
+    for run_id in found:
+        client.set_tag(run_id, MLFLOW_PARENT_RUN_ID, new)
 
 
 def _title(study: str, space: Space, about: str) -> str:

@@ -101,6 +101,34 @@ def test_a_host_whose_clock_is_ahead_freezes_nothing(
     assert metrics == {"best_point_value": 1.0, "best_so_far_value": 1.0, "n_complete": 3.0, "n_fail": 0.0}
 
 
+def _trial(parent: ParentRun, run_id: str | None = None) -> str:
+    """A run inside the study's, or inside another one."""
+    [experiment] = [each for each in parent.client.search_experiments() if each.name == "sweeps"]
+    tags = {"mlflow.parentRunId": run_id or parent.run_id}
+    return str(parent.client.create_run(experiment.experiment_id, tags=tags).info.run_id)
+
+
+@pytest.mark.slow
+def test_each_mlflow_has_one_run_of_a_study_with_all_its_trials(tmp_path: Path, study: SweepStudy) -> None:
+    def open_at(server: str) -> ParentRun:
+        return open_parent(f"sqlite:///{tmp_path}/{server}.db", "sweeps", study, {"h": [1.0]}, "", print)
+
+    one = open_at("one")
+    study.set_attributes({"mlflow_run_id": one.run_id, "mlflow_run_ids": []})  # as earlier versions noted it
+    assert open_at("one").run_id == one.run_id
+    two = open_at("two")
+    assert two.run_id != one.run_id
+    assert [open_at("one").run_id, open_at("two").run_id] == [one.run_id, two.run_id]
+    trials, alien = [_trial(one) for _ in range(3)], _trial(one, "0" * 32)
+    one.client.delete_run(one.run_id)
+    successor = open_at("one")
+    assert successor.run_id not in (one.run_id, two.run_id)
+    trials.append(_trial(successor))
+    assert open_at("one").run_id == successor.run_id
+    parents = {run: one.client.get_run(run).data.tags["mlflow.parentRunId"] for run in [*trials, alien]}
+    assert parents == {**dict.fromkeys(trials, successor.run_id), alien: "0" * 32}
+
+
 def test_a_server_that_is_down_costs_one_line(study: SweepStudy) -> None:
     said: list[str] = []
     space: Space = {"h": [1.0]}
