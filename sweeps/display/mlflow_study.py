@@ -45,11 +45,11 @@ class ParentRun:
         order = BY_NAME if goal is None else (f"metrics.`{goal.names[0]}`", goal.directions[0] == "minimize")
         return address(self._uri, self._experiment_id, parent=self.run_id, order=order)
 
-    def finish(self, status: str, records: Sequence[TrialRecord], goal: Goal) -> None:
+    def finish(self, status: str | None, records: Sequence[TrialRecord], goal: Goal) -> None:
         """Write the study's metrics so far and end the run.
 
         Args:
-            status: FINISHED | FAILED | KILLED.
+            status: FINISHED | FAILED | KILLED; None: the run goes on, because other commands work on the study.
             records: the newest trial of each task of the study.
             goal: of the study; with several objectives there is no best value.
         """
@@ -66,7 +66,8 @@ class ParentRun:
         n_fail = sum(record.latest.state == "FAIL" for record in records)
         self._log("n_complete", {0: n_complete})
         self._log("n_fail", {0: n_fail})
-        self.client.set_terminated(self.run_id, status)
+        if status is not None:
+            self.client.set_terminated(self.run_id, status)
 
     def _log_best_so_far(self, records: Sequence[TrialRecord], direction: str, name: str) -> None:
         """Write a curve: at step N, the best value among the N trials that were complete first."""
