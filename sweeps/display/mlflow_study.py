@@ -10,9 +10,10 @@ from clipgan.base.secrets import without_passwords
 from clipgan.base.text import first_line
 from sweeps.command.command_line import sweep_command
 from sweeps.points.ranking import Goal, Ranking
-from sweeps.points.search_space import Space, merge, name_of
+from sweeps.points.search_space import Space, axis_texts, merge
 from sweeps.points.trial_record import TrialRecord
 from sweeps.study.claims import SweepStudy
+from sweeps.study.stored_study import INTERVALS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -121,7 +122,9 @@ def open_parent(
     from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
     client, experiment_id = connect(tracking_uri, experiment)
-    title = _title(study.base_name, merge(study.attribute("space") or {}, space), about)
+    intervals = study.attribute(INTERVALS) or ()
+    axes = axis_texts(merge(study.attribute("space") or {}, space, intervals), intervals)
+    title = _title(study.base_name, axes, about)
     with study.locked():
         known = study.attribute(ATTRIBUTE) or [run_id for run_id in [study.attribute(FIRST)] if run_id is not None]
         run_id = next((each for each in reversed(known) if _is_open_to_us(client, each)), None)
@@ -135,8 +138,9 @@ def open_parent(
     renamed = not client.get_run(run_id).info.run_name.endswith(f"({study.base_name})")  # by a person
     client.update_run(run_id, status="RUNNING", name=None if renamed else title)
     client.set_tag(run_id, "sweep.optuna_study", study.name)
-    for name, text in _axes(space).items():
-        client.set_tag(run_id, f"sweep.axis.{name}", text)  # not a parameter: a list of values would make
+    for name, text in axes.items():
+        tag = f"sweep.axis.{name.replace('@', '.')}"  # a name that MLflow allows
+        client.set_tag(run_id, tag, text[:MAX_PARAM])  # not a parameter: a list of values would make
         # the axis one of words where a person compares runs
     parent = ParentRun(client, run_id, tracking_uri, experiment_id)
     say(f"to watch its trials: {parent.page()}")
@@ -176,10 +180,10 @@ def _adopt(client: "MlflowClient", experiment_id: str, old: str, new: str) -> No
         client.set_tag(run_id, MLFLOW_PARENT_RUN_ID, new)
 
 
-def _title(study: str, space: Space, about: str) -> str:
+def _title(study: str, axes: Mapping[str, str], about: str) -> str:
     """`sweep h=0.1,0.5,2 shapes 32px (h-3f2a91c0)`: the values of the axes, what is fixed, the name of the study."""
-    axes = " ".join(f"{name}={','.join(map(name_of, values))}" for name, values in space.items())
-    shown = axes if len(axes) <= MAX_AXES else f"{axes[: MAX_AXES - 1]}…"
+    text = " ".join(f"{name}={values}" for name, values in axes.items())
+    shown = text if len(text) <= MAX_AXES else f"{text[: MAX_AXES - 1]}…"
     return " ".join(["sweep", *filter(None, (shown, about)), f"({study})"])
 
 
@@ -190,8 +194,3 @@ def _description(study: str) -> str:
         f" is left; with further values it grows:\n\n    {sweep_command()}\n\n"
         f"`python -m sweeps.report {study}` makes a page of it, with curves and intervals."
     )
-
-
-def _axes(space: Space) -> dict[str, str]:
-    """Axis -> its values in one text, under a name that MLflow allows."""
-    return {name.replace("@", "."): ",".join(name_of(v) for v in values)[:MAX_PARAM] for name, values in space.items()}

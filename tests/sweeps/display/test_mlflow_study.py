@@ -101,6 +101,14 @@ def test_a_host_whose_clock_is_ahead_freezes_nothing(
     assert metrics == {"best_point_value": 1.0, "best_so_far_value": 1.0, "n_complete": 3.0, "n_fail": 0.0}
 
 
+@pytest.mark.slow
+def test_an_interval_is_one_in_its_titles(tmp_path: Path, study: SweepStudy) -> None:
+    study.set_attributes({"intervals": ["h"], "space": {"h": [0.0, 1.0]}})
+    parent = open_parent(f"sqlite:///{tmp_path}/mlflow.db", "sweeps", study, {"h": [0.2, 0.6]}, "", print)
+    run = parent.client.get_run(parent.run_id)
+    assert (run.info.run_name, run.data.tags["sweep.axis.h"]) == ("sweep h=0 to 1 (s)", "0 to 1")
+
+
 def _trial(parent: ParentRun, run_id: str | None = None) -> str:
     """A run inside the study's, or inside another one."""
     [experiment] = [each for each in parent.client.search_experiments() if each.name == "sweeps"]
