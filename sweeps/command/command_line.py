@@ -13,6 +13,7 @@ from sweeps.points.search_space import AnyAxis, Axis, Value, key_in, name_of, po
 from sweeps.points.trial_record import TrialRecord
 
 ATTRIBUTE = "command"  # note of the study
+ONCE = ("rerun", "retry_failed", "dry_run", "dry_run_overrides")  # settings of one command, not of its repetition
 
 
 def note(
@@ -47,11 +48,14 @@ def note(
 def sweep_command(wider: Sequence[str] = ()) -> str:
     """The command of this process, for a shell: it goes on with its sweep, or extends it.
 
+    It lacks the settings that ask for something once: who copies it wants no finished trial again.
+
     Args:
         wider: overrides that take the place of those of the same keys, from `wider_axes`.
     """
     by_key = {key_in(line): line for line in wider}
-    arguments = [by_key.pop(key_in(word), word) for word in sys.argv[1:]]
+    once = {f"hydra.sweeper.{name}" for name in ONCE}
+    arguments = [by_key.pop(key_in(word), word) for word in sys.argv[1:] if key_in(word) not in once]
     return _shown(_program(), [*map(without_passwords, [*arguments, *by_key.values()])])
 
 

@@ -14,17 +14,16 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from clipgan.base.secrets import hidden
+from clipgan.base.secrets import hidden, without_passwords
 from sweeps.base.errors import SweepError
 from sweeps.command.read_axes import read_axes
 from sweeps.points.layout import Layout
 from sweeps.points.search_space import AnyAxis, job_overrides, key_in, point_at
 from sweeps.study.identity import flat
-from sweeps.study.storage import has_password
 
-STORAGE_KEY = "hydra.sweeper.storage"
+ADDRESSES = ("storage", "mlflow_tracking_uri")  # settings that may hold a password
 PLAIN = (OverrideType.CHANGE, OverrideType.FORCE_ADD)  # key=value, ++key=value
-HIDDEN = "hidden"  # what a job reads there if the storage's URL holds a password
+HIDDEN = "hidden"  # what a job reads in place of an address with a password
 
 
 class Composition:
@@ -205,7 +204,7 @@ class Composition:
 
     def save(self) -> None:
         """Write the configuration of the sweep into its folder, as Hydra's own sweeper does."""
-        self._hide_password()
+        self._hide_passwords()
         with read_write(self.config.hydra):
             self.config.hydra.overrides.hydra = self._hydra_overrides
         written = hidden(OmegaConf.to_container(self.config, resolve=False))  # a YAML file may hold a password
@@ -223,22 +222,24 @@ class Composition:
         A launcher composes a job's config from this list of Hydra's own overrides and the overrides that it is handed;
         what stands here stays out of the latter, and so out of the job's `overrides.yaml` and of the launcher's lines.
         """
-        self._hide_password()
+        self._hide_passwords()
         own = [f"hydra.sweeper.study_name={_quoted(study)}"]
         own += [f"++hydra.job.env_set.{name}={_quoted(value)}" for name, value in variables.items()]
         with read_write(self.config.hydra):
             self.config.hydra.sweeper.study_name = study  # Hydra 1.4 wants each job's sweeper to be that of the sweep
             self.config.hydra.overrides.hydra = [*self._hydra_overrides, *own]
 
-    def _hide_password(self) -> None:
-        """Keep the storage's password out of each job's `hydra.yaml`."""
+    def _hide_passwords(self) -> None:
+        """Keep the passwords of the storage and of MLflow's server out of each job's `hydra.yaml`."""
         sweeper = self.config.hydra.sweeper
-        if sweeper.storage in (None, HIDDEN) or not has_password(sweeper.storage):
-            return
-        given = [line for line in self._hydra_overrides if key_in(line) != STORAGE_KEY]
-        self._hydra_overrides = [*given, f"{STORAGE_KEY}={HIDDEN}"]
-        with read_write(self.config.hydra):
-            sweeper.storage = HIDDEN
+        for name in ADDRESSES:
+            if sweeper[name] in (None, HIDDEN) or without_passwords(sweeper[name]) == sweeper[name]:
+                continue
+            key = f"hydra.sweeper.{name}"
+            given = [line for line in self._hydra_overrides if key_in(line) != key]
+            self._hydra_overrides = [*given, f"{key}={HIDDEN}"]
+            with read_write(self.config.hydra):
+                sweeper[name] = HIDDEN
 
 
 def given_overrides(config: DictConfig, kind: str) -> list[str]:

@@ -12,6 +12,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import HydraContext, RunMode
 from omegaconf import OmegaConf
 
+from clipgan.base.secrets import remember
 from sweeps.base.settings import Settings
 from sweeps.command.composition import Composition
 from sweeps.command.make_plan import plan_of, with_conditions
@@ -85,6 +86,7 @@ def read(
         SweepError: a setting or an axis is not allowed.
     """
     settings.check()
+    remember(settings.mlflow_tracking_uri)
     asked, fixed = composition.parse(settings.params, arguments, as_axes)
     layout = with_conditions(asked, fixed, composition)
     plan = plan_of(settings, layout, fixed, composition)

@@ -1,7 +1,8 @@
 """The MLflow run of a whole study, in which the runs of its trials can be nested."""
 
 import logging
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from clipgan.base.mlflow_store import BY_NAME, address, connect, limit_waits
@@ -9,15 +10,18 @@ from clipgan.base.secrets import without_passwords
 from clipgan.base.text import first_line
 from sweeps.command.command_line import sweep_command
 from sweeps.points.ranking import Goal, Ranking
-from sweeps.points.search_space import Space, merge, name_of
+from sweeps.points.search_space import Space, axis_texts, merge
 from sweeps.points.trial_record import TrialRecord
 from sweeps.study.claims import SweepStudy
+from sweeps.study.stored_study import INTERVALS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Metric
 
 T = TypeVar("T")
-ATTRIBUTE = "mlflow_run_id"  # note of the study
+ATTRIBUTE = "mlflow_run_ids"  # note of the study: its runs, the newest last; each MLflow has some of them
+FIRST = "mlflow_run_id"  # the same of earlier versions: one run
 MAX_PARAM = 6000  # characters that MLflow allows in the value of a parameter; a tag may have more
 NO_BEST = "no_best_point"  # tag: why the study has none
 MAX_AXES = 80  # characters of the axes in a run's name
@@ -42,11 +46,11 @@ class ParentRun:
         order = BY_NAME if goal is None else (f"metrics.`{goal.names[0]}`", goal.directions[0] == "minimize")
         return address(self._uri, self._experiment_id, parent=self.run_id, order=order)
 
-    def finish(self, status: str, records: Sequence[TrialRecord], goal: Goal) -> None:
+    def finish(self, status: str | None, records: Sequence[TrialRecord], goal: Goal) -> None:
         """Write the study's metrics so far and end the run.
 
         Args:
-            status: FINISHED | FAILED | KILLED.
+            status: FINISHED | FAILED | KILLED; None: the run goes on, because other commands work on the study.
             records: the newest trial of each task of the study.
             goal: of the study; with several objectives there is no best value.
         """
@@ -54,28 +58,43 @@ class ParentRun:
         if ranking.best is not None and len(goal.names) == 1:
             [name] = ranking.goal.names
             self._log_best_so_far(records, goal.directions[0], f"best_so_far_{name}")
-            self.client.log_metric(self.run_id, f"best_point_{name}", ranking.best.values[0])
+            self._log(f"best_point_{name}", {0: ranking.best.values[0]})
         if ranking.incomparable:
             self.client.set_tag(self.run_id, NO_BEST, " ".join(ranking.incomparable)[:MAX_PARAM])
         elif NO_BEST in self.client.get_run(self.run_id).data.tags:
             self.client.delete_tag(self.run_id, NO_BEST)
         n_complete = sum(record.state == "COMPLETE" for record in records)
         n_fail = sum(record.latest.state == "FAIL" for record in records)
-        self.client.log_metric(self.run_id, "n_complete", n_complete)
-        self.client.log_metric(self.run_id, "n_fail", n_fail)
-        self.client.set_terminated(self.run_id, status)
+        self._log("n_complete", {0: n_complete})
+        self._log("n_fail", {0: n_fail})
+        if status is not None:
+            self.client.set_terminated(self.run_id, status)
 
     def _log_best_so_far(self, records: Sequence[TrialRecord], direction: str, name: str) -> None:
         """Write a curve: at step N, the best value among the N trials that were complete first."""
-        there = {metric.step for metric in self.client.get_metric_history(self.run_id, name)}
         done = [record for record in records if record.state == "COMPLETE" and record.value is not None]
         better = min if direction == "minimize" else max
-        best: float | None = None
+        curve: dict[int, float] = {}
         for step, record in enumerate(sorted(done, key=_ended), 1):
             assert record.value is not None
-            best = record.value if best is None else better(best, record.value)
-            if step not in there:
-                self.client.log_metric(self.run_id, name, best, step=step)
+            curve[step] = record.value if step == 1 else better(curve[step - 1], record.value)
+        self._log(name, curve)
+
+    def _log(self, name: str, curve: Mapping[int, float]) -> None:
+        """Write a metric at each step whose newest value is another one, as after a rerun.
+
+        MLflow deletes no value. So a step after the end of the curve gets the last value, which MLflow shows.
+        """
+        newest: dict[int, Metric] = {}
+        for metric in self.client.get_metric_history(self.run_id, name):
+            newest[metric.step] = max(metric, newest.get(metric.step, metric), key=lambda each: each.timestamp)
+        last = curve[max(curve)]
+        for step, value in ({step: last for step in newest if step > max(curve)} | {**curve}).items():
+            known = newest.get(step)
+            if known is None or known.value != value:
+                now = int(time.time() * 1000)  # the clock of another host may be ahead, and MLflow shows the latest
+                moment = now if known is None else max(now, known.timestamp + 1)
+                self.client.log_metric(self.run_id, name, value, timestamp=moment, step=step)
 
 
 def _ended(record: TrialRecord) -> tuple[float, int]:
@@ -103,18 +122,25 @@ def open_parent(
     from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
     client, experiment_id = connect(tracking_uri, experiment)
-    title = _title(study.base_name, merge(study.attribute("space") or {}, space), about)
+    intervals = study.attribute(INTERVALS) or ()
+    axes = axis_texts(merge(study.attribute("space") or {}, space, intervals), intervals)
+    title = _title(study.base_name, axes, about)
     with study.locked():
-        run_id = study.attribute(ATTRIBUTE)
-        if run_id is None or not _is_open_to_us(client, run_id):
+        known = study.attribute(ATTRIBUTE) or [run_id for run_id in [study.attribute(FIRST)] if run_id is not None]
+        run_id = next((each for each in reversed(known) if _is_open_to_us(client, each)), None)
+        if run_id is None:
             tags = {"sweep.study": study.base_name, MLFLOW_RUN_NOTE: _description(study.base_name)}
             run_id = client.create_run(experiment_id, run_name=title, tags=tags).info.run_id
-            study.set_attribute(ATTRIBUTE, run_id)
+            study.set_attribute(ATTRIBUTE, [*known, run_id])
+    for other in known:
+        if other != run_id:
+            _adopt(client, experiment_id, other, run_id)
     renamed = not client.get_run(run_id).info.run_name.endswith(f"({study.base_name})")  # by a person
     client.update_run(run_id, status="RUNNING", name=None if renamed else title)
     client.set_tag(run_id, "sweep.optuna_study", study.name)
-    for name, text in _axes(space).items():
-        client.set_tag(run_id, f"sweep.axis.{name}", text)  # not a parameter: a list of values would make
+    for name, text in axes.items():
+        tag = f"sweep.axis.{name.replace('@', '.')}"  # a name that MLflow allows
+        client.set_tag(run_id, tag, text[:MAX_PARAM])  # not a parameter: a list of values would make
         # the axis one of words where a person compares runs
     parent = ParentRun(client, run_id, tracking_uri, experiment_id)
     say(f"to watch its trials: {parent.page()}")
@@ -140,10 +166,24 @@ def _is_open_to_us(client: "MlflowClient", run_id: str) -> bool:
         return False
 
 
-def _title(study: str, space: Space, about: str) -> str:
+def _adopt(client: "MlflowClient", experiment_id: str, old: str, new: str) -> None:
+    """Nest the trials of an earlier run of the study, which may be deleted, in its run of today."""
+    from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+    inside = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{old}'"
+    page = client.search_runs([experiment_id], inside)
+    found = [run.info.run_id for run in page]
+    while page.token:  # all pages before the first change, which changes what matches
+        page = client.search_runs([experiment_id], inside, page_token=page.token)
+        found += [run.info.run_id for run in page]
+    for run_id in found:
+        client.set_tag(run_id, MLFLOW_PARENT_RUN_ID, new)
+
+
+def _title(study: str, axes: Mapping[str, str], about: str) -> str:
     """`sweep h=0.1,0.5,2 shapes 32px (h-3f2a91c0)`: the values of the axes, what is fixed, the name of the study."""
-    axes = " ".join(f"{name}={','.join(map(name_of, values))}" for name, values in space.items())
-    shown = axes if len(axes) <= MAX_AXES else f"{axes[: MAX_AXES - 1]}…"
+    text = " ".join(f"{name}={values}" for name, values in axes.items())
+    shown = text if len(text) <= MAX_AXES else f"{text[: MAX_AXES - 1]}…"
     return " ".join(["sweep", *filter(None, (shown, about)), f"({study})"])
 
 
@@ -154,8 +194,3 @@ def _description(study: str) -> str:
         f" is left; with further values it grows:\n\n    {sweep_command()}\n\n"
         f"`python -m sweeps.report {study}` makes a page of it, with curves and intervals."
     )
-
-
-def _axes(space: Space) -> dict[str, str]:
-    """Axis -> its values in one text, under a name that MLflow allows."""
-    return {name.replace("@", "."): ",".join(name_of(v) for v in values)[:MAX_PARAM] for name, values in space.items()}

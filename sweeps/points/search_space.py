@@ -5,7 +5,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -174,15 +174,31 @@ def space_of(axes: Sequence[AnyAxis]) -> Space:
     return {axis.name: axis.examples for axis in axes}
 
 
-def merge(old: Space, new: Space) -> Space:
-    """Unite two spaces; an axis with numbers in one space and names in the other gets names."""
+def merge(old: Space, new: Space, intervals: Collection[str] = ()) -> Space:
+    """Unite two spaces; an axis with numbers in one space and names in the other gets names.
+
+    Args:
+        old: a space.
+        new: another one.
+        intervals: axes that some command has asked for as an interval: with numbers, they keep the two outer bounds.
+    """
     merged: Space = {}
     for name in {**old, **new}:
         values = [*old.get(name, []), *new.get(name, [])]
         if not is_numeric(values):
             values = [name_of(value) for value in values]
+        elif name in intervals:
+            values = [min(values), max(values)]
         merged[name] = list(dict.fromkeys(values))
     return merged
+
+
+def axis_texts(space: Space, intervals: Collection[str] = ()) -> dict[str, str]:
+    """Write the values of each axis for a user: `0.1,0.5`, or `0 to 1` for one of the `intervals`."""
+    return {
+        name: (" to " if name in intervals and is_numeric(values) else ",").join(map(name_of, values))
+        for name, values in space.items()
+    }
 
 
 def conform(values: Values, space: Space) -> dict[str, Value]:

@@ -1,5 +1,7 @@
 """Rename and delete a study that does not run. Its run directories stay as they are."""
 
+import os
+
 import optuna
 from optuna.storages import RDBStorage
 
@@ -67,15 +69,20 @@ def refuse_running(storage: RDBStorage, name: str) -> None:
     Raises:
         SweepError: one does; the message says where.
     """
-    running = _running(storage, name)
+    running = running_elsewhere(storage, name)
     if running:
         listed = ", ".join(f"trial {record.label}{_place(record)}" for record in running[:MAX_LISTED])
         more = f" and {len(running) - MAX_LISTED} more" if len(running) > MAX_LISTED else ""
         raise SweepError(f"study {name} runs: {listed}{more}; stop its sweep first (Ctrl-C, or scancel for Slurm jobs)")
 
 
-def _running(storage: RDBStorage, name: str) -> list[TrialRecord]:
-    """Find the trials that a living process runs, or may run on another host, which has sent a heartbeat lately."""
+def running_elsewhere(storage: RDBStorage, name: str) -> list[TrialRecord]:
+    """Find the trials that another living process runs, or may run on another host, which has sent a heartbeat lately.
+
+    Args:
+        storage: of the study.
+        name: of the study in Optuna.
+    """
     study = newest_study(storage, name)
     running = [record for record in records_of(study) if record.state == "RUNNING"]
     if not running:
@@ -87,7 +94,9 @@ def _running(storage: RDBStorage, name: str) -> list[TrialRecord]:
 def _has_ended(record: TrialRecord, silent: set[int]) -> bool:
     if not record.owner:  # another tool's
         return False
-    return is_dead(record.owner) if is_here(record.owner) else record.key in silent
+    if not is_here(record.owner):
+        return record.key in silent
+    return record.owner["pid"] == os.getpid() or is_dead(record.owner)  # this process runs none while it asks
 
 
 def _place(record: TrialRecord) -> str:

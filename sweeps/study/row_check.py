@@ -14,7 +14,7 @@ TEXTS = "array of text"
 OF_STUDIES: Mapping[str, tuple[str, ...]] = {  # note of a study -> its types in JSON
     "identity": ("object",), "space": ("object of array",), "family": ("text",), "successor": ("text",),
     "command": ("object",), "code": (TEXTS,), "about": (TEXTS,), "log_axes": (TEXTS,), "dependencies": (TEXTS,),
-    "slurm_jobs": (TEXTS,),
+    "slurm_jobs": (TEXTS,), "mlflow_run_ids": (TEXTS,), "intervals": (TEXTS,),
     "objectives": (TEXTS,), "aggregate": ("text",), "replicas": ("integer",),
     "replicas_error": ("real", "integer", "null"), "replicas_top": ("integer", "null"),
     "seed_key": ("text",), "step_name": ("text",),

@@ -13,12 +13,13 @@ from optuna.study import StudyDirection
 from sweeps.base.errors import SweepError
 from sweeps.base.optuna_internals import replace_distributions, set_study_notes
 from sweeps.points.ranking import Goal
-from sweeps.points.search_space import Space, Value, Values, conform, is_numeric, merge, name_of
+from sweeps.points.search_space import Space, Value, Values, axis_texts, conform, is_numeric, merge, name_of
 from sweeps.points.trial_record import OWN, TrialRecord, record_of
 from sweeps.study.identity import differences
 
 MAX_DIFFERENCES = 5  # quoted in an error message
 LOG_AXES = "log_axes"  # note: the axes with a logarithmic scale
+INTERVALS = "intervals"  # note: the axes that a command has asked for as an interval
 DEPENDENCIES = "dependencies"  # note: lines that say how axes depend on each other
 CODE = "code"  # note: the versions of the code that has run the study, the newest last
 FAMILY = "family"  # note: the first name of the study, by which a command finds it after it was renamed
@@ -95,7 +96,8 @@ class StoredStudy:
         Optuna accepts a wider range of numbers. It refuses another list of choices, so earlier trials get the new list
         too. If an axis has names now, the numbers of earlier trials become names.
         """
-        old, merged = self.space, merge(self.space, space)
+        intervals = self.study.user_attrs.get(INTERVALS, [])
+        old, merged = self.space, merge(self.space, space, intervals)
         if merged == old:
             return False
         for name in old:
@@ -105,9 +107,13 @@ class StoredStudy:
         named = {name: distribution_of(merged[name]) for name in old if not is_numeric(merged[name])}
         changed = {name: new for name, new in named.items() if new != distribution_of(old[name])}
         replace_distributions(self._storage, self.key, changed, name_of, ("space", merged))
-        if grown := [name for name in old if len(merged[name]) > len(old[name])]:
-            axes = "; ".join(f"{name}={','.join(map(name_of, merged[name]))}" for name in grown)
-            self._say(f"study {self.study.study_name} is extended: {axes}")
+        before = merge(old, {}, intervals)  # earlier versions noted the bounds of each interval
+        texts = axis_texts(merged, intervals)
+        grown = [
+            f"{name}={texts[name]}" for name in old if {*map(name_of, merged[name])} - {*map(name_of, before[name])}
+        ]
+        if grown:
+            self._say(f"study {self.study.study_name} is extended: {'; '.join(grown)}")
         return bool(changed)
 
     def keep_goal(self, goal: Goal) -> None:

@@ -12,7 +12,7 @@ from sweeps.display.progress import queueing_bar
 from sweeps.points.search_space import Interval, space_of
 from sweeps.search.sampling import SampledPoints
 from sweeps.study.claims import SweepStudy
-from sweeps.study.stored_study import ABOUT, DEPENDENCIES, LOG_AXES
+from sweeps.study.stored_study import ABOUT, DEPENDENCIES, INTERVALS, LOG_AXES
 from sweeps.workers.code_version import note_code
 
 
@@ -32,11 +32,13 @@ def queue_points(
     composition.save()
     seeded = has_seed(settings, composition.config)
     wider = wider_axes(layout.axes, study.records()) if layout.is_product else []
+    intervals = [axis for axis in request.axes if isinstance(axis, Interval)]
     study.set_attributes(
         {
             ATTRIBUTE: note(request.fixed, composition.sweep_dir, settings.best_command, seeded, wider),
             ABOUT: request.about,
-            LOG_AXES: [axis.name for axis in request.axes if isinstance(axis, Interval) and axis.log],
+            LOG_AXES: [axis.name for axis in intervals if axis.log],
+            INTERVALS: sorted({*(study.attribute(INTERVALS) or ()), *(axis.name for axis in intervals)}),
             DEPENDENCIES: layout.lines(),
         }
     )

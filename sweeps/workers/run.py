@@ -26,6 +26,7 @@ from sweeps.job.task_function import REQUEUE
 from sweeps.points.ranking import Ranking
 from sweeps.points.search_space import space_of
 from sweeps.points.trial_record import TrialRecord
+from sweeps.study.changes import running_elsewhere
 from sweeps.study.claims import SweepStudy
 from sweeps.study.queue import Limits
 from sweeps.study.storage import absolute_url, is_emptied, open_storage
@@ -285,5 +286,11 @@ class Run:
         return or_warn(lambda: open_parent(uri, experiment, study, axes, about, self.say), self.say)
 
     def _close_parent(self, parent: ParentRun | None, study: SweepStudy, status: str) -> None:
-        if parent is not None:
-            or_warn(lambda: parent.finish(status, study.records(), study.goal), self.say)
+        if parent is None:
+            return
+
+        def finish() -> None:
+            others = running_elsewhere(open_storage(study.url), study.name)  # the last command ends the run
+            parent.finish(None if others else status, study.records(), study.goal)
+
+        or_warn(finish, self.say)

@@ -229,7 +229,7 @@ def test_the_job_reports_to_its_trial_and_knows_its_parent_run(app: App, mlflow_
     rows = [line.split() for line in out.splitlines()]
     assert ["trial", "h", "step", "1", "step", "2", "value_best", "sec_per_kimg", "value", "state"] in rows
     assert ["1", "2", "12.25", "7.25", "12.25", "1.5", "2.25", "COMPLETE"] in rows
-    run_id = app.study().user_attrs["mlflow_run_id"]
+    [run_id] = app.study().user_attrs["mlflow_run_ids"]
     assert {(path / "parent.txt").read_text() for path in run_dirs(app).values()} == {run_id}
     run = MlflowClient(f"sqlite:///{app.cwd}/mlflow.db").get_run(run_id)
     name = app.study().study_name

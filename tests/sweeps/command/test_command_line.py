@@ -57,6 +57,12 @@ def test_a_command_with_fewer_values_than_the_study_is_kept_with_all(monkeypatch
     assert note([], Path("runs"), wider=wider)["sweep"] == """python app.py -m +x=3.0,5 y=1,2 'loss='"'"'b c'"'"',a'"""
 
 
+def test_what_was_asked_for_once_is_no_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    once = ["hydra.sweeper.rerun=COMPLETE", "++hydra.sweeper.retry_failed=true", "hydra.sweeper.dry_run=measure"]
+    monkeypatch.setattr(sys, "argv", ["app.py", "-m", "h=1,2", *once, "hydra.sweeper.workers=2", "rerun=3"])
+    assert note([], Path("runs"))["sweep"] == "python app.py -m h=1,2 hydra.sweeper.workers=2 rerun=3"
+
+
 def test_where_the_configuration_was_is_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         sys, "argv", ["train.py", "--config-dir", "my conf", "-m", "h=1,2", "--config-name=other", "-cn"]

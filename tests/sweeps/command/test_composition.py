@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from clipgan.base.secrets import without_passwords
 from sweeps.base.settings import Settings
 from sweeps.command.composition import Composition
 from sweeps.command.request import read
@@ -61,6 +63,24 @@ def test_a_command_composes_nothing_twice(
     read(Settings(), composition, words, check=True)
     config, unset = composition.without_axes(fixed)
     assert (counted, of_the_task(config), unset) == (n, alone, [])
+
+
+@pytest.mark.parametrize("name", ["storage", "mlflow_tracking_uri"])
+def test_no_job_reads_a_password(loader: ConfigLoader, tmp_path: Path, name: str) -> None:
+    address = "postgresql://u:plugh 42@h/d"
+    config = load(loader, "h=1,2", f"hydra.sweeper.{name}='{address}'", f"hydra.sweep.dir={tmp_path}")
+    assert config.hydra.sweeper[name] == address
+    settings = Settings(**{name: address})
+    composition = read(
+        settings, Composition(HydraContext(loader, CALLBACKS), config), ["h=1,2"], check=True
+    ).composition
+    composition.tell_next_job("s", {})
+    composition.save()
+    job = load(loader, *config.hydra.overrides.hydra)  # as a launcher composes it
+    assert (job.hydra.sweeper[name], config.hydra.sweeper[name]) == ("hidden", "hidden")
+    assert "plugh" not in OmegaConf.to_yaml(config) + (tmp_path / "multirun.yaml").read_text()
+    if name == "mlflow_tracking_uri":  # the storage's is remembered where it is opened
+        assert without_passwords(f"cannot reach {address}") == "cannot reach postgresql://u:***@h/d"
 
 
 def test_a_sweep_shares_one_store_of_configs(loader: ConfigLoader, monkeypatch: pytest.MonkeyPatch) -> None:

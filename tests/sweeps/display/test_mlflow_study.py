@@ -1,5 +1,7 @@
 """One MLflow run for a study."""
 
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,83 @@ def test_a_study_has_one_run_that_grows(tmp_path: Path, study: SweepStudy, monke
     again.client.delete_run(again.run_id)
     assert open_parent(uri, "sweeps", study, {}, "", print).run_id != parent.run_id
     assert (tmp_path / "mlflow.db.lock").exists()
+
+
+def _newest(parent: ParentRun, name: str) -> list[float]:
+    """The curve that MLflow draws: the newest value of each step."""
+    history = sorted(parent.client.get_metric_history(parent.run_id, name), key=lambda metric: metric.timestamp)
+    newest = {metric.step: metric.value for metric in history}
+    return [newest[step] for step in sorted(newest)]
+
+
+@pytest.mark.slow
+def test_a_rerun_replaces_the_curve(tmp_path: Path, study: SweepStudy) -> None:
+    parent = open_parent(f"sqlite:///{tmp_path}/mlflow.db", "sweeps", study, {"h": [1.0, 2.0]}, "", print)
+    parent.finish("FINISHED", RECORDS, Goal(replicas=2))
+    again = [
+        replace(record, number=number, value=100 + record.values[0], values=(100 + record.values[0],))
+        for number, record in enumerate(reversed(RECORDS), 3)
+    ]
+    parent.finish("FINISHED", again, Goal(replicas=2))
+    assert _newest(parent, "best_so_far_value") == [101.0, 101.0, 101.0]
+    parent.finish("FINISHED", again[1:], Goal(replicas=2))  # MLflow keeps step 3
+    assert _newest(parent, "best_so_far_value") == [102.5, 101.5, 101.5]
+    metrics = parent.client.get_run(parent.run_id).data.metrics
+    assert (metrics["best_so_far_value"], metrics["best_point_value"]) == (101.5, 102.0)
+    parent.finish("FINISHED", again, Goal(replicas=2))
+    parent.finish("FINISHED", again, Goal(replicas=2))
+    n_values = len(parent.client.get_metric_history(parent.run_id, "best_so_far_value"))
+    assert n_values == 3 + 3 + 3 + 3  # a value that is there is not written again
+
+
+@pytest.mark.slow
+def test_a_host_whose_clock_is_ahead_freezes_nothing(
+    tmp_path: Path, study: SweepStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = open_parent(f"sqlite:///{tmp_path}/mlflow.db", "sweeps", study, {"h": [1.0, 2.0]}, "", print)
+    ahead = time.time() + 3600
+    with monkeypatch.context() as there:
+        there.setattr("time.time", lambda: ahead)
+        parent.finish("FAILED", [*RECORDS[:2], TrialRecord(2, "FAIL", {"h": 2.0})], Goal())
+    parent.finish("FINISHED", RECORDS, Goal())
+    metrics = parent.client.get_run(parent.run_id).data.metrics
+    assert metrics == {"best_point_value": 1.0, "best_so_far_value": 1.0, "n_complete": 3.0, "n_fail": 0.0}
+
+
+@pytest.mark.slow
+def test_an_interval_is_one_in_its_titles(tmp_path: Path, study: SweepStudy) -> None:
+    study.set_attributes({"intervals": ["h"], "space": {"h": [0.0, 1.0]}})
+    parent = open_parent(f"sqlite:///{tmp_path}/mlflow.db", "sweeps", study, {"h": [0.2, 0.6]}, "", print)
+    run = parent.client.get_run(parent.run_id)
+    assert (run.info.run_name, run.data.tags["sweep.axis.h"]) == ("sweep h=0 to 1 (s)", "0 to 1")
+
+
+def _trial(parent: ParentRun, run_id: str | None = None) -> str:
+    """A run inside the study's, or inside another one."""
+    [experiment] = [each for each in parent.client.search_experiments() if each.name == "sweeps"]
+    tags = {"mlflow.parentRunId": run_id or parent.run_id}
+    return str(parent.client.create_run(experiment.experiment_id, tags=tags).info.run_id)
+
+
+@pytest.mark.slow
+def test_each_mlflow_has_one_run_of_a_study_with_all_its_trials(tmp_path: Path, study: SweepStudy) -> None:
+    def open_at(server: str) -> ParentRun:
+        return open_parent(f"sqlite:///{tmp_path}/{server}.db", "sweeps", study, {"h": [1.0]}, "", print)
+
+    one = open_at("one")
+    study.set_attributes({"mlflow_run_id": one.run_id, "mlflow_run_ids": []})  # as earlier versions noted it
+    assert open_at("one").run_id == one.run_id
+    two = open_at("two")
+    assert two.run_id != one.run_id
+    assert [open_at("one").run_id, open_at("two").run_id] == [one.run_id, two.run_id]
+    trials, alien = [_trial(one) for _ in range(3)], _trial(one, "0" * 32)
+    one.client.delete_run(one.run_id)
+    successor = open_at("one")
+    assert successor.run_id not in (one.run_id, two.run_id)
+    trials.append(_trial(successor))
+    assert open_at("one").run_id == successor.run_id
+    parents = {run: one.client.get_run(run).data.tags["mlflow.parentRunId"] for run in [*trials, alien]}
+    assert parents == {**dict.fromkeys(trials, successor.run_id), alien: "0" * 32}
 
 
 def test_a_server_that_is_down_costs_one_line(study: SweepStudy) -> None:

@@ -11,6 +11,7 @@ from sweeps.points.search_space import (
     Interval,
     Space,
     axes_and_fixed,
+    axis_texts,
     conform,
     job_overrides,
     merge,
@@ -103,6 +104,14 @@ def test_the_last_override_of_a_key_counts() -> None:
 )
 def test_spaces_merge(old: Space, new: Space, merged: Space) -> None:
     assert merge(old, new) == merged
+
+
+def test_an_interval_keeps_its_outer_bounds_and_is_shown_as_one() -> None:
+    merged = merge({"h": [0.0, 1.0, 0.5, 2.0], "k": [0.0, 1.0]}, {"h": [0.2, 0.6], "k": [0.5]}, ["h"])
+    assert merged == {"h": [0.0, 2.0], "k": [0.0, 1.0, 0.5]}
+    assert axis_texts(merged, ["h"]) == {"h": "0 to 2", "k": "0,1,0.5"}
+    names = merge(merged, {"h": ["auto"]}, ["h"])
+    assert axis_texts(names, ["h"])["h"] == "0,2,auto"
 
 
 def test_a_number_is_a_name_on_an_axis_of_names() -> None:
