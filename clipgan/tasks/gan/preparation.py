@@ -10,7 +10,7 @@ from clipgan.base.console import console
 from clipgan.base.errors import UserError
 from clipgan.config import GUIDE, ConditionConfig, Config, Need
 from clipgan.engine.precision import choose_encoder_precision
-from clipgan.engine.run_checkpoints import check_resumption
+from clipgan.engine.run_checkpoints import check_data, check_resumption
 from clipgan.inputs.batches.batches import check_batch_size
 from clipgan.inputs.data.loading import load_data
 from clipgan.inputs.data.pack import SPLITS, PackedData
@@ -144,6 +144,8 @@ def prepare(config: Config, device: torch.device, run_dir: Path | None = None) -
     cache_dir = cache_dir_of(config.cache_dir)
     data = load_data(config.data, config.resolution, cache_dir)
     report_files(data)
+    if run_dir is not None:
+        check_data(config, run_dir, data.sources)
     check_captions(config, data)
     check_batch_size(config, data.train)
     judging = config.metrics.judge

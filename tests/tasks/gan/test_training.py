@@ -3,7 +3,8 @@
 import functools
 import json
 import math
-from dataclasses import dataclass
+import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +20,7 @@ from clipgan.engine.checkpoint_file import load_checkpoint, save_checkpoint
 from clipgan.engine.result import Result
 from clipgan.engine.run_checkpoints import refuse_other_run
 from clipgan.engine.step_averages import StepAverages
+from clipgan.tasks.gan import preparation
 from clipgan.tasks.gan.preparation import prepare
 from clipgan.tasks.gan.training import Training
 from clipgan.tasks.train import train
@@ -29,6 +31,7 @@ from tests.tiny import tiny
 CPU = torch.device("cpu")
 
 
+CHANGED = r"images or captions of data=shapes have changed since.* the old data.* \(hydra\.run\.dir=DIR\); resume=none"
 SOURCES = {"data.fingerprint", "data.content", "clip.key", "judge.key", "resnet.key", "extractor.key"}
 
 
@@ -231,10 +234,28 @@ def test_a_finished_run_trains_no_more_and_another_run_is_refused(configure, tmp
     assert {name for name, value in sources.items() if value} == SOURCES
     for name in SOURCES - {"data.fingerprint"}:  # the files that the configuration names may hold something else by now
         save_checkpoint(path, checkpoint | {"sources": sources | {name: "another"}})
-        with pytest.raises(UserError, match=rf"is of another run: {name}=another there, {sources[name]} here"):
+        changed = rf"is of another run: {name}=another there, {sources[name]} here"
+        with pytest.raises(UserError, match=CHANGED if name == "data.content" else changed):
             train(configure("kimg=1", quiet), tmp_path)
     again = train(configure("kimg=1", "resume=none", quiet), tmp_path)
     assert again.objective == first.objective
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("resume", ["auto", "checkpoint-000002.pt"])
+def test_changed_data_are_refused_before_an_encoder_is_trained(trained, configure, tmp_path, monkeypatch, resume):
+    folder = shutil.copytree(trained("symmetric").folder, tmp_path / "run")
+    checkpoint = load_checkpoint(folder / "checkpoint-000002.pt", CPU)
+    save_checkpoint(
+        folder / "checkpoint-000002.pt", checkpoint | {"sources": checkpoint["sources"] | {"data.content": "another"}}
+    )
+    config = configure("loss=symmetric", f"resume={resume if resume == 'auto' else folder / resume}")
+    for name in ("load_clip", "train_side_by_side", "load_features"):
+        monkeypatch.setattr(preparation, name, lambda *args, **kwargs: pytest.fail("this takes hours"))
+    with pytest.raises(UserError, match=rf"000002\.pt: {CHANGED}"):
+        train(config, folder)
+    with pytest.raises(UserError, match=r"of another run: h=0\.5 there, 2\.0 here"):  # the data may differ for this
+        train(replace(config, h=2.0), folder)
 
 
 @pytest.mark.slow
