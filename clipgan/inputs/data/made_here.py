@@ -41,7 +41,8 @@ def _holds_only_these(folder: Path) -> bool:
         for entry in entries:
             if entry.name.startswith(".") or entry.name in BESIDE or entry.name.endswith(".lock"):
                 continue
-            if not entry.is_dir(follow_symlinks=False) or not is_made_here(Path(entry.path)):  # links may go in a circle
+            is_folder = entry.is_dir(follow_symlinks=False)  # links may go in a circle
+            if not is_folder or not is_made_here(Path(entry.path)):
                 return False
             some = True
     return some

@@ -91,7 +91,7 @@ def is_like_heldout(name: str) -> bool:
 
 
 def subfolders(path: Path) -> list[str]:
-    """Return the names of the folders in a folder, sorted; links to folders count, and what `walk` leaves out does not."""
+    """Return the names of the folders in a folder, sorted; links count, and folders that `walk` leaves out do not."""
     try:
         with os.scandir(path) as entries:
             names = sorted(entry.name for entry in entries if kind_of(entry) == "folder")

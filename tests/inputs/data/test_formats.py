@@ -229,9 +229,8 @@ def test_a_shard_that_moves_to_the_other_split_makes_another_set(name, tmp_path)
     root = tmp_path / "set"
     moved = {split: root / name.format(split=split) for split in ("train", "val")}
     samples.img2dataset(tmp_path / "made", shards=3)
-    for number, split in enumerate(("train", "train", "val")):
-        path = moved[split].with_name(f"0000{number}.tar")
-        put(path, (tmp_path / "made" / f"0000{number}.tar").read_bytes())
+    for shard, split in (("00000.tar", "train"), ("00001.tar", "train"), ("00002.tar", "val")):
+        put(moved[split].with_name(shard), (tmp_path / "made" / shard).read_bytes())
     before = load("webdataset", root, tmp_path)
     moved["train"].rename(moved["val"])
     after = load("webdataset", root, tmp_path)
