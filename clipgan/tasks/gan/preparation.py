@@ -25,6 +25,7 @@ from clipgan.inputs.features.feature_cache import Features, load_features
 from clipgan.metrics.inception import find_inception_weights
 from clipgan.metrics.measure import load_measure
 from clipgan.metrics.metric_names import prompt_split, real_split
+from clipgan.metrics.prompts import real_indices
 from clipgan.models.losses.structure import active_terms
 from clipgan.tasks.simclr.pretrained import Pretrained, find_pretrained, load_pretrained
 
@@ -97,6 +98,17 @@ def check_captions(config: Config, data: PackedData) -> None:
         )
 
 
+def check_measures(config: Config, data: PackedData) -> None:
+    """Refuse measures that need more images than there are, before an encoder is trained.
+
+    Raises:
+        UserError: see `Measure.check`.
+    """
+    n_real = len(real_indices(getattr(data, real_split(config)), config.metrics))
+    for name in config.metrics.asked():
+        load_measure(name).check(config, n_real)
+
+
 def _leave_out(config: Config, data: PackedData) -> None:
     """Print the measures that the data set cannot have, because it has no captions, or not their words.
 
@@ -148,6 +160,8 @@ def prepare(config: Config, device: torch.device, run_dir: Path | None = None) -
         check_data(config, run_dir, data.sources)
     check_captions(config, data)
     check_batch_size(config, data.train)
+    if run_dir is not None:  # a training, which measures what is due
+        check_measures(config, data)
     judging = config.metrics.judge
     # load ready encoders before training others, so that a missing file is reported at once
     trains = {

@@ -241,6 +241,16 @@ def test_a_finished_run_trains_no_more_and_another_run_is_refused(configure, tmp
     assert again.objective == first.objective
 
 
+def test_too_few_images_for_a_measure_are_refused_before_an_encoder_is_trained(configure, tmp_path, monkeypatch):
+    for name in ("load_clip", "train_side_by_side"):
+        monkeypatch.setattr(preparation, name, lambda *args, **kwargs: pytest.fail("this takes hours"))
+    for few in ("data.n_heldout=3", "metrics.n_images=3"):
+        with pytest.raises(UserError, match=r"metrics\.precision_recall=end needs at least 4 images of both kinds"):
+            train(configure(few), tmp_path)
+    with pytest.raises(UserError, match=r"metrics\.density_coverage=end needs at least \d+ real images"):
+        train(configure("data.n_heldout=5", "metrics.density_coverage=end"), tmp_path)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("resume", ["auto", "checkpoint-000002.pt"])
 def test_changed_data_are_refused_before_an_encoder_is_trained(trained, configure, tmp_path, monkeypatch, resume):
