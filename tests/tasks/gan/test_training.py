@@ -15,6 +15,7 @@ from mlflow import MlflowClient
 from PIL import Image
 
 from clipgan.base.errors import UserError
+from clipgan.base.pictures import LINE, letters, wrap
 from clipgan.config.user_command import UserCommand
 from clipgan.engine.checkpoint_file import load_checkpoint, save_checkpoint
 from clipgan.engine.result import Result
@@ -271,11 +272,15 @@ def test_changed_data_are_refused_before_an_encoder_is_trained(trained, configur
 @pytest.mark.slow
 def test_the_sample_grid_has_the_same_prompts_at_every_snapshot(trained):
     folder = trained("symmetric").folder
-    first, second = (np.asarray(Image.open(folder / f"samples-{kimg:06d}.png")) for kimg in (0, 1))
-    assert first.shape == second.shape == (2 * (2 * 18 + 64), 3 * 64, 3)  # a caption takes two lines
-    for row in range(2):
-        caption = slice(row * 100, row * 100 + 36)
-        np.testing.assert_array_equal(first[caption], second[caption])
+    grids = [Image.open(folder / f"samples-{kimg:06d}.png") for kimg in (0, 1)]
+    first, second = map(np.asarray, grids)
+    above = 0
+    for row in json.loads(grids[0].text["rows"]):
+        top = above + LINE * len(wrap(row["title"], 3 * 64 - 8, letters()))
+        assert row["box"] == [0, top, 3 * 64, top + 64]
+        np.testing.assert_array_equal(first[above:top], second[above:top])
+        above = top + 64
+    assert first.shape == second.shape == (above, 3 * 64, 3)
     assert (first != second).any()
 
 
