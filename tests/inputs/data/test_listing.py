@@ -355,3 +355,10 @@ def test_packs_by_earlier_versions_are_made_anew_with_a_line(tmp_path, capsys):
     assert (
         "data=folder: earlier versions of clipgan packed some images and captions otherwise" in capsys.readouterr().out
     )
+
+
+def test_one_image_is_counted_as_one(tmp_path):
+    captioned(tmp_path / "set" / "train", 0, 1, 2)
+    captioned(tmp_path / "set" / "val", 3)
+    data = load("folder", tmp_path / "set", tmp_path)
+    assert data.notes[0] == "packed are 3 training images with 3 captions and 1 held-out image with 1 caption"
