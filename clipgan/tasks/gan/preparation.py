@@ -25,7 +25,8 @@ from clipgan.inputs.features.feature_cache import Features, load_features
 from clipgan.metrics.inception import find_inception_weights
 from clipgan.metrics.measure import load_measure
 from clipgan.metrics.metric_names import prompt_split, real_split
-from clipgan.metrics.prompts import real_indices
+from clipgan.metrics.prompts import possible_captions, real_indices
+from clipgan.metrics.retrieval import are_varied
 from clipgan.models.losses.structure import active_terms
 from clipgan.tasks.simclr.pretrained import Pretrained, find_pretrained, load_pretrained
 
@@ -124,12 +125,30 @@ def _leave_out(config: Config, data: PackedData) -> None:
     lacks = "no words of captions" if any(any(getattr(data, name).captions) for name in splits) else "no captions"
     if missing:
         config.metrics.check_objective(f"{data.name}, which has {lacks}", *missing)
+    prompted = getattr(data, prompt_split(config))
+    if Need.CAPTIONS not in missing and not are_varied(possible_captions(prompted, config.metrics)):
+        _leave_out_retrieval(config, data)
     left_out = [name for need in missing if need != Need.SHAPES for name in config.metrics.asked(need)]
     if left_out:
         measures = " and ".join(f"metrics.{name}" for name in dict.fromkeys(left_out))
         console.print(
             f"data={data.name} has {lacks} of {' and '.join(splits)} images: {measures} cannot be measured, and are "
             "left out"
+        )
+
+
+def _leave_out_retrieval(config: Config, data: PackedData) -> None:
+    """Print the measures that need different captions, where all prompts are one.
+
+    Raises:
+        UserError: one of them is the objective.
+    """
+    need = Need.VARIED_CAPTIONS
+    config.metrics.check_objective(f"{data.name}, whose prompts are all one caption", need)
+    for name in config.metrics.asked(need):
+        console.print(
+            f"data={data.name}: all prompts are one caption, among which each image would find its own: metrics.{name} "
+            "is left out"
         )
 
 
