@@ -1,13 +1,19 @@
 """Turn a generator's output into bytes, pictures and sheets of captioned pictures."""
 
+import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
 
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 LINE = 18  # pixels of a line of text
+LETTERS = 12  # pixels of the letters in it
+FONT = Path("mpl-data", "fonts", "ttf", "DejaVuSans.ttf")  # in matplotlib: Latin, Greek, Cyrillic and many signs
+NO_LETTER = "\uffff"  # no font has it: it is drawn as the font's box
 MIN_CELL = 64  # pixels; smaller images are enlarged by a whole factor
 
 
@@ -37,7 +43,7 @@ def draw_grid(
     """
     columns, resolution = len(images) // len(captions), images.shape[-1]
     cell = resolution * max(1, -(-min_cell // resolution))
-    font = ImageFont.load_default(12)
+    font = letters()
     texts = [wrap(caption, columns * cell - 8, font) for caption in captions]
     heights = [LINE * len(lines) + cell + (LINE if labels else 0) for lines in texts]
     grid = Image.new("RGB", (columns * cell, sum(heights)), "white")
@@ -53,17 +59,51 @@ def draw_grid(
             picture = to_picture(images[index]).resize((cell, cell), Image.Resampling.NEAREST)
             grid.paste(picture, (column * cell, y))
             if labels:
-                draw.text((column * cell + 4, y + cell + 2), labels[index], fill="black", font=font)
+                label = drawable(labels[index], font).strip()
+                draw.text((column * cell + 4, y + cell + 2), label, fill="black", font=font)
     return grid
 
 
+@functools.cache
+def letters() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Return the font of captions: matplotlib's, which MLflow brings along, else Pillow's own, which has few letters.
+
+    The import of matplotlib would take a second, so its file is looked up.
+    """
+    package = find_spec("matplotlib")
+    places = [] if package is None else [Path(place, FONT) for place in package.submodule_search_locations or ()]
+    found = next((place for place in places if place.is_file()), None)
+    return ImageFont.load_default(LETTERS) if found is None else ImageFont.truetype(found, LETTERS)
+
+
+def drawable(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+    """Write a letter that the font lacks, such as a Chinese one or an emoji, as its number: ` U+9CE5 `."""
+    return "".join(letter if _has(font, letter) else f" U+{ord(letter):04X} " for letter in text)
+
+
+@functools.lru_cache(maxsize=10_000)
+def _has(font: ImageFont.FreeTypeFont | ImageFont.ImageFont, letter: str) -> bool:
+    return letter.isspace() or bytes(font.getmask(letter)) != bytes(font.getmask(NO_LETTER))
+
+
 def wrap(text: str, width: float, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> list[str]:
-    """Split a text into lines, at least one; each is at most `width` pixels wide unless one word is wider."""
-    lines = [""]
-    for word in text.split():
-        longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and font.getlength(longer) > width:
-            lines.append(word)
-        else:
+    """Split a text into lines, at least one, each at most `width` pixels wide; a wider word is broken anywhere."""
+    lines: list[str] = []
+    for word in drawable(text, font).split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and font.getlength(longer) <= width:
             lines[-1] = longer
-    return lines
+        else:
+            lines += _pieces(word, width, font)
+    return lines or [""]
+
+
+def _pieces(word: str, width: float, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> Iterator[str]:
+    """Yield the parts of a word that fit; a part has one letter at least."""
+    piece = ""
+    for letter in word:
+        if piece and font.getlength(piece + letter) > width:
+            yield piece
+            piece = ""
+        piece += letter
+    yield piece

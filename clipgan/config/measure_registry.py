@@ -13,6 +13,7 @@ class Need(Enum):
     INCEPTION = auto()  # metrics.extractor=inception
     JUDGE = auto()  # a CLIP that judges: metrics.judge
     CAPTIONS = auto()  # a data set with captions; without them the measure is left out
+    VARIED_CAPTIONS = auto()  # at least two different captions; where all are one, the measure is left out
     REAL_CAPTIONS = auto()  # captions of the real images that are compared
     SHAPES = auto()  # data=shapes and its captions; with other data the measure is left out
     REDRAWN = auto()  # a generator: other images for the same prompts
@@ -42,7 +43,7 @@ class Measures:
     inception_score: str = measure("never", Need.INCEPTION)  # inception score; only with extractor=inception
     clip_score: str = measure("end", Need.JUDGE, Need.CAPTIONS)  # 100 max(cos, 0) of image and caption, by the judge
     r_precision: str = measure(
-        "snapshot", Need.JUDGE, Need.CAPTIONS, objective="maximize"
+        "snapshot", Need.JUDGE, Need.CAPTIONS, Need.VARIED_CAPTIONS, objective="maximize"
     )  # share of images whose caption the judge finds
     # Among 100: the image's own caption and 99 random others.
     r_precision_hard: str = measure(

@@ -9,7 +9,6 @@ import torch
 
 from clipgan.base.console import console
 from clipgan.base.distributed import any_process, rank
-from clipgan.base.errors import UserError
 from clipgan.config import Config
 from clipgan.engine import run_checkpoints
 from clipgan.engine.checkpoint_file import checkpoint_path, save_checkpoint
@@ -40,13 +39,7 @@ class Checkpointing:
             if self.config.resume == "none":
                 self._set_aside(None)
             return None
-        path, content = found
-        if not content["history"]:
-            raise UserError(f"resume={path} holds weights and no training to resume; init={path} starts from them")
-        stored = content.get("sources")  # earlier versions did not store them
-        run_checkpoints.refuse_other_run(path, content["config"], self.config, same_files=stored is None)
-        if stored is not None:
-            run_checkpoints.refuse_other_sources(path, stored, sources)
+        run_checkpoints.refuse_other(found, self.config, sources)
         return found
 
     def begin_from(self, found: run_checkpoints.Found, step: int) -> None:

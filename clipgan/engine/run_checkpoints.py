@@ -5,6 +5,7 @@ A snapshot's checkpoint is `checkpoint-000008.pt`. `latest.pt` holds a training 
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -177,6 +178,52 @@ def keep_only(
             path.unlink()
 
 
+def check_data(config: Config, run_dir: Path, data: Mapping[str, str | None]) -> None:
+    """Refuse to go on with other data as soon as these are known: before encoders are trained on them.
+
+    A damaged checkpoint is passed over: all of a run have the same data, and `find` says later what is damaged.
+
+    Args:
+        config: the run.
+        run_dir: its directory.
+        data: the part of `Task.sources` that is of the data.
+
+    Raises:
+        UserError: see `refuse_other`.
+    """
+    if not exists(config.resume, run_dir):
+        return
+    own = [run_dir / LATEST, *reversed(snapshots(run_dir))]
+    for path in own if config.resume == "auto" else [Path(config.resume)]:
+        with suppress(UserError):
+            found = path, load_checkpoint(path, torch.device("meta"), checksum=True, task=None)
+            break
+    else:
+        return
+    refuse_other(found, config, data)
+
+
+def refuse_other(found: Found, config: Config, sources: Mapping[str, Any]) -> None:
+    """Refuse to go on from a checkpoint that is not of this run.
+
+    Args:
+        found: the checkpoint.
+        config: this run's.
+        sources: identity of this run's data and encoders, as far as it is known.
+
+    Raises:
+        UserError: the checkpoint has no training, or one with other settings, data or encoders.
+    """
+    path, content = found
+    if not content["history"]:
+        raise UserError(f"resume={path} holds weights and no training to resume; init={path} starts from them")
+    stored = content.get("sources")  # earlier versions did not store them
+    refuse_other_run(path, content["config"], config, same_files=stored is None)
+    if stored is not None:
+        data = f"data={config.data.name}" if config.data.path is None else f"data.path={config.data.path}"
+        refuse_other_sources(path, stored, sources, data)
+
+
 def refuse_other_run(path: Path, theirs: dict[str, Any], ours: Config, same_files: bool) -> None:
     """Refuse the checkpoint of a run whose metrics would differ from this run's.
 
@@ -203,12 +250,25 @@ def refuse_other_run(path: Path, theirs: dict[str, Any], ours: Config, same_file
     refuse_differences(path, {key: there.get(key) for key in keys}, {key: here.get(key) for key in keys})
 
 
-def refuse_other_sources(path: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
-    """Refuse a checkpoint whose data or encoders had other content; arguments and errors as `refuse_differences`.
+def refuse_other_sources(path: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any], data: str) -> None:
+    """Refuse a checkpoint whose data or encoders had other content; other arguments as of `refuse_differences`.
 
-    The data's fingerprint also has the times of the files, and so counts only where a content is not known.
+    The data's fingerprint also has the times of the files, and so counts only where a content is not known. Where the
+    data differ, so do the encoders that were trained on them, which the message leaves out.
+
+    Args:
+        data: the user's name of the data, for the message.
+
+    Raises:
+        UserError: says that the data have changed, or names the first other values that differ.
     """
     known = theirs.get("data.content") is not None and ours["data.content"] is not None
+    if known and theirs["data.content"] != ours["data.content"]:
+        raise UserError(
+            f"checkpoint {path}: images or captions of {data} have changed since its run began, which therefore cannot"
+            " go on: give the old data, or train with these in a new run directory (hydra.run.dir=DIR); resume=none"
+            " starts over in the old one"
+        )
     left_out = "data.fingerprint" if known else "data.content"
     refuse_differences(path, theirs, {key: value for key, value in ours.items() if key != left_out})
 

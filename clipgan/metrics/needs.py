@@ -7,10 +7,12 @@ from clipgan.config import NEEDS, Config, Need
 from clipgan.inputs.data.pack import Split
 from clipgan.inputs.data.shapes_captions import are_of_shapes
 from clipgan.metrics.measure import OF_EXTRACTOR, load_measure
+from clipgan.metrics.retrieval import are_varied
 
 WORDS = {  # for messages
     Need.JUDGE: "a CLIP that judges: clip@metrics.judge=NAME",
     Need.CAPTIONS: "the captions of the images: captions=FILE",
+    Need.VARIED_CAPTIONS: "at least two different captions of the images, to choose among",
     Need.REAL_CAPTIONS: "the captions of the real images, which this data set does not have as text",
     Need.SHAPES: "data=shapes, and a caption of drawn shapes for each image (captions=FILE)",
     Need.REDRAWN: "a generator (ckpt=FILE or run=ID), which draws each prompt a second time",
@@ -31,6 +33,7 @@ def unmet_needs(
     """
     met = {
         Need.CAPTIONS: captions is not None,
+        Need.VARIED_CAPTIONS: captions is not None and are_varied(captions),
         Need.REAL_CAPTIONS: real is None or real.has_words,
         Need.SHAPES: captions is not None and config.data.name == "shapes" and are_of_shapes(captions),
         Need.JUDGE: judged,

@@ -3,7 +3,9 @@
 Shapes: N prompts, C width of the guiding CLIP's embedding.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
@@ -41,6 +43,16 @@ def evenly(available: int, count: int) -> np.ndarray:
 def real_indices(split: Split, config: MetricsConfig) -> np.ndarray:
     """Choose the indices of the split's images for the comparison with generated images."""
     return evenly(len(split), len(split) if config.real == "all" else config.n_images)
+
+
+def possible_captions(split: Split, config: MetricsConfig) -> Iterator[str]:
+    """Yield the captions that the protocol's prompts may be, before features are known: a list's, or the split's."""
+    if config.caption_list is not None:
+        yield from read_captions("metrics.captions", config.caption_list)
+    elif config.captions == "first":
+        yield from (split.captions[image][0] for image in evenly(len(split), config.n_images))
+    else:
+        yield from chain.from_iterable(split.captions)
 
 
 def choose_prompts(split: Split, features: SplitFeatures, config: MetricsConfig, condition: ConditionConfig) -> Prompts:

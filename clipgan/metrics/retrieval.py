@@ -3,7 +3,7 @@
 Shapes: N images, T different captions of these images, C width of the judge's embedding.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
@@ -47,6 +47,13 @@ def r_precision(images: Tensor, texts: Tensor, own: Tensor, candidates: int) -> 
         own_score = (some * texts[mine]).sum(dim=1, keepdim=True)
         hits.append(((own_score > scores) | (alike > 1 - SAME)).all(dim=1))
     return float(torch.cat(hits).float().mean())
+
+
+def are_varied(captions: Iterable[str]) -> bool:
+    """Whether there are two different captions at least; among one alone, each image would find its own."""
+    captions = iter(captions)
+    first = next(captions, None)
+    return any(caption != first for caption in captions)
 
 
 def candidates_of(different: int) -> int:

@@ -333,14 +333,17 @@ def test_files_are_compared_by_content_where_the_checkpoint_has_it():
     with pytest.raises(UserError, match=r"of another run: clip\.checkpoint=/old/b\.pt there, /new//b\.pt here; data"):
         run_checkpoints.refuse_other_run(Path("c.pt"), plain(there), here, same_files=True)
     old = {"data.fingerprint": "f", "clip.key": "k"}  # of a checkpoint without the content
-    run_checkpoints.refuse_other_sources(Path("c.pt"), old, {**old, "data.content": "c"})
+    refuse = functools.partial(run_checkpoints.refuse_other_sources, Path("c.pt"), data="data.path=/new")
+    refuse(old, {**old, "data.content": "c"})
     stored = {**old, "data.content": "c"}
-    run_checkpoints.refuse_other_sources(Path("c.pt"), stored, {**stored, "data.fingerprint": "touched"})
-    for now in ({**stored, "data.content": "d"}, {**stored, "clip.key": "l"}):
-        with pytest.raises(UserError, match="of another run"):
-            run_checkpoints.refuse_other_sources(Path("c.pt"), stored, now)
+    refuse(stored, {**stored, "data.fingerprint": "touched"})
+    with pytest.raises(UserError, match=r"of another run: clip\.key=k there, l here"):
+        refuse(stored, {**stored, "clip.key": "l"})
+    with pytest.raises(UserError, match=r"c\.pt: images or captions of data\.path=/new have changed") as refused:
+        refuse(stored, {**stored, "data.content": "d", "clip.key": "l"})
+    assert "key" not in str(refused.value)  # the encoder was trained on the data
     with pytest.raises(UserError, match=r"of another run: data\.fingerprint=f there, g here"):
-        run_checkpoints.refuse_other_sources(Path("c.pt"), old, {**stored, "data.fingerprint": "g"})
+        refuse(old, {**stored, "data.fingerprint": "g"})
 
 
 def test_keys_missing_in_an_earlier_version_have_their_defaults():

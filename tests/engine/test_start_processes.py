@@ -17,7 +17,7 @@ import torch
 from clipgan.base.distributed import own_device
 from clipgan.base.errors import UserError
 from clipgan.config.command_line import under_torchrun
-from clipgan.engine.checkpoint_file import checkpoint_path
+from clipgan.engine.checkpoint_file import checkpoint_path, load_checkpoint, save_checkpoint
 from clipgan.engine.start_processes import spread
 from clipgan.inputs.batches.batches import Batches
 from clipgan.inputs.batches.prefetch import Prefetched
@@ -115,6 +115,19 @@ def test_a_sweep_of_trainings_with_two_processes_each(tmp_path):
     assert "trial 0  (no axis)  COMPLETE" in out
     [folder] = (tmp_path / "runs").iterdir()
     assert [record["step"] for record in figures(folder / "0")] == [0, 1]
+
+
+@pytest.mark.slow
+def test_changed_data_end_all_processes(cache_dir, tmp_path):
+    overrides = tiny(cache_dir, *SHORT, "processes=2", "hydra.run.dir=run")
+    assert run(tmp_path, *overrides)[0] == 0
+    path = checkpoint_path(tmp_path / "run", 1)
+    checkpoint = load_checkpoint(path, CPU)
+    save_checkpoint(path, checkpoint | {"sources": checkpoint["sources"] | {"data.content": "another"}})
+    status, _, err = run(tmp_path, *overrides)
+    assert status == 1
+    assert "run/checkpoint-000001.pt: images or captions of data=shapes have changed since its run began" in err
+    assert err.count("\n") == 1
 
 
 @contextmanager

@@ -21,6 +21,7 @@ BLOCKED = "a link that cannot be followed"  # with the system's reason
 SPECIAL = "a device, a socket or a pipe"
 SPECIAL_LINK = "a link to a device, a socket or a pipe"
 HIDDEN = "hidden, or a system's own"
+MADE_HERE = "a folder of runs, of MLflow's artifacts or of the cache, which holds no data"
 OUTSIDE = "outside of the splits"
 SECOND = "of another held-out split, which is not used"
 LIKE_HELDOUT = "named like held-out images, but packed like all others, as no train/ lies beside a val/ or test/"
@@ -46,6 +47,7 @@ class Account:
         self._others: dict[tuple[str, str], list[str]] = {}  # (suffix, reason) -> files of no use
         self._outside: list[str] = []
         self._hidden: list[str] = []
+        self._made_here: list[str] = []
         self._like_heldout: dict[str, None] = {}
 
     def note(self, sentence: str) -> None:
@@ -99,6 +101,10 @@ class Account:
         """Note a hidden file, or one that an operating system keeps for itself."""
         self._hidden.append(name)
 
+    def made_here(self, name: str) -> None:
+        """Note a folder that clipgan or MLflow has written. It is no fault: such folders come and go with runs."""
+        self._made_here.append(name)
+
     def other(self, name: str, reason: str = NO_IMAGE) -> None:
         """Note a file of no use to the format."""
         self._others.setdefault((os.path.splitext(name)[1].lower(), reason), []).append(name)
@@ -120,7 +126,8 @@ class Account:
         mixed = [line for row in zip_longest(*others) for line in row if line]  # the first lines show every suffix
         second = [_lines(names, f"{self._unit} {SECOND}") for place, names in self.second.items() if place != used]
         outside = _lines(self._outside, f"{self._unit} {OUTSIDE}")
-        return [*self._skipped, *mixed, *outside, *chain(*second), *_lines(self._hidden, HIDDEN)]
+        written = _lines(self._made_here, MADE_HERE)
+        return [*self._skipped, *mixed, *outside, *chain(*second), *written, *_lines(self._hidden, HIDDEN)]
 
 
 def _lines(names: Sequence[str], reason: str, suffix: str = "") -> list[str]:

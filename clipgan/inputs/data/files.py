@@ -57,11 +57,11 @@ def fingerprint(*parts: Iterable[object]) -> str:
     return state.hexdigest()[:16]
 
 
-def archive_states(archives: Iterable[Path]) -> Iterator[tuple[str, int, int]]:
-    """Yield name, size and modification time of each archive, for a fingerprint."""
+def archive_states(archives: Iterable[Path], root: Path) -> Iterator[tuple[str, int, int]]:
+    """Yield path below `root`, size and modification time of each archive, for a fingerprint."""
     for archive in archives:
         stat = archive.stat()
-        yield archive.name, stat.st_size, stat.st_mtime_ns
+        yield archive.relative_to(root).as_posix(), stat.st_size, stat.st_mtime_ns
 
 
 def source(config: DataConfig, train: Found, heldout: Found | None = None) -> Source:

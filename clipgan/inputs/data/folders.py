@@ -9,6 +9,7 @@ from clipgan.base import lookup
 from clipgan.base.errors import UserError
 from clipgan.inputs.data.account import BLOCKED, CIRCLE, DANGLING, SPECIAL, SPECIAL_LINK, Account
 from clipgan.inputs.data.images import is_image
+from clipgan.inputs.data.made_here import is_made_here
 
 SYSTEM = ("thumbs.db", "desktop.ini", "__macosx", "@eadir")  # Windows, macOS and Synology put them beside images
 
@@ -35,7 +36,8 @@ def walk(root: Path, account: Account) -> Iterator[Folder]:
     """Yield `root` and each folder below it, in the order of names; memory holds the names of one path at a time.
 
     A link to a file is the file, and a link to a folder is the folder. Hidden files, dangling links, folders that
-    cannot be read and links that lead back to a folder above them go to the account.
+    cannot be read, folders below the root that clipgan or MLflow has written and links that lead back to a folder
+    above them go to the account.
 
     Raises:
         UserError: `root` is not a folder.
@@ -67,7 +69,9 @@ def _below(
     account.links["file"] += sum(kinds[name] == "file" for name in links)
     yield folder
     for file, kind in kinds.items():
-        if kind == "folder":
+        if kind == "folder" and is_made_here(path / file):
+            account.made_here(folder.name_of(file))
+        elif kind == "folder":
             account.links["folder"] += file in links
             yield from _below(path / file, (*parts, file), (*above, (stat.st_dev, stat.st_ino)), account)
         elif kind == "hidden":

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import os
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -60,6 +61,18 @@ def suffixes() -> frozenset[str]:
     """Return the suffixes of image files that Pillow reads, in lower case, such as `.png`."""
     readable = set(formats())
     return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in readable)
+
+
+@contextlib.contextmanager
+def without_warnings() -> Iterator[None]:
+    """Silence Pillow while the block runs, also in the block's own threads: its warnings name no image.
+
+    The filters of warnings belong to the whole process. So the block stands around all images, in one thread: blocks
+    around single ones would change the filters in several threads at once, and leave behind those of another.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
 
 
 def has_image_suffix(name: str) -> bool:

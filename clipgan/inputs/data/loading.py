@@ -24,6 +24,7 @@ from clipgan.inputs.data.formats import (  # fmt: skip
     metadata,
     webdataset,
 )
+from clipgan.inputs.data.images import without_warnings
 from clipgan.inputs.data.pack import FORMAT, SPLITS, Contents, PackedData, Record, Source, open_pack
 from clipgan.inputs.data.pack_writer import write_pack
 
@@ -52,7 +53,8 @@ def load_data(config: DataConfig, resolution: int, cache_dir: Path) -> PackedDat
     Raises:
         UserError: the source is missing or has no captioned image.
     """
-    source = open_source(config, cache_dir)
+    with without_warnings():
+        source = open_source(config, cache_dir)
     description = {"source": source.description, "resolution": resolution, "format": FORMAT}
 
     def build(directory: Path) -> None:
@@ -61,7 +63,8 @@ def load_data(config: DataConfig, resolution: int, cache_dir: Path) -> PackedDat
                 f"data={config.name}: earlier versions of clipgan packed some images and captions otherwise "
                 "(docs/data.md); their packs stay in the cache, and this data is packed anew"
             )
-        write_pack(directory, source, resolution)
+        with without_warnings():
+            write_pack(directory, source, resolution)
 
     entry = cache_entry(cache_dir, "data", description, build, resumable=True, mapped=True)
     return open_pack(config.name, entry, config.x_flip)

@@ -64,6 +64,11 @@ class PackedData:
     entry: str = ""  # address of the cache entry; changes also when files are touched or moved
     content: str | None = None  # digest of pixels, captions and names; None in an entry without checksums
 
+    @property
+    def sources(self) -> dict[str, str | None]:
+        """What a checkpoint records to recognise the data."""
+        return {"data.fingerprint": self.entry, "data.content": self.content}
+
 
 @dataclass(frozen=True)
 class Contents:

@@ -133,7 +133,10 @@ def _counts(directory: Path) -> str:
     for split, kind in zip(SPLITS, ("training", "held-out"), strict=True):
         with (directory / split / "captions.jsonl").open(encoding="utf-8") as lines:
             counts = [len(json.loads(line)) for line in lines]
-        words.append(f"{len(counts)} {kind} images with {sum(counts) or 'no'} caption{'s' * (sum(counts) != 1)}")
+        images, captions = len(counts), sum(counts)
+        words.append(
+            f"{images} {kind} image{'s' * (images != 1)} with {captions or 'no'} caption{'s' * (captions != 1)}"
+        )
     return f"packed are {' and '.join(words)}"
 
 

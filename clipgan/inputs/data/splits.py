@@ -8,6 +8,7 @@ from pathlib import Path
 
 from clipgan.inputs.data.account import Account
 from clipgan.inputs.data.folders import kind_of
+from clipgan.inputs.data.made_here import is_made_here
 
 TRAIN = ("train", "training")
 HELDOUT = ("validation", "valid", "val", "dev", "test", "testing", "eval")  # the first one that exists is held out
@@ -90,9 +91,10 @@ def is_like_heldout(name: str) -> bool:
 
 
 def subfolders(path: Path) -> list[str]:
-    """Return the names of the folders in a folder, sorted; links to folders count."""
+    """Return the names of the folders in a folder, sorted; links count, and folders that `walk` leaves out do not."""
     try:
         with os.scandir(path) as entries:
-            return sorted(entry.name for entry in entries if kind_of(entry) == "folder")
+            names = sorted(entry.name for entry in entries if kind_of(entry) == "folder")
     except OSError:
         return []
+    return [name for name in names if not is_made_here(path / name)]

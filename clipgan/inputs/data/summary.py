@@ -26,6 +26,10 @@ UNITS = {  # reason in skipped.txt -> what the files are: one, several
     ),
     account.CIRCLE: (account.CIRCLE.removeprefix("a "), "links back to a folder above them, which are not followed"),
     account.DANGLING: (account.DANGLING.removeprefix("a "), "links whose targets are missing"),
+    account.MADE_HERE: (
+        account.MADE_HERE.removeprefix("a "),
+        "folders of runs, of MLflow's artifacts or of the cache, which hold no data",
+    ),
     account.HIDDEN: ("hidden file or folder, or a system's own", "hidden files and folders, or a system's own"),
     "unreadable image": ("unreadable image", "unreadable images"),
     "no such image": ("image that is not there", "images that are not there"),

@@ -10,7 +10,7 @@ from clipgan.base.console import console
 from clipgan.base.errors import UserError
 from clipgan.config import GUIDE, ConditionConfig, Config, Need
 from clipgan.engine.precision import choose_encoder_precision
-from clipgan.engine.run_checkpoints import check_resumption
+from clipgan.engine.run_checkpoints import check_data, check_resumption
 from clipgan.inputs.batches.batches import check_batch_size
 from clipgan.inputs.data.loading import load_data
 from clipgan.inputs.data.pack import SPLITS, PackedData
@@ -25,6 +25,8 @@ from clipgan.inputs.features.feature_cache import Features, load_features
 from clipgan.metrics.inception import find_inception_weights
 from clipgan.metrics.measure import load_measure
 from clipgan.metrics.metric_names import prompt_split, real_split
+from clipgan.metrics.prompts import possible_captions, real_indices
+from clipgan.metrics.retrieval import are_varied
 from clipgan.models.losses.structure import active_terms
 from clipgan.tasks.simclr.pretrained import Pretrained, find_pretrained, load_pretrained
 
@@ -97,6 +99,17 @@ def check_captions(config: Config, data: PackedData) -> None:
         )
 
 
+def check_measures(config: Config, data: PackedData) -> None:
+    """Refuse measures that need more images than there are, before an encoder is trained.
+
+    Raises:
+        UserError: see `Measure.check`.
+    """
+    n_real = len(real_indices(getattr(data, real_split(config)), config.metrics))
+    for name in config.metrics.asked():
+        load_measure(name).check(config, n_real)
+
+
 def _leave_out(config: Config, data: PackedData) -> None:
     """Print the measures that the data set cannot have, because it has no captions, or not their words.
 
@@ -112,12 +125,30 @@ def _leave_out(config: Config, data: PackedData) -> None:
     lacks = "no words of captions" if any(any(getattr(data, name).captions) for name in splits) else "no captions"
     if missing:
         config.metrics.check_objective(f"{data.name}, which has {lacks}", *missing)
+    prompted = getattr(data, prompt_split(config))
+    if Need.CAPTIONS not in missing and not are_varied(possible_captions(prompted, config.metrics)):
+        _leave_out_retrieval(config, data)
     left_out = [name for need in missing if need != Need.SHAPES for name in config.metrics.asked(need)]
     if left_out:
         measures = " and ".join(f"metrics.{name}" for name in dict.fromkeys(left_out))
         console.print(
             f"data={data.name} has {lacks} of {' and '.join(splits)} images: {measures} cannot be measured, and are "
             "left out"
+        )
+
+
+def _leave_out_retrieval(config: Config, data: PackedData) -> None:
+    """Print the measures that need different captions, where all prompts are one.
+
+    Raises:
+        UserError: one of them is the objective.
+    """
+    need = Need.VARIED_CAPTIONS
+    config.metrics.check_objective(f"{data.name}, whose prompts are all one caption", need)
+    for name in config.metrics.asked(need):
+        console.print(
+            f"data={data.name}: all prompts are one caption, among which each image would find its own: metrics.{name} "
+            "is left out"
         )
 
 
@@ -144,8 +175,12 @@ def prepare(config: Config, device: torch.device, run_dir: Path | None = None) -
     cache_dir = cache_dir_of(config.cache_dir)
     data = load_data(config.data, config.resolution, cache_dir)
     report_files(data)
+    if run_dir is not None:
+        check_data(config, run_dir, data.sources)
     check_captions(config, data)
     check_batch_size(config, data.train)
+    if run_dir is not None:  # a training, which measures what is due
+        check_measures(config, data)
     judging = config.metrics.judge
     # load ready encoders before training others, so that a missing file is reported at once
     trains = {

@@ -75,8 +75,7 @@ class Training(Run):
         )  # fmt: skip
         self.key, self.names = self.evaluation.key, self.evaluation.names
         self.sources = {  # fingerprints of files; the configuration has only their names
-            "data.fingerprint": prepared.data.entry,
-            "data.content": prepared.data.content,
+            **prepared.data.sources,
             "clip.key": prepared.clip.key,
             "judge.key": prepared.judge.key if prepared.judge else None,
             "resnet.key": prepared.resnet.key if prepared.resnet else None,

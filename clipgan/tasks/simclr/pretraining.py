@@ -18,7 +18,7 @@ from clipgan.config.command_line import quoted
 from clipgan.engine.precision import choose_encoder_precision
 from clipgan.engine.result import Report
 from clipgan.engine.run import Run
-from clipgan.engine.run_checkpoints import check_resumption
+from clipgan.engine.run_checkpoints import check_data, check_resumption
 from clipgan.engine.schedule import Schedule
 from clipgan.inputs.data.labels import Labels, load_labels, require_classes
 from clipgan.inputs.data.loading import load_data
@@ -50,8 +50,13 @@ class Pretrainable:
     features: SplitFeatures | None  # of the training images; None if not needed
 
 
-def prepare_pretraining(config: Config, device: torch.device) -> Pretrainable:
+def prepare_pretraining(config: Config, device: torch.device, run_dir: Path | None = None) -> Pretrainable:
     """Load data, CLIP and features, after computing everything that the cache lacks.
+
+    Args:
+        config: of the run.
+        device: where CLIP computes.
+        run_dir: where the run may go on from a checkpoint; None: it does not.
 
     Raises:
         UserError: data or weights are missing or do not fit.
@@ -63,6 +68,8 @@ def prepare_pretraining(config: Config, device: torch.device) -> Pretrainable:
     require_classes(config.data.name)
     data = load_data(config.data, config.resolution, cache_dir)
     report_files(data)
+    if run_dir is not None:
+        check_data(config, run_dir, data.sources)
     labels = load_labels(data, config.simclr.classes)
     labelled_images(config, labels)  # refuse a share that does not fit before an encoder is trained
     if config.pairs.name == "plain":
@@ -108,8 +115,7 @@ class Pretraining(Run):
         self.names = {name: name for name in self.evaluation.further}
         self.clip = ready.clip
         self.sources = {  # fingerprints of files; the configuration has only their names
-            "data.fingerprint": ready.data.entry,
-            "data.content": ready.data.content,
+            **ready.data.sources,
             "clip.key": None if ready.clip is None else ready.clip.key,
         }
 
@@ -170,5 +176,5 @@ def prepare_run(
     Raises:
         UserError: data or weights are missing or do not fit.
     """
-    ready = prepare_pretraining(config, device)
+    ready = prepare_pretraining(config, device, run_dir)
     return lambda: Pretraining(config, run_dir, ready, device, report)

@@ -222,3 +222,18 @@ def test_loading_again_lists_nothing_new(tmp_path):
     assert again.fingerprint != first.fingerprint
     assert len(again.train) + len(again.heldout) == 15
     np.testing.assert_array_equal(sorted(numbers(again.train) + numbers(again.heldout)), range(15))
+
+
+@pytest.mark.parametrize("name", ["{split}/00001.tar", "deep/{split}/more/00001.tar"])
+def test_a_shard_that_moves_to_the_other_split_makes_another_set(name, tmp_path):
+    root = tmp_path / "set"
+    moved = {split: root / name.format(split=split) for split in ("train", "val")}
+    samples.img2dataset(tmp_path / "made", shards=3)
+    for shard, split in (("00000.tar", "train"), ("00001.tar", "train"), ("00002.tar", "val")):
+        put(moved[split].with_name(shard), (tmp_path / "made" / shard).read_bytes())
+    before = load("webdataset", root, tmp_path)
+    moved["train"].rename(moved["val"])
+    after = load("webdataset", root, tmp_path)
+    assert (numbers(before.train), numbers(before.heldout)) == ([*range(10)], [*range(10, 15)])
+    assert (numbers(after.train), numbers(after.heldout)) == ([*range(5)], [*range(5, 15)])
+    assert after.fingerprint != before.fingerprint

@@ -17,7 +17,7 @@ from clipgan.inputs.data import limits
 from clipgan.inputs.data.images import CaptionedImage, read_record
 from clipgan.inputs.data.limits import CAPTION_LETTERS, CAPTIONS, WORD_LETTERS, DecodingMemory, check_json
 from clipgan.inputs.data.loading import open_source
-from tests.helpers import make_config
+from tests.helpers import ROOT, make_config
 
 GOOD = 8
 
@@ -340,3 +340,14 @@ def test_a_sparse_table_is_one_message(folder):
         file.truncate(10**13)
     with pytest.raises(UserError, match=r"it has 10000\.0 GB, and reading it needs more memory than is free"):
         listed("metadata", folder)
+
+
+def test_pixels_have_pillows_limit_which_the_page_names(tmp_path):
+    file = io.BytesIO()
+    Image.new("1", (2 * Image.MAX_IMAGE_PIXELS // 4000 + 1, 4000)).save(file, "PNG")
+    image = CaptionedImage("vast.png", ["a"], lambda: io.BytesIO(file.getvalue()))
+    memory = DecodingMemory(1)
+    memory.budget = 1 << 60
+    assert "vast.png: unreadable image (Image size (178960000 pixels) exceeds limit" in read_record(image, 8, memory)
+    limit = round(2 * Image.MAX_IMAGE_PIXELS / 1e6)
+    assert f"| pixels of an image | {limit} million, " in (ROOT / "docs" / "data.md").read_text()

@@ -6,12 +6,13 @@ import tarfile
 
 import pytest
 
+from clipgan.base.cache import cache_entry
 from clipgan.base.errors import UserError
 from clipgan.config import DataConfig
 from clipgan.inputs.data import account
 from clipgan.inputs.data.labels import load_labels
 from clipgan.inputs.data.loading import load_data
-from clipgan.inputs.data.summary import report_files
+from clipgan.inputs.data.summary import grouped, report_files
 from tests.inputs.data import samples
 from tests.inputs.data.packs import everything, load, of
 from tests.inputs.data.samples import picture, put
@@ -109,6 +110,59 @@ def test_what_is_no_image_is_listed(tmp_path, monkeypatch):
     assert len(data.skipped) == len(lines) + 100
     put(root / "runs" / "log.txt", "a training in the same folder writes this")
     assert load("folder", root, tmp_path).fingerprint == data.fingerprint
+
+
+def a_run(folder, *records):
+    for name in ("config.yaml", *records):
+        put(folder / name, "{}")
+    put(folder / "samples-000000.png", picture(9))
+
+
+def written_by_clipgan(root):
+    """What trainings in the data's own folder leave there."""
+    for name in (".lock", ".hydra/config.yaml", "train.log"):
+        put(root / "runs" / "single" / "still-preparing" / name, "")
+    a_run(root / "runs" / "single" / "killed", "provenance.jsonl")
+    a_run(root / "runs" / "sweep" / "0", "provenance.jsonl", "metrics.jsonl")
+    put(root / "runs" / "sweep" / "multirun.yaml", "{}")
+    put(root / "mlruns" / "1" / "meta.yaml", "{}")
+    for name in ("0123456789abcdef" * 2, "models/m-" + "0123456789abcdef" * 2):
+        put(root / "mlruns" / "1" / name / "artifacts" / "samples-000000.png", picture(9))
+
+    def fill(entry):
+        put(entry / "0.png", picture(9))
+
+    cache_entry(root / "cache", "downloads", {"npm": "emoji"}, fill)
+
+
+@pytest.mark.parametrize("above", ["", "photos/of/"])
+def test_what_clipgan_has_written_among_the_data_is_none_and_changes_nothing(above, tmp_path):
+    root = tmp_path / "set"
+    for split, first in (("train", 0), ("val", 4)):
+        for k in range(first, first + 4):
+            put(root / f"{above}{split}" / ("even", "odd")[k % 2] / f"{k}.png", picture(k))
+    before = load("imagefolder", root, tmp_path)
+    assert (len(before.train), len(before.heldout)) == (4, 4)
+    written_by_clipgan(root)
+    assert load("imagefolder", root, tmp_path).entry == before.entry
+    for name, cache in (("imagefolder", "other"), ("folder", "cache")):
+        data = load(name, root, tmp_path / cache)
+        assert {*everything(data)} == {*range(8)}
+        assert sorted(data.skipped) == [f"{name}: {account.MADE_HERE}" for name in ("cache", "mlruns", "runs")]
+        assert grouped(data.skipped) == [(account.MADE_HERE, [(name, "") for name in ("cache", "mlruns", "runs")])]
+
+
+def test_folders_are_data_whatever_their_names(tmp_path):
+    root = tmp_path / "set"
+    for k, name in enumerate(("runs", "mlruns", "cache", "mlruns/1/0123", "outputs")):
+        put(root / name / f"{k}.png", picture(k))
+    put(root / "outputs" / ".hydra" / "config.yaml", "another program's")
+    put(root / "outputs" / "config.yaml", "another program's")
+    put(root / "runs" / "multirun.yaml", "of a sweep, and beside it an image")
+    a_run(root / "runs" / "0", "metrics.jsonl")
+    data = load("imagefolder", root, tmp_path)
+    assert {*everything(data)} == {*range(5)}
+    assert f"runs/0: {account.MADE_HERE}" in data.skipped
 
 
 @pytest.mark.parametrize(
@@ -301,3 +355,10 @@ def test_packs_by_earlier_versions_are_made_anew_with_a_line(tmp_path, capsys):
     assert (
         "data=folder: earlier versions of clipgan packed some images and captions otherwise" in capsys.readouterr().out
     )
+
+
+def test_one_image_is_counted_as_one(tmp_path):
+    captioned(tmp_path / "set" / "train", 0, 1, 2)
+    captioned(tmp_path / "set" / "val", 3)
+    data = load("folder", tmp_path / "set", tmp_path)
+    assert data.notes[0] == "packed are 3 training images with 3 captions and 1 held-out image with 1 caption"

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import warnings
 import zipfile
 import zlib
 
@@ -166,3 +167,20 @@ def test_every_format_of_pillow_is_an_image_in_any_case_of_its_suffix(tmp_path):
     for k in range(1, 12):
         expected = (20 * k, 60, 90) if k < 9 else (20 * k, 0, 0)
         np.testing.assert_allclose(found[str(k)].reshape(-1, 3).astype(int), [expected] * 256, atol=4)
+
+
+def test_pillows_warnings_are_not_shown(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 300)  # it warns of more, and refuses twice as many
+    for k, name in enumerate(("large.png", "large without a suffix", "exif.jpg", "small.png")):
+        file = io.BytesIO()
+        exif = {"exif": b"Exif\0\0II*\0garbage"} if name == "exif.jpg" else {}
+        size = (24, 20) if "large" in name else (10, 10)
+        Image.new("RGB", size, (10 * k, 0, 0)).save(file, "JPEG" if exif else "PNG", **exif)
+        put(tmp_path / "set" / "a" / name, file.getvalue())
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        filters = list(warnings.filters)
+        data = load_data(DataConfig(name="imagefolder", path=str(tmp_path / "set")), 8, tmp_path / "cache")
+        assert warnings.filters == filters
+    assert len(data.train) + len(data.heldout) == 4
+    assert shown == []

@@ -91,6 +91,21 @@ def test_a_list_of_captions_asks_and_real_images_without_captions_have_no_fjd(
 
 
 @pytest.mark.slow
+def test_one_caption_for_all_images_has_no_retrieval(cache_dir, tmp_path, pictures, given_clips, capsys):
+    for index in range(40):
+        (pictures / f"{index}.txt").write_text("a photo of a bird")
+    config = configure(cache_dir, pictures, *given_clips)
+    train(config, tmp_path / "run")
+    last = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
+    assert [key for key in last if key.startswith("clip_score")]
+    assert not [key for key in last if key.startswith("r_precision")]
+    assert capsys.readouterr().out.count("all prompts are one caption, among which each image would find its own") == 1
+    objective = "metrics.objective=r_precision"
+    with pytest.raises(UserError, match=r"objective=r_precision is not.* whose prompts are all one caption"):
+        train(configure(cache_dir, pictures, objective, *given_clips), tmp_path / "other")
+
+
+@pytest.mark.slow
 def test_captions_without_words_condition_and_are_not_judged(cache_dir, tmp_path, given_clips, capsys):
     """Of a zip of LAFITE's without texts, the captions are known by their features alone."""
     path = given_clips[0].partition("=")[2]

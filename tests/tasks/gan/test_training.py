@@ -3,7 +3,8 @@
 import functools
 import json
 import math
-from dataclasses import dataclass
+import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,11 +15,13 @@ from mlflow import MlflowClient
 from PIL import Image
 
 from clipgan.base.errors import UserError
+from clipgan.base.pictures import LINE, letters, wrap
 from clipgan.config.user_command import UserCommand
 from clipgan.engine.checkpoint_file import load_checkpoint, save_checkpoint
 from clipgan.engine.result import Result
 from clipgan.engine.run_checkpoints import refuse_other_run
 from clipgan.engine.step_averages import StepAverages
+from clipgan.tasks.gan import preparation
 from clipgan.tasks.gan.preparation import prepare
 from clipgan.tasks.gan.training import Training
 from clipgan.tasks.train import train
@@ -29,6 +32,7 @@ from tests.tiny import tiny
 CPU = torch.device("cpu")
 
 
+CHANGED = r"images or captions of data=shapes have changed since.* the old data.* \(hydra\.run\.dir=DIR\); resume=none"
 SOURCES = {"data.fingerprint", "data.content", "clip.key", "judge.key", "resnet.key", "extractor.key"}
 
 
@@ -231,20 +235,52 @@ def test_a_finished_run_trains_no_more_and_another_run_is_refused(configure, tmp
     assert {name for name, value in sources.items() if value} == SOURCES
     for name in SOURCES - {"data.fingerprint"}:  # the files that the configuration names may hold something else by now
         save_checkpoint(path, checkpoint | {"sources": sources | {name: "another"}})
-        with pytest.raises(UserError, match=rf"is of another run: {name}=another there, {sources[name]} here"):
+        changed = rf"is of another run: {name}=another there, {sources[name]} here"
+        with pytest.raises(UserError, match=CHANGED if name == "data.content" else changed):
             train(configure("kimg=1", quiet), tmp_path)
     again = train(configure("kimg=1", "resume=none", quiet), tmp_path)
     assert again.objective == first.objective
 
 
+def test_too_few_images_for_a_measure_are_refused_before_an_encoder_is_trained(configure, tmp_path, monkeypatch):
+    for name in ("load_clip", "train_side_by_side"):
+        monkeypatch.setattr(preparation, name, lambda *args, **kwargs: pytest.fail("this takes hours"))
+    for few in ("data.n_heldout=3", "metrics.n_images=3"):
+        with pytest.raises(UserError, match=r"metrics\.precision_recall=end needs at least 4 images of both kinds"):
+            train(configure(few), tmp_path)
+    with pytest.raises(UserError, match=r"metrics\.density_coverage=end needs at least \d+ real images"):
+        train(configure("data.n_heldout=5", "metrics.density_coverage=end"), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("resume", ["auto", "checkpoint-000002.pt"])
+def test_changed_data_are_refused_before_an_encoder_is_trained(trained, configure, tmp_path, monkeypatch, resume):
+    folder = shutil.copytree(trained("symmetric").folder, tmp_path / "run")
+    checkpoint = load_checkpoint(folder / "checkpoint-000002.pt", CPU)
+    save_checkpoint(
+        folder / "checkpoint-000002.pt", checkpoint | {"sources": checkpoint["sources"] | {"data.content": "another"}}
+    )
+    config = configure("loss=symmetric", f"resume={resume if resume == 'auto' else folder / resume}")
+    for name in ("load_clip", "train_side_by_side", "load_features"):
+        monkeypatch.setattr(preparation, name, lambda *args, **kwargs: pytest.fail("this takes hours"))
+    with pytest.raises(UserError, match=rf"000002\.pt: {CHANGED}"):
+        train(config, folder)
+    with pytest.raises(UserError, match=r"of another run: h=0\.5 there, 2\.0 here"):  # the data may differ for this
+        train(replace(config, h=2.0), folder)
+
+
 @pytest.mark.slow
 def test_the_sample_grid_has_the_same_prompts_at_every_snapshot(trained):
     folder = trained("symmetric").folder
-    first, second = (np.asarray(Image.open(folder / f"samples-{kimg:06d}.png")) for kimg in (0, 1))
-    assert first.shape == second.shape == (2 * (2 * 18 + 64), 3 * 64, 3)  # a caption takes two lines
-    for row in range(2):
-        caption = slice(row * 100, row * 100 + 36)
-        np.testing.assert_array_equal(first[caption], second[caption])
+    grids = [Image.open(folder / f"samples-{kimg:06d}.png") for kimg in (0, 1)]
+    first, second = map(np.asarray, grids)
+    above = 0
+    for row in json.loads(grids[0].text["rows"]):
+        top = above + LINE * len(wrap(row["title"], 3 * 64 - 8, letters()))
+        assert row["box"] == [0, top, 3 * 64, top + 64]
+        np.testing.assert_array_equal(first[above:top], second[above:top])
+        above = top + 64
+    assert first.shape == second.shape == (above, 3 * 64, 3)
     assert (first != second).any()
 
 

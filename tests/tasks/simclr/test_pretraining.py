@@ -11,8 +11,9 @@ import torch
 from mlflow import MlflowClient
 
 from clipgan.base.errors import Interrupted, UserError
-from clipgan.engine.checkpoint_file import load_checkpoint
+from clipgan.engine.checkpoint_file import load_checkpoint, save_checkpoint
 from clipgan.tasks.gan.initial_weights import read_initial
+from clipgan.tasks.simclr import pretraining
 from clipgan.tasks.simclr.pretraining import Pretraining
 from clipgan.tasks.train import train
 from tests import warm
@@ -89,6 +90,19 @@ def test_resuming_changes_no_bit(configure, tmp_path):
         train(configure(*three, "epochs=4"), tmp_path / "parts")
     with pytest.raises(UserError, match="is of task=simclr, and one of task=gan is needed"):
         read_initial(make_config(f"init={tmp_path}/parts/checkpoint-000003.pt"))
+
+
+@pytest.mark.slow
+def test_changed_data_are_refused_before_clip_is_trained(configure, tmp_path, monkeypatch):
+    config = configure("epochs=1", "pairs=add_new_positive", "simclr.linear.epochs=1")
+    train(config, tmp_path)
+    path = tmp_path / "checkpoint-000001.pt"
+    checkpoint = load_checkpoint(path, CPU, task="simclr")
+    save_checkpoint(path, checkpoint | {"sources": checkpoint["sources"] | {"data.content": "another"}})
+    for name in ("load_clip", "load_features"):
+        monkeypatch.setattr(pretraining, name, lambda *args, **kwargs: pytest.fail("this takes hours"))
+    with pytest.raises(UserError, match=r"000001\.pt: images or captions of data=shapes have changed"):
+        train(config, tmp_path)
 
 
 @pytest.mark.slow

@@ -82,7 +82,7 @@ def find(root: Path, config: DataConfig) -> Found:
         account.note(f"held-out images are those of {' and '.join(version.heldout)}")
         return Listing(train, heldout, account)
 
-    return Found(fingerprint([config.name, *classes], archive_states(files)), listed)
+    return Found(fingerprint([config.name, *classes], archive_states(files, folder)), listed)
 
 
 def _images(folder: Path, names: Sequence[str], classes: Sequence[str], version: Version) -> list[CaptionedImage]:

@@ -51,7 +51,8 @@ def find(path: Path, config: DataConfig) -> Found:
     if not zipfile.is_zipfile(path):
         what = "is a folder, not a zip; zip what is in it" if path.is_dir() else "is not a zip, or its end is missing"
         raise UserError(f"data.path={path} {what}; give a zip that LAFITE's dataset_tool.py wrote")
-    return Found(fingerprint([config.encoding], archive_states([path])), lambda: _list(path, config.encoding))
+    states = archive_states([path], path.parent)
+    return Found(fingerprint([config.encoding], states), lambda: _list(path, config.encoding))
 
 
 def _list(path: Path, encoding: str) -> Listing:

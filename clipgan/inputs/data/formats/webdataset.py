@@ -53,9 +53,10 @@ def find(path: Path, config: DataConfig) -> Found:
         there = f" (it has {account.skipped()[0]})" if account.skipped() else ""
         raise UserError(f"data.path={path} has no .tar{there}; give a folder with img2dataset's shards, or one shard")
     root = path.parent if lookup.is_file(path) else path
-    states = archive_states(shard for some in shards.values() for shard in some)
     texts = [config.encoding, config.caption_column, account.faults(), account.notes]
-    return Found(fingerprint(texts, states), lambda: _list(shards, root, config, account))
+    states = list(archive_states(shards["train"], root))
+    heldout = {split: list(archive_states(paths, root)) for split, paths in shards.items() if split != "train"}
+    return Found(fingerprint(texts, states, heldout.items()), lambda: _list(shards, root, config, account))
 
 
 def _shards(root: Path, account: Account) -> dict[str, list[Path]]:
