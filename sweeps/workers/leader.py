@@ -4,7 +4,6 @@ import glob
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,7 +23,7 @@ from sweeps.display.progress import View
 from sweeps.job.task_function import REFUSED, REQUEUE
 from sweeps.points.trial_record import TrialRecord
 from sweeps.study.claims import SweepStudy
-from sweeps.study.owner import this_process
+from sweeps.study.owner import host_tag, this_process
 from sweeps.workers.callbacks import own_arguments, removed_callbacks
 from sweeps.workers.gpu_sharing import GpuSharing
 from sweeps.workers.time_limits import TimeLimits
@@ -131,7 +130,7 @@ class Leader:
 
     def _remove_old_logs(self) -> None:
         """Remove the logs of this host's earlier commands that have ended."""
-        for log in self.folder.glob(f"{glob.escape(socket.gethostname())}-*-*.log"):
+        for log in self.folder.glob(f"{glob.escape(host_tag())}-*-*.log"):
             pid = log.stem.split("-")[-2]
             if pid.isdecimal() and not psutil.pid_exists(int(pid)):
                 log.unlink(missing_ok=True)
@@ -139,7 +138,7 @@ class Leader:
     def _start(self, place: int) -> None:
         orders = Orders(this_process(), self.parent_run_id, self.as_axes, removed_callbacks(self.config))
         told = {STORAGE: self.study.url, STUDY: self.study.base_name, ORDERS: json.dumps(vars(orders))}
-        log = self.folder / f"{socket.gethostname()}-{os.getpid()}-{place}.log"
+        log = self.folder / f"{host_tag()}-{os.getpid()}-{place}.log"
         with log.open("ab") as file:
             process = subprocess.Popen(
                 [sys.executable, *own_arguments(self.config)],
