@@ -249,6 +249,7 @@ class Run:
             parent_run_id=parent_run_id,
             folder=folder,
             view=self._view(study, n_workers),
+            say=self.say,
             stop_seconds=self.settings.stop_seconds,
             stop=self.stop,
         )
