@@ -77,12 +77,13 @@ class StudySweeper(Sweeper):
         from sweeps.base.signals import Stop, end_with_main_thread, end_with_parent
         from sweeps.command.composition import Composition
         from sweeps.display.summary import new_console
+        from sweeps.study.outage import telling_database_errors
         from sweeps.workers.run import Run
 
         stop, console = Stop(), new_console()
         end_with_main_thread(self.settings.stop_seconds, lambda: self._status)
         try:
-            with stop.catching_signals():
+            with stop.catching_signals(), telling_database_errors():
                 if self.orders is not None:
                     end_with_parent(self.orders.leader["pid"])
                 composition = Composition(self.hydra_context, self.config)

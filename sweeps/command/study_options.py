@@ -48,9 +48,15 @@ def program(module: str) -> str:
 
 @contextmanager
 def one_message(option: str) -> Iterator[None]:
-    """End the process with one message if the block raises SweepError, or OSError for a file that `option` names."""
+    """End the process with one message for a mistake, an error of the database, or a file that `option` names.
+
+    The block raises SweepError, SQLAlchemy's and Optuna's errors, or OSError.
+    """
+    from sweeps.study.outage import telling_database_errors  # it imports Optuna, which `--help` does not need
+
     try:
-        yield
+        with telling_database_errors():
+            yield
     except SweepError as error:
         sys.exit(printable(str(error)))
     except OSError as error:

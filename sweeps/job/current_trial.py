@@ -108,7 +108,8 @@ class RunningTrial:
     def _in_storage(self, action: "Callable[[RDBStorage, int], T]", wait: bool = True) -> T:
         """Call `action` with the trial's storage and its key there; with `wait`, wait while no database answers."""
         from sweeps.base.signals import held
-        from sweeps.study.storage import open_storage, patient
+        from sweeps.study.outage import patient
+        from sweeps.study.storage import open_storage
 
         def act() -> T:
             storage = open_storage(self.storage)

@@ -19,10 +19,11 @@ from sweeps.points.search_space import Space, point_id
 from sweeps.points.trial_record import WAITS, TrialRecord, record_of
 from sweeps.search.plan import Plan
 from sweeps.study.open_study import OpenStudy
+from sweeps.study.outage import patient
 from sweeps.study.owner import this_process
 from sweeps.study.queue import Tell, queue_order
 from sweeps.study.run_folders import RunFolders
-from sweeps.study.storage import drawing, patient
+from sweeps.study.storage import drawing
 from sweeps.study.warm_start import take_over
 
 INTERRUPTED = "interrupted"
@@ -40,6 +41,7 @@ class SweepStudy(OpenStudy):
         """Let new trials take the run directories in which a lost study has run their points."""
         self._queue.run_folders = folders
 
+    @patient
     def enqueue(
         self,
         plan: Plan,
@@ -49,6 +51,8 @@ class SweepStudy(OpenStudy):
         tell: Tell | None = None,
     ) -> None:
         """Queue each task that the study does not have yet, and again each task whose newest trial has a `retry` state.
+
+        A repetition adds what is still missing.
 
         Args:
             plan: the command's plan.

@@ -8,15 +8,15 @@ import optuna
 from optuna.storages import RDBStorage
 
 from sweeps.base.optuna_internals import set_study_notes
-from sweeps.base.signals import held
 from sweeps.points.ranking import Goal
 from sweeps.points.trial_record import TrialRecord, with_axes_in_one_order
 from sweeps.search.plan import Plan
 from sweeps.study.moved import found_again
+from sweeps.study.outage import patient
 from sweeps.study.owner import this_process
 from sweeps.study.plan_states import PlanStates
 from sweeps.study.queue import Limits, Queue
-from sweeps.study.storage import absolute_url, exclusive, open_storage, patient
+from sweeps.study.storage import absolute_url, exclusive, open_storage
 from sweeps.study.stored_study import StoredStudy, goal_of
 from sweeps.study.trial_cache import Trials
 
@@ -50,45 +50,57 @@ class OpenStudy:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.url = absolute_url(storage)
         self._storage: RDBStorage = open_storage(self.url)
-        with self.locked():
-            as_list = [directions] if isinstance(directions, str) else list(directions)
-            self._stored = StoredStudy(self._storage, name, as_list, identity, say)
-        self.name = self._stored.study.study_name  # Optuna's
-        self.base_name = self._stored.name  # by which the user knows it; run directories lie under it
         self.limits = limits
         self._say = say
         self._owner = {**this_process(), "leader": leader}
-        self._queue = Queue(self._storage, self._stored, limits)
+        self._load(name, [directions] if isinstance(directions, str) else list(directions), identity)
+        self._states = PlanStates(self._trials)
+
+    @patient
+    def _load(self, name: str, directions: Sequence[str], identity: Mapping[str, Any] | None) -> None:
+        with self.locked():
+            self._stored = StoredStudy(self._storage, name, directions, identity, self._say)
+        self.name = self._stored.study.study_name  # Optuna's
+        self.base_name = self._stored.name  # by which the user knows it; run directories lie under it
+        self._queue = Queue(self._storage, self._stored, self.limits)
         self._trials = self._queue.trials
         self._seen = Trials(self._storage, self.name)  # for the caller of `changes`
-        self._states = PlanStates(self._trials)
 
     def locked(self) -> AbstractContextManager[None]:
         """Lock the storage against all other processes. Not reentrant."""
         return exclusive(self.url)
 
-    @held()
+    @patient
     def attribute(self, name: str) -> Any:
         """Read a note of the study; None if there is no such note."""
         return self._stored.study.user_attrs.get(name)
 
-    @held()
+    @patient
     def set_attribute(self, name: str, value: Any) -> None:
         """Store a note (a JSON value) with the study."""
         set_study_notes(self._storage, self._stored.key, {name: value})
 
-    @held()
+    @patient
     def set_attributes(self, notes: Mapping[str, Any]) -> None:
         """Store several notes at once."""
         set_study_notes(self._storage, self._stored.key, notes)
 
+    @patient
+    def first_attribute(self, name: str, value: Any) -> Any:
+        """Store a note unless there is one, and return the one that the study has then."""
+        with self.locked():
+            known = self._stored.study.user_attrs.get(name)
+            if known is None:
+                set_study_notes(self._storage, self._stored.key, {name: value})
+            return value if known is None else known
+
     @property
-    @held()
+    @patient
     def goal(self) -> Goal:
         """Read the goal: how to compare the study's points."""
         return goal_of(self._stored.study)
 
-    @held()
+    @patient
     def keep_goal(self, goal: Goal) -> None:
         """Store the goal with the study: how to compare its points."""
         self._stored.keep_goal(goal)

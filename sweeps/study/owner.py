@@ -2,23 +2,35 @@
 
 import os
 import socket
+import zlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import psutil
 
 SAME_START = 2.0  # seconds; a start time is derived from the boot time, which moves a little with the clock
 NAMESPACE = "/proc/self/ns/pid"  # containers may share a host's name, but not its process ids
+BOOT = Path("/proc/sys/kernel/random/boot_id")  # machines may share a name, and the first namespace is the same on all
 
 
 def this_process() -> dict[str, Any]:
-    """Return host, process id and start time (seconds since 1970) of this process."""
+    """Return this process's host, boot and namespace of process ids, its id and start time (seconds since 1970)."""
     return {**_where(), "pid": os.getpid(), "started": psutil.Process().create_time()}
 
 
 def is_here(owner: Mapping[str, Any]) -> bool:
-    """Whether the owner's process id is valid here: same host, same process-id namespace."""
-    return all(owner[key] == value for key, value in _where().items())
+    """Whether the owner's process id is valid here: same host, same boot, same process-id namespace.
+
+    Earlier versions noted no boot. An owner from before a reboot counts as one on another host: cloned machines may
+    share all that a reboot leaves as it is, even /etc/machine-id.
+    """
+    return all(owner.get(key, value) == value for key, value in _where().items())
+
+
+def host_tag() -> str:
+    """Return a name for files of this host's processes, which no other host has, though it may share the name."""
+    return f"{socket.gethostname()}-{zlib.crc32(repr(_where()).encode()):08x}"
 
 
 def is_dead(owner: Mapping[str, Any]) -> bool:
@@ -36,4 +48,5 @@ def is_dead(owner: Mapping[str, Any]) -> bool:
 
 def _where() -> dict[str, str]:
     namespace = os.readlink(NAMESPACE) if os.path.exists(NAMESPACE) else ""
-    return {"host": socket.gethostname(), "namespace": namespace}
+    boot = BOOT.read_text().strip() if BOOT.exists() else ""
+    return {"host": socket.gethostname(), "namespace": namespace, "boot": boot}

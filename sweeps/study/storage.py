@@ -7,43 +7,34 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import sqlalchemy
 from filelock import FileLock, Timeout
 from optuna import get_all_study_names
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
-from sqlalchemy import exc
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
 from clipgan.base import lookup
 from clipgan.base.secrets import remember, without_passwords
 from clipgan.base.text import first_line
-from sweeps.base.environment import STORAGE
+from sweeps.base.environment import DETACHED, ORDERS, STORAGE, TRIAL
 from sweeps.base.errors import SweepError
 from sweeps.base.signals import heed_now, held
+from sweeps.study.outage import patient
 from sweeps.study.read_only import can_be_written, connector
 from sweeps.study.row_check import refuse_damage
 
 LOCK_TIMEOUT = 60  # seconds that SQLite waits for another writer
 LOCK_POLL = 0.002  # seconds between two tries to get SQLite's lock, which is held for some milliseconds
 DRAW_POLL = 0.05  # the same for PostgreSQL's lock for draws, which may be held for seconds
-OUTAGE = 60.0  # seconds without an answer of the database, after which the sweep ends
 CREATION = 5.0  # seconds that another program may take to create the tables
-RETRY = 0.5  # seconds between two tries to reach it
 ADVISORY_LOCK = zlib.crc32(b"sweeps")  # PostgreSQL names its locks by number
 DRAW_LOCK = zlib.crc32(b"draws")
-PASSING = (exc.DBAPIError, exc.TimeoutError, exc.PendingRollbackError)  # errors that may end while a process waits ...
-LASTING = (exc.DataError, exc.IntegrityError, exc.ProgrammingError)  # ... apart from these
 ALLOWED = "sqlite:///FILE.db or postgresql://USER@HOST/DATABASE"
-
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 def absolute_url(storage: str, writes: bool = True) -> str:
@@ -105,35 +96,15 @@ def has_password(storage: str) -> bool:
 def open_storage(url: str) -> RDBStorage:
     """Open the Optuna storage at an absolute URL, once per process and URL; missing tables are created.
 
-    An SQLite file that cannot be written is opened for reading, without a lock.
+    An SQLite file that cannot be written is opened for reading, without a lock. Workers and jobs wait for a while if no
+    database answers, as their leader has reached it; a command does not, as its URL may be wrong.
 
     Raises:
         SweepError: no database answers, the driver is missing, or the file is damaged or not a database of Optuna's.
     """
-    parsed = make_url(url)
-    sqlite = parsed.get_backend_name() == "sqlite"
-    options: dict[str, Any] = {"connect_args": {"timeout": LOCK_TIMEOUT}} if sqlite else {"pool_pre_ping": True}
-    connect: Callable[[], sqlite3.Connection]
-    connect = functools.partial(sqlite3.connect, str(parsed.database), timeout=LOCK_TIMEOUT)
-    reads = sqlite and is_made(url) and not can_be_written(Path(str(parsed.database)))
+    opens = patient(_open) if _is_opened_elsewhere() else _open
     try:
-        if reads:
-            options["creator"] = connect = connector(Path(str(parsed.database)))
-        with nullcontext() if reads else exclusive(url):  # two first users would collide on CREATE TABLE
-            new = not is_made(url)
-            if sqlite and not new:
-                refuse_damage(str(parsed.database), connect)
-            # this worker's or job's leader made it, with the same Optuna
-            made = reads or os.environ.get(STORAGE) == url
-            storage = _connect(
-                url, engine_kwargs=options, skip_compatibility_check=made or new, skip_table_creation=made
-            )
-            if sqlite and not reads:
-                sqlalchemy.event.listen(storage.engine, "connect", _set_pragmas)
-                storage.engine.dispose()  # connections made before the listener
-        if reads or not made:
-            get_all_study_names(storage)  # another program's tables may have the same names
-        return storage
+        return opens(url)
     except (
         sqlite3.DatabaseError,
         SQLAlchemyError,
@@ -145,8 +116,37 @@ def open_storage(url: str) -> RDBStorage:
         ValueError,
     ) as error:
         cause = first_line(getattr(error, "orig", None) or error.__cause__ or error)
-        shown = without_passwords(parsed.render_as_string())
+        shown = without_passwords(make_url(url).render_as_string())
         raise SweepError(f"hydra.sweeper.storage={shown} cannot be used: {without_passwords(cause)}") from error
+
+
+def _is_opened_elsewhere() -> bool:
+    """Whether another process has opened the storage before: the leader of this worker, job or detached sweep."""
+    return any(name in os.environ for name in (ORDERS, TRIAL, DETACHED))
+
+
+def _open(url: str) -> RDBStorage:
+    parsed = make_url(url)
+    sqlite = parsed.get_backend_name() == "sqlite"
+    options: dict[str, Any] = {"connect_args": {"timeout": LOCK_TIMEOUT}} if sqlite else {"pool_pre_ping": True}
+    connect: Callable[[], sqlite3.Connection]
+    connect = functools.partial(sqlite3.connect, str(parsed.database), timeout=LOCK_TIMEOUT)
+    reads = sqlite and is_made(url) and not can_be_written(Path(str(parsed.database)))
+    if reads:
+        options["creator"] = connect = connector(Path(str(parsed.database)))
+    with nullcontext() if reads else exclusive(url):  # two first users would collide on CREATE TABLE
+        new = not is_made(url)
+        if sqlite and not new:
+            refuse_damage(str(parsed.database), connect)
+        # this worker's or job's leader made it, with the same Optuna
+        made = reads or os.environ.get(STORAGE) == url
+        storage = _connect(url, engine_kwargs=options, skip_compatibility_check=made or new, skip_table_creation=made)
+        if sqlite and not reads:
+            sqlalchemy.event.listen(storage.engine, "connect", _set_pragmas)
+            storage.engine.dispose()  # connections made before the listener
+    if reads or not made:
+        get_all_study_names(storage)  # another program's tables may have the same names
+    return storage
 
 
 def _connect(url: str, **settings: Any) -> RDBStorage:
@@ -160,52 +160,6 @@ def _connect(url: str, **settings: Any) -> RDBStorage:
             if not half_made or time.monotonic() > deadline:
                 raise
             time.sleep(LOCK_POLL)
-
-
-@dataclass
-class _Silence:
-    since: float | None = None  # monotonic time of the first call of `patient` that had no answer; None: it answers
-
-
-_silence = _Silence()
-
-
-def patient(method: Callable[P, T]) -> Callable[P, T]:
-    """Repeat a method's call for a while if no database answers: servers restart, and a full disk gets room again.
-
-    Repetition must be harmless.
-
-    Raises:
-        SweepError: no database has answered any call of this process for `OUTAGE` seconds, and later calls do not wait;
-            or the database answers with an error that no wait ends.
-    """
-
-    @functools.wraps(method)
-    def insisting(*args: P.args, **kwargs: P.kwargs) -> T:
-        while True:
-            try:
-                with held():
-                    answer = method(*args, **kwargs)
-                _silence.since = None
-                return answer
-            except (StorageInternalError, SQLAlchemyError) as error:
-                cause = error.__cause__ if isinstance(error, StorageInternalError) else error
-                said = without_passwords(first_line(cause or error))
-                if not isinstance(cause, PASSING) or isinstance(cause, LASTING):
-                    raise SweepError(
-                        f"hydra.sweeper.storage cannot be used: {said}; if somebody has changed its rows, put a copy in"
-                        " its place, or give another hydra.sweeper.study_name"
-                    ) from error
-                _silence.since = _silence.since or time.monotonic()
-                if time.monotonic() > _silence.since + OUTAGE:
-                    raise SweepError(
-                        f"hydra.sweeper.storage has not answered for {OUTAGE:.0f} s ({said}); run the same"
-                        " command again when it does"
-                    ) from error
-                heed_now()
-                time.sleep(RETRY)
-
-    return insisting
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from sweeps.points.ranking import Goal
 from sweeps.points.search_space import Space, Value, Values, axis_texts, conform, is_numeric, merge, name_of
 from sweeps.points.trial_record import OWN, TrialRecord, record_of
 from sweeps.study.identity import differences
+from sweeps.study.outage import patient
 
 MAX_DIFFERENCES = 5  # quoted in an error message
 LOG_AXES = "log_axes"  # note: the axes with a logarithmic scale
@@ -56,9 +57,8 @@ class StoredStudy:
             raise SweepError(f"there is no study {name} any more; run its command again to begin it anew")
         if known is None:
             as_optuna = [StudyDirection[direction.upper()] for direction in directions]
-            study = optuna.create_study(study_name=name, storage=storage, directions=as_optuna)
-            notes = {"identity": identity, "space": {}, FAMILY: name}
-            set_study_notes(storage, storage.get_study_id_from_name(study.study_name), notes)
+            optuna.create_study(study_name=name, storage=storage, directions=as_optuna)
+            self._begin(name, {"identity": identity, "space": {}, FAMILY: name})
         self.study = newest_study(storage, known or name)
         self.key = storage.get_study_id_from_name(self.study.study_name)
         self._refuse_another(name, directions, identity)
@@ -132,6 +132,10 @@ class StoredStudy:
         if len(goal.names) > 1:  # for other tools
             with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
                 self.study.set_metric_names(list(goal.names))
+
+    @patient  # without its notes, the study would be another tool's
+    def _begin(self, name: str, notes: Mapping[str, Any]) -> None:
+        set_study_notes(self._storage, self._storage.get_study_id_from_name(name), notes)
 
     def _refuse_another(self, name: str, directions: Sequence[str], identity: Mapping[str, Any] | None) -> None:
         attributes = self.study.user_attrs

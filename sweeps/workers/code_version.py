@@ -10,6 +10,7 @@ from typing import Any
 
 from clipgan.base.checkout import checkout_of
 from sweeps.study.open_study import OpenStudy
+from sweeps.study.outage import patient
 from sweeps.study.stored_study import CODE
 
 FILES = ("*.py", "*.yaml", "*.yml")  # code and configuration, as patterns of git
@@ -37,8 +38,15 @@ def note_code(study: OpenStudy, task_function: Callable[..., Any], say: Callable
     now = version_of(task_function)
     if now is None:
         return
+    known = _add(study, now)
+    if known and known[-1] != now:
+        say(f"study {study.base_name} goes on with other code: {now}; the command before had {known[-1]}")
+
+
+@patient
+def _add(study: OpenStudy, now: str) -> list[str]:
+    """Add a version to those of the study, and return the ones that it had before."""
     with study.locked():
         known = study.attribute(CODE) or []
         study.set_attribute(CODE, [*(other for other in known if other != now), now])
-    if known and known[-1] != now:
-        say(f"study {study.base_name} goes on with other code: {now}; the command before had {known[-1]}")
+    return known

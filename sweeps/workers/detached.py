@@ -166,10 +166,7 @@ def jobs_begun(study: SweepStudy) -> float:
 
     The time of the command counts from there, for all its jobs: also for one that starts later, or that Slurm requeues.
     """
-    with study.locked():
-        if study.attribute(JOBS_BEGUN) is None:
-            study.set_attribute(JOBS_BEGUN, time.time())
-        return float(study.attribute(JOBS_BEGUN))
+    return float(study.first_attribute(JOBS_BEGUN, time.time()))
 
 
 def tell_submitted(console: Console, settings: Settings, study: SweepStudy, job: str, n_jobs: int, logs: str) -> None:

@@ -4,11 +4,10 @@ import glob
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +23,7 @@ from sweeps.display.progress import View
 from sweeps.job.task_function import REFUSED, REQUEUE
 from sweeps.points.trial_record import TrialRecord
 from sweeps.study.claims import SweepStudy
-from sweeps.study.owner import this_process
+from sweeps.study.owner import host_tag, this_process
 from sweeps.workers.callbacks import own_arguments, removed_callbacks
 from sweeps.workers.gpu_sharing import GpuSharing
 from sweeps.workers.time_limits import TimeLimits
@@ -36,7 +35,7 @@ LATER = {  # exit statuses of a worker whose trial is to run again later
 HYDRAS_HINT = "Set the environment variable HYDRA_FULL_ERROR"  # Hydra prints it after the message
 POLL = 0.05  # seconds between two checks of the workers
 SHOW = 1.0  # seconds between two reads of the study
-MAX_FRUITLESS = 8  # if so many workers in a row die before they claim a trial, all workers have a problem
+MAX_FRUITLESS = 8  # if so many workers in a row die before they claim a trial, no further one starts in that place
 
 
 @dataclass(frozen=True)
@@ -105,6 +104,7 @@ class Leader:
     parent_run_id: str | None  # MLflow run of the study
     folder: Path  # where the workers' logs go
     view: View
+    say: Callable[[str], None]  # shows one line
     stop_seconds: float  # seconds that workers have to stop before they are killed
     stop: Stop = field(default_factory=Stop)
     _workers: dict[int, WorkerProcess] = field(default_factory=dict, init=False)  # place -> worker
@@ -115,7 +115,7 @@ class Leader:
 
         Raises:
             KeyboardInterrupt, SystemExit: a signal stopped this process; the workers have ended.
-            SweepError: workers die before they have claimed a trial.
+            SweepError: workers die before they have claimed a trial, and none runs one.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         self._remove_old_logs()
@@ -131,7 +131,7 @@ class Leader:
 
     def _remove_old_logs(self) -> None:
         """Remove the logs of this host's earlier commands that have ended."""
-        for log in self.folder.glob(f"{glob.escape(socket.gethostname())}-*-*.log"):
+        for log in self.folder.glob(f"{glob.escape(host_tag())}-*-*.log"):
             pid = log.stem.split("-")[-2]
             if pid.isdecimal() and not psutil.pid_exists(int(pid)):
                 log.unlink(missing_ok=True)
@@ -139,7 +139,7 @@ class Leader:
     def _start(self, place: int) -> None:
         orders = Orders(this_process(), self.parent_run_id, self.as_axes, removed_callbacks(self.config))
         told = {STORAGE: self.study.url, STUDY: self.study.base_name, ORDERS: json.dumps(vars(orders))}
-        log = self.folder / f"{socket.gethostname()}-{os.getpid()}-{place}.log"
+        log = self.folder / f"{host_tag()}-{os.getpid()}-{place}.log"
         with log.open("ab") as file:
             process = subprocess.Popen(
                 [sys.executable, *own_arguments(self.config)],
@@ -207,12 +207,22 @@ class Leader:
         if status == REFUSED:
             raise SweepError(worker.last_line())
         self._fruitless = 0 if claimed is not None or status in LATER else self._fruitless + 1
-        if self._fruitless == MAX_FRUITLESS:
-            raise SweepError(
-                f"{MAX_FRUITLESS} workers in a row have died before they ran a trial; the last one"
-                f" {cause}; see {worker.log}"
-            )
-        self._start(place)
+        if self._fruitless < MAX_FRUITLESS:
+            self._start(place)
+            return
+        died = (
+            f"{self._fruitless} workers in a row have died before they ran a trial; the last one {cause};"
+            f" see {worker.log}"
+        )
+        if not self._run_trials():
+            raise SweepError(died)
+        self.say(f"{died}; the sweep goes on with fewer workers")  # as where the database takes no more connections
+
+    def _run_trials(self) -> bool:
+        """Whether a worker of this leader runs a trial, which the end of the sweep would stop."""
+        pids, me = {worker.process.pid for worker in self._workers.values()}, this_process()
+        owners = [record.latest.owner for record in self.study.records() if record.latest.state == "RUNNING"]
+        return any(owner["pid"] in pids and owner["leader"] == me for owner in owners)
 
     def _stop_workers(self) -> None:
         """Stop the remaining workers and requeue their trials; a second signal kills them at once."""

@@ -127,10 +127,7 @@ class Run:
         composition = self.request.composition
         composition.name_study(study.base_name)
         if composition.has_time_in_its_folder:
-            with study.locked():
-                if study.attribute(FOLDER) is None:
-                    study.set_attribute(FOLDER, str(composition.sweep_dir))
-            composition.move_to(study.attribute(FOLDER))
+            composition.move_to(study.first_attribute(FOLDER, str(composition.sweep_dir)))
         composition.make_folder()
         study.look_for_runs(self.request.run_folders())
 
@@ -253,6 +250,7 @@ class Run:
             parent_run_id=parent_run_id,
             folder=folder,
             view=self._view(study, n_workers),
+            say=self.say,
             stop_seconds=self.settings.stop_seconds,
             stop=self.stop,
         )

@@ -22,7 +22,7 @@ from sweeps.points.search_space import Point, Space, Value, axes_and_fixed
 from sweeps.points.trial_record import TrialRecord
 from sweeps.search.plan import Grid, Plan
 from sweeps.search.sampling import SampledPoints
-from sweeps.study import storage
+from sweeps.study import outage
 from sweeps.study.claims import SweepStudy
 from sweeps.study.queue import BATCH, Limits
 from sweeps.study.storage import open_storage
@@ -126,7 +126,7 @@ def test_a_draw_does_not_hold_up_the_others(study: Study) -> None:
 def test_a_full_disk_with_the_study_on_it_is_one_message_and_nothing_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "OUTAGE", 1.0)
+    monkeypatch.setattr(outage, "OUTAGE", 1.0)
     with small_disk(tmp_path / "disk", kib=1500) as disk:
         sweep = Study(disk).open()
         sweep.enqueue(points(0.5, 1.0), space(0.5, 1.0))

@@ -3,10 +3,13 @@
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
+import pytest
 
-from sweeps.study.owner import is_dead, this_process
+from sweeps.study import owner as module
+from sweeps.study.owner import host_tag, is_dead, is_here, this_process
 
 
 def test_this_process_lives() -> None:
@@ -19,6 +22,26 @@ def test_a_reused_process_id_is_another_process() -> None:
 
 def test_the_state_of_another_host_is_unknown() -> None:
     assert not is_dead({**this_process(), "host": "elsewhere", "started": 0.0})
+
+
+def test_machines_that_share_a_name_do_not_see_each_others_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each machine's first namespace of process ids has the same name, too."""
+    ended, tag = {**this_process(), "started": 0.0}, host_tag()
+    assert is_dead(ended)
+    (tmp_path / "boot_id").write_text("of another machine\n")
+    monkeypatch.setattr(module, "BOOT", tmp_path / "boot_id")
+    assert not is_here(ended)
+    assert not is_dead(ended)
+    assert host_tag() != tag
+
+
+def test_an_owner_that_an_earlier_version_has_noted_is_understood() -> None:
+    noted = {name: value for name, value in this_process().items() if name != "boot"}
+    assert not is_dead(noted)
+    assert is_dead({**noted, "started": 0.0})
+    assert not is_dead({**noted, "host": "elsewhere", "started": 0.0})
 
 
 def test_a_zombie_is_dead() -> None:

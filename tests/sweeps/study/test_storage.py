@@ -6,19 +6,21 @@ import sqlite3
 import threading
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
 import sqlalchemy
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
+from sweeps.base.environment import ORDERS
 from sweeps.base.errors import SweepError
 from sweeps.job.current_trial import RunningTrial
-from sweeps.study import storage
+from sweeps.study import outage, storage
 from sweeps.study.lookup import open_made, study_names
-from sweeps.study.storage import absolute_url, exclusive, has_password, open_storage, patient
+from sweeps.study.storage import absolute_url, exclusive, has_password, open_storage
 from tests.users import as_nobody, public_folder
 
 
@@ -150,22 +152,6 @@ def test_passwords_are_seen() -> None:
     assert not has_password("sqlite:///sweeps.db")
 
 
-def test_an_unreachable_database_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "OUTAGE", 0.1)
-    monkeypatch.setattr(storage, "RETRY", 0.02)
-    calls: list[int] = []
-
-    def ask(limit: int) -> int:
-        calls.append(limit)
-        if len(calls) < limit:
-            raise sqlalchemy.exc.OperationalError("SELECT", None, OSError("connection refused"))
-        return len(calls)
-
-    assert patient(ask)(3) == 3
-    with pytest.raises(SweepError, match=r"has not answered for 0 s.*connection refused.*run the same command again"):
-        patient(ask)(10**9)
-
-
 def test_what_no_wait_ends_is_one_message_at_once(tmp_path: Path) -> None:
     """The error of two trials with one number, as somebody's own SQL may leave them."""
     url = f"sqlite:///{tmp_path}/s.db"
@@ -188,3 +174,23 @@ def test_a_command_waits_for_a_locked_database(tmp_path: Path) -> None:
     study = storage.create_new_study([StudyDirection.MINIMIZE], "s")
     release.join()
     assert storage.get_study_name_from_id(study) == "s"
+
+
+def test_a_worker_waits_for_the_database_that_its_leader_has_reached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, connect, errors = f"sqlite:///{tmp_path}/s.db", storage._connect, ["too many connections"] * 3
+
+    def refused_at_first(*arguments: Any, **settings: Any) -> RDBStorage:
+        if errors:
+            raise OperationalError("SELECT", None, OSError(errors.pop()))
+        return connect(*arguments, **settings)
+
+    monkeypatch.setattr(outage, "RETRY", 0.02)
+    monkeypatch.setattr(storage, "_connect", refused_at_first)
+    with pytest.raises(SweepError, match=r"s\.db cannot be used: too many connections"):
+        open_storage(url)
+    assert len(errors) == 2
+    monkeypatch.setenv(ORDERS, "{}")
+    assert open_storage(url).get_all_studies() == []
+    assert errors == []
