@@ -12,6 +12,7 @@ from clipgan.base.distributed import any_process, rank
 from clipgan.config import Config
 from clipgan.engine import run_checkpoints
 from clipgan.engine.checkpoint_file import checkpoint_path, save_checkpoint
+from clipgan.engine.same_run import refuse_other
 
 
 class Checkpointing:
@@ -39,7 +40,7 @@ class Checkpointing:
             if self.config.resume == "none":
                 self._set_aside(None)
             return None
-        run_checkpoints.refuse_other(found, self.config, sources)
+        refuse_other(found, self.config, sources)
         return found
 
     def begin_from(self, found: run_checkpoints.Found, step: int) -> None:

@@ -10,7 +10,8 @@ from clipgan.base.console import console
 from clipgan.base.errors import UserError
 from clipgan.config import GUIDE, ConditionConfig, Config, Need
 from clipgan.engine.precision import choose_encoder_precision
-from clipgan.engine.run_checkpoints import check_data, check_resumption
+from clipgan.engine.run_checkpoints import check_resumption
+from clipgan.engine.same_run import check_data
 from clipgan.inputs.batches.batches import check_batch_size
 from clipgan.inputs.data.loading import load_data
 from clipgan.inputs.data.pack import SPLITS, PackedData

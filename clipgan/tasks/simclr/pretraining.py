@@ -18,7 +18,8 @@ from clipgan.config.command_line import quoted
 from clipgan.engine.precision import choose_encoder_precision
 from clipgan.engine.result import Report
 from clipgan.engine.run import Run
-from clipgan.engine.run_checkpoints import check_data, check_resumption
+from clipgan.engine.run_checkpoints import check_resumption
+from clipgan.engine.same_run import check_data
 from clipgan.engine.schedule import Schedule
 from clipgan.inputs.data.labels import Labels, load_labels, require_classes
 from clipgan.inputs.data.loading import load_data
