@@ -21,8 +21,15 @@ class RunningTrial:
 
     storage: str  # URL of the study's database
     study: str  # Optuna's study name
-    number: int  # Optuna's trial number
+    optuna_number: int  # changes when the trial waits again; see `number`
     parent_run_id: str | None  # MLflow run of the study, if it has one
+
+    @property
+    def number(self) -> int:
+        """The trial's number as tables, messages and its run directory have it, also after it has waited again."""
+        from sweeps.points.trial_record import record_of
+
+        return self._in_storage(lambda storage, key: record_of(storage.get_trial(key)).label)
 
     def report(self, value: float, step: int) -> bool:
         """Report the objective so far, and ask whether this trial should end here.
@@ -46,7 +53,7 @@ class RunningTrial:
                 return False
             from sweeps.job.pruning import is_to_end
 
-            return is_to_end(storage, self.study, self.number, whole, settings, max_step)
+            return is_to_end(storage, self.study, self.optuna_number, whole, settings, max_step)
 
         return self._in_storage(tell)
 
@@ -114,7 +121,7 @@ class RunningTrial:
         def act() -> T:
             storage = open_storage(self.storage)
             study = storage.get_study_id_from_name(self.study)
-            return action(storage, storage.get_trial_id_from_study_id_trial_number(study, self.number))
+            return action(storage, storage.get_trial_id_from_study_id_trial_number(study, self.optuna_number))
 
         if wait:
             return patient(act)()
@@ -129,7 +136,7 @@ def current_trial() -> RunningTrial | None:
     return RunningTrial(
         storage=os.environ[STORAGE],
         study=os.environ[STUDY],
-        number=int(os.environ[TRIAL]),
+        optuna_number=int(os.environ[TRIAL]),
         parent_run_id=os.environ.get(PARENT_RUN),
     )
 

@@ -46,7 +46,7 @@ def ending_with(trial: RunningTrial) -> AbstractContextManager[None]:
             stopped = True
             os.kill(os.getpid(), signal.SIGTERM)
         elif not runs:
-            print(f"trial {trial.number} was given to another process: this process ends", file=sys.stderr, flush=True)
+            print("the trial was given to another process: this process ends", file=sys.stderr, flush=True)
             os._exit(1)  # an exception would let the job overwrite its successor's checkpoint
 
     if grace:  # a job may come out of Slurm's queue too late

@@ -8,6 +8,7 @@ import pytest
 from sweeps.base.environment import STORAGE
 from sweeps.job.current_trial import RunningTrial, current_trial, job_environment
 from sweeps.points.search_space import Point
+from sweeps.points.trial_record import TrialRecord
 from sweeps.search.plan import Grid, Plan
 from sweeps.study.claims import SweepStudy
 
@@ -21,16 +22,21 @@ def study(tmp_path: Path) -> SweepStudy:
     return study
 
 
-@pytest.fixture
-def trial(study: SweepStudy, monkeypatch: pytest.MonkeyPatch) -> RunningTrial:
-    claim = study.claim(PLAN)
-    assert claim is not None
+def enter(study: SweepStudy, claim: TrialRecord, monkeypatch: pytest.MonkeyPatch) -> RunningTrial:
+    """Enter the environment of a claim's job."""
     monkeypatch.setenv(STORAGE, study.url)
     for name, value in job_environment(study.name, claim.number, "abc").items():
         monkeypatch.setenv(name, value)
     trial = current_trial()
     assert trial is not None
     return trial
+
+
+@pytest.fixture
+def trial(study: SweepStudy, monkeypatch: pytest.MonkeyPatch) -> RunningTrial:
+    claim = study.claim(PLAN)
+    assert claim is not None
+    return enter(study, claim, monkeypatch)
 
 
 def test_outside_a_sweep_there_is_none() -> None:
@@ -48,6 +54,16 @@ def test_it_reports_and_keeps_values(trial: RunningTrial) -> None:
     assert frozen.intermediate_values[2] == 2.5
     assert frozen.intermediate_values[4] != frozen.intermediate_values[4]
     assert frozen.user_attrs["job.sec_per_kimg"] == 1.5
+
+
+def test_a_trial_that_has_waited_again_keeps_its_number(study: SweepStudy, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = study.claim(PLAN)
+    assert first is not None
+    assert study.give_back(first)
+    again = study.claim(PLAN)
+    assert again is not None
+    trial = enter(study, again, monkeypatch)
+    assert (trial.number, trial.optuna_number) == (0, 1)
 
 
 def test_a_step_is_a_whole_number(trial: RunningTrial) -> None:

@@ -48,7 +48,7 @@ def test_it_ends_when_the_trial_is_taken_away(tmp_path: Path, study: optuna.Stud
     study.tell(0, state=TrialState.FAIL)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (1, "")
-    assert "trial 0 was given to another process: this process ends" in err
+    assert "the trial was given to another process: this process ends" in err
 
 
 def test_it_ends_by_itself_while_the_trial_runs(tmp_path: Path, study: optuna.Study) -> None:
