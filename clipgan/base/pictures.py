@@ -14,6 +14,8 @@ LINE = 18  # pixels of a line of text
 LETTERS = 12  # pixels of the letters in it
 FONT = Path("mpl-data", "fonts", "ttf", "DejaVuSans.ttf")  # in matplotlib: Latin, Greek, Cyrillic and many signs
 NO_LETTER = "\uffff"  # no font has it: it is drawn as the font's box
+GRID = "grid.png"  # of `clipgan.sample`, in a folder of its own
+SOFTWARE, SAMPLED = "Software", "clipgan.sample"  # key of a PNG's text, and what that grid says: it is no data
 MIN_CELL = 64  # pixels; smaller images are enlarged by a whole factor
 
 

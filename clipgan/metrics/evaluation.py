@@ -76,6 +76,8 @@ class Evaluation:
             measure.check(config, len(chosen))
         self.prompts = self._prompts(data, features, guide) if prompts is None else prompts
         refuse_unmet(asked or (), self._unmet())
+        if asked is None:  # the preparation asks whether captions differ, not whether those drawn for prompts do
+            self.metrics.check_objective(config.data.name, *self._unmet())
         self.extractors = self._load_extractors()
         self.source = f"{data.fingerprint} {real_split(config)}"  # of the real images
         self.setting = self._setting(chosen, cache_dir)

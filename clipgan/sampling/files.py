@@ -11,7 +11,7 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from clipgan.base.console import track
-from clipgan.base.pictures import draw_grid, to_picture
+from clipgan.base.pictures import GRID, SAMPLED, SOFTWARE, draw_grid, to_picture
 from clipgan.inputs.encoders.clip import FrozenClip
 from clipgan.sampling.options import SampleOptions
 from clipgan.sampling.rerank import best, clip_scores
@@ -50,9 +50,11 @@ def write_pictures(
     """
     names = dict(zip(pictures, file_names(list(pictures)), strict=True))
     flat = list(itertools.chain(*pictures.values()))
-    files = [folder / "grid.png"]
+    files = [folder / GRID]
     images = torch.stack([picture.image for picture in flat])
-    draw_grid(images, list(pictures), [picture.label for picture in flat], MIN_CELL).save(files[0])
+    about = PngInfo()
+    about.add_text(SOFTWARE, SAMPLED)
+    draw_grid(images, list(pictures), [picture.label for picture in flat], MIN_CELL).save(files[0], pnginfo=about)
     for picture in flat:
         files.append(folder / picture_name(names[picture.prompt], picture.seed))
         save_picture(picture, truncation, source, files[-1])

@@ -1,6 +1,7 @@
 """The MLflow run of a whole study, in which the runs of its trials can be nested."""
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
@@ -17,11 +18,11 @@ from sweeps.study.stored_study import INTERVALS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Metric
 
 T = TypeVar("T")
 ATTRIBUTE = "mlflow_run_ids"  # note of the study: its runs, the newest last; each MLflow has some of them
 FIRST = "mlflow_run_id"  # the same of earlier versions: one run
+MAX_BATCH = 1000  # values that MLflow takes at once
 MAX_PARAM = 6000  # characters that MLflow allows in the value of a parameter; a tag may have more
 NO_BEST = "no_best_point"  # tag: why the study has none
 MAX_AXES = 80  # characters of the axes in a run's name
@@ -83,18 +84,24 @@ class ParentRun:
     def _log(self, name: str, curve: Mapping[int, float]) -> None:
         """Write a metric at each step whose newest value is another one, as after a rerun.
 
-        MLflow deletes no value. So a step after the end of the curve gets the last value, which MLflow shows.
+        MLflow keeps no infinite value, and deletes none. So a step after the end of the curve gets the last value, the
+        one that MLflow shows.
         """
+        from mlflow.entities import Metric
+
         newest: dict[int, Metric] = {}
         for metric in self.client.get_metric_history(self.run_id, name):
             newest[metric.step] = max(metric, newest.get(metric.step, metric), key=lambda each: each.timestamp)
         last = curve[max(curve)]
+        changed = []
         for step, value in ({step: last for step in newest if step > max(curve)} | {**curve}).items():
-            known = newest.get(step)
-            if known is None or known.value != value:
+            known, kept = newest.get(step), min(max(value, -sys.float_info.max), sys.float_info.max)
+            if known is None or known.value != kept:
                 now = int(time.time() * 1000)  # the clock of another host may be ahead, and MLflow shows the latest
                 moment = now if known is None else max(now, known.timestamp + 1)
-                self.client.log_metric(self.run_id, name, value, timestamp=moment, step=step)
+                changed.append(Metric(name, kept, moment, step))
+        for begin in range(0, len(changed), MAX_BATCH):
+            self.client.log_batch(self.run_id, metrics=changed[begin : begin + MAX_BATCH])
 
 
 def _ended(record: TrialRecord) -> tuple[float, int]:

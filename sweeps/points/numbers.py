@@ -13,7 +13,7 @@ def digits(values: Iterable[float | None], least: int = LEAST) -> int:
     finite = [value for value in values if value is not None and math.isfinite(value)]
     size = max(map(abs, finite), default=0.0)
     spread = max(finite, default=0.0) - min(finite, default=0.0)
-    if not (spread > 0 and math.isfinite(size / spread)):
+    if not (0 < spread < math.inf and math.isfinite(size / spread)):
         return least
     return min(MOST, max(least, math.ceil(math.log10(size / spread)) + OF_THE_RANGE))
 

@@ -1,5 +1,6 @@
 """The record of a trial, which the queue, the table, the report and warm starts read."""
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -92,7 +93,7 @@ class TrialRecord:
         """Its point and seed as overrides, in one line."""
         return "  ".join(map(shown, self.overrides)) or "(no axis)"
 
-    @property
+    @functools.cached_property
     def task(self) -> str:
         """One text for its point with its seed: a study runs each task once."""
         return f"{point_id(self.point)}#{self.replica}"
@@ -185,8 +186,12 @@ def with_seed_as_replica(record: TrialRecord, seed_key: str) -> TrialRecord:
 
 
 def with_axes_in_one_order(records: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """Give all points their axes in the order of the first trials: commands of a study may name them in any order."""
-    axes = list(dict.fromkeys(axis for record in records for axis in record.point))
+    """Give all points their axes in one order: commands of a study may name them in any.
+
+    It is that of the first trial with the most axes, so that an axis which others lack has its place among them.
+    """
+    most = max((record.point for record in records), key=len, default={})
+    axes = list(dict.fromkeys((*most, *(axis for record in records for axis in record.point))))
     return [
         replace(record, point={axis: record.point[axis] for axis in axes if axis in record.point}) for record in records
     ]

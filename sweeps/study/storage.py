@@ -87,11 +87,6 @@ def _sqlite_file(url: str) -> Path | None:
     return Path(str(parsed.database)) if parsed.get_backend_name() == "sqlite" else None
 
 
-def has_password(storage: str) -> bool:
-    """Whether a storage URL holds a password."""
-    return make_url(storage).password is not None or without_passwords(storage) != storage
-
-
 @functools.lru_cache
 def open_storage(url: str) -> RDBStorage:
     """Open the Optuna storage at an absolute URL, once per process and URL; missing tables are created.

@@ -269,6 +269,15 @@ def test_too_few_images_for_precision_and_recall_are_refused(setting):
     assert evaluation_of(config, prepared, n_images=3, precision_recall="never").key == "fjd3_clip_tiny64"
 
 
+def test_an_objective_that_the_prompts_cannot_give_is_refused(setting):
+    """Captions may differ, and those drawn for prompts all be one: the preparation does not see that."""
+    config, prepared, _ = setting
+    same = dataclasses.replace(prepared.data.heldout, captions=[["a bird"]] * len(prepared.data.heldout))
+    data = dataclasses.replace(prepared.data, heldout=same)
+    with pytest.raises(UserError, match=r"metrics\.objective=r_precision is not allowed: .* must be fid, fjd or null"):
+        evaluation_of(config, dataclasses.replace(prepared, data=data), objective="r_precision", captions="first")
+
+
 def test_other_data_are_not_served_the_old_features(setting):
     config, prepared, _ = setting
     negative = dataclasses.replace(prepared.data.heldout, images=255 - prepared.data.heldout.images)

@@ -2,10 +2,14 @@
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
+
+from PIL import Image
 
 from clipgan.base import lookup, run_lock
 from clipgan.base.cache import is_entry
+from clipgan.base.pictures import GRID, SAMPLED, SOFTWARE
 
 SETTINGS, RECORDS = "config.yaml", ("provenance.jsonl", "metrics.jsonl")  # of a run that has begun
 PREPARING = (run_lock.NAME, ".hydra")  # in the directory of a run that still prepares its data
@@ -21,7 +25,8 @@ def is_made_here(folder: Path) -> bool:
     none.
     """
     try:
-        return _is_run(folder) or _is_artifacts(folder) or is_entry(folder) or _holds_only_these(folder)
+        known = _is_run(folder) or _is_artifacts(folder) or is_entry(folder) or _is_of_workers(folder)
+        return known or _has_samples(folder) or _holds_only_these(folder)
     except OSError:
         return False
 
@@ -33,6 +38,21 @@ def _is_run(folder: Path) -> bool:
 
 def _is_artifacts(folder: Path) -> bool:
     return ARTIFACTS.fullmatch(folder.name) is not None and lookup.is_dir(folder / "artifacts")
+
+
+def _is_of_workers(folder: Path) -> bool:
+    """Whether it has the logs of a sweep's workers, and nothing else."""
+    return folder.name == "workers" and all(name.endswith(".log") for name in os.listdir(folder))
+
+
+def _has_samples(folder: Path) -> bool:
+    """Whether `clipgan.sample` has written its grid there."""
+    grid = folder / GRID
+    if not lookup.is_file(grid):
+        return False
+    with suppress(OSError, SyntaxError, ValueError), Image.open(grid, formats=["PNG"]) as image:
+        return image.info.get(SOFTWARE) == SAMPLED
+    return False
 
 
 def _holds_only_these(folder: Path) -> bool:

@@ -28,7 +28,7 @@ UNITS = {  # reason in skipped.txt -> what the files are: one, several
     account.DANGLING: (account.DANGLING.removeprefix("a "), "links whose targets are missing"),
     account.MADE_HERE: (
         account.MADE_HERE.removeprefix("a "),
-        "folders of runs, of MLflow's artifacts or of the cache, which hold no data",
+        "folders of runs, samples, MLflow's artifacts or the cache, which hold no data",
     ),
     account.HIDDEN: ("hidden file or folder, or a system's own", "hidden files and folders, or a system's own"),
     "unreadable image": ("unreadable image", "unreadable images"),

@@ -5,6 +5,7 @@ import os
 import tarfile
 
 import pytest
+import torch
 
 from clipgan.base.cache import cache_entry
 from clipgan.base.errors import UserError
@@ -13,6 +14,7 @@ from clipgan.inputs.data import account
 from clipgan.inputs.data.labels import load_labels
 from clipgan.inputs.data.loading import load_data
 from clipgan.inputs.data.summary import grouped, report_files
+from clipgan.sampling.files import Picture, write_pictures
 from tests.inputs.data import samples
 from tests.inputs.data.packs import everything, load, of
 from tests.inputs.data.samples import picture, put
@@ -118,6 +120,15 @@ def a_run(folder, *records):
     put(folder / "samples-000000.png", picture(9))
 
 
+WRITTEN = ("cache", "mlruns", "runs", "samples")
+
+
+def save_samples(folder):
+    folder.mkdir(parents=True)
+    pictures = [Picture("a bird", seed, torch.zeros(3, 4, 4, dtype=torch.uint8), None) for seed in range(2)]
+    write_pictures(folder, {"a bird": pictures}, 1.0, "a model")
+
+
 def written_by_clipgan(root):
     """What trainings in the data's own folder leave there."""
     for name in (".lock", ".hydra/config.yaml", "train.log"):
@@ -125,6 +136,8 @@ def written_by_clipgan(root):
     a_run(root / "runs" / "single" / "killed", "provenance.jsonl")
     a_run(root / "runs" / "sweep" / "0", "provenance.jsonl", "metrics.jsonl")
     put(root / "runs" / "sweep" / "multirun.yaml", "{}")
+    put(root / "runs" / "sweep" / "workers" / "host-1234-0.log", "of a sweep with several workers")
+    save_samples(root / "samples" / "run_8")
     put(root / "mlruns" / "1" / "meta.yaml", "{}")
     for name in ("0123456789abcdef" * 2, "models/m-" + "0123456789abcdef" * 2):
         put(root / "mlruns" / "1" / name / "artifacts" / "samples-000000.png", picture(9))
@@ -148,8 +161,8 @@ def test_what_clipgan_has_written_among_the_data_is_none_and_changes_nothing(abo
     for name, cache in (("imagefolder", "other"), ("folder", "cache")):
         data = load(name, root, tmp_path / cache)
         assert {*everything(data)} == {*range(8)}
-        assert sorted(data.skipped) == [f"{name}: {account.MADE_HERE}" for name in ("cache", "mlruns", "runs")]
-        assert grouped(data.skipped) == [(account.MADE_HERE, [(name, "") for name in ("cache", "mlruns", "runs")])]
+        assert sorted(data.skipped) == [f"{name}: {account.MADE_HERE}" for name in WRITTEN]
+        assert grouped(data.skipped) == [(account.MADE_HERE, [(name, "") for name in WRITTEN])]
 
 
 def test_folders_are_data_whatever_their_names(tmp_path):

@@ -1,5 +1,6 @@
 """One MLflow run for a study."""
 
+import math
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -85,6 +86,9 @@ def test_a_rerun_replaces_the_curve(tmp_path: Path, study: SweepStudy) -> None:
     parent.finish("FINISHED", again, Goal(replicas=2))
     n_values = len(parent.client.get_metric_history(parent.run_id, "best_so_far_value"))
     assert n_values == 3 + 3 + 3 + 3  # a value that is there is not written again
+    for _ in range(2):
+        parent._log("best_so_far_loss", {1: math.inf})  # MLflow keeps no infinite value
+    assert len(parent.client.get_metric_history(parent.run_id, "best_so_far_loss")) == 1
 
 
 @pytest.mark.slow

@@ -1,9 +1,11 @@
 """The table at a sweep's end, the report and MLflow's run name the same best point."""
 
 import io
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
+from mlflow.entities import Metric
 from rich.console import Console
 
 from sweeps.display.mlflow_study import ParentRun
@@ -28,8 +30,8 @@ class Client:
     def get_metric_history(self, run_id: str, name: str) -> list[object]:
         return []
 
-    def log_metric(self, run_id: str, name: str, value: float, step: int = 0) -> None:
-        self.metrics[name] = value
+    def log_batch(self, run_id: str, metrics: Sequence[Metric]) -> None:
+        self.metrics |= {metric.key: metric.value for metric in metrics}
 
     def get_run(self, run_id: str) -> SimpleNamespace:
         return SimpleNamespace(data=SimpleNamespace(tags={}))

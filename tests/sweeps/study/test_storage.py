@@ -20,7 +20,7 @@ from sweeps.base.errors import SweepError
 from sweeps.job.current_trial import RunningTrial
 from sweeps.study import outage, storage
 from sweeps.study.lookup import open_made, study_names
-from sweeps.study.storage import absolute_url, exclusive, has_password, open_storage
+from sweeps.study.storage import absolute_url, exclusive, open_storage
 from tests.users import as_nobody, public_folder
 
 
@@ -145,11 +145,6 @@ def test_a_file_that_cannot_be_written_is_read(log: tuple[str, ...], tmp_path: P
                     absolute_url(url)
                 assert study_names(open_made(url)) == ["old", "new"][: len(log)]
             assert sorted(os.listdir(folder)) == before
-
-
-def test_passwords_are_seen() -> None:
-    assert has_password("postgresql://u:secret@host/db")
-    assert not has_password("sqlite:///sweeps.db")
 
 
 def test_what_no_wait_ends_is_one_message_at_once(tmp_path: Path) -> None:
