@@ -113,10 +113,11 @@ def pruned_table(sweep: Sweep) -> Table:
         Column(f"{sweep.objective} there", number=True),
         Column("seconds", number=True),
     )
-    rows = []
-    for trial in sweep.in_state("PRUNED"):
-        step, value = list(trial.steps.items())[-1] if trial.steps else (None, None)
-        rows.append(Row((str(trial.label), str(trial), _value(step), _value(value), _value(trial.seconds))))
+    trials = sweep.in_state("PRUNED")
+    last = [list(trial.steps.items())[-1] if trial.steps else (None, None) for trial in trials]
+    steps, values = (column([pair[place] for pair in last]) for place in (0, 1))
+    told = zip(steps, values, column([trial.seconds for trial in trials]), strict=True)
+    rows = [Row((str(trial.label), str(trial), *cells)) for trial, cells in zip(trials, told, strict=True)]
     return Table(columns, tuple(rows))
 
 
@@ -132,12 +133,6 @@ def _axis(point: Mapping[str, Value], axis: str) -> str:
         return "-"
     value = point[axis]
     return f"{value:.6g}" if isinstance(value, float) and not value.is_integer() else shown(name_of(value))
-
-
-def _value(value: object) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _summaries(summaries: Sequence[Summary], replicas: bool) -> list[list[str]]:
