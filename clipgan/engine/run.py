@@ -28,6 +28,7 @@ from clipgan.engine.history import History
 from clipgan.engine.interruption import Interruption
 from clipgan.engine.progress import RunStatus, follow, summary
 from clipgan.engine.result import Report, Result
+from clipgan.engine.same_run import refuse_longer
 from clipgan.engine.schedule import Schedule
 from clipgan.engine.task import Task
 from clipgan.tracking import provenance
@@ -263,7 +264,7 @@ class Run(Task):
             ) from error
         further = self.schedule.why_beyond(self.state.step)
         further = further or self.history.why_beyond(self.config.seconds, content["config"].get("seconds"))
-        run_checkpoints.refuse_longer(path, further)
+        refuse_longer(path, further)
         self.checkpoints.begin_from(found, self.state.step)
         units = self.history.recorded_units
         over = self.state.step == self.schedule.total_steps

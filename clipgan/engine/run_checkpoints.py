@@ -4,7 +4,7 @@ A snapshot's checkpoint is `checkpoint-000008.pt`. `latest.pt` holds a training 
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -13,20 +13,12 @@ import torch
 
 from clipgan.base.console import console
 from clipgan.base.errors import UserError
-from clipgan.config import Config, flatten, from_record, plain
-from clipgan.config.identity import (
-    CHANGE_NO_METRIC,
-    CHANGE_WHEN_RESUMED,
-    CHECKED_BY_CONTENT,
-    WITHIN_A_PROCESS,
-    is_listed,
-)
+from clipgan.config import Config, plain
 from clipgan.engine.checkpoint_file import checkpoint_path, load_checkpoint, snapshots
 
 LATEST = "latest.pt"
 GRID = re.compile(r"samples-(\d{6,})\.png")  # a snapshot's sample grid
 ABANDONED = "abandoned"  # folder for the checkpoints of an abandoned branch
-RESUMABLE = (*CHANGE_NO_METRIC, *CHANGE_WHEN_RESUMED)  # keys that may change between a run and its resumption
 
 Found = tuple[Path, dict[str, Any]]  # a checkpoint and its content
 
@@ -47,7 +39,12 @@ def exists(resume: str, run_dir: Path) -> bool:
 
 def holds_checkpoint(run_dir: Path) -> bool:
     """Whether a directory has a checkpoint, damaged or not."""
-    return (run_dir / LATEST).exists() or bool(snapshots(run_dir))
+    return bool(checkpoints_in(run_dir))
+
+
+def checkpoints_in(run_dir: Path) -> list[Path]:
+    """List the checkpoints of a directory, damaged or not: `latest.pt`, and then the snapshots, the newest first."""
+    return [path for path in (run_dir / LATEST, *reversed(snapshots(run_dir))) if path.exists()]
 
 
 def check_resumption(config: Config) -> None:
@@ -126,7 +123,7 @@ def set_aside(run_dir: Path, begin: Found | None) -> None:
         run_dir: the run's directory; if `begin` lies in it, the snapshots that led to `begin` stay.
         begin: the named checkpoint (resume=FILE); None if the run starts from the beginning (resume=none).
     """
-    moved = [path for path in (run_dir / LATEST, *reversed(snapshots(run_dir))) if path.exists()]
+    moved = checkpoints_in(run_dir)
     begins_here = [path for path in moved if begin is not None and path.resolve() == begin[0].resolve()]
     led: set[int] = set()  # units of the snapshots on the way to the new branch
     if begin is not None and begins_here:
@@ -175,85 +172,3 @@ def keep_only(
     for path in snapshots(run_dir):
         if path not in kept:
             path.unlink()
-
-
-def refuse_other_run(path: Path, theirs: dict[str, Any], ours: Config, same_files: bool) -> None:
-    """Refuse the checkpoint of a run whose metrics would differ from this run's.
-
-    Args:
-        path: the checkpoint.
-        theirs: the checkpoint's configuration.
-        ours: this run's.
-        same_files: whether both must name the same files; False where `refuse_other_sources` compares their content.
-
-    Raises:
-        UserError: names the first keys that differ.
-    """
-    try:
-        there, here = flatten(from_record(theirs)), flatten(ours)  # `from_record` adds new keys
-    except UserError as error:
-        raise UserError(f"checkpoint {path} has a configuration that this version does not take: {error}") from error
-    free = RESUMABLE if same_files else (*RESUMABLE, *CHECKED_BY_CONTENT)
-    by_process = any(values.get(key) == "process" for values in (there, here) for key in WITHIN_A_PROCESS)
-    keys = [
-        key
-        for key in sorted(there.keys() | here.keys())
-        if not is_listed(key, free) or (by_process and key == "processes")
-    ]
-    refuse_differences(path, {key: there.get(key) for key in keys}, {key: here.get(key) for key in keys})
-
-
-def refuse_other_sources(path: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any], data: str) -> None:
-    """Refuse a checkpoint whose data or encoders had other content; other arguments as of `refuse_differences`.
-
-    The data's fingerprint also has the times of the files, and so counts only where a content is not known. Where the
-    data differ, so do the encoders that were trained on them, which the message leaves out.
-
-    Args:
-        data: the user's name of the data, for the message.
-
-    Raises:
-        UserError: says that the data have changed, or names the first other values that differ.
-    """
-    known = theirs.get("data.content") is not None and ours["data.content"] is not None
-    if known and theirs["data.content"] != ours["data.content"]:
-        raise UserError(
-            f"checkpoint {path}: images or captions of {data} have changed since its run began, which therefore cannot"
-            " go on: give the old data, or train with these in a new run directory (hydra.run.dir=DIR); resume=none"
-            " starts over in the old one"
-        )
-    left_out = "data.fingerprint" if known else "data.content"
-    refuse_differences(path, theirs, {key: value for key, value in ours.items() if key != left_out})
-
-
-def refuse_longer(path: Path, further: str | None) -> None:
-    """Refuse a checkpoint that has been trained further than a run asks for: its values are not those of the run's end.
-
-    Args:
-        path: the checkpoint.
-        further: why it is beyond this end, and the least length that is not; None if it is not.
-
-    Raises:
-        UserError: says so.
-    """
-    if further is not None:
-        raise UserError(
-            f"checkpoint {path} is of a longer training: {further} or more, or resume=none, which moves the checkpoints"
-            f" to {ABANDONED}/ and starts over"
-        )
-
-
-def refuse_differences(path: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
-    """Refuse a checkpoint if a value differs from this run's, such as the fingerprint of the data.
-
-    Args:
-        path: the checkpoint.
-        theirs: the checkpoint's values by name.
-        ours: this run's values by name.
-
-    Raises:
-        UserError: names the first values that differ.
-    """
-    changed = [f"{key}={theirs.get(key)} there, {ours[key]} here" for key in ours if theirs.get(key) != ours[key]]
-    if changed:
-        raise UserError(f"checkpoint {path} is of another run: {'; '.join(changed[:3])}; resume=none starts over")

@@ -1,4 +1,4 @@
-"""Whether a checkpoint is of the run that would go on from it: in its settings, its data and its encoders."""
+"""Whether a checkpoint is of the run that would go on from it: in its settings, its data, its encoders, its length."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -8,9 +8,18 @@ from typing import Any
 import torch
 
 from clipgan.base.errors import UserError
-from clipgan.config import Config
-from clipgan.engine import run_checkpoints
-from clipgan.engine.checkpoint_file import load_checkpoint, snapshots
+from clipgan.config import Config, flatten, from_record
+from clipgan.config.identity import (
+    CHANGE_NO_METRIC,
+    CHANGE_WHEN_RESUMED,
+    CHECKED_BY_CONTENT,
+    WITHIN_A_PROCESS,
+    is_listed,
+)
+from clipgan.engine.checkpoint_file import load_checkpoint
+from clipgan.engine.run_checkpoints import ABANDONED, Found, checkpoints_in, exists
+
+RESUMABLE = (*CHANGE_NO_METRIC, *CHANGE_WHEN_RESUMED)  # keys that may change between a run and its resumption
 
 
 def check_data(config: Config, run_dir: Path, data: Mapping[str, str | None]) -> None:
@@ -26,10 +35,9 @@ def check_data(config: Config, run_dir: Path, data: Mapping[str, str | None]) ->
     Raises:
         UserError: see `refuse_other`.
     """
-    if not run_checkpoints.exists(config.resume, run_dir):
+    if not exists(config.resume, run_dir):
         return
-    own = [run_dir / run_checkpoints.LATEST, *reversed(snapshots(run_dir))]
-    for path in own if config.resume == "auto" else [Path(config.resume)]:
+    for path in checkpoints_in(run_dir) if config.resume == "auto" else [Path(config.resume)]:
         with suppress(UserError):
             found = path, load_checkpoint(path, torch.device("meta"), checksum=True, task=None)
             break
@@ -38,7 +46,7 @@ def check_data(config: Config, run_dir: Path, data: Mapping[str, str | None]) ->
     refuse_other(found, config, data)
 
 
-def refuse_other(found: run_checkpoints.Found, config: Config, sources: Mapping[str, Any]) -> None:
+def refuse_other(found: Found, config: Config, sources: Mapping[str, Any]) -> None:
     """Refuse to go on from a checkpoint that is not of this run.
 
     Args:
@@ -53,7 +61,89 @@ def refuse_other(found: run_checkpoints.Found, config: Config, sources: Mapping[
     if not content["history"]:
         raise UserError(f"resume={path} holds weights and no training to resume; init={path} starts from them")
     stored = content.get("sources")  # earlier versions did not store them
-    run_checkpoints.refuse_other_run(path, content["config"], config, same_files=stored is None)
+    refuse_other_run(path, content["config"], config, same_files=stored is None)
     if stored is not None:
         data = f"data={config.data.name}" if config.data.path is None else f"data.path={config.data.path}"
-        run_checkpoints.refuse_other_sources(path, stored, sources, data)
+        refuse_other_sources(path, stored, sources, data)
+
+
+def refuse_other_run(path: Path, theirs: dict[str, Any], ours: Config, same_files: bool) -> None:
+    """Refuse the checkpoint of a run whose metrics would differ from this run's.
+
+    Args:
+        path: the checkpoint.
+        theirs: the checkpoint's configuration.
+        ours: this run's.
+        same_files: whether both must name the same files; False where `refuse_other_sources` compares their content.
+
+    Raises:
+        UserError: names the first keys that differ.
+    """
+    try:
+        there, here = flatten(from_record(theirs)), flatten(ours)  # `from_record` adds new keys
+    except UserError as error:
+        raise UserError(f"checkpoint {path} has a configuration that this version does not take: {error}") from error
+    free = RESUMABLE if same_files else (*RESUMABLE, *CHECKED_BY_CONTENT)
+    by_process = any(values.get(key) == "process" for values in (there, here) for key in WITHIN_A_PROCESS)
+    keys = [
+        key
+        for key in sorted(there.keys() | here.keys())
+        if not is_listed(key, free) or (by_process and key == "processes")
+    ]
+    refuse_differences(path, {key: there.get(key) for key in keys}, {key: here.get(key) for key in keys})
+
+
+def refuse_other_sources(path: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any], data: str) -> None:
+    """Refuse a checkpoint whose data or encoders had other content; other arguments as of `refuse_differences`.
+
+    The data's fingerprint also has the times of the files, and so counts only where a content is not known. Where the
+    data differ, so do the encoders that were trained on them, which the message leaves out.
+
+    Args:
+        data: the user's name of the data, for the message.
+
+    Raises:
+        UserError: says that the data have changed, or names the first other values that differ.
+    """
+    known = theirs.get("data.content") is not None and ours["data.content"] is not None
+    if known and theirs["data.content"] != ours["data.content"]:
+        raise UserError(
+            f"checkpoint {path}: images or captions of {data} have changed since its run began, which therefore cannot"
+            " go on: give the old data, or train with these in a new run directory (hydra.run.dir=DIR); resume=none"
+            " starts over in the old one"
+        )
+    left_out = "data.fingerprint" if known else "data.content"
+    refuse_differences(path, theirs, {key: value for key, value in ours.items() if key != left_out})
+
+
+def refuse_longer(path: Path, further: str | None) -> None:
+    """Refuse a checkpoint that has been trained further than a run asks for: its values are not those of the run's end.
+
+    Args:
+        path: the checkpoint.
+        further: why it is beyond this end, and the least length that is not; None if it is not.
+
+    Raises:
+        UserError: says so.
+    """
+    if further is not None:
+        raise UserError(
+            f"checkpoint {path} is of a longer training: {further} or more, or resume=none, which moves the checkpoints"
+            f" to {ABANDONED}/ and starts over"
+        )
+
+
+def refuse_differences(path: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint if a value differs from this run's, such as the fingerprint of the data.
+
+    Args:
+        path: the checkpoint.
+        theirs: the checkpoint's values by name.
+        ours: this run's values by name.
+
+    Raises:
+        UserError: names the first values that differ.
+    """
+    changed = [f"{key}={theirs.get(key)} there, {ours[key]} here" for key in ours if theirs.get(key) != ours[key]]
+    if changed:
+        raise UserError(f"checkpoint {path} is of another run: {'; '.join(changed[:3])}; resume=none starts over")

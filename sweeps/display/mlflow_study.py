@@ -81,7 +81,7 @@ class ParentRun:
             curve[step] = record.value if step == 1 else better(curve[step - 1], record.value)
         self._log(name, curve)
 
-    def _log(self, name: str, curve: Mapping[int, float]) -> None:
+    def _log(self, name: str, curve: dict[int, float]) -> None:
         """Write a metric at each step whose newest value is another one, as after a rerun.
 
         MLflow keeps no infinite value, and deletes none. So a step after the end of the curve gets the last value, the
@@ -94,7 +94,7 @@ class ParentRun:
             newest[metric.step] = max(metric, newest.get(metric.step, metric), key=lambda each: each.timestamp)
         last = curve[max(curve)]
         changed = []
-        for step, value in ({step: last for step in newest if step > max(curve)} | {**curve}).items():
+        for step, value in ({step: last for step in newest if step > max(curve)} | curve).items():
             known, kept = newest.get(step), min(max(value, -sys.float_info.max), sys.float_info.max)
             if known is None or known.value != kept:
                 now = int(time.time() * 1000)  # the clock of another host may be ahead, and MLflow shows the latest
@@ -133,7 +133,8 @@ def open_parent(
     axes = axis_texts(merge(study.attribute("space") or {}, space, intervals), intervals)
     title = _title(study.base_name, axes, about)
     with study.locked():
-        known = study.attribute(ATTRIBUTE) or [run_id for run_id in [study.attribute(FIRST)] if run_id is not None]
+        first = study.attribute(FIRST)
+        known = study.attribute(ATTRIBUTE) or ([] if first is None else [first])
         run_id = next((each for each in reversed(known) if _is_open_to_us(client, each)), None)
         if run_id is None:
             tags = {"sweep.study": study.base_name, MLFLOW_RUN_NOTE: _description(study.base_name)}

@@ -130,9 +130,9 @@ def names_in(mappings: Iterable[Any]) -> list[str]:
     return list(dict.fromkeys(key for mapping in mappings for key in mapping))
 
 
-def cells(values: Sequence[Any], least: int = 6) -> list[str]:
+def cells(values: Sequence[Any]) -> list[str]:
     """The cells of a column: six digits or more, by `digits`, and whole numbers as such."""
-    n = digits((value for value in values if isinstance(value, float)), least)
+    n = digits((value for value in values if isinstance(value, float)), least=6)
     return [cell(value, n) for value in values]
 
 

@@ -18,12 +18,12 @@ def digits(values: Iterable[float | None], least: int = LEAST) -> int:
     return min(MOST, max(least, math.ceil(math.log10(size / spread)) + OF_THE_RANGE))
 
 
-def column(values: Sequence[object], least: int = LEAST) -> list[str]:
+def column(values: Sequence[object]) -> list[str]:
     """Write the cells of a column: floats with the same number of digits, or without a point if all are whole."""
     floats = [value for value in values if isinstance(value, float)]
     finite = [value for value in floats if math.isfinite(value)]
     whole = all(value.is_integer() and abs(value) < MOST_WHOLE for value in finite)
-    n = digits(floats, least)
+    n = digits(floats)
     return [_cell(value, n, whole) for value in values]
 
 

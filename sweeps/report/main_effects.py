@@ -4,6 +4,7 @@ Pruning ends most trials early, and the best points alone say little about a val
 yet: there all points count.
 """
 
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -133,28 +134,18 @@ def effects_table(sweep: Sweep, found: MainEffects) -> Table:
         Column("interval", number=True),
         Column("against the best value"),
     )
-    rows, axis = [], None
+    rows = []
     n = digits(effect.mean for effect in found.effects)
-    for effect in found.effects:
-        best = effect.axis != axis
-        if best:
-            rows += _rows_without(found, axis)
-        axis = effect.axis
-        cells = [effect.axis if best else "", name_of(effect.value), str(effect.n), padded(effect.mean, n)]
-        if best:
-            cells += ["", "", "best"]
-        else:
+    for axis, (best, *others) in itertools.groupby(found.effects, key=lambda effect: effect.axis):
+        rows.append(Row((axis, name_of(best.value), str(best.n), padded(best.mean, n), "", "", "best"), best=True))
+        for effect in others:
             low, high = effect.interval
-            cells += [f"{effect.difference:+.4g}", f"{low:+.4g} to {high:+.4g}"]
-            cells.append("within noise" if low <= 0 <= high else "differs")
-        rows.append(Row(tuple(cells), best=best))
-    return Table(columns, (*rows, *_rows_without(found, axis)))
-
-
-def _rows_without(found: MainEffects, axis: str | None) -> list[Row]:
-    """The rows of an axis's values that have no mean."""
-    values = [value for name, value in found.without if name == axis]
-    return [Row(("", name_of(value), "0", "-", "", "", "no point has a value")) for value in values]
+            cells = ("", name_of(effect.value), str(effect.n), padded(effect.mean, n))
+            differs = "within noise" if low <= 0 <= high else "differs"
+            rows.append(Row((*cells, f"{effect.difference:+.4g}", f"{low:+.4g} to {high:+.4g}", differs)))
+        left_out = [value for name, value in found.without if name == axis]
+        rows += [Row(("", name_of(value), "0", "-", "", "", "no point has a value")) for value in left_out]
+    return Table(columns, tuple(rows))
 
 
 def effects_lead(sweep: Sweep, found: MainEffects) -> str:

@@ -16,7 +16,7 @@ from clipgan.base.errors import UserError
 from clipgan.base.text import why_unreadable
 from clipgan.config import MEASURES, plain
 from clipgan.config.command_line import register_resolvers
-from clipgan.engine import run_checkpoints
+from clipgan.engine import run_checkpoints, same_run
 from clipgan.engine.checkpoint_file import checkpoint_path, load_checkpoint, save_checkpoint
 from clipgan.tasks.train import train
 from sweeps.study.identity import identity_of
@@ -305,7 +305,7 @@ def composed(*overrides: str):
 def test_the_schedule_of_measures_changes_neither_run_nor_study(override):
     given = [override, "metrics.extractor=inception"] if "inception_score" in override else [override]
     (before, first), (now, second) = composed(*given[1:]), composed(*given)
-    run_checkpoints.refuse_other_run(Path("c.pt"), plain(before), now, same_files=True)
+    same_run.refuse_other_run(Path("c.pt"), plain(before), now, same_files=True)
     ignored = list(first.hydra.sweeper.not_identity)
     assert identity_of(first, [], ignored) == identity_of(second, [], ignored)
 
@@ -313,27 +313,27 @@ def test_the_schedule_of_measures_changes_neither_run_nor_study(override):
 def test_a_key_that_changes_the_metric_makes_another_run():
     now = make_config("metrics.n_images=1000")
     with pytest.raises(UserError, match=r"of another run: metrics\.n_images=2000 there, 1000 here"):
-        run_checkpoints.refuse_other_run(Path("c.pt"), plain(make_config()), now, same_files=True)
+        same_run.refuse_other_run(Path("c.pt"), plain(make_config()), now, same_files=True)
 
 
 def test_the_number_of_processes_makes_another_run_where_each_contrasts_alone():
     batch = ["model=lafite", "clip=ViT-B32", "batch=64"]
     there, here = (make_config(*batch, f"processes={number}") for number in (4, 2))
-    run_checkpoints.refuse_other_run(Path("c.pt"), plain(there), here, same_files=True)
+    same_run.refuse_other_run(Path("c.pt"), plain(there), here, same_files=True)
     for key in ("contrast", "text_logit"):
         there, here = (make_config(*batch, f"model.lafite.{key}=process", f"processes={number}") for number in (4, 2))
         with pytest.raises(UserError, match="of another run: processes=4 there, 2 here"):
-            run_checkpoints.refuse_other_run(Path("c.pt"), plain(there), here, same_files=True)
+            same_run.refuse_other_run(Path("c.pt"), plain(there), here, same_files=True)
 
 
 def test_files_are_compared_by_content_where_the_checkpoint_has_it():
     there, here = (make_config("data=folder", f"data.path={path}", "clip=ViT-B32", f"clip.checkpoint={path}/b.pt")
                    for path in ("/old", "/new/"))  # fmt: skip
-    run_checkpoints.refuse_other_run(Path("c.pt"), plain(there), here, same_files=False)
+    same_run.refuse_other_run(Path("c.pt"), plain(there), here, same_files=False)
     with pytest.raises(UserError, match=r"of another run: clip\.checkpoint=/old/b\.pt there, /new//b\.pt here; data"):
-        run_checkpoints.refuse_other_run(Path("c.pt"), plain(there), here, same_files=True)
+        same_run.refuse_other_run(Path("c.pt"), plain(there), here, same_files=True)
     old = {"data.fingerprint": "f", "clip.key": "k"}  # of a checkpoint without the content
-    refuse = functools.partial(run_checkpoints.refuse_other_sources, Path("c.pt"), data="data.path=/new")
+    refuse = functools.partial(same_run.refuse_other_sources, Path("c.pt"), data="data.path=/new")
     refuse(old, {**old, "data.content": "c"})
     stored = {**old, "data.content": "c"}
     refuse(stored, {**stored, "data.fingerprint": "touched"})
@@ -349,9 +349,9 @@ def test_files_are_compared_by_content_where_the_checkpoint_has_it():
 def test_keys_missing_in_an_earlier_version_have_their_defaults():
     earlier = plain(make_config())
     del earlier["augment"], earlier["model"]["multi_scale"], earlier["model"]["channel_multiplier"]
-    run_checkpoints.refuse_other_run(Path("c.pt"), earlier, make_config(), same_files=True)
+    same_run.refuse_other_run(Path("c.pt"), earlier, make_config(), same_files=True)
     with pytest.raises(UserError, match=r"of another run: augment\.interval=None there, 4 here"):
-        run_checkpoints.refuse_other_run(Path("c.pt"), earlier, make_config("augment=ada"), same_files=True)
+        same_run.refuse_other_run(Path("c.pt"), earlier, make_config("augment=ada"), same_files=True)
 
 
 @pytest.mark.slow

@@ -118,7 +118,8 @@ def _leave_out(config: Config, data: PackedData) -> None:
         UserError: one of them is the objective.
     """
     missing: dict[Need, str] = {}  # need -> the split that lacks what it needs
-    if config.metrics.caption_list is None and not getattr(data, prompt_split(config)).has_words:
+    prompted = getattr(data, prompt_split(config))
+    if config.metrics.caption_list is None and not prompted.has_words:
         missing |= {Need.CAPTIONS: prompt_split(config), Need.SHAPES: prompt_split(config)}
     if not getattr(data, real_split(config)).has_words:
         missing[Need.REAL_CAPTIONS] = real_split(config)
@@ -126,7 +127,6 @@ def _leave_out(config: Config, data: PackedData) -> None:
     lacks = "no words of captions" if any(any(getattr(data, name).captions) for name in splits) else "no captions"
     if missing:
         config.metrics.check_objective(f"{data.name}, which has {lacks}", *missing)
-    prompted = getattr(data, prompt_split(config))
     if Need.CAPTIONS not in missing and not are_varied(possible_captions(prompted, config.metrics)):
         _leave_out_retrieval(config, data)
     left_out = [name for need in missing if need != Need.SHAPES for name in config.metrics.asked(need)]

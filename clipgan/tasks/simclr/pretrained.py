@@ -14,6 +14,7 @@ from clipgan.config import Config, MlflowConfig
 from clipgan.engine import run_checkpoints
 from clipgan.engine.checkpoint_file import load_checkpoint
 from clipgan.engine.mlflow_checkpoint import last_checkpoint_of_run, refuse_missing_database
+from clipgan.engine.same_run import refuse_differences
 from clipgan.inputs.encoders.preprocess import Preprocess
 from clipgan.inputs.encoders.resnet import FrozenResNet
 from clipgan.tasks.simclr.network import build_encoder
@@ -55,7 +56,7 @@ def find_pretrained(config: Config, run_dir: Path | None) -> Pretrained:
     if begun is not None and recorded.get("run") is not None:
         if run == LATEST:
             source, run = f", which {begun} began with", recorded["run"]
-        run_checkpoints.refuse_differences(begun, {"resnet.run": recorded["run"]}, {"resnet.run": run})
+        refuse_differences(begun, {"resnet.run": recorded["run"]}, {"resnet.run": run})
         if lookup.is_file(file := Path(recorded["file"])):
             return _said(Pretrained(file, run))
     given = f"resnet.run={run}{source}"

@@ -19,7 +19,7 @@ from clipgan.base.pictures import LINE, letters, wrap
 from clipgan.config.user_command import UserCommand
 from clipgan.engine.checkpoint_file import load_checkpoint, save_checkpoint
 from clipgan.engine.result import Result
-from clipgan.engine.run_checkpoints import refuse_other_run
+from clipgan.engine.same_run import refuse_other_run
 from clipgan.engine.step_averages import StepAverages
 from clipgan.tasks.gan import preparation
 from clipgan.tasks.gan.preparation import prepare
