@@ -20,10 +20,6 @@ from sweeps.report.reading import Sweep
 from sweeps.report.tables import Column, Row, Table
 
 MIN_FREEDOM = 5  # points beyond the number of coefficients
-FEW_POINTS = (
-    f"Not computed: this needs {MIN_FREEDOM} points more than effects to estimate, no axis of more than {MAX_GRID}"
-    " values, points that tell the axes apart, and objectives that differ at a step that all points have reported."
-)
 
 
 @dataclass(frozen=True)
@@ -51,7 +47,7 @@ class MainEffects:
     without: tuple[tuple[str, Value], ...]  # axes and values of which no point has reached that step
 
 
-def main_effects(sweep: Sweep) -> MainEffects | None:
+def main_effects(sweep: Sweep) -> MainEffects | str:
     """Fit the objective as a sum of one effect for each axis's value, by least squares over the points.
 
     A point's value is the mean of its replicas at the latest step that all points with a complete or a pruned trial
@@ -62,25 +58,21 @@ def main_effects(sweep: Sweep) -> MainEffects | None:
     deviation.
 
     Returns:
-        None with fewer than two axes of which points have several values, with an axis of more than 12 values, with too
-        few points, or where the points cannot tell the effects of two axes apart.
+        why it cannot be fitted with fewer than two axes of which points have several values, with an axis of more than
+        12 values, with too few points, or where the points cannot tell the effects of two axes apart.
     """
     step, measured = _measured(sweep)
     seen = {(axis, value) for point, _ in measured for axis, value in point.items()}
     every = {axis: axis_values(sweep, axis) for axis in sweep.axes}
     known = {axis: [value for value in values if (axis, value) in seen] for axis, values in every.items()}
     values = {axis: found for axis, found in known.items() if len(found) > 1}
-    if len(values) < 2 or any(len(found) > MAX_GRID for found in values.values()):
-        return None
     design = np.array([[1.0, *_coded(point, values)] for point, _ in measured])
-    freedom = len(measured) - 1 - sum(len(found) - 1 for found in values.values())
-    if freedom < MIN_FREEDOM or np.linalg.matrix_rank(design) < design.shape[1]:
-        return None
     objective = np.array([value for _, value in measured])
+    if why := _why_not(values, design, objective):
+        return why
+    freedom = len(measured) - design.shape[1]
     coefficients, *_ = np.linalg.lstsq(design, objective)
     residuals, spread = objective - design @ coefficients, objective - objective.mean()
-    if not spread.any():
-        return None
     covariance = np.linalg.inv(design.T @ design) * (residuals @ residuals) / freedom
     rounding = ROUNDING * float(np.abs(objective).max())
     effects = []
@@ -109,6 +101,22 @@ def main_effects(sweep: Sweep) -> MainEffects | None:
         effects=tuple(effects),
         without=tuple(without),
     )
+
+
+def _why_not(values: Mapping[str, list[Value]], design: Any, objective: Any) -> str | None:
+    """Why there is nothing to fit; None if there is."""
+    wide = [axis for axis, found in values.items() if len(found) > MAX_GRID]
+    if not len(objective):
+        return "There is no step that all points have reached."
+    if len(values) < 2:
+        return f"Needs two axes of which points have several values; there are {len(values)}."
+    if wide:
+        return f"Needs axes of at most {MAX_GRID} values; {wide[0]} has {len(values[wide[0]])}."
+    if len(objective) < (needed := design.shape[1] + MIN_FREEDOM):
+        return f"Needs {needed} points for so many values; there are {len(objective)}."
+    if np.linalg.matrix_rank(design) < design.shape[1]:
+        return "The points cannot tell the axes apart: some values come only with certain values of another axis."
+    return None if np.ptp(objective) else "All objectives are equal: there is nothing to explain."
 
 
 def _left(design: Any, objective: Any, values: Mapping[str, list[Value]], without: str) -> float:

@@ -27,7 +27,7 @@ def markdown(sweep: Sweep) -> str:
         lines.append(f"{how} {few}" if few else how)
     if sweep.aggregates:
         lines += ["", _escaped(ORDER.format(sweep.goal.aggregate))]
-    if (found := main_effects(sweep)) is not None:
+    if not isinstance(found := main_effects(sweep), str):
         lines += ["", _escaped(effects_lead(sweep, found)), "", *_table(effects_table(sweep, found))]
     return "\n".join(lines) + "\n"
 

@@ -10,12 +10,13 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.exceptions import ExperimentalWarning
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.visualization import plot_parallel_coordinate, plot_pareto_front, plot_slice
+from plotly.colors import sample_colorscale
 from plotly.graph_objects import Bar, Figure
 
 from sweeps.points.search_space import Value, is_numeric
 from sweeps.points.trial_record import TrialRecord
 from sweeps.report.reading import Sweep
-from sweeps.report.style import COLOURS, label, styled, verbatim
+from sweeps.report.style import COLOURS, LINE_SCALE, label, styled, verbatim
 from sweeps.search.in_memory_study import in_memory_study
 
 MIN_POINTS = 10  # complete points for which importances say something
@@ -35,7 +36,12 @@ def parallel_coordinates(sweep: Sweep) -> Figure | str:
     figure.update_layout(margin={"l": 90, "r": 110, "t": 70, "b": 40})
     # the best last, over the others; each line starts at its objective, followed by the colour bar
     *lines, bar = figure.data
-    figure.data = [*sorted(lines, key=lambda line: line.y[0], reverse=sweep.minimizes), bar]
+    lines.sort(key=lambda line: line.y[0], reverse=sweep.minimizes)
+    worst, best = lines[0].y[0], lines[-1].y[0]
+    for line in lines:  # in Optuna's scale the worst is white
+        [line.line.color] = sample_colorscale(LINE_SCALE, (line.y[0] - worst) / (best - worst or 1))
+    bar.marker.colorscale = LINE_SCALE
+    figure.data = [*lines, bar]
     figure.update_traces(opacity=0.9)
     figure.update_annotations(bgcolor="rgba(255, 255, 255, 0.85)")  # the values along an axis, over the lines
     return figure

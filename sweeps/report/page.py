@@ -23,7 +23,7 @@ from sweeps.points.trial_record import TrialRecord
 from sweeps.points.verdict import verdict
 from sweeps.report import curves, effects, optuna_figures, tables
 from sweeps.report.images import Picture, newest_picture
-from sweeps.report.main_effects import FEW_POINTS, effects_lead, effects_table, main_effects
+from sweeps.report.main_effects import effects_lead, effects_table, main_effects
 from sweeps.report.reading import Sweep
 from sweeps.report.settling import settling, settling_figure
 from sweeps.report.strips import Strip, named, strip_of
@@ -127,8 +127,8 @@ def _replicas(sweep: Sweep) -> Section | None:
 
 def _main_effects(sweep: Sweep) -> Section | None:
     title, found = "What each value does by itself", main_effects(sweep)
-    if found is None:
-        return Section(title, FEW_POINTS) if len(sweep.axes) > 1 and sweep.points else None
+    if isinstance(found, str):
+        return Section(title, found) if len(sweep.axes) > 1 and sweep.points else None
     return Section(title, effects_lead(sweep, found), table=effects_table(sweep, found))
 
 
@@ -158,7 +158,7 @@ def _across(sweep: Sweep) -> Section | None:
         return None
     title = "Importance of the axes (fANOVA)"
     # a random forest fits noise: where the shares can be computed, the table of main effects has them
-    known = main_effects(sweep) is not None
+    known = not isinstance(main_effects(sweep), str)
     importance = () if known else (_drawing("importances", optuna_figures.importances(sweep), title),)
     return Section(
         "All axes at once",

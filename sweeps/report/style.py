@@ -8,7 +8,8 @@ from plotly.graph_objects import Figure
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#4d4d4d", "#8c564b")
 GREY = "#c4c9d0"
 TEXT = "#30363d"
-SCALE = ((0, "#dce8f4"), (0.5, "#6aaed6"), (1, "#08306b"))  # from a blue that is not the white of an empty cell
+SCALE = [[0, "#dce8f4"], [0.5, "#6aaed6"], [1, "#08306b"]]  # from a blue that is not the white of an empty cell
+LINE_SCALE = [[0, "#a6c8e4"], [0.5, "#4a94c9"], [1, "#08306b"]]  # whose lightest is seen as a thin line
 LOG_TICKS = {"minorloglabels": "complete"}  # 90 80 70, where Plotly would write 9 8 7
 MAX_LABEL = 80  # characters
 SHORT_LABEL = 32  # of a tick or a title beside a figure, which it must not squeeze

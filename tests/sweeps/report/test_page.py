@@ -13,6 +13,7 @@ from sweeps.report import curves, effects, optuna_figures
 from sweeps.report.__main__ import write
 from sweeps.report.markdown import markdown
 from sweeps.report.page import render
+from sweeps.report.style import LINE_SCALE
 from sweeps.report.tables import pruned_table
 from tests.disks import small_disk
 from tests.sweeps.report.studies import HOSTILE, Studies, add, grid, hostile
@@ -226,6 +227,23 @@ def test_parallel_coordinates_say_that_they_are_cut(studies: Studies, monkeypatc
     assert "complete trials" not in text_of(studies, "s")
     monkeypatch.setattr(optuna_figures, "MAX_LINES", 5)
     assert "Parallel coordinates: the best 5 of 8 complete trials" in text_of(studies, "s")
+
+
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+def test_lines_of_parallel_coordinates_have_the_colours_of_their_bar(studies: Studies, direction: str) -> None:
+    study = studies.make("s", [direction])
+    for h in (1.0, 2.0, 3.0):
+        add(study, {"h": h, "a": 1.0}, [h])
+    *lines, bar = optuna_figures.parallel_coordinates(studies.read("s")).data
+    lightest, darkest = (
+        [int(text[i : i + 2], 16) for i in (1, 3, 5)] for text in (LINE_SCALE[0][1], LINE_SCALE[-1][1])
+    )
+    of_value = {line.y[0]: [int(n) for n in re.findall(r"\d+", line.line.color)] for line in lines}
+    low, high = (darkest, lightest) if direction == "minimize" else (lightest, darkest)
+    assert of_value[min(of_value)] == low
+    assert of_value[max(of_value)] == high
+    assert bar.marker.reversescale is (direction == "minimize")
+    assert [list(stop) for stop in bar.marker.colorscale] == LINE_SCALE
 
 
 def test_pictures_of_points_have_one_seed(studies: Studies, tmp_path: Path) -> None:
