@@ -12,7 +12,9 @@ QUERY = re.compile(
     r"(?i)([?&;][\w.-]*(?:password|passwd|pwd|token|secret|api_?key|odbc_connect)=)[^&\s'\"]*"
 )  # odbc_connect holds a whole connection string, PWD included
 WHOLE = re.compile(r"(?s)(\s*['\"]?[\w+.-]+://[^:@]*):.*@")  # a text that is one URI: its password may hold anything
-NAME = re.compile(r"(?i)(?:password|passwd|pwd|token|secret|api_?key)$")  # of a variable that holds a secret
+NAME = re.compile(
+    r"(?i)secret|passw|pwd|credential|(?:token|(?:api|access|private)_?keys?)$"
+)  # of a setting or a variable that holds a secret
 
 _known: set[str] = set()  # passwords of URIs that this process uses
 

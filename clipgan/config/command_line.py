@@ -19,9 +19,9 @@ from clipgan.config.mistakes import described, of_hydras_value_error, refuse_fla
 
 PATH_KEYS = (  # their values are paths or addresses: text, whatever characters are in it
     "data.path", "data.heldout_path", "cache_dir", "resume", "init", "clip.checkpoint", "resnet.checkpoint",
-    "metrics.judge.checkpoint", "metrics.inception_weights", "metrics.dinov2_weights", "metrics.cmmd_weights",
-    "metrics.captions", "mlflow.tracking_uri", "hydra.run.dir", "hydra.sweep.dir",
-    "hydra.sweeper.storage",
+    "discriminator.checkpoint", "metrics.judge.checkpoint", "metrics.inception_weights", "metrics.dinov2_weights",
+    "metrics.cmmd_weights", "metrics.captions", "mlflow.tracking_uri", "hydra.run.dir", "hydra.sweep.dir",
+    "hydra.sweeper.storage", "hydra.sweeper.mlflow_tracking_uri",
 )  # fmt: skip
 PLAIN_PATH = re.compile(
     r"(?!(?i:null|true|false|nan|inf)$)[A-Za-z/._][A-Za-z0-9/._@:+-]*"

@@ -21,7 +21,7 @@ CHANGE_WHEN_RESUMED = (
 # A run may go on with other paths: a checkpoint has digests of what the files held (`Task.sources`).
 CHECKED_BY_CONTENT = (
     "data.path", "data.heldout_path", "clip.checkpoint", "resnet.checkpoint", "resnet.run",
-    "metrics.judge.checkpoint", "metrics.inception_weights",
+    "discriminator.checkpoint", "metrics.judge.checkpoint", "metrics.inception_weights",
 )  # fmt: skip
 
 # These choose data and encoders: two runs with the same ones have the same `Task.sources`, unless a file has changed.

@@ -12,7 +12,7 @@ CLASSES = ("shape", "colour", "size", "background", "relation")
 
 
 @dataclass
-class AugmentConfig:
+class ViewAugmentConfig:
     """How a view is made of an image (SimCLR, appendix A): crop, mirror, jitter the colours, take them away, blur."""
 
     crop: float = 0.08  # the smallest crop's share of the image's area; the largest is the whole
@@ -88,7 +88,7 @@ class SimclrConfig:
     projection: int = 128  # width of the projection that the loss compares; not part of the encoder
     views: int = 2  # views of each image in a batch; every other view of an image is a positive
     temperature: float = 0.1  # temperature of NT-Xent
-    augment: AugmentConfig = field(default_factory=AugmentConfig)  # how a view is made of an image
+    augment: ViewAugmentConfig = field(default_factory=ViewAugmentConfig)  # how a view is made of an image
     lr: float = 0.6  # peak learning rate, per 256 images of a batch
     momentum: float = 0.9  # momentum of LARS
     weight_decay: float = 1e-6  # weight decay of LARS

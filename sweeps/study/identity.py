@@ -15,7 +15,8 @@ from clipgan.base.secrets import without_passwords
 MAX_READABLE = 40  # characters of axis names in a derived study name
 # ${oc.env:NAME} or ${oc.env:NAME,DEFAULT}, where the default may be a reference itself
 VARIABLE = re.compile(r"\$\{\s*oc\.env\s*:\s*(\w+)\s*(?:,((?:[^{}]|\{[^{}]*\})*))?\}")
-SECRET = re.compile(r"(?i)secret|passw|pwd|credential|(?:token|key)s?$")  # in the name of a variable or of a key
+# In the name of a variable. It finds more than `secrets.NAME`, which is for settings: those may be called `seed_key`.
+SECRET = re.compile(r"(?i)secret|passw|pwd|credential|(?:token|key)s?$")
 
 
 def identity_of(

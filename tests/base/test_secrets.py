@@ -9,7 +9,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from clipgan.base.errors import UserError
-from clipgan.base.secrets import remember, without_passwords
+from clipgan.base.secrets import hidden, remember, without_passwords
 from clipgan.config import flatten
 from clipgan.config.hiding import hide_in_files, hide_passwords
 from sweeps.command.command_line import command_of, note
@@ -56,6 +56,8 @@ def test_what_is_shown_of_a_uri(text, shown):
         "http://u:secret@host:5000/?x=1",
         "+hydra.job.env_set.MLFLOW_TRACKING_PASSWORD=secret",
         "+hydra.job.env_set={HOME: /a, MLFLOW_TRACKING_TOKEN: secret}",
+        "+hydra.job.env_set.AWS_SECRET_ACCESS_KEY=secret",
+        "+hydra.job.env_set={DB_PASSWORDS: secret}",
     ],
 )
 def test_a_password_that_cannot_be_hidden_is_refused(sweep, argument):
@@ -82,6 +84,18 @@ def test_parameters_have_no_password():
     config = make_config("mlflow.tracking_uri='http://u:secret@host:5000'")
     assert config.mlflow.tracking_uri == "http://u:secret@host:5000"
     assert flatten(config)["mlflow.tracking_uri"] == "http://u:***@host:5000"
+
+
+def test_a_text_whose_key_names_a_secret_is_hidden():
+    secrets = {
+        "WANDB_API_KEY": "x",
+        "aws_secret_access_key": "x",
+        "credentials": "x",
+        "private_key": "x",
+        "PGPASS": "x",
+    }
+    plain = {"seed_key": "seed", "max_tokens": 77, "image_key": "jpg", "passes": 3}
+    assert hidden(secrets | plain) == dict.fromkeys(secrets, "***") | plain
 
 
 def test_a_password_with_a_space_and_a_quote_is_hidden_inside_other_texts():

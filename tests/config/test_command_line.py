@@ -24,6 +24,7 @@ from clipgan.config.command_line import (
 )
 from clipgan.config.meanings import meanings
 from clipgan.config.mistakes import LAFITES
+from sweeps.base.settings import Settings
 from tests.helpers import make_config
 
 ODD = ["/a/b&c", "/a#1", "/a(1)", "/a[1]", "/a{1}", "/a;b", "/a=b", "/a,b", "it's", 'say "x"', "/dätä/画", "1e3", "12",
@@ -69,6 +70,9 @@ def test_a_path_is_read_as_it_is_written(path):
 
 
 def test_every_key_of_a_path_is_known():
+    keys = [*meanings(Config), *(f"hydra.sweeper.{key}" for key in meanings(Settings))]
+    end = re.compile(r"(?:path|checkpoint|_weights|_uri|_dir|\.storage)$")
+    assert [key for key in keys if end.search(key) and key not in PATH_KEYS] == []
     for key in PATH_KEYS:
         [argument] = quote_paths([f"++{key}=/a (1), b"])
         assert read(argument) == "/a (1), b"

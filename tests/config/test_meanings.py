@@ -2,12 +2,13 @@
 
 import re
 from dataclasses import dataclass, field
+from typing import get_type_hints
 
 import pytest
 
 from clipgan.config import Config, MetricsConfig
 from clipgan.config.comments import rewritten, with_meanings, with_measures
-from clipgan.config.meanings import defaults, listing, meanings, values_of
+from clipgan.config.meanings import _sections, defaults, listing, meanings, values_of
 from clipgan.main import _sweep_keys
 from sweeps.base.settings import Settings
 from tests.helpers import ROOT, make_config
@@ -124,3 +125,14 @@ def test_the_pages_name_settings_and_defaults_that_there_are():
                 checked += 1
                 assert float(default) == float(value.rstrip(".")), (page.name, key)
     assert checked >= 7
+
+
+def test_no_two_sections_are_classes_of_one_name():
+    """OmegaConf's messages name a section by its class, and `section_of` finds its key by it."""
+    found, waiting = set(), [Config]
+    while waiting:
+        section = waiting.pop()
+        found.add(section)
+        waiting += [inner for kind in get_type_hints(section).values() for inner in _sections(kind)]
+    names = [section.__name__ for section in found]
+    assert sorted(names) == sorted(set(names))

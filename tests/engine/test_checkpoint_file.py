@@ -14,8 +14,10 @@ from hydra import compose, initialize_config_dir
 
 from clipgan.base.errors import UserError
 from clipgan.base.text import why_unreadable
-from clipgan.config import MEASURES, plain
+from clipgan.config import MEASURES, Config, plain
 from clipgan.config.command_line import register_resolvers
+from clipgan.config.identity import CHECKED_BY_CONTENT
+from clipgan.config.meanings import meanings
 from clipgan.engine import run_checkpoints, same_run
 from clipgan.engine.checkpoint_file import checkpoint_path, load_checkpoint, save_checkpoint
 from clipgan.tasks.train import train
@@ -324,6 +326,12 @@ def test_the_number_of_processes_makes_another_run_where_each_contrasts_alone():
         there, here = (make_config(*batch, f"model.lafite.{key}=process", f"processes={number}") for number in (4, 2))
         with pytest.raises(UserError, match="of another run: processes=4 there, 2 here"):
             same_run.refuse_other_run(Path("c.pt"), plain(there), here, same_files=True)
+
+
+def test_every_file_of_weights_may_lie_elsewhere():
+    """Sources hold its digest, so its path is not compared."""
+    keys = [key for key in meanings(Config) if key.endswith(".checkpoint")]
+    assert set(keys) | {"metrics.inception_weights"} <= set(CHECKED_BY_CONTENT)
 
 
 def test_files_are_compared_by_content_where_the_checkpoint_has_it():

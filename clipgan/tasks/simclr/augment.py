@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clipgan.config.simclr import AugmentConfig
+from clipgan.config.simclr import ViewAugmentConfig
 
 ATTEMPTS = 10  # largest number of crops to draw until one fits into the image, as in torchvision's RandomResizedCrop
 LUMA = (0.2989, 0.587, 0.114)  # weights of red, green and blue in a colour's grey
@@ -41,7 +41,7 @@ class Draws:
         return Draws(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
-def draw(config: AugmentConfig, count: int, resolution: int, x_flip: bool, random: torch.Generator) -> Draws:
+def draw(config: ViewAugmentConfig, count: int, resolution: int, x_flip: bool, random: torch.Generator) -> Draws:
     """Draw parameters for `count` images; another count changes the parameters of all images.
 
     Args:
@@ -69,7 +69,7 @@ def draw(config: AugmentConfig, count: int, resolution: int, x_flip: bool, rando
     )
 
 
-def _boxes(config: AugmentConfig, count: int, resolution: int, random: torch.Generator) -> Tensor:
+def _boxes(config: ViewAugmentConfig, count: int, resolution: int, random: torch.Generator) -> Tensor:
     """Draw crops, uniform in area and log aspect, and take the first that fits; the whole image if none fits."""
     area = (config.crop + (1 - config.crop) * torch.rand(count, ATTEMPTS, generator=random)) * resolution**2
     aspect = ((2 * torch.rand(count, ATTEMPTS, generator=random) - 1) * math.log(config.aspect)).exp()

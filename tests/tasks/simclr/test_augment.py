@@ -9,7 +9,7 @@ from torchvision.transforms.v2 import RandomResizedCrop
 from torchvision.transforms.v2 import functional as v2
 
 from clipgan.base.randomness import stream
-from clipgan.config.simclr import AugmentConfig
+from clipgan.config.simclr import ViewAugmentConfig
 from clipgan.tasks.simclr import augment as module
 from clipgan.tasks.simclr.augment import augment, blur, crop, draw, grayscale
 from tests.numeric import CLOSE, rounding
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.numeric
 
 N, R = 24, 32
 HUE = rounding(100)  # torchvision turns hues in float32: some ten operations on numbers up to 6
-SIMCLR = AugmentConfig(colour=0.8, hue=0.2, blur=0.5)
+SIMCLR = ViewAugmentConfig(colour=0.8, hue=0.2, blur=0.5)
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_crop_blur_and_grey_are_torchvisions(images):
 
 def test_boxes_are_distributed_as_torchvisions():
     many = 4000
-    draws = draw(AugmentConfig(), many, R, True, stream(0, "many"))
+    draws = draw(ViewAugmentConfig(), many, R, True, stream(0, "many"))
     torch.manual_seed(0)
     transform, image = RandomResizedCrop(R, (0.08, 1.0), (3 / 4, 4 / 3)), torch.zeros(3, R, R)
     theirs = [transform.make_params([image]) for _ in range(many)]
@@ -113,7 +113,7 @@ def test_a_view_depends_on_its_seed_alone_and_not_on_how_a_batch_is_shared_out(i
 def test_without_mirroring_left_stays_left():
     half = torch.zeros(64, 3, R, R)
     half[..., : R // 2] = 1.0
-    plain = AugmentConfig(crop=0.5, jitter=0, grayscale=0)
+    plain = ViewAugmentConfig(crop=0.5, jitter=0, grayscale=0)
     views = augment(half, draw(plain, 64, R, False, stream(0, "x")))
     left, right = (views[..., column].mean(dim=(1, 2)) for column in (0, -1))
     assert (left >= right - rounding(3 * R)).all()
@@ -123,5 +123,5 @@ def test_without_mirroring_left_stays_left():
 
 @pytest.mark.usefixtures("float64")
 def test_a_whole_image_that_nothing_happens_to_stays_as_it_is(images):
-    still = draw(AugmentConfig(crop=1.0, aspect=1.0, jitter=0, grayscale=0), N, R, False, stream(0, "x"))
+    still = draw(ViewAugmentConfig(crop=1.0, aspect=1.0, jitter=0, grayscale=0), N, R, False, stream(0, "x"))
     torch.testing.assert_close(augment(images, still), images)
