@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from clipgan.config.checks import at_least, one_of, require, weight
+from clipgan.config.checks import at_least, one_of, require, share, weight
 
 PSEUDO_TEXTS = ("noise", "nearest")
 NOISES = ("added", "mixed")
@@ -29,7 +29,7 @@ class ConditionConfig:
                      "below 1 with condition.noise=mixed: nothing would be left of the features")  # fmt: skip
         one_of("condition.pseudo_text", self.pseudo_text, PSEUDO_TEXTS)
         at_least("condition.neighbours", self.neighbours, 1)
-        require(0 <= self.language_free <= 1, "condition.language_free", self.language_free, "between 0 and 1")
+        share("condition.language_free", self.language_free)
 
     def length(self, level: float) -> float:
         """Convert a level to the length of the noise that is added to features of length 1, before normalisation."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from clipgan.config.checks import at_least, one_of, positive, require
+from clipgan.config.checks import at_least, one_of, positive, require, share
 
 PRECISIONS = ("auto", "float32", "mixed", "bfloat16")
 
@@ -25,8 +25,7 @@ class TinyClipTraining:
         at_least("clip.train.batch", self.batch, 4)
         positive("clip.train.lr", self.lr)
         at_least("clip.train.hard_negatives", self.hard_negatives, 0)
-        require(0 <= self.min_attribute_accuracy <= 1, "clip.train.min_attribute_accuracy",
-                 self.min_attribute_accuracy, "between 0 and 1")  # fmt: skip
+        share("clip.train.min_attribute_accuracy", self.min_attribute_accuracy)
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from clipgan.config.checks import at_least, one_of, positive, require, weight
+from clipgan.config.checks import at_least, one_of, positive, require, share, weight
 
 
 @dataclass
@@ -56,7 +56,7 @@ class ModelConfig:
             positive(f"model.{key}", getattr(self, key))
         for key in ("r1_gamma", "pl_weight", "ema_rampup"):
             weight(f"model.{key}", getattr(self, key))
-        require(0 <= self.style_mixing <= 1, "model.style_mixing", self.style_mixing, "between 0 and 1")
+        share("model.style_mixing", self.style_mixing)
         require(self.lafite is None or not self.spatial_seed, "model.spatial_seed", self.spatial_seed,
                 "false with LAFITE's networks (model.lafite)")  # fmt: skip
         require(self.lafite is None or not self.multi_scale, "model.multi_scale", self.multi_scale,

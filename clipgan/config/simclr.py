@@ -74,7 +74,7 @@ class FinetuneConfig:
         at_least("simclr.finetune.epochs", self.epochs, 1)
         at_least("simclr.finetune.batch", self.batch, 2)
         positive("simclr.finetune.lr", self.lr)
-        require(0 < self.momentum < 1, "simclr.finetune.momentum", self.momentum, "a number between 0 and 1")
+        require(0 < self.momentum < 1, "simclr.finetune.momentum", self.momentum, "above 0 and below 1")
 
 
 @dataclass

@@ -45,7 +45,9 @@ class Config:
     heterologous: str = "direction"  # what h weighs: direction (anchor the target) | source (generated images)
     C_it: float = 0.5  # weight of image-text pairs
     C_ii: float = 0.5  # weight of image-image pairs
-    S: SpaceWeights = field(default_factory=SpaceWeights)  # structure parameters: weights of the spaces, a ratio
+    S: SpaceWeights = field(
+        default_factory=SpaceWeights
+    )  # weights of the spaces; each is multiplied by C_it or C_ii
     contrast: ContrastConfig = field(default_factory=ContrastConfig)  # how much is contrasted at once, and how often
     seed: int = 0  # seed of every random draw
     batch: int = 16  # images per step
@@ -155,8 +157,11 @@ class Config:
         require(self.contrast.negatives == 0 or self.loss.text == "clean", "contrast.negatives",
                  self.contrast.negatives, "0 with loss.text=noisy: further targets have no noise")  # fmt: skip
         if self.heterologous == "source":
-            for phase, space, pair, term in self.loss.terms():
-                require(phase == "generator" or term.h is None, f"loss.{phase}.{space}.{pair}.h", term.h,
+            own = [(f"loss.discriminator.{space}.{pair}.{name}", getattr(term, name))
+                   for phase, space, pair, term in self.loss.terms() if phase == "discriminator"
+                   for name in ("h", "heterologous")]  # fmt: skip
+            for key, value in own:
+                require(value is None, key, value,
                          "null with heterologous=source, where h weighs terms on generated images")  # fmt: skip
         require(self.batch % (self.processes * group) == 0, "processes", self.processes,
                  f"such that batch={self.batch} splits into equal multiples of model.mbstd_group={group}")  # fmt: skip

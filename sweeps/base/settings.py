@@ -104,7 +104,7 @@ class Settings:
         if self.study_name is not None and not is_study_name(self.study_name):
             self._refuse("study_name", "a name without / and \\: the sweep's folder is called so")
         if not 0 <= self.max_failure_rate <= 1:
-            self._refuse("max_failure_rate", "in [0, 1]")
+            self._refuse("max_failure_rate", "between 0 and 1")
         if self.grace < 2 * self.heartbeat:
             self._refuse("grace", f"at least 2 x hydra.sweeper.heartbeat={self.heartbeat}")
         self._check_choices()
@@ -116,7 +116,7 @@ class Settings:
         if count != "auto" and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
             self._refuse("replicas", "auto, or at least 1")
         if not 0 < self.replicas_error < 1:
-            self._refuse("replicas_error", "between 0 and 1")
+            self._refuse("replicas_error", "above 0 and below 1")
         if self.replicas_max < MIN_SEEDS:
             self._refuse("replicas_max", f"at least {MIN_SEEDS}")
         if count == "auto":

@@ -122,6 +122,7 @@ def test_text_becomes_numbers():
         (["loss.similarity=exp_cos", "loss.temperature.CLIP=0.011"], ["loss.temperature.CLIP=0.011", "exp_cos"]),
         (["loss.similarity=exp_cos", "+loss.generator.D.it.temperature=0.01"], ["D.it.temperature=0.01", "exp_cos"]),
         (["heterologous=source", "+loss.discriminator.D.it.h=7"], ["loss.discriminator.D.it.h=7", "source"]),
+        (["heterologous=source", "+loss.discriminator.D.it.heterologous=7"], ["D.it.heterologous=7", "source"]),
         (["+pairs.k=3"], ["pairs.k=3", "null for pairs=plain"]),
         (["pairs=add_new_positive", "+pairs.fraction=0.9"], ["pairs.fraction=0.9", "null"]),
         (["pairs=add_new_positive", "pairs.k=15"], ["pairs.k=15", "batch=16"]),
