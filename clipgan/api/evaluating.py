@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from clipgan.api.callers_state import callers_state_kept
-from clipgan.base.errors import UserError
+from clipgan.api.generating import refuse_two_sources
 
 
 def evaluate(
@@ -33,8 +33,7 @@ def evaluate(
     """
     from clipgan.evaluating.options import EvaluateOptions, parse_metrics
 
-    if (run is None) == (checkpoint is None):
-        raise UserError(f"run={run} and checkpoint={checkpoint} are given: give exactly one of the two")
+    refuse_two_sources(run, checkpoint)
     uri = () if mlflow_tracking_uri is None else (f"mlflow.tracking_uri={mlflow_tracking_uri}",)
     options = EvaluateOptions(
         run=run,

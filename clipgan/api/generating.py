@@ -1,16 +1,29 @@
 """`load_generator`: a trained generator, which draws what prompts say."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipgan.api.callers_state import callers_state_kept
 from clipgan.base.errors import UserError
+from clipgan.base.mlflow_store import tracking_uri
 
 if TYPE_CHECKING:  # it imports torch
     from clipgan.sampling.sampler import Sampler
 
-DEFAULT_URI = "sqlite:///mlflow.db"
+
+def refuse_two_sources(run: str | None, checkpoint: Path | str | None) -> None:
+    """Refuse two sources of a generator, and none.
+
+    Raises:
+        UserError: both or none of them are given.
+    """
+    if (run is None) == (checkpoint is None):
+        what = (
+            "neither run nor checkpoint is given"
+            if run is None
+            else f"{run=} and checkpoint={str(checkpoint)!r} are given"
+        )
+        raise UserError(f"{what}: give exactly one of the two")
 
 
 def load_generator(
@@ -35,13 +48,11 @@ def load_generator(
     Raises:
         UserError: the model or its CLIP is missing, or both or none of `run` and `checkpoint` are given.
     """
-    if (run is None) == (checkpoint is None):
-        raise UserError(f"run={run} and checkpoint={checkpoint} are given: give exactly one of the two")
-    uri = mlflow_tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+    refuse_two_sources(run, checkpoint)
     with callers_state_kept():
         from clipgan.base.device import choose_device
         from clipgan.sampling.sampler import open_sampler
         from clipgan.sampling.source import find_source
 
-        source = find_source(run, None if checkpoint is None else Path(checkpoint), uri)
+        source = find_source(run, None if checkpoint is None else Path(checkpoint), tracking_uri(mlflow_tracking_uri))
         return open_sampler(source, choose_device(device), clip_checkpoint)

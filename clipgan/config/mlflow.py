@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from clipgan.base.mlflow_store import DEFAULT_URI
 from clipgan.config.checks import require
 
 
@@ -9,7 +10,7 @@ from clipgan.config.checks import require
 class MlflowConfig:
     """Where MLflow keeps the metrics; metrics.jsonl has them too."""
 
-    tracking_uri: str | None = "sqlite:///mlflow.db"  # MLflow's address; null: metrics.jsonl only
+    tracking_uri: str | None = DEFAULT_URI  # MLflow's address; null: metrics.jsonl only
     experiment: str = "clipgan"  # experiment that holds the runs; created if missing
     log_model: bool = True  # true: a training logs its generator to MLflow, which can serve it
 

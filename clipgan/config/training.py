@@ -45,9 +45,7 @@ class Config:
     heterologous: str = "direction"  # what h weighs: direction (anchor the target) | source (generated images)
     C_it: float = 0.5  # weight of image-text pairs
     C_ii: float = 0.5  # weight of image-image pairs
-    S: SpaceWeights = field(
-        default_factory=SpaceWeights
-    )  # weights of the spaces; each is multiplied by C_it or C_ii
+    S: SpaceWeights = field(default_factory=SpaceWeights)  # weights of the spaces; each is multiplied by C_it or C_ii
     contrast: ContrastConfig = field(default_factory=ContrastConfig)  # how much is contrasted at once, and how often
     seed: int = 0  # seed of every random draw
     batch: int = 16  # images per step

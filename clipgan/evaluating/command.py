@@ -11,6 +11,7 @@ from clipgan.base.device import choose_device
 from clipgan.base.distributed import joined, planned_rank, planned_size, value_of_first
 from clipgan.base.errors import UserError
 from clipgan.base.heartbeat import watching_processes
+from clipgan.base.mlflow_store import tracking_uri
 from clipgan.config import Config
 from clipgan.config.command_line import compose_config, with_overrides
 from clipgan.engine.checkpoint_file import snapshots
@@ -21,8 +22,6 @@ from clipgan.evaluating.options import EvaluateOptions
 from clipgan.sampling.files import unused_folder
 from clipgan.sampling.source import Source, find_source, from_checkpoint
 from clipgan.tracking.mlflow_run import RUN_ID_FILE, URI_FILE, noted
-
-DEFAULT_URI = "sqlite:///mlflow.db"
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ def find_job(options: EvaluateOptions) -> Job:
     protocol = [f"metrics={options.protocol}"] if options.protocol else []
     overrides = [*protocol, *options.overrides]
     given = options.value("mlflow.tracking_uri")
-    uri = None if given == "null" else given or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+    uri = None if given == "null" else tracking_uri(given)
     if options.images is not None:
         pictures = find_pictures(options.images, _resolution(options))
         config = compose_config([*overrides, *_size(options, pictures)])

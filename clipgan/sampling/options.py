@@ -5,13 +5,14 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from clipgan.base import lookup
 from clipgan.base.errors import UserError
 from clipgan.base.installed import conf
+from clipgan.base.mlflow_store import tracking_uri
 from clipgan.base.text import printable
 from clipgan.config.checks import text_encoding
 from clipgan.inputs.data.limits import check_caption
@@ -41,7 +42,7 @@ class SampleOptions:
     out: Path | None = None  # the folder; None: samples/NAME, where NAME comes from the checkpoint's path
     clip_checkpoint: str | None = None  # the guiding CLIP's weights, if the file that the run used has moved
     device: str = "auto"  # auto | cpu | cuda | cuda:1 ...
-    mlflow_tracking_uri: str = "sqlite:///mlflow.db"  # where to look for `run`; default: MLFLOW_TRACKING_URI if set
+    mlflow_tracking_uri: str = field(default_factory=tracking_uri)  # where to look for `run`
 
 
 def parse(arguments: Sequence[str]) -> SampleOptions:
@@ -72,8 +73,6 @@ def parse(arguments: Sequence[str]) -> SampleOptions:
     values: dict[str, Any] = {key.replace(".", "_"): PARSERS[key](key, value) for key, value in given.items()}
     encoding = values.get("encoding", SampleOptions.encoding)
     values["prompts"] = parse_prompts("prompts", given["prompts"], encoding) if "prompts" in given else []
-    if uri := os.environ.get("MLFLOW_TRACKING_URI"):
-        values.setdefault("mlflow_tracking_uri", uri)
     options = SampleOptions(**values)
     _check_together(options)
     return options

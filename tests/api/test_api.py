@@ -53,7 +53,7 @@ def test_a_mistake_raises_the_error_of_the_command():
         api.train(["h=-1"])
     with pytest.raises(HydraException, match="kmig"):
         api.sweep(["kmig=1", "h=1,2"])
-    with pytest.raises(UserError, match="give exactly one of the two"):
+    with pytest.raises(UserError, match="neither run nor checkpoint is given: give exactly one of the two"):
         api.load_generator()
     with pytest.raises(UserError, match=r"--config-dir is a flag .*; hydra.searchpath=\[file://DIR\] adds"):
         api.train(["--config-dir", "mine"])
