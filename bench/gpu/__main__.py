@@ -13,6 +13,7 @@ table without a row in the file stays as it is. `cache_dir=DIR` names the cache,
 """
 
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -76,20 +77,22 @@ def run(options: dict[str, int], texts: dict[str, str]) -> int:
         save(record)
         print(f"{name:<14} {found['status']:<7} {found['seconds']:>6.1f} s  {found.get('last line', '')}", flush=True)
 
+    @functools.cache
+    def shared(stage: Stage) -> dict[str, str]:
+        """Each stage has an MPS of its own, which no late client of another one has disturbed."""
+        return stack.enter_context(service())
+
     def start(part: Part) -> list[str]:
+        [stage] = [stage for stage in stages if part in stage.parts]
+        variables = shared(stage) if part.shares and texts["device"] != "cpu" else {}
         given = [f"{name}={value}" for name, value in texts.items() if value and name != "only"]
         command = here("part", part.name, *given, *(["small=1"] if options["small"] else []))
-        return ["env", *(f"{name}={value}" for name, value in shared[part.name].items()), *command]
+        return ["env", *(f"{name}={value}" for name, value in variables.items()), *command]
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     begin = time.monotonic()
     try:
         with contextlib.ExitStack() as stack:
-            shared = {}  # each stage has a service of its own, which no late client of another one has disturbed
-            for stage in stages:
-                shares = texts["device"] != "cpu" and any(part.shares for part in stage.parts)
-                variables = stack.enter_context(service()) if shares else {}
-                shared |= {part.name: variables if part.shares else {} for part in stage.parts}
             run_stages(stages, options["budget"], start, folder, keep)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
@@ -114,7 +117,7 @@ def chosen(only: str) -> list[Stage]:
 
 
 def run_part(name: str, file: Path, options: dict[str, int], texts: dict[str, str]) -> None:
-    """Run one part in this process, once a line has come with its seconds."""
+    """Run one part in this process, once a line has come with the end of its time, in seconds of `time.monotonic`."""
     [part] = [part for stage in NAMED for part in stage.parts if part.name == name]
     compute, found = part.load(), Findings(file)
     line = sys.stdin.readline()
@@ -125,7 +128,7 @@ def run_part(name: str, file: Path, options: dict[str, int], texts: dict[str, st
     from clipgan.base.device import choose_device
     from clipgan.engine.determinism import deterministic_algorithms, settle_cublas
 
-    deadline = time.monotonic() + float(line)
+    deadline = float(line)
     if part.module == "correct":
         settle_cublas()  # before the choice of a GPU, which initialises CUDA
     folder = file.with_suffix("").resolve()

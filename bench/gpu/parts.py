@@ -45,11 +45,8 @@ def _beside(module: str, *names: str) -> tuple[Part, ...]:
 STAGES: tuple[Stage, ...] = (
     _alone(40, "commands", "prepare"),
     _alone(32, "steps", "step32"),
-    _alone(55, "steps", "step256"),
     _alone(60, "steps", "lafite"),
-    _alone(40, "snapshot", "snapshot"),
-    _alone(50, "cost", "cost"),
-    _alone(22, "commands", "startup"),
+    _alone(24, "commands", "startup"),
     _alone(125, "commands", "sharing", shares=True),
     Stage(88, (
         *_beside("correct", "structures", "equality", "failed_capture", "encoder_bits", "fp16", "gradients", "devices"),
@@ -57,6 +54,9 @@ STAGES: tuple[Stage, ...] = (
         *(Part(f"quality{seed}", "commands", "quality", seed, shares=True) for seed in (0, 1, 2)),
         Part("memory", "cost", "memory", shares=True),
     )),
+    _alone(50, "steps", "step256"),
+    _alone(38, "snapshot", "snapshot"),
+    _alone(48, "cost", "cost"),
 )  # fmt: skip
 # `control` takes eight minutes of its own, so it runs only where `only` names it
 NAMED: tuple[Stage, ...] = (*STAGES, _alone(480, "commands", "control"))

@@ -47,7 +47,8 @@ class Running:
         self.began = self.ended = time.monotonic()
         assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # it has failed already; its log says why
-            self.process.stdin.write(f"{limit}\n")
+            # the end, not the seconds: it may import for a while before it reads
+            self.process.stdin.write(f"{self.began + limit}\n")
             self.process.stdin.close()
 
     def over(self) -> bool:

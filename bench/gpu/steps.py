@@ -1,6 +1,7 @@
 """Parts `step32`, `step256` and `lafite`: the time of a step, eagerly and as CUDA graphs."""
 
 import statistics
+from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -92,7 +93,9 @@ def step256(setting: Setting, found: Findings) -> None:
         with found.attempt(name), ExitStack() as stack:
             for target, value in replaced.items():
                 stack.enter_context(patch(target, value))
-            found.put(name, large_step(setting, (*BASE, *overrides), longest=10 if name == "bf16" else 0))
+            row: dict[str, Any] = {}
+            for key, value in large_step(setting, (*BASE, *overrides), longest=10 if name == "bf16" else 0):
+                found.put(name, row := row | {key: value})
         give_back_memory()
 
 
@@ -101,8 +104,7 @@ def lafite(setting: Setting, found: Findings) -> None:
     wanted = ("model=lafite", "resolution=256", "batch=64", "loss=lafite", "clip=ViT-B32")
     for way in setting.within(reversed(GRAPHS), found, first=15):  # graphs first
         with found.attempt(way):
-            measured = large_step(setting, wanted, 15 if way == "graphs" else 0, (way,), rounds=2, brief=True)
-            for name, value in measured.items():
+            for name, value in large_step(setting, wanted, 15 if way == "graphs" else 0, (way,), rounds=2, brief=True):
                 found.put(name, value)
         give_back_memory()
 
@@ -114,23 +116,25 @@ def large_step(
     ways: tuple[str, ...] = tuple(GRAPHS),
     rounds: int = 3,
     brief: bool = False,
-) -> dict[str, Any]:
-    """Time the kinds of steps of one training, eagerly and as graphs, in turns."""
-    found: dict[str, Any] = {}
+) -> Iterator[tuple[str, dict[str, Any] | float]]:
+    """Time the kinds of steps of one training, eagerly and as graphs, in turns; yield each finding when it is known."""
+    warm_up: dict[str, dict[str, Any]] = {}
     trainings: dict[str, Training] = {}
     for way in ways:
         build = partial(noise_training, setting, *overrides, *GRAPHS[way])
-        trainings[way], row, _ = warmed(build, WARM_UP, beside=bool(trainings))
-        found[way] = {"warm_up": row}
+        trainings[way], warm_up[way], _ = warmed(build, WARM_UP, beside=bool(trainings))
+        yield f"warm-up, {way}", warm_up[way]
     times = kinds(trainings, setting.count(rounds), brief)
     for way, training in trainings.items():
-        found[way] |= row_of(training, mean_step(times[way])) | {"parts_ms": parts_of(times[way])}
+        measured = {"warm_up": warm_up[way], "parts_ms": parts_of(times[way])}
+        yield way, measured | row_of(training, mean_step(times[way]))
     if len(ways) > 1:
-        found["ratio"] = ratio(mean_step(times["eager"]), mean_step(times["graphs"]))
+        yield "ratio", ratio(mean_step(times["eager"]), mean_step(times["graphs"]))
     if longest:
         way, training = list(trainings.items())[-1]
         numbers = (CYCLE + 1,) if brief else tuple(range(CYCLE))
-        found["longest kernels"] = {"of": graphs_in_use(training), "steps": len(numbers)} | profiled(
-            lambda: steps(training, numbers), training.device, longest
+        yield (
+            "longest kernels",
+            {"of": graphs_in_use(training), "steps": len(numbers)}
+            | profiled(lambda: steps(training, numbers), training.device, longest),
         )
-    return found

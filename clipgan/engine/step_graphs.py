@@ -5,11 +5,12 @@ repeats the same kernels on the same memory. So a step's batch and random number
 their place, and a step that also computes a regulariser is another variant with a recording of its own.
 
 The first step of a variant runs eagerly: libraries initialise and choose their algorithms, objects make their state. A
-later one is captured.
+later one is captured. On a GPU none is captured before the other variants have run as well: an eager step cannot use
+the memory that the graphs keep, so it would need its own beside theirs.
 """
 
 import gc
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, Protocol, Self, TypeVar
@@ -141,7 +142,14 @@ class _Variant:
 class StepGraphs(Generic[B]):
     """The graphs of a training's step, one for each variant."""
 
-    def __init__(self, capture: Capture, reset: Callable[[], None], must: bool, eager_runs: int = 1) -> None:
+    def __init__(
+        self,
+        capture: Capture,
+        reset: Callable[[], None],
+        must: bool,
+        eager_runs: int = 1,
+        upcoming: Callable[[], Collection[Hashable]] = tuple,
+    ) -> None:
         """Make no graph yet.
 
         Args:
@@ -149,8 +157,11 @@ class StepGraphs(Generic[B]):
             reset: puts the training's objects in order after a capture that failed before any operation ran.
             must: whether a failed capture is an error; else the steps run eagerly from then on.
             eager_runs: how often a variant runs before it is captured; at least 1.
+            upcoming: called before the first step; returns variants that must all have run before one is captured.
         """
         self._capture, self._reset, self._must, self._eager_runs = capture, reset, must, eager_runs
+        self._upcoming = upcoming
+        self._awaited: set[Hashable] = set()
         self._variants: dict[Hashable, _Variant] = {}
         self._inputs: B | None = None
         self.failure: str | None = None  # why steps run eagerly
@@ -174,6 +185,7 @@ class StepGraphs(Generic[B]):
             return compute(batch, random)
         if self._inputs is None:
             self._inputs = batch.copied()
+            self._awaited.update(self._upcoming())
         else:
             self._inputs.take(batch)
         inputs = self._inputs
@@ -182,7 +194,8 @@ class StepGraphs(Generic[B]):
         if variant.replay is not None:
             return variant.replay().copied()
         static = StaticRandom.of(random, variant.drawn)
-        if variant.runs < self._eager_runs:
+        if variant.runs < self._eager_runs or self._awaited:
+            self._awaited.discard(key)
             variant.runs += 1
             return compute(inputs, static)
         try:

@@ -23,7 +23,7 @@ from bench.gpu.scheduling import Running, limits, run_stages
 from bench.gpu.timing import CYCLE, SHARES, mean_step, parts_of
 from tests.helpers import ROOT
 
-WAITS = "import sys, time; limit = float(sys.stdin.readline()); found = open(sys.argv[-1], 'w'); "
+WAITS = "import sys, time; limit = float(sys.stdin.readline()) - time.monotonic(); found = open(sys.argv[-1], 'w'); "
 SAYS = "found.write('[\"limit\", %f]\\n' % limit); found.close(); "
 
 

@@ -5,6 +5,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import gc
 import weakref
 from types import SimpleNamespace
@@ -16,7 +17,7 @@ from clipgan.base.errors import UserError
 from clipgan.base.randomness import DrawnTensors, StaticRandom, StepRandom
 from clipgan.engine.cpu_graph import CpuCapture
 from clipgan.engine.step_graphs import Captured, CaptureError, CudaCapture, StepGraphs, check_graphs
-from clipgan.tasks.gan.train_step import EAGER_RUNS, due_at, graphs_of
+from clipgan.tasks.gan.train_step import EAGER_RUNS, due_at, graphs_of, kinds_ahead
 from clipgan.tasks.train import train
 from tests.helpers import make_config
 from tests.tiny import tiny
@@ -89,6 +90,24 @@ def test_a_resumed_training_goes_on_from_the_same_bits(make_training):
     for step in range(5, STEPS):
         second.step(step)
     assert_same_state(second, whole)
+
+
+def test_on_a_gpu_no_step_is_captured_before_the_other_kinds_have_run(make_training):
+    """Also after a resumption, whose first steps are of other kinds."""
+    for begin in (0, 5):
+        training, eager = (make_training("model.r1_interval=8", "model.pl_interval=4") for _ in range(2))
+        training.state.step = eager.state.step = begin
+        upcoming = functools.partial(kinds_ahead, training.config, training.state)
+        training.graphs = StepGraphs(repeat, training.state.reset, must=False, upcoming=upcoming)
+        variants, known = training.graphs._variants, [0, 0]
+        for step in range(begin, begin + 16):
+            captured = sum(variant.replay is not None for variant in variants.values())
+            known = [len(variants), captured] if len(variants) < 3 else known
+            training.step(step)
+            eager.step(step)
+        assert known == [2, 0]
+        assert sum(variant.replay is not None for variant in variants.values()) == 3
+        assert_same_state(training, eager)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])

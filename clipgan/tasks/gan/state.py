@@ -98,6 +98,7 @@ class TrainingState:
     def reset(self) -> None:
         """Put the objects in order after a step that was recorded only in part and never ran."""
         self.train_discriminator(True)
+        self.forget_gradients()  # they lie in the memory of the recording
         self.watch.forget()
         scaler = self.precision.scaler()  # the old one may wait for the end of the step
         scaler.load_state_dict(self.scaler.state_dict())

@@ -1,5 +1,6 @@
 """Do one training step: D, G, the lazy regularisers, the moving average; eagerly, or recorded and repeated."""
 
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -18,6 +19,9 @@ from clipgan.tasks.gan.state import TrainingState
 from clipgan.tasks.gan.steps import discriminator_step, generator_step, online_features
 
 EAGER_RUNS = 20  # of a kind of step on a CPU before it is recorded, which takes as long as a dozen repetitions save
+
+
+AHEAD = 64  # steps whose kinds must have run on a GPU before one of them is recorded
 
 
 class Due(NamedTuple):
@@ -44,8 +48,14 @@ def graphs_of(config: Config, state: TrainingState, device: torch.device) -> Ste
         return None
     must = config.graphs == "on"
     if device.type == "cuda":
-        return StepGraphs(CudaCapture(device), state.reset, must)
+        upcoming = partial(kinds_ahead, config, state)
+        return StepGraphs(CudaCapture(device), state.reset, must, upcoming=upcoming)
     return StepGraphs(CpuCapture(state.forget_gradients), state.reset, must, eager_runs=1 if must else EAGER_RUNS)
+
+
+def kinds_ahead(config: Config, state: TrainingState) -> set[Due]:
+    """The kinds of the state's next steps."""
+    return {due_at(config, step) for step in range(state.step, state.step + AHEAD)}
 
 
 def train_step(
