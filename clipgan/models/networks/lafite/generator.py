@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from clipgan.config import LafiteConfig, ModelConfig
 from clipgan.models.networks.activation import activate
 from clipgan.models.networks.convolution import conv2d
+from clipgan.models.networks.derivatives import pixels
 from clipgan.models.networks.generator import Mapping, TextToImage, mapping_depth
 from clipgan.models.networks.lafite.resample import blur, upsample
 from clipgan.models.networks.layers import SQRT2, Linear, channels_at
@@ -114,8 +115,9 @@ class LafiteToRGB(nn.Module):
     def forward(self, x: Tensor, w: Tensor, text: Tensor) -> Tensor:
         """Map x [N, I, H, H], w [N, W], text [N, C] to float32 [N, 3, H, H]; colours are summed in full precision."""
         scale = self.style(w, text) * self.gain
-        y = conv2d(x * scale[:, :, None, None], self.weight, self.bias)
-        return y.float().clamp(-self.bound, self.bound)
+        own = self.weight[:, :, 0, 0] * scale[:, None]  # [N, 3, I]: scaled weights, in place of a scaled map
+        y = torch.bmm(own.to(x.dtype), pixels(x).transpose(1, 2)) + self.bias.to(x.dtype)[:, None]
+        return y.unflatten(2, x.shape[2:]).float().clamp(-self.bound, self.bound)
 
 
 class LafiteBlock(nn.Module):
