@@ -1,8 +1,10 @@
 """How many trials share a GPU with `hydra.sweeper.workers_per_gpu=auto`: measured while the first ones train."""
 
+import os
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from clipgan.base.nvidia_smi import Gpu, read_gpus
 from sweeps.base.settings import Settings
@@ -13,9 +15,12 @@ from sweeps.workers.machine import devices, environment, workers_beside
 SAMPLES = 10  # looks at the GPUs, one a second
 SPARE = 0.1  # share of a GPU's memory that stays free
 MOST = 8  # trials on a GPU
+WITH_MPS = (
+    4  # trials that fit on a GPU with MPS however busy it seems: their kernels run at the same time (docs/gpu.md)
+)
 
 
-def trials_per_gpu(memory: float, before: float, used: float, busy: float) -> int:
+def trials_per_gpu(memory: float, before: float, used: float, busy: float, mps: bool = False) -> int:
     """Compute how many trials like the one that runs now a GPU can hold; at least 1.
 
     Args:
@@ -23,13 +28,19 @@ def trials_per_gpu(memory: float, before: float, used: float, busy: float) -> in
         before: memory in use before the trial.
         used: memory in use with the trial.
         busy: share of the time in which the trial keeps the GPU busy, in %.
+        mps: whether the kernels of several processes run at the same time.
     """
     own = used - before
     if own <= 0:
         return 1  # the trial does not use this GPU
     by_memory = 1 + int(((1 - SPARE) * memory - used) / own)
-    by_time = int(100 / max(busy, 1))
+    by_time = max(int(100 / max(busy, 1)), WITH_MPS if mps else 1)
     return max(1, min(by_memory, by_time, MOST))
+
+
+def has_mps() -> bool:
+    """Whether NVIDIA's MPS runs on this machine, where CUDA's processes look for it."""
+    return (Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps")) / "control").exists()
 
 
 @dataclass
@@ -77,18 +88,19 @@ class GpuSharing:
 
     def _workers(self, n_running: int) -> int:
         """Decide on the number of workers, and say why."""
-        each, memory, busy = MOST, 0.0, 0.0
+        each, memory, busy, mps = MOST, 0.0, 0.0, has_mps()
         for uuid, gpu in self.before.items():
             seen = [sample[uuid] for sample in self._samples if uuid in sample]
             if not seen:
                 return n_running
             used, share = max(one.used or 0 for one in seen), statistics.mean(one.busy or 0 for one in seen)
-            each = min(each, trials_per_gpu(gpu.memory or 0, gpu.used or 0, used, share))
+            each = min(each, trials_per_gpu(gpu.memory or 0, gpu.used or 0, used, share, mps))
             memory, busy = max(memory, used - (gpu.used or 0)), max(busy, share)
         n_workers = min(workers_beside(self.settings, each, n_running), n_running + self.n_open())
         self.say(
             f"workers_per_gpu=auto: a trial uses {memory / 1024:.1f} GiB of its GPU and keeps it busy for {busy:.0f} %"
-            f" of the time, so {each} {'fits' if each == 1 else 'fit'} on a GPU; {n_workers} workers in all"
+            f" of the time{' with MPS' * mps}, so {each} {'fits' if each == 1 else 'fit'} on a GPU;"
+            f" {n_workers} workers in all"
         )
         return n_workers
 

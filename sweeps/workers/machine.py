@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -109,6 +110,7 @@ def cores() -> int:
     return n_cores
 
 
+@cache  # an answer may take seconds, and each worker's share asks
 def _driver_count() -> int:
     try:
         listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20, check=True).stdout

@@ -10,7 +10,7 @@ from sweeps.base.settings import Settings
 from sweeps.points.trial_record import TrialRecord
 from sweeps.study.owner import this_process
 from sweeps.workers import machine
-from sweeps.workers.gpu_sharing import MOST, SAMPLES, GpuSharing, sharing_of, trials_per_gpu
+from sweeps.workers.gpu_sharing import MOST, SAMPLES, WITH_MPS, GpuSharing, has_mps, sharing_of, trials_per_gpu
 from tests.sweeps.sweep_app import App
 
 DRIVER = """#!/bin/sh
@@ -59,6 +59,15 @@ def install(folder: Path, mode: str) -> None:
 )
 def test_memory_and_time_decide(memory: float, before: float, used: float, busy: float, expected: int) -> None:
     assert trials_per_gpu(memory, before, used, busy) == expected
+
+
+def test_with_mps_a_busy_gpu_has_room(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert [trials_per_gpu(80, 0, 2, busy, mps=True) for busy in (100, 30, 20)] == [WITH_MPS, WITH_MPS, 5]
+    assert trials_per_gpu(80, 0, 40, 100, mps=True) == 1  # memory
+    monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(tmp_path))
+    assert not has_mps()
+    (tmp_path / "control").touch()
+    assert has_mps()
 
 
 def running(number: int, pid: int, *steps: int) -> TrialRecord:
