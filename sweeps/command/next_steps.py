@@ -39,8 +39,7 @@ def best_checkpoint(ranking: Ranking) -> tuple[TrialRecord, int, Path] | None:
         return None
     if trial.failed_again is not None and set(there) != set(steps):  # the rerun may have begun anew, in the same folder
         return None
-    order = min if ranking.goal.directions[0] == "minimize" else max
-    step = order(there, key=steps.__getitem__)
+    step = ranking.goal.best(there, key=steps.__getitem__)
     return trial, step, files[step]
 
 

@@ -44,7 +44,7 @@ class ParentRun:
 
     def page(self, goal: Goal | None = None) -> str:
         """Where a browser shows the trials: the best first if `goal`, with own names, is given; else by name."""
-        order = BY_NAME if goal is None else (f"metrics.`{goal.names[0]}`", goal.directions[0] == "minimize")
+        order = BY_NAME if goal is None else (f"metrics.`{goal.names[0]}`", goal.minimizes)
         return address(self._uri, self._experiment_id, parent=self.run_id, order=order)
 
     def finish(self, status: str | None, records: Sequence[TrialRecord], goal: Goal) -> None:
@@ -58,7 +58,7 @@ class ParentRun:
         ranking = Ranking(records, goal)
         if ranking.best is not None and len(goal.names) == 1:
             [name] = ranking.goal.names
-            self._log_best_so_far(records, goal.directions[0], f"best_so_far_{name}")
+            self._log_best_so_far(records, goal, f"best_so_far_{name}")
             self._log(f"best_point_{name}", {0: ranking.best.values[0]})
         if ranking.incomparable:
             self.client.set_tag(self.run_id, NO_BEST, " ".join(ranking.incomparable)[:MAX_PARAM])
@@ -71,14 +71,13 @@ class ParentRun:
         if status is not None:
             self.client.set_terminated(self.run_id, status)
 
-    def _log_best_so_far(self, records: Sequence[TrialRecord], direction: str, name: str) -> None:
+    def _log_best_so_far(self, records: Sequence[TrialRecord], goal: Goal, name: str) -> None:
         """Write a curve: at step N, the best value among the N trials that were complete first."""
         done = [record for record in records if record.state == "COMPLETE" and record.value is not None]
-        better = min if direction == "minimize" else max
         curve: dict[int, float] = {}
         for step, record in enumerate(sorted(done, key=_ended), 1):
             assert record.value is not None
-            curve[step] = record.value if step == 1 else better(curve[step - 1], record.value)
+            curve[step] = record.value if step == 1 else goal.best(curve[step - 1], record.value)
         self._log(name, curve)
 
     def _log(self, name: str, curve: dict[int, float]) -> None:

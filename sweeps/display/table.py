@@ -14,7 +14,7 @@ from rich.table import Table
 
 from sweeps.base.even_choice import evenly
 from sweeps.points.numbers import MOST_WHOLE, digits
-from sweeps.points.ranking import Ranking
+from sweeps.points.ranking import Goal, Ranking
 from sweeps.points.search_space import Values, name_of, shown
 from sweeps.points.trial_record import TrialRecord
 
@@ -90,7 +90,7 @@ def _begin(ranking: Ranking) -> list[Column]:
 def _further(ranking: Ranking) -> list[Column]:
     """The columns beside the reported steps: the best of them, and the attributes of the trials."""
     records, goal = ranking.records, ranking.goal
-    best = cells([best_step_value(record, goal.directions[0]) for record in records])
+    best = cells([best_step_value(record, goal) for record in records])
     return [
         *([(f"{goal.names[0]}_best", best)] if any(record.steps for record in records) else []),
         *(
@@ -108,11 +108,10 @@ def _end(ranking: Ranking) -> list[Column]:
     return [*((name, cells([row[place] for row in values])) for place, name in enumerate(names)), ("state", states)]
 
 
-def best_step_value(record: TrialRecord, direction: str) -> float | None:
+def best_step_value(record: TrialRecord, goal: Goal) -> float | None:
     """The best of a trial's reported values; NaN is none."""
     values = [value for value in record.steps.values() if not math.isnan(value)]
-    pick = min if direction == "minimize" else max
-    return pick(values) if values else None
+    return goal.best(values) if values else None
 
 
 def shown_steps(steps: Sequence[int], at_most: int = MAX_STEPS) -> list[int]:

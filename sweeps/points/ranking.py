@@ -8,6 +8,7 @@ import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sweeps.base.errors import SweepError
 from sweeps.points.comparable import cautions, why_not
@@ -41,6 +42,21 @@ class Goal:
     top: int | None = None  # replicate only this many points: the best by their first seed; None: all
     seed_key: str = "seed"  # an axis of this name gives replicas too
     step_name: str = "step"  # unit of the steps that a job reports, such as kimg
+
+    @property
+    def minimizes(self) -> bool:
+        """Whether the first objective is to be minimized."""
+        return self.directions[0] == "minimize"
+
+    @property
+    def sign(self) -> int:
+        """What makes a cost of a value of the first objective: 1 if it is to be minimized, else -1."""
+        return 1 if self.minimizes else -1
+
+    @property
+    def best(self) -> Callable[..., Any]:
+        """The function that finds the best value of the first objective, or with `key` what has it: min or max."""
+        return min if self.minimizes else max
 
 
 @dataclass(frozen=True)
@@ -122,9 +138,8 @@ class Ranking:
         found = [result for result in by_point(self.records, aggregate_named(goal.aggregate)) if result.values]
         most = max((len(result.complete) for result in found), default=0)
         self.asked = most if goal.error is not None else goal.replicas or most
-        sign = 1 if goal.directions[0] == "minimize" else -1
         self.enough = enough = min(self.asked, most)  # complete replicas that a point needs, to be the best
-        self.points = sorted(found, key=lambda result: (len(result.complete) < enough, sign * result.values[0]))
+        self.points = sorted(found, key=lambda result: (len(result.complete) < enough, goal.sign * result.values[0]))
         full = [result for result in self.points if len(result.complete) >= enough]
         several = len(goal.directions) > 1
         front = pareto_front([result.values for result in full], goal.directions) if several else range(len(full[:1]))
@@ -141,14 +156,14 @@ class Ranking:
     @property
     def best_of(self) -> str:
         """Say what the first point is: `best`, or the best of those with enough seeds where another one is better."""
-        better = min if self.goal.directions[0] == "minimize" else max
         values = [result.values[0] for result in self.points]
-        return "best" if better(values) == values[0] else f"best of the points with at least {self.enough} seeds"
+        is_best = self.goal.best(values) == values[0]
+        return "best" if is_best else f"best of the points with at least {self.enough} seeds"
 
     def best_trial(self, result: PointResult) -> TrialRecord:
         """The point's complete trial that is best by the first objective."""
-        pick = min if self.goal.directions[0] == "minimize" else max
-        return pick(result.complete, key=lambda trial: trial.values[0])
+        best: TrialRecord = self.goal.best(result.complete, key=lambda trial: trial.values[0])
+        return best
 
     @property
     def has_replicas(self) -> bool:
@@ -166,8 +181,7 @@ class Ranking:
 
     def is_better(self, result: PointResult) -> bool:
         """Whether the mean of a point is better than that of the best point, which has more replicas."""
-        minimises = self.goal.directions[0] == "minimize"
-        return (result.first.mean < self.points[0].first.mean) is minimises
+        return (result.first.mean < self.points[0].first.mean) is self.goal.minimizes
 
     def difference(self, result: PointResult) -> Interval | None:
         """Return the interval of a point's mean minus the best point's; None: unknown, or the best.
@@ -194,7 +208,7 @@ class Ranking:
         whole = [result for result in self.points if result.origin is None and not result.has_failed]
         if not whole or whole[0] is not best:
             return {}
-        sign = 1 if self.goal.directions[0] == "minimize" else -1
+        sign = self.goal.sign
         found = differences([[sign * value for value in result.in_a_row] for result in whole], 0, self.goal.error)
         return {
             point_id(result.point): ends if ends is None or sign == 1 else (-ends[1], -ends[0])

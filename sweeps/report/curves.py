@@ -73,7 +73,7 @@ def _curve(trials: Sequence[TrialRecord], last: bool = False, **look: Any) -> Sc
 def _axes(figure: Figure, sweep: Sweep, positive: bool) -> None:
     styled(figure, HEIGHT)
     figure.update_xaxes(title=label(sweep.goal.step_name), rangemode="tozero")
-    log = positive and sweep.minimizes  # distances fall by factors; shares such as accuracies do not rise by them
+    log = positive and sweep.goal.minimizes  # distances fall by factors; shares such as accuracies do not rise by them
     figure.update_yaxes(title=label(sweep.objective), type="log" if log else "linear", **LOG_TICKS)
     legend = {"title": "best first", "x": 1.01, "y": 1, "font": {"size": 11.5}}
     if max(len(trace.name) for trace in figure.data) > SHORT_LABEL:  # beside the curves it would squeeze them

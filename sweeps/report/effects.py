@@ -49,7 +49,7 @@ def heat_map(sweep: Sweep, across: str, up: str) -> Figure:
             text=[["" if value is None else f"{value:.{n}g}" for value in row] for row in cells],
             texttemplate="%{text}" if written else None,
             colorscale=SCALE,
-            reversescale=sweep.minimizes,  # the darker the better
+            reversescale=sweep.goal.minimizes,  # the darker the better
             hoverongaps=False,
             xgap=2,
             ygap=2,

@@ -80,7 +80,7 @@ def main_effects(sweep: Sweep) -> MainEffects | str:
         reach = critical(len(found), freedom, ERROR)
         counts = Counter(point[axis] for point, _ in measured if axis in point)
         rows = {value: np.array([0.0, *_coded({axis: value}, values)]) for value in found}
-        order = sorted(found, key=lambda value: float(rows[value] @ coefficients) * (1 if sweep.minimizes else -1))
+        order = sorted(found, key=lambda value: float(rows[value] @ coefficients) * sweep.goal.sign)
         for value in order:
             contrast = rows[value] - rows[order[0]]
             difference = float(contrast @ coefficients)

@@ -36,7 +36,7 @@ def parallel_coordinates(sweep: Sweep) -> Figure | str:
     figure.update_layout(margin={"l": 90, "r": 110, "t": 70, "b": 40})
     # the best last, over the others; each line starts at its objective, followed by the colour bar
     *lines, bar = figure.data
-    lines.sort(key=lambda line: line.y[0], reverse=sweep.minimizes)
+    lines.sort(key=lambda line: line.y[0], reverse=sweep.goal.minimizes)
     worst, best = lines[0].y[0], lines[-1].y[0]
     for line in lines:  # in Optuna's scale the worst is white
         [line.line.color] = sample_colorscale(LINE_SCALE, (line.y[0] - worst) / (best - worst or 1))

@@ -81,11 +81,6 @@ class Sweep:
         """Whether something else than the mean of a point's replicas decides its place."""
         return self.goal.aggregate != "mean" and self.ranking.has_replicas
 
-    @property
-    def minimizes(self) -> bool:
-        """Whether the first objective is to be minimized."""
-        return self.goal.directions[0] == "minimize"
-
     def in_state(self, *states: str) -> list[TrialRecord]:
         """The trials in these states; without those of replicas that never started, as their point was pruned."""
         return [trial for trial in self.trials if trial.state in states and not trial.skipped]

@@ -119,8 +119,7 @@ class Plan:
 
     def _look(self, results: Sequence[PointResult]) -> tuple[int, list[int]]:
         """Find the number of seeds that is due, and the positions of the points that must have it: see `next_look`."""
-        sign = 1 if self.goal.directions[0] == "minimize" else -1
-        costs = [[sign * value for value in result.in_a_row] for result in results]
+        costs = [[self.goal.sign * value for value in result.in_a_row] for result in results]
         return next_look(costs, self.goal.error or 0.0, self.replicas)
 
     def why_no_further_seed(self, records: Sequence[TrialRecord]) -> str | None:

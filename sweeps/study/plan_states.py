@@ -65,7 +65,7 @@ class PlanStates:
 
     def has_reached(self, plan: Plan, target: float) -> bool:
         """Whether a complete trial of the plan is as good as a value."""
-        sign = 1 if plan.goal.directions[0] == "minimize" else -1
+        sign = plan.goal.sign
         complete = (r for r in self._trials.results() if r.state == "COMPLETE" and self.wanted(plan, r))
         return any(record.value is not None and sign * record.value <= sign * target for record in complete)
 

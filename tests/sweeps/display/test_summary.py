@@ -117,10 +117,11 @@ def test_nothing_left_to_run() -> None:
 
 @pytest.mark.parametrize(("direction", "number", "step_value"), [("minimize", 1, 12.25), ("maximize", 0, 30.0)])
 def test_the_best(direction: str, number: int, step_value: float) -> None:
-    [leader] = Ranking(RECORDS, Goal(directions=(direction,))).leaders
+    goal = Goal(directions=(direction,))
+    [leader] = Ranking(RECORDS, goal).leaders
     assert leader.complete[0].number == number
-    assert best_step_value(RECORDS[0], direction) == step_value
-    assert best_step_value(RECORDS[2], direction) is None
+    assert best_step_value(RECORDS[0], goal) == step_value
+    assert best_step_value(RECORDS[2], goal) is None
 
 
 def test_of_many_steps_an_even_choice_with_the_last() -> None:

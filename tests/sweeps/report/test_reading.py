@@ -15,7 +15,7 @@ from tests.sweeps.report.studies import Studies, add, grid
 def test_a_study_with_its_trials(studies: Studies) -> None:
     grid(studies.make("s"))
     sweep = read(studies.url, "s")
-    assert (sweep.name, sweep.axes, sweep.objective, sweep.minimizes) == ("s", ("loss", "h"), "objective", True)
+    assert (sweep.name, sweep.axes, sweep.objective, sweep.goal.minimizes) == ("s", ("loss", "h"), "objective", True)
     assert sweep.goal.step_name == "kimg"
     assert [len(sweep.in_state(state)) for state in ("COMPLETE", "PRUNED", "FAIL")] == [8, 1, 1]
     first = sweep.trials[0]
