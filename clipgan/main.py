@@ -1,4 +1,4 @@
-"""`python train.py` and `clipgan-train`: the only module that knows Hydra, the trainings and the sweeps."""
+"""`python train.py` and `clipgan-train`: the only module that knows Hydra, trainings and sweeps at once."""
 
 import os
 import shutil

@@ -31,9 +31,9 @@ ARCHIVE = b"PK\x03\x04"  # first bytes of a zip
 END_OF_ARCHIVE = (b"PK\x05\x06", 22)  # first bytes and length of its last record
 
 
-def checkpoint_path(run_dir: Path, kimg: int) -> Path:
-    """Return a snapshot's path, such as `checkpoint-000008.pt` after 8 kimg."""
-    return run_dir / f"checkpoint-{kimg:06d}.pt"
+def checkpoint_path(run_dir: Path, units: int) -> Path:
+    """Return a snapshot's path, such as `checkpoint-000008.pt` after 8 kimg or 8 epochs."""
+    return run_dir / f"checkpoint-{units:06d}.pt"
 
 
 def snapshots(run_dir: Path) -> list[Path]:

@@ -25,19 +25,18 @@ class CmmdExtractor(JudgeExtractor):
 
 
 @functools.cache  # see load_dinov2
-def load_cmmd_clip(given: str | None, device: torch.device, model: str = MODEL) -> CmmdExtractor:
+def load_cmmd_clip(given: str | None, device: torch.device) -> CmmdExtractor:
     """Load the network: OpenAI's weights by open_clip, or a file of them.
 
     Args:
         given: `metrics.cmmd_weights`; None: from the hub or its cache.
         device: the device of the network.
-        model: open_clip's name; another one than `MODEL` is for tests.
 
     Raises:
         UserError: the weights are missing, or are another network's.
     """
     try:
-        config = ClipConfig(name="cmmd", model=model, pretrained="openai", checkpoint=given, precision="float32")
+        config = ClipConfig(name="cmmd", model=MODEL, pretrained="openai", checkpoint=given, precision="float32")
         clip = load_clip(config, None, Path(), device)
     except UserError as error:
         raise UserError(f"metrics.cmmd: {error} (here: metrics.cmmd_weights=FILE)") from error

@@ -162,11 +162,11 @@ def job_overrides(axes: Sequence[AnyAxis], fixed: Sequence[str], own: Sequence[s
     return [line for _, line in sorted([*lines, *placed], key=lambda pair: pair[0])] + left
 
 
-def point_at(axes: Sequence[AnyAxis], values: Values, system: Mapping[str, Any] | None = None) -> Point:
+def point_at(axes: Sequence[AnyAxis], values: Values) -> Point:
     """Make the point with these allowed values; it may lack axes."""
     own = [axis for axis in axes if axis.name in values]
     ordered = {axis.name: values[axis.name] for axis in own}
-    return Point(ordered, tuple(axis.override(values[axis.name]) for axis in own), system or {})
+    return Point(ordered, tuple(axis.override(values[axis.name]) for axis in own), {})
 
 
 def space_of(axes: Sequence[AnyAxis]) -> Space:

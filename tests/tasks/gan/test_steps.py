@@ -34,7 +34,7 @@ SELECTED = [
 ]
 
 
-# LAFITE's terms alone: tests/tasks/gan/test_lafite_parity.py has the rest of its step
+# LAFITE's terms alone: tests/import_lafite/test_steps.py has the rest of its step
 LAFITES_TERMS = [
     "loss=lafite",
     "loss.similarity=cos",
