@@ -63,6 +63,19 @@ class WorkerProcess:
     overdue: int | None = None  # the trial that has run too long, for which the worker was told to stop
     killed_at: float = 0.0  # monotonic time at which the worker is killed if it still runs this trial
 
+    def has_ended(self) -> bool:
+        """Whether the process has ended.
+
+        A signal's exception inside of `poll` would leave its lock taken: each later wait would then last for ever.
+        """
+        with held():
+            return self.process.poll() is not None
+
+    def ask_to_stop(self) -> None:
+        """Send SIGTERM, unless the process has ended."""
+        with held():  # see `has_ended`
+            self.process.terminate()
+
     def kill(self) -> None:
         """Kill the worker and the processes that it has started."""
         with suppress(ProcessLookupError):
@@ -140,7 +153,7 @@ class Leader:
         orders = Orders(this_process(), self.parent_run_id, self.as_axes, removed_callbacks(self.config))
         told = {STORAGE: self.study.url, STUDY: self.study.base_name, ORDERS: json.dumps(vars(orders))}
         log = self.folder / f"{host_tag()}-{os.getpid()}-{place}.log"
-        with log.open("ab") as file:
+        with held(), log.open("ab") as file:  # a worker that no one knows would go on
             process = subprocess.Popen(
                 [sys.executable, *own_arguments(self.config)],
                 env={**os.environ, **self.shares[place], **told},
@@ -149,7 +162,7 @@ class Leader:
                 stderr=subprocess.STDOUT,
                 process_group=0,  # Ctrl-C on the terminal reaches only the leader, which then stops the workers
             )
-        self._workers[place] = WorkerProcess(process, log)
+            self._workers[place] = WorkerProcess(process, log)
 
     def _watch(self) -> bool:
         shown = 0.0
@@ -158,7 +171,7 @@ class Leader:
             if self.limits.is_over(time.monotonic()):
                 return False
             for place, worker in list(self._workers.items()):
-                if worker.process.poll() is not None:
+                if worker.has_ended():
                     self._replace(place, self._workers.pop(place))
             if time.monotonic() - shown > SHOW:
                 self._show()
@@ -189,7 +202,7 @@ class Leader:
                 continue
             if worker.overdue != record.number:
                 worker.overdue, worker.killed_at = record.number, now + self.stop_seconds
-                worker.process.terminate()
+                worker.ask_to_stop()
             elif now > worker.killed_at:
                 worker.kill()
 
@@ -227,15 +240,16 @@ class Leader:
     def _stop_workers(self) -> None:
         """Stop the remaining workers and requeue their trials; a second signal kills them at once."""
         for worker in self._workers.values():
-            worker.process.terminate()
+            worker.ask_to_stop()
         deadline = time.monotonic() + self.stop_seconds
         try:
-            while time.monotonic() < deadline and any(w.process.poll() is None for w in self._workers.values()):
+            while time.monotonic() < deadline and not all(w.has_ended() for w in self._workers.values()):
                 time.sleep(POLL)
         finally:
             for worker in self._workers.values():
                 worker.kill()
             for worker in self._workers.values():
-                worker.process.wait()
+                while not worker.has_ended():
+                    time.sleep(POLL)
                 self.study.abandon(worker.process.pid, None)
             self._workers.clear()

@@ -1,6 +1,7 @@
 """The leader and workers that die before they have a trial."""
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from omegaconf import OmegaConf
 
 from sweeps.base.errors import SweepError
 from sweeps.base.settings import Settings
+from sweeps.base.signals import Stop
 from sweeps.display.progress import EventLines
 from sweeps.points.search_space import Point
 from sweeps.search.plan import Grid, Plan
@@ -71,3 +73,39 @@ def test_a_sweep_ends_for_workers_that_die_at_once_only_if_no_other_runs_a_trial
     assert study.complete(claim, (1.0,), None)
     with pytest.raises(SweepError, match=died):
         leader._replace(1, dead_worker(tmp_path))
+
+
+class InterruptedLock:
+    """A lock of Popen, during whose work Ctrl-C comes."""
+
+    def __init__(self, lock: Any) -> None:
+        self.lock = lock
+
+    def acquire(self, blocking: bool) -> bool:
+        taken: bool = self.lock.acquire(blocking)
+        signal.raise_signal(signal.SIGINT)
+        return taken
+
+    def release(self) -> None:
+        self.lock.release()
+
+    def __enter__(self) -> bool:
+        return self.acquire(True)
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+@pytest.mark.parametrize("name", ["has_ended", "ask_to_stop"])
+def test_an_interruption_while_a_worker_is_asked_leaves_no_lock_taken(tmp_path: Path, name: str) -> None:
+    process = subprocess.Popen(["sleep", "60"], process_group=0)
+    worker = WorkerProcess(process, tmp_path / "0.log")
+    free = process._waitpid_lock  # type: ignore[attr-defined]
+    process._waitpid_lock = InterruptedLock(free)  # type: ignore[attr-defined]
+    with Stop().catching_signals(), pytest.raises(KeyboardInterrupt):
+        getattr(worker, name)()
+    assert free.acquire(False)
+    free.release()
+    process._waitpid_lock = free  # type: ignore[attr-defined]
+    worker.kill()
+    process.wait()
