@@ -61,7 +61,7 @@ class StoredStudy:
             self._begin(name, {"identity": identity, "space": {}, FAMILY: name})
         self.study = newest_study(storage, known or name)
         self.key = storage.get_study_id_from_name(self.study.study_name)
-        self._refuse_another(name, directions, identity)
+        refuse_another(self.study, name, directions, identity)
         self.name = str(self.study.user_attrs[FAMILY])  # its run directories lie under it
 
     @property
@@ -137,23 +137,41 @@ class StoredStudy:
     def _begin(self, name: str, notes: Mapping[str, Any]) -> None:
         set_study_notes(self._storage, self._storage.get_study_id_from_name(name), notes)
 
-    def _refuse_another(self, name: str, directions: Sequence[str], identity: Mapping[str, Any] | None) -> None:
-        attributes = self.study.user_attrs
-        if "identity" not in attributes:
-            raise SweepError(f"study {name} was not made by this sweeper; give another hydra.sweeper.study_name")
-        theirs = list(directions_of(self.study))
-        if theirs != list(directions):
-            raise SweepError(
-                f"hydra.sweeper.direction={','.join(directions)}, but study {name} has {','.join(theirs)};"
-                " give another hydra.sweeper.study_name"
-            )
-        different = [] if identity is None else differences(attributes["identity"], identity)
-        if different:
-            more = f", and {len(different) - MAX_DIFFERENCES} more" if len(different) > MAX_DIFFERENCES else ""
-            raise SweepError(
-                f"study {name} belongs to another configuration: {'; '.join(different[:MAX_DIFFERENCES])}{more}."
-                " Give another hydra.sweeper.study_name, or null to have one derived"
-            )
+
+def refuse_another(
+    study: optuna.Study, name: str, directions: Sequence[str], identity: Mapping[str, Any] | None
+) -> None:
+    """Refuse a study that a command cannot go on with.
+
+    Args:
+        study: Optuna's.
+        name: by which the command asked for it.
+        directions: minimize or maximize, one for each objective of the command.
+        identity: the settings that all trials of the command share; None: those of the study.
+
+    Raises:
+        SweepError: it belongs to another sweep or tool.
+    """
+    attributes = study.user_attrs
+    if "identity" not in attributes:
+        raise SweepError(f"study {name} was not made by this sweeper; give another hydra.sweeper.study_name")
+    theirs = list(directions_of(study))
+    if theirs != list(directions):
+        raise SweepError(
+            f"hydra.sweeper.direction={','.join(directions)}, but study {name} has {','.join(theirs)};"
+            " give another hydra.sweeper.study_name"
+        )
+    different = [] if identity is None else differences(attributes["identity"], identity)
+    if different:
+        more = f", and {len(different) - MAX_DIFFERENCES} more" if len(different) > MAX_DIFFERENCES else ""
+        there, here = attributes["identity"]["config"], identity["config"] if identity else {}
+        same = all(there[key] == here[key] for key in {*there} & {*here})  # another version has other settings
+        raise SweepError(
+            f"study {name} belongs to another configuration: {'; '.join(different[:MAX_DIFFERENCES])}{more}."
+            " Give another hydra.sweeper.study_name, or null to have one derived"
+            + f"; hydra.sweeper.warm_start=[{name}] then takes over its complete trials"
+            * same
+        )
 
 
 def copies_of_studies(storage: RDBStorage) -> dict[str, list[str]]:

@@ -19,7 +19,7 @@ from sweeps.points.trial_record import TrialRecord, results_of_each_task
 from sweeps.search.plan import Grid, Plan
 from sweeps.study.claims import SweepStudy
 from sweeps.study.storage import absolute_url, is_made, open_storage
-from sweeps.study.stored_study import current_name, newest_study, records_of
+from sweeps.study.stored_study import current_name, newest_study, records_of, refuse_another
 from sweeps.study.warm_start import complete_trials
 from sweeps.workers.launch import Launch
 from sweeps.workers.machine import fitting_workers
@@ -43,10 +43,14 @@ class DryRun:
         self.settings, self.plan = self.request.settings, self.request.plan
 
     def tell(self) -> None:
-        """Say it all."""
+        """Say it all.
+
+        Raises:
+            SweepError: the command would not go on with the study, or there is no study to take trials over from.
+        """
         study, url = self.request.study_name, absolute_url(self.settings.storage)
         storage = open_storage(url) if is_made(url) else None
-        records = [] if storage is None else _records(storage, study)
+        records = [] if storage is None else self._own_records(storage)
         for known in self.settings.warm_start:
             if storage is None:
                 raise SweepError(f"hydra.sweeper.warm_start: there is no study {known}, and no database yet")
@@ -65,6 +69,15 @@ class DryRun:
             self.say(f"  and {n_open - min(len(due), MAX_SHOWN)} {later}")
         if due:
             self.say(self._cost(n_open, self._lengths(due), *self._pace(storage, records, due[0])))
+
+    def _own_records(self, storage: RDBStorage) -> list[TrialRecord]:
+        """See `_records`; a study that the command would refuse is refused here."""
+        name = self.request.study_name
+        known = current_name(storage, name)
+        if known is None:
+            return []
+        refuse_another(newest_study(storage, known), name, self.settings.directions, self.request.identity)
+        return _records(storage, name)
 
     def _lengths(self, due: Sequence[TrialRecord]) -> list[int]:
         """The last steps of an even choice of the tasks, which an axis may change; empty if one is not known."""

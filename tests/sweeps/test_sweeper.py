@@ -102,7 +102,11 @@ def test_another_content_of_a_variable_of_the_environment_is_another_study(
     assert "0 trials run: all 2 points" in app.run("h=0.1,0.5", *fixed)
     [name, _] = optuna.get_all_study_names(open_storage(app.url))
     out = app.run("h=0.1,0.5", *fixed, f"hydra.sweeper.study_name={name}", status=1)
-    assert f"study {name} belongs to another configuration: batch is 16, the study's 8. Give another" in out
+    refused = f"study {name} belongs to another configuration: batch is 16, the study's 8. Give another"
+    assert refused in out
+    assert "warm_start" not in out
+    named = (f"hydra.sweeper.study_name={name}", "hydra.sweeper.dry_run=true")
+    assert refused in app.run("h=0.1,0.5", *fixed, *named, status=1)
 
 
 @pytest.mark.slow

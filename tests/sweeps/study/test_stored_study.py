@@ -1,9 +1,11 @@
 """What a study knows of its axes."""
 
+import re
 from pathlib import Path
 
 import pytest
 
+from sweeps.base.errors import SweepError
 from sweeps.points.search_space import Value
 from sweeps.search.plan import Grid, Plan
 from sweeps.study.claims import SweepStudy
@@ -21,3 +23,12 @@ def test_an_interval_is_extended_where_it_grows(tmp_path: Path, known: list[Valu
     assert (said, study.attribute("space")) == ([], {"h": [0.0, 1.0]})
     study.enqueue(NOTHING, {"h": [0.5, 2.0]})
     assert (said, study.attribute("space")) == (["study s is extended: h=0 to 2"], {"h": [0.0, 2.0]})
+
+
+@pytest.mark.parametrize(("seed", "hint"), [(0, "warm_start=[s] then takes over its complete trials"), (1, "derived")])
+def test_a_study_of_another_version_can_be_taken_over(tmp_path: Path, seed: int, hint: str) -> None:
+    """Its settings lack those that are new."""
+    url, old = f"sqlite:///{tmp_path}/s.db", {"axes": ["h"], "config": {"seed": 0}}
+    SweepStudy(url, "s", "minimize", old, print)
+    with pytest.raises(SweepError, match=f"belongs to another configuration: .*{re.escape(hint)}$"):
+        SweepStudy(url, "s", "minimize", {"axes": ["h"], "config": {"seed": seed, "new": 1}}, print)
