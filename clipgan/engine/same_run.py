@@ -19,6 +19,7 @@ from clipgan.config.identity import (
 from clipgan.engine.checkpoint_file import load_checkpoint
 from clipgan.engine.run_checkpoints import ABANDONED, Found, checkpoints_in, exists
 
+MAX_SHOWN = 20  # differences
 RESUMABLE = (*CHANGE_NO_METRIC, *CHANGE_WHEN_RESUMED)  # keys that may change between a run and its resumption
 
 
@@ -142,8 +143,11 @@ def refuse_differences(path: Path, theirs: Mapping[str, Any], ours: Mapping[str,
         ours: this run's values by name.
 
     Raises:
-        UserError: names the first values that differ.
+        UserError: names the values that differ, at most 20.
     """
     changed = [f"{key}={theirs.get(key)} there, {ours[key]} here" for key in ours if theirs.get(key) != ours[key]]
     if changed:
-        raise UserError(f"checkpoint {path} is of another run: {'; '.join(changed[:3])}; resume=none starts over")
+        more = f"; and {len(changed) - MAX_SHOWN} more" if len(changed) > MAX_SHOWN else ""
+        raise UserError(
+            f"checkpoint {path} is of another run: {'; '.join(changed[:MAX_SHOWN])}{more}; resume=none starts over"
+        )

@@ -318,6 +318,17 @@ def test_a_key_that_changes_the_metric_makes_another_run():
         same_run.refuse_other_run(Path("c.pt"), plain(make_config()), now, same_files=True)
 
 
+def test_every_difference_is_named_so_that_one_command_can_mend_them_all():
+    keys = [f"model.{name}" for name in ("g_lr", "d_lr", "r1_gamma", "text_dim", "style_mixing")]
+    now = make_config(*(f"{key}={1 if key == 'model.text_dim' else 0.125}" for key in keys))
+    with pytest.raises(UserError) as refused:
+        same_run.refuse_other_run(Path("c.pt"), plain(make_config()), now, same_files=True)
+    assert all(f"{key}=" in str(refused.value) for key in keys)
+    many = {f"k{number:02}": 0 for number in range(25)}
+    with pytest.raises(UserError, match=r"k19=1 there, 0 here; and 5 more; resume=none"):
+        same_run.refuse_differences(Path("c.pt"), dict.fromkeys(many, 1), many)
+
+
 def test_the_number_of_processes_makes_another_run_where_each_contrasts_alone():
     batch = ["model=lafite", "clip=ViT-B32", "batch=64"]
     there, here = (make_config(*batch, f"processes={number}") for number in (4, 2))
