@@ -18,8 +18,8 @@ from clipgan.engine.precision import choose_precision
 from clipgan.tasks.gan.regularisers import gradient_penalty_step, path_length_step
 from clipgan.tasks.gan.training import Training
 
-# Each kind of step eagerly, then captured, then replayed.
-NUMBERS = (0, 1, 2, 3, 4, 6, 8, 10, 12, 16, 32)
+# Each kind of step eagerly, then captured, then replayed, also with contrast.every=2.
+NUMBERS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 32)
 ROUNDING = {"fp32": 1e-4, "tf32": 1e-2, "bf16": 5e-2, "fp16": 1e-2}  # relative, of losses after a few steps
 STRUCTURES: dict[str, tuple[str, ...]] = {
     "loss=lafite": ("loss=lafite",),
