@@ -102,11 +102,15 @@ def noise(config: Config, cache_dir: Path, heldout: int = HELDOUT) -> Prepared:
 
 
 def graphs_in_use(training: Training) -> str:
-    """Say how the training's steps run: `eager`, `graphs`, or why graphs failed."""
+    """Say how the training's steps run: `eager`, `graphs` if each kind is repeated, or why graphs failed."""
     graphs = training.graphs
     if graphs is None:
         return "eager"
-    return f"eager: {graphs.failure}" if graphs.failure else "graphs"
+    if graphs.failure:
+        return f"eager: {graphs.failure}"
+    kinds = graphs._variants.values()
+    repeated = sum(kind.replay is not None for kind in kinds)
+    return "graphs" if repeated == len(kinds) else f"graphs of {repeated} of {len(kinds)} kinds"
 
 
 def _unit(random: np.random.Generator, *shape: int) -> np.ndarray:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,11 +18,13 @@ from bench.gpu import __main__ as gpu
 from bench.gpu import mps, tables
 from bench.gpu.__main__ import chosen
 from bench.gpu.commands import seconds_of_trials
+from bench.gpu.correct import NUMBERS, STRUCTURES
 from bench.gpu.findings import Findings, Setting, read
 from bench.gpu.parts import BUDGET, STAGES, Part, Stage
 from bench.gpu.scheduling import Running, limits, run_stages
-from bench.gpu.timing import CYCLE, SHARES, mean_step, parts_of
-from tests.helpers import ROOT
+from bench.gpu.timing import CYCLE, SHARES, WARM_UP, mean_step, parts_of
+from clipgan.tasks.gan.train_step import AHEAD, due_at
+from tests.helpers import ROOT, make_config
 
 WAITS = "import sys, time; limit = float(sys.stdin.readline()) - time.monotonic(); found = open(sys.argv[-1], 'w'); "
 SAYS = "found.write('[\"limit\", %f]\\n' % limit); found.close(); "
@@ -137,6 +140,23 @@ def test_small_sizes_replace_real_ones():
     words = setting.overrides("model=base", "resolution=256", "loss=asymmetric", "kimg=2", "clip=ViT-B32")
     assert {"model=tiny", "resolution=16", "loss=asymmetric", "kimg=2", "device=cpu"} <= set(words)
     assert not {"model=base", "resolution=256", "clip=ViT-B32"} & set(words)
+
+
+@pytest.mark.parametrize("numbers", [NUMBERS, (*WARM_UP, 20, 32, 33)])
+@pytest.mark.parametrize("overrides", [(), *STRUCTURES.values()])
+def test_each_kind_of_step_is_recorded_and_repeated(numbers, overrides):
+    config = make_config(*overrides)
+    if numbers is not NUMBERS and config.contrast.every > 1:
+        pytest.skip("only the steps of a default training are timed")
+    awaited = {due_at(config, step) for step in range(AHEAD)}
+    eager, runs = set(), Counter()
+    for kind in [due_at(config, number) for number in numbers]:
+        if kind in eager and not awaited:
+            runs[kind] += 1
+        eager.add(kind)
+        awaited.discard(kind)
+    assert set(runs) == eager == {due_at(config, step) for step in range(AHEAD)}
+    assert all(count >= 2 for count in runs.values())  # the first one records
 
 
 def test_eight_minutes_of_quality_run_only_by_their_name():
