@@ -47,6 +47,8 @@ class ClipConfig:
         sources = (self.pretrained, self.checkpoint, self.train)
         require(any(source is not None for source in sources), "clip.checkpoint", self.checkpoint,
                  "a weights file where neither clip.pretrained nor clip.train is set")  # fmt: skip
+        if self.pretrained is not None:  # conf/metrics/ sets the seed of a judge's training, whichever judge is chosen
+            self.train = None
 
 
 @dataclass

@@ -61,6 +61,21 @@ def test_the_defaults_are_the_notes():
     assert config.clip.train.seed != config.metrics.judge.train.seed  # the judge is not the guide
 
 
+@pytest.mark.parametrize("name", ["ViT-B32", "ViT-g14"])
+def test_a_published_judge_is_not_trained(name):
+    judge = make_config(f"clip@metrics.judge={name}").metrics.judge
+    assert (judge.name, judge.train) == (name, None)
+    assert judge.pretrained is not None
+
+
+def test_any_model_of_open_clip_may_judge():
+    """`name` is the judge's own, and not the guide's."""
+    judge = make_config(
+        "clip@metrics.judge=open_clip", "metrics.judge.name=ViT-B-32", "metrics.judge.checkpoint=FILE"
+    ).metrics.judge
+    assert (judge.name, judge.model) == ("ViT-B-32", "ViT-B-32")
+
+
 def test_r2_needs_no_relativistic_loss_and_follows_r1_there():
     assert make_config("adversarial.r2_gamma=1").gradient_penalties() == {"r1": 1.5, "r2": 1}
     assert make_config("adversarial=relativistic", "model.r1_gamma=3").gradient_penalties() == {"r1": 3, "r2": 3}
