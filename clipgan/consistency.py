@@ -49,6 +49,7 @@ from clipgan.inputs.data.labels import load_labels, require_classes
 from clipgan.inputs.data.loading import load_data
 from clipgan.inputs.data.pack import Split
 from clipgan.inputs.encoders.clip import FrozenClip, load_clip
+from clipgan.inputs.encoders.trained_activation import say_activation
 from clipgan.inputs.encoders.weights import check_weights
 from clipgan.tasks.simclr.augment import augment, draw
 
@@ -175,6 +176,7 @@ def compare(config: Config, options: Options) -> dict[str, Any]:
     data = load_data(config.data, config.resolution, cache_dir)
     known = load_labels(data, config.simclr.classes)
     clip = load_clip(config.clip, data, cache_dir, device)
+    say_activation(config.clip)
     train = options.split == "train"
     split, classes = (data.train, known.train) if train else (data.heldout, known.heldout)
     chosen = choose(classes, options)

@@ -33,6 +33,7 @@ from clipgan.inputs.data.loading import load_data
 from clipgan.inputs.data.pack import Split
 from clipgan.inputs.data.summary import report_files
 from clipgan.inputs.encoders.clip import load_clip
+from clipgan.inputs.encoders.trained_activation import say_activation
 from clipgan.inputs.encoders.weights import check_weights
 from clipgan.metrics.evaluation import Evaluation
 from clipgan.metrics.measure import load_measure
@@ -95,7 +96,10 @@ def measure_pictures(
     n_real = len(real_indices(real, config.metrics))
     for name in asked:  # before a judge is trained
         load_measure(name).check(config, n_real)
-    judge = load_clip(judging, data, cache_dir, device) if judging is not None and reads_judge(asked, config) else None
+    judge = None
+    if judging is not None and reads_judge(asked, config):
+        judge = load_clip(judging, data, cache_dir, device)
+        say_activation(judging, "metrics.judge")
 
     def measured() -> Measured:
         evaluation = Evaluation(

@@ -29,7 +29,7 @@ from clipgan.inputs.encoders.tiny_clip import (
     tiny_preprocess,
     train_tiny_clip,
 )
-from clipgan.inputs.encoders.torchscript import is_torchscript
+from clipgan.inputs.encoders.trained_activation import check_activation_of_archive
 from clipgan.inputs.encoders.weights import SkipRandomInit, load_strictly, read_state_dict, unreachable
 
 TEXT_BATCH = 256
@@ -148,7 +148,7 @@ def load_clip(config: ClipConfig, data: PackedData | None, cache_dir: Path, devi
     preprocess = choose_preprocess(config)
     load_tokenizer(config.model)  # fails here, before a download of gigabytes
     if config.checkpoint is not None:
-        _check_activation_of_archive(config)
+        check_activation_of_archive(config)
         path, source = Path(config.checkpoint), f"clip.checkpoint={config.checkpoint}"
     elif config.train is not None:
         if config.model not in MODEL_CONFIGS:
@@ -230,21 +230,6 @@ def choose_preprocess(config: ClipConfig) -> Preprocess:
         )
     size = open_clip.get_model_config(config.model)["vision_cfg"].get("image_size", 224)
     return Preprocess(size, *settings[0])
-
-
-def _check_activation_of_archive(config: ClipConfig) -> None:
-    """Refuse OpenAI's weights for a model with another activation; only OpenAI publishes TorchScript archives.
-
-    Raises:
-        UserError: names the model with the right activation.
-    """
-    assert config.checkpoint is not None
-    quick_gelu = open_clip.get_model_config(config.model).get("quick_gelu", False)
-    if config.model not in MODEL_CONFIGS and not quick_gelu and is_torchscript(Path(config.checkpoint)):
-        raise UserError(
-            f"clip.checkpoint={config.checkpoint} is OpenAI's archive, trained with QuickGELU, but "
-            f"clip.model={config.model} computes GELU; use clip.model={config.model}-quickgelu"
-        )
 
 
 def _pretrained_settings(config: ClipConfig) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from clipgan.inputs.encoders.frozen import FrozenEncoder
 from clipgan.inputs.encoders.frozen_layers import FrozenLayers
 from clipgan.inputs.encoders.resnet import FrozenResNet, load_resnet
 from clipgan.inputs.encoders.side_by_side import train_side_by_side
+from clipgan.inputs.encoders.trained_activation import say_activation
 from clipgan.inputs.encoders.weights import check_weights
 from clipgan.inputs.features.feature_cache import Features, load_features
 from clipgan.metrics.inception import find_inception_weights
@@ -196,6 +197,7 @@ def prepare(config: Config, device: torch.device, run_dir: Path | None = None) -
     wanted = [training for training in trains.values() if training is not None]
     train_side_by_side(wanted, config.data, config.resolution, cache_dir, device)
     clip = loaded_clip or load_clip(config.clip, data, cache_dir, device)
+    say_activation(config.clip)
     resnet = loaded_resnet or (_load_resnet(config, pretrained, data, cache_dir, device) if needs_resnet else None)
     features = load_features(
         data,
@@ -212,6 +214,8 @@ def prepare(config: Config, device: torch.device, run_dir: Path | None = None) -
     if resnet is not None:
         resnet.start_steps(choose_encoder_precision(config.resnet.precision, device))
     judge = None if judging is None else load_clip(judging, data, cache_dir, device)
+    if judging is not None:
+        say_activation(judging, "metrics.judge")
     if judge is not None and judge.weights == clip.weights:
         console.print(
             "metrics.judge: the judge CLIP is also the guide, so its metrics have _self in their names; "

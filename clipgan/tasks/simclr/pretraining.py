@@ -26,6 +26,7 @@ from clipgan.inputs.data.loading import load_data
 from clipgan.inputs.data.pack import PackedData
 from clipgan.inputs.data.summary import report_files
 from clipgan.inputs.encoders.clip import FrozenClip, load_clip
+from clipgan.inputs.encoders.trained_activation import say_activation
 from clipgan.inputs.encoders.weights import check_weights
 from clipgan.inputs.features.feature_cache import SplitFeatures, load_features
 from clipgan.models.networks.cost import parameter_count
@@ -76,6 +77,7 @@ def prepare_pretraining(config: Config, device: torch.device, run_dir: Path | No
     if config.pairs.name == "plain":
         return Pretrainable(data, labels, None, None)
     clip = load_clip(config.clip, data, cache_dir, device)
+    say_activation(config.clip)
     features = None if sees_views(config) else load_features(data, clip, None, config.resnet.ridge, cache_dir, device)
     clip.start_steps(choose_encoder_precision(config.clip.precision, device))
     return Pretrainable(data, labels, clip, None if features is None else features.train)
