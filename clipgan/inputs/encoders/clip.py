@@ -141,7 +141,7 @@ def load_clip(config: ClipConfig, data: PackedData | None, cache_dir: Path, devi
         UserError: the model or tag is unknown, the weights file is missing or foreign, the weights cannot be
             downloaded, or the training does not reach `min_attribute_accuracy`.
     """
-    check_model(config.model)
+    check_model(config.model, config.checkpoint)
     if "multimodal_cfg" in open_clip.get_model_config(config.model):
         raise UserError(f"clip.model={config.model} also writes captions (CoCa); choose a model with just two towers")
     pretrained = _pretrained_settings(config)
@@ -166,10 +166,14 @@ def load_clip(config: ClipConfig, data: PackedData | None, cache_dir: Path, devi
     return FrozenClip(model, config.model, preprocess, config.precision, path, config.grad_checkpointing).to(device)
 
 
-def check_model(model: str) -> None:
+def check_model(model: str, checkpoint: str | None = None) -> None:
     """Refuse all models but open_clip's own architectures and the small CLIP.
 
     open_clip also accepts `local-dir:DIRECTORY` and `hf-hub:REPOSITORY`, whose tokenizer may be code of the directory.
+
+    Args:
+        model: open_clip's name.
+        checkpoint: the weights file that the user gave, for the message.
 
     Raises:
         UserError: names the closest architectures.
@@ -177,9 +181,10 @@ def check_model(model: str) -> None:
     register_tiny_model()
     if model not in open_clip.list_models():
         close = difflib.get_close_matches(model, open_clip.list_models(), n=5, cutoff=0.3)
+        hint = "; give weights of your own for one of them with clip.checkpoint=FILE" if checkpoint is None else ""
         raise UserError(
-            f"clip.model={model} is not a model of open_clip; close names: {', '.join(close) or 'none'}; give weights "
-            "of your own with clip.checkpoint=FILE"
+            f"clip.model={model} is not a model of open_clip; close names: {', '.join(close) or 'none'}; only "
+            f"open_clip's own architectures are allowed{hint}"
         )
 
 

@@ -131,6 +131,10 @@ def test_a_checkpoint_of_another_architecture(tiny_checkpoint, shapes_data, tmp_
 def test_unknown_model_and_tag(shapes_data, tmp_path):
     with pytest.raises(UserError, match=r"clip\.model=ViT-B32 is not a model of open_clip; close names: .*ViT-B-32"):
         load_clip(ClipConfig(model="ViT-B32", pretrained="openai"), shapes_data, tmp_path, CPU)
+    with pytest.raises(
+        UserError, match=r"clip\.model=my-small is not .*; only open_clip's own architectures .* allowed$"
+    ):
+        load_clip(ClipConfig(model="my-small", checkpoint="small.pt"), shapes_data, tmp_path, CPU)
     with pytest.raises(UserError, match=r"clip\.pretrained=closedai is not among .*ViT-B-16-quickgelu: openai"):
         load_clip(ClipConfig(model="ViT-B-16-quickgelu", pretrained="closedai"), shapes_data, tmp_path, CPU)
 
