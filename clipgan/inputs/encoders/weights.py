@@ -18,7 +18,8 @@ from clipgan.base.errors import UserError
 from clipgan.base.text import why_unreadable
 from clipgan.inputs.encoders.torchscript import is_torchscript, read_torchscript
 
-SHOWN = 3  # number of mismatching tensors that an error message names
+SHOWN = 2  # number of tensors of each kind of mismatch that an error message names
+NESTS = ("state_dict", "model")  # keys of a training script's checkpoint that hold the state dict
 # functions that draw random initial weights
 RANDOM_INITS = (
     torch.Tensor.normal_, torch.Tensor.uniform_, nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_
@@ -56,7 +57,8 @@ def read_state_dict(path: Path, key: str) -> dict[str, torch.Tensor]:
     """Read the tensors in a weights file: safetensors, a state dict by `torch.save`, or a TorchScript archive.
 
     Pickles are read with `weights_only=True`, archives by `read_torchscript`: neither runs code in the file. The state
-    dict may be nested under `state_dict`, and its names may start with `module.`, as many training scripts write it.
+    dict may be nested under one of `NESTS`, as many training scripts write it. Its names lose what wrappers add:
+    `module.` (of several GPUs) and `_orig_mod.` (of torch.compile).
 
     Args:
         path: the file.
@@ -72,12 +74,22 @@ def read_state_dict(path: Path, key: str) -> dict[str, torch.Tensor]:
     except Exception as error:  # each reader raises its own kinds of errors for a damaged or foreign file
         reason = why_unreadable(error)
         raise UserError(f"{key}={path} cannot be read as a weights file: {reason[:200]}") from error
-    nested = content.get("state_dict")
-    content = nested if isinstance(nested, dict) else content
-    state = {name.removeprefix("module."): value for name, value in content.items() if torch.is_tensor(value)}
+    nested = next((content[name] for name in NESTS if isinstance(content.get(name), dict)), content)
+    state = {_unwrapped(str(name)): value for name, value in nested.items() if torch.is_tensor(value)}
     if not state:
-        raise UserError(f"{key}={path} holds no tensors; give a file with a state dict")
+        inner = [repr(name) for name, value in content.items() if isinstance(value, dict) and _has_tensor(value)]
+        where = f" itself; those that it holds are under {', '.join(inner)}" if inner else ""
+        raise UserError(f"{key}={path} holds no tensors{where}; give a file with a state dict")
     return state
+
+
+def _unwrapped(name: str) -> str:
+    """Return a tensor's name without what wrappers add; torch.compile may wrap any part of a model."""
+    return name.replace("_orig_mod.", "").removeprefix("module.")
+
+
+def _has_tensor(values: dict[Any, Any]) -> bool:
+    return any(torch.is_tensor(value) for value in values.values())
 
 
 def _is_safetensors(path: Path) -> bool:
@@ -109,23 +121,30 @@ def load_strictly(module: nn.Module, state: dict[str, torch.Tensor], source: str
         model: the architecture's name.
 
     Raises:
-        UserError: names `source`, `model` and the first differences; or a parameter that is not finite.
+        UserError: names `source`, `model` and the first differences of each kind; or a parameter that is not finite.
     """
     wanted = module.state_dict()
     state = {name: _like(wanted.get(name), value) for name, value in state.items()}
-    differences = [
-        f"{name} is {list(state[name].shape)}, {model} has {list(tensor.shape)}"
-        for name, tensor in wanted.items() if name in state and state[name].shape != tensor.shape
-    ]  # fmt: skip
-    differences += [f"{name} {list(tensor.shape)} is missing" for name, tensor in wanted.items() if name not in state]
-    differences += [f"{name} {list(tensor.shape)} is not in it" for name, tensor in state.items() if name not in wanted]
-    if differences:
-        more = f", and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
-        raise UserError(f"{source} does not fit {model}: {'; '.join(differences[:SHOWN])}{more}")
+    kinds = (
+        [f"{name} is {list(state[name].shape)}, {model} has {list(tensor.shape)}"
+         for name, tensor in wanted.items() if name in state and state[name].shape != tensor.shape],
+        [f"{name} {list(tensor.shape)} is missing" for name, tensor in wanted.items() if name not in state],
+        [f"{name} {list(tensor.shape)} is not in {model}" for name, tensor in state.items() if name not in wanted],
+    )  # fmt: skip
+    if any(kinds):
+        shown = [difference for kind in kinds for difference in kind[:SHOWN]]
+        left = sum(map(len, kinds)) - len(shown)
+        more = f", and {left} more" if left else ""
+        adapter = "; the file has a LoRA adapter: merge it into the weights first" if _is_adapted(state) else ""
+        raise UserError(f"{source} does not fit {model}: {'; '.join(shown)}{more}{adapter}")
     for name, parameter in module.named_parameters():
         if parameter.is_floating_point() and not state[name].isfinite().all():
             raise UserError(f"{source} cannot be used: {name} in it has a number that is not finite")
     module.load_state_dict(state)
+
+
+def _is_adapted(state: Mapping[str, torch.Tensor]) -> bool:
+    return any("lora_" in name for name in state)
 
 
 def _like(wanted: torch.Tensor | None, value: torch.Tensor) -> torch.Tensor:

@@ -83,7 +83,7 @@ def test_damaged_and_missing_files(tmp_path, content, message):
 
 def test_a_file_without_tensors(tmp_path):
     torch.save({"epoch": 3}, tmp_path / "empty.pt")
-    with pytest.raises(UserError, match="holds no tensors"):
+    with pytest.raises(UserError, match="holds no tensors; give a file"):
         read_state_dict(tmp_path / "empty.pt", "clip.checkpoint")
 
 
@@ -113,11 +113,54 @@ def test_the_first_differences_are_named():
         load_strictly(linear(), state, "clip.checkpoint=x.pt", "ViT")
     assert str(caught.value) == (
         "clip.checkpoint=x.pt does not fit ViT: weight is [4, 2], ViT has [3, 2]; "
-        "bias [3] is missing; extra [1] is not in it"
+        "bias [3] is missing; extra [1] is not in ViT"
     )
-    many = {f"w{k}": torch.zeros(1) for k in range(5)}
-    with pytest.raises(UserError, match=r"and 4 more$"):
-        load_strictly(linear(), many, "clip.checkpoint=x.pt", "ViT")
+
+
+def test_names_of_each_kind_are_shown_however_many_there_are_of_another():
+    prefixed = {f"clip.{k}": torch.zeros(1) for k in range(5)}
+    with pytest.raises(UserError) as caught:
+        load_strictly(nn.Sequential(linear(), linear()), prefixed, "clip.checkpoint=x.pt", "ViT")
+    assert str(caught.value) == (
+        "clip.checkpoint=x.pt does not fit ViT: 0.weight [3, 2] is missing; 0.bias [3] is missing; "
+        "clip.0 [1] is not in ViT; clip.1 [1] is not in ViT, and 5 more"
+    )
+
+
+def test_an_adapter_is_to_be_merged():
+    adapter = {"base_model.model.weight.lora_A.default.weight": torch.zeros(4, 2)}
+    with pytest.raises(UserError, match=r"lora_A\.default\.weight .* is not in ViT.*: merge it into the weights"):
+        load_strictly(linear(), adapter, "clip.checkpoint=x.pt", "ViT")
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "_orig_mod.module.", "module._orig_mod."])
+def test_what_wrappers_add_to_names_is_left_out(tmp_path, prefix):
+    expected = linear().state_dict()
+    torch.save({f"{prefix}{name}": value for name, value in expected.items()}, tmp_path / "a.pt")
+    assert_same(read_state_dict(tmp_path / "a.pt", "clip.checkpoint"), expected)
+
+
+def test_a_model_with_a_compiled_part_has_the_plain_names(tmp_path):
+    module = nn.Sequential(linear(), linear())
+    expected = module.state_dict()
+    module[1] = torch.compile(module[1])
+    assert "1._orig_mod.weight" in module.state_dict()
+    torch.save(module.state_dict(), tmp_path / "a.pt")
+    assert_same(read_state_dict(tmp_path / "a.pt", "clip.checkpoint"), expected)
+
+
+@pytest.mark.parametrize("key", ["state_dict", "model"])
+def test_a_state_dict_may_be_nested(tmp_path, key):
+    expected = linear().state_dict()
+    torch.save({"epoch": 3, key: expected, "optimizer": {"state": {}}}, tmp_path / "a.pt")
+    assert_same(read_state_dict(tmp_path / "a.pt", "clip.checkpoint"), expected)
+
+
+def test_a_file_with_state_dicts_under_other_keys_names_them(tmp_path):
+    state = linear().state_dict()
+    torch.save({"G": state, "ema": state, "epoch": 3}, tmp_path / "a.pt")
+    with pytest.raises(UserError, match="holds no tensors itself; those that it holds are under 'G', 'ema'; give a"):
+        read_state_dict(tmp_path / "a.pt", "clip.checkpoint")
 
 
 def test_an_unreachable_host_is_told_at_once():
