@@ -44,8 +44,8 @@ def odd_process():
 def test_the_module_imports_nothing_heavy_and_says_what_its_functions_do():
     code = "import sys, clipgan.api; assert not {'torch', 'mlflow', 'optuna'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
-    for name in api.__all__:
-        assert "Raises:" in getattr(api, name).__doc__, name
+    for function in (api.evaluate, api.load_generator, api.sweep, api.train):
+        assert "Raises:" in function.__doc__, function.__name__
 
 
 def test_a_mistake_raises_the_error_of_the_command():
