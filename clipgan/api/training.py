@@ -30,8 +30,9 @@ def train(
         config: overrides as on the command line (`["h=1", "kimg=2"]`), or a whole configuration. For Hydra's
             --config-dir DIR, write `hydra.searchpath=[file://DIR]`.
         run_dir: where its files go; made if missing. None: a new folder in runs/single.
-        report: called with (objective, units done) at each snapshot; the training ends there if it returns True. What
-            it changes in the environment or at the root logger is undone at the end.
+        report: called with (objective, units done) at each snapshot, also before the first step. The training ends
+            there if it returns True, except before the first step. What it changes in the environment or at the root
+            logger is undone at the end.
         origin: the command or the sweep that started the run, for its page in MLflow.
 
     Returns:

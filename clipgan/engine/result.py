@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-Report = Callable[[float, int], bool]  # (objective, units done) -> whether the run must end there
+# (objective, units done) -> whether the run must end there; None: no. It goes on at 0 units, before its first step
+Report = Callable[[float, int], bool | None]
 
 
 @dataclass(frozen=True)

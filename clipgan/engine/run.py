@@ -223,10 +223,13 @@ class Run(Task):
         console.print(f"{units:>6} {unit}  {self.key} {objective:.4g}  best {self.history.best:.4g}{speed}")
 
     def _ask_report(self, snapshots: list[tuple[int, float]]) -> None:
-        """Report snapshots; the last answer decides whether the run stops. It never stops before its first step."""
+        """Report snapshots; the last answer decides whether the run stops.
+
+        It never stops before its first step: it would have trained nothing, and have no speed.
+        """
         if self.report:
             for units, objective in snapshots:
-                self.stopped = self.report(objective, units) and units > 0
+                self.stopped = bool(self.report(objective, units)) and units > 0
         self.stopped = any_process(self.stopped)
 
     def _refuse_divergence(self, of_all: bool = False) -> None:

@@ -74,8 +74,11 @@ def test_a_generator_heeds_no_default_of_its_process_and_changes_nothing(trained
 @pytest.mark.slow
 def test_a_training_gives_its_result(cache_dir, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    reported = []
     with odd_process():
-        result = api.train(tiny(cache_dir, *FASTER, "h=3"))
+        result = api.train(tiny(cache_dir, *FASTER, "h=3"), report=lambda value, kimg: reported.append((kimg, value)))
+    assert [kimg for kimg, _ in reported] == [0, 1]
+    assert result.stopped is False  # None, which the function returns, is no
     [folder] = tmp_path.glob("runs/single/*")
     last = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
     assert (result.objective, result.unit) == (last["fjd32_clip_tiny64"], "kimg")

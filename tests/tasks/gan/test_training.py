@@ -142,8 +142,8 @@ def test_resuming_does_not_change_the_result(configure, trained, tmp_path):
 @pytest.mark.slow
 def test_a_stopped_run_ends_at_its_snapshot_and_can_resume(configure, tmp_path):
     config = configure("kimg=3")
-    result = train(config, tmp_path / "run", report=lambda fid, kimg: kimg == 1)
-    assert result.stopped
+    result = train(config, tmp_path / "run", report=lambda fid, kimg: kimg <= 1)  # its first answer counts for nothing
+    assert result.stopped is True
     assert [row["step"] for row in records(tmp_path / "run")] == [0, 1]
     assert {path.name for path in (tmp_path / "run").glob("[cs]*-*")} == {
         f"{kind}-{kimg:06d}.{suffix}" for kind, suffix in (("checkpoint", "pt"), ("samples", "png")) for kimg in (0, 1)
