@@ -1,6 +1,7 @@
 """`train`: one training."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,12 @@ def train(
     In a script, a call with `processes=N` must stand below `if __name__ == "__main__":`, because each
     process imports the script.
 
+    In MLflow, the training is a run of its own, in the experiment `mlflow.experiment` (`clipgan`). It follows
+    `mlflow.set_tracking_uri`, but neither `mlflow.set_experiment` nor an active `mlflow.start_run`. To put it below a
+    run of yours, name this run and its experiment:
+
+        train(["h=1", "mlflow.experiment=mine"], origin=Origin(parent_run_id=run.info.run_id))
+
     Args:
         config: overrides as on the command line (`["h=1", "kimg=2"]`), or a whole configuration. For Hydra's
             --config-dir DIR, write `hydra.searchpath=[file://DIR]`.
@@ -33,7 +40,8 @@ def train(
         report: called with (objective, units done) at each snapshot, also before the first step. The training ends
             there if it returns True, except before the first step. What it changes in the environment or at the root
             logger is undone at the end.
-        origin: the command or the sweep that started the run, for its page in MLflow.
+        origin: the MLflow run to put this one below (`clipgan.api.Origin`). Overrides are its command; only for a whole
+            configuration the command of `origin` counts.
 
     Returns:
         The objective at the end (`objective`), the last checkpoint (`checkpoint`), the directory (`run_dir`), and the
@@ -52,7 +60,7 @@ def train(
         from clipgan.config.user_command import UserCommand
         from clipgan.tracking.run_description import Origin
 
-        origin = origin or Origin(UserCommand(tuple(config), run_dir=folder.absolute()))
+        origin = replace(origin or Origin(), command=UserCommand(tuple(config), run_dir=folder.absolute()))
         config = compose_config(config)
     with callers_state_kept():
         from clipgan.engine.start_processes import further_processes, spread

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from hydra.errors import HydraException
+from mlflow import MlflowClient
 
 from clipgan import api
 from clipgan.base.errors import UserError
@@ -86,6 +87,19 @@ def test_a_training_gives_its_result(cache_dir, tmp_path, monkeypatch, capsys):
     again = next(line for line in capsys.readouterr().out.splitlines() if "resume=auto" in line)
     assert " h=3 " in again
     assert f"hydra.run.dir={folder.relative_to(tmp_path)}" in again
+
+
+@pytest.mark.slow
+def test_a_training_goes_below_a_run_of_the_callers(cache_dir, tmp_path, mlflow_store):
+    uri = mlflow_store(tmp_path / "mlflow.db")
+    client = MlflowClient(uri)
+    mine = client.create_experiment("mine")
+    parent = client.create_run(mine).info.run_id
+    own = (f"mlflow.tracking_uri={uri}", "mlflow.experiment=mine", "h=3")
+    api.train(tiny(cache_dir, *FASTER, *own), tmp_path / "run", origin=api.Origin(parent_run_id=parent))
+    [run] = [run for run in client.search_runs([mine]) if run.info.run_id != parent]
+    assert run.data.tags["mlflow.parentRunId"] == parent
+    assert " h=3 resume=auto " in run.data.tags["mlflow.note.content"]  # its own command, though an origin is given
 
 
 @pytest.mark.endurance
