@@ -7,6 +7,7 @@ names for them, as in `pruner=median` (conf/pruner/). A step is the number with 
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from sweeps.base.errors import SweepError
@@ -178,8 +179,10 @@ def instance(settings: Mapping[str, Any], group: str) -> Any:
     from optuna.pruners import BasePruner
     from optuna.samplers import BaseSampler
 
-    if not _is_class(settings["_target_"], {"pruner": BasePruner, "sampler": BaseSampler}[group]):
-        raise SweepError(f"hydra.sweeper.{group}._target_={settings['_target_']} is no {group} of Optuna's")
+    try:
+        _class_of(settings["_target_"], group, {"pruner": BasePruner, "sampler": BaseSampler}[group])
+    except ValueError as error:
+        raise SweepError(f"hydra.sweeper.{group}.{error}") from error
     try:
         with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
             return _made(settings)
@@ -189,20 +192,34 @@ def instance(settings: Mapping[str, Any], group: str) -> Any:
         raise SweepError(f"hydra.sweeper.{group} is not allowed: {name}({given}): {error}") from error
 
 
-def _is_class(target: Any, *bases: type) -> bool:
-    """Whether `target` names a subclass of one of the bases; nothing is called, because a file may name anything."""
+def _class_of(target: Any, kind: str, *bases: type) -> type:
+    """Find the class that `target` names; nothing is called, because a file may name anything.
+
+    Raises:
+        ValueError: it cannot be imported, or is no subclass of one of the bases.
+    """
     try:
-        found = pkgutil.resolve_name(str(target))
-    except (ImportError, AttributeError, ValueError):
-        return False
-    return isinstance(found, type) and issubclass(found, bases)
+        found = _named(str(target))
+    except Exception as error:  # of any kind: a module of the user's own is imported
+        raise ValueError(f"_target_={target} cannot be imported ({type(error).__name__}: {error})") from error
+    if not (isinstance(found, type) and issubclass(found, bases)):
+        raise ValueError(f"_target_={target} is no {kind} of Optuna's")
+    return found
+
+
+def _named(target: str) -> Any:
+    try:
+        return pkgutil.resolve_name(target)
+    except AttributeError:  # also where a module cannot be imported: importing it gives the reason
+        import_module(target.rpartition(".")[0])
+        raise
 
 
 def _made(value: Any) -> Any:
     """Create the object that a mapping with `_target_` describes; its arguments may be such mappings too.
 
     Raises:
-        ValueError: an argument's `_target_` is none of Optuna's building blocks.
+        ValueError: an argument's `_target_` cannot be imported, or is none of Optuna's building blocks.
     """
     from optuna.pruners import BasePruner
     from optuna.samplers import BaseSampler
@@ -210,11 +227,9 @@ def _made(value: Any) -> Any:
 
     if not isinstance(value, Mapping) or "_target_" not in value:
         return value
-    target = value["_target_"]
-    if not _is_class(target, BasePruner, BaseSampler, BaseCrossover):
-        raise ValueError(f"_target_={target} is no pruner, sampler or crossover of Optuna's")
+    made = _class_of(value["_target_"], "pruner, sampler or crossover", BasePruner, BaseSampler, BaseCrossover)
     arguments = {str(key): _made(argument) for key, argument in value.items() if key != "_target_"}
-    return pkgutil.resolve_name(str(target))(**arguments)
+    return made(**arguments)
 
 
 def pruner_of(settings: Mapping[str, Any] | None, max_step: int | None = None, n_objectives: int = 1) -> Any:

@@ -194,12 +194,34 @@ def test_a_given_step_counts_and_without_a_length_all_may_end_from_step_1_on() -
         ({**MEDIAN, "n_startup_trials": -1}, r"pruner is not allowed: MedianPruner\(n_startup_trials=-1.*negative"),
         ({"_target_": "optuna.pruners.HyperbandPruner", "max_resource": None}, "max_step is missing"),
         ({"_target_": "optuna.pruners.ThresholdPruner"}, "ThresholdPruner.*lower.*upper"),
-        ({"_target_": "collections.OrderedDict"}, "is no pruner"),
+        ({"_target_": "collections.OrderedDict"}, "pruner._target_=collections.OrderedDict is no pruner"),
+        ({"_target_": "nowhere.Mine"}, "_target_=nowhere.Mine cannot be imported .*No module named 'nowhere'"),
+        ({"_target_": "optuna.pruners.Mine"}, "module 'optuna.pruners' has no attribute 'Mine'"),
+        (
+            {"_target_": "optuna.pruners.PatientPruner", "wrapped_pruner": {"_target_": "nowhere.Mine"}, "patience": 1},
+            "_target_=nowhere.Mine cannot be imported .*No module named 'nowhere'",
+        ),
     ],
 )
 def test_bad_settings_are_one_message(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(SweepError, match=message):
         pruner_of(settings)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [("import nowhere", "No module named 'nowhere'"), ("1 / 0", "ZeroDivisionError"), ("class :", "invalid syntax")],
+)
+def test_the_error_of_a_module_of_ones_own_is_quoted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, reason: str
+) -> None:
+    package = tmp_path / f"own_{len(code)}"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "mine.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SweepError, match=rf"_target_={package.name}\.mine\.Pruner cannot be imported .*{reason}"):
+        pruner_of({"_target_": f"{package.name}.mine.Pruner"})
 
 
 @pytest.mark.parametrize(
