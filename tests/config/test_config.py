@@ -1,9 +1,11 @@
 """The door: what it takes over, what it refuses, and what it says then."""
 
+import shutil
 from dataclasses import asdict
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.errors import MissingConfigException
 from omegaconf import OmegaConf
 
 from clipgan.base.errors import UserError
@@ -37,6 +39,17 @@ def test_every_shipped_option_passes_the_door(group, option):
         extra = ["clip.name=ViT-L-14", "clip.pretrained=openai"]
     config = make_config(f"{group}={option}", *extra)
     assert getattr(config, group).name == (option if option != "open_clip" else "ViT-L-14")
+
+
+@pytest.mark.parametrize("group", [*SWEPT, "experiment", "budget", "task", "grid", "sampler", "pruner"])
+def test_a_folder_of_ones_own_may_hold_an_option_of_each_group(group, tmp_path):
+    option = {"clip": "tiny", "resnet": "tiny", "data": "shapes"}.get(group, options(group)[0])
+    (tmp_path / group).mkdir()
+    shutil.copy(ROOT / "conf" / group / f"{option}.yaml", tmp_path / group / "mine.yaml")
+    place = () if group != "experiment" else ("data.path=COCO",)
+    make_config(f"{group}=mine", *place, f"hydra.searchpath=[file://{tmp_path}]")
+    with pytest.raises(MissingConfigException):
+        make_config(f"{group}=mine", *place)
 
 
 @pytest.mark.parametrize("name", options("experiment"))
