@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.helpers import ROOT
 from tests.sweeps.sweep_app import App
 
 OPTION = """
@@ -12,7 +13,8 @@ first: 1
 
 
 @pytest.mark.slow
-def test_an_option_file_of_ones_own_chooses_it(app: App) -> None:
+def test_an_option_file_of_ones_own_chooses_it(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # where the sampler's module is found
     folder = app.cwd / "mine/hydra/sweeper/study/sampler"
     folder.mkdir(parents=True)
     for name, module in (("mine", "tests.sweeps.search.own_sampler"), ("gone", "tests.sweeps.gone")):
