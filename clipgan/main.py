@@ -12,23 +12,17 @@ import hydra
 from hydra.experimental.callback import Callback
 
 from clipgan.base import lookup
+from clipgan.base.composing import version_base
 from clipgan.base.config_store import share_config_store
 from clipgan.base.installed import conf
 from clipgan.base.run_lock import NAME as LOCK
 from clipgan.base.secrets import without_passwords
 from clipgan.base.text import config_flags, printable
-from clipgan.config.command_line import (
-    first_process,
-    flags_and_overrides,
-    key_of,
-    messages_not_tracebacks,
-    quote_paths,
-    register_resolvers,
-    under_torchrun,
-    version_base,
-)
+from clipgan.config.arguments import flags_and_overrides, key_of, own_folders, quote_paths
+from clipgan.config.command_line import first_process, messages_not_tracebacks, register_resolvers, under_torchrun
 from clipgan.config.hiding import hide_in_files, hide_passwords
 from clipgan.config.mistakes import refusals_as_mistakes, refuse_unknown_flag
+from clipgan.config.own_files import refuse_hidden
 from clipgan.config.user_command import UserCommand
 
 if TYPE_CHECKING:  # they import torch and Optuna
@@ -47,6 +41,7 @@ def main() -> None:
         for flag in flags:
             refuse_unknown_flag(flag, _names_of_sweep_keys)
         sys.argv[1:] = [*flags, *overrides]
+        refuse_hidden(own_folders(sys.argv[1:]))
         sys.argv += under_torchrun(sys.argv)
         # Hydra 1.4 warns of each class that a configuration names, also of this project's own
         warnings.filterwarnings("ignore", r"hydra\.utils\.instantiate\(\) resolved _target_='clipgan\.", UserWarning)
@@ -84,11 +79,9 @@ def _sweep_keys() -> str:
 
 def _names_of_sweep_keys() -> list[str]:
     """The sweep's keys, for the suggestion after a typing error."""
-    from dataclasses import fields
+    from sweeps.base.settings import dotted_keys
 
-    from sweeps.base.settings import Settings
-
-    return [f"hydra.sweeper.{field.name}" for field in fields(Settings)]
+    return dotted_keys()
 
 
 def task(cfg: Any) -> float:

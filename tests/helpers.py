@@ -11,7 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
 from clipgan.config import Config, from_yaml, refuse_unread
-from clipgan.config.command_line import key_of, quote_paths
+from clipgan.config.arguments import key_of, quote_paths
 
 ROOT = Path(__file__).parent.parent
 

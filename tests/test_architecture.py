@@ -16,6 +16,7 @@ PACKAGES = ("clipgan", "sweeps", "hydra_plugins", "bench", "tests")
 FILES = [path for package in PACKAGES[:3] for path in sorted((ROOT / package).rglob("*.py"))] + [ROOT / "train.py"]
 TOOLS = (
     "clipgan.base.checkout",
+    "clipgan.base.composing",
     "clipgan.base.config_store",
     "clipgan.base.console",
     "clipgan.base.durable_files",
@@ -27,7 +28,15 @@ TOOLS = (
     "clipgan.base.text",
 )  # of clipgan/, that sweeps/ may import
 ONLY_IN = {  # a library: the modules that know it
-    "hydra": ("clipgan.main", "clipgan.base.config_store", "clipgan.config.command_line", "sweeps", "hydra_plugins"),
+    "hydra": (
+        "clipgan.main",
+        "clipgan.base.composing",
+        "clipgan.base.config_store",
+        "clipgan.config.arguments",
+        "clipgan.config.command_line",
+        "sweeps",
+        "hydra_plugins",
+    ),
     "optuna": ("sweeps",),
     "torch": ("clipgan",),
 }

@@ -19,7 +19,8 @@ from clipgan import main
 from clipgan.base.errors import UserError
 from clipgan.base.installed import train_command
 from clipgan.base.run_lock import exclusive
-from clipgan.config.command_line import flags_and_overrides, messages_not_tracebacks
+from clipgan.config.arguments import flags_and_overrides
+from clipgan.config.command_line import messages_not_tracebacks
 from clipgan.config.hiding import hide_passwords
 from tests import warm
 from tests.helpers import ROOT

@@ -8,8 +8,9 @@
     generator.draw("a big red circle", seed=0)                # a PIL image
     evaluate(checkpoint=study.best_checkpoint)                # {"fjd2k_clip_tiny64": 0.33, ...}
 
-Overrides are those of the command line. A mistake raises the error whose message the command would print. The types
-that the functions take, return and raise are here too. Those that need torch or Optuna are imported at their first use.
+Overrides are those of the command line. A mistake raises a UserError with the message that the command would print.
+The types that the functions take, return and raise are here too. Those that need torch or Optuna are imported at their
+first use.
 """
 
 from importlib import import_module

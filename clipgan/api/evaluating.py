@@ -5,6 +5,7 @@ from pathlib import Path
 
 from clipgan.api.callers_state import callers_state_kept
 from clipgan.api.generating import refuse_two_sources
+from clipgan.api.lists import refuse_no_list
 
 
 def evaluate(
@@ -34,6 +35,8 @@ def evaluate(
     from clipgan.evaluating.options import EvaluateOptions, parse_metrics
 
     refuse_two_sources(run, checkpoint)
+    if metrics is not None:
+        refuse_no_list("metrics", metrics, '["fid", "kid"]')
     uri = () if mlflow_tracking_uri is None else (f"mlflow.tracking_uri={mlflow_tracking_uri}",)
     options = EvaluateOptions(
         run=run,

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from clipgan.api.lists import refuse_no_list
 from clipgan.base.errors import UserError
 from clipgan.base.installed import conf, train_command, train_program
 
@@ -30,18 +31,23 @@ def sweep(overrides: Sequence[str], show: bool = True) -> "Sweep":
         `state` is FAIL and their `reason` says why.
 
     Raises:
-        SweepError, HydraException: an override is not allowed.
-        UserError: a flag or a dry run is among the overrides; or the command ended before a trial ran, and the message
-            has its last line.
+        UserError: an override is not allowed; or a flag or a dry run is among them; or the command ended before a
+            trial ran, and the message has its last line.
     """
-    from clipgan.config.command_line import register_resolvers
+    from clipgan.config.arguments import own_folders
+    from clipgan.config.command_line import mistakes_as_user_errors, register_resolvers
     from clipgan.config.mistakes import refuse_flags
+    from clipgan.config.own_files import refuse_hidden
+    from sweeps.base.settings import dotted_keys
     from sweeps.command.request import read_outside_hydra
     from sweeps.report.reading import read
 
+    refuse_no_list("overrides", overrides, '["h=0.1,0.5,2", "kimg=2"]')
     refuse_flags(overrides)
     register_resolvers()
-    request = read_outside_hydra(conf(), "config", overrides)  # a mistake raises its error here
+    with mistakes_as_user_errors(overrides, dotted_keys):
+        refuse_hidden(own_folders(overrides))
+        request = read_outside_hydra(conf(), "config", overrides)
     if request.settings.dry_run:
         raise UserError(
             "hydra.sweeper.dry_run runs no trial, and sweep() returns a study: leave it out, or give the command "

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipgan.api.callers_state import callers_state_kept
+from clipgan.api.lists import refuse_no_list
 from clipgan.config import Config
 
 if TYPE_CHECKING:  # they import torch
@@ -48,12 +49,13 @@ def train(
         speed (`sec_per_unit`, seconds per kimg).
 
     Raises:
-        UserError: a value is not allowed, or data, weights or a checkpoint are missing or do not fit;
-            or another process of the training ended early, also because it called `train` itself.
-        HydraException: an unknown key, group or option.
+        UserError: a key, an option or a value is not allowed, or data, weights or a checkpoint are missing or do not
+            fit; or another process of the training ended early, also because it called `train` itself.
         DivergenceError: a loss is no longer finite.
         Interrupted: SIGTERM or SIGINT came, and the run wrote a checkpoint.
     """
+    if not isinstance(config, Config):
+        refuse_no_list("config", config, '["h=1", "kimg=2"]')
     folder = Path(run_dir or Path(RUNS) / datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f"))
     if not isinstance(config, Config):
         from clipgan.config.command_line import compose_config

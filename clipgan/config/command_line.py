@@ -1,39 +1,27 @@
-"""The command line's side of the commands: composing overrides, and showing mistakes. Hydra is known here alone."""
+"""The command line's side of the commands: composing overrides, and showing mistakes."""
 
 import os
-import re
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from clipgan.base.composing import composing
 from clipgan.base.errors import DivergenceError, UserError
 from clipgan.base.installed import conf, module_command, train_command
 from clipgan.base.text import first_line, printable
 from clipgan.config import Config, from_yaml, plain, refuse_unread
+from clipgan.config.arguments import SEARCH_PATH, key_of, own_folders, quote_paths, quoted
 from clipgan.config.identity import is_listed, not_in_identity
 from clipgan.config.meanings import listing, values_of
 from clipgan.config.measure_registry import direction_of
-from clipgan.config.mistakes import described, of_hydras_value_error, refuse_flags, refuse_unusable, system_message
+from clipgan.config.mistakes import described, of_hydras_value_error, refuse_flags, system_message
+from clipgan.config.own_files import refuse_hidden, unreadable
 
-PATH_KEYS = (  # their values are paths or addresses: text, whatever characters are in it
-    "data.path", "data.heldout_path", "cache_dir", "resume", "init", "clip.checkpoint", "resnet.checkpoint",
-    "discriminator.checkpoint", "metrics.judge.checkpoint", "metrics.inception_weights", "metrics.dinov2_weights",
-    "metrics.cmmd_weights", "metrics.captions", "mlflow.tracking_uri", "hydra.run.dir", "hydra.sweep.dir",
-    "hydra.sweeper.storage", "hydra.sweeper.mlflow_tracking_uri",
-)  # fmt: skip
-PLAIN_PATH = re.compile(
-    r"(?!(?i:null|true|false|nan|inf)$)[A-Za-z/._][A-Za-z0-9/._@:+-]*"
-)  # what Hydra reads as text anyway
-EMPTY = ("", "''", '""')
 HOW_TO_QUOTE = (
     "a value with any of & # ( ) [ ] { } ; = , ' or a letter beyond ASCII needs quotes inside the shell's quotes"
 )
-# Hydra's flags
-WITH_VALUE = ("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd",
-              "--experimental-rerun")  # fmt: skip
-MAYBE_WITH_VALUE = ("--info", "-i")
 
 
 def register_resolvers(**more: Callable[..., Any]) -> None:
@@ -62,14 +50,11 @@ def compose_config(overrides: Sequence[str]) -> Config:
     """The configuration of `train.py` with these overrides.
 
     Raises:
-        UserError: see `from_yaml` and `refuse_flags`.
-        HydraException: an unknown key, group or option.
+        UserError: an unknown key, group or option; see also `from_yaml`, `refuse_flags` and `refuse_hidden`.
     """
-    from hydra import compose, initialize_config_dir
-
     refuse_flags(overrides)
-    with initialize_config_dir(str(conf()), **version_base()):
-        config = from_yaml(compose("config", overrides=quote_paths(overrides)))
+    with mistakes_as_user_errors(overrides):
+        config = from_yaml(_composed(quote_paths(overrides)))
     refuse_unread(config, map(key_of, overrides))
     return config
 
@@ -78,90 +63,33 @@ def with_overrides(config: Config, overrides: Sequence[str]) -> Config:
     """A recorded configuration with some keys, and options of groups, as on the command line of `train.py`.
 
     Raises:
-        UserError, HydraException: see `compose_config`.
+        UserError: see `compose_config`.
     """
-    from hydra import compose, initialize_config_dir
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from omegaconf import OmegaConf
 
     node = OmegaConf.create(plain(config))
     parser = OverridesParser.create()
-    for written in quote_paths(overrides):
-        override = parser.parse_override(written)
-        group, _, package = key_of(written).partition("@")
-        if (conf() / group).is_dir():
-            with initialize_config_dir(str(conf()), **version_base()):
-                composed = compose("config", overrides=[written])
-            section = package or group
-            OmegaConf.update(node, section, OmegaConf.select(composed, section), merge=False)
-        else:
-            OmegaConf.update(node, group, override.value())
+    with mistakes_as_user_errors(overrides):
+        written = quote_paths(overrides)
+        places = [line for line in written if key_of(line) == SEARCH_PATH]
+        for line in (line for line in written if line not in places):
+            override = parser.parse_override(line)
+            group, _, package = key_of(line).partition("@")
+            if (conf() / group).is_dir():
+                section = package or group
+                OmegaConf.update(node, section, OmegaConf.select(_composed([*places, line]), section), merge=False)
+            else:
+                OmegaConf.update(node, group, override.value())
     return from_yaml(node)
 
 
-def version_base() -> dict[str, Any]:
-    """The argument `version_base` of Hydra's entry points: Hydra 1.3 needs it, and later versions warn of it."""
-    import hydra
+def _composed(overrides: list[str]) -> Any:
+    from hydra import compose
 
-    return {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
-
-
-def key_of(override: str) -> str:
-    """The key or group that an override gives, adds or takes away: `h` of `h=1`, `+h=1` and `~h`."""
-    return override.partition("=")[0].lstrip("+~")
-
-
-def quoted(text: str) -> str:
-    """Write text as a value of an override: in quotes if Hydra would read something else than this text."""
-    from hydra.core.override_parser.types import Quote, QuotedString
-
-    return text if PLAIN_PATH.fullmatch(text) else QuotedString(text=text, quote=Quote.single).with_quotes()
-
-
-def quote_paths(arguments: Sequence[str]) -> list[str]:
-    """Quote the paths among a command line's overrides that Hydra's grammar cannot read, or reads as another type.
-
-    A user's own quotes, null, and in a sweep several paths between commas, stay as they are.
-
-    Raises:
-        UserError: an override has no key, a path is empty, which would be the working directory, or a group gets no
-            name.
-    """
-    for override in flags_and_overrides(arguments)[1]:
-        _refuse_no_value(override)
-        refuse_unusable(override)
-    sweep = bool({"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(arguments))
-    return [_with_quoted_path(argument, sweep) for argument in arguments]
-
-
-def _refuse_no_value(override: str) -> None:
-    key, equals, value = override.partition("=")
-    if equals and not key.strip("+~"):
-        raise UserError(f"{override} has no key: write KEY=VALUE")
-    if equals and key.lstrip("+") in PATH_KEYS and value in EMPTY:
-        raise UserError(f"{override} is empty: give {key}=VALUE, or leave it out")
-
-
-def _with_quoted_path(argument: str, sweep: bool) -> str:
-    key, _, value = argument.partition("=")
-    if value in EMPTY or key.lstrip("+") not in PATH_KEYS or PLAIN_PATH.fullmatch(value):
-        return argument
-    # shells leave ~/ in an argument
-    value = re.sub(r"(^|,)~/" if sweep else "^()~/", lambda found: found[1] + os.path.expanduser("~/"), value)
-    argument = f"{key}={value}"
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
-    try:
-        override = OverridesParser.create().parse_override(f"key={value}")
-    except HydraException:
-        return f"{key}={quoted(value)}"
-    if override.is_sweep_override():
-        return argument if sweep else f"{key}={quoted(value)}"
-    read = override.value()
-    own = value[0] in "'\"" or "\\" in value  # quotes or escapes of the user's
-    is_text = read is None or (isinstance(read, str) and (own or read == value))
-    return argument if is_text else f"{key}={quoted(value)}"
+    refuse_hidden(own_folders(overrides))
+    with composing(conf()):
+        return compose("config", overrides=overrides)
 
 
 def _described_keys(*keys: str) -> str:
@@ -170,23 +98,6 @@ def _described_keys(*keys: str) -> str:
         groups = [path.name for path in conf().iterdir() if path.is_dir()]
         return listing(values_of(Config, skipped=[*groups, "simclr"]))
     return listing({key: meaning for key, meaning in values_of(Config).items() if is_listed(key, keys)})
-
-
-def flags_and_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Part a command line: the parser of flags refuses overrides that stand on both sides of a flag."""
-    flags: list[str] = []
-    overrides: list[str] = []
-    rest = list(arguments)
-    while rest:
-        argument = rest.pop(0)
-        if not argument.startswith("-"):
-            overrides.append(argument)
-            continue
-        flags.append(argument)
-        takes = argument in WITH_VALUE or (argument in MAYBE_WITH_VALUE and "=" not in "".join(rest[:1]))
-        if takes and rest and not rest[0].startswith("-"):
-            flags.append(rest.pop(0))
-    return flags, overrides
 
 
 def first_process() -> bool:
@@ -233,6 +144,40 @@ def helped(text: str | None) -> bool:
 
 
 @contextmanager
+def mistakes_as_user_errors(
+    arguments: Sequence[str], further_keys: Callable[[], Iterable[str]] = tuple
+) -> Iterator[None]:
+    """Turn what Hydra, OmegaConf or PyYAML refuses in the block into a UserError with one message.
+
+    Args:
+        arguments: of the command line.
+        further_keys: names keys that this package does not know, for a suggestion.
+    """
+    from hydra.errors import HydraException, OverrideParseException
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    try:
+        yield
+    except OverrideParseException as error:
+        raise UserError(_of_unreadable_override(error.override, first_line(error))) from error
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(described(error, further_keys())) from error
+    except (YAMLError, ValueError) as error:
+        message = unreadable(error, own_folders(arguments)) or of_hydras_value_error(error, arguments)
+        if message is None:
+            raise
+        raise UserError(message) from error
+
+
+def _of_unreadable_override(override: object, reason: str) -> str:
+    key, _, value = str(override).partition("=")
+    example = f"{key}={quoted(value)}"
+    example = shlex.quote(example) if set(example) & set('"$`\\!') else f'"{example}"'
+    return f"{override} cannot be read ({reason}): {HOW_TO_QUOTE}, as in {example}"
+
+
+@contextmanager
 def messages_not_tracebacks(
     folder_key: str = "hydra.run.dir", further_keys: Callable[[], Iterable[str]] = tuple
 ) -> Iterator[None]:
@@ -244,29 +189,16 @@ def messages_not_tracebacks(
 
     Set HYDRA_FULL_ERROR=1 to see the traceback all the same.
     """
-    from hydra.errors import HydraException, OverrideParseException
-    from omegaconf.errors import OmegaConfBaseException
-
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         yield
         return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra lets exceptions through as they are, and they are shown here
     try:
         _refuse_deleted_folder()
-        yield
-    except OverrideParseException as error:
-        key, _, value = str(error.override).partition("=")
-        example = f"{key}={quoted(value)}"
-        example = shlex.quote(example) if set(example) & set('"$`\\!') else f'"{example}"'
-        sys.exit(printable(f"{error.override} cannot be read ({first_line(error)}): {HOW_TO_QUOTE}, as in {example}"))
+        with mistakes_as_user_errors(sys.argv[1:], further_keys):
+            yield
     except (UserError, DivergenceError) as error:
         sys.exit(printable(str(error)))
-    except (HydraException, OmegaConfBaseException) as error:
-        sys.exit(printable(described(error, further_keys())))
-    except ValueError as error:
-        if (message := of_hydras_value_error(error, sys.argv[1:])) is None:
-            raise
-        sys.exit(printable(message))
     except OSError as error:
         if (message := system_message(error, folder_key)) is None:
             raise

@@ -3,6 +3,7 @@
 import errno
 import re
 import shlex
+import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -53,7 +54,7 @@ LAFITES = {  # an option of LAFITE's or StyleGAN2's training script -> what sets
 }
 WHY_WHOLE = ": metrics, checkpoints and sweeps count whole units; experiment=quick is a shorter first try"
 NOT_MERGED = "Error merging override"  # Hydra's, for a value of a key of its own
-FLAGS_EXCLUDE, FLAG_ALONE = "Only one of --run, --multirun, --cfg", "The --resolve flag can only"  # begin Hydra's
+FLAGS_EXCLUDE, NAME_WANTED = "Only one of --run, --multirun, --cfg", "Config group override must be a string"  # Hydra's
 OUR_GROUPS = "'hydra/sweeper/study/"  # of samplers and pruners
 SHOWN_NAME = 100  # characters of a name that is too long
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOENT,
@@ -74,7 +75,7 @@ def described(error: Exception, further_keys: Iterable[str] = ()) -> str:
         group, option = _group_and_option(missing, options)
         return f"{group}={option} is not an option{_close(option, options)} Options of {group}: {', '.join(options)}"
     message = str(error).partition(SEARCH_PATH)[0].rstrip()
-    if message.startswith(NOT_MERGED) and error.__cause__ is not None:  # OmegaConf's error says why
+    if (not message or message.startswith(NOT_MERGED)) and error.__cause__ is not None:  # OmegaConf's error says why
         return of_refusal(error.__cause__)
     if f"override {OUR_GROUPS}" in message:  # the defaults list has another sweeper
         return "sampler and pruner are groups of hydra/sweeper=study: leave out the choice of another hydra/sweeper"
@@ -95,19 +96,20 @@ def no_such_key(key: str, further_keys: Iterable[str] = ()) -> str:
 
 
 def of_hydras_value_error(error: ValueError, arguments: Sequence[str]) -> str | None:
-    """The message for flags that exclude each other, or a value of a group that is no name; None: another error.
+    """The message for what Hydra refuses with a ValueError: flags, names, defaults lists; None: it is not Hydra's.
 
     Args:
-        error: Hydra's, which names neither group nor value.
+        error: Hydra's may name neither group nor value.
         arguments: of the command line.
     """
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    if not frame.f_globals.get("__name__", "").startswith("hydra."):
+        return None
     if str(error).startswith(FLAGS_EXCLUDE):
         return f"{error}; hydra.sweeper.dry_run=true shows a sweep's points"
-    if str(error).startswith(FLAG_ALONE):
-        return str(error)
-    if not str(error).startswith("Config group override must be a string"):
-        return None
-    return _no_names([argument for argument in arguments if _gives_no_name(argument)])
+    if str(error).startswith(NAME_WANTED):
+        return _no_names([argument for argument in arguments if _gives_no_name(argument)])
+    return str(error)
 
 
 def refuse_unusable(override: str) -> None:

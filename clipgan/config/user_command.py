@@ -8,7 +8,7 @@ from pathlib import Path
 from clipgan.base.installed import train_command
 from clipgan.base.secrets import without_passwords
 from clipgan.base.text import shown_path
-from clipgan.config.command_line import key_of, quoted
+from clipgan.config.arguments import key_of, quoted
 from clipgan.config.identity import is_listed
 
 

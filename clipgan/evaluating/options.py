@@ -9,7 +9,7 @@ from clipgan.base import lookup
 from clipgan.base.errors import UserError
 from clipgan.base.installed import conf
 from clipgan.config import MEASURES
-from clipgan.config.command_line import key_of
+from clipgan.config.arguments import key_of
 from clipgan.config.identity import is_listed
 from clipgan.sampling.options import SampleOptions, parse_prompts, parse_seeds
 

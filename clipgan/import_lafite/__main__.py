@@ -19,7 +19,8 @@ from clipgan.base.console import console
 from clipgan.base.errors import UserError
 from clipgan.base.installed import conf, train_command
 from clipgan.config import flatten
-from clipgan.config.command_line import compose_config, key_of, messages_not_tracebacks, quoted
+from clipgan.config.arguments import key_of, quoted
+from clipgan.config.command_line import compose_config, messages_not_tracebacks
 from clipgan.engine.checkpoint_file import save_checkpoint
 from clipgan.import_lafite.convert import convert
 from clipgan.import_lafite.unpickle import read_pickle

@@ -1,7 +1,7 @@
 """The settings of a sweep: the keys under `hydra.sweeper`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from sweeps.base.duration import ALLOWED, seconds_of
@@ -188,6 +188,11 @@ class Settings:
 
     def _refuse(self, name: str, allowed: str) -> None:
         raise SweepError(f"hydra.sweeper.{name}={getattr(self, name)} is not allowed: it must be {allowed}")
+
+
+def dotted_keys() -> list[str]:
+    """The key of each setting, as the command line gives it."""
+    return [f"hydra.sweeper.{each.name}" for each in fields(Settings)]
 
 
 def is_study_name(name: str) -> bool:

@@ -6,12 +6,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import hydra
-from hydra import initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hydra.types import HydraContext, RunMode
 from omegaconf import OmegaConf
 
+from clipgan.base.composing import composing
 from clipgan.base.secrets import remember
 from sweeps.base.settings import Settings
 from sweeps.command.composition import Composition
@@ -112,10 +110,9 @@ def read_outside_hydra(folder: Path, name: str, overrides: Sequence[str]) -> Req
     Raises:
         SweepError, HydraException: an override is not allowed.
     """
-    base: dict[str, Any] = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}  # later ones warn
-    with initialize_config_dir(str(folder), **base):
+    with composing(folder) as loader:
         no_callbacks: Any = None
-        context = HydraContext(GlobalHydra.instance().config_loader(), no_callbacks)
+        context = HydraContext(loader, no_callbacks)
         config = context.config_loader.load_configuration(name, list(overrides), run_mode=RunMode.MULTIRUN)
         fields: Any = OmegaConf.to_container(config.hydra.sweeper, resolve=True)
         settings = Settings(**{key: value for key, value in fields.items() if not key.startswith("_")})

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import torch
-from hydra.errors import HydraException
 from mlflow import MlflowClient
 
 from clipgan import api
@@ -52,8 +51,6 @@ def test_the_module_imports_nothing_heavy_and_says_what_its_functions_do():
 def test_a_mistake_raises_the_error_of_the_command():
     with pytest.raises(UserError, match=r"h=-1\.0 is not allowed"):
         api.train(["h=-1"])
-    with pytest.raises(HydraException, match="kmig"):
-        api.sweep(["kmig=1", "h=1,2"])
     with pytest.raises(UserError, match="neither run nor checkpoint is given: give exactly one of the two"):
         api.load_generator()
     with pytest.raises(UserError, match=r"--config-dir is a flag .*; hydra.searchpath=\[file://DIR\] adds"):
@@ -62,6 +59,44 @@ def test_a_mistake_raises_the_error_of_the_command():
         api.sweep(["--config-dir=mine", "h=1,2"])
     with pytest.raises(UserError, match=r"dry_run runs no trial, and .* hydra\.sweeper\.dry_run=true"):
         api.sweep(["h=1,2", "hydra.sweeper.dry_run=true"])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["kimgs=1"], "there is no key kimgs: did you mean kimg? "),
+        (["losss=x"], "there is no key losss: did you mean loss? "),
+        (["loss=symetric"], "loss=symetric is not an option: did you mean symmetric? Options of loss: asymmetric,"),
+        (["pairs=3"], "pairs=3 is not allowed: the options of a group are names;"),
+        (["mlflow.experiment=a(b"], "mlflow.experiment=a(b cannot be read ("),
+    ],
+)
+def test_hydras_errors_have_the_messages_of_the_command(overrides, said):
+    for call in (api.train, lambda given: api.sweep([*given, "seed=1,2"])):
+        with pytest.raises(UserError) as caught:
+            call(overrides)
+        assert str(caught.value).startswith(said)
+
+
+def test_a_sweeps_own_mistakes_are_user_errors():
+    with pytest.raises(UserError, match=r"^there is no key hydra\.sweeper\.n_trails: did you mean .*n_trials"):
+        api.sweep(["h=1,2", "hydra.sweeper.n_trails=3"])
+    with pytest.raises(UserError, match=r"^hydra\.sweeper\.replicas=0 is not allowed: it must be auto, or at least 1$"):
+        api.sweep(["h=1,2", "hydra.sweeper.replicas=0"])
+
+
+@pytest.mark.parametrize("given", ["h=1", {"h": 1}, 3, b"h=1", ["h=1", 2], {"h=1"}])
+def test_what_is_no_list_of_texts_is_refused(given):
+    """Python would read a text letter by letter, and a mapping's keys."""
+    calls = {
+        "config": api.train,
+        "overrides": api.sweep,
+        "metrics": lambda given: api.evaluate(checkpoint="x.pt", metrics=given),
+    }
+    for name, call in calls.items():
+        with pytest.raises(UserError) as caught:
+            call(given)
+        assert str(caught.value).startswith(f"{name}={given!r} is not allowed: it must be a list of texts, as in [")
 
 
 def test_a_generator_heeds_no_default_of_its_process_and_changes_nothing(trained):

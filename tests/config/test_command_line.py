@@ -14,14 +14,8 @@ from clipgan.base.durable_files import replace_text
 from clipgan.base.errors import UserError
 from clipgan.base.text import printable
 from clipgan.config import Config
-from clipgan.config.command_line import (
-    PATH_KEYS,
-    compose_config,
-    messages_not_tracebacks,
-    quote_paths,
-    quoted,
-    with_overrides,
-)
+from clipgan.config.arguments import PATH_KEYS, quote_paths, quoted
+from clipgan.config.command_line import compose_config, messages_not_tracebacks, with_overrides
 from clipgan.config.meanings import meanings
 from clipgan.config.mistakes import LAFITES
 from sweeps.base.settings import Settings

@@ -6,7 +6,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from clipgan.config.command_line import version_base
+from clipgan.base.composing import version_base
 from sweeps.base.samplers_and_pruners import PRUNERS, SAMPLERS
 from tests.helpers import ROOT
 

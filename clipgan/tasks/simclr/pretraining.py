@@ -14,7 +14,7 @@ from clipgan.base.cache import cache_dir_of
 from clipgan.base.console import console
 from clipgan.base.text import shown_path
 from clipgan.config import Config
-from clipgan.config.command_line import quoted
+from clipgan.config.arguments import quoted
 from clipgan.engine.precision import choose_encoder_precision
 from clipgan.engine.result import Report
 from clipgan.engine.run import Run

@@ -1,0 +1,41 @@
+"""Let Hydra compose a configuration outside its own commands, also inside another Hydra application."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hydra.core.config_loader import ConfigLoader
+
+
+def version_base() -> dict[str, Any]:
+    """The argument `version_base` of Hydra's entry points: Hydra 1.3 needs it, and later versions warn of it."""
+    import hydra
+
+    return {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
+
+
+@contextmanager
+def composing(folder: Path) -> Iterator["ConfigLoader"]:
+    """Make a folder of YAML files Hydra's configuration, and yield the loader.
+
+    Another Hydra application that runs in this process finds its own state afterwards.
+    """
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.utils import JobRuntime
+    from hydra.version import VersionBase
+
+    outer = GlobalHydra.instance()
+    kept: Any = outer.hydra and (outer.hydra, VersionBase.instance().getbase(), JobRuntime.instance().get("name"))
+    outer.clear()  # a second one is refused
+    try:
+        with initialize_config_dir(str(folder), **version_base()):
+            yield GlobalHydra.instance().config_loader()
+    finally:
+        if kept is not None:
+            outer.hydra, base, name = kept
+            GlobalHydra.set_instance(outer)
+            VersionBase.instance().setbase(base)
+            JobRuntime.instance().set("name", name)

@@ -1,0 +1,55 @@
+"""The user's own configuration files: those that clipgan's hide, and those that cannot be read."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import yaml
+
+from clipgan.base.errors import UserError
+from clipgan.base.installed import conf
+from clipgan.base.text import shown_path
+
+SHOWN = 5  # names in a message
+
+
+def refuse_hidden(folders: Iterable[Path]) -> None:
+    """Refuse own files whose names clipgan's files have: Hydra searches clipgan's folder first, and reads only these.
+
+    A copy without a change may stay.
+
+    Args:
+        folders: those of the user.
+
+    Raises:
+        UserError: names the files.
+    """
+    shipped = [path.relative_to(conf()) for path in sorted(conf().rglob("*.yaml"))]
+    pairs = [(folder / name, conf() / name) for folder in folders for name in shipped if (folder / name).is_file()]
+    hidden = [str(own) for own, theirs in pairs if own.read_bytes() != theirs.read_bytes()]
+    if hidden:
+        more = f" and {len(hidden) - SHOWN} more" if len(hidden) > SHOWN else ""
+        raise UserError(
+            f"{', '.join(hidden[:SHOWN])}{more} would not be read: clipgan's file of the same name comes first;"
+            " give each file of yours a name of its own"
+        )
+
+
+def unreadable(error: Exception, folders: Iterable[Path]) -> str | None:
+    """The message for a configuration file that cannot be read, with file and line; None: another error.
+
+    Args:
+        error: of PyYAML or Python.
+        folders: those of the user.
+    """
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return f"{shown_path(Path(mark.name))}, line {mark.line + 1}: this is no YAML ({error.problem})"
+    if isinstance(error, yaml.reader.ReaderError):  # a control character
+        return f"{shown_path(Path(error.name))}: this is no YAML ({error.reason})"
+    if isinstance(error, UnicodeDecodeError):  # its text names no file
+        for path in (path for folder in folders for path in sorted(folder.rglob("*.yaml"))):
+            before, found, _ = path.read_bytes().partition(error.object)
+            if found:
+                line = (before + error.object[: error.start]).count(b"\n") + 1
+                return f"{path}, line {line}: this is not encoded in UTF-8 ({error.reason})"
+    return None

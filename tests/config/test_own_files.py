@@ -1,0 +1,124 @@
+"""The user's own configuration files: none is ignored without a word, and a mistake in one is one line."""
+
+import re
+import sys
+
+import pytest
+
+from clipgan.base.errors import UserError
+from clipgan.base.installed import conf
+from clipgan.config.arguments import own_folders
+from clipgan.config.command_line import compose_config, with_overrides
+from clipgan.config.own_files import refuse_hidden
+from tests import warm
+from tests.helpers import ROOT
+
+LOSS = (conf() / "loss" / "symmetric.yaml").read_text()
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """Writes files into the folder `my` of the working directory."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(**files):
+        for name, text in files.items():
+            path = tmp_path / "my" / f"{name.replace('__', '/')}.yaml"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(text if isinstance(text, bytes) else text.encode())
+
+    return write
+
+
+def train(*arguments):
+    """Give the command, and return its status and what it says."""
+    command = [sys.executable, str(ROOT / "train.py"), *arguments]
+    done = warm.run(command, capture_output=True, text=True, check=False, timeout=100)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--config-dir", "my"],
+        ["h=1", "--config-dir=my"],
+        ["-cd", "my", "-m"],
+        ["hydra.searchpath=[file://my]"],
+        ["hydra.searchpath=[pkg://nowhere,my]"],
+    ],
+)
+def test_the_folders_of_a_command_line_are_found(arguments):
+    assert [str(folder) for folder in own_folders(arguments)] == ["my"]
+
+
+def test_the_users_whole_folder_takes_the_place_of_clipgans():
+    assert own_folders(["--config-path", "/my", "--config-dir=further"]) == []
+
+
+def test_an_own_file_that_clipgans_would_hide_is_refused(write):
+    write(loss__symmetric=f"{LOSS}# changed\n")
+    said = r"^my/loss/symmetric\.yaml would not be read: clipgan's file of the same name comes first; give each file of"
+    place = "hydra.searchpath=[file://my]"
+    with pytest.raises(UserError, match=said):
+        compose_config([place, "loss=symmetric"])
+    recorded = compose_config([])
+    with pytest.raises(UserError, match=said):
+        with_overrides(recorded, [place, "loss=symmetric"])
+    for arguments in (["--config-dir", "my", "--cfg", "job"], [place], ["-m", "--config-dir=my", "h=1,2"]):
+        status, _, err = train(*arguments)
+        assert status == 1
+        assert re.match(said, err), err
+
+
+def test_files_that_nothing_hides_stay(write, tmp_path):
+    """A copy without a change, a primary file, and names that only Hydra has."""
+    log = "version: 1\n"
+    write(
+        loss__symmetric=LOSS,
+        loss__mine=LOSS,
+        mine="defaults: [config, _self_]\nh: 0.9\n",
+        hydra__job_logging__default=log,
+    )
+    refuse_hidden([tmp_path / "my"])
+    status, out, err = train("--config-dir", "my", "-cn", "mine", "loss=mine", "--cfg", "job")
+    assert (status, err) == (0, "")
+    assert out.startswith("h: 0.9\n")
+
+
+def test_many_hidden_files_are_counted(write):
+    write(**{f"grid__{path.stem}": "h: 1" for path in (conf() / "grid").glob("*.yaml")}, budget__kimg="", config="h: 1")
+    with pytest.raises(UserError, match=r"^my/budget/kimg\.yaml, my/config\.yaml, my/grid/.* and 2 more would not be"):
+        compose_config(["hydra.searchpath=[my]"])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "name: bad\n  generator: [\n",
+            "my/loss/bad.yaml, line 2: this is no YAML (mapping values are not allowed here)",
+        ),
+        ("name: a\nname: b\n", "my/loss/bad.yaml, line 2: this is no YAML (found duplicate key name)"),
+        ("a: [1\n", "my/loss/bad.yaml, line 2: this is no YAML (expected ',' or ']', but got '<stream end>')"),
+        ("a: x\x01\n", "my/loss/bad.yaml: this is no YAML (special characters are not allowed)"),
+        ("a: 1\nb: 2\nname: é\n".encode("latin-1"), "my/loss/bad.yaml, line 3: this is not encoded in UTF-8 (invalid"),
+        (b"#" * 20_000 + b"\n\xe9: 2", "my/loss/bad.yaml, line 2: this is not encoded in UTF-8 (invalid"),
+        ("defaults: {a: b}\n", "Invalid defaults list in 'loss/bad', defaults must be a list (got mapping)"),
+        ("defaults: [{a: b, c: d}]\n", "In loss/bad: Too many keys in default item {'a': 'b', 'c': 'd'}"),
+        ("name: ${h\n", "name: no viable alternative at input '${h'"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_one_line(write, text, said):
+    write(loss__bad=text, loss__other="name: é".encode("latin-1"))
+    with pytest.raises(UserError) as caught:
+        compose_config(["hydra.searchpath=[file://my]", "loss=bad"])
+    assert str(caught.value).startswith(said)
+
+
+def test_the_command_line_says_the_same(write):
+    write(loss__bad="name: a\nname: b\n", loss__latin="name: é".encode("latin-1"))
+    said = {"bad": "my/loss/bad.yaml, line 2: this is no YAML (found duplicate key name)",
+            "latin": "my/loss/latin.yaml, line 1: this is not encoded in UTF-8 (unexpected end of data)"}  # fmt: skip
+    for name, expected in said.items():
+        for mode in ([], ["-m", "h=1,2"]):
+            assert train("--config-dir", "my", f"loss={name}", *mode) == (1, "", f"{expected}\n")
