@@ -80,6 +80,13 @@ def test_cfg_job_shows_the_configuration(run):
         (["mlflow.exp=x"], ["there is no key mlflow.exp: did you mean mlflow.experiment?"]),
         (["-m", "h=1", "hydra.sweeper.nworkers=3"], ["no key hydra.sweeper.nworkers: did you mean hydra.sweeper.work"]),
         (["loss=symetric"], ["loss=symetric is not an option: did you mean symmetric? Options of loss: asymmetric,"]),
+        (["experiment=[qick]"], ["experiment=qick is not an option: did you mean quick? Options of experiment: asymm"]),
+        (
+            ["-m", "grid=[h,C_itt]"],
+            ["grid=C_itt is not an option: did you mean C_it? Options of grid: C_ii, C_it,"],
+        ),
+        (["experiment.kimg=1"], ["there is no key experiment.kimg: experiment is a group, which experiment=NAME choo"]),
+        (["hydra.sweeper.sampler={_target_:x,y:1}"], ["there is no key hydra.sweeper.sampler.y"]),
         (["kimg=0.5"], ["kimg=0.5 is not allowed: kimg must be a whole number", "experiment=quick"]),
         (["-m", "h=1,2", "kimg=0.5"], ["trials of 0.5 kimg are not allowed", "a whole number of kimg"]),
         (["h=-1"], ["h=-1.0", ">= 0"]),

@@ -162,7 +162,7 @@ def mistakes_as_user_errors(
     except OverrideParseException as error:
         raise UserError(_of_unreadable_override(error.override, first_line(error))) from error
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(described(error, further_keys())) from error
+        raise UserError(described(error, further_keys(), own_folders(arguments))) from error
     except (YAMLError, ValueError) as error:
         message = unreadable(error, own_folders(arguments)) or of_hydras_value_error(error, arguments)
         if message is None:

@@ -6,17 +6,22 @@ import shlex
 import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from clipgan.base import lookup
 from clipgan.base.errors import UserError
 from clipgan.base.installed import conf, train_command
 from clipgan.base.text import printable
+from clipgan.config.identity import is_listed
 from clipgan.config.meanings import meanings, section_of
+from clipgan.config.options import close, groups, no_such_option, options_of
 from clipgan.config.training import Config
 
 NO_KEY = re.compile(r"Could not override '(?P<key>[^']+)'")
+NO_OPTION = re.compile(r"(In '[^']+': )?Could not (find|load) '")
+IN_FILE = re.compile(r"In '[^']+/[^']+': ")  # GROUP/NAME
+IN_FILE_REFUSED = re.compile(r"\w+ raised while composing config:\n")
 CONVERTED = re.compile(r"Value '(?P<value>.*)' of type '\w+' could not be converted to (?P<kind>\w+)")
 NO_NAME = re.compile(  # what Hydra takes for no text
     r"(^|[,\[])\s*([+-]?\d[\d.eE+-]*|(?i:true|false|null))\s*([,\]]|$)"
@@ -63,24 +68,32 @@ UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT
 SEARCH_PATH = "Config search path:"  # begins the part of Hydra's message that no user needs
 
 
-def described(error: Exception, further_keys: Iterable[str] = ()) -> str:
+def described(error: Exception, further_keys: Iterable[str] = (), folders: Iterable[Path] = ()) -> str:
     """The message for a mistake that Hydra has found.
 
     Args:
         error: Hydra's or OmegaConf's.
         further_keys: keys that this package does not know, such as those of sweeps.
+        folders: the user's own, which may have options.
     """
-    missing, options = getattr(error, "missing_cfg_file", None), getattr(error, "options", None)
-    if isinstance(missing, str) and options:
-        group, option = _group_and_option(missing, options)
-        return f"{group}={option} is not an option{_close(option, options)} Options of {group}: {', '.join(options)}"
     message = str(error).partition(SEARCH_PATH)[0].rstrip()
+    place = found[0] if (found := IN_FILE.match(message)) else ""
+    missing, options = getattr(error, "missing_cfg_file", None), getattr(error, "options", None)
+    if isinstance(missing, str) and NO_OPTION.match(message):
+        options = options or options_of(missing.rpartition("/")[0], folders)  # the error about a list of names has none
+    if isinstance(missing, str) and options:
+        return place + no_such_option(missing, options)
+    if IN_FILE_REFUSED.match(message, len(place)) and error.__context__ is not None:
+        return place + of_refusal(error.__context__, further_keys)
     if (not message or message.startswith(NOT_MERGED)) and error.__cause__ is not None:  # OmegaConf's error says why
-        return of_refusal(error.__cause__)
+        return of_refusal(error.__cause__, further_keys)
     if f"override {OUR_GROUPS}" in message:  # the defaults list has another sweeper
         return "sampler and pruner are groups of hydra/sweeper=study: leave out the choice of another hydra/sweeper"
     found = NO_KEY.match(message)
-    return no_such_key(found["key"], further_keys) if found else message
+    if found is None:
+        return message
+    inner = str(getattr(error.__cause__, "full_key", ""))  # the value is a mapping, and a key in it is unknown
+    return no_such_key(inner if is_listed(inner, [found["key"]]) else found["key"], further_keys)
 
 
 def no_such_key(key: str, further_keys: Iterable[str] = ()) -> str:
@@ -90,9 +103,14 @@ def no_such_key(key: str, further_keys: Iterable[str] = ()) -> str:
         return f"{key} is no key of this configuration" + (" without task=simclr" if _is_simclr(key) else "")
     if key in LAFITES:
         return f"there is no key {key}: LAFITE's {key} is {LAFITES[key]} here"
-    groups = [path.name for path in conf().iterdir() if path.is_dir()]
-    close = _close(key, [*own, *groups, *further_keys])
-    return f"there is no key {key}{close} {shlex.join(train_command())} --help lists the keys"
+    group = key.partition(".")[0]
+    if group in groups() and group not in {*own, "hydra"}:  # its options have no section of their own
+        return (
+            f"there is no key {key}: {group} is a group, which {group}=NAME chooses from; a file there must begin with"
+            " `# @package _global_`"
+        )
+    other = [name for name in (*own, *groups(), *further_keys) if not is_listed(key, [name])]
+    return f"there is no key {key}{close(key, other)} {shlex.join(train_command())} --help lists the keys"
 
 
 def of_hydras_value_error(error: ValueError, arguments: Sequence[str]) -> str | None:
@@ -181,10 +199,13 @@ def _no_names(overrides: Sequence[str]) -> str:
     )
 
 
-def of_refusal(error: BaseException) -> str:
+def of_refusal(error: BaseException, further_keys: Iterable[str] = ()) -> str:
     """The message for OmegaConf's error about a value."""
     reason = str(getattr(error, "msg", None) or error).splitlines()[0]
-    return _of_value(getattr(error, "full_key", None), reason, getattr(error, "value", None))
+    key = getattr(error, "full_key", None)
+    if key and reason.startswith("Key '"):
+        return no_such_key(key, further_keys)
+    return _of_value(key, reason, getattr(error, "value", None))
 
 
 def _of_value(key: str | None, reason: str, value: Any = None) -> str:
@@ -201,8 +222,6 @@ def _of_value(key: str | None, reason: str, value: Any = None) -> str:
         return reason
     if NO_VALUE in reason:
         return f"{key} is missing: a file that --config-name chooses gets it from `config` in its defaults list"
-    if reason.startswith("Key '"):
-        return no_such_key(key)
     refused = _refused(key, reason, value)
     return f"{key}={refused[0]} is not allowed: {key} {refused[1]}" if refused else f"{key}: {reason}"
 
@@ -226,32 +245,8 @@ def _refused(key: str, reason: str, value: Any) -> tuple[Any, str] | None:
     return None
 
 
-def _group_and_option(missing: str, options: Collection[str]) -> tuple[str, str]:
-    """Split what Hydra looked for into a group and an option, whose name may have slashes: `clip/ViT-B/32`.
-
-    Args:
-        missing: both, with a slash between.
-        options: of the group.
-    """
-    group, _, option = missing.rpartition("/")
-    for end in range(1, missing.count("/")):
-        shorter = "/".join(missing.split("/")[:end])
-        shipped = {path.stem for path in (conf() / shorter).glob("*.yaml")}
-        if shipped and shipped <= set(options):
-            return shorter, missing.removeprefix(f"{shorter}/")
-    return group, option
-
-
 def _is_simclr(key: str) -> bool:
     return key.partition(".")[0] in ("simclr", "epochs", "snapshot_epochs")
-
-
-def _close(name: str, known: Iterable[Any]) -> str:
-    """End a sentence with a suggestion, if a name is close; the case of its letters does not count."""
-    by_lower = {str(each).lower(): str(each) for each in known}
-    begun = [key for key in by_lower if key.startswith(name.lower())]
-    close = begun if len(begun) == 1 else get_close_matches(name.lower(), by_lower, n=1)
-    return f": did you mean {by_lower[close[0]]}?" if close else "."
 
 
 @contextmanager

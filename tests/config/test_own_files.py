@@ -7,9 +7,14 @@ import pytest
 
 from clipgan.base.errors import UserError
 from clipgan.base.installed import conf
+from clipgan.config import Config
 from clipgan.config.arguments import own_folders
 from clipgan.config.command_line import compose_config, with_overrides
+from clipgan.config.meanings import meanings
+from clipgan.config.mistakes import no_such_key
+from clipgan.config.options import groups
 from clipgan.config.own_files import refuse_hidden
+from sweeps.base.settings import dotted_keys
 from tests import warm
 from tests.helpers import ROOT
 
@@ -122,3 +127,42 @@ def test_the_command_line_says_the_same(write):
     for name, expected in said.items():
         for mode in ([], ["-m", "h=1,2"]):
             assert train("--config-dir", "my", f"loss={name}", *mode) == (1, "", f"{expected}\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("h: 0.9\n", "there is no key experiment: experiment is a group, which experiment=NAME chooses from; a file "
+                     "there must begin with `# @package _global_`"),
+        ("# @package _global_\ndefaults: [{override /loss: symetric}]\n",
+         "loss=symetric is not an option: did you mean symmetric? Options of loss: asymmetric, "),
+        ("# @package _global_\ndefaults: [quik]\n",
+         "In 'experiment/mine': experiment=quik is not an option: did you mean quick? Options of experiment: "),
+        ("# @package _global_\nhydra: {sweeper: {workerz: 2}}\n",
+         "In 'experiment/mine': there is no key hydra.sweeper.workerz"),
+        ("# @package _global_\nhydra: {sweeper: {workers: many}}\n",
+         "In 'experiment/mine': hydra.sweeper.workers=many is not allowed: hydra.sweeper.workers must be a whole"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_an_own_experiment_is_one_line(write, text, said):
+    write(experiment__mine=text)
+    with pytest.raises(UserError) as caught:
+        compose_config(["hydra.searchpath=[file://my]", "experiment=mine"])
+    assert str(caught.value).startswith(said)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_users_own_options_are_suggested(write):
+    write(loss__mine=LOSS)
+    for given in ("[symmetric,mime]", "mime"):
+        with pytest.raises(
+            UserError, match=r"^loss=mime is not an option: did you mean mine\? Options of loss: .*mine"
+        ):
+            compose_config(["hydra.searchpath=[file://my]", f"loss={given}"])
+
+
+def test_no_suggestion_is_what_was_given():
+    every = [*meanings(Config), *groups(), *dotted_keys()]
+    for name in every:
+        assert f"did you mean {name}?" not in no_such_key(name, dotted_keys())
+        assert f"did you mean {name}?" not in no_such_key(f"{name}.x", dotted_keys())
