@@ -57,6 +57,16 @@ def values_of(section: type, skipped: Collection[str] = ()) -> dict[str, str]:
     return {key: known[key] for key in known if key.partition(".")[0] not in skipped and key not in sections}
 
 
+@cache
+def booleans(section: type) -> tuple[str, ...]:
+    """The keys of a dataclass, and of the dataclasses that are its fields, whose values are true or false."""
+    found: list[str] = []
+    for name, annotation in get_type_hints(section).items():
+        found += [name] * (bool in (annotation, *get_args(annotation)))
+        found += [f"{name}.{key}" for inner in _sections(annotation) for key in booleans(inner)]
+    return tuple(found)
+
+
 def defaults(section: type) -> dict[str, str]:
     """The keys of a dataclass with a default that is a plain value, and that default."""
     plain = {field.name: field.default for field in fields(section) if field.default not in (MISSING, None)}

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -9,6 +10,7 @@ from clipgan.base.errors import UserError
 from clipgan.base.secrets import remember, without_passwords
 from clipgan.config.checks import require
 from clipgan.config.identity import FOR_GANS_ONLY, is_listed
+from clipgan.config.meanings import booleans
 from clipgan.config.mistakes import of_refusal
 from clipgan.config.training import Config
 
@@ -35,6 +37,7 @@ def from_yaml(node: Any) -> Config:
             raise UserError(f"{missing[0]} is missing: give {missing[0]}=VALUE")
         merged = OmegaConf.merge(_typed_keys(), node)
         _check_lists(flat)
+        _check_booleans(functools.partial(OmegaConf.select, node))
         return _to_config(merged)
     except OmegaConfBaseException as error:
         raise UserError(of_refusal(error)) from error
@@ -58,6 +61,7 @@ def point_check(node: Any) -> Callable[[Mapping[str, Any]], None]:
         node = _as_node(node)
         _check_terms(node)
         merged = OmegaConf.merge(_typed_keys(), node)
+        _check_booleans(functools.partial(OmegaConf.select, node))
     except OmegaConfBaseException as error:
         raise UserError(of_refusal(error)) from error
 
@@ -65,6 +69,7 @@ def point_check(node: Any) -> Callable[[Mapping[str, Any]], None]:
         try:
             for key, value in values.items():
                 OmegaConf.update(merged, key, value)
+            _check_booleans(flatten(values).get)
             refuse_unread(_to_config(merged), values)
         except OmegaConfBaseException as error:
             raise UserError(of_refusal(error)) from error
@@ -104,6 +109,14 @@ def _check_lists(flat: Mapping[str, Any]) -> None:
     for key, value in flat.items():
         nested = isinstance(value, list) and any(isinstance(each, (list, dict)) for each in value)
         require(not nested, key, value, "a plain list")
+
+
+def _check_booleans(value_of: Callable[[str], Any]) -> None:
+    """Refuse numbers in place of true and false, which OmegaConf lets through; 0 and 1 may stand for them."""
+    for key in booleans(Config):
+        value = value_of(key)
+        with suppress(TypeError, ValueError):  # null; a word, which OmegaConf knows or refuses
+            require(int(value) in (0, 1), key, value, "true or false")
 
 
 def _to_config(merged: Any) -> Config:

@@ -9,8 +9,10 @@ from hydra.errors import MissingConfigException
 from omegaconf import OmegaConf
 
 from clipgan.base.errors import UserError
-from clipgan.config import SpaceTerms, TermConfig, flatten, from_yaml
+from clipgan.config import Config, SpaceTerms, TermConfig, flatten, from_yaml
 from clipgan.config.command_line import register_resolvers
+from clipgan.config.meanings import booleans
+from clipgan.config.reading import point_check
 from tests.helpers import ROOT, compose_node, make_config
 
 SWEPT = (
@@ -124,6 +126,9 @@ def test_text_becomes_numbers():
         (["loss.temperature=0.5"], ["loss.temperature=0.5", "give loss.temperature.NAME=VALUE"]),
         (["clip.train=3"], ["clip.train=3", "give clip.train.NAME=VALUE with a NAME of seed, steps,"]),
         (["data.x_flip=maybe"], ["data.x_flip=maybe is not allowed: data.x_flip must be true or false"]),
+        (["data.x_flip=7"], ["data.x_flip=7 is not allowed: data.x_flip must be true or false"]),
+        (["data.x_flip='-1'"], ["data.x_flip=-1 is not allowed"]),
+        (["data.x_flip=${batch}"], ["data.x_flip=16 is not allowed"]),
         (["log=mlflow"], ["log=mlflow is not allowed: log must be a list, as in log=[mlflow]"]),
         (["log=[null]"], ["log[0]=null is not allowed: log[0] must be a text"]),
         (["log=[[a]]"], ["log=[['a']] is not allowed: log must be a plain list"]),
@@ -290,3 +295,25 @@ def test_the_objective_of_a_checkpoint_of_version_0_1_0_is_read(value):
 def test_a_value_that_no_yaml_holds_is_one_message():
     with pytest.raises(UserError, match="seed: Value 'object' is not a supported primitive type"):
         from_yaml({"seed": object()})
+
+
+@pytest.mark.parametrize("key", booleans(Config))
+def test_a_number_is_no_boolean(key):
+    """0 and 1 stand for false and true, as users of Hydra write them, and so do YAML's words."""
+    others = ["model=lafite"] if ".lafite." in key else []
+
+    def read(value):
+        return flatten(make_config(*others, f"++{key}={value}"))[key]
+
+    with pytest.raises(UserError, match=rf"^{key}=2 is not allowed: {key} must be true or false$"):
+        read(2)
+    assert {read(value) for value in (1, "true", "yes", "on")} == {True}
+    assert {read(value) for value in (0, "false", "no", "off")} == {False}
+
+
+def test_a_sweeps_points_have_no_numbers_as_booleans():
+    check = point_check(compose_node())
+    check({"data.x_flip": 0})
+    for values in ({"data.x_flip": 7}, {"data": {"x_flip": 7}}):
+        with pytest.raises(UserError, match=r"^data\.x_flip=7 is not allowed: data\.x_flip must be true or false$"):
+            check(values)
