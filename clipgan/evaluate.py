@@ -12,6 +12,7 @@ prompts=TEXT;TEXT | FILE  with run or ckpt: measure the pictures that clipgan.sa
 seeds=0-7                 with prompts: their seeds
 metrics=[fid,kid]         the metrics; default: those that the end of a training has
 protocol=NAME             an option of conf/metrics; default: the run's own
+hydra.searchpath=[file://FOLDER]   a folder of your own configuration files, for protocol=NAME and other options
 out=FOLDER                default: a new folder in evaluations/, named after the checkpoint
 
 All other settings are those of train.py, and change those of the run: metrics.n_images=N, data.path=DIR,

@@ -14,6 +14,7 @@ rerank=N                    keep the N seeds of each prompt that fit it best by 
 rerank_clip=NAME            the CLIP that judges: judge (the run's judge) or an option of conf/clip; default: the
                             CLIP that guided the training
 rerank_clip.checkpoint=FILE weights of that CLIP
+hydra.searchpath=[file://DIR]   with rerank_clip: a folder of your own, whose clip/NAME.yaml is an option too
 interpolate=latent,text     also draw strips from seed to seed (latent) and from prompt to prompt (text)
 steps=8                     pictures per strip
 out=FOLDER                  default: a new folder in samples/, named after the checkpoint; in a given folder, pictures
@@ -53,7 +54,9 @@ def sample(options: SampleOptions) -> list[Path]:
         conditions[f"like {options.image.name}"] = sampler.condition_of_image(options.image)
     judge = None
     if options.rerank is not None:
-        judge = scoring_clip(sampler, source, options.rerank_clip, options.rerank_clip_checkpoint, sampler.device)
+        judge = scoring_clip(
+            sampler, source, options.rerank_clip, options.rerank_clip_checkpoint, sampler.device, options.config_places
+        )
     folder = options.out or unused_folder(Path("samples") / source.name)
     folder.mkdir(parents=True, exist_ok=True)
     pictures = {

@@ -32,6 +32,7 @@ def evaluate(
     Raises:
         UserError: the model, its data, its encoders or weights are missing, or there is no such metric.
     """
+    from clipgan.config.options import options_of
     from clipgan.evaluating.options import EvaluateOptions, parse_metrics
 
     refuse_two_sources(run, checkpoint)
@@ -41,7 +42,7 @@ def evaluate(
     options = EvaluateOptions(
         run=run,
         ckpt=() if checkpoint is None else (Path(checkpoint),),
-        metrics=None if metrics is None else parse_metrics(",".join(metrics)),
+        metrics=None if metrics is None else parse_metrics(",".join(metrics), options_of("metrics")),
         overrides=(f"device={device}", *uri),
     )
     with callers_state_kept():

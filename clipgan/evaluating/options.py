@@ -1,16 +1,16 @@
 """The settings of `python -m clipgan.evaluate`: its own KEY=VALUE arguments, and overrides of the configuration."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from clipgan.base import lookup
 from clipgan.base.errors import UserError
-from clipgan.base.installed import conf
 from clipgan.config import MEASURES
-from clipgan.config.arguments import key_of
+from clipgan.config.arguments import key_of, own_folders
 from clipgan.config.identity import is_listed
+from clipgan.config.options import options_of
 from clipgan.sampling.options import SampleOptions, parse_prompts, parse_seeds
 
 OWN = ("run", "ckpt", "snapshots", "images", "captions", "prompts", "seeds", "metrics", "protocol", "out")
@@ -29,7 +29,7 @@ class EvaluateOptions:
     prompts: tuple[str, ...] = ()  # measure the pictures that clipgan.sample draws of these prompts; (): the protocol's
     seeds: tuple[int, ...] = tuple(range(8))  # seeds of these pictures
     metrics: tuple[str, ...] | None = None  # names of measures; None: those that the end of a training has
-    protocol: str | None = None  # option of conf/metrics; None: the run's, or the default
+    protocol: str | None = None  # option of conf/metrics or of an own folder; None: the run's, or the default
     out: Path | None = None  # the folder of the results
     overrides: tuple[str, ...] = ()  # of the configuration, as for train.py
 
@@ -66,6 +66,7 @@ def parse(arguments: Sequence[str]) -> EvaluateOptions:
         else:
             overrides.append(argument)
     _check_together(own)
+    protocols = options_of("metrics", own_folders(overrides))
     return EvaluateOptions(
         run=own.get("run"),
         ckpt=_checkpoints(own["ckpt"]) if "ckpt" in own else (),
@@ -74,8 +75,8 @@ def parse(arguments: Sequence[str]) -> EvaluateOptions:
         captions=_existing("captions", own.get("captions")),
         prompts=tuple(parse_prompts("prompts", own["prompts"], "utf-8")) if "prompts" in own else (),
         seeds=parse_seeds("seeds", own["seeds"]) if "seeds" in own else SampleOptions.seeds,
-        metrics=parse_metrics(own["metrics"]) if "metrics" in own else None,
-        protocol=_protocol(own.get("protocol")),
+        metrics=parse_metrics(own["metrics"], protocols) if "metrics" in own else None,
+        protocol=_protocol(own.get("protocol"), protocols),
         out=Path(own["out"]) if "out" in own else None,
         overrides=tuple(overrides),
     )
@@ -93,8 +94,12 @@ def _check_together(own: dict[str, str]) -> None:
         raise UserError(f"prompts={own['prompts']} is not read with images: give their captions with captions=FILE")
 
 
-def parse_metrics(text: str) -> tuple[str, ...]:
+def parse_metrics(text: str, protocols: Collection[str] = ()) -> tuple[str, ...]:
     """Parse a list of measures, `[fid,kid]` or `fid,kid`.
+
+    Args:
+        text: the list.
+        protocols: the names that are no measures but protocols, which the message says.
 
     Raises:
         UserError: a name is unknown; lists the names, the closest first.
@@ -103,7 +108,7 @@ def parse_metrics(text: str) -> tuple[str, ...]:
     if not names:
         raise UserError(f"metrics={text} names no metric; the metrics are {', '.join(NAMES)}")
     for name in names:
-        if name in protocols():
+        if name in protocols:
             raise UserError(f"metrics={text}: {name} is a protocol, not a metric: give protocol={name}")
         if name not in NAMES:
             close = difflib.get_close_matches(name, NAMES, n=3, cutoff=0.4)
@@ -112,14 +117,9 @@ def parse_metrics(text: str) -> tuple[str, ...]:
     return names
 
 
-def protocols() -> list[str]:
-    """Return the options of conf/metrics."""
-    return sorted(path.stem for path in (conf() / "metrics").glob("*.yaml"))
-
-
-def _protocol(text: str | None) -> str | None:
-    if text is not None and text not in protocols():
-        raise UserError(f"protocol={text} is not allowed: protocol must be one of {', '.join(protocols())}")
+def _protocol(text: str | None, protocols: Collection[str]) -> str | None:
+    if text is not None and text not in protocols:
+        raise UserError(f"protocol={text} is not allowed: protocol must be one of {', '.join(protocols)}")
     return text
 
 

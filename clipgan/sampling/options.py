@@ -11,10 +11,11 @@ from typing import Any
 
 from clipgan.base import lookup
 from clipgan.base.errors import UserError
-from clipgan.base.installed import conf
 from clipgan.base.mlflow_store import tracking_uri
 from clipgan.base.text import printable
+from clipgan.config.arguments import own_folders
 from clipgan.config.checks import text_encoding
+from clipgan.config.options import options_of
 from clipgan.inputs.data.limits import check_caption
 from clipgan.inputs.data.text import read_lines
 
@@ -35,7 +36,7 @@ class SampleOptions:
     seeds: tuple[int, ...] = tuple(range(8))  # seeds of latents and noise, the same for every prompt
     truncation: float = 1.0  # psi: 1 leaves styles unchanged, 0 replaces them by their average
     rerank: int | None = None  # number of pictures to keep for each prompt, the best by CLIP; None: all
-    rerank_clip: str | None = None  # the judging CLIP: judge (the run's), or an option of conf/clip; None: the guide
+    rerank_clip: str | None = None  # the judging CLIP: judge (the run's), or an option of clip; None: the guide
     rerank_clip_checkpoint: str | None = None  # the judging CLIP's weights
     interpolate: tuple[str, ...] = ()  # latent: from seed to seed; text: from prompt to prompt
     steps: int = 8  # pictures of an interpolation, both ends included
@@ -43,6 +44,12 @@ class SampleOptions:
     clip_checkpoint: str | None = None  # the guiding CLIP's weights, if the file that the run used has moved
     device: str = "auto"  # auto | cpu | cuda | cuda:1 ...
     mlflow_tracking_uri: str = field(default_factory=tracking_uri)  # where to look for `run`
+    hydra_searchpath: str | None = None  # own folders with an option of clip, as Hydra reads them: [file://DIR]
+
+    @property
+    def config_places(self) -> list[str]:
+        """The override that says where the options of clip are; none for those of conf/ alone."""
+        return [] if self.hydra_searchpath is None else [f"hydra.searchpath={self.hydra_searchpath}"]
 
 
 def parse(arguments: Sequence[str]) -> SampleOptions:
@@ -83,6 +90,14 @@ def _check_together(options: SampleOptions) -> None:
         raise UserError(f"rerank={options.rerank} is not allowed: there are only {len(options.seeds)} seeds")
     if options.rerank is None and (options.rerank_clip or options.rerank_clip_checkpoint):
         raise UserError(f"rerank_clip={options.rerank_clip} needs rerank=N, the number of pictures to keep")
+    if options.hydra_searchpath is not None and options.rerank_clip is None:
+        raise UserError(f"hydra.searchpath={options.hydra_searchpath} is not read without rerank_clip: leave it out")
+    judges = ["judge", *options_of("clip", own_folders(options.config_places))]
+    judges.remove("open_clip")  # it needs a name
+    if options.rerank_clip not in (None, *judges):
+        raise UserError(
+            f"rerank_clip={options.rerank_clip} is not allowed: rerank_clip must be one of {', '.join(judges)}"
+        )
     if "latent" in options.interpolate and (options.rerank or len(options.seeds)) < 2:
         one = "rerank=1 keeps one" if options.rerank else f"seeds={options.seeds[0]} is one"
         raise UserError(f"interpolate=latent goes from seed to seed and needs two seeds, but {one}")
@@ -179,13 +194,6 @@ def _interpolations(key: str, text: str) -> tuple[str, ...]:
     return names
 
 
-def _judge(key: str, text: str) -> str:
-    shipped = sorted(path.stem for path in (conf() / "clip").glob("*.yaml") if path.stem != "open_clip")
-    if text not in ("judge", *shipped):
-        raise UserError(f"{key}={text} is not allowed: {key} must be one of judge, {', '.join(shipped)}")
-    return text
-
-
 def _text(key: str, text: str) -> str:
     return text
 
@@ -220,7 +228,7 @@ PARSERS: Mapping[str, Callable[[str, str], Any]] = {
     "seeds": parse_seeds,
     "truncation": parse_truncation,
     "rerank": _whole_number(1),
-    "rerank_clip": _judge,
+    "rerank_clip": _text,
     "rerank_clip.checkpoint": _text,
     "interpolate": _interpolations,
     "steps": _whole_number(2),
@@ -228,4 +236,5 @@ PARSERS: Mapping[str, Callable[[str, str], Any]] = {
     "clip.checkpoint": _text,
     "device": _text,
     "mlflow.tracking_uri": _text,
+    "hydra.searchpath": _text,
 }

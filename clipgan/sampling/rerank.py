@@ -3,6 +3,7 @@
 Shapes: N pictures of one prompt, R resolution.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -31,15 +32,21 @@ def best(scores: Tensor, count: int) -> list[int]:
 
 
 def scoring_clip(
-    sampler: Sampler, source: Source, name: str | None, checkpoint: str | None, device: torch.device
+    sampler: Sampler,
+    source: Source,
+    name: str | None,
+    checkpoint: str | None,
+    device: torch.device,
+    places: Sequence[str] = (),
 ) -> FrozenClip:
     """Load the CLIP that judges the pictures.
 
     Args:
         sampler: has the guiding CLIP, the default judge. The guide may overrate pictures that it guided.
         source: has the run's judge.
-        name: `judge` (the run's), an option of conf/clip, or None.
+        name: `judge` (the run's), an option of clip, or None.
         checkpoint: the judging CLIP's weights.
+        places: the override that says where own options of clip are.
 
     Raises:
         UserError: the run had no judge, or the CLIP's weights are missing.
@@ -52,7 +59,7 @@ def scoring_clip(
         if judge is None or (source.judge is None and checkpoint is None):
             raise UserError(f"{key}=judge: {source.name} has no judge; give a CLIP of conf/clip, such as ViT-B32")
         return recorded_clip(replace(judge, name="judge"), source.judge, checkpoint, device, key)
-    config = source.config.clip if name is None else compose_config([f"clip={name}"]).clip
+    config = source.config.clip if name is None else compose_config([*places, f"clip={name}"]).clip
     if checkpoint is None and config.train is not None:
         raise UserError(f"{key}={name} is trained on a data set: give its weights with {key}.checkpoint=FILE")
     try:

@@ -75,6 +75,23 @@ def test_another_protocol_has_its_own_judge(run, again, tmp_path):
     assert [*values(tmp_path / "out")[0]] == ["fid32_clip_tiny"]
 
 
+def test_a_protocol_of_an_own_folder(run, again, tmp_path, monkeypatch):
+    """It is read as in a training, and a misspelt one is refused with the own one among the options."""
+    monkeypatch.chdir(tmp_path)
+    protocol = tmp_path / "my" / "metrics" / "mine.yaml"
+    protocol.parent.mkdir(parents=True)
+    protocol.write_text("defaults: [fid2k_clip_tiny64]\nname: mine\nn_images: 24\njudge: {train: {steps: 2}}\n")
+    place = "hydra.searchpath=[file://my]"
+    judge = "metrics.judge.train.min_attribute_accuracy=0"
+    evaluate(parse([f"ckpt={run.checkpoint}", place, "protocol=mine", "metrics=[fid]", judge, *again]))
+    assert [*values(tmp_path / "out")[0]] == ["fid24_clip_tiny64"]
+    assert "protocol must be one of fid2k_clip_tiny, " in refused(f"ckpt={run.checkpoint}", place, "protocol=main")
+    assert ", mine" in refused(f"ckpt={run.checkpoint}", place, "protocol=main")
+    protocol.with_name("fid5k.yaml").write_text("name: fid5k\n")
+    said = refused(f"ckpt={run.checkpoint}", place, "protocol=mine", *again)
+    assert said.startswith("my/metrics/fid5k.yaml would not be read")
+
+
 def test_a_run_gets_the_metrics_in_mlflow_and_curves_of_all_snapshots(run, cache_dir, tmp_path):
     at = f"mlflow.tracking_uri={run.tracking_uri}"
     evaluate(parse([f"run={run.id}", "snapshots=all", "metrics=[density_coverage]", at, f"cache_dir={cache_dir}",

@@ -88,6 +88,8 @@ def test_mlflow_is_where_the_environment_says(monkeypatch):
         (["rerank=0"], ["rerank=0", "from 1"]),
         (["rerank=9"], ["rerank=9", "8 seeds"]),
         (["rerank_clip=ViT-B32"], ["rerank_clip=ViT-B32", "rerank=N"]),
+        (["hydra.searchpath=[file://my]"], ["hydra.searchpath=[file://my] is not read without rerank_clip"]),
+        (["rerank=2", "rerank_clip=open_clip"], ["rerank_clip=open_clip is not allowed"]),
         (["interpolate=noise"], ["interpolate=noise", "latent, text"]),
         (["interpolate=latent", "seeds=3"], ["interpolate=latent", "seeds=3"]),
         (["interpolate=latent", "rerank=1"], ["interpolate=latent", "rerank=1"]),
@@ -113,3 +115,13 @@ def test_what_is_missing_is_named(arguments, words):
 def test_half_a_character_in_a_prompt_is_refused():
     with pytest.raises(UserError, match=r"prompt=a\\ud800\.\.\. is not allowed: .* surrogates not allowed"):
         check_prompt("prompt", "a\ud800")
+
+
+def test_a_clip_of_an_own_folder_may_judge(tmp_path):
+    (tmp_path / "clip").mkdir()
+    (tmp_path / "clip" / "mine.yaml").touch()
+    given = [CKPT, "prompts=a bird", "rerank=2", "rerank_clip=mine"]
+    options = parse([*given, f"hydra.searchpath=[file://{tmp_path}]"])
+    assert (options.rerank_clip, options.config_places) == ("mine", [f"hydra.searchpath=[file://{tmp_path}]"])
+    with pytest.raises(UserError, match=r"^rerank_clip=mine is not allowed: rerank_clip must be one of judge, ViT-B16"):
+        parse(given)

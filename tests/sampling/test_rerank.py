@@ -30,12 +30,16 @@ def test_best_first_and_of_equals_the_earlier():
 
 
 @pytest.mark.exact
-def test_the_judge_is_the_runs_guide_its_judge_or_another(run, sampler):
+def test_the_judge_is_the_runs_guide_its_judge_or_another(run, sampler, tmp_path):
     source = from_checkpoint(run.checkpoint)
     assert scoring_clip(sampler, source, None, None, CPU) is sampler.clip
     judge = scoring_clip(sampler, source, "judge", None, CPU)
     assert judge.key == source.judge["key"] != sampler.clip.key
     assert scoring_clip(sampler, source, "tiny64", source.judge["file"], CPU).key == judge.key
+    (tmp_path / "clip").mkdir()
+    (tmp_path / "clip" / "mine.yaml").write_text("defaults: [tiny64]\n")
+    place = f"hydra.searchpath=[file://{tmp_path}]"
+    assert scoring_clip(sampler, source, "mine", source.judge["file"], CPU, [place]).key == judge.key
     with pytest.raises(UserError, match=r"rerank_clip=tiny .*rerank_clip.checkpoint=FILE"):
         scoring_clip(sampler, source, "tiny", None, CPU)
     with pytest.raises(UserError, match=r"rerank_clip=ViT-B32: .*\(in this command: rerank_clip.checkpoint=FILE\)"):
