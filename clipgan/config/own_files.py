@@ -23,9 +23,12 @@ def refuse_hidden(folders: Iterable[Path]) -> None:
     Raises:
         UserError: names the files.
     """
-    shipped = [path.relative_to(conf()) for path in sorted(conf().rglob("*.yaml"))]
-    pairs = [(folder / name, conf() / name) for folder in folders for name in shipped if (folder / name).is_file()]
-    hidden = [str(own) for own, theirs in pairs if own.read_bytes() != theirs.read_bytes()]
+    hidden = []
+    for folder in folders:
+        for shipped in sorted(conf().rglob("*.yaml")):
+            own = folder / shipped.relative_to(conf())
+            if own.is_file() and own.read_bytes() != shipped.read_bytes():
+                hidden.append(str(own))
     if hidden:
         more = f" and {len(hidden) - SHOWN} more" if len(hidden) > SHOWN else ""
         raise UserError(

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from clipgan.api import sweep
 from clipgan.base.errors import UserError
 from clipgan.base.installed import conf
 from clipgan.config import Config
@@ -69,6 +70,8 @@ def test_an_own_file_that_clipgans_would_hide_is_refused(write):
     recorded = compose_config([])
     with pytest.raises(UserError, match=said):
         with_overrides(recorded, [place, "loss=symmetric"])
+    with pytest.raises(UserError, match=said):
+        sweep([place, "h=1,2"])
     for arguments in (["--config-dir", "my", "--cfg", "job"], [place], ["-m", "--config-dir=my", "h=1,2"]):
         status, _, err = train(*arguments)
         assert status == 1
