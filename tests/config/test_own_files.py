@@ -102,13 +102,10 @@ def test_many_hidden_files_are_counted(write):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (
-            "name: bad\n  generator: [\n",
-            "my/loss/bad.yaml, line 2: this is no YAML (mapping values are not allowed here)",
-        ),
+        ("name: bad\n  generator: [\n", "my/loss/bad.yaml, line 2: this is no YAML ("),
         ("name: a\nname: b\n", "my/loss/bad.yaml, line 2: this is no YAML (found duplicate key name)"),
-        ("a: [1\n", "my/loss/bad.yaml, line 2: this is no YAML (expected ',' or ']', but got '<stream end>')"),
-        ("a: x\x01\n", "my/loss/bad.yaml: this is no YAML (special characters are not allowed)"),
+        ("a: [1\n", "my/loss/bad.yaml, line 2: this is no YAML ("),
+        ("a: x\x01\n", "my/loss/bad.yaml: this is no YAML ("),
         ("a: 1\nb: 2\nname: é\n".encode("latin-1"), "my/loss/bad.yaml, line 3: this is not encoded in UTF-8 (invalid"),
         (b"#" * 20_000 + b"\n\xe9: 2", "my/loss/bad.yaml, line 2: this is not encoded in UTF-8 (invalid"),
         ("defaults: {a: b}\n", "Invalid defaults list in 'loss/bad', defaults must be a list (got mapping)"),
