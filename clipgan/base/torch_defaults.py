@@ -17,9 +17,9 @@ def torch_defaults() -> Iterator[None]:
     Raises:
         UserError: a block `with torch.device(...)`, which cannot be undone, is around this one.
     """
-    dtype, device = torch.get_default_dtype(), torch.get_default_device()
+    dtype, device = torch.get_default_dtype(), _default_device()
     torch.set_default_device(None)
-    if torch.get_default_device().type != "cpu":
+    if _default_device().type != "cpu":
         raise UserError(f"`with torch.device('{device}'):` is around the call: leave the block before it")
     torch.set_default_dtype(torch.float32)
     try:
@@ -28,3 +28,8 @@ def torch_defaults() -> Iterator[None]:
     finally:
         torch.set_default_device(None if device.type == "cpu" else device)
         torch.set_default_dtype(dtype)
+
+
+def _default_device() -> torch.device:
+    """The device of a new tensor. PyTorch 2.6's own function fails once the default has been set to None."""
+    return torch.empty(0).device
