@@ -17,7 +17,7 @@ def state_of_process():
         "numpy": repr(np.random.get_state()),
         "torch": torch.get_rng_state().tolist(),
         "dtype": torch.get_default_dtype(),
-        "device": torch.get_default_device(),
+        "device": torch.empty(0).device,
         "inference": torch.is_inference_mode_enabled(),
         "gradients": torch.is_grad_enabled(),
     }
