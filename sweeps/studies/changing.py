@@ -9,7 +9,8 @@ from sweeps.base.errors import SweepError
 from sweeps.report.reading import Sweep, read
 from sweeps.study.changes import delete, refuse_running, rename
 from sweeps.study.lookup import name_in, open_made
-from sweeps.study.moved import folder_of, is_inside
+from sweeps.study.moved import is_inside
+from sweeps.study.storage import sqlite_file
 
 
 def rename_one(storage: str, study: str, new: str) -> None:
@@ -46,7 +47,8 @@ def delete_one(storage: str, study: str, yes: bool) -> None:
         if not _agreed(f"delete {what}? [y/N] "):
             raise SweepError("nothing is deleted")
     delete(database, name)
-    print(f"deleted: {what}\n{_staying(sweep, folder_of(database.url))}")
+    file = sqlite_file(database.url)
+    print(f"deleted: {what}\n{_staying(sweep, file and file.parent)}")
 
 
 def _trials(sweep: Sweep) -> str:

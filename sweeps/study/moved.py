@@ -4,10 +4,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from sqlalchemy.engine import make_url
-
 from sweeps.points.trial_record import TrialRecord
 from sweeps.study.run_folders import OVERRIDES
+from sweeps.study.storage import sqlite_file
 
 OWN_PARTS = 2  # last parts of a run directory, such as h-3f2a91c0/0, which no other study has
 
@@ -22,19 +21,14 @@ def found_again(records: Iterable[TrialRecord], url: str) -> list[TrialRecord]:
         records: of a study's trials.
         url: absolute, of its storage. Its folder and the working directory are searched.
     """
-    own = folder_of(url)
+    file = sqlite_file(url)
+    own = file and file.parent
     return [
         replace(record, run_dir=str(next(_there(Path(record.run_dir), own), record.run_dir)))
         if record.run_dir is not None
         else record
         for record in records
     ]
-
-
-def folder_of(url: str) -> Path | None:
-    """The folder of an SQLite file; None for another database."""
-    parsed = make_url(url)
-    return Path(str(parsed.database)).parent if parsed.get_backend_name() == "sqlite" else None
 
 
 def is_inside(path: Path, folder: Path) -> bool:

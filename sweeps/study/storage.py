@@ -67,22 +67,18 @@ def absolute_url(storage: str, writes: bool = True) -> str:
 
 def is_made(url: str) -> bool:
     """Whether a database exists at an absolute URL. The check does not create an SQLite file."""
-    path = _sqlite_file(url)
+    path = sqlite_file(url)
     return path is None or (lookup.exists(path) and not is_emptied(url))
 
 
 def is_emptied(url: str) -> bool:
     """Whether the SQLite file at an absolute URL is there and has no byte: it has lost its studies, if it had any."""
-    path = _sqlite_file(url)
+    path = sqlite_file(url)
     return path is not None and lookup.is_file(path) and path.stat().st_size == 0
 
 
-def is_file(url: str) -> bool:
-    """Whether the database at a URL is an SQLite file."""
-    return make_url(url).get_backend_name() == "sqlite"
-
-
-def _sqlite_file(url: str) -> Path | None:
+def sqlite_file(url: str) -> Path | None:
+    """The SQLite file at a URL; None for a server's database."""
     parsed = make_url(url)
     return Path(str(parsed.database)) if parsed.get_backend_name() == "sqlite" else None
 
@@ -121,22 +117,20 @@ def _is_opened_elsewhere() -> bool:
 
 
 def _open(url: str) -> RDBStorage:
-    parsed = make_url(url)
-    sqlite = parsed.get_backend_name() == "sqlite"
-    options: dict[str, Any] = {"connect_args": {"timeout": LOCK_TIMEOUT}} if sqlite else {"pool_pre_ping": True}
-    connect: Callable[[], sqlite3.Connection]
-    connect = functools.partial(sqlite3.connect, str(parsed.database), timeout=LOCK_TIMEOUT)
-    reads = sqlite and is_made(url) and not can_be_written(Path(str(parsed.database)))
-    if reads:
-        options["creator"] = connect = connector(Path(str(parsed.database)))
+    file = sqlite_file(url)
+    options: dict[str, Any] = {"pool_pre_ping": True} if file is None else {"connect_args": {"timeout": LOCK_TIMEOUT}}
+    connect: Callable[[], sqlite3.Connection] = functools.partial(sqlite3.connect, str(file), timeout=LOCK_TIMEOUT)
+    reads = file is not None and is_made(url) and not can_be_written(file)
+    if file is not None and reads:
+        options["creator"] = connect = connector(file)
     with nullcontext() if reads else exclusive(url):  # two first users would collide on CREATE TABLE
         new = not is_made(url)
-        if sqlite and not new:
-            refuse_damage(str(parsed.database), connect)
+        if file is not None and not new:
+            refuse_damage(str(file), connect)
         # this worker's or job's leader made it, with the same Optuna
         made = reads or os.environ.get(STORAGE) == url
         storage = _connect(url, engine_kwargs=options, skip_compatibility_check=made or new, skip_table_creation=made)
-        if sqlite and not reads:
+        if file is not None and not reads:
             sqlalchemy.event.listen(storage.engine, "connect", _set_pragmas)
             storage.engine.dispose()  # connections made before the listener
     if reads or not made:
@@ -160,12 +154,14 @@ def _connect(url: str, **settings: Any) -> RDBStorage:
 @contextmanager
 def exclusive(url: str) -> Iterator[None]:
     """Hold the lock of a storage: without it, SQLite gives one waiting trial to two processes. Not reentrant."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        with held(), _file_lock(f"{parsed.database}.sweep.lock"):
+    if (file := sqlite_file(url)) is not None:
+        with held(), _file_lock(f"{file}.sweep.lock"):
             yield
         return
-    with held(), _lock_engine(parsed).connect() as connection:  # the lock ends with this connection's transaction
+    with (
+        held(),
+        _lock_engine(make_url(url)).connect() as connection,
+    ):  # whose transaction holds the lock
         connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
         yield
 
@@ -176,14 +172,14 @@ def drawing(url: str) -> Iterator[None]:
 
     Take the lock of `exclusive` inside of this block, never around it. Not reentrant.
     """
-    parsed = make_url(url)
-    with held(), _file_lock(f"{parsed.database}.draw.lock") if is_file(url) else _draw_lock(parsed):
+    file = sqlite_file(url)
+    with held(), _draw_lock(make_url(url)) if file is None else _file_lock(f"{file}.draw.lock"):
         yield
 
 
 @contextmanager
 def _draw_lock(url: URL) -> Iterator[None]:
-    with _lock_engine(url).connect() as connection:  # the lock ends with this connection's transaction
+    with _lock_engine(url).connect() as connection:  # whose transaction holds the lock
         statement, key = sqlalchemy.text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": DRAW_LOCK}
         while not connection.execute(statement, key).scalar_one():
             connection.rollback()

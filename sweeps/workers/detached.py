@@ -31,7 +31,7 @@ from sweeps.base.settings import Settings
 from sweeps.command.next_steps import report_command, show_command
 from sweeps.display.summary import print_steps
 from sweeps.study.claims import SweepStudy
-from sweeps.study.storage import is_file
+from sweeps.study.storage import sqlite_file
 from sweeps.study.stored_study import SLURM_JOBS
 from sweeps.workers.callbacks import own_arguments, without_callbacks
 from sweeps.workers.slurm import CLUSTER, NOT_SUBMITTED, check_times, executor_of, not_accepted
@@ -179,7 +179,7 @@ def tell_submitted(console: Console, settings: Settings, study: SweepStudy, job:
         job, logs: from `submit`.
         n_jobs: their number.
     """
-    if is_file(study.url):
+    if sqlite_file(study.url) is not None:
         console.print(
             f"hydra.sweeper.storage={without_passwords(settings.storage)} is a file, which the nodes may not see, and"
             " which one node alone may use safely; for several take postgresql://USER@HOST/DATABASE"
