@@ -55,6 +55,11 @@ def config_flags(arguments: Sequence[str]) -> list[str]:
     return flags
 
 
+def listed(items: Sequence[str], most: int, separator: str = ", ") -> str:
+    """Join the first items of a list, and say how many more there are: `a, b and 3 more`."""
+    return separator.join(items[:most]) + f" and {len(items) - most} more" * (len(items) > most)
+
+
 def printable(text: str) -> str:
     """Escape what would change a terminal or cannot be printed, such as `\\x1b` (a colour, a title, a lost line)."""
     return UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)

@@ -7,7 +7,7 @@ import yaml
 
 from clipgan.base.errors import UserError
 from clipgan.base.installed import conf
-from clipgan.base.text import shown_path
+from clipgan.base.text import listed, shown_path
 
 SHOWN = 5  # names in a message
 
@@ -30,9 +30,8 @@ def refuse_hidden(folders: Iterable[Path]) -> None:
             if own.is_file() and own.read_bytes() != shipped.read_bytes():
                 hidden.append(str(own))
     if hidden:
-        more = f" and {len(hidden) - SHOWN} more" if len(hidden) > SHOWN else ""
         raise UserError(
-            f"{', '.join(hidden[:SHOWN])}{more} would not be read: clipgan's file of the same name comes first;"
+            f"{listed(hidden, SHOWN)} would not be read: clipgan's file of the same name comes first;"
             " give each file of yours a name of its own"
         )
 

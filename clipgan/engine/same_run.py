@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from clipgan.base.errors import UserError
+from clipgan.base.text import listed
 from clipgan.config import Config, flatten, from_record
 from clipgan.config.identity import (
     CHANGE_NO_METRIC,
@@ -147,7 +148,5 @@ def refuse_differences(path: Path, theirs: Mapping[str, Any], ours: Mapping[str,
     """
     changed = [f"{key}={theirs.get(key)} there, {ours[key]} here" for key in ours if theirs.get(key) != ours[key]]
     if changed:
-        more = f"; and {len(changed) - MAX_SHOWN} more" if len(changed) > MAX_SHOWN else ""
-        raise UserError(
-            f"checkpoint {path} is of another run: {'; '.join(changed[:MAX_SHOWN])}{more}; resume=none starts over"
-        )
+        shown = listed(changed, MAX_SHOWN, "; ")
+        raise UserError(f"checkpoint {path} is of another run: {shown}; resume=none starts over")

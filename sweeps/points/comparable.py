@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from clipgan.base.text import listed
 from sweeps.points.metric_names import RETURNED
 from sweeps.points.trial_record import TrialRecord
 
@@ -62,5 +63,4 @@ def _other_files(records: Sequence[TrialRecord]) -> list[str]:
 
 def _listed(records: Iterable[TrialRecord]) -> str:
     labels = [str(record.label) for record in records]
-    more = f" and {len(labels) - SHOWN} more" if len(labels) > SHOWN else ""
-    return f"trial{'s' if len(labels) > 1 else ''} {', '.join(labels[:SHOWN])}{more}"
+    return f"trial{'s' if len(labels) > 1 else ''} {listed(labels, SHOWN)}"

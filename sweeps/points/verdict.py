@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from clipgan.base.text import listed
 from sweeps.points.ranking import PointResult, Ranking
 
 SHOWN = 4  # points named in a line
@@ -54,9 +55,7 @@ def _call(ranking: Ranking, point: PointResult) -> str:
 
 
 def _listed(ranking: Ranking, points: Sequence[PointResult]) -> str:
-    named = [f"{point} ({_difference(ranking, point)})" for point in points[:SHOWN]]
-    more = f" and {len(points) - SHOWN} more" if len(points) > SHOWN else ""
-    return ", ".join(named) + more
+    return listed([f"{point} ({_difference(ranking, point)})" for point in points], SHOWN)
 
 
 def _difference(ranking: Ranking, point: PointResult) -> str:

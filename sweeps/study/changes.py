@@ -5,6 +5,7 @@ import os
 import optuna
 from optuna.storages import RDBStorage
 
+from clipgan.base.text import listed
 from sweeps.base.errors import SweepError
 from sweeps.base.optuna_internals import rename_study, silent_trials
 from sweeps.base.settings import Settings, is_study_name
@@ -71,9 +72,8 @@ def refuse_running(storage: RDBStorage, name: str) -> None:
     """
     running = running_elsewhere(storage, name)
     if running:
-        listed = ", ".join(f"trial {record.label}{_place(record)}" for record in running[:MAX_LISTED])
-        more = f" and {len(running) - MAX_LISTED} more" if len(running) > MAX_LISTED else ""
-        raise SweepError(f"study {name} runs: {listed}{more}; stop its sweep first (Ctrl-C, or scancel for Slurm jobs)")
+        trials = listed([f"trial {record.label}{_place(record)}" for record in running], MAX_LISTED)
+        raise SweepError(f"study {name} runs: {trials}; stop its sweep first (Ctrl-C, or scancel for Slurm jobs)")
 
 
 def running_elsewhere(storage: RDBStorage, name: str) -> list[TrialRecord]:

@@ -7,6 +7,7 @@ import optuna
 from optuna.storages import RDBStorage
 from sqlalchemy.engine import make_url
 
+from clipgan.base.text import listed
 from sweeps.base.errors import SweepError
 from sweeps.study.storage import absolute_url, is_made, open_storage
 from sweeps.study.stored_study import copies_of_studies
@@ -73,5 +74,4 @@ def _meant(asked: str, known: Sequence[str]) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
-    return f"those there are: {', '.join(sorted(names)[:MAX_LISTED])}{more}" if names else "it has none"
+    return f"those there are: {listed(sorted(names), MAX_LISTED)}" if names else "it has none"

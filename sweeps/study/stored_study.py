@@ -10,6 +10,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 
+from clipgan.base.text import listed
 from sweeps.base.errors import SweepError
 from sweeps.base.optuna_internals import replace_distributions, set_study_notes
 from sweeps.points.ranking import Goal
@@ -163,11 +164,10 @@ def refuse_another(
         )
     different = [] if identity is None else differences(attributes["identity"], identity)
     if different:
-        more = f", and {len(different) - MAX_DIFFERENCES} more" if len(different) > MAX_DIFFERENCES else ""
         there, here = attributes["identity"]["config"], identity["config"] if identity else {}
         same = all(there[key] == here[key] for key in {*there} & {*here})  # another version has other settings
         raise SweepError(
-            f"study {name} belongs to another configuration: {'; '.join(different[:MAX_DIFFERENCES])}{more}."
+            f"study {name} belongs to another configuration: {listed(different, MAX_DIFFERENCES, '; ')}."
             " Give another hydra.sweeper.study_name, or null to have one derived"
             + f"; hydra.sweeper.warm_start=[{name}] then takes over its complete trials"
             * same

@@ -325,7 +325,7 @@ def test_every_difference_is_named_so_that_one_command_can_mend_them_all():
         same_run.refuse_other_run(Path("c.pt"), plain(make_config()), now, same_files=True)
     assert all(f"{key}=" in str(refused.value) for key in keys)
     many = {f"k{number:02}": 0 for number in range(25)}
-    with pytest.raises(UserError, match=r"k19=1 there, 0 here; and 5 more; resume=none"):
+    with pytest.raises(UserError, match=r"k19=1 there, 0 here and 5 more; resume=none"):
         same_run.refuse_differences(Path("c.pt"), dict.fromkeys(many, 1), many)
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from clipgan.base import lookup
 from clipgan.base.console import console
 from clipgan.base.errors import UserError
+from clipgan.base.text import listed
 from clipgan.config import MLFLOW_RUN, Config, ModelConfig, flatten
 from clipgan.engine.checkpoint_file import load_checkpoint
 from clipgan.engine.mlflow_checkpoint import checkpoint_of_run
@@ -100,8 +101,7 @@ def _report(name: str, network: nn.Module, new: list[str], weights: Mapping[str,
 def _layers(names: list[str]) -> str:
     """Turn names of tensors into a list of layers: `from_rgb, blocks.0.conv`."""
     layers = list(dict.fromkeys(name.rpartition(".")[0] or name for name in names))
-    more = f" and {len(layers) - SHOWN} more" if len(layers) > SHOWN else ""
-    return ", ".join(layers[:SHOWN]) + more
+    return listed(layers, SHOWN)
 
 
 def _refuse_other_architecture(path: Path, theirs: Mapping[str, Any], ours: ModelConfig) -> None:
