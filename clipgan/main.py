@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # they import torch and Optuna
     from sweeps.job.current_trial import RunningTrial
 
 
+INFORMING = {"--help", "-h", "--hydra-help", "--version", "--info", "-i", "--shell-completion", "-sc"}  # flags
 _made: list[Path] = []  # folders above the run directory that this command has made, the nearest first
 
 
@@ -41,7 +42,8 @@ def main() -> None:
         for flag in flags:
             refuse_unknown_flag(flag, _names_of_sweep_keys)
         sys.argv[1:] = [*flags, *overrides]
-        refuse_hidden(own_folders(sys.argv[1:]))
+        if not INFORMING.intersection(flags):
+            refuse_hidden(own_folders(sys.argv[1:]))
         sys.argv += under_torchrun(sys.argv)
         # Hydra 1.4 warns of each class that a configuration names, also of this project's own
         warnings.filterwarnings("ignore", r"hydra\.utils\.instantiate\(\) resolved _target_='clipgan\.", UserWarning)

@@ -1,6 +1,6 @@
 """The lists of texts that the Python functions take."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Set
 
 from clipgan.base.errors import UserError
 
@@ -16,6 +16,7 @@ def refuse_no_list(name: str, given: object, example: str) -> None:
     Raises:
         UserError: quotes the value.
     """
-    fits = isinstance(given, Sequence) and not isinstance(given, str) and all(isinstance(each, str) for each in given)
-    if not fits:
+    no_lists = str, bytes, Mapping, Set  # a set has no order
+    items = given if isinstance(given, Collection) and not isinstance(given, no_lists) else (None,)
+    if not all(isinstance(each, str) for each in items):
         raise UserError(f"{name}={given!r} is not allowed: it must be a list of texts, as in {example}")

@@ -1,5 +1,6 @@
 """Let Hydra compose a configuration outside its own commands, also inside another Hydra application."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
+
+
+_one_at_a_time = threading.RLock()  # Hydra's state is the process's, whichever thread composes
 
 
 def version_base() -> dict[str, Any]:
@@ -27,15 +31,16 @@ def composing(folder: Path) -> Iterator["ConfigLoader"]:
     from hydra.core.utils import JobRuntime
     from hydra.version import VersionBase
 
-    outer = GlobalHydra.instance()
-    kept: Any = outer.hydra and (outer.hydra, VersionBase.instance().getbase(), JobRuntime.instance().get("name"))
-    outer.clear()  # a second one is refused
-    try:
-        with initialize_config_dir(str(folder), **version_base()):
-            yield GlobalHydra.instance().config_loader()
-    finally:
-        if kept is not None:
-            outer.hydra, base, name = kept
-            GlobalHydra.set_instance(outer)
-            VersionBase.instance().setbase(base)
-            JobRuntime.instance().set("name", name)
+    with _one_at_a_time:
+        outer = GlobalHydra.instance()
+        kept: Any = outer.hydra and (outer.hydra, VersionBase.instance().getbase(), JobRuntime.instance().get("name"))
+        outer.clear()  # a second one is refused
+        try:
+            with initialize_config_dir(str(folder), **version_base()):
+                yield GlobalHydra.instance().config_loader()
+        finally:
+            if kept is not None:
+                outer.hydra, base, name = kept
+                GlobalHydra.set_instance(outer)
+                VersionBase.instance().setbase(base)
+                JobRuntime.instance().set("name", name)

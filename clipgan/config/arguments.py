@@ -119,7 +119,9 @@ def own_folders(arguments: Sequence[str]) -> list[Path]:
     for line in (line for line in flags_and_overrides(arguments)[1] if key_of(line) == SEARCH_PATH):
         with suppress(HydraException):  # its message comes when Hydra reads it
             places = OverridesParser.create().parse_override(line).value()
-            for place in places if isinstance(places, list) else ():
+            if not isinstance(places, list):
+                raise UserError(f"{line} is not allowed: it must be a list, as in {SEARCH_PATH}=[file://DIR]")
+            for place in places:
                 scheme, _, path = str(place).rpartition("://")
                 found += [path] * (scheme in ("", "file"))
     return [Path(place) for place in found]

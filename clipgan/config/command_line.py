@@ -17,6 +17,7 @@ from clipgan.config.identity import is_listed, not_in_identity
 from clipgan.config.meanings import listing, values_of
 from clipgan.config.measure_registry import direction_of
 from clipgan.config.mistakes import described, of_hydras_value_error, refuse_flags, system_message
+from clipgan.config.options import groups
 from clipgan.config.own_files import refuse_hidden, unreadable
 
 HOW_TO_QUOTE = (
@@ -76,6 +77,8 @@ def with_overrides(config: Config, overrides: Sequence[str]) -> Config:
         for line in (line for line in written if line not in places):
             override = parser.parse_override(line)
             group, _, package = key_of(line).partition("@")
+            if group in groups() and not package and group not in node:
+                raise UserError(f"{line} is not read here: give the settings that it chooses one by one")
             if (conf() / group).is_dir():
                 section = package or group
                 OmegaConf.update(node, section, OmegaConf.select(_composed([*places, line]), section), merge=False)

@@ -47,7 +47,8 @@ class ClipConfig:
         sources = (self.pretrained, self.checkpoint, self.train)
         require(any(source is not None for source in sources), "clip.checkpoint", self.checkpoint,
                  "a weights file where neither clip.pretrained nor clip.train is set")  # fmt: skip
-        if self.pretrained is not None:  # conf/metrics/ sets the seed of a judge's training, whichever judge is chosen
+        # conf/metrics/ sets the seed of a judge's training, whichever judge is chosen
+        if self.pretrained is not None and self.train and self.train == TinyClipTraining(seed=self.train.seed):
             self.train = None
 
 

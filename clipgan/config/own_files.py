@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -15,7 +16,7 @@ SHOWN = 5  # names in a message
 def refuse_hidden(folders: Iterable[Path]) -> None:
     """Refuse own files whose names clipgan's files have: Hydra searches clipgan's folder first, and reads only these.
 
-    A copy without a change may stay.
+    A copy that differs in comments at most may stay.
 
     Args:
         folders: those of the user.
@@ -27,13 +28,23 @@ def refuse_hidden(folders: Iterable[Path]) -> None:
     for folder in folders:
         for shipped in sorted(conf().rglob("*.yaml")):
             own = folder / shipped.relative_to(conf())
-            if own.is_file() and own.read_bytes() != shipped.read_bytes():
+            if own.is_file() and _content(own) != _content(shipped):
                 hidden.append(str(own))
     if hidden:
         raise UserError(
             f"{listed(hidden, SHOWN)} would not be read: clipgan's file of the same name comes first;"
             " give each file of yours a name of its own"
         )
+
+
+def _content(path: Path) -> Any:
+    """What Hydra reads in a file, `# @package` and values; the bytes of one that is no YAML."""
+    raw = path.read_bytes()
+    try:
+        text = raw.decode()
+        return [line for line in text.splitlines() if line.startswith("# @")], yaml.safe_load(text)
+    except (UnicodeDecodeError, yaml.YAMLError):
+        return raw
 
 
 def unreadable(error: Exception, folders: Iterable[Path]) -> str | None:
@@ -49,7 +60,7 @@ def unreadable(error: Exception, folders: Iterable[Path]) -> str | None:
     if isinstance(error, yaml.reader.ReaderError):  # a control character
         return f"{shown_path(Path(error.name))}: this is no YAML ({error.reason})"
     if isinstance(error, UnicodeDecodeError):  # its text names no file
-        for path in (path for folder in folders for path in sorted(folder.rglob("*.yaml"))):
+        for path in (path for folder in folders for path in sorted(folder.rglob("*.yaml")) if path.is_file()):
             before, found, _ = path.read_bytes().partition(error.object)
             if found:
                 line = (before + error.object[: error.start]).count(b"\n") + 1

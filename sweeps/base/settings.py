@@ -47,7 +47,7 @@ class Settings:
     storage: str = "sqlite:///sweeps.db"  # database of the study; postgresql://USER@HOST/DATABASE for several hosts
     study_name: str | None = None  # null: the swept axes and a digest of all other settings, such as h-3f2a91c0
     not_identity: list[str] = field(default_factory=list)  # keys and sections that may differ in a study: cache_dir ...
-    retry_failed: Any = False  # true: run failed points again, in their own run directories
+    retry_failed: bool = False  # true: run failed points again, in their own run directories
     rerun: str | None = None  # run trials with this state again: FAIL | PRUNED | COMPLETE | all
     target: float | None = None  # the sweep starts no further trial when one has reached this value of the objective
     timeout: Any = None  # time for this command: 5400 (seconds), 90m, 2h; then its trials stop and wait; null: no limit
@@ -58,7 +58,7 @@ class Settings:
     # h: 0.1,0.5,2 as on the command line; an axis that only some points have; a union of grids
     workers: int | None = None  # number of trials at a time; null: as many as GPUs, cores and memory allow
     max_batch_size: int | None = None  # at most so many trials at a time, whatever fits; null: no such limit
-    detach: Any = False  # true: submit `workers` jobs that run the sweep, and end; for hydra/launcher=submitit_slurm
+    detach: bool = False  # true: submit `workers` jobs that run the sweep, and end; for hydra/launcher=submitit_slurm
     workers_per_gpu: Any = None  # trials at a time on each GPU: N | auto (measured on the first ones); null: 1
     processes: int = 1  # number of processes of a trial, each with its own GPU where there are GPUs
     threads: int | None = 1  # CPU threads of each process; null: the workers share the cores
@@ -137,9 +137,6 @@ class Settings:
             self._refuse("max_step", "at least 1")
 
     def _check_choices(self) -> None:
-        for name in ("retry_failed", "detach"):
-            if getattr(self, name) not in (True, False):
-                self._refuse(name, "true or false")
         if self.dry_run not in (True, False, "measure"):
             self._refuse("dry_run", "true, false or measure")
         if self.rerun not in (None, *RERUN):

@@ -107,7 +107,7 @@ def _why_not(values: Mapping[str, list[Value]], design: Any, objective: Any) -> 
     """Why there is nothing to fit; None if there is."""
     wide = [axis for axis, found in values.items() if len(found) > MAX_GRID]
     if not len(objective):
-        return "There is no step that all points have reached."
+        return "The points have reported no finite value at a common step."
     if len(values) < 2:
         return f"Needs two axes of which points have several values; there are {len(values)}."
     if wide:

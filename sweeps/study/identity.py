@@ -15,6 +15,7 @@ from clipgan.base.secrets import without_passwords
 MAX_READABLE = 40  # characters of axis names in a derived study name
 # ${oc.env:NAME} or ${oc.env:NAME,DEFAULT}, where the default may be a reference itself
 VARIABLE = re.compile(r"\$\{\s*oc\.env\s*:\s*(\w+)\s*(?:,((?:[^{}]|\{[^{}]*\})*))?\}")
+RELATIVE = re.compile(r"\$\{(\.+)(?=\w)")  # begins ${.NAME} or ${..NAME}
 # In the name of a variable. It finds more than `secrets.NAME`, which is for settings: those may be called `seed_key`.
 SECRET = re.compile(r"(?i)secret|passw|pwd|credential|(?:token|key)s?$")
 
@@ -49,7 +50,7 @@ def identity_of(
         own = any(is_under(key, path) for path in given) or not any(is_under(key, path) for path in swept)
         return own and not any(is_under(key, prefix) for prefix in ("hydra", *ignored))
 
-    own = {key: _with_variables(key, value) for key, value in every.items() if belongs(key)}
+    own = {key: _with_variables(key, _with_absolute(key, value)) for key, value in every.items() if belongs(key)}
     return {"axes": sorted(axes), "config": own}
 
 
@@ -127,6 +128,16 @@ def _with_variables(key: str, value: Any) -> Any:
 
     found = VARIABLE.sub(content, value)
     return value if found == value else without_passwords(found)
+
+
+def _with_absolute(key: str, value: Any) -> Any:
+    """Write the references of a value from the top: `${.name}` of `clip.model` is `${clip.name}`, the same setting."""
+    if isinstance(value, list):
+        return [_with_absolute(key, child) for child in value]
+    if not isinstance(value, str):
+        return value
+    parts = key.split(".")
+    return RELATIVE.sub(lambda dots: "".join(["${", *(f"{part}." for part in parts[: -len(dots[1])])]), value)
 
 
 def _path(axis: str) -> str:

@@ -164,14 +164,20 @@ def refuse_another(
         )
     different = [] if identity is None else differences(attributes["identity"], identity)
     if different:
-        there, here = attributes["identity"]["config"], identity["config"] if identity else {}
-        same = all(there[key] == here[key] for key in {*there} & {*here})  # another version has other settings
+        assert identity is not None
+        hint = _takes_over(attributes["identity"], identity)
         raise SweepError(
             f"study {name} belongs to another configuration: {listed(different, MAX_DIFFERENCES, '; ')}."
             " Give another hydra.sweeper.study_name, or null to have one derived"
-            + f"; hydra.sweeper.warm_start=[{name}] then takes over its complete trials"
-            * same
+            + f". A new study takes over its complete trials with hydra.sweeper.warm_start=[{name}]"
+            * hint
         )
+
+
+def _takes_over(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> bool:
+    """Whether two identities differ only in settings that one of them lacks, as those of two versions do."""
+    there, here = theirs["config"], ours["config"]
+    return theirs["axes"] == ours["axes"] and all(there[key] == here[key] for key in {*there} & {*here})
 
 
 def copies_of_studies(storage: RDBStorage) -> dict[str, list[str]]:

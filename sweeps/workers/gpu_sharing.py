@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from clipgan.base.nvidia_smi import Gpu, read_gpus
 from sweeps.base.settings import Settings
 from sweeps.points.trial_record import TrialRecord
@@ -40,7 +42,11 @@ def trials_per_gpu(memory: float, before: float, used: float, busy: float, mps: 
 
 def has_mps() -> bool:
     """Whether NVIDIA's MPS runs on this machine, where CUDA's processes look for it."""
-    return (Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps")) / "control").exists()
+    folder = Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps"))
+    try:
+        return psutil.pid_exists(int((folder / "nvidia-cuda-mps-control.pid").read_text()))  # the daemon's
+    except (OSError, ValueError):
+        return False
 
 
 @dataclass

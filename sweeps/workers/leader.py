@@ -153,7 +153,7 @@ class Leader:
         orders = Orders(this_process(), self.parent_run_id, self.as_axes, removed_callbacks(self.config))
         told = {STORAGE: self.study.url, STUDY: self.study.base_name, ORDERS: json.dumps(vars(orders))}
         log = self.folder / f"{host_tag()}-{os.getpid()}-{place}.log"
-        with held(), log.open("ab") as file:  # a worker that no one knows would go on
+        with held(), log.open("ab") as file:  # a signal in between would leave a worker that this process does not know
             process = subprocess.Popen(
                 [sys.executable, *own_arguments(self.config)],
                 env={**os.environ, **self.shares[place], **told},

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -57,3 +58,12 @@ def test_a_function_of_another_application_trains_also_in_its_sweep(tmp_path):
     said = [line for line in done.stdout.splitlines() if not line.startswith("[")]
     refused = "h=-1.0 is not allowed: h must be a finite number >= 0"
     assert said == [f"1 {refused}", "mine_app", f"2 {refused}", "mine_app"], done.stderr
+
+
+def test_threads_compose_one_after_the_other_and_leave_nothing_behind(tmp_path):
+    (tmp_path / "mine.yaml").write_text("mine: 1\n")
+    register_resolvers()
+    with ThreadPoolExecutor(2) as threads:
+        assert [config.h for config in threads.map(lambda h: compose_config([f"h={h}"]), (1, 2, 3, 4))] == [1, 2, 3, 4]
+    with initialize_config_dir(str(tmp_path), **version_base()):
+        assert compose("mine").mine == 1

@@ -62,7 +62,7 @@ def test_the_users_whole_folder_takes_the_place_of_clipgans():
 
 
 def test_an_own_file_that_clipgans_would_hide_is_refused(write):
-    write(loss__symmetric=f"{LOSS}# changed\n")
+    write(loss__symmetric=f"{LOSS}more: 1\n")
     said = r"^my/loss/symmetric\.yaml would not be read: clipgan's file of the same name comes first; give each file of"
     place = "hydra.searchpath=[file://my]"
     with pytest.raises(UserError, match=said):
@@ -76,6 +76,32 @@ def test_an_own_file_that_clipgans_would_hide_is_refused(write):
         status, _, err = train(*arguments)
         assert status == 1
         assert re.match(said, err), err
+
+
+def test_what_tells_about_the_program_is_told_all_the_same(write):
+    write(loss__symmetric=f"{LOSS}more: 1\n")
+    for flags in (["--help"], ["--info", "searchpath"]):
+        status, out, _ = train("--config-dir", "my", *flags)
+        assert status == 0
+        assert out
+
+
+def test_a_copy_may_have_other_comments_and_line_ends_but_no_other_header(write, tmp_path):
+    write(loss__symmetric=f"# mine\n{LOSS}".replace("\n", "\r\n"))
+    refuse_hidden([tmp_path / "my"])
+    write(loss__symmetric=f"# @package mine\n{LOSS}")
+    with pytest.raises(UserError, match="would not be read"):
+        refuse_hidden([tmp_path / "my"])
+
+
+def test_a_search_path_is_a_list():
+    with pytest.raises(UserError, match=r"hydra\.searchpath=file://my is not allowed: it must be a list, as in"):
+        own_folders(["hydra.searchpath=file://my"])
+
+
+def test_a_recorded_run_takes_no_whole_configuration():
+    with pytest.raises(UserError, match="experiment=quick is not read here: give the settings that it chooses one by"):
+        with_overrides(compose_config([]), ["experiment=quick"])
 
 
 def test_files_that_nothing_hides_stay(write, tmp_path):

@@ -1,5 +1,6 @@
 """GELU or QuickGELU: which of the two a CLIP's weights were trained with, as far as their file tells."""
 
+import shlex
 from pathlib import Path
 
 import open_clip
@@ -44,5 +45,5 @@ def say_activation(config: ClipConfig, key: str = "clip") -> None:
     console.print(
         f"{key}.checkpoint={file} does not say its activation, and {config.model} computes QuickGELU, as OpenAI's "
         "weights need it; for weights that were trained with GELU, as most of LAION's were, write "
-        f"{group}=open_clip {key}.name={model} {key}.checkpoint={file}"
+        + shlex.join([f"{group}=open_clip", f"{key}.name={model}", f"{key}.checkpoint={file}"])
     )

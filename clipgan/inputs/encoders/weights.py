@@ -74,10 +74,10 @@ def read_state_dict(path: Path, key: str) -> dict[str, torch.Tensor]:
     except Exception as error:  # each reader raises its own kinds of errors for a damaged or foreign file
         reason = why_unreadable(error)
         raise UserError(f"{key}={path} cannot be read as a weights file: {reason[:200]}") from error
-    nested = next((content[name] for name in NESTS if isinstance(content.get(name), dict)), content)
+    nested = next((content[name] for name in NESTS if _has_tensor(content.get(name))), content)
     state = {_unwrapped(str(name)): value for name, value in nested.items() if torch.is_tensor(value)}
     if not state:
-        inner = [repr(name) for name, value in content.items() if isinstance(value, dict) and _has_tensor(value)]
+        inner = [repr(name) for name, value in content.items() if _has_tensor(value)]
         where = f" itself; those that it holds are under {', '.join(inner)}" if inner else ""
         raise UserError(f"{key}={path} holds no tensors{where}; give a file with a state dict")
     return state
@@ -88,8 +88,9 @@ def _unwrapped(name: str) -> str:
     return name.replace("_orig_mod.", "").removeprefix("module.")
 
 
-def _has_tensor(values: dict[Any, Any]) -> bool:
-    return any(torch.is_tensor(value) for value in values.values())
+def _has_tensor(value: Any) -> bool:
+    """Whether a value is a dict with a tensor in it; other values may have the name of a nest."""
+    return isinstance(value, dict) and any(torch.is_tensor(each) for each in value.values())
 
 
 def _is_safetensors(path: Path) -> bool:

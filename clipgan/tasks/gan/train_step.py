@@ -19,8 +19,6 @@ from clipgan.tasks.gan.state import TrainingState
 from clipgan.tasks.gan.steps import discriminator_step, generator_step, online_features
 
 EAGER_RUNS = 20  # of a kind of step on a CPU before it is recorded, which takes as long as a dozen repetitions save
-
-
 AHEAD = 64  # steps whose kinds must have run on a GPU before one of them is recorded
 
 

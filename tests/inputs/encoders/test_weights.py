@@ -117,7 +117,7 @@ def test_the_first_differences_are_named():
     )
 
 
-def test_names_of_each_kind_are_shown_however_many_there_are_of_another():
+def test_two_names_of_each_kind_of_difference_are_shown():
     prefixed = {f"clip.{k}": torch.zeros(1) for k in range(5)}
     with pytest.raises(UserError) as caught:
         load_strictly(nn.Sequential(linear(), linear()), prefixed, "clip.checkpoint=x.pt", "ViT")
@@ -154,6 +154,17 @@ def test_a_state_dict_may_be_nested(tmp_path, key):
     expected = linear().state_dict()
     torch.save({"epoch": 3, key: expected, "optimizer": {"state": {}}}, tmp_path / "a.pt")
     assert_same(read_state_dict(tmp_path / "a.pt", "clip.checkpoint"), expected)
+
+
+def test_a_note_or_a_tensor_may_have_the_name_of_a_nest(tmp_path):
+    path, tensor = tmp_path / "a.pt", torch.ones(2)
+    for content in (
+        {"a": tensor, "model": {"arch": "ViT-B-32"}},
+        {"a": tensor, "model": tensor},
+        {"state_dict": {"epoch": 3}, "model": {"a": tensor}},
+    ):
+        torch.save(content, path)
+        assert torch.equal(read_state_dict(path, "clip.checkpoint")["a"], tensor)
 
 
 def test_a_file_with_state_dicts_under_other_keys_names_them(tmp_path):

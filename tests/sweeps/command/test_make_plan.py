@@ -181,8 +181,6 @@ REFUSED = [
     (["h=1,2", "hydra.sweeper.sampler=tpe"], "by its group: hydra/sweeper/study/sampler=tpe in place of this"),
     (["h=1,2", "hydra.sweeper.direction=null"], "direction=None is not allowed: it must be minimize or maximize"),
     (["h=1,2", "hydra.sweeper.dry_run=yes"], "dry_run=yes is not allowed: it must be true, false or measure"),
-    (["h=1,2", "hydra.sweeper.retry_failed=2"], "retry_failed=2 is not allowed: it must be true or false"),
-    (["h=1,2", "hydra.sweeper.detach=-1"], "detach=-1 is not allowed: it must be true or false"),
     (["h=1,2", "hydra.sweeper.max_step=0"], "max_step=0 is not allowed: it must be at least 1"),
     (["h=interval(1,2)"], "hydra.sweeper.n_trials is missing"),
     (["h=interval(1,2)", "sampler=grid"], "h=interval(1,2) is not allowed in a grid"),

@@ -47,6 +47,13 @@ def test_an_axis_of_a_package_drops_that_package() -> None:
     assert name(["clip@loss"]) != name(["clip@loss"], batch=None)
 
 
+def test_a_reference_within_its_section_is_the_same_one_from_the_top() -> None:
+    absolute = {"clip": {"name": "a", "model": "${clip.name}", "train": {"seed": ["${clip.seed}"]}, "seed": 1}}
+    relative = {"clip": {"name": "a", "model": "${.name}", "train": {"seed": ["${..seed}"]}, "seed": 1}}
+    assert name(["h"], **relative) == name(["h"], **absolute)
+    assert name(["h"], top="${.batch}") == name(["h"], top="${batch}")
+
+
 def test_differences_name_the_keys() -> None:
     old = identity_of(OmegaConf.create({"a": {"b": 1}, "c": 2, "h": 0}), ["h"], [])
     new = identity_of(OmegaConf.create({"a": {"b": 3}, "d": 4, "h": 0}), ["h"], [])

@@ -25,7 +25,10 @@ def test_an_interval_is_extended_where_it_grows(tmp_path: Path, known: list[Valu
     assert (said, study.attribute("space")) == (["study s is extended: h=0 to 2"], {"h": [0.0, 2.0]})
 
 
-@pytest.mark.parametrize(("seed", "hint"), [(0, "warm_start=[s] then takes over its complete trials"), (1, "derived")])
+TAKES_OVER = "derived. A new study takes over its complete trials with hydra.sweeper.warm_start=[s]"
+
+
+@pytest.mark.parametrize(("seed", "hint"), [(0, TAKES_OVER), (1, "or null to have one derived")])
 def test_a_study_of_another_version_can_be_taken_over(tmp_path: Path, seed: int, hint: str) -> None:
     """Its settings lack those that are new."""
     url, old = f"sqlite:///{tmp_path}/s.db", {"axes": ["h"], "config": {"seed": 0}}

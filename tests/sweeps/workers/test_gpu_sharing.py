@@ -66,8 +66,10 @@ def test_with_mps_a_busy_gpu_has_room(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert trials_per_gpu(80, 0, 40, 100, mps=True) == 1  # memory
     monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(tmp_path))
     assert not has_mps()
-    (tmp_path / "control").touch()
+    (tmp_path / "nvidia-cuda-mps-control.pid").write_text(f"{os.getpid()}\n")
     assert has_mps()
+    (tmp_path / "nvidia-cuda-mps-control.pid").write_text(f"{2**22 + 1}\n")  # of a daemon that was killed
+    assert not has_mps()
 
 
 def running(number: int, pid: int, *steps: int) -> TrialRecord:
