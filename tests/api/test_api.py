@@ -128,7 +128,7 @@ def test_a_training_gives_its_result(cache_dir, tmp_path, monkeypatch, capsys):
 def test_a_training_goes_below_a_run_of_the_callers(cache_dir, tmp_path, mlflow_store):
     uri = mlflow_store(tmp_path / "mlflow.db")
     client = MlflowClient(uri)
-    mine = client.create_experiment("mine")
+    mine = client.create_experiment("mine", artifact_location=str(tmp_path / "artifacts"))
     parent = client.create_run(mine).info.run_id
     own = (f"mlflow.tracking_uri={uri}", "mlflow.experiment=mine", "h=3")
     api.train(tiny(cache_dir, *FASTER, *own), tmp_path / "run", origin=api.Origin(parent_run_id=parent))
