@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from clipgan.api.callers_state import callers_state_kept
-from clipgan.api.generating import refuse_two_sources
-from clipgan.api.lists import refuse_no_list
+from clipgan.api.checks import refuse_no_list, refuse_two_sources
 
 
 def evaluate(

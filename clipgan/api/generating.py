@@ -4,26 +4,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipgan.api.callers_state import callers_state_kept
-from clipgan.base.errors import UserError
-from clipgan.base.mlflow_store import tracking_uri
+from clipgan.api.checks import refuse_two_sources
+from clipgan.config.mlflow import tracking_uri
 
 if TYPE_CHECKING:  # it imports torch
     from clipgan.sampling.sampler import Sampler
-
-
-def refuse_two_sources(run: str | None, checkpoint: Path | str | None) -> None:
-    """Refuse two sources of a generator, and none.
-
-    Raises:
-        UserError: both or none of them are given.
-    """
-    if (run is None) == (checkpoint is None):
-        what = (
-            "neither run nor checkpoint is given"
-            if run is None
-            else f"{run=} and checkpoint={str(checkpoint)!r} are given"
-        )
-        raise UserError(f"{what}: give exactly one of the two")
 
 
 def load_generator(

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from clipgan.api.lists import refuse_no_list
+from clipgan.api.checks import refuse_no_list
 from clipgan.base.errors import UserError
 from clipgan.base.installed import conf, train_command, train_program
 

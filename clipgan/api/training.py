@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipgan.api.callers_state import callers_state_kept
-from clipgan.api.lists import refuse_no_list
+from clipgan.api.checks import refuse_no_list
 from clipgan.config import Config
 
 if TYPE_CHECKING:  # they import torch

@@ -17,13 +17,7 @@ from clipgan.base.secrets import without_passwords
 DATABASES = ("postgresql", "mysql", "mssql")  # begin a tracking URI
 LIMITED = ("psycopg", "psycopg2", "mysqldb", "pymysql", "mysqlconnector")  # drivers that know `connect_timeout`
 CONNECT = 5  # seconds that a database has to answer at first
-DEFAULT_URI = "sqlite:///mlflow.db"
 BY_NAME = ("tags.`mlflow.runName`", True)  # an order of runs
-
-
-def tracking_uri(given: str | None = None) -> str:
-    """The address of MLflow: the given one, else the environment's, else `mlflow.db` in the working directory."""
-    return given or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
 
 
 def first_touch(uri: str) -> AbstractContextManager[Any]:

@@ -1,9 +1,16 @@
 """`mlflow`: where the figures go."""
 
+import os
 from dataclasses import dataclass
 
-from clipgan.base.mlflow_store import DEFAULT_URI
 from clipgan.config.checks import require
+
+DEFAULT_URI = "sqlite:///mlflow.db"
+
+
+def tracking_uri(given: str | None = None) -> str:
+    """The address of MLflow: the given one, else the environment's, else `mlflow.db` in the working directory."""
+    return given or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
 
 
 @dataclass

@@ -11,9 +11,9 @@ from clipgan.base.device import choose_device
 from clipgan.base.distributed import joined, planned_rank, planned_size, value_of_first
 from clipgan.base.errors import UserError
 from clipgan.base.heartbeat import watching_processes
-from clipgan.base.mlflow_store import tracking_uri
 from clipgan.config import Config
 from clipgan.config.command_line import compose_config, with_overrides
+from clipgan.config.mlflow import tracking_uri
 from clipgan.engine.checkpoint_file import snapshots
 from clipgan.engine.precision import Precision, with_precisions
 from clipgan.evaluating.given_pictures import GivenPictures, find_pictures

@@ -11,10 +11,10 @@ from typing import Any
 
 from clipgan.base import lookup
 from clipgan.base.errors import UserError
-from clipgan.base.mlflow_store import tracking_uri
 from clipgan.base.text import printable
 from clipgan.config.arguments import own_folders
 from clipgan.config.checks import text_encoding
+from clipgan.config.mlflow import tracking_uri
 from clipgan.config.options import options_of
 from clipgan.inputs.data.limits import check_caption
 from clipgan.inputs.data.text import read_lines

@@ -50,7 +50,11 @@ class DryRun:
         """
         study, url = self.request.study_name, absolute_url(self.settings.storage)
         storage = open_storage(url) if is_made(url) else None
-        records = [] if storage is None else self._own_records(storage)
+        name = None if storage is None else current_name(storage, study)
+        records: list[TrialRecord] = []
+        if storage is not None and name is not None:
+            refuse_another(newest_study(storage, name), study, self.settings.directions, self.request.identity)
+            records = _records(storage, name)
         for known in self.settings.warm_start:
             if storage is None:
                 raise SweepError(f"hydra.sweeper.warm_start: there is no study {known}, and no database yet")
@@ -58,8 +62,7 @@ class DryRun:
         newest = [record.latest for record in records]
         again = [r for r in newest if r.state in self.settings.retried and self.plan.wants(r) and r.origin is None]
         n_open = self.plan.n_open(records) + len(again)
-        name = study if storage is None else current_name(storage, study) or study
-        self.say(f"dry run of study {name}: {len(self.plan)} trials, {n_open} left to run")
+        self.say(f"dry run of study {name or study}: {len(self.plan)} trials, {n_open} left to run")
         waiting = [r for r in records if r.state == "WAITING" and self.plan.wants(r)]
         due = [*again, *waiting, *self.plan.more(records)]
         for run, task in enumerate(due[:MAX_SHOWN], start=len(records)):
@@ -69,15 +72,6 @@ class DryRun:
             self.say(f"  and {n_open - min(len(due), MAX_SHOWN)} {later}")
         if due:
             self.say(self._cost(n_open, self._lengths(due), *self._pace(storage, records, due[0])))
-
-    def _own_records(self, storage: RDBStorage) -> list[TrialRecord]:
-        """See `_records`; a study that the command would refuse is refused here."""
-        name = self.request.study_name
-        known = current_name(storage, name)
-        if known is None:
-            return []
-        refuse_another(newest_study(storage, known), name, self.settings.directions, self.request.identity)
-        return _records(storage, name)
 
     def _lengths(self, due: Sequence[TrialRecord]) -> list[int]:
         """The last steps of an even choice of the tasks, which an axis may change; empty if one is not known."""
@@ -157,6 +151,5 @@ class DryRun:
 
 
 def _records(storage: RDBStorage, name: str) -> list[TrialRecord]:
-    """Read the trial of each task whose result counts; an empty list if there is no such study."""
-    known = current_name(storage, name)
-    return [] if known is None else results_of_each_task(records_of(newest_study(storage, known)))
+    """Read the trial of each task of a study whose result counts."""
+    return results_of_each_task(records_of(newest_study(storage, name)))

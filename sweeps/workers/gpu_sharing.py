@@ -17,9 +17,7 @@ from sweeps.workers.machine import devices, environment, workers_beside
 SAMPLES = 10  # looks at the GPUs, one a second
 SPARE = 0.1  # share of a GPU's memory that stays free
 MOST = 8  # trials on a GPU
-WITH_MPS = (
-    4  # trials that fit on a GPU with MPS however busy it seems: their kernels run at the same time (docs/gpu.md)
-)
+WITH_MPS = 4  # trials that fit on a GPU with MPS however busy it seems: their kernels run at the same time
 
 
 def trials_per_gpu(memory: float, before: float, used: float, busy: float, mps: bool = False) -> int:
