@@ -17,6 +17,7 @@ from typing import Any
 
 PATIENT = 10.0  # seconds that a process has to end
 TICK = 1.0  # seconds between two checks that a process lives, in case its pipe does not show it
+_asking = threading.Lock()
 
 
 class ChildDied(Exception):
@@ -49,8 +50,10 @@ def call_in_processes(
                 writer.close()  # only the child's end stays open: its death closes the pipe
                 running[reader] = (number, process)
             ready = wait(list(running), timeout=TICK)
-            for reader in [each for each, (_, process) in running.items() if each in ready or not process.is_alive()]:
-                number, process = running.pop(reader)
+            for reader, (number, process) in list(running.items()):
+                if reader not in ready and exit_status(process) is None:
+                    continue
+                del running[reader]
                 outcomes[number] = outcome = _answered(reader)
                 if not ended_within([process], PATIENT):
                     end([process])
@@ -103,5 +106,17 @@ def ended_within(processes: Sequence[BaseProcess], seconds: float) -> bool:
     """Whether all processes end within some seconds."""
     deadline = time.monotonic() + seconds
     for process in processes:
-        process.join(max(0.0, deadline - time.monotonic()))
-    return all(process.exitcode is not None for process in processes)
+        wait([process.sentinel], max(0.0, deadline - time.monotonic()))
+    return all(exit_status(process) is not None for process in processes)
+
+
+def exit_status(process: BaseProcess) -> int | None:
+    """Return how a child process has ended, or None while it runs; any thread may ask.
+
+    `Process.exitcode` may be None for an ended process: when another thread asks at the same moment, and for an instant
+    after its sentinel has shown the end.
+    """
+    with _asking:
+        if wait([process.sentinel], 0):
+            process.join()
+        return process.exitcode

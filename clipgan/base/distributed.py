@@ -9,6 +9,7 @@ Shapes: n rows of this process, W processes.
 """
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -29,6 +30,9 @@ PATIENCE = timedelta(days=30)  # how long a process waits for the first one to p
 # How long a process waits for another one that is alive: it may be measuring a snapshot. `clipgan.base.heartbeat` ends
 # the wait for a silent one in minutes.
 TIMEOUT = timedelta(hours=2)
+
+# What gloo's messages have around the reason: "[a source file:a line] ... Check the logs of ... GLHF!"
+BESIDES = re.compile(r"^\[\S+:\d+\] |\. This (is typically caused by|may indicate) .*")
 
 
 def planned_size() -> int:
@@ -116,8 +120,8 @@ def _exchanging() -> Iterator[None]:
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
-        told = f"process {dist.get_rank()} of {dist.get_world_size()} has lost another one: {first_line(error)}"
-        raise ProcessError(told) from error
+        said = BESIDES.sub("", first_line(error))
+        raise ProcessError(f"process {rank()} of {world_size()} has lost another one: {said}") from error
 
 
 def value_of_first(name: str, value: str) -> str:

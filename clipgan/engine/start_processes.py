@@ -13,7 +13,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from clipgan.base.children import PATIENT, end, end_with_parent, ended_within
+from clipgan.base.children import PATIENT, end, end_with_parent, ended_within, exit_status
 from clipgan.base.console import console
 from clipgan.base.distributed import hosted_store, planned_size
 from clipgan.base.errors import DivergenceError, Interrupted, ProcessError, UserError
@@ -97,10 +97,11 @@ def _await_begin(readers: list[Connection], others: list[BaseProcess]) -> None:
             with reader:
                 reader.recv()
         except (EOFError, OSError):
-            other.join(PATIENT)
+            ended_within([other], PATIENT)
             raise ProcessError(
-                f"process {rank} of {len(others) + 1} has ended with status {other.exitcode} before its work began; its"
-                f" own message is above, if it had any; in a script, the call of train must stand below {BELOW_MAIN}"
+                f"process {rank} of {len(others) + 1} has ended with status {exit_status(other)} before its work"
+                " began; its own message is above, if it had any; in a script, the call of train must stand below"
+                f" {BELOW_MAIN}"
             ) from None
 
 
@@ -112,7 +113,7 @@ def _first_failure_named(others: list[BaseProcess]) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, ProcessError):
             wait([other.sentinel for other in others], timeout=PATIENT)  # the one that broke the connection
-        failed = [(rank, other.exitcode) for rank, other in enumerate(others, start=1) if other.exitcode]
+        failed = [(rank, status) for rank, status in enumerate(map(exit_status, others), start=1) if status]
         if failed and (isinstance(error, ProcessError) or not isinstance(error, UserError | DivergenceError)):
             rank, status = min(failed, key=lambda each: each[1] > 0)  # killed; the others lost it, and failed
             raise ProcessError(
@@ -158,10 +159,11 @@ def _one_of_them(config: Config, run_dir: Path, train: Train, environment: dict[
 def _end_with(others: list[BaseProcess], over: threading.Event) -> None:
     """End this process if it waits for a failed process: NCCL may not notice the failure."""
     while not over.is_set():
-        wait([other.sentinel for other in others if other.is_alive()], timeout=1.0)
-        failed = [number for number, other in enumerate(others, start=1) if other.exitcode]
+        wait([other.sentinel for other in others if exit_status(other) is None], timeout=1.0)
+        statuses = [exit_status(other) for other in others]
+        failed = [number for number, status in enumerate(statuses, start=1) if status]
         if failed and not over.wait(LOST):
             console.print(f"process {failed[0]} of the training has failed, and this one has not ended in {LOST:.0f} s")
             os._exit(1)
-        if failed or all(other.exitcode == 0 for other in others):
+        if failed or not any(status is None for status in statuses):
             return

@@ -1,18 +1,21 @@
 """Calls in processes of their own: what comes back, and that no death is waited for."""
 
+import multiprocessing
 import multiprocessing.util
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from multiprocessing import resource_tracker
+from multiprocessing.connection import wait
 from pathlib import Path
 
 import psutil
 import pytest
 
-from clipgan.base.children import ChildDied, call_in_processes
+from clipgan.base.children import ChildDied, call_in_processes, exit_status
 from clipgan.base.errors import UserError
 from tests.warm import ROOT  # not of tests.helpers: each process that is started here would import torch
 
@@ -102,3 +105,24 @@ if __name__ == "__main__":
     parent.kill()
     parent.wait()
     assert psutil.wait_procs([child], timeout=SECONDS / 2)[1] == []
+
+
+def test_two_threads_see_how_a_process_has_ended():
+    """`Process.exitcode` is None for one of them more often than not, though its sentinel has shown the end."""
+    for _ in range(5):
+        process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(SECONDS,))
+        process.start()
+        seen = []
+
+        def look(process=process, seen=seen):
+            wait([process.sentinel])
+            seen.append(exit_status(process))
+
+        threads = [threading.Thread(target=look) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        assert exit_status(process) is None
+        process.kill()
+        for thread in threads:
+            thread.join()
+        assert seen == [-signal.SIGKILL] * 2

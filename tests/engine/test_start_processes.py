@@ -14,7 +14,7 @@ import psutil
 import pytest
 import torch
 
-from clipgan.base.distributed import own_device
+from clipgan.base.distributed import BESIDES, own_device
 from clipgan.base.errors import UserError
 from clipgan.config.command_line import under_torchrun
 from clipgan.engine.checkpoint_file import checkpoint_path, load_checkpoint, save_checkpoint
@@ -164,6 +164,12 @@ def test_no_process_outlives_the_others(cache_dir, tmp_path, victim):
         assert "Traceback" not in err.partition("process 1 of 2")[2]
         psutil.wait_procs(others, timeout=60)
         assert not others[0].is_running() or others[0].status() == psutil.STATUS_ZOMBIE
+
+
+def test_of_gloo_s_message_the_reason_is_told():
+    said = "[/a/gloo/transport/tcp/pair.cc:561] Connection closed by peer [127.0.0.1]:63651. This is typically caused by a"
+    assert BESIDES.sub("", f"{said} remote worker crashing. Check") == "Connection closed by peer [127.0.0.1]:63651"
+    assert BESIDES.sub("", "Timed out. This process waited") == "Timed out. This process waited"
 
 
 @pytest.mark.endurance
