@@ -9,7 +9,7 @@ from plotly.graph_objects import Figure, Scatter
 from sweeps.points.search_space import point_id
 from sweeps.points.trial_record import TrialRecord
 from sweeps.report.reading import Sweep
-from sweeps.report.style import COLOURS, GREY, LOG_TICKS, SHORT_LABEL, label, styled
+from sweeps.report.style import COLOURS, GREY, LOG_TICKS, label, styled
 
 HEIGHT = 440  # pixels
 MAX_MARKED = 40  # steps; longer curves are drawn without markers
@@ -75,11 +75,9 @@ def _axes(figure: Figure, sweep: Sweep, positive: bool) -> None:
     figure.update_xaxes(title=label(sweep.goal.step_name), rangemode="tozero")
     log = positive and sweep.goal.minimizes  # distances fall by factors; shares such as accuracies do not rise by them
     figure.update_yaxes(title=label(sweep.objective), type="log" if log else "linear", **LOG_TICKS)
-    legend = {"title": "best first", "x": 1.01, "y": 1, "font": {"size": 11.5}}
-    if max(len(trace.name) for trace in figure.data) > SHORT_LABEL:  # beside the curves it would squeeze them
-        below = 22 * sum(trace.showlegend is not False for trace in figure.data) + 40
-        legend |= {"x": 0, "y": 0, "yref": "container", "yanchor": "bottom"}
-        figure.update_layout(height=HEIGHT + below, margin={"b": 55 + below})
+    below = 22 * sum(trace.showlegend is not False for trace in figure.data) + 40  # beside the curves, it squeezes them
+    legend = {"title": "best first", "font": {"size": 11.5}, "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"}
+    figure.update_layout(height=HEIGHT + below, margin={"b": 55 + below})
     figure.update_layout(showlegend=True, legend=legend)
     if not positive:  # a logarithm would hide values
         return
