@@ -1,5 +1,7 @@
 """Describe the process that runs a trial, and check whether it still lives."""
 
+import functools
+import math
 import os
 import socket
 import zlib
@@ -9,14 +11,31 @@ from typing import Any
 
 import psutil
 
-SAME_START = 2.0  # seconds; a start time is derived from the boot time, which moves a little with the clock
+SAME_START = 2.0  # seconds by which the same start may be told differently
 NAMESPACE = "/proc/self/ns/pid"  # containers may share a host's name, but not its process ids
 BOOT = Path("/proc/sys/kernel/random/boot_id")  # machines may share a name, and the first namespace is the same on all
 
 
 def this_process() -> dict[str, Any]:
-    """Return this process's host, boot and namespace of process ids, its id and start time (seconds since 1970)."""
-    return {**_where(), "pid": os.getpid(), "started": psutil.Process().create_time()}
+    """Return this process's host, boot and namespace of process ids, its id and its start; see `start_of`.
+
+    It is the same at each call, so that a process recognises what it has noted before the clock was set.
+    """
+    return dict(_described(os.getpid()))
+
+
+@functools.cache
+def _described(pid: int) -> Mapping[str, Any]:
+    return {**_where(), "pid": pid, **start_of(psutil.Process(pid))}
+
+
+def start_of(process: psutil.Process) -> dict[str, float]:
+    """When a process started, in seconds since 1970 and since the boot.
+
+    When the clock is set, Linux tells another time since 1970, and macOS another one since the boot.
+    """
+    since_1970 = process.create_time()
+    return {"started": since_1970, "started_after_boot": since_1970 - psutil.boot_time()}
 
 
 def is_here(owner: Mapping[str, Any]) -> bool:
@@ -41,7 +60,8 @@ def is_dead(owner: Mapping[str, Any]) -> bool:
         process = psutil.Process(owner["pid"])
         if process.status() == psutil.STATUS_ZOMBIE:
             return True
-        return abs(process.create_time() - owner["started"]) > SAME_START  # another process has this id now
+        # earlier versions noted no start after the boot; if neither is the same, another process has this id now
+        return all(abs(start - owner.get(key, math.inf)) > SAME_START for key, start in start_of(process).items())
     except psutil.NoSuchProcess:
         return True
 
