@@ -78,9 +78,10 @@ def clean(chosen: Sequence[Path]) -> tuple[int, int]:
         lock = FileLock(entry.with_suffix(".lock"))
         try:
             with lock.acquire(timeout=0):
-                freed += size(entry)
-                shutil.rmtree(entry)
-                count += 1
+                if entry.exists():  # it may have been completed, and so renamed, since it was listed
+                    freed += size(entry)
+                    shutil.rmtree(entry)
+                    count += 1
         except Timeout:
             console.print(f"{entry} is being made by a process: kept")
     return count, freed

@@ -110,6 +110,12 @@ def ended_within(processes: Sequence[BaseProcess], seconds: float) -> bool:
     return all(exit_status(process) is not None for process in processes)
 
 
+def living_children() -> list[BaseProcess]:
+    """Like `multiprocessing.active_children`, which asks how children have ended: see `exit_status`."""
+    with _asking:
+        return multiprocessing.active_children()
+
+
 def exit_status(process: BaseProcess) -> int | None:
     """Return how a child process has ended, or None while it runs; any thread may ask.
 

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,10 +13,10 @@ from typing import IO, Any, BinaryIO
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Write a new version of `path`: write a file beside it, flush it to the disk, then rename it.
 
-    If the block raises, `path` stays unchanged and the new file is deleted. After a kill, a `.partial` file may remain;
-    `remove_unfinished` deletes it.
+    If the block raises, `path` stays unchanged and the new file is deleted. Of two writers at once, the last one to end
+    leaves its version. After a kill, a `.partial` file may remain; `remove_unfinished` deletes it.
     """
-    partial = path.with_name(f"{path.name}.partial")
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")  # processes of several hosts may write
     try:
         with partial.open("wb") as file:
             with suppress(OSError):  # not every file system has locks
@@ -46,7 +47,7 @@ def remove_unfinished(folder: Path, names: Sequence[str]) -> None:
         folder: where they are.
         names: patterns of the files that this program writes there; other programs also name files `*.partial`.
     """
-    for partial in (path for name in names for path in folder.glob(f"{name}.partial")):
+    for partial in (path for name in names for path in folder.glob(f"{name}.*partial")):
         with suppress(OSError), partial.open("r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             partial.unlink()

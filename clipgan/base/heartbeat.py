@@ -5,7 +5,6 @@ power or network, closes nothing, and the others would wait for it for hours. Th
 heartbeats in the store that all processes share, in a thread: also while it prepares data or measures a snapshot.
 """
 
-import multiprocessing
 import os
 import sys
 import threading
@@ -15,6 +14,7 @@ from datetime import timedelta
 
 import torch.distributed as dist
 
+from clipgan.base.children import living_children
 from clipgan.base.distributed import planned_rank, planned_size
 
 LIMIT = 600.0  # seconds without a heartbeat, after which a process counts as lost
@@ -99,7 +99,7 @@ class _Heartbeat:
         if unreachable or self.rank == min(set(range(self.size)) - set(lost)):  # one process speaks
             print(f"{self._message(lost[0], unreachable)}; the training ends", file=sys.stderr, flush=True)
         names = set(map(child_name, lost))
-        children = [child for child in multiprocessing.active_children() if child.name in names]
+        children = [child for child in living_children() if child.name in names]
         for child in children:
             child.kill()  # also a stopped one; `further_processes` notices it and ends the training
         if not children:

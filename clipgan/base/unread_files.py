@@ -30,7 +30,7 @@ def forget(entry: Path) -> None:
     """Forget the files of an entry that is removed."""
     for path in list(_unread):
         if path.is_relative_to(entry):
-            del _unread[path]
+            _unread.pop(path, None)
 
 
 def compare_unread() -> None:
@@ -43,11 +43,11 @@ def compare_unread() -> None:
         try:
             found = file_digest(path)
         except OSError as error:
-            del _unread[path]  # the cache may have been removed: a process that goes on makes it anew
+            _unread.pop(path, None)  # the cache may have been removed: a process that goes on makes it anew
             raise UserError(f"cache: {path} is in use and cannot be read ({error.strerror}): run it again") from error
         if found != sha256:
             raise UserError(_mark(path))
-        del _unread[path]
+        _unread.pop(path, None)  # the background may have compared it meanwhile
 
 
 class BackgroundCheck:
@@ -83,7 +83,7 @@ class BackgroundCheck:
             if found != sha256:
                 self.damage = f"{_mark(path)}; steps before this one may have used it: resume=none starts over"
                 return
-            del _unread[path]
+            _unread.pop(path, None)
 
     def _slow_digest(self, path: Path) -> str:
         digest = hashlib.sha256()

@@ -5,6 +5,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from clipgan.base.durable_files import replace_text
 from sweeps.points.ranking import Ranking
 from sweeps.points.search_space import Value, Values
 
@@ -21,7 +22,7 @@ def write_results(ranking: Ranking, folder: Path) -> None:
     if len(ranking.goal.names) > 1:
         front = [{"params": _params(result.point), "values": list(result.values)} for result in ranking.leaders]
         found = {"solutions": front}
-    OmegaConf.save(OmegaConf.create({"name": "optuna", **found}), folder / FILE)
+    replace_text(folder / FILE, OmegaConf.to_yaml({"name": "optuna", **found}))  # other nodes write the same file
 
 
 def _params(point: Values) -> dict[str, Value]:

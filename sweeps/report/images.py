@@ -22,7 +22,14 @@ def matching(run_dir: str | None, pattern: str) -> list[Path] | None:
     folder = None if run_dir is None else Path(run_dir)
     if folder is None or not folder.is_dir():
         return None
-    return sorted(folder.glob(pattern), key=lambda path: (path.stat().st_mtime, path.name))
+    return sorted(folder.glob(pattern), key=lambda path: (_modified(path), path.name))
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # a training that goes on has just removed it
+        return 0.0
 
 
 def newest_picture(run_dir: str | None, pattern: str) -> Picture:
@@ -36,7 +43,10 @@ def newest_picture(run_dir: str | None, pattern: str) -> Picture:
     kind = mimetypes.guess_type(path.name)[0] or ""
     if not kind.startswith("image/"):
         return Picture(path.name, None, f"{path} is no picture")
-    if path.stat().st_size > MAX_BYTES:
-        return Picture(path.name, None, f"{path} is larger than {MAX_BYTES // 1_000_000} MB: it is not shown here")
-    data = base64.b64encode(path.read_bytes()).decode()
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            return Picture(path.name, None, f"{path} is larger than {MAX_BYTES // 1_000_000} MB: it is not shown here")
+        data = base64.b64encode(path.read_bytes()).decode()
+    except OSError as error:
+        return Picture(path.name, None, f"{path} cannot be read ({error.strerror})")
     return Picture(path.name, f"data:{kind};base64,{data}", None)

@@ -239,10 +239,10 @@ class Leader:
 
     def _stop_workers(self) -> None:
         """Stop the remaining workers and requeue their trials; a second signal kills them at once."""
-        for worker in self._workers.values():
-            worker.ask_to_stop()
         deadline = time.monotonic() + self.stop_seconds
         try:
+            for worker in self._workers.values():
+                worker.ask_to_stop()
             while time.monotonic() < deadline and not all(w.has_ended() for w in self._workers.values()):
                 time.sleep(POLL)
         finally:

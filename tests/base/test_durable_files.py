@@ -47,13 +47,26 @@ def test_what_a_killed_write_has_left_goes_and_a_live_one_ends_whole(tmp_path, w
     killed.wait()
     assert len(list(tmp_path.glob("*.partial"))) == 2
     (tmp_path / "film.mp4.partial").touch()  # of another program
+    (tmp_path / "latest.pt.partial").touch()  # of an earlier version
     remove_unfinished(tmp_path, WRITTEN)
     (tmp_path / "film.mp4.partial").unlink()
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-000008.pt.partial"]
+    [kept] = tmp_path.iterdir()
+    assert kept.match("checkpoint-000008.pt.*.partial")
     live.communicate(timeout=30)
     assert live.returncode == 0
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-000008.pt"]
     assert (tmp_path / "checkpoint-000008.pt").read_bytes() == b"the beginning and the end"
+
+
+def test_two_writers_at_once_leave_one_whole_file(tmp_path, writers):
+    """As two reports of one study: each has a file of its own to write."""
+    both = [writers("report.html"), writers("report.html")]
+    for process in both:
+        process.communicate(timeout=30)
+        assert process.returncode == 0
+        assert [path.name for path in tmp_path.iterdir() if path.suffix == ".html"] == ["report.html"]
+        assert (tmp_path / "report.html").read_bytes() == b"the beginning and the end"
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_write_that_fails_leaves_what_there_was(tmp_path):

@@ -56,6 +56,27 @@ def test_a_flipped_bit_of_a_mapped_file_ends_the_training_and_the_next_start_reb
     assert entry(tmp_path, mapped=True).read_bytes() == BYTES
 
 
+@pytest.mark.parametrize("first", ["background", "main"])
+def test_a_file_may_be_compared_by_both_threads(tmp_path, monkeypatch, first):
+    """As where a training makes an entry while its background check runs."""
+    entry(tmp_path, mapped=True)
+    check = BackgroundCheck()
+    digest, other = unread_files.file_digest, check._compare if first == "background" else unread_files.compare_unread
+
+    def overtaken(path):
+        other()
+        return digest(path)
+
+    if first == "background":
+        monkeypatch.setattr(unread_files, "file_digest", overtaken)
+        unread_files.compare_unread()
+    else:
+        monkeypatch.setattr(check, "_slow_digest", overtaken)
+        check._compare()
+    assert check.damage is None
+    assert unread_files._unread == {}
+
+
 def test_a_new_entry_is_not_derived_from_a_damaged_one(tmp_path):
     source = entry(tmp_path, mapped=True)
     flip(source)
