@@ -1,7 +1,6 @@
 """The frozen CLIP: sources of weights, freezing, agreement with open_clip."""
 
 import importlib.util
-import time
 import warnings
 
 import numpy as np
@@ -166,10 +165,8 @@ def test_without_a_hub_the_message_says_which_file(model, repository, original, 
     monkeypatch.setattr(clip_module.huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(clip_module, "unreachable", lambda url: "Name or service not known")
     monkeypatch.setattr(clip_module, "download_pretrained", lambda *_: pytest.fail("tried to download"))
-    start = time.monotonic()
     with pytest.raises(UserError) as caught:
         load_clip(ClipConfig(model=model, pretrained="openai"), shapes_data, tmp_path, CPU)
-    assert time.monotonic() - start < 2
     message = str(caught.value)
     assert "Name or service not known" in message
     assert f"open_clip_model.safetensors of {repository} on the Hugging Face hub" in message

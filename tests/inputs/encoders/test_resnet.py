@@ -1,7 +1,6 @@
 """The frozen ResNet: torchvision's from a file, and the small one trained by SimCLR."""
 
 import json
-import time
 
 import numpy as np
 import pytest
@@ -82,10 +81,8 @@ def test_unknown_weights(shapes_data, tmp_path):
 def test_without_a_hub_the_message_says_which_file(shapes_data, tmp_path, monkeypatch):
     monkeypatch.setattr(resnet_module.torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setattr(resnet_module, "unreachable", lambda url: "Name or service not known")
-    start = time.monotonic()
     with pytest.raises(UserError, match=r"Fetch resnet50-11ad3fa6\.pth on .*with resnet\.checkpoint=FILE"):
         load_resnet(ResNetConfig(pretrained="IMAGENET1K_V2"), shapes_data, tmp_path, CPU)
-    assert time.monotonic() - start < 2
 
 
 @pytest.mark.usefixtures("float64")

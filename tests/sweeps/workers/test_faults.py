@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -66,8 +67,7 @@ def test_after_the_death_of_the_leader_the_same_command_goes_on(app: App, whole_
     leader.kill()
     for worker in workers if whole_group else ():
         worker.kill()
-    psutil.wait_procs(workers, timeout=10)
-    assert not any(worker.is_running() for worker in workers)  # they end with their leader
+    assert psutil.wait_procs(workers, timeout=60)[1] == []  # they end with their leader
     (app.cwd / "go").touch()
     app.run(*CHECKPOINT, TWO)
     assert_continued(app)
@@ -89,7 +89,7 @@ def test_a_stop_ends_all_workers_and_leaves_a_resumable_study(app: App, number: 
     app.wait_until(lambda: len(app.trials(state=TrialState.RUNNING)) == 2 and (app.cwd / "hanging").exists())
     workers = app.workers()
     leader.send_signal(number)
-    app.timeout = 10
+    app.timeout = 30
     out = app.end(leader, status=status)
     assert "Traceback" not in out
     assert not any(worker.is_running() for worker in workers)
@@ -231,7 +231,7 @@ def test_what_a_job_has_left_running_does_not_hold_the_sweep(app: App, workers: 
     app.run(*command, "hydra.sweeper.stop_seconds=1")
     assert completed(app) == [0.1, 0.5]
     child = int((app.cwd / "child").read_text())
-    app.wait_until(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE)
+    app.wait_until(lambda: has_ended(child))
     assert len(list(app.cwd.glob("runs/*/workers/*.log"))) in (0, workers)
 
 
@@ -284,6 +284,14 @@ def test_a_database_that_restarts_costs_no_trial(app: App, postgres: server.Serv
     assert len(app.started()) == 3
 
 
+def has_ended(pid: int) -> bool:
+    """Whether a process is gone, or a zombie that nobody reaps."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def kill_at_random(app: App, n_kills: int, n_points: int) -> None:
     """A sweep of short trials, whose workers are killed at random moments; the last trial ends after the last kill."""
     generator = random.Random(0)
@@ -293,7 +301,9 @@ def kill_at_random(app: App, n_kills: int, n_points: int) -> None:
     for _ in range(n_kills):
         time.sleep(generator.uniform(0.0, 0.5))
         app.wait_until(lambda: bool(app.trials(state=TrialState.RUNNING)))  # or none would ever get to a trial
-        generator.choice(app.workers()).kill()
+        app.wait_until(lambda: bool(app.workers()))
+        with suppress(psutil.NoSuchProcess, IndexError):  # it may end by itself just now
+            generator.choice(app.workers()).kill()
     (app.cwd / "go").touch()
     app.end(leader)
     assert completed(app) == [float(h) for h in range(n_points)]

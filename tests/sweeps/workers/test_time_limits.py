@@ -49,8 +49,8 @@ def test_a_command_has_its_time_from_its_start() -> None:
 @pytest.mark.slow
 def test_a_trial_that_runs_too_long_has_failed_with_its_checkpoint_and_the_next_one_runs(app: App) -> None:
     points = ("h=0.5,2", "mode=checkpoint", "hydra.sweeper.workers=1")  # each halts before its last step
-    out = app.run(*points, "hydra.sweeper.trial_timeout=1s", status=1)
-    reason = "timeout: it ran longer than hydra.sweeper.trial_timeout=1s"
+    out = app.run(*points, "hydra.sweeper.trial_timeout=3s", status=1)  # by then each has begun
+    reason = "timeout: it ran longer than hydra.sweeper.trial_timeout=3s"
     assert app.started() == ["0 0.5 symmetric", "1 2 symmetric"]
     assert [trial.user_attrs["reason"] for trial in app.trials(state=TrialState.FAIL)] == [reason] * 2
     assert f"failed: trial 1  h=2  {reason}" in out
@@ -63,7 +63,7 @@ def test_a_trial_that_runs_too_long_has_failed_with_its_checkpoint_and_the_next_
 
 @pytest.mark.slow
 def test_a_trial_that_does_not_stop_in_time_is_killed(app: App) -> None:
-    app.run("h=0.5", "mode=stubborn", "hydra.sweeper.trial_timeout=1", "hydra.sweeper.stop_seconds=0", status=1)
+    app.run("h=0.5", "mode=stubborn", "hydra.sweeper.trial_timeout=3", "hydra.sweeper.stop_seconds=0", status=1)
     assert app.started() == ["0 0.5 symmetric"]  # no retry, as after another crash
     [trial] = app.trials()
     assert trial.user_attrs["reason"].startswith("timeout: ")
