@@ -79,6 +79,9 @@ def test_cfg_job_shows_the_configuration(run):
         (["kmig=1"], ["there is no key kmig: did you mean kimg?"]),
         (["mlflow.exp=x"], ["there is no key mlflow.exp: did you mean mlflow.experiment?"]),
         (["-m", "h=1", "hydra.sweeper.nworkers=3"], ["no key hydra.sweeper.nworkers: did you mean hydra.sweeper.work"]),
+        (["run_dir=x"], ["there is no key run_dir: did you mean hydra.run.dir?"]),
+        (["dry_run=x"], ["there is no key dry_run: did you mean hydra.sweeper.dry_run?"]),
+        (["mlflow.foo=x"], ["there is no key mlflow.foo. Keys of mlflow: "]),
         (["loss=symetric"], ["loss=symetric is not an option: did you mean symmetric? Options of loss: asymmetric,"]),
         (["experiment=[qick]"], ["experiment=qick is not an option: did you mean quick? Options of experiment: asymm"]),
         (

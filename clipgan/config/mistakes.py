@@ -12,10 +12,10 @@ from typing import Any
 from clipgan.base import lookup
 from clipgan.base.errors import UserError
 from clipgan.base.installed import conf, train_command
-from clipgan.base.text import printable
+from clipgan.base.text import listed, printable
 from clipgan.config.identity import is_listed
 from clipgan.config.meanings import meanings, section_of
-from clipgan.config.options import close, groups, no_such_option, options_of
+from clipgan.config.options import close, groups, nearest, no_such_option, options_of
 from clipgan.config.training import Config
 
 NO_KEY = re.compile(r"Could not override '(?P<key>[^']+)'")
@@ -61,6 +61,7 @@ WHY_WHOLE = ": metrics, checkpoints and sweeps count whole units; experiment=qui
 NOT_MERGED = "Error merging override"  # Hydra's, for a value of a key of its own
 FLAGS_EXCLUDE, NAME_WANTED = "Only one of --run, --multirun, --cfg", "Config group override must be a string"  # Hydra's
 OUR_GROUPS = "'hydra/sweeper/study/"  # of samplers and pruners
+SHOWN_KEYS = 12
 SHOWN_NAME = 100  # characters of a name that is too long
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOENT,
               errno.ENOTDIR, errno.EEXIST, errno.EIO, errno.EISDIR, errno.ELOOP, errno.ESTALE, errno.ENOTCONN,
@@ -110,7 +111,21 @@ def no_such_key(key: str, further_keys: Iterable[str] = ()) -> str:
             " `# @package _global_`"
         )
     other = [name for name in (*own, *groups(), *further_keys) if not is_listed(key, [name])]
-    return f"there is no key {key}{close(key, other)} {shlex.join(train_command())} --help lists the keys"
+    return f"there is no key {key}{_meant(key, other)} {shlex.join(train_command())} --help lists the keys"
+
+
+def _meant(key: str, known: Sequence[str]) -> str:
+    """End a sentence with a suggestion: a key of the same section, or the one key that ends so, or a close one."""
+    section, _, name = key.rpartition(".")
+    inside = [each.removeprefix(f"{section}.") for each in known if each.rpartition(".")[0] == section]
+    if section and inside:
+        found = nearest(name, inside)
+        if found is None:
+            return f". Keys of {section}: {listed(inside, SHOWN_KEYS)}."
+        return f": did you mean {section}.{found}?"
+    ends = (f".{key}", f".{key.replace('_', '.')}")
+    ended = [each for each in (*known, "hydra.run.dir") if each.endswith(ends)]
+    return f": did you mean {ended[0]}?" if len(ended) == 1 else close(key, known)
 
 
 def of_hydras_value_error(error: ValueError, arguments: Sequence[str]) -> str | None:

@@ -36,10 +36,16 @@ def no_such_option(missing: str, options: Collection[str]) -> str:
 
 def close(name: str, known: Iterable[Any]) -> str:
     """End a sentence with a suggestion, if a name is close; the case of its letters does not count."""
+    found = nearest(name, known)
+    return "." if found is None else f": did you mean {found}?"
+
+
+def nearest(name: str, known: Iterable[Any]) -> str | None:
+    """The known name that is meant most likely, if one is close; see `close`."""
     by_lower = {str(each).lower(): str(each) for each in known}
     begun = [key for key in by_lower if key.startswith(name.lower())]
     found = begun if len(begun) == 1 else get_close_matches(name.lower(), by_lower, n=1)
-    return f": did you mean {by_lower[found[0]]}?" if found else "."
+    return by_lower[found[0]] if found else None
 
 
 def _group_and_option(missing: str, options: Collection[str]) -> tuple[str, str]:

@@ -77,6 +77,11 @@ class FinetuneConfig:
         require(0 < self.momentum < 1, "simclr.finetune.momentum", self.momentum, "above 0 and below 1")
 
 
+def percent(share: float) -> str:
+    """The name of a share of the labels in the metrics' names, such as `1pct`."""
+    return f"{100 * share:g}pct"
+
+
 @dataclass
 class SimclrConfig:
     """The pretraining of an encoder by NT-Xent over the views of each image, with LARS (arXiv:1708.03888)."""
@@ -126,7 +131,7 @@ class SimclrConfig:
     def _check_few_labels(self) -> None:
         for part in self.few_labels:
             require(0 < part < 1, "simclr.few_labels", part, "shares of the labels, more than 0 and less than 1")
-        unique = len(set(self.few_labels)) == len(self.few_labels)
-        require(unique, "simclr.few_labels", self.few_labels, "a list with no share twice")
+        unique = len(set(map(percent, self.few_labels))) == len(self.few_labels)
+        require(unique, "simclr.few_labels", self.few_labels, "a list with no share twice, to six digits")
         require(self.finetune.when == "never" or bool(self.few_labels), "simclr.finetune.when", self.finetune.when,
                  "never without simclr.few_labels=[0.01,0.1], the shares of the labels to train on")  # fmt: skip

@@ -116,16 +116,16 @@ def summary(now: RunStatus, stopped: bool, further: Sequence[tuple[str, str]]) -
         stopped: whether a sweep has ended the run early.
         further: commands, each with its purpose.
     """
-    unit, (first, start), (units, last) = now.schedule.unit, now.history[0], now.history[-1]
+    schedule, (first, start), (units, last) = now.schedule, now.history[0], now.history[-1]
     best_at, best = now.best
     speed = f" ({_speed(now)})" if now.step else ""
     most = ""
-    if now.limit is not None and units < now.schedule.length and not stopped:
-        most = f" of at most {now.schedule.length}, as seconds={now.limit:g} allow,"
+    if now.limit is not None and units < schedule.length and not stopped:
+        most = f" of at most {schedule.length}, as seconds={now.limit:g} allow,"
     lines = [
-        f"{'pruned' if stopped else 'done'}: {now.name}, {units} {unit}{most} in {duration(now.trained)} of training"
-        f"{speed}",
-        f"{now.key}: {start:.4g} at {first} {unit}, {last:.4g} at {units}; best {best:.4g} at {best_at}",
+        f"{'pruned' if stopped else 'done'}: {now.name}, {schedule.counted(units)}{most} in {duration(now.trained)} of"
+        f" training{speed}",
+        f"{now.key}: {start:.4g} at {schedule.counted(first)}, {last:.4g} at {units}; best {best:.4g} at {best_at}",
         f"files: {now.run_dir}",
     ]
     for command, what in further:
@@ -178,4 +178,4 @@ def _length(now: RunStatus) -> str:
     if now.limit is not None and now.trained:
         length = min(length, max(1, round(now.limit / now.trained * now.units())))
         about = "about "
-    return f"{about}{length} {now.schedule.unit}"
+    return f"{about}{now.schedule.counted(length)}"

@@ -19,6 +19,15 @@ class Schedule:
         """Steps of the whole run."""
         return math.ceil(self.length / self.units_per_step)
 
+    @property
+    def plural(self) -> str:
+        """The name of several units."""
+        return "epochs" if self.unit == "epoch" else self.unit
+
+    def counted(self, units: int) -> str:
+        """Write a number of units: `4 kimg`, `1 epoch`, `2 epochs`."""
+        return f"{units} {self.unit if units == 1 else self.plural}"
+
     def units_done(self, step: int) -> int:
         """Compute the whole units after `step` steps; the last step always completes the run."""
         return self.length if step == self.total_steps else math.floor(step * self.units_per_step)
@@ -27,5 +36,5 @@ class Schedule:
         """Say why a run that is at this step has been trained further than this length; None if it has not."""
         if step <= self.total_steps:
             return None
-        key, least = "epochs" if self.unit == "epoch" else self.unit, math.floor((step - 1) * self.units_per_step) + 1
+        key, least = self.plural, math.floor((step - 1) * self.units_per_step) + 1
         return f"{key}={self.length} ends at step {self.total_steps}, and it is at step {step}; give {key}={least}"

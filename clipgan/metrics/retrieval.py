@@ -46,7 +46,7 @@ def r_precision(images: Tensor, texts: Tensor, own: Tensor, candidates: int) -> 
         scores, alike = (torch.einsum("nc,nkc->nk", each, texts[others]) for each in (some, texts[mine]))
         own_score = (some * texts[mine]).sum(dim=1, keepdim=True)
         hits.append(((own_score > scores) | (alike > 1 - SAME)).all(dim=1))
-    return float(torch.cat(hits).float().mean())
+    return torch.cat(hits).double().mean().item()
 
 
 def are_varied(captions: Iterable[str]) -> bool:

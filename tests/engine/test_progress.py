@@ -104,6 +104,8 @@ def test_summary():
         "    python train.py -m h=0.1,0.5,2",
     ]
     assert summary(HALF_WAY, stopped=True, further=[])[0].startswith("pruned: symmetric h=0.5 tiny, 4 kimg")
+    epochs = replace(HALF_WAY, schedule=replace(HALF_WAY.schedule, unit="epoch"))
+    assert "4 epochs in 0:40" in summary(epochs, stopped=False, further=[])[0]
     limited = summary(replace(HALF_WAY, limit=40.0), stopped=False, further=[])[0]
     assert limited.startswith(
         "done: symmetric h=0.5 tiny, 4 kimg of at most 8, as seconds=40 allow, in 0:40 of training"

@@ -64,7 +64,7 @@ class Evaluation:
         if self.simclr.finetune.when == "snapshot" or (last and self.simclr.finetune.when == "end"):
             for name, labelled in self.few.items():
                 logits = computed_of_all(self.fine_tuning(encoder, labelled), self.data.heldout, self.precision)
-                figures[f"finetune_acc_{name}"] = (logits.argmax(dim=1) == self.answers).float().mean().item()
+                figures[f"finetune_acc_{name}"] = (logits.argmax(dim=1) == self.answers).double().mean().item()
         return figures
 
     def _of_features(self, train: Tensor, heldout: Tensor) -> dict[str, float]:

@@ -9,6 +9,7 @@ import torch
 from clipgan.base.errors import UserError
 from clipgan.base.randomness import stream
 from clipgan.config import Config
+from clipgan.config.simclr import percent
 from clipgan.inputs.data.labels import Labels
 
 
@@ -45,7 +46,7 @@ def labelled_images(config: Config, labels: Labels) -> dict[str, torch.Tensor]:
             )
         if each * len(counts) < config.processes:
             raise UserError(f"{key} is too few labels: {each * len(counts)} images for {config.processes} processes")
-        found[f"{100 * share:g}pct"] = _first_of_each(labels.train, each, config.seed)
+        found[percent(share)] = _first_of_each(labels.train, each, config.seed)
     return found
 
 

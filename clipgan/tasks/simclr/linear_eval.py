@@ -57,4 +57,4 @@ def linear_accuracy(
         loss.backward()
         optimizer.step()
     with torch.no_grad():
-        return (F.linear(heldout, weight, bias).argmax(dim=1) == answers).float().mean().item()
+        return (F.linear(heldout, weight, bias).argmax(dim=1) == answers).double().mean().item()
