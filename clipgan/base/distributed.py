@@ -32,7 +32,7 @@ PATIENCE = timedelta(days=30)  # how long a process waits for the first one to p
 TIMEOUT = timedelta(hours=2)
 
 # What gloo's messages have around the reason: "[a source file:a line] ... Check the logs of ... GLHF!"
-BESIDES = re.compile(r"^\[\S+:\d+\] |\. This (is typically caused by|may indicate) .*")
+GLOO_EXTRAS = re.compile(r"^\[\S+:\d+\] |\. This (is typically caused by|may indicate) .*")
 
 
 def planned_size() -> int:
@@ -120,7 +120,7 @@ def _exchanging() -> Iterator[None]:
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
-        said = BESIDES.sub("", first_line(error))
+        said = GLOO_EXTRAS.sub("", first_line(error))
         raise ProcessError(f"process {rank()} of {world_size()} has lost another one: {said}") from error
 
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 import torch
 
-from clipgan.base.distributed import BESIDES, own_device
+from clipgan.base.distributed import GLOO_EXTRAS, own_device
 from clipgan.base.errors import UserError
 from clipgan.config.command_line import under_torchrun
 from clipgan.engine.checkpoint_file import checkpoint_path, load_checkpoint, save_checkpoint
@@ -170,9 +170,9 @@ def test_no_process_outlives_the_others(cache_dir, tmp_path, victim):
 def test_of_gloo_s_message_the_reason_is_told():
     said = "[/a/gloo/transport/tcp/pair.cc:561] Connection closed by peer [127.0.0.1]:63651. This is typically caused"
     assert (
-        BESIDES.sub("", f"{said} by a remote worker crashing. Check") == "Connection closed by peer [127.0.0.1]:63651"
+        GLOO_EXTRAS.sub("", f"{said} by a remote worker crashing. Check") == "Connection closed by peer [127.0.0.1]:63651"
     )
-    assert BESIDES.sub("", "Timed out. This process waited") == "Timed out. This process waited"
+    assert GLOO_EXTRAS.sub("", "Timed out. This process waited") == "Timed out. This process waited"
 
 
 @pytest.mark.endurance
