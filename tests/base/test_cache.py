@@ -132,12 +132,12 @@ def test_a_process_that_waits_says_so(tmp_path, monkeypatch):
 
         def slow(directory):
             entered.set()
-            release.wait(10)
+            release.wait(60)
 
         first = pool.submit(cache_entry, tmp_path, "kind", {}, slow)
-        entered.wait(10)
+        entered.wait(60)
         second = pool.submit(cache_entry, tmp_path, "kind", {}, slow)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while "waiting for another process that makes" not in out.getvalue() and time.monotonic() < deadline:
             time.sleep(0.01)
         release.set()
