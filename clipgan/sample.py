@@ -26,6 +26,7 @@ device=auto                 auto, cpu, cuda, cuda:N
 import sys
 from pathlib import Path
 
+from clipgan.base.errors import UserError
 from clipgan.base.text import printable
 from clipgan.config.command_line import helped, messages_not_tracebacks
 from clipgan.sampling.options import SampleOptions, parse
@@ -51,7 +52,10 @@ def sample(options: SampleOptions) -> list[Path]:
     source = sampler.source
     conditions = {prompt: sampler.condition(prompt) for prompt in options.prompts}
     if options.image is not None:
-        conditions[f"like {options.image.name}"] = sampler.condition_of_image(options.image)
+        label = f"like {options.image.name}"
+        if label in conditions:
+            raise UserError(f"prompts={label} is not allowed beside image=: it is the name of the picture's row")
+        conditions[label] = sampler.condition_of_image(options.image)
     judge = None
     if options.rerank is not None:
         judge = scoring_clip(

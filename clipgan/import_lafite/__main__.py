@@ -63,7 +63,7 @@ def import_lafite(source: Path, out: Path, overrides: Sequence[str]) -> list[str
     if architecture is None or architecture["embed_dim"] != found.clip_dim:
         has = "is not a model of open_clip" if architecture is None else f"has {architecture['embed_dim']} dimensions"
         raise UserError(f"clip={config.clip.name} {has}, but {source} was trained with a CLIP of {found.clip_dim}; "
-                        f"name that CLIP: {clips_of(found.clip_dim)}")  # fmt: skip
+                        f"{clips_of(found.clip_dim)}")  # fmt: skip
     state = new_state(config, found.clip_dim, torch.device("cpu"))
     for name in ("generator", "generator_ema", "discriminator"):
         load_strictly(getattr(state, name), getattr(found, name), f"{source} ({name})", "LAFITE's architecture")
@@ -79,14 +79,14 @@ def import_lafite(source: Path, out: Path, overrides: Sequence[str]) -> list[str
 
 
 def clips_of(width: int) -> str:
-    """Say which CLIPs have embeddings of a width: this project's options, and else open_clip's models."""
+    """Say which CLIPs to name for a width of the embeddings: this project's options, and else open_clip's models."""
     fitting = [name for name in open_clip.list_models() if open_clip.get_model_config(name)["embed_dim"] == width]
     if not fitting:
-        return f"open_clip has no model of {width} dimensions"
+        return f"open_clip has no model of {width} dimensions, so this CLIP cannot be named"
     shipped = {file.stem: yaml.safe_load(file.read_text()) for file in sorted((conf() / "clip").glob("*.yaml"))}
     options = [f"clip={name}" for name, settings in shipped.items() if settings["model"] in fitting]
     other = f"clip=open_clip clip.name=NAME, where NAME has {width} dimensions, such as {fitting[0]}"
-    return ", ".join(options) or other
+    return f"name that CLIP: {', '.join(options) or other}"
 
 
 def main() -> None:

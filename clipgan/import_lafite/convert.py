@@ -160,9 +160,8 @@ def _check(network: Module, name: str, path: Path) -> None:
     for place, value in network.tensors():
         if value.is_floating_point() and not torch.isfinite(value).all():
             count = int((~torch.isfinite(value)).sum())
-            raise UserError(
-                f"{path}: {name}.{place} has {count} values that are NaN or infinite: a training that diverged"
-            )
+            values = "1 value that is" if count == 1 else f"{count} values that are"
+            raise UserError(f"{path}: {name}.{place} has {values} NaN or infinite: a training that diverged")
         if place.endswith("resample_filter") and not torch.allclose(value, kernel(value.device, value.dtype)[0, 0]):
             raise UserError(f"{path}: {name}.{place} is another filter than [1, 3, 3, 1], the supported one")
 

@@ -7,6 +7,7 @@ loader executes this source code; this loader never reads it. A tensor's storage
 
 import io
 import pickle
+import re
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from clipgan.base.pickles import refuse_huge_numbers
 from clipgan.base.text import first_line
 from clipgan.engine.checkpoint_file import ARCHIVE
 
+TRUNCATED = re.compile(r"truncated|[Rr]an out of input|but only \d+ remain|exhausted before")  # in Python's messages
 PERSISTENCE_VERSION = 6
 
 
@@ -100,12 +102,19 @@ def read_pickle(path: Path) -> dict[str, Any]:
             refuse_huge_numbers(file)
             content = NetworkUnpickler(file).load()
     except Exception as error:  # a damaged pickle can raise any kind of error
-        reason = first_line(error)
+        reason = _plain(first_line(error))
         raise UserError(f"{path} is not read: {reason[:300]}; no code in it was run") from error
     if not isinstance(content, dict):
         what = "number, as old files of torch.save begin with" if isinstance(content, int) else type(content).__name__
         raise UserError(f"{path} holds a {what}, not the networks G, D and G_ema")
     return content
+
+
+def _plain(reason: str) -> str:
+    """Say in plain words what Python's unpickler says of a text, and of a file that was cut short."""
+    if "codec can't decode" in reason or reason.startswith("at position 0, "):
+        return f"it is no pickle ({reason})"
+    return f"its end is missing ({reason})" if TRUNCATED.search(reason) else reason
 
 
 def _module(meta: Mapping[str, Any]) -> Module:

@@ -30,6 +30,7 @@ class Picture:
     seed: int
     image: Tensor  # uint8 [3, R, R]
     score: float | None  # CLIP's cosine with the prompt; None without rerank
+    drawn_for: str = "prompt"  # prompt | image: what the prompt is, a text or the label of a picture
 
     @property
     def label(self) -> str:
@@ -65,10 +66,13 @@ def chosen_pictures(
     sampler: Sampler, prompt: str, condition: Tensor, options: SampleOptions, judge: FrozenClip | None
 ) -> list[Picture]:
     """Make a picture for each seed; with a judge, return only the `options.rerank` best ones, the best first."""
+    drawn_for = "prompt" if prompt in options.prompts else "image"
     seeds = track(options.seeds, prompt, len(options.seeds))
     images = torch.stack([sampler.image(condition, seed, options.truncation) for seed in seeds])
     if judge is None:
-        return [Picture(prompt, seed, image, None) for seed, image in zip(options.seeds, images, strict=True)]
+        return [
+            Picture(prompt, seed, image, None, drawn_for) for seed, image in zip(options.seeds, images, strict=True)
+        ]
     assert options.rerank is not None
     scores = clip_scores(judge, images, prompt, sampler.device)
     kept = best(scores, options.rerank)
@@ -76,9 +80,9 @@ def chosen_pictures(
 
 
 def save_picture(picture: Picture, truncation: float, source: str, path: Path) -> None:
-    """Write a PNG with prompt, seed, truncation and model in its text chunks."""
+    """Write a PNG with prompt (or the label of its picture), seed, truncation and model in its text chunks."""
     info = PngInfo()
-    settings = {"prompt": picture.prompt, "seed": picture.seed, "truncation": truncation, "model": source}
+    settings = {picture.drawn_for: picture.prompt, "seed": picture.seed, "truncation": truncation, "model": source}
     for key, value in settings.items():
         info.add_itxt(key, str(value))
     to_picture(picture.image).save(path, pnginfo=info)

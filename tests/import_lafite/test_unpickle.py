@@ -194,6 +194,15 @@ def without_text():
     return networks
 
 
+def test_a_text_and_half_a_pickle_are_told_for_what_they_are(tmp_path):
+    whole = dump(public_networks(resolution=8), tmp_path / "whole.pkl").read_bytes()
+    for content, words in ((whole[: len(whole) // 2], "its end is missing"), ("ça\n".encode(), "it is no pickle"),
+                           ("Vögel\n".encode(), "it is no pickle")):  # fmt: skip
+        (tmp_path / "other.pkl").write_bytes(content)
+        with pytest.raises(UserError, match=words):
+            read_pickle(tmp_path / "other.pkl")
+
+
 def test_another_network_is_told_for_what_it_is(tmp_path):
     stylegan3 = {name: build(Generator) for name in ("G", "G_ema")} | {"D": public_networks(resolution=8)["D"]}
     for content, words in ((stylegan3, "is a StyleGAN3: it takes no text"), (without_text(), "a StyleGAN2 whose")):
@@ -208,7 +217,7 @@ def test_another_network_is_told_for_what_it_is(tmp_path):
 def test_weights_that_are_not_finite_are_refused(tmp_path, value):
     networks = public_networks(resolution=8)
     networks["G_ema"].synthesis.b4.conv1.weight[0, 0, 0, 0] = value
-    with pytest.raises(UserError, match=r"G_ema\.synthesis\.b4\.conv1\.weight has 1 values that are NaN or infinite"):
+    with pytest.raises(UserError, match=r"G_ema\.synthesis\.b4\.conv1\.weight has 1 value that is NaN or infinite"):
         import_lafite(dump(networks, tmp_path / "bad.pkl"), tmp_path / "out.pt", ["clip=tiny"])
 
 

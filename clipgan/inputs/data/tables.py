@@ -89,7 +89,10 @@ def csv_rows(text: str, file: str, caption: str, note: Callable[[str], None]) ->
     """
     lines = [f"{line}\n" for line in NEWLINE.split(text)]
     first = next((line for line in lines if line.strip()), "")
-    delimiter = next((each for each in DELIMITERS if {file, caption} <= {*_header(first, each)}), ",")
+    headers = {each: {*_header(first, each)} for each in DELIMITERS}
+    whole = [each for each, columns in headers.items() if {file, caption} <= columns]
+    partly = [each for each, columns in headers.items() if {file, caption} & columns]  # to name the columns that it has
+    delimiter = [*whole, *partly, ","][0]
     spaced = f"{delimiter} " in first  # as in `file_name, text`: a space before a quote is then no part of a field
     rows = _records(lines, delimiter, spaced)
     _, fields = next(((number, fields) for number, fields in rows if fields), (0, ""))

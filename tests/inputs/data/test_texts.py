@@ -226,6 +226,12 @@ def test_the_delimiter_of_a_csv_is_the_headers(delimiter, tmp_path):
     assert everything(data) == {k: [f"a, b; c | {k}"] for k in range(3)}
 
 
+def test_of_a_csv_with_another_column_of_captions_the_columns_are_named(tmp_path):
+    rows = "file_name;caption\n0.png;a bird\n"
+    with pytest.raises(UserError, match=r"data\.caption_column=text; it has file_name, caption$"):
+        load("metadata", table(tmp_path / "set", 1, rows), tmp_path)
+
+
 def test_too_many_commas_among_several_columns_are_refused(tmp_path):
     rows = "file_name,text,source\n0.png,a bird, red,here\n1.png,one,here\n2.png,two,here\n"
     data = load("metadata", table(tmp_path / "set", 3, rows), tmp_path)
