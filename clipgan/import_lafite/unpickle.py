@@ -23,7 +23,8 @@ from clipgan.base.pickles import refuse_huge_numbers
 from clipgan.base.text import first_line
 from clipgan.engine.checkpoint_file import ARCHIVE
 
-TRUNCATED = re.compile(r"truncated|[Rr]an out of input|but only \d+ remain|exhausted before")  # in Python's messages
+NO_PICKLE = re.compile(r"codec can't decode|opcode .* unknown")  # in Python's messages
+TRUNCATED = re.compile(r"truncated|[Rr]an out of input|but only \d+ remain|exhausted before")
 PERSISTENCE_VERSION = 6
 
 
@@ -111,9 +112,9 @@ def read_pickle(path: Path) -> dict[str, Any]:
 
 
 def _plain(reason: str) -> str:
-    """Say in plain words what Python's unpickler says of a text, and of a file that was cut short."""
-    if "codec can't decode" in reason or reason.startswith("at position 0, "):
-        return f"it is no pickle ({reason})"
+    """Say in plain words what Python's unpickler says of another file, such as a text, and of one that was cut short."""
+    if NO_PICKLE.search(reason):
+        return f"it is no pickle, or it is damaged ({reason})"
     return f"its end is missing ({reason})" if TRUNCATED.search(reason) else reason
 
 
