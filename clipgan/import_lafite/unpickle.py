@@ -112,7 +112,7 @@ def read_pickle(path: Path) -> dict[str, Any]:
 
 
 def _plain(reason: str) -> str:
-    """Say in plain words what Python's unpickler says of another file, such as a text, and of one that was cut short."""
+    """Say in plain words what Python's unpickler says of another file, such as a text, and of one cut short."""
     if NO_PICKLE.search(reason):
         return f"it is no pickle, or it is damaged ({reason})"
     return f"its end is missing ({reason})" if TRUNCATED.search(reason) else reason
