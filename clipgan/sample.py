@@ -26,7 +26,6 @@ device=auto                 auto, cpu, cuda, cuda:N
 import sys
 from pathlib import Path
 
-from clipgan.base.errors import UserError
 from clipgan.base.text import printable
 from clipgan.config.command_line import helped, messages_not_tracebacks
 from clipgan.sampling.options import SampleOptions, parse
@@ -51,11 +50,8 @@ def sample(options: SampleOptions) -> list[Path]:
     )
     source = sampler.source
     conditions = {prompt: sampler.condition(prompt) for prompt in options.prompts}
-    if options.image is not None:
-        label = f"like {options.image.name}"
-        if label in conditions:
-            raise UserError(f"prompts={label} is not allowed beside image=: it is the name of the picture's row")
-        conditions[label] = sampler.condition_of_image(options.image)
+    if options.image is not None and options.image_label is not None:
+        conditions[options.image_label] = sampler.condition_of_image(options.image)
     judge = None
     if options.rerank is not None:
         judge = scoring_clip(

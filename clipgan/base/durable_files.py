@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
+DIGITS = 8  # in the name of an unfinished file
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
@@ -16,7 +18,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     If the block raises, `path` stays unchanged and the new file is deleted. Of two writers at once, the last one to end
     leaves its version. After a kill, a `.partial` file may remain; `remove_unfinished` deletes it.
     """
-    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")  # processes of several hosts may write
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(DIGITS // 2)}.partial")  # each writer has its own
     try:
         with partial.open("wb") as file:
             with suppress(OSError):  # not every file system has locks
@@ -47,7 +49,8 @@ def remove_unfinished(folder: Path, names: Sequence[str]) -> None:
         folder: where they are.
         names: patterns of the files that this program writes there; other programs also name files `*.partial`.
     """
-    for partial in (path for name in names for path in folder.glob(f"{name}.*partial")):
+    written = (".partial", f".{'[0-9a-f]' * DIGITS}.partial")  # the first one is that of earlier versions
+    for partial in (path for name in names for end in written for path in folder.glob(f"{name}{end}")):
         with suppress(OSError), partial.open("r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             partial.unlink()

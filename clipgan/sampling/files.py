@@ -66,7 +66,7 @@ def chosen_pictures(
     sampler: Sampler, prompt: str, condition: Tensor, options: SampleOptions, judge: FrozenClip | None
 ) -> list[Picture]:
     """Make a picture for each seed; with a judge, return only the `options.rerank` best ones, the best first."""
-    drawn_for = "prompt" if prompt in options.prompts else "image"
+    drawn_for = "image" if prompt == options.image_label else "prompt"
     seeds = track(options.seeds, prompt, len(options.seeds))
     images = torch.stack([sampler.image(condition, seed, options.truncation) for seed in seeds])
     if judge is None:

@@ -47,6 +47,11 @@ class SampleOptions:
     hydra_searchpath: str | None = None  # own folders with an option of clip, as Hydra reads them: [file://DIR]
 
     @property
+    def image_label(self) -> str | None:
+        """What stands for a prompt at the pictures that are drawn like `image`; None without it."""
+        return None if self.image is None else f"like {self.image.name}"
+
+    @property
     def config_places(self) -> list[str]:
         """The override that says where the options of clip are; none for those of conf/ alone."""
         return [] if self.hydra_searchpath is None else [f"hydra.searchpath={self.hydra_searchpath}"]
@@ -103,6 +108,10 @@ def _check_together(options: SampleOptions) -> None:
         raise UserError(f"interpolate=latent goes from seed to seed and needs two seeds, but {one}")
     if options.image is not None and (options.rerank or options.interpolate):
         raise UserError(f"image={options.image} is not allowed with rerank or interpolate, which need texts")
+    if options.image_label in options.prompts:
+        raise UserError(
+            f"prompts={options.image_label} is not allowed beside image=: it is the name of the picture's row"
+        )
     if "text" in options.interpolate and len(options.prompts) < 2:
         raise UserError(f"interpolate=text goes from prompt to prompt and needs two, not prompts={options.prompts[0]}")
 

@@ -77,8 +77,7 @@ def _axes(figure: Figure, sweep: Sweep, positive: bool) -> None:
     figure.update_yaxes(title=label(sweep.objective), type="log" if log else "linear", **LOG_TICKS)
     below = 22 * sum(trace.showlegend is not False for trace in figure.data) + 40  # beside the curves, it squeezes them
     legend = {"title": "best first", "font": {"size": 11.5}, "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"}
-    figure.update_layout(height=HEIGHT + below, margin={"b": 55 + below})
-    figure.update_layout(showlegend=True, legend=legend)
+    figure.update_layout(height=HEIGHT + below, margin={"b": 55 + below}, showlegend=True, legend=legend)
     if not positive:  # a logarithm would hide values
         return
     buttons = [

@@ -65,7 +65,7 @@ def test_a_picture_is_a_prompt(run, sampler, tmp_path):
     noted = Image.open(files[1]).text  # no prompt, which an evaluation would take for the picture's caption
     assert (noted["image"], noted["seed"], "prompt" in noted) == ("like like.png", "3", False)
     with pytest.raises(UserError, match=r"prompts=like like.png is not allowed beside image="):
-        sample(parse([f"ckpt={run.checkpoint}", f"image={tmp_path / 'like.png'}", "prompts=like like.png"]))
+        parse([f"ckpt={run.checkpoint}", f"image={tmp_path / 'like.png'}", "prompts=like like.png"])
     both = [f"ckpt={run.checkpoint}", f"image={tmp_path / 'like.png'}", "prompts=a red circle", "seeds=3"]
     assert len(sample(parse([*both, f"out={tmp_path}/b"]))) == 3
     with pytest.raises(UserError, match="is not allowed with rerank or interpolate"):
