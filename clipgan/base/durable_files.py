@@ -20,9 +20,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     """
     partial = path.with_name(f"{path.name}.{secrets.token_hex(DIGITS // 2)}.partial")  # each writer has its own
     try:
-        with partial.open("wb") as file:
-            with suppress(OSError):  # not every file system has locks
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with _made_and_locked(partial) as file:
             yield file
             file.flush()
             _fsync(file.fileno(), path)
@@ -34,6 +32,17 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     flush_path(path.parent)
+
+
+def _made_and_locked(path: Path) -> BinaryIO:
+    """Make a file and lock it; make it again if `remove_unfinished` came between the two."""
+    while True:
+        file = path.open("wb")
+        with suppress(OSError):  # not every file system has locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if path.exists():
+            return file
+        file.close()
 
 
 def replace_text(path: Path, text: str) -> None:

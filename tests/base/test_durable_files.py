@@ -1,5 +1,6 @@
 """What killed writes leave, and what another process writes now."""
 
+import fcntl
 import subprocess
 import sys
 
@@ -56,6 +57,22 @@ def test_what_a_killed_write_has_left_goes_and_a_live_one_ends_whole(tmp_path, w
     assert live.returncode == 0
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-000008.pt"]
     assert (tmp_path / "checkpoint-000008.pt").read_bytes() == b"the beginning and the end"
+
+
+def test_a_file_that_is_removed_before_its_lock_is_made_again(tmp_path, monkeypatch):
+    path, lock, seen = tmp_path / "latest.pt", fcntl.flock, []
+
+    def late_lock(file, operation):
+        if not seen:  # the writer's first lock
+            seen.append(operation)
+            remove_unfinished(tmp_path, WRITTEN)
+            assert not list(tmp_path.iterdir())
+        lock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late_lock)
+    with replacing(path) as file:
+        file.write(b"whole")
+    assert [(found, found.read_bytes()) for found in tmp_path.iterdir()] == [(path, b"whole")]
 
 
 def test_two_writers_at_once_leave_one_whole_file(tmp_path, writers):
