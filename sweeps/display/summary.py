@@ -132,7 +132,8 @@ def _replica_table(ranking: Ranking) -> Table:
     for column in (*axes, "n", *decisive, "mean", "deviation", "95 % interval", "against the best"):
         table.add_column(column, justify="right", overflow="fold")
     summaries = [result.first for result in ranking.points]
-    means, deviations = cells([said.mean for said in summaries]), cells([said.deviation for said in summaries])
+    means = cells([said.mean for said in summaries])
+    deviations = ["-" if said.deviation is None else f"{said.deviation:.2g}" for said in summaries]
     n = digits(end for said in summaries for end in said.interval or ())
     for index, result in enumerate(ranking.points):
         ends = summaries[index].interval

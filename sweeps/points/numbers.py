@@ -9,13 +9,17 @@ MOST_WHOLE = 1e15  # a larger whole number has digits that a float does not know
 
 
 def digits(values: Iterable[float | None], least: int = LEAST) -> int:
-    """Find the number of significant digits for values that stand beside each other, from `least` to 12."""
+    """Find the number of significant digits for values that stand beside each other, from `least` to 12.
+
+    A difference that 12 digits do not show is one of rounding, and does not count.
+    """
     finite = [value for value in values if value is not None and math.isfinite(value)]
     size = max(map(abs, finite), default=0.0)
     spread = max(finite, default=0.0) - min(finite, default=0.0)
     if not (0 < spread < math.inf and math.isfinite(size / spread)):
         return least
-    return min(MOST, max(least, math.ceil(math.log10(size / spread)) + OF_THE_RANGE))
+    equal = math.ceil(math.log10(size / spread))  # leading digits that the values share
+    return least if equal >= MOST else min(MOST, max(least, equal + OF_THE_RANGE))
 
 
 def column(values: Sequence[object]) -> list[str]:
