@@ -11,8 +11,8 @@ from rich.table import Table
 from clipgan.base.console import PlainConsole
 from clipgan.base.installed import with_this_python
 from sweeps.command.next_steps import Step
-from sweeps.display.table import StudyTable, cell, cells, names_in, point_cells, study_table
-from sweeps.points.numbers import digits
+from sweeps.display.table import StudyTable, cell, names_in, point_cells, study_table
+from sweeps.points.numbers import column, digits
 from sweeps.points.ranking import Ranking
 from sweeps.points.statistics import caution
 from sweeps.points.trial_record import TrialRecord
@@ -104,7 +104,7 @@ def _verdict(ranking: Ranking) -> Iterator[Table | str]:
             yield f"  trial {result.replicas[0].label}  {result}  {said}"
         return
     [metric] = names
-    n = digits((result.values[0] for result in ranking.points), least=6)
+    n = digits(result.values[0] for result in ranking.points)
     if ranking.asked > 1 or ranking.has_replicas:
         yield _replica_table(ranking)
         if said := caution(result.first.n for result in ranking.points):
@@ -127,12 +127,12 @@ def _replica_table(ranking: Ranking) -> Table:
     """A row for each point, the best first."""
     table = Table(box=box.SIMPLE_HEAD)
     axes = names_in(result.point for result in ranking.points)
-    aggregated = [] if ranking.goal.aggregate == "mean" else cells([result.values[0] for result in ranking.points])
+    aggregated = [] if ranking.goal.aggregate == "mean" else column([result.values[0] for result in ranking.points])
     decisive = [ranking.goal.aggregate] if aggregated else []
-    for column in (*axes, "n", *decisive, "mean", "deviation", "95 % interval", "against the best"):
-        table.add_column(column, justify="right", overflow="fold")
+    for title in (*axes, "n", *decisive, "mean", "deviation", "95 % interval", "against the best"):
+        table.add_column(title, justify="right", overflow="fold")
     summaries = [result.first for result in ranking.points]
-    means = cells([said.mean for said in summaries])
+    means = column([said.mean for said in summaries])
     deviations = ["-" if said.deviation is None else f"{said.deviation:.2g}" for said in summaries]
     n = digits(end for said in summaries for end in said.interval or ())
     for index, result in enumerate(ranking.points):

@@ -13,7 +13,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from sweeps.base.even_choice import evenly
-from sweeps.points.numbers import MOST_WHOLE, digits
+from sweeps.points.numbers import LEAST, MOST_WHOLE, column
 from sweeps.points.ranking import Goal, Ranking
 from sweeps.points.search_space import Values, name_of, shown
 from sweeps.points.trial_record import TrialRecord
@@ -42,7 +42,7 @@ def study_table(ranking: Ranking, console: Console) -> StudyTable:
 
     @functools.cache
     def of_step(step: int) -> Column:
-        return f"{ranking.goal.step_name} {step}", cells([record.steps.get(step) for record in records])
+        return f"{ranking.goal.step_name} {step}", column([record.steps.get(step) for record in records])
 
     n_further, steps = len(further), shown_steps(reported)
     while True:
@@ -90,11 +90,11 @@ def _begin(ranking: Ranking) -> list[Column]:
 def _further(ranking: Ranking) -> list[Column]:
     """The columns beside the reported steps: the best of them, and the attributes of the trials."""
     records, goal = ranking.records, ranking.goal
-    best = cells([best_step_value(record, goal) for record in records])
+    best = column([best_step_value(record, goal) for record in records])
     return [
         *([(f"{goal.names[0]}_best", best)] if any(record.steps for record in records) else []),
         *(
-            (title, cells([record.attributes.get(name) for record in records]))
+            (title, column([record.attributes.get(name) for record in records]))
             for name, title in ranking.attributes.items()
         ),
     ]
@@ -105,7 +105,7 @@ def _end(ranking: Ranking) -> list[Column]:
     records, names = ranking.records, ranking.goal.names
     values = [record.values or [record.value, *[None] * (len(names) - 1)] for record in records]
     states = [record.state if record.origin is None else f"{record.state} from {record.origin}" for record in records]
-    return [*((name, cells([row[place] for row in values])) for place, name in enumerate(names)), ("state", states)]
+    return [*((name, column([row[place] for row in values])) for place, name in enumerate(names)), ("state", states)]
 
 
 def best_step_value(record: TrialRecord, goal: Goal) -> float | None:
@@ -129,14 +129,8 @@ def names_in(mappings: Iterable[Any]) -> list[str]:
     return list(dict.fromkeys(key for mapping in mappings for key in mapping))
 
 
-def cells(values: Sequence[Any]) -> list[str]:
-    """The cells of a column: six digits or more, by `digits`, and whole numbers as such."""
-    n = digits((value for value in values if isinstance(value, float)), least=6)
-    return [cell(value, n) for value in values]
-
-
-def cell(value: Any, n: int = 6) -> str:
-    """A value as text: so many digits, and a whole number as such."""
+def cell(value: Any, n: int = LEAST) -> str:
+    """A value by itself as text: so many digits, and a whole number as such."""
     if value is None:
         return "-"
     if isinstance(value, float):

