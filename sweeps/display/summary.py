@@ -14,7 +14,7 @@ from sweeps.command.next_steps import Step
 from sweeps.display.table import StudyTable, cell, names_in, point_cells, study_table
 from sweeps.points.numbers import column, digits
 from sweeps.points.ranking import Ranking
-from sweeps.points.statistics import caution
+from sweeps.points.statistics import caution, columns
 from sweeps.points.trial_record import TrialRecord
 from sweeps.points.verdict import compared, verdict
 
@@ -131,16 +131,11 @@ def _replica_table(ranking: Ranking) -> Table:
     decisive = [ranking.goal.aggregate] if aggregated else []
     for title in (*axes, "n", *decisive, "mean", "deviation", "95 % interval", "against the best"):
         table.add_column(title, justify="right", overflow="fold")
-    summaries = [result.first for result in ranking.points]
-    means = column([said.mean for said in summaries])
-    deviations = ["-" if said.deviation is None else f"{said.deviation:.2g}" for said in summaries]
-    n = digits(end for said in summaries for end in said.interval or ())
+    means, deviations, intervals = columns([result.first for result in ranking.points])
     for index, result in enumerate(ranking.points):
-        ends = summaries[index].interval
-        interval = "-" if ends is None else " to ".join(f"{end:.{n}g}" for end in ends)
         against = "-" if result is ranking.best else compared(ranking, result)
         own = aggregated[index : index + 1]
-        numbers = (ranking.count(result), *own, means[index], deviations[index], interval, against)
+        numbers = (ranking.count(result), *own, means[index], deviations[index], intervals[index], against)
         style = "bold" if result is ranking.best else None
         table.add_row(*point_cells(result.point, axes), *numbers, style=style)
     return table

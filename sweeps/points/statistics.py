@@ -14,7 +14,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sweeps.points.numbers import LEAST, digits
+from sweeps.points.numbers import LEAST, digits, padded
 
 Interval = tuple[float, float]
 
@@ -60,6 +60,17 @@ class Summary:
         low, high = self.interval
         n = digits((self.mean, self.mean + 10 * self.deviation), least)
         return f"{self.mean:.{n}g} ± {self.deviation:.2g} [{low:.{n}g}, {high:.{n}g}] n={self.n}"
+
+
+def columns(summaries: Sequence[Summary]) -> tuple[list[str], list[str], list[str]]:
+    """Write the summaries of a table's rows: the columns of means, deviations and intervals."""
+    ends = (end for summary in summaries for end in summary.interval or ())
+    n = digits((*(summary.mean for summary in summaries), *ends))
+    return (
+        [padded(summary.mean, n) for summary in summaries],
+        ["-" if summary.deviation is None else f"{summary.deviation:.2g}" for summary in summaries],
+        ["-" if s.interval is None else " to ".join(padded(end, n) for end in s.interval) for s in summaries],
+    )
 
 
 def summary(values: Sequence[float]) -> Summary:

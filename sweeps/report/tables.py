@@ -1,13 +1,13 @@
 """The tables of a report, for the page and for papers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from sweeps.points import verdict
-from sweeps.points.numbers import column, digits, padded
+from sweeps.points.numbers import column
 from sweeps.points.search_space import Value, name_of, shown
-from sweeps.points.statistics import Summary
+from sweeps.points.statistics import columns as summary_columns
 from sweeps.points.trial_record import TrialRecord
 from sweeps.report.reading import Sweep
 
@@ -54,7 +54,7 @@ def point_table(sweep: Sweep) -> Table:
             numbers.append(column([result.values[place] for result in points]))
         columns.append(Column(f"{name}, mean" if sweep.aggregates else name, number=True))
         columns += [Column("sd", number=True), Column("95 % interval", number=True)] if replicas else []
-        numbers += _summaries(summaries, replicas)
+        numbers += summary_columns(summaries) if replicas else [column([said.mean for said in summaries])]
     columns += [Column("n", number=True)] if replicas else []
     columns += [Column("on the front")] if several else [Column("against the best")] if compared else []
     rows = []
@@ -133,14 +133,3 @@ def _axis(point: Mapping[str, Value], axis: str) -> str:
         return "-"
     value = point[axis]
     return f"{value:.6g}" if isinstance(value, float) and not value.is_integer() else shown(name_of(value))
-
-
-def _summaries(summaries: Sequence[Summary], replicas: bool) -> list[list[str]]:
-    """The column of the means; with replicas those of deviations and intervals, too."""
-    means = [summary.mean for summary in summaries]
-    if not replicas:
-        return [column(means)]
-    n = digits((*means, *(end for summary in summaries for end in summary.interval or ())))
-    deviations = ["-" if summary.deviation is None else f"{summary.deviation:.2g}" for summary in summaries]
-    ends = ["-" if s.interval is None else " to ".join(padded(end, n) for end in s.interval) for s in summaries]
-    return [[padded(mean, n) for mean in means], deviations, ends]

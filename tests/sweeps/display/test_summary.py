@@ -152,4 +152,4 @@ def test_another_aggregate_than_the_mean_is_shown_beside_it() -> None:
     assert "best: h=1  value 1 (median; mean 4 ± 5.2 [1, 10] n=3)" in out
     [header] = [line.split() for line in out.splitlines() if "deviation" in line and "best" in line]
     assert header[:5] == ["h", "n", "median", "mean", "deviation"]
-    assert ["1", "3", "1", "4", "5.2"] in [line.split()[:5] for line in out.splitlines()]  # two digits: an estimate
+    assert ["1", "3", "1", "4.000", "5.2"] in [line.split()[:5] for line in out.splitlines()]  # two digits: an estimate

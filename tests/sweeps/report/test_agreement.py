@@ -62,8 +62,8 @@ def test_a_single_seed_leads_nothing(studies: Studies) -> None:
     assert isinstance(console.file, io.StringIO)
     printed = console.file.getvalue()
     rows = [line.split()[:3] for line in printed.splitlines()]
-    first = rows.index(["2", "2", "5"])
-    assert rows[first : first + 3] == [["2", "2", "5"], ["1", "2", "6"], ["3", "1", "of"]]
+    first = rows.index(["2", "2", "5.000"])
+    assert rows[first : first + 3] == [["2", "2", "5.000"], ["1", "2", "6.000"], ["3", "1", "of"]]
     assert "best: h=2  5 ± 1.4 [4, 6] n=2  FID 5" in printed
 
     report = studies.read("s")
