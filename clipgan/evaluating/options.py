@@ -129,7 +129,9 @@ def _checkpoints(text: str) -> tuple[Path, ...]:
         is_one = lookup.exists(whole)
     except OSError:  # many names may be too long for one
         is_one = False
-    paths = (whole,) if is_one else tuple(Path(part) for part in text.split(",") if part)
+    paths = (whole,) if is_one else tuple(Path(part) for part in text.split(",") if part.strip())
+    if not paths:
+        raise UserError(f"ckpt={text} names no file; give checkpoint files, with commas between")
     for path in paths:
         if not lookup.is_file(path):
             raise UserError(f"ckpt={path} {lookup.why_no_file(path)}; give checkpoint files, with commas between")

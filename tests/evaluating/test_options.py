@@ -22,6 +22,7 @@ from clipgan.evaluating.options import NAMES, parse
         (["run=a", "snapshots=some"], "snapshots=some is not allowed"),
         (["run=a", "fid"], "'fid' is not a setting"),
         (["run="], "run= is empty"),
+        (["ckpt=, "], "ckpt=,  names no file; give checkpoint files"),
     ],
 )
 def test_a_mistake_has_one_message(arguments, words):

@@ -42,7 +42,7 @@ def labelled_images(config: Config, labels: Labels) -> dict[str, torch.Tensor]:
         if counts[rarest] < each:
             raise UserError(
                 f"{key} is too many labels: it takes {each} training images of each class, and class "
-                f"{labels.classes[present[rarest]]} has {counts[rarest]}; take at most {counts[rarest] / whole:.3g}"
+                f"{labels.classes[present[rarest]]} has {counts[rarest]}; take at most {counts[rarest] / whole:.6g}"
             )
         if each * len(counts) < config.processes:
             raise UserError(f"{key} is too few labels: {each * len(counts)} images for {config.processes} processes")

@@ -70,3 +70,11 @@ def test_the_share_that_the_message_names_fits():
     with pytest.raises(UserError) as refused:
         chosen(labels, 0.1)
     assert len(chosen(labels, float(str(refused.value).split()[-1]))) == 1
+
+
+def test_the_share_that_a_refusal_names_is_allowed():
+    labels = labels_of(4567, 15433)
+    with pytest.raises(UserError, match="too many labels") as caught:
+        chosen(labels, 0.9)
+    share = float(str(caught.value).rpartition("at most ")[2])
+    assert np.bincount(labels.train[chosen(labels, share)[f"{100 * share:g}pct"]]).tolist() == [4567, 4567]
