@@ -58,7 +58,8 @@ def evaluate(options: EvaluateOptions) -> None:
         if run is not None and measured.compares:
             log_to_mlflow(measured, *run)
         elif run is not None:
-            console.print(f"{measured.source}: MLflow gets no metric, as data or judge are not those of the training")
+            why = "data, judge or prompts are not those of the training"
+            console.print(f"{measured.source}: MLflow gets no metric, as {why}")
     for file in write_results(found, job.out):
         console.print(f"written: {file}")
 

@@ -58,7 +58,7 @@ class Measured:
     protocol: dict[str, Any]  # what the values depend on; see `Evaluation.record`
     seconds: float  # of this process, without preparation; of a repeated evaluation, those of reading its result
     peak_memory_gb: float  # see `peak_memory`
-    compares: bool = True  # whether data and judge were those of the training
+    compares: bool = True  # whether data, judge and prompts were those of the training
 
 
 def with_asked(config: Config, metrics: Sequence[str] | None) -> Config:
@@ -161,7 +161,8 @@ def measure_generator(
     def measured() -> Measured:
         key = _weights_key(source)
         if options.prompts:
-            return replace(_measure_sampled(config, source, options, prepared, device), compares=compares)
+            found = _measure_sampled(config, source, options, prepared, device)
+            return replace(found, compares=False)  # the training's metrics of these names have other prompts
         evaluation = Evaluation(
             config, prepared.data, prepared.features, prepared.judge, prepared.clip, prepared.cache_dir, device,
             Precision(config.precision, device).autocast, asked=options.metrics,

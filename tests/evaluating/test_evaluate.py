@@ -107,6 +107,19 @@ def test_a_run_gets_the_metrics_in_mlflow_and_curves_of_all_snapshots(run, cache
     assert ' src="http' not in page  # it needs no network; the script in it may say .src="http"
 
 
+def test_metrics_of_own_prompts_stay_out_of_the_run(run, cache_dir, tmp_path, capsys):
+    """They have the names of the training's metrics, which are of the protocol's prompts."""
+    client, name = MlflowClient(run.tracking_uri), "clip_score_clip_tiny64"
+    before = client.get_metric_history(run.id, name)
+    at = f"mlflow.tracking_uri={run.tracking_uri}"
+    evaluate(parse([f"run={run.id}", PROMPTS, "seeds=0-1", "metrics=[clip_score]", at, f"cache_dir={cache_dir}",
+                    f"out={tmp_path}"]))  # fmt: skip
+    assert "MLflow gets no metric" in capsys.readouterr().out
+    [metrics] = values(tmp_path)
+    assert [*metrics] == [name]
+    assert client.get_metric_history(run.id, name) == before
+
+
 def test_no_database_is_made_to_look_for_a_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     log_to_mlflow(Measured("run", 1, {"fid": 1.0}, {}, seconds=1.0, peak_memory_gb=1.0), "abc", "sqlite:///mlflow.db")
