@@ -22,7 +22,7 @@ graph: each image is a node, and the probability is the weight of the edge.
 The command prints how often a pair of different images is in one class; each pair counts with its weight. It plots the
 spectrum of the normalised graph, and prints eigenvalue number n_classes and the next one. The spectrum has an
 eigenvalue of 1 for each part of the graph that no edge connects with the rest. Ideally, the first n_classes eigenvalues
-are 1 and the others are small.
+are 1 and the others are small. If so few images are drawn that a class has none, only the others count.
 """
 
 # In the comments: n images, q queries (views or captions), C width of CLIP's embedding.
@@ -90,6 +90,8 @@ def parse(arguments: list[str]) -> tuple[Options, list[str]]:
         if key not in kinds:
             rest.append(argument)
             continue
+        if not value.strip():  # an empty `out` would be the working directory
+            raise UserError(f"{key}= is empty; give {key}=VALUE")
         try:
             own[key] = kinds[key](value)
         except ValueError as error:
@@ -231,13 +233,16 @@ def main() -> None:
         return
     with messages_not_tracebacks("out"):
         options, overrides = parse(sys.argv[1:])
-        found = compare(compose_config(["task=simclr", *overrides]), options)
+        own = [field.name for field in fields(Options)]
+        found = compare(compose_config(["task=simclr", *overrides], own), options)
         folder = Path(options.out)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "consistency.json").write_text(json.dumps(found, indent=1) + "\n")
         draw_plot(found, folder / "consistency.svg")
         n_classes = len(found["classes"])
-        fewer = f", fewer than n_images={options.n_images}" if found["n_images"] < options.n_images else ""
+        counts = (("n_images", options.n_images, found["n_images"]), ("n_classes", options.n_classes, n_classes))
+        short = [f"{key}={asked}" for key, asked, count in counts if count < asked]
+        fewer = f", fewer than {' and '.join(short)}" if short else ""
         console.print(
             f"{found['n_images']} images of {n_classes} classes{fewer}; any two: {found['chance']:.1%} of one class"
         )

@@ -68,11 +68,18 @@ def test_another_task_is_refused(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [(["n_classes=1"], "n_classes=1.*>= 2"), (["n_images=many"], "n_images=many.*whole number"),
-     (["split=test"], "split=test.*train or heldout")],
+     (["split=test"], "split=test.*train or heldout"), (["out="], "out= is empty")],
 )  # fmt: skip
 def test_bad_values_are_quoted(arguments, message):
     with pytest.raises(UserError, match=message):
         parse(arguments)
+
+
+@pytest.mark.exact
+def test_a_misspelt_setting_of_the_command_is_suggested(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["consistency", "n_clases=3"])
+    with pytest.raises(SystemExit, match=r"no key n_clases: did you mean n_classes\?"):
+        main()
 
 
 @pytest.mark.slow
@@ -87,3 +94,6 @@ def test_the_command_measures_and_draws(cache_dir, tmp_path, monkeypatch, capsys
     assert found["image"]["spectrum"][0] == pytest.approx(1)
     assert len(found["text"]["spectrum"]) == found["n_images"]
     assert "<svg" in (tmp_path / "runs/consistency/consistency.svg").read_text()
+    monkeypatch.setattr("sys.argv", ["consistency", *overrides, "n_classes=6", "n_images=7", "views=1"])
+    main()
+    assert "7 images of 4 classes, fewer than n_classes=6;" in capsys.readouterr().out  # two are not drawn

@@ -47,21 +47,30 @@ def register_resolvers(**more: Callable[..., Any]) -> None:
         register(name, resolver, replace=True)
 
 
-def compose_config(overrides: Sequence[str]) -> Config:
+def compose_config(overrides: Sequence[str], further_keys: Iterable[str] = ()) -> Config:
     """The configuration of `train.py` with these overrides.
+
+    Args:
+        overrides: KEY=VALUE.
+        further_keys: a command's own settings, which an unknown key may be meant to be.
 
     Raises:
         UserError: an unknown key, group or option; see also `from_yaml`, `refuse_flags` and `refuse_hidden`.
     """
     refuse_flags(overrides)
-    with mistakes_as_user_errors(overrides):
+    with mistakes_as_user_errors(overrides, lambda: further_keys):
         config = from_yaml(_composed(quote_paths(overrides)))
     refuse_unread(config, map(key_of, overrides))
     return config
 
 
-def with_overrides(config: Config, overrides: Sequence[str]) -> Config:
+def with_overrides(config: Config, overrides: Sequence[str], further_keys: Iterable[str] = ()) -> Config:
     """A recorded configuration with some keys, and options of groups, as on the command line of `train.py`.
+
+    Args:
+        config: the recorded one.
+        overrides: KEY=VALUE.
+        further_keys: see `compose_config`.
 
     Raises:
         UserError: see `compose_config`.
@@ -71,7 +80,7 @@ def with_overrides(config: Config, overrides: Sequence[str]) -> Config:
 
     node = OmegaConf.create(plain(config))
     parser = OverridesParser.create()
-    with mistakes_as_user_errors(overrides):
+    with mistakes_as_user_errors(overrides, lambda: further_keys):
         written = quote_paths(overrides)
         places = [line for line in written if key_of(line) == SEARCH_PATH]
         for line in (line for line in written if line not in places):
@@ -84,7 +93,7 @@ def with_overrides(config: Config, overrides: Sequence[str]) -> Config:
                 OmegaConf.update(node, section, OmegaConf.select(_composed([*places, line]), section), merge=False)
             else:
                 OmegaConf.update(node, group, override.value())
-    return from_yaml(node)
+    return from_yaml(node, further_keys)
 
 
 def _composed(overrides: list[str]) -> Any:

@@ -15,11 +15,12 @@ from clipgan.config.mistakes import of_refusal
 from clipgan.config.training import Config
 
 
-def from_yaml(node: Any) -> Config:
+def from_yaml(node: Any, further_keys: Iterable[str] = ()) -> Config:
     """Turn a composed OmegaConf node into a `Config`: the door, where all values are checked.
 
     Args:
         node: an OmegaConf DictConfig (or a plain mapping) with every key of `Config` that has no default.
+        further_keys: a command's own settings, which an unknown key may be meant to be.
 
     Raises:
         UserError: an unknown key, a value of the wrong type, or a value out of range; the message quotes it.
@@ -40,7 +41,7 @@ def from_yaml(node: Any) -> Config:
         _check_booleans(functools.partial(OmegaConf.select, node))
         return _to_config(merged)
     except OmegaConfBaseException as error:
-        raise UserError(of_refusal(error)) from error
+        raise UserError(of_refusal(error, further_keys)) from error
 
 
 def point_check(node: Any) -> Callable[[Mapping[str, Any]], None]:

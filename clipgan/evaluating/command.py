@@ -18,7 +18,7 @@ from clipgan.engine.checkpoint_file import snapshots
 from clipgan.engine.precision import Precision, with_precisions
 from clipgan.evaluating.given_pictures import GivenPictures, find_pictures
 from clipgan.evaluating.measuring import Measured, measure_generator, measure_pictures, with_asked
-from clipgan.evaluating.options import EvaluateOptions
+from clipgan.evaluating.options import OWN, EvaluateOptions
 from clipgan.sampling.files import unused_folder
 from clipgan.sampling.source import Source, find_source, from_checkpoint
 from clipgan.tracking.mlflow_run import RUN_ID_FILE, URI_FILE, noted
@@ -48,7 +48,7 @@ def find_job(options: EvaluateOptions) -> Job:
     uri = None if given == "null" else tracking_uri(given)
     if options.images is not None:
         pictures = find_pictures(options.images, _resolution(options))
-        config = compose_config([*overrides, *_size(options, pictures)])
+        config = compose_config([*overrides, *_size(options, pictures)], OWN)
         out = options.out or unused_folder(Path("evaluations") / options.images.resolve().stem)
         return Job(options, [None], [with_asked(config, options.metrics)], [None], out, uri)
     sources = _sources(options, uri)
@@ -114,7 +114,7 @@ def _sources(options: EvaluateOptions, uri: str | None) -> list[Source]:
 def _of_source(source: Source, overrides: list[str], options: EvaluateOptions) -> Config:
     """Return a run's configuration with the command's settings."""
     recorded = replace(source.config, device="auto", processes=1, threads=None, resume="none", init=None)
-    config = with_asked(with_overrides(recorded, overrides), options.metrics)
+    config = with_asked(with_overrides(recorded, overrides, OWN), options.metrics)
     if config.resolution != recorded.resolution:
         raise UserError(f"resolution={config.resolution} is not allowed: {source.name} draws {recorded.resolution}")
     if config.clip.model != recorded.clip.model:

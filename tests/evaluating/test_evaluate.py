@@ -69,6 +69,11 @@ def test_the_python_function_has_the_figures_of_the_command(run, again, tmp_path
         api.evaluate(checkpoint=tmp_path / "gone.pt")
 
 
+def test_a_misspelt_setting_of_the_command_is_suggested(run, again):
+    """Beside those of the training, of which one may be as close."""
+    assert "no key promts: did you mean prompts?" in refused(f"ckpt={run.checkpoint}", "promts=a", *again)
+
+
 def test_another_protocol_has_its_own_judge(run, again, tmp_path):
     small = ("metrics.judge.train.steps=2", "metrics.judge.train.min_attribute_accuracy=0", "metrics.n_images=32")
     evaluate(parse([f"ckpt={run.checkpoint}", "protocol=fid2k_clip_tiny", "metrics=[fid]", *small, *again]))
