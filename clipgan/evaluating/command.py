@@ -146,7 +146,13 @@ def _resolution(options: EvaluateOptions) -> int | None:
 
 
 def _size(options: EvaluateOptions, pictures: GivenPictures) -> list[str]:
-    """The pictures' own resolution and number, where the command line and the protocol leave them open."""
+    """The pictures' own resolution and number, where the command line and the protocol leave them open.
+
+    Raises:
+        UserError: this number is one.
+    """
     resolution = [] if options.gives("resolution") else [f"resolution={pictures.resolution}"]
     fixed = options.gives("metrics.n_images") or options.protocol is not None
+    if not fixed and len(pictures) < 2:
+        raise UserError(f"images={pictures.path} has one image, and metrics need at least 2")
     return resolution + ([] if fixed else [f"metrics.n_images={len(pictures)}"])

@@ -67,7 +67,7 @@ def parse(arguments: Sequence[str]) -> EvaluateOptions:
             overrides.append(argument)
     _check_together(own)
     protocols = options_of("metrics", own_folders(overrides))
-    return EvaluateOptions(
+    options = EvaluateOptions(
         run=own.get("run"),
         ckpt=_checkpoints(own["ckpt"]) if "ckpt" in own else (),
         snapshots=_all_snapshots(own.get("snapshots")),
@@ -80,6 +80,10 @@ def parse(arguments: Sequence[str]) -> EvaluateOptions:
         out=Path(own["out"]) if "out" in own else None,
         overrides=tuple(overrides),
     )
+    if len(options.prompts) * len(options.seeds) == 1:
+        given = f"prompts={own['prompts']} and seeds={own['seeds']}"
+        raise UserError(f"{given} give one picture, and metrics need at least 2")
+    return options
 
 
 def _check_together(own: dict[str, str]) -> None:

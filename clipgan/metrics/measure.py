@@ -16,10 +16,11 @@ from importlib import import_module
 import torch
 from torch import Tensor
 
+from clipgan.base.errors import UserError
 from clipgan.config import Config, MetricsConfig
 from clipgan.inputs.encoders.clip import FrozenClip
 from clipgan.metrics.extractors import Extractor
-from clipgan.metrics.metric_names import caption_name, figure_name, network_name
+from clipgan.metrics.metric_names import caption_name, figure_name, network_name, real_split
 from clipgan.metrics.retrieval import different_texts
 from clipgan.metrics.scores import Moments, moments
 
@@ -106,12 +107,17 @@ class Measure(ABC):
         """
         return {}
 
-    def check(self, config: Config, n_real: int) -> None:  # noqa: B027  most measures refuse nothing
+    def check(self, config: Config, n_real: int) -> None:
         """Refuse a run whose settings or data do not fit the measure.
 
         Raises:
-            UserError: for example, there are too few images.
+            UserError: there are too few images; a single real one has no covariance, and no pairs.
         """
+        if self.reals and n_real < 2:
+            raise UserError(
+                f"FID and other comparisons need at least 2 real images, and the {real_split(config)} split has "
+                f"{n_real}: give more, or choose the other split with metrics.split"
+            )
 
     def read(self, images: Tensor, captions: Sequence[str] | None) -> dict[str, Tensor]:
         """Compute rows that only this measure needs, [n, ...] by name.
@@ -140,3 +146,8 @@ def load_measure(name: str) -> Measure:
     """Import the measure that `clipgan/config/measure_registry.py` registers under a name."""
     measure: Measure = import_module(f"clipgan.metrics.measures.{name}").MEASURE
     return measure
+
+
+def skipped(name: str) -> str:
+    """End a refusal of a measure that a training, or a list of measures, can do without."""
+    return f"metrics.{name}=never skips it, or a list metrics=[...] without it"

@@ -237,6 +237,11 @@ def test_missing_weights_are_named_with_the_file_to_bring(run, again):
     assert "/nowhere does not exist" in inception
 
 
+def test_a_single_picture_is_refused(tmp_path):
+    Image.new("RGB", (16, 16)).save(tmp_path / "a.png")
+    assert refused(f"images={tmp_path}") == f"images={tmp_path} has one image, and metrics need at least 2"
+
+
 def test_pictures_are_refused_before_a_judge_is_trained(tmp_path):
     (tmp_path / "pictures").mkdir()
     for number in range(3):

@@ -22,6 +22,7 @@ from clipgan.evaluating.options import NAMES, parse
         (["run=a", "snapshots=some"], "snapshots=some is not allowed"),
         (["run=a", "fid"], "'fid' is not a setting"),
         (["run="], "run= is empty"),
+        (["run=a", "prompts=b", "seeds=3"], "prompts=b and seeds=3 give one picture, and metrics need at least 2"),
         (["ckpt=, "], "ckpt=,  names no file; give checkpoint files"),
     ],
 )

@@ -13,6 +13,7 @@ from clipgan.base.checksums import file_digest
 from clipgan.base.errors import UserError
 from clipgan.metrics.evaluation import Evaluation
 from clipgan.metrics.generated import CHUNK, PIXELS, generate
+from clipgan.metrics.measure import load_measure
 from clipgan.metrics.prompts import evenly
 from clipgan.tasks.gan.preparation import prepare
 from clipgan.tasks.gan.state import new_state
@@ -264,9 +265,21 @@ def test_a_judge_of_the_same_weights_in_another_precision_is_the_guide(cache_dir
 @pytest.mark.exact
 def test_too_few_images_for_precision_and_recall_are_refused(setting):
     config, prepared, _ = setting
-    with pytest.raises(UserError, match=r"metrics\.precision_recall=end needs at least 4 .* 3 generated .* and 3 real"):
+    with pytest.raises(UserError, match=r"precision_recall needs at least 4 .* 3 generated .* and 3 real"):
         evaluation_of(config, prepared, n_images=3)
     assert evaluation_of(config, prepared, n_images=3, precision_recall="never").key == "fjd3_clip_tiny64"
+
+
+@pytest.mark.exact
+def test_a_single_real_image_is_refused(setting):
+    """It has no covariance: eigenvalues of NaN ended the command with a traceback."""
+    config, _, _ = setting
+    for measure in ("fid", "fjd", "kid", "fid_sd"):
+        with pytest.raises(UserError, match="at least 2 real images, and the heldout split has 1"):
+            load_measure(measure).check(config, 1)
+        load_measure(measure).check(config, 2)
+    for measure in ("accuracy", "clip_score", "inception_score"):  # they compare with no real image
+        load_measure(measure).check(config, 1)
 
 
 def test_an_objective_that_the_prompts_cannot_give_is_refused(setting):

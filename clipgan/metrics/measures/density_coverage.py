@@ -6,7 +6,7 @@ from torch import Tensor
 
 from clipgan.base.errors import UserError
 from clipgan.config import Config
-from clipgan.metrics.measure import FEATURES, Measure, Setting
+from clipgan.metrics.measure import FEATURES, Measure, Setting, skipped
 from clipgan.metrics.scores import DENSITY_NEIGHBOURS, density_coverage
 
 
@@ -17,8 +17,8 @@ class DensityCoverage(Measure):
         """Raise UserError if there are too few real images for the neighbours of each."""
         if n_real <= DENSITY_NEIGHBOURS:
             raise UserError(
-                f"metrics.density_coverage={config.metrics.density_coverage} needs at least {DENSITY_NEIGHBOURS + 1} "
-                f"real images, and there are {n_real}; use never to skip it"
+                f"density_coverage needs at least {DENSITY_NEIGHBOURS + 1} real images, and there are {n_real}; "
+                f"{skipped('density_coverage')}"
             )
 
     def metrics(self, rows: Mapping[str, Tensor], setting: Setting) -> dict[str, float]:

@@ -13,6 +13,7 @@ class InceptionScore(Measure):
 
     rows = (LOGITS,)
     reals = ()
+    reals = ()
 
     def metrics(self, rows: Mapping[str, Tensor], setting: Setting) -> dict[str, float]:
         """Compute `inception_score` and `inception_score_sd`."""

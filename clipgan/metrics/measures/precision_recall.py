@@ -6,7 +6,7 @@ from torch import Tensor
 
 from clipgan.base.errors import UserError
 from clipgan.config import Config
-from clipgan.metrics.measure import FEATURES, Measure, Setting
+from clipgan.metrics.measure import FEATURES, Measure, Setting, skipped
 from clipgan.metrics.scores import NEIGHBOURS, compare
 
 
@@ -15,11 +15,11 @@ class PrecisionRecall(Measure):
 
     def check(self, config: Config, n_real: int) -> None:
         """Raise UserError if a set, generated or real, has too few images for the neighbours of each image."""
-        due, generated = config.metrics.precision_recall, config.metrics.n_images
+        generated = config.metrics.n_images
         if min(generated, n_real) <= NEIGHBOURS:
             raise UserError(
-                f"metrics.precision_recall={due} needs at least {NEIGHBOURS + 1} images of both kinds, and there are "
-                f"{generated} generated ones (metrics.n_images) and {n_real} real ones; use never to skip it"
+                f"precision_recall needs at least {NEIGHBOURS + 1} images of both kinds, and there are {generated} "
+                f"generated ones (metrics.n_images) and {n_real} real ones; {skipped('precision_recall')}"
             )
 
     def metrics(self, rows: Mapping[str, Tensor], setting: Setting) -> dict[str, float]:
