@@ -159,7 +159,7 @@ def from_record(node: Any) -> Config:
 
 
 def refuse_unread(config: Config, given: Iterable[str]) -> None:
-    """Refuse keys that the task does not read.
+    """Refuse keys that the task or the data set does not read.
 
     Args:
         config: the run.
@@ -168,6 +168,12 @@ def refuse_unread(config: Config, given: Iterable[str]) -> None:
     Raises:
         UserError: names the first one that would change nothing.
     """
+    given = list(given)
+    data = config.data
+    if "data.path" in given and data.path is not None and data.name == "shapes":
+        raise UserError(
+            f"data.path={data.path} is not read with data=shapes, which draws its images: give data=NAME, too"
+        )
     if config.simclr is None:
         return
     for key in given:

@@ -317,3 +317,11 @@ def test_a_sweeps_points_have_no_numbers_as_booleans():
     for values in ({"data.x_flip": 7}, {"data": {"x_flip": 7}}):
         with pytest.raises(UserError, match=r"^data\.x_flip=7 is not allowed: data\.x_flip must be true or false$"):
             check(values)
+
+
+def test_a_place_of_data_is_not_ignored_by_drawn_shapes():
+    """Without `data=coco`, pictures were compared with shapes, and not a word said so."""
+    with pytest.raises(UserError, match=r"data.path=COCO is not read with data=shapes.* give data=NAME"):
+        make_config("data.path=COCO")
+    make_config("data.path=null")
+    make_config("data=coco", "data.path=COCO")
