@@ -13,7 +13,6 @@ class InceptionScore(Measure):
 
     rows = (LOGITS,)
     reals = ()
-    reals = ()
 
     def metrics(self, rows: Mapping[str, Tensor], setting: Setting) -> dict[str, float]:
         """Compute `inception_score` and `inception_score_sd`."""
