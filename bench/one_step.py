@@ -46,7 +46,8 @@ def small(overrides: list[str]) -> list[str]:
     composed = compose_config(overrides)
     judge = composed.metrics.judge
     trained = {"clip": composed.clip.train, "resnet": composed.resnet.train, "metrics": judge and judge.train}
-    return [text for text in SMALL if ".train." not in text or trained[text.partition(".")[0]] is not None]
+    chosen = [text for text in SMALL if ".train." not in text or trained[text.partition(".")[0]] is not None]
+    return [text for text in chosen if composed.data.name == "shapes" or not text.startswith("data.")]
 
 
 if __name__ == "__main__":

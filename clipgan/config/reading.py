@@ -1,7 +1,7 @@
 """From YAML to the dataclasses, and from the dataclasses to plain values."""
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
@@ -44,13 +44,14 @@ def from_yaml(node: Any, further_keys: Iterable[str] = ()) -> Config:
         raise UserError(of_refusal(error, further_keys)) from error
 
 
-def point_check(node: Any) -> Callable[[Mapping[str, Any]], None]:
+def point_check(node: Any, given: Sequence[str] = ()) -> Callable[[Mapping[str, Any]], None]:
     """Return a check of the points of a sweep that differ from a configuration in the values of some keys.
 
     The configuration is typed once, and a point then takes a few milliseconds; `from_yaml` takes ten times as long.
 
     Args:
         node: a composed OmegaConf DictConfig. Each call of the check must set the same keys.
+        given: keys and groups of the command line besides these.
 
     Raises:
         UserError: see `from_yaml`; the check raises it too.
@@ -71,7 +72,7 @@ def point_check(node: Any) -> Callable[[Mapping[str, Any]], None]:
             for key, value in values.items():
                 OmegaConf.update(merged, key, value)
             _check_booleans(flatten(values).get)
-            refuse_unread(_to_config(merged), values)
+            refuse_unread(_to_config(merged), (*given, *values))
         except OmegaConfBaseException as error:
             raise UserError(of_refusal(error)) from error
 
@@ -168,9 +169,8 @@ def refuse_unread(config: Config, given: Iterable[str]) -> None:
     Raises:
         UserError: names the first one that would change nothing.
     """
-    given = list(given)
-    data = config.data
-    if "data.path" in given and data.path is not None and data.name == "shapes":
+    given, data = list(given), config.data
+    if "data.path" in given and data.path is not None and data.name == "shapes":  # conf/data/shapes.yaml has the key
         raise UserError(
             f"data.path={data.path} is not read with data=shapes, which draws its images: give data=NAME, too"
         )

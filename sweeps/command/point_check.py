@@ -1,7 +1,9 @@
 """Check every point of a sweep before a study is touched.
 
 Hydra composes each combination of options (`model=tiny,base`) once, in 0.15 s. Within a combination, points differ in
-plain values alone: the app's `hydra.sweeper.point_check` tries these in a few milliseconds.
+plain values alone: the app's `hydra.sweeper.point_check` tries these in a few milliseconds. It gets the configuration
+of a combination, and the keys and groups that the command line gives there besides the plain values: a job may refuse
+one that it does not read.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -44,7 +46,8 @@ def check_points(source: Source, fixed: Sequence[str], composition: Composition,
                 tried.update(point.distributions)
             if lines not in checks:
                 config = composition.composed((*fixed, *lines))
-                checks[lines] = make(OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]))
+                own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+                checks[lines] = make(own, [line.partition("=")[0].lstrip("+~") for line in (*fixed, *lines)])
             checks[lines]({override.key_or_group: override.value() for override in values})
         except Exception as error:  # the app's own errors
             refused.append(f"{point}: {first_line(error)}")
@@ -56,7 +59,7 @@ def check_points(source: Source, fixed: Sequence[str], composition: Composition,
         )
 
 
-def _types_only(config: DictConfig) -> Check:
+def _types_only(config: DictConfig, given: Sequence[str]) -> Check:
     """For an app without a check: a value must have the type of its key."""
 
     def check(values: Mapping[str, Any]) -> None:
