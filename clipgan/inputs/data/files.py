@@ -18,7 +18,7 @@ from clipgan.inputs.data.splits import HELDOUT
 from clipgan.inputs.data.spool import Subset
 from clipgan.inputs.data.text import line_about, one_line
 
-VERSION = 4  # part of the packed set's cache key: raise it when the same files would be packed differently
+VERSION = 5  # part of the packed set's cache key: raise it when the same files would be packed differently
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,7 @@ def _contents(config: DataConfig, listing: Listing, given: Listing | None) -> Co
         heldout = _usable(heldout, (given or listing).account, skipped)
     if heldout is not None:
         splits = {"train": train, "heldout": heldout}
+        remedy = _remedy(config, listing.account, given is not None)
     elif len(train) < 2:
         raise UserError(_too_few(config.path, listed, len(train), skipped))
     else:
@@ -116,19 +117,32 @@ def _contents(config: DataConfig, listing: Listing, given: Listing | None) -> Co
             f"the set has no split of its own: held-out images are {config.heldout_fraction:.3g} of all, "
             "drawn at random (data.heldout_fraction, data.seed)"
         )
+        remedy = f"repair {_place(config)}, or choose another data.seed or data.heldout_fraction"
 
     def read(name: str, resolution: int, start: int) -> Iterator[Record | str]:
         return read_images(splits[name][start:], resolution)
 
     sources = {"train": listing, "heldout": given or listing}
     extras = {name: part.extras for name, part in sources.items() if part.extras is not None}
-    return Contents({name: len(splits[name]) for name in SPLITS}, read, skipped, notes, extras)
+    return Contents({name: len(splits[name]) for name in SPLITS}, read, skipped, notes, extras, remedy)
 
 
 def _too_few(path: str | None, listed: int, usable: int, skipped: Sequence[str]) -> str:
     has = f"has {listed} image{'s' * (listed != 1)}" + f" but {usable} with captions" * (usable != listed)
     reasons = f"; not used: {'; '.join(skipped[:3])}" if skipped else ""
     return f"data.path={path} {has}: at least 2 are needed, one to train on and one to hold out{reasons}"
+
+
+def _remedy(config: DataConfig, account: Account, is_given: bool) -> str:
+    """Say what to do if a split that was not drawn at random has no usable image: which split it is."""
+    if is_given:
+        return f"repair {_place(config)} or data.heldout_path={config.heldout_path}"
+    split = "; ".join(account.notes[:3])
+    return f"repair {_place(config)}, or its split" + f": {split}" * bool(split)
+
+
+def _place(config: DataConfig) -> str:
+    return f"data={config.name}" if config.path is None else f"data.path={config.path}"
 
 
 def _unused_split(config: DataConfig, account: Account) -> str | None:

@@ -1,7 +1,10 @@
 """Loading the data set that the configuration names; each is packed once for each resolution."""
 
+import contextlib
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -97,7 +100,23 @@ def _find(config: DataConfig, key: str, path: str | None) -> files.Found | None:
     if not lookup.exists(path):
         raise UserError(f"{key}={path} does not exist; give the path of the data for data={config.name}")
     lookup.check_readable(path)
-    return FORMATS[config.name](Path(path), config)
+    with _naming(key):
+        listed = FORMATS[config.name](Path(path), replace(config, path=path))
+
+    def listing() -> files.Listing:
+        with _naming(key):
+            return listed.list()
+
+    return files.Found(listed.fingerprint, listing)
+
+
+@contextlib.contextmanager
+def _naming(key: str) -> Iterator[None]:
+    """Let a message about a path name the setting that gave it: those of the formats begin with `data.path`."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(re.sub(r"^data\.path\b", key, str(error))) from error
 
 
 def drawn_shapes(config: DataConfig) -> Source:

@@ -80,6 +80,7 @@ class Contents:
     skipped: Sequence[str] = ()  # files that the listing refused, each with the reason
     notes: Sequence[str] = ()  # sentences about the whole set
     extras: Mapping[str, Extras] = field(default_factory=dict)  # split -> writer of further data, such as CLIP features
+    remedy: str = "repair them"  # what to do if a split has no usable image
 
 
 @dataclass(frozen=True)

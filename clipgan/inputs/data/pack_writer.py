@@ -33,13 +33,14 @@ def write_pack(directory: Path, source: Source, resolution: int) -> None:
     for split in SPLITS:
         writer = SplitWriter(directory / split, resolution)
         writer.write(contents, split)
-        skipped += writer.lines("skipped.txt")
+        unreadable = writer.lines("skipped.txt")
         if writer.rows == 0:
-            reasons = "; ".join(skipped[:3]) or "it is empty"
+            reasons = "; ".join([*unreadable, *skipped][:3]) or "it is empty"
             raise UserError(
                 f"no usable image for the {split} split of data={source.description['name']}: {reasons}; "
-                "repair them, or choose another data.seed or data.heldout_fraction"
+                f"{contents.remedy}"
             )
+        skipped += unreadable
         if split in contents.extras:
             contents.extras[split](writer.directory, [json.loads(line) for line in writer.lines("names.jsonl")])
     _write_lines(directory / "skipped.txt", skipped)

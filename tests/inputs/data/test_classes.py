@@ -89,3 +89,17 @@ def test_cifar_that_cannot_be_read(tmp_path):
     put(other / "batches.meta.txt", "airplane\ncat\n")
     with pytest.raises(UserError, match=r"damaged: it has label 2, but labels are 0 to 1"):
         load("cifar10", other, tmp_path / "cache")
+    for names, words in ((b"cat\n\xff\n", "can't decode byte 0xff"), (b"\n", "it names no class")):
+        (other / "batches.meta.txt").write_bytes(names)
+        with pytest.raises(UserError, match=rf"batches\.meta\.txt is damaged: .*{words}"):
+            load("cifar10", other, tmp_path / "cache")
+
+
+def test_a_name_of_two_words_in_cifar_is_one_class(tmp_path):
+    root = cifar(tmp_path / "set", "cifar10")
+    put(root / "batches.meta.txt", "air plane\ncat\nfish\n")
+    data, labels = load("cifar10", root, tmp_path / "cache")
+    assert labels.classes == ["air plane", "cat", "fish"]
+    assert [captions for captions in data.heldout.captions][:3] == [
+        ["a photo of a air plane"], ["a photo of a cat"], ["a photo of a fish"]
+    ]  # fmt: skip

@@ -130,6 +130,7 @@ def test_a_closed_folder_is_refused_and_no_split_is_drawn_instead(closed):
         (pickle.dumps(Payload()), "it names builtins.setattr"),
         (b"xx", "not a list"),
         (pickle.dumps({"0": 1}), "holds a dict"),
+        (pickle.dumps(["0", 1]), "holds a list with int in place of a string"),
     ],
 )
 def test_a_list_of_names_executes_nothing(tmp_path, content, words):
@@ -197,6 +198,59 @@ def test_a_second_path_is_held_out(tmp_path):
     assert (len(data.train), len(data.heldout)) == (10, 3)
     with pytest.raises(UserError, match=r"data\.heldout_path=/nowhere does not exist"):
         load("webdataset", first, tmp_path, heldout_path="/nowhere")
+
+
+def test_a_message_about_a_second_path_names_its_setting(tmp_path):
+    first, bad, empty = samples.img2dataset(tmp_path / "a"), tmp_path / "bad.tar", tmp_path / "empty"
+    put(bad, b"no tar" * 200)
+    empty.mkdir()
+    with pytest.raises(UserError, match=rf"^data\.heldout_path={bad} has no shard that can be read"):  # listed later
+        load("webdataset", first, tmp_path, heldout_path=str(bad))
+    with pytest.raises(UserError, match=rf"^data\.heldout_path={empty} has no \.tar"):
+        load("webdataset", first, tmp_path, heldout_path=str(empty))
+
+
+def _all_birds_are_for_training(root):
+    samples.cub(root)
+    split = root / "CUB_200_2011" / "train_test_split.txt"
+    split.write_text(split.read_text().replace(" 0\n", " 1\n"))
+
+
+def _names_of_other_faces(root):
+    samples.celeba_hq(root)
+    for split in ("train", "test"):
+        put(root / split / "filenames.pickle", pickle.dumps(["00000"]))
+
+
+def _an_empty_folder(root):
+    for k in range(2):
+        put(root / "train" / f"{k}.png", picture(k))
+        put(root / "train" / f"{k}.txt", "a caption")
+    (root / "val").mkdir()
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "words"),
+    [
+        ("cub", _all_birds_are_for_training, "heldout split .*: the split is that of train_test_split.txt$"),
+        ("celeba_hq", _names_of_other_faces, "train split .*filenames.pickle; the lists of .* such as 00000$"),
+        ("folder", _an_empty_folder, "heldout split .* held-out images those of val/$"),
+    ],
+)
+def test_a_split_of_its_own_without_images_is_named_and_no_seed_is_advised(tmp_path, name, make, words):
+    make(tmp_path / "set")
+    with pytest.raises(UserError, match=words) as caught:
+        load(name, tmp_path / "set", tmp_path)
+    assert f"repair data.path={tmp_path}/set, or its split: " in str(caught.value)
+    assert "data.seed" not in str(caught.value)
+
+
+def test_faces_without_images(tmp_path):
+    root = samples.celeba_hq(tmp_path / "faces")
+    for path in (root / "images").iterdir():
+        path.unlink()
+    with pytest.raises(UserError, match=r"not Multi-Modal-CelebA-HQ: .*/images has no NUMBER\.jpg \(it is empty\)"):
+        load("celeba_hq", root, tmp_path)
 
 
 def test_repeated_images_are_reported_and_kept(tmp_path):

@@ -157,6 +157,17 @@ def test_names_with_dots_in_a_shard_keep_their_own_captions(tmp_path):
     assert data.skipped == []
 
 
+def test_names_with_dots_in_a_shard_keep_their_numbered_captions(tmp_path):
+    with tarfile.open(tmp_path / "0.tar", "w") as tar:
+        for k, key in enumerate(("photo.a", "photo.b", "v1.0", "v1.1")):
+            add(tar, f"{key}.png", picture(k))
+            for way in range(2):
+                add(tar, f"{key}.{way}.txt", f"number {k}, way {way}".encode())
+    data = load("webdataset", tmp_path / "0.tar", tmp_path)
+    assert everything(data) == {k: [f"number {k}, way {way}" for way in range(2)] for k in range(4)}
+    assert data.skipped == []
+
+
 def test_a_key_of_captions_that_is_not_looked_for_is_named(tmp_path):
     with tarfile.open(tmp_path / "0.tar", "w") as tar:
         for k in range(3):

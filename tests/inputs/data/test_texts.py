@@ -239,6 +239,13 @@ def test_too_many_commas_among_several_columns_are_refused(tmp_path):
     assert "metadata.csv:2: it has 4 fields, the header 3: put fields with commas into quotes" in data.skipped
 
 
+def test_a_table_of_faulty_rows_alone_says_which_faults(tmp_path):
+    rows = "file_name,text,source\n" + "".join(f"{k}.png,one,here,\n" for k in range(5))
+    words = r"it has no row that can be read: metadata\.csv:2: it has 4 fields, the header 3: .*csv:4: [^;]*$"
+    with pytest.raises(UserError, match=words):
+        load("metadata", table(tmp_path / "set", 5, rows), tmp_path)
+
+
 def test_rows_of_json_with_faults(tmp_path):
     rows = [
         {"file_name": "0.png", "text": {"en": "a bird", "de": "ein Vogel"}},

@@ -45,6 +45,9 @@ def find(root: Path, config: DataConfig) -> Found:
     for folder, name in files:
         add_file(images, folder, name, captions.of(without_suffix(folder.name_of(name))), config, account)
     captions.note_unused(account)
+    if not images:
+        reasons = "; ".join(account.skipped()[:3]) or "it is empty"
+        raise UserError(f"data.path={root} is not Multi-Modal-CelebA-HQ: {pictures} has no NUMBER.jpg ({reasons})")
     check_captioned(images, root, f"into {texts}/NUMBER.txt, one on each line", account)
     names = [without_suffix(image.name) for image in images]
     return found(split_by_pickles(root, images, names, account) or Listing(images, account=account))

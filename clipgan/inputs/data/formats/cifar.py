@@ -25,6 +25,7 @@ from clipgan.inputs.data.archives import open_span
 from clipgan.inputs.data.files import Found, Listing, archive_states, fingerprint
 from clipgan.inputs.data.formats.imagefolder import PROMPT
 from clipgan.inputs.data.images import CaptionedImage
+from clipgan.inputs.data.text import lines
 
 PIXELS = 3 * 32 * 32
 
@@ -73,7 +74,7 @@ def find(root: Path, config: DataConfig) -> Found:
             f"data.path={root} has no {missing[0]}{instead}: unpack the binary version, {version.archive}, "
             "and give its folder"
         )
-    classes = (folder / version.names).read_text(encoding="utf-8").split()
+    classes = _class_names(folder / version.names)
     files = [folder / name for name in (*version.train, *version.heldout)]
 
     def listed() -> Listing:
@@ -83,6 +84,16 @@ def find(root: Path, config: DataConfig) -> Found:
         return Listing(train, heldout, account)
 
     return Found(fingerprint([config.name, *classes], archive_states(files, folder)), listed)
+
+
+def _class_names(path: Path) -> list[str]:
+    try:
+        classes = lines(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {error}") from error
+    if not classes:
+        raise UserError(f"{path} is damaged: it names no class")
+    return classes
 
 
 def _images(folder: Path, names: Sequence[str], classes: Sequence[str], version: Version) -> list[CaptionedImage]:

@@ -44,7 +44,7 @@ def find(root: Path, config: DataConfig) -> Found:
     depth = splits.depth + 1 if splits.exist else int(len(top) == 1 and top[0].casefold() in TRAIN)  # of the classes
     spelt = {name.casefold(): name for name in sorted(os.listdir(root / splits.above))}  # of two, that in small letters
     known = [splits.above + spelt.get(name.casefold(), name) for name in NAMES]
-    has_names, names = _class_names([root / path for path in known], config.encoding)
+    has_names, names = _class_names(root, known, config.encoding)
     images: dict[str, Spool[CaptionedImage]] = {"train": Spool(), "heldout": Spool()}
     kinds = set()
     for folder, name in image_files(root, account, known):
@@ -72,13 +72,13 @@ def find(root: Path, config: DataConfig) -> Found:
     return found(Listing(images["train"], images["heldout"] if splits.exist else None, account))
 
 
-def _class_names(paths: Sequence[Path], encoding: str) -> tuple[bool, dict[str, str]]:
+def _class_names(root: Path, files: Sequence[str], encoding: str) -> tuple[bool, dict[str, str]]:
     """Read the first file that exists, if any: the line `n01440764 tench, Tinca tinca` gives `tench`."""
-    for path in paths:
+    for path in (root / file for file in files):
         if lookup.is_file(path):
             try:
                 lines = (line.split(maxsplit=1) for line in read_lines(path, encoding))
                 return True, {parts[0]: parts[1].partition(",")[0].strip() for parts in lines if len(parts) == 2}
             except ValueError as error:
-                raise UserError(f"data.path: the classes' names cannot be read: {error}") from error
+                raise UserError(f"data.path={root}: the classes' names cannot be read: {error}") from error
     return False, {}

@@ -95,7 +95,7 @@ def _read_table(
     """
     table, column = folder.name_of(name), config.caption_column
     columns: dict[str, None] = {}
-    used = False
+    used, faults_before = False, len(account.faults())
     for number, row in _rows(folder.path / name, table, config, account):
         place = f"{table}:{number}"
         if isinstance(row, str):
@@ -125,9 +125,11 @@ def _read_table(
             there = os.path.exists(folder.path / file)
             account.skip(folder.name_of(file), "not an image that Pillow can read" if there else "no such image")
     if not used:
+        faults = "; ".join(account.faults()[faults_before:][:3])
+        no_row = f"no row that can be read: {faults}" if faults else "no row"
         raise UserError(
             f"data.path={root}: {table} needs the columns {FILE} and data.caption_column={column}; "
-            f"it has {', '.join(columns) or 'no row'}"
+            f"it has {', '.join(columns) or no_row}"
         )
 
 

@@ -34,8 +34,10 @@ def read_names(path: Path) -> set[str]:
             names = PlainUnpickler(file, encoding="latin1").load()
     except Exception as error:  # damaged bytes make the unpickler raise many kinds of errors
         raise UserError(f"{path} is not a list of file names: {error}") from error
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+    if not isinstance(names, list):
         raise UserError(f"{path} is not a list of file names: it holds a {type(names).__name__}")
+    if others := [type(name).__name__ for name in names if not isinstance(name, str)]:
+        raise UserError(f"{path} is not a list of file names: it holds a list with {others[0]} in place of a string")
     return {without_suffix(name) for name in names}
 
 

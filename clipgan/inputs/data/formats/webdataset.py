@@ -216,7 +216,8 @@ class Shard:
 def _parted(key: str, members: Members) -> Iterator[tuple[str, Members]]:
     """Yield a sample, or several where images have texts of their own: `1.a.png`, `1.a.txt`, `1.b.png`, `1.b.txt`."""
     stems = {suffix.rpartition(".")[0] for suffix in _images_in(members)}
-    if not any(stem and any(f"{stem}{text}" in members for text in (".txt", ".caption", ".json")) for stem in stems):
+    own = (suffix.removeprefix(stem) for stem in stems if stem for suffix in members if suffix.startswith(f"{stem}."))
+    if not any(suffix == ".json" or TEXT.fullmatch(suffix) for suffix in own):
         yield key, members
         return
     parts: dict[str, Members] = {}
