@@ -15,7 +15,7 @@ from clipgan.base.installed import conf, train_command
 from clipgan.base.text import listed, printable
 from clipgan.config.identity import is_listed
 from clipgan.config.meanings import meanings, section_of
-from clipgan.config.options import close, groups, nearest, no_such_option, options_of
+from clipgan.config.options import close, groups, nearest, no_such_option, options_of, options_with
 from clipgan.config.training import Config
 
 NO_KEY = re.compile(r"Could not override '(?P<key>[^']+)'")
@@ -101,7 +101,10 @@ def no_such_key(key: str, further_keys: Iterable[str] = ()) -> str:
     """The message for an unknown key, or for one that the chosen task lacks."""
     own = meanings(Config)
     if key in own:
-        return f"{key} is no key of this configuration" + (" without task=simclr" if _is_simclr(key) else "")
+        without = " without task=simclr" if _is_simclr(key) else ""
+        having = options_with(key)
+        others = f"; options of {key.partition('.')[0]} that have it: {', '.join(having)}" if having else ""
+        return f"{key} is no key of this configuration{without}{others}"
     if key in LAFITES:
         return f"there is no key {key}: LAFITE's {key} is {LAFITES[key]} here"
     group = key.partition(".")[0]

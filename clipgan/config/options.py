@@ -1,5 +1,6 @@
 """The options of the groups: clipgan's and the user's own, and what is said of a name that is none of them."""
 
+import re
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 from pathlib import Path
@@ -21,6 +22,14 @@ def options_of(group: str, folders: Iterable[Path] = ()) -> list[str]:
         folders: the user's own.
     """
     return sorted({path.stem for folder in (conf(), *folders) for path in (folder / group).glob("*.yaml")})
+
+
+def options_with(key: str) -> list[str]:
+    """The shipped options whose files set a key `GROUP.NAME`, which other options of the group may lack."""
+    group, _, name = key.partition(".")
+    line = re.compile(rf"^{re.escape(name)}:", re.MULTILINE)
+    files = {option: conf() / group / f"{option}.yaml" for option in options_of(group)}
+    return [option for option, file in files.items() if line.search(file.read_text(encoding="utf-8"))]
 
 
 def no_such_option(missing: str, options: Collection[str]) -> str:

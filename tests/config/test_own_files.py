@@ -187,6 +187,13 @@ def test_the_users_own_options_are_suggested(write):
             compose_config(["hydra.searchpath=[file://my]", f"loss={given}"])
 
 
+def test_of_a_key_that_other_options_have_they_are_named():
+    with pytest.raises(UserError, match=r"^data\.caption_column is no key .*that have it: metadata, webdataset$"):
+        compose_config(["data=coco", "data.path=x", "data.caption_column=text"])
+    with pytest.raises(UserError, match=r"^metrics\.judge\.train\.steps is no key of this configuration$"):
+        compose_config(["metrics=fid5k", "metrics.judge.train.steps=2"])
+
+
 def test_no_suggestion_is_what_was_given():
     every = [*meanings(Config), *groups(), *dotted_keys()]
     for name in every:

@@ -171,7 +171,7 @@ def test_all_captions_of_a_sample_in_a_shard(tmp_path):
         "0.tar/a.npy: neither an image that Pillow reads nor captions of one",
         "0.tar/a.jpg: the sample has another image, .png",
         "0.tar/._a.png: hidden",
-        "1.tar: not an uncompressed tar (empty file)",
+        "1.tar: not an uncompressed tar; decompress it first if it is a .tar.gz (empty file)",
         "2.tar.gz: a compressed tar; decompress it",
     ):
         assert line in skipped

@@ -101,7 +101,7 @@ def _list(shards: dict[str, list[Path]], root: Path, config: DataConfig, account
                 whole += 1
             except (tarfile.TarError, OSError) as error:
                 reason = getattr(error, "strerror", None) or error
-                account.skip(shard.name, f"not an uncompressed tar ({reason}); decompress it first if it is a .tar.gz")
+                account.skip(shard.name, f"not an uncompressed tar; decompress it first if it is a .tar.gz ({reason})")
             other_keys += shard.other_keys
     if not whole:
         raise UserError(f"data.path={config.path} has no shard that can be read: {'; '.join(account.skipped()[:3])}")
