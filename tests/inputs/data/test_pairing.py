@@ -3,6 +3,7 @@
 import json
 import pickle
 import tarfile
+import unicodedata
 import zipfile
 
 import pytest
@@ -166,6 +167,52 @@ def test_names_with_dots_in_a_shard_keep_their_numbered_captions(tmp_path):
     data = load("webdataset", tmp_path / "0.tar", tmp_path)
     assert everything(data) == {k: [f"number {k}, way {way}" for way in range(2)] for k in range(4)}
     assert data.skipped == []
+
+
+def test_two_samples_of_one_name_in_a_shard_share_no_captions(tmp_path):
+    with tarfile.open(tmp_path / "0.tar", "w") as tar:
+        for k in (0, 1, 2, 3):  # 0 has no text, and 9 neither its name nor its image
+            add(tar, f"{k}.png", picture(k))
+            if k:
+                add(tar, f"{k}.txt", f"number {k}".encode())
+        for name, content in (("0.png", picture(9)), ("0.txt", b"number 9"), ("1.txt", b"number 8")):
+            add(tar, name, content)
+    data = load("webdataset", tmp_path / "0.tar", tmp_path)
+    assert everything(data) == expected(1, 2, 3)
+    assert data.skipped == [
+        "0.tar/0.png: the shard already has a file of this name", "0.tar/0.txt: of a second sample of this name",
+        "0.tar/1.txt: the shard already has a file of this name", "0.tar/0.png: no caption",
+    ]  # fmt: skip
+
+
+def test_names_with_dots_in_a_shard_differ_by_the_case_of_their_letters(tmp_path):
+    shard(tmp_path / "0.tar", {0: "photo.A", 1: "photo.a", 2: "Photo.a", 3: "plain"})
+    with tarfile.open(tmp_path / "0.tar", "a") as tar:
+        add(tar, "4.PNG", picture(4))
+        add(tar, "4.TXT", b"number 4")
+    data = load("webdataset", tmp_path / "0.tar", tmp_path)
+    assert everything(data) == expected(*range(5))
+    assert data.skipped == []
+
+
+@pytest.mark.parametrize(("of_picture", "of_text"), [("NFD", "NFC"), ("NFC", "NFD")])
+def test_a_text_belongs_to_its_image_however_its_letters_are_composed(tmp_path, of_picture, of_text):
+    names = ("\u00e9t\u00e9", "caf\u00e9.1", "plain")
+    for k, name in enumerate(names):
+        put(tmp_path / "set" / f"{unicodedata.normalize(of_picture, name)}.png", picture(k))
+        number = ".0" * (k == 0)
+        put(tmp_path / "set" / f"{unicodedata.normalize(of_text, name)}{number}.txt", f"number {k}")
+    data = load("folder", tmp_path / "set", tmp_path)
+    assert everything(data) == expected(0, 1, 2)
+    assert data.skipped == []
+
+
+def test_two_images_whose_names_differ_by_composition_alone_keep_their_own_texts(tmp_path):
+    for k, form in enumerate(("NFC", "NFD")):
+        name = unicodedata.normalize(form, "\u00e9")
+        put(tmp_path / "set" / f"{name}.png", picture(k))
+        put(tmp_path / "set" / f"{name}.txt", f"number {k}")
+    assert everything(load("folder", tmp_path / "set", tmp_path)) == expected(0, 1)
 
 
 def test_a_key_of_captions_that_is_not_looked_for_is_named(tmp_path):

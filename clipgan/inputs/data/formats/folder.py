@@ -6,6 +6,7 @@ caption is for language-free training.
 
 import os
 import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -50,18 +51,24 @@ def find(root: Path, config: DataConfig) -> Found:
 
 
 def texts_beside(files: Sequence[str], pictures: Sequence[str]) -> dict[str, list[str]]:
-    """Return the text files of each picture in a folder, in the order of their captions."""
+    """Return the text files of each picture in a folder, in the order of their captions.
+
+    A text whose name differs from a picture's by the form of its letters alone (NFC, NFD) belongs to it.
+    """
     texts: dict[str, list[tuple[int, str]]] = {}  # stem -> numbers and names
     stems = {os.path.splitext(name)[0] for name in pictures}
+    spelt = {unicodedata.normalize("NFC", stem): stem for stem in stems}  # macOS decomposes letters
     for name in files:
         stem, suffix = os.path.splitext(name)
         if suffix.lower() not in TEXTS:
             continue
         numbered = NUMBERED.fullmatch(stem)
-        if numbered and stem not in stems:
-            texts.setdefault(numbered[1], []).append((int(numbered[2]), name))
-        else:
-            texts.setdefault(stem, []).append((-1, name))
+        number = -1
+        if numbered and stem not in stems and unicodedata.normalize("NFC", stem) not in spelt:
+            stem, number = numbered[1], int(numbered[2])
+        if stem not in stems:
+            stem = spelt.get(unicodedata.normalize("NFC", stem), stem)
+        texts.setdefault(stem, []).append((number, name))
     return {name: [text for _, text in sorted(texts.get(os.path.splitext(name)[0], ()))] for name in pictures}
 
 

@@ -140,8 +140,13 @@ class Shard:
                 self._add(tar, key, members, images)
 
     def _samples(self, tar: tarfile.TarFile) -> Iterator[tuple[str, Members]]:
-        """Group the members by webdataset's key: the path up to the first dot in its last part."""
+        """Group the members by webdataset's key: the path up to the first dot in its last part.
+
+        From the first file that a key has already, the rest of the key is another sample's, and not used: an image of
+        one and a text of the other would be no pair.
+        """
         samples: dict[str, Members] = {}
+        closed: set[str] = set()
         try:
             for member in tar:
                 check_member(self.path, member.name, member.isfile() or member.isdir())
@@ -149,11 +154,16 @@ class Shard:
                     self.account.hide(f"{self.name}/{member.name}")
                 elif member.isfile():
                     folder, _, last = member.name.rpartition("/")
-                    key, _, suffix = last.partition(".")
-                    sample = samples.setdefault(f"{folder}/{key}" if folder else key, {})
-                    if f".{suffix.lower()}" in sample:
+                    stem, _, suffix = last.partition(".")
+                    key, suffix = f"{folder}/{stem}" if folder else stem, _in_small_letters(f".{suffix}")
+                    sample = samples.setdefault(key, {})
+                    if suffix in sample:
+                        closed.add(key)
                         self.account.skip(f"{self.name}/{member.name}", "the shard already has a file of this name")
-                    sample.setdefault(f".{suffix.lower()}", member)
+                    elif key in closed:
+                        self.account.skip(f"{self.name}/{member.name}", "of a second sample of this name")
+                    else:
+                        sample[suffix] = member
             if not _is_whole(tar, self.path):
                 count = len(tar.getmembers())
                 self.account.skip(self.name, f"the shard ends early (everything after its {count} members is missing)")
@@ -211,6 +221,12 @@ class Shard:
         file = tar.extractfile(member)
         assert file is not None
         return one_caption(checked(decode(file.read(), self.config.encoding), self.config.encoding))
+
+
+def _in_small_letters(suffix: str) -> str:
+    """Return a suffix such as `.A.JPG` with its last part in small letters; `1.A.jpg` and `1.a.jpg` are two samples."""
+    stem, dot, last = suffix.rpartition(".")
+    return f"{stem}{dot}{last.lower()}"
 
 
 def _parted(key: str, members: Members) -> Iterator[tuple[str, Members]]:
