@@ -55,6 +55,11 @@ def config_flags(arguments: Sequence[str]) -> list[str]:
     return flags
 
 
+def counted(number: int, one: str, several: str | None = None) -> str:
+    """Return a number with its unit: `1 image`, `2 images`; `several` is the unit's plural if it is not `one` and s."""
+    return f"{number} {one if number == 1 else several or f'{one}s'}"
+
+
 def listed(items: Sequence[str], most: int, separator: str = ", ") -> str:
     """Join the first items of a list, and say how many more there are: `a, b and 3 more`."""
     return separator.join(items[:most]) + f" and {len(items) - most} more" * (len(items) > most)

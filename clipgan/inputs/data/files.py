@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from clipgan.base.errors import UserError
+from clipgan.base.text import counted
 from clipgan.config import DataConfig
 from clipgan.inputs.data.account import Account
 from clipgan.inputs.data.images import CaptionedImage, read_images
@@ -89,7 +90,8 @@ def _contents(config: DataConfig, listing: Listing, given: Listing | None) -> Co
         notes += _second_splits(config, listing.account)
     if given is not None:
         if heldout:
-            notes.append(f"data.heldout_path is given, so the {len(heldout)} held-out images of data.path are not used")
+            unused = counted(len(heldout), "held-out image")
+            notes.append(f"data.heldout_path is given; not used: {unused} of data.path")
         else:
             notes.append("held-out images are those of data.heldout_path")
         heldout = given.images if given.heldout is None else [*given.images, *given.heldout]
@@ -128,7 +130,7 @@ def _contents(config: DataConfig, listing: Listing, given: Listing | None) -> Co
 
 
 def _too_few(path: str | None, listed: int, usable: int, skipped: Sequence[str]) -> str:
-    has = f"has {listed} image{'s' * (listed != 1)}" + f" but {usable} with captions" * (usable != listed)
+    has = f"has {counted(listed, 'image')}" + f" but {usable} with captions" * (usable != listed)
     reasons = f"; not used: {'; '.join(skipped[:3])}" if skipped else ""
     return f"data.path={path} {has}: at least 2 are needed, one to train on and one to hold out{reasons}"
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import ijson
 
+from clipgan.base.text import counted
 from clipgan.inputs.data.images import has_image_suffix
 from clipgan.inputs.data.limits import check_json, check_table_size
 from clipgan.inputs.data.text import NEWLINE, codec_of, decode
@@ -117,7 +118,8 @@ def csv_rows(text: str, file: str, caption: str, note: Callable[[str], None]) ->
             whole = [*fields[: len(header) - 1], delimiter.join(fields[len(header) - 1 :])]
             yield number, dict(zip(header, whole, strict=False))
     if joined:
-        note(f"the captions of {joined} rows have commas without quotes, which are taken as parts of the captions")
+        which = counted(joined, "row")
+        note(f"the captions of {which} have commas without quotes, which are taken as parts of the captions")
 
 
 def _header(line: str, delimiter: str) -> list[str]:

@@ -272,7 +272,7 @@ def test_held_out_images_that_another_path_replaces_are_counted(tmp_path):
     captioned(tmp_path / "other", 4)
     data = load("folder", tmp_path / "set", tmp_path, heldout_path=str(tmp_path / "other"))
     assert (of(data.train), of(data.heldout)) == (expected(0, 1), expected(4))
-    assert data.notes[-1] == "data.heldout_path is given, so the 2 held-out images of data.path are not used"
+    assert data.notes[-1] == "data.heldout_path is given; not used: 2 held-out images of data.path"
 
 
 def classes(root, tmp_path):

@@ -94,7 +94,7 @@ def test_cub_splits_by_names_without_suffixes_and_lists_the_rest(tmp_path):
     assert (set(of(data.train)), set(of(data.heldout))) == ({1, 2, 3, 5}, {0, 4})
     assert data.skipped == ["images.txt: a line without two words (77)", f"{folder.name}/new.jpg: in neither split"]
     assert data.notes[1:] == [
-        f"text_c10/: 1 texts have no image, such as {folder.name}/gone.txt",
+        f"text_c10/: 1 text without an image, such as {folder.name}/gone.txt",
         "the split is that of train_test_split.txt",
     ]
     put(root / "testclasses.txt", "003.None\n")
@@ -116,7 +116,7 @@ def test_faces_pair_by_whole_paths_and_one_list_is_a_split(tmp_path):
     put(root / "train" / "filenames.pickle", pickle.dumps(["1", "2", "3", "4", "5"]))
     data = load("celeba_hq", root, tmp_path)
     assert (set(of(data.train)), set(of(data.heldout))) == ({1, 2, 3, 4, 5}, {0})
-    assert data.notes[2] == "1 images are in both lists of the split, and are training images: 1, ..."
+    assert data.notes[2] == "in both lists of the split, and used for training: 1 image, such as 1"
 
 
 def test_each_faulty_entry_of_coco_is_one_line(tmp_path):
@@ -253,7 +253,7 @@ def test_a_zip_with_a_file_twice_and_a_table_of_more_images(tmp_path):
             archive.writestr("0.png", picture(9))
     data = load("lafite_zip", path, tmp_path)
     assert everything(data) == {9: ["number 0"], 1: ["number 1"], 2: ["number 2"]}
-    assert data.notes[1] == "dataset.json names 2 images that are not in the zip, such as 3.png"
+    assert data.notes[1] == "dataset.json names 2 images missing from the zip, such as 3.png"
     assert data.skipped == ["0.png: the zip has several files of this name, and the last one is read"]
 
 

@@ -202,7 +202,7 @@ def test_a_csv_with_faults_loses_no_other_row(tmp_path):
         4: [long.strip()], 7: ["last"],
     }  # fmt: skip
     assert data.notes[1:-1] == [
-        "metadata.csv: the captions of 1 rows have commas without quotes, which are taken as parts of the captions"
+        "metadata.csv: the captions of 1 row have commas without quotes, which are taken as parts of the captions"
     ]
     skipped = "\n".join(data.skipped)
     for line in ("metadata.csv:5: not a row of CSV (", "metadata.csv:8: not a row of CSV (", "2.png: no caption",

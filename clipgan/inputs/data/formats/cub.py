@@ -12,6 +12,7 @@ from pathlib import Path
 
 from clipgan.base import lookup
 from clipgan.base.errors import UserError
+from clipgan.base.text import counted
 from clipgan.config import DataConfig
 from clipgan.inputs.data.account import NO_FILE, Account
 from clipgan.inputs.data.files import Found, Listing, found
@@ -67,9 +68,10 @@ def _zero_shot_split(root: Path, images: list[CaptionedImage], encoding: str, ac
     if not heldout & classes or not classes - heldout:
         which = "no class" if not heldout & classes else "all classes"
         raise UserError(f"data.path={root}: {path} names {which} of the images, and held-out classes are some of them")
-    account.note(f"held-out images are those of the {len(heldout & classes)} classes in {path.name}")
+    account.note(f"held-out images are those of {counted(len(heldout & classes), 'class', 'classes')} in {path.name}")
     if missing := heldout - classes:
-        account.note(f"{path.name} names {len(missing)} classes without images, such as {min(missing)}")
+        number = counted(len(missing), "class", "classes")
+        account.note(f"{path.name} names {number} without images, such as {min(missing)}")
     held = [image.name.partition("/")[0] in heldout for image in images]
     marked = list(zip(images, held, strict=True))
     return Listing([image for image, out in marked if not out], [image for image, out in marked if out], account)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from clipgan.base.errors import UserError
+from clipgan.base.text import counted
 from clipgan.config import DataConfig
 from clipgan.inputs.data.account import NO_FILE, NO_IMAGE, NO_PICTURE, Account
 from clipgan.inputs.data.files import Found, Listing, found
@@ -117,6 +118,6 @@ def check_captioned(images: Sequence[CaptionedImage], folder: Path, where: str, 
         skipped = account.skipped()
         reasons = f" (not used: {'; '.join(skipped[:3])})" if skipped else ""
         raise UserError(
-            f"data.path={folder} has {len(images)} images but {captioned} with captions, and at least 2 are needed; "
-            f"put captions {where}{reasons}"
+            f"data.path={folder} has {counted(len(images), 'image')} but {captioned} with captions, "
+            f"and at least 2 are needed; put captions {where}{reasons}"
         )

@@ -20,7 +20,7 @@ import ijson
 import numpy as np
 
 from clipgan.base.errors import UserError
-from clipgan.base.text import first_line
+from clipgan.base.text import counted, first_line
 from clipgan.config import DataConfig
 from clipgan.inputs.data.account import NO_IMAGE, NO_PICTURE, Account
 from clipgan.inputs.data.archives import check_member
@@ -90,7 +90,7 @@ def _list(path: Path, encoding: str) -> Listing:
         Splits().of(PurePosixPath(name).parent.parts, name, account)
         images.append(CaptionedImage(one_line(name), captions, partial(open_image_member, archive, name)))
     if missing := n_texts.keys() - {one_line(name) for name in pictures}:
-        account.note(f"{TABLE} names {len(missing)} images that are not in the zip, such as {min(missing)}")
+        account.note(f"{TABLE} names {counted(len(missing), 'image')} missing from the zip, such as {min(missing)}")
     return Listing(images, account=account, extras=partial(_write_features, path, has_words))
 
 

@@ -9,6 +9,7 @@ from typing import NoReturn
 from clipgan.base import lookup
 from clipgan.base.errors import UserError
 from clipgan.base.pickles import refuse_huge_numbers
+from clipgan.base.text import counted
 from clipgan.inputs.data.account import Account
 from clipgan.inputs.data.files import Listing
 from clipgan.inputs.data.images import CaptionedImage, has_image_suffix
@@ -95,11 +96,12 @@ def split_by_names(
         if name not in train and name not in test:
             account.skip(image.name, "in neither split")
     if both := train.intersection(test, names):
-        account.note(f"{len(both)} images are in both lists of the split, and are training images: {min(both)}, ...")
+        number = counted(len(both), "image")
+        account.note(f"in both lists of the split, and used for training: {number}, such as {min(both)}")
     if missing := (train | test).difference(names):
         account.note(
-            f"the lists of the split name {len(missing)} images that are not there, or whose captions cannot be read, "
-            f"such as {min(missing)}"
+            f"the lists of the split name {counted(len(missing), 'image')} without a file, or whose captions cannot be "
+            f"read, such as {min(missing)}"
         )
     return Listing(
         [image for name, image in named if name in train],

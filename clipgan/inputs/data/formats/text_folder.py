@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from clipgan.base.text import counted
 from clipgan.inputs.data.account import Account
 from clipgan.inputs.data.folders import walk
 
@@ -31,4 +32,4 @@ class TextFolder:
     def note_unused(self, account: Account) -> None:
         """Say in the account how many texts belong to no image."""
         if unused := self._paths.keys() - self._used:
-            account.note(f"{self._name}/: {len(unused)} texts have no image, such as {min(unused)}.txt")
+            account.note(f"{self._name}/: {counted(len(unused), 'text')} without an image, such as {min(unused)}.txt")

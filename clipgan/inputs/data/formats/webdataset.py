@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from clipgan.base import lookup
 from clipgan.base.errors import UserError
+from clipgan.base.text import counted
 from clipgan.config import DataConfig
 from clipgan.inputs.data.account import Account
 from clipgan.inputs.data.archives import LimitedHeader, check_member, open_span
@@ -107,8 +108,8 @@ def _list(shards: dict[str, list[Path]], root: Path, config: DataConfig, account
         raise UserError(f"data.path={config.path} has no shard that can be read: {'; '.join(account.skipped()[:3])}")
     if other_keys:
         account.note(
-            f"the .json of {len(other_keys)} samples without a text has none of the keys {', '.join(_keys(config))} "
-            f"({other_keys[0]}); data.caption_column=KEY reads another one"
+            f"the .json of {counted(len(other_keys), 'sample')} without a text has none of the keys "
+            f"{', '.join(_keys(config))} ({other_keys[0]}); data.caption_column=KEY reads another one"
         )
     return Listing(images["train"], images.get("heldout"), account)
 
