@@ -42,9 +42,18 @@ def walk(root: Path, account: Account) -> Iterator[Folder]:
     Raises:
         UserError: `root` is not a folder.
     """
+    check_folder(root)
+    yield from _below(root, (), (), account)
+
+
+def check_folder(root: Path) -> None:
+    """Refuse what is no folder.
+
+    Raises:
+        UserError: `root` is not a folder.
+    """
     if not lookup.is_dir(root):
         raise UserError(f"data.path={root} is not a folder; give a folder with images and their captions")
-    yield from _below(root, (), (), account)
 
 
 def _below(

@@ -200,6 +200,13 @@ def test_a_second_path_is_held_out(tmp_path):
         load("webdataset", first, tmp_path, heldout_path="/nowhere")
 
 
+@pytest.mark.parametrize("name", ["folder", "metadata", "imagefolder", "coco", "cub", "celeba_hq", "cifar10"])
+def test_a_file_in_place_of_a_folder_is_one_message(tmp_path, name):
+    put(tmp_path / "set.zip", "a file")
+    with pytest.raises(UserError, match=rf"^data\.path={tmp_path}/set\.zip (is not|has no) "):
+        load(name, tmp_path / "set.zip", tmp_path)
+
+
 def test_a_message_about_a_second_path_names_its_setting(tmp_path):
     first, bad, empty = samples.img2dataset(tmp_path / "a"), tmp_path / "bad.tar", tmp_path / "empty"
     put(bad, b"no tar" * 200)

@@ -15,7 +15,7 @@ from clipgan.base.errors import UserError
 from clipgan.config import DataConfig
 from clipgan.inputs.data.account import NO_CLASS, Account
 from clipgan.inputs.data.files import Found, Listing, found
-from clipgan.inputs.data.folders import image_files
+from clipgan.inputs.data.folders import check_folder, image_files
 from clipgan.inputs.data.formats.folder import check_any
 from clipgan.inputs.data.images import CaptionedImage, image_file
 from clipgan.inputs.data.splits import TRAIN, find_splits, subfolders
@@ -38,6 +38,7 @@ def find(root: Path, config: DataConfig) -> Found:
     Raises:
         UserError: there is no image, or no image lies in a class's folder.
     """
+    check_folder(root)
     account = Account()
     splits = find_splits(root, account)
     top = subfolders(root)
