@@ -143,7 +143,7 @@ def _records(lines: list[str], delimiter: str, spaced: bool) -> Iterator[tuple[i
                 first = last
             return
         except csv.Error as error:
-            yield first + 1, f"not a row of CSV ({error}); is a quote missing?"
+            yield first + 1, f"not a row of CSV; is a quote missing? ({error})"
             start = first + 1
 
 

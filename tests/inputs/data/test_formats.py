@@ -166,7 +166,8 @@ def test_imagefolder_with_bad_rows(tmp_path):
     put(
         root / "metadata.jsonl",
         '{"file_name": "0000.png", "text": ["one", "two"]}\n{"file_name": "0001.png"\n[]\n'
-        '{"file_name": "../../../secret.png", "text": "outside"}\n{"file_name": "gone.png", "text": "gone"}\n'
+        '{"file_name": "../../../secret.png", "text": "outside"}\n'
+        '{"file_name": "/0000.png", "text": "absolute"}\n{"file_name": "gone.png", "text": "gone"}\n'
         '{"file_name": "0002.png", "text": null}\n{"file_name": "0003.png", "text": "three"}\n',
     )
     data = load("metadata", tmp_path / "set", tmp_path)
@@ -175,7 +176,9 @@ def test_imagefolder_with_bad_rows(tmp_path):
     skipped = "\n".join(data.skipped)
     for words in (
         "train/metadata.jsonl:2: not JSON (", "train/metadata.jsonl:3: not a JSON object",
-        "train/metadata.jsonl:4: outside of the folder (../../../secret.png)", "train/gone.png: no such image",
+        "train/metadata.jsonl:4: outside of the folder (../../../secret.png)",
+        "train/metadata.jsonl:5: an absolute path, and file_name is one below the table's folder (/0000.png)",
+        "train/gone.png: no such image",
         "train/0001.png: no caption", "train/0002.png: no caption", "train/0004.png: no caption",
     ):  # fmt: skip
         assert words in skipped

@@ -205,8 +205,8 @@ def test_a_csv_with_faults_loses_no_other_row(tmp_path):
         "metadata.csv: the captions of 1 row have commas without quotes, which are taken as parts of the captions"
     ]
     skipped = "\n".join(data.skipped)
-    for line in ("metadata.csv:5: not a row of CSV (", "metadata.csv:8: not a row of CSV (", "2.png: no caption",
-                 "5.png: no caption", "6.png: no caption"):  # fmt: skip
+    faulty = [f"metadata.csv:{row}: not a row of CSV; is a quote missing? (" for row in (5, 8)]
+    for line in (*faulty, "2.png: no caption", "5.png: no caption", "6.png: no caption"):
         assert line in skipped
 
 
@@ -214,7 +214,9 @@ def test_an_unclosed_quote_swallows_no_rows_that_another_one_closes(tmp_path):
     rows = 'file_name,text\n0.png,"open\n1.png,one\n2.png,two"\n3.png,three\n4.png,four\n'
     data = load("metadata", table(tmp_path / "set", 5, rows), tmp_path)
     assert everything(data) == {1: ["one"], 2: ['two"'], 3: ["three"], 4: ["four"]}
-    assert "metadata.csv:2: not a row of CSV (its quoted field goes on over lines" in "\n".join(data.skipped)
+    assert "metadata.csv:2: not a row of CSV; is a quote missing? (its quoted field goes on over lines" in "\n".join(
+        data.skipped
+    )
 
 
 @pytest.mark.parametrize("delimiter", [";", "\t", "|", ","])

@@ -117,7 +117,9 @@ def _read_table(
             used = True
             account.skip_captions(place, error)
             continue
-        if posixpath.isabs(file) or posixpath.normpath(file).startswith(".."):
+        if posixpath.isabs(file):
+            account.skip(place, f"an absolute path, and {FILE} is one below the table's folder ({file})")
+        elif posixpath.normpath(file).startswith(".."):
             account.skip(place, f"outside of the folder ({file})")
         elif image is not None:
             captions.setdefault(image, []).extend(filter(None, texts))
