@@ -65,6 +65,15 @@ def listed(items: Sequence[str], most: int, separator: str = ", ") -> str:
     return separator.join(items[:most]) + f" and {len(items) - most} more" * (len(items) > most)
 
 
+def as_typed(value: object) -> str:
+    """Write a value as the command line has it: `null`, `true`, `[a,b]`."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, list):
+        return f"[{','.join(map(as_typed, value))}]"
+    return str(value)
+
+
 def printable(text: str) -> str:
     """Escape what would change a terminal or cannot be printed, such as `\\x1b` (a colour, a title, a lost line)."""
     return UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from clipgan.base.errors import UserError
+from clipgan.base.text import as_typed
 
 ENCODINGS = ("utf-8", "utf-16-le", "latin-1", "cp1252", "cp1251", "gb18030", "big5", "shift_jis", "euc_jp", "euc_kr")
 
@@ -25,7 +26,7 @@ def require(condition: bool, key: str, value: Any, allowed: str) -> None:
         UserError: the condition does not hold.
     """
     if not condition:
-        raise UserError(f"{key}={value} is not allowed: {key} must be {allowed}")
+        raise UserError(f"{key}={as_typed(value)} is not allowed: {key} must be {allowed}")
 
 
 def one_of(key: str, value: str, allowed: tuple[str, ...], *others: str) -> None:

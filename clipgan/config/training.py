@@ -102,7 +102,7 @@ class Config:
         require(is_resolution(self.resolution), "resolution", self.resolution, RESOLUTIONS)
         one_of("features", self.features, FEATURES)
         for sink in self.log:
-            require(sink in LOGS, "log", f"[{','.join(self.log)}]", f"a list of any of {', '.join(LOGS)}")
+            require(sink in LOGS, "log", self.log, f"a list of any of {', '.join(LOGS)}")
         one_of("precision", self.precision, TRAINING_PRECISIONS)
         if self.threads is not None:
             at_least("threads", self.threads, 1)

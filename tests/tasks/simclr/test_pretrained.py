@@ -53,7 +53,7 @@ def test_missing_encoders_are_refused(cache_dir, tmp_path):
         ask(f"mlflow.tracking_uri=sqlite:///{tmp_path}/none.db")
     with pytest.raises(UserError, match=r"needs MLflow.*resnet\.checkpoint=FILE"):
         ask("mlflow.tracking_uri=null")
-    with pytest.raises(UserError, match=r"resnet\.run=None is not allowed"):
+    with pytest.raises(UserError, match=r"resnet\.run=null is not allowed"):
         ask("resnet.run=null")
     with pytest.raises(UserError, match=r"resnet\.run=x is not allowed: .*null for resnet=tiny"):
         make_config("+resnet.run=x")
