@@ -18,6 +18,7 @@ from clipgan.base import lookup
 from clipgan.base.cache import DESCRIPTION, default_cache_dir, is_entry
 from clipgan.base.checksums import ALL, damage, files_of
 from clipgan.base.console import console
+from clipgan.base.text import counted
 from clipgan.config.command_line import messages_not_tracebacks
 
 KINDS = ("data", "clip", "resnet", "features", "ridge", "fidelity", "evaluations", "downloads")
@@ -92,8 +93,8 @@ def confirmed(count: int, root: Path, yes: bool) -> bool:
     if yes or count == 0:
         return True
     if not sys.stdin.isatty():
-        sys.exit(f"clean would remove {count} entries of {root}: add --yes to remove them")
-    return input(f"remove these {count} entries? [y/N] ").strip().lower() in ("y", "yes")
+        sys.exit(f"clean would remove {counted(count, 'entry', 'entries')} of {root}: add --yes to remove them")
+    return input(f"remove {counted(count, 'entry', 'entries')}? [y/N] ").strip().lower() in ("y", "yes")
 
 
 def main() -> None:
@@ -116,7 +117,7 @@ def _run() -> None:
     console.print(table(root, found))
     if given.what == "clean" and confirmed(len(found), root, given.yes):
         count, freed = clean([entry for entry, _ in found])
-        console.print(f"{count} entries removed, {freed / 1e6:.1f} MB")
+        console.print(f"{counted(count, 'entry', 'entries')} removed, {freed / 1e6:.1f} MB")
     if given.what == "verify" and any(condition not in (WHOLE, UNFINISHED) for _, condition in found):
         sys.exit(1)
 

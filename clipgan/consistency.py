@@ -42,6 +42,7 @@ from clipgan.base.console import console
 from clipgan.base.device import choose_device
 from clipgan.base.errors import UserError
 from clipgan.base.randomness import stream, stream_seed
+from clipgan.base.text import counted
 from clipgan.config import Config
 from clipgan.config.checks import at_least, require
 from clipgan.config.command_line import compose_config, helped, messages_not_tracebacks
@@ -244,7 +245,8 @@ def main() -> None:
         short = [f"{key}={asked}" for key, asked, count in counts if count < asked]
         fewer = f", fewer than {' and '.join(short)}" if short else ""
         console.print(
-            f"{found['n_images']} images of {n_classes} classes{fewer}; any two: {found['chance']:.1%} of one class"
+            f"{found['n_images']} images of {counted(n_classes, 'class', 'classes')}{fewer};"
+            f" any two: {found['chance']:.1%} of one class"
         )
         for name, way in (("image", "image augmentation"), ("text", "text")):
             spectrum = found[name]["spectrum"]

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from clipgan.base import lookup
 from clipgan.base.errors import UserError
-from clipgan.base.text import first_line
+from clipgan.base.text import counted, first_line
 from clipgan.config.checks import RESOLUTIONS, is_resolution
 from clipgan.inputs.data.archives import check_member
 from clipgan.inputs.data.images import formats, has_image_suffix
@@ -68,8 +68,8 @@ class GivenPictures:
         """
         if len(self) < count:
             raise UserError(
-                f"images={self.path} has {len(self)} images, and {count} are needed (metrics.n_images={count}): give "
-                f"more, or metrics.n_images={len(self)}, which makes another metric"
+                f"images={self.path} has {counted(len(self), 'image')}, and {count} are needed "
+                f"(metrics.n_images={count}): give more, or metrics.n_images={len(self)}, which makes another metric"
             )
         return [int(index) for index in evenly(len(self), count)]
 

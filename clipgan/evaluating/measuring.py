@@ -22,6 +22,7 @@ from clipgan.base.console import console
 from clipgan.base.distributed import from_first, rank
 from clipgan.base.errors import UserError
 from clipgan.base.memory import measure_peak_from_now, peak_memory
+from clipgan.base.text import counted
 from clipgan.config import MEASURES, NEEDS, ClipConfig, Config, Need
 from clipgan.engine.precision import Precision
 from clipgan.evaluating.comparing import compares_with_training
@@ -120,7 +121,8 @@ def _captions_of(pictures: GivenPictures, file: Path | None) -> list[str] | None
     captions = read_captions("captions", file)
     if len(captions) != len(pictures):
         raise UserError(
-            f"captions={file} has {len(captions)} captions, and images={pictures.path} has {len(pictures)} images: "
+            f"captions={file} has {counted(len(captions), 'caption')}, and images={pictures.path} has "
+            f"{counted(len(pictures), 'image')}: "
             "give one caption for each image, in the order of the images' names"
         )
     return captions

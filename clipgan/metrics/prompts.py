@@ -13,6 +13,7 @@ from torch import Tensor
 
 from clipgan.base.errors import UserError
 from clipgan.base.randomness import stream_seed
+from clipgan.base.text import counted
 from clipgan.config import ConditionConfig, MetricsConfig
 from clipgan.inputs.data.caption_list import read_captions
 from clipgan.inputs.data.pack import Split
@@ -110,7 +111,7 @@ def listed_prompts(config: MetricsConfig, guide: FrozenClip, device: torch.devic
     captions = read_captions("metrics.captions", config.caption_list)
     if len(captions) != config.n_images:
         raise UserError(
-            f"metrics.captions={config.caption_list} has {len(captions)} captions, and metrics.n_images="
+            f"metrics.captions={config.caption_list} has {counted(len(captions), 'caption')}, and metrics.n_images="
             f"{config.n_images}: give metrics.n_images={len(captions)}"
         )
     before = guide.backbone.logit_scale.device

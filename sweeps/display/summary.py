@@ -10,6 +10,7 @@ from rich.table import Table
 
 from clipgan.base.console import PlainConsole
 from clipgan.base.installed import with_this_python
+from clipgan.base.text import counted
 from sweeps.command.next_steps import Step
 from sweeps.display.table import StudyTable, cell, names_in, point_cells, study_table
 from sweeps.points.numbers import column, digits
@@ -83,7 +84,7 @@ def _left_out(records: Sequence[TrialRecord], n_superseded: int, shown: StudyTab
         yield f"not shown: {n_superseded} earlier trials of these points (interrupted, orphaned or retried)"
     n_without = sum(record.state == "COMPLETE" and not record.values for record in records)
     if n_without:
-        yield f"not compared: {n_without} trials, whose jobs have returned no number"
+        yield f"not compared: {counted(n_without, 'trial')}, of which no job has returned a number"
     n_steps = len({step for record in records for step in record.steps})
     if n_steps > shown.n_steps:
         yield f"{shown.n_steps} of {n_steps} reported steps are shown"

@@ -25,6 +25,7 @@ from omegaconf import DictConfig, open_dict, read_write
 from rich.console import Console
 
 from clipgan.base.secrets import without_passwords
+from clipgan.base.text import counted
 from sweeps.base.environment import DETACHED, STUDY
 from sweeps.base.errors import SweepError
 from sweeps.base.settings import Settings
@@ -184,7 +185,9 @@ def tell_submitted(console: Console, settings: Settings, study: SweepStudy, job:
             f"hydra.sweeper.storage={without_passwords(settings.storage)} is a file, which the nodes may not see, and"
             " which one node alone may use safely; for several take postgresql://USER@HOST/DATABASE"
         )
-    console.print(f"Slurm job {job} runs study {study.name} with {n_jobs} workers, also when this host has gone")
+    console.print(
+        f"Slurm job {job} runs study {study.name} with {counted(n_jobs, 'worker')}, also when this host has gone"
+    )
     print_steps(
         console,
         [

@@ -10,6 +10,7 @@ import optuna
 from hydra.plugins.launcher import Launcher
 from optuna.storages import RDBStorage
 
+from clipgan.base.text import counted
 from sweeps.base.errors import SweepError
 from sweeps.base.even_choice import evenly
 from sweeps.command.request import Request
@@ -62,7 +63,7 @@ class DryRun:
         newest = [record.latest for record in records]
         again = [r for r in newest if r.state in self.settings.retried and self.plan.wants(r) and r.origin is None]
         n_open = self.plan.n_open(records) + len(again)
-        self.say(f"dry run of study {name or study}: {len(self.plan)} trials, {n_open} left to run")
+        self.say(f"dry run of study {name or study}: {counted(len(self.plan), 'trial')}, {n_open} left to run")
         waiting = [r for r in records if r.state == "WAITING" and self.plan.wants(r)]
         due = [*again, *waiting, *self.plan.more(records)]
         for run, task in enumerate(due[:MAX_SHOWN], start=len(records)):
@@ -94,21 +95,22 @@ class DryRun:
         workers = min(fitting_workers(self.settings), max(1, n_open))
         return (
             f"cost: {steps} {name} x {pace:.3g} s/{name} ({source}) = {clock(trial)} a trial without its evaluation"
-            f"{'' if low == high else ', on average'}; {n_open} trials, {workers} at a time:"
+            f"{'' if low == high else ', on average'}; {counted(n_open, 'trial')}, {workers} at a time:"
             f" {clock(trial * n_open / workers)}"
         )
 
     def _pace(self, storage: RDBStorage | None, records: Sequence[TrialRecord], task: TrialRecord) -> Pace:
         """Seconds for a step, and the source of that figure."""
         if paces := self._paces(records):
-            return statistics.median(paces), f"median of {len(paces)} trials of this study"
+            return statistics.median(paces), f"median of {counted(len(paces), 'trial')} of this study"
         if storage is not None:
             for study in optuna.get_all_study_summaries(storage):
                 identity = study.user_attrs.get("identity")
                 if identity is None or not self._runs_the_same(identity):
                     continue
                 if paces := self._paces(_records(storage, study.study_name)):
-                    return statistics.median(paces), f"median of {len(paces)} trials of study {study.study_name}"
+                    source = f"median of {counted(len(paces), 'trial')} of study {study.study_name}"
+                    return statistics.median(paces), source
         if self.settings.dry_run != "measure":
             return None, "no trial has reported its speed; hydra.sweeper.dry_run=measure runs a short job to find it"
         return self._measured(task)

@@ -12,6 +12,7 @@ from hydra.types import TaskFunction
 from rich.console import Console
 
 from clipgan.base.secrets import without_passwords
+from clipgan.base.text import counted
 from sweeps.base.environment import STUDY
 from sweeps.base.errors import SweepError
 from sweeps.base.signals import Stop
@@ -146,7 +147,8 @@ class Run:
 
     def _print_results(self, study: SweepStudy, parent: ParentRun | None, records: Records, n_run: int) -> None:
         """Print the study with its best points, and write `optimization_results.yaml`."""
-        asked = f"{sum(map(self.plan.wants, records))} trials" if study.goal.error else f"{len(self.plan)} points"
+        wanted = sum(map(self.plan.wants, records))
+        asked = counted(wanted, "trial") if study.goal.error else counted(len(self.plan), "point")
         ranking = Ranking(records, study.goal)
         further = self._further(study, ranking, parent)
         print_summary(self.console, ranking, study.name, asked, n_run, study.n_superseded, further)

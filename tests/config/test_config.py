@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import pytest
 from hydra import compose, initialize_config_dir
-from hydra.errors import MissingConfigException
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import OmegaConf
 
 from clipgan.base.errors import UserError
@@ -14,6 +14,7 @@ from clipgan.config.command_line import register_resolvers
 from clipgan.config.meanings import booleans
 from clipgan.config.reading import point_check
 from tests.helpers import ROOT, compose_node, make_config
+from tests.sweep_check import check_sweep
 
 SWEPT = (
     "adversarial",
@@ -317,6 +318,15 @@ def test_a_sweeps_points_have_no_numbers_as_booleans():
     for values in ({"data.x_flip": 7}, {"data": {"x_flip": 7}}):
         with pytest.raises(UserError, match=r"^data\.x_flip=7 is not allowed: data\.x_flip must be true or false$"):
             check(values)
+
+
+@pytest.mark.parametrize(
+    "overrides", [["task=simclr", "h=3", "epochs=1,2"], ["task=simclr", "loss=symmetric", "epochs=1,2"]]
+)
+def test_a_sweep_refuses_what_each_of_its_trials_would_refuse(overrides, tmp_path):
+    """Of its command, not of an axis: every trial began, and ended at once."""
+    with pytest.raises(HydraException, match=r"epochs=1: \w+ is not read by task=simclr"):
+        check_sweep(ROOT / "conf", overrides, tmp_path)
 
 
 def test_a_place_of_data_is_not_ignored_by_drawn_shapes():

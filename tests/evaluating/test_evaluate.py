@@ -144,7 +144,7 @@ def test_pictures_of_clipgan_sample_have_the_figures_of_their_checkpoint(run, ca
     few = [*settings[:-1], "metrics.n_images=11"]
     assert "has 10 images, and 11 are needed" in refused(*few[:2], *tiny(cache_dir, "metrics.n_images=11"))
     (tmp_path / "captions.txt").write_text("a bird\n")
-    assert "captions.txt has 1 captions, and" in refused(f"captions={tmp_path / 'captions.txt'}", *settings)
+    assert "captions.txt has 1 caption, and" in refused(f"captions={tmp_path / 'captions.txt'}", *settings)
     assert "metrics=[fid_sd] needs a generator" in refused(
         settings[0], "metrics=[fid_sd]", *tiny(cache_dir, "metrics.n_images=10")
     )

@@ -72,5 +72,5 @@ def test_another_size_is_refused(tmp_path):
 
 def test_too_few_pictures_are_named_with_their_number(tmp_path):
     picture(tmp_path / "a.png")
-    with pytest.raises(UserError, match=r"has 1 images, and 30000 are needed .*give more, or metrics.n_images=1,"):
+    with pytest.raises(UserError, match=r"has 1 image, and 30000 are needed .*give more, or metrics.n_images=1,"):
         find_pictures(tmp_path, None).chosen(30000)

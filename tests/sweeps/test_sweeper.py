@@ -141,7 +141,7 @@ def test_a_trial_that_somebody_has_deleted_runs_again_under_a_new_number(app: Ap
 def test_a_plain_grid_needs_no_objective_and_only_nan_is_a_failure(app: App) -> None:
     out = app.run("mode=not_a_number,raise,text", status=1)
     assert "best:" not in out
-    assert "not compared: 1 trials, whose jobs have returned no number" in out
+    assert "not compared: 1 trial, of which no job has returned a number" in out
     assert [(trial.state.name, trial.user_attrs.get("reason")) for trial in app.trials()] == [
         ("FAIL", "not finite: the objective is nan"),
         ("FAIL", "DivergenceError: loss is nan at h=0.5"),
@@ -232,7 +232,7 @@ def test_the_job_reports_to_its_trial_and_knows_its_parent_run(app: App, mlflow_
     assert [trial.user_attrs["job.sec_per_kimg"] for trial in trials] == [1.5, 1.5]
     rows = [line.split() for line in out.splitlines()]
     assert ["trial", "h", "step", "1", "step", "2", "value_best", "sec_per_kimg", "value", "state"] in rows
-    assert ["1", "2", "12.25", "7.25", "12.25", "1.5", "2.25", "COMPLETE"] in rows
+    assert ["1", "2", "12.25", "7.250", "12.25", "1.500", "2.250", "COMPLETE"] in rows
     [run_id] = app.study().user_attrs["mlflow_run_ids"]
     assert {(path / "parent.txt").read_text() for path in run_dirs(app).values()} == {run_id}
     run = MlflowClient(f"sqlite:///{app.cwd}/mlflow.db").get_run(run_id)

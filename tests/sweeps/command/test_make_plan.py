@@ -166,13 +166,13 @@ def test_a_dry_run_measures_one_short_job_and_leaves_nothing(app: App) -> None:
     app.run("h=choice(0.5)", "C_it=1", "mode=curve")
     out = app.run(*dry)
     assert "2 trials, 1 left to run" in out
-    assert "median of 1 trials of this study" in out
+    assert "median of 1 trial of this study" in out
     assert len(app.started()) == 3
     assert optuna.get_all_study_names(f"sqlite:///{app.cwd}/sweeps.db") == [app.study().study_name]
     more = ("h=interval(0,9)", "C_it=1", "hydra.sweeper.n_trials=9", "hydra.sweeper.dry_run=true", "mode=curve")
     out = app.run(*more, "steps=8")  # only the length differs
     assert "and 8 that are chosen as results come in" in out
-    assert "8 step x 0.5 s/step (median of 1 trials of study h-" in out
+    assert "8 step x 0.5 s/step (median of 1 trial of study h-" in out
     assert "cost: unknown (no trial has reported its speed" in app.run(*more, "batch=3")  # it may have another speed
 
 
