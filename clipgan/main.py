@@ -92,7 +92,7 @@ def task(cfg: Any) -> float:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from clipgan.base.errors import DivergenceError, Interrupted, ProcessError, UserError
+    from clipgan.base.errors import DivergenceError, Interrupted, MemoryRanOutError, ProcessError, UserError
     from sweeps.job.current_trial import current_trial
     from sweeps.job.task_function import REQUEUE, PermanentFailure
 
@@ -114,7 +114,8 @@ def task(cfg: Any) -> float:
             if not isinstance(error, ProcessError):  # another process's directory
                 _remove_if_empty(Path(run.runtime.output_dir), run)
             sys.exit(printable(str(error)))
-        sys.exit(1)
+        # the first process tells what all refuse; memory may run out in one alone
+        sys.exit(printable(str(error)) if isinstance(error, MemoryRanOutError) else 1)
     except Interrupted as interrupted:
         if run.mode == RunMode.RUN and first_process():  # a sweep prints a message of its own
             command = _resume_command(run) + _environment_hint()

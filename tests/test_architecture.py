@@ -24,6 +24,7 @@ TOOLS = (
     "clipgan.base.lookup",
     "clipgan.base.mlflow_store",
     "clipgan.base.nvidia_smi",
+    "clipgan.base.out_of_memory",
     "clipgan.base.secrets",
     "clipgan.base.text",
 )  # of clipgan/, that sweeps/ may import

@@ -9,6 +9,10 @@ class ProcessError(UserError):
     """Another process of a training ended early, for any reason; the same command may succeed the next time."""
 
 
+class MemoryRanOutError(UserError):
+    """There is not enough memory for what was asked."""
+
+
 class DivergenceError(ArithmeticError):
     """A loss, gradient or embedding is no longer finite: the message names it, the step and its value."""
 

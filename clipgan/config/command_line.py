@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from clipgan.base import out_of_memory
 from clipgan.base.composing import composing
 from clipgan.base.errors import DivergenceError, UserError
 from clipgan.base.installed import conf, module_command, train_command
@@ -207,7 +208,7 @@ def messages_not_tracebacks(
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra lets exceptions through as they are, and they are shown here
     try:
         _refuse_deleted_folder()
-        with mistakes_as_user_errors(sys.argv[1:], further_keys):
+        with mistakes_as_user_errors(sys.argv[1:], further_keys), out_of_memory.told():
             yield
     except (UserError, DivergenceError) as error:
         sys.exit(printable(str(error)))

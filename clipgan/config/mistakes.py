@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from clipgan.base import lookup
+from clipgan.base import lookup, out_of_memory
 from clipgan.base.errors import UserError
 from clipgan.base.installed import conf, train_command
 from clipgan.base.text import listed, printable
@@ -269,9 +269,10 @@ def _is_simclr(key: str) -> bool:
 
 @contextmanager
 def refusals_as_mistakes() -> Iterator[None]:
-    """Turn what the system refuses in the block into a UserError with one message."""
+    """Turn what the system refuses in the block, memory too, into a UserError with one message."""
     try:
-        yield
+        with out_of_memory.told():
+            yield
     except OSError as error:
         if (message := system_message(error)) is None:
             raise

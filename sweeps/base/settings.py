@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from clipgan.base.text import as_typed
 from sweeps.base.duration import ALLOWED, seconds_of
 from sweeps.base.errors import SweepError
 
@@ -190,7 +189,9 @@ class Settings:
         return [*asked, *(["FAIL"] if self.retry_failed else []), *([] if self.has_pruner else ["PRUNED"])]
 
     def _refuse(self, name: str, allowed: str) -> None:
-        raise SweepError(f"hydra.sweeper.{name}={as_typed(getattr(self, name))} is not allowed: it must be {allowed}")
+        value = getattr(self, name)
+        given = "null" if value is None else value
+        raise SweepError(f"hydra.sweeper.{name}={given} is not allowed: it must be {allowed}")
 
 
 def dotted_keys() -> list[str]:

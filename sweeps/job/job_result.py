@@ -15,6 +15,7 @@ from hydra.core.utils import JobReturn
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from clipgan.base.out_of_memory import is_out_of_memory
 from clipgan.base.secrets import without_passwords
 from sweeps.job.objectives import NoObjectiveError, NotFiniteError, objectives
 from sweeps.job.task_function import Exited, PermanentFailure, Preempted
@@ -108,7 +109,7 @@ def reason_of(error: BaseException, run_dir: str | None = None) -> str:
 
 def _kind(error: BaseException, run_dir: str | None) -> str:
     causes = list(_chain(error))
-    if any(isinstance(cause, MemoryError) or type(cause).__name__ == "OutOfMemoryError" for cause in causes):
+    if any(map(is_out_of_memory, causes)):
         return "out of memory: "
     if any(isinstance(cause, OSError) and cause.errno in NO_SPACE for cause in causes) or _is_full(run_dir):
         return "disk full: "
