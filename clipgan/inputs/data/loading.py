@@ -98,7 +98,8 @@ def _find(config: DataConfig, key: str, path: str | None) -> files.Found | None:
     if path is None:
         return None
     if not lookup.exists(path):
-        raise UserError(f"{key}={path} does not exist; give the path of the data for data={config.name}")
+        pattern = " (patterns are not expanded: a folder gives all its files)" if set(path) & set("{*?") else ""
+        raise UserError(f"{key}={path} does not exist; give the path of the data for data={config.name}{pattern}")
     lookup.check_readable(path)
     with _naming(key):
         listed = FORMATS[config.name](Path(path), replace(config, path=path))
