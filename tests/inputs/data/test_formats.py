@@ -201,7 +201,7 @@ def test_a_second_path_is_held_out(tmp_path):
     assert (len(data.train), len(data.heldout)) == (10, 3)
     with pytest.raises(UserError, match=r"data\.heldout_path=/nowhere does not exist"):
         load("webdataset", first, tmp_path, heldout_path="/nowhere")
-    with pytest.raises(UserError, match=r"\{00000\.\.1\}\.tar does not exist.* patterns are not expanded"):
+    with pytest.raises(UserError, match=r"\{00000\.\.1\}\.tar does not exist.*patterns are not expanded"):
         load("webdataset", first / "{00000..1}.tar", tmp_path)
 
 
