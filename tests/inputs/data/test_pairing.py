@@ -185,6 +185,25 @@ def test_two_samples_of_one_name_in_a_shard_share_no_captions(tmp_path):
     ]  # fmt: skip
 
 
+def test_a_file_that_is_twice_in_a_shard_costs_no_other_file(tmp_path):
+    with tarfile.open(tmp_path / "0.tar", "w") as tar:
+        for k in (1, 2, 3):  # of one key, by webdataset's rule
+            add(tar, f"v1.{k:03}.png", picture(k))
+            add(tar, f"v1.{k:03}.txt", f"number {k}".encode())
+            add(tar, "v1.001.png", picture(9))
+        for name in ("4.png", "4.png", "4.txt", "4.txt", "4.0.txt"):  # the same bytes again
+            add(tar, name, picture(4) if name.endswith("png") else b"number 4")
+        add(tar, "5.png", picture(5))
+        add(tar, "5.PNG", picture(8))
+        add(tar, "5.txt", b"number 5")
+        add(tar, "6.Foo.png", picture(6))
+        add(tar, "6.foo.txt", b"number 6")
+    data = load("webdataset", tmp_path / "0.tar", tmp_path)
+    assert everything(data) == {**expected(1, 2, 3, 5, 6), 4: ["number 4", "number 4"]}
+    twice = ["v1.001.png", "v1.001.png", "v1.001.png", "4.png", "4.txt", "5.PNG"]
+    assert data.skipped == [f"0.tar/{name}: the shard already has a file of this name" for name in twice]
+
+
 def test_names_with_dots_in_a_shard_differ_by_the_case_of_their_letters(tmp_path):
     shard(tmp_path / "0.tar", {0: "photo.A", 1: "photo.a", 2: "Photo.a", 3: "plain"})
     with tarfile.open(tmp_path / "0.tar", "a") as tar:

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -31,6 +31,8 @@ from clipgan.inputs.data.text import checked, decode, one_caption, one_line
 Members = dict[str, tarfile.TarInfo]  # one sample: suffix -> member
 PREFERRED = (".png", ".jpg", ".jpeg", ".webp", ".bmp")  # of several images in a sample, in this order
 TEXT = re.compile(r"\.(?:(\d+)\.)?(?:txt|caption)")
+NUMBER = re.compile(r"\.\d+(?=\.(?:txt|caption)$)")  # of a text: `.0` of `1.a.0.txt`
+PIECE = 2**20  # bytes of a member that are read at once
 COMPRESSED = re.compile(r"\.(?:tgz|tar\.\w+)$")
 STATISTICS = (".json", ".parquet")  # that img2dataset writes beside the shards
 IN_JSON = ("caption", "captions")
@@ -143,11 +145,11 @@ class Shard:
     def _samples(self, tar: tarfile.TarFile) -> Iterator[tuple[str, Members]]:
         """Group the members by webdataset's key: the path up to the first dot in its last part.
 
-        From the first file that a key has already, the rest of the key is another sample's, and not used: an image of
-        one and a text of the other would be no pair.
+        From a file that a sample has already, with other content, the rest of this name is another sample's, and not
+        used: an image of one and a text of the other would be no pair.
         """
         samples: dict[str, Members] = {}
-        closed: set[str] = set()
+        closed: set[tuple[str, str]] = set()  # keys and stems
         try:
             for member in tar:
                 check_member(self.path, member.name, member.isfile() or member.isdir())
@@ -155,13 +157,14 @@ class Shard:
                     self.account.hide(f"{self.name}/{member.name}")
                 elif member.isfile():
                     folder, _, last = member.name.rpartition("/")
-                    stem, _, suffix = last.partition(".")
-                    key, suffix = f"{folder}/{stem}" if folder else stem, _in_small_letters(f".{suffix}")
-                    sample = samples.setdefault(key, {})
-                    if suffix in sample:
-                        closed.add(key)
+                    name, _, suffix = last.partition(".")
+                    key, suffix = f"{folder}/{name}" if folder else name, _in_small_letters(f".{suffix}")
+                    sample, stem = samples.setdefault(key, {}), suffix.rpartition(".")[0]
+                    if (first := sample.get(suffix)) is not None:
                         self.account.skip(f"{self.name}/{member.name}", "the shard already has a file of this name")
-                    elif key in closed:
+                        if first.name == member.name and not _equal(tar, first, member):
+                            closed.add((key, stem))
+                    elif {(key, stem), (key, NUMBER.sub("", suffix).rpartition(".")[0])} & closed:
                         self.account.skip(f"{self.name}/{member.name}", "of a second sample of this name")
                     else:
                         sample[suffix] = member
@@ -230,19 +233,45 @@ def _in_small_letters(suffix: str) -> str:
     return f"{stem}{dot}{last.lower()}"
 
 
+def _equal(tar: tarfile.TarFile, first: tarfile.TarInfo, second: tarfile.TarInfo) -> bool:
+    """Whether two members have the same bytes; a sparse one may be huge, and counts as different."""
+    if first.size != second.size or first.issparse() or second.issparse():
+        return False
+    files = [tar.extractfile(member) for member in (first, second)]
+    while True:
+        one, other = (file.read(PIECE) for file in files if file is not None)
+        if one != other or not one:
+            return one == other
+
+
 def _parted(key: str, members: Members) -> Iterator[tuple[str, Members]]:
     """Yield a sample, or several where images have texts of their own: `1.a.png`, `1.a.txt`, `1.b.png`, `1.b.txt`."""
     stems = {suffix.rpartition(".")[0] for suffix in _images_in(members)}
-    own = (suffix.removeprefix(stem) for stem in stems if stem for suffix in members if suffix.startswith(f"{stem}."))
+    folded: dict[str, list[str]] = {}  # stems in small letters -> the stems
+    for stem in stems:
+        folded.setdefault(stem.lower(), []).append(stem)
+    owners = {suffix: _stem_of(suffix, stems, folded) for suffix in members}
+    own = (suffix[len(stem) :] for suffix, stem in owners.items() if stem)
     if not any(suffix == ".json" or TEXT.fullmatch(suffix) for suffix in own):
         yield key, members
         return
     parts: dict[str, Members] = {}
     for suffix, member in members.items():
-        stem = max((stem for stem in stems if suffix.startswith(f"{stem}.")), key=len, default="")
-        parts.setdefault(stem, {})[suffix.removeprefix(stem)] = member
+        stem = owners[suffix]
+        parts.setdefault(stem, {})[suffix[len(stem) :]] = member
     for stem, part in parts.items():
         yield key + stem, part
+
+
+def _stem_of(suffix: str, stems: set[str], folded: Mapping[str, Sequence[str]]) -> str:
+    """Return the stem of the image that a file belongs to: the longest one, in other letters if it is the only one."""
+    stem = suffix
+    while stem := stem.rpartition(".")[0]:
+        if stem in stems:
+            return stem
+        if len(others := folded.get(stem.lower(), ())) == 1:
+            return others[0]
+    return ""
 
 
 def _images_in(members: Members) -> list[str]:
