@@ -25,6 +25,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from clipgan.base import out_of_memory
 from clipgan.base.console import console
 from clipgan.config.command_line import helped, messages_not_tracebacks
 from clipgan.evaluating.options import EvaluateOptions, parse
@@ -34,7 +35,7 @@ def main() -> None:
     """Run the command line."""
     if helped(__doc__):
         return
-    with messages_not_tracebacks("out"):
+    with messages_not_tracebacks("out"), out_of_memory.told("a smaller metrics.batch needs less"):
         evaluate(parse(sys.argv[1:]))
 
 

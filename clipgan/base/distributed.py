@@ -20,6 +20,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from clipgan.base.errors import ProcessError, UserError
+from clipgan.base.out_of_memory import is_out_of_memory
 from clipgan.base.text import first_line
 
 T = TypeVar("T")
@@ -117,9 +118,9 @@ def _exchanging() -> Iterator[None]:
     """Turn the failure of an exchange into one message: all processes but the one that died see it."""
     try:
         yield
-    except torch.OutOfMemoryError:
-        raise
     except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
         said = GLOO_EXTRAS.sub("", first_line(error))
         raise ProcessError(f"process {rank()} of {world_size()} has lost another one: {said}") from error
 

@@ -11,7 +11,7 @@ SAID = re.compile(  # by a RuntimeError: PyTorch's allocator of a CPU's memory, 
     r"can't allocate memory|not enough memory|CUDA error: out of memory|STATUS_ALLOC_FAILED"
 )
 PLACE = re.compile(r"^\[enforce fail at [^\]]*\] .*?\. ")  # in PyTorch's code, which begins its message
-REMEDIES = (
+TRAINING = (  # what needs less memory in one
     "a smaller batch needs less, and so does accumulate=N (a training's step in N parts, which contrast as one with"
     " contrast.grad_cache=true), clip.grad_checkpointing=true, or a smaller metrics.batch"
 )
@@ -25,12 +25,16 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """Turn the errors of a block that runs out of memory into a MemoryRanOutError: one line, with what needs less."""
+def told(remedy: str | None = None) -> Iterator[None]:
+    """Turn the errors of a block that runs out of memory into a MemoryRanOutError of one line.
+
+    Args:
+        remedy: what needs less memory, for the end of the line.
+    """
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
         said = PLACE.sub("", first_line(error)) if str(error) else "no more can be allocated"
-        raise MemoryRanOutError(f"out of memory: {said}; {REMEDIES}") from error
+        raise MemoryRanOutError(f"out of memory: {said}" + (f"; {remedy}" if remedy else "")) from error

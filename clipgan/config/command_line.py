@@ -94,7 +94,9 @@ def with_overrides(config: Config, overrides: Sequence[str], further_keys: Itera
                 OmegaConf.update(node, section, OmegaConf.select(_composed([*places, line]), section), merge=False)
             else:
                 OmegaConf.update(node, group, override.value())
-    return from_yaml(node, further_keys)
+    changed = from_yaml(node, further_keys)
+    refuse_unread(changed, map(key_of, overrides))
+    return changed
 
 
 def _composed(overrides: list[str]) -> Any:

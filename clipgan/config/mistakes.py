@@ -271,7 +271,7 @@ def _is_simclr(key: str) -> bool:
 def refusals_as_mistakes() -> Iterator[None]:
     """Turn what the system refuses in the block, memory too, into a UserError with one message."""
     try:
-        with out_of_memory.told():
+        with out_of_memory.told(out_of_memory.TRAINING):
             yield
     except OSError as error:
         if (message := system_message(error)) is None:

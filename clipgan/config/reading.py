@@ -170,7 +170,8 @@ def refuse_unread(config: Config, given: Iterable[str]) -> None:
         UserError: names the first one that would change nothing.
     """
     given, data = list(given), config.data
-    if "data.path" in given and data.path is not None and data.name == "shapes":  # conf/data/shapes.yaml has the key
+    drawn = data.path is not None and data.name == "shapes"
+    if drawn and "data.path" in given and "data" not in given:  # a sweep over data sets has both, for each of them
         raise UserError(
             f"data.path={data.path} is not read with data=shapes, which draws its images: give data=NAME, too"
         )

@@ -13,10 +13,11 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from clipgan.base import out_of_memory
 from clipgan.base.children import PATIENT, end, end_with_parent, ended_within, exit_status
 from clipgan.base.console import console
 from clipgan.base.distributed import hosted_store, planned_size
-from clipgan.base.errors import DivergenceError, Interrupted, ProcessError, UserError
+from clipgan.base.errors import DivergenceError, Interrupted, MemoryRanOutError, ProcessError, UserError
 from clipgan.base.heartbeat import child_name
 from clipgan.config import Config
 
@@ -149,9 +150,12 @@ def _one_of_them(config: Config, run_dir: Path, train: Train, environment: dict[
         begun.send(None)
     console.quiet = True  # only the first process prints
     try:
-        train(config, run_dir)
+        with out_of_memory.told(out_of_memory.TRAINING):
+            train(config, run_dir)
     except Interrupted:
         pass
+    except MemoryRanOutError as error:
+        sys.exit(str(error))  # memory may run out in one process alone
     except (DivergenceError, UserError):
         sys.exit(1)  # the first process fails too, and prints the reason
 

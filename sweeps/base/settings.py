@@ -1,5 +1,6 @@
 """The settings of a sweep: the keys under `hydra.sweeper`."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -190,7 +191,8 @@ class Settings:
 
     def _refuse(self, name: str, allowed: str) -> None:
         value = getattr(self, name)
-        given = "null" if value is None else value
+        as_typed = json.dumps(value, separators=(",", ":")).replace('"', "")  # null, true, [a,b]
+        given = as_typed if value is None or isinstance(value, bool | list) else value
         raise SweepError(f"hydra.sweeper.{name}={given} is not allowed: it must be {allowed}")
 
 

@@ -2,10 +2,11 @@
 
 Hydra composes each combination of options (`model=tiny,base`) once, in 0.15 s. Within a combination, points differ in
 plain values alone: the app's `hydra.sweeper.point_check` tries these in a few milliseconds. It gets the configuration
-of a combination, and the keys and groups that the command line gives there besides the plain values: a job may refuse
-one that it does not read.
+of a combination and, if it takes a second argument, the keys and groups that the command line gives there besides the
+plain values: a job may refuse one that it does not read.
 """
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -34,7 +35,8 @@ def check_points(source: Source, fixed: Sequence[str], composition: Composition,
         SweepError: names the first points that are not allowed.
     """
     points = source.grid if isinstance(source, Grid) else source.examples()
-    make = get_method(make_check) if make_check is not None else _types_only
+    make: Callable[..., Check] = get_method(make_check) if make_check is not None else _types_only
+    takes_keys = len(inspect.signature(make).parameters) > 1
     checks: dict[tuple[str, ...], Check] = {}
     tried: set[str] = set()  # names that are no axis: `Composition.check_choices` tries the axes
     refused = []
@@ -47,7 +49,8 @@ def check_points(source: Source, fixed: Sequence[str], composition: Composition,
             if lines not in checks:
                 config = composition.composed((*fixed, *lines))
                 own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-                checks[lines] = make(own, [line.partition("=")[0].lstrip("+~") for line in (*fixed, *lines)])
+                given = [line.partition("=")[0].lstrip("+~") for line in (*fixed, *lines)]
+                checks[lines] = make(own, given) if takes_keys else make(own)
             checks[lines]({override.key_or_group: override.value() for override in values})
         except Exception as error:  # the app's own errors
             refused.append(f"{point}: {first_line(error)}")
@@ -59,7 +62,7 @@ def check_points(source: Source, fixed: Sequence[str], composition: Composition,
         )
 
 
-def _types_only(config: DictConfig, given: Sequence[str]) -> Check:
+def _types_only(config: DictConfig) -> Check:
     """For an app without a check: a value must have the type of its key."""
 
     def check(values: Mapping[str, Any]) -> None:

@@ -100,8 +100,10 @@ def _verdict(ranking: Ranking) -> Iterator[Table | str]:
         return
     if len(names := ranking.goal.names) > 1:
         yield from verdict(ranking)
-        for result in sorted(ranking.leaders, key=lambda result: result.values[0]):
-            said = "  ".join(f"{name} {cell(value)}" for name, value in zip(names, result.values, strict=True))
+        leaders = sorted(ranking.leaders, key=lambda result: result.values[0])
+        written = [column(values) for values in zip(*(result.values for result in leaders), strict=True)]
+        for result, values in zip(leaders, zip(*written, strict=True), strict=True):
+            said = "  ".join(f"{name} {value}" for name, value in zip(names, values, strict=True))
             yield f"  trial {result.replicas[0].label}  {result}  {said}"
         return
     [metric] = names

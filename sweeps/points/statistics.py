@@ -14,7 +14,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sweeps.points.numbers import LEAST, digits, padded
+from sweeps.points.numbers import LEAST, digits, estimate, padded
 
 Interval = tuple[float, float]
 
@@ -59,7 +59,7 @@ class Summary:
             return f"{self.mean:.{least}g}"
         low, high = self.interval
         n = digits((self.mean, self.mean + 10 * self.deviation), least)
-        return f"{self.mean:.{n}g} ± {self.deviation:.2g} [{low:.{n}g}, {high:.{n}g}] n={self.n}"
+        return f"{self.mean:.{n}g} ± {estimate(self.deviation)} [{low:.{n}g}, {high:.{n}g}] n={self.n}"
 
 
 def columns(summaries: Sequence[Summary]) -> tuple[list[str], list[str], list[str]]:
@@ -68,7 +68,7 @@ def columns(summaries: Sequence[Summary]) -> tuple[list[str], list[str], list[st
     n = digits((*(summary.mean for summary in summaries), *ends))
     return (
         [padded(summary.mean, n) for summary in summaries],
-        ["-" if summary.deviation is None else f"{summary.deviation:.2g}" for summary in summaries],
+        ["-" if summary.deviation is None else estimate(summary.deviation) for summary in summaries],
         ["-" if s.interval is None else " to ".join(padded(end, n) for end in s.interval) for s in summaries],
     )
 

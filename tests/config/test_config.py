@@ -335,3 +335,4 @@ def test_a_place_of_data_is_not_ignored_by_drawn_shapes():
         make_config("data.path=COCO")
     make_config("data.path=null")
     make_config("data=coco", "data.path=COCO")
+    make_config("data=shapes", "data.path=COCO")  # as in a sweep over data=shapes,coco

@@ -110,7 +110,7 @@ def test_every_field_that_changes_a_figure_changes_its_name():
         (["metrics.captions=random"], ["metrics.real=prompted", "all with metrics.captions=random"]),
         (["metrics.resize=bicubic"], ["metrics.resize=bicubic", "extractor"]),
         (["metrics.inception_score=end"], ["metrics.inception_score=end", "never with metrics.extractor=judge"]),
-        (["metrics=fid5k", "metrics.clip_score=end"], ["metrics.judge=None", "clip@metrics.judge=NAME", "clip_score"]),
+        (["metrics=fid5k", "metrics.clip_score=end"], ["metrics.judge=null", "clip@metrics.judge=NAME", "clip_score"]),
     ],
 )
 def test_protocols_that_make_no_sense_are_refused(overrides, words):

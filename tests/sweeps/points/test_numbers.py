@@ -2,13 +2,23 @@
 
 import math
 
-from sweeps.points.numbers import column, digits
+from sweeps.points.numbers import column, digits, estimate
 
 
 def test_values_that_differ_look_different() -> None:
     assert column([0.9999 + 1e-5 * step for step in (1, 2, 3)]) == ["0.99991000", "0.99992000", "0.99993000"]
     assert column([1e6 + step for step in (1.0, 2.0)]) == ["1000001", "1000002"]
     assert len(set(column([1e6 + 0.25 * step for step in range(9)]))) == 9
+
+
+def test_an_outlier_does_not_make_others_look_equal() -> None:
+    assert column([12.3412, 12.3389, 310.2]) == ["12.3412", "12.3389", "310.200"]
+    assert len(set(column([0.30694, 0.30691, 1.585]))) == 3
+    assert column([0.3, 0.5, 1.585, 1.585, 1.585]) == ["0.3000", "0.5000", "1.585", "1.585", "1.585"]
+
+
+def test_an_estimate_has_two_digits_and_all_before_the_point() -> None:
+    assert [estimate(value) for value in (0.0123, 5.18, 99.4, 110.6, 0.0)] == ["0.012", "5.2", "99", "111", "0"]
 
 
 def test_a_column_has_one_number_of_digits() -> None:

@@ -182,8 +182,8 @@ def test_two_processes_pretrain_what_one_does(configure, cache_dir, tmp_path):
         (["simclr.head=mlp"], "simclr.head=mlp.*plain, bn"),
         (["simclr.views=1"], "simclr.views=1 .*>= 2"),
         (["simclr.few_labels=[0.1,1]"], r"simclr.few_labels=1.0 .*less than 1"),
-        (["simclr.few_labels=[0.1,0.1]"], r"simclr.few_labels=\[0.1, 0.1\].*no share twice"),
-        (["simclr.few_labels=[0.1,0.10000001]"], r"simclr.few_labels=\[0.1, 0.10000001\].*no share twice"),
+        (["simclr.few_labels=[0.1,0.1]"], r"simclr.few_labels=\[0.1,0.1\].*no share twice"),
+        (["simclr.few_labels=[0.1,0.10000001]"], r"simclr.few_labels=\[0.1,0.10000001\].*no share twice"),
         (
             ["simclr.few_labels=0.1"],
             r"few_labels=0.1 is not allowed: simclr.few_labels must be a list, as in simclr.few_labels=\[0.1\]",
