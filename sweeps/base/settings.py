@@ -191,9 +191,9 @@ class Settings:
 
     def _refuse(self, name: str, allowed: str) -> None:
         value = getattr(self, name)
-        as_typed = json.dumps(value, separators=(",", ":")).replace('"', "")  # null, true, [a,b]
-        given = as_typed if value is None or isinstance(value, bool | list) else value
-        raise SweepError(f"hydra.sweeper.{name}={given} is not allowed: it must be {allowed}")
+        if value is None or isinstance(value, bool | list):  # as the command line has it: null, true, [a,b]
+            value = json.dumps(value, separators=(",", ":")).replace('"', "")
+        raise SweepError(f"hydra.sweeper.{name}={value} is not allowed: it must be {allowed}")
 
 
 def dotted_keys() -> list[str]:
