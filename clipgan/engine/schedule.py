@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
+from clipgan.base.text import counted
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -26,7 +28,7 @@ class Schedule:
 
     def counted(self, units: int) -> str:
         """Write a number of units: `4 kimg`, `1 epoch`, `2 epochs`."""
-        return f"{units} {self.unit if units == 1 else self.plural}"
+        return counted(units, self.unit, self.plural)
 
     def units_done(self, step: int) -> int:
         """Compute the whole units after `step` steps; the last step always completes the run."""

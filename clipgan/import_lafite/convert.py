@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from clipgan.base.errors import UserError
+from clipgan.base.text import counted
 from clipgan.import_lafite.unpickle import Module
 from clipgan.models.networks.lafite.resample import kernel
 
@@ -160,7 +161,7 @@ def _check(network: Module, name: str, path: Path) -> None:
     for place, value in network.tensors():
         if value.is_floating_point() and not torch.isfinite(value).all():
             count = int((~torch.isfinite(value)).sum())
-            values = "1 value that is" if count == 1 else f"{count} values that are"
+            values = counted(count, "value that is", "values that are")
             raise UserError(f"{path}: {name}.{place} has {values} NaN or infinite: a training that diverged")
         if place.endswith("resample_filter") and not torch.allclose(value, kernel(value.device, value.dtype)[0, 0]):
             raise UserError(f"{path}: {name}.{place} is another filter than [1, 3, 3, 1], the supported one")

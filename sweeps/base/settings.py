@@ -42,9 +42,7 @@ class Settings:
     replicas_trials: int | None = None  # of replicas=auto: largest number of trials of the whole study; null: no limit
     seed_key: str = "seed"  # the key of the seed; replicas add 0, 1, ... to its value
     aggregate: str = "mean"  # value of a point with replicas: mean | median | a quantile such as q75
-    point_check: str | None = (
-        None  # function of the app that makes a check of points (command/point_check.py), by its path
-    )
+    point_check: str | None = None  # function of the app that makes a check of points, by its path
     dry_run: Any = False  # true: print the points and what is known of the cost | measure: run a short job for the cost
     dry_run_overrides: list[str] = field(default_factory=list)  # overrides for this job
     storage: str = "sqlite:///sweeps.db"  # database of the study; postgresql://USER@HOST/DATABASE for several hosts

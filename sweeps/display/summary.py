@@ -12,7 +12,7 @@ from clipgan.base.console import PlainConsole
 from clipgan.base.installed import with_this_python
 from clipgan.base.text import counted
 from sweeps.command.next_steps import Step
-from sweeps.display.table import StudyTable, cell, names_in, point_cells, study_table
+from sweeps.display.table import StudyTable, names_in, point_cells, single, study_table
 from sweeps.points.numbers import column, digits
 from sweeps.points.ranking import Ranking
 from sweeps.points.statistics import caution, columns
@@ -112,7 +112,7 @@ def _verdict(ranking: Ranking) -> Iterator[Table | str]:
         yield _replica_table(ranking)
         if said := caution(result.first.n for result in ranking.points):
             yield said
-        best, value, aggregate = ranking.best, cell(ranking.best.values[0], n), ranking.goal.aggregate
+        best, value, aggregate = ranking.best, single(ranking.best.values[0], n), ranking.goal.aggregate
         said = f"{best.first}  {metric} {value}"
         if aggregate != "mean":
             said = f"{metric} {value} ({aggregate}; mean {best.first})"
@@ -122,7 +122,7 @@ def _verdict(ranking: Ranking) -> Iterator[Table | str]:
             yield f"against the best: difference of the means; all intervals hold at once with probability {share}"
     else:
         [record] = ranking.best.complete
-        yield f"best: trial {record.label}  {record}  {metric} {cell(record.value, n)}{_where(record)}"
+        yield f"best: trial {record.label}  {record}  {metric} {single(record.values[0], n)}{_where(record)}"
     yield from verdict(ranking)
 
 

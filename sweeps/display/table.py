@@ -13,7 +13,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from sweeps.base.even_choice import evenly
-from sweeps.points.numbers import LEAST, MOST_WHOLE, column
+from sweeps.points.numbers import MOST_WHOLE, column, digits
 from sweeps.points.ranking import Goal, Ranking
 from sweeps.points.search_space import Values, name_of, shown
 from sweeps.points.trial_record import TrialRecord
@@ -129,10 +129,8 @@ def names_in(mappings: Iterable[Any]) -> list[str]:
     return list(dict.fromkeys(key for mapping in mappings for key in mapping))
 
 
-def cell(value: Any, n: int = LEAST) -> str:
-    """A value by itself as text: so many digits, and a whole number as such."""
-    if value is None:
-        return "-"
-    if isinstance(value, float):
-        return name_of(value) if value.is_integer() and abs(value) < MOST_WHOLE else f"{value:.{n}g}"
-    return str(value)
+def single(value: float, n: int | None = None) -> str:
+    """A number by itself as text: so many digits, by default as `digits` finds, and a whole number as such."""
+    if value.is_integer() and abs(value) < MOST_WHOLE:
+        return name_of(value)
+    return f"{value:.{n or digits([value])}g}"

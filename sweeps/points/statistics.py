@@ -56,7 +56,7 @@ class Summary:
     def text(self, least: int = LEAST) -> str:
         """Write it in one line; the mean has two digits of the deviation, and `least` significant digits or more."""
         if self.deviation is None or self.interval is None:
-            return f"{self.mean:.{least}g}"
+            return f"{self.mean:.{digits([self.mean], least)}g}"
         low, high = self.interval
         n = digits((self.mean, self.mean + 10 * self.deviation), least)
         return f"{self.mean:.{n}g} ± {estimate(self.deviation)} [{low:.{n}g}, {high:.{n}g}] n={self.n}"

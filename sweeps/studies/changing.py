@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from clipgan.base.text import counted
 from sweeps.base.errors import SweepError
 from sweeps.report.reading import Sweep, read
 from sweeps.study.changes import delete, refuse_running, rename
@@ -55,7 +56,7 @@ def _trials(sweep: Sweep) -> str:
     trials = (*sweep.trials, *sweep.superseded)
     states = Counter(trial.state for trial in trials)
     listed = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
-    return f"{len(trials)} trial{'' if len(trials) == 1 else 's'}{f' ({listed})' if listed else ''}"
+    return counted(len(trials), "trial") + (f" ({listed})" if listed else "")
 
 
 def _agreed(question: str) -> bool:

@@ -6,10 +6,10 @@ from pathlib import Path
 from rich import box
 from rich.table import Table
 
-from clipgan.base.text import shown_path
+from clipgan.base.text import counted, shown_path
 from sweeps.command.next_steps import next_steps, report_command
 from sweeps.display.summary import new_console, print_steps, print_study
-from sweeps.display.table import cell
+from sweeps.display.table import single
 from sweeps.report.reading import Sweep, read
 from sweeps.study.lookup import open_made, shown_url, study_names
 
@@ -30,7 +30,7 @@ def print_list(storage: str) -> None:
     names = study_names(database)
     for name in names:
         table.add_row(name, *_row(read(storage, name)))
-    console.print(f"{len(names)} {'study' if len(names) == 1 else 'studies'} in {shown_url(database.url)}")
+    console.print(f"{counted(len(names), 'study', 'studies')} in {shown_url(database.url)}")
     if names:
         console.print(table, soft_wrap=False)
 
@@ -42,7 +42,7 @@ def _row(sweep: Sweep) -> list[str]:
     return [
         *(str(states[state]) for state in STATES),
         ", ".join(sweep.goal.names),
-        "-" if best is None else ", ".join(map(cell, best.values)),
+        "-" if best is None else ", ".join(map(single, best.values)),
         "-" if best is None else str(best),
         f"{max(times):%Y-%m-%d %H:%M}" if times else "-",
     ]

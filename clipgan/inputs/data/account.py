@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import chain, zip_longest
 
+from clipgan.base.text import counted
 from clipgan.inputs.data.text import line_about, one_line
 
 NAMED = 10_000  # files of one kind that are listed by name; the rest is counted
@@ -76,7 +77,7 @@ class Account:
 
     def count(self, number: int) -> str:
         """Return a number with its unit, such as `2 images`."""
-        return f"{number} {self._unit.split()[-1]}{'s' * (number != 1)}"
+        return counted(number, self._unit.split()[-1])
 
     def why_no_caption(self, name: str) -> str:
         """Return the reason why an image has no caption."""

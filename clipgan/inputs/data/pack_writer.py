@@ -15,7 +15,7 @@ import numpy as np
 from clipgan.base.console import console, track
 from clipgan.base.durable_files import flush_file, replace_text
 from clipgan.base.errors import UserError
-from clipgan.base.text import first_line
+from clipgan.base.text import counted, first_line
 from clipgan.inputs.data.pack import SPLITS, Contents, Record, Source, read_lines
 
 CHUNK = 500  # images between two notes of the progress
@@ -135,9 +135,8 @@ def _counts(directory: Path) -> str:
         with (directory / split / "captions.jsonl").open(encoding="utf-8") as lines:
             counts = [len(json.loads(line)) for line in lines]
         images, captions = len(counts), sum(counts)
-        words.append(
-            f"{images} {kind} image{'s' * (images != 1)} with {captions or 'no'} caption{'s' * (captions != 1)}"
-        )
+        with_captions = counted(captions, "caption") if captions else "no captions"
+        words.append(f"{counted(images, f'{kind} image')} with {with_captions}")
     return f"packed are {' and '.join(words)}"
 
 

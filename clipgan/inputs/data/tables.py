@@ -112,7 +112,7 @@ def csv_rows(text: str, file: str, caption: str, note: Callable[[str], None]) ->
         elif len(fields) > len(header) and header != [file, caption]:
             yield number, f"it has {len(fields)} fields, the header {len(header)}: put fields with commas into quotes"
         elif fields and len(fields) < needed:
-            yield number, f"it has {len(fields)} field{'s' * (len(fields) > 1)}, the header {len(header)}"
+            yield number, f"it has {counted(len(fields), 'field')}, the header {len(header)}"
         elif fields:
             joined += len(fields) > len(header)
             whole = [*fields[: len(header) - 1], delimiter.join(fields[len(header) - 1 :])]

@@ -2,7 +2,9 @@
 
 import math
 
+from sweeps.display.table import single
 from sweeps.points.numbers import column, digits, estimate
+from sweeps.points.statistics import summary
 
 
 def test_values_that_differ_look_different() -> None:
@@ -15,6 +17,11 @@ def test_an_outlier_does_not_make_others_look_equal() -> None:
     assert column([12.3412, 12.3389, 310.2]) == ["12.3412", "12.3389", "310.200"]
     assert len(set(column([0.30694, 0.30691, 1.585]))) == 3
     assert column([0.3, 0.5, 1.585, 1.585, 1.585]) == ["0.3000", "0.5000", "1.585", "1.585", "1.585"]
+
+
+def test_a_number_by_itself_has_all_digits_before_the_point() -> None:
+    assert [single(value) for value in (12345.6, 0.123456, 3.0, 1e6, 0.5)] == ["12346", "0.1235", "3", "1000000", "0.5"]
+    assert str(summary([12345.6])) == "12346"
 
 
 def test_an_estimate_has_two_digits_and_all_before_the_point() -> None:

@@ -246,9 +246,9 @@ def test_too_few_images_for_a_measure_are_refused_before_an_encoder_is_trained(c
     for name in ("load_clip", "train_side_by_side"):
         monkeypatch.setattr(preparation, name, lambda *args, **kwargs: pytest.fail("this takes hours"))
     for few in ("data.n_heldout=3", "metrics.n_images=3"):
-        with pytest.raises(UserError, match=r"precision_recall needs at least 4 images of both kinds"):
+        with pytest.raises(UserError, match=r"^precision_recall needs at least 4 images of both kinds"):
             train(configure(few), tmp_path)
-    with pytest.raises(UserError, match=r"density_coverage needs at least \d+ real images"):
+    with pytest.raises(UserError, match=r"^density_coverage needs at least \d+ real images"):
         train(configure("data.n_heldout=5", "metrics.density_coverage=end"), tmp_path)
 
 

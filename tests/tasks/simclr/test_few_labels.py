@@ -65,16 +65,10 @@ def test_shares_that_do_not_fit_are_refused(counts, share, processes, message):
         chosen(labels_of(*counts), share, processes=processes)
 
 
-def test_the_share_that_the_message_names_fits():
-    labels = labels_of(290, 200, 10)
-    with pytest.raises(UserError) as refused:
-        chosen(labels, 0.1)
-    assert len(chosen(labels, float(str(refused.value).split()[-1]))) == 1
-
-
-def test_the_share_that_a_refusal_names_is_allowed():
-    labels = labels_of(4567, 15433)
+@pytest.mark.parametrize(("counts", "asked"), [((290, 200, 10), 0.1), ((4567, 15433), 0.9)])
+def test_the_share_that_a_refusal_names_is_allowed(counts, asked):
+    labels = labels_of(*counts)
     with pytest.raises(UserError, match="too many labels") as caught:
-        chosen(labels, 0.9)
-    share = float(str(caught.value).rpartition("at most ")[2])
-    assert np.bincount(labels.train[chosen(labels, share)[f"{100 * share:g}pct"]]).tolist() == [4567, 4567]
+        chosen(labels, asked)
+    [images] = chosen(labels, float(str(caught.value).rpartition("at most ")[2])).values()
+    assert np.bincount(labels.train[images]).tolist() == [min(counts)] * len(counts)
