@@ -19,7 +19,7 @@ from clipgan.inputs.data.splits import HELDOUT
 from clipgan.inputs.data.spool import Subset
 from clipgan.inputs.data.text import line_about, one_line
 
-VERSION = 5  # part of the packed set's cache key: raise it when the same files would be packed differently
+VERSION = 6  # part of the packed set's cache key: raise it when the same files would be packed differently
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,7 @@ def csv_rows(text: str, file: str, caption: str, note: Callable[[str], None]) ->
     """Yield line number and row of a CSV; its delimiter is the one that separates the two columns in the header.
 
     A row with commas too many is refused, except in a table of the two columns alone: there they are the caption's.
+    Empty fields beyond the header's are left out: spreadsheets write them.
 
     Args:
         text: the table.
@@ -109,7 +110,10 @@ def csv_rows(text: str, file: str, caption: str, note: Callable[[str], None]) ->
     for number, fields in rows:
         if isinstance(fields, str):
             yield number, fields
-        elif len(fields) > len(header) and header != [file, caption]:
+            continue
+        while len(fields) > len(header) and not fields[-1].strip():
+            fields.pop()
+        if len(fields) > len(header) and header != [file, caption]:
             yield number, f"it has {len(fields)} fields, the header {len(header)}: put fields with commas into quotes"
         elif fields and len(fields) < needed:
             yield number, f"it has {counted(len(fields), 'field')}, the header {len(header)}"

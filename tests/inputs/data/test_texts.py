@@ -241,8 +241,19 @@ def test_too_many_commas_among_several_columns_are_refused(tmp_path):
     assert "metadata.csv:2: it has 4 fields, the header 3: put fields with commas into quotes" in data.skipped
 
 
+@pytest.mark.parametrize("further", ["", ",source"])
+def test_empty_fields_beyond_the_header_are_none(further, tmp_path):
+    """Spreadsheets write them below each column that was ever used."""
+    source = further and ",here"
+    rows = f"file_name,text{further}\n0.png,a bird{source},,\n1.png,one{source}, ,\n2.png,two{source}\n"
+    data = load("metadata", table(tmp_path / "set", 3, rows), tmp_path)
+    assert everything(data) == {0: ["a bird"], 1: ["one"], 2: ["two"]}
+    assert not data.skipped
+    assert not any("commas" in note for note in data.notes)
+
+
 def test_a_table_of_faulty_rows_alone_says_which_faults(tmp_path):
-    rows = "file_name,text,source\n" + "".join(f"{k}.png,one,here,\n" for k in range(5))
+    rows = "file_name,text,source\n" + "".join(f"{k}.png,one,here,red\n" for k in range(5))
     words = r"it has no row that can be read: metadata\.csv:2: it has 4 fields, the header 3: .*csv:4: [^;]*$"
     with pytest.raises(UserError, match=words):
         load("metadata", table(tmp_path / "set", 5, rows), tmp_path)

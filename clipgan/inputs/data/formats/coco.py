@@ -6,6 +6,7 @@ PATH/train2014/COCO_train2014_000000000009.jpg, ..., PATH/val2014/...    (PATH/i
 
 import posixpath
 import unicodedata
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -132,14 +133,17 @@ def _read(annotations: Path, encoding: str, account: Account) -> tuple[dict[str,
 
 
 def _fields(entry: Any, *keys: str) -> list[str]:
-    """Return fields of an entry as strings: ids are numbers or strings.
+    """Return fields of an entry as strings: ids are whole numbers or strings; pandas writes 7.0 for 7.
 
     Raises:
-        ValueError: a field is missing, or neither a number nor a string.
+        ValueError: a field is missing, or neither a whole number nor a string.
     """
     if not isinstance(entry, dict):
         raise ValueError("it is not an object")
-    for key in keys:
-        if not isinstance(entry.get(key), str if key == "file_name" else str | int):
-            raise ValueError(f"its {key} is missing" if entry.get(key) is None else f"its {key} is {entry[key]}")
-    return [str(entry[key]) for key in keys]
+    found = {key: entry.get(key) for key in keys}
+    for key, value in found.items():
+        if key != "file_name" and isinstance(value, float | Decimal) and value % 1 == 0:
+            found[key] = int(value)
+        elif not isinstance(value, str if key == "file_name" else str | int):
+            raise ValueError(f"its {key} is missing" if value is None else f"its {key} is {value}")
+    return [str(value) for value in found.values()]
