@@ -57,6 +57,11 @@ def commands() -> list[str]:
     return list(dict.fromkeys(" ".join(line.split()) for line in found))
 
 
+def options(group: str) -> list[str]:
+    """The options of a group that clipgan ships."""
+    return sorted(path.stem for path in (ROOT / "conf" / group).glob("*.yaml"))
+
+
 def plain_environment() -> dict[str, str]:
     """Without what `make test ARGS=...` hands on, and without another place for figures."""
     own = ("ARGS", "MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "MFLAGS", "MLFLOW_TRACKING_URI")
@@ -73,6 +78,15 @@ def test_a_command_stands_where_it_is_found():
     assert not [line for line in other if line.startswith((" ", "$")) and COMMAND.match(line.lstrip(" $"))]
 
 
+def test_the_table_of_groups_names_every_group_and_option():
+    rows = {group: set(re.findall(r"`([^`]+)`", cell)) for group, cell in
+            re.findall(r"^\| `(\w+)` \| ([^|]+) \|", README, re.MULTILINE)}  # fmt: skip
+    groups = {path.name for path in (ROOT / "conf").iterdir() if path.is_dir()} - {"hydra"}
+    assert rows.keys() == groups
+    for group in groups - {"experiment"}:  # docs/experiments.md lists the experiments
+        assert rows[group] == set(options(group)), f"add it to the row `{group}` of the README"
+
+
 def test_tab_completion():
     """What a person types, after the page's line, and what the tab key offers."""
     typed = "python train.py loss="
@@ -84,7 +98,7 @@ def test_tab_completion():
     echo "${{COMPREPLY[@]}}"
     """
     done = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["loss=asymmetric", "loss=lafite", "loss=lafite_cos", "loss=symmetric"], done.stderr
+    assert done.stdout.split() == [f"loss={name}" for name in options("loss")], done.stderr
 
 
 def test_the_python_of_the_page_uses_functions_that_there_are():

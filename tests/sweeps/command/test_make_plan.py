@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 
 from sweeps.report.__main__ import write
 from tests.sweep_check import check_sweep
-from tests.sweeps.sweep_app import APP, REPOSITORY, App
+from tests.sweeps.sweep_app import APP, App
 
 
 def points(app: App, name: str | None = None) -> list[tuple[dict[str, object], int]]:
@@ -237,13 +237,6 @@ def test_a_mistake_is_one_message(overrides: list[str], message: str, tmp_path: 
     with pytest.raises(HydraException) as caught:
         check_sweep(APP.parent / "conf", overrides, tmp_path)
     assert message in str(caught.value)
-
-
-def test_the_options_of_both_groups_are_documented_in_the_manual() -> None:
-    readme = (REPOSITORY / "README.md").read_text()
-    from sweeps.base.samplers_and_pruners import PRUNERS, SAMPLERS
-
-    assert all(f"`{name}`" in readme for name in (*PRUNERS, *SAMPLERS))
 
 
 @pytest.mark.slow
