@@ -74,9 +74,13 @@ def with_meanings(text: str, section: str, known: Mapping[str, str]) -> str:
 
 
 def with_measures(text: str) -> str:
-    """A protocol of `metrics` that says of each measure when it is due."""
-    missing = [each for each in fields(Measures) if not re.search(rf"^{each.name}:", text, re.MULTILINE)]
-    return text + "".join(f"{each.name}: {each.default}  # {meanings(Measures)[each.name]}\n" for each in missing)
+    """A protocol of `metrics` that says of each measure when it is due; missing ones stand behind the others."""
+    names = {each.name: each.default for each in fields(Measures)}
+    lines = text.splitlines()
+    places = {line.partition(":")[0]: place for place, line in enumerate(lines, 1)}
+    end = max(place for name, place in places.items() if name in names)
+    lines[end:end] = [f"{name}: {names[name]}  # {meanings(Measures)[name]}" for name in names if name not in places]
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

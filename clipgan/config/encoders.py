@@ -15,9 +15,7 @@ class TinyClipTraining:
     steps: int = 500  # steps of training
     batch: int = 64  # images a step
     lr: float = 1e-3  # peak of the cosine schedule
-    hard_negatives: int = (
-        0  # shapes: swaps of one attribute that an image and its caption are told from, for each image
-    )
+    hard_negatives: int = 0  # shapes: further negatives of each image: its scene with one attribute swapped
     min_attribute_accuracy: float = 0.85  # shapes: least share of captions told from one with a swapped attribute
 
     def __post_init__(self) -> None:

@@ -72,10 +72,8 @@ class ViewConfig:
     """How the encoders see generated images in a training step. LAFITE's code: crop=0.5, pad=true, antialias=false."""
 
     crop: float = 1.0  # least side of a random crop, one for the batch, as a share of the image's; 1: no crop
-    # an image smaller than the encoder's input is not cropped then
-    pad: bool = (
-        False  # true: put an image smaller than the encoder's input on white, at a random place; false: enlarge it
-    )
+    # An image that is smaller than the encoder's input is not cropped.
+    pad: bool = False  # an image smaller than the encoder's input: true: on white, at a random place; false: enlarged
     antialias: bool = True  # whether an image that shrinks is smoothed
 
     def __post_init__(self) -> None:

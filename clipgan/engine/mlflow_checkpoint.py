@@ -87,8 +87,17 @@ def find_run(run_id: str, tracking_uri: str, given: str) -> Any:
 
 
 def refuse_missing_database(tracking_uri: str, given: str) -> None:
+    """Refuse an SQLite database that does not exist: MLflow would create an empty one.
+
+    Args:
+        tracking_uri: of MLflow.
+        given: what the user gave, for the message.
+
+    Raises:
+        UserError: there is no such file.
+    """
     database = Path(tracking_uri.removeprefix("sqlite:///"))
-    if tracking_uri.startswith("sqlite:///") and not lookup.exists(database):  # MLflow would create an empty database
+    if tracking_uri.startswith("sqlite:///") and not lookup.exists(database):
         shown = without_passwords(tracking_uri)
         raise UserError(f"{given}: there is no MLflow at {shown}; give another with mlflow.tracking_uri=URI")
 

@@ -1,7 +1,8 @@
 """The interface of a measure: it takes rows, one per generated image, and returns metrics of all rows.
 
 To add one, write `clipgan/metrics/measures/NAME.py` with a subclass of `Measure` and `MEASURE`, an instance of it, and
-give it a line in `clipgan/config/measure_registry.py`. `make comments` then writes its key into conf/metrics/.
+give it a line in `clipgan/config/measure_registry.py`. `make comments` then writes its key into conf/metrics/. `kid.py`
+is an example that reads the shared features, `fd_dinov2.py` one with a network of its own.
 
 Shapes: N generated images, M real ones, n images of a chunk, R resolution, D width of the extractor's features, C of
 the judge's embedding, T different captions.
@@ -87,7 +88,7 @@ class Setting:
         return network_name(measure, self.config, self.n_real, network)
 
     def caption_name(self, measure: str) -> str:
-        """Name a metric of the judge's comparison of images with captions; see `protocol.caption_name`."""
+        """Name a metric of the judge's comparison of images with captions; see `metric_names.caption_name`."""
         return caption_name(measure, self.config, self.self_judged)
 
 

@@ -14,8 +14,8 @@ from clipgan.base.cache import cache_entry
 from clipgan.base.console import console
 from clipgan.base.errors import UserError
 from clipgan.config import DataConfig
-from clipgan.inputs.data import files, shapes  # fmt: skip
-from clipgan.inputs.data.formats import (  # fmt: skip
+from clipgan.inputs.data import files, shapes
+from clipgan.inputs.data.formats import (
     celeba_hq,
     cifar,
     coco,
