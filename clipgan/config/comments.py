@@ -78,7 +78,7 @@ def with_measures(text: str) -> str:
     names = {each.name: each.default for each in fields(Measures)}
     lines = text.splitlines()
     places = {line.partition(":")[0]: place for place, line in enumerate(lines, 1)}
-    end = max(place for name, place in places.items() if name in names)
+    end = max((place for name, place in places.items() if name in names), default=len(lines))
     lines[end:end] = [f"{name}: {names[name]}  # {meanings(Measures)[name]}" for name in names if name not in places]
     return "\n".join(lines) + "\n"
 

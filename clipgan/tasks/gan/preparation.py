@@ -7,14 +7,12 @@ import torch
 
 from clipgan.base.cache import cache_dir_of
 from clipgan.base.console import console
-from clipgan.base.errors import UserError
-from clipgan.config import GUIDE, ConditionConfig, Config, Need
+from clipgan.config import GUIDE, ConditionConfig, Config
 from clipgan.engine.precision import choose_encoder_precision
-from clipgan.engine.run_checkpoints import check_resumption
 from clipgan.engine.same_run import check_data
 from clipgan.inputs.batches.batches import check_batch_size
 from clipgan.inputs.data.loading import load_data
-from clipgan.inputs.data.pack import SPLITS, PackedData
+from clipgan.inputs.data.pack import PackedData
 from clipgan.inputs.data.summary import report_files
 from clipgan.inputs.encoders.clip import FrozenClip, load_clip
 from clipgan.inputs.encoders.frozen import FrozenEncoder
@@ -22,14 +20,9 @@ from clipgan.inputs.encoders.frozen_layers import FrozenLayers
 from clipgan.inputs.encoders.resnet import FrozenResNet, load_resnet
 from clipgan.inputs.encoders.side_by_side import train_side_by_side
 from clipgan.inputs.encoders.trained_activation import say_activation
-from clipgan.inputs.encoders.weights import check_weights
 from clipgan.inputs.features.feature_cache import Features, load_features
-from clipgan.metrics.inception import find_inception_weights
-from clipgan.metrics.measure import load_measure
-from clipgan.metrics.metric_names import prompt_split, real_split
-from clipgan.metrics.prompts import possible_captions, real_indices
-from clipgan.metrics.retrieval import are_varied
 from clipgan.models.losses.structure import active_terms
+from clipgan.tasks.gan.early_checks import check_captions, check_files, check_measures
 from clipgan.tasks.simclr.pretrained import Pretrained, find_pretrained, load_pretrained
 
 
@@ -45,113 +38,6 @@ class Prepared:
     cache_dir: Path
     frozen: FrozenLayers | None = None  # the layers that a projected D reads
     pretrained: Pretrained | None = None  # where the ResNet comes from with resnet=simclr
-
-
-def check_files(config: Config, device: torch.device) -> None:
-    """Refuse missing files at once, not after an hour.
-
-    Raises:
-        UserError: a file that the configuration names does not exist.
-    """
-    judge = config.metrics.judge
-    check_weights({
-        "clip.checkpoint": config.clip.checkpoint,
-        "resnet.checkpoint": config.resnet.checkpoint,
-        "discriminator.checkpoint": config.discriminator.checkpoint,
-        "metrics.judge.checkpoint": judge.checkpoint if judge else None,
-    })  # fmt: skip
-    if config.metrics.extractor == "inception":
-        find_inception_weights(config.metrics.inception_weights)
-    for measure in config.metrics.asked():
-        load_measure(measure).extractors(config.metrics, device)  # kept for the evaluation
-    check_resumption(config)
-
-
-def check_captions(config: Config, data: PackedData) -> None:
-    """Refuse a data set that lacks captions that the run needs, and print the measures that it cannot have.
-
-    Raises:
-        UserError: the run, or a CLIP that it trains, needs captions or their words, and the data set lacks them.
-    """
-    bare = [name for name in SPLITS if not any(getattr(data, name).captions)]
-    if bare and config.condition.language_free < 1:
-        raise UserError(
-            f"data={data.name} has no captions ({' and '.join(bare)} images): put them into a text file beside each "
-            "image (NAME.txt, one a line; data=folder) or into a table (metadata.csv with the columns file_name and "
-            "text; data=metadata), or train without any: condition=language_free"
-        )
-    if "train" in bare and config.condition.pseudo_text == "nearest":
-        raise UserError(
-            f"condition.pseudo_text=nearest takes captions of near images, but data={data.name} has none; "
-            "use condition.pseudo_text=noise"
-        )
-    _leave_out(config, data)
-    has_words = data.train.has_words and data.heldout.has_words
-    what = "captions to train it on" if bare else "words to train a small CLIP on, only features of captions"
-    if config.clip.checkpoint is None and config.clip.train is not None and not has_words:
-        raise UserError(
-            f"clip={config.clip.name} cannot be trained: data={data.name} has no {what}; "
-            "choose another (clip=ViT-B32), or give its weights with clip.checkpoint=FILE"
-        )
-    judge = config.metrics.judge
-    if judge is not None and judge.checkpoint is None and judge.train is not None and not has_words:
-        raise UserError(
-            f"metrics={config.metrics.name} cannot train its judge, a small CLIP: data={data.name} has no {what}; "
-            "choose metrics=fid5k, or give its weights with metrics.judge.checkpoint=FILE"
-        )
-
-
-def check_measures(config: Config, data: PackedData) -> None:
-    """Refuse measures that need more images than there are, before an encoder is trained.
-
-    Raises:
-        UserError: see `Measure.check`.
-    """
-    n_real = len(real_indices(getattr(data, real_split(config)), config.metrics))
-    for name in config.metrics.asked():
-        load_measure(name).check(config, n_real)
-
-
-def _leave_out(config: Config, data: PackedData) -> None:
-    """Print the measures that the data set cannot have, because it has no captions, or not their words.
-
-    Raises:
-        UserError: one of them is the objective.
-    """
-    missing: dict[Need, str] = {}  # need -> the split that lacks what it needs
-    prompted = getattr(data, prompt_split(config))
-    if config.metrics.caption_list is None and not prompted.has_words:
-        missing |= {Need.CAPTIONS: prompt_split(config), Need.SHAPES: prompt_split(config)}
-    if not getattr(data, real_split(config)).has_words:
-        missing[Need.REAL_CAPTIONS] = real_split(config)
-    splits = sorted({*missing.values()})
-    lacks = "no words of captions" if any(any(getattr(data, name).captions) for name in splits) else "no captions"
-    if missing:
-        config.metrics.check_objective(f"{data.name}, which has {lacks}", *missing)
-    if Need.CAPTIONS not in missing and not are_varied(possible_captions(prompted, config.metrics)):
-        _leave_out_retrieval(config, data)
-    left_out = [name for need in missing if need != Need.SHAPES for name in config.metrics.asked(need)]
-    if left_out:
-        measures = " and ".join(f"metrics.{name}" for name in dict.fromkeys(left_out))
-        console.print(
-            f"data={data.name} has {lacks} of {' and '.join(splits)} images: {measures} cannot be measured, and are "
-            "left out"
-        )
-
-
-def _leave_out_retrieval(config: Config, data: PackedData) -> None:
-    """Print the measures that need different captions, where all prompts are one.
-
-    Raises:
-        UserError: one of them is the objective.
-    """
-    need = Need.VARIED_CAPTIONS
-    config.metrics.check_objective(f"{data.name}, whose prompts are all one caption", need)
-    for name in config.metrics.asked(need):
-        console.print(
-            f"data={data.name}: all prompts are one caption, among which each image would find its own: metrics.{name} "
-            "is left out"
-        )
 
 
 def reads_no_caption(condition: ConditionConfig) -> bool:
@@ -183,36 +69,14 @@ def prepare(config: Config, device: torch.device, run_dir: Path | None = None) -
     check_batch_size(config, data.train)
     if run_dir is not None:  # a training, which measures what is due
         check_measures(config, data)
-    judging = config.metrics.judge
-    # load ready encoders before training others, so that a missing file is reported at once
-    trains = {
-        "judge": judging if judging and judging.train and judging.checkpoint is None else None,  # takes the longest
-        "clip": config.clip if config.clip.train and config.clip.checkpoint is None else None,
-        "resnet": config.resnet.train if config.resnet.checkpoint is None and needs_resnet else None,
-    }
-    loaded_clip = None if trains["clip"] else load_clip(config.clip, data, cache_dir, device)
-    loaded_resnet = None
-    if needs_resnet and not trains["resnet"]:
-        loaded_resnet = _load_resnet(config, pretrained, data, cache_dir, device)
-    wanted = [training for training in trains.values() if training is not None]
-    train_side_by_side(wanted, config.data, config.resolution, cache_dir, device)
-    clip = loaded_clip or load_clip(config.clip, data, cache_dir, device)
-    say_activation(config.clip)
-    resnet = loaded_resnet or (_load_resnet(config, pretrained, data, cache_dir, device) if needs_resnet else None)
-    features = load_features(
-        data,
-        clip,
-        resnet,
-        config.resnet.ridge,
-        cache_dir,
-        device,
-        pseudo_text=config.condition.length(config.condition.image_noise)
-        if reads_no_caption(config.condition)
-        else None,
-    )
+    clip, resnet = _load_guides(config, needs_resnet, pretrained, data, cache_dir, device)
+    condition = config.condition
+    pseudo_text = condition.length(condition.image_noise) if reads_no_caption(condition) else None
+    features = load_features(data, clip, resnet, config.resnet.ridge, cache_dir, device, pseudo_text)
     clip.start_steps(choose_encoder_precision(config.clip.precision, device))
     if resnet is not None:
         resnet.start_steps(choose_encoder_precision(config.resnet.precision, device))
+    judging = config.metrics.judge
     judge = None if judging is None else load_clip(judging, data, cache_dir, device)
     if judging is not None:
         say_activation(judging, "metrics.judge")
@@ -224,6 +88,35 @@ def prepare(config: Config, device: torch.device, run_dir: Path | None = None) -
     guide = config.discriminator.network == GUIDE
     frozen = FrozenLayers(clip, f"clip={config.clip.name}", config.discriminator.layers) if guide else own
     return Prepared(data, clip, resnet, features, judge, cache_dir, frozen, pretrained)
+
+
+def _load_guides(
+    config: Config,
+    needs_resnet: bool,
+    pretrained: Pretrained | None,
+    data: PackedData,
+    cache_dir: Path,
+    device: torch.device,
+) -> tuple[FrozenClip, FrozenResNet | None]:
+    """Load the CLIP and the ResNet that guide the training, after training those that are trained on the data.
+
+    The judge, which is loaded later, is trained beside them. Encoders that need no training are loaded before others
+    are trained, so that a missing file is reported at once.
+    """
+    judge, clip, resnet = config.metrics.judge, config.clip, config.resnet
+    trained_judge = judge if judge and judge.train and judge.checkpoint is None else None
+    trained_clip = clip if clip.train and clip.checkpoint is None else None
+    trained_resnet = resnet.train if needs_resnet and resnet.checkpoint is None else None
+
+    def loaded_resnet() -> FrozenResNet | None:
+        return _load_resnet(config, pretrained, data, cache_dir, device) if needs_resnet else None
+
+    ready_clip = None if trained_clip else load_clip(clip, data, cache_dir, device)
+    ready_resnet = None if trained_resnet else loaded_resnet()
+    wanted = [each for each in (trained_judge, trained_clip, trained_resnet) if each]  # the judge takes the longest
+    train_side_by_side(wanted, config.data, config.resolution, cache_dir, device)
+    say_activation(clip)
+    return ready_clip or load_clip(clip, data, cache_dir, device), ready_resnet or loaded_resnet()
 
 
 def _load_own_layers(config: Config, device: torch.device) -> FrozenLayers | None:
