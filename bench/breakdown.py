@@ -28,7 +28,7 @@ from clipgan.base.console import console
 from clipgan.base.device import choose_device
 from clipgan.config import MEASURES, Config
 from clipgan.config.command_line import compose_config, messages_not_tracebacks
-from clipgan.engine import checkpointing, run_checkpoints
+from clipgan.engine import checkpoint_folder, checkpointing
 from clipgan.engine.result import Result
 from clipgan.engine.step_averages import StepAverages
 from clipgan.inputs.batches.batches import Batches
@@ -133,7 +133,7 @@ def wrapped(watch: Stopwatch) -> Iterator[None]:
         *measures(),
         (SampleGrid, "save", {"part": "grid"}),
         (checkpointing, "save_checkpoint", {"part": "checkpoint"}),
-        (run_checkpoints, "keep_only", {"part": "checkpoint"}),
+        (checkpoint_folder, "keep_only", {"part": "checkpoint"}),
         (RunLog, "metrics", {"part": "logging"}),
         (RunLog, "artifact", {"part": "logging"}),
         (RunLog, "model", {"part": "logging"}),

@@ -204,10 +204,10 @@ def _command(run: Any) -> UserCommand:
 
 def _resume_command(run: Any) -> str:
     """Return the command that continues an interrupted run, in the same directory."""
-    from clipgan.engine import run_checkpoints
+    from clipgan.engine import checkpoint_folder
 
     command = _command(run)
-    if run_checkpoints.holds_checkpoint(Path(run.runtime.output_dir)):  # newer than what `resume` names
+    if checkpoint_folder.holds_checkpoint(Path(run.runtime.output_dir)):  # newer than what `resume` names
         return command.resumed()
     return command.again()
 

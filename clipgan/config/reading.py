@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from clipgan.base.errors import UserError
@@ -190,6 +191,14 @@ def plain(config: Config) -> dict[str, Any]:
     uri = content["mlflow"]["tracking_uri"]
     content["mlflow"]["tracking_uri"] = uri and without_passwords(uri)
     return content
+
+
+def write_yaml(config: Config, path: Path) -> Path:
+    """Write the configuration to a YAML file, as `plain` has it; return the path."""
+    from omegaconf import OmegaConf
+
+    OmegaConf.save(OmegaConf.create(plain(config)), path)
+    return path
 
 
 def flatten(config: Config | Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Manage the checkpoints of one run: find the one to resume from, write new ones, delete old ones."""
+"""The checkpoints of a run while it trains: where it resumes from, when the next one is due, which one is the last."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ import torch
 from clipgan.base.console import console
 from clipgan.base.distributed import any_process, rank
 from clipgan.config import Config
-from clipgan.engine import run_checkpoints
+from clipgan.engine import checkpoint_folder
 from clipgan.engine.checkpoint_file import checkpoint_path, save_checkpoint
 from clipgan.engine.same_run import refuse_other
 
@@ -24,7 +24,7 @@ class Checkpointing:
         self.last_step = 0
         self._written_at = time.monotonic()
 
-    def find(self, device: torch.device, sources: Mapping[str, Any]) -> run_checkpoints.Found | None:
+    def find(self, device: torch.device, sources: Mapping[str, Any]) -> checkpoint_folder.Found | None:
         """Load the checkpoint that `config.resume` means, if there is one.
 
         Args:
@@ -34,7 +34,7 @@ class Checkpointing:
         Raises:
             UserError: the checkpoint is damaged, or belongs to another run.
         """
-        found = run_checkpoints.find(self.config.resume, self.run_dir, device)
+        found = checkpoint_folder.find(self.config.resume, self.run_dir, device)
         any_process(False)  # wait until all processes have read, before the first one writes
         if found is None:
             if self.config.resume == "none":
@@ -43,7 +43,7 @@ class Checkpointing:
         refuse_other(found, self.config, sources)
         return found
 
-    def begin_from(self, found: run_checkpoints.Found, step: int) -> None:
+    def begin_from(self, found: checkpoint_folder.Found, step: int) -> None:
         """Note the checkpoint that the run resumes from; if the user named it, move those of another branch aside."""
         if self.config.resume != "auto":
             self._set_aside(found)
@@ -56,7 +56,7 @@ class Checkpointing:
 
     def save_between(self, content: Mapping[str, Any]) -> None:
         """Write `latest.pt`, between two snapshots."""
-        self._save(self.run_dir / run_checkpoints.LATEST, content)
+        self._save(self.run_dir / checkpoint_folder.LATEST, content)
         self.say()
 
     def save_snapshot(self, units: int, content: Mapping[str, Any], snapshots: Sequence[tuple[int, float]],
@@ -71,8 +71,10 @@ class Checkpointing:
         """
         self._save(checkpoint_path(self.run_dir, units), content)
         if rank() == 0:
-            run_checkpoints.drop_latest(self.run_dir)
-            run_checkpoints.keep_only(self.run_dir, snapshots, self.config.keep_last, self.config.keep_best, maximised)
+            checkpoint_folder.drop_latest(self.run_dir)
+            checkpoint_folder.keep_only(
+                self.run_dir, snapshots, self.config.keep_last, self.config.keep_best, maximised
+            )
 
     def say(self) -> None:
         """Print the path of the newest checkpoint."""
@@ -88,7 +90,7 @@ class Checkpointing:
             save_checkpoint(path, dict(content))
         self.last, self.last_step, self._written_at = path, content["state"]["step"], time.monotonic()
 
-    def _set_aside(self, begin: run_checkpoints.Found | None) -> None:
+    def _set_aside(self, begin: checkpoint_folder.Found | None) -> None:
         """Move the checkpoints of another branch aside."""
         if rank() == 0:
-            run_checkpoints.set_aside(self.run_dir, begin)
+            checkpoint_folder.set_aside(self.run_dir, begin)

@@ -13,7 +13,7 @@ from clipgan.base.text import first_line
 from clipgan.config import MlflowConfig, from_record
 from clipgan.config.measure_registry import direction_of
 from clipgan.engine.checkpoint_file import checkpoint_path, snapshots
-from clipgan.engine.run_checkpoints import holds_checkpoint, newest_good
+from clipgan.engine.checkpoint_folder import holds_checkpoint, newest_good
 from clipgan.tracking.mlflow_run import RUN_DIR_TAG, RUN_ID_FILE, noted
 
 

@@ -22,7 +22,7 @@ from clipgan.base.text import first_line, shown_path
 from clipgan.base.unread_files import BackgroundCheck
 from clipgan.config import Config, MlflowConfig, flatten, plain
 from clipgan.config.identity import CHOOSE_SOURCES, is_listed
-from clipgan.engine import run_checkpoints
+from clipgan.config.reading import write_yaml
 from clipgan.engine.checkpointing import Checkpointing
 from clipgan.engine.history import History
 from clipgan.engine.interruption import Interruption
@@ -105,7 +105,7 @@ class Run(Task):
         status = "FAILED"
         try:
             if rank() == 0:
-                log.artifact(run_checkpoints.save_config(self.run_dir, self.config))
+                log.artifact(write_yaml(self.config, self.run_dir / "config.yaml"))
             if resumed_at is None:
                 self._snapshot(log, 0, self.first_values(), last=False)
             self._steps(log)

@@ -18,7 +18,7 @@ from clipgan.config.identity import (
     is_listed,
 )
 from clipgan.engine.checkpoint_file import load_checkpoint
-from clipgan.engine.run_checkpoints import ABANDONED, Found, checkpoints_in, exists
+from clipgan.engine.checkpoint_folder import ABANDONED, Found, checkpoints_in, exists
 
 MAX_SHOWN = 20  # differences
 RESUMABLE = (*CHANGE_NO_METRIC, *CHANGE_WHEN_RESUMED)  # keys that may change between a run and its resumption

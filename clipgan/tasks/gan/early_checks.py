@@ -5,7 +5,7 @@ import torch
 from clipgan.base.console import console
 from clipgan.base.errors import UserError
 from clipgan.config import Config, Need
-from clipgan.engine.run_checkpoints import check_resumption
+from clipgan.engine.checkpoint_folder import check_resumption
 from clipgan.inputs.data.pack import SPLITS, PackedData
 from clipgan.inputs.encoders.weights import check_weights
 from clipgan.metrics.inception import find_inception_weights

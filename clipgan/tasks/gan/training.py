@@ -15,7 +15,7 @@ from clipgan.base.distributed import rank
 from clipgan.base.installed import module_command
 from clipgan.base.text import shown_path
 from clipgan.config import Config, direction_of
-from clipgan.engine import run_checkpoints
+from clipgan.engine import checkpoint_folder
 from clipgan.engine.result import Report
 from clipgan.engine.run import Run
 from clipgan.engine.schedule import Schedule
@@ -182,7 +182,7 @@ def prepare_run(config: Config, run_dir: Path, device: torch.device, report: Rep
         UserError: data, weights or a checkpoint are missing or do not fit.
     """
     initial = None
-    if config.init is not None and not run_checkpoints.exists(config.resume, run_dir):
+    if config.init is not None and not checkpoint_folder.exists(config.resume, run_dir):
         initial = read_initial(config)  # before the data, so that a user learns of a mistake at once
     prepared = prepare(config, device, run_dir)
     return lambda: Training(config, run_dir, prepared, device, report, initial)

@@ -11,7 +11,7 @@ from clipgan.base.console import console
 from clipgan.base.errors import UserError
 from clipgan.base.mlflow_store import first_touch
 from clipgan.config import Config, MlflowConfig
-from clipgan.engine import run_checkpoints
+from clipgan.engine import checkpoint_folder
 from clipgan.engine.checkpoint_file import load_checkpoint
 from clipgan.engine.mlflow_checkpoint import last_checkpoint_of_run, refuse_missing_database
 from clipgan.engine.same_run import refuse_differences
@@ -68,7 +68,7 @@ def find_pretrained(config: Config, run_dir: Path | None) -> Pretrained:
 
 def _recorded(resume: str, run_dir: Path) -> tuple[Path | None, dict[str, Any]]:
     """Return the checkpoint that a run goes on from, and the pretraining that it records."""
-    found = run_checkpoints.find(resume, run_dir, torch.device("meta"))
+    found = checkpoint_folder.find(resume, run_dir, torch.device("meta"))
     return (None, {}) if found is None else (found[0], found[1].get("resnet") or {})
 
 

@@ -15,10 +15,10 @@ from clipgan.base.console import console
 from clipgan.base.text import shown_path
 from clipgan.config import Config
 from clipgan.config.arguments import quoted
+from clipgan.engine.checkpoint_folder import check_resumption
 from clipgan.engine.precision import choose_encoder_precision
 from clipgan.engine.result import Report
 from clipgan.engine.run import Run
-from clipgan.engine.run_checkpoints import check_resumption
 from clipgan.engine.same_run import check_data
 from clipgan.engine.schedule import Schedule
 from clipgan.inputs.data.labels import Labels, load_labels, require_classes

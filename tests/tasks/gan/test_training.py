@@ -19,7 +19,6 @@ from clipgan.base.pictures import LINE, letters, wrap
 from clipgan.config.user_command import UserCommand
 from clipgan.engine.checkpoint_file import load_checkpoint, save_checkpoint
 from clipgan.engine.result import Result
-from clipgan.engine.same_run import refuse_other_run
 from clipgan.engine.step_averages import StepAverages
 from clipgan.tasks.gan import preparation
 from clipgan.tasks.gan.preparation import prepare
@@ -291,86 +290,6 @@ def test_snapshots_are_generated_in_the_trainings_precision(configure, tmp_path,
     assert training.params()["metrics/precision"] == precision
     with training.evaluation.context():
         assert torch.is_autocast_enabled("cpu") == (precision == "bf16")
-
-
-def test_a_checkpoint_never_executes_code(tmp_path):
-    class Evil:
-        def __reduce__(self):
-            return (print, ("executed",))
-
-    torch.save({"state": Evil()}, tmp_path / "checkpoint-000001.pt")
-    with pytest.raises(UserError, match=r"holds more than tensors and plain data.*nothing of it is executed"):
-        load_checkpoint(tmp_path / "checkpoint-000001.pt", CPU)
-
-
-@pytest.mark.parametrize("content", [b"", b"no checkpoint"])
-def test_a_file_that_is_no_checkpoint_is_one_message(tmp_path, content):
-    (tmp_path / "c.pt").write_bytes(content)
-    with pytest.raises(UserError, match=r"checkpoint .*c\.pt (cannot be loaded: \w+|holds more)"):
-        load_checkpoint(tmp_path / "c.pt", CPU)
-
-
-def test_a_checkpoint_without_a_network_is_one_message(tmp_path):
-    content = {"state": {"step": 1}, "history": [], "train_seconds": 0.0, "config": {}}
-    save_checkpoint(tmp_path / "c.pt", content)
-    with pytest.raises(UserError, match="from another version: its state or its config lacks a part"):
-        load_checkpoint(tmp_path / "c.pt", CPU)
-
-
-ODD = {
-    "history": ["x", [1], [[1, "x"]], {"a": 1}],
-    "train_seconds": ["x", None],
-    "sources": [3],
-    "config": [{"model": {}, "clip": {}, "resolution": 16, 3: 4}],
-    "step": ["x", -1, None],
-}
-
-
-@pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in ODD.items() for value in values])
-def test_a_checkpoint_with_odd_values_is_one_message(tmp_path, key, value):
-    state = {name: {} for name in ("generator", "discriminator", "generator_ema")}
-    content = {"state": state, "history": [(0, 1.0)], "train_seconds": 0.0, "config": {"model": {}, "clip": {}}}
-    content["config"]["resolution"] = 16
-    if key == "step":
-        state["step"] = value
-    else:
-        content[key] = value
-    save_checkpoint(tmp_path / "c.pt", content)
-    with pytest.raises(UserError, match=r"checkpoint .*c\.pt is from another version: its step, history or sources"):
-        load_checkpoint(tmp_path / "c.pt", CPU)
-
-
-def test_a_configuration_of_another_version_is_one_message():
-    with pytest.raises(UserError, match=r"checkpoint c\.pt has a configuration that this version does not take: "):
-        refuse_other_run(Path("c.pt"), {"model": 3, "clip": "x"}, make_config(), same_files=True)
-    deep: dict = {}
-    for _ in range(3000):
-        deep = {"a": deep}
-    for odd in (torch.zeros(3), deep):
-        with pytest.raises(UserError, match=r"checkpoint c\.pt has a configuration that this version does not take: "):
-            refuse_other_run(Path("c.pt"), {"h": odd}, make_config(), same_files=True)
-
-
-def test_an_interrupted_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
-    path = tmp_path / "checkpoint-000001.pt"
-    state = {key: {} for key in ("generator", "discriminator", "generator_ema")}
-    config = {"model": {}, "clip": {}, "resolution": 16}
-    old = {"state": state, "history": [], "train_seconds": 0.0, "config": config}
-    save_checkpoint(path, old)
-
-    def fail(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(torch, "save", fail)
-    with pytest.raises(OSError, match="No space"):
-        save_checkpoint(path, {"step": 2})
-    assert load_checkpoint(path, CPU) == old
-
-
-def test_a_file_of_another_kind_is_one_message(tmp_path):
-    torch.save({"weights": torch.zeros(2)}, tmp_path / "other.pt")
-    with pytest.raises(UserError, match="not from this project"):
-        load_checkpoint(tmp_path / "other.pt", CPU)
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Manage the checkpoints of a run directory: find the one to resume from, and delete old ones.
+"""The checkpoint files of a run directory: which is the newest good one, which are deleted, which are set aside.
 
 A snapshot's checkpoint is `checkpoint-000008.pt`. `latest.pt` holds a training between two snapshots.
 """
@@ -13,7 +13,7 @@ import torch
 
 from clipgan.base.console import console
 from clipgan.base.errors import UserError
-from clipgan.config import Config, plain
+from clipgan.config import Config
 from clipgan.engine.checkpoint_file import checkpoint_path, load_checkpoint, snapshots
 
 LATEST = "latest.pt"
@@ -21,15 +21,6 @@ GRID = re.compile(r"samples-(\d{6,})\.png")  # a snapshot's sample grid
 ABANDONED = "abandoned"  # folder for the checkpoints of an abandoned branch
 
 Found = tuple[Path, dict[str, Any]]  # a checkpoint and its content
-
-
-def save_config(run_dir: Path, config: Config) -> Path:
-    """Write `config.yaml`."""
-    from omegaconf import OmegaConf
-
-    path = run_dir / "config.yaml"
-    OmegaConf.save(OmegaConf.create(plain(config)), path)
-    return path
 
 
 def exists(resume: str, run_dir: Path) -> bool:
