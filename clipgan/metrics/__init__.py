@@ -1,1 +1,1 @@
-"""Metrics of a generator's images. A metric's name states its protocol; see `protocol`."""
+"""Metrics of a generator's images. A metric's name states its protocol: `metric_names` makes it."""

@@ -69,7 +69,7 @@ def rename(storage: str, study: str, new: str) -> None:
     Raises:
         SweepError: there is no such study, a process runs it, or the name is taken.
     """
-    from sweeps.studies.changing import rename_one
+    from sweeps.studies.rename_delete import rename_one
 
     rename_one(storage, study, new)
 
@@ -80,7 +80,7 @@ def delete(storage: str, study: str, yes: bool) -> None:
     Raises:
         SweepError: there is no such study, a process runs it, or nobody can answer the question.
     """
-    from sweeps.studies.changing import delete_one
+    from sweeps.studies.rename_delete import delete_one
 
     delete_one(storage, study, yes)
 

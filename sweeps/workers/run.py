@@ -27,9 +27,9 @@ from sweeps.job.task_function import REQUEUE
 from sweeps.points.ranking import Ranking
 from sweeps.points.search_space import space_of
 from sweeps.points.trial_record import TrialRecord
-from sweeps.study.changes import running_elsewhere
 from sweeps.study.claims import SweepStudy
 from sweeps.study.queue import Limits
+from sweeps.study.rename_delete import running_elsewhere
 from sweeps.study.storage import absolute_url, is_emptied, open_storage
 from sweeps.study.warm_start import complete_trials
 from sweeps.workers.children import ending_children

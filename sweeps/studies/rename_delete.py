@@ -8,9 +8,9 @@ from pathlib import Path
 from clipgan.base.text import counted
 from sweeps.base.errors import SweepError
 from sweeps.report.reading import Sweep, read
-from sweeps.study.changes import delete, refuse_running, rename
 from sweeps.study.lookup import name_in, open_made
 from sweeps.study.moved import is_inside
+from sweeps.study.rename_delete import delete, refuse_running, rename
 from sweeps.study.storage import sqlite_file
 
 
