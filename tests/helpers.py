@@ -2,7 +2,11 @@
 
 import copy
 import functools
+import json
+import os
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import torch
 from hydra import compose, initialize_config_dir
@@ -14,6 +18,7 @@ from clipgan.config import Config, from_yaml, refuse_unread
 from clipgan.config.arguments import key_of, quote_paths
 
 ROOT = Path(__file__).parent.parent
+OF_THIS_RUN = ("time", "crc32", "sec_per_kimg", "sec_per_epoch", "memory_gb", "snapshot_seconds")
 
 
 def compose_node(*overrides: str):
@@ -39,6 +44,25 @@ def make_config(*overrides: str) -> Config:
     config = from_yaml(node)
     refuse_unread(config, map(key_of, overrides))
     return config
+
+
+def records(run_dir: Path) -> list[dict[str, Any]]:
+    """The lines of a run's `metrics.jsonl`."""
+    return [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+
+
+def repeatable(run_dir: Path) -> list[dict[str, Any]]:
+    """The same without the keys whose values differ when a run is repeated."""
+    return [{key: value for key, value in row.items() if key not in OF_THIS_RUN} for row in records(run_dir)]
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Run git in a folder, as a user that tests alone have; return what it says."""
+    who = {f"GIT_{role}_{what}": "x" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    done = subprocess.run(
+        ["git", *arguments], cwd=folder, env={**os.environ, **who}, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
 
 
 def assert_same(first, second, place=""):

@@ -1,6 +1,5 @@
 """A training that is killed or stopped at any moment continues without a change of its results."""
 
-import json
 import os
 import random
 import signal
@@ -23,12 +22,11 @@ from clipgan.engine.determinism import (
 from clipgan.engine.interruption import Interruption
 from clipgan.tasks.train import train
 from tests import warm
-from tests.helpers import ROOT, assert_same, make_config
+from tests.helpers import ROOT, assert_same, make_config, repeatable
 from tests.relay import Relay
 from tests.tiny import tiny
 
 CPU = torch.device("cpu")
-TIMELESS = ("time", "crc32", "sec_per_kimg", "memory_gb", "snapshot_seconds")  # differ from run to run
 SHORT_STEPS = "batch=32"  # a kimg in 31 or 32 steps
 OFTEN = (
     SHORT_STEPS,
@@ -83,11 +81,6 @@ def content(path: Path):
     return {key: value for key, value in load_checkpoint(path, CPU).items() if key not in timely}
 
 
-def records(run_dir: Path):
-    rows = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in row.items() if key not in TIMELESS} for row in rows]
-
-
 def assert_same_run(first: Path, second: Path) -> None:
     """Every snapshot's checkpoint, bit for bit, and every figure."""
     names = sorted(path.name for path in first.glob("checkpoint-*.pt"))
@@ -95,7 +88,7 @@ def assert_same_run(first: Path, second: Path) -> None:
     assert names == sorted(path.name for path in second.glob("checkpoint-*.pt"))
     for name in names:
         assert_same(content(first / name), content(second / name))
-    assert records(first) == records(second)
+    assert repeatable(first) == repeatable(second)
     pictures = sorted(path.name for path in first.glob("samples-*.png"))
     assert all((first / name).read_bytes() == (second / name).read_bytes() for name in pictures)
 
@@ -254,7 +247,7 @@ def test_an_interrupted_snapshot_is_repeated_by_the_resumed_run(cache_dir, tmp_p
     )  # fmt: skip
     assert ended.returncode == 75, ended.stdout + ended.stderr
     assert "ended by SIGTERM; it goes on with: " in ended.stderr
-    assert [record["step"] for record in records(run_dir)] == [0]
+    assert [record["step"] for record in repeatable(run_dir)] == [0]
     assert load_checkpoint(run_dir / "latest.pt", CPU)["state"]["step"] == 32  # the first of 1 kimg or more
     finish(overrides, run_dir)
     assert_same_run(whole, run_dir)

@@ -1,6 +1,5 @@
 """A training over two processes, which torchrun or the training itself starts."""
 
-import json
 import os
 import signal
 import socket
@@ -23,7 +22,7 @@ from clipgan.inputs.batches.batches import Batches
 from clipgan.inputs.batches.prefetch import Prefetched
 from clipgan.tasks.gan.preparation import prepare
 from tests import warm
-from tests.helpers import ROOT, make_config
+from tests.helpers import ROOT, make_config, repeatable
 from tests.tiny import tiny
 
 CPU = torch.device("cpu")
@@ -45,7 +44,6 @@ from clipgan.api import train
 
 train(["processes=2", "device=cpu", "batch=64"])
 """
-NOT_THE_SAME = ("crc32", "time", "sec_per_kimg", "memory_gb", "snapshot_seconds")
 
 
 def run(tmp_path, *arguments, command=TRAIN):
@@ -60,12 +58,6 @@ def torchrun():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return [*TORCHRUN[:-1], str(free.getsockname()[1]), str(ROOT / "train.py")]
-
-
-def figures(folder):
-    """What was measured, without times."""
-    records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in record.items() if key not in NOT_THE_SAME} for record in records]
 
 
 @pytest.mark.slow
@@ -93,7 +85,7 @@ def test_two_processes_train_what_one_trains(cache_dir, tmp_path, monkeypatch, n
         status, out, err = run(tmp_path, *overrides, command=command)
         assert status == 0, err
         assert out.count("files: ") == 1  # the first process alone speaks
-    one, two, *others = (figures(tmp_path / name) for name in names)
+    one, two, *others = (repeatable(tmp_path / name) for name in names)
     assert all(other == two for other in others)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
     assert [record["step"] for record in two] == [0, 1]
@@ -114,7 +106,7 @@ def test_a_sweep_of_trainings_with_two_processes_each(tmp_path):
     assert status == 0, err
     assert "trial 0  (no axis)  COMPLETE" in out
     [folder] = (tmp_path / "runs").iterdir()
-    assert [record["step"] for record in figures(folder / "0")] == [0, 1]
+    assert [record["step"] for record in repeatable(folder / "0")] == [0, 1]
 
 
 @pytest.mark.slow
@@ -196,7 +188,7 @@ def test_a_stopped_process_ends_the_training(cache_dir, tmp_path):
 def test_a_signal_ends_all_after_the_same_step(cache_dir, tmp_path):
     overrides = tiny(cache_dir, *SHORT, "processes=2", "kimg=1000", "snapshot_kimg=1000", "hydra.run.dir=run")
     with started(tmp_path, *overrides) as (first, popen):
-        wait_until(lambda: (tmp_path / "run" / "metrics.jsonl").exists() and len(figures(tmp_path / "run")) > 2)
+        wait_until(lambda: (tmp_path / "run" / "metrics.jsonl").exists() and len(repeatable(tmp_path / "run")) > 2)
         first.terminate()
         _, err = popen.communicate(timeout=100)
     assert "SIGTERM" in err

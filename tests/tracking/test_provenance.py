@@ -1,8 +1,6 @@
 """What a run is started from is written down, and no password with it."""
 
 import json
-import os
-import subprocess
 import sys
 
 import pytest
@@ -10,18 +8,9 @@ from mlflow import MlflowClient
 
 from clipgan.tracking import provenance
 from tests import warm
-from tests.helpers import ROOT
+from tests.helpers import ROOT, git
 from tests.tiny import tiny
 from tests.tracking.logs import run_id
-
-IDENTITY = {f"GIT_{who}_{what}": "x" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-
-
-def git(folder, *arguments):
-    done = subprocess.run(
-        ["git", *arguments], cwd=folder, env={**os.environ, **IDENTITY}, check=True, capture_output=True, text=True
-    )
-    return done.stdout.strip()
 
 
 @pytest.fixture

@@ -9,19 +9,9 @@ import numpy as np
 import pytest
 
 from clipgan.base.errors import UserError
-from clipgan.config import DataConfig
-from clipgan.inputs.data.loading import load_data
 from tests.inputs.data import samples
+from tests.inputs.data.packs import everything, load
 from tests.inputs.data.samples import add, number, picture, put
-
-
-def load(name, path, tmp_path, **changes):
-    return load_data(DataConfig(name=name, path=str(path), **changes), 16, tmp_path / "cache")
-
-
-def everything(data):
-    pairs = [pair for split in (data.train, data.heldout) for pair in zip(split.images, split.captions, strict=True)]
-    return {number(image): captions for image, captions in pairs}
 
 
 def test_shards(tmp_path):

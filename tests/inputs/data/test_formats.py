@@ -11,12 +11,9 @@ from clipgan.config import DataConfig
 from clipgan.inputs.data.loading import load_data
 from tests.helpers import Payload
 from tests.inputs.data import samples
+from tests.inputs.data.packs import load
 from tests.inputs.data.samples import number, picture, put
 from tests.users import as_nobody, public_folder
-
-
-def load(name, path, tmp_path, **changes):
-    return load_data(DataConfig(name=name, path=str(path), **changes), 16, tmp_path / "cache")
 
 
 def numbers(split):

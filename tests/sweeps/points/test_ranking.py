@@ -4,12 +4,7 @@ import pytest
 
 from sweeps.base.errors import SweepError
 from sweeps.points.ranking import aggregate_named, by_point, pareto_front
-from sweeps.points.trial_record import TrialRecord
-
-
-def record(h: int, replica: int, state: str = "COMPLETE", value: float | None = None, **more: object) -> TrialRecord:
-    values = () if value is None else (value,)
-    return TrialRecord(h, state, {"h": float(h)}, value, replica=replica, values=values, **more)  # type: ignore[arg-type]
+from tests.sweeps.records import record
 
 
 def test_points_aggregate_their_replicas() -> None:

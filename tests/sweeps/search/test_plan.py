@@ -8,6 +8,7 @@ from sweeps.points.ranking import Goal
 from sweeps.points.search_space import Point
 from sweeps.points.trial_record import TrialRecord
 from sweeps.search.plan import Grid, Plan, shuffled
+from tests.sweeps.records import record
 
 POINTS = [Point({"h": float(h)}, (f"h={h}",)) for h in (1, 2, 3)]
 SEED = 7
@@ -15,11 +16,6 @@ SEED = 7
 
 def plan(replicas: int = 1, top: int | None = None, direction: str = "minimize") -> Plan:
     return Plan(Grid(POINTS), Goal(directions=(direction,), replicas=replicas, top=top), SEED)
-
-
-def record(h: int, replica: int, state: str = "COMPLETE", value: float | None = None, **more: object) -> TrialRecord:
-    values = () if value is None else (value,)
-    return TrialRecord(h, state, {"h": float(h)}, value, replica=replica, values=values, **more)  # type: ignore[arg-type]
 
 
 def said(tasks: Sequence[TrialRecord]) -> list[tuple[str, ...]]:

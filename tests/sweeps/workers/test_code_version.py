@@ -1,8 +1,6 @@
 """A study knows the code that has run it, and a command says where it changed."""
 
 import importlib.util
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,15 +13,7 @@ from sweeps.report.reading import read
 from sweeps.study.claims import SweepStudy
 from sweeps.study.stored_study import CODE
 from sweeps.workers.code_version import FILES, note_code, version_of
-
-IDENTITY = {f"GIT_{who}_{what}": "x" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-
-
-def git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", *arguments], cwd=folder, env={**os.environ, **IDENTITY}, check=True, capture_output=True, text=True
-    )
-    return done.stdout.strip()
+from tests.helpers import git
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Whole short pretrainings: metrics, resuming bit for bit, a sweep that maximises, several processes."""
 
-import json
 import math
 import signal
 import sys
@@ -17,21 +16,15 @@ from clipgan.tasks.simclr import pretraining
 from clipgan.tasks.simclr.pretraining import Pretraining
 from clipgan.tasks.train import train
 from tests import warm
-from tests.helpers import ROOT, assert_same, make_config
+from tests.helpers import ROOT, assert_same, make_config, repeatable
 from tests.tiny import tiny_simclr
 
 CPU = torch.device("cpu")
-TIMELESS = ("time", "crc32", "sec_per_epoch", "memory_gb", "snapshot_seconds")
 
 
 @pytest.fixture
 def configure(cache_dir):
     return lambda *overrides: make_config(*tiny_simclr(cache_dir, "mlflow.tracking_uri=null", *overrides))
-
-
-def records(run_dir):
-    rows = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in row.items() if key not in TIMELESS} for row in rows]
 
 
 def weights(run_dir, epoch):
@@ -44,7 +37,7 @@ def test_a_run_counts_epochs_and_returns_its_accuracy(configure, tmp_path, mlflo
     few = ("simclr.few_labels=[0.1,0.5]", "simclr.finetune.when=end", "simclr.finetune.epochs=2")
     config = configure("pairs=add_new_positive", f"mlflow.tracking_uri={mlflow_store(tmp_path / 'mlflow.db')}", *few)
     result = train(config, tmp_path / "run", report=lambda value, epoch: bool(reported.append((epoch, value))))
-    rows = records(tmp_path / "run")
+    rows = repeatable(tmp_path / "run")
     assert [row["step"] for row in rows] == [0, 1, 2]
     assert reported == [(row["step"], row["linear_acc"]) for row in rows]
     assert (result.objective, result.unit, result.stopped) == (rows[-1]["linear_acc"], "epoch", False)
@@ -81,7 +74,7 @@ def test_resuming_changes_no_bit(configure, tmp_path):
     later = ("simclr.few_labels=[0.5,0.25]", "snapshot_epochs=3")  # what is measured may change, the training may not
     train(configure(*three, *later), tmp_path / "parts")
     assert_same(weights(tmp_path / "parts", 3), weights(tmp_path / "whole", 3))
-    whole, parts = records(tmp_path / "whole"), records(tmp_path / "parts")
+    whole, parts = repeatable(tmp_path / "whole"), repeatable(tmp_path / "parts")
     for name in ("linear_acc", "linear_acc_50pct", "finetune_acc_50pct"):
         assert parts[3][name] == whole[3][name]
     assert "linear_acc_25pct" in parts[3]
@@ -122,7 +115,7 @@ def test_a_signal_leaves_a_checkpoint_between_epochs(configure, tmp_path, monkey
     assert load_checkpoint(tmp_path / "run" / "latest.pt", CPU, task="simclr")["state"]["step"] == 4
     train(configure("epochs=2", "snapshot_epochs=2"), tmp_path / "run")
     assert_same(weights(tmp_path / "run", 2), weights(tmp_path / "whole", 2))
-    assert records(tmp_path / "run")[-1] == records(tmp_path / "whole")[-1]
+    assert repeatable(tmp_path / "run")[-1] == repeatable(tmp_path / "whole")[-1]
 
 
 def command(tmp_path, *arguments):
@@ -155,7 +148,7 @@ def test_two_processes_pretrain_what_one_does(configure, cache_dir, tmp_path):
             "simclr.head=bn", "simclr.views=3")  # fmt: skip
     train(configure(*once), tmp_path / "one")
     command(tmp_path, *tiny_simclr(cache_dir, *once, "processes=2", "hydra.run.dir=two"))
-    one, two = (records(tmp_path / name) for name in ("one", "two"))
+    one, two = (repeatable(tmp_path / name) for name in ("one", "two"))
     assert two[0] == one[0]
     assert two[1]["loss/nt_xent"] == pytest.approx(one[1]["loss/nt_xent"], rel=1e-5)
     before = weights(tmp_path / "one", 0)["network"]
