@@ -50,8 +50,7 @@ def test_printed_commands_run_as_they_are_printed(cache_dir, tmp_path):
     user += [f"cache_dir={cache_dir}", "mlflow.tracking_uri=null"]
 
     run_dir = here / RUN
-    process = start(here, str(ROOT / "train.py"), *user, "kimg=1", f"hydra.run.dir={RUN}",
-                    "hydra.job.chdir=true")  # fmt: skip
+    process = start(here, str(ROOT / "train.py"), *user, "kimg=1", f"hydra.run.dir={RUN}", "hydra.job.chdir=true")
     while not snapshots(run_dir):
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)

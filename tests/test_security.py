@@ -21,7 +21,7 @@ UNPICKLERS = {  # each refuses every name but a few, and has tests of its own
     "clipgan/inputs/data/formats/official_split.py",
     "clipgan/inputs/encoders/torchscript.py",
     "clipgan/import_lafite/unpickle.py",
-}  # fmt: skip
+}
 OWN_MEMORY = {"clipgan/inputs/data/spool.py"}  # a temporary file without a name, which no other process can reach
 
 

@@ -219,9 +219,8 @@ def gradients(parts: Parts) -> list[str]:
 def quality(parts: Parts) -> list[str]:
     """Return the table of FID after 40 kimg on the GPU and on a CPU, with 95 % intervals of the means over seeds."""
     found = [
-        one for number in (0, 1, 2)
-        if isinstance(one := parts.get(f"quality{number}", {}).get(f"seed {number}"), dict)
-    ]  # fmt: skip
+        one for number in (0, 1, 2) if isinstance(one := parts.get(f"quality{number}", {}).get(f"seed {number}"), dict)
+    ]
     if not found:
         return []
     name = found[0]["name"]

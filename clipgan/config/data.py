@@ -30,8 +30,7 @@ class DataConfig:
         text_encoding("data.encoding", self.encoding)
         at_least("data.n_train", self.n_train, 2)
         at_least("data.n_heldout", self.n_heldout, 2)
-        require(0 < self.heldout_fraction < 1, "data.heldout_fraction", self.heldout_fraction,
-                 "above 0 and below 1")  # fmt: skip
+        require(0 < self.heldout_fraction < 1, "data.heldout_fraction", self.heldout_fraction, "above 0 and below 1")
         one_of("data.fid_split", self.fid_split, ("train", "heldout"))
         require(self.name in ("shapes", "emoji") or self.path is not None, "data.path", self.path,
                  f"the place of the data for data={self.name}")  # fmt: skip

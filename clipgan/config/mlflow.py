@@ -1,4 +1,4 @@
-"""`mlflow`: where the figures go."""
+"""`mlflow`: where the metrics go."""
 
 import os
 from dataclasses import dataclass

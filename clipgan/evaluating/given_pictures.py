@@ -140,9 +140,7 @@ def _of_folder(path: Path) -> Iterator[GivenPicture]:
     for file in path.rglob("*"):
         if has_image_suffix(file.name) and file.is_file():
             stat = file.stat()
-            yield GivenPicture(
-                str(file.relative_to(path)), partial(_open_file, file), (stat.st_size, stat.st_mtime_ns)
-            )  # fmt: skip
+            yield GivenPicture(str(file.relative_to(path)), partial(_open_file, file), (stat.st_size, stat.st_mtime_ns))
 
 
 def _open_file(path: Path) -> IO[bytes]:

@@ -103,9 +103,7 @@ def measure_pictures(
         say_activation(judging, "metrics.judge")
 
     def measured() -> Measured:
-        evaluation = Evaluation(
-            config, data, None, judge, None, cache_dir, device, asked=asked, prompts=prompts
-        )  # fmt: skip
+        evaluation = Evaluation(config, data, None, judge, None, cache_dir, device, asked=asked, prompts=prompts)
         return _kept(
             evaluation, str(pictures.path), None, pictures.key, cache_dir,
             lambda folder: evaluation.of_chunks(lambda chunks, _: pictures.read(rows, chunks), folder=folder),

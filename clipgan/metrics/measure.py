@@ -21,7 +21,7 @@ from clipgan.base.errors import UserError
 from clipgan.config import Config, MetricsConfig
 from clipgan.inputs.encoders.clip import FrozenClip
 from clipgan.metrics.extractors import Extractor
-from clipgan.metrics.metric_names import caption_name, figure_name, network_name, real_split
+from clipgan.metrics.metric_names import caption_name, extractor_name, network_name, real_split
 from clipgan.metrics.retrieval import different_texts
 from clipgan.metrics.scores import Moments, moments
 
@@ -79,9 +79,9 @@ class Setting:
         return torch.cat([features, self.real.norm(dim=1).mean() * texts], dim=1)
 
     def name(self, measure: str, of_inception: bool = False, against_real: bool = True) -> str:
-        """Name a metric of the extractor's rows; see `figure_name`."""
+        """Name a metric of the extractor's rows; see `extractor_name`."""
         mark = self.marks.get(FEATURES, "")
-        return figure_name(measure, self.config, self.self_judged, self.n_real, of_inception, against_real, mark)
+        return extractor_name(measure, self.config, self.self_judged, self.n_real, of_inception, against_real, mark)
 
     def network_name(self, measure: str, network: str) -> str:
         """Name a metric of a network of the measure's own: `fd` and `_dinov2` make `fd5k_dinov2`."""

@@ -31,7 +31,7 @@ def real_split(config: Config) -> str:
     return config.metrics.real_split or config.metrics.split or config.data.fid_split
 
 
-def figure_name(
+def extractor_name(
     measure: str,
     config: Config,
     self_judged: bool,

@@ -89,7 +89,7 @@ def _send_model(client: Any, run_id: str, model: Model) -> None:
     if model.model_id is None:
         announced = client.create_logged_model(
             run.info.experiment_id, run.info.run_name.translate(NOT_IN_MODELS), source_run_id=run_id
-        )  # fmt: skip
+        )
         model.model_id = announced.model_id
     with tempfile.TemporaryDirectory() as folder:
         model.write(Path(folder) / MODEL_NAME)

@@ -134,9 +134,7 @@ def test_findings_survive_a_cut_line(tmp_path):
     with found.file.open("a") as file:
         file.write('["d", {"ms"')
     assert found.failed == ["b", "c"]
-    assert read(found.file) == {
-        "a": {"ms": 1.5}, "error: b": "ValueError: not finite", "c": {"ok": False, "found": 3}
-    }  # fmt: skip
+    assert read(found.file) == {"a": {"ms": 1.5}, "error: b": "ValueError: not finite", "c": {"ok": False, "found": 3}}
 
 
 def test_small_sizes_replace_real_ones():

@@ -83,7 +83,7 @@ def test_a_file_without_a_checksum_that_is_no_archive_is_not_resumed(tmp_path, k
         (KeyError("a"), FOREIGN),
         (ValueError("another reason\nmore"), "another reason"),
     ],
-)  # fmt: skip
+)
 def test_why_a_file_is_unreadable(error, reason):
     assert why_unreadable(error) == reason
 

@@ -81,7 +81,7 @@ def torch_file(content):
         (torch.nn.Linear(2, 2), r"names torch\.nn\.modules\.linear\.Linear"),
         (Call(io.open, "executed", "w"), r"names _?io\.open"),
     ],
-)  # fmt: skip
+)
 def test_anything_else_is_refused_and_not_run(tmp_path, monkeypatch, content, words):
     monkeypatch.chdir(tmp_path)
     path = dump({"G_ema": content}, tmp_path / "bad.pkl")
@@ -148,7 +148,7 @@ def changed(path, **attributes):
         (lambda: changed(["G", "synthesis", "b4", "torgb"], bias=None), r"generator\) does not fit .*blocks\.4\.rgb"),
         (lambda: changed(["G_ema", "synthesis", "b4", "conv1"], pre_0=None), "a StyleGAN2 whose layers take no text"),
     ],
-)  # fmt: skip
+)
 def test_other_networks_are_refused(tmp_path, content, words):
     path = dump(content() if callable(content) else content, tmp_path / "other.pkl")
     with pytest.raises(UserError, match=words):

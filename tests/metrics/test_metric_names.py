@@ -6,7 +6,7 @@ import pytest
 
 from clipgan.base.checksums import file_digest
 from clipgan.base.errors import UserError
-from clipgan.metrics.metric_names import accuracy_name, caption_name, figure_name, network_name
+from clipgan.metrics.metric_names import accuracy_name, caption_name, extractor_name, network_name
 from tests.helpers import make_config
 
 COCO = ("data=coco", "data.path=x", "clip=ViT-B32")
@@ -16,7 +16,7 @@ OF_INCEPTION = ("fid", "kid", "inception_score")
 def name_of(measure, config, self_judged, n_real):
     """The name that the measure's own file asks for."""
     bare = measure.removesuffix("_sd")
-    return figure_name(measure, config, self_judged, n_real, bare in OF_INCEPTION, bare != "inception_score")
+    return extractor_name(measure, config, self_judged, n_real, bare in OF_INCEPTION, bare != "inception_score")
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_networks_of_a_measures_own_are_named():
     config = make_config("metrics=fid30k_lafite", *COCO)
     assert network_name("fd", config, 82783, "_dinov2") == "fd30k_lafite_dinov2"
     assert network_name("cmmd", config, 82783, "") == "cmmd30k_lafite"
-    assert figure_name("fid", config, False, 82783, of_inception=True, mark="-1a2b3c4d") == (
+    assert extractor_name("fid", config, False, 82783, of_inception=True, mark="-1a2b3c4d") == (
         "fid30k_lafite_inception-1a2b3c4d"
     )
 

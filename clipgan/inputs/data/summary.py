@@ -37,7 +37,7 @@ UNITS = {  # reason in skipped.txt -> what the files are: one, several
     f"{one} {reason}": (f"{one.split()[1]} {reason}", f"{one.split()[1]}s {reason}")
     for one in ("an image", "a shard")
     for reason in (account.OUTSIDE, account.SECOND)
-}  # fmt: skip
+}
 
 
 def report_files(data: PackedData) -> None:

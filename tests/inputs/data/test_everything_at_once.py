@@ -89,7 +89,7 @@ def test_a_thousand_files_with_every_fault(root, tmp_path, capsys):
         "  1 link whose target is missing: Train/odd/gone.png",
         "  1 link back to a folder above it, which is not followed: Train/odd/round",
         "  1 text without an image of its name: Train/odd/orphan.txt",
-    ]  # fmt: skip
+    ]
     assert len(data.skipped) == 12 + 11 + 11 + 10 + 10 + 10 + 3  # skipped.txt lists every one
 
 
