@@ -128,13 +128,7 @@ class Config:
     def _check_gan(self) -> None:
         for key in ("epochs", "snapshot_epochs"):
             require(getattr(self, key) is None, key, getattr(self, key), "null without task=simclr: a GAN counts kimg")
-        for key in ("h", "C_it", "C_ii"):
-            weight(key, getattr(self, key))
-        for key in ("homologous", "heterologous"):  # after h, which they may be set from, so that the message names h
-            weight(f"loss.{key}", getattr(self.loss, key))
-        one_of("heterologous", self.heterologous, HETEROLOGOUS)
-        require(self.heterologous == "direction" or self.loss.homologous > 0, "heterologous", self.heterologous,
-                 f"direction for loss={self.loss.name}, which has no homologous part")  # fmt: skip
+        self._check_weights()
         for key in ("kimg", "snapshot_kimg", "sample_prompts", "sample_latents"):
             at_least(key, getattr(self, key), 1)
         if self.seconds is not None:
@@ -148,31 +142,48 @@ class Config:
         one_of("graphs", self.graphs, GRAPHS)
         require(self.compile is None or self.graphs != "on", "graphs", self.graphs,
                  f"auto or off with compile={self.compile}, which makes graphs of its own")  # fmt: skip
-        group = min(self.model.mbstd_group, self.batch)
-        require(self.batch % group == 0, "batch", self.batch, f"a multiple of model.mbstd_group={group}")
+        self._check_contrast()
+        self._check_parts()
+
+    def _check_weights(self) -> None:
+        """Check the weights of the terms, and what h weighs."""
+        for key in ("h", "C_it", "C_ii"):
+            weight(key, getattr(self, key))
+        for key in ("homologous", "heterologous"):  # after h, which they may be set from, so that the message names h
+            weight(f"loss.{key}", getattr(self.loss, key))
+        one_of("heterologous", self.heterologous, HETEROLOGOUS)
+        if self.heterologous == "direction":
+            return
+        require(self.loss.homologous > 0, "heterologous", self.heterologous,
+                 f"direction for loss={self.loss.name}, which has no homologous part")  # fmt: skip
+        for phase, space, pair, term in self.loss.terms():
+            for key in ("h", "heterologous") if phase == "discriminator" else ():
+                require(getattr(term, key) is None, f"loss.{phase}.{space}.{pair}.{key}", getattr(term, key),
+                         "null with heterologous=source, where h weighs terms on generated images")  # fmt: skip
+
+    def _check_contrast(self) -> None:
+        """Check that the loss can use further targets, and that pseudo texts can choose the pairs."""
         require(self.contrast.negatives == 0 or self.loss.homologous > 0, "contrast.negatives",
                  self.contrast.negatives, f"0 for loss={self.loss.name}, which has no homologous part")  # fmt: skip
         require(self.contrast.negatives == 0 or self.loss.text == "clean", "contrast.negatives",
                  self.contrast.negatives, "0 with loss.text=noisy: further targets have no noise")  # fmt: skip
-        if self.heterologous == "source":
-            own = [(f"loss.discriminator.{space}.{pair}.{name}", getattr(term, name))
-                   for phase, space, pair, term in self.loss.terms() if phase == "discriminator"
-                   for name in ("h", "heterologous")]  # fmt: skip
-            for key, value in own:
-                require(value is None, key, value,
-                         "null with heterologous=source, where h weighs terms on generated images")  # fmt: skip
-        require(self.batch % (self.processes * group) == 0, "processes", self.processes,
-                 f"such that batch={self.batch} splits into equal multiples of model.mbstd_group={group}")  # fmt: skip
-        each = self.batch // self.processes
-        require(each % (self.accumulate * group) == 0, "accumulate", self.accumulate,
-                 f"such that batch={self.batch} splits into equal multiples of model.mbstd_group={group}"
-                 + (f" in each of {self.processes} processes" if self.processes > 1 else ""))  # fmt: skip
         if self.condition.language_free:
             require(self.pairs.name != "drop_false_positive", "pairs", self.pairs.name,
                      "another selection where condition.language_free > 0: a pseudo text cannot say how well it "
                      "fits")  # fmt: skip
             require(self.pairs.similarity == "image", "pairs.similarity", self.pairs.similarity,
                      "image where condition.language_free > 0")  # fmt: skip
+
+    def _check_parts(self) -> None:
+        """Check that the batch splits into equal parts for processes and micro-batches."""
+        group = min(self.model.mbstd_group, self.batch)
+        require(self.batch % group == 0, "batch", self.batch, f"a multiple of model.mbstd_group={group}")
+        require(self.batch % (self.processes * group) == 0, "processes", self.processes,
+                 f"such that batch={self.batch} splits into equal multiples of model.mbstd_group={group}")  # fmt: skip
+        each = self.batch // self.processes
+        require(each % (self.accumulate * group) == 0, "accumulate", self.accumulate,
+                 f"such that batch={self.batch} splits into equal multiples of model.mbstd_group={group}"
+                 + (f" in each of {self.processes} processes" if self.processes > 1 else ""))  # fmt: skip
 
     def _check_game(self) -> None:
         require(self.adversarial.name != "relativistic" or self.augment.name != "ada", "augment", self.augment.name,
