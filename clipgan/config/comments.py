@@ -2,8 +2,9 @@
 
 python -m clipgan.config.comments
 
-Whether a key has a comment is up to the file, and so are comments on lines of their own, such as why a value is what it
-is. In conf/metrics/ the command also adds the measures that are new.
+Every key in an option's file has its meaning there, except the option's own name. In files of several groups, such as
+experiments, only the keys that have a comment get it. Comments on lines of their own, such as why a value is what it
+is, stay as they are. In conf/metrics/ the command also adds the measures that are new.
 """
 
 import re
@@ -50,11 +51,11 @@ def package(path: Path, text: str) -> str:
 
 
 def with_meanings(text: str, section: str, known: Mapping[str, str]) -> str:
-    """A file in which each comment behind a key is the key's meaning.
+    """A file with the meaning of each key behind the key.
 
     Args:
         text: of the file.
-        section: where its keys stand.
+        section: where its keys stand; at the top (``), only keys with a comment get their meaning.
         known: dotted keys and their meanings.
     """
     lines: list[str] = []
@@ -68,7 +69,7 @@ def with_meanings(text: str, section: str, known: Mapping[str, str]) -> str:
         above = [(depth, name) for depth, name in above if depth < indent]
         key = ".".join([*([section] if section else []), *(name for _, name in above), match["key"]])
         above.append((indent, match["key"]))
-        commented = match["comment"] is not None and key in known
+        commented = key in known and (match["comment"] is not None or section not in ("", key.removesuffix(".name")))
         lines.append(f"{match['indent']}{match['key']}:{match['value']}  # {known[key]}" if commented else line)
     return "\n".join(lines) + "\n"
 

@@ -13,7 +13,7 @@ class DataConfig:
     """The captioned images."""
 
     name: str = "shapes"  # name of the format
-    path: str | None = None  # folder or file of the data; shapes: null; emoji: null fetches the package by npm
+    path: str | None = None  # folder or file of the data; null: shapes draws its images, emoji is fetched by npm
     heldout_path: str | None = None  # held-out images in the same format; null: the format's own split, or a random one
     # shapes and emoji have none; emoji's `path` is its npm package emoji-datasource-google, packed or unpacked.
     caption_column: str = "text"  # metadata: the column of the captions

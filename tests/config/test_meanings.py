@@ -84,12 +84,15 @@ def test_conf_names_the_meaning_of_every_key_of_config_yaml():
     assert [line for line in own.splitlines() if ":" in line and "#" not in line] == []
 
 
-def test_remarks_and_bare_keys_stay_as_they_are():
-    text = "# a file\na: 1  # old\n# why 2\nb: 2\nsection:  # old\n  a: '# no'  # old\nother: {c: 1}  # its own\n"
-    known = {"g.a": "new", "g.b": "unused", "g.section": "new too", "g.section.a": "deep"}
+def test_each_key_of_an_option_gets_its_meaning_and_remarks_stay():
+    text = "# file\nname: x\na: 1  # old\n# why 2\nb: 2\ns:  # old\n  name: y\n  a: '# no'\nother: {c: 1}  # its own\n"
+    known = {"g.name": "n", "g.a": "new", "g.b": "new too", "g.s": "section", "g.s.name": "deep n", "g.s.a": "deep"}
     assert with_meanings(text, "g", known) == (
-        "# a file\na: 1  # new\n# why 2\nb: 2\nsection:  # new too\n  a: '# no'  # deep\nother: {c: 1}  # its own\n"
+        "# file\nname: x\na: 1  # new\n# why 2\nb: 2  # new too\ns:  # section\n  name: y  # deep n\n"
+        "  a: '# no'  # deep\nother: {c: 1}  # its own\n"
     )
+    top = {key.removeprefix("g."): meaning for key, meaning in known.items()}
+    assert with_meanings("a: 1  # old\nb: 2\n", "", top) == "a: 1  # new\nb: 2\n"
 
 
 def test_a_new_measure_comes_into_every_protocol():
