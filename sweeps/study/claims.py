@@ -30,7 +30,7 @@ INTERRUPTED = "interrupted"
 
 
 class SweepStudy(OpenStudy):
-    """The queue of one sweep.
+    """An open study whose trials can be queued, claimed and ended.
 
     A claim is the `TrialRecord` of a trial at the moment when a process claimed it.
     """
