@@ -7,13 +7,17 @@ import numpy as np
 import pytest
 
 from clipgan.base.errors import UserError
-from clipgan.config import DataConfig
-from clipgan.inputs.data.loading import load_data
+from clipgan.config import DATA_SETS, DataConfig
+from clipgan.inputs.data.loading import FORMATS, load_data
 from tests.helpers import Payload
 from tests.inputs.data import samples
 from tests.inputs.data.packs import load
 from tests.inputs.data.samples import number, picture, put
 from tests.users import as_nobody, public_folder
+
+
+def test_each_format_has_a_reader():
+    assert {*DATA_SETS} == {"shapes", "emoji", *FORMATS}  # clipgan draws or fetches these two
 
 
 def numbers(split):
