@@ -85,7 +85,7 @@ def test_the_table_of_groups_names_every_group_and_option():
     assert rows.keys() == groups
     del rows["experiment"]  # docs/experiments.md lists the experiments
     differing = {group: names ^ set(options(group)) for group, names in rows.items()}
-    assert {group: names for group, names in differing.items() if names} == {}, "the README's table of groups has others"
+    assert {group: names for group, names in differing.items() if names} == {}, "the table has others than conf/"
 
 
 def test_tab_completion():

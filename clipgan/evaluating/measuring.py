@@ -29,7 +29,7 @@ from clipgan.evaluating.comparing import compares_with_training
 from clipgan.evaluating.given_pictures import GivenPictures
 from clipgan.evaluating.options import EvaluateOptions
 from clipgan.evaluating.sampled_pictures import SampledPictures
-from clipgan.inputs.data.caption_list import read_captions
+from clipgan.inputs.data.caption_list import read_caption_list
 from clipgan.inputs.data.loading import load_data
 from clipgan.inputs.data.pack import Split
 from clipgan.inputs.data.summary import report_files
@@ -116,7 +116,7 @@ def _captions_of(pictures: GivenPictures, file: Path | None) -> list[str] | None
     """Return a caption for each picture: those of a file, or what clipgan.sample has noted; None without any."""
     if file is None:
         return pictures.prompts
-    captions = read_captions("captions", file)
+    captions = read_caption_list("captions", file)
     if len(captions) != len(pictures):
         raise UserError(
             f"captions={file} has {counted(len(captions), 'caption')}, and images={pictures.path} has "

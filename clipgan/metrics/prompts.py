@@ -15,7 +15,7 @@ from clipgan.base.errors import UserError
 from clipgan.base.randomness import stream_seed
 from clipgan.base.text import counted
 from clipgan.config import ConditionConfig, MetricsConfig
-from clipgan.inputs.data.caption_list import read_captions
+from clipgan.inputs.data.caption_list import read_caption_list
 from clipgan.inputs.data.pack import Split
 from clipgan.inputs.encoders.clip import FrozenClip
 from clipgan.inputs.features.evaluation_conditions import prompts
@@ -49,7 +49,7 @@ def real_indices(split: Split, config: MetricsConfig) -> np.ndarray:
 def possible_captions(split: Split, config: MetricsConfig) -> Iterator[str]:
     """Yield the captions that the protocol's prompts may be, before features are known: a list's, or the split's."""
     if config.caption_list is not None:
-        yield from read_captions("metrics.captions", config.caption_list)
+        yield from read_caption_list("metrics.captions", config.caption_list)
     elif config.captions == "first":
         yield from (split.captions[image][0] for image in evenly(len(split), config.n_images))
     else:
@@ -108,7 +108,7 @@ def listed_prompts(config: MetricsConfig, guide: FrozenClip, device: torch.devic
         UserError: the file cannot be read, or has another number of captions.
     """
     assert config.caption_list is not None
-    captions = read_captions("metrics.captions", config.caption_list)
+    captions = read_caption_list("metrics.captions", config.caption_list)
     if len(captions) != config.n_images:
         raise UserError(
             f"metrics.captions={config.caption_list} has {counted(len(captions), 'caption')}, and metrics.n_images="

@@ -8,7 +8,7 @@ import torch
 
 from clipgan.base.errors import UserError
 from clipgan.config import ConditionConfig
-from clipgan.inputs.data.caption_list import read_captions
+from clipgan.inputs.data.caption_list import read_caption_list
 from clipgan.inputs.data.pack import Split
 from clipgan.inputs.data.supplied_features import StoredFeatures
 from clipgan.inputs.features.feature_cache import SplitFeatures
@@ -58,16 +58,16 @@ def test_a_list_of_captions(tmp_path, name):
     start = "id,caption\n1," if name.endswith("csv") else ""
     path = tmp_path / name
     path.write_text(f"{start}a bird\n" + ("2,a dog\n" if start else "a dog\n"))
-    assert read_captions("metrics.captions", path) == ["a bird", "a dog"]
+    assert read_caption_list("metrics.captions", path) == ["a bird", "a dog"]
     metrics = SimpleNamespace(n_images=3, caption_list=path)
     with pytest.raises(UserError, match=r"has 2 captions, and metrics\.n_images=3: give metrics\.n_images=2"):
         listed_prompts(metrics, None, torch.device("cpu"))
     path.write_text("caption\n" if start else "\n")
     with pytest.raises(UserError, match="has no captions"):
-        read_captions("metrics.captions", path)
+        read_caption_list("metrics.captions", path)
     path.unlink()
     with pytest.raises(UserError, match=r"metrics.captions=.* does not exist"):
-        read_captions("metrics.captions", path)
+        read_caption_list("metrics.captions", path)
 
 
 @pytest.mark.parametrize("captions", ["first", "random", "one"])

@@ -12,7 +12,7 @@ from clipgan.inputs.data.text import checked, decode, read_lines
 CAPTION = "caption"
 
 
-def read_captions(key: str, path: Path) -> list[str]:
+def read_caption_list(key: str, path: Path) -> list[str]:
     """Read the captions of a file in UTF-8, unless it begins with another byte order mark.
 
     Args:

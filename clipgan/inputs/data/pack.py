@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from clipgan.inputs.data.captions import CaptionFile
 from clipgan.inputs.data.content import identify
+from clipgan.inputs.data.packed_captions import CaptionFile
 from clipgan.inputs.data.supplied_features import StoredFeatures, read_stored
 
 SPLITS = ("train", "heldout")

@@ -15,9 +15,9 @@ from torch import Tensor
 from clipgan.base.arrays import save_array
 from clipgan.base.console import console
 from clipgan.base.text import printable
-from clipgan.inputs.data.captions import caption_starts
 from clipgan.inputs.data.memory_maps import release_pages
 from clipgan.inputs.data.pack import SPLITS, PackedData, Split
+from clipgan.inputs.data.packed_captions import caption_starts
 from clipgan.inputs.encoders.clip import FrozenClip
 from clipgan.inputs.encoders.resnet import FrozenResNet
 from clipgan.inputs.features.feature_writer import Encode, write_features

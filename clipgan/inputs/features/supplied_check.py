@@ -7,8 +7,8 @@ import numpy as np
 
 from clipgan.base.console import console
 from clipgan.base.errors import UserError
-from clipgan.inputs.data.captions import caption_starts
 from clipgan.inputs.data.pack import Split
+from clipgan.inputs.data.packed_captions import caption_starts
 from clipgan.inputs.data.supplied_features import StoredFeatures
 from clipgan.inputs.encoders.clip import FrozenClip
 

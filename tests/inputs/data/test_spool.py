@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clipgan.inputs.data import captions as captions_module
-from clipgan.inputs.data.captions import CaptionFile, caption_starts
+from clipgan.inputs.data import packed_captions as captions_module
 from clipgan.inputs.data.memory_maps import release_pages
+from clipgan.inputs.data.packed_captions import CaptionFile, caption_starts
 from clipgan.inputs.data.spool import Spool, Subset
 
 ITEMS = [f"item {k}" * k for k in range(9)]

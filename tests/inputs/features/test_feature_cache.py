@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from clipgan.inputs.data.captions import caption_starts
+from clipgan.inputs.data.packed_captions import caption_starts
 from clipgan.inputs.features.encoding import to_images
 from clipgan.inputs.features.feature_writer import ROW_ERROR
 from clipgan.tasks.gan.preparation import prepare

@@ -24,11 +24,11 @@ from clipgan.base.text import counted, first_line
 from clipgan.config import DataConfig
 from clipgan.inputs.data.account import NO_IMAGE, NO_PICTURE, Account
 from clipgan.inputs.data.archives import check_member
-from clipgan.inputs.data.captions import CaptionFile
 from clipgan.inputs.data.files import Found, Listing, archive_states, fingerprint
 from clipgan.inputs.data.folders import is_hidden
 from clipgan.inputs.data.images import CaptionedImage, has_image_suffix
 from clipgan.inputs.data.limits import ARCHIVE_ERRORS, check_json, open_image_member, read_text_member
+from clipgan.inputs.data.packed_captions import CaptionFile
 from clipgan.inputs.data.splits import Splits
 from clipgan.inputs.data.supplied_features import finish_stored, stored_rows
 from clipgan.inputs.data.text import checked, decode, lines, one_line
