@@ -39,6 +39,17 @@ class Prepared:
     frozen: FrozenLayers | None = None  # the layers that a projected D reads
     pretrained: Pretrained | None = None  # where the ResNet comes from with resnet=simclr
 
+    @property
+    def sources(self) -> dict[str, str | None]:
+        """Fingerprints of the data and the encoders; the configuration has only the names of their files."""
+        return {
+            **self.data.sources,
+            "clip.key": self.clip.key,
+            "judge.key": self.judge.key if self.judge else None,
+            "resnet.key": self.resnet.key if self.resnet else None,
+            "discriminator.key": self.frozen.key if self.frozen else None,
+        }
+
 
 def reads_no_caption(condition: ConditionConfig) -> bool:
     """Whether a training reads no caption of any image."""

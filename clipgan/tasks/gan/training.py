@@ -74,23 +74,13 @@ class Training(Run):
             self.state.precision.autocast,
         )  # fmt: skip
         self.key, self.names = self.evaluation.key, self.evaluation.names
-        self.sources = {  # fingerprints of files; the configuration has only their names
-            **prepared.data.sources,
-            "clip.key": prepared.clip.key,
-            "judge.key": prepared.judge.key if prepared.judge else None,
-            "resnet.key": prepared.resnet.key if prepared.resnet else None,
-            "discriminator.key": prepared.frozen.key if prepared.frozen else None,
-            "extractor.key": self.evaluation.extractor.key,
-        }
+        self.sources = prepared.sources | {"extractor.key": self.evaluation.extractor.key}
         self.costs = multiply_adds(self.state.generator, self.state.discriminator, prepared.clip.dim, self.state.frozen)
         if config.compile is not None:
             compile_networks(self.state, self.objective.spaces, config.compile)
         # not the state's own: a cycle of references would keep this run's memory in the next trial of the process
         self.graphs = graphs_of(config, self.state, device)
-        heldout = prompts(features.heldout, config.condition, config.seed)
-        chosen = evenly(len(heldout), config.sample_prompts)  # the set may be sorted
-        titles = [title(prepared.data.heldout, index) for index in chosen]
-        self.grid = SampleGrid(titles, heldout[chosen], config.sample_latents, config.model.z_dim, config.seed, device)
+        self.grid = _grid_of(config, prepared, device)
         self.text_to_resnet_r2 = features.text_to_resnet_r2
 
     def announce(self) -> None:
@@ -173,6 +163,14 @@ class Training(Run):
         elif limit is not None and limit < seconds:
             longer["seconds"] = f"{math.ceil(seconds)}"
         return longer
+
+
+def _grid_of(config: Config, prepared: Prepared, device: torch.device) -> SampleGrid:
+    """Make the sample grid of held-out captions; of a sorted set, they come from all parts."""
+    conditions = prompts(prepared.features.heldout, config.condition, config.seed)
+    chosen = evenly(len(conditions), config.sample_prompts)
+    titles = [title(prepared.data.heldout, index) for index in chosen]
+    return SampleGrid(titles, conditions[chosen], config.sample_latents, config.model.z_dim, config.seed, device)
 
 
 def prepare_run(config: Config, run_dir: Path, device: torch.device, report: Report | None) -> Callable[[], Training]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clipgan.inputs.data import packed_captions as captions_module
+from clipgan.inputs.data import packed_captions
 from clipgan.inputs.data.memory_maps import release_pages
 from clipgan.inputs.data.packed_captions import CaptionFile, caption_starts
 from clipgan.inputs.data.spool import Spool, Subset
@@ -37,7 +37,7 @@ def test_chosen_items_keep_their_order_and_can_be_chosen_from(items):
 
 @pytest.mark.parametrize("piece", [3, 1 << 24])
 def test_captions_come_from_their_lines(tmp_path, monkeypatch, piece):
-    monkeypatch.setattr(captions_module, "PIECE", piece)
+    monkeypatch.setattr(packed_captions, "PIECE", piece)
     path = tmp_path / "captions.jsonl"
     path.write_text('["a", "b\\n"]\n[]\n["ä\u2028ö"]\n', encoding="utf-8")
     captions = CaptionFile(path)
