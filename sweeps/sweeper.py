@@ -78,7 +78,7 @@ class StudySweeper(Sweeper):
         from sweeps.command.composition import Composition
         from sweeps.display.summary import new_console
         from sweeps.study.outage import telling_database_errors
-        from sweeps.workers.run import Run
+        from sweeps.workers.run import SweepRun
 
         stop, console = Stop(), new_console()
         end_with_main_thread(self.settings.stop_seconds, lambda: self._status)
@@ -88,7 +88,7 @@ class StudySweeper(Sweeper):
                     end_with_parent(self.orders.leader["pid"])
                 composition = Composition(self.hydra_context, self.config)
                 request = self._read(composition, arguments)
-                returns = Run(request, self.job.task_function, self._launcher, self.orders, console, stop).work()
+                returns = SweepRun(request, self.job.task_function, self._launcher, self.orders, console, stop).work()
             self._status = 0
             return returns
         except SystemExit as end:

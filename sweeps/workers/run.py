@@ -53,7 +53,7 @@ Returns = Mapping[int, JobReturn]  # trial -> what its job has returned
 
 
 @dataclass
-class Run:
+class SweepRun:
     """Runs a sweep's command, as the sweep's first process or as one of its workers."""
 
     request: Request
