@@ -10,7 +10,7 @@ import pytest
 from clipgan.base.errors import UserError
 from clipgan.base.pickles import refuse_huge_numbers
 from clipgan.import_lafite.unpickle import read_pickle
-from clipgan.inputs.data.formats.official_split import read_names
+from clipgan.inputs.data.official_split import read_names
 from clipgan.inputs.encoders.weights import read_state_dict
 
 BOMB = b"\x80\x02]r\x00\x00\x00\x07."  # an empty list with the number 2^27 - 2^24: 1.9 GB in Python's unpickler

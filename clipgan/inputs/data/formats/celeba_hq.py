@@ -14,10 +14,10 @@ from clipgan.config import DataConfig
 from clipgan.inputs.data.account import NO_FILE, Account
 from clipgan.inputs.data.files import Found, Listing, found
 from clipgan.inputs.data.folders import image_files
-from clipgan.inputs.data.formats.folder import add_file, check_captioned
-from clipgan.inputs.data.formats.official_split import split_by_pickles, without_suffix
-from clipgan.inputs.data.formats.text_folder import TextFolder
+from clipgan.inputs.data.image_listing import add_file, check_captioned
 from clipgan.inputs.data.images import CaptionedImage
+from clipgan.inputs.data.official_split import split_by_pickles, without_suffix
+from clipgan.inputs.data.text_folder import TextFolder
 
 IMAGES = ("images", "image/images", "image", "CelebA-HQ-img", "CelebAMask-HQ/CelebA-HQ-img")
 TEXTS = ("text/celeba-caption", "celeba-caption")

@@ -17,11 +17,11 @@ from clipgan.config import DataConfig
 from clipgan.inputs.data.account import NO_FILE, Account
 from clipgan.inputs.data.files import Found, Listing, found
 from clipgan.inputs.data.folders import image_files
-from clipgan.inputs.data.formats.folder import add_file, check_captioned
-from clipgan.inputs.data.formats.official_split import split_by_names, split_by_pickles, without_suffix
-from clipgan.inputs.data.formats.text_folder import TextFolder
+from clipgan.inputs.data.image_listing import add_file, check_captioned
 from clipgan.inputs.data.images import CaptionedImage
+from clipgan.inputs.data.official_split import split_by_names, split_by_pickles, without_suffix
 from clipgan.inputs.data.text import read_lines
+from clipgan.inputs.data.text_folder import TextFolder
 
 
 def find(root: Path, config: DataConfig) -> Found:

@@ -16,7 +16,7 @@ from clipgan.config import DataConfig
 from clipgan.inputs.data.account import NO_CLASS, Account
 from clipgan.inputs.data.files import Found, Listing, found
 from clipgan.inputs.data.folders import check_folder, image_files
-from clipgan.inputs.data.formats.folder import check_any
+from clipgan.inputs.data.image_listing import check_any
 from clipgan.inputs.data.images import CaptionedImage, image_file
 from clipgan.inputs.data.splits import TRAIN, find_splits, subfolders
 from clipgan.inputs.data.spool import Spool

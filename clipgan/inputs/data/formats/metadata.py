@@ -15,7 +15,7 @@ from clipgan.config import DataConfig
 from clipgan.inputs.data.account import Account
 from clipgan.inputs.data.files import Found, Listing, found
 from clipgan.inputs.data.folders import Folder, walk
-from clipgan.inputs.data.formats.folder import check_any, check_captioned
+from clipgan.inputs.data.image_listing import check_any, check_captioned
 from clipgan.inputs.data.images import CaptionedImage, image_file, is_image
 from clipgan.inputs.data.limits import check_table_size
 from clipgan.inputs.data.splits import find_splits
