@@ -95,8 +95,8 @@ def failed_capture(setting: Setting, found: Findings) -> None:
         with found.attempt(name), deterministic_algorithms(True):
             runs = {way: real_training(setting, "precision=fp32", *overrides) for way, overrides in GRAPHS.items()}
             state = runs["graphs"].state
-            judge = state.judge
-            state.judge = lambda images, *rest, judge=judge, fail=fail: fail(images.image) or judge(images, *rest)  # type: ignore[method-assign,misc]
+            run = state.discriminate
+            state.discriminate = lambda images, *rest, run=run, fail=fail: fail(images.image) or run(images, *rest)  # type: ignore[method-assign,misc]
             losses = {way: losses_of(training, NUMBERS) for way, training in runs.items()}
             ran, differing = graphs_in_use(runs["graphs"]), differing_tensors(*runs.values())
             row: dict[str, Any] = {"steps": ran, "tensors that differ": len(differing)}
@@ -107,7 +107,7 @@ def failed_capture(setting: Setting, found: Findings) -> None:
                 row |= {"stream is the default one": default, "reserved_gib": torch.cuda.memory_reserved() / GIB}
                 good = good and default and ran.startswith("eager: ")
             found.check(name, good, row)
-            del runs, state, judge
+            del runs, state, run
         give_back_memory()
 
 

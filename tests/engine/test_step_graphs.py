@@ -151,8 +151,8 @@ def test_a_failed_capture_falls_back_to_eager_steps(make_training, capsys, preci
 
 def test_a_step_that_ran_but_cannot_be_repeated_counts(make_training, capsys):
     training, eager = with_graphs(make_training(), CpuCapture()), make_training()
-    judge = training.state.judge
-    training.state.judge = lambda images, *rest: images.image.sum().item() and judge(images, *rest)
+    run = training.state.discriminate
+    training.state.discriminate = lambda images, *rest: images.image.sum().item() and run(images, *rest)
     for step in range(6):
         training.step(step)
         eager.step(step)

@@ -24,17 +24,17 @@ from clipgan.models.networks.layers import (
 from clipgan.models.networks.scales import Scales
 
 
-class Judgement(NamedTuple):
+class DiscriminatorOutput(NamedTuple):
     """The discriminator's output for a batch."""
 
     logits: Tensor  # [N], high for real images; [N, M] from a projected D, whose losses are means over M as well
     semantic: Tensor  # [N, C], f_D before normalisation to unit length
     mismatched: Tensor | None = None  # the logits of the same images with other captions, if they were asked for
 
-    def float(self) -> "Judgement":
+    def float(self) -> "DiscriminatorOutput":
         """Convert to float32."""
         other = self.mismatched
-        return Judgement(self.logits.float(), self.semantic.float(), None if other is None else other.float())
+        return DiscriminatorOutput(self.logits.float(), self.semantic.float(), None if other is None else other.float())
 
 
 class ResidualBlock(nn.Module):
@@ -83,13 +83,13 @@ class Discriminator(nn.Module):
     def begin_step(self) -> None:
         """Prepare for the passes of a training step: this D has nothing to prepare."""
 
-    def forward(self, images: Scales, condition: Tensor, mismatched: Tensor | None = None) -> Judgement:
+    def forward(self, images: Scales, condition: Tensor, mismatched: Tensor | None = None) -> DiscriminatorOutput:
         """Judge images against their text.
 
         Args:
             images: in [-1, 1]; a multi-scale D takes all scales and joins each to the features of its resolution.
             condition: [N, C], unit length.
-            mismatched: conditions of other images, [N, C], against which the images are judged as well.
+            mismatched: conditions of other images, [N, C], with which D sees the images as well.
 
         Returns:
             The logit D(x, c) = D(x) + <p(x), q(c)> / sqrt T (projection, arXiv:1802.05637), and f_D(x), which does not
@@ -98,7 +98,7 @@ class Discriminator(nn.Module):
         with scaled_together(self.equalised):
             return self._judge(images, condition, mismatched)
 
-    def _judge(self, images: Scales, condition: Tensor, mismatched: Tensor | None) -> Judgement:
+    def _judge(self, images: Scales, condition: Tensor, mismatched: Tensor | None) -> DiscriminatorOutput:
         x = self.from_rgb(images.image)
         for index, block in enumerate(self.blocks):
             x = block(x)
@@ -113,7 +113,7 @@ class Discriminator(nn.Module):
             return logit + (projected * q).sum(dim=1) / math.sqrt(q.shape[1])
 
         others = None if mismatched is None else logits(mismatched)
-        return Judgement(logits(condition), self.semantic(h), others)
+        return DiscriminatorOutput(logits(condition), self.semantic(h), others)
 
     def joinable(self, rows: int) -> bool:
         """Whether one pass over two batches of `rows` images gives the results of two passes, up to rounding."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from clipgan.models.networks.derivatives import SLOPE
-from clipgan.models.networks.discriminator import Judgement
+from clipgan.models.networks.discriminator import DiscriminatorOutput
 from clipgan.models.networks.layers import Linear, normalise_second_moment
 
 
@@ -86,13 +86,15 @@ class ProjectedDiscriminator(nn.Module):
         for head in self._heads():
             head.improve_norms()
 
-    def forward(self, maps: Sequence[Tensor], condition: Tensor, mismatched: Tensor | None = None) -> Judgement:
+    def forward(
+        self, maps: Sequence[Tensor], condition: Tensor, mismatched: Tensor | None = None
+    ) -> DiscriminatorOutput:
         """Judge images against their text.
 
         Args:
             maps: the frozen network's maps of the images, [N, I, H, H] for each layer.
             condition: [N, C], unit length.
-            mismatched: conditions of other images, [N, C], against which the images are judged as well.
+            mismatched: conditions of other images, [N, C], with which D sees the images as well.
 
         Returns:
             Logits of each layer and position, [N, K S^2]: smaller maps of logits are repeated, so that all layers count
@@ -107,7 +109,7 @@ class ProjectedDiscriminator(nn.Module):
             return torch.cat([F.interpolate(x[:, None], size=size).flatten(1) for x in found], dim=1)
 
         others = None if mismatched is None else logits(mismatched)
-        return Judgement(logits(condition), self.embedding(torch.cat(means, dim=1)), others)
+        return DiscriminatorOutput(logits(condition), self.embedding(torch.cat(means, dim=1)), others)
 
     def _heads(self) -> list[Head]:
         return [head for head in self.heads if isinstance(head, Head)]

@@ -27,6 +27,17 @@ def contrast(
 
     The rows are those of all W processes, or with `model.lafite.contrast=process` this process's. The gradients of the
     processes are added, so each process's own contrast has the weight 1 / W.
+
+    Args:
+        terms: those of one network, G or D.
+        embedded: space -> the embeddings of this process's rows in `parts`, [N, d], differentiable.
+        parts: the rows; with their targets.
+        target: (rows, space, pair) -> their targets, [N, d]; None for further targets that a term cannot have.
+        config: of the run.
+        watch: sees embeddings and targets.
+
+    Returns:
+        The loss (0.0 without terms), and the unweighted value of each direction by its name, as `structure_loss` does.
     """
     if not terms:
         return 0.0, {}

@@ -1,4 +1,6 @@
-"""The passes through G and D that a step consists of: styles and noise, augmented images, judgements.
+"""The passes through G and D that a step consists of: styles and noise, augmented images, D's outputs.
+
+In all of them, `use` names the purpose of a pass, such as `D fake`: each purpose has random draws of its own.
 
 Shapes: N batch, L layers, W style width.
 """
@@ -9,7 +11,7 @@ from torch import Tensor
 from clipgan.base.randomness import StepRandom
 from clipgan.config import Config
 from clipgan.inputs.batches.batches import Batch
-from clipgan.models.networks.discriminator import Judgement
+from clipgan.models.networks.discriminator import DiscriminatorOutput
 from clipgan.models.networks.scales import Scales, scales_of
 from clipgan.tasks.gan.state import TrainingState
 
@@ -44,28 +46,28 @@ def augmented(state: TrainingState, images: Scales, batch: Batch, random: StepRa
     return state.augmentation(images, lambda: random.rows(f"{use} augmentation", batch.rows))
 
 
-def judge(
+def discriminate(
     state: TrainingState, images: Scales, batch: Batch, random: StepRandom, use: str, mismatched: Tensor | None = None
-) -> Judgement:
+) -> DiscriminatorOutput:
     """Run D on augmented images with the batch's conditions, and with `mismatched` ones."""
-    return state.judge(augmented(state, images, batch, random, use), batch.condition, mismatched)
+    return state.discriminate(augmented(state, images, batch, random, use), batch.condition, mismatched)
 
 
-def judge_both(
+def discriminate_both(
     state: TrainingState, fake: Scales, real: Scales, batch: Batch, random: StepRandom
-) -> tuple[Tensor, Judgement]:
+) -> tuple[Tensor, DiscriminatorOutput]:
     """Run D on generated and real images: the logits of the generated ones, and all outputs for the real ones.
 
     One pass over both costs less than two passes.
     """
     rows, mismatched = len(batch.rows), batch.mismatched
     if not state.discriminator.joinable(rows):
-        fake_logits = judge(state, fake, batch, random, "D fake").logits
-        return fake_logits, judge(state, real, batch, random, "D real", mismatched)
+        fake_logits = discriminate(state, fake, batch, random, "D fake").logits
+        return fake_logits, discriminate(state, real, batch, random, "D real", mismatched)
     images = [augmented(state, of, batch, random, use) for of, use in ((fake, "D fake"), (real, "D real"))]
     first, *smaller = (torch.cat(pair) for pair in zip(*(scales.all() for scales in images), strict=True))
     others = None if mismatched is None else mismatched.repeat(2, 1)  # the half of the generated images is not used
-    judged = state.judge(Scales(first, tuple(smaller)), batch.condition.repeat(2, 1), others)
+    judged = state.discriminate(Scales(first, tuple(smaller)), batch.condition.repeat(2, 1), others)
     fake_logits, real_logits = judged.logits.chunk(2)
     other_logits = None if judged.mismatched is None else judged.mismatched[rows:]
-    return fake_logits, Judgement(real_logits, judged.semantic[rows:], other_logits)
+    return fake_logits, DiscriminatorOutput(real_logits, judged.semantic[rows:], other_logits)

@@ -47,13 +47,13 @@ def _penalty(state: TrainingState, images: Scales, batch: Batch, random: StepRan
 
     if state.frozen is None:
         images = images.map(leaf)
-        logits = state.judge(augmented(state, images, batch, random, use), batch.condition).logits
+        logits = state.discriminate(augmented(state, images, batch, random, use), batch.condition).logits
         with gradients_of_inputs_only():
             return gradient_penalty(logits, images.all())
     with torch.no_grad():
         maps = state.frozen(augmented(state, images, batch, random, use).image)
     leaves = [leaf(x) for x in maps]
-    logits = state.judge_maps(leaves, batch.condition).logits
+    logits = state.discriminate_maps(leaves, batch.condition).logits
     with gradients_of_inputs_only():
         return gradient_penalty(logits, leaves)
 

@@ -21,7 +21,7 @@ from clipgan.models.losses.structure import active_terms
 from clipgan.models.losses.temperature import LearnedTemperatures
 from clipgan.models.networks.build import AnyDiscriminator, build_discriminator, build_generator
 from clipgan.models.networks.derivatives import differentiated_twice
-from clipgan.models.networks.discriminator import Judgement
+from clipgan.models.networks.discriminator import DiscriminatorOutput
 from clipgan.models.networks.generator import TextToImage
 from clipgan.models.networks.scales import Scales
 from clipgan.tasks.gan.ema import MovingAverage
@@ -58,16 +58,18 @@ class TrainingState:
             images: Scales = self.generator.scales(ws, condition, noise)
         return images.map(Tensor.float)
 
-    def judge(self, images: Scales, condition: Tensor, mismatched: Tensor | None = None) -> Judgement:
+    def discriminate(self, images: Scales, condition: Tensor, mismatched: Tensor | None = None) -> DiscriminatorOutput:
         """Run D in the training's precision: images, [N, C] -> float32 logits and semantic features."""
-        return self.judge_maps(images if self.frozen is None else self.frozen(images.image), condition, mismatched)
+        return self.discriminate_maps(
+            images if self.frozen is None else self.frozen(images.image), condition, mismatched
+        )
 
-    def judge_maps(
+    def discriminate_maps(
         self, maps: Scales | Sequence[Tensor], condition: Tensor, mismatched: Tensor | None = None
-    ) -> Judgement:
+    ) -> DiscriminatorOutput:
         """Run D on what it reads: images, or the frozen network's maps."""
         with self.precision.autocast():
-            judged: Judgement = self.discriminator(maps, condition, mismatched)
+            judged: DiscriminatorOutput = self.discriminator(maps, condition, mismatched)
         return judged.float()
 
     @contextmanager

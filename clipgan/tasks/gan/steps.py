@@ -17,10 +17,10 @@ from clipgan.engine.branches import Branches
 from clipgan.inputs.batches.batches import Batch, Targets
 from clipgan.models.losses.adversarial import GAMES, discriminator_loss, generator_loss
 from clipgan.models.losses.structure import weighted_sum
-from clipgan.models.networks.discriminator import Judgement
+from clipgan.models.networks.discriminator import DiscriminatorOutput
 from clipgan.tasks.gan.contrast import contrast
 from clipgan.tasks.gan.objective import Objective
-from clipgan.tasks.gan.passes import judge, judge_both, noise, real_images, styles
+from clipgan.tasks.gan.passes import discriminate, discriminate_both, noise, real_images, styles
 from clipgan.tasks.gan.state import TrainingState
 from clipgan.tasks.gan.view import view_of
 
@@ -63,7 +63,7 @@ def discriminator_step(
         with torch.no_grad():
             fake = state.generate(ws[batch.place(part.rows)], part.condition, noise(state, part, random, "D"))
         state.watch.see("G/images", fake.image)
-        fake_logits, real = judge_both(state, fake, real_images(part, config), part, random)
+        fake_logits, real = discriminate_both(state, fake, real_images(part, config), part, random)
         logits.append(_means(fake_logits, real))
         semantic.append(unit(real.semantic))
         loss = discriminator_loss(config.adversarial, fake_logits, real.logits, real.mismatched)
@@ -72,7 +72,7 @@ def discriminator_step(
     def embed(part: Batch) -> Embeddings:
         if not terms:
             return {}
-        judged = judge(state, real_images(part, config), part, random, "D real")
+        judged = discriminate(state, real_images(part, config), part, random, "D real")
         return state.temperatures.scaled("D", {"D": unit(judged.semantic)})
 
     def target(of: Targets, space: str, pair: str) -> Tensor:
@@ -98,7 +98,7 @@ def discriminator_step(
     return values, torch.cat(semantic).detach()
 
 
-def _means(fake_logits: Tensor, real: Judgement) -> Values:
+def _means(fake_logits: Tensor, real: DiscriminatorOutput) -> Values:
     """Return the means of D's logits by their names in the logs, without gradient."""
     real_logits = real.logits.detach()
     means = {
@@ -129,7 +129,7 @@ def generator_step(
         needed = dict.fromkeys(term.space for term in terms)
         branches = Branches()
         state.watch.see("G/images", fake.image)
-        judged = judge(state, fake, part, random, "G")
+        judged = discriminate(state, fake, part, random, "G")
         embedded = {
             space: unit(judged.semantic) if space == "D" else branches.run(partial(embed, space), fake.image)
             for space in needed
@@ -140,10 +140,10 @@ def generator_step(
 
     @torch.no_grad()
     def real_logits(part: Batch) -> Tensor | None:
-        """Judge the real images by the D that judges the generated ones, if their logits are compared."""
+        """Run the same D on the real images, if the loss compares their logits with those of the generated ones."""
         if not GAMES[config.adversarial.name].relative:
             return None
-        return judge(state, real_images(part, config), part, random, "G real").logits
+        return discriminate(state, real_images(part, config), part, random, "G real").logits
 
     def embed(space: str, images: Tensor) -> Tensor:
         view = view_of(config.loss.view, spaces.encoder(space).preprocess, config.resolution, random, f"{space} view")

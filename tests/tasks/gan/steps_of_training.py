@@ -39,7 +39,7 @@ def discriminator_update(state, batch, objective, random):
 def generator_update(state, batch, objective, random):
     """Its values, where D has had no step before."""
     with torch.no_grad():
-        semantic = unit(state.judge(passes.real_images(batch, objective.config), batch.condition).semantic)
+        semantic = unit(state.discriminate(passes.real_images(batch, objective.config), batch.condition).semantic)
     return generator_step(state, batch, semantic, objective, random)
 
 

@@ -85,7 +85,9 @@ def test_both_penalties_are_of_what_d_reads(make_noisy_training, generated, over
     for name, images in (("r1", passes.real_images(batch, training.config)), ("r2", generated(training, batch, "R2"))):
         read = [images.image] if state.frozen is None else state.frozen(images.image)
         read = [each.detach().requires_grad_() for each in read]
-        judged = state.judge_maps(images._replace(image=read[0]) if state.frozen is None else read, batch.condition)
+        judged = state.discriminate_maps(
+            images._replace(image=read[0]) if state.frozen is None else read, batch.condition
+        )
         of_images = judged.logits.reshape(len(batch.rows), -1).mean(dim=1)
         gradients = torch.autograd.grad(of_images.sum(), read, create_graph=True)
         penalties[name] = sum((gradient**2).sum() / len(batch.rows) for gradient in gradients) / len(read)

@@ -12,7 +12,7 @@ from clipgan.base.distributed import total_with_gradient
 from clipgan.config import LafiteConfig, ModelConfig
 from clipgan.models.networks.activation import activate
 from clipgan.models.networks.convolution import conv2d
-from clipgan.models.networks.discriminator import Judgement
+from clipgan.models.networks.discriminator import DiscriminatorOutput
 from clipgan.models.networks.lafite.resample import blur
 from clipgan.models.networks.layers import (
     SQRT2,
@@ -88,7 +88,7 @@ class LafiteDiscriminator(nn.Module):
     def begin_step(self) -> None:
         """See `Discriminator.begin_step`."""
 
-    def forward(self, images: Scales, condition: Tensor, mismatched: Tensor | None = None) -> Judgement:
+    def forward(self, images: Scales, condition: Tensor, mismatched: Tensor | None = None) -> DiscriminatorOutput:
         """Judge images against their text.
 
         Args:
@@ -104,7 +104,7 @@ class LafiteDiscriminator(nn.Module):
         with scaled_together(self.equalised):
             return self._judge(images, condition, mismatched)
 
-    def _judge(self, images: Scales, condition: Tensor, mismatched: Tensor | None) -> Judgement:
+    def _judge(self, images: Scales, condition: Tensor, mismatched: Tensor | None) -> DiscriminatorOutput:
         x = self.from_rgb(images.image)
         for block in self.blocks.values():
             x = block(x)
@@ -119,7 +119,7 @@ class LafiteDiscriminator(nn.Module):
             text = (semantic * condition).sum()
             return logit + (total_with_gradient(text) if self.everywhere else text)
 
-        return Judgement(logits(condition), semantic, None if mismatched is None else logits(mismatched))
+        return DiscriminatorOutput(logits(condition), semantic, None if mismatched is None else logits(mismatched))
 
     def joinable(self, rows: int) -> bool:
         """See `Discriminator.joinable`; here every logit depends on the whole batch."""
