@@ -65,21 +65,33 @@ def _generated(state: TrainingState, batch: Batch, objective: Objective, random:
 
 
 def path_length_step(state: TrainingState, batch: Batch, objective: Objective, random: StepRandom) -> Values:
-    """Apply lazy path-length regularisation on half of the rows, times the interval of its steps."""
+    """Apply lazy path-length regularisation on half of the rows, times the interval of its steps.
+
+    Each length is compared with a mean that the whole batch has moved. So micro-batches compute all lengths before, in
+    a pass of their own.
+    """
     config, model = objective.config, objective.config.model
     share = 1 / (config.accumulate * world_size())
     penalty = torch.zeros((), device=batch.images.device)
-    halves = random.halves()
-    state.generator_optimizer.zero_grad(set_to_none=True)
-    for part in batch.parts(config.accumulate):
-        half = part.halves(random.block)
+    halves, parts = random.halves(), [part.halves(random.block) for part in batch.parts(config.accumulate)]
+
+    def lengths_of(half: Batch) -> Tensor:
         ws = styles(state, half, config, halves, "path length")
         images = state.generate(ws, half.condition, noise(state, half, halves, "path length")).image
         state.watch.see("G/images", images)
         with gradients_of_inputs_only():
-            lengths = path_lengths(images, ws, halves.rows("path length direction", half.rows))
-        everywhere = total(lengths.mean()) / world_size()
-        state.path_length_mean.lerp_(everywhere, PATH_LENGTH_DECAY)
+            return path_lengths(images, ws, halves.rows("path length direction", half.rows))
+
+    def move_mean(means: list[Tensor]) -> None:
+        state.path_length_mean.lerp_(total(torch.stack(means).mean()) / world_size(), PATH_LENGTH_DECAY)
+
+    state.generator_optimizer.zero_grad(set_to_none=True)
+    if len(parts) > 1:
+        move_mean([lengths_of(half).detach().mean() for half in parts])
+    for half in parts:
+        lengths = lengths_of(half)
+        if len(parts) == 1:
+            move_mean([lengths.detach().mean()])
         of_part = path_length_penalty(lengths, state.path_length_mean)
         state.scaler.scale(of_part * (share * model.pl_weight * model.pl_interval)).backward()
         penalty += of_part.detach() * share
