@@ -1,5 +1,6 @@
 """`pairs`, `contrast`: what is contrasted with what."""
 
+import math
 from dataclasses import dataclass
 
 from clipgan.config.checks import at_least, one_of, require
@@ -29,6 +30,11 @@ class PairsConfig:
                      f"a number from 0 to less than 1 for pairs={self.name}")  # fmt: skip
         if neighbours:
             require(self.k is not None and self.k >= 1, "pairs.k", self.k, f"an integer >= 1 for pairs={self.name}")
+
+    def dropped(self, total: int) -> int:
+        """Return the fraction of `total`, rounded half up: 5 % of the 15 negatives in a batch of 16 is 1."""
+        assert self.fraction is not None
+        return math.floor(self.fraction * total + 0.5)
 
 
 @dataclass

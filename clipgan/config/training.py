@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from clipgan.base.text import counted
 from clipgan.config.adversarial import AdversarialConfig
 from clipgan.config.augment import AugmentConfig
 from clipgan.config.checks import RESOLUTIONS, at_least, is_resolution, name, one_of, positive, require, weight
@@ -87,6 +88,7 @@ class Config:
             self._check_simclr()
         else:
             self._check_gan()
+        self._check_negatives()
 
     def _check_common(self) -> None:
         name("clip.name", self.clip.name)
@@ -106,10 +108,28 @@ class Config:
         one_of("precision", self.precision, TRAINING_PRECISIONS)
         if self.threads is not None:
             at_least("threads", self.threads, 1)
-        require((self.pairs.k or 0) < self.batch - 1, "pairs.k", self.pairs.k,
-                 f"less than batch={self.batch} - 1: some candidates must stay negatives")  # fmt: skip
         at_least("processes", self.processes, 1)
         at_least("accumulate", self.accumulate, 1)
+
+    def _check_negatives(self) -> None:
+        """Refuse a selection of pairs that leaves no negative: the contrast would be 0, or the same for all images."""
+        images = self.contrasted_images()
+        among = "among " + (f"batch={self.batch}" if images == self.batch else
+                            f"the {counted(images, 'image')} that contrast with each other")  # fmt: skip
+        require(self.pairs.k is None or self.pairs.k < images - 1, "pairs.k", self.pairs.k,
+                 f"less than {images - 1}: {among}, some candidates must stay negatives")  # fmt: skip
+        if self.pairs.name in ("drop_false_negative", "drop_easy_negative"):
+            dropped = self.pairs.dropped(images - 1)
+            require(dropped < images - 1, "pairs.fraction", self.pairs.fraction,
+                     f"small enough to leave a negative: {among}, it drops all {dropped}")  # fmt: skip
+
+    def contrasted_images(self) -> int:
+        """Return how many images contrast with each other: the batch, or those of a micro-batch or of a process."""
+        if self.simclr is not None:
+            return self.batch
+        lafite = self.model.lafite
+        parts = 1 if self.contrast.grad_cache else self.accumulate
+        return self.batch // (parts * (self.processes if lafite and lafite.contrast == "process" else 1))
 
     def _check_simclr(self) -> None:
         for key in ("epochs", "snapshot_epochs"):

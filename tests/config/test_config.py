@@ -104,6 +104,15 @@ def test_a_projected_discriminator_comes_as_published_and_a_user_may_change_it()
     assert (config.augment.name, config.gradient_penalties()) == ("none", {"r1": 2})
 
 
+@pytest.mark.parametrize(
+    "selected", ["pairs=add_new_positive pairs.k=14", "pairs=drop_easy_negative pairs.fraction=0.96"]
+)
+def test_selections_may_leave_one_negative(selected):
+    """Gradient caching contrasts all micro-batches with each other, and LAFITE's contrast is over all processes."""
+    for more in ([], ["accumulate=4", "contrast.grad_cache=true"], ["model=lafite", "processes=4"]):
+        assert make_config(*selected.split(), *more).contrasted_images() == 16
+
+
 def test_text_becomes_numbers():
     config = make_config("h=2", "batch=8", "C_it=2.5")
     assert (config.h, config.batch, config.C_it) == (2.0, 8, 2.5)
@@ -159,7 +168,14 @@ def test_text_becomes_numbers():
         (["heterologous=source", "+loss.discriminator.D.it.heterologous=7"], ["D.it.heterologous=7", "source"]),
         (["+pairs.k=3"], ["pairs.k=3", "null for pairs=plain"]),
         (["pairs=add_new_positive", "+pairs.fraction=0.9"], ["pairs.fraction=0.9", "null"]),
-        (["pairs=add_new_positive", "pairs.k=15"], ["pairs.k=15", "batch=16"]),
+        (["pairs=add_new_positive", "pairs.k=15"], ["pairs.k=15", "less than 15", "batch=16"]),
+        (["pairs=weakly_supervised", "pairs.k=3", "accumulate=4"], ["pairs.k=3", "less than 3", "the 4 images"]),
+        (["pairs=drop_easy_negative", "pairs.fraction=0.97"], ["pairs.fraction=0.97", "batch=16", "all 15"]),
+        (["pairs=drop_false_negative", "pairs.fraction=0.9", "accumulate=4"], ["fraction=0.9", "4 images", "all 3"]),
+        (
+            ["model=lafite", "model.lafite.contrast=process", "processes=4", "pairs=add_new_positive", "pairs.k=3"],
+            ["pairs.k=3", "less than 3", "the 4 images"],
+        ),
         (["loss=lafite", "contrast.negatives=8"], ["contrast.negatives=8", "loss=lafite", "no homologous part"]),
         (["pairs.name=x"], ["pairs.name=x", "weakly_supervised"]),
         (["pairs=drop_easy_negative", "pairs.fraction=1"], ["pairs.fraction=1", "less than 1"]),

@@ -175,7 +175,7 @@ def drop_false_positive(config: PairsConfig, candidates: Candidates) -> Selectio
     In SimCLR, it drops images with all their views. An image's fit is the mean cosine of its pairs of views.
     """
     fit = candidates.fit
-    count = min(_count(config.fraction, len(fit)), len(fit) - 1)
+    count = min(config.dropped(len(fit)), len(fit) - 1)
     kept = torch.ones_like(fit).scatter(0, fit.topk(count, largest=False).indices, 0)
     kept = kept.repeat(len(candidates.similarity) // len(fit))
     return Selection(weights=kept / kept.sum())
@@ -183,13 +183,13 @@ def drop_false_positive(config: PairsConfig, candidates: Candidates) -> Selectio
 
 def drop_false_negative(config: PairsConfig, candidates: Candidates) -> Selection:
     """Exclude the fraction of an anchor's negatives that are most similar to it."""
-    return _without(candidates, _nearest(candidates, _count(config.fraction, candidates.negatives)))
+    return _without(candidates, _nearest(candidates, config.dropped(candidates.negatives)))
 
 
 def drop_easy_negative(config: PairsConfig, candidates: Candidates) -> Selection:
     """Exclude the fraction of an anchor's negatives that are least similar to it."""
     farthest = candidates._replace(similarity=-candidates.similarity)
-    return _without(candidates, _nearest(farthest, _count(config.fraction, candidates.negatives)))
+    return _without(candidates, _nearest(farthest, config.dropped(candidates.negatives)))
 
 
 def weakly_supervised(config: PairsConfig, candidates: Candidates) -> Selection:
@@ -229,12 +229,6 @@ def one_component(linked: Tensor) -> Tensor:
     for _ in range((len(linked) - 1).bit_length()):  # each time, the paths get twice as long
         reached = (reached @ reached > 0).to(linked.dtype)  # exact: a sum of positive numbers never rounds to 0
     return reached > 0
-
-
-def _count(fraction: float | None, total: int) -> int:
-    """Return a fraction of `total`, rounded half up: 5 % of the 15 negatives in a batch of 16 is 1."""
-    assert fraction is not None  # the configuration checks this
-    return math.floor(fraction * total + 0.5)
 
 
 def _nearest(candidates: Candidates, count: int) -> Tensor:

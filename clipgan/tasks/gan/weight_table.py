@@ -47,7 +47,6 @@ def contrast_in_words(config: Config) -> str:
         words.append("heterologous: source (each term is the mean of both directions)")
     if contrast.negatives:
         words.append(f"further targets: {contrast.negatives}")
-    if config.accumulate > 1:
-        whole = config.batch if contrast.grad_cache else config.batch // config.accumulate
-        words.append(f"contrast over {whole} of {config.batch} images at once")
+    if config.accumulate > 1 or config.contrasted_images() < config.batch:
+        words.append(f"contrast over {config.contrasted_images()} of {config.batch} images at once")
     return ", ".join(words)
