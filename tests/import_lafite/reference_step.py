@@ -16,7 +16,11 @@ DECAY_OF_W, DECAY_OF_PATH_LENGTH = 0.995, 0.01
 
 
 class Adam:
-    """With beta_1 = 0; a lazy regulariser's extra steps shrink rate and beta_2 (StyleGAN2, appendix B)."""
+    """With beta_1 = 0; a lazy regulariser's extra steps shrink rate and beta_2 (StyleGAN2, appendix B).
+
+    The public code adds 0 times the logits, or 0 times the images, to a regulariser. So a parameter on which it does
+    not depend has the gradient 0, and takes the step.
+    """
 
     def __init__(self, parameters, lr, interval):
         ratio = interval / (interval + 1)
@@ -25,10 +29,8 @@ class Adam:
 
     @torch.no_grad()
     def step(self, loss):
-        self.gradients = torch.autograd.grad(loss, self.parameters, allow_unused=True)
+        self.gradients = torch.autograd.grad(loss, self.parameters, allow_unused=True, materialize_grads=True)
         for place, gradient in enumerate(self.gradients):
-            if gradient is None:  # no step, as in PyTorch
-                continue
             parameter, square = self.parameters[place], self.squares[place]
             self.counts[place] += 1
             square.mul_(self.beta).add_((1 - self.beta) * gradient**2)

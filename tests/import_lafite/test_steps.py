@@ -129,7 +129,7 @@ def both_states(state, reference, folder):
     for kind, theirs in (("exp_avg_sq", "squares"), ("exp_avg", "gradients")):  # beta_1 = 0: the last gradient
         for adam in (reference.adam_g, reference.adam_d):
             for parameter, value in zip(adam.parameters, getattr(adam, theirs), strict=True):
-                parameter.data = torch.zeros_like(parameter) if value is None else value
+                parameter.data = value
         expected = of_reference(kind)
         for name in ("generator", "discriminator"):
             optimizer = getattr(state, f"{name}_optimizer")

@@ -35,8 +35,22 @@ def gradient_penalty_step(state: TrainingState, batch: Batch, objective: Objecti
             penalties[name] += of_part.detach()
     values = {f"loss/{name}": total(penalty) for name, penalty in penalties.items()}
     state.watch.see_all(values)
+    _step_all(state.discriminator_optimizer)
     state.update(state.discriminator_optimizer, "D/gradient_penalty/gradient")
     return values
+
+
+def _step_all(optimizer: torch.optim.Optimizer) -> None:
+    """Give the parameters that a penalty does not depend on, as biases, the gradient 0.
+
+    Adam's rate is lower for all parameters because regularisers make extra steps (see `optimizers.adam`), so all of
+    them take these steps, as in StyleGAN2-ADA's public code. A gradient of 0 moves nothing, but it counts in the second
+    moment, by which Adam divides.
+    """
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
 
 
 def _penalty(state: TrainingState, images: Scales, batch: Batch, random: StepRandom, use: str) -> Tensor:
@@ -97,5 +111,6 @@ def path_length_step(state: TrainingState, batch: Batch, objective: Objective, r
         penalty += of_part.detach() * share
     penalty = total(penalty)
     state.watch.see("loss/path_length", penalty)
+    _step_all(state.generator_optimizer)
     state.update(state.generator_optimizer, "G/path_length/gradient")
     return {"loss/path_length": penalty, "path_length": state.path_length_mean.clone()}
