@@ -89,6 +89,7 @@ def test_cfg_job_shows_the_configuration(run):
             ["grid=C_itt is not an option: did you mean C_it? Options of grid: C_ii, C_it,"],
         ),
         (["experiment.kimg=1"], ["there is no key experiment.kimg: experiment is a group, which experiment=NAME choo"]),
+        (["clip@judge=tiny"], ["the chosen options have no clip@judge to replace: +clip@judge=NAME adds it"]),
         (["hydra.sweeper.sampler={_target_:x,y:1}"], ["there is no key hydra.sweeper.sampler.y"]),
         (["kimg=0.5"], ["kimg=0.5 is not allowed: kimg must be a whole number", "experiment=quick"]),
         (["-m", "h=1,2", "kimg=0.5"], ["trials of 0.5 kimg are not allowed", "a whole number of kimg"]),

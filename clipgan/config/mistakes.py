@@ -107,6 +107,8 @@ def no_such_key(key: str, further_keys: Iterable[str] = ()) -> str:
         return f"{key} is no key of this configuration{without}{others}"
     if key in LAFITES:
         return f"there is no key {key}: LAFITE's {key} is {LAFITES[key]} here"
+    if "@" in key and _is_group(key):
+        return f"the chosen options have no {key} to replace: +{key}=NAME adds it"
     group = key.partition(".")[0]
     if group in groups() and group not in {*own, "hydra"}:  # its options have no section of their own
         return (

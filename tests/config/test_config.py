@@ -84,6 +84,12 @@ def test_a_published_judge_is_not_trained(name):
     assert judge.pretrained is not None
 
 
+@pytest.mark.parametrize("protocol", options("metrics"))
+def test_every_protocol_takes_a_judge(protocol):
+    """The messages that ask for a judge name this key."""
+    assert make_config(f"metrics={protocol}", "clip@metrics.judge=ViT-B16").metrics.judge.name == "ViT-B16"
+
+
 def test_any_model_of_open_clip_may_judge():
     """`name` is the judge's own, and not the guide's."""
     judge = make_config(
