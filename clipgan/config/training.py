@@ -215,6 +215,11 @@ class Config:
             require(self.freeze_d == 0, "freeze_d", self.freeze_d,
                      "0 with discriminator=projected, whose network is frozen as a whole")  # fmt: skip
 
+    @property
+    def reads_h(self) -> bool:
+        """Whether a term has the weight `h`: a structure such as LAFITE's has another number in its place."""
+        return any(self.h in (term.h, term.heterologous, self.loss.heterologous) for *_, term in self.loss.terms())
+
     def gradient_penalties(self) -> dict[str, float]:
         """Return the weights gamma of D's gradient penalties that are on: r1 on real images, r2 on generated ones."""
         gammas = {"r1": self.model.r1_gamma, "r2": self.adversarial.r2_gamma}

@@ -77,6 +77,14 @@ def test_the_defaults_are_the_notes():
     assert config.clip.train.seed != config.metrics.judge.train.seed  # the judge is not the guide
 
 
+def test_a_structure_with_a_number_in_place_of_h_is_told():
+    assert make_config().reads_h
+    assert make_config("heterologous=source", "h=0.3").reads_h
+    assert make_config("loss.heterologous=2", "+loss.generator.CLIP.it.h=${h}").reads_h
+    assert not make_config("loss=lafite").reads_h
+    assert not make_config("loss.heterologous=2").reads_h
+
+
 @pytest.mark.parametrize("name", ["ViT-B32", "ViT-g14"])
 def test_a_published_judge_is_not_trained(name):
     judge = make_config(f"clip@metrics.judge={name}").metrics.judge

@@ -15,6 +15,7 @@ from clipgan.base.distributed import rank
 from clipgan.base.installed import module_command
 from clipgan.base.text import shown_path
 from clipgan.config import Config, direction_of
+from clipgan.config.arguments import key_of
 from clipgan.engine import checkpoint_folder
 from clipgan.engine.result import Report
 from clipgan.engine.run import Run
@@ -148,10 +149,11 @@ class Training(Run):
         steps = [(shlex.join(drawing), "draw what prompts say")]
         if origin.command.run_dir is None:
             return steps
+        axis = "h=0.1,0.5,2" if self.config.reads_h else "C_it=0.5,1.25,2.5"
         return [
             *steps,
             (origin.command.here().resumed(**self._twice_as_long()), "train on, for as long again"),
-            (origin.command.sweep("h=0.1,0.5,2"), "compare other h in a sweep"),
+            (origin.command.sweep(axis), f"compare other {key_of(axis)} in a sweep"),
         ]
 
     def _twice_as_long(self) -> dict[str, str]:
