@@ -1,6 +1,7 @@
 """The shipped experiments: the settings of the source notes, and one small real training step of each."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -50,6 +51,14 @@ def test_the_schedule_is_the_notes(name):
     assert (config.metrics.extractor, config.metrics.n_images) == ("inception", 30000)
     assert config.resnet.name == "resnet50"
     assert 2000 % config.snapshot_kimg == 2300 % config.snapshot_kimg == 0  # the kimg of the notes' figures have one
+
+
+def test_a_larger_model_differs_in_nothing_else():
+    larger, other = (
+        make_config(f"experiment={name}", "data.path=COCO") for name in ("large_capacity", "symmetric_preprocessed")
+    )
+    assert larger.contrast.grad_cache  # micro-batches contrast over the whole batch
+    assert replace(larger, model=other.model, accumulate=other.accumulate, contrast=other.contrast) == other
 
 
 @pytest.mark.parametrize("name", NOTES)
