@@ -57,12 +57,17 @@ class RunDirectory(Callback):
 
     def on_run_start(self, config: Any, **_: Any) -> None:
         """End the command with one message if another process uses the directory."""
+        from omegaconf.errors import OmegaConfBaseException
+
         from clipgan.base.errors import ProcessError
         from clipgan.base.run_lock import take
 
         if not first_process():
             return
-        folder = Path(config.hydra.run.dir).absolute()
+        try:
+            folder = Path(config.hydra.run.dir).absolute()
+        except OmegaConfBaseException:  # it refers to nothing: Hydra's own message follows
+            return
         try:
             with suppress(OSError):  # it cannot be written: Hydra's own message follows
                 _made[:] = [parent for parent in folder.parents if not lookup.exists(parent)]
@@ -170,10 +175,11 @@ def _train(cfg: Any, run: Any, trial: "RunningTrial | None") -> "Result":
     from clipgan.config import from_yaml, refuse_unread
     from clipgan.tracking.run_description import Origin
 
-    given = set(map(key_of, run.overrides.task))
+    overrides = _given(run, "task")
+    given = set(map(key_of, overrides))
     axes = (run.sweeper.params or {}).keys()  # a trial's command has a value for every one
     if run.mode == RunMode.RUN and axes - given:
-        grids = [line for line in run.overrides.task if key_of(line) == "grid"]
+        grids = [line for line in overrides if key_of(line) == "grid"]
         wanted = grids[-1] if grids else "hydra.sweeper.params"
         raise UserError(f"{wanted} needs a sweep: {_command(run).sweep()}")
     config = from_yaml(cfg)  # before the import of torch, so that mistakes are reported at once
@@ -195,11 +201,24 @@ def _command(run: Any) -> UserCommand:
     """Return the command line of this run; `run` is Hydra's own part of the configuration."""
     from hydra.types import RunMode
 
-    hydra_overrides = [line for line in run.overrides.hydra if not line.startswith(("hydra.run.dir=", "hydra.mode="))]
+    hydra_overrides = [line for line in _given(run, "hydra") if key_of(line) not in ("hydra.run.dir", "hydra.mode")]
     if run.mode == RunMode.MULTIRUN:  # these belong to the sweep
         hydra_overrides = []
     flags = tuple(config_flags(sys.argv[1:]))
-    return UserCommand(tuple(run.overrides.task), tuple(hydra_overrides), Path(run.runtime.output_dir), flags)
+    return UserCommand(_given(run, "task"), tuple(hydra_overrides), Path(run.runtime.output_dir), flags)
+
+
+def _given(run: Any, kind: str) -> tuple[str, ...]:
+    """Return the command line's overrides as they were written: OmegaConf would put values for references in them.
+
+    Args:
+        run: Hydra's own part of the configuration.
+        kind: `task`, or `hydra` for those of Hydra's own keys and groups.
+    """
+    from omegaconf import OmegaConf
+
+    lines: Any = OmegaConf.to_container(run.overrides[kind], resolve=False)
+    return tuple(lines)
 
 
 def _resume_command(run: Any) -> str:

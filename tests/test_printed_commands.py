@@ -46,7 +46,7 @@ def test_printed_commands_run_as_they_are_printed(cache_dir, tmp_path):
     here = tmp_path / "work"
     here.mkdir()
     noise_folder(tmp_path / NAME, 48)
-    user = ["data=folder", f"data.path=../{NAME}/", *SMALL, "batch=40", "metrics.n_images=4"]
+    user = ["data=folder", f"data.path=../{NAME}/", *SMALL, "batch=40", "metrics.n_images=4", "C_ii=${h}"]
     user += [f"cache_dir={cache_dir}", "mlflow.tracking_uri=null"]
 
     run_dir = here / RUN
@@ -69,6 +69,7 @@ def test_printed_commands_run_as_they_are_printed(cache_dir, tmp_path):
     assert [path.name for path in snapshots(run_dir)][-1] == "checkpoint-000002.pt"
     sweep = printed(out, "compare other h in a sweep")
     assert sweep[-2] == "h=0.1,0.5,2"
+    assert "C_ii=${h}" in sweep  # follows h
     assert "3 trials, 3 left to run" in finished(here, [*sweep, "hydra.sweeper.dry_run=true"])
 
     limited = [*user, "budget=seconds", "seconds=0.001", "kimg=9", "hydra.run.dir=limited"]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from clipgan.base.errors import UserError
 from clipgan.base.text import config_flags
-from clipgan.config.mistakes import refuse_unusable
+from clipgan.config.identity import is_listed
+from clipgan.config.mistakes import refuse_removal, refuse_unusable
 
 PATH_KEYS = (  # their values are paths or addresses: text, whatever characters are in it
     "data.path", "data.heldout_path", "cache_dir", "resume", "init", "clip.checkpoint", "resnet.checkpoint",
@@ -46,12 +47,16 @@ def quote_paths(arguments: Sequence[str]) -> list[str]:
     A user's own quotes, null, and in a sweep several paths between commas, stay as they are.
 
     Raises:
-        UserError: an override has no key, a path is empty, which would be the working directory, or a group gets no
-            name.
+        UserError: an override has no key, a path is empty, which would be the working directory, a group gets no name,
+            or a setting is removed without another in its place.
     """
-    for override in flags_and_overrides(arguments)[1]:
+    overrides = flags_and_overrides(arguments)[1]
+    for place, override in enumerate(overrides):
         _refuse_no_value(override)
         refuse_unusable(override)
+        following = map(key_of, overrides[place + 1 :])
+        if override.startswith("~") and not any(is_listed(key, [key_of(override)]) for key in following):
+            refuse_removal(override)
     sweep = bool({"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(arguments))
     return [_with_quoted_path(argument, sweep) for argument in arguments]
 

@@ -1,6 +1,7 @@
 """The command line's side of the commands: composing overrides, and showing mistakes."""
 
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,13 +18,14 @@ from clipgan.config.arguments import SEARCH_PATH, key_of, own_folders, quote_pat
 from clipgan.config.identity import is_listed, not_in_identity
 from clipgan.config.meanings import listing, values_of
 from clipgan.config.measure_registry import direction_of
-from clipgan.config.mistakes import described, of_hydras_value_error, refuse_flags, system_message
+from clipgan.config.mistakes import described, of_hydras_value_error, of_refusal, refuse_flags, system_message
 from clipgan.config.options import groups
 from clipgan.config.own_files import refuse_hidden, unreadable
 
 HOW_TO_QUOTE = (
     "a value with any of & # ( ) [ ] { } ; = , ' or a letter beyond ASCII needs quotes inside the shell's quotes"
 )
+KEY = re.compile(r"(\+{0,2}|~)[\w./:@$-]+")  # of an override, as Hydra's grammar has it
 
 
 def register_resolvers(**more: Callable[..., Any]) -> None:
@@ -176,8 +178,10 @@ def mistakes_as_user_errors(
         yield
     except OverrideParseException as error:
         raise UserError(_of_unreadable_override(error.override, first_line(error))) from error
-    except (HydraException, OmegaConfBaseException) as error:
+    except HydraException as error:
         raise UserError(described(error, further_keys(), own_folders(arguments))) from error
+    except OmegaConfBaseException as error:
+        raise UserError(of_refusal(error, further_keys())) from error
     except (YAMLError, ValueError) as error:
         message = unreadable(error, own_folders(arguments)) or of_hydras_value_error(error, arguments)
         if message is None:
@@ -187,6 +191,8 @@ def mistakes_as_user_errors(
 
 def _of_unreadable_override(override: object, reason: str) -> str:
     key, _, value = str(override).partition("=")
+    if not KEY.fullmatch(key):
+        return f"{override} cannot be read: {key} is no key; write KEY=VALUE, and a list as a whole, as in KEY=[A,B]"
     example = f"{key}={quoted(value)}"
     example = shlex.quote(example) if set(example) & set('"$`\\!') else f'"{example}"'
     return f"{override} cannot be read ({reason}): {HOW_TO_QUOTE}, as in {example}"

@@ -167,6 +167,23 @@ def refuse_unusable(override: str) -> None:
         raise UserError(_no_names([override]))
 
 
+def refuse_removal(override: str) -> None:
+    """Refuse an override that takes a setting away: the setting would silently get a default of the code.
+
+    Raises:
+        UserError: it removes a key, a section or a group that has a meaning; the spaces of a loss may go.
+    """
+    key = override.lstrip("~").partition("=")[0]
+    if key not in (own := meanings(Config)):
+        return
+    if _is_group(key):
+        instead = f"{key}=NAME chooses another option"
+    else:
+        section = any(is_listed(name, [key]) for name in own if name != key)
+        instead = f"give {key}{'.NAME' if section else ''}=VALUE, or {key}=null where it may be off"
+    raise UserError(f"{override} is not allowed: no setting can be removed; {instead}")
+
+
 def refuse_flags(overrides: Iterable[str]) -> None:
     """Refuse Hydra's flags where only overrides are read.
 

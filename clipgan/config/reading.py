@@ -42,7 +42,7 @@ def from_yaml(node: Any, further_keys: Iterable[str] = ()) -> Config:
         _check_booleans(functools.partial(OmegaConf.select, node))
         return _to_config(merged)
     except OmegaConfBaseException as error:
-        raise UserError(of_refusal(error, further_keys)) from error
+        raise UserError(_of_reference(node, error) or of_refusal(error, further_keys)) from error
 
 
 def point_check(node: Any, given: Sequence[str] = ()) -> Callable[[Mapping[str, Any]], None]:
@@ -66,7 +66,7 @@ def point_check(node: Any, given: Sequence[str] = ()) -> Callable[[Mapping[str, 
         merged = OmegaConf.merge(_typed_keys(), node)
         _check_booleans(functools.partial(OmegaConf.select, node))
     except OmegaConfBaseException as error:
-        raise UserError(of_refusal(error)) from error
+        raise UserError(_of_reference(node, error) or of_refusal(error)) from error
 
     def check(values: Mapping[str, Any]) -> None:
         try:
@@ -75,9 +75,33 @@ def point_check(node: Any, given: Sequence[str] = ()) -> Callable[[Mapping[str, 
             _check_booleans(flatten(values).get)
             refuse_unread(_to_config(merged), (*given, *values))
         except OmegaConfBaseException as error:
-            raise UserError(of_refusal(error)) from error
+            raise UserError(_of_reference(merged, error) or of_refusal(error)) from error
 
     return check
+
+
+def _of_reference(node: Any, error: Exception) -> str | None:
+    """The message for the first key that refers to nothing, or to itself: OmegaConf may name one that refers to it.
+
+    Args:
+        node: an OmegaConf DictConfig.
+        error: OmegaConf's.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import InterpolationResolutionError, InterpolationValidationError
+
+    if not isinstance(error, InterpolationResolutionError):
+        return None
+    written: Any = OmegaConf.to_container(node, resolve=False)
+    for key, text in flatten(written).items():
+        if "${" in str(text):
+            try:
+                OmegaConf.select(node, key)
+            except InterpolationValidationError:  # it leads to a value of another type
+                continue
+            except InterpolationResolutionError as found:
+                return f"{key}={text} is not allowed: {str(found).splitlines()[0]}"
+    return None
 
 
 def _as_node(given: Any) -> Any:

@@ -47,6 +47,11 @@ def test_another_application_finds_its_own_state(tmp_path):
     assert not GlobalHydra.instance().is_initialized()
 
 
+def test_a_sweep_that_is_read_outside_of_hydra_keeps_references_as_they_are_written():
+    register_resolvers()
+    assert read_outside_hydra(conf(), "config", ["C_it=${h}", "h=1,2"]).fixed == ["C_it=${h}"]
+
+
 def test_a_function_of_another_application_trains_also_in_its_sweep(tmp_path):
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf" / "mine.yaml").write_text("mine: 1\n")
