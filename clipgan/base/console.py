@@ -17,6 +17,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.segment import Segment
 
+from clipgan.base.standard_streams import open_missing
 from clipgan.base.text import printable
 
 T = TypeVar("T")
@@ -73,6 +74,7 @@ class Output:
             self.when_lost()
 
 
+open_missing()
 output = Output()
 
 

@@ -12,6 +12,7 @@ from clipgan.base import out_of_memory
 from clipgan.base.composing import composing
 from clipgan.base.errors import DivergenceError, UserError
 from clipgan.base.installed import conf, module_command, train_command
+from clipgan.base.standard_streams import open_missing
 from clipgan.base.text import first_line, printable
 from clipgan.config import Config, from_yaml, plain, refuse_unread
 from clipgan.config.arguments import SEARCH_PATH, key_of, own_folders, quote_paths, quoted
@@ -210,6 +211,7 @@ def messages_not_tracebacks(
 
     Set HYDRA_FULL_ERROR=1 to see the traceback all the same.
     """
+    open_missing()
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         yield
         return
