@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -44,6 +45,18 @@ def test_a_command_leaves_the_environment_as_it_was():
     with pytest.raises(SystemExit, match="h=-1 is not allowed"), messages_not_tracebacks():
         raise UserError("h=-1 is not allowed")
     assert "HYDRA_FULL_ERROR" not in os.environ
+
+
+def test_ctrl_c_before_a_training_ends_it_with_one_line():
+    code = """
+import signal
+from clipgan.config.command_line import messages_not_tracebacks
+signal.signal(signal.SIGINT, signal.default_int_handler)
+with messages_not_tracebacks():
+    signal.raise_signal(signal.SIGINT)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "ended by Ctrl-C\n")
 
 
 def test_help_is_a_manual(run):

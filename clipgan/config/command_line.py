@@ -203,7 +203,7 @@ def _of_unreadable_override(override: object, reason: str) -> str:
 def messages_not_tracebacks(
     folder_key: str = "hydra.run.dir", further_keys: Callable[[], Iterable[str]] = tuple
 ) -> Iterator[None]:
-    """Around an entry point: a user's mistake ends it with one message and status 1.
+    """Around an entry point: a user's mistake ends it with one message and status 1, and Ctrl-C ends it with one line.
 
     Args:
         folder_key: the setting that chooses the output folder, for the message when it cannot be written.
@@ -226,5 +226,8 @@ def messages_not_tracebacks(
         if (message := system_message(error, folder_key)) is None:
             raise
         sys.exit(message)
+    except KeyboardInterrupt:  # the interpreter then ends by SIGINT, so that a shell's loop ends, too
+        sys.excepthook = lambda *_: print("ended by Ctrl-C", file=sys.stderr)
+        raise
     finally:
         del os.environ["HYDRA_FULL_ERROR"]
