@@ -9,6 +9,7 @@ from typing import Any
 
 from clipgan.base.errors import UserError
 from clipgan.base.secrets import remember, without_passwords
+from clipgan.base.text import as_typed
 from clipgan.config.checks import require
 from clipgan.config.identity import FOR_GANS_ONLY, is_listed
 from clipgan.config.meanings import booleans
@@ -73,7 +74,9 @@ def point_check(node: Any, given: Sequence[str] = ()) -> Callable[[Mapping[str, 
             for key, value in values.items():
                 OmegaConf.update(merged, key, value)
             _check_booleans(flatten(values).get)
-            refuse_unread(_to_config(merged), (*given, *values))
+            config = _to_config(merged)
+            refuse_unread(config, (*given, *values))
+            _refuse_equal_points(config, values)
         except OmegaConfBaseException as error:
             raise UserError(_of_reference(merged, error) or of_refusal(error)) from error
 
@@ -207,6 +210,17 @@ def refuse_unread(config: Config, given: Iterable[str]) -> None:
             raise UserError(f"{key} is not read by task=simclr, which trains no GAN: leave it out")
         if key == "simclr.classes" and config.data.name != "shapes":
             raise UserError(f"{key} is not read with data={config.data.name}, which has its own classes: leave it out")
+
+
+def _refuse_equal_points(config: Config, values: Mapping[str, Any]) -> None:
+    """Refuse the value of an axis that no term has: points would differ in it alone, and their trainings in nothing."""
+    for key in config.unread_weights() if config.simclr is None else ():
+        if key in values:
+            structure = config.loss.name
+            raise UserError(
+                f"{key}={as_typed(values[key])} changes nothing: no term of loss={structure} has it; leave it out, or"
+                f" vary it for other structures alone: '+hydra.sweeper.params.{key}={{where:\"loss != {structure}\"}}'"
+            )
 
 
 def plain(config: Config) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from clipgan.config.condition import ConditionConfig
 from clipgan.config.data import DataConfig
 from clipgan.config.discriminator import DiscriminatorConfig
 from clipgan.config.encoders import ClipConfig, ResNetConfig
-from clipgan.config.loss import LossConfig, SpaceWeights
+from clipgan.config.loss import PAIRS, SPACES, LossConfig, SpaceWeights
 from clipgan.config.measure_registry import Need
 from clipgan.config.metrics import MetricsConfig
 from clipgan.config.mlflow import MlflowConfig
@@ -215,10 +215,19 @@ class Config:
             require(self.freeze_d == 0, "freeze_d", self.freeze_d,
                      "0 with discriminator=projected, whose network is frozen as a whole")  # fmt: skip
 
-    @property
-    def reads_h(self) -> bool:
-        """Whether a term has the weight `h`: a structure such as LAFITE's has another number in its place."""
-        return any(self.h in (term.h, term.heterologous, self.loss.heterologous) for *_, term in self.loss.terms())
+    def unread_weights(self) -> list[str]:
+        """Return the keys of weights and temperatures that no term has, such as h and C_ii with loss=lafite."""
+        read = set()
+        for _, space, pair, term in self.loss.terms():
+            own = {f"S.{space}": term.S, f"C_{pair}": term.C, f"loss.temperature.{space}": term.temperature}
+            read |= {key for key, value in own.items() if value is None}
+            factors = (term.h, term.heterologous, self.loss.heterologous)
+            if (
+                next(factor for factor in factors if factor is not None) == self.h
+            ):  # it has the place of ${h}, or its number
+                read.add("h")
+        of_spaces = (f"{key}.{space}" for key in ("S", "loss.temperature") for space in SPACES)
+        return [key for key in ("h", *(f"C_{pair}" for pair in PAIRS), *of_spaces) if key not in read]
 
     def gradient_penalties(self) -> dict[str, float]:
         """Return the weights gamma of D's gradient penalties that are on: r1 on real images, r2 on generated ones."""

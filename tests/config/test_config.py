@@ -77,12 +77,34 @@ def test_the_defaults_are_the_notes():
     assert config.clip.train.seed != config.metrics.judge.train.seed  # the judge is not the guide
 
 
-def test_a_structure_with_a_number_in_place_of_h_is_told():
-    assert make_config().reads_h
-    assert make_config("heterologous=source", "h=0.3").reads_h
-    assert make_config("loss.heterologous=2", "+loss.generator.CLIP.it.h=${h}").reads_h
-    assert not make_config("loss=lafite").reads_h
-    assert not make_config("loss.heterologous=2").reads_h
+@pytest.mark.parametrize(
+    ("overrides", "unread"),
+    [
+        ([], []),
+        (["loss=asymmetric"], []),
+        (["heterologous=source", "h=0.3"], []),
+        (["loss.heterologous=2"], ["h"]),
+        (["loss.heterologous=2", "+loss.generator.CLIP.it.h=${h}"], []),
+        (["loss=lafite"], ["h", "C_ii", "S.ResNet", "loss.temperature.ResNet"]),
+        (["loss=asymmetric", "+loss.generator.ResNet.ii={S:3,temperature:1}"], ["S.ResNet", "loss.temperature.ResNet"]),
+        (["loss=lafite", *(f"+loss.{of}.it.C=1" for of in ("generator.D", "generator.CLIP", "discriminator.D"))],
+         ["h", "C_it", "C_ii", "S.ResNet", "loss.temperature.ResNet"]),
+    ],
+)  # fmt: skip
+def test_weights_that_no_term_has_are_told(overrides, unread):
+    assert make_config(*overrides).unread_weights() == unread
+
+
+def test_an_axis_that_no_term_has_is_refused():
+    """Its points would be equal trainings; a fixed value may stand beside several structures, of which some have it."""
+    check = point_check(compose_node("loss=lafite", "h=0.5"), ["loss", "h"])
+    check({"C_it": 1.25})
+    for axis in ("h", "C_ii", "S.ResNet"):
+        with pytest.raises(
+            UserError, match=rf"^{axis}=3 changes nothing: no term of loss=lafite has it; .*loss != lafite"
+        ):
+            point_check(compose_node("loss=lafite"), ["loss"])({axis: 3})
+    point_check(compose_node("loss=symmetric"), ["loss"])({"h": 3, "C_ii": 3})
 
 
 @pytest.mark.parametrize("name", ["ViT-B32", "ViT-g14"])

@@ -149,7 +149,7 @@ class Training(Run):
         steps = [(shlex.join(drawing), "draw what prompts say")]
         if origin.command.run_dir is None:
             return steps
-        axis = "h=0.1,0.5,2" if self.config.reads_h else "C_it=0.5,1.25,2.5"
+        axis = "C_it=0.5,1.25,2.5" if "h" in self.config.unread_weights() else "h=0.1,0.5,2"
         return [
             *steps,
             (origin.command.here().resumed(**self._twice_as_long()), "train on, for as long again"),

@@ -49,4 +49,6 @@ def contrast_in_words(config: Config) -> str:
         words.append(f"further targets: {contrast.negatives}")
     if config.accumulate > 1 or config.contrasted_images() < config.batch:
         words.append(f"contrast over {config.contrasted_images()} of {config.batch} images at once")
+    if unread := config.unread_weights():
+        words.append(f"no term has {', '.join(unread)}")
     return ", ".join(words)
