@@ -6,6 +6,7 @@ from clipgan.config.checks import at_least, one_of, require, share, weight
 
 PSEUDO_TEXTS = ("noise", "nearest")
 NOISES = ("added", "mixed")
+PSEUDO_TEXT_KEYS = ("pseudo_text", "neighbours", "image_noise")  # which only pseudo texts read
 
 
 @dataclass

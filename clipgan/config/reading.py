@@ -11,6 +11,7 @@ from clipgan.base.errors import UserError
 from clipgan.base.secrets import remember, without_passwords
 from clipgan.base.text import as_typed
 from clipgan.config.checks import require
+from clipgan.config.condition import PSEUDO_TEXT_KEYS
 from clipgan.config.identity import FOR_GANS_ONLY, is_listed
 from clipgan.config.meanings import booleans
 from clipgan.config.mistakes import of_refusal
@@ -213,13 +214,20 @@ def refuse_unread(config: Config, given: Iterable[str]) -> None:
 
 
 def _refuse_equal_points(config: Config, values: Mapping[str, Any]) -> None:
-    """Refuse the value of an axis that no term has: points would differ in it alone, and their trainings in nothing."""
-    for key in config.unread_weights() if config.simclr is None else ():
-        if key in values:
-            structure = config.loss.name
+    """Refuse the value of an axis that nothing reads: its points would be the same training."""
+    if config.simclr is not None:
+        return
+    structure, condition = config.loss.name, config.condition.name
+    unread = {key: (f"no term of loss={structure} has it", f"loss != {structure}") for key in config.unread_weights()}
+    if config.condition.language_free == 0:
+        why = f"condition={condition} has no pseudo text", f"condition != {condition}"
+        unread |= dict.fromkeys((f"condition.{key}" for key in PSEUDO_TEXT_KEYS), why)
+    for key in values:
+        if key in unread:
+            reason, where = unread[key]
             raise UserError(
-                f"{key}={as_typed(values[key])} changes nothing: no term of loss={structure} has it; leave it out, or"
-                f" vary it for other structures alone: '+hydra.sweeper.params.{key}={{where:\"loss != {structure}\"}}'"
+                f"{key}={as_typed(values[key])} changes nothing: {reason}; leave it out, or vary it for other options"
+                f" alone: '+hydra.sweeper.params={{{key}:{{where:\"{where}\"}}}}'"
             )
 
 

@@ -99,12 +99,18 @@ def test_an_axis_that_no_term_has_is_refused():
     """Its points would be equal trainings; a fixed value may stand beside several structures, of which some have it."""
     check = point_check(compose_node("loss=lafite", "h=0.5"), ["loss", "h"])
     check({"C_it": 1.25})
-    for axis in ("h", "C_ii", "S.ResNet"):
+    for axis in ("h", "C_ii", "S.ResNet", "loss.temperature.ResNet"):
         with pytest.raises(
             UserError, match=rf"^{axis}=3 changes nothing: no term of loss=lafite has it; .*loss != lafite"
         ):
             point_check(compose_node("loss=lafite"), ["loss"])({axis: 3})
     point_check(compose_node("loss=symmetric"), ["loss"])({"h": 3, "C_ii": 3})
+    with pytest.raises(
+        UserError, match=r"^condition\.image_noise=0\.5 changes nothing: condition=text has no pseudo text;"
+    ):
+        point_check(compose_node())({"condition.image_noise": 0.5})
+    point_check(compose_node("condition=mixed"), ["condition"])({"condition.image_noise": 0.5})
+    point_check(compose_node())({"condition.language_free": 0.5, "condition.image_noise": 0.5})
 
 
 @pytest.mark.parametrize("name", ["ViT-B32", "ViT-g14"])
