@@ -1,5 +1,6 @@
 """`train.py` as a user starts it: a process of its own, the shipped configuration, real stores."""
 
+import errno
 import os
 import re
 import signal
@@ -45,6 +46,12 @@ def test_a_command_leaves_the_environment_as_it_was():
     with pytest.raises(SystemExit, match="h=-1 is not allowed"), messages_not_tracebacks():
         raise UserError("h=-1 is not allowed")
     assert "HYDRA_FULL_ERROR" not in os.environ
+
+
+def test_of_too_many_open_files_no_other_folder_is_advised():
+    error = OSError(errno.EMFILE, os.strerror(errno.EMFILE), "/run/latest.pt")
+    with pytest.raises(SystemExit, match=r"^Too many open files: a higher limit"), messages_not_tracebacks():
+        raise error
 
 
 def test_ctrl_c_before_a_training_ends_it_with_one_line():

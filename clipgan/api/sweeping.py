@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING
 
 from clipgan.api.checks import refuse_no_list
@@ -38,6 +39,7 @@ def sweep(overrides: Sequence[str], show: bool = True) -> "Sweep":
     from clipgan.config.command_line import mistakes_as_user_errors, register_resolvers
     from clipgan.config.mistakes import refuse_flags
     from clipgan.config.own_files import refuse_hidden
+    from sweeps.base.errors import SweepError
     from sweeps.base.settings import dotted_keys
     from sweeps.command.request import read_outside_hydra
     from sweeps.report.reading import read
@@ -69,7 +71,10 @@ def sweep(overrides: Sequence[str], show: bool = True) -> "Sweep":
     finally:
         process.terminate()  # after Ctrl-C, trials save a checkpoint; a process that has ended feels nothing
         status = process.wait()
-    study = read(request.settings.storage, request.study_name) if status in (0, 1) else None
+    study = None
+    if status in (0, 1):
+        with suppress(SweepError) if status else nullcontext():  # the command may have ended before it made the study
+            study = read(request.settings.storage, request.study_name)
     if study is None or (status and not study.trials):
         raise UserError(f"the sweep ended with status {status}: {last}")
     return study

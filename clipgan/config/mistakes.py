@@ -65,7 +65,7 @@ SHOWN_KEYS = 12
 SHOWN_NAME = 100  # characters of a name that is too long
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOENT,
               errno.ENOTDIR, errno.EEXIST, errno.EIO, errno.EISDIR, errno.ELOOP, errno.ESTALE, errno.ENOTCONN,
-              errno.ENOLCK, errno.EMFILE)  # fmt: skip
+              errno.ENOLCK)  # fmt: skip
 SEARCH_PATH = "Config search path:"  # begins the part of Hydra's message that no user needs
 
 
@@ -308,6 +308,8 @@ def system_message(error: OSError, folder_key: str = "hydra.run.dir") -> str | N
     if error.errno == errno.ENAMETOOLONG:
         name = str(error.filename or error)[:SHOWN_NAME]
         return printable(f"a file's name is too long for the file system: {name}...")
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return f"{error.strerror}: a higher limit (ulimit -n) lets the same command run"
     if error.errno not in UNWRITABLE:
         return None
     if (message := lookup.refusal(error)) is not None:

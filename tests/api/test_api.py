@@ -85,6 +85,13 @@ def test_a_sweeps_own_mistakes_are_user_errors():
         api.sweep(["h=1,2", "hydra.sweeper.replicas=0"])
 
 
+@pytest.mark.slow
+def test_a_command_that_ends_before_it_has_a_study_is_a_user_error(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"^the sweep ended with status 1: hydra\.sweep\.dir=/proc/nowhere cannot"):
+        api.sweep(["h=1,2", "hydra.sweep.dir=/proc/nowhere"], show=False)
+
+
 @pytest.mark.parametrize("given", ["h=1", {"h": 1}, 3, b"h=1", ["h=1", 2], {"h=1"}])
 def test_what_is_no_list_of_texts_is_refused(given):
     """Python would read a text letter by letter, and a mapping's keys."""
