@@ -22,7 +22,7 @@ from clipgan.config.arguments import flags_and_overrides, key_of, own_folders, q
 from clipgan.config.command_line import first_process, messages_not_tracebacks, register_resolvers, under_torchrun
 from clipgan.config.hiding import hide_in_files, hide_passwords
 from clipgan.config.mistakes import refusals_as_mistakes, refuse_unknown_flag
-from clipgan.config.own_files import refuse_hidden
+from clipgan.config.own_files import refuse_misread
 from clipgan.config.user_command import UserCommand
 
 if TYPE_CHECKING:  # they import torch and Optuna
@@ -43,7 +43,7 @@ def main() -> None:
             refuse_unknown_flag(flag, _names_of_sweep_keys)
         sys.argv[1:] = [*flags, *overrides]
         if not INFORMING.intersection(flags):
-            refuse_hidden(own_folders(sys.argv[1:]))
+            refuse_misread(own_folders(sys.argv[1:]))
         sys.argv += under_torchrun(sys.argv)
         # Hydra 1.4 warns of each class that a configuration names, also of this project's own
         warnings.filterwarnings("ignore", r"hydra\.utils\.instantiate\(\) resolved _target_='clipgan\.", UserWarning)

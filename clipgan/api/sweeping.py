@@ -38,7 +38,7 @@ def sweep(overrides: Sequence[str], show: bool = True) -> "Sweep":
     from clipgan.config.arguments import own_folders
     from clipgan.config.command_line import mistakes_as_user_errors, register_resolvers
     from clipgan.config.mistakes import refuse_flags
-    from clipgan.config.own_files import refuse_hidden
+    from clipgan.config.own_files import refuse_misread
     from sweeps.base.errors import SweepError
     from sweeps.base.settings import dotted_keys
     from sweeps.command.request import read_outside_hydra
@@ -48,7 +48,7 @@ def sweep(overrides: Sequence[str], show: bool = True) -> "Sweep":
     refuse_flags(overrides)
     register_resolvers()
     with mistakes_as_user_errors(overrides, dotted_keys):
-        refuse_hidden(own_folders(overrides))
+        refuse_misread(own_folders(overrides))
         request = read_outside_hydra(conf(), "config", overrides)
     if request.settings.dry_run:
         raise UserError(

@@ -21,7 +21,7 @@ from clipgan.config.meanings import listing, values_of
 from clipgan.config.measure_registry import direction_of
 from clipgan.config.mistakes import described, of_hydras_value_error, of_refusal, refuse_flags, system_message
 from clipgan.config.options import groups
-from clipgan.config.own_files import refuse_hidden, unreadable
+from clipgan.config.own_files import refuse_misread, unreadable
 
 HOW_TO_QUOTE = (
     "a value with any of & # ( ) [ ] { } ; = , ' or a letter beyond ASCII needs quotes inside the shell's quotes"
@@ -59,7 +59,7 @@ def compose_config(overrides: Sequence[str], further_keys: Iterable[str] = ()) -
         further_keys: a command's own settings, which an unknown key may be meant to be.
 
     Raises:
-        UserError: an unknown key, group or option; see also `from_yaml`, `refuse_flags` and `refuse_hidden`.
+        UserError: an unknown key, group or option; see also `from_yaml`, `refuse_flags` and `refuse_misread`.
     """
     refuse_flags(overrides)
     with mistakes_as_user_errors(overrides, lambda: further_keys):
@@ -105,7 +105,7 @@ def with_overrides(config: Config, overrides: Sequence[str], further_keys: Itera
 def _composed(overrides: list[str]) -> Any:
     from hydra import compose
 
-    refuse_hidden(own_folders(overrides))
+    refuse_misread(own_folders(overrides))
     with composing(conf()):
         return compose("config", overrides=overrides)
 

@@ -1,5 +1,6 @@
-"""The user's own configuration files: those that clipgan's hide, and those that cannot be read."""
+"""The user's own configuration files: those that Hydra would not read as they are meant, or cannot read at all."""
 
+import codecs
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,14 @@ from clipgan.base.installed import conf
 from clipgan.base.text import listed, shown_path
 
 SHOWN = 5  # names in a message
+FURTHER = ("", "hydra/launcher", "hydra/sweeper/study/sampler", "hydra/sweeper/study/pruner")  # places of own files
 
 
-def refuse_hidden(folders: Iterable[Path]) -> None:
-    """Refuse own files whose names clipgan's files have: Hydra searches clipgan's folder first, and reads only these.
+def refuse_misread(folders: Iterable[Path]) -> None:
+    """Refuse own files that Hydra would not read, or not as they are meant.
 
-    A copy that differs in comments at most may stay.
+    Of two files of one name, Hydra reads clipgan's alone; a copy that differs in comments at most may stay. Behind a
+    byte order mark, as some editors write it, Hydra does not see the line `# @package`.
 
     Args:
         folders: those of the user.
@@ -24,6 +27,8 @@ def refuse_hidden(folders: Iterable[Path]) -> None:
     Raises:
         UserError: names the files.
     """
+    folders = list(folders)
+    _refuse_marked(folders)
     hidden = []
     for folder in folders:
         for shipped in sorted(conf().rglob("*.yaml")):
@@ -35,6 +40,17 @@ def refuse_hidden(folders: Iterable[Path]) -> None:
             f"{listed(hidden, SHOWN)} would not be read: clipgan's file of the same name comes first;"
             " give each file of yours a name of its own"
         )
+
+
+def _refuse_marked(folders: Iterable[Path]) -> None:
+    places = {*FURTHER, *(str(path.relative_to(conf())) for path in conf().rglob("*/"))}
+    for path in (path for folder in folders for place in sorted(places) for path in (folder / place).glob("*.yaml")):
+        raw = path.read_bytes() if path.is_file() else b""
+        if raw.startswith(codecs.BOM_UTF8) and b"# @package" in raw:
+            raise UserError(
+                f"{path} begins with a byte order mark, behind which `# @package` is not seen: save it as UTF-8 without"
+                " this mark"
+            )
 
 
 def _content(path: Path) -> Any:

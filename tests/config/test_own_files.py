@@ -1,5 +1,6 @@
 """The user's own configuration files: none is ignored without a word, and a mistake in one is one line."""
 
+import codecs
 import re
 import sys
 
@@ -14,7 +15,7 @@ from clipgan.config.command_line import compose_config, with_overrides
 from clipgan.config.meanings import meanings
 from clipgan.config.mistakes import no_such_key
 from clipgan.config.options import groups
-from clipgan.config.own_files import refuse_hidden
+from clipgan.config.own_files import refuse_misread
 from sweeps.base.settings import dotted_keys
 from tests import warm
 from tests.helpers import ROOT
@@ -88,10 +89,10 @@ def test_what_tells_about_the_program_is_told_all_the_same(write):
 
 def test_a_copy_may_have_other_comments_and_line_ends_but_no_other_header(write, tmp_path):
     write(loss__symmetric=f"# mine\n{LOSS}".replace("\n", "\r\n"))
-    refuse_hidden([tmp_path / "my"])
+    refuse_misread([tmp_path / "my"])
     write(loss__symmetric=f"# @package mine\n{LOSS}")
     with pytest.raises(UserError, match="would not be read"):
-        refuse_hidden([tmp_path / "my"])
+        refuse_misread([tmp_path / "my"])
 
 
 def test_a_search_path_is_a_list():
@@ -113,7 +114,7 @@ def test_files_that_nothing_hides_stay(write, tmp_path):
         mine="defaults: [config, _self_]\nh: 0.9\n",
         hydra__job_logging__default=log,
     )
-    refuse_hidden([tmp_path / "my"])
+    refuse_misread([tmp_path / "my"])
     status, out, err = train("--config-dir", "my", "-cn", "mine", "loss=mine", "--cfg", "job")
     assert (status, err) == (0, "")
     assert out.startswith("h: 0.9\n")
@@ -176,6 +177,19 @@ def test_a_mistake_in_an_own_experiment_is_one_line(write, text, said):
         compose_config(["hydra.searchpath=[file://my]", "experiment=mine"])
     assert str(caught.value).startswith(said)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("place", ["experiment__mine", "hydra__sweeper__study__sampler__mine"])
+def test_a_byte_order_mark_before_a_package_is_named(write, place):
+    """Hydra would put the values elsewhere."""
+    write(**{place: codecs.BOM_UTF8 + b"# @package _global_\nh: 0.9\n"})
+    with pytest.raises(UserError, match=r"^my/.*/mine\.yaml begins with a byte order mark"):
+        compose_config(["hydra.searchpath=[file://my]"])
+
+
+def test_a_byte_order_mark_before_values_changes_nothing(write):
+    write(loss__mine=codecs.BOM_UTF8 + LOSS.encode())
+    assert compose_config(["hydra.searchpath=[file://my]", "loss=mine"]).loss == compose_config([]).loss
 
 
 def test_the_users_own_options_are_suggested(write):
