@@ -32,8 +32,8 @@ def sweep(overrides: Sequence[str], show: bool = True) -> "Sweep":
         `state` is FAIL and their `reason` says why.
 
     Raises:
-        UserError: an override is not allowed; or a flag or a dry run is among them; or the command ended before a
-            trial ran, and the message has its last line.
+        UserError: an override is not allowed; or a flag or a dry run is among them; or the command ended although no
+            trial has failed, and the message has its last line.
     """
     from clipgan.config.arguments import own_folders
     from clipgan.config.command_line import mistakes_as_user_errors, register_resolvers
@@ -75,6 +75,7 @@ def sweep(overrides: Sequence[str], show: bool = True) -> "Sweep":
     if status in (0, 1):
         with suppress(SweepError) if status else nullcontext():  # the command may have ended before it made the study
             study = read(request.settings.storage, request.study_name)
-    if study is None or (status and not study.trials):
+    # status 1: a trial has failed, or the command was refused, also where an earlier one has made the study
+    if study is None or (status and not any(trial.state == "FAIL" or trial.failed_again for trial in study.trials)):
         raise UserError(f"the sweep ended with status {status}: {last}")
     return study

@@ -5,6 +5,7 @@ import logging
 import subprocess
 import sys
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -86,10 +87,15 @@ def test_a_sweeps_own_mistakes_are_user_errors():
 
 
 @pytest.mark.slow
-def test_a_command_that_ends_before_it_has_a_study_is_a_user_error(tmp_path, monkeypatch):
+def test_a_command_that_is_refused_is_a_user_error_with_and_without_a_study(tmp_path, monkeypatch):
+    """The results of an earlier command are not returned as those of this one."""
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r"^the sweep ended with status 1: hydra\.sweep\.dir=/proc/nowhere cannot"):
-        api.sweep(["h=1,2", "hydra.sweep.dir=/proc/nowhere"], show=False)
+    earlier = SimpleNamespace(trials=[SimpleNamespace(state="COMPLETE", failed_again=None)])
+    for there in (False, True):
+        if there:
+            monkeypatch.setattr("sweeps.report.reading.read", lambda *_: earlier)
+        with pytest.raises(UserError, match=r"^the sweep ended with status 1: hydra\.sweep\.dir=/proc/nowhere cannot"):
+            api.sweep(["h=1,2", "hydra.sweep.dir=/proc/nowhere"], show=False)
 
 
 @pytest.mark.parametrize("given", ["h=1", {"h": 1}, 3, b"h=1", ["h=1", 2], {"h=1"}])
