@@ -156,6 +156,8 @@ HYDRAS = ("Config search path", "Error executing job", "Warning: ", "full_key") 
         (["~h"], ["~h is not allowed: no setting can be removed; give h=VALUE, or h=null where it may be off"]),
         (["-m", "h=1,2", "~mlflow"], ["~mlflow is not allowed: no setting can be removed; give mlflow.NAME=VALUE, or"]),
         (["~model=tiny"], ["~model=tiny is not allowed: no setting can be removed; model=NAME chooses another"]),
+        (["-m", "h=1,,2"], ["h=1,,2 cannot be read: a value is missing beside a comma; write them as in h=A,B"]),
+        (["h=1,"], ["h=1, cannot be read: a value is missing beside a comma"]),
         (["log+=tensorboard"], ["log+=tensorboard cannot be read: log+ is no key; write KEY=VALUE, and a list as a"]),
         (["h=${nokey}"], ["h=${nokey} is not allowed: Interpolation key 'nokey' not found"]),
         (["h=${h}"], ["h=${h} is not allowed: Recursive interpolation detected"]),

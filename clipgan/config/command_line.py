@@ -26,6 +26,7 @@ from clipgan.config.own_files import refuse_misread, unreadable
 HOW_TO_QUOTE = (
     "a value with any of & # ( ) [ ] { } ; = , ' or a letter beyond ASCII needs quotes inside the shell's quotes"
 )
+COMMAS = re.compile(r"^,|,,|,$")  # which separate nothing
 KEY = re.compile(r"(\+{0,2}|~)[\w./:@$-]+")  # of an override, as Hydra's grammar has it
 
 
@@ -194,6 +195,8 @@ def _of_unreadable_override(override: object, reason: str) -> str:
     key, _, value = str(override).partition("=")
     if not KEY.fullmatch(key):
         return f"{override} cannot be read: {key} is no key; write KEY=VALUE, and a list as a whole, as in KEY=[A,B]"
+    if COMMAS.search(value) and not set(value) & set("[]{}()'\""):
+        return f"{override} cannot be read: a value is missing beside a comma; write them as in {key}=A,B"
     example = f"{key}={quoted(value)}"
     example = shlex.quote(example) if set(example) & set('"$`\\!') else f'"{example}"'
     return f"{override} cannot be read ({reason}): {HOW_TO_QUOTE}, as in {example}"

@@ -12,6 +12,7 @@ from typing import Any
 
 from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from clipgan.base.text import first_line
 from sweeps.base.errors import SweepError
@@ -48,6 +49,7 @@ def check_points(source: Source, fixed: Sequence[str], composition: Composition,
                 tried.update(point.distributions)
             if lines not in checks:
                 config = composition.composed((*fixed, *lines))
+                _refuse_unknown_folder(config)
                 own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
                 given = [line.partition("=")[0].lstrip("+~") for line in (*fixed, *lines)]
                 checks[lines] = make(own, given) if takes_keys else make(own)
@@ -60,6 +62,16 @@ def check_points(source: Source, fixed: Sequence[str], composition: Composition,
             "\n".join(refused[:SHOWN]) + f"{more}\n{len(refused)} of {len(points)} points are not allowed: no trial has"
             " been started"
         )
+
+
+def _refuse_unknown_folder(config: DictConfig) -> None:
+    """Refuse a folder of a job that refers to a key that is not there: Hydra finds out when it starts the job."""
+    try:
+        _ = config.hydra.sweep.subdir
+    except InterpolationKeyError as error:
+        raise SweepError(f"hydra.sweep.subdir: {first_line(error)}") from error
+    except OmegaConfBaseException:  # it refers to what only a running job has, such as hydra.job.num
+        return
 
 
 def _types_only(config: DictConfig) -> Check:

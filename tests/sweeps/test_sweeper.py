@@ -250,6 +250,7 @@ def test_the_job_reports_to_its_trial_and_knows_its_parent_run(app: App, mlflow_
         (["hydra.sweeper.direction=up"], "direction=up is not allowed: it must be minimize or maximize"),
         (["hydra.sweeper.storage=sqlite:///no/x.db"], "storage=sqlite:///no/x.db cannot be made: there is no"),
         (["loss=symmetric,misspelt"], "Could not find 'loss/misspelt'"),
+        (["h=1,2", "hydra.sweep.subdir=${nope}"], "h=1: hydra.sweep.subdir: Interpolation key 'nope' not found"),
         (["h=1,2", "pruner=none,median"], "pruner=median cannot be swept over: it changes the sweep itself"),
         (["h=1,2", "hydra.sweeper.warm_start=[nosuch]"], "there is no study nosuch; the storage has: none"),
     ],
