@@ -30,7 +30,7 @@ from clipgan.encoder_cost import random_clip
 from clipgan.inputs.data.loading import load_data
 from clipgan.inputs.encoders.clip import FrozenClip, choose_preprocess
 from clipgan.inputs.encoders.preprocess import Preprocess
-from clipgan.inputs.encoders.tiny_clip import build_clip
+from clipgan.inputs.encoders.tiny.tiny_clip import build_clip
 from clipgan.inputs.features.encoding import write_image_features
 
 PLACE = FOLDER / "prepare"

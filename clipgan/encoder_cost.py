@@ -22,8 +22,8 @@ from clipgan.config import ClipConfig, Config, ResNetConfig
 from clipgan.config.command_line import compose_config, helped, messages_not_tracebacks
 from clipgan.inputs.encoders.clip import FrozenClip, choose_preprocess
 from clipgan.inputs.encoders.resnet import DEFAULT_WEIGHTS, FrozenResNet, freeze_resnet50
-from clipgan.inputs.encoders.tiny_clip import build_clip, register_tiny_model
-from clipgan.inputs.encoders.tiny_resnet import TinyResNet, tiny_resnet_preprocess
+from clipgan.inputs.encoders.tiny.tiny_clip import build_clip, register_tiny_model
+from clipgan.inputs.encoders.tiny.tiny_resnet import TinyResNet, tiny_resnet_preprocess
 
 PRECISIONS = ("float32", "bfloat16")
 REPEATS = 3

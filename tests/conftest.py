@@ -39,7 +39,7 @@ def pytest_runtest_protocol(item):
     """An encoder that is hardly trained has its accuracy measured on a few scenes: on 400, that takes seconds."""
     with pytest.MonkeyPatch.context() as patch:
         if "cache_dir" in item.fixturenames and not item.get_closest_marker("endurance"):
-            from clipgan.inputs.encoders import clip_report
+            from clipgan.inputs.encoders.tiny import clip_report
 
             patch.setattr(clip_report, "CASES", 10)
         yield

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from clipgan.inputs.encoders.tiny_clip import TINY_MODEL, build_clip, register_tiny_model
+from clipgan.inputs.encoders.tiny.tiny_clip import TINY_MODEL, build_clip, register_tiny_model
 from clipgan.inputs.features.encoding import to_images
 from clipgan.inputs.features.feature_writer import ROW_ERROR
 from clipgan.tasks.gan.preparation import prepare

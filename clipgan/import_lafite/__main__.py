@@ -24,7 +24,7 @@ from clipgan.config.command_line import compose_config, messages_not_tracebacks
 from clipgan.engine.checkpoint_file import save_checkpoint
 from clipgan.import_lafite.convert import convert
 from clipgan.import_lafite.unpickle import read_pickle
-from clipgan.inputs.encoders.tiny_clip import register_tiny_model
+from clipgan.inputs.encoders.tiny.tiny_clip import register_tiny_model
 from clipgan.inputs.encoders.weights import load_strictly
 from clipgan.models.networks.cost import parameter_count
 from clipgan.tasks.gan.state import new_state

@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 
 from clipgan.import_lafite.__main__ import import_lafite
-from clipgan.inputs.encoders.tiny_clip import TINY_MODEL, build_clip, register_tiny_model
+from clipgan.inputs.encoders.tiny.tiny_clip import TINY_MODEL, build_clip, register_tiny_model
 from clipgan.sample import sample
 from clipgan.sampling.options import parse
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from clipgan.base.randomness import StepRandom
 from clipgan.inputs.batches.batches import Batch
 from clipgan.inputs.encoders.clip import FrozenClip
-from clipgan.inputs.encoders.tiny_clip import build_clip, register_tiny_model, tiny_preprocess
+from clipgan.inputs.encoders.tiny.tiny_clip import build_clip, register_tiny_model, tiny_preprocess
 from clipgan.models.losses.structure import active_terms
 from clipgan.tasks.gan.objective import Objective
 from clipgan.tasks.gan.spaces import FrozenSpaces

@@ -8,7 +8,7 @@ import torch
 
 from bench.audit import ROWS, audit, circles, pictures, same
 from clipgan.inputs.data.loading import load_data
-from clipgan.inputs.encoders.tiny_clip import train_tiny_clip
+from clipgan.inputs.encoders.tiny.tiny_clip import train_tiny_clip
 from clipgan.metrics.shapes_oracle import read
 from tests.helpers import make_config
 from tests.tiny import tiny

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from clipgan.base.errors import UserError
 from clipgan.engine.checkpoint_file import load_checkpoint, save_checkpoint
-from clipgan.inputs.encoders.tiny_clip import MODEL_CONFIGS, TINY_MODEL
+from clipgan.inputs.encoders.tiny.tiny_clip import MODEL_CONFIGS, TINY_MODEL
 from clipgan.sampling.sampler import open_sampler
 from clipgan.sampling.source import from_checkpoint, from_model
 

@@ -21,7 +21,7 @@ from clipgan.inputs.data.pack import PackedData
 from clipgan.inputs.encoders.activation import with_lean_activations
 from clipgan.inputs.encoders.frozen import FrozenEncoder
 from clipgan.inputs.encoders.preprocess import Preprocess, Resizing
-from clipgan.inputs.encoders.tiny_clip import (
+from clipgan.inputs.encoders.tiny.tiny_clip import (
     MODEL_CONFIGS,
     WEIGHTS,
     build_clip,

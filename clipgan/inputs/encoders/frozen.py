@@ -12,7 +12,7 @@ from torchvision.models import ResNet
 from clipgan.base.cache import digest
 from clipgan.inputs.encoders.folding import fold_batch_norms
 from clipgan.inputs.encoders.preprocess import Preprocess, Resizing
-from clipgan.inputs.encoders.tiny_resnet import TinyResNet
+from clipgan.inputs.encoders.tiny.tiny_resnet import TinyResNet
 
 CONVOLUTIONAL = (ModifiedResNet, ResNet, TinyResNet)  # image towers whose BatchNorms follow their convolutions
 

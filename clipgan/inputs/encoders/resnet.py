@@ -13,7 +13,7 @@ from clipgan.config import ResNetConfig
 from clipgan.inputs.data.pack import PackedData
 from clipgan.inputs.encoders.frozen import FrozenEncoder
 from clipgan.inputs.encoders.preprocess import Preprocess, Resizing
-from clipgan.inputs.encoders.tiny_resnet import WEIGHTS, TinyResNet, tiny_resnet_preprocess, train_tiny_resnet
+from clipgan.inputs.encoders.tiny.tiny_resnet import WEIGHTS, TinyResNet, tiny_resnet_preprocess, train_tiny_resnet
 from clipgan.inputs.encoders.weights import SkipRandomInit, load_strictly, read_state_dict, unreachable
 
 ARCHITECTURE = "resnet50"

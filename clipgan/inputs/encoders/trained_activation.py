@@ -8,7 +8,7 @@ import open_clip
 from clipgan.base.console import console
 from clipgan.base.errors import UserError
 from clipgan.config import ClipConfig
-from clipgan.inputs.encoders.tiny_clip import MODEL_CONFIGS
+from clipgan.inputs.encoders.tiny.tiny_clip import MODEL_CONFIGS
 from clipgan.inputs.encoders.torchscript import is_torchscript
 
 QUICK = "-quickgelu"  # ends open_clip's name of a model that exists with both activations

@@ -18,7 +18,7 @@ from clipgan.inputs.encoders.clip import FrozenClip, load_clip
 from clipgan.inputs.encoders.frozen import FrozenEncoder
 from clipgan.inputs.encoders.frozen_layers import FrozenLayers
 from clipgan.inputs.encoders.resnet import FrozenResNet, load_resnet
-from clipgan.inputs.encoders.side_by_side import train_side_by_side
+from clipgan.inputs.encoders.tiny.side_by_side import train_side_by_side
 from clipgan.inputs.encoders.trained_activation import say_activation
 from clipgan.inputs.features.feature_cache import Features, load_features
 from clipgan.models.losses.structure import active_terms

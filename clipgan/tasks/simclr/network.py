@@ -11,7 +11,7 @@ from torchvision.models import ResNet, resnet18, resnet50
 
 from clipgan.base.distributed import total_with_gradient, world_size
 from clipgan.config.simclr import SimclrConfig
-from clipgan.inputs.encoders.tiny_resnet import TinyResNet
+from clipgan.inputs.encoders.tiny.tiny_resnet import TinyResNet
 
 SMALL = 64  # pixels; up to this size, stem=auto keeps the resolution
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from clipgan.config import ClipConfig
 from clipgan.inputs.encoders.clip import load_clip
-from clipgan.inputs.encoders.tiny_clip import TINY_MODEL, build_clip, register_tiny_model
+from clipgan.inputs.encoders.tiny.tiny_clip import TINY_MODEL, build_clip, register_tiny_model
 from clipgan.inputs.features.encoding import to_images
 from tests import warm
 from tests.helpers import ROOT

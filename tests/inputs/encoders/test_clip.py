@@ -15,7 +15,7 @@ from clipgan.base.errors import UserError
 from clipgan.config import ClipConfig, TinyClipTraining
 from clipgan.inputs.encoders import clip as clip_module
 from clipgan.inputs.encoders.clip import load_clip
-from clipgan.inputs.encoders.tiny_clip import TINY_MODEL, build_clip, register_tiny_model
+from clipgan.inputs.encoders.tiny.tiny_clip import TINY_MODEL, build_clip, register_tiny_model
 from clipgan.inputs.features.encoding import to_images
 from tests.helpers import make_config
 from tests.numeric import in_float64

@@ -11,8 +11,8 @@ from torchvision.models import resnet18, resnet50
 from clipgan.inputs.encoders.frozen import FrozenEncoder, weights_digest
 from clipgan.inputs.encoders.preprocess import Preprocess
 from clipgan.inputs.encoders.resnet import FrozenResNet, freeze_resnet50
-from clipgan.inputs.encoders.tiny_clip import TINY_MODEL, build_clip, register_tiny_model
-from clipgan.inputs.encoders.tiny_resnet import TinyResNet
+from clipgan.inputs.encoders.tiny.tiny_clip import TINY_MODEL, build_clip, register_tiny_model
+from clipgan.inputs.encoders.tiny.tiny_resnet import TinyResNet
 from clipgan.tasks.simclr.network import build_encoder
 from tests.capturable import Capturable
 from tests.numeric import CLOSE, rounding

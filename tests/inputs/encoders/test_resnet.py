@@ -12,7 +12,7 @@ from clipgan.base.errors import UserError
 from clipgan.config import ResNetConfig, TinyResNetTraining
 from clipgan.inputs.encoders import resnet as resnet_module
 from clipgan.inputs.encoders.resnet import load_resnet
-from clipgan.inputs.encoders.tiny_resnet import WEIGHTS, augment, nt_xent, train_tiny_resnet
+from clipgan.inputs.encoders.tiny.tiny_resnet import WEIGHTS, augment, nt_xent, train_tiny_resnet
 from tests.numeric import CLOSE, rounding
 
 pytestmark = pytest.mark.numeric

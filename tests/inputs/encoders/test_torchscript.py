@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from clipgan.base.errors import UserError
-from clipgan.inputs.encoders.tiny_clip import TINY_MODEL, register_tiny_model
+from clipgan.inputs.encoders.tiny.tiny_clip import TINY_MODEL, register_tiny_model
 from clipgan.inputs.encoders.torchscript import is_torchscript, read_torchscript
 from clipgan.inputs.encoders.weights import read_state_dict
 from tests.helpers import Payload

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from clipgan.config import ClipConfig
-from clipgan.inputs.encoders.tiny_clip import MODEL_CONFIGS, TINY_MODEL, build_clip, register_tiny_model
+from clipgan.inputs.encoders.tiny.tiny_clip import MODEL_CONFIGS, TINY_MODEL, build_clip, register_tiny_model
 from clipgan.inputs.encoders.trained_activation import say_activation
 from clipgan.tasks.gan.preparation import prepare
 from tests.helpers import make_config

@@ -10,7 +10,7 @@ from torch import nn
 from torchvision.models import resnet50
 
 from clipgan.base.errors import UserError
-from clipgan.inputs.encoders.tiny_clip import TINY_MODEL, build_clip, register_tiny_model
+from clipgan.inputs.encoders.tiny.tiny_clip import TINY_MODEL, build_clip, register_tiny_model
 from clipgan.inputs.encoders.weights import SkipRandomInit, load_strictly, read_state_dict, unreachable
 
 

@@ -8,7 +8,7 @@ import torch
 
 from clipgan.inputs.data.pack import PackedData, Split
 from clipgan.inputs.encoders.clip import FrozenClip
-from clipgan.inputs.encoders.tiny_clip import TINY_MODEL, build_clip, register_tiny_model, tiny_preprocess
+from clipgan.inputs.encoders.tiny.tiny_clip import TINY_MODEL, build_clip, register_tiny_model, tiny_preprocess
 from clipgan.inputs.features.encoding import write_clip_features
 
 

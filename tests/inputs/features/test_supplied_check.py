@@ -9,7 +9,7 @@ from clipgan.base.errors import UserError
 from clipgan.config import ClipConfig, DataConfig
 from clipgan.inputs.data.loading import load_data
 from clipgan.inputs.encoders.clip import load_clip
-from clipgan.inputs.encoders.tiny_clip import TINY_MODEL, build_clip, register_tiny_model
+from clipgan.inputs.encoders.tiny.tiny_clip import TINY_MODEL, build_clip, register_tiny_model
 from clipgan.inputs.features.encoding import to_images
 from clipgan.inputs.features.feature_cache import load_features
 from clipgan.tasks.gan.preparation import prepare

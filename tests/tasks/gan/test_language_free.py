@@ -10,7 +10,7 @@ from PIL import Image
 from clipgan.base.errors import UserError
 from clipgan.config import ClipConfig, ConditionConfig
 from clipgan.inputs.encoders.clip import load_clip
-from clipgan.inputs.encoders.tiny_clip import build_clip, register_tiny_model
+from clipgan.inputs.encoders.tiny.tiny_clip import build_clip, register_tiny_model
 from clipgan.inputs.features.evaluation_conditions import prompts
 from clipgan.inputs.features.feature_cache import SplitFeatures
 from clipgan.tasks.train import train

@@ -6,7 +6,7 @@ from mlflow import MlflowClient
 
 from clipgan.base.errors import UserError
 from clipgan.inputs.encoders.frozen import weights_digest
-from clipgan.inputs.encoders.tiny_resnet import TinyResNet
+from clipgan.inputs.encoders.tiny.tiny_resnet import TinyResNet
 from clipgan.tasks.gan.preparation import prepare
 from clipgan.tasks.gan.training import Training
 from clipgan.tasks.simclr.pretrained import PREFIX, load_pretrained

@@ -17,8 +17,8 @@ from clipgan.base.device import allows_one_process, make_current
 from clipgan.config import ClipConfig, DataConfig, TinyResNetTraining
 from clipgan.inputs.data.loading import load_data
 from clipgan.inputs.data.pack import PackedData
-from clipgan.inputs.encoders.tiny_clip import clip_description, train_tiny_clip
-from clipgan.inputs.encoders.tiny_resnet import resnet_description, train_tiny_resnet
+from clipgan.inputs.encoders.tiny.tiny_clip import clip_description, train_tiny_clip
+from clipgan.inputs.encoders.tiny.tiny_resnet import resnet_description, train_tiny_resnet
 
 WORTH_A_PROCESS = 50  # steps; fewer take less time than a process takes to import torch
 Training = ClipConfig | TinyResNetTraining  # of a CLIP: its `train`

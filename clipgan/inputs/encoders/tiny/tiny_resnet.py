@@ -21,7 +21,7 @@ from clipgan.base.errors import DivergenceError
 from clipgan.config import TinyResNetTraining
 from clipgan.inputs.data.pack import PackedData, Split
 from clipgan.inputs.encoders.preprocess import Preprocess
-from clipgan.inputs.encoders.tiny_training import seeded_on_one_thread, warmup_cosine
+from clipgan.inputs.encoders.tiny.tiny_training import seeded_on_one_thread, warmup_cosine
 from clipgan.inputs.encoders.weights import write_weights
 
 VERSION = 1  # part of the cache key: raise it when the same settings would train different weights

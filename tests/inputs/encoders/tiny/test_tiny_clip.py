@@ -14,11 +14,11 @@ from safetensors.torch import load_file
 from clipgan.base.errors import UserError
 from clipgan.config import ClipConfig, TinyClipTraining
 from clipgan.inputs.data.shapes import ATTRIBUTES, sample_scene
-from clipgan.inputs.encoders import clip_report
 from clipgan.inputs.encoders.clip import load_clip
-from clipgan.inputs.encoders.clip_batches import packed_batches, shifted, training_batches, twin
-from clipgan.inputs.encoders.scene_codes import SceneCodes, facts
-from clipgan.inputs.encoders.tiny_clip import WEIGHTS, clip_description, clip_loss, train_tiny_clip
+from clipgan.inputs.encoders.tiny import clip_report
+from clipgan.inputs.encoders.tiny.clip_batches import packed_batches, shifted, training_batches, twin
+from clipgan.inputs.encoders.tiny.scene_codes import SceneCodes, facts
+from clipgan.inputs.encoders.tiny.tiny_clip import WEIGHTS, clip_description, clip_loss, train_tiny_clip
 from tests.numeric import in_float64, rounding
 
 pytestmark = pytest.mark.numeric

@@ -11,10 +11,10 @@ import torch
 
 from clipgan.config import ClipConfig, DataConfig, TinyClipTraining, TinyResNetTraining
 from clipgan.inputs.data.loading import load_data
-from clipgan.inputs.encoders import side_by_side
-from clipgan.inputs.encoders.side_by_side import train_side_by_side
-from clipgan.inputs.encoders.tiny_clip import train_tiny_clip
-from clipgan.inputs.encoders.tiny_training import seeded_on_one_thread, warmup_cosine
+from clipgan.inputs.encoders.tiny import side_by_side
+from clipgan.inputs.encoders.tiny.side_by_side import train_side_by_side
+from clipgan.inputs.encoders.tiny.tiny_clip import train_tiny_clip
+from clipgan.inputs.encoders.tiny.tiny_training import seeded_on_one_thread, warmup_cosine
 
 CPU = torch.device("cpu")
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from clipgan.inputs.data.pack import PackedData, Split
 from clipgan.inputs.data.shapes import RELATIONS, Scene, caption, render, sample_scene, swap_attribute
-from clipgan.inputs.encoders.scene_codes import SceneCodes
+from clipgan.inputs.encoders.tiny.scene_codes import SceneCodes
 
 SWAPS = {"shape": 0.35, "relation": 0.35, "size": 0.15, "colour": 0.1, "background": 0.05}  # hard swaps more often
 HARD_SWAPS = {"shape": 0.35, "relation": 0.25, "size": 0.12, "colour": 0.14, "background": 0.14}  # of the further codes

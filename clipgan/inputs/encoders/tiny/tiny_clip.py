@@ -21,10 +21,10 @@ from clipgan.base.console import console, track
 from clipgan.base.errors import DivergenceError, UserError
 from clipgan.config import TinyClipTraining
 from clipgan.inputs.data.pack import PackedData
-from clipgan.inputs.encoders.clip_batches import training_batches
-from clipgan.inputs.encoders.clip_report import CANDIDATES, attribute_accuracy, retrieval_top1
 from clipgan.inputs.encoders.preprocess import Preprocess
-from clipgan.inputs.encoders.tiny_training import seeded_on_one_thread, warmup_cosine
+from clipgan.inputs.encoders.tiny.clip_batches import training_batches
+from clipgan.inputs.encoders.tiny.clip_report import CANDIDATES, attribute_accuracy, retrieval_top1
+from clipgan.inputs.encoders.tiny.tiny_training import seeded_on_one_thread, warmup_cosine
 from clipgan.inputs.encoders.weights import write_weights
 
 VERSION = 1  # part of the cache key: raise it when the same settings would train different weights
