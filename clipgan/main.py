@@ -21,8 +21,9 @@ from clipgan.base.text import config_flags, printable
 from clipgan.config.arguments import flags_and_overrides, key_of, own_folders, quote_paths
 from clipgan.config.command_line import first_process, messages_not_tracebacks, register_resolvers, under_torchrun
 from clipgan.config.hiding import hide_in_files, hide_passwords
-from clipgan.config.mistakes import refusals_as_mistakes, refuse_unknown_flag
+from clipgan.config.mistakes import refuse_unknown_flag
 from clipgan.config.own_files import refuse_misread
+from clipgan.config.system_refusals import refusals_as_mistakes
 from clipgan.config.user_command import UserCommand
 
 if TYPE_CHECKING:  # they import torch and Optuna

@@ -157,6 +157,7 @@ HYDRAS = ("Config search path", "Error executing job", "Warning: ", "full_key") 
         (["-m", "h=1,2", "~mlflow"], ["~mlflow is not allowed: no setting can be removed; give mlflow.NAME=VALUE, or"]),
         (["~model=tiny"], ["~model=tiny is not allowed: no setting can be removed; model=NAME chooses another"]),
         (["-m", "h=1,,2"], ["h=1,,2 cannot be read: a value is missing beside a comma; write them as in h=A,B"]),
+        (["C_it=[0.5, 1]"], ["C_it=[0.5, 1]", "must be a number; a sweep tries several: -m C_it=0.5,1"]),
         (["h=1,"], ["h=1, cannot be read: a value is missing beside a comma"]),
         (["log+=tensorboard"], ["log+=tensorboard cannot be read: log+ is no key; write KEY=VALUE, and a list as a"]),
         (["h=${nokey}"], ["h=${nokey} is not allowed: Interpolation key 'nokey' not found"]),

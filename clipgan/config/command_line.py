@@ -19,9 +19,10 @@ from clipgan.config.arguments import SEARCH_PATH, key_of, own_folders, quote_pat
 from clipgan.config.identity import is_listed, not_in_identity
 from clipgan.config.meanings import listing, values_of
 from clipgan.config.measure_registry import direction_of
-from clipgan.config.mistakes import described, of_hydras_value_error, of_refusal, refuse_flags, system_message
+from clipgan.config.mistakes import described, of_hydras_value_error, of_refusal, refuse_flags
 from clipgan.config.options import groups
 from clipgan.config.own_files import refuse_misread, unreadable
+from clipgan.config.system_refusals import system_message
 
 HOW_TO_QUOTE = (
     "a value with any of & # ( ) [ ] { } ; = , ' or a letter beyond ASCII needs quotes inside the shell's quotes"

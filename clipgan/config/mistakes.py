@@ -1,18 +1,15 @@
 """Say what a command line has wrong, with a suggestion, where Hydra and OmegaConf would use their own terms."""
 
-import errno
 import re
 import shlex
 import traceback
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from clipgan.base import lookup, out_of_memory
 from clipgan.base.errors import UserError
 from clipgan.base.installed import conf, train_command
-from clipgan.base.text import listed, printable
+from clipgan.base.text import listed
 from clipgan.config.identity import is_listed
 from clipgan.config.meanings import meanings, section_of
 from clipgan.config.options import close, groups, nearest, no_such_option, options_of, options_with
@@ -34,6 +31,7 @@ NO_NULL = re.compile(r"Incompatible value 'None'|field '.*' is not Optional")
 NO_TEXT = re.compile(r"Cannot convert '\w+' to string: '(?P<value>.*)'")
 NO_VALUE = "has missing mandatory value"
 NO_LIST = "is not a ListConfig"
+LIST = re.compile(r"\[(.+)\]")
 KINDS = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
 DIRECTORY, SEARCHED = ("--config-dir", "-cd"), "hydra.searchpath=[file://DIR]"
 FLAGS = ("help", "hydra-help", "version", "cfg", "resolve", "package", "run", "multirun", "shell-completion",
@@ -62,10 +60,6 @@ NOT_MERGED = "Error merging override"  # Hydra's, for a value of a key of its ow
 FLAGS_EXCLUDE, NAME_WANTED = "Only one of --run, --multirun, --cfg", "Config group override must be a string"  # Hydra's
 OUR_GROUPS = "'hydra/sweeper/study/"  # of samplers and pruners
 SHOWN_KEYS = 12
-SHOWN_NAME = 100  # characters of a name that is too long
-UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOENT,
-              errno.ENOTDIR, errno.EEXIST, errno.EIO, errno.EISDIR, errno.ELOOP, errno.ESTALE, errno.ENOTCONN,
-              errno.ENOLCK)  # fmt: skip
 SEARCH_PATH = "Config search path:"  # begins the part of Hydra's message that no user needs
 
 
@@ -271,7 +265,9 @@ def _refused(key: str, reason: str, value: Any) -> tuple[Any, str] | None:
         return "null", "needs a value"
     for pattern in (CONVERTED, NO_BOOLEAN):
         if (found := pattern.match(reason)) and (kind := found.groupdict().get("kind", "Boolean")) in KINDS:
-            return found["value"], f"must be {KINDS[kind]}{WHY_WHOLE if key in LENGTHS else ''}"
+            return found[
+                "value"
+            ], f"must be {KINDS[kind]}{WHY_WHOLE if key in LENGTHS else ''}{_several(key, found['value'])}"
     if found := NO_TEXT.match(reason):
         return found["value"], "must be a text"
     if found := NO_SECTION.match(reason):
@@ -282,37 +278,11 @@ def _refused(key: str, reason: str, value: Any) -> tuple[Any, str] | None:
     return None
 
 
+def _several(key: str, value: str) -> str:
+    """Say how a sweep tries the values of a list that stands in place of one value."""
+    inside = LIST.fullmatch(value)
+    return f"; a sweep tries several: -m {key}={inside[1].replace(' ', '')}" if inside else ""
+
+
 def _is_simclr(key: str) -> bool:
     return key.partition(".")[0] in ("simclr", "epochs", "snapshot_epochs")
-
-
-@contextmanager
-def refusals_as_mistakes() -> Iterator[None]:
-    """Turn what the system refuses in the block, memory too, into a UserError with one message."""
-    try:
-        with out_of_memory.told(out_of_memory.TRAINING):
-            yield
-    except OSError as error:
-        if (message := system_message(error)) is None:
-            raise
-        raise UserError(message) from error
-
-
-def system_message(error: OSError, folder_key: str = "hydra.run.dir") -> str | None:
-    """Return the message about what the system has refused; None if it is a fault of this program.
-
-    Args:
-        error: the system's error.
-        folder_key: the setting that chooses the output folder.
-    """
-    if error.errno == errno.ENAMETOOLONG:
-        name = str(error.filename or error)[:SHOWN_NAME]
-        return printable(f"a file's name is too long for the file system: {name}...")
-    if error.errno in (errno.EMFILE, errno.ENFILE):
-        return f"{error.strerror}: a higher limit (ulimit -n) lets the same command run"
-    if error.errno not in UNWRITABLE:
-        return None
-    if (message := lookup.refusal(error)) is not None:
-        return printable(message)
-    where = error.filename or "the output folder"
-    return printable(f"{where} cannot be written ({error.strerror}); choose another with {folder_key}=DIR")
