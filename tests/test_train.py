@@ -159,6 +159,8 @@ HYDRAS = ("Config search path", "Error executing job", "Warning: ", "full_key") 
         (["-m", "h=1,,2"], ["h=1,,2 cannot be read: a value is missing beside a comma; write them as in h=A,B"]),
         (["C_it=[0.5, 1]"], ["C_it=[0.5, 1]", "must be a number; a sweep tries several: -m C_it=0.5,1"]),
         (["h=1,"], ["h=1, cannot be read: a value is missing beside a comma"]),
+        (["~augment", "augment=ada"], ["can be removed; augment=NAME chooses another option"]),
+        (["~clip@metrics.judge"], ["can be removed; clip@metrics.judge=NAME chooses another option"]),
         (["log+=tensorboard"], ["log+=tensorboard cannot be read: log+ is no key; write KEY=VALUE, and a list as a"]),
         (["h=${nokey}"], ["h=${nokey} is not allowed: Interpolation key 'nokey' not found"]),
         (["h=${h}"], ["h=${h} is not allowed: Recursive interpolation detected"]),

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from clipgan.base.errors import UserError
 from clipgan.base.text import config_flags
-from clipgan.config.identity import is_listed
 from clipgan.config.mistakes import refuse_removal, refuse_unusable
 
 PATH_KEYS = (  # their values are paths or addresses: text, whatever characters are in it
@@ -54,9 +53,8 @@ def quote_paths(arguments: Sequence[str]) -> list[str]:
     for place, override in enumerate(overrides):
         _refuse_no_value(override)
         refuse_unusable(override)
-        following = map(key_of, overrides[place + 1 :])
-        if override.startswith("~") and not any(is_listed(key, [key_of(override)]) for key in following):
-            refuse_removal(override)
+        if override.startswith("~"):
+            refuse_removal(override, [key_of(line) for line in overrides[place + 1 :]])
     sweep = bool({"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(arguments))
     return [_with_quoted_path(argument, sweep) for argument in arguments]
 

@@ -161,16 +161,26 @@ def refuse_unusable(override: str) -> None:
         raise UserError(_no_names([override]))
 
 
-def refuse_removal(override: str) -> None:
+def refuse_removal(override: str, following: Sequence[str]) -> None:
     """Refuse an override that takes a setting away: the setting would silently get a default of the code.
+
+    Args:
+        override: as it was given.
+        following: the keys and groups of the overrides behind it; a key may get another value there, but Hydra removes
+            a group also where an option is chosen behind.
 
     Raises:
         UserError: it removes a key, a section or a group that has a meaning; the spaces of a loss may go.
     """
     key = override.lstrip("~").partition("=")[0]
-    if key not in (own := meanings(Config)):
+    own, group = meanings(Config), _is_group(key)
+    if group:
+        removed = key in own or "@" in key or key in following
+    else:
+        removed = key in own and not any(is_listed(other, [key]) for other in following)
+    if not removed:
         return
-    if _is_group(key):
+    if group:
         instead = f"{key}=NAME chooses another option"
     else:
         section = any(is_listed(name, [key]) for name in own if name != key)
