@@ -100,17 +100,31 @@ def test_an_axis_that_no_term_has_is_refused():
     check = point_check(compose_node("loss=lafite", "h=0.5"), ["loss", "h"])
     check({"C_it": 1.25})
     for axis in ("h", "C_ii", "S.ResNet", "loss.temperature.ResNet"):
+        check = point_check(compose_node("loss=lafite"), ["loss"])
+        check({axis: 1, "C_it": 1})  # the number that loss=lafite has in h's place
+        check({axis: 1, "C_it": 2})  # as where="loss != lafite or h == 1" leaves it
         with pytest.raises(
-            UserError, match=rf"^{axis}=3 changes nothing: no term of loss=lafite has it; .*loss != lafite"
+            UserError, match=rf"^{axis}=3 changes nothing: no term of loss=lafite has it; .*loss\.name != 'lafite'"
         ):
-            point_check(compose_node("loss=lafite"), ["loss"])({axis: 3})
-    point_check(compose_node("loss=symmetric"), ["loss"])({"h": 3, "C_ii": 3})
+            check({axis: 3, "C_it": 2})
+    for overrides in (["loss=symmetric"], ["loss=lafite", "C_it=${h}"]):
+        check = point_check(compose_node(*overrides), ["loss"])
+        for value in (2, 3):
+            check({"h": value})
+
+
+def test_an_axis_that_only_pseudo_texts_read_is_refused_without_them():
+    def check(*overrides, **further):
+        tried = point_check(compose_node(*overrides))
+        for value in (0.25, 0.5):
+            tried({"condition.image_noise": value, **further})
+
     with pytest.raises(
-        UserError, match=r"^condition\.image_noise=0\.5 changes nothing: condition=text has no pseudo text;"
+        UserError, match=r"^condition\.image_noise=0\.5 changes nothing: condition=text has no pseudo text; .*free > 0"
     ):
-        point_check(compose_node())({"condition.image_noise": 0.5})
-    point_check(compose_node("condition=mixed"), ["condition"])({"condition.image_noise": 0.5})
-    point_check(compose_node())({"condition.language_free": 0.5, "condition.image_noise": 0.5})
+        check()
+    check("condition=mixed")
+    check(**{"condition.language_free": 0.5})
 
 
 @pytest.mark.parametrize("name", ["ViT-B32", "ViT-g14"])
