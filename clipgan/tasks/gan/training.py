@@ -149,12 +149,10 @@ class Training(Run):
         steps = [(shlex.join(drawing), "draw what prompts say")]
         if origin.command.run_dir is None:
             return steps
-        axis = "C_it=0.5,1.25,2.5" if "h" in self.config.unread_weights() else "h=0.1,0.5,2"
-        return [
-            *steps,
-            (origin.command.here().resumed(**self._twice_as_long()), "train on, for as long again"),
-            (origin.command.sweep(axis), f"compare other {key_of(axis)} in a sweep"),
-        ]
+        steps.append((origin.command.here().resumed(**self._twice_as_long()), "train on, for as long again"))
+        if axis := axis_to_sweep(self.config):
+            steps.append((origin.command.sweep(axis), f"compare other {key_of(axis)} in a sweep"))
+        return steps
 
     def _twice_as_long(self) -> dict[str, str]:
         """The limits of a run that goes on for as long again; a limit that leaves room for it stays."""
@@ -165,6 +163,14 @@ class Training(Run):
         elif limit is not None and limit < seconds:
             longer["seconds"] = f"{math.ceil(seconds)}"
         return longer
+
+
+def axis_to_sweep(config: Config) -> str | None:
+    """Choose the axis of the sweep that is proposed after a training: one that its loss reads."""
+    unread = config.unread_weights()
+    if config.loss.homologous == 0:  # h weighs one direction against the other, and a number may stand in its place
+        unread.append("h")
+    return next((axis for axis in ("h=0.1,0.5,2", "C_it=0.5,1.25,2.5") if key_of(axis) not in unread), None)
 
 
 def _grid_of(config: Config, prepared: Prepared, device: torch.device) -> SampleGrid:

@@ -22,7 +22,7 @@ from clipgan.engine.result import Result
 from clipgan.engine.step_averages import StepAverages
 from clipgan.tasks.gan import preparation
 from clipgan.tasks.gan.preparation import prepare
-from clipgan.tasks.gan.training import Training
+from clipgan.tasks.gan.training import Training, axis_to_sweep
 from clipgan.tasks.train import train
 from clipgan.tracking.run_description import Origin
 from tests.helpers import assert_same, make_config, records, repeatable
@@ -293,3 +293,16 @@ def test_the_objective_may_be_accuracy_where_more_is_better(configure, tmp_path)
     assert result.objective == rows[-1]["accuracy_best"] == max(row["accuracy"] for row in rows)
     last = {"fid": "fid32_clip_tiny64", "fjd": "fjd32_clip_tiny64", "r_precision": "r_precision32_clip_tiny64"}
     assert result.figures == {short: rows[-1][name] for short, name in last.items()}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "axis"),
+    [
+        ([], "h=0.1,0.5,2"),
+        (["loss=lafite"], "C_it=0.5,1.25,2.5"),
+        (["loss=lafite", "h=1"], "C_it=0.5,1.25,2.5"),  # the number in h's place
+        (["~loss.generator.D", "~loss.generator.CLIP", "~loss.generator.ResNet", "~loss.discriminator.D"], None),
+    ],
+)
+def test_the_sweep_that_is_proposed_has_an_axis_that_the_loss_reads(overrides, axis):
+    assert axis_to_sweep(make_config(*overrides)) == axis
