@@ -54,16 +54,23 @@ def test_of_too_many_open_files_no_other_folder_is_advised():
         raise error
 
 
-def test_ctrl_c_before_a_training_ends_it_with_one_line():
+def test_ctrl_c_before_a_training_ends_it_with_one_line_and_hides_no_later_error():
     code = """
-import signal
+import signal, sys
 from clipgan.config.command_line import messages_not_tracebacks
 signal.signal(signal.SIGINT, signal.default_int_handler)
-with messages_not_tracebacks():
-    signal.raise_signal(signal.SIGINT)
+try:
+    with messages_not_tracebacks():
+        signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    if sys.argv[1:]:
+        raise ValueError("of the program around the command")
+    raise
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "ended by Ctrl-C\n")
+    later = subprocess.run([sys.executable, "-c", code, "x"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert later.stderr.endswith("ValueError: of the program around the command\n")
 
 
 def test_help_is_a_manual(run):

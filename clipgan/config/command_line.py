@@ -1,5 +1,6 @@
 """The command line's side of the commands: composing overrides, and showing mistakes."""
 
+import functools
 import os
 import re
 import shlex
@@ -231,7 +232,15 @@ def messages_not_tracebacks(
             raise
         sys.exit(message)
     except KeyboardInterrupt:  # the interpreter then ends by SIGINT, so that a shell's loop ends, too
-        sys.excepthook = lambda *_: print("ended by Ctrl-C", file=sys.stderr)
+        sys.excepthook = functools.partial(_tell_ctrl_c, sys.excepthook)
         raise
     finally:
         del os.environ["HYDRA_FULL_ERROR"]
+
+
+def _tell_ctrl_c(others: Callable[..., Any], kind: type[BaseException], *error: Any) -> None:
+    """Show the error that ends the process: Ctrl-C in one line; others are of a program around the command."""
+    if issubclass(kind, KeyboardInterrupt):
+        print("ended by Ctrl-C", file=sys.stderr)
+    else:
+        others(kind, *error)
