@@ -12,8 +12,9 @@ from clipgan.api.checks import refuse_no_list
 from clipgan.base.errors import UserError
 from clipgan.base.installed import conf, train_command, train_program
 
-if TYPE_CHECKING:  # it imports Optuna
+if TYPE_CHECKING:  # they import Optuna
     from sweeps.report.reading import Sweep
+    from sweeps.search.plan import Plan
 
 
 def sweep(overrides: Sequence[str], show: bool = True) -> "Sweep":
@@ -55,6 +56,9 @@ def sweep(overrides: Sequence[str], show: bool = True) -> "Sweep":
             "hydra.sweeper.dry_run runs no trial, and sweep() returns a study: leave it out, or give the command "
             + shlex.join([*train_command(), "-m", *overrides])
         )
+    failed_before: set[int] = set()
+    with suppress(SweepError):  # the command may make the study
+        failed_before = _failed(read(request.settings.storage, request.study_name))
     command = [*train_program(), "-m", *overrides]
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -75,7 +79,19 @@ def sweep(overrides: Sequence[str], show: bool = True) -> "Sweep":
     if status in (0, 1):
         with suppress(SweepError) if status else nullcontext():  # the command may have ended before it made the study
             study = read(request.settings.storage, request.study_name)
-    # status 1: a trial has failed, or the command was refused, also where an earlier one has made the study
-    if study is None or (status and not any(trial.state == "FAIL" or trial.failed_again for trial in study.trials)):
+    # status 1: a trial has failed now, or all have; or the command was refused, and an earlier one has made the study
+    if study is None or (status and not _has_failed(study, failed_before, request.plan)):
         raise UserError(f"the sweep ended with status {status}: {last}")
     return study
+
+
+def _failed(study: "Sweep") -> set[int]:
+    """Return the numbers of the trials that count as the last of their point and seed, and have failed."""
+    return {trial.latest.number for trial in study.trials if trial.latest.state == "FAIL"}
+
+
+def _has_failed(study: "Sweep", before: set[int], plan: "Plan") -> bool:
+    """Whether failed trials explain a command's status 1: one of now, or earlier ones where no point has a value."""
+    failed = _failed(study)
+    has_value = any(trial.state in ("COMPLETE", "PRUNED") and plan.wants(trial) for trial in study.trials)
+    return bool(failed - before) or (bool(failed) and not has_value)
