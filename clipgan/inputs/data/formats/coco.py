@@ -24,6 +24,7 @@ from clipgan.inputs.data.tables import open_json, texts_of
 from clipgan.inputs.data.text import checked, one_caption
 
 SPLITS = ("train", "val")
+EXACT = 2**53  # float64 has all whole numbers below
 
 
 def find(root: Path, config: DataConfig) -> Found:
@@ -142,7 +143,7 @@ def _fields(entry: Any, *keys: str) -> list[str]:
         raise ValueError("it is not an object")
     found = {key: entry.get(key) for key in keys}
     for key, value in found.items():
-        if key != "file_name" and isinstance(value, float | Decimal) and value % 1 == 0:
+        if key != "file_name" and isinstance(value, float | Decimal) and -EXACT < value < EXACT and value % 1 == 0:
             found[key] = int(value)
         elif not isinstance(value, str if key == "file_name" else str | int):
             raise ValueError(f"its {key} is missing" if value is None else f"its {key} is {value}")
