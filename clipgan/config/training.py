@@ -112,8 +112,13 @@ class Config:
         at_least("accumulate", self.accumulate, 1)
 
     def _check_negatives(self) -> None:
-        """Refuse a selection of pairs that leaves no negative: the contrast would be 0, or the same for all images."""
+        """Refuse parts or a selection without a negative: the contrast would be 0, or the same for all images."""
         images = self.contrasted_images()
+        if self.simclr is None and any(self.loss.terms()) and (self.C_it or self.C_ii):
+            key, all_contrast = (("accumulate", "contrast.grad_cache=true") if self.accumulate > 1 else
+                                 ("processes", "model.lafite.contrast=batch"))  # fmt: skip
+            require(images > 1, key, getattr(self, key), f"such that at least 2 of batch={self.batch} images contrast "
+                     f"with each other; {all_contrast} lets all of them")  # fmt: skip
         among = "among " + (f"batch={self.batch}" if images == self.batch else
                             f"the {counted(images, 'image')} that contrast with each other")  # fmt: skip
         require(self.pairs.k is None or self.pairs.k < images - 1, "pairs.k", self.pairs.k,

@@ -169,6 +169,12 @@ def test_selections_may_leave_one_negative(selected):
         assert make_config(*selected.split(), *more).contrasted_images() == 16
 
 
+@pytest.mark.parametrize("more", [["contrast.grad_cache=true"], ["C_it=0", "C_ii=0"]])
+def test_micro_batches_may_be_single_images(more):
+    """Where the whole batch contrasts all the same, or nothing does."""
+    assert make_config("accumulate=16", "model.mbstd_group=1", *more).accumulate == 16
+
+
 def test_text_becomes_numbers():
     config = make_config("h=2", "batch=8", "C_it=2.5")
     assert (config.h, config.batch, config.C_it) == (2.0, 8, 2.5)
@@ -226,6 +232,7 @@ def test_text_becomes_numbers():
         (["pairs=add_new_positive", "+pairs.fraction=0.9"], ["pairs.fraction=0.9", "null"]),
         (["pairs=add_new_positive", "pairs.k=15"], ["pairs.k=15", "less than 15", "batch=16"]),
         (["pairs=weakly_supervised", "pairs.k=3", "accumulate=4"], ["pairs.k=3", "less than 3", "the 4 images"]),
+        (["accumulate=16", "model.mbstd_group=1"], ["accumulate=16", "at least 2 of batch=16", "contrast.grad_cache"]),
         (["pairs=drop_easy_negative", "pairs.fraction=0.97"], ["pairs.fraction=0.97", "batch=16", "all 15"]),
         (["pairs=drop_false_negative", "pairs.fraction=0.9", "accumulate=4"], ["fraction=0.9", "4 images", "all 3"]),
         (
