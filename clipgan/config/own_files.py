@@ -2,6 +2,7 @@
 
 import codecs
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,9 @@ def refuse_misread(folders: Iterable[Path]) -> None:
 def _refuse_marked(folders: Iterable[Path]) -> None:
     places = {*FURTHER, *(str(path.relative_to(conf())) for path in conf().rglob("*/"))}
     for path in (path for folder in folders for place in sorted(places) for path in (folder / place).glob("*.yaml")):
-        raw = path.read_bytes() if path.is_file() else b""
+        raw = b""
+        with suppress(OSError):  # nobody may have chosen it
+            raw = path.read_bytes() if path.is_file() else b""
         if raw.startswith(codecs.BOM_UTF8) and b"# @package" in raw:
             raise UserError(
                 f"{path} begins with a byte order mark, behind which `# @package` is not seen: save it as UTF-8 without"

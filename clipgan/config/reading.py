@@ -9,9 +9,8 @@ from typing import Any
 
 from clipgan.base.errors import UserError
 from clipgan.base.secrets import remember, without_passwords
-from clipgan.base.text import as_typed
 from clipgan.config.checks import require
-from clipgan.config.condition import PSEUDO_TEXT_KEYS
+from clipgan.config.equal_points import refuse_equal_points
 from clipgan.config.identity import FOR_GANS_ONLY, is_listed
 from clipgan.config.meanings import booleans
 from clipgan.config.mistakes import of_refusal
@@ -81,7 +80,7 @@ def point_check(node: Any, given: Sequence[str] = ()) -> Callable[[Mapping[str, 
             _check_booleans(flatten(values).get)
             config = _to_config(merged)
             refuse_unread(config, (*given, *values))
-            _refuse_equal_points(config, values, {**settings, **values}, checked)
+            refuse_equal_points(config, values, {**settings, **values}, checked)
         except OmegaConfBaseException as error:
             raise UserError(_of_reference(merged, error) or of_refusal(error)) from error
 
@@ -215,46 +214,6 @@ def refuse_unread(config: Config, given: Iterable[str]) -> None:
             raise UserError(f"{key} is not read by task=simclr, which trains no GAN: leave it out")
         if key == "simclr.classes" and config.data.name != "shapes":
             raise UserError(f"{key} is not read with data={config.data.name}, which has its own classes: leave it out")
-
-
-def _refuse_equal_points(
-    config: Config,
-    values: Mapping[str, Any],
-    settings: Mapping[str, Any],
-    checked: dict[frozenset[tuple[str, str]], Mapping[str, Any]],
-) -> None:
-    """Refuse a point that is the same training as an earlier one, because nothing reads an axis in which they differ.
-
-    Args:
-        config: of the point.
-        values: of its axes.
-        settings: dotted keys and values as they are written: one may refer to an axis.
-        checked: the values that are read -> the first point that has them; this point is added.
-    """
-    if config.simclr is not None:
-        return
-    structure, condition = config.loss.name, config.condition.name
-    no_term = f"no term of loss={structure} has it", f"loss.name != '{structure}'"
-    unread = dict.fromkeys(config.unread_weights(), no_term)
-    if config.condition.language_free == 0:
-        why = f"condition={condition} has no pseudo text", "condition.language_free > 0"
-        unread |= dict.fromkeys((f"condition.{key}" for key in PSEUDO_TEXT_KEYS), why)
-    if not _followers(settings, "h"):  # a structure with a number in its place: a point may have the same number
-        unread["h"] = no_term
-    without = [key for key in values if key in unread and _followers(settings, key) <= {"loss.heterologous"}]
-    first = checked.setdefault(frozenset((key, repr(values[key])) for key in values if key not in without), values)
-    for key in without:
-        if key not in first or values[key] != first[key]:
-            reason, where = unread[key]
-            raise UserError(
-                f"{key}={as_typed(values[key])} changes nothing: {reason}; leave it out, or vary it for other options"
-                f' alone: "+hydra.sweeper.params={{{key}:{{where:\\"{where}\\"}}}}"'
-            )
-
-
-def _followers(settings: Mapping[str, Any], key: str) -> set[str]:
-    """Return the settings that refer to another one, as C_it=${h} does."""
-    return {name for name, text in settings.items() if f"${{{key}}}" in str(text)}
 
 
 def plain(config: Config) -> dict[str, Any]:

@@ -127,6 +127,24 @@ def test_an_axis_that_only_pseudo_texts_read_is_refused_without_them():
     check(**{"condition.language_free": 0.5})
 
 
+@pytest.mark.parametrize(
+    ("axis", "off", "reason"),
+    [
+        ("condition.neighbours", "condition=mixed", "condition.pseudo_text=noise"),
+        ("model.pl_interval", "model.pl_weight=0", "model.pl_weight=0"),
+        ("model.r1_interval", "model.r1_gamma=0", "no gradient penalty is on"),
+    ],
+)
+def test_an_axis_of_what_is_off_is_refused(axis, off, reason):
+    check = point_check(compose_node(off))
+    check({axis: 2})
+    with pytest.raises(UserError, match=rf"^{axis}=3 changes nothing: {reason}; leave it out"):
+        check({axis: 3})
+    check = point_check(compose_node("condition=nearest"))
+    for value in (2, 3):
+        check({axis: value})
+
+
 @pytest.mark.parametrize("name", ["ViT-B32", "ViT-g14"])
 def test_a_published_judge_is_not_trained(name):
     judge = make_config(f"clip@metrics.judge={name}").metrics.judge
