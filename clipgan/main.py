@@ -12,7 +12,7 @@ import hydra
 from hydra.experimental.callback import Callback
 
 from clipgan.base import lookup
-from clipgan.base.composing import version_base
+from clipgan.base.composing import given_overrides, version_base
 from clipgan.base.config_store import share_config_store
 from clipgan.base.installed import conf
 from clipgan.base.run_lock import NAME as LOCK
@@ -176,7 +176,7 @@ def _train(cfg: Any, run: Any, trial: "RunningTrial | None") -> "Result":
     from clipgan.config import from_yaml, refuse_unread
     from clipgan.tracking.run_description import Origin
 
-    overrides = _given(run, "task")
+    overrides = given_overrides(run, "task")
     given = set(map(key_of, overrides))
     axes = (run.sweeper.params or {}).keys()  # a trial's command has a value for every one
     if run.mode == RunMode.RUN and axes - given:
@@ -202,24 +202,13 @@ def _command(run: Any) -> UserCommand:
     """Return the command line of this run; `run` is Hydra's own part of the configuration."""
     from hydra.types import RunMode
 
-    hydra_overrides = [line for line in _given(run, "hydra") if key_of(line) not in ("hydra.run.dir", "hydra.mode")]
+    hydra_overrides = [
+        line for line in given_overrides(run, "hydra") if key_of(line) not in ("hydra.run.dir", "hydra.mode")
+    ]
     if run.mode == RunMode.MULTIRUN:  # these belong to the sweep
         hydra_overrides = []
     flags = tuple(config_flags(sys.argv[1:]))
-    return UserCommand(_given(run, "task"), tuple(hydra_overrides), Path(run.runtime.output_dir), flags)
-
-
-def _given(run: Any, kind: str) -> tuple[str, ...]:
-    """Return the command line's overrides as they were written: OmegaConf would put values for references in them.
-
-    Args:
-        run: Hydra's own part of the configuration.
-        kind: `task`, or `hydra` for those of Hydra's own keys and groups.
-    """
-    from omegaconf import OmegaConf
-
-    lines: Any = OmegaConf.to_container(run.overrides[kind], resolve=False)
-    return tuple(lines)
+    return UserCommand(tuple(given_overrides(run, "task")), tuple(hydra_overrides), Path(run.runtime.output_dir), flags)
 
 
 def _resume_command(run: Any) -> str:

@@ -20,6 +20,19 @@ def version_base() -> dict[str, Any]:
     return {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
 
 
+def given_overrides(hydra: Any, kind: str) -> list[str]:
+    """Return the overrides of a command line as they were written: OmegaConf would put values for references in them.
+
+    Args:
+        hydra: Hydra's own part of a configuration.
+        kind: `task`, or `hydra` for those of Hydra's own keys and groups.
+    """
+    from omegaconf import OmegaConf
+
+    lines: Any = OmegaConf.to_container(hydra.overrides[kind], resolve=False)
+    return list(lines)
+
+
 @contextmanager
 def composing(folder: Path) -> Iterator["ConfigLoader"]:
     """Make a folder of YAML files Hydra's configuration, and yield the loader.

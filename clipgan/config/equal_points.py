@@ -12,7 +12,7 @@ from clipgan.config.training import Config
 def refuse_equal_points(
     config: Config,
     values: Mapping[str, Any],
-    settings: Mapping[str, Any],
+    written: Mapping[str, Any],
     checked: dict[frozenset[tuple[str, str]], Mapping[str, Any]],
 ) -> None:
     """Refuse a point that is the same training as an earlier one.
@@ -20,7 +20,7 @@ def refuse_equal_points(
     Args:
         config: of the point.
         values: of its axes.
-        settings: dotted keys and values as they are written: one may refer to an axis.
+        written: values of its axes, and of the dotted keys that refer to others: one may refer to an axis.
         checked: the values that are read -> the first point that has them; this point is added.
 
     Raises:
@@ -29,9 +29,9 @@ def refuse_equal_points(
     if config.simclr is not None:
         return
     unread = _unread(config)
-    if not _followers(settings, "h"):  # a structure with a number in its place: a point may have the same number
+    if not _followers(written, "h"):  # a structure with a number in its place: a point may have the same number
         unread["h"] = _no_term(config)
-    without = [key for key in values if key in unread and _followers(settings, key) <= {"loss.heterologous"}]
+    without = [key for key in values if key in unread and _followers(written, key) <= {"loss.heterologous"}]
     first = checked.setdefault(frozenset((key, repr(values[key])) for key in values if key not in without), values)
     for key in without:
         if key not in first or values[key] != first[key]:
@@ -62,6 +62,6 @@ def _no_term(config: Config) -> tuple[str, str]:
     return f"no term of loss={config.loss.name} has it", f"loss.name != '{config.loss.name}'"
 
 
-def _followers(settings: Mapping[str, Any], key: str) -> set[str]:
+def _followers(written: Mapping[str, Any], key: str) -> set[str]:
     """Return the settings that refer to another one, as C_it=${h} does."""
-    return {name for name, text in settings.items() if f"${{{key}}}" in str(text)}
+    return {name for name, text in written.items() if f"${{{key}}}" in str(text)}

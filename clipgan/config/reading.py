@@ -69,8 +69,7 @@ def point_check(node: Any, given: Sequence[str] = ()) -> Callable[[Mapping[str, 
     except OmegaConfBaseException as error:
         raise UserError(_of_reference(node, error) or of_refusal(error)) from error
 
-    written: Any = OmegaConf.to_container(merged, resolve=False)
-    settings = flatten(written)
+    references = _references(merged)
     checked: dict[frozenset[tuple[str, str]], Mapping[str, Any]] = {}
 
     def check(values: Mapping[str, Any]) -> None:
@@ -80,7 +79,7 @@ def point_check(node: Any, given: Sequence[str] = ()) -> Callable[[Mapping[str, 
             _check_booleans(flatten(values).get)
             config = _to_config(merged)
             refuse_unread(config, (*given, *values))
-            refuse_equal_points(config, values, {**settings, **values}, checked)
+            refuse_equal_points(config, values, {**references, **values}, checked)
         except OmegaConfBaseException as error:
             raise UserError(_of_reference(merged, error) or of_refusal(error)) from error
 
@@ -99,16 +98,22 @@ def _of_reference(node: Any, error: Exception) -> str | None:
 
     if not isinstance(error, InterpolationResolutionError):
         return None
-    written: Any = OmegaConf.to_container(node, resolve=False)
-    for key, text in flatten(written).items():
-        if "${" in str(text):
-            try:
-                OmegaConf.select(node, key)
-            except InterpolationValidationError:  # it leads to a value of another type
-                continue
-            except InterpolationResolutionError as found:
-                return f"{key}={text} is not allowed: {str(found).splitlines()[0]}"
+    for key, text in _references(node).items():
+        try:
+            OmegaConf.select(node, key)
+        except InterpolationValidationError:  # it leads to a value of another type
+            continue
+        except InterpolationResolutionError as found:
+            return f"{key}={text} is not allowed: {str(found).splitlines()[0]}"
     return None
+
+
+def _references(node: Any) -> dict[str, Any]:
+    """The dotted keys of an OmegaConf DictConfig whose values refer to others, and these values as they are written."""
+    from omegaconf import OmegaConf
+
+    written: Any = OmegaConf.to_container(node, resolve=False)
+    return {key: text for key, text in flatten(written).items() if "${" in str(text)}
 
 
 def _as_node(given: Any) -> Any:

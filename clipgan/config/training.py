@@ -227,9 +227,7 @@ class Config:
             own = {f"S.{space}": term.S, f"C_{pair}": term.C, f"loss.temperature.{space}": term.temperature}
             read |= {key for key, value in own.items() if value is None}
             factors = (term.h, term.heterologous, self.loss.heterologous)
-            if (
-                next(factor for factor in factors if factor is not None) == self.h
-            ):  # it has the place of ${h}, or its number
+            if self.h == next(factor for factor in factors if factor is not None):  # ${h}, or the same number
                 read.add("h")
         of_spaces = (f"{key}.{space}" for key in ("S", "loss.temperature") for space in SPACES)
         return [key for key in ("h", *(f"C_{pair}" for pair in PAIRS), *of_spaces) if key not in read]

@@ -14,6 +14,7 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
+from clipgan.base.composing import given_overrides
 from clipgan.base.secrets import hidden, without_passwords
 from sweeps.base.errors import SweepError
 from sweeps.command.read_axes import read_axes
@@ -37,7 +38,7 @@ class Composition:
     def __init__(self, hydra_context: HydraContext, config: DictConfig) -> None:
         self._loader = hydra_context.config_loader
         self.config = config
-        self._hydra_overrides = given_overrides(config, "hydra")
+        self._hydra_overrides = given_overrides(config.hydra, "hydra")
         self._groups: dict[str, bool] = {}  # key of an override -> whether it is a group
         self._composed: dict[tuple[str, ...], DictConfig] = {}  # overrides -> config
         self._parsed: dict[str, Override] = {}  # by its text
@@ -240,17 +241,6 @@ class Composition:
             self._hydra_overrides = [*given, f"{key}={HIDDEN}"]
             with read_write(self.config.hydra):
                 sweeper[name] = HIDDEN
-
-
-def given_overrides(config: DictConfig, kind: str) -> list[str]:
-    """The overrides that a config was composed with, as they were written: interpolations are left alone.
-
-    Args:
-        config: of the sweep.
-        kind: `hydra`, for those of Hydra's own keys and groups, or `task`.
-    """
-    lines: Any = OmegaConf.to_container(config.hydra.overrides[kind], resolve=False)
-    return list(lines)
 
 
 def _quoted(text: str) -> str:

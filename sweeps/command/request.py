@@ -9,10 +9,10 @@ from typing import Any
 from hydra.types import HydraContext, RunMode
 from omegaconf import OmegaConf
 
-from clipgan.base.composing import composing
+from clipgan.base.composing import composing, given_overrides
 from clipgan.base.secrets import remember
 from sweeps.base.settings import Settings
-from sweeps.command.composition import Composition, given_overrides
+from sweeps.command.composition import Composition
 from sweeps.command.make_plan import plan_of, with_conditions
 from sweeps.command.point_check import check_points
 from sweeps.points.layout import Layout
@@ -116,4 +116,4 @@ def read_outside_hydra(folder: Path, name: str, overrides: Sequence[str]) -> Req
         config = context.config_loader.load_configuration(name, list(overrides), run_mode=RunMode.MULTIRUN)
         fields: Any = OmegaConf.to_container(config.hydra.sweeper, resolve=True)
         settings = Settings(**{key: value for key, value in fields.items() if not key.startswith("_")})
-        return read(settings, Composition(context, config), given_overrides(config, "task"), check=True)
+        return read(settings, Composition(context, config), given_overrides(config.hydra, "task"), check=True)

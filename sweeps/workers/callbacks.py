@@ -13,8 +13,8 @@ from dataclasses import replace
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, open_dict, read_write
 
+from clipgan.base.composing import given_overrides
 from sweeps.base.environment import DETACHED
-from sweeps.command.composition import given_overrides
 
 
 def without_callbacks(config: DictConfig) -> list[str]:
@@ -33,7 +33,7 @@ def own_arguments(config: DictConfig) -> list[str]:
     The further overrides come after the command's own: argparse wants them together.
     """
     own = sys.orig_argv[1:]
-    overrides = [*given_overrides(config, "hydra"), *given_overrides(config, "task")]
+    overrides = [*given_overrides(config.hydra, "hydra"), *given_overrides(config.hydra, "task")]
     end = max((place for place, argument in enumerate(own, 1) if argument in overrides), default=len(own))
     return [*own[:end], *without_callbacks(config), *own[end:]]
 
@@ -46,10 +46,10 @@ def give_back_callbacks(context: HydraContext, config: DictConfig, taken: Sequen
         config: the sweep's config; this function undoes the overrides `taken` in it.
         taken: from `without_callbacks`.
     """
-    hydra = [line for line in given_overrides(config, "hydra") if line not in taken]
+    hydra = [line for line in given_overrides(config.hydra, "hydra") if line not in taken]
     whole = context.config_loader.load_configuration(
         config_name=config.hydra.job.config_name,
-        overrides=[*hydra, *given_overrides(config, "task")],
+        overrides=[*hydra, *given_overrides(config.hydra, "task")],
         run_mode=RunMode.MULTIRUN,
     )
     with read_write(config.hydra), open_dict(config.hydra):
