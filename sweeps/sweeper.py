@@ -1,6 +1,6 @@
 """The Hydra sweeper: it turns a grid of overrides into a study, and each point into one job."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +63,7 @@ class StudySweeper(Sweeper):
         self.config = config
         self.job = Job(task_function, to_file=self.orders is not None)
 
-    def sweep(self, arguments: list[str]) -> "list[list[JobReturn]]":
+    def sweep(self, arguments: list[str]) -> list[Sequence["JobReturn"]]:
         """Run the remaining points and print the study; the storage has their values.
 
         Returns:
@@ -71,7 +71,7 @@ class StudySweeper(Sweeper):
 
         Raises:
             SweepError: a setting, an axis or the storage is not allowed.
-            SystemExit: status 1 if a trial failed now or no point is complete or pruned, 130 after Ctrl-C, 143 after
+            SystemExit: status 70 if a trial failed now or no point is complete or pruned, 130 after Ctrl-C, 143 after
                 SIGTERM, 75 if a job was preempted or `hydra.sweeper.timeout` was over before all points had run.
         """
         from sweeps.base.signals import Stop, end_with_main_thread, end_with_parent

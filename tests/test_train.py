@@ -24,6 +24,7 @@ from clipgan.base.run_lock import exclusive
 from clipgan.config.arguments import flags_and_overrides
 from clipgan.config.command_line import messages_not_tracebacks
 from clipgan.config.hiding import hide_passwords
+from sweeps.base.errors import FAILED
 from tests import warm
 from tests.helpers import ROOT
 from tests.tiny import tiny
@@ -326,7 +327,7 @@ def test_a_sweep_runs_each_point_once_and_extends(run, cache_dir, tmp_path, mlfl
     assert (status, h_values("COMPLETE")) == (1, [0.1, 2.0])
     assert "h=-1.0 is not allowed" in err
     status, out, err = run(*command, "h=0.1,2,1,1e39")
-    assert status == 1  # a point failed, and the command says so
+    assert status == FAILED  # a point failed, and the command says so
     assert h_values("COMPLETE") == [0.1, 1.0, 2.0]
     assert h_values("FAIL") == [1e39]  # once: another attempt would fail alike
     assert re.search(r"divergence: \S+ is not finite in step 1; ", out)

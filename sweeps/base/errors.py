@@ -1,6 +1,8 @@
-"""The error for a user's mistake: a sweep reports it in one message, without a traceback."""
+"""How the command of a sweep ends after a user's mistake (one message, no traceback), and after failed trials."""
 
 from hydra.errors import CompactHydraException
+
+FAILED = 70  # exit status of a command whose trials have failed (EX_SOFTWARE of sysexits.h)
 
 
 class SweepError(CompactHydraException):

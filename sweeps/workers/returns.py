@@ -12,7 +12,7 @@ from sweeps.points.trial_record import TrialRecord
 
 def job_returns(
     records: Sequence[TrialRecord], known: Mapping[int, JobReturn], config: DictConfig, size: int | None
-) -> list[list[JobReturn]]:
+) -> list[Sequence[JobReturn]]:
     """Return the results of trials, in the order of their run directories and in lists of `size` (None: in one list).
 
     Args:
@@ -22,9 +22,25 @@ def job_returns(
         size: `hydra.sweeper.max_batch_size`.
     """
     ordered = sorted(records, key=lambda record: record.run)
-    found = [known.get(record.number) or _read(record, config) for record in ordered]
-    step = size or len(found)
-    return [found[start : start + step] for start in range(0, len(found), step)] if found else [[]]
+    step = size or len(ordered)
+    batches = [ordered[start : start + step] for start in range(0, len(ordered), step)] if ordered else [[]]
+    return [_Results(batch, known, config) for batch in batches]
+
+
+class _Results(Sequence[JobReturn]):
+    """Results of trials. A command of Hydra's reads none of them, so a folder is read when its result is asked for."""
+
+    def __init__(self, records: Sequence[TrialRecord], known: Mapping[int, JobReturn], config: DictConfig) -> None:
+        self._records, self._known, self._config = records, known, config
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[place] for place in range(len(self))[index]]
+        record = self._records[index]
+        return self._known.get(record.number) or _read(record, self._config)
 
 
 def _read(record: TrialRecord, config: DictConfig) -> JobReturn:

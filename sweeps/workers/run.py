@@ -14,7 +14,7 @@ from rich.console import Console
 from clipgan.base.secrets import without_passwords
 from clipgan.base.text import counted
 from sweeps.base.environment import STUDY
-from sweeps.base.errors import SweepError
+from sweeps.base.errors import FAILED, SweepError
 from sweeps.base.signals import Stop
 from sweeps.command.command_line import ATTRIBUTE
 from sweeps.command.next_steps import Step, next_steps, report_command
@@ -67,7 +67,7 @@ class SweepRun:
         self.settings, self.plan = self.request.settings, self.request.plan
         self.limits = TimeLimits(self.settings)
 
-    def work(self) -> list[list[JobReturn]]:
+    def work(self) -> list[Sequence[JobReturn]]:
         """Run the remaining points, print the study, and return the results of the jobs that have ended.
 
         Raises:
@@ -159,7 +159,7 @@ class SweepRun:
 
     def _end(
         self, study: SweepStudy, parent: ParentRun | None, records: Records, new: Records, ended: tuple[bool, Returns]
-    ) -> list[list[JobReturn]]:
+    ) -> list[Sequence[JobReturn]]:
         """Close the run in MLflow; return the results of the `new` records, those of trials that have ended now.
 
         Raises:
@@ -180,7 +180,7 @@ class SweepRun:
         if not elsewhere:
             self._close_parent(parent, study, "FINISHED" if succeeded else "FAILED")
         if not succeeded:
-            raise SystemExit(1)
+            raise SystemExit(FAILED)
         return job_returns(new, known, self.request.composition.config, self.settings.max_batch_size)
 
     def _run_plan(self, study: SweepStudy, run_id: str | None) -> tuple[bool, Returns]:

@@ -91,7 +91,7 @@ def test_a_sweeps_own_mistakes_are_user_errors():
 def test_a_command_that_is_refused_is_a_user_error_with_and_without_a_study(tmp_path, monkeypatch):
     """The results of an earlier command are not returned as those of this one."""
     monkeypatch.chdir(tmp_path)
-    earlier = SimpleNamespace(trials=[TrialRecord(0, "COMPLETE", {"h": 1.0}), TrialRecord(1, "FAIL", {"h": 2.0})])
+    earlier = SimpleNamespace(trials=[TrialRecord(0, "FAIL", {"h": 1.0}), TrialRecord(1, "FAIL", {"h": 2.0})])
     for there in (False, True):
         if there:
             monkeypatch.setattr("sweeps.report.reading.read", lambda *_: earlier)

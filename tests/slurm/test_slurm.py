@@ -7,6 +7,7 @@ import subprocess
 import pytest
 from optuna.trial import TrialState
 
+from sweeps.base.errors import FAILED
 from tests.sweeps.sweep_app import App
 
 SLURM = ("hydra/launcher=submitit_slurm", "hydra.launcher.cpus_per_task=1", "hydra.launcher.timeout_min=5")
@@ -37,7 +38,7 @@ def test_each_trial_is_a_job_and_reports_from_there(app: App) -> None:
 
 @pytest.mark.slow
 def test_a_failure_in_a_job_keeps_its_reason_and_the_others_go_on(app: App) -> None:
-    out = app.run(*SLURM, "h=0.1,0.5", "mode=raise", "only_at=0.1", "hydra.sweeper.max_retries=0", status=1)
+    out = app.run(*SLURM, "h=0.1,0.5", "mode=raise", "only_at=0.1", "hydra.sweeper.max_retries=0", status=FAILED)
     assert [trial.state.name for trial in app.trials()] == ["FAIL", "COMPLETE"]
     assert "DivergenceError: loss is nan at h=0.1" in out
 
@@ -101,7 +102,7 @@ def test_jobs_stop_when_their_sweep_is_killed(app: App) -> None:
 
 @pytest.mark.slow
 def test_a_job_that_dies_is_retried_also_without_slurms_accounting(app: App) -> None:
-    out = app.run(*SLURM, "h=0.1", "mode=killed", "hydra.sweeper.max_retries=1", status=1)
+    out = app.run(*SLURM, "h=0.1", "mode=killed", "hydra.sweeper.max_retries=1", status=FAILED)
     assert len(app.started()) == 2
     assert re.search(r"ended early after \d+ s: RuntimeError: its Slurm job has ended without a result: JobState=", out)
     id_ = min(jobs(app), key=int)
@@ -111,7 +112,7 @@ def test_a_job_that_dies_is_retried_also_without_slurms_accounting(app: App) -> 
 @pytest.mark.slow
 def test_jobs_that_all_die_end_the_sweep(app: App) -> None:
     died = "hydra.launcher.setup=['exit 1']"
-    out = app.run(*SLURM, "h=range(0,8)", died, "hydra.sweeper.max_retries=0", "hydra.sweeper.workers=4", status=1)
+    out = app.run(*SLURM, "h=range(0,8)", died, "hydra.sweeper.max_retries=0", "hydra.sweeper.workers=4", status=FAILED)
     assert "trials have failed for one reason" in out
     assert len(jobs(app)) < 8
 

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from hydra.errors import HydraException
 
-from sweeps.base.errors import SweepError
+from sweeps.base.errors import FAILED, SweepError
 from sweeps.base.optuna_plugin import PLUGIN_SAMPLERS, OptunaPluginSettings, settings_from_plugin
 from sweeps.base.samplers_and_pruners import instance
 from sweeps.command.request import read_outside_hydra
@@ -52,7 +52,7 @@ def test_sphere(tmp_path: Path) -> None:
     grid = ("-m", "hydra/sweeper/sampler=grid")
     run(tmp_path, *grid, "x=choice(1,2)", "y=choice(-5,0)", "hydra.sweeper.study_name=grid")
     assert [trial.value for trial in trials(tmp_path, "grid")] == [26.0, 1.0, 29.0, 4.0]
-    message = run(tmp_path, *grid, "fails=2", "x=choice(1,2,3)", "y=0", "hydra.sweeper.study_name=f", status=1)
+    message = run(tmp_path, *grid, "fails=2", "x=choice(1,2,3)", "y=0", "hydra.sweeper.study_name=f", status=FAILED)
     assert "given up: 33% of the trials have failed, which is more than hydra.sweeper.max_failure_rate=0.0" in message
     assert [trial.state.name for trial in trials(tmp_path, "f")] == ["COMPLETE", "FAIL", "WAITING"]
 

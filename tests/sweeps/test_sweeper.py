@@ -17,6 +17,7 @@ from mlflow import MlflowClient
 from omegaconf import OmegaConf
 from optuna.trial import TrialState
 
+from sweeps.base.errors import FAILED
 from sweeps.study.storage import open_storage
 from tests.sweeps.sweep_app import REPOSITORY, App
 
@@ -71,7 +72,7 @@ def test_groups_and_a_new_choice(app: App) -> None:
 
 @pytest.mark.slow
 def test_a_failure_is_reported_and_retried_only_on_request(app: App) -> None:
-    out = app.run("h=0.1,0.5,2", "mode=raise", "only_at=0.5", status=1)
+    out = app.run("h=0.1,0.5,2", "mode=raise", "only_at=0.5", status=FAILED)
     assert [trial.state.name for trial in app.trials()] == ["COMPLETE", "FAIL", "COMPLETE"]
     name = app.study().study_name
     assert f"failed: trial 1  h=0.5  DivergenceError: loss is nan at h=0.5  in runs/{name}/1" in out
@@ -131,7 +132,7 @@ def test_a_trial_that_somebody_has_deleted_runs_again_under_a_new_number(app: Ap
     app.run("h=0.1,0.5,2")
     with closing(sqlite3.connect(app.cwd / "sweeps.db")) as connection, connection:
         connection.execute("DELETE FROM trials WHERE number = 1")
-    out = app.run("h=0.1,0.5,2", "mode=raise", status=1)
+    out = app.run("h=0.1,0.5,2", "mode=raise", status=FAILED)
     assert [trial.number for trial in app.trials()] == [0, 2, 3]
     assert "failed: trial 1  h=0.5  DivergenceError: loss is nan at h=0.5" in out  # by the number of its run directory
     assert "not shown" not in out
@@ -139,7 +140,7 @@ def test_a_trial_that_somebody_has_deleted_runs_again_under_a_new_number(app: Ap
 
 @pytest.mark.slow
 def test_a_plain_grid_needs_no_objective_and_only_nan_is_a_failure(app: App) -> None:
-    out = app.run("mode=not_a_number,raise,text", status=1)
+    out = app.run("mode=not_a_number,raise,text", status=FAILED)
     assert "best:" not in out
     assert "not compared: 1 trial, of which no job has returned a number" in out
     assert [(trial.state.name, trial.user_attrs.get("reason")) for trial in app.trials()] == [
@@ -305,7 +306,7 @@ def test_a_documented_command_has_a_placeholder() -> None:
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.endurance)])
 def test_a_folder_with_the_time_in_it_is_chosen_once_for_a_study(app: App, workers: int) -> None:
     command = ("mode=raise", "only_at=2", "hydra.sweep.dir=at/${now:%H%M%S%f}", "hydra.sweep.subdir=${hydra.job.num}_x")
-    app.run("h=1,2", *command, f"hydra.sweeper.workers={workers}", status=1)
+    app.run("h=1,2", *command, f"hydra.sweeper.workers={workers}", status=FAILED)
     app.run("h=1,2,3", "mode=plain", *command[2:], "hydra.sweeper.retry_failed=true")
     [folder] = (app.cwd / "at").iterdir()
     assert {path.name for path in folder.iterdir() if path.is_dir()} - {"workers"} == {"0_x", "1_x", "2_x"}

@@ -9,6 +9,7 @@ import pytest
 from hydra.errors import HydraException
 from optuna.trial import TrialState
 
+from sweeps.base.errors import FAILED
 from sweeps.report.__main__ import write
 from tests.sweep_check import check_sweep
 from tests.sweeps.sweep_app import APP, App
@@ -242,7 +243,7 @@ def test_a_mistake_is_one_message(overrides: list[str], message: str, tmp_path: 
 @pytest.mark.slow
 def test_a_dry_run_counts_trials_that_would_be_retried(app: App) -> None:
     command = ("h=0.1,0.5", "mode=raise", "only_at=0.1", "hydra.sweeper.max_retries=0")
-    app.run(*command, status=1)
+    app.run(*command, status=FAILED)
     dry = (*command, "hydra.sweeper.dry_run=true")
     assert "2 trials, 0 left to run" in app.run(*dry)
     assert "2 trials, 1 left to run\n  1 of 2  h=0.1\n" in app.run(*dry, "hydra.sweeper.retry_failed=true")
@@ -283,12 +284,12 @@ def test_a_target_ends_the_sweep_and_rerun_runs_trials_again(app: App) -> None:
     out = app.run("h=0.1,0.5,2", "hydra.sweeper.target=0.2")
     assert app.started() == ["0 0.1 symmetric"]
     assert "hydra.sweeper.target=0.2 is reached: no further trial starts" in out
-    app.run("h=0.1,0.5,2", "mode=hopeless", "only_at=2", status=1)
+    app.run("h=0.1,0.5,2", "mode=hopeless", "only_at=2", status=FAILED)
     app.run("h=0.1,0.5,2", "hydra.sweeper.rerun=FAIL")
     assert [line.split()[0] for line in app.started()] == ["0", "1", "2", "2"]
     app.run("h=0.1,0.5", "hydra.sweeper.rerun=COMPLETE")
     assert [line.split()[0] for line in app.started()[4:]] == ["0", "1"]
-    out = app.run("h=0.1,0.5", "hydra.sweeper.rerun=COMPLETE", "mode=hopeless", "only_at=0.5", status=1)
+    out = app.run("h=0.1,0.5", "hydra.sweeper.rerun=COMPLETE", "mode=hopeless", "only_at=0.5", status=FAILED)
     assert re.search(r"failed: trial 1  h=0\.5  loss is nan at h=0\.5  in .*, run again; its earlier result stays", out)
     assert "best: trial 1  h=0.5  value 0  in" in out
     app.run("h=0.1,0.5", "hydra.sweeper.retry_failed=true")

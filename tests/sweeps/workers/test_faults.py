@@ -14,6 +14,7 @@ import psutil
 import pytest
 from optuna.trial import TrialState
 
+from sweeps.base.errors import FAILED
 from sweeps.workers.worker import TOO_LATE
 from tests.sweeps import postgres as server
 from tests.sweeps.sweep_app import App
@@ -112,7 +113,7 @@ def test_a_crash_is_tried_again_after_the_others(app: App) -> None:
 
 @pytest.mark.slow
 def test_after_its_retries_a_trial_has_failed_and_the_sweep_goes_on(app: App) -> None:
-    out = app.run("h=0.1,0.5", "mode=killed", "only_at=0.1", TWO, "hydra.sweeper.max_retries=2", status=1)
+    out = app.run("h=0.1,0.5", "mode=killed", "only_at=0.1", TWO, "hydra.sweeper.max_retries=2", status=FAILED)
     assert app.started().count("0 0.1 symmetric") == 3
     assert reasons(app) == [OOM] * 3
     assert completed(app) == [0.5]
@@ -123,7 +124,7 @@ def test_after_its_retries_a_trial_has_failed_and_the_sweep_goes_on(app: App) ->
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.endurance)])
 def test_permanent_failures_are_not_retried(app: App, workers: int) -> None:
     command = ("h=0.1,0.5", "mode=hopeless", "only_at=0.1", "hydra.sweeper.max_retries=2")
-    out = app.run(*command, f"hydra.sweeper.workers={workers}", status=1)
+    out = app.run(*command, f"hydra.sweeper.workers={workers}", status=FAILED)
     assert app.started().count("0 0.1 symmetric") == 1
     assert reasons(app) == ["loss is nan at h=0.1"]
     assert "failed: trial 0  h=0.1  loss is nan at h=0.1" in out
@@ -132,14 +133,14 @@ def test_permanent_failures_are_not_retried(app: App, workers: int) -> None:
 
 @pytest.mark.slow
 def test_too_many_failures_end_the_sweep(app: App) -> None:
-    out = app.run("h=range(0,5)", "mode=raise", "hydra.sweeper.max_failure_rate=0.4", status=1)
+    out = app.run("h=range(0,5)", "mode=raise", "hydra.sweeper.max_failure_rate=0.4", status=FAILED)
     assert len(app.started()) == 3
     assert "given up: 60% of the trials have failed, which is more than hydra.sweeper.max_failure_rate=0.4" in out
 
 
 @pytest.mark.slow
 def test_first_trials_that_fail_for_one_reason_end_the_sweep(app: App) -> None:
-    out = app.run("h=range(0,5)", "mode=exit", "hydra.sweeper.max_retries=1", status=1)
+    out = app.run("h=range(0,5)", "mode=exit", "hydra.sweeper.max_retries=1", status=FAILED)
     assert len(app.started()) == 6  # a crash is tried again, before further points start
     reason = "the job ended with SystemExit(3) and returned no objective"
     assert f"given up: the first 3 trials have failed for one reason (2 wait): {reason}\n" in out
@@ -149,7 +150,7 @@ def test_first_trials_that_fail_for_one_reason_end_the_sweep(app: App) -> None:
 
 @pytest.mark.slow
 def test_kinds_of_failures_are_distinguished(app: App) -> None:
-    app.run("mode=not_a_number,memory,gpu_memory,quota,exit", status=1)
+    app.run("mode=not_a_number,memory,gpu_memory,quota,exit", status=FAILED)
     assert reasons(app) == [
         "not finite: the objective is nan",
         "out of memory: MemoryError:",
@@ -167,7 +168,7 @@ def test_a_full_disk_is_reported_and_the_sweep_continues(app: App) -> None:
     if mount.returncode != 0:
         pytest.skip(f"no small disk can be mounted here: {mount.stderr.strip()}")
     try:
-        app.run("h=0.5,2", "mode=fill", "only_at=0.5", f"hydra.sweep.dir={disk}/s", TWO, status=1)
+        app.run("h=0.5,2", "mode=fill", "only_at=0.5", f"hydra.sweep.dir={disk}/s", TWO, status=FAILED)
     finally:
         subprocess.run(["umount", "-l", disk], check=True)
     assert reasons(app) == ["disk full: OSError: [Errno 28] No space left on device"]
@@ -204,7 +205,7 @@ def test_a_job_that_ends_the_process_has_failed_and_the_others_run(
     app: App, mode: str, workers: int, reason: str
 ) -> None:
     command = ("h=0.1,0.5,2", f"mode={mode}", "only_at=0.1", f"hydra.sweeper.workers={workers}")
-    assert f"failed: trial 0  h=0.1  {reason}" in app.run(*command, status=1)
+    assert f"failed: trial 0  h=0.1  {reason}" in app.run(*command, status=FAILED)
     assert completed(app) == [0.5, 2.0]
     assert reasons(app) == [reason]
 
@@ -218,7 +219,7 @@ def test_a_job_that_asks_to_run_later_waits_behind_the_others_and_not_without_en
     app: App, mode: str, cause: str
 ) -> None:
     command = ("h=0.1,0.5,2", f"mode={mode}", "only_at=0.1", TWO, "hydra.sweeper.max_requeues=1", "seconds=0.2")
-    app.run(*command, status=1)
+    app.run(*command, status=FAILED)
     assert reasons(app) == [cause, f"{cause} 2 times, which is more than hydra.sweeper.max_requeues=1"]
     assert completed(app) == [0.5, 2.0]
     assert [line.split()[1] for line in app.started()][-1] == "0.1"
@@ -262,7 +263,7 @@ def test_a_signal_that_became_another_exception_stops_all_the_same(app: App, num
 
 @pytest.mark.slow
 def test_a_job_that_raises_keyboard_interrupt_has_crashed(app: App) -> None:
-    app.run("h=0.1,0.5,2", "mode=interrupt", "only_at=0.5", TWO, "hydra.sweeper.max_retries=0", status=1)
+    app.run("h=0.1,0.5,2", "mode=interrupt", "only_at=0.5", TWO, "hydra.sweeper.max_retries=0", status=FAILED)
     assert reasons(app) == ["KeyboardInterrupt:"]
     assert completed(app) == [0.1, 2.0]
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from optuna.trial import TrialState
 
+from sweeps.base.errors import FAILED
 from sweeps.base.settings import Settings
 from sweeps.points.trial_record import TrialRecord
 from sweeps.workers.time_limits import TimeLimits
@@ -49,7 +50,7 @@ def test_a_command_has_its_time_from_its_start() -> None:
 @pytest.mark.slow
 def test_a_trial_that_runs_too_long_has_failed_with_its_checkpoint_and_the_next_one_runs(app: App) -> None:
     points = ("h=0.5,2", "mode=checkpoint", "hydra.sweeper.workers=1")  # each halts before its last step
-    out = app.run(*points, "hydra.sweeper.trial_timeout=3s", status=1)  # by then each has begun
+    out = app.run(*points, "hydra.sweeper.trial_timeout=3s", status=FAILED)  # by then each has begun
     reason = "timeout: it ran longer than hydra.sweeper.trial_timeout=3s"
     assert app.started() == ["0 0.5 symmetric", "1 2 symmetric"]
     assert [trial.user_attrs["reason"] for trial in app.trials(state=TrialState.FAIL)] == [reason] * 2
@@ -63,7 +64,7 @@ def test_a_trial_that_runs_too_long_has_failed_with_its_checkpoint_and_the_next_
 
 @pytest.mark.slow
 def test_a_trial_that_does_not_stop_in_time_is_killed(app: App) -> None:
-    app.run("h=0.5", "mode=stubborn", "hydra.sweeper.trial_timeout=3", "hydra.sweeper.stop_seconds=0", status=1)
+    app.run("h=0.5", "mode=stubborn", "hydra.sweeper.trial_timeout=3", "hydra.sweeper.stop_seconds=0", status=FAILED)
     assert app.started() == ["0 0.5 symmetric"]  # no retry, as after another crash
     [trial] = app.trials()
     assert trial.user_attrs["reason"].startswith("timeout: ")

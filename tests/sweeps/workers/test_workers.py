@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
+from sweeps.base.errors import FAILED
 from sweeps.study.claims import SweepStudy
 from tests import warm
 from tests.sweeps import postgres as server
@@ -107,7 +108,9 @@ def test_other_launchers_run_a_workers_jobs(app: App, launcher: str) -> None:
     package = launcher.partition("_")[0]
     if importlib.util.find_spec(f"hydra_plugins.hydra_{package}_launcher") is None:
         pytest.skip(f"hydra-{package}-launcher is not installed")
-    app.run("h=0.5,2,3", "mode=raise", "only_at=2", f"hydra/launcher={launcher}", "hydra.sweeper.workers=2", status=1)
+    app.run(
+        "h=0.5,2,3", "mode=raise", "only_at=2", f"hydra/launcher={launcher}", "hydra.sweeper.workers=2", status=FAILED
+    )
     trials = app.trials()
     assert [(trial.params["h"], trial.value) for trial in trials] == [(0.5, 0.0), (2.0, None), (3.0, 6.25)]
     assert trials[1].user_attrs["reason"] == "DivergenceError: loss is nan at h=2"
