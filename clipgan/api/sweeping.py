@@ -34,7 +34,7 @@ def sweep(overrides: Sequence[str], show: bool = True) -> "Sweep":
         UserError: an override is not allowed; or a flag or a dry run is among them; or the command was refused or
             stopped, and the message has its last line.
     """
-    from clipgan.config.arguments import own_folders
+    from clipgan.config.arguments import own_folders, quote_paths
     from clipgan.config.command_line import mistakes_as_user_errors, register_resolvers
     from clipgan.config.mistakes import refuse_flags
     from clipgan.config.own_files import refuse_misread
@@ -47,8 +47,9 @@ def sweep(overrides: Sequence[str], show: bool = True) -> "Sweep":
     refuse_flags(overrides)
     register_resolvers()
     with mistakes_as_user_errors(overrides, dotted_keys):
-        refuse_misread(own_folders(overrides))
-        request = read_outside_hydra(conf(), "config", overrides)
+        written = quote_paths(["-m", *overrides])[1:]
+        refuse_misread(own_folders(written))
+        request = read_outside_hydra(conf(), "config", written)
     if request.settings.dry_run:
         raise UserError(
             "hydra.sweeper.dry_run runs no trial, and sweep() returns a study: leave it out, or give the command "

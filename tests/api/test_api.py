@@ -70,6 +70,8 @@ def test_a_mistake_raises_the_error_of_the_command():
         (["losss=x"], "there is no key losss: did you mean loss? "),
         (["loss=symetric"], "loss=symetric is not an option: did you mean symmetric? Options of loss: asymmetric,"),
         (["pairs=3"], "pairs=3 is not allowed: the options of a group are names;"),
+        (["cache_dir="], "cache_dir= is empty: give cache_dir=VALUE, or leave it out"),
+        (["data.path=/a (1)", "kimgs=1"], "there is no key kimgs: did you mean kimg? "),
         (["mlflow.experiment=a(b"], "mlflow.experiment=a(b cannot be read ("),
     ],
 )
