@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 CHECKSUMS = "checksums.json"
-NEVER_EMPTY = (".npy", ".safetensors")  # a power cut can leave such a file without content
 
 
 def file_digest(path: Path) -> str:
@@ -31,17 +30,14 @@ def write_checksums(directory: Path) -> None:
     (directory / CHECKSUMS).write_text(json.dumps(checksums, indent=1) + "\n")
 
 
-def recorded_checksums(entry: Path) -> dict[str, tuple[int, int, str]] | None:
-    """Read an entry's checksums: name -> size in bytes, time in nanoseconds, digest; None if it has none.
+def recorded_checksums(entry: Path) -> dict[str, tuple[int, int, str]]:
+    """Read an entry's checksums: name -> size in bytes, time in nanoseconds, digest.
 
     Raises:
         ValueError: the file has another content.
-        OSError: the file cannot be read.
+        OSError: the file is missing or cannot be read.
     """
-    try:
-        recorded = json.loads((entry / CHECKSUMS).read_text())
-    except FileNotFoundError:
-        return None
+    recorded = json.loads((entry / CHECKSUMS).read_text())
     try:
         return {str(name): (int(size), int(time), str(sha256)) for name, (size, time, sha256) in recorded.items()}
     except (AttributeError, TypeError) as error:
@@ -52,8 +48,7 @@ def damage(entry: Path, read_up_to: float = 0) -> str | None:
     """Describe the damage of a complete entry; None if it is intact.
 
     Args:
-        entry: its directory; an entry of an earlier version, without checksums, counts as intact unless a file that
-            cannot be empty is empty.
+        entry: its directory.
         read_up_to: read and compare each file of at most so many bytes. A larger file is compared only if its time is
             not the recorded one, as in a copied cache.
 
@@ -66,9 +61,6 @@ def damage(entry: Path, read_up_to: float = 0) -> str | None:
         raise
     except (OSError, ValueError):
         return f"{CHECKSUMS} cannot be read"
-    if recorded is None:
-        empty = (path for path in files_of(entry) if path.suffix in NEVER_EMPTY and path.stat().st_size == 0)
-        return next((f"{path.relative_to(entry)} is empty" for path in empty), None)
     found = (_file_damage(entry, name, *values, read_up_to) for name, values in recorded.items())
     return next((reason for reason in found if reason is not None), None)
 
@@ -76,7 +68,7 @@ def damage(entry: Path, read_up_to: float = 0) -> str | None:
 def unread_files(entry: Path, read_up_to: float) -> dict[Path, str]:
     """Return the files that `damage(entry, read_up_to)` does not read, with their digests."""
     try:
-        recorded = recorded_checksums(entry) or {}
+        recorded = recorded_checksums(entry)
     except (OSError, ValueError):
         return {}
     return {entry / name: sha256 for name, (size, _, sha256) in recorded.items() if size > read_up_to}

@@ -90,10 +90,9 @@ class History:
             ValueError: an entry has a value of another type.
         """
         self.snapshots = [(units, objective) for units, objective in state["history"]]
-        # earlier versions used the names of the GAN's metrics, and saved only at snapshots
-        self.objective_sd = state.get("objective_sd", state.get("fid_sd"))
+        self.objective_sd = state["objective_sd"]
         self.figures = state.get("figures", {})
-        self.recorded_units = state.get("mark" if "mark" in state else "kimg", self.snapshots[-1][0])
+        self.recorded_units = state["mark"]
         self.recorded_seconds = state["train_seconds"]
         self.records = state.get("records")
         self._refuse_odd_values()

@@ -21,7 +21,8 @@ from clipgan.engine.checkpoint_file import load_checkpoint
 from clipgan.engine.checkpoint_folder import ABANDONED, Found, checkpoints_in, exists
 
 MAX_SHOWN = 20  # differences
-RESUMABLE = (*CHANGE_NO_METRIC, *CHANGE_WHEN_RESUMED)  # keys that may change between a run and its resumption
+# keys that may change between a run and its resumption; `refuse_other_sources` compares the content of files
+FREE = (*CHANGE_NO_METRIC, *CHANGE_WHEN_RESUMED, *CHECKED_BY_CONTENT)
 
 
 def check_data(config: Config, run_dir: Path, data: Mapping[str, str | None]) -> None:
@@ -62,21 +63,18 @@ def refuse_other(found: Found, config: Config, sources: Mapping[str, Any]) -> No
     path, content = found
     if not content["history"]:
         raise UserError(f"resume={path} holds weights and no training to resume; init={path} starts from them")
-    stored = content.get("sources")  # earlier versions did not store them
-    refuse_other_run(path, content["config"], config, same_files=stored is None)
-    if stored is not None:
-        data = f"data={config.data.name}" if config.data.path is None else f"data.path={config.data.path}"
-        refuse_other_sources(path, stored, sources, data)
+    refuse_other_run(path, content["config"], config)
+    data = f"data={config.data.name}" if config.data.path is None else f"data.path={config.data.path}"
+    refuse_other_sources(path, content.get("sources", {}), sources, data)
 
 
-def refuse_other_run(path: Path, theirs: dict[str, Any], ours: Config, same_files: bool) -> None:
-    """Refuse the checkpoint of a run whose metrics would differ from this run's.
+def refuse_other_run(path: Path, theirs: dict[str, Any], ours: Config) -> None:
+    """Refuse the checkpoint of a run whose metrics would differ from this run's; files may have other names.
 
     Args:
         path: the checkpoint.
         theirs: the checkpoint's configuration.
         ours: this run's.
-        same_files: whether both must name the same files; False where `refuse_other_sources` compares their content.
 
     Raises:
         UserError: names the first keys that differ.
@@ -85,12 +83,11 @@ def refuse_other_run(path: Path, theirs: dict[str, Any], ours: Config, same_file
         there, here = flatten(from_record(theirs)), flatten(ours)  # `from_record` adds new keys
     except UserError as error:
         raise UserError(f"checkpoint {path} has a configuration that this version does not take: {error}") from error
-    free = RESUMABLE if same_files else (*RESUMABLE, *CHECKED_BY_CONTENT)
     by_process = any(values.get(key) == "process" for values in (there, here) for key in WITHIN_A_PROCESS)
     keys = [
         key
         for key in sorted(there.keys() | here.keys())
-        if not is_listed(key, free) or (by_process and key == "processes")
+        if not is_listed(key, FREE) or (by_process and key == "processes")
     ]
     refuse_differences(path, {key: there.get(key) for key in keys}, {key: here.get(key) for key in keys})
 
@@ -107,7 +104,7 @@ def refuse_other_sources(path: Path, theirs: Mapping[str, Any], ours: Mapping[st
     Raises:
         UserError: says that the data have changed, or names the first other values that differ.
     """
-    known = theirs.get("data.content") is not None and ours["data.content"] is not None
+    known = theirs.get("data.content") is not None  # 0.1.0 recorded none
     if known and theirs["data.content"] != ours["data.content"]:
         raise UserError(
             f"checkpoint {path}: images or captions of {data} have changed since its run began, which therefore cannot"

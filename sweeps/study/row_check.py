@@ -1,36 +1,14 @@
-"""Look through the rows of an SQLite database of studies: a row that was altered by hand would end in a traceback.
+"""Look through the rows of an SQLite database of studies: an altered row would end in a traceback of Optuna's.
 
-Optuna's tables hold texts of JSON. SQLite looks at them itself, in 0.1 s for 10,000 trials. Studies of other tools may
-have notes of the same names, so only the notes of this sweeper's studies and trials must have its types.
+Optuna's tables hold texts of JSON. SQLite looks at them itself, in 0.1 s for 10,000 trials.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 
 from sweeps.base.errors import SweepError
 
-TEXTS = "array of text"
-OF_STUDIES: Mapping[str, tuple[str, ...]] = {  # note of a study -> its types in JSON
-    "identity": ("object",), "space": ("object of array",), "family": ("text",), "successor": ("text",),
-    "command": ("object",), "code": (TEXTS,), "about": (TEXTS,), "log_axes": (TEXTS,), "dependencies": (TEXTS,),
-    "slurm_jobs": (TEXTS,), "jobs_begun": ("real", "null"), "mlflow_run_ids": (TEXTS,), "mlflow_run_id": ("text",),
-    "sweep_dir": ("text",), "intervals": (TEXTS,),
-    "objectives": (TEXTS,), "aggregate": ("text",), "replicas": ("integer",),
-    "replicas_error": ("real", "integer", "null"), "replicas_top": ("integer", "null"),
-    "seed_key": ("text",), "step_name": ("text",),
-}  # fmt: skip
-OF_TRIALS: Mapping[str, tuple[str, ...]] = {
-    "point": ("object",), "replica": ("integer",), "overrides": (TEXTS,), "run": ("integer",), "attempt": ("integer",),
-    "requeues": ("integer",), "requeued": ("true", "false"), "owner": ("object",), "run_dir": ("text", "null"),
-    "waits": ("text",), "reason": ("text", "null"), "origin": ("text", "null"), "metric_names": ("object of text",),
-    "sources": ("object of text",), "origin_differs": (TEXTS,),
-    "job.objective_sd": ("real", "integer", "null"),
-}  # fmt: skip
-INSIDE: Mapping[str, Mapping[str, str]] = {  # what notes hold: path -> type; earlier versions wrote no flags
-    "identity": {"$.config": "object"}, "command": {"$.program": "text", "$.fixed": "array", "$.flags": "array"}
-}  # fmt: skip
-NEW = ("$.config", "$.flags")
 NUMBER = "('real', 'integer')"
 
 
@@ -76,38 +54,13 @@ def refuse_damage(path: str, connect: Callable[[], sqlite3.Connection]) -> None:
 
 
 def altered_row(connection: sqlite3.Connection) -> str | None:
-    """Describe the first row that neither Optuna nor this sweeper has written; None if there is none."""
+    """Describe the first row that Optuna has not written; None if there is none."""
     if sqlite3.sqlite_version_info < (3, 38):  # may lack the functions for JSON
         return None
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if not tables.issuperset(ROWS):  # new, or of another program: Optuna says so
         return None
-    return next(_found(connection), None)
-
-
-def _found(connection: sqlite3.Connection) -> Iterator[str]:
     for table, condition in ROWS.items():
         for (row,) in connection.execute(f"SELECT rowid FROM {table} WHERE NOT coalesce({condition}, 0) LIMIT 1"):
-            yield f"row {row} of {table}"
-    for owner, notes, mark in (("study", OF_STUDIES, "identity"), ("trial", OF_TRIALS, "point")):
-        for name, types in notes.items():
-            usual = " OR ".join([*map(_is, types)])
-            inside = [
-                f"coalesce(json_type({VALUE}, '{path}') = '{kind}', {int(path in NEW)})"
-                for path, kind in INSIDE.get(name, {}).items()
-            ]
-            query = (
-                f"SELECT rowid, value_json FROM {owner}_user_attributes AS a WHERE key = ? AND NOT coalesce("
-                f"{' AND '.join([f'({usual})', *inside])}, 0) AND EXISTS (SELECT 1 FROM {owner}_user_attributes AS b"
-                f" WHERE b.{owner}_id = a.{owner}_id AND b.key = '{mark}') LIMIT 1"
-            )
-            for row, value in connection.execute(query, (name,)):
-                yield f"row {row} of {owner}_user_attributes: {name}={value[:40]}"
-
-
-def _is(kind: str) -> str:
-    whole, _, part = kind.partition(" of ")
-    same = f"json_type({VALUE}) = '{whole}'"
-    if not part:
-        return same
-    return f"({same} AND NOT EXISTS (SELECT 1 FROM json_each({VALUE}) AS each WHERE each.type != '{part}'))"
+            return f"row {row} of {table}"
+    return None

@@ -62,10 +62,10 @@ class PackedData:
     notes: Sequence[str] = ()  # sentences about what was done with the whole set, such as how it was split
     duplicates: Sequence[str] = ()  # images that repeat an earlier image, each with the earlier image's name
     entry: str = ""  # address of the cache entry; changes also when files are touched or moved
-    content: str | None = None  # digest of pixels, captions and names; None in an entry without checksums
+    content: str = ""  # digest of pixels, captions and names
 
     @property
-    def sources(self) -> dict[str, str | None]:
+    def sources(self) -> dict[str, str]:
         """What a checkpoint records to recognise the data."""
         return {"data.fingerprint": self.entry, "data.content": self.content}
 

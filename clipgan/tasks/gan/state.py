@@ -136,8 +136,8 @@ class TrainingState:
         allow_capture(self.discriminator_optimizer)
         self.path_length_mean.copy_(state["path_length_mean"])
         self.scaler.load_state_dict(state["scaler"])
-        self.augmentation.load_state_dict(state.get("augmentation", {}))  # earlier versions had no augmentation
-        self.temperatures.load_state_dict(state.get("temperatures", {}))  # nor learned temperatures
+        self.augmentation.load_state_dict(state["augmentation"])
+        self.temperatures.load_state_dict(state.get("temperatures", {}))  # 0.1.0 had none
         self.step = state["step"]
 
 

@@ -10,11 +10,9 @@ import pytest
 from sweeps.base.errors import SweepError
 from sweeps.points.ranking import Goal
 from sweeps.points.trial_record import OWN
-from sweeps.study.row_check import OF_STUDIES, OF_TRIALS, altered_row
+from sweeps.study.row_check import altered_row
 from sweeps.study.storage import open_storage
 from sweeps.study.stored_study import StoredStudy
-
-ODD = ("{bad", "7.5", '"x"', "[7]", '{"a": 7}')
 
 
 @pytest.fixture(scope="module")
@@ -54,31 +52,12 @@ def test_what_is_written_passes(database):
     assert altered_row(connection) is None
 
 
-@pytest.mark.parametrize(
-    ("owner", "key"), [*(("study", key) for key in OF_STUDIES), *(("trial", key) for key in OF_TRIALS)]
-)
-def test_an_altered_note_is_found(database, owner, key):
-    connection, _ = database
-    mark = {"study": "identity", "trial": OWN}[owner]
-    [ours] = connection.execute(f"SELECT {owner}_id FROM {owner}_user_attributes WHERE key = ?", (mark,)).fetchone()
-    found = []
-    for value in ODD:
-        connection.execute(f"DELETE FROM {owner}_user_attributes WHERE {owner}_id = ? AND key = ?", (ours, key))
-        connection.execute(
-            f"INSERT INTO {owner}_user_attributes ({owner}_id, key, value_json) VALUES (?, ?, ?)", (ours, key, value)
-        )
-        found.append(altered_row(connection) is not None)
-        connection.rollback()
-    assert found[0]
-    assert sum(found) >= len(ODD) - 1  # one of them may be of its type
-
-
 @pytest.mark.parametrize("change", [
     "trials SET state = 'ODD'", "trials SET number = NULL", "trials SET datetime_start = 'x'",
     "trial_params SET param_value = 'x'", "trial_params SET distribution_json = '{\"name\": \"Odd\"}'",
     "trial_values SET value = 'x'", "trial_values SET value = NULL, value_type = 'FINITE'",
     "study_directions SET direction = 'ODD'", "study_directions SET study_id = 100 + study_id",
-    "trial_intermediate_values SET intermediate_value = 'x'",
+    "trial_intermediate_values SET intermediate_value = 'x'", "trial_user_attributes SET value_json = '{bad'",
 ])  # fmt: skip
 def test_an_altered_row_is_one_message_and_stays(database, change):
     connection, path = database
