@@ -32,7 +32,7 @@ from clipgan.engine.same_run import refuse_longer
 from clipgan.engine.schedule import Schedule
 from clipgan.engine.task import Task
 from clipgan.tracking import provenance
-from clipgan.tracking.log import Log, SilentLog
+from clipgan.tracking.log import Log
 from clipgan.tracking.run_description import Origin, RunDescription, description, run_name, to_compare, to_show
 from clipgan.tracking.run_log import RunLog
 
@@ -82,7 +82,7 @@ class Run(Task):
     def _log(self, origin: Origin, resumed_at: int | None) -> Log:
         """Open the run's log; only the first process writes it."""
         if rank() > 0:
-            return SilentLog()
+            return Log()
         text = description(self.config, origin, self.key)
         data = self.config.data.name, self.sources["data.fingerprint"]
         record = provenance.describe(readable_name(self.device))

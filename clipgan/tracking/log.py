@@ -1,14 +1,12 @@
-"""The interface of a run's log, and a log that does nothing."""
+"""What a run logs; the log that keeps nothing."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 
-class Log(ABC):
-    """The record of one run."""
+class Log:
+    """A log of one run that keeps nothing. The first of several processes has a `RunLog` in its place."""
 
-    @abstractmethod
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Record values at a step.
 
@@ -17,15 +15,13 @@ class Log(ABC):
             values: metrics by name.
         """
 
-    @abstractmethod
     def lines(self) -> list[str]:
-        """Return all lines of the record, for the checkpoints."""
+        """Return all lines of the record, for the checkpoints, which the first process writes."""
+        return []
 
-    @abstractmethod
     def artifact(self, path: Path) -> None:
         """Record a file in the run directory."""
 
-    @abstractmethod
     def picture(self, path: Path, step: int) -> None:
         """Record a PNG in the run directory that a snapshot has drawn.
 
@@ -34,7 +30,6 @@ class Log(ABC):
             step: whole units done.
         """
 
-    @abstractmethod
     def model(self, write: Callable[[Path], None], step: int) -> None:
         """Record the trained network as an MLflow model.
 
@@ -43,7 +38,6 @@ class Log(ABC):
             step: whole units done.
         """
 
-    @abstractmethod
     def finish(self, status: str, pruned: bool = False) -> None:
         """Close the run.
 
@@ -51,26 +45,3 @@ class Log(ABC):
             status: MLflow's FINISHED, FAILED or KILLED.
             pruned: whether a sweep has ended the run early; the tag `pruned` says so.
         """
-
-
-class SilentLog(Log):
-    """Records nothing: only the first of several processes keeps the record."""
-
-    def metrics(self, step: int, values: Mapping[str, float]) -> None:
-        """Do nothing."""
-
-    def lines(self) -> list[str]:
-        """Return nothing: another process writes the checkpoints."""
-        return []
-
-    def artifact(self, path: Path) -> None:
-        """Do nothing."""
-
-    def picture(self, path: Path, step: int) -> None:
-        """Do nothing."""
-
-    def model(self, write: Callable[[Path], None], step: int) -> None:
-        """Do nothing."""
-
-    def finish(self, status: str, pruned: bool = False) -> None:
-        """Do nothing."""
