@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 ATTRIBUTE = "mlflow_run_ids"  # note of the study: its runs, the newest last; each MLflow has some of them
-FIRST = "mlflow_run_id"  # the same of earlier versions: one run
 MAX_BATCH = 1000  # values that MLflow takes at once
 MAX_PARAM = 6000  # characters that MLflow allows in the value of a parameter; a tag may have more
 NO_BEST = "no_best_point"  # tag: why the study has none
@@ -132,8 +131,7 @@ def open_parent(
     axes = axis_texts(merge(study.attribute("space") or {}, space, intervals), intervals)
     title = _title(study.base_name, axes, about)
     with study.locked():
-        first = study.attribute(FIRST)
-        known = study.attribute(ATTRIBUTE) or ([] if first is None else [first])
+        known = study.attribute(ATTRIBUTE) or []
         run_id = next((each for each in reversed(known) if _is_open_to_us(client, each)), None)
         if run_id is None:
             tags = {"sweep.study": study.base_name, MLFLOW_RUN_NOTE: _description(study.base_name)}

@@ -21,7 +21,7 @@ from sweeps.study.stored_study import (
     LOG_AXES,
     SLURM_JOBS,
     goal_of,
-    newest_study,
+    load_study,
     records_of,
 )
 
@@ -97,7 +97,7 @@ def read(storage: str, study: str | None) -> Sweep:
         SweepError: the storage cannot be used or there is no such study; the message lists those there are.
     """
     database = open_made(storage)
-    found = newest_study(database, name_in(database, study))
+    found = load_study(database, name_in(database, study))
     goal = goal_of(found)
     goal = replace(goal, names=objective_names(goal.names, records_of(found)))
     trials = [with_seed_as_replica(record, goal.seed_key) for record in found_again(records_of(found), database.url)]

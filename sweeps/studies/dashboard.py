@@ -16,7 +16,7 @@ from sweeps.points.trial_record import TrialRecord
 from sweeps.report.images import matching
 from sweeps.study.lookup import name_in, open_made
 from sweeps.study.storage import exclusive
-from sweeps.study.stored_study import newest_study, records_of
+from sweeps.study.stored_study import load_study, records_of
 
 NAMESPACE = uuid.UUID("6f0b1d7e-3a0c-4f55-9d2e-0d0c0a5f7c11")  # a picture has the same id each time
 
@@ -56,7 +56,7 @@ def attach_pictures(storage: str, study: str | None, folder: Path, pattern: str)
 
 
 def _records(storage: RDBStorage, name: str) -> list[TrialRecord]:
-    return records_of(newest_study(storage, name))
+    return records_of(load_study(storage, name))
 
 
 def _newest(record: TrialRecord, pattern: str) -> tuple[Path, ArtifactMeta] | None:

@@ -3,6 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
+from optuna import get_all_study_names
 from rich import box
 from rich.table import Table
 
@@ -11,7 +12,7 @@ from sweeps.command.next_steps import next_steps, report_command
 from sweeps.display.summary import new_console, print_steps, print_study
 from sweeps.display.table import single
 from sweeps.report.reading import Sweep, read
-from sweeps.study.lookup import open_made, shown_url, study_names
+from sweeps.study.lookup import open_made, shown_url
 
 STATES = ("COMPLETE", "PRUNED", "FAIL", "RUNNING", "WAITING")
 
@@ -27,7 +28,7 @@ def print_list(storage: str) -> None:
     for column in ("study", *(state.lower() for state in STATES), "objective", "best", "at", "last trial"):
         left = column in ("study", "objective", "at")
         table.add_column(column, justify="left" if left else "right", overflow="fold")
-    names = study_names(database)
+    names = get_all_study_names(database)
     for name in names:
         table.add_row(name, *_row(read(storage, name)))
     console.print(f"{counted(len(names), 'study', 'studies')} in {shown_url(database.url)}")

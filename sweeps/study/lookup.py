@@ -10,7 +10,7 @@ from sqlalchemy.engine import make_url
 from clipgan.base.text import listed
 from sweeps.base.errors import SweepError
 from sweeps.study.storage import absolute_url, is_made, open_storage
-from sweeps.study.stored_study import copies_of_studies
+from sweeps.study.stored_study import current_name
 
 MAX_LISTED = 20  # studies named in a message
 
@@ -33,11 +33,6 @@ def open_made(storage: str, writes: bool = False) -> RDBStorage:
     return open_storage(url)
 
 
-def study_names(storage: RDBStorage) -> list[str]:
-    """List the names of the studies, by age; a study that version 0.1.0 has copied has one name, its first."""
-    return [copies[0] for copies in copies_of_studies(storage).values()]
-
-
 def name_in(storage: RDBStorage, asked: str | None) -> str:
     """Return the name of a study that the storage has.
 
@@ -48,13 +43,9 @@ def name_in(storage: RDBStorage, asked: str | None) -> str:
     Raises:
         SweepError: there is no such study; the message lists those there are.
     """
-    copies = copies_of_studies(storage)
-    for family, names in copies.items():
-        if asked in names:
-            return str(asked)
-        if asked == family and not any(asked in others for others in copies.values()):
-            return names[0]
-    known = [names[0] for names in copies.values()]
+    if asked is not None and (found := current_name(storage, asked)) is not None:
+        return found
+    known = optuna.get_all_study_names(storage)
     if asked is None and len(known) == 1:
         return known[0]
     where = shown_url(storage.url)

@@ -12,7 +12,7 @@ from sweeps.base.settings import Settings, is_study_name
 from sweeps.points.trial_record import TrialRecord
 from sweeps.study.owner import is_dead, is_here
 from sweeps.study.storage import exclusive
-from sweeps.study.stored_study import copies_of_studies, newest_study, records_of
+from sweeps.study.stored_study import first_names, load_study, records_of
 
 MAX_LISTED = 5  # trials named in a message
 
@@ -31,15 +31,9 @@ def rename(storage: RDBStorage, old: str, new: str) -> None:
     if not is_study_name(new):
         raise SweepError(f"{new!r} is not allowed as a name: it must be one without / and \\")
     with exclusive(storage.url):
-        copies = copies_of_studies(storage)
-        others = {name: names for name, names in copies.items() if old not in names}
-        if new in others or any(new in names for names in copies.values()):
+        firsts = first_names(storage)
+        if new in firsts or any(first == new for name, first in firsts.items() if name != old):
             raise SweepError(f"there is a study {new} already; delete it, or choose another name")
-        names = _copies(copies, old)
-        if len(names) > 1:
-            raise SweepError(
-                f"study {old} cannot be renamed: version 0.1.0 has stored it in parts ({', '.join(names)})"
-            )
         refuse_running(storage, old)
         rename_study(storage, old, new)
 
@@ -56,12 +50,7 @@ def delete(storage: RDBStorage, name: str) -> None:
     """
     with exclusive(storage.url):
         refuse_running(storage, name)
-        for each in _copies(copies_of_studies(storage), name):
-            optuna.delete_study(study_name=each, storage=storage)
-
-
-def _copies(copies: dict[str, list[str]], name: str) -> list[str]:
-    return next(names for names in copies.values() if name in names)
+        optuna.delete_study(study_name=name, storage=storage)
 
 
 def refuse_running(storage: RDBStorage, name: str) -> None:
@@ -83,7 +72,7 @@ def running_elsewhere(storage: RDBStorage, name: str) -> list[TrialRecord]:
         storage: of the study.
         name: of the study in Optuna.
     """
-    study = newest_study(storage, name)
+    study = load_study(storage, name)
     running = [record for record in records_of(study) if record.state == "RUNNING"]
     if not running:
         return []

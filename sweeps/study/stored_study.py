@@ -60,7 +60,7 @@ class StoredStudy:
             as_optuna = [StudyDirection[direction.upper()] for direction in directions]
             optuna.create_study(study_name=name, storage=storage, directions=as_optuna)
             self._begin(name, {"identity": identity, "space": {}, FAMILY: name})
-        self.study = newest_study(storage, known or name)
+        self.study = load_study(storage, known or name)
         self.key = storage.get_study_id_from_name(self.study.study_name)
         refuse_another(self.study, name, directions, identity)
         self.name = str(self.study.user_attrs[FAMILY])  # its run directories lie under it
@@ -108,11 +108,8 @@ class StoredStudy:
         named = {name: distribution_of(merged[name]) for name in old if not is_numeric(merged[name])}
         changed = {name: new for name, new in named.items() if new != distribution_of(old[name])}
         replace_distributions(self._storage, self.key, changed, name_of, ("space", merged))
-        before = merge(old, {}, intervals)  # earlier versions noted the bounds of each interval
         texts = axis_texts(merged, intervals)
-        grown = [
-            f"{name}={texts[name]}" for name in old if {*map(name_of, merged[name])} - {*map(name_of, before[name])}
-        ]
+        grown = [f"{name}={texts[name]}" for name in old if {*map(name_of, merged[name])} - {*map(name_of, old[name])}]
         if grown:
             self._say(f"study {self.study.study_name} is extended: {'; '.join(grown)}")
         return bool(changed)
@@ -180,31 +177,22 @@ def _takes_over(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> bool:
     return theirs["axes"] == ours["axes"] and all(there[key] == here[key] for key in {*there} & {*here})
 
 
-def copies_of_studies(storage: RDBStorage) -> dict[str, list[str]]:
-    """Map each study's first name, which its run directories have, to the names of the study today, by age.
-
-    A renamed study has another name today. Version 0.1.0 continued some studies as `name.2`, `name.3`, ...
-    """
-    found: dict[str, list[str]] = {}
-    for summary in optuna.get_all_study_summaries(storage, include_best_trial=False):
-        found.setdefault(str(summary.user_attrs.get(FAMILY, summary.study_name)), []).append(summary.study_name)
-    return found
+def first_names(storage: RDBStorage) -> dict[str, str]:
+    """Map each study's name to its first name, which its run directories have: it may have been renamed."""
+    summaries = optuna.get_all_study_summaries(storage, include_best_trial=False)
+    return {summary.study_name: str(summary.user_attrs.get(FAMILY, summary.study_name)) for summary in summaries}
 
 
 def current_name(storage: RDBStorage, name: str) -> str | None:
     """Return the name that a study of this name has today, as it may have been renamed; None if there is no study."""
     if name in optuna.get_all_study_names(storage):
         return name
-    return next(iter(copies_of_studies(storage).get(name, ())), None)
+    return next((today for today, first in first_names(storage).items() if first == name), None)
 
 
-def newest_study(storage: RDBStorage, name: str) -> optuna.Study:
-    """Load the study of a name, or its newest copy: version 0.1.0 continued some studies as `name.2`, `name.3`, ..."""
-    # no sampler: a study in memory draws the points
-    study = optuna.load_study(study_name=name, storage=storage, sampler=optuna.samplers.RandomSampler())
-    while (successor := study.user_attrs.get("successor")) is not None:
-        study = optuna.load_study(study_name=successor, storage=storage, sampler=study.sampler)
-    return study
+def load_study(storage: RDBStorage, name: str) -> optuna.Study:
+    """Load the study that has this name today. It has no sampler: a study in memory draws the points."""
+    return optuna.load_study(study_name=name, storage=storage, sampler=optuna.samplers.RandomSampler())
 
 
 def records_of(study: optuna.Study) -> list[TrialRecord]:

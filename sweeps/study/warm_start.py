@@ -13,7 +13,7 @@ from sweeps.points.search_space import Value
 from sweeps.points.trial_record import DIFFERS, JOB, NAMES, OWN, SOURCES, TrialRecord, newest_of_each_task
 from sweeps.search.plan import Plan
 from sweeps.study.queue import Queue
-from sweeps.study.stored_study import StoredStudy, current_name, directions_of, newest_study, records_of
+from sweeps.study.stored_study import StoredStudy, current_name, directions_of, load_study, records_of
 
 
 def take_over(
@@ -55,7 +55,7 @@ def _known_study(storage: RDBStorage, name: str, directions: Sequence[str]) -> o
     if known is None:
         there = ", ".join(optuna.get_all_study_names(storage)) or "none"
         raise SweepError(f"hydra.sweeper.warm_start: there is no study {name}; the storage has: {there}")
-    study = newest_study(storage, known)
+    study = load_study(storage, known)
     if directions_of(study) != tuple(directions):
         both = f"{','.join(directions_of(study))}, this one {','.join(directions)}"
         raise SweepError(f"hydra.sweeper.warm_start: the direction of study {name} is {both}")

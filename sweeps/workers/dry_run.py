@@ -20,7 +20,7 @@ from sweeps.points.trial_record import TrialRecord, results_of_each_task
 from sweeps.search.plan import Grid, Plan
 from sweeps.study.claims import SweepStudy
 from sweeps.study.storage import absolute_url, is_made, open_storage
-from sweeps.study.stored_study import current_name, newest_study, records_of, refuse_another
+from sweeps.study.stored_study import current_name, load_study, records_of, refuse_another
 from sweeps.study.warm_start import complete_trials
 from sweeps.workers.launch import Launch
 from sweeps.workers.machine import fitting_workers
@@ -54,7 +54,7 @@ class DryRun:
         name = None if storage is None else current_name(storage, study)
         records: list[TrialRecord] = []
         if storage is not None and name is not None:
-            refuse_another(newest_study(storage, name), study, self.settings.directions, self.request.identity)
+            refuse_another(load_study(storage, name), study, self.settings.directions, self.request.identity)
             records = _records(storage, name)
         for known in self.settings.warm_start:
             if storage is None:
@@ -154,4 +154,4 @@ class DryRun:
 
 def _records(storage: RDBStorage, name: str) -> list[TrialRecord]:
     """Read the trial of each task of a study whose result counts."""
-    return results_of_each_task(records_of(newest_study(storage, name)))
+    return results_of_each_task(records_of(load_study(storage, name)))

@@ -126,7 +126,6 @@ def test_each_mlflow_has_one_run_of_a_study_with_all_its_trials(tmp_path: Path, 
         return open_parent(f"sqlite:///{tmp_path}/{server}.db", "sweeps", study, {"h": [1.0]}, "", print)
 
     one = open_at("one")
-    study.set_attributes({"mlflow_run_id": one.run_id, "mlflow_run_ids": []})  # as earlier versions noted it
     assert open_at("one").run_id == one.run_id
     two = open_at("two")
     assert two.run_id != one.run_id

@@ -46,12 +46,6 @@ def test_an_axis_of_seeds_gives_replicas(studies: Studies) -> None:
     assert sweep.command(sweep.trials[2]) == "python train.py kimg=8 h=1 seed=7"
 
 
-def test_a_family_is_followed_to_its_newest_study(studies: Studies) -> None:
-    studies.make("s", successor="s.2")
-    add(studies.make("s.2"), {"h": 1.0}, [1.0])
-    assert read(studies.url, "s").name == "s.2"
-
-
 def test_the_only_study_needs_no_name(studies: Studies) -> None:
     studies.make("only")
     assert read(studies.url, None).name == "only"

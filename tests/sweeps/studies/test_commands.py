@@ -110,16 +110,13 @@ def test_a_name_that_is_not_there_is_one_message_with_what_is_close(studies: Stu
     assert len(optuna.get_all_study_names(studies.url)) == 3
 
 
-def test_a_study_is_deleted_with_its_parts_and_its_run_directories_stay(
-    studies: Studies, run: Run, tmp_path: Path
-) -> None:
+def test_a_study_is_deleted_and_its_run_directories_stay(studies: Studies, run: Run, tmp_path: Path) -> None:
     (tmp_path / "runs" / "s" / "0").mkdir(parents=True)
-    studies.make("s", successor="s.2")
-    add(studies.make("s.2", family="s"), {"h": 1.0}, [1.0], run_dir=str(tmp_path / "runs" / "s" / "0"))
+    add(studies.make("s"), {"h": 1.0}, [1.0], run_dir=str(tmp_path / "runs" / "s" / "0"))
     add(studies.make("another"), {"h": 1.0}, [1.0])
     assert "there is no terminal to ask on; add --yes" in run("delete", "s", refused=True)
     out = run("delete", "s", "--yes")
-    assert "deleted: study s.2 with 1 trial (1 COMPLETE) in sqlite:" in out
+    assert "deleted: study s with 1 trial (1 COMPLETE) in sqlite:" in out
     assert f"its run directories stay, in {tmp_path}/runs/s, and its runs in MLflow" in out
     assert f"To remove the directories: rm -r {tmp_path}/runs/s\n" in out
     assert (tmp_path / "runs" / "s" / "0").is_dir()

@@ -19,7 +19,7 @@ from sweeps.base.environment import ORDERS
 from sweeps.base.errors import SweepError
 from sweeps.job.current_trial import RunningTrial
 from sweeps.study import outage, storage
-from sweeps.study.lookup import open_made, study_names
+from sweeps.study.lookup import open_made
 from sweeps.study.storage import absolute_url, exclusive, open_storage
 from tests.users import as_nobody, public_folder
 
@@ -143,7 +143,7 @@ def test_a_file_that_cannot_be_written_is_read(log: tuple[str, ...], tmp_path: P
             with as_nobody():
                 with pytest.raises(SweepError, match=r"a b\.db cannot be written: .* is read-only"):
                     absolute_url(url)
-                assert study_names(open_made(url)) == ["old", "new"][: len(log)]
+                assert optuna.get_all_study_names(open_made(url)) == ["old", "new"][: len(log)]
             assert sorted(os.listdir(folder)) == before
 
 
