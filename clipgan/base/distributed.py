@@ -135,6 +135,27 @@ def value_of_first(name: str, value: str) -> str:
     return _store().get(name).decode()
 
 
+@contextmanager
+def after_first(name: str) -> Iterator[None]:
+    """Run the block in the first process, and then in the others, which find in the cache what the first one made."""
+    if planned_rank() > 0:
+        value_of_first(name, "")
+    yield
+    if planned_rank() == 0:
+        value_of_first(name, "")
+
+
+@contextmanager
+def threads_of(given: int | None) -> Iterator[None]:
+    """Compute with so many threads while the block runs; None: with an equal share of the usual number."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(given or max(1, before // planned_size()))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def any_process(value: bool) -> bool:
     """Whether the value is true in at least one process; all processes wait for each other."""
     if not is_joined():

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from clipgan.base.device import choose_device
-from clipgan.base.distributed import joined, planned_rank, planned_size, value_of_first
+from clipgan.base.distributed import after_first, joined, planned_rank, planned_size, threads_of
 from clipgan.base.durable_files import remove_unfinished
 from clipgan.base.heartbeat import watching_processes
 from clipgan.base.memory import give_back_memory, measure_peak_from_now
@@ -71,15 +71,9 @@ def _launch(config: Config, run_dir: Path, prepare_run: PrepareRun, report: Repo
     config = with_precisions(config, device)
     precision = Precision(config.precision, device)
     with watching_processes():
-        if planned_rank() > 0:
-            value_of_first("prepared", "")
-        make_run = prepare_run(config, run_dir, device, report)
-        if planned_rank() == 0:
-            value_of_first("prepared", "")  # now the other processes find everything in the cache
-        before = torch.get_num_threads()
-        torch.set_num_threads(config.threads or max(1, before // planned_size()))
-        try:
-            with precision.products(), deterministic_algorithms(deterministic), joined(device):
-                return make_run().run(origin)
-        finally:
-            torch.set_num_threads(before)
+        with after_first("prepared"):
+            make_run = prepare_run(config, run_dir, device, report)
+        with (
+            threads_of(config.threads), precision.products(), deterministic_algorithms(deterministic), joined(device),
+        ):  # fmt: skip
+            return make_run().run(origin)

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from clipgan.base.device import choose_device
-from clipgan.base.distributed import joined, planned_rank, planned_size, value_of_first
+from clipgan.base.distributed import after_first, joined, threads_of
 from clipgan.base.errors import UserError
 from clipgan.base.heartbeat import watching_processes
 from clipgan.config import Config
@@ -70,21 +70,13 @@ def run_job(job: Job, config: Config, _: Path) -> list[Measured]:
     """
     device = choose_device(config.device)
     found = []
-    with watching_processes():
-        before = torch.get_num_threads()
-        torch.set_num_threads(config.threads or max(1, before // planned_size()))
-        try:
-            for number, each in enumerate(job.configs):
-                if planned_rank() > 0:
-                    value_of_first(f"prepared {number}", "")
+    with watching_processes(), threads_of(config.threads):
+        for number, each in enumerate(job.configs):
+            with after_first(f"prepared {number}"):
                 ready = with_precisions(replace(each, processes=config.processes), device)
                 measure = _prepare(job, number, ready, device)
-                if planned_rank() == 0:
-                    value_of_first(f"prepared {number}", "")  # now the other processes find everything in the cache
-                with Precision(ready.precision, device).products(), joined(device):
-                    found.append(measure())
-        finally:
-            torch.set_num_threads(before)
+            with Precision(ready.precision, device).products(), joined(device):
+                found.append(measure())
     return found
 
 

@@ -32,13 +32,13 @@ from sweeps.study.queue import Limits
 from sweeps.study.rename_delete import running_elsewhere
 from sweeps.study.storage import absolute_url, is_emptied, open_storage
 from sweeps.study.warm_start import complete_trials
-from sweeps.workers.children import ending_children
 from sweeps.workers.detached import check_detach, is_detached, jobs_begun, submit, tell_submitted
 from sweeps.workers.dry_run import DryRun
 from sweeps.workers.endings import reasons_to_end
 from sweeps.workers.gpu_sharing import GpuSharing, sharing_of
 from sweeps.workers.launch import Launch
 from sweeps.workers.leader import Leader, Orders
+from sweeps.workers.left_processes import ending_children
 from sweeps.workers.machine import environment, fitting_workers
 from sweeps.workers.queue_points import queue_points
 from sweeps.workers.returns import job_returns
