@@ -53,8 +53,9 @@ class Mapping(nn.Module):
         return w if truncation == 1 else self.w_average.lerp(w, truncation)
 
     def track(self, mean: Tensor) -> None:
-        """Update the moving average of w with the mean of a batch, [W]."""
-        self.w_average.lerp_(mean, 1 - self.decay)
+        """Update the moving average of w with the mean of a batch, [W]; the first mean takes the place of zeros."""
+        share = torch.where(self.w_average.any(), 1 - self.decay, 1.0)  # on the device: a recorded step repeats it
+        self.w_average.lerp_(mean, share)
 
 
 def mapping_depth(model: ModelConfig) -> int:

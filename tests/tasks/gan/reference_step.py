@@ -180,7 +180,7 @@ class Reference:
             copied(module) for module in (state.generator, state.discriminator, state.temperatures)
         )
         self.average = {name: value.detach() for name, value in copied(state.generator_ema).items()}
-        self.w_average, self.path_length = torch.zeros(model.w_dim), torch.zeros(())
+        self.w_average, self.path_length = None, torch.zeros(())
         penalised = model.r1_gamma or training.config.adversarial.r2_gamma
         self.adam_g = Adam(self.g | self._learned("G"), model.g_lr, model.pl_weight and model.pl_interval)
         self.adam_d = Adam(self.d | self._learned("D"), model.d_lr, penalised and model.r1_interval)
@@ -213,7 +213,9 @@ class Reference:
         adversarial = self.config.adversarial
         with torch.no_grad():
             ws = self._styles("D", batch.rows)
-            self.w_average = DECAY_OF_W * self.w_average + (1 - DECAY_OF_W) * ws[:, 0].mean(dim=0)
+            mean = ws[:, 0].mean(dim=0)
+            before = mean if self.w_average is None else self.w_average
+            self.w_average = DECAY_OF_W * before + (1 - DECAY_OF_W) * mean
             fake = self._generate(ws, batch.condition, self._noise("D", batch.rows))
         others = batch.condition.roll(1, dims=0) if adversarial.mismatch else None
         fake_logits, _, _ = self._judge(fake, batch.condition)
