@@ -208,11 +208,20 @@ def gather(rows: Tensor) -> Tensor:
 
 def total_with_gradient(value: Tensor) -> Tensor:
     """Sum the values of all processes; the sum can be differentiated twice."""
-    if not is_joined():
-        return value
-    from torch.distributed.nn.functional import all_reduce
+    summed: Tensor = _Total.apply(value) if is_joined() else value
+    return summed
 
-    return all_reduce(value)
+
+class _Total(torch.autograd.Function):
+    """The sum over all processes; its gradient is the sum of their gradients. PyTorch's own function is deprecated."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:
+        return total(value)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return total_with_gradient(gradient)
 
 
 def total(value: Tensor) -> Tensor:

@@ -124,6 +124,7 @@ def command(tmp_path, *arguments):
         cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "FutureWarning" not in done.stderr, done.stderr  # of PyTorch, to its callers
     return done.stdout
 
 
