@@ -6,12 +6,14 @@ Shapes: N training images, M held-out ones, Q width of the features, K classes.
 import torch
 from torch import Tensor
 
+from clipgan.base.device import tensorfloat
 from clipgan.base.vectors import unit
 from clipgan.config.simclr import KnnConfig
 
 CHUNK = 512  # held-out images per comparison
 
 
+@tensorfloat(False)  # see `linear_accuracy`
 @torch.no_grad()
 def knn_accuracy(
     config: KnnConfig, train: Tensor, labels: Tensor, heldout: Tensor, answers: Tensor, classes: int

@@ -7,10 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from clipgan.base.device import tensorfloat
 from clipgan.base.randomness import stream
 from clipgan.config.simclr import LinearConfig
 
 
+@tensorfloat(False)  # also in a training that allows it: accuracies are compared between trainings
 def linear_accuracy(
     config: LinearConfig,
     train: Tensor,

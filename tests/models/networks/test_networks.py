@@ -328,7 +328,7 @@ def test_truncation_zero_is_the_average_latent(networks):
 
 @pytest.mark.usefixtures("float64")
 def test_the_average_latent_is_one_from_the_first_steps_on():
-    """A mean of the batches: what an average from 0 on lacks, 82 % after 100 steps, would pull pictures towards w = 0."""
+    """An average that began at 0 would lack 82 % after 100 steps, and pull pictures towards w = 0."""
     mapping = Mapping(12, 10, layers=1)
     for _ in range(100):
         mapping.track(torch.full((10,), 3.0))

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from clipgan.base.device import tensorfloat
 from clipgan.config.simclr import KnnConfig, LinearConfig
 from clipgan.engine.precision import choose_precision
 from clipgan.inputs.data.pack import Split
 from clipgan.inputs.features.encoding import to_images
+from clipgan.tasks.simclr import knn, linear_eval
 from clipgan.tasks.simclr.evaluation import computed_of_all
 from clipgan.tasks.simclr.knn import knn_accuracy
 from clipgan.tasks.simclr.linear_eval import linear_accuracy
@@ -93,3 +95,21 @@ def test_features_are_those_of_the_frozen_encoder_image_by_image():
         expected = encoder(to_images(pixels[290:], CPU))
     torch.testing.assert_close(found[290:], expected)
     assert len(found) == 300
+
+
+@pytest.mark.exact
+def test_accuracies_never_use_tensorfloat(monkeypatch):
+    """Not in a training that allows it, which goes on to use it."""
+    seen, shuffled, scaled = [], linear_eval.stream, knn.unit
+
+    def noted(function):
+        return lambda *given: seen.append(torch.backends.cuda.matmul.allow_tf32) or function(*given)
+
+    monkeypatch.setattr(linear_eval, "stream", noted(shuffled))
+    monkeypatch.setattr(knn, "unit", noted(scaled))
+    known = (*clusters(40, 0), *clusters(20, 1), 4)
+    with tensorfloat(True):
+        linear_accuracy(LinearConfig(epochs=1, batch=32), *known, seed=0)
+        knn_accuracy(KnnConfig(), *known)
+        assert torch.backends.cuda.matmul.allow_tf32
+    assert seen == [False] * 3
