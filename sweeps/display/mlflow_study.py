@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, TypeVar
 from clipgan.base.mlflow_store import BY_NAME, address, connect, limit_waits
 from clipgan.base.secrets import without_passwords
 from clipgan.base.text import first_line
+from sweeps.base.errors import SweepError
 from sweeps.command.command_line import sweep_command
 from sweeps.points.ranking import Goal, Ranking
 from sweeps.points.search_space import Space, axis_texts, merge
 from sweeps.points.trial_record import TrialRecord
 from sweeps.study.claims import SweepStudy
+from sweeps.study.outage import telling_database_errors
+from sweeps.study.rename_delete import running_elsewhere
+from sweeps.study.storage import open_storage
 from sweeps.study.stored_study import INTERVALS
 
 if TYPE_CHECKING:
@@ -40,6 +44,10 @@ class ParentRun:
         """
         self.client, self.run_id = client, run_id
         self._uri, self._experiment_id = uri, experiment_id
+
+    def is_there(self) -> bool:
+        """Whether MLflow answers and has the run, not deleted."""
+        return _is_open_to_us(self.client, self.run_id)
 
     def page(self, goal: Goal | None = None) -> str:
         """Where a browser shows the trials: the best first if `goal`, with own names, is given; else by name."""
@@ -150,6 +158,21 @@ def open_parent(
     parent = ParentRun(client, run_id, tracking_uri, experiment_id)
     say(f"to watch its trials: {parent.page()}")
     return parent
+
+
+def close_parent(parent: ParentRun, study: SweepStudy, status: str) -> None:
+    """End the study's run with FINISHED, FAILED or KILLED, unless other commands work on the study.
+
+    Raises:
+        Exception: whatever MLflow raises where it cannot be reached.
+    """
+    try:
+        with telling_database_errors():
+            others, records = running_elsewhere(open_storage(study.url), study.name), study.records()
+    except SweepError:  # of the study, which may be deleted: the command tells it
+        parent.client.set_terminated(parent.run_id, status)
+    else:
+        parent.finish(None if others else status, records, study.goal)
 
 
 def or_warn(action: Callable[[], T], say: Callable[[str], None]) -> T | None:

@@ -115,7 +115,7 @@ class RunningTrial:
     def _in_storage(self, action: "Callable[[RDBStorage, int], T]", wait: bool = True) -> T:
         """Call `action` with the trial's storage and its key there; with `wait`, wait while no database answers."""
         from sweeps.base.signals import held
-        from sweeps.study.outage import patient
+        from sweeps.study.outage import patient, telling_deletion
         from sweeps.study.storage import open_storage
 
         def act() -> T:
@@ -125,7 +125,7 @@ class RunningTrial:
 
         if wait:
             return patient(act)()
-        with held():
+        with held(), telling_deletion():
             return act()
 
 

@@ -181,7 +181,7 @@ class SweepStudy(OpenStudy):
         """
         with self._fresh():
             for record in list(self._trials.running.values()):
-                if record.owner["pid"] == pid and record.owner["leader"] == this_process():
+                if record.owner.get("pid") == pid and record.owner["leader"] == this_process():
                     if reason is None or overdue not in (None, record.number):
                         self._queue.requeue(record, INTERRUPTED)
                     elif overdue is not None:

@@ -20,6 +20,7 @@ OUTAGE = 60.0  # seconds without an answer of the database, after which the swee
 RETRY = 0.5  # seconds between two tries to reach it
 PASSING = (exc.DBAPIError, exc.TimeoutError, exc.PendingRollbackError)  # errors that may end while a process waits ...
 LASTING = (exc.DataError, exc.IntegrityError, exc.ProgrammingError)  # ... apart from these
+NOT_FOUND = ("Record does not exist.",)  # arguments of Optuna's KeyError, where a study or trial has gone
 NO_RIGHT = "42501"  # PostgreSQL's code of an error
 
 
@@ -49,7 +50,7 @@ def patient(method: Callable[P, T]) -> Callable[P, T]:
     def insisting(*args: P.args, **kwargs: P.kwargs) -> T:
         while True:
             try:
-                with held():
+                with held(), telling_deletion():
                     answer = method(*args, **kwargs)
                 _silence.since = None
                 return answer
@@ -69,6 +70,24 @@ def patient(method: Callable[P, T]) -> Callable[P, T]:
 
 
 @contextmanager
+def telling_deletion() -> Iterator[None]:
+    """Turn Optuna's answer about a study that is not there into one message: another tool may delete one that runs.
+
+    Raises:
+        SweepError: the block has had this answer.
+    """
+    try:
+        yield
+    except KeyError as error:
+        if error.args != NOT_FOUND:
+            raise
+        raise SweepError(
+            "the study is no longer in hydra.sweeper.storage: somebody has deleted it; the run directories stay, and"
+            " the same command begins the study anew with the checkpoints in them"
+        ) from error
+
+
+@contextmanager
 def telling_database_errors() -> Iterator[None]:
     """Turn an error of the database into one message: for a whole command, whose calls do not all wait.
 
@@ -76,7 +95,8 @@ def telling_database_errors() -> Iterator[None]:
         SweepError: the block has raised such an error.
     """
     try:
-        yield
+        with telling_deletion():
+            yield
     except (StorageInternalError, SQLAlchemyError) as error:
         if not _may_pass(error):
             raise _refusal(error) from error

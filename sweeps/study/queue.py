@@ -18,6 +18,7 @@ from sweeps.study.stored_study import StoredStudy
 from sweeps.study.trial_cache import Trials
 
 ORPHANED = "orphaned"
+TAKEN = "another tool had taken it"
 KEPT = ("replica", "overrides", "run", NAMES)  # attributes that a requeued trial copies from its predecessor
 NOT_KEPT = ("completed_rung_", ARTIFACT)  # notes of Optuna's: a pruner would take a rung for the new trial's own
 BATCH = 500  # trials that are added in one transaction: a fraction of a second
@@ -144,10 +145,12 @@ class Queue:
         self._fail(record, reason)
 
     def requeue_lost(self) -> None:
-        """Requeue each trial whose owner is dead, or is on another host and silent."""
+        """Requeue each trial whose owner is dead, or is on another host and silent, or is no process of a sweep."""
         for record in list(self.trials.running.values()):
             by = record.owner
-            if owner.is_dead(by) and (by["leader"] is None or owner.is_dead(by["leader"])):
+            if not by:  # Optuna's `ask` gives another tool the next waiting trial
+                self.requeue(record, TAKEN)
+            elif owner.is_dead(by) and (by["leader"] is None or owner.is_dead(by["leader"])):
                 self.requeue(record, ORPHANED)
         if time.monotonic() - self._looked_for_silent > self._limits.grace / 10:
             self._looked_for_silent = time.monotonic()

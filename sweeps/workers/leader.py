@@ -195,7 +195,7 @@ class Leader:
         """Let each worker stop whose trial has run too long, and kill it if it does not stop in time."""
         now, me = time.monotonic(), this_process()
         workers = {worker.process.pid: worker for worker in self._workers.values()}
-        own = [record for record in running if record.owner["leader"] == me]
+        own = [record for record in running if record.owner.get("leader") == me]
         for record in self.limits.overdue(own, now):
             worker = workers.get(record.owner["pid"])
             if worker is None:  # it has just ended
@@ -235,7 +235,7 @@ class Leader:
         """Whether a worker of this leader runs a trial, which the end of the sweep would stop."""
         pids, me = {worker.process.pid for worker in self._workers.values()}, this_process()
         owners = [record.latest.owner for record in self.study.records() if record.latest.state == "RUNNING"]
-        return any(owner["pid"] in pids and owner["leader"] == me for owner in owners)
+        return any(owner.get("pid") in pids and owner["leader"] == me for owner in owners)
 
     def _stop_workers(self) -> None:
         """Stop the remaining workers and requeue their trials; a second signal kills them at once."""

@@ -19,7 +19,7 @@ from sweeps.base.signals import Stop
 from sweeps.command.command_line import ATTRIBUTE
 from sweeps.command.next_steps import Step, next_steps, report_command
 from sweeps.command.request import Request
-from sweeps.display.mlflow_study import ParentRun, open_parent, or_warn
+from sweeps.display.mlflow_study import ParentRun, close_parent, open_parent, or_warn
 from sweeps.display.progress import EventLines, LiveTable, View
 from sweeps.display.results_file import write_results
 from sweeps.display.summary import print_summary
@@ -29,7 +29,6 @@ from sweeps.points.search_space import space_of
 from sweeps.points.trial_record import TrialRecord
 from sweeps.study.claims import SweepStudy
 from sweeps.study.queue import Limits
-from sweeps.study.rename_delete import running_elsewhere
 from sweeps.study.storage import absolute_url, is_emptied, open_storage
 from sweeps.study.warm_start import complete_trials
 from sweeps.workers.detached import check_detach, is_detached, jobs_begun, submit, tell_submitted
@@ -101,6 +100,8 @@ class SweepRun:
             return []
         parent = self._open_parent(study)
         ended = (True, {}) if submits else self._run_trials(study, parent)
+        if parent is not None and not or_warn(parent.is_there, self.say):  # somebody has deleted it meanwhile
+            parent = self._open_parent(study)
         records = study.records()
         latest = [record.latest for record in records if record.latest.state in ENDED]
         new = [record for record in latest if record.key not in before]
@@ -286,11 +287,5 @@ class SweepRun:
         return or_warn(lambda: open_parent(uri, experiment, study, axes, about, self.say), self.say)
 
     def _close_parent(self, parent: ParentRun | None, study: SweepStudy, status: str) -> None:
-        if parent is None:
-            return
-
-        def finish() -> None:
-            others = running_elsewhere(open_storage(study.url), study.name)  # the last command ends the run
-            parent.finish(None if others else status, study.records(), study.goal)
-
-        or_warn(finish, self.say)
+        if parent is not None:
+            or_warn(lambda: close_parent(parent, study, status), self.say)

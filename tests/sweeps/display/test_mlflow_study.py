@@ -131,7 +131,9 @@ def test_each_mlflow_has_one_run_of_a_study_with_all_its_trials(tmp_path: Path, 
     assert two.run_id != one.run_id
     assert [open_at("one").run_id, open_at("two").run_id] == [one.run_id, two.run_id]
     trials, alien = [_trial(one) for _ in range(3)], _trial(one, "0" * 32)
+    assert one.is_there()
     one.client.delete_run(one.run_id)
+    assert not one.is_there()
     successor = open_at("one")
     assert successor.run_id not in (one.run_id, two.run_id)
     trials.append(_trial(successor))

@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 
 from sweeps.base.errors import SweepError
 from sweeps.base.signals import Stop
+from sweeps.job.current_trial import RunningTrial
 from sweeps.points.layout import Layout
 from sweeps.points.ranking import Goal
 from sweeps.points.search_space import Point, Space, Value, axes_and_fixed
@@ -269,6 +270,30 @@ def test_the_trial_of_a_dead_process_is_requeued_and_of_a_living_one_is_not(stud
     trials = optuna.load_study(study_name="s", storage=study.storage).trials
     assert [trial.state for trial in trials] == [TrialState.RUNNING, TrialState.FAIL, TrialState.RUNNING]
     assert trials[1].user_attrs["reason"] == "orphaned"
+
+
+def test_a_waiting_trial_that_another_tool_has_taken_waits_again(study: Study) -> None:
+    queue, grid = study.open(), points(0.1)
+    queue.enqueue(grid, space(0.1))
+    optuna.load_study(study_name="s", storage=study.storage).ask()  # as `optuna ask` does: no process of a sweep has it
+    queue.changes()
+    assert queue.abandon(1, None) is None
+    claim = queue.claim(grid)
+    assert (claim.number, claim.point, claim.run) == (1, {"h": 0.1}, 0)
+    taken = optuna.load_study(study_name="s", storage=study.storage).trials[0]
+    assert (taken.state, taken.user_attrs["reason"]) == (TrialState.FAIL, "another tool had taken it")
+
+
+def test_a_study_that_another_tool_deletes_is_one_message(study: Study) -> None:
+    queue, grid = study.open(), points(0.1, 0.5)
+    queue.enqueue(grid, space(0.1, 0.5))
+    claim = queue.claim(grid)
+    job = RunningTrial(study.storage, "s", claim.number, None)
+    queue.changes()
+    optuna.delete_study(study_name="s", storage=study.storage)
+    for call in (queue.changes, lambda: queue.claim(grid), lambda: job.set("x", 1), job.state):
+        with pytest.raises(SweepError, match="somebody has deleted it"):
+            call()
 
 
 def test_a_number_extends_the_study(study: Study) -> None:

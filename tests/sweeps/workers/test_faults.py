@@ -10,6 +10,7 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
+import optuna
 import psutil
 import pytest
 from optuna.trial import TrialState
@@ -102,6 +103,21 @@ def test_a_stop_ends_all_workers_and_leaves_a_resumable_study(app: App, number: 
     app.timeout = 60
     app.run(*command)
     assert completed(app) == [0.1, 0.5, 2.0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.endurance)])
+def test_a_sweep_whose_study_is_deleted_ends_with_one_message_and_can_begin_anew(app: App, workers: int) -> None:
+    command = ("h=0.1,0.5", "mode=hang", f"hydra.sweeper.workers={workers}", "hydra.sweeper.stop_seconds=3")
+    sweep = app.start(*command)
+    app.await_file("hanging")
+    optuna.delete_study(study_name=app.study().study_name, storage=app.url)
+    (app.cwd / "go").touch()
+    out = app.end(sweep, status=1)
+    assert out.count("somebody has deleted it") == 1
+    assert "Traceback" not in out
+    app.run(*command)
+    assert completed(app) == [0.1, 0.5]
 
 
 @pytest.mark.slow
