@@ -83,7 +83,13 @@ class PlainConsole(Console):
 
     def __init__(self, **settings: Any) -> None:
         """`settings` are those of rich's `Console`."""
+        self._is_forced = bool(settings.get("force_terminal"))
         super().__init__(**{"highlight": False, "markup": False, "emoji": False, "soft_wrap": True} | settings)
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the output is a terminal: FORCE_COLOR, which notebooks and CI set, makes none of a pipe."""
+        return super().is_terminal and (self._is_forced or self.file.isatty())
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         """Render as rich does, and escape each text's control characters."""

@@ -5,12 +5,14 @@ import shlex
 import shutil
 import sys
 import sysconfig
-from importlib.metadata import PackageNotFoundError, version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 
 from clipgan.base.text import shown_path
 
 PACKAGE = Path(__file__).parent.parent
+SCRIPT = "clipgan-train"
 
 
 def conf() -> Path:
@@ -25,25 +27,45 @@ def python() -> str:
 
 
 def with_this_python(command: str) -> str:
-    """Return a command for a shell, of which a leading `python` is the interpreter as the user has called it."""
+    """Return a command for a shell, as the user can call it here.
+
+    A leading `python` is the interpreter as the user has called it, a leading `clipgan-train` has its folder if PATH
+    lacks it.
+    """
     program, space, rest = command.partition(" ")
-    return f"{shlex.quote(python())}{space}{rest}" if program == "python" else command
+    here = {"python": python, SCRIPT: _called}.get(program)
+    return command if here is None else f"{shlex.quote(here())}{space}{rest}"
 
 
 def train_program() -> list[str]:
     """Return the program and first arguments that start a training with this Python, from any working directory."""
     script = PACKAGE.parent / "train.py"
-    return [sys.executable, str(script if script.is_file() else Path(sysconfig.get_path("scripts"), "clipgan-train"))]
+    return [sys.executable, str(script if script.is_file() else _script())]
 
 
 def train_command() -> list[str]:
     """Return the command that starts a training from the working directory: the script, or `python train.py`."""
-    script, program = PACKAGE.parent / "train.py", Path(sys.argv[0])
-    by_script = program.name == "clipgan-train"
-    if by_script or not script.is_file():
-        on_path = not by_script or not program.is_file() or shutil.which(program.name)
-        return ["clipgan-train" if on_path else str(program)]
+    script = PACKAGE.parent / "train.py"
+    if Path(sys.argv[0]).name == SCRIPT or not script.is_file():
+        return [_called()]
     return [python(), str(shown_path(script))]
+
+
+def _called() -> str:
+    """Name the command `clipgan-train`, with its folder where PATH lacks it."""
+    return SCRIPT if shutil.which(SCRIPT) or not (path := _script()).is_file() else str(path)
+
+
+def _script() -> Path:
+    """Find the command `clipgan-train` of this installation: `pip install --user` puts it into another folder."""
+    started = Path(sys.argv[0])
+    if started.name == SCRIPT and started.is_file():
+        return started
+    with suppress(PackageNotFoundError):
+        for file in distribution("clipgan").files or ():
+            if file.name == SCRIPT and (path := Path(str(file.locate())).resolve()).is_file():
+                return path
+    return Path(sysconfig.get_path("scripts"), SCRIPT)
 
 
 def module_command(module: str) -> list[str]:

@@ -8,11 +8,13 @@ from rich import box
 from rich.table import Table
 
 from clipgan.base.text import counted, shown_path
+from sweeps.base.settings import Settings
 from sweeps.command.next_steps import next_steps, report_command
 from sweeps.display.summary import new_console, print_steps, print_study
 from sweeps.display.table import single
 from sweeps.report.reading import Sweep, read
 from sweeps.study.lookup import open_made, shown_url
+from sweeps.study.storage import absolute_url, sqlite_file
 
 STATES = ("COMPLETE", "PRUNED", "FAIL", "RUNNING", "WAITING")
 
@@ -62,9 +64,20 @@ def print_one(storage: str, study: str | None) -> None:
     folders = dict.fromkeys(str(shown_path(Path(t.run_dir).parent)) for t in sweep.trials if t.run_dir is not None)
     if folders:
         console.print(f"run directories: in {', '.join(folders)}")
-    known = sweep.note or {}
-    steps = [("to go on with it, or to extend it", known["sweep"])] if known.get("sweep") else []
+    again = (sweep.note or {}).get("sweep") or ""
+    steps = [("to go on with it, or to extend it", again)] if again else []
     if sweep.slurm_jobs:
         steps.append(("to see which of its Slurm jobs run or wait", f"squeue --jobs={','.join(sweep.slurm_jobs)}"))
     report = "to see curves, pictures and all trials", report_command(sweep.name, storage)
-    print_steps(console, [*steps, *next_steps(sweep.ranking, sweep.note), report])
+    steps += next_steps(sweep.ranking, sweep.note)
+    where = _other_folder(storage, again) if again else ""
+    placed = [(f"{what}{where}" if again in command else what, command) for what, command in steps]
+    print_steps(console, [*placed, report])
+
+
+def _other_folder(storage: str, command: str) -> str:
+    """Say where a sweep's command is to be given: without a storage of its own, it takes the database of its folder."""
+    file, default = sqlite_file(absolute_url(storage)), sqlite_file(Settings.storage)
+    if file is None or default is None or file.name != default.name or "hydra.sweeper.storage=" in command:
+        return ""
+    return "" if file.parent.resolve() == Path.cwd().resolve() else f", in {file.parent}"

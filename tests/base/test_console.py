@@ -44,6 +44,12 @@ def test_lines_above_a_live_panel(monkeypatch):
     assert "of print\n" in screen.getvalue()
 
 
+def test_a_pipe_is_no_terminal_where_colour_is_forced(lines, monkeypatch):
+    """As in a notebook, whose kernel gives FORCE_COLOR to each process that it starts."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert len(lines(11, total=11)) == 1
+
+
 def test_a_short_task_prints_nothing(lines):
     assert lines(9, total=9) == []
 

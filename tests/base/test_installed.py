@@ -2,7 +2,7 @@
 
 import sys
 import tomllib
-from importlib.metadata import PackageNotFoundError
+from importlib.metadata import PackageNotFoundError, PathDistribution
 
 import pytest
 
@@ -15,6 +15,7 @@ def test_the_configuration_of_a_checkout_is_beside_the_package():
 
 
 def test_the_configuration_of_a_wheel_is_inside(monkeypatch, tmp_path):
+    monkeypatch.setattr(installed.shutil, "which", str)
     wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
     package = tmp_path / "clipgan"
     (tmp_path / wheel["force-include"]["conf"]).mkdir(parents=True)
@@ -32,6 +33,7 @@ def test_the_configuration_of_a_wheel_is_inside(monkeypatch, tmp_path):
     ],
 )
 def test_a_user_is_told_the_way_that_he_takes(monkeypatch, tmp_path, started, told):
+    monkeypatch.setattr(installed.shutil, "which", str)
     monkeypatch.setattr(sys, "argv", [started, "h=1"])
     monkeypatch.setattr(sys, "orig_argv", ["python3", *sys.argv])
     monkeypatch.chdir(ROOT)
@@ -45,6 +47,21 @@ def test_a_script_beside_the_path_is_named_in_full(monkeypatch, tmp_path):
     script.touch()
     monkeypatch.setattr(sys, "argv", [str(script), "h=1"])
     monkeypatch.setenv("PATH", "")
+    assert installed.train_command() == [str(script)]
+    assert installed.with_this_python("clipgan-train -m h=1") == f"{script} -m h=1"  # as a study has noted it
+
+
+def test_a_script_is_found_where_pip_has_put_it(monkeypatch, tmp_path):
+    """Also one that `pip install --user` has put beside no Python, for a notebook."""
+    script, record = tmp_path / "bin" / "clipgan-train", tmp_path / "lib" / "clipgan-0.1.0.dist-info" / "RECORD"
+    for path in (script, record):
+        path.parent.mkdir(parents=True)
+        path.write_text("../bin/clipgan-train,,\n")
+    (record.parent / "METADATA").write_text("Name: clipgan\nVersion: 0.1.0\n")
+    monkeypatch.setattr(installed, "PACKAGE", tmp_path / "lib" / "clipgan")
+    monkeypatch.setattr(installed, "distribution", lambda _: PathDistribution(record.parent))
+    monkeypatch.setenv("PATH", "")
+    assert installed.train_program() == [sys.executable, str(script)]
     assert installed.train_command() == [str(script)]
 
 
@@ -65,4 +82,5 @@ def test_a_module_of_a_checkout_that_is_not_installed_needs_its_path(monkeypatch
 def test_a_printed_command_runs_with_the_same_python(monkeypatch):
     monkeypatch.setattr(sys, "orig_argv", ["my env/bin/python", "train.py"])
     assert installed.with_this_python("python train.py -m h=1") == "'my env/bin/python' train.py -m h=1"
+    monkeypatch.setattr(installed.shutil, "which", str)
     assert installed.with_this_python("clipgan-train -m h=1") == "clipgan-train -m h=1"

@@ -60,6 +60,19 @@ def test_a_study_is_shown_as_at_the_end_of_its_sweep(studies: Studies, run: Run)
     assert f"-m sweeps.report h-1 --storage {studies.url}" in out
 
 
+def test_a_study_of_another_folder_is_continued_there(
+    studies: Studies, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command without a storage takes `sweeps.db` of its folder: from here, it would begin another study."""
+    studies.url = f"sqlite:///{tmp_path}/sweeps.db"
+    grid(studies.make("h-1", command={"program": "t.py", "fixed": [], "sweep": "python t.py -m h=1,2"}))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert f"to go on with it, or to extend it, in {tmp_path}:\n" in run("show")
+    monkeypatch.chdir(tmp_path)
+    assert "to go on with it, or to extend it:\n" in run("show")
+
+
 def test_an_export_has_all_trials_and_their_types(studies: Studies, run: Run) -> None:
     study = studies.make("h 1")
     grid(study)
