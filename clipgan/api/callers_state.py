@@ -3,8 +3,29 @@
 import logging
 import os
 import random
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from clipgan.base.console import console
+
+_computing = threading.RLock()
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Let the trainings and evaluations of several threads follow one another.
+
+    Random state of initial weights, number of threads and deterministic algorithms are those of the process: beside
+    another training, a training would have other values, and the process would keep its settings.
+    """
+    if not _computing.acquire(blocking=False):
+        console.print("this call waits until a training or evaluation of another thread has ended")
+        _computing.acquire()
+    try:
+        yield
+    finally:
+        _computing.release()
 
 
 @contextmanager

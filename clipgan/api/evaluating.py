@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from clipgan.api.callers_state import callers_state_kept
+from clipgan.api.callers_state import alone, callers_state_kept
 from clipgan.api.checks import refuse_no_list, refuse_two_sources
 
 
@@ -44,7 +44,7 @@ def evaluate(
         metrics=None if metrics is None else parse_metrics(",".join(metrics), options_of("metrics")),
         overrides=(f"device={device}", *uri),
     )
-    with callers_state_kept():
+    with alone(), callers_state_kept():
         from clipgan.evaluating.command import find_job, run_job
 
         job = find_job(options)

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clipgan.api.callers_state import callers_state_kept
+from clipgan.api.callers_state import alone, callers_state_kept
 from clipgan.api.checks import refuse_no_list
 from clipgan.config import Config
 
@@ -27,6 +27,8 @@ def train(
 
     In a script, a call with `processes=N` must stand below `if __name__ == "__main__":`, because each
     process imports the script.
+
+    Calls from several threads follow one another: the settings of PyTorch are those of the process.
 
     In MLflow, the training is a run of its own, in the experiment `mlflow.experiment` (`clipgan`). It follows
     `mlflow.set_tracking_uri`, but neither `mlflow.set_experiment` nor an active `mlflow.start_run`. To put it below a
@@ -64,7 +66,7 @@ def train(
 
         origin = replace(origin or Origin(), command=UserCommand(tuple(config), run_dir=folder.absolute()))
         config = compose_config(config)
-    with callers_state_kept():
+    with alone(), callers_state_kept():
         from clipgan.engine.start_processes import further_processes, spread
         from clipgan.tasks.train import train as train_here
 

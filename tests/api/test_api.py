@@ -4,6 +4,7 @@ import json
 import logging
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -151,6 +152,22 @@ def test_a_training_goes_below_a_run_of_the_callers(cache_dir, tmp_path, mlflow_
     [run] = [run for run in client.search_runs([mine]) if run.info.run_id != parent]
     assert run.data.tags["mlflow.parentRunId"] == parent
     assert " h=3 resume=auto " in run.data.tags["mlflow.note.content"]  # its own command, though an origin is given
+
+
+@pytest.mark.slow
+def test_trainings_of_several_threads_follow_one_another_and_have_the_same_values(cache_dir, tmp_path, capsys):
+    settings, steps = tiny(cache_dir, *FASTER), []
+
+    def go(name):
+        return api.train(settings, tmp_path / name, report=lambda *_: steps.append(name)).objective
+
+    before = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(go, "ab")
+    assert steps in (list("aabb"), list("bbaa"))
+    assert first == second == go("c")
+    assert (torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()) == before
+    assert "this call waits until a training or evaluation of another thread has ended" in capsys.readouterr().out
 
 
 @pytest.mark.endurance
