@@ -56,21 +56,21 @@ def sweep(overrides: Sequence[str], show: bool = True) -> "Sweep":
             + shlex.join([*train_command(), "-m", *overrides])
         )
     command = [*train_program(), "-m", *overrides]
-    process = subprocess.Popen(
+    last = ""
+    with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )  # fmt: skip
-    last = ""
-    try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            last = line.strip() or last
-            if show:
-                sys.stdout.write(line)  # through Python, so that a notebook shows it in its cell
-                sys.stdout.flush()
-    finally:
-        process.terminate()  # after Ctrl-C, trials save a checkpoint; a process that has ended feels nothing
-        status = process.wait()
+    ) as process:  # fmt: skip
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                last = line.strip() or last
+                if show:
+                    sys.stdout.write(line)  # through Python, so that a notebook shows it in its cell
+                    sys.stdout.flush()
+        finally:
+            process.terminate()  # after Ctrl-C, trials save a checkpoint; a process that has ended feels nothing
+            status = process.wait()
     if status not in (0, FAILED):
         raise UserError(f"the sweep ended with status {status}: {last}")
     return read(request.settings.storage, request.study_name)

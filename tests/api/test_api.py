@@ -91,6 +91,7 @@ def test_a_sweeps_own_mistakes_are_user_errors():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("error::ResourceWarning", "error::pytest.PytestUnraisableExceptionWarning")
 def test_a_command_that_is_refused_is_a_user_error_with_and_without_a_study(tmp_path, monkeypatch):
     """The results of an earlier command are not returned as those of this one."""
     monkeypatch.chdir(tmp_path)
