@@ -52,8 +52,9 @@ def train_command() -> list[str]:
 
 
 def _called() -> str:
-    """Name the command `clipgan-train`, with its folder where PATH lacks it."""
-    return SCRIPT if shutil.which(SCRIPT) or not (path := _script()).is_file() else str(path)
+    """Name the command `clipgan-train`, with its folder where PATH lacks it or has another one."""
+    path, found = _script(), shutil.which(SCRIPT)
+    return str(path) if path.is_file() and not (found and path.samefile(found)) else SCRIPT
 
 
 def _script() -> Path:

@@ -15,7 +15,7 @@ def test_the_configuration_of_a_checkout_is_beside_the_package():
 
 
 def test_the_configuration_of_a_wheel_is_inside(monkeypatch, tmp_path):
-    monkeypatch.setattr(installed.shutil, "which", str)
+    monkeypatch.setattr(installed, "_script", lambda: tmp_path / "none")
     wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
     package = tmp_path / "clipgan"
     (tmp_path / wheel["force-include"]["conf"]).mkdir(parents=True)
@@ -33,7 +33,7 @@ def test_the_configuration_of_a_wheel_is_inside(monkeypatch, tmp_path):
     ],
 )
 def test_a_user_is_told_the_way_that_he_takes(monkeypatch, tmp_path, started, told):
-    monkeypatch.setattr(installed.shutil, "which", str)
+    monkeypatch.setattr(installed, "_script", lambda: tmp_path / "none")
     monkeypatch.setattr(sys, "argv", [started, "h=1"])
     monkeypatch.setattr(sys, "orig_argv", ["python3", *sys.argv])
     monkeypatch.chdir(ROOT)
@@ -49,6 +49,13 @@ def test_a_script_beside_the_path_is_named_in_full(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", "")
     assert installed.train_command() == [str(script)]
     assert installed.with_this_python("clipgan-train -m h=1") == f"{script} -m h=1"  # as a study has noted it
+    (tmp_path / "other").mkdir()
+    for folder, told in (("other", str(script)), (".", "clipgan-train")):  # that of another installation, and its own
+        path = tmp_path / folder / "clipgan-train"
+        path.touch()
+        path.chmod(0o755)
+        monkeypatch.setenv("PATH", str(path.parent))
+        assert installed.train_command() == [told]
 
 
 def test_a_script_is_found_where_pip_has_put_it(monkeypatch, tmp_path):
@@ -79,8 +86,8 @@ def test_a_module_of_a_checkout_that_is_not_installed_needs_its_path(monkeypatch
     assert installed.module_command("clipgan.sample")[0] == "python3"
 
 
-def test_a_printed_command_runs_with_the_same_python(monkeypatch):
+def test_a_printed_command_runs_with_the_same_python(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "orig_argv", ["my env/bin/python", "train.py"])
     assert installed.with_this_python("python train.py -m h=1") == "'my env/bin/python' train.py -m h=1"
-    monkeypatch.setattr(installed.shutil, "which", str)
+    monkeypatch.setattr(installed, "_script", lambda: tmp_path / "none")
     assert installed.with_this_python("clipgan-train -m h=1") == "clipgan-train -m h=1"
