@@ -89,7 +89,7 @@ class PlainConsole(Console):
     @property
     def is_terminal(self) -> bool:
         """Whether the output is a terminal: FORCE_COLOR, which notebooks and CI set, makes none of a pipe."""
-        return super().is_terminal and (self._is_forced or self.file.isatty())
+        return super().is_terminal and (self._is_forced or getattr(self.file, "isatty", bool)())
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         """Render as rich does, and escape each text's control characters."""

@@ -100,7 +100,7 @@ class SweepRun:
             return []
         parent = self._open_parent(study)
         ended = (True, {}) if submits else self._run_trials(study, parent)
-        if parent is not None and not or_warn(parent.is_there, self.say):  # somebody has deleted it meanwhile
+        if parent is not None and or_warn(parent.is_there, self.say) is False:  # somebody has deleted it meanwhile
             parent = self._open_parent(study)
         records = study.records()
         latest = [record.latest for record in records if record.latest.state in ENDED]
