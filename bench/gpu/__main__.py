@@ -89,13 +89,15 @@ def run(options: dict[str, int], texts: dict[str, str]) -> int:
         command = here("part", part.name, *given, *(["small=1"] if options["small"] else []))
         return ["env", *(f"{name}={value}" for name, value in variables.items()), *command]
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     begin = time.monotonic()
     try:
         with contextlib.ExitStack() as stack:
             run_stages(stages, options["budget"], start, folder, keep)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+    finally:
+        signal.signal(signal.SIGTERM, before)
     print(f"{time.monotonic() - begin:.0f} s; {RECORD}; not done: {', '.join(bad) or 'none'}")
     if not options["small"]:
         print(f"written: {tables.write(record)}")

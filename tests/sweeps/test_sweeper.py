@@ -149,7 +149,7 @@ def test_a_plain_grid_needs_no_objective_and_only_nan_is_a_failure(app: App) -> 
         ("COMPLETE", None),
     ]
     assert "0 trials run" in app.run("mode=not_a_number,raise,text")
-    app.run("mode=text,plain", "batch=8", "pruner=median", "hydra.sweeper.study_name=compared", status=1)
+    app.run("mode=text,plain", "batch=8", "pruner=median", "hydra.sweeper.study_name=compared", status=FAILED)
     [failed] = app.trials("compared", state=TrialState.FAIL)
     assert failed.user_attrs["reason"] == "TypeError: the objective must be a number, not 'good' (str)"
 
