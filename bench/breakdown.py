@@ -142,7 +142,7 @@ def wrapped(watch: Stopwatch) -> Iterator[None]:
         (StepAverages, "means", {"part": "logging"}),
     )
     differentiated = (
-        (TrainingState, "generate", "G"), (TrainingState, "judge", "D"),
+        (TrainingState, "generate", "G"), (TrainingState, "discriminate", "D"),
         (FrozenClip, "encode_image", "encoders"), (FrozenResNet, "encode_image", "encoders"),
     )  # fmt: skip
     with ExitStack() as stack:

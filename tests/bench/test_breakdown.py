@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from bench.breakdown import PARTS, STAGES, both_ways, from_losses, measure
+from bench.breakdown import PARTS, STAGES, both_ways, from_losses, measure, wrapped
 from bench.stopwatch import Stopwatch
 from tests.helpers import make_config
 from tests.tiny import tiny
@@ -21,6 +21,11 @@ class Clock:
 
     def advance(self, seconds: float) -> None:
         self.now += seconds
+
+
+def test_all_functions_that_are_timed_are_there() -> None:
+    with wrapped(Stopwatch()):
+        pass
 
 
 def test_nested_time_is_taken_out_of_what_surrounds_it() -> None:

@@ -110,15 +110,18 @@ def names(page: Page) -> list[str]:
     return _in_order(page, "[role=gridcell][col-id*='Run Name']")
 
 
-def expect_names(page: Page, wanted: list[str]) -> None:
-    """Wait until the first runs of the table are these.
+def expect_sorted(page: Page, key: str, ascending: bool) -> dict[str, float]:
+    """Wait until the runs of the table are sorted by a metric; return its value by run, of those that have one.
 
     Raises:
-        AssertionError: they are others after `WAIT_MS`.
+        AssertionError: they are not sorted after `WAIT_MS`.
     """
     deadline = time.monotonic() + WAIT_MS / 1000
-    while (found := names(page)[: len(wanted)]) != wanted:
-        assert time.monotonic() < deadline, f"{found} are the first runs, not {wanted}"
+    while True:
+        shown = {name: float(text) for name, text in zip(names(page), values(page, key), strict=True) if text != "-"}
+        if list(shown.values()) == sorted(shown.values(), reverse=not ascending):
+            return shown
+        assert time.monotonic() < deadline, f"{shown} are not sorted"
         page.wait_for_timeout(100)
 
 
