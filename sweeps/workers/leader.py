@@ -130,17 +130,21 @@ class Leader:
             KeyboardInterrupt, SystemExit: a signal stopped this process; the workers have ended.
             SweepError: workers die before they have claimed a trial, and none runs one.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._remove_old_logs()
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._remove_old_logs()
             for place in range(len(self.shares)):
                 self._start(place)
             return self._watch()
         finally:
-            self._stop_workers()
-            with suppress(OSError):  # the terminal may have gone
-                self.view.show(self.study.changes())
-                self.view.close()
+            try:
+                self._stop_workers()
+                changed = self.study.changes()
+                with suppress(OSError):  # the terminal may have gone
+                    self.view.show(changed)
+            finally:  # also where the study is gone: a table would cover the message
+                with suppress(OSError):
+                    self.view.close()
 
     def _remove_old_logs(self) -> None:
         """Remove the logs of this host's earlier commands that have ended."""

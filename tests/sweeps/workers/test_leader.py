@@ -1,5 +1,6 @@
 """The leader and workers that die before they have a trial."""
 
+import io
 import os
 import signal
 import subprocess
@@ -8,13 +9,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import optuna
 import pytest
 from omegaconf import OmegaConf
 
+from clipgan.base.console import PlainConsole
 from sweeps.base.errors import SweepError
 from sweeps.base.settings import Settings
 from sweeps.base.signals import Stop
-from sweeps.display.progress import EventLines
+from sweeps.display.progress import EventLines, LiveTable
 from sweeps.points.search_space import Point
 from sweeps.search.plan import Grid, Plan
 from sweeps.study.claims import SweepStudy
@@ -73,6 +76,21 @@ def test_a_sweep_ends_for_workers_that_die_at_once_only_if_no_other_runs_a_trial
     assert study.complete(claim, (1.0,), None)
     with pytest.raises(SweepError, match=died):
         leader._replace(1, dead_worker(tmp_path))
+
+
+def test_the_table_leaves_the_terminal_also_where_the_study_is_deleted(tmp_path: Path) -> None:
+    """Else it covers the message, and the terminal has no cursor afterwards."""
+    url = f"sqlite:///{tmp_path}/s.db"
+    study = SweepStudy(url, "s", "minimize", {"axes": ["h"], "config": {}}, print, leader=this_process())
+    study.enqueue(PLAN, {"h": [1.0, 2.0]})
+    study.changes()
+    leader, screen = leader_of(study, tmp_path, print), io.StringIO()
+    leader.shares, leader._workers = [], {}
+    leader.view = LiveTable(PlainConsole(file=screen, force_terminal=True), PLAN, 1)
+    optuna.delete_study(study_name="s", storage=url)
+    with pytest.raises(SweepError, match="somebody has deleted it"):
+        leader.work()
+    assert screen.getvalue().count("\x1b[?25h") == screen.getvalue().count("\x1b[?25l") == 1
 
 
 class InterruptedLock:
