@@ -77,7 +77,7 @@ def print_one(storage: str, study: str | None) -> None:
 
 def _other_folder(storage: str, command: str) -> str:
     """Say where a sweep's command is to be given: without a storage of its own, it takes the database of its folder."""
-    file, default = sqlite_file(absolute_url(storage)), sqlite_file(Settings.storage)
+    file, default = sqlite_file(absolute_url(storage, writes=False)), sqlite_file(Settings.storage)
     if file is None or default is None or file.name != default.name or "hydra.sweeper.storage=" in command:
         return ""
     return "" if file.parent.resolve() == Path.cwd().resolve() else f", in {file.parent}"

@@ -3,6 +3,7 @@
 import csv
 import os
 import pty
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from clipgan.base.installed import with_this_python
 from sweeps.studies.__main__ import main
 from tests.sweeps.report.studies import Studies, add, grid
 from tests.sweeps.sweep_app import App
+from tests.users import as_nobody, public_folder
 
 Run = Callable[..., str]
 
@@ -71,6 +73,11 @@ def test_a_study_of_another_folder_is_continued_there(
     assert f"to go on with it, or to extend it, in {tmp_path}:\n" in run("show")
     monkeypatch.chdir(tmp_path)
     assert "to go on with it, or to extend it:\n" in run("show")
+    with public_folder() as folder:  # a colleague's, which this user can only read
+        shutil.copy(tmp_path / "sweeps.db", folder)
+        studies.url = f"sqlite:///{folder}/sweeps.db"
+        with as_nobody():
+            assert f"to go on with it, or to extend it, in {folder}:\n" in run("show")
 
 
 def test_an_export_has_all_trials_and_their_types(studies: Studies, run: Run) -> None:
