@@ -21,6 +21,7 @@ from clipgan.base.standard_streams import open_missing
 from clipgan.base.text import printable
 
 T = TypeVar("T")
+UNABLE = ("dumb", "unknown")  # values of TERM: on such a terminal, as in an editor, rich's live views show nothing
 LOST = (errno.EPIPE, errno.EIO, errno.ENXIO)  # nobody reads a pipe any more; a terminal is gone
 
 
@@ -88,8 +89,9 @@ class PlainConsole(Console):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether the output is a terminal: FORCE_COLOR, which notebooks and CI set, makes none of a pipe."""
-        return super().is_terminal and (self._is_forced or getattr(self.file, "isatty", bool)())
+        """Whether the output is a terminal that can redraw lines: a pipe is none with FORCE_COLOR, which CI sets."""
+        can_redraw = getattr(self.file, "isatty", bool)() and os.environ.get("TERM") not in UNABLE
+        return super().is_terminal and (self._is_forced or can_redraw)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         """Render as rich does, and escape each text's control characters."""

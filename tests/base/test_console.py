@@ -50,6 +50,17 @@ def test_a_pipe_is_no_terminal_where_colour_is_forced(lines, monkeypatch):
     assert len(lines(11, total=11)) == 1
 
 
+@pytest.mark.parametrize(("term", "expected"), [("xterm", True), ("dumb", False)])
+def test_a_terminal_that_redraws_nothing_gets_lines(monkeypatch, term, expected):
+    """As in an editor: rich's live views show nothing there."""
+    monkeypatch.delenv("TTY_COMPATIBLE", raising=False)
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    monkeypatch.setenv("TERM", term)
+    screen = io.StringIO()
+    monkeypatch.setattr(screen, "isatty", lambda: True, raising=False)
+    assert PlainConsole(file=screen).is_terminal is expected
+
+
 def test_a_short_task_prints_nothing(lines):
     assert lines(9, total=9) == []
 
