@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -149,7 +151,8 @@ class Queue:
         for record in list(self.trials.running.values()):
             by = record.owner
             if not by:  # Optuna's `ask` gives another tool the next waiting trial
-                self.requeue(record, TAKEN)
+                with suppress(UpdateFinishedTrialError):  # that tool, which asks for no lock, has just ended it
+                    self.requeue(record, TAKEN)
             elif owner.is_dead(by) and (by["leader"] is None or owner.is_dead(by["leader"])):
                 self.requeue(record, ORPHANED)
         if time.monotonic() - self._looked_for_silent > self._limits.grace / 10:

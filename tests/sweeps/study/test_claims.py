@@ -284,6 +284,18 @@ def test_a_waiting_trial_that_another_tool_has_taken_waits_again(study: Study) -
     assert (taken.state, taken.user_attrs["reason"]) == (TrialState.FAIL, "another tool had taken it")
 
 
+def test_a_trial_that_another_tool_ends_while_it_is_requeued_keeps_its_result(study: Study) -> None:
+    queue, grid = study.open(), points(0.1)
+    queue.enqueue(grid, space(0.1))
+    theirs = optuna.load_study(study_name="s", storage=study.storage)
+    taken = theirs.ask()
+    queue._trials.refresh()
+    theirs.tell(taken, 0.5)  # after this process has read the study
+    queue._queue.requeue_lost()
+    assert queue.claim(grid) is None
+    assert [(record.state, record.value) for record in queue.records()] == [("COMPLETE", 0.5)]
+
+
 def test_a_study_that_another_tool_deletes_is_one_message(study: Study) -> None:
     queue, grid = study.open(), points(0.1, 0.5)
     queue.enqueue(grid, space(0.1, 0.5))
