@@ -168,7 +168,9 @@ def close_parent(parent: ParentRun, study: SweepStudy, status: str) -> None:
     """
     try:
         with telling_database_errors():
-            others, records = running_elsewhere(open_storage(study.url), study.name), study.records()
+            running = running_elsewhere(open_storage(study.url), study.name)
+            others = [record for record in running if record.owner]  # a trial without an owner is another tool's
+            records = study.records()
     except SweepError:  # of the study, which may be deleted: the command tells it
         parent.client.set_terminated(parent.run_id, status)
     else:
