@@ -5,9 +5,10 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import optuna
 import pytest
 
-from sweeps.display.mlflow_study import ParentRun, open_parent, or_warn
+from sweeps.display.mlflow_study import ParentRun, close_parent, open_parent, or_warn
 from sweeps.points.ranking import Goal
 from sweeps.points.search_space import Space
 from sweeps.points.trial_record import TrialRecord
@@ -111,6 +112,14 @@ def test_an_interval_is_one_in_its_titles(tmp_path: Path, study: SweepStudy) -> 
     parent = open_parent(f"sqlite:///{tmp_path}/mlflow.db", "sweeps", study, {"h": [0.2, 0.6]}, "", print)
     run = parent.client.get_run(parent.run_id)
     assert (run.info.run_name, run.data.tags["sweep.axis.h"]) == ("sweep h=0 to 1 (s)", "0 to 1")
+
+
+@pytest.mark.slow
+def test_the_run_of_a_study_that_was_deleted_ends(tmp_path: Path, study: SweepStudy) -> None:
+    parent = open_parent(f"sqlite:///{tmp_path}/mlflow.db", "sweeps", study, {"h": [1.0]}, "", print)
+    optuna.delete_study(study_name=study.name, storage=study.url)
+    close_parent(parent, study, "FAILED")
+    assert parent.client.get_run(parent.run_id).info.status == "FAILED"
 
 
 def _trial(parent: ParentRun, run_id: str | None = None) -> str:
