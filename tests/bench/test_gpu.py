@@ -117,11 +117,13 @@ def test_a_part_that_fails_keeps_what_it_has_measured_before(tmp_path, monkeypat
     monkeypatch.setattr(gpu, "run_stages", parts)
     monkeypatch.setattr(gpu, "RECORD", file)
     monkeypatch.setattr(gpu, "FOLDER", tmp_path)
+    handler = signal.getsignal(signal.SIGTERM)
     assert gpu.run({"budget": 1, "small": 1}, gpu.TEXTS | {"only": "step32,lafite,devices", "device": "cpu"}) == 1
     kept = json.loads(file.read_text())["parts"]
     assert kept["step32"] == record()["parts"]["step32"]
     assert kept["lafite"]["found"] == {}
     assert kept["devices"]["found"] == {"auto": 1}
+    assert signal.getsignal(signal.SIGTERM) is handler  # of the caller, whose later signals are not this script's
     assert "not done: step32, lafite\n" in capsys.readouterr().out
 
 
