@@ -42,7 +42,8 @@ def train(
         run_dir: where its files go; made if missing. None: a new folder in runs/single.
         report: called with (objective, units done) at each snapshot, also before the first step. The training ends
             there if it returns True, except before the first step. What it changes in the environment or at the root
-            logger is undone at the end.
+            logger is undone at the end. It may call `train` and `evaluate`, but not wait for another thread that
+            does so: that thread waits for this training.
         origin: the MLflow run to put this one below (`clipgan.api.Origin`). Overrides are its command; only for a whole
             configuration the command of `origin` counts.
 

@@ -14,6 +14,7 @@ import torch
 from mlflow import MlflowClient
 
 from clipgan import api
+from clipgan.api import callers_state
 from clipgan.base.errors import UserError
 from sweeps.points.trial_record import TrialRecord
 from tests.api.state import assert_as, state_of_process
@@ -91,16 +92,23 @@ def test_a_sweeps_own_mistakes_are_user_errors():
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("error::ResourceWarning", "error::pytest.PytestUnraisableExceptionWarning")
 def test_a_command_that_is_refused_is_a_user_error_with_and_without_a_study(tmp_path, monkeypatch):
     """The results of an earlier command are not returned as those of this one."""
     monkeypatch.chdir(tmp_path)
+    popen, commands = subprocess.Popen, []
+
+    def noted(*given, **options):
+        commands.append(popen(*given, **options))
+        return commands[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", noted)
     earlier = SimpleNamespace(trials=[TrialRecord(0, "FAIL", {"h": 1.0}), TrialRecord(1, "FAIL", {"h": 2.0})])
     for there in (False, True):
         if there:
             monkeypatch.setattr("sweeps.report.reading.read", lambda *_: earlier)
         with pytest.raises(UserError, match=r"^the sweep ended with status 1: hydra\.sweep\.dir=/proc/nowhere cannot"):
             api.sweep(["h=1,2", "hydra.sweep.dir=/proc/nowhere"], show=False)
+        assert commands.pop().stdout.closed  # else a ResourceWarning comes some time later
 
 
 @pytest.mark.parametrize("given", ["h=1", {"h": 1}, 3, b"h=1", ["h=1", 2], {"h=1"}])
@@ -169,6 +177,11 @@ def test_trainings_of_several_threads_follow_one_another_and_have_the_same_value
     assert first == second == go("c")
     assert (torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()) == before
     assert "this call waits until a training or evaluation of another thread has ended" in capsys.readouterr().out
+
+
+def test_a_report_may_measure_in_its_own_thread(capsys):
+    with callers_state.alone(), callers_state.alone():
+        assert capsys.readouterr().out == ""  # it does not wait for itself
 
 
 @pytest.mark.endurance
