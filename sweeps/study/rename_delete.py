@@ -62,7 +62,10 @@ def refuse_running(storage: RDBStorage, name: str) -> None:
     running = running_elsewhere(storage, name)
     if running:
         trials = listed([f"trial {record.label}{_place(record)}" for record in running], MAX_LISTED)
-        raise SweepError(f"study {name} runs: {trials}; stop its sweep first (Ctrl-C, or scancel for Slurm jobs)")
+        stop = "stop its sweep first (Ctrl-C, or scancel for Slurm jobs)"
+        if not any(record.owner for record in running):
+            stop = "another tool has it: end it there first, as with `optuna tell`"
+        raise SweepError(f"study {name} runs: {trials}; {stop}")
 
 
 def running_elsewhere(storage: RDBStorage, name: str) -> list[TrialRecord]:

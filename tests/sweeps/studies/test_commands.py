@@ -190,7 +190,8 @@ def test_a_terminal_is_asked_before_a_study_is_deleted(
 
 def test_a_study_that_another_tool_runs_is_not_deleted(studies: Studies, run: Run) -> None:
     optuna.create_study(study_name="s", storage=studies.url).ask()
-    assert run("delete", "s", "--yes", refused=True).startswith("study s runs: trial 0; stop its sweep first")
+    told = "study s runs: trial 0; another tool has it: end it there first, as with `optuna tell`"
+    assert run("delete", "s", "--yes", refused=True) == told
 
 
 def test_a_new_name_must_be_free_and_a_name(studies: Studies, run: Run) -> None:
