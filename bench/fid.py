@@ -54,7 +54,7 @@ def main() -> None:
     generated, redrawn, real = embedded(config, options["pool"], options["draws"])
     one_half, other_half = real[torch.from_numpy(np.random.default_rng(0).permutation(len(real)))].chunk(2)
     sets = {"generator": (generated, real, redrawn), "real": (one_half, other_half, [])}
-    counts = [count for count in COUNTS if count < len(other_half)]
+    counts = [count for count in COUNTS if count < min(len(generated), len(other_half))]
     found: dict[str, Any] = {}
     for name, (one, other, again) in sets.items():
         truth = distances(one, other, kid=True) if name == "generator" else {"fid": 0.0, "kid": 0.0}

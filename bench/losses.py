@@ -18,7 +18,7 @@ from torch import Tensor
 
 from bench.measuring import arguments, in_turns, new_training, ratio, seconds, show, write
 from clipgan.base.console import console
-from clipgan.config import PairsConfig
+from clipgan.config import Config, PairsConfig
 from clipgan.config.command_line import compose_config, messages_not_tracebacks
 from clipgan.models.losses.contrastive import ALL_PLAIN
 from clipgan.models.losses.pairs import STRATEGIES, Selection, Selections, select
@@ -95,10 +95,9 @@ def measure(terms: list[Term], name: str, count: int) -> dict[str, Any]:
     return {"pairs": name, "N": count, **each, "ratio": ratio(times["shared"], times["loop"])}
 
 
-def share_of_a_step(overrides: list[str]) -> float:
-    """Measure the share of both networks' contrast in a step of `model=base`."""
-    training = new_training(compose_config(["model=base", "batch=16", "threads=1", *overrides]))
-    config, inputs = training.config, Inputs(16)
+def share_of_a_step(config: Config) -> float:
+    """Measure the share of both networks' contrast in a step."""
+    training, inputs = new_training(config), Inputs(16)
     training.step(1)
     step = statistics.median(seconds(lambda: training.step(1), training.device) for _ in range(BASE_STEPS))
     both = [[term for term in active_terms(config) if term.phase == phase] for phase in ("G", "D")]
@@ -110,7 +109,7 @@ def share_of_a_step(overrides: list[str]) -> float:
     contrast()
     own = statistics.median(seconds(contrast) for _ in range(50))
     console.print(
-        f"model=base at {config.resolution} pixels, batch 16, pairs={config.pairs.name}: "
+        f"{config.model.name} at {config.resolution} pixels, batch 16, pairs={config.pairs.name}: "
         f"{1000 * step:.0f} ms a step, of which the contrast takes {1000 * own:.2f} ms ({own / step:.2%})"
     )
     return own / step
@@ -120,6 +119,7 @@ def share_of_a_step(overrides: list[str]) -> float:
 def main() -> None:
     """Measure, print, write."""
     _, overrides = arguments(__doc__)
+    config = compose_config(["model=base", "batch=16", "threads=1", *overrides])
     torch.set_num_threads(1)
     terms = [term for term in active_terms(compose_config(["loss=symmetric"])) if term.phase == "G"]
     cells = [measure(terms, name, count) for name in STRATEGIES for count in SIZES]
@@ -127,7 +127,7 @@ def main() -> None:
         ("pairs", "N", "shared, ms", "loop, ms", "ratio"),
         ((c["pairs"], c["N"], f"{c['shared']:.2f}", f"{c['loop']:.2f}", f"{c['ratio']:.2f}") for c in cells),
     )
-    write("losses", cells=cells, share_of_a_step=share_of_a_step(overrides))
+    write("losses", cells=cells, share_of_a_step=share_of_a_step(config))
 
 
 if __name__ == "__main__":
