@@ -22,7 +22,7 @@ from clipgan.engine.checkpoint_folder import ABANDONED, Found, checkpoints_in, e
 
 MAX_SHOWN = 20  # differences
 # keys that may change between a run and its resumption; `refuse_other_sources` compares the content of files
-FREE = (*CHANGE_NO_METRIC, *CHANGE_WHEN_RESUMED, *CHECKED_BY_CONTENT)
+MAY_CHANGE = (*CHANGE_NO_METRIC, *CHANGE_WHEN_RESUMED, *CHECKED_BY_CONTENT)
 
 
 def check_data(config: Config, run_dir: Path, data: Mapping[str, str | None]) -> None:
@@ -87,7 +87,7 @@ def refuse_other_run(path: Path, theirs: dict[str, Any], ours: Config) -> None:
     keys = [
         key
         for key in sorted(there.keys() | here.keys())
-        if not is_listed(key, FREE) or (by_process and key == "processes")
+        if not is_listed(key, MAY_CHANGE) or (by_process and key == "processes")
     ]
     refuse_differences(path, {key: there.get(key) for key in keys}, {key: here.get(key) for key in keys})
 

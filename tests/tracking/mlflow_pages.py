@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
 from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect, sync_playwright
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -110,18 +111,19 @@ def names(page: Page) -> list[str]:
     return _in_order(page, "[role=gridcell][col-id*='Run Name']")
 
 
-def expect_sorted(page: Page, key: str, ascending: bool) -> dict[str, float]:
-    """Wait until the runs of the table are sorted by a metric; return its value by run, of those that have one.
+def expect_sorted(page: Page, key: str, wanted: dict[str, float], ascending: bool) -> None:
+    """Wait until the runs of the table that have a metric are these with their values, and sorted by it.
 
     Raises:
-        AssertionError: they are not sorted after `WAIT_MS`.
+        AssertionError: they are not after `WAIT_MS`.
     """
     deadline = time.monotonic() + WAIT_MS / 1000
-    while True:
-        shown = {name: float(text) for name, text in zip(names(page), values(page, key), strict=True) if text != "-"}
-        if list(shown.values()) == sorted(shown.values(), reverse=not ascending):
-            return shown
-        assert time.monotonic() < deadline, f"{shown} are not sorted"
+    while True:  # while the table is drawn anew, columns may differ in length
+        shown = {name: float(text) for name, text in zip(names(page), values(page, key), strict=False) if text != "-"}
+        in_order = list(shown.values()) == sorted(shown.values(), reverse=not ascending)
+        if in_order and shown == pytest.approx(wanted, rel=1e-6):
+            return
+        assert time.monotonic() < deadline, f"{shown} is not {wanted} in order"
         page.wait_for_timeout(100)
 
 

@@ -27,11 +27,11 @@ def identify(entry: Path) -> Identity:
     """Identify a complete entry of the cache, from its checksums."""
     content, made = _read(entry)
     same = [(made, entry.name)]
-    for path in entry.parent.glob(f"*/{CHECKSUMS}"):
+    for other in (path.parent for path in entry.parent.glob(f"*/{CHECKSUMS}") if path.parent != entry):
         with suppress(OSError, ValueError):  # another user's, or damaged
-            other, made = _read(path.parent)
-            if other == content:
-                same.append((made, path.parent.name))
+            found, made = _read(other)
+            if found == content:
+                same.append((made, other.name))
     return Identity(min(same)[1], content)
 
 

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 import torch
 
+from clipgan.base.distributed import threads_of
+
 WARMUP = 0.05  # fraction of the steps
 
 
@@ -27,11 +29,6 @@ def seeded_on_one_thread(seed: int) -> Iterator[None]:
 
     A second thread slows these small networks down, and the weights depend on the number of threads.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            yield
-    finally:
-        torch.set_num_threads(threads)
+    with threads_of(1), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
